@@ -1,0 +1,49 @@
+"""`python -m gpu_job`: one task of a Cloud Run job execution."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from google.cloud import pubsub_v1
+
+from gpu_job import BEGAN
+from gpu_job.ending import Billing
+from gpu_job.inbox import Inbox
+from gpu_job.metering import Meter
+from gpu_job.services import TaskIdentity, job_services
+from gpu_job.settings import JobSettings
+from gpu_job.worker import Worker
+from shared.telemetry import configure_logging
+
+HANDED_ON = 75
+"""Exit status (EX_TEMPFAIL) that has Cloud Run start the task again: work is left."""
+
+
+def main() -> int:
+    """Run the worker until the queue is empty, the task's time is nearly over, or Cloud Run says stop."""
+    settings, task = JobSettings(), TaskIdentity.of(os.environ)
+    configure_logging(settings.log_level)
+    services = job_services(settings, task)
+    subscriber = pubsub_v1.SubscriberClient()
+    inbox = Inbox(subscriber, subscriber.subscription_path(settings.google_cloud_project, settings.work_subscription))
+    meter = Meter(began=BEGAN - settings.instance_start_seconds)
+    worker = Worker(services, inbox, Billing(meter, settings.shape, services.prices, task, services.state))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    alarm = threading.Timer(settings.task_timeout_seconds - settings.stop_margin_seconds, worker.stop)
+    alarm.daemon = True
+    alarm.start()
+    clean = worker.run()
+    logging.getLogger(__name__).info("worker ends", extra={"fields": {"clean": clean}})
+    return 0 if clean else HANDED_ON
+
+
+if __name__ == "__main__":
+    status = main()
+    # The engine's thread may sit in a long batch that nobody waits for any more; do not wait for it either.
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,111 @@
+"""The inbox: work items pulled from Pub/Sub, kept ours while we work, acknowledged when their part is stored."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Self
+
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, RetryError
+from google.cloud import pubsub_v1
+from pydantic import ValidationError
+
+from shared.messages import WorkItem
+
+_log = logging.getLogger(__name__)
+
+ACK_DEADLINE_SECONDS = 60
+"""How long Pub/Sub waits for us between two prolongations; a killed worker's items return after this time."""
+
+CALL_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Received:
+    """A work item with the receipt that acknowledges it."""
+
+    item: WorkItem
+    ack_id: str | None
+    """None for an item resumed from its record, whose message will come again by itself."""
+
+
+class Inbox:
+    """Items of one subscription. Everything pulled is prolonged by a thread of its own until it is given back."""
+
+    def __init__(self, subscriber: pubsub_v1.SubscriberClient, subscription: str) -> None:
+        self._subscriber = subscriber
+        self._subscription = subscription
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="ack-deadlines", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._keeper.join()
+
+    def pull(self, limit: int, timeout: float) -> list[Received]:
+        """Up to `limit` items, waiting at most `timeout` seconds for the first. Items that cannot be read go back."""
+        try:
+            response = self._subscriber.pull(
+                subscription=self._subscription, max_messages=limit, timeout=max(1.0, timeout), retry=None
+            )
+        except DeadlineExceeded:
+            return []
+        received: list[Received] = []
+        readable: list[str] = []
+        for message in response.received_messages:
+            try:
+                item = WorkItem.model_validate_json(message.message.data)
+            except ValidationError as error:
+                # Not ours to drop: after its last delivery it lies in the dead-letter topic for a person.
+                _log.error("unreadable work item", extra={"fields": {"errors": str(error)}})
+                self._deadline([message.ack_id], 0)
+                continue
+            readable.append(message.ack_id)
+            received.append(Received(item, message.ack_id))
+        if readable:
+            with self._lock:
+                self._held.update(readable)
+            self._deadline(readable, ACK_DEADLINE_SECONDS)
+        return received
+
+    def done(self, ack_id: str) -> None:
+        """The item's part is stored: it must not come again."""
+        self._let_go(ack_id)
+        self._subscriber.acknowledge(
+            subscription=self._subscription, ack_ids=[ack_id], timeout=CALL_TIMEOUT_SECONDS
+        )
+
+    def give_back(self, ack_id: str, after_seconds: int = 0) -> None:
+        """Somebody else shall have the item, at once or after a while (at most 600 s)."""
+        self._let_go(ack_id)
+        self._deadline([ack_id], min(600, after_seconds))
+
+    def _let_go(self, ack_id: str) -> None:
+        with self._lock:
+            self._held.discard(ack_id)
+
+    def _keep(self) -> None:
+        while not self._stop.wait(ACK_DEADLINE_SECONDS / 3):
+            with self._lock:
+                held = list(self._held)
+            if held:
+                self._deadline(held, ACK_DEADLINE_SECONDS)
+
+    def _deadline(self, ack_ids: list[str], after_seconds: int) -> None:
+        try:
+            self._subscriber.modify_ack_deadline(
+                subscription=self._subscription,
+                ack_ids=ack_ids,
+                ack_deadline_seconds=after_seconds,
+                timeout=CALL_TIMEOUT_SECONDS,
+            )
+        except (GoogleAPICallError, RetryError):
+            # The item returns early; whoever gets it finds this worker's claim and leaves it alone.
+            _log.warning("ack deadlines were not changed", exc_info=True)

@@ -1,0 +1,62 @@
+"""The job's settings: the model, the cut, the batch, the hardware it is billed for, and when it stops."""
+
+from __future__ import annotations
+
+from shared.costs import JobShape
+from shared.settings import DeploymentSettings, setting
+
+
+class JobSettings(DeploymentSettings):
+    """Everything the job reads from its environment, but for Cloud Run's own CLOUD_RUN_* variables."""
+
+    work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)
+    parakeet_model_name: str = setting(
+        "nvidia/parakeet-tdt-0.6b-v2", "Model: a name at NeMo or Hugging Face, or a path to a .nemo file.", min_length=1
+    )
+    chunk_seconds: float = setting(
+        20.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
+    )
+    gpu_batch_size: int = setting(32, "Most chunks in one batch.", unit="chunks", ge=1)
+    batch_audio_seconds: float = setting(
+        640.0,
+        "Most audio in one batch on a GPU, padding included.",
+        unit="s",
+        source="activations need about 200 MiB per minute of audio in bf16",
+        gt=0,
+    )
+    cpu_batch_audio_seconds: float = setting(
+        80.0, "Most audio in one batch on a CPU, padding included.", unit="s", source="larger ones fall out of cache", gt=0
+    )
+    uploads_in_flight: int = setting(4, "Uploads that are fetched, decoded and transcribed together.", ge=1)
+    buffered_audio_seconds: float = setting(
+        1200.0, "Decoded audio that may wait for the model.", unit="s", source="4 bytes x 16 kHz: 77 MB", gt=0
+    )
+    fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
+    decode_stall_seconds: float = setting(60.0, "A decoder that is silent for so long is ended.", unit="s", gt=0)
+    decoder_memory_mb: int = setting(2000, "Address space one decoder may use.", unit="MB", ge=256)
+    checkpoint_seconds: float = setting(
+        30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0
+    )
+    work_idle_seconds: float = setting(
+        5.0, "An execution that found no work for so long ends.", unit="s", source="idle instances are billed", ge=0
+    )
+    heartbeat_seconds: float = setting(15.0, "How often a worker says that it is alive.", unit="s", gt=0)
+    lease_seconds: float = setting(90.0, "A worker silent for so long is taken for dead.", unit="s", gt=0)
+    task_timeout_seconds: float = setting(
+        3600.0, "Cloud Run ends the task after this time.", unit="s", source="Cloud Run limit for GPU tasks", gt=60
+    )
+    stop_margin_seconds: float = setting(
+        60.0, "The worker hands its work on this long before the task's end.", unit="s", gt=0
+    )
+    job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances; empty for none.")
+    job_vcpu: float = setting(8.0, "vCPUs of the job's instances.", unit="vCPU", gt=0)
+    job_memory_gib: float = setting(32.0, "Memory of the job's instances.", unit="GiB", gt=0)
+    instance_start_seconds: float = setting(
+        5.0, "Billed time of an instance before its process runs.", unit="s", source="Cloud Run documentation, GPU jobs"
+    )
+
+    @property
+    def shape(self) -> JobShape:
+        """The hardware that is billed."""
+        gpu = self.job_gpu if self.job_gpu and self.job_gpu != "none" else None
+        return JobShape(gpu=gpu, vcpu=self.job_vcpu, memory_gib=self.job_memory_gib)

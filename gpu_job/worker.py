@@ -1,0 +1,257 @@
+"""The worker: one task of a job execution. It takes uploads from the queue until there are none, then leaves.
+
+Threads: this one pulls; one for each upload in flight fetches, decodes and cuts; the engine room's transcribes; one
+keeps leases and checkpoints. An upload is acknowledged after its outcome stands.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from google.api_core.exceptions import GoogleAPICallError
+
+from gpu_job.claiming import claim, own_items
+from gpu_job.ending import Billing, ending_of
+from gpu_job.engine_room import EngineRoom, Task
+from gpu_job.inbox import Inbox, Received
+from gpu_job.preparing import prepare
+from gpu_job.services import JobServices
+from gpu_job.work import Work
+from shared.executions import HeldLease
+from shared.failures import BadMedia, DropscribeError, EngineFailed, Rejected
+from shared.jobs import JobState, now
+from shared.outcomes import Ending, failed, rejected
+from shared.telemetry import job_context
+
+_log = logging.getLogger(__name__)
+
+PULL_SECONDS = 2.0
+"""Longest wait in one pull, so that a finished upload's place is soon filled."""
+
+
+class Worker:
+    """One run of the job's process."""
+
+    def __init__(self, services: JobServices, inbox: Inbox, billing: Billing) -> None:
+        self._services = services
+        self._settings = services.settings
+        self._inbox = inbox
+        self._billing = billing
+        self._works: dict[str, Work] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._lease: HeldLease | None = None
+        self._lease_lock = threading.Lock()
+        self._room = EngineRoom(
+            services.load_model, self._settings.buffered_audio_seconds, self._batch_done, billing.batch_begins
+        )
+        self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
+
+    def stop(self) -> None:
+        """Hand the work on and leave. Safe in a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> bool:
+        """Work until the queue is empty; True. False where something is left for the next attempt."""
+        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._hold_lease()
+        self._room.start()
+        keeper.start()
+        with self._inbox:
+            for item in own_items(self._services):
+                self._begin(Received(item, ack_id=None))
+            self._pull_until_empty()
+            clean = not self._stopping.is_set() and self._room.failure is None
+            self._stopping.set()
+            self._room.stop()
+            if not clean:
+                self._hand_over()
+            # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks.
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            keeper.join()
+        self._release_lease()
+        self._billing.settle()
+        return clean
+
+    def _pull_until_empty(self) -> None:
+        idle_since = time.monotonic()
+        while not self._stopping.is_set() and self._room.failure is None:
+            places = self._settings.uploads_in_flight - len(self._works)
+            if places <= 0:
+                self._wake.wait(PULL_SECONDS)
+                self._wake.clear()
+                continue
+            received = self._inbox.pull(places, PULL_SECONDS)
+            for one in received:
+                self._begin(one)
+            if received or self._works:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_done():
+                return
+
+    def _queue_is_done(self) -> bool:
+        """Give up the lease, then look once more: an upload that was queued while we held it is ours to take."""
+        self._release_lease()
+        last = self._inbox.pull(self._settings.uploads_in_flight, PULL_SECONDS)
+        if last:
+            self._hold_lease()
+        for one in last:
+            self._begin(one)
+        return not last
+
+    def _begin(self, received: Received) -> None:
+        """Take one item on, or settle it at once where there is nothing to do."""
+        item, ack_id = received.item, received.ack_id
+        with job_context(item.job_id):
+            running = self._works.get(item.job_id)
+            if running is not None:
+                running.ack_ids.extend([ack_id] if ack_id else [])
+                return
+            claimed = claim(self._services, item)
+            if claimed.work is None:
+                if ack_id and claimed.retry_after_seconds is None:
+                    self._inbox.done(ack_id)
+                elif ack_id and claimed.retry_after_seconds is not None:
+                    self._inbox.give_back(ack_id, claimed.retry_after_seconds)
+                return
+            work = claimed.work
+            work.ack_ids.extend([ack_id] if ack_id else [])
+            self._billing.open(work)
+            with self._lock:
+                self._works[work.id] = work
+            self._threads.submit(self._prepare, work)
+
+    def _prepare(self, work: Work) -> None:
+        with job_context(work.id):
+            self._room.feeding(+1)
+            try:
+                prepare(work, self._services.storage, self._room, self._services.recipe, work.arrive)
+            except (BadMedia, Rejected) as error:
+                self._end(work, rejected(error))
+            except EngineFailed as error:
+                # A stopped engine room refuses chunks: then this upload is handed over, not failed.
+                if self._room.failure is None and not self._stopping.is_set():
+                    self._end(work, failed(error))
+            except Exception as error:
+                # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
+                _log.exception("preparing failed")
+                self._return(work, f"Preparing the file failed ({type(error).__name__}: {error}).")
+            else:
+                self._end_if_complete(work)
+            finally:
+                self._room.feeding(-1)
+
+    def _batch_done(self, tasks: Sequence[Task]) -> None:
+        self._billing.batch_done(tasks)
+        for job_id in {task.job_id for task in tasks}:
+            work = self._works.get(job_id)
+            if work is not None and work.is_complete():
+                self._threads.submit(self._end_if_complete, work)
+
+    def _end_if_complete(self, work: Work) -> None:
+        if not work.is_complete():
+            return
+        with job_context(work.id):
+            model = self._room.recognizer.name if self._room.recognizer else self._settings.parakeet_model_name
+            self._end(work, ending_of(work, model, self._settings.language))
+
+    def _end(self, work: Work, ending: Ending) -> None:
+        """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
+        if not work.end_once():
+            return
+        try:
+            self._room.drop(work.id)
+            self._services.finisher.finish(work.job.record, self._billing.close(work, ending))
+            for ack_id in work.ack_ids:
+                self._inbox.done(ack_id)
+            self._services.checkpoints.delete(work.id)
+        except Exception:
+            # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
+            _log.exception("ending failed")
+            for ack_id in work.ack_ids:
+                self._inbox.give_back(ack_id, int(self._settings.lease_seconds))
+        finally:
+            self._forget(work)
+
+    def _return(self, work: Work, why: str) -> None:
+        """Give the upload back to the queue, counted as an attempt."""
+        if not work.end_once():
+            return
+        try:
+            self._room.drop(work.id)
+            self._give_up_claim(work, why, attempts=work.job.record.attempts)
+        finally:
+            self._forget(work)
+
+    def _hand_over(self) -> None:
+        """The worker must leave: store what is done and put every upload back, not counted as an attempt."""
+        failure = self._room.failure
+        for work in list(self._works.values()):
+            if not work.end_once():
+                continue
+            with job_context(work.id):
+                try:
+                    attempts = work.job.record.attempts - (0 if failure else 1)
+                    self._give_up_claim(work, failure.reason if failure else None, attempts)
+                except (GoogleAPICallError, DropscribeError):
+                    _log.exception("handing over failed")
+
+    def _give_up_claim(self, work: Work, why: str | None, attempts: int) -> None:
+        self._services.checkpoints.store(work.id, work.unsaved())
+        spent = work.job.record.spent + self._billing.abandon(work)
+        self._services.jobs.take(
+            work.job, state=JobState.QUEUED, lease_until=now(), attempts=attempts, spent=spent, last_error=why
+        )
+        for ack_id in work.ack_ids:
+            self._inbox.give_back(ack_id)
+
+    def _forget(self, work: Work) -> None:
+        with self._lock:
+            self._works.pop(work.id, None)
+        self._wake.set()
+
+    def _hold_lease(self) -> None:
+        with self._lease_lock:
+            self._lease = self._services.lease.take_over(self._services.task.holder, self._term)
+
+    def _release_lease(self) -> None:
+        with self._lease_lock:
+            if self._lease is not None:
+                self._services.lease.release(self._lease)
+            self._lease = None
+
+    @property
+    def _term(self) -> timedelta:
+        return timedelta(seconds=self._settings.lease_seconds)
+
+    def _keep(self) -> None:
+        """Say that this worker and its uploads are alive, and store finished chunks, now and then."""
+        stored_at = time.monotonic()
+        while not self._stopping.wait(self._settings.heartbeat_seconds):
+            save = time.monotonic() - stored_at >= self._settings.checkpoint_seconds
+            stored_at = time.monotonic() if save else stored_at
+            try:
+                self._beat(save)
+            except Exception:
+                # A missed beat is made up by the next one; a dead keeper would lose the claim of a healthy worker.
+                _log.warning("heartbeat failed", exc_info=True)
+
+    def _beat(self, save: bool) -> None:
+        with self._lease_lock:
+            if self._lease is not None:
+                self._lease = self._services.lease.renew(self._lease, self._term)
+        for work in list(self._works.values()):
+            if save and (parts := work.unsaved()):
+                self._services.checkpoints.store(work.id, parts)
+            done = work.transcribed_seconds()
+            taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
+            work.job = taken or self._services.jobs.load(work.id) or work.job
+
+

@@ -1,0 +1,162 @@
+"""What work costs: the price book, bills in line items, and the same file's price at Deepgram."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UnknownPrice(KeyError):
+    """The price book has no such line: an unknown price is an error, never $0."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Price(_Frozen):
+    """One line of the price book."""
+
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    source: Annotated[str, Field(min_length=1)]
+
+
+class CloudRunPrices(_Frozen):
+    """Cloud Run jobs, per second of an instance's whole life."""
+
+    vcpu_second: Price
+    gib_second: Price
+
+
+class PriceBook(_Frozen):
+    """Unit prices in US dollars, each with its source, read on one day for one region."""
+
+    schema_version: Literal[1]
+    read_on: date
+    region: str
+    cloud_run: CloudRunPrices
+    gpu_second: Mapping[str, Price]
+    deepgram_minute: Mapping[str, Price]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> PriceBook:
+        """The book at `path`, or the shipped one. Raises pydantic's ValidationError for a malformed book."""
+        text = path.read_text() if path else files("shared").joinpath("prices.toml").read_text()
+        return cls.model_validate(tomllib.loads(text))
+
+    def gpu_second_usd(self, gpu: str) -> float:
+        """Price of one second of this GPU."""
+        return _price(self.gpu_second, gpu, "gpu_second").usd
+
+    def deepgram_minute_usd(self, model: str) -> float:
+        """Price of one minute of audio with this Deepgram model."""
+        return _price(self.deepgram_minute, model, "deepgram_minute").usd
+
+
+def _price(section: Mapping[str, Price], key: str, name: str) -> Price:
+    if key not in section:
+        known = ", ".join(sorted(section)) or "none"
+        raise UnknownPrice(f"the price book has no [{name}] line for {key!r} (it has: {known})")
+    return section[key]
+
+
+@lru_cache(maxsize=4)
+def price_book(path: Path | None = None) -> PriceBook:
+    """The price book, read once per process."""
+    return PriceBook.load(path)
+
+
+class JobShape(_Frozen):
+    """The hardware of one job instance, as Cloud Run bills it."""
+
+    gpu: str | None
+    """Accelerator type of the price book, for example `nvidia-l4`; None for the CPU variant."""
+    vcpu: Annotated[float, Field(gt=0)]
+    memory_gib: Annotated[float, Field(gt=0)]
+
+
+class LineItem(BaseModel):
+    """One resource on a bill: `quantity` x `usd_per_unit` = `usd`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    resource: str
+    quantity: Annotated[float, Field(ge=0)]
+    unit: str
+    usd_per_unit: Annotated[float, Field(ge=0)]
+
+    @computed_field
+    @property
+    def usd(self) -> float:
+        """Dollars of this line."""
+        return self.quantity * self.usd_per_unit
+
+
+class Bill(BaseModel):
+    """What a job cost, in line items. An empty bill is a job on which nothing was spent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[LineItem, ...] = ()
+
+    @computed_field
+    @property
+    def usd(self) -> float:
+        """Dollars of all lines."""
+        return sum(item.usd for item in self.items)
+
+    def __add__(self, other: Bill) -> Bill:
+        return Bill(items=self.items + other.items)
+
+
+def instance_bill(shape: JobShape, seconds: float, book: PriceBook, phase: str) -> Bill:
+    """`seconds` of a job instance -> GPU, CPU and memory lines. `phase` names them: `start-up`, `transcription`, ..."""
+    items = [
+        LineItem(
+            resource=f"cloud run cpu ({phase})",
+            quantity=seconds * shape.vcpu,
+            unit="vCPU-s",
+            usd_per_unit=book.cloud_run.vcpu_second.usd,
+        ),
+        LineItem(
+            resource=f"cloud run memory ({phase})",
+            quantity=seconds * shape.memory_gib,
+            unit="GiB-s",
+            usd_per_unit=book.cloud_run.gib_second.usd,
+        ),
+    ]
+    if shape.gpu is not None:
+        gpu = LineItem(
+            resource=f"{shape.gpu} ({phase})",
+            quantity=seconds,
+            unit="GPU-s",
+            usd_per_unit=book.gpu_second_usd(shape.gpu),
+        )
+        items.insert(0, gpu)
+    return Bill(items=tuple(items))
+
+
+def deepgram_bill(model: str, audio_seconds: float, book: PriceBook) -> Bill:
+    """Audio sent to Deepgram -> its line; Deepgram bills by the second at a price per minute."""
+    line = LineItem(
+        resource=f"deepgram {model}",
+        quantity=audio_seconds / 60,
+        unit="min",
+        usd_per_unit=book.deepgram_minute_usd(model),
+    )
+    return Bill(items=(line,))
+
+
+def total(bills: Iterable[Bill]) -> Bill:
+    """Many bills -> one with all their lines."""
+    return Bill(items=tuple(item for bill in bills for item in bill.items))

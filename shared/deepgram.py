@@ -1,0 +1,137 @@
+"""Deepgram: a signed URL in, the same transcript as Parakeet's out. The SDK's own retries are off.
+
+The SDK retries on time-outs, 429 and every 5xx, which sends (and bills) the same audio again and again; here a call is
+repeated only where Deepgram cannot have done the work: a refused connection, 429, and 503.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import stamina
+
+from shared.failures import EngineFailed, FailureKind, kind_of_status
+from shared.settings import DeepgramSettings
+from shared.transcript import Passage, Word
+from shared.vocabulary import Engine
+
+if TYPE_CHECKING:
+    from deepgram import DeepgramClient
+
+RETRIED_STATUS = frozenset({429, 503})
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Deepgram's answer: words in time order and what it says about itself."""
+
+    passage: Passage
+    duration_seconds: float
+    request_id: str
+    model: str
+
+
+class _NotDone(Exception):
+    """The call failed before Deepgram can have billed it."""
+
+    def __init__(self, error: EngineFailed) -> None:
+        super().__init__(error.reason)
+        self.error = error
+
+
+class Deepgram:
+    """Deepgram's pre-recorded API."""
+
+    def __init__(self, settings: DeepgramSettings, model: str) -> None:
+        if settings.deepgram_api_key is None:
+            raise EngineFailed("No Deepgram API key is configured.", FailureKind.CREDENTIALS)
+        self._settings = settings
+        self._model = model
+        self._client = _client(settings, settings.deepgram_api_key.get_secret_value())
+
+    def transcribe(self, url: str, language: str) -> Heard:
+        """Transcribe what `url` serves. Raises EngineFailed with its kind."""
+        try:
+            for attempt in stamina.retry_context(
+                on=_NotDone, attempts=self._settings.deepgram_attempts, wait_initial=1.0, wait_max=20.0, timeout=None
+            ):
+                with attempt:
+                    return self._call(url, language)
+        except _NotDone as final:
+            raise final.error from final
+        raise AssertionError("stamina ends by returning or raising")
+
+    def _call(self, url: str, language: str) -> Heard:
+        import httpx
+        from deepgram.core.api_error import ApiError
+
+        began = time.monotonic()
+        try:
+            response = self._client.listen.v1.media.transcribe_url(
+                url=url,
+                model=self._model,
+                language=language,
+                smart_format=True,
+                punctuate=True,
+                utterances=True,
+            )
+        except ApiError as error:
+            status = error.status_code or 500
+            failure = EngineFailed(f"Deepgram answered {status}.", kind_of_status(status))
+            raise (_NotDone(failure) if status in RETRIED_STATUS else failure) from error
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _NotDone(EngineFailed("Deepgram could not be reached.", FailureKind.NETWORK)) from error
+        except httpx.TimeoutException as error:
+            waited = time.monotonic() - began
+            raise EngineFailed(f"Deepgram gave no answer within {waited:.0f} s.", FailureKind.TIMEOUT) from error
+        except httpx.TransportError as error:
+            raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
+        except ValueError as error:
+            raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
+        return heard(response, self._model)
+
+
+def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
+    from deepgram import DeepgramClient
+    from deepgram.environment import DeepgramClientEnvironment
+
+    base = settings.deepgram_base_url.rstrip("/")
+    socket = base.replace("http", "ws", 1)
+    environment = DeepgramClientEnvironment(base=base, production=socket, agent=socket, agent_rest=base)
+    return DeepgramClient(
+        api_key=key, environment=environment, timeout=settings.deepgram_timeout_seconds, max_retries=0
+    )
+
+
+def heard(response: Any, model: str) -> Heard:
+    """Deepgram's response object -> words. Raises EngineFailed where it is not a transcript."""
+    try:
+        words = tuple(_words(response.results.channels))
+        duration, request_id = float(response.metadata.duration), str(response.metadata.request_id)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise EngineFailed("Deepgram's answer is not a transcript.", FailureKind.INTERNAL) from error
+    return Heard(Passage(Engine.DEEPGRAM, words), duration, request_id, f"deepgram {model}")
+
+
+def _words(channels: Any) -> list[Word]:
+    """The first alternative's words of the first channel, clamped so that times never run backwards."""
+    words: list[Word] = []
+    clock = 0.0
+    for item in channels[0].alternatives[0].words or ():
+        # `punctuated_word` is not declared by the SDK's model, but arrives where smart_format or punctuate is on.
+        text = str(getattr(item, "punctuated_word", None) or item.word).strip()
+        if not text:
+            continue
+        start = max(clock, float(item.start))
+        end = max(start, float(item.end))
+        confidence = None if item.confidence is None else min(1.0, max(0.0, float(item.confidence)))
+        words.append(Word(text=text, start=start, end=end, confidence=confidence, speaker=_speaker(item)))
+        clock = start
+    return words
+
+
+def _speaker(item: Any) -> int | None:
+    speaker = getattr(item, "speaker", None)
+    return None if speaker is None else int(speaker)

@@ -1,0 +1,123 @@
+"""What travels on Pub/Sub: work items to the job, and one terminal message per upload to whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from shared.costs import Bill
+from shared.failures import FailureKind
+from shared.transcript import Coverage
+from shared.upload import Media, Upload
+from shared.vocabulary import Engine, Method, Outcome
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+
+
+class Decision(BaseModel):
+    """What routing decided, the rule that decided, and why in one sentence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Method
+    rule: str
+    reason: str
+
+
+class WorkItem(_Message):
+    """Puts one upload on the job's queue."""
+
+    job_id: str
+    upload: Upload
+    media: Media
+    decision: Decision
+
+
+class Saving(BaseModel):
+    """The same file at Deepgram's price, beside what it cost here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deepgram_model: str
+    deepgram_usd: Annotated[float, Field(ge=0)]
+    bill_usd: Annotated[float, Field(ge=0)]
+
+    @computed_field
+    @property
+    def usd(self) -> float:
+        """Dollars saved; negative where Deepgram would have been cheaper."""
+        return self.deepgram_usd - self.bill_usd
+
+    @computed_field
+    @property
+    def share(self) -> float:
+        """Saved share of Deepgram's price; at most 1, negative where Deepgram would have been cheaper."""
+        return self.usd / self.deepgram_usd if self.deepgram_usd > 0 else 0.0
+
+
+class TerminalMessage(_Message):
+    """How one upload ended: exactly one per generation, recognisable by `event_id` when delivered twice."""
+
+    event_id: str
+    """Stable for the upload: a redelivered or republished message carries the same one."""
+    job_id: str
+    upload: Upload
+    outcome: Outcome
+    reason: str | None = None
+    """Why there is no transcript, or no whole one, in one sentence for a person."""
+    failure_kind: FailureKind | None = None
+    decision: Decision | None = None
+    media: Media | None = None
+    engines: tuple[Engine, ...] = ()
+    model: str | None = None
+    word_count: Annotated[int, Field(ge=0)] = 0
+    coverage: Coverage | None = None
+    results: Mapping[str, str] = Field(default_factory=dict)
+    """File name -> `gs://` address."""
+    bill: Bill = Bill()
+    saving: Saving | None = None
+    received_at: datetime
+    finished_at: datetime
+    wait_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """From the event to the start of the work."""
+    work_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """From the start of the work to the terminal outcome."""
+
+    def attributes(self) -> dict[str, str]:
+        """Pub/Sub attributes, for subscription filters."""
+        return {
+            "event_id": self.event_id,
+            "job_id": self.job_id,
+            "outcome": self.outcome.value,
+            "method": self.decision.method.value if self.decision else "none",
+            "bucket": self.upload.bucket,
+            "schema_version": str(self.schema_version),
+        }
+
+
+class Receipt(_Message):
+    """What one job cost and saved; stored beside its transcript."""
+
+    job_id: str
+    upload: Upload
+    outcome: Outcome
+    decision: Decision | None
+    duration_seconds: Annotated[float, Field(ge=0)] | None
+    engines: tuple[Engine, ...]
+    coverage: Coverage | None
+    bill: Bill
+    saving: Saving | None
+    execution: str | None
+    """The Cloud Run execution whose time is on the bill."""
+
+
+def event_id(job_id: str) -> str:
+    """The stable identity of a job's terminal message."""
+    return f"{job_id}-terminal"

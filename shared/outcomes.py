@@ -1,0 +1,189 @@
+"""Ending a job: results stored once, one terminal outcome decided, published, and the job closed.
+
+Safe to run twice, by anyone, at any point: the first stored transcript is the one every other file is made from, the
+first stored outcome is the one everybody publishes, and the job stays open until that message was accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from google.cloud import pubsub_v1
+from google.cloud.storage import Bucket
+
+from shared import storage as objects
+from shared.costs import Bill, PriceBook
+from shared.failures import DropscribeError, FailureKind
+from shared.formats import render
+from shared.jobs import JobRecord, JobStore, now
+from shared.messages import Receipt, Saving, TerminalMessage, event_id
+from shared.transcript import Transcript
+from shared.vocabulary import Outcome
+
+_log = logging.getLogger(__name__)
+
+PUBLISH_TIMEOUT_SECONDS = 60.0
+"""The publisher retries inside this time; past it the job stays open and the reconciler publishes."""
+
+MAX_OBJECT_NAME_BYTES = 1024
+"""Cloud Storage, "Object names"."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended, before anything of it is stored."""
+
+    outcome: Outcome
+    bill: Bill
+    transcript: Transcript | None = None
+    reason: str | None = None
+    failure_kind: FailureKind | None = None
+    execution: str | None = None
+
+
+def transcribed(transcript: Transcript, bill: Bill, execution: str | None = None) -> Ending:
+    """A transcript in hand -> completed, or completed_with_gaps where something of the speech is missing."""
+    gaps = transcript.coverage.gaps
+    if not gaps:
+        return Ending(Outcome.COMPLETED, bill, transcript, execution=execution)
+    missing = sum(gap.end - gap.start for gap in gaps)
+    reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps lists them."
+    return Ending(Outcome.COMPLETED_WITH_GAPS, bill, transcript, reason, execution=execution)
+
+
+def rejected(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
+    """The upload itself is at fault."""
+    return Ending(Outcome.REJECTED, bill or Bill(), None, error.reason, error.kind, execution)
+
+
+def failed(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
+    """Every engine that may be asked was asked."""
+    return Ending(Outcome.FAILED, bill or Bill(), None, error.reason, error.kind, execution)
+
+
+def exhausted(record: JobRecord) -> str:
+    """Why a job whose workers ended again and again is given up."""
+    last = f" The last time: {record.last_error}" if record.last_error else ""
+    return f"The worker ended {record.attempts} times while it worked on the file.{last}"
+
+
+class Finisher:
+    """Stores results in the results bucket and publishes terminal messages."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        results: Bucket,
+        prefix: str,
+        publisher: pubsub_v1.PublisherClient,
+        topic: str,
+        prices: PriceBook,
+        deepgram_model: str,
+    ) -> None:
+        self._jobs = jobs
+        self._results = results
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._publisher = publisher
+        self._topic = topic
+        self._deepgram_model = deepgram_model
+        self._deepgram_usd_per_minute = prices.deepgram_minute_usd(deepgram_model)
+
+    def finish(self, record: JobRecord, ending: Ending) -> TerminalMessage:
+        """Store, decide, publish, close. The answer is the outcome that stands, perhaps an earlier finisher's."""
+        standing = self._jobs.outcome(record.upload.job_id)
+        if standing is None:
+            standing = self._jobs.decide(self._terminal_message(record, ending))
+        if self._jobs.is_open(standing.job_id):
+            self.publish(standing)
+        return standing
+
+    def publish(self, message: TerminalMessage) -> None:
+        """Publish a decided outcome and close its job. Listeners tell a repeated message by its event_id."""
+        data = message.model_dump_json().encode()
+        attributes: dict[str, Any] = message.attributes()
+        self._publisher.publish(self._topic, data, **attributes).result(timeout=PUBLISH_TIMEOUT_SECONDS)
+        self._jobs.close(message.job_id)
+        fields = {"outcome": message.outcome, "reason": message.reason, "bill_usd": message.bill.usd}
+        _log.info("job ended", extra={"fields": fields})
+
+    def _terminal_message(self, record: JobRecord, ending: Ending) -> TerminalMessage:
+        upload, at = record.upload, now()
+        started = record.started_at or record.received_at
+        transcript, results = self._store_transcript(record, ending.transcript)
+        duration = transcript.duration if transcript else record.media.duration_seconds if record.media else None
+        bill = record.spent + ending.bill
+        saving = self._saving(duration, bill) if transcript else None
+        receipt = Receipt(
+            job_id=upload.job_id,
+            upload=upload,
+            outcome=ending.outcome,
+            decision=record.decision,
+            duration_seconds=duration,
+            engines=transcript.engines if transcript else (),
+            coverage=transcript.coverage if transcript else None,
+            bill=bill,
+            saving=saving,
+            execution=ending.execution,
+        )
+        results |= self._store(record, "receipt.json", "application/json", receipt.model_dump_json(indent=2).encode())
+        return TerminalMessage(
+            event_id=event_id(upload.job_id),
+            job_id=upload.job_id,
+            upload=upload,
+            outcome=ending.outcome,
+            reason=ending.reason,
+            failure_kind=ending.failure_kind,
+            decision=record.decision,
+            media=record.media,
+            engines=receipt.engines,
+            model=transcript.model if transcript else None,
+            word_count=len(transcript.words) if transcript else 0,
+            coverage=receipt.coverage,
+            results=results,
+            bill=bill,
+            saving=saving,
+            received_at=record.received_at,
+            finished_at=at,
+            wait_seconds=max(0.0, (started - record.received_at).total_seconds()),
+            work_seconds=max(0.0, (at - started).total_seconds()),
+        )
+
+    def _store_transcript(
+        self, record: JobRecord, transcript: Transcript | None
+    ) -> tuple[Transcript | None, dict[str, str]]:
+        """Store every format; the transcript.json that was stored first speaks for all of them."""
+        if transcript is None:
+            return None, {}
+        results: dict[str, str] = {}
+        first, *others = render(transcript)
+        stored = objects.create_once(self._results, self._name(record, first.name), first.data, first.content_type)
+        results[first.name] = self._uri(record, first.name)
+        if stored.data != first.data:
+            transcript = Transcript.model_validate_json(stored.data)
+            _, *others = render(transcript)
+        for file in others:
+            results |= self._store(record, file.name, file.content_type, file.data)
+        return transcript, results
+
+    def _store(self, record: JobRecord, name: str, content_type: str, data: bytes) -> dict[str, str]:
+        objects.create_once(self._results, self._name(record, name), data, content_type)
+        return {name: self._uri(record, name)}
+
+    def _name(self, record: JobRecord, file: str) -> str:
+        upload = record.upload
+        name = f"{self._prefix}{upload.name}/{upload.generation}/{file}"
+        if len(name.encode()) <= MAX_OBJECT_NAME_BYTES:
+            return name
+        return f"{self._prefix}long-names/{upload.job_id}/{file}"
+
+    def _uri(self, record: JobRecord, file: str) -> str:
+        return f"gs://{self._results.name}/{self._name(record, file)}"
+
+    def _saving(self, duration: float | None, bill: Bill) -> Saving | None:
+        if duration is None:
+            return None
+        usd = self._deepgram_usd_per_minute * duration / 60
+        return Saving(deepgram_model=self._deepgram_model, deepgram_usd=usd, bill_usd=bill.usd)

@@ -1,0 +1,30 @@
+"""The closed sets of words that function, job, messages and reports share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Method(StrEnum):
+    """What routing decided for an upload."""
+
+    PARAKEET = "parakeet"
+    HYBRID = "hybrid"
+    DEEPGRAM = "deepgram"
+
+
+class Engine(StrEnum):
+    """What turned a stretch of audio into words."""
+
+    PARAKEET_GPU = "parakeet-gpu"
+    PARAKEET_CPU = "parakeet-cpu"
+    DEEPGRAM = "deepgram"
+
+
+class Outcome(StrEnum):
+    """How a job ended. A partial text is never `completed`."""
+
+    COMPLETED = "completed"
+    COMPLETED_WITH_GAPS = "completed_with_gaps"
+    FAILED = "failed"
+    REJECTED = "rejected"

@@ -1,0 +1,135 @@
+"""Dispatch: a routed upload goes to Deepgram, or on the queue of the job with an execution to take it from there."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from shared.costs import deepgram_bill
+from shared.deepgram import Deepgram
+from shared.failures import DropscribeError, EngineFailed, LaunchFailed
+from shared.jobs import Job, JobState, now
+from shared.messages import Decision, WorkItem
+from shared.outcomes import PUBLISH_TIMEOUT_SECONDS, failed, transcribed
+from shared.signing import signed_url
+from shared.transcript import compose
+from shared.upload import Media
+from shared.vocabulary import Method
+from trigger_function.launching import ensure_execution
+from trigger_function.routing import deepgram_obstacle, engines_of
+from trigger_function.services import Services
+
+_log = logging.getLogger(__name__)
+
+
+def dispatch(at_work: Services, job: Job) -> None:
+    """Send the job on its way. Raises what a redelivered event can mend; everything else becomes an outcome."""
+    media, decision = routed(job)
+    if decision.method is not Method.DEEPGRAM:
+        job = queue(at_work, job)
+        _execute(at_work, job, media, decision)
+        return
+    try:
+        _ask_deepgram(at_work, job, media)
+    except EngineFailed as error:
+        job = at_work.jobs.load(job.id) or job
+        if not at_work.settings.enable_fallback:
+            at_work.finisher.finish(job.record, failed(error))
+            return
+        _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+        queue(at_work, _decided(at_work, job, Method.PARAKEET, f"{error.reason} Parakeet takes over."))
+        launch_any(at_work)
+
+
+def queue(at_work: Services, job: Job) -> Job:
+    """Put the job on the queue. Harmless when it is there already: a worker skips what is done or in other hands."""
+    media, decision = routed(job)
+    # The record says "queued" before the item is out: a worker that is faster than we are must find it so.
+    patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
+    job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
+    item = WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=decision)
+    at_work.publisher.publish(
+        at_work.work_topic, item.model_dump_json().encode(), job_id=job.id, method=decision.method.value
+    ).result(timeout=PUBLISH_TIMEOUT_SECONDS)
+    return job
+
+
+def launch_any(at_work: Services) -> bool:
+    """See that an execution runs, of the GPU job or else the CPU job. False where neither starts now."""
+    return _launch(at_work, _gpu_job(at_work)) or _launch(at_work, at_work.settings.cpu_job)
+
+
+def _execute(at_work: Services, job: Job, media: Media, decision: Decision) -> None:
+    """Find somebody for a queued job. What nobody takes now stays queued, and the reconciler tries again."""
+    if _launch(at_work, _gpu_job(at_work)):
+        return
+    if decision.rule == "small":
+        # Small enough for a CPU: cheaper than Deepgram, and soon done.
+        _ = _launch(at_work, at_work.settings.cpu_job) or _deepgram_instead(at_work, job, media)
+    else:
+        _ = _deepgram_instead(at_work, job, media) or _launch(at_work, at_work.settings.cpu_job)
+
+
+def _gpu_job(at_work: Services) -> str | None:
+    return at_work.settings.gpu_job if at_work.settings.enable_gpu_transcription else None
+
+
+def _launch(at_work: Services, name: str | None) -> bool:
+    if name is None:
+        return False
+    try:
+        ensure_execution(at_work.runner, name, at_work.lease, timedelta(seconds=at_work.settings.launch_seconds))
+    except LaunchFailed as error:
+        _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+        return False
+    return True
+
+
+def _deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
+    """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
+    engines = engines_of(at_work.settings)
+    if not engines.fallback or deepgram_obstacle(media, engines) is not None:
+        return False
+    _, decision = routed(job)
+    lease = now() + timedelta(seconds=at_work.settings.claim_seconds)
+    job = _decided(at_work, job, Method.DEEPGRAM, "No job could be started: Deepgram.")
+    job = at_work.jobs.save(job, state=JobState.CLAIMED, lease_until=lease)
+    try:
+        _ask_deepgram(at_work, job, media)
+    except EngineFailed as error:
+        _log.warning("deepgram failed too", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+        job = at_work.jobs.load(job.id) or job
+        patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
+        at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
+        return False
+    return True
+
+
+def _decided(at_work: Services, job: Job, method: Method, because: str) -> Job:
+    _, before = routed(job)
+    decision = Decision(method=method, rule=f"{before.rule}-fallback", reason=f"{before.reason} {because}")
+    return at_work.jobs.save(job, decision=decision)
+
+
+def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
+    """Transcribe and finish. Raises EngineFailed."""
+    settings, upload = at_work.settings, job.record.upload
+    engine = Deepgram(settings, settings.deepgram_model)
+    job = at_work.jobs.save(job, started_at=now())
+    url = signed_url(at_work.storage, upload, timedelta(seconds=settings.signed_url_seconds))
+    heard = engine.transcribe(url, settings.language)
+    # Deepgram bills what it decoded, which can differ from what the header promised.
+    duration = heard.duration_seconds or media.duration_seconds
+    transcript = compose(
+        upload=upload, duration=duration, language=settings.language, model=heard.model, passages=[heard.passage]
+    )
+    bill = deepgram_bill(settings.deepgram_model, duration, at_work.prices)
+    at_work.finisher.finish(job.record, transcribed(transcript, bill))
+
+
+def routed(job: Job) -> tuple[Media, Decision]:
+    """What inspection and routing left in the record."""
+    media, decision = job.record.media, job.record.decision
+    if media is None or decision is None:
+        raise DropscribeError("A job was dispatched before it was routed.")
+    return media, decision

@@ -1,0 +1,88 @@
+"""The way of one upload through the function: claim, inspect, route, dispatch."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from google.api_core.exceptions import NotFound
+from google.cloud import storage
+
+from shared.failures import BadMedia, Rejected
+from shared.jobs import Job, new_holder, now
+from shared.outcomes import rejected
+from shared.upload import Media, Upload
+from shared.vocabulary import Method
+from trigger_function.dispatch import dispatch
+from trigger_function.inspection import inspect
+from trigger_function.routing import engines_of, route, thresholds_of
+from trigger_function.services import Services
+from trigger_function.settings import FunctionSettings
+
+_log = logging.getLogger(__name__)
+
+METHOD_METADATA = "transcribe-method"
+"""Custom metadata of an object that names the method its owner wants."""
+
+READ_TIMEOUT_SECONDS = 30.0
+"""Longest wait for one small ranged read."""
+
+
+def handle(at_work: Services, upload: Upload) -> None:
+    """Bring the upload on its way, once, however often its event is delivered."""
+    job = at_work.jobs.claim(upload, new_holder("function"), timedelta(seconds=at_work.settings.claim_seconds))
+    if job is None:
+        _log.info("duplicate event", extra={"fields": {"upload": upload.uri}})
+        return
+    proceed(at_work, job)
+
+
+def proceed(at_work: Services, job: Job) -> None:
+    """Inspect, route and dispatch a job that this process holds. An exception gives the claim back at once."""
+    try:
+        try:
+            job = _inspected(at_work, job)
+        except (BadMedia, Rejected) as error:
+            at_work.finisher.finish(job.record, rejected(error))
+            return
+        dispatch(at_work, job)
+    except Exception:
+        # So that the redelivered event need not wait for the claim to run out.
+        at_work.jobs.take(job, lease_until=now())
+        raise
+
+
+def _inspected(at_work: Services, job: Job) -> Job:
+    """Look at the upload and decide; the record then holds both. Raises BadMedia or Rejected."""
+    if job.record.decision is not None:
+        return job
+    upload = job.record.upload
+    blob = at_work.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
+    try:
+        blob.reload(timeout=READ_TIMEOUT_SECONDS)
+    except NotFound:
+        raise Rejected("The file was deleted or replaced before it could be read.") from None
+    media = _media(blob, at_work.settings.inspection_max_bytes)
+    wish = _wish(blob.metadata or {}, at_work.settings)
+    decision = route(media, wish, thresholds_of(at_work.settings), engines_of(at_work.settings))
+    _log.info("routed", extra={"fields": {"media": media.model_dump(), "decision": decision.model_dump()}})
+    return at_work.jobs.save(job, media=media, decision=decision)
+
+
+def _media(blob: storage.Blob, max_bytes: int) -> Media:
+    def fetch(start: int, end: int) -> bytes:
+        return bytes(blob.download_as_bytes(start=start, end=end - 1, timeout=READ_TIMEOUT_SECONDS, checksum=None))
+
+    return inspect(fetch, int(blob.size), max_bytes=max_bytes)
+
+
+def _wish(metadata: dict[str, str], settings: FunctionSettings) -> Method | None:
+    """The object's own wish, else the deployment's fixed method, else None. Raises Rejected for an unknown word."""
+    wanted = metadata.get(METHOD_METADATA, settings.transcription_method).strip().lower()
+    if wanted == "auto":
+        return None
+    try:
+        return Method(wanted)
+    except ValueError:
+        known = ", ".join(["auto", *Method])
+        raise Rejected(f"The file's {METHOD_METADATA} is {wanted!r}; known methods are {known}.") from None

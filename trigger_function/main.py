@@ -1,0 +1,63 @@
+"""Entry points of the function: an upload's event, and the reconciler's tick."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import flask
+import functions_framework
+from cloudevents.http import CloudEvent
+from pydantic import ValidationError
+
+from shared.telemetry import job_context
+from shared.upload import Upload
+from trigger_function.handling import handle
+from trigger_function.reconciling import reconcile_all
+from trigger_function.services import Services, services
+
+_log = logging.getLogger(__name__)
+
+
+@functions_framework.cloud_event
+def on_upload(event: CloudEvent) -> None:
+    """Take one `google.cloud.storage.object.v1.finalized` event.
+
+    Returning acknowledges it; an exception has it delivered again. So what can never succeed is logged and swallowed.
+    """
+    at_work = services()
+    upload = _upload(event)
+    if upload is None or (why := _ignored(at_work, upload)) is not None:
+        if upload is not None:
+            _log.info("ignored", extra={"fields": {"upload": upload.uri, "why": why}})
+        return
+    with job_context(upload.job_id):
+        handle(at_work, upload)
+
+
+@functions_framework.http
+def reconcile(_: flask.Request) -> Mapping[str, int]:
+    """Bring every job forward that is not terminal and has gone quiet. A scheduler calls this."""
+    return reconcile_all(services())
+
+
+def _upload(event: CloudEvent) -> Upload | None:
+    data: Any = event.data
+    if event["type"] != "google.cloud.storage.object.v1.finalized" or not isinstance(data, Mapping):
+        _log.error("not an upload event", extra={"fields": {"type": event["type"], "event": event["id"]}})
+        return None
+    try:
+        return Upload.model_validate({key: data.get(key) for key in ("bucket", "name", "generation")})
+    except ValidationError as error:
+        _log.error("malformed event", extra={"fields": {"event": event["id"], "errors": str(error)}})
+        return None
+
+
+def _ignored(at_work: Services, upload: Upload) -> str | None:
+    settings = at_work.settings
+    if upload.bucket == settings.state_bucket:
+        return "state bucket"
+    if upload.bucket == settings.results_bucket and upload.name.startswith(settings.results_prefix):
+        return "result"
+    return settings.ignores(upload.name)

@@ -1,0 +1,77 @@
+"""The reconciler: every job that is not terminal and has gone quiet moves again, or fails with a reason."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from datetime import timedelta
+
+from shared.failures import DropscribeError, FailureKind, StateConflict
+from shared.jobs import Job, JobState, OpenJob, new_holder, now
+from shared.outcomes import exhausted, failed
+from shared.telemetry import job_context
+from trigger_function.dispatch import launch_any, queue
+from trigger_function.handling import handle, proceed
+from trigger_function.services import Services
+
+_log = logging.getLogger(__name__)
+
+
+def reconcile_all(at_work: Services) -> dict[str, int]:
+    """Look at every open job once; the answer counts what was done. One job's trouble does not stop the others."""
+    done: Counter[str] = Counter()
+    for opened in at_work.jobs.open_jobs():
+        with job_context(opened.upload.job_id):
+            try:
+                done[_reconcile(at_work, opened)] += 1
+            except StateConflict:
+                done["busy"] += 1
+            except Exception:
+                _log.exception("reconciling failed")
+                done["error"] += 1
+    return dict(done)
+
+
+def _reconcile(at_work: Services, opened: OpenJob) -> str:
+    settings = at_work.settings
+    job = at_work.jobs.load(opened.upload.job_id)
+    if job is None:
+        if now() - opened.opened_at < timedelta(seconds=settings.claim_seconds):
+            return "waiting"
+        handle(at_work, opened.upload)
+        return "restarted"
+    outcome = at_work.jobs.outcome(job.id)
+    if outcome is not None:
+        at_work.finisher.publish(outcome)
+        return "published"
+    if job.record.lease_until > now():
+        return "waiting"
+    return _move(at_work, job)
+
+
+def _move(at_work: Services, job: Job) -> str:
+    """A quiet job: try again what it waited for, unless it waited too long or too often."""
+    settings, record = at_work.settings, job.record
+    if now() - record.received_at > timedelta(hours=settings.max_wait_hours):
+        return _give_up(at_work, job, f"Nothing could transcribe the file within {settings.max_wait_hours:g} h.")
+    if record.state is JobState.CLAIMED:
+        lease = now() + timedelta(seconds=settings.claim_seconds)
+        taken = at_work.jobs.take(job, holder=new_holder("reconciler"), lease_until=lease)
+        if taken is None:
+            return "busy"
+        proceed(at_work, taken)
+        return "restarted"
+    if record.attempts >= settings.max_attempts:
+        return _give_up(at_work, job, exhausted(record))
+    if record.dispatches >= settings.max_attempts:
+        return _give_up(at_work, job, f"The file was queued {record.dispatches} times and no worker took it.")
+    # While an execution runs, the item may just stand far back in the queue: that is nobody's failure.
+    lost = 0 if at_work.lease.is_live() else 1
+    queue(at_work, at_work.jobs.save(job, dispatches=record.dispatches + lost))
+    launch_any(at_work)
+    return "queued again"
+
+
+def _give_up(at_work: Services, job: Job, reason: str) -> str:
+    at_work.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
+    return "failed"

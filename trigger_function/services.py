@@ -1,0 +1,49 @@
+"""What the function works with, made once per instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import google.auth
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.cloud import run_v2
+
+from shared.deployment import Deployment, connect
+from shared.telemetry import configure_logging
+from trigger_function.settings import FunctionSettings
+
+
+@dataclass(frozen=True)
+class Services(Deployment):
+    """Everything with an effect that the function uses."""
+
+    settings: FunctionSettings
+    work_topic: str
+    runner: run_v2.JobsClient
+
+
+@lru_cache(maxsize=1)
+def services() -> Services:
+    """The services of this process, from its environment. Raises pydantic's ValidationError for a bad setting."""
+    settings = FunctionSettings()
+    configure_logging(settings.log_level)
+    deployment = connect(settings)
+    return Services(
+        **vars(deployment),
+        settings=settings,
+        work_topic=deployment.publisher.topic_path(settings.google_cloud_project, settings.work_topic),
+        runner=_runner(settings.run_endpoint),
+    )
+
+
+def _runner(endpoint: str | None) -> run_v2.JobsClient:
+    """REST rather than gRPC: one call per launch, and no second gRPC channel to warm up."""
+    if endpoint is None:
+        return run_v2.JobsClient(transport="rest")
+    # Only a server on this machine speaks plain HTTP, and it wants no credentials.
+    credentials: Credentials = AnonymousCredentials() if endpoint.startswith("http://") else google.auth.default()[0]
+    return run_v2.JobsClient(
+        transport="rest", client_options=ClientOptions(api_endpoint=endpoint), credentials=credentials
+    )

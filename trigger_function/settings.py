@@ -1,0 +1,104 @@
+"""The function's settings: what counts as an upload, the decision table's thresholds, and where the job is."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from shared.settings import DeepgramSettings, DeploymentSettings, setting
+from shared.vocabulary import Method
+
+JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
+
+
+class FunctionSettings(DeploymentSettings, DeepgramSettings):
+    """Everything the function reads from its environment."""
+
+    gpu_job: str = setting(..., "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
+    cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
+    run_endpoint: str | None = setting(
+        None, "Address of the Cloud Run Admin API, where it is not Google's.", pattern="^https?://"
+    )
+    ignore_patterns: Annotated[tuple[str, ...], NoDecode] = setting(
+        (".*", "*.tmp", "*.part", "*.crdownload", "*.filepart", "Thumbs.db", "*.ini", "*.json", "*.csv", "*.md5"),
+        "Uploads whose file name matches one of these are not transcribed.",
+        unit="comma-separated shell patterns on the last part of the name",
+        source="partial downloads, desktop litter and side files",
+    )
+
+    transcription_method: Literal["auto"] | Method = setting("auto", "Method for every upload, or auto.")
+    enable_gpu_transcription: bool = setting(True, "Whether the GPU job may be used.")
+    enable_fallback: bool = setting(True, "Whether another engine is asked when the chosen one fails.")
+    parakeet_max_minutes: float = setting(
+        30.0, "Shorter uploads go to Parakeet, with or without a GPU.", unit="min of audio", source="decision table", gt=0
+    )
+    parakeet_max_mb: float = setting(
+        50.0, "Smaller uploads go to Parakeet, with or without a GPU.", unit="MB (10^6 bytes)", source="decision table", gt=0
+    )
+    short_file_threshold_hours: float = setting(
+        2.0, "Up to here Parakeet, or Deepgram when no GPU can be had.", unit="h of audio", source="decision table", gt=0
+    )
+    long_file_threshold_hours: float = setting(
+        4.0, "Up to here hybrid; above it Deepgram.", unit="h of audio", source="decision table", gt=0
+    )
+    deepgram_min_mb: float = setting(
+        400.0, "Larger uploads go to Deepgram.", unit="MB (10^6 bytes)", source="decision table", gt=0
+    )
+
+    inspection_max_bytes: int = setting(
+        8 * 2**20, "Most that inspection reads of one upload.", unit="bytes", source="real headers need < 1 MiB", gt=0
+    )
+    claim_seconds: float = setting(
+        600.0,
+        "A claim this old whose holder said nothing more is free again.",
+        unit="s",
+        source="an event-driven function may take 540 s",
+        gt=0,
+    )
+    launch_seconds: float = setting(
+        300.0,
+        "Time a launched execution has to report before another one may be launched.",
+        unit="s",
+        source="image pull and GPU start take seconds to minutes",
+        gt=0,
+    )
+    queue_patience_seconds: float = setting(
+        900.0, "A queued item not taken up by then is looked after by the reconciler.", unit="s", gt=0
+    )
+    max_wait_hours: float = setting(
+        24.0,
+        "A job that is not terminal after this time fails.",
+        unit="h",
+        source="Eventarc gives an event up after 24 h",
+        gt=0,
+    )
+    signed_url_seconds: float = setting(
+        3600.0, "How long Deepgram may fetch an upload through its signed URL.", unit="s", gt=0, le=604800
+    )
+
+    @field_validator("ignore_patterns", mode="before")
+    @classmethod
+    def _split_patterns(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _thresholds_ascend(self) -> FunctionSettings:
+        hours = (self.parakeet_max_minutes / 60, self.short_file_threshold_hours, self.long_file_threshold_hours)
+        if not hours[0] <= hours[1] <= hours[2]:
+            raise ValueError(
+                "PARAKEET_MAX_MINUTES, SHORT_FILE_THRESHOLD_HOURS and LONG_FILE_THRESHOLD_HOURS must ascend"
+            )
+        return self
+
+    def ignores(self, name: str) -> str | None:
+        """Why an object of this name is not an upload; None where it is one."""
+        if name.endswith("/"):
+            return "folder marker"
+        file = PurePosixPath(name).name
+        for pattern in self.ignore_patterns:
+            if PurePosixPath(file).match(pattern):
+                return f"matches IGNORE_PATTERNS {pattern}"
+        return None
