@@ -1,0 +1,148 @@
+"""The ear of the Deepgram stand-in: a child process that hears a file with the job's decoder, cutter and model.
+
+A child, because NeMo takes seconds to import and its memory should go when the cloud stops; nobody else imports it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from gpu_job.assembly import part
+from gpu_job.audio import seconds
+from gpu_job.chunking import Cutting, chunks
+from gpu_job.decoding import DecoderLimits, decode
+from shared.failures import DropscribeError, EngineFailed
+from shared.transcript import Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+    from pathlib import Path
+
+    from gpu_job.audio import Samples
+    from gpu_job.parakeet import Parakeet
+
+BATCH_CHUNKS = 4
+"""Chunks heard at once; together 80 s of audio at most."""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What was heard in one recording."""
+
+    words: tuple[Word, ...]
+    duration: float
+    """Seconds of audio decoded."""
+
+
+@dataclass(frozen=True)
+class _Child:
+    process: SpawnProcess
+    pipe: Connection
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+class Ear:
+    """Hears with the model in the file `model`, one recording at a time. Its process starts with the first one."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._turn = threading.Lock()
+        self._child: _Child | None = None
+        self._stopped = False
+        self._child_lock = threading.Lock()
+
+    def hear(self, path: Path) -> Hearing:
+        """What is said in a file. Raises BadMedia, and EngineFailed without a model or where its process ends."""
+        with self._turn:
+            child = self._running_child()
+            try:
+                child.pipe.send(path)
+                answer: Hearing | DropscribeError = child.pipe.recv()
+            except (EOFError, OSError) as error:
+                self._forget(child)
+                raise EngineFailed("The process that hears has ended.") from error
+        if isinstance(answer, DropscribeError):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process in the middle of whatever it does; idempotent and final."""
+        with self._child_lock:
+            self._stopped = True
+            if self._child:
+                self._child.end()
+
+    def _running_child(self) -> _Child:
+        with self._child_lock:
+            if self._stopped:
+                raise EngineFailed("The Deepgram stand-in was stopped.")
+            self._child = self._child or _spawn(self._model)
+            return self._child
+
+    def _forget(self, child: _Child) -> None:
+        with self._child_lock:
+            child.end()
+            self._child = None
+
+
+def _spawn(model: str) -> _Child:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(model, theirs), name="deepgram-ear", daemon=True)
+    process.start()
+    # Only without our copy of the child's end does its death close the pipe.
+    theirs.close()
+    return _Child(process, ours)
+
+
+def _serve(model: str, pipe: Connection) -> None:
+    """The child's life: each path is answered with a Hearing or a failure, until the parent is gone."""
+    # Ctrl-C reaches every process of the terminal; when this one ends is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    load = cache(partial(_load, model))
+    with suppress(EOFError):
+        while True:
+            path: Path = pipe.recv()
+            try:
+                pipe.send(_hear(load(), path))
+            except DropscribeError as failure:
+                pipe.send(failure)
+
+
+def _load(model: str) -> Parakeet:
+    import torch
+
+    from gpu_job.parakeet import Device, Limits, Parakeet
+
+    audio = BATCH_CHUNKS * Cutting().max_seconds
+    return Parakeet.load(model, Limits(BATCH_CHUNKS, audio, audio), Device("cpu", torch.float32))
+
+
+def _hear(parakeet: Parakeet, path: Path) -> Hearing:
+    samples = 0
+
+    def counted(blocks: Iterator[Samples]) -> Iterator[Samples]:
+        nonlocal samples
+        for block in blocks:
+            samples += len(block)
+            yield block
+
+    words: list[Word] = []
+    waiting = chunks(counted(decode(path, DecoderLimits())), Cutting())
+    while batch := list(islice(waiting, BATCH_CHUNKS)):
+        heard = parakeet.transcribe([chunk.samples for chunk in batch])
+        for chunk, inside in zip(batch, heard, strict=True):
+            words.extend(part(chunk.start, chunk.end, parakeet.engine, inside).words)
+    return Hearing(tuple(words), seconds(samples))

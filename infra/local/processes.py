@@ -1,0 +1,58 @@
+"""Child processes that take everything they started with them when they end, as a container does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+class ProcessGroup:
+    """A running command, leader of its own process group, its output appended to `log`.
+
+    It sees exactly `env`, nothing of this process's environment. Raises OSError if the command cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._leader = subprocess.Popen(
+                command,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the command, and of the group."""
+        return self._leader.pid
+
+    def poll(self) -> int | None:
+        """The exit code (-N: ended by signal N), or None while the command runs."""
+        exit_code = self._leader.poll()
+        if exit_code is not None:
+            self._kill_group()
+        return exit_code
+
+    def end(self, grace_seconds: float) -> int:
+        """TERM to the command, KILL to the group once it has ended or `grace_seconds` are over; the exit code."""
+        self._leader.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._leader.wait(grace_seconds)
+        self._kill_group()
+        return self._leader.wait()
+
+    def _kill_group(self) -> None:
+        # macOS answers EPERM, not ESRCH, for a group of which only zombies are left.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._leader.pid, signal.SIGKILL)
