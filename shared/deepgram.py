@@ -6,6 +6,7 @@ repeated only where Deepgram cannot have done the work: a refused connection, 42
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ class Heard:
     model: str
 
 
-class _NotDone(Exception):
+class _NotDoneError(Exception):
     """The call failed before Deepgram can have billed it."""
 
     def __init__(self, error: EngineFailed) -> None:
@@ -49,23 +50,28 @@ class Deepgram:
             raise EngineFailed("No Deepgram API key is configured.", FailureKind.CREDENTIALS)
         self._settings = settings
         self._model = model
-        self._client = _client(settings, settings.deepgram_api_key.get_secret_value())
+        self._client = _client(settings, settings.deepgram_api_key.get_secret_value().strip())
 
     def transcribe(self, url: str, language: str) -> Heard:
         """Transcribe what `url` serves. Raises EngineFailed with its kind."""
         try:
             for attempt in stamina.retry_context(
-                on=_NotDone, attempts=self._settings.deepgram_attempts, wait_initial=1.0, wait_max=20.0, timeout=None
+                on=_NotDoneError,
+                attempts=self._settings.deepgram_attempts,
+                wait_initial=1.0,
+                wait_max=20.0,
+                timeout=None,
             ):
                 with attempt:
                     return self._call(url, language)
-        except _NotDone as final:
+        except _NotDoneError as final:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
     def _call(self, url: str, language: str) -> Heard:
         import httpx
         from deepgram.core.api_error import ApiError
+        from deepgram.core.parse_error import ParsingError
 
         began = time.monotonic()
         try:
@@ -79,17 +85,19 @@ class Deepgram:
             )
         except ApiError as error:
             status = error.status_code or 500
+            if status < 300:  # the work was done, but its answer is not JSON
+                raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
             failure = EngineFailed(f"Deepgram answered {status}.", kind_of_status(status))
-            raise (_NotDone(failure) if status in RETRIED_STATUS else failure) from error
+            raise (_NotDoneError(failure) if status in RETRIED_STATUS else failure) from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _NotDone(EngineFailed("Deepgram could not be reached.", FailureKind.NETWORK)) from error
+            raise _NotDoneError(EngineFailed("Deepgram could not be reached.", FailureKind.NETWORK)) from error
         except httpx.TimeoutException as error:
             waited = time.monotonic() - began
             raise EngineFailed(f"Deepgram gave no answer within {waited:.0f} s.", FailureKind.TIMEOUT) from error
-        except httpx.TransportError as error:
-            raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
-        except ValueError as error:
+        except (ValueError, ParsingError, httpx.DecodingError) as error:
             raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
+        except httpx.RequestError as error:
+            raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
         return heard(response, self._model)
 
 
@@ -109,8 +117,9 @@ def heard(response: Any, model: str) -> Heard:
     """Deepgram's response object -> words. Raises EngineFailed where it is not a transcript."""
     try:
         words = tuple(_words(response.results.channels))
-        duration, request_id = float(response.metadata.duration), str(response.metadata.request_id)
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        duration = max(0.0, _finite(response.metadata.duration))
+        request_id = str(response.metadata.request_id or "")
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineFailed("Deepgram's answer is not a transcript.", FailureKind.INTERNAL) from error
     return Heard(Passage(Engine.DEEPGRAM, words), duration, request_id, f"deepgram {model}")
 
@@ -121,15 +130,23 @@ def _words(channels: Any) -> list[Word]:
     clock = 0.0
     for item in channels[0].alternatives[0].words or ():
         # `punctuated_word` is not declared by the SDK's model, but arrives where smart_format or punctuate is on.
-        text = str(getattr(item, "punctuated_word", None) or item.word).strip()
+        text = str(getattr(item, "punctuated_word", None) or item.word or "").strip()
         if not text:
             continue
-        start = max(clock, float(item.start))
-        end = max(start, float(item.end))
+        start = max(clock, _finite(item.start))
+        end = max(start, _finite(item.end))
         confidence = None if item.confidence is None else min(1.0, max(0.0, float(item.confidence)))
         words.append(Word(text=text, start=start, end=end, confidence=confidence, speaker=_speaker(item)))
         clock = start
     return words
+
+
+def _finite(value: Any) -> float:
+    """A number that is one: JSON as Python reads it may hold NaN and Infinity."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no time")
+    return number
 
 
 def _speaker(item: Any) -> int | None:

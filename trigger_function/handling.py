@@ -8,6 +8,7 @@ from datetime import timedelta
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
 
+from shared.client import METHOD_METADATA
 from shared.failures import BadMedia, Rejected
 from shared.jobs import Job, new_holder, now
 from shared.outcomes import rejected
@@ -20,9 +21,6 @@ from trigger_function.services import Services
 from trigger_function.settings import FunctionSettings
 
 _log = logging.getLogger(__name__)
-
-METHOD_METADATA = "transcribe-method"
-"""Custom metadata of an object that names the method its owner wants."""
 
 READ_TIMEOUT_SECONDS = 30.0
 """Longest wait for one small ranged read."""

@@ -6,11 +6,12 @@ import math
 
 from shared.failures import BadMedia
 from shared.upload import Media
+from trigger_function.containers.avi import index_padding, is_avi
 from trigger_function.containers.demuxing import Description, Undemuxable, describe
 from trigger_function.containers.durations import Duration, duration, movie_duration
 from trigger_function.containers.header_sizes import HEAD_BYTES
 from trigger_function.containers.mp4 import ENCRYPTED_ENTRIES, is_mp4, read_movie
-from trigger_function.containers.overlay import Tail
+from trigger_function.containers.overlay import Overlay, Tail
 from trigger_function.containers.sniffing import is_encrypted_asf, is_media, looks_like
 from trigger_function.ranged_reader import MAX_BYTES, Fetch, RandomAccess, RangedReader, ReadBudgetExceeded
 
@@ -40,7 +41,7 @@ def inspect(fetch: Fetch, size: int, *, max_bytes: int = MAX_BYTES) -> Media:
     if is_encrypted_asf(head):
         raise BadMedia(_ENCRYPTED)
     try:
-        audio, length = _read_mp4(file) if is_mp4(head) else _read_other(file)
+        audio, length = _read_mp4(file) if is_mp4(head) else _read_other(_relevant(file, head))
     except ReadBudgetExceeded:
         raise BadMedia("The file's header is too large to be read.") from None
     except Undemuxable:
@@ -62,25 +63,29 @@ def inspect(fetch: Fetch, size: int, *, max_bytes: int = MAX_BYTES) -> Media:
 
 def _read_mp4(file: RandomAccess) -> tuple[Description, Duration]:
     movie = read_movie(file)
-    if any(track.is_external for track in movie.tracks):
-        raise BadMedia("The file's sound lies in another file, which is not followed.")
     audio = describe(movie.header(file))
     track = movie.track(audio.stream_id)
+    if track.is_external:
+        raise BadMedia("The file's sound lies in another file, which is not followed.")
     if track.entry in ENCRYPTED_ENTRIES:
         raise BadMedia(_ENCRYPTED)
     return audio, movie_duration(file, movie, track, audio)
 
 
 def _read_other(file: RandomAccess) -> tuple[Description, Duration]:
-    untagged = _after_id3(file)
-    audio = describe(untagged)
+    audio = describe(file)
     if audio.is_encrypted:
         raise BadMedia(_ENCRYPTED)
-    return audio, duration(untagged, audio)
+    return audio, duration(file, audio)
+
+
+def _relevant(file: RandomAccess, head: bytes) -> RandomAccess:
+    """The file without what would be read for nothing: an index, or tags with cover art, may be megabytes."""
+    return Overlay(file, index_padding(file)) if is_avi(head) else _after_id3(file)
 
 
 def _after_id3(file: RandomAccess) -> RandomAccess:
-    """The file behind its ID3v2 tags, which may hold megabytes of cover art."""
+    """The file behind its ID3v2 tags."""
     start = 0
     for _ in range(MAX_ID3_TAGS):
         tag = file.read_at(start, 10)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 Fetch = Callable[[int, int], bytes]
 """Inclusive start, exclusive end -> exactly those bytes of the object."""
 
-BLOCK_BYTES = 64 * 1024
-CACHED_BLOCKS = 64
+BLOCK_BYTES = 32 * 1024
+CACHED_BLOCKS = 256
 MAX_BYTES = 8 * 2**20
 
 

@@ -80,7 +80,7 @@ class _Cut:
     pass
 
 
-class _Refusal(Exception):
+class _RefusalError(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
@@ -136,11 +136,11 @@ class DeepgramServer(HttpServer):
             return _hang_up()
         try:
             if isinstance(fault, _Failure):
-                raise _Refusal(fault.status, *_error(fault.status))
+                raise _RefusalError(fault.status, *_error(fault.status))
             self._authorize()
             _refuse_unsupported(flask.request.args)
             return flask.jsonify(self._transcribed(number, request_id))
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             body = {"err_code": refusal.code, "err_msg": refusal.message, "request_id": request_id}
             return flask.make_response(body, refusal.status)
 
@@ -157,7 +157,7 @@ class DeepgramServer(HttpServer):
     def _authorize(self) -> None:
         scheme, _, key = flask.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "token" or not hmac.compare_digest(key.encode(), self._api_key.encode()):
-            raise _Refusal(401, *_error(401))
+            raise _RefusalError(401, *_error(401))
 
     def _transcribed(self, number: int, request_id: str) -> dict[str, Any]:
         with _audio() as (path, sha256):
@@ -165,10 +165,10 @@ class DeepgramServer(HttpServer):
                 hearing = self._ear.hear(path)
             except BadMedia as bad:
                 message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
-                raise _Refusal(400, "Bad Request", message) from bad
+                raise _RefusalError(400, "Bad Request", message) from bad
             except EngineFailed as failure:
                 logger.warning("nothing was heard: %s", failure.reason)
-                raise _Refusal(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
+                raise _RefusalError(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
         with self._requests_lock:
             self._requests[number] = replace(self._requests[number], audio_seconds=hearing.duration)
         metadata = {
@@ -197,9 +197,9 @@ def _hang_up() -> flask.Response:
 
 def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
     if unknown := sorted(set(parameters) - _PARAMETERS):
-        raise _Refusal(400, "Bad Request", f"The local stand-in does not support {', '.join(unknown)}.")
+        raise _RefusalError(400, "Bad Request", f"The local stand-in does not support {', '.join(unknown)}.")
     if not (_wants(parameters, "punctuate") or _wants(parameters, "smart_format")):
-        raise _Refusal(400, "Bad Request", "The local stand-in always punctuates: ask for punctuate=true.")
+        raise _RefusalError(400, "Bad Request", "The local stand-in always punctuates: ask for punctuate=true.")
 
 
 def _wants(parameters: Mapping[str, str], name: str) -> bool:
@@ -245,9 +245,10 @@ def _address(payload: object) -> httpx.URL:
     url = _url(payload)
     if url is None:
         message = "Content-type was application/json, but we could not process the JSON payload."
-        raise _Refusal(400, "Bad Request", message)
+        raise _RefusalError(400, "Bad Request", message)
     if not _is_loopback(url.host):
-        raise _Refusal(400, "REMOTE_CONTENT_ERROR", f"The local stand-in fetches from loopback only, not {url.host!r}.")
+        message = f"The local stand-in fetches from loopback only, not from {url.host!r}."
+        raise _RefusalError(400, "REMOTE_CONTENT_ERROR", message)
     return url
 
 
@@ -278,8 +279,8 @@ def _fetched(url: httpx.URL) -> Iterator[bytes]:
         ):
             if response.status_code != 200:
                 problem = f"answered {response.status_code} {response.reason_phrase}"
-                raise _Refusal(400, "REMOTE_CONTENT_ERROR", f"The remote server hosting the media {problem}.")
+                raise _RefusalError(400, "REMOTE_CONTENT_ERROR", f"The remote server hosting the media {problem}.")
             yield from response.iter_bytes(BLOCK_BYTES)
     except (httpx.RequestError, httpx.InvalidURL) as error:
         message = f"The remote server hosting the media gave no media ({type(error).__name__})."
-        raise _Refusal(400, "REMOTE_CONTENT_ERROR", message) from error
+        raise _RefusalError(400, "REMOTE_CONTENT_ERROR", message) from error

@@ -5,6 +5,7 @@ A child, because NeMo takes seconds to import and its memory should go when the 
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import threading
@@ -111,6 +112,8 @@ def _serve(model: str, pipe: Connection) -> None:
     """The child's life: each path is answered with a Hearing or a failure, until the parent is gone."""
     # Ctrl-C reaches every process of the terminal; when this one ends is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # NeMo's telemetry is off, and says so in two warnings.
+    logging.getLogger("nv_one_logger").addHandler(logging.NullHandler())
     load = cache(partial(_load, model))
     with suppress(EOFError):
         while True:
@@ -126,6 +129,8 @@ def _load(model: str) -> Parakeet:
 
     from gpu_job.parakeet import Device, Limits, Parakeet
 
+    # The model is tiny, and a laptop's other cores have the job's work to do.
+    torch.set_num_threads(1)
     audio = BATCH_CHUNKS * Cutting().max_seconds
     return Parakeet.load(model, Limits(BATCH_CHUNKS, audio, audio), Device("cpu", torch.float32))
 

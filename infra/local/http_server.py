@@ -41,7 +41,7 @@ class HttpServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Refuse new connections and cut the open ones, requests in flight included; idempotent."""
+        """Refuse new requests and cut those in flight; idempotent."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -59,7 +59,7 @@ class HttpServer:
 
 
 class _Server(ThreadedWSGIServer):
-    """Knows its connections: werkzeug's own server goes on answering on kept-alive ones after its shutdown."""
+    """Knows its connections: werkzeug's own server still answers the requests in flight after its shutdown."""
 
     def __init__(self, host: str, port: int, app: Flask, handler: type[WSGIRequestHandler]) -> None:
         self._connections: WeakSet[socket.socket] = WeakSet()
@@ -80,8 +80,5 @@ class _Server(ThreadedWSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    # Headers and body leave in two writes; with Nagle's algorithm the second one waits 40 ms for the client's ACK.
-    disable_nagle_algorithm = True
-
-    def log(self, type: str, message: str, *args: object) -> None:
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         logger.debug(message, *args)

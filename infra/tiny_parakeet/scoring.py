@@ -77,12 +77,17 @@ class Score:
             heard_index += heard_word != _GAP
 
     def summary(self) -> dict[str, float | int]:
-        """The figures of the card: rates in per cent, times in seconds."""
-        starts = np.array(self.start_errors) if self.start_errors else np.full(1, np.nan)
-        return {
+        """The figures of the card: rates in per cent, times in seconds, and no times where no word was right."""
+        rates = {
             "words": self.words,
             "wer_percent": round(100 * self.errors / max(self.words, 1), 2),
             "wer_with_case_and_punctuation_percent": round(100 * self.written_errors / max(self.words, 1), 2),
+        }
+        if not self.start_errors:
+            return rates
+        starts = np.array(self.start_errors)
+        return {
+            **rates,
             "median_start_error": round(float(np.median(starts)), 3),
             "median_absolute_start_error": round(float(np.median(np.abs(starts))), 3),
             "p95_absolute_start_error": round(float(np.percentile(np.abs(starts), 95)), 3),

@@ -30,12 +30,31 @@ def test_the_url_is_known_before_the_start_and_an_early_client_waits(app: flask.
             assert early.result().text == "hello"
 
 
-def test_after_stop_even_a_connection_that_was_kept_alive_is_dead(app: flask.Flask) -> None:
-    with requests.Session() as session:
-        with HttpServer(app) as server:
-            assert session.get(server.url, timeout=PATIENCE).text == "hello"
-        with pytest.raises(requests.ConnectionError):
-            session.get(server.url, timeout=PATIENCE)
+def test_after_stop_connections_are_refused(app: flask.Flask) -> None:
+    with HttpServer(app) as server:
+        assert requests.get(server.url, timeout=PATIENCE).text == "hello"
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.url, timeout=PATIENCE)
+
+
+def test_stop_cuts_a_request_in_flight(app: flask.Flask) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def hang() -> str:
+        entered.set()
+        released.wait(PATIENCE)
+        return "too late"
+
+    app.add_url_rule("/hang", view_func=hang)
+    with ThreadPoolExecutor() as pool:
+        try:
+            with HttpServer(app) as server:
+                answer = pool.submit(requests.get, f"{server.url}/hang", timeout=2 * PATIENCE)
+                assert entered.wait(PATIENCE)
+            with pytest.raises(requests.ConnectionError):
+                answer.result(PATIENCE / 2)
+        finally:
+            released.set()
 
 
 def test_requests_are_answered_side_by_side(app: flask.Flask) -> None:

@@ -41,12 +41,23 @@ print("ready", flush=True)
 while True:
     time.sleep(600)
 """
-PARENT = """
-import os, subprocess, sys
-child = "import fcntl, os, time; f = open(os.environ['LOCK'], 'w'); fcntl.flock(f, fcntl.LOCK_EX); time.sleep(600)"
-subprocess.run([sys.executable, "-c", child])
+CHILD = """
+import fcntl, os, time
+lock = open(os.environ["LOCK"], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("locked", flush=True)
+time.sleep(600)
 """
-"""Its child holds a lock for as long as it lives."""
+"""Holds a lock for as long as it lives."""
+PARENT = f"""
+import subprocess, sys
+subprocess.run([sys.executable, "-c", {CHILD!r}])
+"""
+LEAVER = f"""
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE).stdout.readline()
+"""
+"""Ends before its child does."""
 
 
 class Serve(Protocol):
@@ -66,7 +77,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Path:
-    """What the child of PARENT holds."""
+    """What CHILD holds."""
     return tmp_path / "lock"
 
 
@@ -202,6 +213,26 @@ def test_the_children_of_a_task_end_with_it(serve: Serve, lock: Path) -> None:
     wait_until(lambda: is_locked(lock))
     executions(server).cancel_execution(name=name)
     wait_until(lambda: not is_locked(lock))
+
+
+def test_what_a_task_leaves_behind_ends_with_it(serve: Serve, lock: Path) -> None:
+    server = serve(python(LEAVER, lock))
+    run(server)
+    server.wait_idle(PATIENCE)
+    assert server.executions()[0].phase is Phase.SUCCEEDED
+    assert lock.exists()
+    wait_until(lambda: not is_locked(lock))
+
+
+def test_a_task_that_had_not_begun_when_its_execution_was_cancelled_never_does(serve: Serve) -> None:
+    server = serve(replace(python(POLITE), task_count=3, parallelism=1))
+    name = run(server)
+    wait_until(lambda: "ready" in output(server))
+    executions(server).cancel_execution(name=name)
+    server.wait_idle(PATIENCE)
+    [state] = server.executions()
+    assert [task.phase for task in state.tasks] == [Phase.CANCELLED] * 3
+    assert [task.pid is None for task in state.tasks] == [False, True, True]
 
 
 def test_stop_ends_every_task_and_its_children(serve: Serve, lock: Path) -> None:

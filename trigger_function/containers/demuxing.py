@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from shared.failures import BadMedia
+from trigger_function.containers.header_sizes import HEAD_BYTES
 from trigger_function.ranged_reader import RandomAccess
 
 DEMUXERS = "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"
@@ -26,12 +27,15 @@ OPTIONS = {
     "format_whitelist": DEMUXERS,
     "protocol_whitelist": "none",
     "codec_whitelist": PROBING_DECODERS,
-    "probesize": str(256 * 1024),
+    "probesize": str(HEAD_BYTES),
     "max_streams": "100",
     "skip_estimate_duration_from_pts": "1",
     "use_odml": "0",
 }
 """For every demuxer; `use_odml`, AVI only, leaves indexes that are spread over the whole file unread."""
+
+READ_BYTES = 8 * 1024
+"""What FFmpeg reads at a time, so also the most it reads for nothing where it is stopped."""
 
 FIRST_PACKET_WITHIN = 512 * 1024
 """Bytes into the file within which the audio should begin."""
@@ -135,6 +139,7 @@ def demuxer(file: RandomAccess) -> Iterator[InputContainer]:
         with av.open(
             source,
             mode="r",
+            buffer_size=READ_BYTES,
             container_options=OPTIONS,
             metadata_errors="replace",
             io_open=source.refuse_to_open,
@@ -217,6 +222,7 @@ def _packets(container: InputContainer, stream: AudioStream, end: int) -> Iterat
                 return
             if packet.stream_index == stream.index and packet.size:
                 yield _Packet(position, packet.size, packet.pts, packet.duration or 0)
-    except av.FFmpegError:
-        # Damage in the middle of a file ends what can be measured, not the measurement.
+    except (av.FFmpegError, IndexError):
+        # Damage in the middle of a file ends what can be measured, not the measurement. PyAV ends with an IndexError
+        # where a stream appears that the file did not begin with.
         return

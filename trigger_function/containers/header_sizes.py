@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-HEAD_BYTES = 64 * 1024
+HEAD_BYTES = 256 * 1024
 """The first bytes of a file, in which its header says what this module reads."""
 
 _UNKNOWN = (0, 2**32 - 1)

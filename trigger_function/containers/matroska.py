@@ -9,15 +9,11 @@ CLUSTER = bytes.fromhex("1f43b675")
 _VOID = bytes.fromhex("ec01")
 """The id of padding, and the first byte of a size that has seven more."""
 
-_CLUSTER_HEADER_BYTES = 64 * 1024
-"""Most bytes between the start of a cluster and its first audio block; a video keyframe may stand between."""
-
 
 def cluster_before(file: RandomAccess, block_at: int) -> int | None:
-    """Byte offset of the cluster that the block at `block_at` belongs to; None where none begins close before it."""
-    start = max(block_at - _CLUSTER_HEADER_BYTES, 0)
-    at = file.read_at(start, block_at - start).rfind(CLUSTER)
-    return None if at < 0 else start + at
+    """Byte offset of the cluster that the block at `block_at`, early in the file, belongs to; None where none does."""
+    at = file.read_at(0, block_at).rfind(CLUSTER)
+    return None if at < 0 else at
 
 
 def void_element(start: int, end: int) -> bytes:

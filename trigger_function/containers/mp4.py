@@ -36,8 +36,6 @@ class Track(NamedTuple):
     """One track as its header describes it."""
 
     id: int
-    handler: bytes
-    """`soun`, `vide`, `text`, ..."""
     entry: bytes
     """Four-character code of the first sample entry, for example `mp4a`."""
     seconds: float
@@ -166,10 +164,8 @@ def _tracks(file: RandomAccess, moov: Box) -> Iterator[Track]:
         track_id, shown = _id_and_duration(_content(file, trak, b"tkhd"))
         timescale, duration = _timescale_and_duration(_content(file, trak, b"mdia", b"mdhd"))
         edited, whole = _seconds(shown, movie_timescale), _seconds(duration, timescale)
-        (handler,) = struct.unpack_from("4s", _content(file, trak, b"mdia", b"hdlr"), 8)
         yield Track(
             track_id,
-            handler,
             entry=_content(file, trak, b"mdia", b"minf", b"stbl", b"stsd")[12:16],
             seconds=edited or whole,
             is_external=_is_external(_content(file, trak, b"mdia", b"minf", b"dinf", b"dref")),

@@ -17,7 +17,9 @@ Abandon = Callable[["Message", int], bool]
 """Asked after each failed attempt, with the message and its attempts so far; on True the message leaves the backlog."""
 
 MAX_BATCH_MESSAGES = 1_000
-MAX_BATCH_BYTES = 10_000_000
+MAX_BATCH_BYTES = 3_000_000
+"""Google's client takes no response above gRPC's default of 4 MiB when PUBSUB_EMULATOR_HOST is set; a batch with its
+attributes and ids must stay below, or all of it is lost until the ack deadline."""
 
 
 @dataclass(slots=True)
@@ -88,12 +90,15 @@ class Backlog:
         self._ready[_Entry(message, message.content.size)] = None
 
     def lease(self, window: FlowWindow, seconds: float, now: float) -> list[Lease]:
-        """Give out what is ready, as far as `window` and the size of one response allow."""
+        """Give out what is ready, as far as `window` and one response have room; a first message always has."""
         self.advance(now)
         leases: list[Lease] = []
         size = 0
-        while self._ready and window.open and len(leases) < MAX_BATCH_MESSAGES and size < MAX_BATCH_BYTES:
-            entry, _ = self._ready.popitem(last=False)
+        while self._ready and window.open and len(leases) < MAX_BATCH_MESSAGES:
+            entry = next(iter(self._ready))
+            if leases and size + entry.size > MAX_BATCH_BYTES:
+                break
+            del self._ready[entry]
             entry.attempts += 1
             self._issue_receipt(entry)
             self._hold(entry, window, now + seconds)

@@ -46,6 +46,10 @@ class Stream:
         """Send no more."""
         self._requests.put(None)
 
+    def cut(self) -> None:
+        """End the stream the hard way."""
+        self._call.cancel()
+
     def wait(self) -> None:
         """Until the server ends the stream; raises what it ended it with."""
         self._thread.join(PATIENCE)
@@ -54,6 +58,8 @@ class Stream:
             raise self._error
 
     def __enter__(self) -> Self:
+        requests = iter(self._requests.get, None)
+        self._call = self._pubsub.subscriber.streaming_pull(requests=requests, retry=None, timeout=PATIENCE)
         self._thread.start()
         return self
 
@@ -62,9 +68,8 @@ class Stream:
         self._thread.join(PATIENCE)
 
     def _read(self) -> None:
-        requests = iter(self._requests.get, None)
         try:
-            for response in self._pubsub.subscriber.streaming_pull(requests=requests, retry=None, timeout=PATIENCE):
+            for response in self._call:
                 for received in response.received_messages:
                     self._received.put(received)
         except exceptions.GoogleAPICallError as error:

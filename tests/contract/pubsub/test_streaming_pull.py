@@ -78,9 +78,7 @@ def test_stream_extends_and_shortens_ack_deadlines(pubsub: PubSub) -> None:
     pubsub.publish(topic, b"slow", b"given back")
     with Stream(pubsub, subscription) as stream:
         ack_ids = {received.message.data: received.ack_id for received in (stream.get(), stream.get())}
-        stream.send(
-            modify_deadline_ack_ids=[ack_ids[b"slow"], ack_ids[b"given back"]], modify_deadline_seconds=[60, 0]
-        )
+        stream.send(modify_deadline_ack_ids=[ack_ids[b"slow"], ack_ids[b"given back"]], modify_deadline_seconds=[60, 0])
         assert stream.get().message.data == b"given back"
         assert not stream.has_more(0.3)
 
@@ -108,16 +106,18 @@ def test_stream_that_breaks_the_rules_is_ended(pubsub: PubSub) -> None:
     with Stream(pubsub, subscription, seconds=9) as stream, pytest.raises(exceptions.InvalidArgument):
         stream.wait()
     for wrong in ({"subscription": subscription}, {"modify_deadline_ack_ids": ["x"]}, {"ack_ids": ["bogus"]}):
-        with Stream(pubsub, subscription) as stream, pytest.raises(exceptions.InvalidArgument):
+        with Stream(pubsub, subscription) as stream:
             stream.send(**wrong)
-            stream.wait()
+            with pytest.raises(exceptions.InvalidArgument):
+                stream.wait()
 
 
 def test_deleting_a_subscription_ends_its_streams(pubsub: PubSub) -> None:
     topic = pubsub.topic()
     subscription = pubsub.subscription(topic)
     pubsub.publish(topic, b"the stream is open")
-    with Stream(pubsub, subscription) as stream, pytest.raises(exceptions.NotFound):
+    with Stream(pubsub, subscription) as stream:
         stream.get()
         pubsub.subscriber.delete_subscription(subscription=subscription)
-        stream.wait()
+        with pytest.raises(exceptions.NotFound):
+            stream.wait()

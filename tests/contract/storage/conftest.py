@@ -1,12 +1,11 @@
 """A storage server and Google's own client for it.
 
 With STORAGE_TESTBENCH_URL naming a running googleapis/storage-testbench, tests are held to that instead of this server;
-those that take `server` or make their own are about this server alone.
+those that take `server` are about this server alone.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from infra.local.storage_server import StorageServer
+from tests.contract.storage import testbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageServer]:
     """One for all tests, as each makes its own bucket; what the server counts is to be read before and after."""
+    if testbench.URL:
+        pytest.skip("about this server alone")
     with StorageServer(tmp_path_factory.mktemp("storage")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def endpoint(server: StorageServer) -> str:
-    return os.environ.get("STORAGE_TESTBENCH_URL", server.url)
+def endpoint(request: pytest.FixtureRequest) -> str:
+    """Where the server under test is."""
+    if testbench.URL:
+        return testbench.URL
+    server: StorageServer = request.getfixturevalue("server")
+    return server.url
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
+from tests.contract.storage.testbench import beyond_testbench
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -75,6 +77,7 @@ def test_objects_written_between_pages_do_not_repeat_others(filled: storage.Buck
     assert first + [name for page in pages for name in names(page)] == NAMES
 
 
+@beyond_testbench
 def test_what_the_server_cannot_filter_by_is_refused(server: StorageServer, bucket: storage.Bucket) -> None:
     with pytest.raises(exceptions.MethodNotImplemented, match="matchGlob"):
         list(bucket.list_blobs(match_glob="*.mp3"))

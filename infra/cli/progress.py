@@ -1,0 +1,54 @@
+"""What happens to each file right now: live bars on a terminal, a line for every change elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from rich import progress as bars
+from rich.console import Console
+
+from shared.jobs import JobRecord
+from shared.messages import TerminalMessage
+
+
+class Progress:
+    """One line for each file."""
+
+    def __init__(self, console: Console, names: Sequence[str]) -> None:
+        self._console = console
+        self._is_live = console.is_terminal
+        self._said: dict[str, str] = {}
+        self._bars = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(bar_width=24),
+            bars.TextColumn("{task.fields[status]}", markup=False),
+            bars.TimeElapsedColumn(),
+            console=console,
+            disable=not self._is_live,
+        )
+        self._tasks = {name: self._bars.add_task(name, total=1.0, status="uploaded") for name in names}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def at(self, name: str, record: JobRecord) -> None:
+        """How far a job is by its record."""
+        whole = record.media.duration_seconds if record.media else 0.0
+        share = min(1.0, record.transcribed_seconds / whole) if whole else 0.0
+        method = record.decision.method.value if record.decision else ""
+        self._show(name, f"{record.state.value} {method}".strip(), 0.95 * share)
+
+    def ended(self, message: TerminalMessage) -> None:
+        """A job ended."""
+        self._show(message.upload.name, message.outcome.value, 1.0)
+
+    def _show(self, name: str, status: str, share: float) -> None:
+        self._bars.update(self._tasks[name], completed=share, status=status)
+        if not self._is_live and self._said.get(name) != status:
+            self._said[name] = status
+            self._console.print(f"{name}: {status}", markup=False, highlight=False)

@@ -1,0 +1,75 @@
+"""`dropscribe run`: files through the laptop cloud, with progress, results and a table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from infra.cli.progress import Progress
+from infra.cli.session import Session, session
+from infra.cli.tables import bill_line, outcome_table
+from infra.local.cloud import STATE, UPLOADS
+from shared.client import drop, fetch_results, outcomes
+from shared.jobs import JobStore
+from shared.messages import TerminalMessage
+from shared.upload import Upload
+from shared.vocabulary import Outcome
+
+
+def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, *, as_json: bool) -> int:
+    """Transcribe `files` into `out`/<file name>/. The exit status: 0 only when every file completed."""
+    console = Console(stderr=as_json)
+    began = time.monotonic()
+    names = unique_names(files)
+    with session(model) as running:
+        jobs = {
+            upload.job_id: upload
+            for path, name in zip(files, names, strict=True)
+            for upload in [drop(running.cloud.storage().bucket(UPLOADS), path, name, method)]
+        }
+        messages = _await(running, jobs, console)
+        for message in messages:
+            fetch_results(running.storage, message, out / message.upload.name)
+            if as_json:
+                sys.stdout.write(message.model_dump_json() + "\n")
+                sys.stdout.flush()
+        completed = all(message.outcome is Outcome.COMPLETED for message in messages)
+        if not completed:
+            running.keep_logs = True
+        if not as_json:
+            console.print(outcome_table(messages))
+            console.print(bill_line(messages, time.monotonic() - began))
+            console.print(f"Results: {out}/<file name>/", highlight=False)
+            if not completed:
+                console.print(f"Logs: {running.cloud.logs}", highlight=False)
+    return 0 if completed else 1
+
+
+def unique_names(files: Sequence[Path]) -> list[str]:
+    """Object names for the files: their own, numbered where two folders hold the same one."""
+    taken: dict[str, int] = {}
+    names = []
+    for path in files:
+        count = taken[path.name] = taken.get(path.name, 0) + 1
+        names.append(path.name if count == 1 else f"{path.stem}-{count}{path.suffix}")
+    return names
+
+
+def _await(running: Session, jobs: Mapping[str, Upload], console: Console) -> list[TerminalMessage]:
+    """Every file's terminal message, in the order of the command line."""
+    store = JobStore(running.storage.bucket(STATE))
+    ended: dict[str, TerminalMessage] = {}
+    with Progress(console, [upload.name for upload in jobs.values()]) as progress:
+        for message in outcomes(running.subscriber, running.subscription, jobs):
+            if message is not None:
+                ended[message.job_id] = message
+                progress.ended(message)
+                continue
+            for job_id, upload in jobs.items():
+                if job_id not in ended and (job := store.load(job_id)) is not None:
+                    progress.at(upload.name, job.record)
+    return [ended[job_id] for job_id in jobs]

@@ -1,0 +1,54 @@
+"""Terminal messages as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from shared.messages import TerminalMessage
+from shared.times import clock
+from shared.vocabulary import Outcome
+
+_STYLE = {
+    Outcome.COMPLETED: "green",
+    Outcome.COMPLETED_WITH_GAPS: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.REJECTED: "red",
+}
+
+
+def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
+    """One row a file: outcome, duration, words, method, seconds, cost, saving; the reason where there is one."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("outcome")
+    for title in ("length", "words"):
+        table.add_column(title, justify="right")
+    table.add_column("method")
+    for title in ("seconds", "cost", "saving"):
+        table.add_column(title, justify="right")
+    for message in messages:
+        table.add_row(
+            Text(message.upload.name),
+            Text(message.outcome.value, style=_STYLE[message.outcome]),
+            clock(message.media.duration_seconds) if message.media else "-",
+            str(message.word_count),
+            message.decision.method.value if message.decision else "-",
+            f"{message.wait_seconds + message.work_seconds:.1f}",
+            f"${message.bill.usd:.5f}",
+            f"{message.saving.share:.0%}" if message.saving else "-",
+        )
+        if message.reason:
+            table.add_row(Text(f"  {message.reason}", style="dim"))
+    return table
+
+
+def bill_line(messages: Sequence[TerminalMessage], seconds: float) -> str:
+    """The sums: audio, wall clock, what it cost, and the same audio at Deepgram."""
+    savings = [message.saving for message in messages if message.saving]
+    billed = sum(message.bill.usd for message in messages)
+    audio = sum(message.media.duration_seconds for message in messages if message.media)
+    deepgram = sum(saving.deepgram_usd for saving in savings)
+    return f"{clock(audio)} of audio in {seconds:.1f} s for ${billed:.5f}; Deepgram's price: ${deepgram:.5f}."

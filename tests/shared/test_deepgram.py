@@ -1,0 +1,275 @@
+"""The production adapter against the laptop's Deepgram: what it makes of answers, and what it asks for twice."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import flask
+import pytest
+import stamina
+from deepgram.core.unchecked_base_model import construct_type
+from deepgram.listen.v1.media.types.media_transcribe_response import MediaTranscribeResponse
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+
+from infra.local.deepgram_server import DeepgramServer, ListenRequest
+from infra.local.http_server import HttpServer
+from infra.recordings import recording
+from shared.deepgram import Deepgram, heard
+from shared.failures import EngineFailed, FailureKind
+from shared.settings import DeepgramSettings
+from shared.transcript import Word
+from shared.vocabulary import Engine
+
+PATIENCE = 120.0
+"""Seconds; only a broken server uses them up."""
+AUDIO = "http://127.0.0.1:9/a.mp3"
+"""Nobody fetches it: the faults come before the work."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=10, cap=True):
+        yield
+
+
+def adapter(url: str, key: str | None, *, timeout: float = PATIENCE, attempts: int = 3) -> Deepgram:
+    settings = DeepgramSettings(
+        deepgram_api_key=key,
+        deepgram_base_url=url,
+        deepgram_timeout_seconds=timeout,
+        deepgram_attempts=attempts,
+    )
+    return Deepgram(settings, "nova-3")
+
+
+def answer(*words: object, **metadata: object) -> dict[str, Any]:
+    """Deepgram's JSON around these words."""
+    return {
+        "metadata": {"request_id": "r-1", "duration": 9.0, "channels": 1, **metadata},
+        "results": {"channels": [{"alternatives": [{"transcript": "", "confidence": 0.9, "words": list(words)}]}]},
+    }
+
+
+def word(text: str = "yes", start: object = 1.0, end: object = 1.5, **more: object) -> dict[str, object]:
+    return {"word": text, "start": start, "end": end, "confidence": 0.9} | more
+
+
+def parsed(body: object) -> Any:
+    """What the SDK makes of a JSON body."""
+    return construct_type(type_=MediaTranscribeResponse, object_=body)
+
+
+def words_of(body: object) -> list[Word]:
+    return list(heard(parsed(body), "nova-3").passage.words)
+
+
+# A recording, really heard
+
+
+def test_a_recording_comes_back_as_written_words_with_their_times(
+    hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str
+) -> None:
+    memo = recording("memo.wav")
+    before = len(hearing_server.requests)
+
+    result = adapter(hearing_server.url, deepgram_key).transcribe(f"{recordings_url}/{memo.path.name}", "en")
+
+    words = result.passage.words
+    please = next(w for w in words if w.text == "Please")
+    truly = next(w for w in memo.words if w.word == "Please")
+    assert "Please wait behind the kitchen soon." in " ".join(w.text for w in words)
+    assert please.start == pytest.approx(truly.start, abs=0.3)
+    assert [w.start for w in words] == sorted(w.start for w in words)
+    assert all(w.start <= w.end <= memo.duration and w.confidence is not None for w in words)
+    assert result.passage.engine is Engine.DEEPGRAM
+    assert result.duration_seconds == pytest.approx(memo.duration, abs=0.1)
+    assert UUID(result.request_id)
+    assert result.model == "deepgram nova-3"
+    assert hearing_server.requests[before:] == (
+        ListenRequest("nova-3", "en", "127.0.0.1", audio_seconds=pytest.approx(memo.duration, abs=0.1)),
+    )
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_request_that_was_turned_away_is_repeated_and_heard_once(
+    hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str, status: int
+) -> None:
+    before = len(hearing_server.requests)
+    hearing_server.fail_next(2, status)
+
+    result = adapter(hearing_server.url, deepgram_key).transcribe(f"{recordings_url}/memo.wav", "en")
+
+    assert result.passage.words
+    assert [asked.audio_seconds is not None for asked in hearing_server.requests[before:]] == [False, False, True]
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, FailureKind.REFUSED),
+        (401, FailureKind.CREDENTIALS),
+        (402, FailureKind.QUOTA),
+        (403, FailureKind.CREDENTIALS),
+        (408, FailureKind.TIMEOUT),
+        (500, FailureKind.NETWORK),
+        (502, FailureKind.NETWORK),
+        (504, FailureKind.TIMEOUT),
+    ],
+)
+def test_a_failure_that_may_have_been_billed_is_not_repeated(
+    deepgram_server: DeepgramServer, deepgram_key: str, status: int, kind: FailureKind
+) -> None:
+    deepgram_server.fail_next(1, status)
+    with pytest.raises(EngineFailed) as failure:
+        adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, "en")
+    assert (failure.value.kind, len(deepgram_server.requests)) == (kind, 1)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, FailureKind.RATE_LIMIT), (503, FailureKind.NETWORK)])
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_being_turned_away_is_final_after_the_last_attempt(
+    deepgram_server: DeepgramServer, deepgram_key: str, status: int, kind: FailureKind, attempts: int
+) -> None:
+    deepgram_server.fail_next(attempts + 1, status)
+    with pytest.raises(EngineFailed) as failure:
+        adapter(deepgram_server.url, deepgram_key, attempts=attempts).transcribe(AUDIO, "en")
+    assert (failure.value.kind, len(deepgram_server.requests)) == (kind, attempts)
+
+
+def test_a_broken_connection_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
+    deepgram_server.cut_next(1)
+    with pytest.raises(EngineFailed) as failure:
+        adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, "en")
+    assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.NETWORK, 1)
+
+
+def test_silence_beyond_the_time_limit_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
+    deepgram_server.stall_next(1, PATIENCE)
+    with pytest.raises(EngineFailed) as failure:
+        adapter(deepgram_server.url, deepgram_key, timeout=0.3).transcribe(AUDIO, "en")
+    assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 1)
+
+
+def test_a_refused_connection_is_repeated(deepgram_key: str) -> None:
+    retries: list[RetryDetails] = []
+    set_on_retry_hooks([retries.append])
+    try:
+        with socket.socket() as nobody_listens:
+            nobody_listens.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
+            with pytest.raises(EngineFailed) as failure:
+                adapter(url, deepgram_key).transcribe(AUDIO, "en")
+    finally:
+        set_on_retry_hooks(None)
+    assert (failure.value.kind, len(retries)) == (FailureKind.NETWORK, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(b"<html>Welcome</html>", {}), (b"\xff\xfe", {}), (b"{}", {"Content-Encoding": "gzip"}), (b"null", {})],
+    ids=["html", "not-utf-8", "not-gzip", "null"],
+)
+def test_an_answer_that_cannot_be_read_is_not_asked_for_again(
+    deepgram_key: str, body: bytes, headers: dict[str, str]
+) -> None:
+    calls = []
+    app = flask.Flask("gibberish", static_folder=None)
+
+    @app.post("/v1/listen")
+    def listen() -> flask.Response:
+        calls.append(flask.request.url)
+        return flask.Response(body, headers=headers)
+
+    with HttpServer(app) as server, pytest.raises(EngineFailed) as failure:
+        adapter(server.url, deepgram_key).transcribe(AUDIO, "en")
+    assert (failure.value.kind, len(calls)) == (FailureKind.INTERNAL, 1)
+
+
+# Credentials
+
+
+def test_without_a_key_there_is_no_deepgram() -> None:
+    with pytest.raises(EngineFailed) as failure:
+        adapter("http://127.0.0.1:9", None)
+    assert failure.value.kind is FailureKind.CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("around", "kind"),
+    [("{}", FailureKind.REFUSED), ("{}\n", FailureKind.REFUSED), ("not {}", FailureKind.CREDENTIALS)],
+    ids=["the key", "as a secret often ends", "another key"],
+)
+def test_the_key_is_sent_without_the_line_break_that_secrets_end_with(
+    deepgram_server: DeepgramServer, deepgram_key: str, around: str, kind: FailureKind
+) -> None:
+    # Whoever passes the door is refused for the address.
+    with pytest.raises(EngineFailed) as failure:
+        adapter(deepgram_server.url, around.format(deepgram_key)).transcribe("https://example.com/a.mp3", "en")
+    assert failure.value.kind is kind
+
+
+# Answers, read
+
+
+def test_the_written_form_of_a_word_is_taken_where_there_is_one() -> None:
+    body = answer(word("hello", punctuated_word="Hello,"), word("world"))
+    assert [w.text for w in words_of(body)] == ["Hello,", "world"]
+
+
+def test_the_speaker_of_a_word_is_kept() -> None:
+    assert [w.speaker for w in words_of(answer(word(speaker=0), word(speaker=1), word()))] == [0, 1, None]
+
+
+def test_times_never_run_backwards() -> None:
+    body = answer(word(start=2.0, end=2.5), word(start=1.0, end=1.2), word(start=3.0, end=2.9), word(start=-1, end=-1))
+    assert [(w.start, w.end) for w in words_of(body)] == [(2.0, 2.5), (2.0, 2.0), (3.0, 3.0), (3.0, 3.0)]
+
+
+def test_a_confidence_is_a_share_or_unknown() -> None:
+    body = answer(word(confidence=1.0000001), word(confidence=-0.1), word(confidence=None), word(confidence=0.25))
+    assert [w.confidence for w in words_of(body)] == [1.0, 0.0, None, 0.25]
+
+
+def test_words_without_text_are_left_out() -> None:
+    assert [w.text for w in words_of(answer(word(" "), {"start": 1.0, "end": 2.0}, word("yes")))] == ["yes"]
+
+
+def test_nothing_said_is_an_answer() -> None:
+    result = heard(parsed(answer()), "nova-3")
+    assert (list(result.passage.words), result.duration_seconds) == ([], 9.0)
+
+
+METADATA, RESULTS = answer()["metadata"], answer()["results"]
+NO_TRANSCRIPTS = {
+    "nothing": {},
+    "a list": [],
+    "only a receipt": {"request_id": "r-1"},
+    "no results": {"metadata": METADATA},
+    "empty results": {"metadata": METADATA, "results": {}},
+    "no channel": {"metadata": METADATA, "results": {"channels": []}},
+    "channels of another kind": {"metadata": METADATA, "results": {"channels": {}}},
+    "no alternative": {"metadata": METADATA, "results": {"channels": [{"alternatives": []}]}},
+    "no metadata": {"results": RESULTS},
+    "no duration": answer(duration=None),
+    "a duration that is no number": answer(duration="long"),
+    "an undefined duration": answer(duration=float("nan")),
+    "a word that is a string": answer("yes"),
+    "a word without a start": answer(word(start=None)),
+    "an end that is no number": answer(word(end="later")),
+    "an endless word": answer(word(end=float("inf"))),
+    "a confidence that is no number": answer(word(confidence="high")),
+    "a speaker that is no number": answer(word(speaker="Ann")),
+}
+
+
+@pytest.mark.parametrize("body", NO_TRANSCRIPTS.values(), ids=NO_TRANSCRIPTS.keys())
+def test_what_is_no_transcript_is_not_taken_for_one(body: object) -> None:
+    with pytest.raises(EngineFailed) as failure:
+        heard(parsed(body), "nova-3")
+    assert failure.value.kind is FailureKind.INTERNAL
