@@ -103,6 +103,8 @@ class LaptopCloud:
             self.eventarc.url = self._on_upload.url
             starting.enter_context(self.eventarc)
             starting.enter_context(self._scheduler())
+            # A bad setting shows here, at once, rather than as an event that is retried for a day.
+            self.reconcile()
             self._stack = starting.pop_all()
 
     def stop(self) -> None:

@@ -131,7 +131,7 @@ class DeepgramServer(HttpServer):
     def _listen(self) -> flask.Response:
         request_id = str(uuid.uuid4())
         number = self._note()
-        fault = self._faults.popleft() if self._faults else None
+        fault = self._next_fault()
         if isinstance(fault, _Cut) or (isinstance(fault, _Stall) and self._stopping.wait(fault.seconds)):
             return _hang_up()
         try:
@@ -153,6 +153,11 @@ class DeepgramServer(HttpServer):
         with self._requests_lock:
             self._requests.append(asked)
             return len(self._requests) - 1
+
+    def _next_fault(self) -> _Failure | _Stall | _Cut | None:
+        with suppress(IndexError):
+            return self._faults.popleft()
+        return None
 
     def _authorize(self) -> None:
         scheme, _, key = flask.request.headers.get("Authorization", "").partition(" ")

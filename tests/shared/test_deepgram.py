@@ -152,7 +152,7 @@ def test_a_broken_connection_is_not_repeated(deepgram_server: DeepgramServer, de
 def test_silence_beyond_the_time_limit_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
     deepgram_server.stall_next(1, PATIENCE)
     with pytest.raises(EngineFailed) as failure:
-        adapter(deepgram_server.url, deepgram_key, timeout=0.3).transcribe(AUDIO, "en")
+        adapter(deepgram_server.url, deepgram_key, timeout=1.0).transcribe(AUDIO, "en")
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 1)
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
-SECONDS = 4
+SECONDS = 5
 Record = Callable[..., bytes]
 
 
 def ffmpeg(*arguments: str) -> bytes:
     """Run FFmpeg; what it wrote to `pipe:1`."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-threads", "1", *arguments]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "fatal", "-threads", "1", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def decoded_seconds(file: Path) -> float:
+    """How long the sound of a file really is."""
+    return len(ffmpeg("-i", str(file), "-map", "0:a", "-f", "s16le", "-ac", "1", "-ar", "8000", "pipe:1")) / 16_000
 
 
 @pytest.fixture(scope="session")

@@ -91,8 +91,7 @@ def test_describes(kind: Kind, record: Record) -> None:
     assert (media.container, media.codec) == (kind.container, kind.codec)
     assert (media.sample_rate_hz, media.channels) == (kind.rate, kind.channels)
     assert (media.size_bytes, media.has_video) == (len(data), False)
-    # Codecs of whole frames begin with some of silence, at most 46 ms here, that only some containers leave out.
-    assert media.duration_seconds == pytest.approx(SECONDS, rel=0.0125)
+    assert media.duration_seconds == pytest.approx(SECONDS, rel=0.01)
     assert not media.duration_is_estimate
 
 
@@ -113,7 +112,7 @@ def test_describes(kind: Kind, record: Record) -> None:
 def test_sees_video_beside_the_sound(suffix: str, options: str, record: Record) -> None:
     media = inspected(record(suffix, *options.split(), picture="testsrc=size=64x48:rate=25"))
     assert media.has_video
-    assert media.duration_seconds == pytest.approx(SECONDS, rel=0.02)
+    assert media.duration_seconds == pytest.approx(SECONDS, rel=0.01)
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "m4a", "flac", "mkv"])

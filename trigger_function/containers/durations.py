@@ -68,7 +68,7 @@ def movie_duration(file: RandomAccess, movie: Movie, track: Track, audio: Descri
     Fragmented files, recordings mostly, state none. Their `audio` describes the header with the first fragment.
     """
     if movie.first_fragment is None:
-        return _less_what_is_cut(track.seconds, file.size, movie.stated_size)
+        return _cut_to(movie.share_of_data, track.seconds)
     last = last_time_of_parts(movie.without_tables(file), audio, movie.first_fragment.start, FRAGMENTS)
     if last is None:
         return _by_beginning(movie.header(file), audio)
@@ -140,13 +140,12 @@ def _stated_if_complete(file: RandomAccess, audio: Description) -> Duration | No
 def _stated(file: RandomAccess, audio: Description) -> Duration:
     if not audio.stated_seconds:
         return _by_beginning(file, audio)
-    return _less_what_is_cut(audio.stated_seconds, file.size, stated_size(file.read_at(0, HEAD_BYTES)) or 0)
+    size = stated_size(file.read_at(0, HEAD_BYTES))
+    return _cut_to(file.size / size if size else 1.0, audio.stated_seconds)
 
 
-def _less_what_is_cut(stated_seconds: float, size: int, stated_bytes: int) -> Duration:
-    if stated_bytes <= size:
-        return Duration(stated_seconds)
-    return Duration(stated_seconds * size / stated_bytes, is_estimate=True)
+def _cut_to(share: float, stated_seconds: float) -> Duration:
+    return Duration(stated_seconds * min(share, 1.0), is_estimate=share < 1)
 
 
 def _by_beginning(file: RandomAccess, audio: Description) -> Duration:

@@ -60,8 +60,8 @@ class Movie:
     """Patches that turn sample tables and metadata into free space."""
     first_fragment: Fragment | None
     """None where the samples stand in the header's tables."""
-    stated_size: int
-    """The file's length by its boxes; more than it has where the file was cut."""
+    share_of_data: float
+    """How much of the media data the file has: less than 1 where it was cut."""
 
     def track(self, track_id: int) -> Track:
         """The track of this number. Raises BadMedia where there is none."""
@@ -91,14 +91,14 @@ def read_movie(file: RandomAccess) -> Movie:
     """The file's tracks. Raises BadMedia where the header is missing or cut off."""
     moov: Box | None = None
     fragment: Fragment | None = None
-    has_samples = False
-    stated_size = 0
+    stated_data = missing_data = 0
     for box in boxes(file, 0, file.size):
-        stated_size = box.end
+        if box.kind == b"mdat":
+            stated_data += box.end - box.body
+            missing_data += max(box.end - file.size, 0)
         if fragment is not None:
             fragment = fragment._replace(end=box.end)
             break
-        has_samples = has_samples or box.kind == b"mdat"
         if box.kind == b"moov":
             moov = moov or box
         elif box.kind == b"moof" and moov is not None:
@@ -107,12 +107,13 @@ def read_movie(file: RandomAccess) -> Movie:
         raise BadMedia(_NO_MOOV)
     if moov.end > file.size:
         raise BadMedia(_CUT_OFF)
-    if not has_samples and fragment is None:
+    if missing_data >= stated_data and fragment is None:
         raise BadMedia("The file is damaged: it ends where its sound should begin.")
     try:
-        return Movie(tuple(_tracks(file, moov)), dict(_padding(file, moov)), fragment, stated_size)
+        tracks, padding = tuple(_tracks(file, moov)), dict(_padding(file, moov))
     except struct.error:
         raise BadMedia(_CUT_OFF) from None
+    return Movie(tracks, padding, fragment, share_of_data=1 - missing_data / stated_data if stated_data else 1.0)
 
 
 def boxes(file: RandomAccess, start: int, end: int) -> Iterator[Box]:

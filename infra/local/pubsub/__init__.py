@@ -1,0 +1,1 @@
+"""Pub/Sub's topics, subscriptions and streams."""

@@ -1,0 +1,1 @@
+"""The language that function and job both speak: settings, records, messages, transcripts, costs."""

@@ -1,0 +1,1 @@
+"""What inspection knows of container formats."""
