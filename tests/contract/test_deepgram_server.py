@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -289,21 +287,6 @@ def test_stop_ends_a_hearing_and_its_process(deepgram_server: DeepgramServer, ca
         deepgram_server.stop()
         assert isinstance(unheard.exception(PATIENCE), httpx.TransportError)
     assert ears() <= others
-
-
-def test_a_hearing_process_that_dies_is_an_error_and_is_replaced(caller: Caller) -> None:
-    others = ears()
-    memo = recording("memo.wav").path.read_bytes()
-    with ThreadPoolExecutor() as pool:
-        for _ in range(2):
-            unheard = pool.submit(caller.of_bytes, memo)
-            wait_until(lambda: ears() - others)
-            (ear,) = ears() - others
-            assert ear.pid
-            os.kill(ear.pid, signal.SIGKILL)
-            error = unheard.exception(PATIENCE)
-            assert isinstance(error, ApiError)
-            assert error.status_code == 500
 
 
 def test_the_process_that_serves_never_imports_the_model_code() -> None:

@@ -81,10 +81,11 @@ class _Packet(NamedTuple):
 class Stretch(NamedTuple):
     """The audio packets that begin in one range of bytes."""
 
-    byte_count: int
-    """From the first packet's first byte to the last one's end, whatever stands between them."""
     seconds: float
     """Sum of the packets' durations."""
+    seconds_before_last: float
+    bytes_before_last: int
+    """The same without the last packet, and how far that begins behind the first, whatever stands between them."""
     start_seconds: float | None
     end_seconds: float | None
     """Earliest start and latest end of the packets that carry a time."""
@@ -204,8 +205,9 @@ def _stretch(container: InputContainer, stream: AudioStream, start: int, end: in
     tick = float(stream.time_base or 0)
     times = [(packet.pts, packet.pts + packet.duration) for packet in packets if packet.pts is not None]
     return Stretch(
-        byte_count=packets[-1].pos + packets[-1].size - packets[0].pos,
         seconds=tick * sum(packet.duration for packet in packets),
+        seconds_before_last=tick * sum(packet.duration for packet in packets[:-1]),
+        bytes_before_last=packets[-1].pos - packets[0].pos,
         start_seconds=tick * min(start for start, _ in times) if times else None,
         end_seconds=tick * max(end for _, end in times) if times else None,
     )

@@ -21,9 +21,6 @@ SAMPLES = 12
 SAMPLE_BYTES = 24 * 1024
 """Of larger ones packets are counted in this many places of this size."""
 
-BEGINNING_BYTES = 512 * 1024
-"""What stands for the rest of a file of which nothing else is known."""
-
 MP3_TAG_BYTES = 4096
 """Room for the frame that holds an MP3's own table of contents."""
 
@@ -99,7 +96,7 @@ def _places(audio: Description, size: int) -> list[tuple[int, int]]:
         return [(0, size)]
     if audio.container == "amr":
         # Nothing marks its packets, so none can be found from the middle.
-        return [(0, BEGINNING_BYTES)]
+        return [(0, HEAD_BYTES)]
     start = audio.first_packet_at or 0
     step = (size - start) // SAMPLES
     return [(start + index * step, start + index * step + SAMPLE_BYTES) for index in range(SAMPLES)]
@@ -150,12 +147,13 @@ def _cut_to(share: float, stated_seconds: float) -> Duration:
 
 def _by_beginning(file: RandomAccess, audio: Description) -> Duration:
     """The whole file at the byte rate of its beginning, other streams' bytes included."""
-    beginning = stretches(file, audio.stream_index, [(0, BEGINNING_BYTES)])
+    beginning = stretches(file, audio.stream_index, [(0, HEAD_BYTES)])
     return _extrapolated(beginning, file.size - (audio.first_packet_at or 0))
 
 
 def _extrapolated(samples: Sequence[Stretch], size: int) -> Duration:
-    byte_count, seconds = sum(sample.byte_count for sample in samples), sum(sample.seconds for sample in samples)
+    seconds = sum(sample.seconds_before_last for sample in samples)
+    byte_count = sum(sample.bytes_before_last for sample in samples)
     if byte_count <= 0 or seconds <= 0:
         raise BadMedia("The file is damaged: no sound can be found in it.")
     return Duration(seconds * size / byte_count, is_estimate=True)
