@@ -12,7 +12,6 @@ from gpu_job.assembly import Part
 from shared import storage as objects
 
 
-
 class _Checkpoint(BaseModel):
     recipe: str
     parts: tuple[Part, ...]

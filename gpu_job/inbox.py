@@ -78,9 +78,7 @@ class Inbox:
     def done(self, ack_id: str) -> None:
         """The item's part is stored: it must not come again."""
         self._let_go(ack_id)
-        self._subscriber.acknowledge(
-            subscription=self._subscription, ack_ids=[ack_id], timeout=CALL_TIMEOUT_SECONDS
-        )
+        self._subscriber.acknowledge(subscription=self._subscription, ack_ids=[ack_id], timeout=CALL_TIMEOUT_SECONDS)
 
     def give_back(self, ack_id: str, after_seconds: int = 0) -> None:
         """Somebody else shall have the item, at once or after a while (at most 600 s)."""

@@ -25,7 +25,11 @@ class JobSettings(DeploymentSettings):
         gt=0,
     )
     cpu_batch_audio_seconds: float = setting(
-        80.0, "Most audio in one batch on a CPU, padding included.", unit="s", source="larger ones fall out of cache", gt=0
+        80.0,
+        "Most audio in one batch on a CPU, padding included.",
+        unit="s",
+        source="larger ones fall out of cache",
+        gt=0,
     )
     uploads_in_flight: int = setting(4, "Uploads that are fetched, decoded and transcribed together.", ge=1)
     buffered_audio_seconds: float = setting(
@@ -34,9 +38,7 @@ class JobSettings(DeploymentSettings):
     fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
     decode_stall_seconds: float = setting(60.0, "A decoder that is silent for so long is ended.", unit="s", gt=0)
     decoder_memory_mb: int = setting(2000, "Address space one decoder may use.", unit="MB", ge=256)
-    checkpoint_seconds: float = setting(
-        30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0
-    )
+    checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
     work_idle_seconds: float = setting(
         5.0, "An execution that found no work for so long ends.", unit="s", source="idle instances are billed", ge=0
     )

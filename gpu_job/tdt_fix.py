@@ -40,7 +40,9 @@ def apply() -> None:
     computer = tdt_label_looping.GreedyBatchedTDTLabelLoopingComputer
     if getattr(computer.torch_impl, "corrected", False):
         return
-    computer.torch_impl = _compiled(corrected(textwrap.dedent(inspect.getsource(computer.torch_impl))), tdt_label_looping)
+    computer.torch_impl = _compiled(
+        corrected(textwrap.dedent(inspect.getsource(computer.torch_impl))), tdt_label_looping
+    )
     computer.torch_impl.corrected = True
 
 

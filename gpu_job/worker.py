@@ -253,5 +253,3 @@ class Worker:
             done = work.transcribed_seconds()
             taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
             work.job = taken or self._services.jobs.load(work.id) or work.job
-
-

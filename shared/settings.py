@@ -54,7 +54,10 @@ class DeepgramSettings(BaseSettings):
 
     deepgram_api_key: SecretStr | None = setting(None, "Deepgram API key; without one Deepgram is never chosen.")
     deepgram_base_url: str = setting(
-        "https://api.deepgram.com", "Address of the Deepgram API.", source="Deepgram API reference", pattern="^https?://"
+        "https://api.deepgram.com",
+        "Address of the Deepgram API.",
+        source="Deepgram API reference",
+        pattern="^https?://",
     )
     deepgram_timeout_seconds: float = setting(
         240.0,

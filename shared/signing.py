@@ -8,7 +8,6 @@ from datetime import timedelta
 import google.auth
 from google.auth.credentials import Signing
 from google.auth.transport.requests import Request
-from google.cloud import storage
 from google.cloud.storage import Client
 
 from shared.upload import Upload

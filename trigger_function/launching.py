@@ -24,9 +24,7 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
     if held is None:
         return None
     try:
-        operation = runner.run_job(
-            run_v2.RunJobRequest(name=job), timeout=CALL_TIMEOUT_SECONDS, retry=None
-        )
+        operation = runner.run_job(run_v2.RunJobRequest(name=job), timeout=CALL_TIMEOUT_SECONDS, retry=None)
     except (GoogleAPICallError, RetryError) as error:
         lease.release(held)
         raise LaunchFailed(f"Cloud Run did not start {job.rsplit('/', 1)[-1]}: {error}", kind_of(error)) from error

@@ -33,13 +33,25 @@ class FunctionSettings(DeploymentSettings, DeepgramSettings):
     enable_gpu_transcription: bool = setting(True, "Whether the GPU job may be used.")
     enable_fallback: bool = setting(True, "Whether another engine is asked when the chosen one fails.")
     parakeet_max_minutes: float = setting(
-        30.0, "Shorter uploads go to Parakeet, with or without a GPU.", unit="min of audio", source="decision table", gt=0
+        30.0,
+        "Shorter uploads go to Parakeet, with or without a GPU.",
+        unit="min of audio",
+        source="decision table",
+        gt=0,
     )
     parakeet_max_mb: float = setting(
-        50.0, "Smaller uploads go to Parakeet, with or without a GPU.", unit="MB (10^6 bytes)", source="decision table", gt=0
+        50.0,
+        "Smaller uploads go to Parakeet, with or without a GPU.",
+        unit="MB (10^6 bytes)",
+        source="decision table",
+        gt=0,
     )
     short_file_threshold_hours: float = setting(
-        2.0, "Up to here Parakeet, or Deepgram when no GPU can be had.", unit="h of audio", source="decision table", gt=0
+        2.0,
+        "Up to here Parakeet, or Deepgram when no GPU can be had.",
+        unit="h of audio",
+        source="decision table",
+        gt=0,
     )
     long_file_threshold_hours: float = setting(
         4.0, "Up to here hybrid; above it Deepgram.", unit="h of audio", source="decision table", gt=0

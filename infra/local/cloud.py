@@ -1,4 +1,4 @@
-"""The laptop cloud: every service of a deployment on loopback, wired as in Google Cloud, running the production code."""
+"""The laptop cloud: every service of a deployment on loopback, wired as in Google Cloud, with the production code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import requests
 from cryptography.hazmat.primitives import serialization
@@ -133,9 +133,8 @@ class LaptopCloud:
         counts: dict[str, int] = response.json()
         return counts
 
-    def _host(self, target: str, signature: str) -> FunctionHost:
-        kind = "http" if signature == "http" else "cloudevent"
-        return FunctionHost(target, FUNCTION, kind, self.environment, self.logs / f"{target}.log")
+    def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
+        return FunctionHost(target, FUNCTION, signature, self.environment, self.logs / f"{target}.log")
 
     def _environment(self, key: Path) -> dict[str, str]:
         settings = {

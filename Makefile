@@ -1,0 +1,43 @@
+# make demo: set up, transcribe the shipped recordings. make test: set up, run every test.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Where the CPU build of torch is found: it saves gigabytes of CUDA. Empty, or out of reach: PyPI's build.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
+
+.PHONY: demo test check format bench clean
+
+demo: $(READY)
+	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
+
+test: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	@echo "Coverage of trigger_function and shared: at least 90 % of branches (fail_under in pyproject.toml)."
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_imports.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25"
+	$(BIN)/pip install --quiet --no-deps --retries 0 --timeout 10 --index-url $(TORCH_INDEX) $(TORCH) \
+	  || $(BIN)/pip install --quiet --no-deps $(TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf build $(VENV)
