@@ -25,6 +25,8 @@ HANDED_ON = 75
 
 def main() -> int:
     """Run the worker until the queue is empty, the task's time is nearly over, or Cloud Run says stop."""
+    # Before torch is imported: on a CPU its idle threads would spin on the cores that the decoders need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     settings, task = JobSettings(), TaskIdentity.of(os.environ)
     configure_logging(settings.log_level)
     services = job_services(settings, task)

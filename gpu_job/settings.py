@@ -14,7 +14,7 @@ class JobSettings(DeploymentSettings):
         "nvidia/parakeet-tdt-0.6b-v2", "Model: a name at NeMo or Hugging Face, or a path to a .nemo file.", min_length=1
     )
     chunk_seconds: float = setting(
-        20.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
+        30.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
     )
     gpu_batch_size: int = setting(32, "Most chunks in one batch.", unit="chunks", ge=1)
     batch_audio_seconds: float = setting(

@@ -25,7 +25,7 @@ def job_context(job_id: str) -> Iterator[None]:
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one line of JSON: severity, time, message, logger, job_id, and what `extra={"fields": ...}` adds."""
+    """A log record as one line of JSON: severity, time, message, logger, job_id, and the fields of its `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

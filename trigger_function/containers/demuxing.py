@@ -14,19 +14,17 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from shared.failures import BadMedia
+from shared.media_formats import DEMUXERS
 from trigger_function.containers.header_sizes import HEAD_BYTES
 from trigger_function.ranged_reader import RandomAccess
 
-DEMUXERS = "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"
-"""Containers that inspection knows. Those that are lists of other files (hls, concat, dash, sdp) must never join."""
-
-PROBING_DECODERS = "aac,aac_latm,ac3,eac3,flac"
+PROBING_DECODERS = ("aac", "aac_latm", "ac3", "eac3", "flac")
 """Codecs whose streams show channels and sample rate only to a decoder of one frame."""
 
 OPTIONS = {
-    "format_whitelist": DEMUXERS,
+    "format_whitelist": ",".join(DEMUXERS),
     "protocol_whitelist": "none",
-    "codec_whitelist": PROBING_DECODERS,
+    "codec_whitelist": ",".join(PROBING_DECODERS),
     "probesize": str(HEAD_BYTES),
     "max_streams": "100",
     "skip_estimate_duration_from_pts": "1",
@@ -52,7 +50,7 @@ class Undemuxable(Exception):
 
 @dataclass(frozen=True)
 class Description:
-    """What the header says about the chosen audio stream; 0 where it says nothing."""
+    """What the header says about the first audio stream; 0 where it says nothing."""
 
     container: str
     codec: str
@@ -92,9 +90,9 @@ class Stretch(NamedTuple):
 
 
 def describe(file: RandomAccess) -> Description:
-    """Header of the file's default, else first, audio stream. Raises BadMedia without one, else as `demuxer` does."""
+    """Header of the file's first audio stream. Raises BadMedia without one, else as `demuxer` does."""
     with demuxer(file) as container:
-        stream = _choose(container)
+        stream = next(iter(container.streams.audio), None)
         has_video = any(not video.disposition & _STILL for video in container.streams.video)
         if stream is None:
             raise BadMedia("The file has no audio track (video only)." if has_video else "The file has no audio track.")
@@ -116,15 +114,15 @@ def describe(file: RandomAccess) -> Description:
 
 
 def stretches(file: RandomAccess, stream_index: int, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
-    """The stretch of each range [start, end) of bytes that has at least two packets of the stream.
+    """The stretch of each range [start, end) of bytes in which packets of the stream begin.
 
     A range from 0 is read from the first packet on; any other needs a container in which a demuxer finds its feet
     anywhere: MPEG audio and transport streams, ADTS, AC-3, FLAC, Ogg, ASF. Raises as `demuxer` does.
     """
     with demuxer(file) as container:
-        stream = container.streams[stream_index]
-        if not isinstance(stream, AudioStream):
-            raise Undemuxable(f"stream {stream_index} is not audio")
+        stream = next((stream for stream in container.streams.audio if stream.index == stream_index), None)
+        if stream is None:
+            raise Undemuxable(f"stream {stream_index} is not audio here")
         return [found for start, end in ranges if (found := _stretch(container, stream, start, end)) is not None]
 
 
@@ -178,11 +176,6 @@ class _Source:
         """An empty file in place of the one that the upload asks for."""
         self.failure = self.failure or BadMedia("The file refers to another file or address, which is not followed.")
         return io.BytesIO()
-
-
-def _choose(container: InputContainer) -> AudioStream | None:
-    streams = container.streams.audio
-    return next((stream for stream in streams if stream.disposition & Disposition.default), next(iter(streams), None))
 
 
 def _stated_seconds(container: InputContainer, stream: AudioStream) -> float:

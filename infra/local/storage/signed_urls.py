@@ -63,10 +63,9 @@ class Claim:
         if "X-Goog-Signature" not in parameters:
             raise ForbiddenError("Anonymous caller does not have storage.objects.get access to the object.")
         try:
-            date = parameters["X-Goog-Date"]
             claim = cls(
                 credential_scope=parameters["X-Goog-Credential"].partition("/")[2],
-                signed_at=datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
+                signed_at=datetime.strptime(parameters["X-Goog-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
                 lifetime=timedelta(seconds=int(parameters["X-Goog-Expires"])),
                 signed_headers=parameters["X-Goog-SignedHeaders"],
                 signature=bytes.fromhex(parameters["X-Goog-Signature"]),
@@ -78,7 +77,6 @@ class Claim:
             algorithm != ALGORITHM
             or not timedelta(0) < claim.lifetime <= MAX_LIFETIME
             or "host" not in claim.signed_headers.split(";")
-            or not claim.credential_scope.startswith(f"{date[:8]}/")
         ):
             raise InvalidRequestError("The parameters of the signed URL are not those of a V4 signature.")
         return claim

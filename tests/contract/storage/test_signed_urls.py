@@ -102,6 +102,11 @@ def test_any_name_can_be_signed(bucket: storage.Bucket, sign: Callable[..., str]
     connection.close()
 
 
+def test_order_of_parameters_does_not_matter(blob: storage.Blob, sign: Callable[..., str]) -> None:
+    path, _, query = sign(blob).partition("?")
+    assert requests.get(f"{path}?{'&'.join(reversed(query.split('&')))}", timeout=10).content == CONTENT
+
+
 def test_signed_generation_is_the_one_that_is_read(blob: storage.Blob, sign: Callable[..., str]) -> None:
     url = sign(blob, generation=blob.generation)
     assert requests.get(url, timeout=10).content == CONTENT

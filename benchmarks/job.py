@@ -1,0 +1,57 @@
+"""The job: the demo as a newcomer runs it, and memory over many uploads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.report import Measurement
+from infra.local.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
+from infra.recordings import recording, shipped
+from shared.client import drop, outcomes
+
+ROUNDS, PER_ROUND = 6, 10
+_IMPORT = "import time; t = time.perf_counter(); import nemo.collections.asr; print(time.perf_counter() - t)"
+
+
+def demo() -> Iterator[Measurement]:
+    """`dropscribe run` on the short recordings, set-up not included; beside it, importing NeMo alone."""
+    files = [str(one.path) for one in shipped() if one.duration < 60]
+    answer = subprocess.run([sys.executable, "-c", _IMPORT], check=True, capture_output=True, text=True)
+    nemo = float(answer.stdout.split()[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "infra.cli.main", "run", *files, "--out", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        seconds = time.perf_counter() - began
+    yield Measurement("demo: six recordings", seconds, "s", f"importing NeMo: {nemo:.1f} s", "< 60 s", seconds < 60)
+
+
+def memory_over_uploads() -> Iterator[Measurement]:
+    """RSS of one worker after 10 and after 60 uploads."""
+    sizes = []
+    with tempfile.TemporaryDirectory() as folder, LaptopCloud(Path(folder)) as cloud:
+        subscriber, bucket = cloud.subscriber(), cloud.storage().bucket(UPLOADS)
+        subscription = subscriber.subscription_path(PROJECT, "bench")
+        topic = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
+        subscriber.create_subscription(name=subscription, topic=topic)
+        for round_ in range(ROUNDS):
+            path = recording("call.opus").path
+            jobs = {drop(bucket, path, f"{round_}-{number}.opus").job_id for number in range(PER_ROUND)}
+            for _ in outcomes(subscriber, subscription, jobs, timeout=300):
+                pass
+            sizes.append(_worker_megabytes(cloud))
+    growth = sizes[-1] / sizes[0]
+    name = f"job: memory after {ROUNDS * PER_ROUND} uploads / after {PER_ROUND}"
+    yield Measurement(name, growth, "x", f"{sizes[0]:.0f} MB after {PER_ROUND}", "< 1.1 x", growth < 1.1)
+
+
+def _worker_megabytes(cloud: LaptopCloud) -> float:
+    """RSS of the worker that runs now."""
+    pid = cloud.runner.executions()[-1].tasks[0].pid
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
