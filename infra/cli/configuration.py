@@ -1,0 +1,66 @@
+"""`python -m infra.cli.configuration`: docs/configuration.md, written from the settings models."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from gpu_job.settings import JobSettings
+from shared.settings import DeepgramSettings, DeploymentSettings
+from trigger_function.settings import FunctionSettings
+
+_HEAD = """# Configuration
+
+Every setting is an environment variable. This page is written from the settings models by
+`python -m infra.cli.configuration > docs/configuration.md`; a test holds it to them.
+"""
+_TAIL = """
+## On the upload itself
+
+| custom metadata | meaning |
+|---|---|
+| `transcribe-method` | `auto`, `parakeet`, `hybrid` or `deepgram`, for this file only |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    deployment, deepgram = set(DeploymentSettings.model_fields), set(DeepgramSettings.model_fields)
+    sections = (
+        ("Function and job", DeploymentSettings, deployment),
+        ("Deepgram (function)", DeepgramSettings, deepgram),
+        ("Function", FunctionSettings, set(FunctionSettings.model_fields) - deployment - deepgram),
+        ("Job", JobSettings, set(JobSettings.model_fields) - deployment),
+    )
+    return _HEAD + "".join(f"\n## {title}\n\n{_table(model, names)}" for title, model, names in sections) + _TAIL
+
+
+def _table(model: type[BaseSettings], names: set[str]) -> str:
+    rows = ["| setting | default | unit | meaning |", "|---|---|---|---|", *_rows(model, names)]
+    return "\n".join(rows) + "\n"
+
+
+def _rows(model: type[BaseSettings], names: set[str]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if name not in names:
+            continue
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        meaning = str(field.description) + (f" Source: {extra['source']}." if extra.get("source") else "")
+        yield f"| `{name.upper()}` | {_default(field.default)} | {extra.get('unit') or ''} | {meaning} |"
+
+
+def _default(value: object) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(str(part) for part in value)}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
