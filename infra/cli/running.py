@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from infra.cli.progress import Progress
 from infra.cli.session import Session, session
@@ -18,6 +20,8 @@ from shared.jobs import JobStore
 from shared.messages import TerminalMessage
 from shared.upload import Upload
 from shared.vocabulary import Outcome
+
+PREVIEW_CHARACTERS = 110
 
 
 def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, *, as_json: bool) -> int:
@@ -43,10 +47,19 @@ def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, 
         if not as_json:
             console.print(outcome_table(messages))
             console.print(bill_line(messages, time.monotonic() - began))
+            for message in messages:
+                said = message.reason or heard(out / message.upload.name)
+                console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said or "(no words)"))
             console.print(f"Results: {out}/<file name>/", highlight=False)
             if not completed:
                 console.print(f"Logs: {running.cloud.logs}", highlight=False)
     return 0 if completed else 1
+
+
+def heard(folder: Path) -> str:
+    """How the transcript in `folder` begins."""
+    path = folder / "transcript.txt"
+    return textwrap.shorten(path.read_text(), PREVIEW_CHARACTERS, placeholder=" ...") if path.exists() else ""
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:

@@ -20,7 +20,7 @@ _STYLE = {
 
 
 def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
-    """One row a file: outcome, duration, words, method, seconds, cost, saving; the reason where there is one."""
+    """One row a file: outcome, duration, words, method, seconds, cost, saving."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("file", overflow="fold")
     table.add_column("outcome")
@@ -40,8 +40,6 @@ def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
             f"${message.bill.usd:.5f}",
             f"{message.saving.share:.0%}" if message.saving else "-",
         )
-        if message.reason:
-            table.add_row(Text(f"  {message.reason}", style="dim"))
     return table
 
 

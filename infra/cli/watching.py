@@ -79,4 +79,6 @@ def _collect(running: Session, folder: Path, console: Console) -> None:
         fetch_results(running.storage, message, folder / RESULTS_FOLDER / message.upload.name)
         running.subscriber.acknowledge(subscription=running.subscription, ack_ids=[one.ack_id])
         console.print(outcome_table([message]))
+        if message.reason:
+            console.print(message.reason, markup=False, highlight=False)
     time.sleep(max(0.0, LOOK_SECONDS - (time.monotonic() - began)))

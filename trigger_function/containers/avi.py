@@ -25,6 +25,6 @@ def index_padding(file: RandomAccess) -> Mapping[int, bytes]:
             break
         kind, size = struct.unpack("<4sI", header)
         if kind == b"idx1":
-            return {position: b"idx1"}
+            return {position: b"JUNK"}
         position += 8 + size + size % 2
     return {}
