@@ -206,9 +206,10 @@ class Worker:
     def _give_up_claim(self, work: Work, why: str | None, attempts: int) -> None:
         self._services.checkpoints.store(work.id, work.unsaved())
         spent = work.job.record.spent + self._billing.abandon(work)
-        self._services.jobs.take(
-            work.job, state=JobState.QUEUED, lease_until=now(), attempts=attempts, spent=spent, last_error=why
-        )
+        changes = {"lease_until": now(), "attempts": attempts, "spent": spent, "last_error": why}
+        # Our own heartbeat may have written since; anybody else would have had to wait for our lease to end.
+        job = self._services.jobs.load(work.id) or work.job
+        self._services.jobs.take(job, state=JobState.QUEUED, **changes)
         for ack_id in work.ack_ids:
             self._inbox.give_back(ack_id)
 

@@ -45,8 +45,10 @@ def proceed(at_work: Services, job: Job) -> None:
             return
         dispatch(at_work, job)
     except Exception:
-        # So that the redelivered event need not wait for the claim to run out.
-        at_work.jobs.take(job, lease_until=now())
+        # So that the redelivered event, or the reconciler, need not wait for the claim to run out.
+        current = at_work.jobs.load(job.id)
+        if current is not None and current.record.holder == job.record.holder:
+            at_work.jobs.take(current, lease_until=now())
         raise
 
 

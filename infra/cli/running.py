@@ -49,7 +49,7 @@ def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, 
             console.print(bill_line(messages, time.monotonic() - began))
             for message in messages:
                 said = message.reason or heard(out / message.upload.name)
-                console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said or "(no words)"))
+                console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said or "(no words)"), soft_wrap=True)
             console.print(f"Results: {out}/<file name>/", highlight=False)
             if not completed:
                 console.print(f"Logs: {running.cloud.logs}", highlight=False)

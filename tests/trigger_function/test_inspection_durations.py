@@ -11,7 +11,9 @@ import pytest
 from shared.upload import Media
 from tests.trigger_function.conftest import SECONDS, Record, decoded_seconds
 from tests.trigger_function.remote import Remote, Repeated
+from trigger_function.containers.demuxing import stretches
 from trigger_function.inspection import inspect
+from trigger_function.ranged_reader import RangedReader
 
 MANY = 1000
 """Enough turns of a recording for a file that is sampled, not read."""
@@ -71,12 +73,23 @@ def test_of_a_file_cut_in_the_middle_the_readable_part_counts(
     assert media.duration_seconds < 3 * SECONDS
 
 
-@pytest.mark.parametrize(("head", "options"), [("mp3", "-write_xing 0 -id3v2_version 0"), ("adts", ""), ("ac3", "")])
+@pytest.mark.parametrize(
+    ("head", "options"), [("mp3", "-write_xing 0 -id3v2_version 0"), ("mp2", "-b:a 384k"), ("adts", ""), ("ac3", "")]
+)
 def test_a_long_recording_without_times_is_sampled(head: str, options: str, record: Record) -> None:
     remote = Repeated(b"", record(head, *options.split()), MANY)
     media = inspect(remote.fetch, remote.size)
     assert media.duration_is_estimate
     assert media.duration_seconds == pytest.approx(MANY * SECONDS, rel=0.01)
+
+
+def test_a_look_into_the_middle_counts_no_chance_bytes_as_frames(record: Record) -> None:
+    remote = Remote.of(record("mp2", "-b:a", "384k"))
+    places = [(start, start + 24_000) for start in range(20_000, 200_000, 9_973)]
+    looks = stretches(RangedReader(remote.fetch, remote.size), 0, places)
+    assert len(looks) == len(places)
+    for look in looks:
+        assert look.bytes_before_last / look.seconds_before_last == pytest.approx(384_000 / 8, rel=0.01)
 
 
 def test_a_long_amr_is_judged_by_its_beginning(record: Record) -> None:

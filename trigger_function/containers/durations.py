@@ -53,7 +53,7 @@ def duration(file: RandomAccess, audio: Description) -> Duration:
             return _stated_if_complete(file, audio) or _by_clusters(file, audio)
         case "avi":
             return _stated_if_complete(file, audio) or _by_beginning(file, audio)
-        case "oggx":
+        case "ogg" if is_chained(file):
             return _by_beginning(file, audio)
         case _:
             return _stated(file, audio)
