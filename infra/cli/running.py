@@ -23,13 +23,16 @@ from shared.vocabulary import Outcome
 
 PREVIEW_CHARACTERS = 110
 
+IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
+"""A file that was named on the command line gets an answer, whatever its name."""
+
 
 def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, *, as_json: bool) -> int:
     """Transcribe `files` into `out`/<file name>/. The exit status: 0 only when every file completed."""
     console = Console(stderr=as_json)
     began = time.monotonic()
     names = unique_names(files)
-    with session(model) as running:
+    with session(model, IGNORE_NOTHING) as running:
         jobs = {
             upload.job_id: upload
             for path, name in zip(files, names, strict=True)

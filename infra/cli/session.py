@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +28,14 @@ class Session:
 
 
 @contextmanager
-def session(model: str | None) -> Iterator[Session]:
-    """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C."""
+def session(model: str | None, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
+    """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C. `settings`: more environment for it."""
     # Otherwise a TERM would leave the children of this process behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
     opened: Session | None = None
     try:
-        with LaptopCloud(root, _options(model)) as cloud:
+        with LaptopCloud(root, _options(model, settings or {})) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")
             topic = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
@@ -47,9 +47,9 @@ def session(model: str | None) -> Iterator[Session]:
             shutil.rmtree(root, ignore_errors=True)
 
 
-def _options(model: str | None) -> CloudOptions:
+def _options(model: str | None, settings: Mapping[str, str]) -> CloudOptions:
     if model is None:
-        return CloudOptions()
+        return CloudOptions(settings=settings)
     # A path is the caller's; the job runs elsewhere.
     path = Path(model)
-    return CloudOptions(model=str(path.resolve()) if path.exists() else model)
+    return CloudOptions(model=str(path.resolve()) if path.exists() else model, settings=settings)

@@ -57,12 +57,24 @@ def matroska(record: Record) -> tuple[Remote, float]:
     return Remote(LARGE + len(data), [(0, data[:second] + void), (second + LARGE, data[second:])]), SECONDS
 
 
-def avi(record: Record) -> tuple[Remote, float]:
+def avi_with_index_at_the_end(record: Record) -> tuple[Remote, float]:
     data = record("avi")
     index = data.rindex(b"idx1")
     longer = struct.pack("<4sI", b"idx1", LARGE)
     size = index + 8 + LARGE
     return Remote(size, [(0, data[:4] + struct.pack("<I", size - 8) + data[8:index] + longer)]), SECONDS
+
+
+def avi_with_indexes_all_over(record: Record) -> tuple[Remote, float]:
+    """OpenDML: an index of indexes, in the room that FFmpeg leaves for one."""
+    data = record("avi")
+    room, indexes = data.index(b"JUNK"), 200
+    entries = b"".join(struct.pack("<QII", LARGE // indexes * entry, 4096, 1) for entry in range(1, indexes))
+    super_index = struct.pack("<HBBI4s12x", 4, 0, 0, indexes - 1, b"00wb") + entries
+    head = data[:room] + b"indx" + data[room + 4 : room + 8] + super_index
+    tail = len(head)
+    size = struct.pack("<I", LARGE - 8)
+    return Remote(LARGE, [(0, data[:4] + size + head[8:]), (tail, data[tail:])]), SECONDS
 
 
 def repeated(suffix: str, *options: str, head: int = 0) -> Build:
@@ -87,7 +99,8 @@ FILES = {
     "mp4 in fragments": mp4_in_fragments,
     "wav": wav,
     "matroska": matroska,
-    "avi": avi,
+    "avi with index at the end": avi_with_index_at_the_end,
+    "avi with indexes all over": avi_with_indexes_all_over,
     "flac": flac,
     "mp3": repeated("mp3", "-write_xing", "0", "-id3v2_version", "0"),
     "aac": repeated("adts"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_of_a_file_cut_in_the_middle_the_readable_part_counts(
 
 
 @pytest.mark.parametrize(
-    ("head", "options"), [("mp3", "-write_xing 0 -id3v2_version 0"), ("mp2", "-b:a 384k"), ("adts", ""), ("ac3", "")]
+    ("head", "options"), [("mp3", "-write_xing 0 -id3v2_version 0"), ("mp2", "-b:a 192k"), ("adts", ""), ("ac3", "")]
 )
 def test_a_long_recording_without_times_is_sampled(head: str, options: str, record: Record) -> None:
     remote = Repeated(b"", record(head, *options.split()), MANY)
@@ -84,12 +85,12 @@ def test_a_long_recording_without_times_is_sampled(head: str, options: str, reco
 
 
 def test_a_look_into_the_middle_counts_no_chance_bytes_as_frames(record: Record) -> None:
-    remote = Remote.of(record("mp2", "-b:a", "384k"))
-    places = [(start, start + 24_000) for start in range(20_000, 200_000, 9_973)]
+    remote = Remote.of(record("mp2", "-b:a", "192k"))
+    places = [(start, start + 24_000) for start in range(10_000, 90_000, 1_237)]
     looks = stretches(RangedReader(remote.fetch, remote.size), 0, places)
     assert len(looks) == len(places)
     for look in looks:
-        assert look.bytes_before_last / look.seconds_before_last == pytest.approx(384_000 / 8, rel=0.01)
+        assert look.bytes_before_last / look.seconds_before_last == pytest.approx(192_000 / 8, rel=0.01)
 
 
 def test_a_long_amr_is_judged_by_its_beginning(record: Record) -> None:
@@ -119,6 +120,23 @@ def test_joined_oggs_are_not_taken_for_one_of_them(record: Record) -> None:
 def test_a_transport_stream_that_begins_late_counts_from_its_beginning(record: Record) -> None:
     media = inspected(record("ts", "-c:a", "aac", "-output_ts_offset", "5000"))
     assert media.duration_seconds == pytest.approx(SECONDS, rel=0.01)
+
+
+def test_a_stream_that_appears_on_the_way_does_not_matter(record: Record) -> None:
+    sound = record("ts", "-c:a", "aac")
+    options = ("-c:a", "aac", "-c:v", "mpeg2video", "-output_ts_offset", str(SECONDS))
+    film = record("ts", *options, picture="testsrc=size=64x48:rate=25")
+    assert inspected(sound + film).duration_seconds == pytest.approx(2 * SECONDS, rel=0.01)
+
+
+def test_fragments_that_begin_late_count_from_their_beginning(record: Record) -> None:
+    flags = "frag_keyframe+empty_moov+default_base_moof"
+    data = record("mp4", "-movflags", flags, "-frag_duration", "500000")
+    hour = 3600 * 44_100
+    for fragment in re.finditer(b"tfdt\1...", data, re.DOTALL):
+        time = int.from_bytes(data[fragment.end() : fragment.end() + 8])
+        data = data[: fragment.end()] + (time + hour).to_bytes(8) + data[fragment.end() + 8 :]
+    assert inspected(data).duration_seconds == pytest.approx(SECONDS, rel=0.01)
 
 
 def test_an_unfinished_avi_is_judged_by_its_beginning(record: Record) -> None:

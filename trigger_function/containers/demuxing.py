@@ -26,7 +26,6 @@ OPTIONS = {
     "protocol_whitelist": "none",
     "codec_whitelist": ",".join(PROBING_DECODERS),
     "probesize": str(HEAD_BYTES),
-    "max_streams": "100",
     "skip_estimate_duration_from_pts": "1",
     "use_odml": "0",
 }

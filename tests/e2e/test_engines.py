@@ -1,0 +1,118 @@
+"""Which engine transcribes, when it is asked for, fails, or cannot be started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.local.cloud import CloudOptions, LaptopCloud
+from infra.recordings import recording
+from tests.e2e.conftest import outsider_of
+from tests.e2e.outsider import Message, Outsider
+
+CALL = recording("call").path
+UNAVAILABLE = 500
+
+
+def engines(outsider: Outsider, message: Message) -> set[str]:
+    """Who wrote the segments of a transcript."""
+    return {segment["engine"] for segment in outsider.result(message, "transcript.json")["segments"]}
+
+
+def bill_lines(message: Message) -> list[str]:
+    """The resources on a bill."""
+    return [item["resource"] for item in message["bill"]["items"]]
+
+
+def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, outsider: Outsider) -> None:
+    message = outsider.outcome(outsider.drop(CALL, "asked/call.opus", method="deepgram"))
+
+    assert message["outcome"] == "completed", message["reason"]
+    assert message["decision"]["method"] == "deepgram"
+    assert engines(outsider, message) == {"deepgram"}
+    assert bill_lines(message) == ["deepgram nova-3"]
+    assert message["bill"]["usd"] > 0
+    # It came to fetch the file itself, through a signed URL of the storage server.
+    heard = cloud.deepgram.requests[-1]
+    assert cloud.storage_server.url.endswith(str(heard.url_host).rpartition(":")[2])
+    assert heard.audio_seconds == pytest.approx(recording("call").duration, abs=0.5)
+
+
+def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, outsider: Outsider) -> None:
+    before = len(cloud.deepgram.requests)
+    cloud.deepgram.fail_next(2, UNAVAILABLE)
+    message = outsider.outcome(outsider.drop(CALL, "fails/call.opus", method="deepgram"))
+
+    assert len(cloud.deepgram.requests) == before + 2
+    assert message["outcome"] == "completed", message["reason"]
+    assert message["decision"]["method"] == "parakeet"
+    assert "Parakeet takes over" in message["decision"]["reason"]
+    assert engines(outsider, message) == {"parakeet-cpu"}
+    assert all(line.startswith("cloud run") for line in bill_lines(message))
+
+
+def test_an_unknown_method_is_rejected_with_the_known_ones(outsider: Outsider) -> None:
+    message = outsider.outcome(outsider.drop(CALL, "unknown/call.opus", method="whisper"))
+
+    assert message["outcome"] == "rejected"
+    assert "whisper" in message["reason"]
+    assert "parakeet" in message["reason"]
+
+
+def test_deepgram_stands_in_where_no_job_starts(cloud: LaptopCloud, outsider: Outsider) -> None:
+    executions = len(cloud.runner.executions())
+    cloud.runner.refuse_next(1)
+    message = outsider.outcome(outsider.drop(CALL, "refused/call.opus"))
+
+    assert message["outcome"] == "completed", message["reason"]
+    assert engines(outsider, message) == {"deepgram"}
+    assert "No job could be started" in message["decision"]["reason"]
+    assert len(cloud.runner.executions()) == executions
+
+
+Start = Callable[..., AbstractContextManager[tuple[LaptopCloud, Outsider]]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """start(deepgram=..., **settings): a cloud with settings of its own, and an outsider."""
+
+    @contextmanager
+    def started(*, deepgram: bool = True, **settings: str) -> Iterator[tuple[LaptopCloud, Outsider]]:
+        # The test calls the reconciler itself.
+        options = CloudOptions(deepgram=deepgram, settings=settings, reconcile_seconds=3600)
+        with LaptopCloud(tmp_path / "cloud", options) as cloud:
+            yield cloud, outsider_of(cloud)
+
+    return started
+
+
+def test_without_any_engine_an_upload_stays_queued_until_a_job_starts(start: Start) -> None:
+    with start(deepgram=False, QUEUE_PATIENCE_SECONDS="0.1") as (cloud, outsider):
+        cloud.runner.refuse_next(1)
+        name = outsider.drop(CALL)
+        cloud.eventarc.wait_idle(60)
+        assert not cloud.runner.executions()
+        assert outsider.times_heard(name) == 0
+
+        assert cloud.reconcile() == {"queued again": 1}
+        message = outsider.outcome(name)
+
+        assert message["outcome"] == "completed", message["reason"]
+        assert len(cloud.runner.executions()) == 1
+        cloud.runner.wait_idle(60)
+        assert outsider.times_heard(name) == 1
+
+
+def test_without_fallback_an_engine_that_fails_ends_the_job(start: Start) -> None:
+    with start(ENABLE_FALLBACK="false") as (cloud, outsider):
+        cloud.deepgram.fail_next(2, UNAVAILABLE)
+        message = outsider.outcome(outsider.drop(CALL, method="deepgram"))
+
+        assert message["outcome"] == "failed"
+        assert message["reason"]
+        assert not cloud.runner.executions()
+        assert message["results"].keys() == {"receipt.json"}

@@ -1,0 +1,70 @@
+"""Ten-minute recordings in three containers: right words, right times, nothing lost or doubled where chunks meet."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from gpu_job.audio import SAMPLE_RATE
+from gpu_job.chunking import Cutting, chunks
+from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.settings import JobSettings
+from infra.recordings import recording
+from tests.e2e.aligning import Step, aligned, error_rate
+from tests.e2e.conftest import Convert
+from tests.e2e.outsider import Message, Outsider
+
+NEAR_SECONDS = 1.0
+"""How far from a join a word still counts as being at it."""
+VIDEO = ("-f", "lavfi", "-i", "color=c=black:s=64x64:r=5")
+SOURCES = {"seen.m4a": "long_seen", "seen.mp3": "long_seen", "unseen.mp4": "long_unseen"}
+WORST_ERROR_RATE = {"long_seen": 0.05, "long_unseen": 0.10}
+
+
+@pytest.fixture(scope="module")
+def files(convert: Convert) -> dict[str, Path]:
+    return {
+        "seen.m4a": convert("long_seen", "seen.m4a", after=("-c:a", "aac", "-b:a", "64k")),
+        "seen.mp3": convert("long_seen", "seen.mp3", after=("-c:a", "libmp3lame", "-b:a", "64k")),
+        "unseen.mp4": convert(
+            "long_unseen", "unseen.mp4", *VIDEO, after=("-c:v", "mpeg4", "-c:a", "aac", "-b:a", "64k", "-shortest")
+        ),
+    }
+
+
+def test_words_times_and_joins(outsider: Outsider, files: dict[str, Path]) -> None:
+    names = {name: outsider.drop(path, f"ten/{name}") for name, path in files.items()}
+    messages = outsider.outcomes(names.values())
+    for name, path in files.items():
+        message, truth = messages[names[name]], recording(SOURCES[name])
+        assert message["outcome"] == "completed", message["reason"]
+        transcript = outsider.result(message, "transcript.json")
+        check_times(transcript)
+        steps = aligned(truth, transcript["words"])
+        assert error_rate(steps) < WORST_ERROR_RATE[SOURCES[name]], name
+        assert median(abs(step.off) for step in steps if step.off is not None) < 0.1, name
+        print(name, error_rate(steps), at_joins(steps, joins(path)))
+
+
+def check_times(transcript: Message) -> None:
+    """Word times never run backwards and lie inside the audio."""
+    words = transcript["words"]
+    assert all(word["start"] <= word["end"] for word in words)
+    assert all(before["start"] <= after["start"] for before, after in pairwise(words))
+    assert words[-1]["end"] <= transcript["duration"]
+
+
+def joins(path: Path) -> list[float]:
+    """Where the job's chunks of a file meet, in seconds."""
+    cutting = Cutting(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
+    cut = list(chunks(decode(path, DecoderLimits()), cutting))
+    return [(before.end + after.start) / 2 / SAMPLE_RATE for before, after in pairwise(cut)]
+
+
+def at_joins(steps: list[Step], places: list[float]) -> list[Step]:
+    """Words lost or made up next to a join."""
+    near = (step for step in steps if any(abs(step.start - place) <= NEAR_SECONDS for place in places))
+    return [step for step in near if step.said is None or step.heard is None]

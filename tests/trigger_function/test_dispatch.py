@@ -1,0 +1,197 @@
+"""Dispatch: who gets a routed upload when engines and launches fail, and that 20 uploads start one execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import stamina
+
+from infra.local.deepgram_server import DeepgramServer
+from infra.recordings import recording
+from shared.failures import DropscribeError, FailureKind
+from shared.jobs import JobRecord, JobState, now
+from shared.upload import Upload
+from shared.vocabulary import Engine, Method, Outcome
+from tests.conftest import Configured
+from tests.small_cloud import CPU_JOB, GPU_JOB, RESULTS, SmallCloud
+from trigger_function.dispatch import launch_any, routed
+from trigger_function.handling import handle
+from trigger_function.services import Services
+
+AUDIO = recording("memo.wav").path.read_bytes()
+NOT_SMALL = {"PARAKEET_MAX_MB": "0.001"}
+"""With this setting the recording is too large to be cheap on a CPU."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=1):
+        yield
+
+
+@pytest.fixture
+def deepgram(hearing_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
+    """Settings of a deployment with a Deepgram key."""
+    return {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": hearing_server.url}
+
+
+def handled(cloud: SmallCloud, at_work: Services) -> Upload:
+    upload = cloud.drop(AUDIO)
+    handle(at_work, upload)
+    return upload
+
+
+def record_of(at_work: Services, upload: Upload) -> JobRecord:
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    return job.record
+
+
+def test_a_small_upload_is_queued_and_one_execution_started(cloud: SmallCloud, at_work: Services) -> None:
+    upload = handled(cloud, at_work)
+    (item,) = cloud.work_items()
+    assert (item.job_id, item.upload, item.decision.method) == (upload.job_id, upload, Method.PARAKEET)
+    assert item.media.container == "wav"
+    record = record_of(at_work, upload)
+    assert (record.state, record.media, record.decision) == (JobState.QUEUED, item.media, item.decision)
+    assert record.lease_until > now()
+    assert cloud.executions() == [GPU_JOB]
+    assert cloud.terminal_messages() == []
+
+
+def test_many_uploads_start_one_execution(cloud: SmallCloud, at_work: Services) -> None:
+    for number in range(3):
+        handle(at_work, cloud.drop(AUDIO, f"{number}.wav"))
+    assert len(cloud.work_items()) == 3
+    assert cloud.executions() == [GPU_JOB]
+
+
+def test_deepgram_hears_the_upload_through_a_signed_url(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+) -> None:
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    upload = handled(cloud, at_work)
+    (message,) = cloud.terminal_messages()
+    assert (message.job_id, message.outcome) == (upload.job_id, Outcome.COMPLETED)
+    assert message.engines == (Engine.DEEPGRAM,)
+    assert message.word_count > 0
+    (line,) = message.bill.items
+    assert line.resource == "deepgram nova-3"
+    assert message.saving is not None
+    assert message.saving.usd == pytest.approx(0)
+    assert f"{upload.name}/{upload.generation}/transcript.json" in cloud.names(RESULTS)
+    assert cloud.work_items() == []
+    assert cloud.executions() == []
+    assert not at_work.jobs.is_open(upload.job_id)
+
+
+def test_parakeet_takes_over_from_a_failing_deepgram(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+) -> None:
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    hearing_server.fail_next(1, 402)
+    handled(cloud, at_work)
+    (item,) = cloud.work_items()
+    assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "wish-fallback")
+    assert item.decision.reason == "deepgram was asked for. Deepgram answered 402. Parakeet takes over."
+    assert cloud.executions() == [GPU_JOB]
+    assert cloud.terminal_messages() == []
+
+
+def test_without_fallback_a_failing_deepgram_is_the_end(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+) -> None:
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", ENABLE_FALLBACK="false")
+    hearing_server.fail_next(1, 402)
+    handled(cloud, at_work)
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind) == (Outcome.FAILED, FailureKind.QUOTA)
+    assert message.bill.usd == 0
+    assert cloud.work_items() == []
+
+
+@pytest.mark.parametrize("status", [429, 403, 404])
+def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
+    cloud: SmallCloud, at_work: Services, status: int
+) -> None:
+    cloud.runner.refuse_next(1, status)
+    upload = handled(cloud, at_work)
+    assert record_of(at_work, upload).state is JobState.QUEUED
+    assert len(cloud.work_items()) == 1
+    assert cloud.terminal_messages() == []
+    # The lease was given back, so the next upload tries again at once.
+    assert not at_work.lease.is_live()
+    assert launch_any(at_work)
+    assert cloud.executions() == [GPU_JOB]
+
+
+def test_a_small_upload_prefers_the_cpu_job_to_deepgram(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+) -> None:
+    at_work = configured(**deepgram, CPU_JOB=CPU_JOB)
+    cloud.runner.refuse_next(1)
+    upload = handled(cloud, at_work)
+    assert cloud.executions() == [CPU_JOB]
+    assert record_of(at_work, upload).state is JobState.QUEUED
+    assert cloud.terminal_messages() == []
+
+
+@pytest.mark.parametrize("more", [{}, {"CPU_JOB": CPU_JOB, **NOT_SMALL}], ids=["small, no CPU job", "not small"])
+def test_deepgram_takes_what_no_job_is_started_for(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], more: dict[str, str]
+) -> None:
+    at_work = configured(**deepgram, **more)
+    cloud.runner.refuse_next(1)
+    handled(cloud, at_work)
+    (message,) = cloud.terminal_messages()
+    assert message.engines == (Engine.DEEPGRAM,)
+    assert message.decision is not None
+    assert message.decision.method is Method.DEEPGRAM
+    assert message.decision.reason.endswith("No job could be started: Deepgram.")
+    assert cloud.executions() == []
+
+
+def test_what_is_not_small_goes_to_the_cpu_job_where_deepgram_fails_too(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+) -> None:
+    at_work = configured(**deepgram, CPU_JOB=CPU_JOB, **NOT_SMALL)
+    cloud.runner.refuse_next(1)
+    hearing_server.fail_next(1, 500)
+    upload = handled(cloud, at_work)
+    record = record_of(at_work, upload)
+    assert record.state is JobState.QUEUED
+    assert record.decision is not None
+    assert (record.decision.method, record.decision.rule) == (Method.PARAKEET, "short")
+    assert cloud.executions() == [CPU_JOB]
+    assert cloud.terminal_messages() == []
+
+
+def test_without_fallback_a_queued_upload_never_goes_to_deepgram(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+) -> None:
+    before = len(hearing_server.requests)
+    at_work = configured(**deepgram, ENABLE_FALLBACK="false")
+    cloud.runner.refuse_next(1)
+    upload = handled(cloud, at_work)
+    assert record_of(at_work, upload).state is JobState.QUEUED
+    assert len(hearing_server.requests) == before
+
+
+def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false")
+    handled(cloud, at_work)
+    assert cloud.executions() == [CPU_JOB]
+
+
+def test_nothing_to_launch_is_no_launch(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(ENABLE_GPU_TRANSCRIPTION="false")
+    assert not launch_any(at_work)
+    assert cloud.executions() == []
+
+
+def test_a_job_cannot_be_dispatched_before_it_is_routed(cloud: SmallCloud, at_work: Services) -> None:
+    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", now() - now())
+    assert job is not None
+    with pytest.raises(DropscribeError, match="before it was routed"):
+        routed(job)

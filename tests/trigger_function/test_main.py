@@ -1,0 +1,100 @@
+"""The entry points: which events are uploads, and what a malformed one does, which is nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+import pytest
+from cloudevents.http import CloudEvent
+from pydantic import ValidationError
+from werkzeug.test import EnvironBuilder
+
+from infra.recordings import recording
+from shared.upload import Upload
+from tests.conftest import Configured
+from tests.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
+from trigger_function.main import on_upload, reconcile
+from trigger_function.services import Services, services
+
+AUDIO = recording("call.opus").path.read_bytes()
+FINALIZED = "google.cloud.storage.object.v1.finalized"
+
+
+def event(data: Any, kind: str = FINALIZED) -> CloudEvent:
+    return CloudEvent({"type": kind, "source": "//storage.googleapis.com", "id": "1"}, data)
+
+
+def finalized(upload: Upload) -> CloudEvent:
+    # The generation is a string on the wire.
+    return event({"bucket": upload.bucket, "name": upload.name, "generation": str(upload.generation), "size": "1"})
+
+
+def test_an_upload_is_queued_once_for_all_its_events(cloud: SmallCloud, at_work: Services) -> None:
+    upload = cloud.drop(AUDIO)
+    for _ in range(2):
+        on_upload(finalized(upload))
+    assert [item.upload for item in cloud.work_items()] == [upload]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        b"\xff not json",
+        "text",
+        [1],
+        {},
+        {"bucket": UPLOADS, "name": "a.mp3"},
+        {"bucket": UPLOADS, "name": "a.mp3", "generation": "soon"},
+        {"bucket": UPLOADS, "name": "a.mp3", "generation": "0"},
+        {"bucket": UPLOADS, "name": "", "generation": "1"},
+        {"bucket": 7, "name": "a.mp3", "generation": "1"},
+    ],
+)
+def test_a_malformed_event_is_swallowed(cloud: SmallCloud, at_work: Services, data: Any) -> None:
+    # An exception would have it delivered again, for a day.
+    on_upload(event(data))
+    assert cloud.names(STATE) == []
+
+
+def test_an_event_of_another_type_is_no_upload(cloud: SmallCloud, at_work: Services) -> None:
+    upload = cloud.drop(AUDIO)
+    on_upload(event(dict(upload), "google.cloud.storage.object.v1.deleted"))
+    assert cloud.names(STATE) == []
+
+
+@pytest.mark.parametrize("name", ["folder/", "calls/.DS_Store", "a.mp3.part", "notes.json"])
+def test_ignored_names_start_nothing(cloud: SmallCloud, at_work: Services, name: str) -> None:
+    on_upload(finalized(cloud.drop(AUDIO, name)))
+    assert cloud.names(STATE) == []
+
+
+def test_what_the_pipeline_writes_is_never_an_upload(cloud: SmallCloud, at_work: Services) -> None:
+    for bucket in (RESULTS, STATE):
+        on_upload(finalized(Upload(bucket=bucket, name="a.mp3/1/transcript.mp3", generation=1)))
+    assert cloud.names(STATE) == []
+
+
+def test_one_bucket_may_hold_uploads_and_under_a_prefix_results(cloud: SmallCloud, configured: Configured) -> None:
+    configured(RESULTS_BUCKET=UPLOADS, RESULTS_PREFIX="done/")
+    on_upload(finalized(cloud.drop(AUDIO, "done/a.mp3/1/copy.mp3")))
+    assert cloud.names(STATE) == []
+    upload = cloud.drop(AUDIO, "new/a.mp3")
+    on_upload(finalized(upload))
+    assert [item.upload for item in cloud.work_items()] == [upload]
+
+
+def test_the_reconciler_answers_with_its_counts(cloud: SmallCloud, at_work: Services) -> None:
+    assert reconcile(flask.Request(EnvironBuilder().get_environ())) == {}
+    on_upload(finalized(cloud.drop(AUDIO)))
+    assert reconcile(flask.Request(EnvironBuilder(method="POST").get_environ())) == {"waiting": 1}
+
+
+def test_a_bad_setting_is_an_error_at_the_first_event(configured: Configured) -> None:
+    with pytest.raises(ValidationError, match="gpu_job"):
+        configured(GPU_JOB="my-job")
+
+
+def test_the_services_are_made_once(at_work: Services) -> None:
+    assert services() is at_work
