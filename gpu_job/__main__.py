@@ -35,7 +35,8 @@ def main() -> int:
     meter = Meter(began=BEGAN - settings.instance_start_seconds)
     worker = Worker(services, inbox, Billing(meter, settings.shape, services.prices, task, services.state))
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        # In a thread: the interrupted main thread may hold the very lock that stop() needs.
+        signal.signal(number, lambda *_: threading.Thread(target=worker.stop, daemon=True).start())
     alarm = threading.Timer(settings.task_timeout_seconds - settings.stop_margin_seconds, worker.stop)
     alarm.daemon = True
     alarm.start()

@@ -35,7 +35,9 @@ class Cutting:
     min_pause_seconds: float = 0.12
     """Shorter pauses lie inside words: the closure of a `t` takes up to 100 ms."""
     long_pause_seconds: float = 1.0
-    """A pause this long ends a chunk wherever it stands, and its middle is left out."""
+    """A pause this long ends a chunk wherever it stands, and its middle is left out where it is inaudible."""
+    audible_db: float = -50.0
+    """Nothing as loud as this is left out, even where it is the quietest of its surroundings: it may be soft speech."""
     padding_seconds: float = 0.3
     """Kept of a long pause on either side: soft onsets and fading ends."""
     valley_seconds: float = 0.1
@@ -71,8 +73,8 @@ def levels(samples: Samples) -> NDArray[np.float32]:
     """RMS level of each whole 10 ms frame -> [frames], in dB below full scale, at least SILENCE_DB."""
     frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
     power = np.einsum("ij,ij->i", frames, frames) / FRAME
-    decibel: NDArray[np.float32] = 10.0 * np.log10(np.maximum(power, 10.0 ** (SILENCE_DB / 10)))
-    return decibel
+    decibel: NDArray[np.float32] = 10.0 * np.log10(np.maximum(power, 10.0 ** (SILENCE_DB / 10 - 1)))
+    return np.maximum(decibel, np.float32(SILENCE_DB))
 
 
 def pauses(level: NDArray[np.float32], rules: Cutting) -> list[tuple[int, int]]:
@@ -80,9 +82,8 @@ def pauses(level: NDArray[np.float32], rules: Cutting) -> list[tuple[int, int]]:
     if len(level) == 0:
         return []
     floor, loud = np.percentile(level, (10, 95))
-    if loud <= SILENCE_DB:
-        return [(0, len(level))]
-    if loud - floor < rules.min_contrast_db:
+    # Digital silence is a pause beyond doubt, however little of the window is not.
+    if floor > SILENCE_DB and loud - floor < rules.min_contrast_db:
         return []
     quiet = level < floor + rules.quiet_above_floor_db
     edges = np.flatnonzero(np.diff(quiet.astype(np.int8), prepend=0, append=0))
@@ -100,13 +101,16 @@ def next_cut(level: NDArray[np.float32], rules: Cutting, *, last: bool) -> Cut |
     found = pauses(level, rules)
     if found and found[0][0] == 0:
         _, onset = found.pop(0)
-        if onset == len(level) and last:
-            return Cut(0, onset)
-        if onset > padding:
-            return Cut(0, onset - padding)
+        if level[:onset].max() < rules.audible_db:
+            if onset == len(level) and last:
+                return Cut(0, onset)
+            if onset > padding:
+                return Cut(0, onset - padding)
     for begin, end in found:
         if begin < longest and end - begin >= rules.long_pause_seconds * 100:
-            return Cut(min(longest, begin + padding), max(min(longest, begin + padding), end - padding))
+            stop = min(longest, begin + padding)
+            silent = level[begin:end].max() < rules.audible_db
+            return Cut(stop, max(stop, end - padding) if silent else stop)
     if len(level) <= longest:
         return Cut(len(level), len(level)) if last else None
     first = int(longest * rules.min_share)
@@ -124,16 +128,23 @@ def _valley(level: NDArray[np.float32], first: int, last: int, rules: Cutting) -
 
 def chunks(blocks: Iterable[Samples], rules: Cutting) -> Iterator[Chunk]:
     """A stream of sample blocks of any length -> chunks, as soon as each is certain. Holds one window in memory."""
-    window = np.zeros(0, np.float32)
     origin = 0
-    # A window longer than a chunk lets the noise floor settle and a pause behind the last cut be seen whole.
-    enough = int((rules.max_seconds + rules.long_pause_seconds) * 1.5 * SAMPLE_RATE)
+    # A window longer than a chunk lets the noise floor settle and a pause behind the last cut be seen whole. Its length
+    # is fixed: where cuts fall must not depend on how the stream came in blocks, or checkpoints would not fit.
+    look = int((rules.max_seconds + rules.long_pause_seconds) * 150) * FRAME
+    window = np.zeros(0, np.float32)
+    waiting: list[Samples] = []
     for block in blocks:
-        window = np.concatenate((window, block))
-        while len(window) >= enough and (cut := next_cut(levels(window), rules, last=False)):
+        waiting.append(block)
+        if len(window) + sum(map(len, waiting)) < look:
+            continue
+        window = np.concatenate((window, *waiting))
+        waiting.clear()
+        while len(window) >= look and (cut := next_cut(levels(window[:look]), rules, last=False)):
             if cut.end:
                 yield _chunk(window, origin, cut)
             origin, window = origin + cut.resume * FRAME, window[cut.resume * FRAME :]
+    window = np.concatenate((window, *waiting))
     # A rest shorter than a frame has no level of its own; fill it up so that its samples are heard.
     window = np.concatenate((window, np.zeros(-len(window) % FRAME, np.float32)))
     while len(window) and (cut := next_cut(levels(window), rules, last=True)):

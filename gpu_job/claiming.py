@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from gpu_job.services import JobServices
 from gpu_job.work import Work
 from shared.failures import DropscribeError, FailureKind
@@ -53,11 +55,13 @@ def claim(services: JobServices, item: WorkItem) -> Claimed:
         lease_until=now() + timedelta(seconds=services.settings.lease_seconds),
         started_at=record.started_at or now(),
         attempts=record.attempts + 1,
+        dispatches=0,
     )
     if taken is None:
         return Claimed(retry_after_seconds=int(services.settings.heartbeat_seconds))
     stored = services.checkpoints.load(job.id) if record.started_at else {}
-    return Claimed(Work(taken, item.media, item.decision, [], stored))
+    # The record's own word first: the item is a copy, and perhaps an old one.
+    return Claimed(Work(taken, record.media or item.media, record.decision or item.decision, [], stored))
 
 
 def _in_other_hands(job: Job, holder: str) -> bool:
@@ -74,7 +78,10 @@ def own_items(services: JobServices) -> Iterator[WorkItem]:
     if services.task.attempt == 0:
         return
     for opened in services.jobs.open_jobs():
-        job = services.jobs.load(opened.upload.job_id)
+        try:
+            job = services.jobs.load(opened.upload.job_id)
+        except ValidationError:
+            continue  # the reconciler reports it; this worker has others to look after
         if job is None or job.record.state is not JobState.RUNNING or job.record.holder != services.task.holder:
             continue
         media, decision = job.record.media, job.record.decision

@@ -12,7 +12,7 @@ import selectors
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,9 @@ from shared.media_formats import DEMUXERS
 BLOCK_BYTES = 4 * SAMPLE_RATE
 """One second of float32 samples."""
 
+COMPLAINTS_BYTES = 64 * 1024
+"""How much a decoder may write to a file, and so say on standard error."""
+
 
 @dataclass(frozen=True)
 class DecoderLimits:
@@ -35,6 +38,10 @@ class DecoderLimits:
 
     stall_seconds: float = 60.0
     memory_mb: int = 2000
+
+
+class DecoderDied(EngineFailed):
+    """The decoder ended before the file did; the samples that came until then are sound."""
 
 
 @cache
@@ -58,9 +65,9 @@ def command(path: Path) -> list[str]:
 
 
 def decode(path: Path, limits: DecoderLimits) -> Iterator[Samples]:
-    """Blocks of about a second of samples, until the file's end.
+    """Blocks of one second of samples (the last is shorter), until the file's end.
 
-    Raises BadMedia where nothing can be decoded, EngineFailed where the decoder stalls.
+    Raises BadMedia where nothing can be decoded, DecoderDied where the decoder stalls, crashes or breaks off.
     """
     decoded = 0
     with tempfile.TemporaryFile() as errors, _child(command(path), errors, limits) as child:
@@ -70,19 +77,25 @@ def decode(path: Path, limits: DecoderLimits) -> Iterator[Samples]:
         status = child.wait()
         if decoded == 0:
             raise BadMedia(f"No sound could be decoded from the file{_last_line(errors, status)}.")
+        if status != 0:
+            raise DecoderDied(f"The decoder broke off{_last_line(errors, status)}.")
 
 
 @contextmanager
 def _child(arguments: list[str], errors: IO[bytes], limits: DecoderLimits) -> Iterator[subprocess.Popen[bytes]]:
     """A running decoder, ended and reaped on the way out."""
-    child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+    # Python ignores SIGXFSZ; left so in the child, a complaint that is too long is cut off instead of ending it.
+    child = subprocess.Popen(
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, restore_signals=False
+    )
     try:
         # From outside, after the start: code between fork and exec is not safe in a program with threads.
         if hasattr(resource, "prlimit"):
             size = limits.memory_mb * 1_000_000
-            resource.prlimit(child.pid, resource.RLIMIT_AS, (size, size))
-            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (0, 0))
-            resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, 0))
+            with suppress(ProcessLookupError):  # it may have ended already
+                resource.prlimit(child.pid, resource.RLIMIT_AS, (size, size))
+                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (COMPLAINTS_BYTES, COMPLAINTS_BYTES))
+                resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, 0))
         yield child
     finally:
         child.kill()
@@ -99,15 +112,15 @@ def _blocks(child: subprocess.Popen[bytes], stall_seconds: float) -> Iterator[Sa
         selector.register(pipe, selectors.EVENT_READ)
         while True:
             if not selector.select(timeout=stall_seconds):
-                raise EngineFailed(f"The decoder gave no sound for {stall_seconds:g} s.", FailureKind.TIMEOUT)
+                raise DecoderDied(f"The decoder gave no sound for {stall_seconds:g} s.", FailureKind.TIMEOUT)
             data = os.read(pipe, BLOCK_BYTES)
             pending += data
-            if len(pending) >= BLOCK_BYTES or not data:
-                whole = len(pending) // 4 * 4
-                if whole:
-                    yield _samples(bytes(pending[:whole]))
-                del pending[:whole]
+            while len(pending) >= BLOCK_BYTES:
+                yield _samples(bytes(pending[:BLOCK_BYTES]))
+                del pending[:BLOCK_BYTES]
             if not data:
+                if len(pending) >= 4:
+                    yield _samples(bytes(pending[: len(pending) // 4 * 4]))
                 return
 
 

@@ -67,6 +67,8 @@ class Billing:
         self._task = task
         self._state = state
         self._clock = clock
+        # Here, so that hardware without a price ends the process at once instead of every upload's ending.
+        self._usd_per_second = instance_bill(shape, 1.0, prices, "idle").usd
         self._lock = threading.Lock()
 
     def open(self, work: Work) -> None:
@@ -105,7 +107,7 @@ class Billing:
                 task=self._task.holder,
                 settled_seconds=self._meter.settle(at),
                 instance_seconds=at - self._meter.began,
-                usd_per_second=instance_bill(self._shape, 1.0, self._prices, "idle").usd,
+                usd_per_second=self._usd_per_second,
             )
         name = f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}.json"
         objects.create_once(self._state, name, settlement.model_dump_json().encode())

@@ -7,7 +7,16 @@ import threading
 from dataclasses import dataclass
 from typing import Self
 
-from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, RetryError
+from google.api_core.exceptions import (
+    Aborted,
+    DeadlineExceeded,
+    GoogleAPICallError,
+    InternalServerError,
+    ResourceExhausted,
+    RetryError,
+    ServiceUnavailable,
+    Unknown,
+)
 from google.cloud import pubsub_v1
 from pydantic import ValidationError
 
@@ -19,6 +28,9 @@ ACK_DEADLINE_SECONDS = 60
 """How long Pub/Sub waits for us between two prolongations; a killed worker's items return after this time."""
 
 CALL_TIMEOUT_SECONDS = 30.0
+
+TRANSIENT = (Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown)
+"""What Pub/Sub answers now and then; the next pull may succeed. Anything else ends the worker."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,10 @@ class Inbox:
             )
         except DeadlineExceeded:
             return []
+        except TRANSIENT:
+            _log.warning("pull failed", exc_info=True)
+            self._stop.wait(timeout)
+            return []
         received: list[Received] = []
         readable: list[str] = []
         for message in response.received_messages:
@@ -78,7 +94,13 @@ class Inbox:
     def done(self, ack_id: str) -> None:
         """The item's part is stored: it must not come again."""
         self._let_go(ack_id)
-        self._subscriber.acknowledge(subscription=self._subscription, ack_ids=[ack_id], timeout=CALL_TIMEOUT_SECONDS)
+        try:
+            self._subscriber.acknowledge(
+                subscription=self._subscription, ack_ids=[ack_id], timeout=CALL_TIMEOUT_SECONDS
+            )
+        except (GoogleAPICallError, RetryError):
+            # The item comes again, and whoever gets it finds the outcome and acknowledges it.
+            _log.warning("an item was not acknowledged", exc_info=True)
 
     def give_back(self, ack_id: str, after_seconds: int = 0) -> None:
         """Somebody else shall have the item, at once or after a while (at most 600 s)."""

@@ -13,15 +13,12 @@ from google.cloud.storage import Client
 from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.chunking import Cutting, chunks
-from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.decoding import DecoderDied, DecoderLimits, decode
 from gpu_job.engine_room import EngineRoom, Task
 from gpu_job.work import Work
 from shared.failures import Rejected
-from shared.transcript import Gap
+from shared.transcript import Gap, missing_end
 from shared.upload import Upload
-
-SHORT_BY_SECONDS, SHORT_BY_SHARE = 2.0, 0.01
-"""A file may end this much before its header says; headers round, and encoders pad."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +36,24 @@ def prepare(work: Work, client: Client, room: EngineRoom, recipe: Recipe, delive
         path = Path(folder) / "upload"
         fetch(client, work.upload, path, recipe.fetch_timeout_seconds)
         decoded = 0
+        broken: DecoderDied | None = None
 
         def counted() -> Iterator[Samples]:
-            nonlocal decoded
-            for block in decode(path, recipe.decoder):
-                decoded += len(block)
-                yield block
+            nonlocal decoded, broken
+            try:
+                for block in decode(path, recipe.decoder):
+                    decoded += len(block)
+                    yield block
+            except DecoderDied as error:
+                if decoded == 0:
+                    raise
+                # What came until then keeps its words; the rest of the file is a gap that says why.
+                broken = error
 
         for chunk in chunks(counted(), recipe.cutting):
             if work.cut(chunk.start, chunk.end):
                 room.submit(Task(work.id, chunk, deliver))
-    hole = missing_end(work, decoded / SAMPLE_RATE)
+    hole = broken_off(work, decoded / SAMPLE_RATE, broken) if broken else missing_end(work.media, decoded / SAMPLE_RATE)
     with work.lock:
         if hole is not None:
             work.assembly.hole(hole)
@@ -60,16 +64,12 @@ def fetch(client: Client, upload: Upload, path: Path, timeout: float) -> None:
     """Download exactly this generation; the client checks the content's checksum. Raises Rejected where it is gone."""
     blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     try:
-        blob.download_to_filename(str(path), timeout=timeout)
+        # Raw: content that says it is gzip would otherwise be unpacked on the way, to any size.
+        blob.download_to_filename(str(path), timeout=timeout, raw_download=True)
     except NotFound:
         raise Rejected("The file was deleted or replaced before it could be transcribed.") from None
 
 
-def missing_end(work: Work, decoded_seconds: float) -> Gap | None:
-    """The stretch that the header promised and the decoder did not find."""
-    stated = work.media.duration_seconds
-    if work.media.duration_is_estimate:
-        return None
-    if stated - decoded_seconds <= max(SHORT_BY_SECONDS, SHORT_BY_SHARE * stated):
-        return None
-    return Gap(start=decoded_seconds, end=stated, reason="The file says there is audio here, but it cannot be read.")
+def broken_off(work: Work, decoded_seconds: float, error: DecoderDied) -> Gap:
+    """The stretch behind a dead decoder's last sample, to the end that the header states."""
+    return Gap(start=decoded_seconds, end=max(decoded_seconds, work.media.duration_seconds), reason=error.reason)

@@ -50,7 +50,7 @@ class JobSettings(DeploymentSettings):
     stop_margin_seconds: float = setting(
         60.0, "The worker hands its work on this long before the task's end.", unit="s", gt=0
     )
-    job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances; empty for none.")
+    job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances, or `none`.")
     job_vcpu: float = setting(8.0, "vCPUs of the job's instances.", unit="vCPU", gt=0)
     job_memory_gib: float = setting(32.0, "Memory of the job's instances.", unit="GiB", gt=0)
     instance_start_seconds: float = setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gpu_job.assembly import Assembly, Part
@@ -50,13 +51,20 @@ class Work:
         """An engine's answer for one chunk."""
         with self.lock:
             self.assembly.add(part)
-            self._unsaved.append(part)
+            if part.failure is None:
+                # A failure is not kept: the next attempt may have a sounder engine.
+                self._unsaved.append(part)
 
     def unsaved(self) -> list[Part]:
         """Parts that no checkpoint holds; each is given out once."""
         with self.lock:
             parts, self._unsaved = self._unsaved, []
         return parts
+
+    def save_later(self, parts: Sequence[Part]) -> None:
+        """Take parts back that could not be stored: the next checkpoint has them."""
+        with self.lock:
+            self._unsaved.extend(parts)
 
     def transcribed_seconds(self) -> float:
         """Audio that has its answer."""

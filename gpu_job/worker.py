@@ -13,22 +13,24 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from google.api_core.exceptions import GoogleAPICallError
-
-from gpu_job.claiming import claim, own_items
+from gpu_job.claiming import Claimed, claim, own_items
 from gpu_job.ending import Billing, ending_of
 from gpu_job.engine_room import EngineRoom, Task
 from gpu_job.inbox import Inbox, Received
 from gpu_job.preparing import prepare
 from gpu_job.services import JobServices
 from gpu_job.work import Work
+from shared.costs import Bill
 from shared.executions import HeldLease
-from shared.failures import BadMedia, DropscribeError, EngineFailed, Rejected
+from shared.failures import BadMedia, EngineFailed, Rejected
 from shared.jobs import JobState, now
 from shared.outcomes import Ending, failed, rejected
 from shared.telemetry import job_context
 
 _log = logging.getLogger(__name__)
+
+GIVE_UP_TRIES = 3
+"""Writes against our own heartbeat's, which comes once in a while."""
 
 PULL_SECONDS = 2.0
 """Longest wait in one pull, so that a finished upload's place is soon filled."""
@@ -54,7 +56,7 @@ class Worker:
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
 
     def stop(self) -> None:
-        """Hand the work on and leave. Safe in a signal handler."""
+        """Hand the work on and leave. From any thread, but not in a signal handler: it takes locks."""
         self._stopping.set()
         self._wake.set()
 
@@ -65,10 +67,15 @@ class Worker:
         self._room.start()
         keeper.start()
         with self._inbox:
-            for item in own_items(self._services):
-                self._begin(Received(item, ack_id=None))
-            self._pull_until_empty()
-            clean = not self._stopping.is_set() and self._room.failure is None
+            try:
+                for item in own_items(self._services):
+                    self._begin(Received(item, ack_id=None))
+                self._pull_until_empty()
+                clean = not self._stopping.is_set() and self._room.failure is None
+            except Exception:
+                # Whatever it is, the uploads in flight must be put back, and the decoders must not wait for ever.
+                _log.exception("worker failed")
+                clean = False
             self._stopping.set()
             self._room.stop()
             if not clean:
@@ -76,8 +83,12 @@ class Worker:
             # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks.
             self._threads.shutdown(wait=True, cancel_futures=True)
             keeper.join()
-        self._release_lease()
-        self._billing.settle()
+        try:
+            self._release_lease()
+            self._billing.settle()
+        except Exception:
+            # The work is done and billed; the lease runs out by itself. Another attempt would only cost more.
+            _log.exception("leaving failed")
         return clean
 
     def _pull_until_empty(self) -> None:
@@ -114,7 +125,12 @@ class Worker:
             if running is not None:
                 running.ack_ids.extend([ack_id] if ack_id else [])
                 return
-            claimed = claim(self._services, item)
+            try:
+                claimed = claim(self._services, item)
+            except Exception:
+                # Storage did not answer, or the record cannot be read: this item's trouble, not the others'.
+                _log.exception("claiming failed")
+                claimed = Claimed(retry_after_seconds=int(self._settings.lease_seconds))
             if claimed.work is None:
                 if ack_id and claimed.retry_after_seconds is None:
                     self._inbox.done(ack_id)
@@ -160,23 +176,33 @@ class Worker:
             return
         with job_context(work.id):
             model = self._room.recognizer.name if self._room.recognizer else self._settings.parakeet_model_name
-            self._end(work, ending_of(work, model, self._settings.language))
+            try:
+                ending = ending_of(work, model, self._settings.language)
+            except Exception as error:
+                # Nobody looks at this thread's result: an upload that cannot be ended would be kept alive for ever.
+                _log.exception("assembling failed")
+                self._return(work, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
+                return
+            self._end(work, ending)
 
     def _end(self, work: Work, ending: Ending) -> None:
         """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
         if not work.end_once():
             return
+        spent = Bill()
         try:
             self._room.drop(work.id)
-            self._services.finisher.finish(work.job.record, self._billing.close(work, ending))
+            billed = self._billing.close(work, ending)
+            spent = billed.bill
+            self._services.finisher.finish(work.job.record, billed)
             for ack_id in work.ack_ids:
                 self._inbox.done(ack_id)
             self._services.checkpoints.delete(work.id)
         except Exception:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
-            for ack_id in work.ack_ids:
-                self._inbox.give_back(ack_id, int(self._settings.lease_seconds))
+            why, pause = "The outcome could not be stored or published.", int(self._settings.lease_seconds)
+            self._give_up_claim(work, why, work.job.record.attempts, spent, pause)
         finally:
             self._forget(work)
 
@@ -186,7 +212,7 @@ class Worker:
             return
         try:
             self._room.drop(work.id)
-            self._give_up_claim(work, why, attempts=work.job.record.attempts)
+            self._give_up_claim(work, why, work.job.record.attempts, self._billing.abandon(work))
         finally:
             self._forget(work)
 
@@ -199,19 +225,27 @@ class Worker:
             with job_context(work.id):
                 try:
                     attempts = work.job.record.attempts - (0 if failure else 1)
-                    self._give_up_claim(work, failure.reason if failure else None, attempts)
-                except (GoogleAPICallError, DropscribeError):
+                    why = failure.reason if failure else None
+                    self._give_up_claim(work, why, attempts, self._billing.abandon(work))
+                except Exception:
+                    # One upload's trouble must not keep the others: its lease runs out, and the reconciler has it.
                     _log.exception("handing over failed")
 
-    def _give_up_claim(self, work: Work, why: str | None, attempts: int) -> None:
-        self._services.checkpoints.store(work.id, work.unsaved())
-        spent = work.job.record.spent + self._billing.abandon(work)
+    def _give_up_claim(self, work: Work, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0) -> None:
+        spent = work.job.record.spent + bill
         changes = {"lease_until": now(), "attempts": attempts, "spent": spent, "last_error": why}
-        # Our own heartbeat may have written since; anybody else would have had to wait for our lease to end.
-        job = self._services.jobs.load(work.id) or work.job
-        self._services.jobs.take(job, state=JobState.QUEUED, **changes)
-        for ack_id in work.ack_ids:
-            self._inbox.give_back(ack_id)
+        try:
+            self._services.checkpoints.store(work.id, work.unsaved())
+            for _ in range(GIVE_UP_TRIES):
+                # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
+                job = self._services.jobs.load(work.id) or work.job
+                if job.record.holder != self._services.task.holder:
+                    break
+                if self._services.jobs.take(job, state=JobState.QUEUED, **changes):
+                    break
+        finally:
+            for ack_id in work.ack_ids:
+                self._inbox.give_back(ack_id, pause_seconds)
 
     def _forget(self, work: Work) -> None:
         with self._lock:
@@ -250,7 +284,11 @@ class Worker:
                 self._lease = self._services.lease.renew(self._lease, self._term)
         for work in list(self._works.values()):
             if save and (parts := work.unsaved()):
-                self._services.checkpoints.store(work.id, parts)
+                try:
+                    self._services.checkpoints.store(work.id, parts)
+                except Exception:
+                    work.save_later(parts)
+                    raise
             done = work.transcribed_seconds()
             taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
             work.job = taken or self._services.jobs.load(work.id) or work.job

@@ -57,6 +57,12 @@ def outcomes(
             yield None
 
 
+def results_folder(root: Path, message: TerminalMessage) -> Path:
+    """A folder under `root` named like the upload; its name is anybody's, so it may not lead out of `root`."""
+    parts = PurePosixPath(message.upload.name).parts
+    return root.joinpath(*(part for part in parts if part not in ("/", "//", "..")))
+
+
 def fetch_results(client: Client, message: TerminalMessage, folder: Path) -> list[Path]:
     """Copy a job's results into `folder`; their paths."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ once, by whoever ends the job first.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import storage as objects
 from shared.costs import Bill
 from shared.failures import StateConflict
 from shared.messages import Decision, TerminalMessage
 from shared.upload import Media, Upload
+
+_log = logging.getLogger(__name__)
 
 
 def now() -> datetime:
@@ -150,11 +153,16 @@ class JobStore:
         objects.delete(self._bucket, _marker_name(job_id))
 
     def open_jobs(self) -> Iterator[OpenJob]:
-        """Every job whose outcome was not published yet."""
+        """Every job whose outcome was not published yet. A marker that cannot be read is logged and left out."""
         for blob in self._bucket.list_blobs(prefix=_OPEN):
             stored = objects.read(self._bucket, blob.name)
-            if stored:
-                yield OpenJob.model_validate_json(stored.data)
+            try:
+                opened = OpenJob.model_validate_json(stored.data) if stored else None
+            except ValidationError:
+                _log.exception("unreadable marker", extra={"fields": {"object": blob.name}})
+                continue
+            if opened:
+                yield opened
 
     def is_open(self, job_id: str) -> bool:
         """Whether the job's outcome still has to be published."""

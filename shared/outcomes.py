@@ -113,6 +113,9 @@ class Finisher:
         upload, at = record.upload, now()
         started = record.started_at or record.received_at
         transcript, results = self._store_transcript(record, ending.transcript)
+        if transcript is not None:
+            # An earlier finisher's transcript may have gaps that ours has not: what is stored is what is told.
+            ending = transcribed(transcript, ending.bill, ending.execution)
         duration = transcript.duration if transcript else record.media.duration_seconds if record.media else None
         bill = record.spent + ending.bill
         saving = self._saving(duration, bill) if transcript else None

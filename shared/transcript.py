@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.upload import Upload
+from shared.upload import Media, Upload
 from shared.vocabulary import Engine
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -130,7 +130,12 @@ def compose(
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known."""
-    inside = [Passage(passage.engine, within(passage.words, duration)) for passage in passages]
+    inside: list[Passage] = []
+    clock = 0.0
+    for passage in passages:
+        heard = within(passage.words, duration, clock)
+        clock = heard[-1].start if heard else clock
+        inside.append(Passage(passage.engine, heard))
     words, segments, paragraphs = group(inside, grouping)
     if coverage is None:
         spoken = sum(segment.end - segment.start for segment in segments)
@@ -149,9 +154,32 @@ def compose(
     )
 
 
-def within(words: Iterable[Word], duration: float) -> list[Word]:
-    """Words whose times lie inside the audio and whose starts never run backwards."""
-    clock, inside = 0.0, []
+SHORT_BY_SECONDS, SHORT_BY_SHARE = 2.0, 0.01
+"""A file may end this much before its header says; headers round, and encoders pad."""
+
+
+def missing_end(media: Media, decoded_seconds: float) -> Gap | None:
+    """The stretch that the header promised and the decoder did not find."""
+    stated = media.duration_seconds
+    if media.duration_is_estimate:
+        return None
+    if stated - decoded_seconds <= max(SHORT_BY_SECONDS, SHORT_BY_SHARE * stated):
+        return None
+    return Gap(start=decoded_seconds, end=stated, reason="The file says there is audio here, but it cannot be read.")
+
+
+def with_gap(transcript: Transcript, gap: Gap) -> Transcript:
+    """The transcript with one more gap, perhaps behind its end."""
+    before = transcript.coverage
+    coverage = before.model_copy(
+        update={"speech_seconds": before.speech_seconds + gap.end - gap.start, "gaps": (*before.gaps, gap)}
+    )
+    return transcript.model_copy(update={"coverage": coverage, "duration": max(transcript.duration, gap.end)})
+
+
+def within(words: Iterable[Word], duration: float, clock: float = 0.0) -> list[Word]:
+    """Words whose times lie inside the audio and whose starts never run backwards, from `clock` seconds on."""
+    inside = []
     for word in words:
         start = min(max(word.start, clock), duration)
         end = min(max(word.end, start), duration)

@@ -76,16 +76,12 @@ def service_account(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, byt
         "token_uri": "http://127.0.0.1:9/token",
     }
     path.write_text(json.dumps(info))
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return path, public
 
 
 @pytest.fixture
-def cloud(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
-) -> Iterator[SmallCloud]:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]) -> Iterator[SmallCloud]:
     """Storage, Pub/Sub and Cloud Run of the test's own, and the environment that leads to them and nowhere else."""
     for name in os.environ:
         if name.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "CLOUD_RUN_")):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from google.auth.exceptions import GoogleAuthError
+
 from shared.costs import deepgram_bill
 from shared.deepgram import Deepgram
-from shared.failures import DropscribeError, EngineFailed, LaunchFailed
+from shared.failures import DropscribeError, EngineFailed, FailureKind, LaunchFailed
 from shared.jobs import Job, JobState, now
 from shared.messages import Decision, WorkItem
 from shared.outcomes import PUBLISH_TIMEOUT_SECONDS, failed, transcribed
 from shared.signing import signed_url
-from shared.transcript import compose
+from shared.transcript import compose, missing_end, with_gap
 from shared.upload import Media
 from shared.vocabulary import Method
 from trigger_function.launching import ensure_execution
@@ -65,9 +67,9 @@ def _execute(at_work: Services, job: Job, media: Media, decision: Decision) -> N
         return
     if decision.rule == "small":
         # Small enough for a CPU: cheaper than Deepgram, and soon done.
-        _ = _launch(at_work, at_work.settings.cpu_job) or _deepgram_instead(at_work, job, media)
+        _ = _launch(at_work, at_work.settings.cpu_job) or deepgram_instead(at_work, job, media)
     else:
-        _ = _deepgram_instead(at_work, job, media) or _launch(at_work, at_work.settings.cpu_job)
+        _ = deepgram_instead(at_work, job, media) or _launch(at_work, at_work.settings.cpu_job)
 
 
 def _gpu_job(at_work: Services) -> str | None:
@@ -85,7 +87,7 @@ def _launch(at_work: Services, name: str | None) -> bool:
     return True
 
 
-def _deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
+def deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = engines_of(at_work.settings)
     if not engines.fallback or deepgram_obstacle(media, engines) is not None:
@@ -116,13 +118,19 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     settings, upload = at_work.settings, job.record.upload
     engine = Deepgram(settings, settings.deepgram_model)
     job = at_work.jobs.save(job, started_at=now())
-    url = signed_url(at_work.storage, upload, timedelta(seconds=settings.signed_url_seconds))
+    try:
+        url = signed_url(at_work.storage, upload, timedelta(seconds=settings.signed_url_seconds))
+    except GoogleAuthError as error:
+        # A missing role on the service account: waiting for it would cost the upload a day.
+        raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     heard = engine.transcribe(url, settings.language)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = heard.duration_seconds or media.duration_seconds
     transcript = compose(
         upload=upload, duration=duration, language=settings.language, model=heard.model, passages=[heard.passage]
     )
+    if (hole := missing_end(media, duration)) is not None:
+        transcript = with_gap(transcript, hole)
     bill = deepgram_bill(settings.deepgram_model, duration, at_work.prices)
     at_work.finisher.finish(job.record, transcribed(transcript, bill))
 

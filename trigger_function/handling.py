@@ -71,7 +71,12 @@ def _inspected(at_work: Services, job: Job) -> Job:
 
 def _media(blob: storage.Blob, max_bytes: int) -> Media:
     def fetch(start: int, end: int) -> bytes:
-        return bytes(blob.download_as_bytes(start=start, end=end - 1, timeout=READ_TIMEOUT_SECONDS, checksum=None))
+        # Raw: Cloud Storage ignores ranges where it unpacks content that says it is gzip.
+        return bytes(
+            blob.download_as_bytes(
+                start=start, end=end - 1, timeout=READ_TIMEOUT_SECONDS, checksum=None, raw_download=True
+            )
+        )
 
     return inspect(fetch, int(blob.size), max_bytes=max_bytes)
 

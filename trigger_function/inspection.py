@@ -9,6 +9,7 @@ from shared.upload import Media
 from trigger_function.containers.avi import index_padding, is_avi
 from trigger_function.containers.demuxing import Description, Undemuxable, describe
 from trigger_function.containers.durations import Duration, duration, movie_duration
+from trigger_function.containers.flac import picture_padding
 from trigger_function.containers.header_sizes import HEAD_BYTES
 from trigger_function.containers.mp4 import ENCRYPTED_ENTRIES, is_mp4, read_movie
 from trigger_function.containers.overlay import Overlay, Tail
@@ -84,8 +85,12 @@ def _read_other(file: RandomAccess) -> tuple[Description, Duration]:
 
 
 def _relevant(file: RandomAccess, head: bytes) -> RandomAccess:
-    """The file without what would be read for nothing: an index, or tags with cover art, may be megabytes."""
-    return Overlay(file, index_padding(file)) if is_avi(head) else _after_id3(file)
+    """The file without what would be read for nothing: an index or cover art may be megabytes."""
+    if is_avi(head):
+        return Overlay(file, index_padding(file))
+    if head.startswith(b"fLaC"):
+        return Overlay(file, picture_padding(file))
+    return _after_id3(file)
 
 
 def _after_id3(file: RandomAccess) -> RandomAccess:

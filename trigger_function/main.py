@@ -58,6 +58,7 @@ def _ignored(at_work: Services, upload: Upload) -> str | None:
     settings = at_work.settings
     if upload.bucket == settings.state_bucket:
         return "state bucket"
-    if upload.bucket == settings.results_bucket and upload.name.startswith(settings.results_prefix):
+    folder = settings.results_prefix.strip("/")
+    if upload.bucket == settings.results_bucket and (not folder or upload.name.startswith(f"{folder}/")):
         return "result"
     return settings.ignores(upload.name)

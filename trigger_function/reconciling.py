@@ -10,7 +10,7 @@ from shared.failures import DropscribeError, FailureKind, StateConflict
 from shared.jobs import Job, JobState, OpenJob, new_holder, now
 from shared.outcomes import exhausted, failed
 from shared.telemetry import job_context
-from trigger_function.dispatch import launch_any, queue
+from trigger_function.dispatch import deepgram_instead, launch_any, queue, routed
 from trigger_function.handling import handle, proceed
 from trigger_function.services import Services
 
@@ -64,6 +64,8 @@ def _move(at_work: Services, job: Job) -> str:
     if record.attempts >= settings.max_attempts:
         return _give_up(at_work, job, exhausted(record))
     if record.dispatches >= settings.max_attempts:
+        if deepgram_instead(at_work, job, routed(job)[0]):
+            return "sent to deepgram"
         return _give_up(at_work, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just stand far back in the queue: that is nobody's failure.
     lost = 0 if at_work.lease.is_live() else 1

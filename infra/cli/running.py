@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from rich.console import Console
@@ -14,12 +15,13 @@ from rich.text import Text
 from infra.cli.progress import Progress
 from infra.cli.session import Session, session
 from infra.cli.tables import bill_line, outcome_table
-from infra.local.cloud import STATE, UPLOADS
+from infra.local.cloud import JOB, PROJECT, RESULTS, STATE, UPLOADS
 from shared.client import drop, fetch_results, outcomes
 from shared.jobs import JobStore
 from shared.messages import TerminalMessage
 from shared.upload import Upload
 from shared.vocabulary import Outcome
+from trigger_function.settings import FunctionSettings
 
 PREVIEW_CHARACTERS = 110
 
@@ -32,6 +34,9 @@ def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, 
     console = Console(stderr=as_json)
     began = time.monotonic()
     names = unique_names(files)
+    if obstacles := [why for name in names if (why := obstacle(name, out)) is not None]:
+        console.print("\n".join(obstacles), markup=False, highlight=False)
+        return 2
     with session(model, IGNORE_NOTHING) as running:
         jobs = {
             upload.job_id: upload
@@ -67,12 +72,21 @@ def heard(folder: Path) -> str:
 
 def unique_names(files: Sequence[Path]) -> list[str]:
     """Object names for the files: their own, numbered where two folders hold the same one."""
-    taken: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for path in files:
-        count = taken[path.name] = taken.get(path.name, 0) + 1
-        names.append(path.name if count == 1 else f"{path.stem}-{count}{path.suffix}")
+        numbered = (f"{path.stem}-{number}{path.suffix}" for number in count(2))
+        names.append(next(name for name in chain([path.name], numbered) if name not in names))
     return names
+
+
+def obstacle(name: str, out: Path) -> str | None:
+    """Why a file cannot be transcribed under this name, before anything is started; None where it can."""
+    settings = FunctionSettings(google_cloud_project=PROJECT, results_bucket=RESULTS, state_bucket=STATE, gpu_job=JOB)
+    if (why := settings.ignores(name)) is not None:
+        return f"{name} would be ignored: {why}"
+    if (out / name).exists() and not (out / name).is_dir():
+        return f"{out / name} is a file, and would have to be the folder of the results"
+    return None
 
 
 def _await(running: Session, jobs: Mapping[str, Upload], console: Console) -> list[TerminalMessage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from infra.cli.session import Session, session
 from infra.cli.tables import outcome_table
 from infra.local.cloud import UPLOADS
-from shared.client import drop, fetch_results
+from shared.client import drop, fetch_results, results_folder
 from shared.messages import TerminalMessage
 
 LOOK_SECONDS = 1.0
@@ -39,8 +40,13 @@ def watch(folder: Path, model: str | None) -> int:
                 found = look(folder)
                 for path in settled(found, before, dropped):
                     name = path.relative_to(folder).as_posix()
-                    drop(running.storage.bucket(UPLOADS), path, name)
                     dropped[path] = found[path]
+                    try:
+                        drop(running.storage.bucket(UPLOADS), path, name)
+                    except OSError as error:
+                        # Gone again, or not ours to read.
+                        console.print(f"{name}: {error.strerror}", markup=False, highlight=False)
+                        continue
                     console.print(f"{name}: uploaded", markup=False, highlight=False)
                 before = found
                 _collect(running, folder, console)
@@ -56,8 +62,9 @@ def look(folder: Path) -> dict[Path, Seen]:
         parts = path.relative_to(folder).parts
         if parts[0] == RESULTS_FOLDER or any(part.startswith(".") for part in parts) or not path.is_file():
             continue
-        stat = path.stat()
-        found[path] = Seen(stat.st_size, stat.st_mtime_ns)
+        with suppress(FileNotFoundError):  # moved away since it was listed
+            stat = path.stat()
+            found[path] = Seen(stat.st_size, stat.st_mtime_ns)
     return found
 
 
@@ -76,7 +83,7 @@ def _collect(running: Session, folder: Path, console: Console) -> None:
         return
     for one in pulled.received_messages:
         message = TerminalMessage.model_validate_json(one.message.data)
-        fetch_results(running.storage, message, folder / RESULTS_FOLDER / message.upload.name)
+        fetch_results(running.storage, message, results_folder(folder / RESULTS_FOLDER, message))
         running.subscriber.acknowledge(subscription=running.subscription, ack_ids=[one.ack_id])
         console.print(outcome_table([message]))
         if message.reason:

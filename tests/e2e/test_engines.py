@@ -14,7 +14,8 @@ from tests.e2e.conftest import outsider_of
 from tests.e2e.outsider import Message, Outsider
 
 CALL = recording("call").path
-UNAVAILABLE = 500
+SERVER_ERROR = 500
+"""Not asked again after this one: Deepgram may have billed the call."""
 
 
 def engines(outsider: Outsider, message: Message) -> set[str]:
@@ -37,16 +38,17 @@ def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, outsider: Outsider)
     assert message["bill"]["usd"] > 0
     # It came to fetch the file itself, through a signed URL of the storage server.
     heard = cloud.deepgram.requests[-1]
-    assert cloud.storage_server.url.endswith(str(heard.url_host).rpartition(":")[2])
+    assert heard.url_host is not None
+    assert heard.url_host in cloud.storage_server.url
     assert heard.audio_seconds == pytest.approx(recording("call").duration, abs=0.5)
 
 
 def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, outsider: Outsider) -> None:
     before = len(cloud.deepgram.requests)
-    cloud.deepgram.fail_next(2, UNAVAILABLE)
+    cloud.deepgram.fail_next(1, SERVER_ERROR)
     message = outsider.outcome(outsider.drop(CALL, "fails/call.opus", method="deepgram"))
 
-    assert len(cloud.deepgram.requests) == before + 2
+    assert len(cloud.deepgram.requests) == before + 1
     assert message["outcome"] == "completed", message["reason"]
     assert message["decision"]["method"] == "parakeet"
     assert "Parakeet takes over" in message["decision"]["reason"]
@@ -109,7 +111,7 @@ def test_without_any_engine_an_upload_stays_queued_until_a_job_starts(start: Sta
 
 def test_without_fallback_an_engine_that_fails_ends_the_job(start: Start) -> None:
     with start(ENABLE_FALLBACK="false") as (cloud, outsider):
-        cloud.deepgram.fail_next(2, UNAVAILABLE)
+        cloud.deepgram.fail_next(1, SERVER_ERROR)
         message = outsider.outcome(outsider.drop(CALL, method="deepgram"))
 
         assert message["outcome"] == "failed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import imageio_ffmpeg
 import pytest
@@ -53,4 +55,14 @@ def cover(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Path of a small PNG image."""
     file = tmp_path_factory.mktemp("cover") / "cover.png"
     ffmpeg("-f", "lavfi", "-i", "color=red:size=64x64", "-frames:v", "1", str(file))
+    return str(file)
+
+
+@pytest.fixture(scope="session")
+def large_cover(cover: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of a PNG image of 12 MB."""
+    head, end, tail = Path(cover).read_bytes().rpartition(struct.pack(">I", 0) + b"IEND")
+    noise = b"prVt" + bytes(12_000_000)
+    file = tmp_path_factory.mktemp("cover") / "large.png"
+    file.write_bytes(head + struct.pack(">I", len(noise) - 4) + noise + struct.pack(">I", crc32(noise)) + end + tail)
     return str(file)

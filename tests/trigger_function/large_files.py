@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.trigger_function.boxes import boxes, with_content
 from tests.trigger_function.conftest import SECONDS, Record
-from tests.trigger_function.remote import Remote, Repeated
+from tests.trigger_function.remote import Piece, Remote, Repeated
 
 MB = 1_000_000
 LARGE = 400 * MB
@@ -58,23 +58,27 @@ def matroska(record: Record) -> tuple[Remote, float]:
 
 
 def avi_with_index_at_the_end(record: Record) -> tuple[Remote, float]:
-    data = record("avi")
-    index = data.rindex(b"idx1")
-    longer = struct.pack("<4sI", b"idx1", LARGE)
-    size = index + 8 + LARGE
-    return Remote(size, [(0, data[:4] + struct.pack("<I", size - 8) + data[8:index] + longer)]), SECONDS
+    return avi(record("avi")), SECONDS
 
 
 def avi_with_indexes_all_over(record: Record) -> tuple[Remote, float]:
     """OpenDML: an index of indexes, in the room that FFmpeg leaves for one."""
     data = record("avi")
-    room, indexes = data.index(b"JUNK"), 200
-    entries = b"".join(struct.pack("<QII", LARGE // indexes * entry, 4096, 1) for entry in range(1, indexes))
-    super_index = struct.pack("<HBBI4s12x", 4, 0, 0, indexes - 1, b"00wb") + entries
-    head = data[:room] + b"indx" + data[room + 4 : room + 8] + super_index
-    tail = len(head)
-    size = struct.pack("<I", LARGE - 8)
-    return Remote(LARGE, [(0, data[:4] + size + head[8:]), (tail, data[tail:])]), SECONDS
+    room = data.index(b"JUNK")
+    places = range(2 * MB, LARGE, 2 * MB)
+    super_index = struct.pack("<HBBI4s12x", 4, 0, 0, len(places), b"00wb")
+    entries = b"".join(struct.pack("<QII", place, 32, 1) for place in places)
+    head = data[:room] + b"indx" + data[room + 4 : room + 8] + super_index + entries
+    index = struct.pack("<4sIHBBI4sQI", b"ix00", 24, 2, 0, 1, 0, b"00wb", 0, 0)
+    return avi(head + data[len(head) :], [(place, index) for place in places]), SECONDS
+
+
+def avi(data: bytes, more: Sequence[Piece] = ()) -> Remote:
+    """The file with an index of hundreds of megabytes."""
+    index = data.rindex(b"idx1")
+    size = index + 8 + LARGE
+    pieces = data[:4] + struct.pack("<I", size - 8) + data[8:index] + struct.pack("<4sI", b"idx1", LARGE)
+    return Remote(size, [(0, pieces), *more])
 
 
 def repeated(suffix: str, *options: str, head: int = 0) -> Build:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import stamina
@@ -99,6 +101,17 @@ def test_parakeet_takes_over_from_a_failing_deepgram(
     assert cloud.terminal_messages() == []
 
 
+def test_parakeet_takes_over_where_no_address_can_be_signed(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "no-such-key.json")
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", GOOGLE_APPLICATION_CREDENTIALS=missing)
+    handled(cloud, at_work)
+    (item,) = cloud.work_items()
+    assert item.decision.rule == "wish-fallback"
+    assert "could not be signed" in item.decision.reason
+
+
 def test_without_fallback_a_failing_deepgram_is_the_end(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
@@ -124,6 +137,20 @@ def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
     assert not at_work.lease.is_live()
     assert launch_any(at_work)
     assert cloud.executions() == [GPU_JOB]
+
+
+def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: SmallCloud, at_work: Services) -> None:
+    cloud.runner.stop()
+    upload = handled(cloud, at_work)
+    assert record_of(at_work, upload).state is JobState.QUEUED
+    assert not at_work.lease.is_live()
+
+
+def test_a_job_that_does_not_exist_leaves_the_item_queued(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(GPU_JOB=GPU_JOB.replace("gpu", "deleted"))
+    upload = handled(cloud, at_work)
+    assert record_of(at_work, upload).state is JobState.QUEUED
+    assert cloud.executions() == []
 
 
 def test_a_small_upload_prefers_the_cpu_job_to_deepgram(
@@ -191,7 +218,7 @@ def test_nothing_to_launch_is_no_launch(cloud: SmallCloud, configured: Configure
 
 
 def test_a_job_cannot_be_dispatched_before_it_is_routed(cloud: SmallCloud, at_work: Services) -> None:
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", now() - now())
+    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
     with pytest.raises(DropscribeError, match="before it was routed"):
         routed(job)

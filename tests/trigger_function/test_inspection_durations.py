@@ -74,6 +74,14 @@ def test_of_a_file_cut_in_the_middle_the_readable_part_counts(
     assert media.duration_seconds < 3 * SECONDS
 
 
+@pytest.mark.parametrize(("suffix", "options"), [("mp4", "-movflags faststart"), ("flv", "-c:a aac"), ("avi", "")])
+def test_the_length_of_a_cut_file_whose_end_tells_no_time_is_an_estimate(
+    suffix: str, options: str, record: Record
+) -> None:
+    data = record(suffix, *options.split())
+    assert inspected(data[: len(data) // 2]).duration_is_estimate
+
+
 @pytest.mark.parametrize(
     ("head", "options"), [("mp3", "-write_xing 0 -id3v2_version 0"), ("mp2", "-b:a 192k"), ("adts", ""), ("ac3", "")]
 )

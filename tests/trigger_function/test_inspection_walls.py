@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -183,3 +185,26 @@ def test_nothing_is_printed(record: Record, capfd: pytest.CaptureFixture[str]) -
             with suppress(BadMedia):
                 inspect(Remote.of(damaged).fetch, len(damaged))
     assert capfd.readouterr() == ("", "")
+
+
+MEMORY_OF_ONE_INSPECTION = """
+import resource, sys
+from shared.failures import BadMedia
+from trigger_function.inspection import inspect
+
+data = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    inspect(lambda start, end: data[start:end], len(data))
+except BadMedia:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before)
+"""
+
+
+def test_a_header_cannot_claim_the_memory(record: Record) -> None:
+    wav = record("wav")
+    claim = wav[:36] + b"LIST" + struct.pack("<I", 2**31 - 1) + b"INFOISFT" + struct.pack("<I", 1_200_000_000)
+    child = [sys.executable, "-c", MEMORY_OF_ONE_INSPECTION]
+    project = Path(__file__).parents[2]
+    growth = subprocess.run(child, input=claim + wav[36:], stdout=subprocess.PIPE, check=True, cwd=project).stdout
+    assert float(growth) < 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import av
+import av._core
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
@@ -39,6 +41,12 @@ FIRST_PACKET_WITHIN = 512 * 1024
 
 SETTLING_BYTES = 8 * 1024
 """After a jump a parser takes chance bytes for frames before it finds the true ones."""
+
+MAX_ALLOCATION_BYTES = 64 * 2**20
+"""Largest block of memory that FFmpeg may ask for: a chunk header of eight bytes can make it claim gigabytes."""
+
+# PyAV has no word for this; the symbol is found through what its core module is linked with.
+ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES))
 
 _STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 

@@ -76,6 +76,8 @@ def _segment_end(head: bytes) -> int | None:
     at = head.find(_MATROSKA_SEGMENT) + 4
     (first,) = struct.unpack_from("B", head, at)
     width = 9 - first.bit_length()
-    bits = 7 * width
-    size = int.from_bytes(head[at : at + width]) & ((1 << bits) - 1)
-    return None if size == (1 << bits) - 1 else at + width + size
+    if width > 8 or len(head) < at + width:
+        return None
+    unknown = (1 << 7 * width) - 1
+    size = int.from_bytes(head[at : at + width]) & unknown
+    return None if size == unknown else at + width + size

@@ -180,7 +180,7 @@ def _padding(file: RandomAccess, moov: Box) -> Iterator[tuple[int, bytes]]:
         for box in _children(file, stbl)
         if box.kind != b"stsd"
     )
-    metadata = (box for path in ((b"udta",), (b"meta",), (b"trak", b"udta")) for box in _find(file, moov, *path))
+    metadata = (box for box in _children(file, moov) if box.kind in (b"udta", b"meta"))
     for box in (*tables, *metadata):
         yield box.start + 4, b"free"
 

@@ -1,0 +1,107 @@
+"""`dropscribe` as a person runs it: one line of JSON a file, an honest exit status, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.recordings import recording
+from tests.e2e.waiting import until
+
+RESULTS = {
+    "transcript.json", "deepgram.json", "words.csv", "paragraphs.csv", "transcript.srt", "transcript.vtt",
+    "transcript.txt", "transcript.html", "receipt.json",
+}  # fmt: skip
+MARK = "DROPSCRIBE_TEST"
+
+
+@contextmanager
+def dropscribe(mark: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The command, running. Every process that comes of it inherits `mark`, and none outlives the block."""
+    command = [sys.executable, "-m", "infra.cli.main", *map(str, arguments)]
+    environment = {**os.environ, MARK: mark}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        for pid in [process.pid, *marked(mark)]:
+            if process.poll() is None or pid != process.pid:
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that inherited `mark`; a zombie's environment is empty."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = entry.read_bytes().split(b"\0")
+        except OSError:  # it ended, or is not ours to look at
+            continue
+        if f"{MARK}={mark}".encode() in environment:
+            found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> str:
+    return str(tmp_path)
+
+
+def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path: Path) -> None:
+    corrupt = tmp_path / "corrupt.mp3"
+    corrupt.write_bytes(b"not a recording" * 100)
+    out = tmp_path / "out"
+    files = [recording("call").path, corrupt, recording("memo").path]
+    with dropscribe(mark, "run", *files, "--out", out, "--json") as process:
+        printed, _ = process.communicate(timeout=150)
+        assert marked(mark) == []
+    lines = [json.loads(line) for line in printed.splitlines()]
+
+    assert process.returncode == 1
+    assert [line["upload"]["name"] for line in lines] == [path.name for path in files]
+    assert [line["outcome"] for line in lines] == ["completed", "rejected", "completed"]
+    assert {path.name for path in (out / "call.opus").iterdir()} == RESULTS
+    assert {path.name for path in (out / "corrupt.mp3").iterdir()} == {"receipt.json"}
+    assert all(path.stat().st_size for path in (out / "call.opus").iterdir())
+
+
+def test_run_succeeds_and_an_interrupted_run_leaves_no_process(mark: str, tmp_path: Path) -> None:
+    arguments = ("run", recording("memo").path, "--out", tmp_path / "out", "--json", "--method", "deepgram")
+    with dropscribe(mark, *arguments) as process:
+        until(lambda: len(marked(mark)) > 2, "functions and engine")
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert marked(mark) == []
+    assert printed == ""
+
+    with dropscribe(mark, *arguments) as process:
+        printed, _ = process.communicate(timeout=150)
+    assert process.returncode == 0
+    assert json.loads(printed)["outcome"] == "completed"
+
+
+def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp_path: Path) -> None:
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    with dropscribe(mark, "up", folder) as process:
+        shutil.copy(recording("memo").path, folder)
+        results = folder / "transcripts" / "memo.wav"
+        until(lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "the transcript", 150)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert marked(mark) == []
+    assert (results / "transcript.txt").read_text().strip()

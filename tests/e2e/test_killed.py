@@ -1,0 +1,137 @@
+"""What happens when processes die in the middle: work is resumed, nothing is lost, every upload ends once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.cloud import STATE, CloudOptions, LaptopCloud
+from infra.local.executions import ExecutionState, TaskState
+from infra.recordings import recording
+from tests.e2e.conftest import Convert, outsider_of
+from tests.e2e.outsider import Outsider
+from tests.e2e.waiting import until
+
+UNAVAILABLE = 503
+QUICK = {
+    "HEARTBEAT_SECONDS": "0.2",
+    "CHECKPOINT_SECONDS": "0.1",
+    "LEASE_SECONDS": "3",
+    "CLAIM_SECONDS": "3",
+    "QUEUE_PATIENCE_SECONDS": "3",
+    # Little at a time, so that there is a middle to be killed in.
+    "CPU_BATCH_AUDIO_SECONDS": "20",
+    "BUFFERED_AUDIO_SECONDS": "60",
+}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    """A cloud in which silence is noticed within seconds, by the scheduler's reconciler too."""
+    options = CloudOptions(settings=QUICK, reconcile_seconds=2.0, event_backoff_seconds=0.2)
+    with LaptopCloud(tmp_path_factory.mktemp("quick"), options) as running:
+        yield running
+
+
+@pytest.fixture
+def listener(quick: LaptopCloud) -> Outsider:
+    """An outsider of the quick cloud, on which nothing else is at work."""
+    quick.eventarc.wait_idle(60)
+    quick.runner.wait_idle(60)
+    return outsider_of(quick)
+
+
+@pytest.fixture(scope="module")
+def half_hour(convert: Convert) -> Path:
+    """Three times the ten minutes."""
+    return convert("long_seen", "half_hour.opus", "-stream_loop", "2", after=("-c", "copy"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(quick: LaptopCloud, half_hour: Path) -> str:
+    """The text of the half hour when nobody dies."""
+    outsider = outsider_of(quick)
+    return outsider.text(outsider.outcome(outsider.drop(half_hour, "undisturbed.opus")))
+
+
+def execution_of(cloud: LaptopCloud) -> ExecutionState:
+    """The newest execution as it is now."""
+    return cloud.runner.executions()[-1]
+
+
+def record_of(outsider: Outsider, name: str) -> dict[str, Any] | None:
+    """The job record of an upload, once there is one."""
+    for blob in outsider.storage.bucket(STATE).list_blobs(prefix="jobs/"):
+        if blob.name.endswith("record.json"):
+            # By its name alone: the listed generation may be gone by now.
+            record: dict[str, Any] = json.loads(outsider.read(f"gs://{STATE}/{blob.name}"))
+            if record["upload"]["name"] == name:
+                return record
+    return None
+
+
+def in_the_middle(cloud: LaptopCloud, outsider: Outsider, name: str) -> TaskState:
+    """The task that works on an upload, as soon as it has stored some of its words."""
+
+    def look() -> bool:
+        record = record_of(outsider, name)
+        return record is not None and record["state"] == "running" and record["transcribed_seconds"] > 0
+
+    until(look, f"{name} at work")
+    assert outsider.times_heard(name) == 0, "over before it could be disturbed"
+    return execution_of(cloud).tasks[0]
+
+
+@pytest.mark.parametrize(
+    ("how", "attempts"),
+    [
+        pytest.param(signal.SIGKILL, 2, id="killed"),
+        # Leaving when told to is not the upload's fault, and not counted against it.
+        pytest.param(signal.SIGTERM, 1, id="told to leave"),
+    ],
+)
+def test_a_worker_that_ends_in_the_middle_is_resumed(
+    quick: LaptopCloud,
+    listener: Outsider,
+    half_hour: Path,
+    undisturbed: str,
+    how: signal.Signals,
+    attempts: int,
+) -> None:
+    name = listener.drop(half_hour, f"{how.name}.opus")
+    task = in_the_middle(quick, listener, name)
+    assert task.pid is not None
+    os.kill(task.pid, how)
+    retried = until(lambda: next((t for t in execution_of(quick).tasks if t.attempt == 1), None), "the retry")
+    assert retried.index == task.index
+
+    message = listener.outcome(name)
+    assert message["outcome"] == "completed", message["reason"]
+    assert listener.text(message) == undisturbed
+    record = record_of(listener, name)
+    assert record is not None
+    assert record["attempts"] == attempts
+    quick.runner.wait_idle(60)
+    assert listener.times_heard(name) == 1
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["refused", "answer lost"])
+@pytest.mark.parametrize("prefix", ["open/", "jobs/"])
+def test_a_state_bucket_that_fails_for_a_while(
+    quick: LaptopCloud, listener: Outsider, prefix: str, before: bool
+) -> None:
+    quick.storage_server.fail_next(3, UNAVAILABLE, name_prefix=prefix, before=before)
+    name = listener.drop(recording("call").path, f"{prefix}{before}/call.opus")
+
+    message = listener.outcome(name)
+    assert message["outcome"] == "completed", message["reason"]
+    quick.eventarc.wait_idle(60)
+    quick.runner.wait_idle(60)
+    quick.reconcile()
+    assert listener.times_heard(name) == 1

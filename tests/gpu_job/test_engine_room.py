@@ -1,0 +1,254 @@
+"""The engine room: batches from all uploads, back pressure, and a broken chunk that harms nobody else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Queue
+
+import numpy as np
+import pytest
+
+from gpu_job.assembly import Part
+from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.batching import BatchLimits
+from gpu_job.chunking import Chunk
+from gpu_job.engine_room import FAILURES_IN_A_ROW, EngineRoom, Task
+from shared.failures import EngineFailed, FailureKind
+from shared.transcript import Word
+from shared.vocabulary import Engine
+
+WAIT = 20.0
+BROKEN = -1.0
+"""The first sample of a chunk on which the engine fails."""
+
+
+@dataclass
+class Counting:
+    """An engine that hears each chunk's length and first sample, and runs only while its gate is open."""
+
+    batch_limits: BatchLimits = field(default_factory=lambda: BatchLimits(4, 40 * SAMPLE_RATE))
+    gate: threading.Event = field(default_factory=threading.Event)
+    begun: Queue[int] = field(default_factory=Queue)
+    name: str = "counting"
+    engine: Engine = Engine.PARAKEET_CPU
+
+    def transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]:
+        self.begun.put(len(batch))
+        assert self.gate.wait(WAIT)
+        if any(samples[0] == BROKEN for samples in batch):
+            raise ValueError("broken chunk")
+        return [[Word(text=f"{len(samples)}:{samples[0]:g}", start=0.0, end=1.0)] for samples in batch]
+
+
+@dataclass
+class House:
+    """A running engine room, and what came out of it."""
+
+    recognizer: Counting
+    room: EngineRoom
+    parts: Queue[Part]
+    batches: list[list[str]]
+
+    def task(self, at: int, seconds: float = 1.0, value: float = 0.0, job: str = "job") -> Task:
+        samples = np.full(int(seconds * SAMPLE_RATE), value, np.float32)
+        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put)
+
+    def delivered(self, count: int) -> dict[int, Part]:
+        """The next parts, by the second at which they begin."""
+        parts = [self.parts.get(timeout=WAIT) for _ in range(count)]
+        return {part.start // SAMPLE_RATE: part for part in parts}
+
+
+Opened = Callable[..., House]
+
+
+@pytest.fixture
+def house() -> Iterator[Opened]:
+    opened: list[House] = []
+
+    def open_one(max_waiting_seconds: float = 1000.0, load: Callable[[], Counting] | None = None) -> House:
+        recognizer = Counting()
+        batches: list[list[str]] = []
+        room = EngineRoom(
+            load or (lambda: recognizer),
+            max_waiting_seconds,
+            on_batch=lambda tasks: batches.append([task.job_id for task in tasks]),
+            on_begin=lambda: None,
+        )
+        opened.append(House(recognizer, room, Queue(), batches))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.recognizer.gate.set()
+        one.room.stop()
+
+
+@contextmanager
+def thread(work: Callable[[], object]) -> Iterator[threading.Thread]:
+    started = threading.Thread(target=work, daemon=True)
+    started.start()
+    yield started
+    started.join(WAIT)
+    assert not started.is_alive()
+
+
+def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    for at in range(9):
+        here.room.submit(here.task(at * 10, seconds=1 + at / 10, value=at, job=f"job-{at % 2}"))
+    here.room.start()
+    found = here.delivered(9)
+    for at in range(9):
+        part = found[at * 10]
+        (word,) = part.words
+        assert word.text == f"{int((1 + at / 10) * SAMPLE_RATE)}:{at}"
+        assert (word.start, word.end) == (at * 10, at * 10 + 1)
+        assert part.engine is Engine.PARAKEET_CPU
+    assert max(here.recognizer.begun.get(timeout=WAIT) for _ in range(3)) == 4
+
+
+def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
+    here = house(max_waiting_seconds=10)
+    for at in range(10):
+        here.room.submit(here.task(at))
+    accepted = threading.Event()
+
+    def one_more() -> None:
+        here.room.submit(here.task(10))
+        accepted.set()
+
+    with thread(one_more):
+        assert not accepted.wait(0.2)
+        here.recognizer.gate.set()
+        here.room.start()
+        assert accepted.wait(WAIT)
+    assert sorted(here.delivered(11)) == list(range(11))
+
+
+def test_a_chunk_longer_than_the_room_is_taken_when_it_is_empty(house: Opened) -> None:
+    here = house(max_waiting_seconds=1)
+    here.recognizer.gate.set()
+    here.room.submit(here.task(0, seconds=30))
+    here.room.start()
+    assert len(here.delivered(1)[0].words) == 1
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_a_broken_chunk_fails_alone(house: Opened, broken: int) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    for at in range(4):
+        here.room.submit(here.task(at, value=BROKEN if at == broken else at))
+    here.room.start()
+    found = here.delivered(4)
+    assert {at for at, part in found.items() if part.failure} == {broken}
+    assert "ValueError" in (found[broken].failure or "")
+    assert all(part.words for at, part in found.items() if at != broken)
+    assert here.room.failure is None
+
+
+def test_failures_with_successes_between_them_do_not_stop_the_engine(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    here.room.start()
+    for at in range(4 * FAILURES_IN_A_ROW):
+        here.room.submit(here.task(at, value=BROKEN if at % 2 else at))
+        here.delivered(1)
+    assert here.room.failure is None
+
+
+def test_an_engine_that_fails_again_and_again_stops(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    for at in range(8):
+        here.room.submit(here.task(at, value=BROKEN))
+    here.room.start()
+    assert len(here.delivered(FAILURES_IN_A_ROW - 1)) == FAILURES_IN_A_ROW - 1
+    with pytest.raises(EngineFailed, match="in a row"):
+        # The engine's thread notes the failure a moment after its last delivery; until then chunks are accepted.
+        while True:
+            here.room.submit(here.task(99, seconds=300))
+    assert here.parts.empty()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (EngineFailed("There is no model.", FailureKind.MODEL_LOAD), FailureKind.MODEL_LOAD),
+        (RuntimeError("CUDA error"), FailureKind.INTERNAL),
+    ],
+    ids=["known", "unknown"],
+)
+def test_who_waits_for_an_engine_that_cannot_start_learns_why(
+    house: Opened, error: Exception, kind: FailureKind
+) -> None:
+    def load() -> Counting:
+        raise error
+
+    here = house(max_waiting_seconds=1, load=load)
+    here.room.submit(here.task(0))
+    refused: Queue[Exception] = Queue()
+
+    def one_more() -> None:
+        try:
+            here.room.submit(here.task(1))
+        except EngineFailed as failure:
+            refused.put(failure)
+
+    with thread(one_more):
+        here.room.start()
+        failure = refused.get(timeout=WAIT)
+    assert isinstance(failure, EngineFailed)
+    assert failure is here.room.failure
+    assert failure.kind is kind
+
+
+def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
+    here = house(max_waiting_seconds=4)
+    here.room.start()
+    for at in range(4):
+        here.room.submit(here.task(at))
+    assert here.recognizer.begun.get(timeout=WAIT) >= 1
+    refused: Queue[str] = Queue()
+
+    def more() -> None:
+        try:
+            while True:
+                here.room.submit(here.task(9))
+        except EngineFailed as failure:
+            refused.put(failure.reason)
+
+    with thread(more):
+        here.room.stop()
+        assert "stopped" in refused.get(timeout=WAIT)
+    here.recognizer.gate.set()
+    assert here.delivered(1)
+    assert here.room.failure is None
+    assert here.recognizer.begun.empty()
+
+
+def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(house: Opened) -> None:
+    here = house(max_waiting_seconds=4)
+    for at in range(4):
+        here.room.submit(here.task(at, job="ended" if at % 2 else "going on"))
+    here.room.drop("ended")
+    here.room.submit(here.task(8, seconds=2))
+    here.recognizer.gate.set()
+    here.room.start()
+    assert sorted(here.delivered(3)) == [0, 2, 8]
+    assert here.parts.empty()
+
+
+def test_a_batch_waits_a_moment_for_decoders_that_are_feeding(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    here.room.feeding(+1)
+    here.room.submit(here.task(0))
+    here.room.start()
+    # One chunk, a decoder that never gives another: the moment passes and the chunk is run.
+    assert sorted(here.delivered(1)) == [0]

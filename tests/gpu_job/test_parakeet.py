@@ -1,0 +1,132 @@
+"""Parakeet on the tiny model: true words at true times, whatever the chunk, and one kind of error where it cannot load."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kaldialign import edit_distance
+
+from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.parakeet import Device, Limits, Parakeet
+from infra.recordings import Recording, recording
+from infra.tiny_parakeet import MODEL_PATH
+from shared.failures import EngineFailed, FailureKind
+from shared.transcript import Word
+from shared.vocabulary import Engine
+from tests.gpu_job.sounds import noise, silence
+
+LIMITS = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
+
+
+def samples_of(one: Recording) -> Samples:
+    return np.concatenate(list(decode(one.path, DecoderLimits())))
+
+
+def plain(text: str) -> str:
+    return text.lower().strip(".,?!")
+
+
+def error_rate(one: Recording, words: list[Word]) -> float:
+    truth = [plain(word.word) for word in one.words]
+    found = [plain(word.text) for word in words]
+    return float(edit_distance(truth, found)["total"]) / len(truth)
+
+
+def _layers(network: torch.nn.Module) -> list[torch.nn.Module]:
+    """The parts that compute; a metric beside them may be in any mode."""
+    return [part for name, part in network.named_modules() if not name.startswith("wer")]
+
+
+def in_order(words: list[Word], seconds: float) -> bool:
+    times = [time for word in words for time in (word.start, word.end)]
+    return times == sorted(times) and all(0 <= time <= seconds + 0.1 for time in times)
+
+
+@pytest.mark.parametrize("name", ["call.opus", "lecture.flac", "memo.wav", "podcast.mp3"])
+def test_the_words_of_a_recording_at_their_times(parakeet: Parakeet, name: str) -> None:
+    one = recording(name)
+    (words,) = parakeet.transcribe([samples_of(one)])
+    assert error_rate(one, words) <= 0.1
+    assert in_order(words, one.duration)
+    assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in words)
+    truth: dict[str, list[float]] = {}
+    for each in one.words:
+        truth.setdefault(plain(each.word), []).append(each.start)
+    off = [min(abs(start - word.start) for start in truth.get(plain(word.text), [word.start])) for word in words]
+    assert float(np.median(off)) < 0.12
+    assert float(np.quantile(off, 0.95)) < 0.3
+
+
+def test_nobody_speaks_in_silence(parakeet: Parakeet) -> None:
+    assert parakeet.transcribe([silence(5), silence(0.01), noise(5, -75.0)]) == [[], [], []]
+
+
+@pytest.mark.parametrize("length", [1, 159, 160, 400, 1279, 1281, 1600, 4000])
+def test_a_chunk_may_be_as_short_as_one_sample(parakeet: Parakeet, length: int) -> None:
+    speech = samples_of(recording("memo.wav"))[8000 : 8000 + length]
+    (words,) = parakeet.transcribe([speech])
+    assert in_order(words, max(0.1, length / SAMPLE_RATE))
+
+
+def test_a_short_chunk_takes_nothing_from_its_companions(parakeet: Parakeet) -> None:
+    one = samples_of(recording("memo.wav"))
+    ((alone,), (_, beside)) = parakeet.transcribe([one]), parakeet.transcribe([one[:1], one])
+    assert [word.text for word in beside] == [word.text for word in alone]
+
+
+def test_chunks_are_left_as_they_were(parakeet: Parakeet) -> None:
+    speech = samples_of(recording("memo.wav"))
+    before = speech.copy()
+    first, second = parakeet.transcribe([speech]), parakeet.transcribe([speech])
+    assert np.array_equal(speech, before)
+    assert first == second
+
+
+def test_the_model_stays_in_inference_mode(parakeet: Parakeet) -> None:
+    parakeet.transcribe([silence(1)])
+    model = parakeet._model
+    assert not any(
+        part.training for network in (model, model.encoder, model.decoder, model.joint) for part in _layers(network)
+    )
+
+
+def test_the_engine_is_named_after_its_device(parakeet: Parakeet) -> None:
+    assert parakeet.engine is Engine.PARAKEET_CPU
+    assert parakeet.name == MODEL_PATH.stem
+    assert parakeet.batch_limits.max_samples == 80 * SAMPLE_RATE
+    assert LIMITS.of(Device("cuda", torch.bfloat16)).max_samples == 640 * SAMPLE_RATE
+
+
+def test_half_precision_hears_the_same_words(parakeet: Parakeet) -> None:
+    half = Parakeet.load(str(MODEL_PATH), LIMITS, Device("cpu", torch.bfloat16))
+    one = recording("memo.wav")
+    ((whole,), (halved,)) = (model.transcribe([samples_of(one)]) for model in (parakeet, half))
+    assert [word.text for word in halved] == [word.text for word in whole]
+    assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in halved)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a tar file", MODEL_PATH.read_bytes()[:100_000]])
+def test_a_file_that_is_no_model_is_a_load_failure(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.nemo"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(EngineFailed) as caught:
+        Parakeet.load(str(path), LIMITS)
+    assert caught.value.kind is FailureKind.MODEL_LOAD
+    assert "model.nemo" in caught.value.reason
+
+
+def test_a_published_name_that_cannot_be_fetched_is_a_load_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # huggingface_hub reads HF_HUB_OFFLINE when it is imported, which other tests have seen to.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with caplog.at_level(logging.CRITICAL), pytest.raises(EngineFailed) as caught:
+        Parakeet.load("nobody/parakeet-of-nowhere", LIMITS)
+    assert caught.value.kind is FailureKind.MODEL_LOAD
+    assert "nobody/parakeet-of-nowhere" in caught.value.reason

@@ -1,0 +1,145 @@
+"""The worker among trouble: an item that cannot be claimed, a queue that does not answer, a decoder that dies."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+from unittest.mock import Mock
+
+import pytest
+from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
+from google.cloud import pubsub_v1
+
+from gpu_job import decoding
+from gpu_job.audio import Samples
+from gpu_job.batching import BatchLimits
+from gpu_job.ending import Billing
+from gpu_job.inbox import Inbox
+from gpu_job.metering import Meter
+from gpu_job.services import JobServices, TaskIdentity, job_services
+from gpu_job.settings import JobSettings
+from gpu_job.worker import Worker
+from infra.recordings import recording
+from shared.jobs import Job, JobState
+from shared.messages import Decision, WorkItem
+from shared.transcript import Word
+from shared.upload import Media
+from shared.vocabulary import Engine, Method, Outcome
+from tests.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
+
+AUDIO = recording("call.opus").path.read_bytes()
+DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
+
+
+class Parrot:
+    """Hears the same word in every chunk."""
+
+    name, engine, batch_limits = "parrot", Engine.PARAKEET_CPU, BatchLimits(8, 10_000_000)
+
+    def transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]:
+        return [[Word(text="Hello.", start=0.0, end=0.1)] for _ in batch]
+
+
+class ParrotServices(JobServices):
+    def load_model(self) -> Parrot:
+        return Parrot()
+
+
+@pytest.fixture
+def services(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+    monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
+    monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+    monkeypatch.setenv("JOB_GPU", "none")
+    made = ParrotServices(**vars(job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))))
+    yield made
+    made.publisher.stop()
+
+
+def worker(services: ParrotServices, inbox: Inbox) -> Worker:
+    billing = Billing(Meter(time.monotonic()), services.settings.shape, services.prices, services.task, services.state)
+    return Worker(services, inbox, billing)
+
+
+def queued(cloud: SmallCloud, services: ParrotServices, name: str, seconds: float = 19.0) -> Job:
+    upload = cloud.drop(AUDIO, name)
+    media = Media(
+        container="ogg", codec="opus", duration_seconds=seconds, sample_rate_hz=48000, channels=1, size_bytes=len(AUDIO)
+    )
+    job = services.jobs.claim(upload, "function/1", timedelta(minutes=1))
+    assert job is not None
+    job = services.jobs.save(job, state=JobState.QUEUED, media=media, decision=DECISION)
+    item = WorkItem(job_id=job.id, upload=upload, media=media, decision=DECISION)
+    path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
+    services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=30)
+    return job
+
+
+def test_an_item_whose_record_cannot_be_read_does_not_stop_another(cloud: SmallCloud, services: ParrotServices) -> None:
+    broken, sound = queued(cloud, services, "broken.opus"), queued(cloud, services, "sound.opus")
+    services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
+    assert worker(services, Inbox(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert message.job_id == sound.id
+    assert message.outcome is Outcome.COMPLETED
+    assert not services.lease.is_live()
+
+
+def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(cloud: SmallCloud, services: ParrotServices) -> None:
+    job = queued(cloud, services, "a.opus")
+    flaky = Mock(wraps=cloud.subscriber)
+    flaky.pull.side_effect = [
+        ServiceUnavailable("not now"),
+        *[cloud.subscriber.pull(subscription=cloud.subscription(WORK_TOPIC), max_messages=1, timeout=5, retry=None)],
+        StopIteration,
+    ]
+    inbox = Inbox(cast(pubsub_v1.SubscriberClient, flaky), cloud.subscription(WORK_TOPIC))
+    assert inbox.pull(1, 0.01) == []
+    assert [one.item.job_id for one in inbox.pull(1, 0.01)] == [job.id]
+
+
+def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
+    cloud: SmallCloud, services: ParrotServices
+) -> None:
+    forbidden = Mock(wraps=cloud.subscriber)
+    forbidden.pull.side_effect = PermissionDenied("no")
+    inbox = Inbox(cast(pubsub_v1.SubscriberClient, forbidden), cloud.subscription(WORK_TOPIC))
+    assert not worker(services, inbox).run()
+    assert not services.lease.is_live()
+
+
+def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_next_attempt(
+    cloud: SmallCloud, services: ParrotServices
+) -> None:
+    job = queued(cloud, services, "a.opus")
+    finisher = Mock(wraps=services.finisher)
+    finisher.finish.side_effect = TimeoutError("Pub/Sub does not answer")
+    inbox = Inbox(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    assert worker(replace(services, finisher=finisher), inbox).run()
+    left = services.jobs.load(job.id)
+    assert left is not None
+    assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+    assert left.record.spent.usd > 0
+    assert services.jobs.is_open(job.id)
+
+
+def test_what_a_dying_decoder_left_is_a_gap(
+    cloud: SmallCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "import os, sys; os.write(1, bytes(4 * 16000)); sys.stderr.write('[x] codec broke'); os.abort()"
+
+    def dying(path: Path) -> list[str]:
+        return [sys.executable, "-c", script]
+
+    monkeypatch.setattr(decoding, "command", dying)
+    queued(cloud, services, "a.opus", seconds=19.0)
+    assert worker(services, Inbox(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.COMPLETED_WITH_GAPS
+    assert message.coverage is not None
+    (gap,) = message.coverage.gaps
+    assert (gap.start, gap.end, gap.reason) == (1.0, 19.0, "The decoder broke off (codec broke).")

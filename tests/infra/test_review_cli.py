@@ -1,0 +1,55 @@
+"""What the command line refuses before it starts anything, and where results may be written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from infra.cli.running import obstacle, run_files, unique_names
+from shared.client import results_folder
+from shared.messages import TerminalMessage, event_id
+from shared.upload import Upload
+from shared.vocabulary import Outcome
+
+
+def test_numbered_names_do_not_meet_a_files_own_name() -> None:
+    names = unique_names([Path("one/a.mp3"), Path("a-2.mp3"), Path("two/a.mp3"), Path("three/a.mp3")])
+    assert names == ["a.mp3", "a-2.mp3", "a-3.mp3", "a-4.mp3"]
+
+
+def test_a_file_the_function_ignores_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    path.touch()
+    assert run_files([path], tmp_path / "out", "auto", None, as_json=False) == 2
+
+
+def test_results_do_not_take_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").touch()
+    assert "would have to be the folder" in str(obstacle("a.mp3", tmp_path))
+    assert obstacle("a.mp3", tmp_path / "out") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("calls/a.mp3", "calls/a.mp3"),
+        ("../../a.mp3", "a.mp3"),
+        ("/etc/a.mp3", "etc/a.mp3"),
+        ("//etc/a.mp3", "etc/a.mp3"),
+        ("b/../../../a.mp3", "b/a.mp3"),
+    ],
+)
+def test_an_uploads_name_does_not_lead_out_of_the_results_folder(tmp_path: Path, name: str, folder: str) -> None:
+    upload = Upload(bucket="uploads", name=name, generation=1)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    message = TerminalMessage(
+        event_id=event_id(upload.job_id),
+        job_id=upload.job_id,
+        upload=upload,
+        outcome=Outcome.FAILED,
+        received_at=at,
+        finished_at=at,
+    )
+    assert results_folder(tmp_path, message) == tmp_path / folder

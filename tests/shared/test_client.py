@@ -1,0 +1,103 @@
+"""What a program that uses a deployment sees of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shared.client import METHOD_METADATA, drop, fetch_results, outcomes
+from shared.messages import TerminalMessage, event_id
+from shared.upload import Upload
+from shared.vocabulary import Outcome
+from tests.small_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, SmallCloud
+
+AT = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+def ended(name: str) -> TerminalMessage:
+    upload = Upload(bucket=UPLOADS, name=name, generation=1)
+    return TerminalMessage(
+        event_id=event_id(upload.job_id),
+        job_id=upload.job_id,
+        upload=upload,
+        outcome=Outcome.COMPLETED,
+        received_at=AT,
+        finished_at=AT,
+    )
+
+
+def publish(cloud: SmallCloud, *messages: TerminalMessage) -> None:
+    topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
+    for message in messages:
+        cloud.publisher.publish(topic, message.model_dump_json().encode(), **message.attributes()).result(timeout=30)
+
+
+def test_a_dropped_file_is_an_upload(cloud: SmallCloud, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"sound")
+    upload = drop(cloud.storage.bucket(UPLOADS), path, "calls/\u00fc.mp3", "deepgram")
+    blob = cloud.storage.bucket(UPLOADS).get_blob("calls/\u00fc.mp3")
+    assert (upload.bucket, upload.name, upload.generation) == (UPLOADS, blob.name, blob.generation)
+    assert (blob.download_as_bytes(), blob.content_type) == (b"sound", "audio/mpeg")
+    assert blob.metadata == {METHOD_METADATA: "deepgram"}
+
+
+def test_a_file_of_unknown_kind_may_be_dropped_without_a_wish(cloud: SmallCloud, tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(b"sound")
+    upload = drop(cloud.storage.bucket(UPLOADS), path, "recording")
+    blob = cloud.storage.bucket(UPLOADS).get_blob("recording")
+    assert (blob.content_type, blob.metadata, blob.generation) == ("application/octet-stream", None, upload.generation)
+
+
+def test_each_wanted_outcome_comes_once(cloud: SmallCloud) -> None:
+    mine, other, late = ended("a"), ended("b"), ended("c")
+    publish(cloud, other, mine, mine, late)
+    subscription = cloud.subscription(RESULTS_TOPIC)
+    heard = [
+        message
+        for message in outcomes(cloud.subscriber, subscription, {mine.job_id, late.job_id}, timeout=60)
+        if message is not None
+    ]
+    assert heard == [mine, late]
+    # What was left out was acknowledged too.
+    assert cloud.terminal_messages() == []
+
+
+def test_nothing_wanted_is_nothing_waited_for(cloud: SmallCloud) -> None:
+    assert list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [], timeout=60)) == []
+
+
+def test_a_listener_that_waits_hears_so_and_then_the_outcome(cloud: SmallCloud) -> None:
+    mine = ended("a")
+    listening = outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [mine.job_id])
+    assert next(listening) is None
+    publish(cloud, mine)
+    assert next(message for message in listening if message) == mine
+    assert list(listening) == []
+
+
+def test_what_never_comes_is_a_timeout(cloud: SmallCloud) -> None:
+    publish(cloud, ended("b"))
+    with pytest.raises(TimeoutError, match="no outcome of 1 uploads"):
+        list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [ended("a").job_id], timeout=0))
+
+
+def test_results_are_copied_under_their_names(cloud: SmallCloud, tmp_path: Path) -> None:
+    results = {}
+    for name in ("transcript.txt", "receipt.json"):
+        key = f"calls/a.mp3/1/{name}"
+        cloud.storage.bucket(RESULTS).blob(key).upload_from_string(name)
+        results[name] = f"gs://{RESULTS}/{key}"
+    message = ended("calls/a.mp3").model_copy(update={"results": results})
+    paths = fetch_results(cloud.storage, message, tmp_path / "new" / "folder")
+    assert {path.name: path.read_text() for path in paths} == {name: name for name in results}
+    assert {path.parent for path in paths} == {tmp_path / "new" / "folder"}
+
+
+def test_a_message_cannot_write_outside_the_folder(cloud: SmallCloud, tmp_path: Path) -> None:
+    cloud.storage.bucket(RESULTS).blob("x").upload_from_string("x")
+    message = ended("a").model_copy(update={"results": {"../../evil.txt": f"gs://{RESULTS}/x"}})
+    assert fetch_results(cloud.storage, message, tmp_path / "folder") == [tmp_path / "folder" / "evil.txt"]

@@ -1,0 +1,19 @@
+"""Results in the uploads bucket are not uploads, however their folder is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.upload import Upload
+from tests.conftest import Configured
+from tests.small_cloud import RESULTS
+from trigger_function.main import _ignored
+
+
+@pytest.mark.parametrize("prefix", ["out", "out/", "/out/"])
+def test_a_result_is_no_upload_and_its_neighbours_are(configured: Configured, prefix: str) -> None:
+    at_work = configured(RESULTS_PREFIX=prefix)
+    result = Upload(bucket=RESULTS, name="out/a.mp3/1/transcript.txt", generation=1)
+    neighbour = Upload(bucket=RESULTS, name="outgoing/a.mp3", generation=1)
+    assert _ignored(at_work, result) == "result"
+    assert _ignored(at_work, neighbour) is None
