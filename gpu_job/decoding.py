@@ -28,6 +28,9 @@ from shared.media_formats import DEMUXERS
 BLOCK_BYTES = 4 * SAMPLE_RATE
 """One second of float32 samples."""
 
+MAX_ALLOCATION = 256 * 2**20
+"""Bytes that one field of a file's header may have the decoder reserve."""
+
 COMPLAINTS_BYTES = 64 * 1024
 """How much a decoder may write to a file, and so say on standard error."""
 
@@ -53,7 +56,7 @@ def ffmpeg() -> str:
 def command(path: Path) -> list[str]:
     """The decoder's command line; samples go to its standard output."""
     return [
-        ffmpeg(), "-nostdin", "-hide_banner", "-v", "error",
+        ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-max_alloc", str(MAX_ALLOCATION),
         "-protocol_whitelist", "file,pipe",
         "-format_whitelist", ",".join(DEMUXERS),
         "-i", f"file:{path}",

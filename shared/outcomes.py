@@ -30,6 +30,9 @@ PUBLISH_TIMEOUT_SECONDS = 60.0
 MAX_OBJECT_NAME_BYTES = 1024
 """Cloud Storage, "Object names"."""
 
+LONGEST_FILE_NAME_BYTES = 24
+"""Room for the name of any result, so that all results of a job lie in one folder."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -177,10 +180,10 @@ class Finisher:
 
     def _name(self, record: JobRecord, file: str) -> str:
         upload = record.upload
-        name = f"{self._prefix}{upload.name}/{upload.generation}/{file}"
-        if len(name.encode()) <= MAX_OBJECT_NAME_BYTES:
-            return name
-        return f"{self._prefix}long-names/{upload.job_id}/{file}"
+        folder = f"{self._prefix}{upload.name}/{upload.generation}/"
+        if len(folder.encode()) + LONGEST_FILE_NAME_BYTES > MAX_OBJECT_NAME_BYTES:
+            folder = f"{self._prefix}long-names/{upload.job_id}/"
+        return folder + file
 
     def _uri(self, record: JobRecord, file: str) -> str:
         return f"gs://{self._results.name}/{self._name(record, file)}"

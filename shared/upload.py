@@ -40,7 +40,7 @@ class Media(BaseModel):
     """Audio codec name, for example `aac`."""
     duration_seconds: Annotated[float, Field(gt=0)]
     duration_is_estimate: bool = False
-    """True where the container states no duration and bit rate and size had to answer."""
+    """True where part of the length was extrapolated, by byte rate or past the end of a cut file."""
     sample_rate_hz: Annotated[int, Field(gt=0)]
     channels: Annotated[int, Field(gt=0)]
     size_bytes: Annotated[int, Field(gt=0)]

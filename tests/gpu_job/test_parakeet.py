@@ -1,4 +1,4 @@
-"""Parakeet on the tiny model: true words at true times, whatever the chunk, and one kind of error where it cannot load."""
+"""Parakeet on the tiny model: true words at true times, whatever the chunk, and one error where it cannot load."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_words_and_times_are_those_of_the_chunk_alone(
 def test_word_ends_never_overlap(alone: dict[int, Heard]) -> None:
     for words in alone.values():
         assert words
-        for (_, start, end), (_, following, _) in zip(words, words[1:], strict=False):
+        for (_, start, end), (_, following, _) in pairwise(words):
             assert start <= end <= following + 1e-6
 
 
