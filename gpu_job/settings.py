@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import model_validator
+
 from shared.costs import JobShape
 from shared.settings import DeploymentSettings, setting
 
@@ -56,6 +58,14 @@ class JobSettings(DeploymentSettings):
     instance_start_seconds: float = setting(
         5.0, "Billed time of an instance before its process runs.", unit="s", source="Cloud Run documentation, GPU jobs"
     )
+
+    @model_validator(mode="after")
+    def _signs_of_life_come_in_time(self) -> JobSettings:
+        if 2 * self.heartbeat_seconds > self.lease_seconds:
+            raise ValueError("LEASE_SECONDS must be at least twice HEARTBEAT_SECONDS: one missed beat is no death")
+        if self.stop_margin_seconds >= self.task_timeout_seconds:
+            raise ValueError("STOP_MARGIN_SECONDS must be less than TASK_TIMEOUT_SECONDS")
+        return self
 
     @property
     def shape(self) -> JobShape:

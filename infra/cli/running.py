@@ -15,13 +15,12 @@ from rich.text import Text
 from infra.cli.progress import Progress
 from infra.cli.session import Session, session
 from infra.cli.tables import bill_line, outcome_table
-from infra.local.cloud import JOB, PROJECT, RESULTS, STATE, UPLOADS
+from infra.local.cloud import STATE, UPLOADS
 from shared.client import drop, fetch_results, outcomes
 from shared.jobs import JobStore
 from shared.messages import TerminalMessage
 from shared.upload import Upload
 from shared.vocabulary import Outcome
-from trigger_function.settings import FunctionSettings
 
 PREVIEW_CHARACTERS = 110
 
@@ -53,15 +52,19 @@ def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, 
         if not completed:
             running.keep_logs = True
         if not as_json:
-            console.print(outcome_table(messages))
-            console.print(bill_line(messages, time.monotonic() - began))
-            for message in messages:
-                said = message.reason or heard(out / message.upload.name)
-                console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said or "(no words)"), soft_wrap=True)
-            console.print(f"Results: {out}/<file name>/", highlight=False)
+            _report(messages, out, time.monotonic() - began, console)
             if not completed:
                 console.print(f"Logs: {running.cloud.logs}", highlight=False)
     return 0 if completed else 1
+
+
+def _report(messages: Sequence[TerminalMessage], out: Path, seconds: float, console: Console) -> None:
+    console.print(outcome_table(messages))
+    console.print(bill_line(messages, seconds))
+    for message in messages:
+        said = message.reason or heard(out / message.upload.name) or "(no words)"
+        console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said), soft_wrap=True)
+    console.print(f"Results: {out}/<file name>/", highlight=False)
 
 
 def heard(folder: Path) -> str:
@@ -80,10 +83,7 @@ def unique_names(files: Sequence[Path]) -> list[str]:
 
 
 def obstacle(name: str, out: Path) -> str | None:
-    """Why a file cannot be transcribed under this name, before anything is started; None where it can."""
-    settings = FunctionSettings(google_cloud_project=PROJECT, results_bucket=RESULTS, state_bucket=STATE, gpu_job=JOB)
-    if (why := settings.ignores(name)) is not None:
-        return f"{name} would be ignored: {why}"
+    """Why this file's results cannot be written, before anything is started; None where they can."""
     if (out / name).exists() and not (out / name).is_dir():
         return f"{out / name} is a file, and would have to be the folder of the results"
     return None

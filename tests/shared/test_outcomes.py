@@ -172,11 +172,11 @@ def test_a_decision_whose_answer_was_lost_is_told_once(cloud: SmallCloud, at_wor
     assert cloud.terminal_messages() == [message]
 
 
-@pytest.mark.parametrize(("letters", "shortened"), [(1006, False), (1007, True), (1024, True)])
+@pytest.mark.parametrize(("letters", "shortened"), [(997, False), (998, True), (1024, True)])
 def test_names_too_long_for_a_result_are_shortened(
     cloud: SmallCloud, at_work: Services, letters: int, shortened: bool
 ) -> None:
-    # The longest end, "/7/transcript.html", takes 18 more bytes.
+    # "/7/" and the room kept for the longest file name take 27 more bytes.
     upload = UPLOAD.model_copy(update={"name": "n" * letters})
     message = at_work.finisher.finish(opened(at_work, upload), transcribed(heard("one", upload=upload), bill(1)))
     names = cloud.names(RESULTS)

@@ -19,10 +19,11 @@ def test_numbered_names_do_not_meet_a_files_own_name() -> None:
     assert names == ["a.mp3", "a-2.mp3", "a-3.mp3", "a-4.mp3"]
 
 
-def test_a_file_the_function_ignores_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+def test_a_file_that_a_bucket_would_ignore_gets_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.touch()
-    assert run_files([path], tmp_path / "out", "auto", None, as_json=False) == 2
+    assert run_files([path], tmp_path / "out", "auto", None, as_json=False) == 1
+    assert '"rejected"' in (tmp_path / "out" / "notes.csv" / "receipt.json").read_text()
 
 
 def test_results_do_not_take_the_place_of_a_file(tmp_path: Path) -> None:

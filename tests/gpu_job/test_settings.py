@@ -1,0 +1,28 @@
+"""Settings of the job that contradict each other."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from gpu_job.settings import JobSettings
+
+PLACES = {"google_cloud_project": "p", "results_bucket": "results", "state_bucket": "state"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"heartbeat_seconds": 50, "lease_seconds": 90},
+        {"stop_margin_seconds": 100, "task_timeout_seconds": 100},
+        {"chunk_seconds": 0},
+    ],
+)
+def test_contradictions_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        JobSettings(**PLACES, **settings)
+
+
+@pytest.mark.parametrize(("gpu", "billed"), [("nvidia-l4", "nvidia-l4"), ("none", None)])
+def test_hardware_without_a_gpu_is_billed_without_one(gpu: str, billed: str | None) -> None:
+    assert JobSettings(**PLACES, job_gpu=gpu).shape.gpu == billed
