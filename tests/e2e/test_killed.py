@@ -127,7 +127,7 @@ def test_a_state_bucket_that_fails_for_a_while(
     quick: LaptopCloud, listener: Outsider, prefix: str, before: bool
 ) -> None:
     quick.storage_server.fail_next(3, UNAVAILABLE, name_prefix=prefix, before=before)
-    name = listener.drop(recording("call").path, f"{prefix}{before}/call.opus")
+    name = listener.drop(recording("call").path, f"while {prefix.strip('/')} fails {before}/call.opus")
 
     message = listener.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
