@@ -37,11 +37,9 @@ def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, 
         console.print("\n".join(obstacles), markup=False, highlight=False)
         return 2
     with session(model, IGNORE_NOTHING) as running:
-        jobs = {
-            upload.job_id: upload
-            for path, name in zip(files, names, strict=True)
-            for upload in [drop(running.cloud.storage().bucket(UPLOADS), path, name, method)]
-        }
+        bucket = running.storage.bucket(UPLOADS)
+        uploads = [drop(bucket, path, name, method) for path, name in zip(files, names, strict=True)]
+        jobs = {upload.job_id: upload for upload in uploads}
         messages = _await(running, jobs, console)
         for message in messages:
             fetch_results(running.storage, message, out / message.upload.name)
