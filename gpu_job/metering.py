@@ -54,7 +54,7 @@ class Meter:
         self._started = True
         whole, spent = sum(audio_seconds.values()), self._advance(at)
         for job_id, part in audio_seconds.items():
-            self._own[job_id] = self._own.get(job_id, 0.0) + (spent * part / whole if whole else 0.0)
+            self._own[job_id] = self._own.get(job_id, 0.0) + (spent * (part / whole) if whole else 0.0)
         if not whole:
             self._pool[Phase.WAITING] = self._pool.get(Phase.WAITING, 0.0) + spent
 
