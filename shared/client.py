@@ -13,18 +13,16 @@ from google.cloud.storage import Bucket, Client
 
 from shared.messages import TerminalMessage
 from shared.upload import Upload
-
-METHOD_METADATA = "transcribe-method"
-"""Custom metadata of an object that names the method its owner wants."""
+from shared.wishes import Wishes
 
 PULL_SECONDS = 1.0
 
 
-def drop(bucket: Bucket, path: Path, name: str, method: str | None = None) -> Upload:
-    """Upload a file; its transcription begins with it. `method`: auto, parakeet, hybrid or deepgram."""
+def drop(bucket: Bucket, path: Path, name: str, wishes: Wishes | None = None) -> Upload:
+    """Upload a file; its transcription begins with it."""
     blob = bucket.blob(name)
-    if method:
-        blob.metadata = {METHOD_METADATA: method}
+    if wishes and (metadata := wishes.metadata()):
+        blob.metadata = metadata
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     blob.upload_from_filename(str(path), content_type=content_type)
     return Upload(bucket=str(bucket.name), name=name, generation=int(blob.generation))

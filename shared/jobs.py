@@ -23,6 +23,7 @@ from shared.costs import Bill
 from shared.failures import StateConflict
 from shared.messages import Decision, TerminalMessage
 from shared.upload import Media, Upload
+from shared.wishes import Wishes
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class JobRecord(BaseModel):
     """How often the job was put on the queue for a worker that never came."""
     media: Media | None = None
     decision: Decision | None = None
+    wishes: Wishes = Wishes()
     transcribed_seconds: float = 0.0
     """Audio that has its words, as of the worker's last sign of life."""
     spent: Bill = Bill()

@@ -13,6 +13,7 @@ from shared.failures import FailureKind
 from shared.transcript import Coverage
 from shared.upload import Media, Upload
 from shared.vocabulary import Engine, Method, Outcome
+from shared.wishes import Wishes
 
 
 class _Message(BaseModel):
@@ -38,6 +39,7 @@ class WorkItem(_Message):
     upload: Upload
     media: Media
     decision: Decision
+    wishes: Wishes = Wishes()
 
 
 class Saving(BaseModel):

@@ -49,7 +49,8 @@ def queue(at_work: Services, job: Job) -> Job:
     # The record says "queued" before the item is out: a worker that is faster than we are must find it so.
     patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
     job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
-    item = WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=decision)
+    record = job.record
+    item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, wishes=record.wishes)
     at_work.publisher.publish(
         at_work.work_topic, item.model_dump_json().encode(), job_id=job.id, method=decision.method.value
     ).result(timeout=PUBLISH_TIMEOUT_SECONDS)

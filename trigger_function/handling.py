@@ -8,12 +8,12 @@ from datetime import timedelta
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
 
-from shared.client import METHOD_METADATA
 from shared.failures import BadMedia, Rejected
 from shared.jobs import Job, new_holder, now
 from shared.outcomes import rejected
 from shared.upload import Media, Upload
 from shared.vocabulary import Method
+from shared.wishes import Wishes, wishes_of
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection import inspect
 from trigger_function.routing import engines_of, route, thresholds_of
@@ -63,10 +63,11 @@ def _inspected(at_work: Services, job: Job) -> Job:
     except NotFound:
         raise Rejected("The file was deleted or replaced before it could be read.") from None
     media = _media(blob, at_work.settings.inspection_max_bytes)
-    wish = _wish(blob.metadata or {}, at_work.settings)
-    decision = route(media, wish, thresholds_of(at_work.settings), engines_of(at_work.settings))
+    wishes = wishes_of(blob.metadata or {})
+    method = _method(wishes, at_work.settings)
+    decision = route(media, method, thresholds_of(at_work.settings), engines_of(at_work.settings))
     _log.info("routed", extra={"fields": {"media": media.model_dump(), "decision": decision.model_dump()}})
-    return at_work.jobs.save(job, media=media, decision=decision)
+    return at_work.jobs.save(job, media=media, decision=decision, wishes=wishes)
 
 
 def _media(blob: storage.Blob, max_bytes: int) -> Media:
@@ -81,13 +82,7 @@ def _media(blob: storage.Blob, max_bytes: int) -> Media:
     return inspect(fetch, int(blob.size), max_bytes=max_bytes)
 
 
-def _wish(metadata: dict[str, str], settings: FunctionSettings) -> Method | None:
-    """The object's own wish, else the deployment's fixed method, else None. Raises Rejected for an unknown word."""
-    wanted = metadata.get(METHOD_METADATA, settings.transcription_method).strip().lower()
-    if wanted == "auto":
-        return None
-    try:
-        return Method(wanted)
-    except ValueError:
-        known = ", ".join(["auto", *Method])
-        raise Rejected(f"The file's {METHOD_METADATA} is {wanted!r}; known methods are {known}.") from None
+def _method(wishes: Wishes, settings: FunctionSettings) -> Method | None:
+    """The object's own wish, else the deployment's fixed method, else None."""
+    wanted = wishes.method or settings.transcription_method
+    return None if wanted == "auto" else wanted

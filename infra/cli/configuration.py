@@ -23,6 +23,7 @@ _TAIL = """
 | custom metadata | meaning |
 |---|---|
 | `transcribe-method` | `auto`, `parakeet`, `hybrid` or `deepgram`, for this file only |
+| `transcribe-channels` | `mix` (default): channels are heard together; `split`: each alone, as one speaker |
 """
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from shared.wishes import CHANNELS_METADATA, METHOD_METADATA, Channels, wishes_of
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -38,6 +40,9 @@ def run(
     method: Annotated[MethodChoice, typer.Option("--method", help="Instead of routing by length and size.")] = (
         MethodChoice.AUTO
     ),
+    channels: Annotated[Channels, typer.Option("--channels", help="Hear them together, or each as one speaker.")] = (
+        Channels.MIX
+    ),
     model: Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one terminal message a line, and nothing else.")] = (
         False
@@ -46,7 +51,9 @@ def run(
     """Transcribe FILES on this machine, through a whole cloud on loopback."""
     from infra.cli.running import run_files
 
-    raise typer.Exit(run_files(files, out, method.value, model, as_json=as_json))
+    wishes = wishes_of({METHOD_METADATA: method, CHANNELS_METADATA: channels})
+
+    raise typer.Exit(run_files(files, out, wishes, model, as_json=as_json))
 
 
 @app.command()

@@ -21,6 +21,7 @@ from shared.jobs import JobStore
 from shared.messages import TerminalMessage
 from shared.upload import Upload
 from shared.vocabulary import Outcome
+from shared.wishes import Wishes
 
 PREVIEW_CHARACTERS = 110
 
@@ -28,7 +29,7 @@ IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
 """A file that was named on the command line gets an answer, whatever its name."""
 
 
-def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, *, as_json: bool) -> int:
+def run_files(files: Sequence[Path], out: Path, wishes: Wishes, model: str | None, *, as_json: bool) -> int:
     """Transcribe `files` into `out`/<file name>/. The exit status: 0 only when every file completed."""
     console = Console(stderr=as_json)
     began = time.monotonic()
@@ -38,7 +39,7 @@ def run_files(files: Sequence[Path], out: Path, method: str, model: str | None, 
         return 2
     with session(model, IGNORE_NOTHING) as running:
         bucket = running.storage.bucket(UPLOADS)
-        uploads = [drop(bucket, path, name, method) for path, name in zip(files, names, strict=True)]
+        uploads = [drop(bucket, path, name, wishes) for path, name in zip(files, names, strict=True)]
         jobs = {upload.job_id: upload for upload in uploads}
         messages = _await(running, jobs, console)
         for message in messages:

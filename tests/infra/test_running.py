@@ -12,6 +12,7 @@ from shared.client import results_folder
 from shared.messages import TerminalMessage, event_id
 from shared.upload import Upload
 from shared.vocabulary import Outcome
+from shared.wishes import Wishes
 
 
 def test_numbered_names_do_not_meet_a_files_own_name() -> None:
@@ -22,7 +23,7 @@ def test_numbered_names_do_not_meet_a_files_own_name() -> None:
 def test_a_file_that_a_bucket_would_ignore_gets_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.touch()
-    assert run_files([path], tmp_path / "out", "auto", None, as_json=False) == 1
+    assert run_files([path], tmp_path / "out", Wishes(), None, as_json=False) == 1
     assert '"rejected"' in (tmp_path / "out" / "notes.csv" / "receipt.json").read_text()
 
 

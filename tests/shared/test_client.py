@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.client import METHOD_METADATA, drop, fetch_results, outcomes
+from shared.client import drop, fetch_results, outcomes
 from shared.messages import TerminalMessage, event_id
 from shared.upload import Upload
-from shared.vocabulary import Outcome
+from shared.vocabulary import Method, Outcome
+from shared.wishes import Channels, Wishes
 from tests.small_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, SmallCloud
 
 AT = datetime(2026, 8, 1, tzinfo=UTC)
@@ -37,11 +38,13 @@ def publish(cloud: SmallCloud, *messages: TerminalMessage) -> None:
 def test_a_dropped_file_is_an_upload(cloud: SmallCloud, tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"sound")
-    upload = drop(cloud.storage.bucket(UPLOADS), path, "calls/\u00fc.mp3", "deepgram")
+    upload = drop(
+        cloud.storage.bucket(UPLOADS), path, "calls/\u00fc.mp3", Wishes(method=Method.DEEPGRAM, channels=Channels.SPLIT)
+    )
     blob = cloud.storage.bucket(UPLOADS).get_blob("calls/\u00fc.mp3")
     assert (upload.bucket, upload.name, upload.generation) == (UPLOADS, blob.name, blob.generation)
     assert (blob.download_as_bytes(), blob.content_type) == (b"sound", "audio/mpeg")
-    assert blob.metadata == {METHOD_METADATA: "deepgram"}
+    assert blob.metadata == {"transcribe-method": "deepgram", "transcribe-channels": "split"}
 
 
 def test_a_file_of_unknown_kind_may_be_dropped_without_a_wish(cloud: SmallCloud, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 from google.api_core.exceptions import Forbidden, NotFound
 
 from infra.recordings import recording
-from shared.client import METHOD_METADATA
 from shared.failures import FailureKind
 from shared.jobs import JobState
 from shared.vocabulary import Method, Outcome
+from shared.wishes import CHANNELS_METADATA, METHOD_METADATA, Channels
 from tests.conftest import Configured
 from tests.small_cloud import PROJECT, UPLOADS, WORK_TOPIC, SmallCloud
 from trigger_function.handling import handle
@@ -92,9 +92,7 @@ def test_an_unknown_wish_is_rejected_by_name(cloud: SmallCloud, at_work: Service
     handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: "whisper"}))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.REJECTED
-    assert message.reason == (
-        "The file's transcribe-method is 'whisper'; known methods are auto, parakeet, hybrid, deepgram."
-    )
+    assert message.reason == ("The file's transcribe-method is 'whisper'; known are auto, parakeet, hybrid, deepgram.")
 
 
 def test_without_fallback_a_wish_that_cannot_be_granted_is_rejected(cloud: SmallCloud, configured: Configured) -> None:
@@ -145,3 +143,12 @@ def test_an_exception_leaves_a_job_alone_that_is_in_other_hands_by_now(
     assert job is not None
     assert (job.record.holder, job.record.state) == ("execution/fast", JobState.RUNNING)
     assert reconcile_all(at_work) == {"waiting": 1}
+
+
+def test_channels_are_heard_as_their_owner_asks(cloud: SmallCloud, at_work: Services) -> None:
+    handle(at_work, cloud.drop(AUDIO, metadata={CHANNELS_METADATA: "Split"}))
+    handle(at_work, cloud.drop(AUDIO, "b.opus"))
+    assert sorted(item.wishes.channels for item in cloud.work_items()) == [Channels.MIX, Channels.SPLIT]
+    handle(at_work, cloud.drop(AUDIO, "c.opus", metadata={CHANNELS_METADATA: "left"}))
+    (message,) = cloud.terminal_messages()
+    assert message.reason == "The file's transcribe-channels is 'left'; known are mix, split."
