@@ -11,9 +11,9 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel
 
 from gpu_job.audio import seconds
-from gpu_job.engine_room import Task
 from gpu_job.metering import Meter, Share
 from gpu_job.services import TaskIdentity
+from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared import storage as objects
 from shared.costs import Bill, JobShape, PriceBook, instance_bill, total

@@ -1,4 +1,8 @@
-"""The engine room: one thread owns the model and runs waiting chunks of all uploads in batches."""
+"""The engine room: waiting chunks of all uploads run in batches. One thread owns the model.
+
+Three stages overlap: while the model runs a batch, one thread makes the next one ready, and another turns the last
+one's answer into words. So the model never waits for Python.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from queue import Queue
+from typing import Any, Protocol
 
 from gpu_job.assembly import Part, part
-from gpu_job.audio import SAMPLE_RATE, Samples, seconds
-from gpu_job.batching import BatchLimits, next_batch
-from gpu_job.chunking import Chunk
+from gpu_job.audio import Samples, seconds
+from gpu_job.batching import BatchLimits
+from gpu_job.tokens import Token
+from gpu_job.waiting_room import Task, WaitingRoom
 from shared.failures import EngineFailed
-from shared.transcript import Word
 from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
 
-LINGER_SECONDS = 0.2
-"""How long a batch that is not full waits for the decoders; a decoder makes about 200 s of audio in that time."""
-
 FAILURES_IN_A_ROW = 3
-"""So many chunks failing alone, one after the other, mean a broken engine rather than broken chunks."""
+"""So many failures, one after the other, mean a broken engine rather than broken chunks."""
 
 
 class Recognizer(Protocol):
-    """A loaded model."""
+    """A loaded model, whose work comes in three stages."""
 
     @property
     def name(self) -> str: ...
@@ -35,141 +37,148 @@ class Recognizer(Protocol):
     def engine(self) -> Engine: ...
     @property
     def batch_limits(self) -> BatchLimits: ...
-    def transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]: ...
+    def prepare(self, batch: Sequence[Samples]) -> Any:
+        """Chunks -> what `run` takes. From any thread."""
+
+    def run(self, prepared: Any) -> Any:
+        """The model's own work, on the engine's thread only."""
+
+    def finish(self, heard: Any) -> list[list[Token]]:
+        """What `run` gave -> the tokens of each chunk, in seconds from its start. From any thread."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A chunk with the place its words go to."""
+class _Batch:
+    tasks: Sequence[Task]
+    prepared: Any
 
-    job_id: str
-    chunk: Chunk
-    deliver: Callable[[Part], None]
+
+_END = _Batch((), None)
 
 
 class EngineRoom:
-    """Chunks go in from any thread, and block while too much audio waits; parts come out on the engine's thread."""
+    """Chunks go into the waiting room; parts come out on the finishing thread, in any order."""
 
     def __init__(
         self,
         load: Callable[[], Recognizer],
         max_waiting_seconds: float,
-        on_batch: Callable[[Sequence[Task]], None],
+        *,
         on_begin: Callable[[], None],
+        on_batch: Callable[[Sequence[Task]], None],
+        on_delivered: Callable[[Sequence[Task]], None],
     ) -> None:
+        self.waiting = WaitingRoom(max_waiting_seconds)
         self._load = load
-        self._max_waiting = int(max_waiting_seconds * SAMPLE_RATE)
-        self._on_batch = on_batch
-        self._on_begin = on_begin
-        self._changed = threading.Condition()
-        self._waiting: list[Task] = []
-        self._samples = 0
-        self._feeding = 0
-        self._stopped = False
+        self._on_begin, self._on_batch, self._on_delivered = on_begin, on_batch, on_delivered
+        self._ready: Queue[_Batch] = Queue(maxsize=1)
+        self._heard: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
         self.failure: EngineFailed | None = None
         self.recognizer: Recognizer | None = None
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
         """Load the model and take chunks from now on."""
-        self._thread.start()
+        threading.Thread(target=self._run, name="engine", daemon=True).start()
 
     def stop(self) -> None:
         """Take no more batches. The running one may still deliver."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def feeding(self, change: int) -> None:
-        """One more (+1) or one less (-1) decoder is feeding chunks: whether lingering for a full batch makes sense."""
-        with self._changed:
-            self._feeding += change
-            self._changed.notify_all()
-
-    def submit(self, task: Task) -> None:
-        """Hand in a chunk; blocks while too much audio waits. Raises EngineFailed where the engine is gone."""
-        length = len(task.chunk.samples)
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopped or not self._waiting or self._samples + length <= self._max_waiting
-            )
-            if self._stopped:
-                raise self.failure or EngineFailed("The engine was stopped.")
-            self._waiting.append(task)
-            self._samples += length
-            self._changed.notify_all()
-
-    def drop(self, job_id: str) -> None:
-        """Forget the waiting chunks of a job that ended."""
-        with self._changed:
-            self._waiting = [task for task in self._waiting if task.job_id != job_id]
-            self._samples = sum(len(task.chunk.samples) for task in self._waiting)
-            self._changed.notify_all()
+        self.waiting.stop()
 
     def _run(self) -> None:
         try:
             began = time.monotonic()
-            self.recognizer = self._load()
-            fields = {"model": self.recognizer.name, "seconds": round(time.monotonic() - began, 2)}
+            self.recognizer = recognizer = self._load()
+            fields = {"model": recognizer.name, "seconds": round(time.monotonic() - began, 2)}
             _log.info("model loaded", extra={"fields": fields})
-            while tasks := self._take(self.recognizer.batch_limits):
-                self._on_begin()
-                self._transcribe(self.recognizer, tasks)
-                self._on_batch(tasks)
-        except EngineFailed as error:
-            self._fail(error)
+            for name, stage in (("engine-feeder", self._prepare), ("engine-finisher", self._finish)):
+                threading.Thread(target=self._guarded, args=(stage, recognizer), name=name, daemon=True).start()
+            self._guarded(self._transcribe, recognizer)
         except Exception as error:
-            # The boundary of the thread: whatever else happened, the worker must learn that the engine is gone.
-            _log.exception("engine failed")
-            self._fail(EngineFailed(f"The engine failed ({type(error).__name__})."))
+            self._fail(error)
+        finally:
+            self._heard.put(_END)
 
-    def _fail(self, error: EngineFailed) -> None:
-        self.failure = error
-        self.stop()
+    def _guarded(self, stage: Callable[[Recognizer], None], recognizer: Recognizer) -> None:
+        try:
+            stage(recognizer)
+        except Exception as error:
+            self._fail(error)
 
-    def _take(self, limits: BatchLimits) -> list[Task]:
-        """The next batch; empty when stopped."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._waiting)
-            self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or not self._feeding, LINGER_SECONDS)
-            if self._stopped:
-                return []
-            chosen = next_batch([len(task.chunk.samples) for task in self._waiting], limits)
-            tasks = [self._waiting[index] for index in chosen]
-            for index in sorted(chosen, reverse=True):
-                del self._waiting[index]
-            self._samples -= sum(len(task.chunk.samples) for task in tasks)
-            self._changed.notify_all()
-        return tasks
+    def _fail(self, error: Exception) -> None:
+        """The boundary of the threads: whatever happened, the worker must learn that the engine is gone."""
+        if not isinstance(error, EngineFailed):
+            _log.error("engine failed", exc_info=error)
+            error = EngineFailed(f"The engine failed ({type(error).__name__}).")
+        self.failure = self.failure or error
+        self.waiting.stop(error)
 
-    def _is_full(self, limits: BatchLimits) -> bool:
-        return len(self._waiting) >= limits.max_chunks or self._samples >= limits.max_samples
+    def _prepare(self, recognizer: Recognizer) -> None:
+        try:
+            while tasks := self.waiting.take(recognizer.batch_limits):
+                self.waiting.hungry(hungry=False)
+                self._ready.put(_Batch(tasks, _prepared(recognizer, tasks)))
+        finally:
+            self._ready.put(_END)
 
-    def _transcribe(self, recognizer: Recognizer, tasks: Sequence[Task]) -> None:
+    def _transcribe(self, recognizer: Recognizer) -> None:
+        while True:
+            if self._ready.empty():
+                self.waiting.hungry(hungry=True)
+            batch = self._ready.get()
+            self.waiting.hungry(hungry=False)
+            if batch is _END:
+                return
+            self._on_begin()
+            self._attempt(recognizer, batch)
+            self._on_batch(batch.tasks)
+
+    def _attempt(self, recognizer: Recognizer, batch: _Batch) -> None:
         """Run a batch; one that fails is halved until the chunk at fault stands alone."""
         try:
-            answers = recognizer.transcribe([task.chunk.samples for task in tasks])
+            if isinstance(batch.prepared, Exception):
+                raise batch.prepared
+            heard = recognizer.run(batch.prepared)
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
-            if len(tasks) > 1:
-                half = len(tasks) // 2
-                _log.warning("batch failed, halving", extra={"fields": {"chunks": len(tasks)}}, exc_info=True)
-                self._transcribe(recognizer, tasks[:half])
-                self._transcribe(recognizer, tasks[half:])
+            if len(batch.tasks) == 1:
+                self._failed(recognizer, batch.tasks, error)
                 return
-            self._chunk_failed(recognizer, tasks[0], error)
+            half = len(batch.tasks) // 2
+            _log.warning("batch failed, halving", extra={"fields": {"chunks": len(batch.tasks)}}, exc_info=True)
+            for tasks in (batch.tasks[:half], batch.tasks[half:]):
+                self._attempt(recognizer, _Batch(tasks, _prepared(recognizer, tasks)))
             return
         self._failures = 0
-        for task, words in zip(tasks, answers, strict=True):
-            task.deliver(part(task.chunk.start, task.chunk.end, recognizer.engine, words))
+        self._heard.put(_Batch(batch.tasks, heard))
 
-    def _chunk_failed(self, recognizer: Recognizer, task: Task, error: Exception) -> None:
+    def _finish(self, recognizer: Recognizer) -> None:
+        while (batch := self._heard.get()) is not _END:
+            try:
+                answers = recognizer.finish(batch.prepared)
+            except Exception as error:
+                self._failed(recognizer, batch.tasks, error)
+                continue
+            for task, tokens in zip(batch.tasks, answers, strict=True):
+                task.deliver(part(task.chunk, recognizer.engine, tokens, task.channel))
+            self._on_delivered(batch.tasks)
+
+    def _failed(self, recognizer: Recognizer, tasks: Sequence[Task], error: Exception) -> None:
         self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
-            raise EngineFailed(f"The engine failed on {self._failures} chunks in a row.") from error
-        _log.error(
-            "chunk failed", extra={"fields": {"job": task.job_id, "at_s": seconds(task.chunk.start)}}, exc_info=error
-        )
+            raise EngineFailed(f"The engine failed {self._failures} times in a row.") from error
         reason = error.reason if isinstance(error, EngineFailed) else f"The engine failed ({type(error).__name__})."
-        task.deliver(Part(task.chunk.start, task.chunk.end, recognizer.engine, failure=reason))
+        for task in tasks:
+            fields = {"job": task.job_id, "at_s": seconds(task.chunk.start)}
+            _log.error("chunk failed", extra={"fields": fields}, exc_info=error)
+            chunk = task.chunk
+            task.deliver(Part(chunk.start, chunk.end, recognizer.engine, failure=reason, channel=task.channel))
+        self._on_delivered(tasks)
+
+
+def _prepared(recognizer: Recognizer, tasks: Sequence[Task]) -> Any:
+    """A batch made ready, or the exception that prevented it: whose fault it is shows when the batch is halved."""
+    try:
+        return recognizer.prepare([task.chunk.samples for task in tasks])
+    except Exception as error:
+        return error

@@ -1,29 +1,33 @@
-"""Parakeet through NeMo: batches of samples -> words with times. One thread owns the model.
+"""Parakeet through NeMo: batches of samples -> tokens with times. One thread owns the model.
 
 This is the lean path: preprocessor, encoder and decoder called directly. NeMo's `transcribe()` is never used on this
 instance: it leaves the encoder in training mode, changes the decoding configuration, and is not thread safe.
+
+A batch goes through three stages, so that the model need not wait: `prepare` and `finish` run in any thread, beside
+the `run` of another batch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from nemo.collections.asr.models import ASRModel
-from nemo.collections.asr.parts.utils.timestamp_utils import process_timestamp_outputs
 from nemo.utils import logging as nemo_logging
 from omegaconf import OmegaConf, open_dict
 
 from gpu_job import tdt_fix
-from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.batching import BatchLimits
+from gpu_job.device import Device, best_device
+from gpu_job.hypotheses import Hypotheses, Vocabulary
+from gpu_job.tokens import Token
 from shared.failures import EngineFailed, FailureKind
-from shared.transcript import Word
 from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
@@ -33,21 +37,10 @@ MIN_SAMPLES = SAMPLE_RATE // 10
 
 CONFIDENCE = {
     "preserve_frame_confidence": True,
-    "preserve_token_confidence": True,
-    "preserve_word_confidence": True,
     "exclude_blank": True,
-    "aggregation": "min",
     "method_cfg": {"name": "max_prob"},
 }
-"""A word is as sure as its least sure token, a token as its probability."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where the model runs and in which precision."""
-
-    name: str
-    dtype: torch.dtype
+"""A token is as sure as its probability."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +53,37 @@ class Limits:
 
     def of(self, device: Device) -> BatchLimits:
         """The limits on this device."""
-        audio = self.gpu_audio_seconds if device.name == "cuda" else self.cpu_audio_seconds
+        audio = self.gpu_audio_seconds if device.is_gpu else self.cpu_audio_seconds
         return BatchLimits(self.max_chunks, int(audio * SAMPLE_RATE))
 
 
-def best_device() -> Device:
-    """The GPU in bf16 where there is one, else the CPU in fp32."""
-    if torch.cuda.is_available():
-        return Device("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
-    return Device("cpu", torch.float32)
+@dataclass(frozen=True)
+class Prepared:
+    """A batch where the model can take it."""
+
+    signal: torch.Tensor
+    """[chunks, samples of the longest], fp32."""
+    lengths: torch.Tensor
+    """[chunks], in samples, at least MIN_SAMPLES."""
+    seconds: tuple[float, ...]
+    """Of each chunk as it came."""
+    copied: torch.cuda.Event | None
+    """When the copy to the GPU is done."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the decoder stored for a batch, in the memory of the process."""
+
+    columns: tuple[torch.Tensor, ...]
+    """Ids, starts and durations in frames, confidences: [chunks, steps] each; and the count of steps: [chunks]."""
+    seconds: tuple[float, ...]
+    copied: torch.cuda.Event | None
+    """When the copy from the GPU is done."""
 
 
 class Parakeet:
-    """A loaded model. Not thread safe."""
+    """A loaded model. `run` and `transcribe` belong to one thread."""
 
     def __init__(self, model: Any, name: str, device: Device, limits: Limits) -> None:
         self.name = name
@@ -85,14 +96,19 @@ class Parakeet:
             part.to(device.dtype)
         decoding = self._model.cfg.decoding
         with open_dict(decoding):
+            decoding.strategy = "greedy_batch"
             decoding.compute_timestamps = True
             decoding.confidence_cfg = OmegaConf.create(CONFIDENCE)
         self._model.change_decoding_strategy(decoding, verbose=False)
+        self._decode = self._model.decoding.decoding.decoding_computer
+        self._vocabulary = Vocabulary.of(self._model.tokenizer.tokenizer, self._model.decoding.supported_punctuation)
+        self._frame_seconds = self._model.encoder.subsampling_factor * self._model.cfg.preprocessor.window_stride
+        self._copies = torch.cuda.Stream() if device.is_gpu else None
 
     @property
     def engine(self) -> Engine:
         """The engine this makes of Parakeet."""
-        return Engine.PARAKEET_GPU if self.device.name == "cuda" else Engine.PARAKEET_CPU
+        return Engine.PARAKEET_GPU if self.device.is_gpu else Engine.PARAKEET_CPU
 
     @classmethod
     def load(cls, name: str, limits: Limits, device: Device | None = None) -> Parakeet:
@@ -114,45 +130,61 @@ class Parakeet:
             reason = f"The model {name} could not be loaded ({type(error).__name__}: {error})."
             raise EngineFailed(reason, FailureKind.MODEL_LOAD) from error
 
-    def transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]:
-        """Chunks of samples -> the words of each, in seconds from the chunk's start. Raises EngineFailed."""
-        try:
-            with torch.inference_mode():
-                return self._transcribe(batch)
-        except torch.OutOfMemoryError as error:
-            raise EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY) from error
+    def transcribe(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        """Chunks of samples -> the tokens of each, in seconds from the chunk's start. Raises EngineFailed."""
+        return self.finish(self.run(self.prepare(batch)))
 
-    def _transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]:
-        lengths = torch.tensor([max(MIN_SAMPLES, len(samples)) for samples in batch])
-        signal = np.zeros((len(batch), int(lengths.max())), np.float32)
-        for row, samples in zip(signal, batch, strict=True):
-            row[: len(samples)] = samples
-        where = self.device.name
-        features, frames = self._model.preprocessor(
-            input_signal=torch.from_numpy(signal).to(where), length=lengths.to(where)
-        )
-        encoded, encoded_frames = self._model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
-        hypotheses = self._model.decoding.rnnt_decoder_predictions_tensor(
-            encoded, encoded_frames, return_hypotheses=True
-        )
-        timed = process_timestamp_outputs(
-            hypotheses, self._model.encoder.subsampling_factor, self._model.cfg.preprocessor.window_stride
-        )
-        return [_words(hypothesis) for hypothesis in timed]
+    def prepare(self, batch: Sequence[Samples]) -> Prepared:
+        """Put a batch where the model can take it. From any thread. Raises EngineFailed."""
+        with _inference():
+            pinned = self._copies is not None
+            lengths = torch.tensor([max(MIN_SAMPLES, len(samples)) for samples in batch], pin_memory=pinned)
+            signal = torch.zeros((len(batch), int(lengths.max())), pin_memory=pinned)
+            for row, samples in zip(signal.numpy(), batch, strict=True):
+                row[: len(samples)] = samples
+            durations = tuple(seconds(len(samples)) for samples in batch)
+            if not self._copies:
+                return Prepared(signal, lengths, durations, None)
+            with torch.cuda.stream(self._copies):
+                signal = signal.to(self.device.name, non_blocking=True)
+                lengths = lengths.to(self.device.name, non_blocking=True)
+                return Prepared(signal, lengths, durations, self._copies.record_event())
+
+    def run(self, prepared: Prepared) -> Heard:
+        """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
+        with _inference():
+            if prepared.copied:
+                ours = torch.cuda.current_stream()
+                ours.wait_event(prepared.copied)
+                for tensor in (prepared.signal, prepared.lengths):
+                    tensor.record_stream(ours)
+            features, frames = self._model.preprocessor(input_signal=prepared.signal, length=prepared.lengths)
+            encoded, encoded_frames = self._model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
+            found, _ = self._decode(x=encoded.transpose(1, 2), out_len=encoded_frames)
+            return self._collect(found, prepared.seconds)
+
+    def _collect(self, found: Any, durations: tuple[float, ...]) -> Heard:
+        """The decoder's storage, which may have more rows than the batch, brought to the process without waiting."""
+        rows = len(durations)
+        stored = (found.transcript, found.timestamps, found.token_durations, found.step_confidence.float())
+        columns = tuple(column[:rows].to("cpu", non_blocking=True) for column in (*stored, found.current_lengths))
+        return Heard(columns, durations, torch.cuda.current_stream().record_event() if self._copies else None)
+
+    def finish(self, heard: Heard) -> list[list[Token]]:
+        """The tokens of each chunk, in seconds from its start. From any thread. Raises EngineFailed."""
+        with _inference():
+            if heard.copied:
+                heard.copied.synchronize()
+            hypotheses = Hypotheses(*(column.numpy() for column in heard.columns))
+        return hypotheses.tokens(self._vocabulary, self._frame_seconds, heard.seconds)
 
 
-def _words(hypothesis: Any) -> list[Word]:
-    """NeMo's hypothesis -> words."""
-    stamps = hypothesis.timestamp["word"]
-    sureness = [float(value) for value in hypothesis.word_confidence or ()]
-    # NeMo counts words for confidence in its own way; where the counts differ no value can be assigned.
-    aligned: Sequence[float | None] = sureness if len(sureness) == len(stamps) else [None] * len(stamps)
-    words = []
-    for stamp, confidence in zip(stamps, aligned, strict=True):
-        start = max(0.0, float(stamp["start"]))
-        text = str(stamp["word"]).strip()
-        if text:
-            end = max(start, float(stamp["end"]))
-            sure = None if confidence is None else min(1.0, max(0.0, confidence))
-            words.append(Word(text=text, start=start, end=end, confidence=sure))
-    return words
+@contextmanager
+def _inference() -> Iterator[None]:
+    """No gradients; memory that does not suffice is an EngineFailed, and is given back."""
+    try:
+        with torch.inference_mode():
+            yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY) from error

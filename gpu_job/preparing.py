@@ -14,7 +14,7 @@ from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.chunking import Cutting, chunks
 from gpu_job.decoding import DecoderDied, DecoderLimits, decode
-from gpu_job.engine_room import EngineRoom, Task
+from gpu_job.waiting_room import Task, WaitingRoom
 from gpu_job.work import Work
 from shared.failures import Rejected
 from shared.transcript import Gap, missing_end
@@ -30,7 +30,7 @@ class Recipe:
     fetch_timeout_seconds: float
 
 
-def prepare(work: Work, client: Client, room: EngineRoom, recipe: Recipe, deliver: Callable[[Part], None]) -> None:
+def prepare(work: Work, client: Client, room: WaitingRoom, recipe: Recipe, deliver: Callable[[Part], None]) -> None:
     """Feed every chunk of the upload to the engine. Raises Rejected, BadMedia, EngineFailed, or a storage error."""
     with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
         path = Path(folder) / "upload"

@@ -15,10 +15,11 @@ from datetime import timedelta
 
 from gpu_job.claiming import Claimed, claim, own_items
 from gpu_job.ending import Billing, ending_of
-from gpu_job.engine_room import EngineRoom, Task
+from gpu_job.engine_room import EngineRoom
 from gpu_job.inbox import Inbox, Received
 from gpu_job.preparing import prepare
 from gpu_job.services import JobServices
+from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared.costs import Bill
 from shared.executions import HeldLease
@@ -51,7 +52,11 @@ class Worker:
         self._lease: HeldLease | None = None
         self._lease_lock = threading.Lock()
         self._room = EngineRoom(
-            services.load_model, self._settings.buffered_audio_seconds, self._batch_done, billing.batch_begins
+            services.load_model,
+            self._settings.buffered_audio_seconds,
+            on_begin=billing.batch_begins,
+            on_batch=billing.batch_done,
+            on_delivered=self._delivered,
         )
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
 
@@ -146,9 +151,9 @@ class Worker:
 
     def _prepare(self, work: Work) -> None:
         with job_context(work.id):
-            self._room.feeding(+1)
+            self._room.waiting.feeding(+1)
             try:
-                prepare(work, self._services.storage, self._room, self._services.recipe, work.arrive)
+                prepare(work, self._services.storage, self._room.waiting, self._services.recipe, work.arrive)
             except (BadMedia, Rejected) as error:
                 self._end(work, rejected(error))
             except EngineFailed as error:
@@ -162,10 +167,9 @@ class Worker:
             else:
                 self._end_if_complete(work)
             finally:
-                self._room.feeding(-1)
+                self._room.waiting.feeding(-1)
 
-    def _batch_done(self, tasks: Sequence[Task]) -> None:
-        self._billing.batch_done(tasks)
+    def _delivered(self, tasks: Sequence[Task]) -> None:
         for job_id in {task.job_id for task in tasks}:
             work = self._works.get(job_id)
             if work is not None and work.is_complete():
@@ -191,7 +195,7 @@ class Worker:
             return
         spent = Bill()
         try:
-            self._room.drop(work.id)
+            self._room.waiting.drop(work.id)
             billed = self._billing.close(work, ending)
             spent = billed.bill
             self._services.finisher.finish(work.job.record, billed)
@@ -211,7 +215,7 @@ class Worker:
         if not work.end_once():
             return
         try:
-            self._room.drop(work.id)
+            self._room.waiting.drop(work.id)
             self._give_up_claim(work, why, work.job.record.attempts, self._billing.abandon(work))
         finally:
             self._forget(work)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 import stamina
@@ -30,6 +31,8 @@ class Heard:
 
     passage: Passage
     duration_seconds: float
+    channels: int
+    """Channels that were heard apart, each of which is billed."""
     request_id: str
     model: str
 
@@ -52,8 +55,8 @@ class Deepgram:
         self._model = model
         self._client = _client(settings, settings.deepgram_api_key.get_secret_value().strip())
 
-    def transcribe(self, url: str, language: str) -> Heard:
-        """Transcribe what `url` serves. Raises EngineFailed with its kind."""
+    def transcribe(self, url: str, language: str, *, split: bool = False) -> Heard:
+        """Transcribe what `url` serves; `split`: each channel as one speaker. Raises EngineFailed with its kind."""
         try:
             for attempt in stamina.retry_context(
                 on=_NotDoneError,
@@ -63,12 +66,12 @@ class Deepgram:
                 timeout=None,
             ):
                 with attempt:
-                    return self._call(url, language)
+                    return self._call(url, language, split)
         except _NotDoneError as final:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
-    def _call(self, url: str, language: str) -> Heard:
+    def _call(self, url: str, language: str, split: bool) -> Heard:
         import httpx
         from deepgram.core.api_error import ApiError
         from deepgram.core.parse_error import ParsingError
@@ -82,6 +85,7 @@ class Deepgram:
                 smart_format=True,
                 punctuate=True,
                 utterances=True,
+                multichannel=split or None,
             )
         except ApiError as error:
             status = error.status_code or 500
@@ -98,7 +102,7 @@ class Deepgram:
             raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
         except httpx.RequestError as error:
             raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
-        return heard(response, self._model)
+        return heard(response, self._model, split=split)
 
 
 def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
@@ -113,22 +117,24 @@ def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
     )
 
 
-def heard(response: Any, model: str) -> Heard:
-    """Deepgram's response object -> words. Raises EngineFailed where it is not a transcript."""
+def heard(response: Any, model: str, *, split: bool = False) -> Heard:
+    """Deepgram's response -> words by time; `split`: a channel is a speaker. EngineFailed where it is no transcript."""
     try:
-        words = tuple(_words(response.results.channels))
+        channels = response.results.channels if split else [response.results.channels[0]]
+        each = [_words(channel, number if split else None) for number, channel in enumerate(channels)]
+        words = tuple(merge(*each, key=lambda word: word.start))
         duration = max(0.0, _finite(response.metadata.duration))
         request_id = str(response.metadata.request_id or "")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineFailed("Deepgram's answer is not a transcript.", FailureKind.INTERNAL) from error
-    return Heard(Passage(Engine.DEEPGRAM, words), duration, request_id, f"deepgram {model}")
+    return Heard(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
 
 
-def _words(channels: Any) -> list[Word]:
-    """The first alternative's words of the first channel, clamped so that times never run backwards."""
+def _words(channel: Any, number: int | None) -> list[Word]:
+    """The first alternative's words of a channel, clamped so that times never run backwards."""
     words: list[Word] = []
     clock = 0.0
-    for item in channels[0].alternatives[0].words or ():
+    for item in channel.alternatives[0].words or ():
         # `punctuated_word` is not declared by the SDK's model, but arrives where smart_format or punctuate is on.
         text = str(getattr(item, "punctuated_word", None) or item.word or "").strip()
         if not text:
@@ -136,7 +142,8 @@ def _words(channels: Any) -> list[Word]:
         start = max(clock, _finite(item.start))
         end = max(start, _finite(item.end))
         confidence = None if item.confidence is None else min(1.0, max(0.0, float(item.confidence)))
-        words.append(Word(text=text, start=start, end=end, confidence=confidence, speaker=_speaker(item)))
+        speaker = _speaker(item) if number is None else number
+        words.append(Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker))
         clock = start
     return words
 

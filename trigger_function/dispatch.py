@@ -17,6 +17,7 @@ from shared.signing import signed_url
 from shared.transcript import compose, missing_end, with_gap
 from shared.upload import Media
 from shared.vocabulary import Method
+from shared.wishes import Channels
 from trigger_function.launching import ensure_execution
 from trigger_function.routing import deepgram_obstacle, engines_of
 from trigger_function.services import Services
@@ -124,7 +125,7 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     except GoogleAuthError as error:
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
-    heard = engine.transcribe(url, settings.language)
+    heard = engine.transcribe(url, settings.language, split=job.record.wishes.channels is Channels.SPLIT)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = heard.duration_seconds or media.duration_seconds
     transcript = compose(
@@ -132,7 +133,7 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)
-    bill = deepgram_bill(settings.deepgram_model, duration, at_work.prices)
+    bill = deepgram_bill(settings.deepgram_model, duration * heard.channels, at_work.prices)
     at_work.finisher.finish(job.record, transcribed(transcript, bill))
 
 

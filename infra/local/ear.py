@@ -19,6 +19,7 @@ from gpu_job.assembly import part
 from gpu_job.audio import seconds
 from gpu_job.chunking import Cutting, chunks
 from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.tokens import words_of
 from shared.failures import DropscribeError, EngineFailed
 from shared.transcript import Word
 
@@ -149,5 +150,5 @@ def _hear(parakeet: Parakeet, path: Path) -> Hearing:
     while batch := list(islice(waiting, BATCH_CHUNKS)):
         heard = parakeet.transcribe([chunk.samples for chunk in batch])
         for chunk, inside in zip(batch, heard, strict=True):
-            words.extend(part(chunk.start, chunk.end, parakeet.engine, inside).words)
+            words.extend(words_of(part(chunk, parakeet.engine, inside).tokens))
     return Hearing(tuple(words), seconds(samples))

@@ -6,7 +6,8 @@ import pytest
 
 from gpu_job.chunking import Chunk, Cutting, chunks
 from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.parakeet import Device, Limits, Parakeet
+from gpu_job.device import Device
+from gpu_job.parakeet import Limits, Parakeet
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 

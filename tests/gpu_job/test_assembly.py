@@ -8,20 +8,23 @@ import pytest
 
 from gpu_job.assembly import Assembly, Part, part
 from gpu_job.audio import SAMPLE_RATE
+from gpu_job.chunking import Chunk
 from gpu_job.services import TaskIdentity
-from shared.transcript import Gap, Word
+from gpu_job.tokens import Token
+from shared.transcript import Gap
 from shared.vocabulary import Engine
+from tests.gpu_job.sounds import silence
 
 CPU = Engine.PARAKEET_CPU
 
 
 def spoken(at: int, text: str) -> Part:
     """Two seconds with one word in the second second."""
-    return part(at * SAMPLE_RATE, (at + 2) * SAMPLE_RATE, CPU, [Word(text=text, start=1.0, end=1.5)])
+    return part(Chunk(at * SAMPLE_RATE, silence(2)), CPU, [Token(f" {text}", 1.0, 1.5)])
 
 
 def test_words_are_timed_from_the_start_of_the_upload() -> None:
-    (word,) = spoken(60, "here").words
+    (word,) = spoken(60, "here").tokens
     assert (word.start, word.end) == (61.0, 61.5)
 
 

@@ -11,6 +11,7 @@ from gpu_job.assembly import Part
 from gpu_job.checkpoints import Checkpoints
 from gpu_job.claiming import NOTHING_TO_DO, claim, own_items
 from gpu_job.services import JobServices
+from gpu_job.tokens import Token
 from gpu_job.work import Work
 from shared import storage as objects
 from shared.costs import Bill
@@ -18,13 +19,12 @@ from shared.failures import DropscribeError, FailureKind
 from shared.jobs import JobState, now
 from shared.messages import Decision
 from shared.outcomes import failed
-from shared.transcript import Word
 from shared.vocabulary import Engine, Method, Outcome
 from tests.gpu_job.queued import ABSENT, TASK, as_task, queued, work_item, worker_services
 from tests.small_cloud import SmallCloud
 
 SOON = timedelta(seconds=40)
-PART = Part(0, 16000, Engine.PARAKEET_CPU, (Word(text="Island", start=0.1, end=0.4, confidence=0.9),))
+PART = Part(0, 16000, Engine.PARAKEET_CPU, (Token(" Island", 0.1, 0.4, 0.9),))
 OTHER = Part(16000, 32000, Engine.PARAKEET_CPU, failure="Broken.")
 
 

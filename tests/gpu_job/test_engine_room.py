@@ -15,14 +15,17 @@ from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.batching import BatchLimits
 from gpu_job.chunking import Chunk
-from gpu_job.engine_room import FAILURES_IN_A_ROW, EngineRoom, Task
+from gpu_job.engine_room import FAILURES_IN_A_ROW, EngineRoom
+from gpu_job.tokens import Token
+from gpu_job.waiting_room import Task
 from shared.failures import EngineFailed, FailureKind
-from shared.transcript import Word
 from shared.vocabulary import Engine
 
 WAIT = 20.0
 BROKEN = -1.0
 """The first sample of a chunk on which the engine fails."""
+UNFIT, MUTE = -2.0, -3.0
+"""The same for the stages before and after it."""
 
 
 @dataclass
@@ -35,12 +38,22 @@ class Counting:
     name: str = "counting"
     engine: Engine = Engine.PARAKEET_CPU
 
-    def transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]:
+    def prepare(self, batch: Sequence[Samples]) -> Sequence[Samples]:
+        if any(samples[0] == UNFIT for samples in batch):
+            raise ValueError("unfit chunk")
+        return batch
+
+    def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
         self.begun.put(len(batch))
         assert self.gate.wait(WAIT)
         if any(samples[0] == BROKEN for samples in batch):
             raise ValueError("broken chunk")
-        return [[Word(text=f"{len(samples)}:{samples[0]:g}", start=0.0, end=1.0)] for samples in batch]
+        return batch
+
+    def finish(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        if any(samples[0] == MUTE for samples in batch):
+            raise ValueError("mute chunk")
+        return [[Token(f" {len(samples)}:{samples[0]:g}", 0.0, 1.0)] for samples in batch]
 
 
 @dataclass
@@ -75,8 +88,9 @@ def house() -> Iterator[Opened]:
         room = EngineRoom(
             load or (lambda: recognizer),
             max_waiting_seconds,
-            on_batch=lambda tasks: batches.append([task.job_id for task in tasks]),
             on_begin=lambda: None,
+            on_batch=lambda tasks: batches.append([task.job_id for task in tasks]),
+            on_delivered=lambda tasks: None,
         )
         opened.append(House(recognizer, room, Queue(), batches))
         return opened[-1]
@@ -100,13 +114,13 @@ def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
     for at in range(9):
-        here.room.submit(here.task(at * 10, seconds=1 + at / 10, value=at, job=f"job-{at % 2}"))
+        here.room.waiting.submit(here.task(at * 10, seconds=1 + at / 10, value=at, job=f"job-{at % 2}"))
     here.room.start()
     found = here.delivered(9)
     for at in range(9):
         part = found[at * 10]
-        (word,) = part.words
-        assert word.text == f"{int((1 + at / 10) * SAMPLE_RATE)}:{at}"
+        (word,) = part.tokens
+        assert word.text == f" {int((1 + at / 10) * SAMPLE_RATE)}:{at}"
         assert (word.start, word.end) == (at * 10, at * 10 + 1)
         assert part.engine is Engine.PARAKEET_CPU
     assert max(here.recognizer.begun.get(timeout=WAIT) for _ in range(3)) == 4
@@ -115,11 +129,11 @@ def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
 def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
     here = house(max_waiting_seconds=10)
     for at in range(10):
-        here.room.submit(here.task(at))
+        here.room.waiting.submit(here.task(at))
     accepted = threading.Event()
 
     def one_more() -> None:
-        here.room.submit(here.task(10))
+        here.room.waiting.submit(here.task(10))
         accepted.set()
 
     with thread(one_more):
@@ -133,22 +147,35 @@ def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
 def test_a_chunk_longer_than_the_room_is_taken_when_it_is_empty(house: Opened) -> None:
     here = house(max_waiting_seconds=1)
     here.recognizer.gate.set()
-    here.room.submit(here.task(0, seconds=30))
+    here.room.waiting.submit(here.task(0, seconds=30))
     here.room.start()
-    assert len(here.delivered(1)[0].words) == 1
+    assert len(here.delivered(1)[0].tokens) == 1
 
 
 @pytest.mark.parametrize("broken", range(4))
-def test_a_broken_chunk_fails_alone(house: Opened, broken: int) -> None:
+@pytest.mark.parametrize("value", [BROKEN, UNFIT])
+def test_a_broken_chunk_fails_alone(house: Opened, broken: int, value: float) -> None:
     here = house()
     here.recognizer.gate.set()
     for at in range(4):
-        here.room.submit(here.task(at, value=BROKEN if at == broken else at))
+        here.room.waiting.submit(here.task(at, value=value if at == broken else at))
     here.room.start()
     found = here.delivered(4)
     assert {at for at, part in found.items() if part.failure} == {broken}
     assert "ValueError" in (found[broken].failure or "")
-    assert all(part.words for at, part in found.items() if at != broken)
+    assert all(part.tokens for at, part in found.items() if at != broken)
+    assert here.room.failure is None
+
+
+def test_an_answer_that_cannot_be_read_fails_its_batch_only(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    for at in range(4):
+        here.room.waiting.submit(here.task(at, value=MUTE if at == 2 else at))
+    here.room.start()
+    assert all(part.failure for part in here.delivered(4).values())
+    here.room.waiting.submit(here.task(9))
+    assert here.delivered(1)[9].tokens
     assert here.room.failure is None
 
 
@@ -157,7 +184,7 @@ def test_failures_with_successes_between_them_do_not_stop_the_engine(house: Open
     here.recognizer.gate.set()
     here.room.start()
     for at in range(4 * FAILURES_IN_A_ROW):
-        here.room.submit(here.task(at, value=BROKEN if at % 2 else at))
+        here.room.waiting.submit(here.task(at, value=BROKEN if at % 2 else at))
         here.delivered(1)
     assert here.room.failure is None
 
@@ -166,12 +193,12 @@ def test_an_engine_that_fails_again_and_again_stops(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
     for at in range(8):
-        here.room.submit(here.task(at, value=BROKEN))
+        here.room.waiting.submit(here.task(at, value=BROKEN))
     here.room.start()
     assert len(here.delivered(FAILURES_IN_A_ROW - 1)) == FAILURES_IN_A_ROW - 1
     # The engine's thread notes the failure a moment after its last delivery; until then chunks are accepted.
     with pytest.raises(EngineFailed, match="in a row"):
-        all(here.room.submit(here.task(99, seconds=300)) is None for _ in iter(int, 1))
+        all(here.room.waiting.submit(here.task(99, seconds=300)) is None for _ in iter(int, 1))
     assert here.parts.empty()
 
 
@@ -190,12 +217,12 @@ def test_who_waits_for_an_engine_that_cannot_start_learns_why(
         raise error
 
     here = house(max_waiting_seconds=1, load=load)
-    here.room.submit(here.task(0))
+    here.room.waiting.submit(here.task(0))
     refused: Queue[Exception] = Queue()
 
     def one_more() -> None:
         try:
-            here.room.submit(here.task(1))
+            here.room.waiting.submit(here.task(1))
         except EngineFailed as failure:
             refused.put(failure)
 
@@ -211,14 +238,14 @@ def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
     here = house(max_waiting_seconds=4)
     here.room.start()
     for at in range(4):
-        here.room.submit(here.task(at))
+        here.room.waiting.submit(here.task(at))
     assert here.recognizer.begun.get(timeout=WAIT) >= 1
     refused: Queue[str] = Queue()
 
     def more() -> None:
         try:
             while True:
-                here.room.submit(here.task(9))
+                here.room.waiting.submit(here.task(9))
         except EngineFailed as failure:
             refused.put(failure.reason)
 
@@ -234,9 +261,9 @@ def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
 def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(house: Opened) -> None:
     here = house(max_waiting_seconds=4)
     for at in range(4):
-        here.room.submit(here.task(at, job="ended" if at % 2 else "going on"))
-    here.room.drop("ended")
-    here.room.submit(here.task(8, seconds=2))
+        here.room.waiting.submit(here.task(at, job="ended" if at % 2 else "going on"))
+    here.room.waiting.drop("ended")
+    here.room.waiting.submit(here.task(8, seconds=2))
     here.recognizer.gate.set()
     here.room.start()
     assert sorted(here.delivered(3)) == [0, 2, 8]
@@ -246,8 +273,8 @@ def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(house: Opened) -> 
 def test_a_batch_waits_a_moment_for_decoders_that_are_feeding(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
-    here.room.feeding(+1)
-    here.room.submit(here.task(0))
+    here.room.waiting.feeding(+1)
+    here.room.waiting.submit(here.task(0))
     here.room.start()
     # One chunk, a decoder that never gives another: the moment passes and the chunk is run.
     assert sorted(here.delivered(1)) == [0]

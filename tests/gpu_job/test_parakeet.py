@@ -12,7 +12,9 @@ from kaldialign import edit_distance
 
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.parakeet import Device, Limits, Parakeet
+from gpu_job.device import Device
+from gpu_job.parakeet import Limits, Parakeet
+from gpu_job.tokens import words_of
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.failures import EngineFailed, FailureKind
@@ -25,6 +27,10 @@ LIMITS = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
 
 def samples_of(one: Recording) -> Samples:
     return np.concatenate(list(decode(one.path, DecoderLimits())))
+
+
+def words_in(parakeet: Parakeet, *batch: Samples) -> list[list[Word]]:
+    return [words_of(tokens) for tokens in parakeet.transcribe(batch)]
 
 
 def plain(text: str) -> str:
@@ -50,7 +56,7 @@ def in_order(words: list[Word], seconds: float) -> bool:
 @pytest.mark.parametrize("name", ["call.opus", "lecture.flac", "memo.wav", "podcast.mp3"])
 def test_the_words_of_a_recording_at_their_times(parakeet: Parakeet, name: str) -> None:
     one = recording(name)
-    (words,) = parakeet.transcribe([samples_of(one)])
+    (words,) = words_in(parakeet, samples_of(one))
     assert error_rate(one, words) <= 0.1
     assert in_order(words, one.duration)
     assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in words)
@@ -69,13 +75,13 @@ def test_nobody_speaks_in_silence(parakeet: Parakeet) -> None:
 @pytest.mark.parametrize("length", [1, 159, 160, 400, 1279, 1281, 1600, 4000])
 def test_a_chunk_may_be_as_short_as_one_sample(parakeet: Parakeet, length: int) -> None:
     speech = samples_of(recording("memo.wav"))[8000 : 8000 + length]
-    (words,) = parakeet.transcribe([speech])
+    (words,) = words_in(parakeet, speech)
     assert in_order(words, max(0.1, length / SAMPLE_RATE))
 
 
 def test_a_short_chunk_takes_nothing_from_its_companions(parakeet: Parakeet) -> None:
     one = samples_of(recording("memo.wav"))
-    ((alone,), (_, beside)) = parakeet.transcribe([one]), parakeet.transcribe([one[:1], one])
+    ((alone,), (_, beside)) = words_in(parakeet, one), words_in(parakeet, one[:1], one)
     assert [word.text for word in beside] == [word.text for word in alone]
 
 
@@ -105,7 +111,7 @@ def test_the_engine_is_named_after_its_device(parakeet: Parakeet) -> None:
 def test_half_precision_hears_the_same_words(parakeet: Parakeet) -> None:
     half = Parakeet.load(str(MODEL_PATH), LIMITS, Device("cpu", torch.bfloat16))
     one = recording("memo.wav")
-    ((whole,), (halved,)) = (model.transcribe([samples_of(one)]) for model in (parakeet, half))
+    ((whole,), (halved,)) = (words_in(model, samples_of(one)) for model in (parakeet, half))
     assert [word.text for word in halved] == [word.text for word in whole]
     assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in halved)
 

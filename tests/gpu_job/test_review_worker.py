@@ -23,11 +23,11 @@ from gpu_job.inbox import Inbox
 from gpu_job.metering import Meter
 from gpu_job.services import JobServices, TaskIdentity, job_services
 from gpu_job.settings import JobSettings
+from gpu_job.tokens import Token
 from gpu_job.worker import Worker
 from infra.recordings import recording
 from shared.jobs import Job, JobState
 from shared.messages import Decision, WorkItem
-from shared.transcript import Word
 from shared.upload import Media
 from shared.vocabulary import Engine, Method, Outcome
 from tests.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
@@ -41,8 +41,14 @@ class Parrot:
 
     name, engine, batch_limits = "parrot", Engine.PARAKEET_CPU, BatchLimits(8, 10_000_000)
 
-    def transcribe(self, batch: Sequence[Samples]) -> list[list[Word]]:
-        return [[Word(text="Hello.", start=0.0, end=0.1)] for _ in batch]
+    def prepare(self, batch: Sequence[Samples]) -> int:
+        return len(batch)
+
+    def run(self, prepared: int) -> int:
+        return prepared
+
+    def finish(self, heard: int) -> list[list[Token]]:
+        return [[Token(" Hello.", 0.0, 0.1)]] * heard
 
 
 class ParrotServices(JobServices):

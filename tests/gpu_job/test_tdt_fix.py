@@ -15,10 +15,10 @@ import pytest
 from gpu_job.chunking import Chunk
 from gpu_job.parakeet import Parakeet
 from gpu_job.tdt_fix import LOOP, RIGHT, WRONG, NemoChanged, apply, corrected
+from gpu_job.tokens import Token, words_of
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.failures import FailureKind
-from shared.transcript import Word
 
 Heard = list[tuple[str, float, float]]
 
@@ -29,12 +29,12 @@ def in_batches(parakeet: Parakeet, chunks: Sequence[Chunk], size: int) -> dict[i
     for first in range(0, len(chunks), size):
         batch = chunks[first : first + size]
         answers = parakeet.transcribe([chunk.samples for chunk in batch])
-        found |= {chunk.start: _heard(words) for chunk, words in zip(batch, answers, strict=True)}
+        found |= {chunk.start: _heard(tokens) for chunk, tokens in zip(batch, answers, strict=True)}
     return found
 
 
-def _heard(words: Sequence[Word]) -> Heard:
-    return [(word.text, round(word.start, 6), round(word.end, 6)) for word in words]
+def _heard(tokens: Sequence[Token]) -> Heard:
+    return [(word.text, round(word.start, 6), round(word.end, 6)) for word in words_of(tokens)]
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +110,16 @@ import torch
 from gpu_job import parakeet, tdt_fix
 from gpu_job.chunking import Cutting, chunks
 from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.device import Device
+from gpu_job.tokens import words_of
 from pathlib import Path
 tdt_fix.apply = lambda: None
 limits = parakeet.Limits(16, 640, 640)
-model = parakeet.Parakeet.load({str(MODEL_PATH)!r}, limits, parakeet.Device("cpu", torch.float32))
+model = parakeet.Parakeet.load({str(MODEL_PATH)!r}, limits, Device("cpu", torch.float32))
 source = decode(Path({str(recording("long_seen.opus").path)!r}), DecoderLimits())
 found = [chunk.samples for chunk, _ in zip(chunks(source, Cutting()), range(8))]
 together, alone = model.transcribe(found), [model.transcribe([samples])[0] for samples in found]
+together, alone = ([words_of(tokens) for tokens in heard] for heard in (together, alone))
 starts = [[(word.text, word.start) for word in words] for words in together]
 assert starts == [[(word.text, word.start) for word in words] for words in alone], "texts or starts differ"
 assert together != alone, "ends are right: NeMo was corrected, and tdt_fix can go"

@@ -226,6 +226,15 @@ def test_the_speaker_of_a_word_is_kept() -> None:
     assert [w.speaker for w in words_of(answer(word(speaker=0), word(speaker=1), word()))] == [0, 1, None]
 
 
+def test_channels_heard_apart_are_speakers_and_their_words_are_in_order() -> None:
+    body = answer(word("one", 1.0), word("three", 3.0))
+    body["results"]["channels"] += answer(word("two", 2.0, speaker=7))["results"]["channels"]
+    together, apart = heard(parsed(body), "nova-3"), heard(parsed(body), "nova-3", split=True)
+    assert [(w.text, w.speaker) for w in apart.passage.words] == [("one", 0), ("two", 1), ("three", 0)]
+    assert [w.text for w in together.passage.words] == ["one", "three"]
+    assert (together.channels, apart.channels) == (1, 2)
+
+
 def test_times_never_run_backwards() -> None:
     body = answer(word(start=2.0, end=2.5), word(start=1.0, end=1.2), word(start=3.0, end=2.9), word(start=-1, end=-1))
     assert [(w.start, w.end) for w in words_of(body)] == [(2.0, 2.5), (2.0, 2.0), (3.0, 3.0), (3.0, 3.0)]

@@ -1,0 +1,54 @@
+"""Device: where the model runs, and in which precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+
+
+class Precision(StrEnum):
+    """What the weights and activations are kept in. The mel spectrogram is always computed in fp32."""
+
+    AUTO = "auto"
+    """bf16 where the hardware multiplies it, fp32 elsewhere."""
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the model runs and in which precision."""
+
+    name: str
+    dtype: torch.dtype
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether work runs on streams beside the process."""
+        return self.name == "cuda"
+
+    @property
+    def hardware(self) -> str:
+        """What the sizes that fit are remembered for: the GPU's name and memory, or `cpu`."""
+        if not self.is_gpu:
+            return "cpu"
+        card = torch.cuda.get_device_properties(0)
+        return f"{card.name} {card.total_memory / 2**30:.0f} GiB"
+
+
+def best_device(precision: Precision = Precision.AUTO) -> Device:
+    """The GPU where there is one, else the CPU."""
+    name = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision is Precision.AUTO:
+        precision = Precision.BF16 if multiplies_bf16(name) else Precision.FP32
+    return Device(name, torch.bfloat16 if precision is Precision.BF16 else torch.float32)
+
+
+def multiplies_bf16(name: str) -> bool:
+    """Whether the device has instructions for bf16 matrices, rather than converting every value to fp32 and back."""
+    if name == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities()
+    return any(found.get(feature) for feature in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,97 @@
+"""The waiting room: chunks of all uploads between the decoders and the engine, bounded, and taken in batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpu_job.assembly import Part
+from gpu_job.audio import SAMPLE_RATE
+from gpu_job.batching import BatchLimits, next_batch
+from gpu_job.chunking import Chunk
+from shared.failures import EngineFailed
+
+LINGER_SECONDS = 0.2
+"""How long an idle engine waits for a batch to fill; a decoder makes about 200 s of audio in that time."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A chunk with the place its words go to."""
+
+    job_id: str
+    chunk: Chunk
+    deliver: Callable[[Part], None]
+    channel: int = 0
+
+
+class WaitingRoom:
+    """Chunks go in from any thread, and block while too much audio waits; one thread takes them out."""
+
+    def __init__(self, max_waiting_seconds: float) -> None:
+        self._max_waiting = int(max_waiting_seconds * SAMPLE_RATE)
+        self._changed = threading.Condition()
+        self._waiting: list[Task] = []
+        self._samples = 0
+        self._feeding = 0
+        self._hungry = True
+        self._stopped = False
+        self._failure: EngineFailed | None = None
+
+    def stop(self, failure: EngineFailed | None = None) -> None:
+        """Accept and give out nothing more. `failure`: what those who submit are told."""
+        with self._changed:
+            self._stopped = True
+            self._failure = self._failure or failure
+            self._changed.notify_all()
+
+    def feeding(self, change: int) -> None:
+        """One more (+1) or one less (-1) decoder is feeding chunks: whether lingering for a full batch makes sense."""
+        with self._changed:
+            self._feeding += change
+            self._changed.notify_all()
+
+    def hungry(self, *, hungry: bool) -> None:
+        """Whether the engine has nothing to do: a batch that is not full is given out only then."""
+        with self._changed:
+            self._hungry = hungry
+            self._changed.notify_all()
+
+    def submit(self, task: Task) -> None:
+        """Hand in a chunk; blocks while too much audio waits. Raises EngineFailed where the engine is gone."""
+        length = len(task.chunk.samples)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or not self._waiting or self._samples + length <= self._max_waiting
+            )
+            if self._stopped:
+                raise self._failure or EngineFailed("The engine was stopped.")
+            self._waiting.append(task)
+            self._samples += length
+            self._changed.notify_all()
+
+    def drop(self, job_id: str) -> None:
+        """Forget the waiting chunks of a job that ended."""
+        with self._changed:
+            self._waiting = [task for task in self._waiting if task.job_id != job_id]
+            self._samples = sum(len(task.chunk.samples) for task in self._waiting)
+            self._changed.notify_all()
+
+    def take(self, limits: BatchLimits) -> list[Task]:
+        """The next batch; empty when stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or (self._waiting and self._hungry))
+            self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or not self._feeding, LINGER_SECONDS)
+            if self._stopped:
+                return []
+            chosen = next_batch([len(task.chunk.samples) for task in self._waiting], limits)
+            tasks = [self._waiting[index] for index in chosen]
+            for index in sorted(chosen, reverse=True):
+                del self._waiting[index]
+            self._samples -= sum(len(task.chunk.samples) for task in tasks)
+            self._changed.notify_all()
+        return tasks
+
+    def _is_full(self, limits: BatchLimits) -> bool:
+        return len(self._waiting) >= limits.max_chunks or self._samples >= limits.max_samples
