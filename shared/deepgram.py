@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,11 @@ class Deepgram:
         self._model = model
         self._client = _client(settings, settings.deepgram_api_key.get_secret_value().strip())
 
-    def transcribe(self, url: str, language: str, *, split: bool = False) -> Heard:
-        """Transcribe what `url` serves; `split`: each channel as one speaker. Raises EngineFailed with its kind."""
+    def transcribe(self, audio: str | bytes, language: str, *, split: bool = False) -> Heard:
+        """Transcribe an audio file, or what a URL serves; `split`: each channel as one speaker.
+
+        Raises EngineFailed with its kind.
+        """
         try:
             for attempt in stamina.retry_context(
                 on=_NotDoneError,
@@ -66,20 +70,25 @@ class Deepgram:
                 timeout=None,
             ):
                 with attempt:
-                    return self._call(url, language, split)
+                    return self._call(audio, language, split)
         except _NotDoneError as final:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
-    def _call(self, url: str, language: str, split: bool) -> Heard:
+    def _call(self, audio: str | bytes, language: str, split: bool) -> Heard:
         import httpx
         from deepgram.core.api_error import ApiError
         from deepgram.core.parse_error import ParsingError
 
+        media = self._client.listen.v1.media
+        ask = (
+            partial(media.transcribe_url, url=audio)
+            if isinstance(audio, str)
+            else partial(media.transcribe_file, request=audio)
+        )
         began = time.monotonic()
         try:
-            response = self._client.listen.v1.media.transcribe_url(
-                url=url,
+            response = ask(
                 model=self._model,
                 language=language,
                 smart_format=True,

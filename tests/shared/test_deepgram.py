@@ -93,6 +93,17 @@ def test_a_recording_comes_back_as_written_words_with_their_times(
     )
 
 
+def test_audio_in_hand_is_heard_like_audio_at_an_address(
+    hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str
+) -> None:
+    memo, engine = recording("memo.wav").path, adapter(hearing_server.url, deepgram_key)
+    by_address, in_hand = (
+        engine.transcribe(audio, "en") for audio in (f"{recordings_url}/{memo.name}", memo.read_bytes())
+    )
+    assert in_hand.passage == by_address.passage
+    assert in_hand.passage.words
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_request_that_was_turned_away_is_repeated_and_heard_once(
     hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str, status: int
