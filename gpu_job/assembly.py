@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
@@ -10,8 +11,10 @@ from typing import NamedTuple
 
 from gpu_job.audio import seconds
 from gpu_job.chunking import Chunk
+from gpu_job.evidence import SPEECH_PAUSE_SECONDS, Span, bridged, total
+from gpu_job.findings import Findings, amended
 from gpu_job.merging import Stretch, kept
-from gpu_job.tokens import Token, words_of
+from gpu_job.tokens import Token, whole, words_of
 from shared.transcript import Coverage, Gap, Passage, Word
 from shared.vocabulary import Engine
 
@@ -48,8 +51,6 @@ class Heard(NamedTuple):
 class Assembly:
     """The parts of one upload as they arrive. Complete when as many came as were cut, and no more will be cut."""
 
-    split: bool = False
-    """Whether each channel was heard alone, as one speaker."""
     _parts: dict[tuple[int, int], Part] = field(default_factory=dict)
     """By channel and first sample."""
     _cut: int = 0
@@ -87,35 +88,56 @@ class Assembly:
         """What arrived so far, by channel and time."""
         return [self._parts[place] for place in sorted(self._parts)]
 
-    def passages(self) -> list[Passage]:
-        """The words of all channels in time order, with the engine that wrote them."""
+    def passages(self, findings: Sequence[Findings]) -> list[Passage]:
+        """The words of all channels in time order, with the engine that wrote them. `findings`: of each channel."""
         channels = groupby(self.parts(), key=lambda done: done.channel)
+        apart = len(findings) > 1
         heard = merge(
-            *(_heard(list(parts), channel if self.split else None) for channel, parts in channels),
+            *(_heard(list(parts), findings[channel], channel if apart else None) for channel, parts in channels),
             key=lambda one: one.clock,
         )
         return [
             Passage(engine, [one.word for one in words]) for engine, words in groupby(heard, key=lambda one: one.engine)
         ]
 
-    def coverage(self) -> Coverage:
-        """Audio that was cut out for the engines, and how much of it has an answer."""
-        parts = self.parts()
-        failed = [Gap(start=seconds(p.start), end=seconds(p.end), reason=p.failure) for p in parts if p.failure]
-        gaps = tuple(sorted([*failed, *self._holes], key=lambda gap: gap.start))
-        missing = sum(gap.end - gap.start for gap in gaps)
-        spoken = sum(seconds(p.end - p.start) for p in parts if not p.failure)
-        return Coverage(speech_seconds=spoken + missing, covered_seconds=spoken, gaps=gaps, audited=False)
+    def gaps(self, findings: Sequence[Findings]) -> list[Gap]:
+        """Chunks that failed, audio that could not be read, and speech without words, in time order."""
+        failed = [
+            Gap(start=seconds(one.start), end=seconds(one.end), reason=one.failure)
+            for one in self.parts()
+            if one.failure
+        ]
+        unheard = [gap for each in findings for gap in each.gaps]
+        return sorted([*failed, *self._holes, *unheard], key=lambda gap: gap.start)
 
 
-def _heard(parts: Sequence[Part], speaker: int | None) -> list[Heard]:
+def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:
+    """How much of the speech has words. Speech is where there are words, short pauses included, and where there ought
+    to be; of channels heard apart, the sum."""
+    spoken: dict[int | None, list[Span]] = {}
+    for passage in passages:
+        for word in passage.words:
+            spoken.setdefault(word.speaker, []).append(Span(word.start, word.end))
+    covered = sum(total(bridged(spans, SPEECH_PAUSE_SECONDS)) for spans in spoken.values())
+    return Coverage(
+        speech_seconds=covered + sum(gap.end - gap.start for gap in gaps),
+        covered_seconds=covered,
+        gaps=tuple(gaps),
+        audited=all(each.audited for each in findings),
+        dropped_words=sum(len(each.dropped) for each in findings),
+        repaired_seconds=sum(each.decoded_seconds for each in findings),
+    )
+
+
+def _heard(parts: Sequence[Part], findings: Findings, speaker: int | None) -> list[Heard]:
     """The parts of one channel in time order -> its words. Where parts overlap, what both heard counts once."""
     stays = kept([Stretch(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
-    found = [
-        (word, one.engine)
-        for one, stay in zip(parts, stays, strict=True)
-        for word in words_of(one.tokens[stay], speaker)
-    ]
+    tokens = [token for one, stay in zip(parts, stays, strict=True) for token in whole(one.tokens[stay])]
+    words = words_of(amended(tokens, findings), speaker)
+    starts = [seconds(one.start) for one in parts]
     # The order of tokens is right even where, at a seam, times run backwards a little.
-    clocks = accumulate((word.start for word, _ in found), max)
-    return [Heard(clock, word, engine) for clock, (word, engine) in zip(clocks, found, strict=True)]
+    clocks = accumulate((word.start for word in words), max)
+    return [
+        Heard(clock, word, parts[max(0, bisect_right(starts, word.start) - 1)].engine)
+        for clock, word in zip(clocks, words, strict=True)
+    ]

@@ -29,9 +29,9 @@ class Checkpoints:
         data = _Checkpoint(recipe=self._recipe, parts=tuple(parts)).model_dump_json().encode()
         objects.create_once(self._bucket, f"{_folder(job_id)}{uuid.uuid4().hex}.json", data)
 
-    def load(self, job_id: str) -> dict[tuple[int, int], Part]:
-        """Stored parts by their first and last sample."""
-        found: dict[tuple[int, int], Part] = {}
+    def load(self, job_id: str) -> dict[tuple[int, int, int], Part]:
+        """Stored parts by their channel, first and last sample."""
+        found: dict[tuple[int, int, int], Part] = {}
         for blob in self._bucket.list_blobs(prefix=_folder(job_id)):
             stored = objects.read(self._bucket, blob.name)
             try:
@@ -39,7 +39,7 @@ class Checkpoints:
             except ValidationError:
                 continue  # written by another version: its chunks are simply done again
             if checkpoint and checkpoint.recipe == self._recipe:
-                found |= {(part.start, part.end): part for part in checkpoint.parts}
+                found |= {(part.channel, part.start, part.end): part for part in checkpoint.parts}
         return found
 
     def delete(self, job_id: str) -> None:

@@ -32,19 +32,37 @@ class Chunk:
         return self.start + len(self.samples)
 
 
-def chunks(blocks: Iterable[Samples], rules: Cutting) -> Iterator[Chunk]:
-    """A stream of sample blocks of any length -> chunks, as soon as each is certain. Holds one window in memory."""
-    # The window's length is fixed: where cuts fall must not depend on how the stream came in blocks, or checkpoints
-    # would not fit.
-    look = int(rules.max_seconds + _FORESIGHT_SECONDS) * SAMPLE_RATE // FRAME
-    window = _Window()
-    for block in blocks:
+class Chunker:
+    """Takes sample blocks of any length, gives chunks as soon as each is certain. Holds one window in memory."""
+
+    def __init__(self, rules: Cutting) -> None:
+        self._rules = rules
+        # The window's length is fixed: where cuts fall must not depend on how the stream came in blocks, or
+        # checkpoints would not fit.
+        self._look = int(rules.max_seconds + _FORESIGHT_SECONDS) * SAMPLE_RATE // FRAME
+        self._window = _Window()
+
+    def add(self, block: Samples) -> Iterator[Chunk]:
+        """The next samples -> the chunks that are certain now. To be exhausted before the next call."""
+        window, look = self._window, self._look
         window.add(block)
-        while len(window.level) >= look and (cut := next_cut(window.level[:look], rules, last=False)):
+        while len(window.level) >= look and (cut := next_cut(window.level[:look], self._rules, last=False)):
             yield from window.cut(cut)
-    window.fill_up()
-    while len(window.level) and (cut := next_cut(window.level, rules, last=True)):
-        yield from window.cut(cut)
+
+    def end(self) -> Iterator[Chunk]:
+        """No more samples come -> the last chunks."""
+        window = self._window
+        window.fill_up()
+        while len(window.level) and (cut := next_cut(window.level, self._rules, last=True)):
+            yield from window.cut(cut)
+
+
+def chunks(blocks: Iterable[Samples], rules: Cutting) -> Iterator[Chunk]:
+    """A whole stream of sample blocks -> its chunks."""
+    chunker = Chunker(rules)
+    for block in blocks:
+        yield from chunker.add(block)
+    yield from chunker.end()
 
 
 class _Window:

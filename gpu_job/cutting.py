@@ -25,10 +25,12 @@ class Cutting:
     """Frames less than this above the local noise floor are still."""
     silent_below_loud_db: float = 20.0
     """Still frames that lie this far below the local loud ones are a pause; else they may be soft speech."""
-    min_pause_seconds: float = 0.2
-    """Shorter pauses lie inside words: the closure of a `t` takes up to 100 ms."""
-    long_pause_seconds: float = 1.0
-    """A still, inaudible stretch this long ends a chunk wherever it stands, and its middle is left out."""
+    min_pause_seconds: float = 0.3
+    """Shorter pauses may lie inside words, and to overlap costs little. With 0.2 s cuts hit words of speech that never
+    pauses; with 0.3 s none did, under hum, music and noise too."""
+    long_pause_seconds: float = 2.0
+    """A still, inaudible stretch this long ends a chunk wherever it stands, and its middle is left out. To end chunks
+    at pauses of 1 s too saved a tenth of the audio and cost a quarter more word errors (docs/benchmarks.md)."""
     audible_db: float = -55.0
     """Nothing as loud as this is left out, even where it is the quietest of its surroundings: it may be soft speech."""
     padding_seconds: float = 0.3
@@ -62,7 +64,7 @@ def next_cut(level: Levels, rules: Cutting, *, last: bool) -> Cut | None:
     longest, padding = _frames(rules.max_seconds), _frames(rules.padding_seconds)
     floor, loud = np.percentile(level, (10, 95)).tolist()
     still = floor + rules.still_above_floor_db
-    inaudible = runs_below(level, min(still, rules.audible_db), rules.padding_seconds)
+    inaudible = runs_below(level, min(still, rules.audible_db), shortest=0)
     if inaudible and inaudible[0][0] == 0:
         _, onset = inaudible.pop(0)
         if onset == len(level) and last:

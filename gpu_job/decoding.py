@@ -1,143 +1,195 @@
-"""Decoding: any upload -> 16 kHz mono samples, streamed from an ffmpeg child process.
-
-A child, because a codec's crash must not end the worker, and because limits on memory and time can be set on it. It
-may open nothing but the one file: demuxers and protocols are allow-listed.
-"""
+"""Decoding: any upload -> 16 kHz samples in one stream, by one ffmpeg process or several over windows of time."""
 
 from __future__ import annotations
 
-import os
-import resource
-import selectors
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
-import imageio_ffmpeg
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_job.audio import SAMPLE_RATE, Samples
-from shared.failures import BadMedia, EngineFailed, FailureKind
-from shared.media_formats import DEMUXERS
+from gpu_job.decoder_child import DecoderChild, DecoderDied, DecoderLimits, blocks
+from gpu_job.decoder_commands import Selection, command, ffmpeg, steady_commands
+from gpu_job.decoding_holes import HoleFinder, united
+from gpu_job.decoding_joins import Ahead, Unfit, joined
+from gpu_job.decoding_phase import cancelled_by
+from gpu_job.decoding_windows import UNTIMED_CONTAINERS, Parallel, Window, container_of, windows
+from shared.failures import BadMedia, FailureKind
+from shared.transcript import Gap
+from shared.upload import Media
 
-BLOCK_BYTES = 4 * SAMPLE_RATE
-"""One second of float32 samples."""
+__all__ = ["DecoderDied", "DecoderLimits", "Parallel", "decode", "decode_channels", "ffmpeg"]
 
-MAX_ALLOCATION = 256 * 2**20
-"""Bytes that one field of a file's header may have the decoder reserve."""
+MAX_SPLIT_CHANNELS = 8
+"""A recording with more is no conversation whose speakers have a channel each."""
 
-COMPLAINTS_BYTES = 64 * 1024
-"""How much a decoder may write to a file, and so say on standard error."""
+LOWEST_BITS_PER_SECOND = 20
+"""No codec stores less, silence included; inspection refuses headers by the same figure."""
 
+OVERLONG_FACTOR, OVERLONG_SECONDS = 4.0, 3600.0
+"""A file whose stated length is no estimate may last so many times, or so much, longer."""
 
-@dataclass(frozen=True)
-class DecoderLimits:
-    """What one decoder may use."""
+FORM_CHANGED = b"non monotonically increasing dts"
+"""What ffmpeg complains of when it has set up its filters anew and their clock begins at 0 again."""
 
-    stall_seconds: float = 60.0
-    memory_mb: int = 2000
+CLOCKED_BY_PICTURE = frozenset({"mpeg", "mpegts"})
+"""Containers in which ffmpeg starts the clock with the first stream that it reads, not the first that there is."""
 
+DAMAGED = "The file is damaged here and cannot be read."
 
-class DecoderDied(EngineFailed):
-    """The decoder ended before the file did; the samples that came until then are sound."""
-
-
-@cache
-def ffmpeg() -> str:
-    """Path of the ffmpeg program that the imageio-ffmpeg wheel brings."""
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
-
-
-def command(path: Path) -> list[str]:
-    """The decoder's command line; samples go to its standard output."""
-    return [
-        ffmpeg(), "-nostdin", "-hide_banner", "-v", "error", "-max_alloc", str(MAX_ALLOCATION),
-        "-protocol_whitelist", "file,pipe",
-        "-format_whitelist", ",".join(DEMUXERS),
-        "-i", f"file:{path}",
-        "-map", "0:a:0", "-vn", "-sn", "-dn",
-        # Late starts and holes in the timestamps become silence, so that a word's time is the player's time.
-        "-af", f"aresample={SAMPLE_RATE}:async=1:first_pts=0",
-        "-ac", "1", "-f", "f32le", "pipe:1",
-    ]  # fmt: skip
+_log = logging.getLogger(__name__)
 
 
-def decode(path: Path, limits: DecoderLimits) -> Iterator[Samples]:
-    """Blocks of one second of samples (the last is shorter), until the file's end.
+def decode(
+    path: Path,
+    limits: DecoderLimits,
+    *,
+    media: Media | None = None,
+    parallel: Parallel | None = None,
+    on_hole: Callable[[Gap], None] | None = None,
+) -> Iterator[Samples]:
+    """Blocks of the mono mix, shape [T], each about a second to 5 s long, until the file's end.
 
-    Raises BadMedia where nothing can be decoded, DecoderDied where the decoder stalls, crashes or breaks off.
+    Of stereo whose channels cancel each other out, the louder one.
+
+    `media`: what inspection found; without it one process decodes. `on_hole` is told of damage inside the file before
+    the stream ends. Raises BadMedia where nothing can be decoded, DecoderDied where the decoder stalls, crashes or
+    breaks off, or the file goes on far beyond its stated length.
     """
-    decoded = 0
-    with tempfile.TemporaryFile() as errors, _child(command(path), errors, limits) as child:
-        for block in _blocks(child, limits.stall_seconds):
-            decoded += len(block)
-            yield block
-        status = child.wait()
-        if decoded == 0:
-            raise BadMedia(f"No sound could be decoded from the file{_last_line(errors, status)}.")
-        if status != 0:
-            raise DecoderDied(f"The decoder broke off{_last_line(errors, status)}.")
+    stereo = media is not None and media.channels == 2
+    selection = Selection(only=cancelled_by(path, limits) if stereo else None, picture=_needs_picture(media))
+    for frames in _Decoding(path, limits, selection, media, parallel or Parallel()).stream(on_hole):
+        yield frames[:, 0]
 
 
-@contextmanager
-def _child(arguments: list[str], errors: IO[bytes], limits: DecoderLimits) -> Iterator[subprocess.Popen[bytes]]:
-    """A running decoder, ended and reaped on the way out."""
-    # Python ignores SIGXFSZ; left so in the child, a complaint that is too long is cut off instead of ending it.
-    child = subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, restore_signals=False
-    )
-    try:
-        # From outside, after the start: code between fork and exec is not safe in a program with threads.
-        if hasattr(resource, "prlimit"):
-            size = limits.memory_mb * 1_000_000
-            with suppress(ProcessLookupError):  # it may have ended already
-                resource.prlimit(child.pid, resource.RLIMIT_AS, (size, size))
-                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (COMPLAINTS_BYTES, COMPLAINTS_BYTES))
-                resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, 0))
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-        if child.stdout:
-            child.stdout.close()
+def decode_channels(
+    path: Path,
+    limits: DecoderLimits,
+    *,
+    media: Media,
+    parallel: Parallel | None = None,
+    on_hole: Callable[[Gap], None] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """As `decode`, every channel for itself: blocks of shape [channels, T].
+
+    Raises BadMedia also where there are more than MAX_SPLIT_CHANNELS.
+    """
+    if media.channels > MAX_SPLIT_CHANNELS:
+        limit = f"at most {MAX_SPLIT_CHANNELS} can be transcribed apart"
+        raise BadMedia(f"The recording has {media.channels} channels; {limit}.")
+    selection = Selection(split=media.channels, picture=_needs_picture(media))
+    for frames in _Decoding(path, limits, selection, media, parallel or Parallel()).stream(on_hole):
+        yield np.ascontiguousarray(frames.T)
 
 
-def _blocks(child: subprocess.Popen[bytes], stall_seconds: float) -> Iterator[Samples]:
-    assert child.stdout is not None  # opened as a pipe above
-    pipe = child.stdout.fileno()
-    pending = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while True:
-            if not selector.select(timeout=stall_seconds):
-                raise DecoderDied(f"The decoder gave no sound for {stall_seconds:g} s.", FailureKind.TIMEOUT)
-            data = os.read(pipe, BLOCK_BYTES)
-            pending += data
-            while len(pending) >= BLOCK_BYTES:
-                yield _samples(bytes(pending[:BLOCK_BYTES]))
-                del pending[:BLOCK_BYTES]
-            if not data:
-                if len(pending) >= 4:
-                    yield _samples(bytes(pending[: len(pending) // 4 * 4]))
+@dataclass
+class _Decoding:
+    """One file's decoding; frames are of shape [T, channels]."""
+
+    path: Path
+    limits: DecoderLimits
+    selection: Selection
+    media: Media | None
+    parallel: Parallel
+    finders: list[HoleFinder] = field(default_factory=list)
+
+    def stream(self, on_hole: Callable[[Gap], None] | None) -> Iterator[Samples]:
+        longest = longest_seconds(self.media, self.path.stat().st_size) * SAMPLE_RATE
+        came = 0
+        try:
+            for frames in self._first_fit():
+                came += len(frames)
+                yield sound(frames)
+                if came > longest:
+                    raise DecoderDied("The file goes on far beyond the length that it states.")
+        except DecoderDied as died:
+            if came == 0 and died.kind is not FailureKind.TIMEOUT:
+                raise BadMedia(f"No sound could be decoded from the file{died.detail}.") from None
+            raise
+        finally:
+            if on_hole:
+                for start, end in united(hole for finder in self.finders for hole in finder.holes):
+                    if start < came:
+                        on_hole(Gap(start=start / SAMPLE_RATE, end=min(end, came) / SAMPLE_RATE, reason=DAMAGED))
+
+    def _first_fit(self) -> Iterator[Samples]:
+        """By several decoders, else by one, else by two in a pipe: each goes on where the last one proved unfit."""
+        plan = windows(self.media, self.selection.channels, self.parallel) if self.media else []
+        ways: list[Callable[[], Iterator[Samples]]] = [self._serial, self._steady]
+        if len(plan) > 1:
+            ways.insert(0, lambda: self._windowed(plan))
+        came = 0
+        for way in ways:
+            try:
+                for frames in _after(came, way()):
+                    came += len(frames)
+                    yield frames
+            except Unfit as error:
+                _log.info("decoding goes on another way from %.1f s on: %s", came / SAMPLE_RATE, error)
+            else:
                 return
 
+    def _windowed(self, plan: list[Window]) -> Iterator[Samples]:
+        capacity = int(self.parallel.ahead_seconds * SAMPLE_RATE) // (self.parallel.children * self.selection.channels)
 
-def _samples(data: bytes) -> Samples:
-    """Raw little-endian float32 -> samples without NaN and infinity, limited to [-1, 1]."""
-    samples = np.frombuffer(data, "<f4")
-    clean: Samples = np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32, copy=False)
+        def start(window: Window) -> Ahead:
+            length = window.decoder_frames
+            child = DecoderChild([command(self.path, self.selection, window.decoder_start, length)], self.limits)
+            return Ahead(self._frames(child, window.decoder_start, is_cut=length is not None), child.kill, capacity)
+
+        return joined(plan, start, self.parallel.children)
+
+    def _serial(self) -> Iterator[Samples]:
+        yield from self._frames(DecoderChild([command(self.path, self.selection)], self.limits), 0)
+
+    def _steady(self) -> Iterator[Samples]:
+        has_clock = self.media is None or container_of(self.media) not in UNTIMED_CONTAINERS
+        commands = steady_commands(self.path, self.selection, has_clock=has_clock)
+        yield from self._frames(DecoderChild(commands, self.limits), 0, is_steady=True)
+
+    def _frames(
+        self, child: DecoderChild, start: int, *, is_cut: bool = False, is_steady: bool = False
+    ) -> Generator[Samples]:
+        """What a child gives from the frame `start` on, in blocks of a second or more. Raises Unfit, DecoderDied."""
+        finder = HoleFinder(start)
+        self.finders.append(finder)
+        for block, said in blocks(child, self.selection.frame_bytes):
+            if said and not is_steady and FORM_CHANGED in child.complaints:
+                raise Unfit("the sample rate or the channels change")
+            frames = np.frombuffer(block, "<f4").reshape(-1, self.selection.channels)
+            finder.feed(frames, complained=said)
+            yield frames
+        if is_cut:
+            finder.finish()
+
+
+def _needs_picture(media: Media | None) -> bool:
+    return media is not None and media.has_video and container_of(media) in CLOCKED_BY_PICTURE
+
+
+def sound(frames: Samples) -> Samples:
+    """Without NaN and infinity, limited to [-1, 1]."""
+    if frames.min(initial=0.0) >= -1.0 and frames.max(initial=0.0) <= 1.0:  # neither holds for NaN
+        return frames
+    clean: Samples = np.clip(np.nan_to_num(frames, posinf=1.0, neginf=-1.0), -1.0, 1.0)
     return clean
 
 
-def _last_line(errors: IO[bytes], status: int) -> str:
-    """What the decoder complained of last, without the path of our copy."""
-    errors.seek(0)
-    lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
-    if not lines:
-        return f" (the decoder ended with status {status})" if status else ""
-    return f" ({lines[-1].rsplit('] ', 1)[-1].rsplit(': ', 1)[-1].strip()})"
+def longest_seconds(media: Media | None, size: int) -> float:
+    """How long a file of `size` bytes may turn out to be."""
+    by_size = 60.0 + size * 8 / LOWEST_BITS_PER_SECOND
+    if media is None or media.duration_is_estimate:
+        return by_size
+    stated = media.duration_seconds
+    return min(by_size, max(OVERLONG_FACTOR * stated, stated + OVERLONG_SECONDS))
+
+
+def _after(skipped: int, blocks: Iterator[Samples]) -> Iterator[Samples]:
+    """The frames behind the first `skipped` ones."""
+    for block in blocks:
+        if skipped < len(block):
+            yield block[skipped:]
+        skipped = max(0, skipped - len(block))

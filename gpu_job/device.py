@@ -49,6 +49,6 @@ def best_device(precision: Precision = Precision.AUTO) -> Device:
 def multiplies_bf16(name: str) -> bool:
     """Whether the device has instructions for bf16 matrices, rather than converting every value to fp32 and back."""
     if name == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
     return any(found.get(feature) for feature in ("avx512_bf16", "amx_bf16", "bf16"))

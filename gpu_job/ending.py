@@ -10,6 +10,7 @@ from dataclasses import replace
 from google.cloud.storage import Bucket
 from pydantic import BaseModel
 
+from gpu_job.assembly import coverage
 from gpu_job.audio import seconds
 from gpu_job.metering import Meter, Share
 from gpu_job.services import TaskIdentity
@@ -24,15 +25,20 @@ from shared.transcript import compose
 
 def ending_of(work: Work, model: str, language: str) -> Ending:
     """A complete assembly -> its outcome, not yet billed. Where no chunk has an answer, the job failed."""
+    findings = [audit.findings for audit in work.audits]
     with work.lock:
-        parts, passages = work.assembly.parts(), work.assembly.passages()
-        coverage, decoded = work.assembly.coverage(), work.assembly.duration
+        parts, passages = work.assembly.parts(), work.assembly.passages(findings)
+        gaps, decoded = work.assembly.gaps(findings), work.assembly.duration
     failures = [part.failure for part in parts if part.failure]
     if failures and len(failures) == len(parts):
         return failed(EngineFailed(failures[0]))
-    duration = max([decoded, *(gap.end for gap in coverage.gaps)])
     transcript = compose(
-        upload=work.upload, duration=duration, language=language, model=model, passages=passages, coverage=coverage
+        upload=work.upload,
+        duration=max([decoded, *(gap.end for gap in gaps)]),
+        language=language,
+        model=model,
+        passages=passages,
+        coverage=coverage(passages, gaps, findings),
     )
     return transcribed(transcript, Bill())
 

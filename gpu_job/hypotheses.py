@@ -26,10 +26,10 @@ class Processor(Protocol):
     """What is asked of a SentencePieceProcessor."""
 
     def get_piece_size(self) -> int: ...
-    def id_to_piece(self, id: int) -> str: ...
-    def is_byte(self, id: int) -> bool: ...
-    def is_unknown(self, id: int) -> bool: ...
-    def is_control(self, id: int) -> bool: ...
+    def id_to_piece(self, index: int, /) -> str: ...
+    def is_byte(self, index: int, /) -> bool: ...
+    def is_unknown(self, index: int, /) -> bool: ...
+    def is_control(self, index: int, /) -> bool: ...
 
 
 class Piece(NamedTuple):
@@ -83,14 +83,14 @@ class Hypotheses:
 
     def tokens(self, vocabulary: Vocabulary, frame_seconds: float, seconds: Sequence[float]) -> list[list[Token]]:
         """The tokens of each chunk, none of them later than the chunk's own length in seconds."""
-        return [
-            _tokens(list(self._steps(row, vocabulary)), frame_seconds, end) for row, end in enumerate(seconds)
-        ]
+        return [_tokens(list(self._steps(row, vocabulary)), frame_seconds, end) for row, end in enumerate(seconds)]
 
     def _steps(self, row: int, vocabulary: Vocabulary) -> Iterator[_Step]:
         count = int(self.lengths[row])
         columns = (self.ids, self.starts, self.durations, self.confidences)
-        for index, start, duration, confidence in zip(*(column[row, :count].tolist() for column in columns), strict=True):
+        for index, start, duration, confidence in zip(
+            *(column[row, :count].tolist() for column in columns), strict=True
+        ):
             yield _Step(vocabulary.pieces[index], start, start + duration, min(1.0, max(0.0, confidence)))
 
 

@@ -13,15 +13,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from nemo.collections.asr.models import ASRModel
 from nemo.utils import logging as nemo_logging
 from omegaconf import OmegaConf, open_dict
 
-from gpu_job import tdt_fix
+from gpu_job import model_loading, tdt_fix
 from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.batching import BatchLimits
 from gpu_job.device import Device, best_device
@@ -103,7 +101,8 @@ class Parakeet:
         self._decode = self._model.decoding.decoding.decoding_computer
         self._vocabulary = Vocabulary.of(self._model.tokenizer.tokenizer, self._model.decoding.supported_punctuation)
         self._frame_seconds = self._model.encoder.subsampling_factor * self._model.cfg.preprocessor.window_stride
-        self._copies = torch.cuda.Stream() if device.is_gpu else None
+        # Untyped in torch.
+        self._copies = torch.cuda.Stream() if device.is_gpu else None  # type: ignore[no-untyped-call]
 
     @property
     def engine(self) -> Engine:
@@ -112,16 +111,13 @@ class Parakeet:
 
     @classmethod
     def load(cls, name: str, limits: Limits, device: Device | None = None) -> Parakeet:
-        """Load a `.nemo` file or a published model. Raises EngineFailed of kind model_load."""
+        """Load a prepared directory, a `.nemo` file or a published model. Raises EngineFailed of kind model_load."""
         nemo_logging.setLevel(logging.ERROR)
         tdt_fix.apply()
-        path = Path(name)
+        device = device or best_device()
         try:
-            if path.suffix == ".nemo":
-                model = ASRModel.restore_from(str(path), map_location="cpu")
-            else:
-                model = ASRModel.from_pretrained(name, map_location="cpu")
-            return cls(model, path.stem if path.suffix == ".nemo" else name, device or best_device(), limits)
+            model, called = model_loading.load(name, device.name)
+            return cls(model, called, device, limits)
         except EngineFailed:
             raise
         except Exception as error:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Client
+from numpy.typing import NDArray
 
-from gpu_job.assembly import Part
-from gpu_job.audio import SAMPLE_RATE, Samples
-from gpu_job.chunking import Cutting, chunks
-from gpu_job.decoding import DecoderDied, DecoderLimits, decode
+from gpu_job.audio import seconds
+from gpu_job.chunking import Chunk, Chunker, Cutting
+from gpu_job.decoding import DecoderDied, DecoderLimits, Parallel, decode, decode_channels
 from gpu_job.waiting_room import Task, WaitingRoom
 from gpu_job.work import Work
 from shared.failures import Rejected
@@ -28,36 +29,53 @@ class Recipe:
     cutting: Cutting
     decoder: DecoderLimits
     fetch_timeout_seconds: float
+    parallel: Parallel = field(default_factory=Parallel)
 
 
-def prepare(work: Work, client: Client, room: WaitingRoom, recipe: Recipe, deliver: Callable[[Part], None]) -> None:
+def prepare(work: Work, client: Client, room: WaitingRoom, recipe: Recipe) -> None:
     """Feed every chunk of the upload to the engine. Raises Rejected, BadMedia, EngineFailed, or a storage error."""
     with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
         path = Path(folder) / "upload"
         fetch(client, work.upload, path, recipe.fetch_timeout_seconds)
-        decoded = 0
-        broken: DecoderDied | None = None
+        decoded = _feed(work, path, room, recipe)
+    work.end(decoded)
 
-        def counted() -> Iterator[Samples]:
-            nonlocal decoded, broken
-            try:
-                for block in decode(path, recipe.decoder):
-                    decoded += len(block)
-                    yield block
-            except DecoderDied as error:
-                if decoded == 0:
-                    raise
-                # What came until then keeps its words; the rest of the file is a gap that says why.
-                broken = error
 
-        for chunk in chunks(counted(), recipe.cutting):
-            if work.cut(chunk.start, chunk.end):
-                room.submit(Task(work.id, chunk, deliver))
-    hole = broken_off(work, decoded / SAMPLE_RATE, broken) if broken else missing_end(work.media, decoded / SAMPLE_RATE)
-    with work.lock:
-        if hole is not None:
-            work.assembly.hole(hole)
-        work.assembly.end(decoded)
+def _feed(work: Work, path: Path, room: WaitingRoom, recipe: Recipe) -> int:
+    """Decode, cut and submit; the answer is the samples decoded. What could not be read becomes a hole."""
+    chunkers = [Chunker(recipe.cutting) for _ in work.audits]
+    decoded = 0
+    try:
+        for block in _decoded(work, path, recipe):
+            decoded += block.shape[1]
+            for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
+                _submit(work, channel, chunker.add(samples), room)
+    except DecoderDied as error:
+        if decoded == 0:
+            raise
+        # What came until then keeps its words; the rest of the file is a gap that says why.
+        work.hole(_broken_off(work, seconds(decoded), error))
+    else:
+        if (hole := missing_end(work.media, seconds(decoded))) is not None:
+            work.hole(hole)
+    for channel, chunker in enumerate(chunkers):
+        _submit(work, channel, chunker.end(), room)
+    return decoded
+
+
+def _submit(work: Work, channel: int, chunks: Iterable[Chunk], room: WaitingRoom) -> None:
+    for chunk in chunks:
+        if work.cut(channel, chunk):
+            room.submit(Task(work.id, chunk, work.arrive, channel))
+
+
+def _decoded(work: Work, path: Path, recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """Blocks of shape [channels heard alone, T]."""
+    if work.split:
+        yield from decode_channels(path, recipe.decoder, media=work.media, parallel=recipe.parallel, on_hole=work.hole)
+        return
+    for block in decode(path, recipe.decoder, media=work.media, parallel=recipe.parallel, on_hole=work.hole):
+        yield block[np.newaxis]
 
 
 def fetch(client: Client, upload: Upload, path: Path, timeout: float) -> None:
@@ -70,6 +88,6 @@ def fetch(client: Client, upload: Upload, path: Path, timeout: float) -> None:
         raise Rejected("The file was deleted or replaced before it could be transcribed.") from None
 
 
-def broken_off(work: Work, decoded_seconds: float, error: DecoderDied) -> Gap:
+def _broken_off(work: Work, decoded_seconds: float, error: DecoderDied) -> Gap:
     """The stretch behind a dead decoder's last sample, to the end that the header states."""
     return Gap(start=decoded_seconds, end=max(decoded_seconds, work.media.duration_seconds), reason=error.reason)

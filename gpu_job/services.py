@@ -11,7 +11,9 @@ from gpu_job.chunking import Cutting
 from gpu_job.decoding import DecoderLimits
 from gpu_job.engine_room import Recognizer
 from gpu_job.preparing import Recipe
+from gpu_job.questions import Auditing
 from gpu_job.settings import JobSettings
+from gpu_job.speech import SpeechDetector
 from shared.deployment import Deployment, connect
 
 
@@ -46,6 +48,8 @@ class JobServices(Deployment):
     task: TaskIdentity
     checkpoints: Checkpoints
     recipe: Recipe
+    auditing: Auditing
+    detector: SpeechDetector
 
     def load_model(self) -> Recognizer:
         """The model that the settings name. Imports torch and NeMo, which takes seconds: for the engine's thread."""
@@ -71,4 +75,6 @@ def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
             decoder=DecoderLimits(settings.decode_stall_seconds, settings.decoder_memory_mb),
             fetch_timeout_seconds=settings.fetch_timeout_seconds,
         ),
+        auditing=Auditing(gap_seconds=settings.audit_gap_seconds, max_share=settings.audit_max_share),
+        detector=SpeechDetector(),
     )

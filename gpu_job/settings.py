@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import model_validator
 
 from shared.costs import JobShape
@@ -18,7 +20,23 @@ class JobSettings(DeploymentSettings):
     chunk_seconds: float = setting(
         30.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
     )
-    gpu_batch_size: int = setting(32, "Most chunks in one batch.", unit="chunks", ge=1)
+    chunk_duration_minutes: float | None = setting(
+        None, "Older name of CHUNK_SECONDS, in minutes; CHUNK_SECONDS goes before it.", unit="min", gt=0, le=20
+    )
+    gpu_batch_size: int = setting(
+        128, "Most chunks in one batch on a GPU; memory may allow fewer.", unit="chunks", ge=1
+    )
+    max_concurrent_chunks: int | None = setting(
+        None, "Most chunks in one batch on any device, where fewer than GPU_BATCH_SIZE are wanted.", unit="chunks", ge=1
+    )
+    enable_batch_processing: bool = setting(True, "Whether chunks run in batches; without, one at a time.")
+    gpu_memory_limit_gb: float = setting(
+        20.0,
+        "Most GPU memory that weights and batches may take; the card's own size is a limit too.",
+        unit="GB (10^9 bytes)",
+        source="an L4 has 24 GB; some is the driver's",
+        gt=0,
+    )
     batch_audio_seconds: float = setting(
         640.0,
         "Most audio in one batch on a GPU, padding included.",
@@ -40,6 +58,16 @@ class JobSettings(DeploymentSettings):
     fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
     decode_stall_seconds: float = setting(60.0, "A decoder that is silent for so long is ended.", unit="s", gt=0)
     decoder_memory_mb: int = setting(2000, "Address space one decoder may use.", unit="MB", ge=256)
+    audit_gap_seconds: float = setting(
+        1.5,
+        "A longer stretch without words is looked at again where it sounds.",
+        unit="s",
+        source="docs/benchmarks.md",
+        gt=0,
+    )
+    audit_max_share: float = setting(
+        0.1, "Most audio that is decoded a second time, as a share of all.", source="bounds the cost", ge=0, le=1
+    )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
     work_idle_seconds: float = setting(
         5.0, "An execution that found no work for so long ends.", unit="s", source="idle instances are billed", ge=0
@@ -59,6 +87,12 @@ class JobSettings(DeploymentSettings):
         5.0, "Billed time of an instance before its process runs.", unit="s", source="Cloud Run documentation, GPU jobs"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, given: dict[str, Any]) -> dict[str, Any]:
+        minutes = given.get("chunk_duration_minutes")
+        return given if minutes is None else {"chunk_seconds": float(minutes) * 60, **given}
+
     @model_validator(mode="after")
     def _signs_of_life_come_in_time(self) -> JobSettings:
         if 2 * self.heartbeat_seconds > self.lease_seconds:
@@ -66,6 +100,15 @@ class JobSettings(DeploymentSettings):
         if self.stop_margin_seconds >= self.task_timeout_seconds:
             raise ValueError("STOP_MARGIN_SECONDS must be less than TASK_TIMEOUT_SECONDS")
         return self
+
+    @property
+    def max_batch_chunks(self) -> int:
+        """The smallest of the settings that limit a batch's chunks."""
+        return (
+            min(self.gpu_batch_size, self.max_concurrent_chunks or self.gpu_batch_size)
+            if self.enable_batch_processing
+            else 1
+        )
 
     @property
     def shape(self) -> JobShape:

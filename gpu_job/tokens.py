@@ -31,6 +31,13 @@ class Token(NamedTuple):
         return self._replace(start=self.start + seconds, end=self.end + seconds)
 
 
+def whole(tokens: Sequence[Token]) -> Sequence[Token]:
+    """The same, where the first one begins a word: what one chunk heard is never glued to another's word."""
+    if not tokens or tokens[0].begins_word:
+        return tokens
+    return [tokens[0]._replace(text=f" {tokens[0].text}"), *tokens[1:]]
+
+
 def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
     """Tokens in time order -> words. A word is as sure as its least sure token."""
     words: list[Word] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE
-from gpu_job.batching import BatchLimits, next_batch
+from gpu_job.batching import BatchLimits, Waiting, next_batch
 from gpu_job.chunking import Chunk
 from shared.failures import EngineFailed
 
@@ -24,6 +24,8 @@ class Task:
     chunk: Chunk
     deliver: Callable[[Part], None]
     channel: int = 0
+    urgent: bool = False
+    """Whether an upload that is otherwise done waits for it: it goes first."""
 
 
 class WaitingRoom:
@@ -85,7 +87,7 @@ class WaitingRoom:
             self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or not self._feeding, LINGER_SECONDS)
             if self._stopped:
                 return []
-            chosen = next_batch([len(task.chunk.samples) for task in self._waiting], limits)
+            chosen = next_batch([Waiting(len(task.chunk.samples)) for task in self._waiting], limits)
             tasks = [self._waiting[index] for index in chosen]
             for index in sorted(chosen, reverse=True):
                 del self._waiting[index]

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+from gpu_job.audit import Audit
+from gpu_job.chunking import Chunk
 from gpu_job.claiming import Claimed, claim, own_items
 from gpu_job.ending import Billing, ending_of
 from gpu_job.engine_room import EngineRoom
 from gpu_job.inbox import Inbox, Received
 from gpu_job.preparing import prepare
+from gpu_job.repairing import Deliver, Repairing
 from gpu_job.services import JobServices
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
@@ -29,6 +32,9 @@ from shared.outcomes import Ending, failed, rejected
 from shared.telemetry import job_context
 
 _log = logging.getLogger(__name__)
+
+AUDITORS = 2
+"""Threads that ask the speech detector; its network runs outside the interpreter's lock."""
 
 GIVE_UP_TRIES = 3
 """Writes against our own heartbeat's, which comes once in a while."""
@@ -59,6 +65,7 @@ class Worker:
             on_delivered=self._delivered,
         )
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
+        self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")
 
     def stop(self) -> None:
         """Hand the work on and leave. From any thread, but not in a signal handler: it takes locks."""
@@ -87,6 +94,7 @@ class Worker:
                 self._hand_over()
             # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks.
             self._threads.shutdown(wait=True, cancel_futures=True)
+            self._auditors.shutdown(wait=False, cancel_futures=True)
             keeper.join()
         try:
             self._release_lease()
@@ -144,16 +152,28 @@ class Worker:
                 return
             work = claimed.work
             work.ack_ids.extend([ack_id] if ack_id else [])
+            work.audits = [self._audit(work, channel) for channel in range(work.media.channels if work.split else 1)]
             self._billing.open(work)
             with self._lock:
                 self._works[work.id] = work
             self._threads.submit(self._prepare, work)
 
+    def _audit(self, work: Work, channel: int) -> Repairing:
+        def decode_again(window: Chunk, deliver: Deliver) -> None:
+            heard = Task(work.id, window, lambda part: deliver(part.tokens), channel, urgent=True)
+            self._room.waiting.submit(heard)
+
+        def settled() -> None:
+            self._threads.submit(self._end_if_complete, work)
+
+        services = self._services
+        return Repairing(Audit(services.auditing), services.detector, self._auditors, decode_again, settled)
+
     def _prepare(self, work: Work) -> None:
         with job_context(work.id):
             self._room.waiting.feeding(+1)
             try:
-                prepare(work, self._services.storage, self._room.waiting, self._services.recipe, work.arrive)
+                prepare(work, self._services.storage, self._room.waiting, self._services.recipe)
             except (BadMedia, Rejected) as error:
                 self._end(work, rejected(error))
             except EngineFailed as error:

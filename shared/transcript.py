@@ -68,6 +68,10 @@ class Coverage(_Frozen):
     gaps: tuple[Gap, ...] = ()
     audited: bool = True
     """False where speech was not looked for in the audio itself, so that the engine's word is all there is."""
+    dropped_words: Annotated[int, Field(ge=0)] = 0
+    """Words that an engine wrote where nobody speaks."""
+    repaired_seconds: Seconds = 0.0
+    """Audio that was decoded once more because speech in it had no words."""
 
     @property
     def share(self) -> float:

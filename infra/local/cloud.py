@@ -53,6 +53,8 @@ class CloudOptions:
     """First pause before an event is delivered again."""
     deepgram: bool = True
     """Whether a Deepgram key is configured."""
+    method: Literal["auto", "parakeet", "hybrid", "deepgram"] = "parakeet"
+    """What becomes of uploads that ask for no method: the job, for a laptop has no other engine; `auto`: the policy."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """More environment for function and job."""
 
@@ -154,6 +156,7 @@ class LaptopCloud:
             "JOB_GPU": "none",
             "JOB_VCPU": str(os.cpu_count() or 1),
             "JOB_MEMORY_GIB": "8",
+            "TRANSCRIPTION_METHOD": self.options.method,
             "WORK_IDLE_SECONDS": "2",
             "HEARTBEAT_SECONDS": "1",
             "LEASE_SECONDS": "15",

@@ -16,6 +16,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ FETCH_TIMEOUT_SECONDS = 30.0
 BLOCK_BYTES = 1 << 16
 MODEL_ID = "local-stand-in"
 
-_PARAMETERS = frozenset({"model", "language", "punctuate", "smart_format", "paragraphs", "utterances"})
+_PARAMETERS = frozenset({"model", "language", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel"})
 _ERRORS = {
     401: ("INVALID_AUTH", "Invalid credentials."),
     402: ("ASR_PAYMENT_REQUIRED", "Project does not have enough credits for an ASR request."),
@@ -62,7 +63,7 @@ class ListenRequest:
     url_host: str | None
     """Host of the address to fetch; None where the request brought no readable address."""
     audio_seconds: float | None = None
-    """Length of the audio that was transcribed and is billed; None as long as none was."""
+    """Audio that was transcribed and is billed, each channel heard apart for itself; None as long as none was."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class DeepgramServer(HttpServer):
     def _transcribed(self, number: int, request_id: str) -> dict[str, Any]:
         with _audio() as (path, sha256):
             try:
-                hearing = self._ear.hear(path)
+                hearing = self._ear.hear(path, split=_wants(flask.request.args, "multichannel"))
             except BadMedia as bad:
                 message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
                 raise _RefusalError(400, "Bad Request", message) from bad
@@ -175,14 +176,14 @@ class DeepgramServer(HttpServer):
                 logger.warning("nothing was heard: %s", failure.reason)
                 raise _RefusalError(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
         with self._requests_lock:
-            self._requests[number] = replace(self._requests[number], audio_seconds=hearing.duration)
+            self._requests[number] = replace(self._requests[number], audio_seconds=hearing.duration * hearing.channels)
         metadata = {
             "transaction_key": "deprecated",
             "request_id": request_id,
             "sha256": sha256,
             "created": datetime.now(UTC).isoformat(),
             "duration": rounded(hearing.duration),
-            "channels": 1,
+            "channels": hearing.channels,
             "models": [MODEL_ID],
             "model_info": {MODEL_ID: {"name": f"local stand-in with {Path(self._model).name}", "arch": "parakeet"}},
         }
@@ -213,18 +214,29 @@ def _wants(parameters: Mapping[str, str], name: str) -> bool:
 
 def _results(hearing: Hearing, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Deepgram's `results`, with no more than was asked for."""
+    channels = [_channel(hearing, number, request_id, parameters) for number in range(hearing.channels)]
+    results: dict[str, Any] = {"channels": [channel for each in channels for channel in each["channels"]]}
+    if _wants(parameters, "utterances"):
+        utterances = [
+            utterance | {"channel": number} for number, each in enumerate(channels) for utterance in each["utterances"]
+        ]
+        results["utterances"] = sorted(utterances, key=itemgetter("start"))
+    if not (_wants(parameters, "paragraphs") or _wants(parameters, "smart_format")):
+        for channel in results["channels"]:
+            del channel["alternatives"][0]["paragraphs"]
+    return results
+
+
+def _channel(hearing: Hearing, number: int, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    words = [word.model_copy(update={"speaker": None}) for word in hearing.words if word.speaker in (None, number)]
     transcript = compose(
         upload=Upload(bucket=MODEL_ID, name=request_id, generation=1),
         duration=hearing.duration,
         language=parameters.get("language", "en"),
         model=MODEL_ID,
-        passages=[Passage(Engine.PARAKEET_CPU, hearing.words)],
+        passages=[Passage(Engine.PARAKEET_CPU, words)],
     )
     results: dict[str, Any] = to_deepgram(transcript)["results"]
-    if not _wants(parameters, "utterances"):
-        del results["utterances"]
-    if not (_wants(parameters, "paragraphs") or _wants(parameters, "smart_format")):
-        del results["channels"][0]["alternatives"][0]["paragraphs"]
     return results
 
 

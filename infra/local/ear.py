@@ -12,16 +12,18 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from gpu_job.assembly import part
+import numpy as np
+
+from gpu_job.assembly import Assembly, part
 from gpu_job.audio import seconds
-from gpu_job.chunking import Cutting, chunks
-from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.tokens import words_of
+from gpu_job.chunking import Chunker, Cutting
+from gpu_job.decoding import DecoderLimits, decode, decode_channels
+from gpu_job.findings import Findings
 from shared.failures import DropscribeError, EngineFailed
-from shared.transcript import Word
+from trigger_function.inspection import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
-    from gpu_job.audio import Samples
+    from numpy.typing import NDArray
+
+    from gpu_job.chunking import Chunk
     from gpu_job.parakeet import Parakeet
+    from shared.transcript import Word
 
 BATCH_CHUNKS = 4
 """Chunks heard at once; together 80 s of audio at most."""
@@ -41,6 +46,9 @@ class Hearing:
     """What was heard in one recording."""
 
     words: tuple[Word, ...]
+    """Of channels heard apart, each as one speaker."""
+    channels: int
+    """Channels heard apart."""
     duration: float
     """Seconds of audio decoded."""
 
@@ -65,12 +73,15 @@ class Ear:
         self._stopped = False
         self._child_lock = threading.Lock()
 
-    def hear(self, path: Path) -> Hearing:
-        """What is said in a file. Raises BadMedia, and EngineFailed without a model or where its process ends."""
+    def hear(self, path: Path, *, split: bool = False) -> Hearing:
+        """What is said in a file; `split`: in each channel.
+
+        Raises BadMedia, and EngineFailed without a model or where its process ends.
+        """
         with self._turn:
             child = self._running_child()
             try:
-                child.pipe.send(path)
+                child.pipe.send((path, split))
                 answer: Hearing | DropscribeError = child.pipe.recv()
             except (EOFError, OSError) as error:
                 self._forget(child)
@@ -118,9 +129,9 @@ def _serve(model: str, pipe: Connection) -> None:
     load = cache(partial(_load, model))
     with suppress(EOFError):
         while True:
-            path: Path = pipe.recv()
+            path, split = pipe.recv()
             try:
-                pipe.send(_hear(load(), path))
+                pipe.send(_hear(load(), path, split))
             except DropscribeError as failure:
                 pipe.send(failure)
 
@@ -128,7 +139,8 @@ def _serve(model: str, pipe: Connection) -> None:
 def _load(model: str) -> Parakeet:
     import torch
 
-    from gpu_job.parakeet import Device, Limits, Parakeet
+    from gpu_job.device import Device
+    from gpu_job.parakeet import Limits, Parakeet
 
     # The model is tiny, and a laptop's other cores have the job's work to do.
     torch.set_num_threads(1)
@@ -136,19 +148,36 @@ def _load(model: str) -> Parakeet:
     return Parakeet.load(model, Limits(BATCH_CHUNKS, audio, audio), Device("cpu", torch.float32))
 
 
-def _hear(parakeet: Parakeet, path: Path) -> Hearing:
-    samples = 0
+def _hear(parakeet: Parakeet, path: Path, split: bool) -> Hearing:
+    stream = _channels(path) if split else (block[np.newaxis] for block in decode(path, DecoderLimits()))
+    first = next(stream)
+    chunkers = [Chunker(Cutting()) for _ in first]
+    assembly, samples = Assembly(), 0
 
-    def counted(blocks: Iterator[Samples]) -> Iterator[Samples]:
+    def cut() -> Iterator[tuple[int, Chunk]]:
         nonlocal samples
-        for block in blocks:
-            samples += len(block)
-            yield block
+        for block in chain([first], stream):
+            samples += block.shape[1]
+            for channel, chunker in enumerate(chunkers):
+                yield from ((channel, chunk) for chunk in chunker.add(block[channel]))
+        for channel, chunker in enumerate(chunkers):
+            yield from ((channel, chunk) for chunk in chunker.end())
 
-    words: list[Word] = []
-    waiting = chunks(counted(decode(path, DecoderLimits())), Cutting())
+    waiting = cut()
     while batch := list(islice(waiting, BATCH_CHUNKS)):
-        heard = parakeet.transcribe([chunk.samples for chunk in batch])
-        for chunk, inside in zip(batch, heard, strict=True):
-            words.extend(words_of(part(chunk, parakeet.engine, inside).tokens))
-    return Hearing(tuple(words), seconds(samples))
+        answers = parakeet.transcribe([chunk.samples for _, chunk in batch])
+        for (channel, chunk), tokens in zip(batch, answers, strict=True):
+            assembly.add(part(chunk, parakeet.engine, tokens, channel))
+    passages = assembly.passages([Findings() for _ in first])
+    return Hearing(tuple(word for passage in passages for word in passage.words), len(first), seconds(samples))
+
+
+def _channels(path: Path) -> Iterator[NDArray[np.float32]]:
+    with path.open("rb") as file:
+
+        def fetch(start: int, end: int) -> bytes:
+            file.seek(start)
+            return file.read(end - start)
+
+        media = inspect(fetch, path.stat().st_size)
+    yield from decode_channels(path, DecoderLimits(), media=media)

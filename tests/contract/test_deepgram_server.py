@@ -18,6 +18,7 @@ from uuid import UUID
 
 import flask
 import httpx
+import numpy as np
 import pytest
 from deepgram import DeepgramClient
 from deepgram.core.api_error import ApiError
@@ -130,6 +131,24 @@ def test_utterances_and_paragraphs_come_on_request(
     assert bool(results.channels[0].alternatives[0].paragraphs) is paragraphs
 
 
+def test_channels_are_heard_and_billed_apart(hearing: Caller, hearing_server: DeepgramServer) -> None:
+    memo = recording("memo.wav")
+    with wave.open(str(memo.path)) as mono:
+        left = np.frombuffer(mono.readframes(mono.getnframes()), "<i2")
+        rate = mono.getframerate()
+    stereo = io.BytesIO()
+    with wave.open(stereo, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.stack([left, np.zeros_like(left)], axis=1).tobytes())
+    answer = hearing.of_bytes(stereo.getvalue(), multichannel=True)
+    assert word_error_rate(answer, memo.text) < 0.2
+    assert [len(channel.alternatives[0].words) > 0 for channel in answer.results.channels] == [True, False]
+    assert answer.metadata.channels == 2
+    assert hearing_server.requests[-1].audio_seconds == pytest.approx(2 * memo.duration, abs=0.2)
+
+
 def test_what_is_no_media_is_refused_and_spoils_nothing(hearing: Caller) -> None:
     status, code, message = refusal(lambda: hearing.of_bytes(b"no sound at all" * 100))
     assert (status, code) == (400, "Bad Request")
@@ -218,9 +237,7 @@ def test_media_that_cannot_be_fetched_are_the_askers_fault(caller: Caller, recor
     assert refusal(lambda: caller.of_url("ftp://127.0.0.1/a.mp3"))[:2] == (400, "REMOTE_CONTENT_ERROR")
 
 
-@pytest.mark.parametrize(
-    "options", [{"callback": "http://127.0.0.1/"}, {"diarize": True}, {"multichannel": True}, {"punctuate": False}]
-)
+@pytest.mark.parametrize("options", [{"callback": "http://127.0.0.1/"}, {"diarize": True}, {"punctuate": False}])
 def test_what_the_stand_in_cannot_do_is_refused(caller: Caller, options: dict[str, Any]) -> None:
     status, code, message = refusal(lambda: caller.of_bytes(b"x", **options))
     assert (status, code) == (400, "Bad Request")

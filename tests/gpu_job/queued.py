@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
+from gpu_job.audit import Audit
+from gpu_job.repairing import Repairing
 from gpu_job.services import JobServices, TaskIdentity, job_services
 from gpu_job.settings import JobSettings
+from gpu_job.speech import SpeechDetector
 from shared.jobs import Job, JobState
 from shared.messages import Decision, WorkItem
 from shared.upload import Media, Upload
@@ -34,6 +38,15 @@ def worker_services(task: TaskIdentity = TASK) -> Iterator[JobServices]:
     finally:
         services.publisher.stop()
         root.handlers[:], root.level = handlers, level
+
+
+def unasked_audit() -> Repairing:
+    """An audit that has no reason to ask anybody."""
+
+    def never(*_: object) -> NoReturn:
+        raise AssertionError("the audit asked for a window to be heard again")
+
+    return Repairing(Audit(), SpeechDetector(), ThreadPoolExecutor(1), never, lambda: None)
 
 
 def as_task(services: JobServices, execution: str, attempt: int = 0) -> JobServices:

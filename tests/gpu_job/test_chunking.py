@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_job.audio import SAMPLE_RATE, Samples
-from gpu_job.chunking import FRAME, Chunk, Cutting, chunks, levels, pauses
+from gpu_job.chunking import Chunk, Cutting, chunks
+from gpu_job.levels import FRAME, levels
 from tests.gpu_job.sounds import blocks, noise, silence, tone, tone_of
 
 RULES = Cutting(max_seconds=8.0)

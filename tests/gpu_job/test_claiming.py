@@ -9,6 +9,7 @@ import pytest
 
 from gpu_job.assembly import Part
 from gpu_job.checkpoints import Checkpoints
+from gpu_job.chunking import Chunk
 from gpu_job.claiming import NOTHING_TO_DO, claim, own_items
 from gpu_job.services import JobServices
 from gpu_job.tokens import Token
@@ -20,7 +21,8 @@ from shared.jobs import JobState, now
 from shared.messages import Decision
 from shared.outcomes import failed
 from shared.vocabulary import Engine, Method, Outcome
-from tests.gpu_job.queued import ABSENT, TASK, as_task, queued, work_item, worker_services
+from tests.gpu_job.queued import ABSENT, TASK, as_task, queued, unasked_audit, work_item, worker_services
+from tests.gpu_job.sounds import silence
 from tests.small_cloud import SmallCloud
 
 SOON = timedelta(seconds=40)
@@ -84,8 +86,9 @@ def test_a_killed_predecessors_job_is_ours_at_once(cloud: SmallCloud, services: 
     work = claim(second, item).work
     assert work is not None
     assert work.job.record.started_at == started
-    assert work.cut(0, 16000) is False
-    assert work.cut(0, 15999) is True
+    work.audits = [unasked_audit()]
+    assert work.cut(0, Chunk(0, silence(1))) is False
+    assert work.cut(0, Chunk(0, silence(0.9))) is True
     assert work.assembly.parts() == [PART]
 
 
@@ -146,10 +149,10 @@ def test_checkpoints_add_up_and_are_forgotten(services: JobServices) -> None:
     services.checkpoints.store("one", [PART])
     services.checkpoints.store("one", [OTHER])
     services.checkpoints.store("one-more", [PART])
-    assert services.checkpoints.load("one") == {(0, 16000): PART, (16000, 32000): OTHER}
+    assert services.checkpoints.load("one") == {(0, 0, 16000): PART, (0, 16000, 32000): OTHER}
     services.checkpoints.delete("one")
     assert services.checkpoints.load("one") == {}
-    assert services.checkpoints.load("one-more") == {(0, 16000): PART}
+    assert services.checkpoints.load("one-more") == {(0, 0, 16000): PART}
 
 
 def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices) -> None:
@@ -163,6 +166,7 @@ def test_a_failed_chunk_is_not_kept_for_the_next_attempt(cloud: SmallCloud, serv
     _, item = queued(services, cloud)
     work = claim(services, item).work
     assert isinstance(work, Work)
+    work.audits = [unasked_audit()]
     work.arrive(PART)
     work.arrive(OTHER)
     assert work.unsaved() == [PART]

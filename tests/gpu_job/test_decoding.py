@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job import decoding
+from gpu_job import decoder_child
 from gpu_job.audio import SAMPLE_RATE, Samples
-from gpu_job.decoding import COMPLAINTS_BYTES, DecoderLimits, decode, ffmpeg
+from gpu_job.decoding import DecoderLimits, decode
 from infra.recordings import recording, shipped
 from shared.failures import BadMedia, EngineFailed, FailureKind
-from tests.gpu_job.sounds import tone
+from tests.gpu_job.sounds import make, tone
 
 LIMITS = DecoderLimits()
 RAW_TONE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=16000")
@@ -28,12 +28,6 @@ RAW_TONE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=1600
 
 def samples_of(path: Path, limits: DecoderLimits = LIMITS) -> Samples:
     return np.concatenate(list(decode(path, limits)))
-
-
-def make(path: Path, *arguments: str) -> Path:
-    """A media file from the same ffmpeg that decodes."""
-    subprocess.run([ffmpeg(), "-v", "error", "-y", *arguments, str(path)], check=True, stdin=subprocess.DEVNULL)
-    return path
 
 
 @pytest.fixture
@@ -46,7 +40,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
             super().__init__(*args, **kwargs)
             started.append(self)
 
-    monkeypatch.setattr(decoding.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(decoder_child.subprocess, "Popen", Recorded)
     return started
 
 
@@ -99,7 +93,6 @@ def test_nan_and_infinity_do_not_reach_the_model(tmp_path: Path) -> None:
 
 
 def test_what_follows_broken_frames_is_decoded_too(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
-    """A decoder complains on a file on disk; its limit on files must not end it."""
     data = recording("podcast.mp3").path.read_bytes()
     holes = b"".join(data[at : at + 3000] + os.urandom(200) for at in range(0, len(data), 3200))
     path = tmp_path / "a.mp3"
@@ -174,7 +167,7 @@ def test_a_decoder_nobody_listens_to_any_more_is_reaped(children: list[subproces
 def test_blocks_are_bounded_however_slow_they_are_taken() -> None:
     lengths = [len(block) for block in decode(recording("call.opus").path, LIMITS)]
     assert len(lengths) > 5
-    assert max(lengths) < 3 * SAMPLE_RATE
+    assert max(lengths) <= 5 * SAMPLE_RATE
 
 
 def test_a_decoder_may_use_so_much_and_no_more(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
@@ -191,7 +184,7 @@ def test_a_decoder_may_use_so_much_and_no_more(tmp_path: Path, children: list[su
     with pytest.raises(EngineFailed):
         samples_of(path, DecoderLimits(stall_seconds=2.0, memory_mb=700))
     looking.join()
-    assert [found[kind][1] for kind in kinds] == [700_000_000, COMPLAINTS_BYTES, 0]
+    assert [found[kind][1] for kind in kinds] == [700_000_000, 0, 0]
 
 
 def test_a_decoder_without_memory_is_no_crash_of_ours() -> None:

@@ -16,7 +16,7 @@ from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
 
 from gpu_job import decoding
-from gpu_job.audio import Samples
+from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.batching import BatchLimits
 from gpu_job.ending import Billing
 from gpu_job.inbox import Inbox
@@ -37,18 +37,18 @@ DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
 
 
 class Parrot:
-    """Hears the same word in every chunk."""
+    """Hears the same word in every second."""
 
     name, engine, batch_limits = "parrot", Engine.PARAKEET_CPU, BatchLimits(8, 10_000_000)
 
-    def prepare(self, batch: Sequence[Samples]) -> int:
-        return len(batch)
+    def prepare(self, batch: Sequence[Samples]) -> list[int]:
+        return [len(samples) // SAMPLE_RATE for samples in batch]
 
-    def run(self, prepared: int) -> int:
+    def run(self, prepared: list[int]) -> list[int]:
         return prepared
 
-    def finish(self, heard: int) -> list[list[Token]]:
-        return [[Token(" Hello.", 0.0, 0.1)]] * heard
+    def finish(self, heard: list[int]) -> list[list[Token]]:
+        return [[Token(" Hello.", at, at + 0.5) for at in range(length)] for length in heard]
 
 
 class ParrotServices(JobServices):
@@ -138,7 +138,7 @@ def test_what_a_dying_decoder_left_is_a_gap(
 ) -> None:
     script = "import os, sys; os.write(1, bytes(4 * 16000)); sys.stderr.write('[x] codec broke'); os.abort()"
 
-    def dying(path: Path) -> list[str]:
+    def dying(path: Path, *rest: object) -> list[str]:
         return [sys.executable, "-c", script]
 
     monkeypatch.setattr(decoding, "command", dying)

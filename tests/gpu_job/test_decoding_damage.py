@@ -1,0 +1,169 @@
+"""Damaged, lying and unusual files: what is readable is decoded, and what is not is told."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.decoding import DecoderDied, DecoderLimits, Parallel, decode, longest_seconds
+from gpu_job.decoding_holes import HoleFinder, united
+from infra.recordings import recording
+from shared.transcript import Gap
+from shared.upload import Media
+from tests.gpu_job.sounds import make, noise, raw, silence, stated, tone
+
+LIMITS = DecoderLimits()
+HALVES = Parallel(children=2, ahead_seconds=120.0)
+SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path))
+
+
+def heard(path: Path, media: Media | None = None) -> tuple[Samples, list[Gap]]:
+    """What is decoded, and the damage that is told."""
+    holes: list[Gap] = []
+    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_hole=holes.append))), holes
+
+
+def damaged(path: Path, begin: float, end: float) -> Path:
+    """The file with a stretch of it, in shares of its length, overwritten."""
+    data = bytearray(path.read_bytes())
+    first, last = int(begin * len(data)), int(end * len(data))
+    data[first:last] = random.Random(7).randbytes(last - first)
+    path.write_bytes(data)
+    return path
+
+
+KINDS = {
+    "a.m4a": ("mov,mp4,m4a", ("-ar", "44100", "-c:a", "aac")),
+    "a.opus": ("ogg", ("-c:a", "copy")),
+    "a.ogg": ("ogg", ("-ar", "44100", "-c:a", "libvorbis")),
+    "a.flac": ("flac", ("-ar", "44100",)),
+    "a.ts": ("mpegts", ("-ar", "44100", "-c:a", "aac")),
+    "a.mkv": ("matroska,webm", ("-ar", "44100", "-c:a", "aac")),
+}  # fmt: skip
+
+
+def loudness(samples: Samples) -> Samples:
+    """Of each 10 ms: what comes after a hole may be off by the millisecond to which Matroska rounds."""
+    levels: Samples = np.sqrt(np.square(samples.reshape(-1, SAMPLE_RATE // 100)).mean(axis=1))
+    return levels
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_damaged_stretch_is_told_and_the_rest_keeps_its_time(tmp_path: Path, name: str, several: bool) -> None:
+    container, codec = KINDS[name]
+    path = make(tmp_path / name, *SPEECH, *codec)
+    whole, none = heard(path)
+    assert none == []
+    codec_name = "vorbis" if name.endswith("ogg") else "any"
+    media = stated(path, container, 75.0, codec=codec_name) if several else None
+    samples, holes = heard(damaged(path, 0.60, 0.64), media)
+    assert len(samples) == pytest.approx(len(whole), abs=SAMPLE_RATE // 10)
+    assert 1 <= len(holes) <= 3
+    assert 0.57 * 75 < holes[0].start < holes[-1].end < 0.73 * 75
+    assert 1.5 < sum(hole.end - hole.start for hole in holes) < 8
+    rest = slice(60 * SAMPLE_RATE, 70 * SAMPLE_RATE)
+    assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
+    for hole in holes:
+        assert not samples[int(hole.start * SAMPLE_RATE) : int(hole.end * SAMPLE_RATE)].any()
+        assert "damaged" in hole.reason
+
+
+def test_silence_is_no_damage(tmp_path: Path) -> None:
+    wave = np.concatenate([tone(3, -20.0), silence(5), tone(3, -20.0), silence(2), tone(1, -20.0)])
+    for name in ("a.wav", "a.flac", "a.mp3"):
+        _, holes = heard(make(tmp_path / name, *raw(tmp_path / "raw", wave)))
+        assert holes == []
+
+
+def test_a_hole_is_silence_after_a_complaint() -> None:
+    finder = HoleFinder(1000)
+    parts = [noise(1, -20.0), silence(1), noise(0.5, -20.0), silence(0.5), silence(0.5), noise(1, -20.0)]
+    for part, complained in zip(parts, (False, False, True, False, False, False), strict=True):
+        finder.feed(part[:, None], complained=complained)
+    begin = 1000 + int(2.5 * SAMPLE_RATE)
+    assert finder.holes == [(begin, begin + SAMPLE_RATE)]
+
+
+def test_silence_to_the_end_is_a_hole_only_where_the_file_goes_on() -> None:
+    finder = HoleFinder(0)
+    finder.feed(noise(1, -20.0)[:, None], complained=True)
+    finder.feed(silence(1)[:, None], complained=False)
+    assert finder.holes == []
+    finder.finish()
+    assert finder.holes == [(SAMPLE_RATE, 2 * SAMPLE_RATE)]
+
+
+def test_silence_long_after_a_complaint_and_short_drops_are_no_holes() -> None:
+    finder = HoleFinder(0)
+    finder.feed(noise(1, -20.0)[:, None], complained=True)
+    for part in (silence(0.02), noise(20, -20.0), silence(1), noise(1, -20.0)):
+        finder.feed(part[:, None], complained=False)
+    assert finder.holes == []
+
+
+def test_holes_seen_from_both_sides_of_a_join_are_one() -> None:
+    assert united([(50, 60), (10, 20), (15, 30), (30, 31)]) == [(10, 31), (50, 60)]
+    assert united([]) == []
+
+
+def test_a_file_may_not_go_on_for_ever(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "3700")
+    lengths: list[int] = []
+    with pytest.raises(DecoderDied, match="far beyond the length that it states"):
+        lengths.extend(len(block) for block in decode(path, LIMITS, media=stated(path, "flac", 1.0)))
+    assert 3600 < sum(lengths) / SAMPLE_RATE < 3700
+
+
+def test_how_long_a_file_may_be() -> None:
+    assert longest_seconds(None, 1000) == 60 + 400
+    media = stated(Path(), "mp3", 7200.0)
+    assert longest_seconds(media, 10**9) == 4 * 7200
+    assert longest_seconds(media.model_copy(update={"duration_is_estimate": True}), 10**9) > 10**8
+
+
+def test_a_day_of_silence(tmp_path: Path) -> None:
+    silent = make(
+        tmp_path / "a.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "600", "-frame_size", "65000"
+    )
+    path = make(tmp_path / "day.mka", "-stream_loop", str(24 * 6 - 1), "-i", str(silent), "-c", "copy")
+    count = 0
+    for block in decode(path, LIMITS, media=stated(path, "matroska,webm", 86_400.0)):
+        count += len(block)
+        assert not block.any()
+    assert count / SAMPLE_RATE == pytest.approx(86_400, abs=1)
+
+
+def test_one_sample_is_one_sample(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", np.array([0.5], np.float32)), "-c:a", "pcm_f32le")
+    samples, _ = heard(path, stated(path, "wav", 1 / SAMPLE_RATE))
+    assert samples.tolist() == [0.5]
+
+
+def test_clipped_sound_stays_in_range_and_an_offset_stays(tmp_path: Path) -> None:
+    clipped = raw(tmp_path / "raw", tone(1, 10.0))
+    samples, _ = heard(make(tmp_path / "clipped.wav", *clipped, "-c:a", "pcm_f32le"))
+    assert np.abs(samples).max() == 1.0
+    offset = raw(tmp_path / "raw", tone(1, -20.0) + np.float32(0.25))
+    samples, _ = heard(make(tmp_path / "offset.wav", *offset, "-c:a", "pcm_f32le"))
+    assert samples.mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_phone_audio(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", tone(2, -20.0)), "-ar", "8000", "-c:a", "pcm_mulaw")
+    samples, _ = heard(path)
+    assert len(samples) == pytest.approx(2 * SAMPLE_RATE, abs=32)
+    assert np.sqrt(np.square(samples[1000:-1000]).mean()) == pytest.approx(0.1, rel=0.05)
+
+
+def test_samples_arrive_whole_whatever_is_read_at_once(tmp_path: Path) -> None:
+    ramp = np.linspace(-0.9, 0.9, 70 * SAMPLE_RATE, dtype=np.float32)
+    path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", ramp), "-c:a", "pcm_f32le")
+    samples, _ = heard(path, stated(path, "wav", 70.0))
+    assert np.array_equal(samples, ramp)
+    assert all(before <= after for before, after in pairwise(samples[::1000].tolist()))
