@@ -88,7 +88,7 @@ class Audit:
         if not missing:
             return None
         further = windows(question, Span(missing[0].start, missing[-1].end))
-        return self._next(Retry(question.window, question, found, further, ()))
+        return self._next(Retry(question.window, question, found, further, ()), NO_MORE)
 
     def unanswered(self, question: Question) -> None:
         """The detector failed on it: nobody vouches for the coverage any more."""
@@ -110,19 +110,17 @@ class Audit:
         before = total(self._unheard(hole, retry.best, retry.speech))
         if total(self._unheard(hole, words, retry.speech)) < before:
             retry = replace(retry, best=tuple(words))
-        return self._next(retry)
+        return self._next(retry, NO_WORDS)
 
-    def _next(self, retry: Retry) -> Retry | None:
-        """The next try; or None, and findings, where the speech has its words or there is nothing left to try."""
+    def _next(self, retry: Retry, reason: str) -> Retry | None:
+        """The next try; or None, and findings, where the speech has its words or nothing more can be tried."""
         missing = self._unheard(retry.hole, retry.best, retry.speech)
-        reason = NO_WORDS
         if missing and (window := next(retry.further, None)) is not None:
             cost = seconds(len(window.samples))
             if self.findings.decoded_seconds + cost <= self._allowance:
                 self.findings.decoded_seconds += cost
                 self._open += 1
                 return replace(retry, window=window)
-            reason = NO_MORE
         if retry.best:
             tokens = tuple(token for heard in retry.best for token in heard.tokens)
             self.findings.splices.append(Splice(retry.hole.span, tokens))

@@ -12,7 +12,7 @@ from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.cutting import Cut, Cutting, next_cut
 from gpu_job.levels import FRAME, Levels, levels
 
-__all__ = ["Chunk", "Cutting", "chunks"]
+__all__ = ["Chunk", "Chunker", "Cutting", "chunks"]
 
 _FORESIGHT_SECONDS = 10
 """Seen behind the longest chunk: lets the noise floor settle, and a pause behind the cut be seen whole."""
@@ -46,36 +46,35 @@ class Chunker:
         """The next samples -> the chunks that are certain now. To be exhausted before the next call."""
         window, look = self._window, self._look
         window.add(block)
-        while len(window.level) >= look and (cut := next_cut(window.level[:look], self._rules, last=False)):
+        while window.frames >= look and (cut := next_cut(window.level[:look], self._rules, last=False)):
             yield from window.cut(cut)
 
     def end(self) -> Iterator[Chunk]:
         """No more samples come -> the last chunks."""
         window = self._window
         window.fill_up()
-        while len(window.level) and (cut := next_cut(window.level, self._rules, last=True)):
+        while window.frames and (cut := next_cut(window.level, self._rules, last=True)):
             yield from window.cut(cut)
-
-
-def chunks(blocks: Iterable[Samples], rules: Cutting) -> Iterator[Chunk]:
-    """A whole stream of sample blocks -> its chunks."""
-    chunker = Chunker(rules)
-    for block in blocks:
-        yield from chunker.add(block)
-    yield from chunker.end()
 
 
 class _Window:
     """The samples not yet cut, and their levels, each computed once."""
 
     def __init__(self) -> None:
-        self.level: Levels = np.zeros(0, np.float32)
+        self.frames = 0
         self._start = 0
+        self._levels: list[Levels] = []
         self._blocks: deque[Samples] = deque()
-        self._held = 0
-        """Samples in the blocks; the first starts at `_start`."""
+        """Whole frames; the first starts at `_start`."""
         self._rest: Samples = np.zeros(0, np.float32)
         """Samples that came but do not fill a frame yet."""
+
+    @property
+    def level(self) -> Levels:
+        """[frames]."""
+        level: Levels = np.concatenate(self._levels)
+        self._levels[:] = [level]
+        return level
 
     def add(self, block: Samples) -> None:
         """Take in what came."""
@@ -84,8 +83,8 @@ class _Window:
         self._rest = block[whole:].copy()
         if whole:
             self._blocks.append(block[:whole])
-            self._held += whole
-            self.level = np.concatenate((self.level, levels(block[:whole])))
+            self._levels.append(levels(block[:whole]))
+            self.frames += whole // FRAME
 
     def fill_up(self) -> None:
         """At the end: a rest shorter than a frame has no level of its own; silence behind it makes it heard."""
@@ -109,10 +108,19 @@ class _Window:
         return np.concatenate(parts)
 
     def _drop(self, frames: int) -> None:
-        self.level = self.level[frames:]
+        self._levels[:] = [self.level[frames:]]
+        self.frames -= frames
         samples = frames * FRAME
         self._start += samples
         while samples and samples >= len(self._blocks[0]):
             samples -= len(self._blocks.popleft())
         if samples:
             self._blocks[0] = self._blocks[0][samples:]
+
+
+def chunks(blocks: Iterable[Samples], rules: Cutting) -> Iterator[Chunk]:
+    """A whole stream of sample blocks -> its chunks."""
+    chunker = Chunker(rules)
+    for block in blocks:
+        yield from chunker.add(block)
+    yield from chunker.end()

@@ -149,24 +149,24 @@ class DecoderChild:
         return f" (the decoder ended with status {status})" if status else ""
 
 
-def blocks(child: DecoderChild, frame_bytes: int) -> Iterator[tuple[bytearray, bool]]:
+def blocks(child: DecoderChild, frame_bytes: int) -> Iterator[tuple[bytearray, bytes]]:
     """All that a child writes, in blocks of whole frames: a second or more, but for the last one.
 
-    With each block, whether the child complained before it had written all of it. Raises DecoderDied where it stalls,
-    ends badly or writes nothing at all.
+    With each block, the end of what the child complained of before it had written all of it. Raises DecoderDied where
+    it stalls, ends badly or writes nothing at all.
     """
     died: DecoderDied | None = None
-    block, said, is_empty = bytearray(), False, True
+    block, said, is_empty = bytearray(), b"", True
     least = SAMPLE_RATE * frame_bytes
     with child:
         try:
             for data, complaint in child.reads():
                 block += data
-                said = said or bool(complaint)
+                said = (said + complaint)[-PIPE_BYTES:]
                 if len(block) >= least:
                     whole = len(block) // frame_bytes * frame_bytes
                     yield block[:whole], said
-                    block, said, is_empty = block[whole:], False, False
+                    block, said, is_empty = block[whole:], b"", False
         except DecoderDied as error:
             died = error
         if block or said:

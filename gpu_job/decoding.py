@@ -111,7 +111,7 @@ class _Decoding:
             raise
         finally:
             if on_hole:
-                for start, end in united(hole for finder in self.finders for hole in finder.holes):
+                for start, end in united(self.finders):
                     if start < came:
                         on_hole(Gap(start=start / SAMPLE_RATE, end=min(end, came) / SAMPLE_RATE, reason=DAMAGED))
 
@@ -160,7 +160,7 @@ class _Decoding:
             if said and not is_steady and FORM_CHANGED in child.complaints:
                 raise Unfit("the sample rate or the channels change")
             frames = np.frombuffer(block, "<f4").reshape(-1, self.selection.channels)
-            finder.feed(frames, complained=said)
+            finder.feed(frames, said)
             yield frames
         if is_cut:
             finder.finish()

@@ -26,6 +26,9 @@ before it, 60 ms for each hour."""
 UNTIMED_HORIZON = 6 * 3600
 """Seconds after which reading up to a window takes longer than decoding it."""
 
+HORIZON = 7 * 24 * 3600
+"""Seconds; a header may state anything, and one decoder goes on from there."""
+
 SHORTEST_WINDOW = 30
 """Seconds; a child takes 15 ms to start, as long as it takes to decode 15 s."""
 
@@ -43,8 +46,8 @@ class Parallel:
     """How many decoders work on one file, and how much they may hold ready."""
 
     children: int = field(default_factory=lambda: min(4, usable_cores()))
-    ahead_seconds: float = 900.0
-    """Of decoded sound, over all windows and channels: 58 MB."""
+    ahead_seconds: float = 600.0
+    """Of decoded sound, over all windows and channels: 38 MB."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,7 @@ def windows(media: Media, channels: int, parallel: Parallel) -> list[Window]:
     """
     container = container_of(media)
     seconds = media.duration_seconds
-    if container in UNTIMED_CONTAINERS:
-        seconds = min(seconds, UNTIMED_HORIZON)
+    seconds = min(seconds, UNTIMED_HORIZON if container in UNTIMED_CONTAINERS else HORIZON)
     exact = container in EXACT_CONTAINERS and media.codec not in INEXACT_CODECS
     if not exact or parallel.children < 2 or seconds < 2 * SHORTEST_WINDOW:
         return [Window(0, None)]

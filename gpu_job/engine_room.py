@@ -19,7 +19,7 @@ from gpu_job.audio import Samples, seconds
 from gpu_job.batching import BatchLimits
 from gpu_job.tokens import Token
 from gpu_job.waiting_room import Task, WaitingRoom
-from shared.failures import EngineFailed
+from shared.failures import EngineFailed, FailureKind, kind_of
 from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,11 @@ class Recognizer(Protocol):
     @property
     def engine(self) -> Engine: ...
     @property
-    def batch_limits(self) -> BatchLimits: ...
+    def hardware(self) -> str:
+        """What it runs on: batches that are safe there are remembered for it."""
+
+    batch_limits: BatchLimits
+
     def prepare(self, batch: Sequence[Samples]) -> Any:
         """Chunks -> what `run` takes. From any thread."""
 
@@ -67,10 +71,12 @@ class EngineRoom:
         on_begin: Callable[[], None],
         on_batch: Callable[[Sequence[Task]], None],
         on_delivered: Callable[[Sequence[Task]], None],
+        on_smaller: Callable[[Recognizer], None],
     ) -> None:
         self.waiting = WaitingRoom(max_waiting_seconds)
         self._load = load
-        self._on_begin, self._on_batch, self._on_delivered = on_begin, on_batch, on_delivered
+        self._on_begin, self._on_batch = on_begin, on_batch
+        self._on_delivered, self._on_smaller = on_delivered, on_smaller
         self._ready: Queue[_Batch] = Queue(maxsize=1)
         self._heard: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
@@ -144,6 +150,10 @@ class EngineRoom:
             if len(batch.tasks) == 1:
                 self._failed(recognizer, batch.tasks, error)
                 return
+            if kind_of(error) is FailureKind.OUT_OF_MEMORY:
+                longest = max(len(task.chunk.samples) for task in batch.tasks)
+                recognizer.batch_limits = recognizer.batch_limits.without(longest, len(batch.tasks))
+                self._on_smaller(recognizer)
             half = len(batch.tasks) // 2
             _log.warning("batch failed, halving", extra={"fields": {"chunks": len(batch.tasks)}}, exc_info=True)
             for tasks in (batch.tasks[:half], batch.tasks[half:]):

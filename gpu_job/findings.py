@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -39,16 +40,25 @@ class Findings:
 def amended(tokens: Iterable[Token], findings: Findings) -> list[Token]:
     """A channel's merged tokens in time order, without the dropped words and with the repaired ones. Order is kept."""
     dropped = {token for heard in findings.dropped for token in heard.tokens}
-    kept = [token for token in tokens if token not in dropped]
-    for splice in findings.splices:
+    splices = deque(sorted(findings.splices, key=lambda splice: splice.hole))
+    after: list[Token] = []
+    for token in tokens:
         # Before a word, never within one.
-        at = next((n for n, t in enumerate(kept) if t.start >= splice.hole.start and t.begins_word), len(kept))
-        if at > 0:
-            # The word before may have been timed right through the hole.
-            before = kept[at - 1]
-            kept[at - 1] = before._replace(end=max(before.start, min(before.end, splice.tokens[0].start)))
-        kept[at:at] = splice.tokens
-    return kept
+        while token.begins_word and splices and splices[0].hole.start <= token.start:
+            _append(after, splices.popleft())
+        if token not in dropped:
+            after.append(token)
+    for splice in splices:
+        _append(after, splice)
+    return after
+
+
+def _append(tokens: list[Token], splice: Splice) -> None:
+    if tokens:
+        # The word before may have been timed right through the hole.
+        last = tokens[-1]
+        tokens[-1] = last._replace(end=max(last.start, min(last.end, splice.tokens[0].start)))
+    tokens.extend(splice.tokens)
 
 
 EDGE_SECONDS = 0.3

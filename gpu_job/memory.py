@@ -20,6 +20,8 @@ _SUBSAMPLING = 8
 """Mel frames per encoder frame."""
 _MEL_BYTES = 512 * 4 + 257 * (8 + 8 + 4)
 """Per mel frame, in fp32: the window's samples, the complex spectrum, its parts squared, the power."""
+_CONVOLVED_TENSORS = 2.1
+"""Outputs of the first convolution that live at once: its own, its activation's, and smaller ones."""
 _WIDE_TENSORS = 17.8
 """[chunks, frames, width] tensors that live at once in a layer: four times the width twice, for the feed-forward."""
 _LOCAL_CONTEXT = 128
@@ -75,10 +77,10 @@ class MemoryModel:
         return int(chunks * max(frames * _MEL_BYTES, self._convolution(frames), self._layer(frames / _SUBSAMPLING)))
 
     def _convolution(self, frames: float) -> float:
-        """The first convolution halves time and mels; its output and the activation's live beside the spectrogram."""
+        """The first convolution halves time and mels; what it makes lives beside the spectrogram."""
         shape = self.architecture
         output = shape.channels * (shape.mels / 2) * (frames / 2) * self.value_bytes
-        return 2 * output + shape.mels * frames * (4 + self.value_bytes)
+        return _CONVOLVED_TENSORS * output + shape.mels * frames * (4 + self.value_bytes)
 
     def _layer(self, frames: float) -> float:
         shape = self.architecture

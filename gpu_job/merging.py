@@ -15,8 +15,8 @@ from typing import NamedTuple
 from gpu_job.tokens import Token
 
 TOLERANCE_SECONDS = 0.25
-"""Tokens of the same text that start this close may be the same: three frames of 80 ms. 0.16 to 0.6 s gave the same
-merges at 460 joins, and a word said twice starts again after some 0.2 s."""
+"""Tokens of the same text that start this close may be the same: three frames of 80 ms. 0.16 to 0.4 s gave the same
+errors at 460 joins, and a word said twice starts again after some 0.2 s."""
 
 Pair = tuple[int, int]
 """A place in the left tokens and one in the right: of two matching tokens, or of a seam before these two."""

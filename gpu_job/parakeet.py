@@ -12,18 +12,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from nemo.utils import logging as nemo_logging
 from omegaconf import OmegaConf, open_dict
+from torch.nn.functional import pad
 
 from gpu_job import model_loading, tdt_fix
 from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.batching import BatchLimits
-from gpu_job.device import Device, best_device
+from gpu_job.device import Device, Precision, accelerator, best_device
 from gpu_job.hypotheses import Hypotheses, Vocabulary
+from gpu_job.memory import Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.tokens import Token
 from shared.failures import EngineFailed, FailureKind
 from shared.vocabulary import Engine
@@ -41,6 +43,11 @@ CONFIDENCE = {
 """A token is as sure as its probability."""
 
 
+SLICE_SAMPLES = 80 * SAMPLE_RATE
+"""On a CPU the encoder sees so much audio at once, padding included: more falls out of its cache. The decoder, whose
+cost hardly depends on the number of chunks, takes the whole batch."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How large batches may be, by device."""
@@ -48,21 +55,33 @@ class Limits:
     max_chunks: int
     gpu_audio_seconds: float
     cpu_audio_seconds: float
+    gpu_memory_gb: float = 20.0
+    """GiB the model may use on a GPU, weights included."""
 
-    def of(self, device: Device) -> BatchLimits:
-        """The limits on this device."""
-        audio = self.gpu_audio_seconds if device.is_gpu else self.cpu_audio_seconds
-        return BatchLimits(self.max_chunks, int(audio * SAMPLE_RATE))
+    def of(self, device: Device, memory: MemoryModel) -> BatchLimits:
+        """The limits on this device, for a model whose weights are not there yet."""
+        if not device.is_gpu:
+            return BatchLimits(self.max_chunks, int(self.cpu_audio_seconds * SAMPLE_RATE))
+        free, _ = torch.cuda.mem_get_info()
+        budget = MemoryBudget.of_device(memory, free, self.gpu_memory_gb)
+        return BatchLimits(self.max_chunks, int(self.gpu_audio_seconds * SAMPLE_RATE), budget)
+
+
+class Slice(NamedTuple):
+    """Chunks that the encoder sees at once."""
+
+    signal: torch.Tensor
+    """[chunks, samples of the longest], fp32."""
+    lengths: torch.Tensor
+    """[chunks], in samples, at least MIN_SAMPLES."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A batch where the model can take it."""
 
-    signal: torch.Tensor
-    """[chunks, samples of the longest], fp32."""
-    lengths: torch.Tensor
-    """[chunks], in samples, at least MIN_SAMPLES."""
+    slices: tuple[Slice, ...]
+    """The whole batch on a GPU."""
     seconds: tuple[float, ...]
     """Of each chunk as it came."""
     copied: torch.cuda.Event | None
@@ -86,12 +105,15 @@ class Parakeet:
     def __init__(self, model: Any, name: str, device: Device, limits: Limits) -> None:
         self.name = name
         self.device = device
-        self.batch_limits = limits.of(device)
+        self._memory = memory_of(model, device)
+        self.batch_limits = limits.of(device, self._memory)
         self._model = model.to(device.name).eval()
         self._model.preprocessor.featurizer.dither = 0.0
         self._model.preprocessor.featurizer.pad_to = 0
         for part in (self._model.encoder, self._model.decoder, self._model.joint):
             part.to(device.dtype)
+        for layer in self._model.encoder.layers:
+            layer.self_attn.use_pytorch_sdpa = self._memory.attention is Attention.SDPA
         decoding = self._model.cfg.decoding
         with open_dict(decoding):
             decoding.strategy = "greedy_batch"
@@ -109,15 +131,21 @@ class Parakeet:
         """The engine this makes of Parakeet."""
         return Engine.PARAKEET_GPU if self.device.is_gpu else Engine.PARAKEET_CPU
 
+    @property
+    def hardware(self) -> str:
+        """What the sizes that fit are remembered for."""
+        return self.device.hardware
+
     @classmethod
-    def load(cls, name: str, limits: Limits, device: Device | None = None) -> Parakeet:
+    def load(
+        cls, name: str, limits: Limits, device: Device | None = None, precision: Precision = Precision.AUTO
+    ) -> Parakeet:
         """Load a prepared directory, a `.nemo` file or a published model. Raises EngineFailed of kind model_load."""
         nemo_logging.setLevel(logging.ERROR)
         tdt_fix.apply()
-        device = device or best_device()
         try:
-            model, called = model_loading.load(name, device.name)
-            return cls(model, called, device, limits)
+            model, called = model_loading.load(name, device.name if device else accelerator())
+            return cls(model, called, device or best_device(precision, _parameters(model)), limits)
         except EngineFailed:
             raise
         except Exception as error:
@@ -133,18 +161,13 @@ class Parakeet:
     def prepare(self, batch: Sequence[Samples]) -> Prepared:
         """Put a batch where the model can take it. From any thread. Raises EngineFailed."""
         with _inference():
-            pinned = self._copies is not None
-            lengths = torch.tensor([max(MIN_SAMPLES, len(samples)) for samples in batch], pin_memory=pinned)
-            signal = torch.zeros((len(batch), int(lengths.max())), pin_memory=pinned)
-            for row, samples in zip(signal.numpy(), batch, strict=True):
-                row[: len(samples)] = samples
             durations = tuple(seconds(len(samples)) for samples in batch)
             if not self._copies:
-                return Prepared(signal, lengths, durations, None)
+                return Prepared(tuple(_padded(part) for part in _slices(batch)), durations, None)
+            whole = _padded(batch)
             with torch.cuda.stream(self._copies):
-                signal = signal.to(self.device.name, non_blocking=True)
-                lengths = lengths.to(self.device.name, non_blocking=True)
-                return Prepared(signal, lengths, durations, self._copies.record_event())
+                there = Slice(*(tensor.pin_memory().to(self.device.name, non_blocking=True) for tensor in whole))
+                return Prepared((there,), durations, self._copies.record_event())
 
     def run(self, prepared: Prepared) -> Heard:
         """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
@@ -152,12 +175,27 @@ class Parakeet:
             if prepared.copied:
                 ours = torch.cuda.current_stream()
                 ours.wait_event(prepared.copied)
-                for tensor in (prepared.signal, prepared.lengths):
+                for tensor in (tensor for part in prepared.slices for tensor in part):
                     tensor.record_stream(ours)
-            features, frames = self._model.preprocessor(input_signal=prepared.signal, length=prepared.lengths)
-            encoded, encoded_frames = self._model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
-            found, _ = self._decode(x=encoded.transpose(1, 2), out_len=encoded_frames)
-            return self._collect(found, prepared.seconds)
+                torch.cuda.reset_peak_memory_stats()
+            encoded, frames = _joined([self._encode(part) for part in prepared.slices])
+            found, _ = self._decode(x=encoded, out_len=frames)
+            heard = self._collect(found, prepared.seconds)
+        self._learn(prepared)
+        return heard
+
+    def _encode(self, part: Slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples -> [chunks, frames, width], and how many frames count."""
+        features, frames = self._model.preprocessor(input_signal=part.signal, length=part.lengths)
+        encoded, encoded_frames = self._model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
+        return encoded.transpose(1, 2), encoded_frames
+
+    def _learn(self, prepared: Prepared) -> None:
+        """Hold the prediction against what the batch took; the allocator has counted when the GPU still computes."""
+        if self.batch_limits.memory:
+            chunks, samples = prepared.slices[0].signal.shape
+            memory = self.batch_limits.memory.after(chunks, samples, torch.cuda.max_memory_allocated())
+            self.batch_limits = replace(self.batch_limits, memory=memory)
 
     def _collect(self, found: Any, durations: tuple[float, ...]) -> Heard:
         """The decoder's storage, which may have more rows than the batch, brought to the process without waiting."""
@@ -173,6 +211,58 @@ class Parakeet:
                 heard.copied.synchronize()
             hypotheses = Hypotheses(*(column.numpy() for column in heard.columns))
         return hypotheses.tokens(self._vocabulary, self._frame_seconds, heard.seconds)
+
+
+def memory_of(model: Any, device: Device) -> MemoryModel:
+    """The memory model of a FastConformer, with the attention it will run with here."""
+    config = model.cfg.encoder
+    shape = Architecture(
+        parameters=_parameters(model),
+        mels=config.feat_in,
+        channels=config.subsampling_conv_channels,
+        width=config.d_model,
+        heads=config.n_heads,
+    )
+    match config.get("self_attention_model"):
+        case "rel_pos":
+            attention = Attention.SDPA
+        case "rel_pos_local_attn":
+            attention = Attention.LOCAL
+        case _:
+            attention = Attention.FULL
+    return MemoryModel(shape, device.dtype.itemsize, attention)
+
+
+def _parameters(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _slices(batch: Sequence[Samples]) -> Iterator[Sequence[Samples]]:
+    """A batch, longest first, in runs of at most SLICE_SAMPLES; a longer chunk alone. Order is kept."""
+    begin, longest = 0, 0
+    for end, samples in enumerate(batch):
+        longest = max(longest, len(samples))
+        if end > begin and (end - begin + 1) * longest > SLICE_SAMPLES:
+            yield batch[begin:end]
+            begin, longest = end, len(samples)
+    yield batch[begin:]
+
+
+def _padded(batch: Sequence[Samples]) -> Slice:
+    lengths = torch.tensor([max(MIN_SAMPLES, len(samples)) for samples in batch])
+    signal = torch.zeros((len(batch), int(lengths.max())))
+    for row, samples in zip(signal.numpy(), batch, strict=True):
+        row[: len(samples)] = samples
+    return Slice(signal, lengths)
+
+
+def _joined(parts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Encoded slices, one after the other, padded to the longest."""
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(encoded.shape[1] for encoded, _ in parts)
+    padded = [pad(encoded, (0, 0, 0, longest - encoded.shape[1])) for encoded, _ in parts]
+    return torch.cat(padded), torch.cat([frames for _, frames in parts])
 
 
 @contextmanager

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from requests import RequestException
 
 from gpu_job.checkpoints import Checkpoints
 from gpu_job.chunking import Cutting
-from gpu_job.decoding import DecoderLimits
+from gpu_job.decoding import DecoderLimits, Parallel
+from gpu_job.decoding_windows import usable_cores
 from gpu_job.engine_room import Recognizer
 from gpu_job.preparing import Recipe
 from gpu_job.questions import Auditing
+from gpu_job.safe_sizes import SafeSizeStore
 from gpu_job.settings import JobSettings
 from gpu_job.speech import SpeechDetector
 from shared.deployment import Deployment, connect
+from shared.failures import StateConflict
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,36 @@ class JobServices(Deployment):
 
     def load_model(self) -> Recognizer:
         """The model that the settings name. Imports torch and NeMo, which takes seconds: for the engine's thread."""
+        # A fifth to a third of the import's time goes to the collection of garbage that is none.
+        gc.disable()
+        try:
+            return self._load_model()
+        finally:
+            gc.enable()
+
+    def _load_model(self) -> Recognizer:
         from gpu_job.parakeet import Limits, Parakeet
 
         limits = Limits(
-            self.settings.gpu_batch_size, self.settings.batch_audio_seconds, self.settings.cpu_batch_audio_seconds
+            self.settings.max_batch_chunks,
+            self.settings.batch_audio_seconds,
+            self.settings.cpu_batch_audio_seconds,
+            self.settings.gpu_memory_limit_gb,
         )
-        return Parakeet.load(self.settings.parakeet_model_name, limits)
+        model = Parakeet.load(self.settings.parakeet_model_name, limits)
+        model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
+        return model
+
+    def remember_sizes(self, model: Recognizer) -> None:
+        """A batch was too large for the memory: no later worker shall try it again."""
+        try:
+            self._sizes(model).remember(model.batch_limits.safe)
+        except (GoogleAPICallError, RetryError, RequestException, StateConflict):
+            # This worker knows it all the same.
+            _log.warning("safe batch sizes were not stored", exc_info=True)
+
+    def _sizes(self, model: Recognizer) -> SafeSizeStore:
+        return SafeSizeStore(self.state, model.hardware, model.name)
 
 
 def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
@@ -74,6 +108,7 @@ def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
             cutting=cutting,
             decoder=DecoderLimits(settings.decode_stall_seconds, settings.decoder_memory_mb),
             fetch_timeout_seconds=settings.fetch_timeout_seconds,
+            parallel=Parallel(min(settings.decoder_children, usable_cores()), settings.decoder_ahead_seconds),
         ),
         auditing=Auditing(gap_seconds=settings.audit_gap_seconds, max_share=settings.audit_max_share),
         detector=SpeechDetector(),

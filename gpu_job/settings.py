@@ -15,7 +15,9 @@ class JobSettings(DeploymentSettings):
 
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)
     parakeet_model_name: str = setting(
-        "nvidia/parakeet-tdt-0.6b-v2", "Model: a name at NeMo or Hugging Face, or a path to a .nemo file.", min_length=1
+        "nvidia/parakeet-tdt-0.6b-v2",
+        "Model: a name at NeMo or Hugging Face, a .nemo file, or a directory made by `dropscribe prepare-model`.",
+        min_length=1,
     )
     chunk_seconds: float = setting(
         30.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
@@ -33,7 +35,7 @@ class JobSettings(DeploymentSettings):
     gpu_memory_limit_gb: float = setting(
         20.0,
         "Most GPU memory that weights and batches may take; the card's own size is a limit too.",
-        unit="GB (10^9 bytes)",
+        unit="GiB",
         source="an L4 has 24 GB; some is the driver's",
         gt=0,
     )
@@ -57,6 +59,17 @@ class JobSettings(DeploymentSettings):
     )
     fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
     decode_stall_seconds: float = setting(60.0, "A decoder that is silent for so long is ended.", unit="s", gt=0)
+    decoder_children: int = setting(
+        4, "Most decoders at work on one long file; never more than there are cores.", unit="processes", ge=1, le=16
+    )
+    decoder_ahead_seconds: float = setting(
+        600.0,
+        "Decoded audio that the decoders of one file may hold ready.",
+        unit="s",
+        source="4 bytes x 16 kHz: 38 MB",
+        ge=60,
+        le=3600,
+    )
     decoder_memory_mb: int = setting(2000, "Address space one decoder may use.", unit="MB", ge=256)
     audit_gap_seconds: float = setting(
         1.5,

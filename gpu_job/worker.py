@@ -63,6 +63,7 @@ class Worker:
             on_begin=billing.batch_begins,
             on_batch=billing.batch_done,
             on_delivered=self._delivered,
+            on_smaller=services.remember_sizes,
         )
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
         self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")

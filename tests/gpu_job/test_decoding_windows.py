@@ -10,12 +10,11 @@ import pytest
 
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.decoding import DecoderLimits, Parallel, decode
-from gpu_job.decoding_joins import CHECKED, alike
-from gpu_job.decoding_windows import LEAD, SHORTEST_WINDOW, Window, windows
+from gpu_job.decoding_windows import SHORTEST_WINDOW, Window, windows
 from infra.recordings import recording
 from shared.failures import BadMedia
 from shared.upload import Media
-from tests.gpu_job.sounds import make, noise, silence, stated, tone
+from tests.gpu_job.sounds import make, stated
 
 LIMITS = DecoderLimits()
 HALVES = Parallel(children=2, ahead_seconds=4 * SHORTEST_WINDOW)
@@ -37,7 +36,6 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a.ogg": ("ogg", (*SPEECH, "-c:a", "libvorbis")),
     "a.webm": ("matroska,webm", (*SPEECH[:4], "-c:a", "copy")),
     "a.mkv": ("matroska,webm", (*SPEECH, "-c:a", "aac")),
-    "a.ts": ("mpegts", (*SPEECH, "-c:a", "aac")),
     "a.avi": ("avi", (*SPEECH, "-c:a", "libmp3lame")),
 }
 
@@ -70,7 +68,8 @@ def test_windows_join_to_what_one_decoder_gives(folder: Path, name: str, caplog:
     alone = all_of(path)
     assert len(alone) > 70 * SAMPLE_RATE
     with caplog.at_level(logging.INFO, "gpu_job.decoding"):
-        together = all_of(path, stated(path, FORMATS[name][0], len(alone) / SAMPLE_RATE))
+        codec = "vorbis" if name == "a.ogg" else "any"
+        together = all_of(path, stated(path, FORMATS[name][0], len(alone) / SAMPLE_RATE, codec=codec))
     assert len(together) == len(alone)
     assert np.abs(together - alone).max() <= noise_of_its_own(name)
     assert np.square(together - alone).sum() <= 0.01 * np.square(alone).sum()
@@ -83,7 +82,7 @@ def test_where_windows_do_not_join_one_decoder_goes_on(folder: Path, caplog: pyt
     with caplog.at_level(logging.INFO, "gpu_job.decoding"):
         together = all_of(path, stated(path, "mp3", 75.0))
     assert np.array_equal(together, all_of(path))
-    assert "the decoders differ at 30 s" in caplog.text
+    assert "the decoders differ" in caplog.text
 
 
 @pytest.mark.parametrize("share", [0.1, 0.7, 0.95, 1.5, 3.0])
@@ -134,18 +133,6 @@ def test_files_that_are_short_or_cannot_be_sought_in_have_one_decoder(tmp_path: 
     assert windows(stated(tmp_path, "ogg", 5000.0, codec="vorbis"), 1, HALVES) == one
     assert windows(stated(tmp_path, "mp3", 5000.0), 1, Parallel(children=1)) == one
     assert len(windows(stated(tmp_path, "ogg", 5000.0, codec="opus"), 1, HALVES)) > 1
-
-
-def test_what_differs_by_a_sample_does_not_join() -> None:
-    sound = noise(4, -30.0)[:, None]
-    assert alike(sound[:CHECKED], sound[:CHECKED])
-    assert not alike(sound[:CHECKED], sound[1 : CHECKED + 1])
-    low = tone(4, -20.0, 100.0)[:, None]
-    assert not alike(low[:CHECKED], low[1 : CHECKED + 1])
-    assert not alike(sound[:CHECKED], noise(4, -30.0, seed=1)[:CHECKED, None])
-    assert alike(silence(3)[:, None], silence(3)[:, None])
-    assert not alike(silence(3)[:, None], sound[:CHECKED])
-    assert LEAD > CHECKED
 
 
 def test_a_listener_who_leaves_early_leaves_no_decoder(folder: Path) -> None:

@@ -37,6 +37,9 @@ class Counting:
     begun: Queue[int] = field(default_factory=Queue)
     name: str = "counting"
     engine: Engine = Engine.PARAKEET_CPU
+    hardware: str = "cpu"
+    room_for: int = 1000
+    """Chunks that fit into its memory."""
 
     def prepare(self, batch: Sequence[Samples]) -> Sequence[Samples]:
         if any(samples[0] == UNFIT for samples in batch):
@@ -46,6 +49,8 @@ class Counting:
     def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
         self.begun.put(len(batch))
         assert self.gate.wait(WAIT)
+        if len(batch) > self.room_for:
+            raise EngineFailed("Too large.", FailureKind.OUT_OF_MEMORY)
         if any(samples[0] == BROKEN for samples in batch):
             raise ValueError("broken chunk")
         return batch
@@ -64,6 +69,8 @@ class House:
     room: EngineRoom
     parts: Queue[Part]
     batches: list[list[str]]
+    smaller: list[BatchLimits]
+    """The limits after each batch that was too large."""
 
     def task(self, at: int, seconds: float = 1.0, value: float = 0.0, job: str = "job") -> Task:
         samples = np.full(int(seconds * SAMPLE_RATE), value, np.float32)
@@ -85,14 +92,16 @@ def house() -> Iterator[Opened]:
     def open_one(max_waiting_seconds: float = 1000.0, load: Callable[[], Counting] | None = None) -> House:
         recognizer = Counting()
         batches: list[list[str]] = []
+        smaller: list[BatchLimits] = []
         room = EngineRoom(
             load or (lambda: recognizer),
             max_waiting_seconds,
             on_begin=lambda: None,
             on_batch=lambda tasks: batches.append([task.job_id for task in tasks]),
             on_delivered=lambda tasks: None,
+            on_smaller=lambda recognizer: smaller.append(recognizer.batch_limits),
         )
-        opened.append(House(recognizer, room, Queue(), batches))
+        opened.append(House(recognizer, room, Queue(), batches, smaller))
         return opened[-1]
 
     yield open_one
@@ -165,6 +174,18 @@ def test_a_broken_chunk_fails_alone(house: Opened, broken: int, value: float) ->
     assert "ValueError" in (found[broken].failure or "")
     assert all(part.tokens for at, part in found.items() if at != broken)
     assert here.room.failure is None
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_and_not_tried_again(house: Opened) -> None:
+    here = house()
+    here.recognizer.room_for = 1
+    here.recognizer.gate.set()
+    for at in range(24):
+        here.room.waiting.submit(here.task(at, value=at))
+    here.room.start()
+    assert all(part.tokens for part in here.delivered(24).values())
+    assert here.smaller[-1].largest(SAMPLE_RATE) == 1
+    assert len(here.batches[-1]) == 1
 
 
 def test_an_answer_that_cannot_be_read_fails_its_batch_only(house: Opened) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from kaldialign import edit_distance
 
 from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.chunking import Chunk
 from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.device import Device
-from gpu_job.parakeet import Limits, Parakeet
+from gpu_job.device import Device, Precision, accelerator, best_device, multiplies_bf16
+from gpu_job.memory import Architecture, Attention
+from gpu_job.parakeet import SLICE_SAMPLES, Limits, Parakeet, memory_of
 from gpu_job.tokens import words_of
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
@@ -105,7 +108,6 @@ def test_the_engine_is_named_after_its_device(parakeet: Parakeet) -> None:
     assert parakeet.engine is Engine.PARAKEET_CPU
     assert parakeet.name == MODEL_PATH.stem
     assert parakeet.batch_limits.max_samples == 80 * SAMPLE_RATE
-    assert LIMITS.of(Device("cuda", torch.bfloat16)).max_samples == 640 * SAMPLE_RATE
 
 
 def test_half_precision_hears_the_same_words(parakeet: Parakeet) -> None:
@@ -136,3 +138,41 @@ def test_a_published_name_that_cannot_be_fetched_is_a_load_failure(
         Parakeet.load("nobody/parakeet-of-nowhere", LIMITS)
     assert caught.value.kind is FailureKind.MODEL_LOAD
     assert "nobody/parakeet-of-nowhere" in caught.value.reason
+
+
+@pytest.mark.parametrize("lengths", [[5], [22] * 3 + [5] * 16, [30] * 6, [100, 100, 1], [1] * 40])
+def test_on_a_cpu_the_encoder_sees_little_at_once(parakeet: Parakeet, lengths: list[int]) -> None:
+    prepared = parakeet.prepare([silence(length) for length in lengths])
+    assert [int(length) for part in prepared.slices for length in part.lengths] == [
+        length * SAMPLE_RATE for length in lengths
+    ]
+    for signal, _ in prepared.slices:
+        assert len(signal) == 1 or signal.numel() <= SLICE_SAMPLES
+    assert len(prepared.slices) == 1 or sum(lengths) * SAMPLE_RATE > SLICE_SAMPLES // 2
+
+
+def test_stages_of_several_batches_may_overlap(parakeet: Parakeet, long_chunks: list[Chunk]) -> None:
+    batches = [[chunk.samples for chunk in long_chunks[first : first + 2]] for first in (0, 2, 4)]
+    prepared = [parakeet.prepare(batch) for batch in batches]
+    heard = [parakeet.run(batch) for batch in prepared]
+    with ThreadPoolExecutor(3) as threads:
+        finished = list(threads.map(parakeet.finish, heard))
+    assert finished == [parakeet.transcribe(batch) for batch in batches]
+
+
+def test_the_memory_model_knows_the_model(parakeet: Parakeet) -> None:
+    memory = memory_of(parakeet._model, parakeet.device)
+    assert memory.architecture == Architecture(parameters=1_509_398, mels=128, channels=32, width=112, heads=4)
+    assert (memory.value_bytes, memory.attention) == (4, Attention.SDPA)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [(Precision.FP32, torch.float32), (Precision.BF16, torch.bfloat16)])
+def test_a_set_precision_is_kept(precision: Precision, dtype: torch.dtype) -> None:
+    assert best_device(precision) == Device(accelerator(), dtype)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about CPUs")
+def test_on_a_cpu_only_large_models_run_in_bf16_and_only_where_it_is_fast() -> None:
+    large = best_device(parameters=600_000_000).dtype
+    assert large is (torch.bfloat16 if multiplies_bf16("cpu") else torch.float32)
+    assert best_device(parameters=1_500_000).dtype is torch.float32

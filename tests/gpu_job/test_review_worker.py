@@ -39,7 +39,10 @@ DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
 class Parrot:
     """Hears the same word in every second."""
 
-    name, engine, batch_limits = "parrot", Engine.PARAKEET_CPU, BatchLimits(8, 10_000_000)
+    name, engine, hardware = "parrot", Engine.PARAKEET_CPU, "none"
+
+    def __init__(self) -> None:
+        self.batch_limits = BatchLimits(8, 10_000_000)
 
     def prepare(self, batch: Sequence[Samples]) -> list[int]:
         return [len(samples) // SAMPLE_RATE for samples in batch]
