@@ -20,6 +20,7 @@ from shared import storage as objects
 from shared.costs import Bill, JobShape, PriceBook, instance_bill, total
 from shared.failures import EngineFailed
 from shared.outcomes import Ending, failed, transcribed
+from shared.speeds import SpeedStore, execution_figures
 from shared.transcript import compose
 
 
@@ -76,6 +77,10 @@ class Billing:
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
         self._usd_per_second = instance_bill(shape, 1.0, prices, "idle").usd
         self._lock = threading.Lock()
+        self._batch_began: float | None = None
+        self._startup_seconds: float | None = None
+        self._engine_seconds = 0.0
+        self._audio_seconds = 0.0
 
     def open(self, work: Work) -> None:
         """A job is at work from now on."""
@@ -85,7 +90,10 @@ class Billing:
     def batch_begins(self) -> None:
         """Time until now went to no job."""
         with self._lock:
-            self._meter.pass_time(self._clock())
+            self._batch_began = self._clock()
+            self._meter.pass_time(self._batch_began)
+            if self._startup_seconds is None:
+                self._startup_seconds = self._batch_began - self._meter.began
 
     def batch_done(self, tasks: Sequence[Task]) -> None:
         """Time since the batch began went to the jobs in it."""
@@ -93,7 +101,10 @@ class Billing:
         for task in tasks:
             audio[task.job_id] = audio.get(task.job_id, 0.0) + seconds(len(task.chunk.samples))
         with self._lock:
-            self._meter.transcribed(self._clock(), audio)
+            at = self._clock()
+            self._meter.transcribed(at, audio)
+            self._engine_seconds += at - (self._batch_began or at)
+            self._audio_seconds += sum(audio.values())
 
     def close(self, work: Work, ending: Ending) -> Ending:
         """The job ends: its ending with its bill."""
@@ -105,7 +116,7 @@ class Billing:
             return self._bill(self._meter.close(work.id, self._clock()))
 
     def settle(self) -> None:
-        """The worker ends: the rest of its time is shared out and written down."""
+        """The worker ends: the rest of its time is shared out and written down, and what it showed of its speed."""
         with self._lock:
             at = self._clock()
             settlement = Settlement(
@@ -117,6 +128,13 @@ class Billing:
             )
         name = f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}.json"
         objects.create_once(self._state, name, settlement.model_dump_json().encode())
+        figures = execution_figures(
+            self._shape.device,
+            startup_seconds=self._startup_seconds,
+            audio_seconds=self._audio_seconds,
+            engine_seconds=self._engine_seconds,
+        )
+        SpeedStore(self._state).observe(figures)
 
     def _bill(self, share: Share) -> Bill:
         return total(

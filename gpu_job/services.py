@@ -71,6 +71,7 @@ class JobServices(Deployment):
             gc.enable()
 
     def _load_model(self) -> Recognizer:
+        from gpu_job.device import Precision
         from gpu_job.parakeet import Limits, Parakeet
 
         limits = Limits(
@@ -79,7 +80,8 @@ class JobServices(Deployment):
             self.settings.cpu_batch_audio_seconds,
             self.settings.gpu_memory_limit_gb,
         )
-        model = Parakeet.load(self.settings.parakeet_model_name, limits)
+        precision = Precision(self.settings.model_precision)
+        model = Parakeet.load(self.settings.parakeet_model_name, limits, precision=precision)
         model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
         return model
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
-from shared.costs import JobShape
-from shared.settings import DeploymentSettings, setting
+from shared.settings import DeploymentSettings, JobShapeSettings, setting
 
 
-class JobSettings(DeploymentSettings):
+class JobSettings(DeploymentSettings, JobShapeSettings):
     """Everything the job reads from its environment, but for Cloud Run's own CLOUD_RUN_* variables."""
 
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)
@@ -18,6 +17,12 @@ class JobSettings(DeploymentSettings):
         "nvidia/parakeet-tdt-0.6b-v2",
         "Model: a name at NeMo or Hugging Face, a .nemo file, or a directory made by `dropscribe prepare-model`.",
         min_length=1,
+    )
+    model_precision: Literal["auto", "bf16", "fp32"] = setting(
+        "auto",
+        "What the model computes in; auto: bf16 on a GPU, and on a CPU that has it for models of 100 M parameters or"
+        " more.",
+        source="docs/benchmarks.md",
     )
     chunk_seconds: float = setting(
         30.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
@@ -82,9 +87,6 @@ class JobSettings(DeploymentSettings):
         0.1, "Most audio that is decoded a second time, as a share of all.", source="bounds the cost", ge=0, le=1
     )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
-    work_idle_seconds: float = setting(
-        5.0, "An execution that found no work for so long ends.", unit="s", source="idle instances are billed", ge=0
-    )
     heartbeat_seconds: float = setting(15.0, "How often a worker says that it is alive.", unit="s", gt=0)
     lease_seconds: float = setting(90.0, "A worker silent for so long is taken for dead.", unit="s", gt=0)
     task_timeout_seconds: float = setting(
@@ -93,9 +95,6 @@ class JobSettings(DeploymentSettings):
     stop_margin_seconds: float = setting(
         60.0, "The worker hands its work on this long before the task's end.", unit="s", gt=0
     )
-    job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances, or `none`.")
-    job_vcpu: float = setting(8.0, "vCPUs of the job's instances.", unit="vCPU", gt=0)
-    job_memory_gib: float = setting(32.0, "Memory of the job's instances.", unit="GiB", gt=0)
     instance_start_seconds: float = setting(
         5.0, "Billed time of an instance before its process runs.", unit="s", source="Cloud Run documentation, GPU jobs"
     )
@@ -122,9 +121,3 @@ class JobSettings(DeploymentSettings):
             if self.enable_batch_processing
             else 1
         )
-
-    @property
-    def shape(self) -> JobShape:
-        """The hardware that is billed."""
-        gpu = self.job_gpu if self.job_gpu and self.job_gpu != "none" else None
-        return JobShape(gpu=gpu, vcpu=self.job_vcpu, memory_gib=self.job_memory_gib)

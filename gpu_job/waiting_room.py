@@ -28,13 +28,29 @@ class Task:
     """Whether an upload that is otherwise done waits for it: it goes first."""
 
 
+@dataclass(frozen=True)
+class _Guest:
+    task: Task
+    since: int
+    """Batches that had been taken when it came."""
+
+    @property
+    def samples(self) -> int:
+        return len(self.task.chunk.samples)
+
+    def described(self, batches: int) -> Waiting:
+        """What batching looks at."""
+        return Waiting(self.samples, self.task.chunk.speech_share, self.task.urgent, batches - self.since)
+
+
 class WaitingRoom:
     """Chunks go in from any thread, and block while too much audio waits; one thread takes them out."""
 
     def __init__(self, max_waiting_seconds: float) -> None:
         self._max_waiting = int(max_waiting_seconds * SAMPLE_RATE)
         self._changed = threading.Condition()
-        self._waiting: list[Task] = []
+        self._waiting: list[_Guest] = []
+        self._batches = 0
         self._samples = 0
         self._feeding = 0
         self._hungry = True
@@ -69,15 +85,15 @@ class WaitingRoom:
             )
             if self._stopped:
                 raise self._failure or EngineFailed("The engine was stopped.")
-            self._waiting.append(task)
+            self._waiting.append(_Guest(task, self._batches))
             self._samples += length
             self._changed.notify_all()
 
     def drop(self, job_id: str) -> None:
         """Forget the waiting chunks of a job that ended."""
         with self._changed:
-            self._waiting = [task for task in self._waiting if task.job_id != job_id]
-            self._samples = sum(len(task.chunk.samples) for task in self._waiting)
+            self._waiting = [guest for guest in self._waiting if guest.task.job_id != job_id]
+            self._samples = sum(guest.samples for guest in self._waiting)
             self._changed.notify_all()
 
     def take(self, limits: BatchLimits) -> list[Task]:
@@ -87,8 +103,9 @@ class WaitingRoom:
             self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or not self._feeding, LINGER_SECONDS)
             if self._stopped:
                 return []
-            chosen = next_batch([Waiting(len(task.chunk.samples)) for task in self._waiting], limits)
-            tasks = [self._waiting[index] for index in chosen]
+            chosen = next_batch([guest.described(self._batches) for guest in self._waiting], limits)
+            tasks = [self._waiting[index].task for index in chosen]
+            self._batches += 1
             for index in sorted(chosen, reverse=True):
                 del self._waiting[index]
             self._samples -= sum(len(task.chunk.samples) for task in tasks)
@@ -96,4 +113,5 @@ class WaitingRoom:
         return tasks
 
     def _is_full(self, limits: BatchLimits) -> bool:
-        return len(self._waiting) >= limits.max_chunks or self._samples >= limits.max_samples
+        longest = max((guest.samples for guest in self._waiting), default=0)
+        return len(self._waiting) >= limits.largest(longest)
