@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 from gpu_job.audit import Audit
 from gpu_job.chunking import Chunk
@@ -19,13 +18,13 @@ from gpu_job.claiming import Claimed, claim, own_items
 from gpu_job.ending import Billing, ending_of
 from gpu_job.engine_room import EngineRoom
 from gpu_job.inbox import Inbox, Received
+from gpu_job.keeper import Keeper
 from gpu_job.preparing import prepare
 from gpu_job.repairing import Deliver, Repairing
 from gpu_job.services import JobServices
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared.costs import Bill
-from shared.executions import HeldLease
 from shared.failures import BadMedia, EngineFailed, Rejected
 from shared.jobs import JobState, now
 from shared.outcomes import Ending, failed, rejected
@@ -55,8 +54,7 @@ class Worker:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._lease: HeldLease | None = None
-        self._lease_lock = threading.Lock()
+        self._keeper = Keeper(services, lambda: list(self._works.values()))
         self._room = EngineRoom(
             services.load_model,
             self._settings.buffered_audio_seconds,
@@ -75,20 +73,19 @@ class Worker:
 
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
-        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        self._hold_lease()
+        self._keeper.hold_lease()
         self._room.start()
-        keeper.start()
         with self._inbox:
-            try:
-                for item in own_items(self._services):
-                    self._begin(Received(item, ack_id=None))
-                self._pull_until_empty()
-                clean = not self._stopping.is_set() and self._room.failure is None
-            except Exception:
-                # Whatever it is, the uploads in flight must be put back, and the decoders must not wait for ever.
-                _log.exception("worker failed")
-                clean = False
+            with self._keeper:
+                try:
+                    for item in own_items(self._services):
+                        self._begin(Received(item, ack_id=None))
+                    self._pull_until_empty()
+                    clean = not self._stopping.is_set() and self._room.failure is None
+                except Exception:
+                    # Whatever it is, the uploads in flight must be put back, and the decoders must not wait for ever.
+                    _log.exception("worker failed")
+                    clean = False
             self._stopping.set()
             self._room.stop()
             if not clean:
@@ -96,9 +93,8 @@ class Worker:
             # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks.
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._auditors.shutdown(wait=False, cancel_futures=True)
-            keeper.join()
         try:
-            self._release_lease()
+            self._keeper.release_lease()
             self._billing.settle()
         except Exception:
             # The work is done and billed; the lease runs out by itself. Another attempt would only cost more.
@@ -123,10 +119,10 @@ class Worker:
 
     def _queue_is_done(self) -> bool:
         """Give up the lease, then look once more: an upload that was queued while we held it is ours to take."""
-        self._release_lease()
+        self._keeper.release_lease()
         last = self._inbox.pull(self._settings.uploads_in_flight, PULL_SECONDS)
         if last:
-            self._hold_lease()
+            self._keeper.hold_lease()
         for one in last:
             self._begin(one)
         return not last
@@ -276,44 +272,3 @@ class Worker:
         with self._lock:
             self._works.pop(work.id, None)
         self._wake.set()
-
-    def _hold_lease(self) -> None:
-        with self._lease_lock:
-            self._lease = self._services.lease.take_over(self._services.task.holder, self._term)
-
-    def _release_lease(self) -> None:
-        with self._lease_lock:
-            if self._lease is not None:
-                self._services.lease.release(self._lease)
-            self._lease = None
-
-    @property
-    def _term(self) -> timedelta:
-        return timedelta(seconds=self._settings.lease_seconds)
-
-    def _keep(self) -> None:
-        """Say that this worker and its uploads are alive, and store finished chunks, now and then."""
-        stored_at = time.monotonic()
-        while not self._stopping.wait(self._settings.heartbeat_seconds):
-            save = time.monotonic() - stored_at >= self._settings.checkpoint_seconds
-            stored_at = time.monotonic() if save else stored_at
-            try:
-                self._beat(save)
-            except Exception:
-                # A missed beat is made up by the next one; a dead keeper would lose the claim of a healthy worker.
-                _log.warning("heartbeat failed", exc_info=True)
-
-    def _beat(self, save: bool) -> None:
-        with self._lease_lock:
-            if self._lease is not None:
-                self._lease = self._services.lease.renew(self._lease, self._term)
-        for work in list(self._works.values()):
-            if save and (parts := work.unsaved()):
-                try:
-                    self._services.checkpoints.store(work.id, parts)
-                except Exception:
-                    work.save_later(parts)
-                    raise
-            done = work.transcribed_seconds()
-            taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
-            work.job = taken or self._services.jobs.load(work.id) or work.job

@@ -1,0 +1,83 @@
+"""The keeper: says now and then that the worker and its uploads are alive, and stores their finished chunks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Self
+
+from gpu_job.services import JobServices
+from gpu_job.work import Work
+from shared.executions import HeldLease
+from shared.jobs import now
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Beats on a thread of its own while it is entered. The execution's lease can be held and released at any time."""
+
+    def __init__(self, services: JobServices, works: Callable[[], Sequence[Work]]) -> None:
+        self._services = services
+        self._settings = services.settings
+        self._works = works
+        self._lease: HeldLease | None = None
+        self._lease_lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def hold_lease(self) -> None:
+        """This execution takes work: no other one need be launched."""
+        with self._lease_lock:
+            self._lease = self._services.lease.take_over(self._services.task.holder, self._term)
+
+    def release_lease(self) -> None:
+        """This execution takes no more work."""
+        with self._lease_lock:
+            if self._lease is not None:
+                self._services.lease.release(self._lease)
+            self._lease = None
+
+    @property
+    def _term(self) -> timedelta:
+        return timedelta(seconds=self._settings.lease_seconds)
+
+    def _keep(self) -> None:
+        stored_at = time.monotonic()
+        while not self._stop.wait(self._settings.heartbeat_seconds):
+            save = time.monotonic() - stored_at >= self._settings.checkpoint_seconds
+            stored_at = time.monotonic() if save else stored_at
+            try:
+                self._beat(save)
+            except Exception:
+                # A missed beat is made up by the next one; a dead keeper would lose the claim of a healthy worker.
+                _log.warning("heartbeat failed", exc_info=True)
+
+    def _beat(self, save: bool) -> None:
+        with self._lease_lock:
+            if self._lease is not None:
+                self._lease = self._services.lease.renew(self._lease, self._term)
+        for work in self._works():
+            if save and (parts := work.unsaved()):
+                try:
+                    self._services.checkpoints.store(work.id, parts)
+                except Exception:
+                    work.save_later(parts)
+                    raise
+            done = work.transcribed_seconds()
+            taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
+            newest = taken or self._services.jobs.load(work.id)
+            # A record that somebody else took over meanwhile is theirs to keep alive.
+            if newest is not None and newest.record.holder == self._services.task.holder:
+                work.job = newest
