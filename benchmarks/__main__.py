@@ -6,15 +6,43 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import function, job
+from benchmarks import (
+    break_even,
+    decision,
+    engine,
+    front_end,
+    function,
+    gpu,
+    holes,
+    job,
+    joins,
+    length_memory,
+    model_load,
+    month,
+    whole_job,
+)
 from benchmarks.report import Measurement, write
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Measurement]]] = {
     "import": function.cold_import,
     "inspection": function.inspection,
     "dispatch": function.event_to_work_item,
+    "decision": decision.decision,
+    "month": month.month_of_uploads,
+    "break-even": break_even.break_even,
+    "joins": joins.at_joins,
+    "chunk-seconds": joins.chunk_seconds,
+    "holes": holes.holes,
+    "front-end": front_end.decoding,
+    "cuts": front_end.cut_search,
+    "engine": engine.tiny,
+    "full-engine": engine.full,
     "demo": job.demo,
     "memory": job.memory_over_uploads,
+    "whole-job": whole_job.whole_job,
+    "length": length_memory.memory_against_length,
+    "model-load": model_load.model_load,
+    "gpu": gpu.gpu,
 }
 
 

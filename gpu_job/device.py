@@ -47,9 +47,11 @@ def accelerator() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def best_device(precision: Precision = Precision.AUTO, parameters: int = SMALL_MODEL) -> Device:
-    """The accelerator, and the precision a model of so many parameters runs in there."""
-    name = accelerator()
+def best_device(
+    precision: Precision = Precision.AUTO, parameters: int = SMALL_MODEL, name: str | None = None
+) -> Device:
+    """A device, else the accelerator, and the precision a model of so many parameters runs in there."""
+    name = name or accelerator()
     if precision is Precision.AUTO:
         small_on_cpu = name == "cpu" and parameters < SMALL_MODEL
         precision = Precision.BF16 if multiplies_bf16(name) and not small_on_cpu else Precision.FP32

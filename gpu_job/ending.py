@@ -7,25 +7,33 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from google.cloud.storage import Bucket
 from pydantic import BaseModel
 
-from gpu_job.assembly import coverage
+from gpu_job.assembly import Part, coverage
 from gpu_job.audio import seconds
 from gpu_job.metering import Meter, Share
-from gpu_job.services import TaskIdentity
+from gpu_job.services import JobServices
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared import storage as objects
-from shared.costs import Bill, JobShape, PriceBook, instance_bill, total
+from shared.costs import Bill, deepgram_bill, egress_bill, instance_bill, total
 from shared.failures import EngineFailed
+from shared.jobs import now
+from shared.ledger import overhead
 from shared.outcomes import Ending, failed, transcribed
 from shared.speeds import SpeedStore, execution_figures
 from shared.transcript import compose
+from shared.vocabulary import Engine
+
+BYTES_PER_SAMPLE_SENT = 2
+"""Chunks go to Deepgram as WAV."""
 
 
-def ending_of(work: Work, model: str, language: str) -> Ending:
-    """A complete assembly -> its outcome, not yet billed. Where no chunk has an answer, the job failed."""
+def ending_of(work: Work, model: Callable[[Sequence[Engine]], str], services: JobServices) -> Ending:
+    """A complete assembly -> its outcome, billed for what left for an API. Where no chunk has an answer, it failed.
+
+    `model`: names the models of some engines.
+    """
     findings = [audit.findings for audit in work.audits]
     with work.lock:
         parts, passages = work.assembly.parts(), work.assembly.passages(findings)
@@ -33,15 +41,25 @@ def ending_of(work: Work, model: str, language: str) -> Ending:
     failures = [part.failure for part in parts if part.failure]
     if failures and len(failures) == len(parts):
         return failed(EngineFailed(failures[0]))
+    engines = list(dict.fromkeys(part.engine for part in parts if not part.failure))
     transcript = compose(
         upload=work.upload,
         duration=max([decoded, *(gap.end for gap in gaps)]),
-        language=language,
-        model=model,
+        language=services.settings.language,
+        model=model(engines),
         passages=passages,
         coverage=coverage(passages, gaps, findings),
     )
-    return transcribed(transcript, Bill())
+    return transcribed(transcript, _api_bill(parts, services))
+
+
+def _api_bill(parts: Sequence[Part], services: JobServices) -> Bill:
+    """What Deepgram heard of an upload, and the audio that was sent there."""
+    samples = sum(part.end - part.start for part in parts if part.engine is Engine.DEEPGRAM and not part.failure)
+    if not samples:
+        return Bill()
+    heard = deepgram_bill(services.settings.deepgram_model, seconds(samples), services.prices)
+    return heard + egress_bill(samples * BYTES_PER_SAMPLE_SENT, services.prices)
 
 
 class Settlement(BaseModel):
@@ -59,23 +77,16 @@ class Settlement(BaseModel):
 class Billing:
     """The meter of this process with prices on it. Used from several threads."""
 
-    def __init__(
-        self,
-        meter: Meter,
-        shape: JobShape,
-        prices: PriceBook,
-        task: TaskIdentity,
-        state: Bucket,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, meter: Meter, services: JobServices, clock: Callable[[], float] = time.monotonic) -> None:
         self._meter = meter
-        self._shape = shape
-        self._prices = prices
-        self._task = task
-        self._state = state
+        self._shape = services.settings.shape
+        self._prices = services.prices
+        self._task = services.task
+        self._state = services.state
+        self._ledger = services.ledger
         self._clock = clock
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
-        self._usd_per_second = instance_bill(shape, 1.0, prices, "idle").usd
+        self._usd_per_second = instance_bill(self._shape, 1.0, self._prices, "idle").usd
         self._lock = threading.Lock()
         self._batch_began: float | None = None
         self._startup_seconds: float | None = None
@@ -128,6 +139,7 @@ class Billing:
             )
         name = f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}.json"
         objects.create_once(self._state, name, settlement.model_dump_json().encode())
+        self._ledger.settle(overhead(name, now(), sum(settlement.settled_seconds.values()) * self._usd_per_second))
         figures = execution_figures(
             self._shape.device,
             startup_seconds=self._startup_seconds,

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from queue import Queue
 from typing import Any, Protocol
 
-from gpu_job.assembly import Part, part
-from gpu_job.audio import Samples, seconds
+from gpu_job.assembly import part
+from gpu_job.audio import Samples
 from gpu_job.batching import BatchLimits
+from gpu_job.engine_chain import EngineChain
 from gpu_job.tokens import Token
 from gpu_job.waiting_room import Task, WaitingRoom
 from shared.failures import EngineFailed, FailureKind, kind_of
@@ -65,6 +66,8 @@ class EngineRoom:
 
     def __init__(
         self,
+        engine: Engine,
+        model: str,
         load: Callable[[], Recognizer],
         max_waiting_seconds: float,
         *,
@@ -73,28 +76,60 @@ class EngineRoom:
         on_delivered: Callable[[Sequence[Task]], None],
         on_smaller: Callable[[Recognizer], None],
     ) -> None:
-        self.waiting = WaitingRoom(max_waiting_seconds)
+        self.engine = engine
+        self.model = model
+        """Its name; the loaded model may have a better one."""
+        self._waiting = WaitingRoom(max_waiting_seconds)
         self._load = load
         self._on_begin, self._on_batch = on_begin, on_batch
         self._on_delivered, self._on_smaller = on_delivered, on_smaller
         self._ready: Queue[_Batch] = Queue(maxsize=1)
         self._heard: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
+        self._is_loaded = False
         self.failure: EngineFailed | None = None
-        self.recognizer: Recognizer | None = None
+        self._chain: EngineChain | None = None
 
-    def start(self) -> None:
+    @property
+    def takes_private(self) -> bool:
+        """The model runs here: no audio leaves."""
+        return True
+
+    def start(self, chain: EngineChain) -> None:
         """Load the model and take chunks from now on."""
-        threading.Thread(target=self._run, name="engine", daemon=True).start()
+        self._chain = chain
+        threading.Thread(target=self._run, name=f"engine-{self.engine}", daemon=True).start()
 
     def stop(self) -> None:
         """Take no more batches. The running one may still deliver."""
-        self.waiting.stop()
+        self._waiting.stop()
+
+    def submit(self, task: Task, *, wait: bool) -> None:
+        """Hand in a chunk; `wait`: block while too much audio waits. Raises EngineFailed where the engine is gone."""
+        self._waiting.submit(task, wait=wait)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it transcribes already."""
+        return self._is_loaded
+
+    def take_last(self, job_id: str, max_seconds: float) -> list[Task]:
+        """Give up the last chunks of a job's that wait here, in time order: another engine does them."""
+        return self._waiting.take_last(job_id, max_seconds)
+
+    def drop(self, job_id: str) -> None:
+        """Forget the waiting chunks of a job that ended."""
+        self._waiting.drop(job_id)
+
+    def feeding(self, change: int) -> None:
+        """One more (+1) or one less (-1) decoder is feeding chunks."""
+        self._waiting.feeding(change)
 
     def _run(self) -> None:
         try:
             began = time.monotonic()
-            self.recognizer = recognizer = self._load()
+            recognizer = self._load()
+            self.model, self._is_loaded = recognizer.name, True
             fields = {"model": recognizer.name, "seconds": round(time.monotonic() - began, 2)}
             _log.info("model loaded", extra={"fields": fields})
             for name, stage in (("engine-feeder", self._prepare), ("engine-finisher", self._finish)):
@@ -117,12 +152,14 @@ class EngineRoom:
             _log.error("engine failed", exc_info=error)
             error = EngineFailed(f"The engine failed ({type(error).__name__}).")
         self.failure = self.failure or error
-        self.waiting.stop(error)
+        left = self._waiting.close(error)
+        if self._chain is not None:
+            self._chain.gone(self, left, error)
 
     def _prepare(self, recognizer: Recognizer) -> None:
         try:
-            while tasks := self.waiting.take(recognizer.batch_limits):
-                self.waiting.hungry(hungry=False)
+            while tasks := self._waiting.take(recognizer.batch_limits):
+                self._waiting.hungry(hungry=False)
                 self._ready.put(_Batch(tasks, _prepared(recognizer, tasks)))
         finally:
             self._ready.put(_END)
@@ -130,9 +167,9 @@ class EngineRoom:
     def _transcribe(self, recognizer: Recognizer) -> None:
         while True:
             if self._ready.empty():
-                self.waiting.hungry(hungry=True)
+                self._waiting.hungry(hungry=True)
             batch = self._ready.get()
-            self.waiting.hungry(hungry=False)
+            self._waiting.hungry(hungry=False)
             if batch is _END:
                 return
             self._on_begin()
@@ -148,7 +185,7 @@ class EngineRoom:
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
             if len(batch.tasks) == 1:
-                self._failed(recognizer, batch.tasks, error)
+                self._failed(batch.tasks, error)
                 return
             if kind_of(error) is FailureKind.OUT_OF_MEMORY:
                 longest = max(len(task.chunk.samples) for task in batch.tasks)
@@ -167,22 +204,25 @@ class EngineRoom:
             try:
                 answers = recognizer.finish(batch.prepared)
             except Exception as error:
-                self._failed(recognizer, batch.tasks, error)
+                self._failed(batch.tasks, error)
                 continue
             for task, tokens in zip(batch.tasks, answers, strict=True):
                 task.deliver(part(task.chunk, recognizer.engine, tokens, task.channel))
-            self._on_delivered(batch.tasks)
+            self._done(batch.tasks)
 
-    def _failed(self, recognizer: Recognizer, tasks: Sequence[Task], error: Exception) -> None:
+    def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
         self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
-            raise EngineFailed(f"The engine failed {self._failures} times in a row.") from error
+            raise EngineFailed(f"The engine failed {self._failures} times in a row.", kind_of(error)) from error
+        _log.error("engine could not do it", extra={"fields": {"chunks": len(tasks)}}, exc_info=error)
         reason = error.reason if isinstance(error, EngineFailed) else f"The engine failed ({type(error).__name__})."
         for task in tasks:
-            fields = {"job": task.job_id, "at_s": seconds(task.chunk.start)}
-            _log.error("chunk failed", extra={"fields": fields}, exc_info=error)
-            chunk = task.chunk
-            task.deliver(Part(chunk.start, chunk.end, recognizer.engine, failure=reason, channel=task.channel))
+            assert self._chain is not None  # set at the start
+            self._chain.failed(self, task, EngineFailed(reason, kind_of(error)))
+        self._done(tasks)
+
+    def _done(self, tasks: Sequence[Task]) -> None:
+        self._waiting.done(tasks)
         self._on_delivered(tasks)
 
 

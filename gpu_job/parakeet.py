@@ -138,14 +138,23 @@ class Parakeet:
 
     @classmethod
     def load(
-        cls, name: str, limits: Limits, device: Device | None = None, precision: Precision = Precision.AUTO
+        cls,
+        name: str,
+        limits: Limits,
+        device: Device | None = None,
+        *,
+        where: str | None = None,
+        precision: Precision = Precision.AUTO,
     ) -> Parakeet:
-        """Load a prepared directory, a `.nemo` file or a published model. Raises EngineFailed of kind model_load."""
+        """Load a prepared directory, a `.nemo` file or a published model. Raises EngineFailed of kind model_load.
+
+        Without `device`: `where` (cuda or cpu), else the best there is, in the precision that suits the model there.
+        """
         nemo_logging.setLevel(logging.ERROR)
         tdt_fix.apply()
         try:
-            model, called = model_loading.load(name, device.name if device else accelerator())
-            return cls(model, called, device or best_device(precision, _parameters(model)), limits)
+            model, called = model_loading.load(name, device.name if device else where or accelerator())
+            return cls(model, called, device or best_device(precision, _parameters(model), where), limits)
         except EngineFailed:
             raise
         except Exception as error:

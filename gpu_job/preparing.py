@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from gpu_job.audio import seconds
 from gpu_job.chunking import Chunk, Chunker, Cutting
 from gpu_job.decoding import DecoderDied, DecoderLimits, Parallel, decode, decode_channels
-from gpu_job.waiting_room import Task, WaitingRoom
+from gpu_job.engine_chain import EngineChain
+from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared.failures import Rejected
 from shared.transcript import Gap, missing_end
@@ -32,16 +33,16 @@ class Recipe:
     parallel: Parallel = field(default_factory=Parallel)
 
 
-def prepare(work: Work, client: Client, room: WaitingRoom, recipe: Recipe) -> None:
+def prepare(work: Work, client: Client, engines: EngineChain, recipe: Recipe) -> None:
     """Feed every chunk of the upload to the engine. Raises Rejected, BadMedia, EngineFailed, or a storage error."""
     with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
         path = Path(folder) / "upload"
         fetch(client, work.upload, path, recipe.fetch_timeout_seconds)
-        decoded = _feed(work, path, room, recipe)
+        decoded = _feed(work, path, engines, recipe)
     work.end(decoded)
 
 
-def _feed(work: Work, path: Path, room: WaitingRoom, recipe: Recipe) -> int:
+def _feed(work: Work, path: Path, engines: EngineChain, recipe: Recipe) -> int:
     """Decode, cut and submit; the answer is the samples decoded. What could not be read becomes a hole."""
     chunkers = [Chunker(recipe.cutting) for _ in work.audits]
     decoded = 0
@@ -49,7 +50,7 @@ def _feed(work: Work, path: Path, room: WaitingRoom, recipe: Recipe) -> int:
         for block in _decoded(work, path, recipe):
             decoded += block.shape[1]
             for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
-                _submit(work, channel, chunker.add(samples), room)
+                _submit(work, channel, chunker.add(samples), engines)
     except DecoderDied as error:
         if decoded == 0:
             raise
@@ -59,14 +60,15 @@ def _feed(work: Work, path: Path, room: WaitingRoom, recipe: Recipe) -> int:
         if (hole := missing_end(work.media, seconds(decoded))) is not None:
             work.hole(hole)
     for channel, chunker in enumerate(chunkers):
-        _submit(work, channel, chunker.end(), room)
+        _submit(work, channel, chunker.end(), engines)
     return decoded
 
 
-def _submit(work: Work, channel: int, chunks: Iterable[Chunk], room: WaitingRoom) -> None:
+def _submit(work: Work, channel: int, chunks: Iterable[Chunk], engines: EngineChain) -> None:
+    is_private = work.job.record.wishes.is_private
     for chunk in chunks:
         if work.cut(channel, chunk):
-            room.submit(Task(work.id, chunk, work.arrive, channel))
+            engines.submit(Task(work.id, chunk, work.arrive, channel, is_private))
 
 
 def _decoded(work: Work, path: Path, recipe: Recipe) -> Iterator[NDArray[np.float32]]:

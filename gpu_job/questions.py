@@ -26,8 +26,9 @@ class Auditing:
     """A stretch without words longer than this may be a hole."""
     min_speech_seconds: float = 0.3
     """Less speech than this is no reason to decode again: breaths, and the ends of words."""
-    edge_seconds: float = 0.2
-    """Speech so near the words around a hole is theirs."""
+    edge_seconds: float = 0.1
+    """Speech so near the words around a hole is theirs. With 0.2 s twice as many short words at the edge of injected
+    holes stayed lost; sound recordings raised no gap either way (docs/benchmarks.md)."""
     context_seconds: float = 2.0
     """Most that is taken on both sides of what is asked about or decoded again."""
     near_seconds: float = 0.3

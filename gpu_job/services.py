@@ -22,7 +22,8 @@ from gpu_job.safe_sizes import SafeSizeStore
 from gpu_job.settings import JobSettings
 from gpu_job.speech import SpeechDetector
 from shared.deployment import Deployment, connect
-from shared.failures import StateConflict
+from shared.failures import EngineFailed, FailureKind, StateConflict
+from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
 
@@ -61,17 +62,20 @@ class JobServices(Deployment):
     auditing: Auditing
     detector: SpeechDetector
 
-    def load_model(self) -> Recognizer:
-        """The model that the settings name. Imports torch and NeMo, which takes seconds: for the engine's thread."""
+    def load_model(self, engine: Engine) -> Recognizer:
+        """The model that the settings name, for the GPU or the CPU. Raises EngineFailed of kind model_load.
+
+        Imports torch and NeMo, which takes seconds: for the engine's thread.
+        """
         # A fifth to a third of the import's time goes to the collection of garbage that is none.
         gc.disable()
         try:
-            return self._load_model()
+            return self._load_model(engine)
         finally:
             gc.enable()
 
-    def _load_model(self) -> Recognizer:
-        from gpu_job.device import Precision
+    def _load_model(self, engine: Engine) -> Recognizer:
+        from gpu_job.device import Precision, accelerator
         from gpu_job.parakeet import Limits, Parakeet
 
         limits = Limits(
@@ -80,8 +84,11 @@ class JobServices(Deployment):
             self.settings.cpu_batch_audio_seconds,
             self.settings.gpu_memory_limit_gb,
         )
+        where = "cuda" if engine is Engine.PARAKEET_GPU else "cpu"
+        if where == "cuda" and accelerator() != "cuda":
+            raise EngineFailed("No GPU can be used on this instance.", FailureKind.MODEL_LOAD)
         precision = Precision(self.settings.model_precision)
-        model = Parakeet.load(self.settings.parakeet_model_name, limits, precision=precision)
+        model = Parakeet.load(self.settings.parakeet_model_name, limits, where=where, precision=precision)
         model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
         return model
 

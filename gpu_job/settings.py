@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from shared.settings import DeploymentSettings, JobShapeSettings, setting
+from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
 
 
-class JobSettings(DeploymentSettings, JobShapeSettings):
+class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     """Everything the job reads from its environment, but for Cloud Run's own CLOUD_RUN_* variables."""
 
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)

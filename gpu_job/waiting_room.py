@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE
 from gpu_job.batching import BatchLimits, Waiting, next_batch
 from gpu_job.chunking import Chunk
 from shared.failures import EngineFailed
+from shared.vocabulary import Engine
 
 LINGER_SECONDS = 0.2
 """How long an idle engine waits for a batch to fill; a decoder makes about 200 s of audio in that time."""
@@ -24,6 +25,10 @@ class Task:
     chunk: Chunk
     deliver: Callable[[Part], None]
     channel: int = 0
+    is_private: bool = False
+    """Whether it may never leave for an API."""
+    asked: Mapping[Engine, str] = field(default_factory=dict)
+    """The engines asked before, and why they did not do it."""
     urgent: bool = False
     """Whether an upload that is otherwise done waits for it: it goes first."""
 
@@ -51,18 +56,35 @@ class WaitingRoom:
         self._changed = threading.Condition()
         self._waiting: list[_Guest] = []
         self._batches = 0
+        self._taken: dict[int, Task] = {}
+        """Given out, and not answered yet."""
         self._samples = 0
         self._feeding = 0
         self._hungry = True
         self._stopped = False
         self._failure: EngineFailed | None = None
 
-    def stop(self, failure: EngineFailed | None = None) -> None:
-        """Accept and give out nothing more. `failure`: what those who submit are told."""
+    def stop(self) -> None:
+        """Accept and give out nothing more."""
         with self._changed:
             self._stopped = True
-            self._failure = self._failure or failure
             self._changed.notify_all()
+
+    def close(self, failure: EngineFailed) -> list[Task]:
+        """Stop, because the engine is gone: the chunks without an answer. `failure`: what those who submit are told."""
+        with self._changed:
+            self._failure = self._failure or failure
+            left = [*self._taken.values(), *(guest.task for guest in self._waiting)]
+            self._taken, self._waiting, self._samples = {}, [], 0
+            self._stopped = True
+            self._changed.notify_all()
+        return left
+
+    def done(self, tasks: Iterable[Task]) -> None:
+        """Chunks that were given out have their answer, or another engine has them."""
+        with self._changed:
+            for task in tasks:
+                self._taken.pop(id(task), None)
 
     def feeding(self, change: int) -> None:
         """One more (+1) or one less (-1) decoder is feeding chunks: whether lingering for a full batch makes sense."""
@@ -76,12 +98,12 @@ class WaitingRoom:
             self._hungry = hungry
             self._changed.notify_all()
 
-    def submit(self, task: Task) -> None:
-        """Hand in a chunk; blocks while too much audio waits. Raises EngineFailed where the engine is gone."""
+    def submit(self, task: Task, *, wait: bool = True) -> None:
+        """Hand in a chunk; `wait`: block while too much audio waits. Raises EngineFailed where the engine is gone."""
         length = len(task.chunk.samples)
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stopped or not self._waiting or self._samples + length <= self._max_waiting
+                lambda: not wait or self._stopped or not self._waiting or self._samples + length <= self._max_waiting
             )
             if self._stopped:
                 raise self._failure or EngineFailed("The engine was stopped.")
@@ -96,6 +118,24 @@ class WaitingRoom:
             self._samples = sum(guest.samples for guest in self._waiting)
             self._changed.notify_all()
 
+    def take_last(self, job_id: str, max_seconds: float) -> list[Task]:
+        """The last chunks of a job's that wait, in time order, of one channel: at most so much audio, at least one."""
+        with self._changed:
+            own = sorted(
+                (guest for guest in self._waiting if guest.task.job_id == job_id and not guest.task.urgent),
+                key=lambda guest: (guest.task.channel, guest.task.chunk.start),
+            )
+            last: list[_Guest] = []
+            room = int(max_seconds * SAMPLE_RATE)
+            while own and own[-1].task.channel == (last or own)[-1].task.channel and (room > 0 or not last):
+                last.append(own.pop())
+                room -= last[-1].samples
+            taken = {id(guest) for guest in last}
+            self._waiting = [guest for guest in self._waiting if id(guest) not in taken]
+            self._samples = sum(guest.samples for guest in self._waiting)
+            self._changed.notify_all()
+        return [guest.task for guest in reversed(last)]
+
     def take(self, limits: BatchLimits) -> list[Task]:
         """The next batch; empty when stopped."""
         with self._changed:
@@ -106,6 +146,7 @@ class WaitingRoom:
             chosen = next_batch([guest.described(self._batches) for guest in self._waiting], limits)
             tasks = [self._waiting[index].task for index in chosen]
             self._batches += 1
+            self._taken |= {id(task): task for task in tasks}
             for index in sorted(chosen, reverse=True):
                 del self._waiting[index]
             self._samples -= sum(len(task.chunk.samples) for task in tasks)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gpu_job.assembly import Assembly, Part
-from gpu_job.audio import SAMPLE_RATE
+from gpu_job.audio import seconds
 from gpu_job.chunking import Chunk
 from gpu_job.repairing import Repairing
 from shared.jobs import Job
 from shared.messages import Decision
 from shared.transcript import Gap
 from shared.upload import Media, Upload
+from shared.vocabulary import Engine
 from shared.wishes import Channels
 
 
@@ -84,6 +85,11 @@ class Work:
         for audit in self.audits:
             audit.end()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether somebody ends or ended the job: nothing more is to be added to it."""
+        return self._ended
+
     def is_complete(self) -> bool:
         """Whether every chunk has its answer, no more will be cut, and the audit is done."""
         with self.lock:
@@ -101,11 +107,14 @@ class Work:
         with self.lock:
             self._unsaved.extend(parts)
 
+    def answered_seconds(self, by: Callable[[Engine], bool]) -> float:
+        """Audio that some engines gave words for, each channel heard alone for itself."""
+        with self.lock:
+            return seconds(sum(part.end - part.start for part in self.assembly.parts() if by(part.engine)))
+
     def transcribed_seconds(self) -> float:
         """Audio that has its answer; heard channel by channel, each counts its part."""
-        with self.lock:
-            samples = sum(part.end - part.start for part in self.assembly.parts())
-        return samples / SAMPLE_RATE / max(1, len(self.audits))
+        return self.answered_seconds(lambda _: True) / max(1, len(self.audits))
 
     def end_once(self) -> bool:
         """True for the first caller only: it ends the job."""

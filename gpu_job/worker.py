@@ -16,7 +16,8 @@ from gpu_job.audit import Audit
 from gpu_job.chunking import Chunk
 from gpu_job.claiming import Claimed, claim, own_items
 from gpu_job.ending import Billing, ending_of
-from gpu_job.engine_room import EngineRoom
+from gpu_job.engines import engines_of
+from gpu_job.hybrid import Hybrid
 from gpu_job.inbox import Inbox, Received
 from gpu_job.keeper import Keeper
 from gpu_job.preparing import prepare
@@ -55,14 +56,9 @@ class Worker:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._keeper = Keeper(services, lambda: list(self._works.values()))
-        self._room = EngineRoom(
-            services.load_model,
-            self._settings.buffered_audio_seconds,
-            on_begin=billing.batch_begins,
-            on_batch=billing.batch_done,
-            on_delivered=self._delivered,
-            on_smaller=services.remember_sizes,
-        )
+        engines = engines_of(services, billing, self._delivered)
+        self._engines = engines.chain
+        self._hybrid = Hybrid(lambda: list(self._works.values()), engines, self._settings.max_completion_minutes)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
         self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")
 
@@ -74,20 +70,20 @@ class Worker:
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
         self._keeper.hold_lease()
-        self._room.start()
+        self._engines.start()
         with self._inbox:
-            with self._keeper:
+            with self._keeper, self._hybrid:
                 try:
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
                     self._pull_until_empty()
-                    clean = not self._stopping.is_set() and self._room.failure is None
+                    clean = not self._stopping.is_set() and self._engines.failure is None
                 except Exception:
                     # Whatever it is, the uploads in flight must be put back, and the decoders must not wait for ever.
                     _log.exception("worker failed")
                     clean = False
             self._stopping.set()
-            self._room.stop()
+            self._engines.stop()
             if not clean:
                 self._hand_over()
             # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks.
@@ -103,7 +99,7 @@ class Worker:
 
     def _pull_until_empty(self) -> None:
         idle_since = time.monotonic()
-        while not self._stopping.is_set() and self._room.failure is None:
+        while not self._stopping.is_set() and self._engines.failure is None:
             places = self._settings.uploads_in_flight - len(self._works)
             if places <= 0:
                 self._wake.wait(PULL_SECONDS)
@@ -132,8 +128,13 @@ class Worker:
         item, ack_id = received.item, received.ack_id
         with job_context(item.job_id):
             running = self._works.get(item.job_id)
-            if running is not None:
+            if running is not None and not running.has_ended:
                 running.ack_ids.extend([ack_id] if ack_id else [])
+                return
+            if running is not None:
+                # It is being given back, or its outcome stored: whoever gets the item later finds which.
+                if ack_id:
+                    self._inbox.give_back(ack_id, int(PULL_SECONDS))
                 return
             try:
                 claimed = claim(self._services, item)
@@ -158,7 +159,7 @@ class Worker:
     def _audit(self, work: Work, channel: int) -> Repairing:
         def decode_again(window: Chunk, deliver: Deliver) -> None:
             heard = Task(work.id, window, lambda part: deliver(part.tokens), channel, urgent=True)
-            self._room.waiting.submit(heard)
+            self._engines.submit(heard)
 
         def settled() -> None:
             self._threads.submit(self._end_if_complete, work)
@@ -168,14 +169,14 @@ class Worker:
 
     def _prepare(self, work: Work) -> None:
         with job_context(work.id):
-            self._room.waiting.feeding(+1)
+            self._engines.feeding(+1)
             try:
-                prepare(work, self._services.storage, self._room.waiting, self._services.recipe)
+                prepare(work, self._services.storage, self._engines, self._services.recipe)
             except (BadMedia, Rejected) as error:
                 self._end(work, rejected(error))
             except EngineFailed as error:
                 # A stopped engine room refuses chunks: then this upload is handed over, not failed.
-                if self._room.failure is None and not self._stopping.is_set():
+                if self._engines.failure is None and not self._stopping.is_set():
                     self._end(work, failed(error))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
@@ -184,7 +185,7 @@ class Worker:
             else:
                 self._end_if_complete(work)
             finally:
-                self._room.waiting.feeding(-1)
+                self._engines.feeding(-1)
 
     def _delivered(self, tasks: Sequence[Task]) -> None:
         for job_id in {task.job_id for task in tasks}:
@@ -196,9 +197,8 @@ class Worker:
         if not work.is_complete():
             return
         with job_context(work.id):
-            model = self._room.recognizer.name if self._room.recognizer else self._settings.parakeet_model_name
             try:
-                ending = ending_of(work, model, self._settings.language)
+                ending = ending_of(work, self._engines.model, self._services)
             except Exception as error:
                 # Nobody looks at this thread's result: an upload that cannot be ended would be kept alive for ever.
                 _log.exception("assembling failed")
@@ -212,7 +212,7 @@ class Worker:
             return
         spent = Bill()
         try:
-            self._room.waiting.drop(work.id)
+            self._engines.drop(work.id)
             billed = self._billing.close(work, ending)
             spent = billed.bill
             self._services.finisher.finish(work.job.record, billed)
@@ -232,14 +232,14 @@ class Worker:
         if not work.end_once():
             return
         try:
-            self._room.waiting.drop(work.id)
+            self._engines.drop(work.id)
             self._give_up_claim(work, why, work.job.record.attempts, self._billing.abandon(work))
         finally:
             self._forget(work)
 
     def _hand_over(self) -> None:
         """The worker must leave: store what is done and put every upload back, not counted as an attempt."""
-        failure = self._room.failure
+        failure = self._engines.failure
         for work in list(self._works.values()):
             if not work.end_once():
                 continue

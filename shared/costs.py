@@ -38,6 +38,12 @@ class CloudRunPrices(_Frozen):
     gib_second: Price
 
 
+class CloudStoragePrices(_Frozen):
+    """Cloud Storage, for what leaves Google's network."""
+
+    egress_gib: Price
+
+
 class PriceBook(_Frozen):
     """Unit prices in US dollars, each with its source, read on one day for one region."""
 
@@ -45,6 +51,7 @@ class PriceBook(_Frozen):
     read_on: date
     region: str
     cloud_run: CloudRunPrices
+    cloud_storage: CloudStoragePrices
     gpu_second: Mapping[str, Price]
     deepgram_minute: Mapping[str, Price]
 
@@ -83,6 +90,11 @@ class JobShape(_Frozen):
     """Accelerator type of the price book, for example `nvidia-l4`; None for the CPU variant."""
     vcpu: Annotated[float, Field(gt=0)]
     memory_gib: Annotated[float, Field(gt=0)]
+
+    @property
+    def device(self) -> str:
+        """What the model runs on, as speeds are learned by: the accelerator type, or `cpu`."""
+        return self.gpu or "cpu"
 
 
 class LineItem(BaseModel):
@@ -153,6 +165,17 @@ def deepgram_bill(model: str, audio_seconds: float, book: PriceBook) -> Bill:
         quantity=audio_seconds / 60,
         unit="min",
         usd_per_unit=book.deepgram_minute_usd(model),
+    )
+    return Bill(items=(line,))
+
+
+def egress_bill(size_bytes: float, book: PriceBook) -> Bill:
+    """Bytes that somebody outside Google's network fetches, as Deepgram does through a signed URL."""
+    line = LineItem(
+        resource="cloud storage egress",
+        quantity=size_bytes / 2**30,
+        unit="GiB",
+        usd_per_unit=book.cloud_storage.egress_gib.usd,
     )
     return Bill(items=(line,))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket, Client
 
+from shared.breaker import Breaker, BreakerPolicy
 from shared.costs import PriceBook, price_book
 from shared.executions import ExecutionLease
 from shared.jobs import JobStore
+from shared.ledger import Ledger
 from shared.outcomes import Finisher
-from shared.settings import DeploymentSettings
+from shared.settings import BreakerSettings, DeploymentSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Deployment:
     publisher: pubsub_v1.PublisherClient
     jobs: JobStore
     lease: ExecutionLease
+    ledger: Ledger
+    gpu: Breaker
     finisher: Finisher
     prices: PriceBook
 
@@ -33,8 +38,11 @@ def connect(settings: DeploymentSettings) -> Deployment:
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)
     jobs, prices = JobStore(state), price_book(settings.price_book)
+    ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
     finisher = Finisher(
         jobs=jobs,
+        ledger=ledger,
+        gpu=gpu,
         results=client.bucket(settings.results_bucket),
         prefix=settings.results_prefix,
         publisher=publisher,
@@ -42,4 +50,13 @@ def connect(settings: DeploymentSettings) -> Deployment:
         prices=prices,
         deepgram_model=settings.deepgram_model,
     )
-    return Deployment(client, state, publisher, jobs, ExecutionLease(state), finisher, prices)
+    return Deployment(client, state, publisher, jobs, ExecutionLease(state), ledger, gpu, finisher, prices)
+
+
+def _breaker_policy(settings: BreakerSettings) -> BreakerPolicy:
+    return BreakerPolicy(
+        failures=settings.gpu_breaker_failures,
+        window=timedelta(seconds=settings.gpu_breaker_window_seconds),
+        cool_down=timedelta(seconds=settings.gpu_breaker_cool_down_seconds),
+        trial=timedelta(seconds=settings.gpu_breaker_trial_seconds),
+    )

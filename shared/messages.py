@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from shared.costs import Bill
 from shared.failures import FailureKind
+from shared.quotes import Quote
 from shared.transcript import Coverage
 from shared.upload import Media, Upload
 from shared.vocabulary import Engine, Method, Outcome
@@ -30,6 +31,13 @@ class Decision(BaseModel):
     method: Method
     rule: str
     reason: str
+    quotes: tuple[Quote, ...] = ()
+    """Every method's, the refused ones with why."""
+
+    @property
+    def quote(self) -> Quote | None:
+        """What was predicted for the method that was decided."""
+        return next((quote for quote in self.quotes if quote.method is self.method), None)
 
 
 class WorkItem(_Message):
@@ -85,6 +93,8 @@ class TerminalMessage(_Message):
     """File name -> `gs://` address."""
     bill: Bill = Bill()
     saving: Saving | None = None
+    execution: str | None = None
+    """The Cloud Run execution whose time is on the bill."""
     received_at: datetime
     finished_at: datetime
     wait_seconds: Annotated[float, Field(ge=0)] = 0.0

@@ -14,13 +14,16 @@ from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket
 
 from shared import storage as objects
-from shared.costs import Bill, PriceBook
+from shared.breaker import Breaker
+from shared.costs import Bill, PriceBook, deepgram_bill, egress_bill
 from shared.failures import DropscribeError, FailureKind
 from shared.formats import render
 from shared.jobs import JobRecord, JobStore, now
+from shared.ledger import Ledger, billed
 from shared.messages import Receipt, Saving, TerminalMessage, event_id
 from shared.transcript import Transcript
-from shared.vocabulary import Outcome
+from shared.vocabulary import Engine, Outcome
+from shared.wishes import Channels
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +82,8 @@ class Finisher:
         self,
         *,
         jobs: JobStore,
+        ledger: Ledger,
+        gpu: Breaker,
         results: Bucket,
         prefix: str,
         publisher: pubsub_v1.PublisherClient,
@@ -87,12 +92,14 @@ class Finisher:
         deepgram_model: str,
     ) -> None:
         self._jobs = jobs
+        self._ledger = ledger
+        self._gpu = gpu
         self._results = results
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._publisher = publisher
         self._topic = topic
         self._deepgram_model = deepgram_model
-        self._deepgram_usd_per_minute = prices.deepgram_minute_usd(deepgram_model)
+        self._prices = prices
 
     def finish(self, record: JobRecord, ending: Ending) -> TerminalMessage:
         """Store, decide, publish, close. The answer is the outcome that stands, perhaps an earlier finisher's."""
@@ -104,7 +111,10 @@ class Finisher:
         return standing
 
     def publish(self, message: TerminalMessage) -> None:
-        """Publish a decided outcome and close its job. Listeners tell a repeated message by its event_id."""
+        """Book and publish a decided outcome and close its job. Listeners tell a repeated message by its event_id."""
+        self._ledger.settle(billed(message))
+        if message.execution and set(message.engines) - {Engine.DEEPGRAM}:
+            self._gpu.record_success(message.job_id)
         data = message.model_dump_json().encode()
         attributes: dict[str, Any] = message.attributes()
         self._publisher.publish(self._topic, data, **attributes).result(timeout=PUBLISH_TIMEOUT_SECONDS)
@@ -121,7 +131,7 @@ class Finisher:
             ending = transcribed(transcript, ending.bill, ending.execution)
         duration = transcript.duration if transcript else record.media.duration_seconds if record.media else None
         bill = record.spent + ending.bill
-        saving = self._saving(duration, bill) if transcript else None
+        saving = self._saving(record, duration, bill) if transcript else None
         receipt = Receipt(
             job_id=upload.job_id,
             upload=upload,
@@ -151,6 +161,7 @@ class Finisher:
             results=results,
             bill=bill,
             saving=saving,
+            execution=ending.execution,
             received_at=record.received_at,
             finished_at=at,
             wait_seconds=max(0.0, (started - record.received_at).total_seconds()),
@@ -188,8 +199,12 @@ class Finisher:
     def _uri(self, record: JobRecord, file: str) -> str:
         return f"gs://{self._results.name}/{self._name(record, file)}"
 
-    def _saving(self, duration: float | None, bill: Bill) -> Saving | None:
+    def _saving(self, record: JobRecord, duration: float | None, bill: Bill) -> Saving | None:
+        """Beside Deepgram's price of the whole file, its way there included."""
         if duration is None:
             return None
-        usd = self._deepgram_usd_per_minute * duration / 60
-        return Saving(deepgram_model=self._deepgram_model, deepgram_usd=usd, bill_usd=bill.usd)
+        media = record.media
+        streams = media.channels if media and record.wishes.channels is Channels.SPLIT else 1
+        there = deepgram_bill(self._deepgram_model, duration * streams, self._prices)
+        there += egress_bill(media.size_bytes if media else 0, self._prices)
+        return Saving(deepgram_model=self._deepgram_model, deepgram_usd=there.usd, bill_usd=bill.usd)

@@ -8,8 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AliasChoices, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.costs import JobShape
+from shared.speeds import DeviceSpeed, Speeds
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
 
@@ -19,10 +22,51 @@ def setting(default: Any, about: str, *, unit: str = "", source: str = "", **lim
     return Field(default, description=about, json_schema_extra={"unit": unit, "source": source}, **limits)
 
 
-class DeploymentSettings(BaseSettings):
-    """Where the deployment's parts are, and what holds for all of them."""
+class BreakerSettings(BaseSettings):
+    """When the GPU is given up for a while, and how it is tried again."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    gpu_breaker_failures: int = setting(
+        3,
+        "So many failures of different uploads within the window, and nobody asks for the GPU.",
+        unit="failures",
+        ge=1,
+    )
+    gpu_breaker_window_seconds: float = setting(600.0, "Failures older than this do not count.", unit="s", gt=0)
+    gpu_breaker_cool_down_seconds: float = setting(
+        300.0, "After this time one upload tries the GPU again.", unit="s", source="quota is freed in minutes", gt=0
+    )
+    gpu_breaker_trial_seconds: float = setting(
+        900.0, "A trial that did not end by then makes room for another one.", unit="s", gt=0
+    )
+
+
+class BudgetSettings(BaseSettings):
+    """What a month may cost, and who is warned."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    monthly_budget_usd: float | None = setting(
+        None,
+        "Uploads that would take the month's sum past this are rejected. MONTHLY_TRANSCRIPTION_BUDGET is its older"
+        " name.",
+        unit="$ a month, in UTC",
+        gt=0,
+        validation_alias=AliasChoices("monthly_budget_usd", "monthly_transcription_budget"),
+    )
+    budget_cache_seconds: float = setting(
+        60.0,
+        "How long an instance trusts a sum of the ledger; 0: it lists for every upload.",
+        unit="s",
+        source="docs/costs.md, the bound",
+        ge=0,
+    )
+    alerts_topic: str = setting("transcription-alerts", "Pub/Sub topic of budget warnings.", min_length=3)
+
+
+class DeploymentSettings(BreakerSettings):
+    """Where the deployment's parts are, and what holds for all of them."""
 
     google_cloud_project: str = setting(..., "Google Cloud project that holds the pipeline.", min_length=1)
     results_bucket: BucketName = setting(..., "Bucket that receives transcripts and receipts.")
@@ -34,6 +78,8 @@ class DeploymentSettings(BaseSettings):
     deepgram_model: str = setting(
         "nova-3", "Deepgram model that is asked, and whose price savings are measured against.", min_length=1
     )
+    max_completion_minutes: float | None = setting(None, "Deadline of every upload that brings none.", unit="min", gt=0)
+    enable_fallback: bool = setting(True, "Whether another engine is asked when the chosen one fails.")
     language: str = setting("en", "Language of the recordings, as Deepgram and players name it.", unit="BCP 47 tag")
     max_attempts: int = setting(
         3,
@@ -70,3 +116,74 @@ class DeepgramSettings(BaseSettings):
     deepgram_max_bytes: int = setting(
         2_000_000_000, "Largest upload Deepgram accepts.", unit="bytes", source="Deepgram limits, 2 GB per file", gt=0
     )
+
+
+class JobShapeSettings(BaseSettings):
+    """What one instance of the job is billed for; the function quotes by it, the job bills by it."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances, or `none`.")
+    job_vcpu: float = setting(8.0, "vCPUs of the job's instances.", unit="vCPU", gt=0)
+    job_memory_gib: float = setting(32.0, "Memory of the job's instances.", unit="GiB", gt=0)
+    work_idle_seconds: float = setting(
+        5.0, "An execution that found no work for so long ends.", unit="s", source="idle instances are billed", ge=0
+    )
+
+    @property
+    def shape(self) -> JobShape:
+        """The hardware that is billed."""
+        gpu = self.job_gpu if self.job_gpu and self.job_gpu != "none" else None
+        return JobShape(gpu=gpu, vcpu=self.job_vcpu, memory_gib=self.job_memory_gib)
+
+
+class SpeedSettings(BaseSettings):
+    """What quotes assume before this deployment's own runs say better."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    gpu_startup_seconds: float = setting(
+        30.0,
+        "Start-up of a GPU instance: container, imports, model load.",
+        unit="s",
+        source="5 s instance (Cloud Run), 9 s imports (docs/benchmarks.md), 13 s model load in bf16 (its model card)",
+        gt=0,
+    )
+    cpu_startup_seconds: float = setting(
+        30.0, "The same of an instance without GPU.", unit="s", source="as with a GPU", gt=0
+    )
+    gpu_x_real_time: float = setting(
+        123.0,
+        "Audio that Parakeet transcribes in a second on the GPU.",
+        unit="x real time",
+        source="L4, whole job: 205 min in 100 s (AWS blog, April 2026)",
+        gt=0,
+    )
+    cpu_x_real_time: float = setting(
+        17.5,
+        "Audio that Parakeet transcribes in a second without GPU.",
+        unit="x real time",
+        source="local processing of the system this one replaces",
+        gt=0,
+    )
+    decode_x_real_time: float = setting(
+        500.0,
+        "Audio that is decoded in a second.",
+        unit="x real time",
+        source="10 min of opus in 1.1 s, FFmpeg on one core (AMD EPYC, 2026-11-21)",
+        gt=0,
+    )
+    deepgram_x_real_time: float = setting(
+        100.0,
+        "Audio that Deepgram answers for in a second.",
+        unit="x real time",
+        source="an assumption, no figure is public; learned from the first answers",
+        gt=0,
+    )
+
+    def initial_speeds(self, gpu: str | None) -> Speeds:
+        """The starting values, for the deployment's GPU type and for `cpu`."""
+        devices = {"cpu": DeviceSpeed(self.cpu_startup_seconds, self.cpu_x_real_time)}
+        if gpu is not None:
+            devices[gpu] = DeviceSpeed(self.gpu_startup_seconds, self.gpu_x_real_time)
+        return Speeds(devices, self.decode_x_real_time, self.deepgram_x_real_time)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal, TypeVar
+from math import isfinite
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.failures import Rejected
 from shared.vocabulary import Method
 
 METHOD_METADATA = "transcribe-method"
 CHANNELS_METADATA = "transcribe-channels"
+PRIVACY_METADATA = "transcribe-privacy"
+DEADLINE_METADATA = "transcribe-deadline-minutes"
+MAX_COST_METADATA = "transcribe-max-cost"
 
 
 class Channels(StrEnum):
@@ -24,6 +28,18 @@ class Channels(StrEnum):
     """Each is heard alone, as one speaker."""
 
 
+class Privacy(StrEnum):
+    """Where an upload may go."""
+
+    ANY = "any"
+    """To every engine of the deployment."""
+    LOCAL = "local"
+    """Never to somebody else's API, whatever fails."""
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Wishes(BaseModel):
     """What was asked for one upload. What was not asked is the deployment's to decide."""
 
@@ -31,19 +47,38 @@ class Wishes(BaseModel):
 
     method: Literal["auto"] | Method | None = None
     channels: Channels = Channels.MIX
+    privacy: Privacy = Privacy.ANY
+    deadline_minutes: Positive | None = None
+    """From the event to the transcript."""
+    max_cost_usd: Positive | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the upload may never leave for an API."""
+        return self.privacy is Privacy.LOCAL
 
     def metadata(self) -> dict[str, str]:
         """The wishes as metadata of an object; empty where there are none."""
-        asked = {METHOD_METADATA: str(self.method)} if self.method else {}
-        return asked | ({CHANNELS_METADATA: str(self.channels)} if self.channels is not Channels.MIX else {})
+        asked = {
+            METHOD_METADATA: self.method,
+            CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
+            PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
+            DEADLINE_METADATA: self.deadline_minutes,
+            MAX_COST_METADATA: self.max_cost_usd,
+        }
+        return {key: str(value) for key, value in asked.items() if value is not None}
 
 
 def wishes_of(metadata: Mapping[str, str]) -> Wishes:
-    """An object's metadata -> its owner's wishes. Raises Rejected for a word that is not known."""
+    """An object's metadata -> its owner's wishes. Raises Rejected for a word or number that is none."""
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
+    privacy = _asked(metadata, PRIVACY_METADATA)
     return Wishes(
         method="auto" if method == "auto" else _word(METHOD_METADATA, method, Method, "auto") if method else None,
         channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
+        privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
+        deadline_minutes=_positive(metadata, DEADLINE_METADATA),
+        max_cost_usd=_positive(metadata, MAX_COST_METADATA),
     )
 
 
@@ -60,3 +95,16 @@ def _word(key: str, value: str, words: type[_Words], *others: str) -> _Words:
     except ValueError:
         known = ", ".join([*others, *words])
         raise Rejected(f"The file's {key} is {value!r}; known are {known}.") from None
+
+
+def _positive(metadata: Mapping[str, str], key: str) -> float | None:
+    value = _asked(metadata, key)
+    if not value:
+        return None
+    try:
+        number = float(value.removeprefix("$"))
+    except ValueError:
+        number = 0.0
+    if not (isfinite(number) and number > 0):
+        raise Rejected(f"The file's {key} is {value!r}; it has to be a number above 0.")
+    return number

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 
 from google.auth.exceptions import GoogleAuthError
 
-from shared.costs import deepgram_bill
+from shared.costs import deepgram_bill, egress_bill
 from shared.deepgram import Deepgram
-from shared.failures import DropscribeError, EngineFailed, FailureKind, LaunchFailed
+from shared.failures import DropscribeError, EngineFailed, FailureKind
 from shared.jobs import Job, JobState, now
 from shared.messages import Decision, WorkItem
 from shared.outcomes import PUBLISH_TIMEOUT_SECONDS, failed, transcribed
 from shared.signing import signed_url
+from shared.speeds import deepgram_figures
 from shared.transcript import compose, missing_end, with_gap
 from shared.upload import Media
 from shared.vocabulary import Method
 from shared.wishes import Channels
-from trigger_function.launching import ensure_execution
-from trigger_function.routing import deepgram_obstacle, engines_of
+from trigger_function.conditions import speed_store
+from trigger_function.deciding import policy_of
+from trigger_function.engines import deepgram_obstacle, engines_of
+from trigger_function.launching import launch_cpu, launch_gpu
 from trigger_function.services import Services
+from trigger_function.spending import reserve, reserve_other
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +45,12 @@ def dispatch(at_work: Services, job: Job) -> None:
             at_work.finisher.finish(job.record, failed(error))
             return
         _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        queue(at_work, _decided(at_work, job, Method.PARAKEET, f"{error.reason} Parakeet takes over."))
-        launch_any(at_work)
+        job = _decided(at_work, job, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
+        if not reserve_other(at_work, job):
+            at_work.finisher.finish(job.record, failed(error))
+            return
+        queue(at_work, job)
+        launch_any(at_work, job.id)
 
 
 def queue(at_work: Services, job: Job) -> Job:
@@ -58,61 +67,54 @@ def queue(at_work: Services, job: Job) -> Job:
     return job
 
 
-def launch_any(at_work: Services) -> bool:
-    """See that an execution runs, of the GPU job or else the CPU job. False where neither starts now."""
-    return _launch(at_work, _gpu_job(at_work)) or _launch(at_work, at_work.settings.cpu_job)
+def launch_any(at_work: Services, job_id: str) -> bool:
+    """See that an execution runs for a queued job, of the GPU job or else the CPU job. False where neither starts."""
+    return launch_gpu(at_work, job_id) or launch_cpu(at_work)
 
 
 def _execute(at_work: Services, job: Job, media: Media, decision: Decision) -> None:
     """Find somebody for a queued job. What nobody takes now stays queued, and the reconciler tries again."""
-    if _launch(at_work, _gpu_job(at_work)):
+    if launch_gpu(at_work, job.id):
         return
-    if decision.rule == "small":
+    if policy_of(at_work.settings).thresholds.is_small(media):
         # Small enough for a CPU: cheaper than Deepgram, and soon done.
-        _ = _launch(at_work, at_work.settings.cpu_job) or deepgram_instead(at_work, job, media)
+        _ = launch_cpu(at_work) or deepgram_instead(at_work, job, media)
     else:
-        _ = deepgram_instead(at_work, job, media) or _launch(at_work, at_work.settings.cpu_job)
-
-
-def _gpu_job(at_work: Services) -> str | None:
-    return at_work.settings.gpu_job if at_work.settings.enable_gpu_transcription else None
-
-
-def _launch(at_work: Services, name: str | None) -> bool:
-    if name is None:
-        return False
-    try:
-        ensure_execution(at_work.runner, name, at_work.lease, timedelta(seconds=at_work.settings.launch_seconds))
-    except LaunchFailed as error:
-        _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        return False
-    return True
+        _ = deepgram_instead(at_work, job, media) or launch_cpu(at_work)
 
 
 def deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = engines_of(at_work.settings)
-    if not engines.fallback or deepgram_obstacle(media, engines) is not None:
-        return False
     _, decision = routed(job)
+    if not engines.fallback or job.record.wishes.is_private or deepgram_obstacle(media, engines) is not None:
+        return False
     lease = now() + timedelta(seconds=at_work.settings.claim_seconds)
     job = _decided(at_work, job, Method.DEEPGRAM, "No job could be started: Deepgram.")
+    if not reserve_other(at_work, job):
+        _queued_again(at_work, job, decision)
+        return False
     job = at_work.jobs.save(job, state=JobState.CLAIMED, lease_until=lease)
     try:
         _ask_deepgram(at_work, job, media)
     except EngineFailed as error:
         _log.warning("deepgram failed too", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        job = at_work.jobs.load(job.id) or job
-        patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
-        at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
+        _queued_again(at_work, at_work.jobs.load(job.id) or job, decision)
         return False
     return True
 
 
+def _queued_again(at_work: Services, job: Job, decision: Decision) -> None:
+    """The record says again what the queued item says, and the ledger holds its price."""
+    patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
+    job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
+    reserve(at_work, job.record)
+
+
 def _decided(at_work: Services, job: Job, method: Method, because: str) -> Job:
     _, before = routed(job)
-    decision = Decision(method=method, rule=f"{before.rule}-fallback", reason=f"{before.reason} {because}")
-    return at_work.jobs.save(job, decision=decision)
+    changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
+    return at_work.jobs.save(job, decision=before.model_copy(update=changes))
 
 
 def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
@@ -125,6 +127,7 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     except GoogleAuthError as error:
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
+    began = time.monotonic()
     heard = engine.transcribe(url, settings.language, split=job.record.wishes.channels is Channels.SPLIT)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = heard.duration_seconds or media.duration_seconds
@@ -133,7 +136,10 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)
-    bill = deepgram_bill(settings.deepgram_model, duration * heard.channels, at_work.prices)
+    billed_seconds = duration * heard.channels
+    speed_store(at_work.state).observe(deepgram_figures(billed_seconds, time.monotonic() - began))
+    bill = deepgram_bill(settings.deepgram_model, billed_seconds, at_work.prices)
+    bill += egress_bill(media.size_bytes, at_work.prices)
     at_work.finisher.finish(job.record, transcribed(transcript, bill))
 
 

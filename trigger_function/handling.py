@@ -12,13 +12,12 @@ from shared.failures import BadMedia, Rejected
 from shared.jobs import Job, new_holder, now
 from shared.outcomes import rejected
 from shared.upload import Media, Upload
-from shared.vocabulary import Method
-from shared.wishes import Wishes, wishes_of
+from shared.wishes import wishes_of
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection import inspect
-from trigger_function.routing import engines_of, route, thresholds_of
+from trigger_function.limits import Case
 from trigger_function.services import Services
-from trigger_function.settings import FunctionSettings
+from trigger_function.spending import decide_and_reserve
 
 _log = logging.getLogger(__name__)
 
@@ -62,15 +61,18 @@ def _inspected(at_work: Services, job: Job) -> Job:
         blob.reload(timeout=READ_TIMEOUT_SECONDS)
     except NotFound:
         raise Rejected("The file was deleted or replaced before it could be read.") from None
-    media = _media(blob, at_work.settings.inspection_max_bytes)
-    wishes = wishes_of(blob.metadata or {})
-    method = _method(wishes, at_work.settings)
-    decision = route(media, method, thresholds_of(at_work.settings), engines_of(at_work.settings))
-    _log.info("routed", extra={"fields": {"media": media.model_dump(), "decision": decision.model_dump()}})
-    return at_work.jobs.save(job, media=media, decision=decision, wishes=wishes)
+    case = Case(job.id, media_of(blob, at_work.settings.inspection_max_bytes), wishes_of(blob.metadata or {}))
+    decision = decide_and_reserve(at_work, job.record, case)
+    _log.info("routed", extra={"fields": {"media": case.media.model_dump(), "decision": decision.model_dump()}})
+    return at_work.jobs.save(job, media=case.media, decision=decision, wishes=case.wishes)
 
 
-def _media(blob: storage.Blob, max_bytes: int) -> Media:
+def media_of(blob: storage.Blob, max_bytes: int) -> Media:
+    """What an object is, by ranged reads of at most `max_bytes` of it; the blob's properties are loaded already.
+
+    Raises BadMedia.
+    """
+
     def fetch(start: int, end: int) -> bytes:
         # Raw: Cloud Storage ignores ranges where it unpacks content that says it is gzip.
         return bytes(
@@ -80,9 +82,3 @@ def _media(blob: storage.Blob, max_bytes: int) -> Media:
         )
 
     return inspect(fetch, int(blob.size), max_bytes=max_bytes)
-
-
-def _method(wishes: Wishes, settings: FunctionSettings) -> Method | None:
-    """The object's own wish, else the deployment's fixed method, else None."""
-    wanted = wishes.method or settings.transcription_method
-    return None if wanted == "auto" else wanted

@@ -13,6 +13,7 @@ from google.cloud import run_v2
 from shared.executions import LAUNCHER, ExecutionLease
 from shared.failures import LaunchFailed, kind_of
 from shared.jobs import new_holder
+from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
 
@@ -33,3 +34,32 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
     name = str(operation.metadata.name)
     _log.info("execution launched", extra={"fields": {"execution": name, "job": job}})
     return name
+
+
+def launch_gpu(at_work: Services, job_id: str) -> bool:
+    """See that an execution runs for a queued job. False where the GPU job may not be used, or does not start."""
+    settings = at_work.settings
+    if not settings.enable_gpu_transcription:
+        return False
+    if not at_work.gpu.allows(job_id):
+        _log.warning("the GPU's circuit is open")
+        return False
+    failure = _launch(at_work, settings.gpu_job)
+    if failure is not None:
+        at_work.gpu.record_failure(failure.kind, job_id)
+    return failure is None
+
+
+def launch_cpu(at_work: Services) -> bool:
+    """See that an execution runs, of the job without a GPU. False where there is none, or it does not start."""
+    job = at_work.settings.cpu_job
+    return job is not None and _launch(at_work, job) is None
+
+
+def _launch(at_work: Services, job: str) -> LaunchFailed | None:
+    try:
+        ensure_execution(at_work.runner, job, at_work.lease, timedelta(seconds=at_work.settings.launch_seconds))
+    except LaunchFailed as error:
+        _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+        return error
+    return None

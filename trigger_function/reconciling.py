@@ -13,12 +13,14 @@ from shared.telemetry import job_context
 from trigger_function.dispatch import deepgram_instead, launch_any, queue, routed
 from trigger_function.handling import handle, proceed
 from trigger_function.services import Services
+from trigger_function.spending import watch_budget
 
 _log = logging.getLogger(__name__)
 
 
 def reconcile_all(at_work: Services) -> dict[str, int]:
     """Look at every open job once; the answer counts what was done. One job's trouble does not stop the others."""
+    watch_budget(at_work)
     done: Counter[str] = Counter()
     for opened in at_work.jobs.open_jobs():
         with job_context(opened.upload.job_id):
@@ -69,9 +71,23 @@ def _move(at_work: Services, job: Job) -> str:
         return _give_up(at_work, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just stand far back in the queue: that is nobody's failure.
     lost = 0 if at_work.lease.is_live() else 1
+    if record.state is JobState.RUNNING or lost:
+        _blame_gpu(at_work, job)
     queue(at_work, at_work.jobs.save(job, dispatches=record.dispatches + lost))
-    launch_any(at_work)
+    launch_any(at_work, job.id)
     return "queued again"
+
+
+def _blame_gpu(at_work: Services, job: Job) -> None:
+    """A worker of the GPU job fell silent over an upload, or none came: a crash, or an image that does not run."""
+    settings, record = at_work.settings, job.record
+    if record.state is JobState.RUNNING:
+        # Cloud Run names an execution after its job: `transcribe-x7k2p`, and the worker itself after its execution.
+        job_name = record.holder.partition("/")[0].rpartition("-")[0]
+        if job_name == settings.gpu_job.rpartition("/")[2]:
+            at_work.gpu.record_failure(FailureKind.INTERNAL, job.id)
+    elif settings.enable_gpu_transcription:
+        at_work.gpu.record_failure(FailureKind.TIMEOUT, job.id)
 
 
 def _give_up(at_work: Services, job: Job, reason: str) -> str:

@@ -1,134 +1,94 @@
-"""Routing: what an upload is -> which method transcribes it, and why. Pure.
+"""Routing: one upload, the methods' quotes and the rules -> which method transcribes it, and why. Pure.
 
-| upload                                        | method                                          |
-|-----------------------------------------------|-------------------------------------------------|
-| its own metadata or TRANSCRIPTION_METHOD      | that method                                     |
-| > 4 h or > 400 MB                             | Deepgram                                        |
-| 2 h to 4 h                                    | hybrid                                          |
-| 30 min to 2 h, or > 50 MB                     | Parakeet, or Deepgram when no GPU can be had    |
-| < 30 min and < 50 MB                          | Parakeet, with or without GPU                   |
-
-A method whose engine is not there (no API key, upload too large for Deepgram, no GPU) yields to the next engine, and
-the reason says so.
+1. What speaks against each method is written on its quote (`limits.py`).
+2. A method is chosen: the one that was asked for; else the lowest score (`cost_policy.py`), or with
+   COST_OPTIMIZATION=false the row of the decision table (`decision_table.py`).
+3. Privacy, budget, cost limit and missing engines bind every choice: a forbidden method yields to one that is not, and
+   the reason says so. Where all are forbidden, the upload is rejected with the sums.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from shared.failures import Rejected
+from shared.failures import FailureKind, Rejected
 from shared.messages import Decision
-from shared.upload import Media
+from shared.quotes import Limit, Quote
 from shared.vocabulary import Method
-from trigger_function.settings import FunctionSettings
+from trigger_function.cost_policy import by_score
+from trigger_function.decision_table import Thresholds, by_table
+from trigger_function.engines import Engines
+from trigger_function.limits import Case, Conditions, Limits, judged
 
-MB = 1_000_000
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The table's borders. Sizes in MB of 10^6 bytes."""
-
-    parakeet_max_minutes: float = 30.0
-    parakeet_max_mb: float = 50.0
-    short_hours: float = 2.0
-    long_hours: float = 4.0
-    deepgram_min_mb: float = 400.0
+DEFAULT_USD_PER_MINUTE = 0.01
 
 
 @dataclass(frozen=True)
-class Engines:
-    """Which engines can be had now."""
+class Policy:
+    """How a deployment decides."""
 
-    gpu: bool
-    deepgram: bool
-    deepgram_max_bytes: int
-    fallback: bool = True
-    """Whether a method may yield to another engine."""
-
-
-def route(media: Media, wish: Method | None, thresholds: Thresholds, engines: Engines) -> Decision:
-    """The method for an upload. `wish` is its own metadata or the deployment's fixed method.
-
-    Raises Rejected where fallback is off and the chosen method's engine is not there.
-    """
-    chosen = _wished(wish) if wish else _by_table(media, thresholds, engines)
-    return _with_engines(chosen, media, engines)
+    method: Method | None = None
+    """The method for every upload that asks for none."""
+    cost_optimization: bool = True
+    usd_per_minute: float = DEFAULT_USD_PER_MINUTE
+    """What a minute of waiting is worth."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    limits: Limits = field(default_factory=Limits)
 
 
-def _wished(wish: Method) -> Decision:
-    return Decision(method=wish, rule="wish", reason=f"{wish.value} was asked for.")
+def route(case: Case, quotes: Sequence[Quote], policy: Policy, engines: Engines, now: Conditions) -> Decision:
+    """The method for an upload, with all quotes. Raises Rejected where no method is left."""
+    by_method = {quote.method: judged(quote, case, policy.limits, engines, now) for quote in quotes}
+    if all(quote.binding for quote in by_method.values()):
+        refused = {refusal.limit for quote in by_method.values() for refusal in quote.binding}
+        kind = FailureKind.QUOTA if Limit.BUDGET in refused else None
+        raise Rejected(f"No method may transcribe the file: {_refusals(by_method)}.", kind)
+    chosen = _chosen(case, by_method, policy, engines, now)
+    decision = _bound(chosen, by_method, policy, engines)
+    return decision.model_copy(update={"quotes": tuple(by_method.values())})
 
 
-def _by_table(media: Media, thresholds: Thresholds, engines: Engines) -> Decision:
-    minutes, mb = media.duration_seconds / 60, media.size_bytes / MB
-    size = f"{_length(minutes)} and {mb:.0f} MB"
-    if minutes > thresholds.long_hours * 60 or mb > thresholds.deepgram_min_mb:
-        limit = f"more than {thresholds.long_hours:g} h or {thresholds.deepgram_min_mb:g} MB"
-        return Decision(method=Method.DEEPGRAM, rule="long", reason=f"{size}: {limit} goes to Deepgram.")
-    if minutes >= thresholds.short_hours * 60:
-        limits = f"{thresholds.short_hours:g} to {thresholds.long_hours:g} h"
-        return Decision(method=Method.HYBRID, rule="medium", reason=f"{size}: {limits} goes to both engines.")
-    if minutes < thresholds.parakeet_max_minutes and mb < thresholds.parakeet_max_mb:
-        limit = f"under {thresholds.parakeet_max_minutes:g} min and {thresholds.parakeet_max_mb:g} MB"
-        return Decision(method=Method.PARAKEET, rule="small", reason=f"{size}: {limit} goes to Parakeet.")
-    if engines.gpu or not engines.deepgram:
-        limit = f"up to {thresholds.short_hours:g} h goes to Parakeet"
-        return Decision(method=Method.PARAKEET, rule="short", reason=f"{size}: {limit}.")
-    return Decision(method=Method.DEEPGRAM, rule="short-no-gpu", reason=f"{size}, and no GPU can be had: Deepgram.")
+def _chosen(case: Case, quotes: Mapping[Method, Quote], policy: Policy, engines: Engines, now: Conditions) -> Decision:
+    if (wish := _wish(case, policy)) is not None:
+        return Decision(method=wish, rule="wish", reason=f"{wish.value} was asked for.")
+    if policy.cost_optimization:
+        return by_score(list(quotes.values()), policy.usd_per_minute)
+    gpu = engines.gpu and now.gpu_healthy
+    return by_table(case.media, policy.thresholds, gpu=gpu, deepgram=engines.deepgram)
 
 
-def _with_engines(chosen: Decision, media: Media, engines: Engines) -> Decision:
-    match chosen.method:
-        case Method.PARAKEET:
-            return chosen
-        case Method.HYBRID:
-            obstacle = deepgram_obstacle(media, engines)
-            if obstacle is None:
-                note = "Hybrid runs as Parakeet in this version."
-                return chosen.model_copy(update={"reason": f"{chosen.reason} {note}"})
-        case Method.DEEPGRAM:
-            obstacle = deepgram_obstacle(media, engines)
-            if obstacle is None:
-                return chosen
-        case _:
-            assert_never(chosen.method)
-    if not engines.fallback:
-        raise Rejected(f"{chosen.method.value.capitalize()} cannot be used: {obstacle}; fallback is switched off.")
-    reason = f"{chosen.reason} {obstacle[0].upper()}{obstacle[1:]}: Parakeet."
-    return Decision(method=Method.PARAKEET, rule=f"{chosen.rule}-without-deepgram", reason=reason)
+def _wish(case: Case, policy: Policy) -> Method | None:
+    """The upload's own wish, else the deployment's method; `auto` is the wish that the policy decides."""
+    wish = case.wishes.method
+    return policy.method if wish is None else None if wish == "auto" else wish
 
 
-def deepgram_obstacle(media: Media, engines: Engines) -> str | None:
-    """Why Deepgram cannot take this upload; None where it can."""
-    if not engines.deepgram:
-        return "no Deepgram API key is configured"
-    if media.size_bytes > engines.deepgram_max_bytes:
-        return f"Deepgram takes at most {engines.deepgram_max_bytes / 1e9:g} GB"
-    return None
+_YIELDS = {
+    Limit.PRIVACY: "private",
+    Limit.ENGINE: "without-deepgram",
+    Limit.BUDGET: "over-budget",
+    Limit.MAX_COST: "over-max-cost",
+}
+"""What a rule is called whose method is forbidden."""
 
 
-def _length(minutes: float) -> str:
-    return f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.1f} min"
+def _bound(chosen: Decision, quotes: Mapping[Method, Quote], policy: Policy, engines: Engines) -> Decision:
+    """The choice, or what takes its place where it is forbidden."""
+    binding = quotes[chosen.method].binding
+    if not binding:
+        return chosen
+    why = binding[0]
+    if why.limit is Limit.ENGINE and not engines.fallback:
+        raise Rejected(f"{chosen.method.value.capitalize()} cannot be used: {why.why}; fallback is switched off.")
+    instead = Method.PARAKEET
+    if quotes[instead].binding:
+        instead = by_score(list(quotes.values()), policy.usd_per_minute).method
+    reason = f"{chosen.reason} {why.why[0].upper()}{why.why[1:]}: {instead.value.capitalize()}."
+    return Decision(method=instead, rule=f"{chosen.rule}-{_YIELDS[why.limit]}", reason=reason)
 
 
-def thresholds_of(settings: FunctionSettings) -> Thresholds:
-    """The table's borders as this deployment sets them."""
-    return Thresholds(
-        parakeet_max_minutes=settings.parakeet_max_minutes,
-        parakeet_max_mb=settings.parakeet_max_mb,
-        short_hours=settings.short_file_threshold_hours,
-        long_hours=settings.long_file_threshold_hours,
-        deepgram_min_mb=settings.deepgram_min_mb,
-    )
-
-
-def engines_of(settings: FunctionSettings) -> Engines:
-    """The engines that this deployment is configured for."""
-    return Engines(
-        gpu=settings.enable_gpu_transcription,
-        deepgram=settings.deepgram_api_key is not None,
-        deepgram_max_bytes=settings.deepgram_max_bytes,
-        fallback=settings.enable_fallback,
+def _refusals(quotes: Mapping[Method, Quote]) -> str:
+    return "; ".join(
+        f"{method.value}: {', '.join(refusal.why for refusal in quote.binding)}" for method, quote in quotes.items()
     )

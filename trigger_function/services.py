@@ -10,6 +10,8 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import run_v2
 
+from shared.alerts import Alerts
+from shared.budget import Budget
 from shared.deployment import Deployment, connect
 from shared.telemetry import configure_logging
 from trigger_function.settings import FunctionSettings
@@ -22,6 +24,8 @@ class Services(Deployment):
     settings: FunctionSettings
     work_topic: str
     runner: run_v2.JobsClient
+    budget: Budget
+    alerts: Alerts
 
 
 @lru_cache(maxsize=1)
@@ -30,11 +34,14 @@ def services() -> Services:
     settings = FunctionSettings()
     configure_logging(settings.log_level)
     deployment = connect(settings)
+    project, publisher = settings.google_cloud_project, deployment.publisher
     return Services(
         **vars(deployment),
         settings=settings,
-        work_topic=deployment.publisher.topic_path(settings.google_cloud_project, settings.work_topic),
+        work_topic=publisher.topic_path(project, settings.work_topic),
         runner=_runner(settings.run_endpoint),
+        budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
+        alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),
     )
 
 

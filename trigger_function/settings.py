@@ -1,24 +1,33 @@
-"""The function's settings: what counts as an upload, the decision table's thresholds, and where the job is."""
+"""The function's settings: what counts as an upload, how its method is decided, and where the job is."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import AliasChoices, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from shared.settings import DeepgramSettings, DeploymentSettings, setting
+from shared.settings import (
+    BudgetSettings,
+    DeepgramSettings,
+    DeploymentSettings,
+    JobShapeSettings,
+    SpeedSettings,
+    setting,
+)
 from shared.vocabulary import Method
 
 JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 
 
-class FunctionSettings(DeploymentSettings, DeepgramSettings):
+class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, JobShapeSettings, SpeedSettings):
     """Everything the function reads from its environment."""
 
     gpu_job: str = setting(..., "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
     cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
+    cpu_job_vcpu: float = setting(8.0, "vCPUs of that job's instances.", unit="vCPU", gt=0)
+    cpu_job_memory_gib: float = setting(32.0, "Memory of that job's instances.", unit="GiB", gt=0)
     run_endpoint: str | None = setting(
         None, "Address of the Cloud Run Admin API, where it is not Google's.", pattern="^https?://"
     )
@@ -31,7 +40,25 @@ class FunctionSettings(DeploymentSettings, DeepgramSettings):
 
     transcription_method: Literal["auto"] | Method = setting("auto", "Method for every upload, or auto.")
     enable_gpu_transcription: bool = setting(True, "Whether the GPU job may be used.")
-    enable_fallback: bool = setting(True, "Whether another engine is asked when the chosen one fails.")
+    cost_optimization: bool = setting(
+        True, "Take the method with the lowest cost and time; false: the decision table by length and size."
+    )
+    time_value_usd_per_minute: float = setting(
+        0.01, "What a minute until the transcript is worth.", unit="$ per min", ge=0, allow_inf_nan=False
+    )
+    max_cost_per_audio_hour_usd: float | None = setting(
+        None,
+        "Methods that cost more are refused. COST_THRESHOLD_PER_HOUR is its older name and works too.",
+        unit="$ per h of audio",
+        gt=0,
+        validation_alias=AliasChoices("max_cost_per_audio_hour_usd", "cost_threshold_per_hour"),
+    )
+    gpu_min_monthly_files: int = setting(
+        0, "In a month with fewer uploads Deepgram is used instead of the job.", unit="files", ge=0
+    )
+    gpu_rollout_percent: int = setting(
+        100, "Share of the uploads that the job may take, chosen by a hash of the upload.", unit="%", ge=0, le=100
+    )
     parakeet_max_minutes: float = setting(
         30.0,
         "Shorter uploads go to Parakeet, with or without a GPU.",

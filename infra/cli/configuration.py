@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from gpu_job.settings import JobSettings
-from shared.settings import DeepgramSettings, DeploymentSettings
+from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, SpeedSettings
 from trigger_function.settings import FunctionSettings
 
 _HEAD = """# Configuration
@@ -24,17 +24,24 @@ _TAIL = """
 |---|---|
 | `transcribe-method` | `auto`, `parakeet`, `hybrid` or `deepgram`, for this file only |
 | `transcribe-channels` | `mix` (default): channels are heard together; `split`: each alone, as one speaker |
+| `transcribe-privacy` | `any` (default); `local`: never to an API, whatever fails |
+| `transcribe-deadline-minutes` | minutes until the transcript, instead of `MAX_COMPLETION_MINUTES` |
+| `transcribe-max-cost` | dollars; what would cost more is not done |
 """
 
 
 def page() -> str:
     """The whole page."""
     deployment, deepgram = set(DeploymentSettings.model_fields), set(DeepgramSettings.model_fields)
+    shape, speeds = set(JobShapeSettings.model_fields), set(SpeedSettings.model_fields)
+    function = set(FunctionSettings.model_fields) - deployment - deepgram - shape - speeds
     sections = (
         ("Function and job", DeploymentSettings, deployment),
         ("Deepgram (function)", DeepgramSettings, deepgram),
-        ("Function", FunctionSettings, set(FunctionSettings.model_fields) - deployment - deepgram),
-        ("Job", JobSettings, set(JobSettings.model_fields) - deployment),
+        ("Function", FunctionSettings, function),
+        ("Speeds that quotes start from (function)", SpeedSettings, speeds),
+        ("Job's hardware (function and job)", JobShapeSettings, shape),
+        ("Job", JobSettings, set(JobSettings.model_fields) - deployment - shape),
     )
     return _HEAD + "".join(f"\n## {title}\n\n{_table(model, names)}" for title, model, names in sections) + _TAIL
 

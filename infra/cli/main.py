@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from shared.wishes import CHANNELS_METADATA, METHOD_METADATA, Channels, wishes_of
+from gpu_job.model_files import Precision
+from infra.cli.cost_options import By, form_of, month_named
+from shared.wishes import CHANNELS_METADATA, METHOD_METADATA, PRIVACY_METADATA, Channels, Privacy, wishes_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,7 +31,8 @@ class MethodChoice(StrEnum):
 
 
 Model = Annotated[
-    str | None, typer.Option("--model", help="A name at NeMo or Hugging Face, or a path to a .nemo file.")
+    str | None,
+    typer.Option("--model", help="A name at NeMo or Hugging Face, a .nemo file, or a folder made by prepare-model."),
 ]
 
 
@@ -43,6 +46,9 @@ def run(
     channels: Annotated[Channels, typer.Option("--channels", help="Hear them together, or each as one speaker.")] = (
         Channels.MIX
     ),
+    privacy: Annotated[
+        Privacy | None, typer.Option("--privacy", help="local, unless --method names an API: nothing is sent to one.")
+    ] = None,
     model: Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one terminal message a line, and nothing else.")] = (
         False
@@ -51,7 +57,9 @@ def run(
     """Transcribe FILES on this machine, through a whole cloud on loopback."""
     from infra.cli.running import run_files
 
-    wishes = wishes_of({METHOD_METADATA: method, CHANNELS_METADATA: channels})
+    local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
+    privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
+    wishes = wishes_of({METHOD_METADATA: method, CHANNELS_METADATA: channels, PRIVACY_METADATA: privacy})
 
     raise typer.Exit(run_files(files, out, wishes, model, as_json=as_json))
 
@@ -65,6 +73,57 @@ def up(
     from infra.cli.watching import watch
 
     raise typer.Exit(watch(folder, model))
+
+
+@app.command("prepare-model")
+def prepare(
+    source: Annotated[str, typer.Argument(help="A .nemo file, or a name at NeMo or Hugging Face.")],
+    target_dir: Annotated[Path, typer.Argument(help="Folder to make.")],
+    precision: Annotated[Precision, typer.Option("--precision", help="Type of the weights.")] = Precision.BF16,
+) -> None:
+    """Turn SOURCE into a folder that loads in a second; PARAKEET_MODEL_NAME and --model take it."""
+    from infra.cli.preparing import prepare_model
+
+    raise typer.Exit(prepare_model(source, target_dir, precision))
+
+
+@app.command()
+def costs(
+    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
+    month: Annotated[
+        str | None, typer.Option("--month", help="Instead of this one.", metavar="YYYY-MM", parser=month_named)
+    ] = None,
+    by: Annotated[By | None, typer.Option("--by", help="Sums of each day, method or folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one row a group.")] = False,
+) -> None:
+    """What the month cost, what it saved against Deepgram, where it is heading, and what would have cost less."""
+    from infra.cli.costs import print_costs
+
+    print_costs(bucket, month, by, form_of(as_json=as_json, as_csv=as_csv))
+
+
+@app.command()
+def estimate(
+    places: Annotated[list[str], typer.Argument(metavar="FILE|gs://BUCKET/PREFIX", help="Recordings.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """What recordings would cost and take, by which method, against one engine for all. Nothing is transcribed."""
+    from infra.cli.estimate import print_estimate
+
+    raise typer.Exit(print_estimate(places, as_json=as_json))
+
+
+@app.command()
+def explain(
+    job: Annotated[str, typer.Argument(help="A job id, or gs://BUCKET/NAME of the upload, also with #GENERATION.")],
+    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Why a job went the way it did: decision, quotes, bill and coverage."""
+    from infra.cli.explain import print_explanation
+
+    raise typer.Exit(print_explanation(job, bucket, as_json=as_json))
 
 
 def main() -> None:

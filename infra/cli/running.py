@@ -14,7 +14,7 @@ from rich.text import Text
 
 from infra.cli.progress import Progress
 from infra.cli.session import Session, session
-from infra.cli.tables import bill_line, outcome_table
+from infra.cli.tables import bill_line, outcome_table, quote_table
 from infra.local.cloud import STATE, UPLOADS
 from shared.client import drop, fetch_results, outcomes
 from shared.jobs import JobStore
@@ -60,6 +60,11 @@ def run_files(files: Sequence[Path], out: Path, wishes: Wishes, model: str | Non
 def _report(messages: Sequence[TerminalMessage], out: Path, seconds: float, console: Console) -> None:
     console.print(outcome_table(messages))
     console.print(bill_line(messages, seconds))
+    decisions = [(message.upload.name, message.decision) for message in messages if message.decision]
+    for name, decision in decisions:
+        reason = f"{decision.method} ({decision.rule}): {decision.reason}"
+        console.print(Text.assemble((f"{name}: ", "bold"), reason), soft_wrap=True)
+    console.print(quote_table(decisions))
     for message in messages:
         said = message.reason or heard(out / message.upload.name) or "(no words)"
         console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said), soft_wrap=True)

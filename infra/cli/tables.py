@@ -1,4 +1,4 @@
-"""Terminal messages as a person reads them."""
+"""Terminal messages, quotes and bills as a person reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from shared.messages import TerminalMessage
+from shared.costs import Bill
+from shared.messages import Decision, TerminalMessage
 from shared.times import clock
 from shared.vocabulary import Outcome
 
@@ -40,6 +41,39 @@ def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
             f"${message.bill.usd:.5f}",
             f"{message.saving.share:.0%}" if message.saving else "-",
         )
+    return table
+
+
+def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
+    """Every method's quote for each file, the decided one marked, the refused ones with why."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("file", "", "quote"):
+        table.add_column(title)
+    for title in ("cost", "time"):
+        table.add_column(title, justify="right")
+    table.add_column("against it", overflow="fold")
+    for name, decision in decisions:
+        for row, quote in enumerate(decision.quotes):
+            table.add_row(
+                Text("" if row else name),
+                ">" if quote.method is decision.method else "",
+                quote.method,
+                f"${quote.bill.usd:.5f}",
+                f"{quote.completion_seconds:.1f} s",
+                Text("; ".join(refusal.why for refusal in quote.refusals)),
+            )
+    return table
+
+
+def bill_table(bill: Bill) -> Table:
+    """The lines of a bill."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("resource")
+    table.add_column("quantity", justify="right")
+    table.add_column("unit")
+    table.add_column("cost", justify="right")
+    for item in bill.items:
+        table.add_row(Text(item.resource), f"{item.quantity:.3f}", item.unit, f"${item.usd:.5f}")
     return table
 
 

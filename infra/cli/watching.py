@@ -15,9 +15,11 @@ from infra.cli.tables import outcome_table
 from infra.local.cloud import UPLOADS
 from shared.client import drop, fetch_results, results_folder
 from shared.messages import TerminalMessage
+from shared.wishes import Privacy, Wishes
 
 LOOK_SECONDS = 1.0
 RESULTS_FOLDER = "transcripts"
+ON_THIS_MACHINE = Wishes(method="auto", privacy=Privacy.LOCAL)
 
 
 class Seen(NamedTuple):
@@ -42,7 +44,7 @@ def watch(folder: Path, model: str | None) -> int:
                     name = path.relative_to(folder).as_posix()
                     dropped[path] = found[path]
                     try:
-                        drop(running.storage.bucket(UPLOADS), path, name)
+                        drop(running.storage.bucket(UPLOADS), path, name, ON_THIS_MACHINE)
                     except OSError as error:
                         # Gone again, or not ours to read.
                         console.print(f"{name}: {error.strerror}", markup=False, highlight=False)

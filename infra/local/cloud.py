@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 PROJECT, REGION = "laptop", "us-central1"
 UPLOADS, RESULTS, STATE = "uploads", "results", "state"
 RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC = "transcription-results", "transcription-work", "transcription-work-dead"
+ALERTS_TOPIC = "transcription-alerts"
 WORK_SUBSCRIPTION = "transcription-work-job"
 JOB = f"projects/{PROJECT}/locations/{REGION}/jobs/transcribe"
 DEEPGRAM_KEY = "laptop"
@@ -148,6 +149,7 @@ class LaptopCloud:
             "STATE_BUCKET": STATE,
             "RESULTS_TOPIC": RESULTS_TOPIC,
             "WORK_TOPIC": WORK_TOPIC,
+            "ALERTS_TOPIC": ALERTS_TOPIC,
             "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
             "GPU_JOB": JOB,
             "PARAKEET_MODEL_NAME": self.options.model,
@@ -170,7 +172,7 @@ class LaptopCloud:
         for bucket in (UPLOADS, RESULTS, STATE):
             client.create_bucket(bucket)
         publisher, subscriber = self.publisher(), self.subscriber()
-        for topic in (RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC):
+        for topic in (RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC, ALERTS_TOPIC):
             publisher.create_topic(name=publisher.topic_path(PROJECT, topic))
         subscriber.create_subscription(
             request={

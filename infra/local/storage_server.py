@@ -14,6 +14,7 @@ from infra.local.storage import parsing
 from infra.local.storage.content import BLOCK_BYTES
 from infra.local.storage.errors import InvalidRequestError, NotSupportedError, StorageError
 from infra.local.storage.faults import Fault, FaultPlan
+from infra.local.storage.fields import mask_of, project
 from infra.local.storage.object_store import ObjectStore
 from infra.local.storage.objects import Attributes, ObjectKey
 from infra.local.storage.rendering import (
@@ -139,7 +140,7 @@ class StorageServer(HttpServer):
         }
         if page.next_after is not None:
             body["nextPageToken"] = parsing.page_token(page.next_after)
-        return json_answer(body)
+        return json_answer(project(body, mask_of(request.args.get("fields", ""))))
 
     def _object(self, target: Target) -> Response:
         if request.method == "GET" and request.args.get("alt") == "media":

@@ -31,11 +31,12 @@ class Outsider:
         self.heard: list[Message] = []
         """Every message so far, repeated ones included."""
 
-    def drop(self, path: Path, name: str | None = None, method: str | None = None) -> str:
-        """Upload a file; the name of its object."""
+    def drop(self, path: Path, name: str | None = None, method: str | None = None, **wishes: str) -> str:
+        """Upload a file, `max_cost="1"` as metadata transcribe-max-cost; the name of its object."""
         blob = self._uploads.blob(name or path.name)
-        if method:
-            blob.metadata = {"transcribe-method": method}
+        asked = {**wishes, **({"method": method} if method else {})}
+        if asked:
+            blob.metadata = {f"transcribe-{key.replace('_', '-')}": value for key, value in asked.items()}
         blob.upload_from_filename(str(path))
         return str(blob.name)
 

@@ -15,6 +15,7 @@ from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.batching import BatchLimits
 from gpu_job.chunking import Chunk
+from gpu_job.engine_chain import EngineChain
 from gpu_job.engine_room import FAILURES_IN_A_ROW, EngineRoom
 from gpu_job.tokens import Token
 from gpu_job.waiting_room import Task
@@ -72,6 +73,9 @@ class House:
     smaller: list[BatchLimits]
     """The limits after each batch that was too large."""
 
+    def submit(self, task: Task) -> None:
+        self.room.submit(task, wait=True)
+
     def task(self, at: int, seconds: float = 1.0, value: float = 0.0, job: str = "job") -> Task:
         samples = np.full(int(seconds * SAMPLE_RATE), value, np.float32)
         return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put)
@@ -94,6 +98,8 @@ def house() -> Iterator[Opened]:
         batches: list[list[str]] = []
         smaller: list[BatchLimits] = []
         room = EngineRoom(
+            Engine.PARAKEET_CPU,
+            "counting",
             load or (lambda: recognizer),
             max_waiting_seconds,
             on_begin=lambda: None,
@@ -123,8 +129,8 @@ def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
     for at in range(9):
-        here.room.waiting.submit(here.task(at * 10, seconds=1 + at / 10, value=at, job=f"job-{at % 2}"))
-    here.room.start()
+        here.submit(here.task(at * 10, seconds=1 + at / 10, value=at, job=f"job-{at % 2}"))
+    here.room.start(EngineChain([here.room]))
     found = here.delivered(9)
     for at in range(9):
         part = found[at * 10]
@@ -138,17 +144,17 @@ def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
 def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
     here = house(max_waiting_seconds=10)
     for at in range(10):
-        here.room.waiting.submit(here.task(at))
+        here.submit(here.task(at))
     accepted = threading.Event()
 
     def one_more() -> None:
-        here.room.waiting.submit(here.task(10))
+        here.submit(here.task(10))
         accepted.set()
 
     with thread(one_more):
         assert not accepted.wait(0.2)
         here.recognizer.gate.set()
-        here.room.start()
+        here.room.start(EngineChain([here.room]))
         assert accepted.wait(WAIT)
     assert sorted(here.delivered(11)) == list(range(11))
 
@@ -156,8 +162,8 @@ def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
 def test_a_chunk_longer_than_the_room_is_taken_when_it_is_empty(house: Opened) -> None:
     here = house(max_waiting_seconds=1)
     here.recognizer.gate.set()
-    here.room.waiting.submit(here.task(0, seconds=30))
-    here.room.start()
+    here.submit(here.task(0, seconds=30))
+    here.room.start(EngineChain([here.room]))
     assert len(here.delivered(1)[0].tokens) == 1
 
 
@@ -167,8 +173,8 @@ def test_a_broken_chunk_fails_alone(house: Opened, broken: int, value: float) ->
     here = house()
     here.recognizer.gate.set()
     for at in range(4):
-        here.room.waiting.submit(here.task(at, value=value if at == broken else at))
-    here.room.start()
+        here.submit(here.task(at, value=value if at == broken else at))
+    here.room.start(EngineChain([here.room]))
     found = here.delivered(4)
     assert {at for at, part in found.items() if part.failure} == {broken}
     assert "ValueError" in (found[broken].failure or "")
@@ -181,8 +187,8 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_not_tried_again(house: O
     here.recognizer.room_for = 1
     here.recognizer.gate.set()
     for at in range(24):
-        here.room.waiting.submit(here.task(at, value=at))
-    here.room.start()
+        here.submit(here.task(at, value=at))
+    here.room.start(EngineChain([here.room]))
     assert all(part.tokens for part in here.delivered(24).values())
     assert here.smaller[-1].largest(SAMPLE_RATE) == 1
     assert len(here.batches[-1]) == 1
@@ -192,10 +198,10 @@ def test_an_answer_that_cannot_be_read_fails_its_batch_only(house: Opened) -> No
     here = house()
     here.recognizer.gate.set()
     for at in range(4):
-        here.room.waiting.submit(here.task(at, value=MUTE if at == 2 else at))
-    here.room.start()
+        here.submit(here.task(at, value=MUTE if at == 2 else at))
+    here.room.start(EngineChain([here.room]))
     assert all(part.failure for part in here.delivered(4).values())
-    here.room.waiting.submit(here.task(9))
+    here.submit(here.task(9))
     assert here.delivered(1)[9].tokens
     assert here.room.failure is None
 
@@ -203,9 +209,9 @@ def test_an_answer_that_cannot_be_read_fails_its_batch_only(house: Opened) -> No
 def test_failures_with_successes_between_them_do_not_stop_the_engine(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
-    here.room.start()
+    here.room.start(EngineChain([here.room]))
     for at in range(4 * FAILURES_IN_A_ROW):
-        here.room.waiting.submit(here.task(at, value=BROKEN if at % 2 else at))
+        here.submit(here.task(at, value=BROKEN if at % 2 else at))
         here.delivered(1)
     assert here.room.failure is None
 
@@ -214,12 +220,12 @@ def test_an_engine_that_fails_again_and_again_stops(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
     for at in range(8):
-        here.room.waiting.submit(here.task(at, value=BROKEN))
-    here.room.start()
+        here.submit(here.task(at, value=BROKEN))
+    here.room.start(EngineChain([here.room]))
     assert len(here.delivered(FAILURES_IN_A_ROW - 1)) == FAILURES_IN_A_ROW - 1
     # The engine's thread notes the failure a moment after its last delivery; until then chunks are accepted.
     with pytest.raises(EngineFailed, match="in a row"):
-        all(here.room.waiting.submit(here.task(99, seconds=300)) is None for _ in iter(int, 1))
+        all(here.submit(here.task(99, seconds=300)) is None for _ in iter(int, 1))
     assert here.parts.empty()
 
 
@@ -238,17 +244,17 @@ def test_who_waits_for_an_engine_that_cannot_start_learns_why(
         raise error
 
     here = house(max_waiting_seconds=1, load=load)
-    here.room.waiting.submit(here.task(0))
+    here.submit(here.task(0))
     refused: Queue[Exception] = Queue()
 
     def one_more() -> None:
         try:
-            here.room.waiting.submit(here.task(1))
+            here.submit(here.task(1))
         except EngineFailed as failure:
             refused.put(failure)
 
     with thread(one_more):
-        here.room.start()
+        here.room.start(EngineChain([here.room]))
         failure = refused.get(timeout=WAIT)
     assert isinstance(failure, EngineFailed)
     assert failure is here.room.failure
@@ -257,16 +263,16 @@ def test_who_waits_for_an_engine_that_cannot_start_learns_why(
 
 def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
     here = house(max_waiting_seconds=4)
-    here.room.start()
+    here.room.start(EngineChain([here.room]))
     for at in range(4):
-        here.room.waiting.submit(here.task(at))
+        here.submit(here.task(at))
     assert here.recognizer.begun.get(timeout=WAIT) >= 1
     refused: Queue[str] = Queue()
 
     def more() -> None:
         try:
             while True:
-                here.room.waiting.submit(here.task(9))
+                here.submit(here.task(9))
         except EngineFailed as failure:
             refused.put(failure.reason)
 
@@ -282,11 +288,11 @@ def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
 def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(house: Opened) -> None:
     here = house(max_waiting_seconds=4)
     for at in range(4):
-        here.room.waiting.submit(here.task(at, job="ended" if at % 2 else "going on"))
-    here.room.waiting.drop("ended")
-    here.room.waiting.submit(here.task(8, seconds=2))
+        here.submit(here.task(at, job="ended" if at % 2 else "going on"))
+    here.room.drop("ended")
+    here.submit(here.task(8, seconds=2))
     here.recognizer.gate.set()
-    here.room.start()
+    here.room.start(EngineChain([here.room]))
     assert sorted(here.delivered(3)) == [0, 2, 8]
     assert here.parts.empty()
 
@@ -294,8 +300,8 @@ def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(house: Opened) -> 
 def test_a_batch_waits_a_moment_for_decoders_that_are_feeding(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
-    here.room.waiting.feeding(+1)
-    here.room.waiting.submit(here.task(0))
-    here.room.start()
+    here.room.feeding(+1)
+    here.submit(here.task(0))
+    here.room.start(EngineChain([here.room]))
     # One chunk, a decoder that never gives another: the moment passes and the chunk is run.
     assert sorted(here.delivered(1)) == [0]

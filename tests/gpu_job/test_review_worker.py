@@ -55,7 +55,7 @@ class Parrot:
 
 
 class ParrotServices(JobServices):
-    def load_model(self) -> Parrot:
+    def load_model(self, engine: Engine) -> Parrot:
         return Parrot()
 
 
@@ -70,7 +70,7 @@ def services(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Par
 
 
 def worker(services: ParrotServices, inbox: Inbox) -> Worker:
-    billing = Billing(Meter(time.monotonic()), services.settings.shape, services.prices, services.task, services.state)
+    billing = Billing(Meter(time.monotonic()), services)
     return Worker(services, inbox, billing)
 
 

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from infra.cli.main import app
 from infra.cli.running import obstacle, run_files, unique_names
 from shared.client import results_folder
 from shared.messages import TerminalMessage, event_id
 from shared.upload import Upload
 from shared.vocabulary import Outcome
-from shared.wishes import Wishes
+from shared.wishes import Privacy, Wishes
 
 
 def test_numbered_names_do_not_meet_a_files_own_name() -> None:
@@ -55,3 +57,30 @@ def test_an_uploads_name_does_not_lead_out_of_the_results_folder(tmp_path: Path,
         finished_at=at,
     )
     assert results_folder(tmp_path, message) == tmp_path / folder
+
+
+@pytest.mark.parametrize(
+    ("options", "privacy"),
+    [
+        ([], Privacy.LOCAL),
+        (["--method", "parakeet"], Privacy.LOCAL),
+        (["--method", "deepgram"], Privacy.ANY),
+        (["--method", "hybrid"], Privacy.ANY),
+        (["--privacy", "any"], Privacy.ANY),
+        (["--method", "deepgram", "--privacy", "local"], Privacy.LOCAL),
+    ],
+)
+def test_nothing_leaves_this_machine_unless_an_api_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], privacy: Privacy
+) -> None:
+    asked: list[Wishes] = []
+
+    def run(_files: object, _out: object, wishes: Wishes, _model: object, *, as_json: bool) -> int:
+        asked.append(wishes)
+        return 0
+
+    monkeypatch.setattr("infra.cli.running.run_files", run)
+    path = tmp_path / "a.wav"
+    path.touch()
+    assert CliRunner().invoke(app, ["run", str(path), *options]).exit_code == 0
+    assert [wishes.privacy for wishes in asked] == [privacy]

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.costs import Bill, JobShape, PriceBook, UnknownPrice, deepgram_bill, instance_bill, price_book, total
+from shared.costs import (
+    Bill,
+    JobShape,
+    PriceBook,
+    UnknownPrice,
+    deepgram_bill,
+    egress_bill,
+    instance_bill,
+    price_book,
+    total,
+)
 from tests.conftest import Configured
 
 BOOK = """
@@ -20,6 +30,8 @@ region = "here"
 [cloud_run]
 vcpu_second = { usd = 0.1, source = "s" }
 gib_second = { usd = 0.01, source = "s" }
+[cloud_storage]
+egress_gib = { usd = 0.2, source = "s" }
 [gpu_second]
 nvidia-l4 = { usd = 2, source = "s" }
 [deepgram_minute]
@@ -71,6 +83,15 @@ def test_deepgram_bills_by_the_second(book: PriceBook) -> None:
     assert deepgram_bill("nova-3", 90, book).usd == pytest.approx(0.9)
 
 
+def test_egress_is_billed_by_the_gib(book: PriceBook) -> None:
+    assert egress_bill(2**29, book).usd == pytest.approx(0.1)
+    assert price_book().cloud_storage.egress_gib.usd > 0
+
+
+def test_a_shape_names_what_the_model_runs_on() -> None:
+    assert (L4.device, CPU.device) == ("nvidia-l4", "cpu")
+
+
 @given(st.lists(st.floats(0, 1e5), max_size=8))
 def test_parts_cost_what_the_whole_costs(parts: list[float]) -> None:
     book = price_book()
@@ -107,7 +128,8 @@ def test_an_unknown_price_is_an_error_that_names_the_known_ones(book: PriceBook)
         ('usd = 2, source = "s"', "usd = 2"),
         ("schema_version = 1", "schema_version = 2"),
         ("2026-08-01", '"last year"'),
-        ("gib_second", "gb_second"),
+        ("\ngib_second", "\ngb_second"),
+        ("egress_gib", "egress_gb"),
         ("[deepgram_minute]", "[assembly_minute]"),
     ],
 )

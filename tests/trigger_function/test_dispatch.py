@@ -34,8 +34,12 @@ def _no_pauses() -> Iterator[None]:
 
 @pytest.fixture
 def deepgram(hearing_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
-    """Settings of a deployment with a Deepgram key."""
-    return {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": hearing_server.url}
+    """Settings of a deployment with a Deepgram key, whose decision table gives short uploads to the job."""
+    return {
+        "DEEPGRAM_API_KEY": deepgram_key,
+        "DEEPGRAM_BASE_URL": hearing_server.url,
+        "COST_OPTIMIZATION": "false",
+    }
 
 
 def handled(cloud: SmallCloud, at_work: Services) -> Upload:
@@ -78,8 +82,7 @@ def test_deepgram_hears_the_upload_through_a_signed_url(
     assert (message.job_id, message.outcome) == (upload.job_id, Outcome.COMPLETED)
     assert message.engines == (Engine.DEEPGRAM,)
     assert message.word_count > 0
-    (line,) = message.bill.items
-    assert line.resource == "deepgram nova-3"
+    assert [line.resource for line in message.bill.items] == ["deepgram nova-3", "cloud storage egress"]
     assert message.saving is not None
     assert message.saving.usd == pytest.approx(0)
     assert f"{upload.name}/{upload.generation}/transcript.json" in cloud.names(RESULTS)
@@ -135,7 +138,7 @@ def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
     assert cloud.terminal_messages() == []
     # The lease was given back, so the next upload tries again at once.
     assert not at_work.lease.is_live()
-    assert launch_any(at_work)
+    assert launch_any(at_work, "a job")
     assert cloud.executions() == [GPU_JOB]
 
 
@@ -213,7 +216,7 @@ def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: SmallCloud, configur
 
 def test_nothing_to_launch_is_no_launch(cloud: SmallCloud, configured: Configured) -> None:
     at_work = configured(ENABLE_GPU_TRANSCRIPTION="false")
-    assert not launch_any(at_work)
+    assert not launch_any(at_work, "a job")
     assert cloud.executions() == []
 
 

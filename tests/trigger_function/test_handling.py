@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from google.api_core.exceptions import Forbidden, NotFound
 
+from infra.local.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.failures import FailureKind
 from shared.jobs import JobState
+from shared.messages import Receipt
+from shared.speeds import SpeedStore, execution_figures
 from shared.vocabulary import Method, Outcome
-from shared.wishes import CHANNELS_METADATA, METHOD_METADATA, Channels
+from shared.wishes import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, Channels
 from tests.conftest import Configured
-from tests.small_cloud import PROJECT, UPLOADS, WORK_TOPIC, SmallCloud
+from tests.small_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, SmallCloud
 from trigger_function.handling import handle
 from trigger_function.reconciling import reconcile_all
 from trigger_function.services import Services
@@ -73,7 +77,7 @@ def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: SmallCloud, 
 
 
 @pytest.mark.parametrize(
-    ("wish", "rule"), [(" Parakeet ", "wish"), ("AUTO", "small"), ("deepgram", "wish-without-deepgram")]
+    ("wish", "rule"), [(" Parakeet ", "wish"), ("AUTO", "only-allowed"), ("deepgram", "wish-without-deepgram")]
 )
 def test_an_objects_own_wish_decides(cloud: SmallCloud, at_work: Services, wish: str, rule: str) -> None:
     handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: wish}))
@@ -81,11 +85,60 @@ def test_an_objects_own_wish_decides(cloud: SmallCloud, at_work: Services, wish:
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, rule)
 
 
+def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
+    cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
+) -> None:
+    at_work = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    upload = cloud.drop(AUDIO)
+    handle(at_work, upload)
+    (message,) = cloud.terminal_messages()
+    decision = message.decision
+    assert decision is not None
+    # Start-up for nineteen seconds of audio costs more than Deepgram asks for them.
+    assert (decision.method, decision.rule) == (Method.DEEPGRAM, "lowest-score")
+    assert [quote.method for quote in decision.quotes] == list(Method)
+    assert decision.quote is not None
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    assert job.record.decision == decision
+    receipt = Receipt.model_validate_json(
+        cloud.storage.bucket(RESULTS).blob(f"{upload.name}/{upload.generation}/receipt.json").download_as_bytes()
+    )
+    assert receipt.decision == decision
+
+
+def test_a_running_execution_makes_the_job_the_cheaper_one(
+    cloud: SmallCloud, configured: Configured, deepgram_key: str
+) -> None:
+    at_work = configured(DEEPGRAM_API_KEY=deepgram_key)
+    assert at_work.lease.take("execution/busy", timedelta(hours=1))
+    handle(at_work, cloud.drop(AUDIO))
+    (item,) = cloud.work_items()
+    assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "lowest-score")
+
+
+def test_learned_speeds_decide(cloud: SmallCloud, configured: Configured, deepgram_key: str) -> None:
+    store = SpeedStore(cloud.storage.bucket(STATE))
+    for _ in range(4):
+        store.observe(execution_figures("nvidia-l4", startup_seconds=0.1))
+    at_work = configured(DEEPGRAM_API_KEY=deepgram_key, WORK_IDLE_SECONDS="0")
+    handle(at_work, cloud.drop(AUDIO))
+    assert [item.decision.rule for item in cloud.work_items()] == ["lowest-score"]
+
+
+def test_what_may_not_be_spent_is_not(cloud: SmallCloud, at_work: Services) -> None:
+    handle(at_work, cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.0001"}))
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
+    assert "parakeet: $0.0139 is more than the $0.0001 allowed for the file" in str(message.reason)
+    assert cloud.executions() == []
+
+
 def test_an_objects_wish_goes_before_the_deployments(cloud: SmallCloud, configured: Configured) -> None:
     at_work = configured(TRANSCRIPTION_METHOD="parakeet")
     handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: "auto"}))
     handle(at_work, cloud.drop(AUDIO, "b.opus"))
-    assert sorted(item.decision.rule for item in cloud.work_items()) == ["small", "wish"]
+    assert sorted(item.decision.rule for item in cloud.work_items()) == ["only-allowed", "wish"]
 
 
 def test_an_unknown_wish_is_rejected_by_name(cloud: SmallCloud, at_work: Services) -> None:

@@ -7,31 +7,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.failures import FailureKind, Rejected
-from shared.upload import Media
 from shared.vocabulary import Method
-from trigger_function.routing import MB, Engines, Thresholds, deepgram_obstacle, engines_of, route, thresholds_of
+from shared.wishes import Wishes
+from tests.trigger_function.cases import (
+    ALL,
+    DEEPGRAM_MAX,
+    MB,
+    NEITHER,
+    NO_DEEPGRAM,
+    NO_GPU,
+    STRICT,
+    TABLE,
+    media,
+    routed,
+)
+from trigger_function.deciding import policy_of
+from trigger_function.decision_table import Thresholds
+from trigger_function.engines import Engines, deepgram_obstacle, engines_of
+from trigger_function.limits import Limits
+from trigger_function.routing import Policy
 from trigger_function.settings import FunctionSettings
 
 MINUTE, HOUR = 60.0, 3600.0
 BIT = 0.001
 """Seconds beside a border."""
-DEEPGRAM_MAX = 2_000 * MB
-ALL = Engines(gpu=True, deepgram=True, deepgram_max_bytes=DEEPGRAM_MAX)
-NO_GPU = Engines(gpu=False, deepgram=True, deepgram_max_bytes=DEEPGRAM_MAX)
-NO_DEEPGRAM = Engines(gpu=True, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX)
-NEITHER = Engines(gpu=False, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX)
-STRICT = Engines(gpu=True, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX, fallback=False)
 PARAKEET, HYBRID, DEEPGRAM = Method.PARAKEET, Method.HYBRID, Method.DEEPGRAM
 
 
-def media(seconds: float, size: float = MB) -> Media:
-    return Media(
-        container="mp3", codec="mp3", duration_seconds=seconds, sample_rate_hz=16000, channels=1, size_bytes=int(size)
-    )
-
-
 def decided(seconds: float, size: float, engines: Engines = ALL, wish: Method | None = None) -> tuple[Method, str]:
-    decision = route(media(seconds, size), wish, Thresholds(), engines)
+    decision = routed(media(seconds, size), TABLE, engines, Wishes(method=wish))
     return decision.method, decision.rule
 
 
@@ -91,7 +95,7 @@ def test_a_wish_yields_where_its_engine_is_missing(wish: Method, engines: Engine
             9 * MB,
             ALL,
             None,
-            "3.0 h and 9 MB: 2 to 4 h goes to both engines. Hybrid runs as Parakeet in this version.",
+            "3.0 h and 9 MB: 2 to 4 h goes to both engines.",
         ),
         (5 * HOUR, 9 * MB, ALL, None, "5.0 h and 9 MB: more than 4 h or 400 MB goes to Deepgram."),
         (
@@ -108,13 +112,13 @@ def test_a_wish_yields_where_its_engine_is_missing(wish: Method, engines: Engine
 def test_the_reason_says_what_was_measured_and_what_decided(
     seconds: float, size: float, engines: Engines, wish: Method | None, reason: str
 ) -> None:
-    assert route(media(seconds, size), wish, Thresholds(), engines).reason == reason
+    assert routed(media(seconds, size), TABLE, engines, Wishes(method=wish)).reason == reason
 
 
 @pytest.mark.parametrize(("seconds", "wish"), [(5 * HOUR, None), (3 * HOUR, None), (1, DEEPGRAM), (1, HYBRID)])
 def test_without_fallback_a_missing_engine_is_a_rejection(seconds: float, wish: Method | None) -> None:
     with pytest.raises(Rejected, match="no Deepgram API key is configured; fallback is switched off") as caught:
-        route(media(seconds), wish, Thresholds(), STRICT)
+        routed(media(seconds), TABLE, STRICT, Wishes(method=wish))
     assert caught.value.kind is FailureKind.REFUSED
 
 
@@ -129,7 +133,8 @@ def test_the_obstacle_is_exact_to_the_byte() -> None:
 
 def test_the_borders_can_be_moved() -> None:
     moved = Thresholds(parakeet_max_minutes=1, parakeet_max_mb=1, short_hours=0.5, long_hours=1, deepgram_min_mb=10)
-    rules = [route(media(seconds, 0.5 * MB), None, moved, ALL).rule for seconds in (59, 60, 1799, 1800, 3600, 3601)]
+    policy = Policy(cost_optimization=False, thresholds=moved)
+    rules = [routed(media(seconds, 0.5 * MB), policy).rule for seconds in (59, 60, 1799, 1800, 3600, 3601)]
     assert rules == ["small", "short", "short", "medium", "medium", "long"]
 
 
@@ -139,17 +144,19 @@ def test_the_borders_can_be_moved() -> None:
     wish=st.none() | st.sampled_from(Method),
     gpu=st.booleans(),
     deepgram=st.booleans(),
+    cost_optimization=st.booleans(),
 )
 def test_no_upload_is_sent_to_an_engine_that_cannot_take_it(
-    seconds: float, size: int, wish: Method | None, gpu: bool, deepgram: bool
+    seconds: float, size: int, wish: Method | None, gpu: bool, deepgram: bool, cost_optimization: bool
 ) -> None:
     engines = Engines(gpu=gpu, deepgram=deepgram, deepgram_max_bytes=DEEPGRAM_MAX)
-    decision = route(media(seconds, size), wish, Thresholds(), engines)
+    policy = Policy(cost_optimization=cost_optimization)
+    decision = routed(media(seconds, size), policy, engines, Wishes(method=wish))
     assert decision.method is PARAKEET or deepgram_obstacle(media(seconds, size), engines) is None
     assert decision.reason
 
 
-def test_table_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPGRAM_API_KEY", raising=False)
     base = {
         "google_cloud_project": "p",
@@ -158,21 +165,29 @@ def test_table_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
         "gpu_job": "projects/p/locations/l/jobs/j",
     }
     usual = FunctionSettings.model_validate(base)
-    assert thresholds_of(usual) == Thresholds()
+    assert policy_of(usual) == Policy()
     assert engines_of(usual) == NO_DEEPGRAM
     changed = FunctionSettings.model_validate(
         {
             **base,
+            "transcription_method": "hybrid",
+            "cost_optimization": False,
+            "time_value_usd_per_minute": 7,
+            "max_completion_minutes": 8,
+            "cost_threshold_per_hour": 9,
+            "gpu_min_monthly_files": 10,
+            "gpu_rollout_percent": 11,
             "parakeet_max_minutes": 1,
             "parakeet_max_mb": 2,
             "short_file_threshold_hours": 3,
             "long_file_threshold_hours": 4.5,
             "deepgram_min_mb": 5,
             "enable_gpu_transcription": False,
+            "cpu_job": "projects/p/locations/l/jobs/c",
             "enable_fallback": False,
             "deepgram_api_key": "k",
             "deepgram_max_bytes": 6,
         }
     )
-    assert thresholds_of(changed) == Thresholds(1, 2, 3, 4.5, 5)
-    assert engines_of(changed) == Engines(gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False)
+    assert policy_of(changed) == Policy(HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), Limits(8, 9, 10, 11))
+    assert engines_of(changed) == Engines(gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False, cpu=True)

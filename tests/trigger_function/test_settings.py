@@ -21,7 +21,9 @@ Environment = dict[str, str]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in {field.upper() for field in FunctionSettings.model_fields} & set(os.environ):
+    for name in {*(field.upper() for field in FunctionSettings.model_fields), "COST_THRESHOLD_PER_HOUR"} & set(
+        os.environ
+    ):
         monkeypatch.delenv(name)
     for name, value in NEEDED.items():
         monkeypatch.setenv(name, value)
@@ -76,6 +78,14 @@ def test_an_empty_optional_one_is_its_default(monkeypatch: pytest.MonkeyPatch) -
         ("SIGNED_URL_SECONDS", "604801"),
         ("DEEPGRAM_ATTEMPTS", "6"),
         ("LOG_LEVEL", "LOUD"),
+        ("COST_OPTIMIZATION", "perhaps"),
+        ("TIME_VALUE_USD_PER_MINUTE", "-0.01"),
+        ("MAX_COMPLETION_MINUTES", "0"),
+        ("MAX_COST_PER_AUDIO_HOUR_USD", "0"),
+        ("GPU_MIN_MONTHLY_FILES", "-1"),
+        ("GPU_ROLLOUT_PERCENT", "101"),
+        ("GPU_X_REAL_TIME", "0"),
+        ("JOB_VCPU", "0"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -136,6 +146,19 @@ def test_a_files_own_name_decides_whether_it_is_ignored(
     monkeypatch: pytest.MonkeyPatch, name: str, why: str | None
 ) -> None:
     assert settings(monkeypatch).ignores(name) == why
+
+
+def test_a_cost_limit_has_its_older_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch).max_cost_per_audio_hour_usd is None
+    assert settings(monkeypatch, COST_THRESHOLD_PER_HOUR="0.10").max_cost_per_audio_hour_usd == 0.1
+    assert settings(monkeypatch, MAX_COST_PER_AUDIO_HOUR_USD="0.2").max_cost_per_audio_hour_usd == 0.2
+
+
+@pytest.mark.parametrize(("gpu", "device"), [("nvidia-l4", "nvidia-l4"), ("none", "cpu"), ("", "nvidia-l4")])
+def test_the_jobs_hardware_has_a_speed_to_start_from(monkeypatch: pytest.MonkeyPatch, gpu: str, device: str) -> None:
+    made = settings(monkeypatch, JOB_GPU=gpu)
+    assert made.shape.device == device
+    assert made.initial_speeds(made.shape.gpu).of(device).x_real_time > 1
 
 
 def test_patterns_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> None:

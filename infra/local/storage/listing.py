@@ -38,11 +38,12 @@ def page_of(objects: Iterable[StoredObject], query: ListQuery) -> Page:
     listed: list[StoredObject] = []
     prefixes: list[str] = []
     last = query.after
-    for stored in sorted(objects, key=lambda stored: stored.key.name):
+    meant = (stored for stored in objects if stored.key.name.startswith(query.prefix))
+    for stored in sorted(meant, key=lambda stored: stored.key.name):
         name = stored.key.name
         common_prefix = _common_prefix(name, query)
         entry = common_prefix or name
-        if not name.startswith(query.prefix) or entry <= last:
+        if entry <= last:
             continue
         if len(listed) + len(prefixes) == query.limit:
             return Page(tuple(listed), tuple(prefixes), next_after=last)

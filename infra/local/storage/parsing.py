@@ -25,7 +25,7 @@ _PARAMETERS = {
     *("ifMetagenerationMatch", "ifMetagenerationNotMatch", "ifMetaGenerationNotMatch"),
     *("ifSourceGenerationMatch", "ifSourceGenerationNotMatch"),
     *("ifSourceMetagenerationMatch", "ifSourceMetagenerationNotMatch"),
-    # Who pays and what to leave out: no answer of this server becomes wrong by ignoring these.
+    # Who pays and what to leave out: no answer of this server becomes wrong by ignoring these. Lists heed `fields`.
     *("fields", "prettyPrint", "project", "projection", "userProject"),
 }
 _CONDITIONAL_HEADERS = ("If-Match", "If-None-Match")

@@ -31,6 +31,7 @@ _MEDIA_HEADERS = {
 def object_resource(stored: StoredObject, server_url: str) -> dict[str, object]:
     """The JSON API's `storage#object`, which is also what a finalize event holds; numbers are strings there."""
     key, content, generation = stored.key, stored.content, stored.generation
+    created = _timestamp(stored.created)
     path = f"storage/v1/b/{key.bucket}/o/{quote(key.name, safe='')}"
     resource: dict[str, object] = {
         "kind": "storage#object",
@@ -45,9 +46,9 @@ def object_resource(stored: StoredObject, server_url: str) -> dict[str, object]:
         "storageClass": "STANDARD",
         "size": str(content.size),
         "crc32c": content.crc32c,
-        "timeCreated": _timestamp(stored.created),
-        "timeFinalized": _timestamp(stored.created),
-        "timeStorageClassUpdated": _timestamp(stored.created),
+        "timeCreated": created,
+        "timeFinalized": created,
+        "timeStorageClassUpdated": created,
         "updated": _timestamp(stored.updated),
     }
     if content.md5 is not None:
@@ -118,4 +119,4 @@ def _etag(stored: StoredObject) -> str:
 
 
 def _timestamp(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{time.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -1,0 +1,42 @@
+"""`python -m benchmarks.long_transcript HOURS`: MB that assembling and rendering so long a transcript takes.
+
+Words at 150 a minute, without any audio; a process of its own, for peaks cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator
+
+from benchmarks.stages import transcript_of
+from gpu_job.assembly import Part
+from gpu_job.audio import SAMPLE_RATE
+from gpu_job.tokens import Token
+from shared.formats import render
+from shared.upload import Upload
+from shared.vocabulary import Engine
+
+WORD_SECONDS = 0.4
+CHUNK_SECONDS = 30
+
+
+def parts(hours: float) -> Iterator[Part]:
+    """Chunks full of words, on the upload's clock."""
+    for begin in range(0, int(hours * 3600), CHUNK_SECONDS):
+        starts = [begin + index * WORD_SECONDS for index in range(int(CHUNK_SECONDS / WORD_SECONDS))]
+        tokens = tuple(Token(" word", start, start + WORD_SECONDS, 1.0) for start in starts)
+        end = (begin + CHUNK_SECONDS) * SAMPLE_RATE
+        yield Part(begin * SAMPLE_RATE, end, Engine.PARAKEET_CPU, tokens)
+
+
+def peak_megabytes() -> float:
+    """This process's largest RSS so far, on Linux."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    before = peak_megabytes()
+    upload = Upload(bucket="uploads", name="long.opus", generation=1)
+    render(transcript_of(upload, list(parts(float(sys.argv[1]))), "null", "en"))
+    print(peak_megabytes() - before)

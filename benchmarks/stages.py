@@ -1,0 +1,109 @@
+"""`python -m benchmarks.stages BUCKET NAME GENERATION`: each stage of the job alone, one after another, timed.
+
+Runs in the environment of a worker, and prints one JSON object: stage -> seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import gpu_job.__main__  # noqa: F401  # what a worker imports before its model
+from benchmarks.engine_runs import through_engine_room
+from gpu_job import BEGAN
+from gpu_job.assembly import Assembly, Part, coverage
+from gpu_job.chunking import chunks
+from gpu_job.decoding import decode
+from gpu_job.findings import Findings
+from gpu_job.preparing import fetch
+from gpu_job.services import JobServices, TaskIdentity, job_services
+from gpu_job.settings import JobSettings
+from shared.costs import Bill
+from shared.outcomes import transcribed
+from shared.transcript import Transcript, compose
+from shared.upload import Upload
+from shared.vocabulary import Engine
+from trigger_function.inspection import inspect
+
+START_UP = "start-up"
+
+
+def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]:
+    """Stage and seconds. Start-up is the process's own life until its model is loaded."""
+    recognizer = services.load_model(Engine.PARAKEET_CPU)
+    yield START_UP, time.monotonic() - BEGAN
+    recipe, clock = services.recipe, _Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "upload"
+        with clock:
+            fetch(services.storage, upload, path, recipe.fetch_timeout_seconds)
+        yield "fetch", clock.seconds
+        data = path.read_bytes()
+        media = inspect(lambda start, end: data[start:end], len(data))  # the function's part, and so not timed
+        with clock:
+            blocks = list(decode(path, recipe.decoder, media=media, parallel=recipe.parallel))
+        yield "decode", clock.seconds
+    with clock:
+        cut = list(chunks(blocks, recipe.cutting))
+    yield "cut", clock.seconds
+    heard = through_engine_room(recognizer, cut)
+    yield "transcribe", heard.wall_seconds
+    with clock:
+        _end(services, upload, heard.parts, recognizer.name)
+    yield "assemble, render and publish", clock.seconds
+
+
+def transcript_of(upload: Upload, parts: Sequence[Part], model: str, language: str) -> Transcript:
+    """The parts of one channel, not audited -> the transcript, as the job assembles it."""
+    assembly, findings = Assembly(), [Findings()]
+    for part in parts:
+        assembly.expect()
+        assembly.add(part)
+    assembly.end(max(part.end for part in parts))
+    passages, gaps = assembly.passages(findings), assembly.gaps(findings)
+    return compose(
+        upload=upload,
+        duration=assembly.duration,
+        language=language,
+        model=model,
+        passages=passages,
+        coverage=coverage(passages, gaps, findings),
+    )
+
+
+def _end(services: JobServices, upload: Upload, parts: Sequence[Part], model: str) -> None:
+    """Parts -> every result stored, and the message published."""
+    transcript = transcript_of(upload, parts, model, services.settings.language)
+    job = services.jobs.claim(upload, services.task.holder, timedelta(minutes=1))
+    assert job is not None  # the upload is known to nobody else
+    services.finisher.finish(job.record, transcribed(transcript, Bill()))
+
+
+class _Clock:
+    """A stop-watch for `with`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._began
+
+
+def main() -> None:
+    """Time the stages for one object."""
+    services = job_services(JobSettings(), TaskIdentity("stages", 0, 0))
+    bucket, name, generation = sys.argv[1:]
+    print(json.dumps(dict(stages(services, Upload(bucket=bucket, name=name, generation=int(generation))))))
+
+
+if __name__ == "__main__":
+    main()

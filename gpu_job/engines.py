@@ -1,0 +1,56 @@
+"""The engines of this deployment's job, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gpu_job.deepgram_room import DeepgramRoom
+from gpu_job.ending import Billing
+from gpu_job.engine_chain import EngineChain, Room
+from gpu_job.engine_room import EngineRoom
+from gpu_job.services import JobServices
+from gpu_job.waiting_room import Task
+from shared.deepgram import Deepgram
+from shared.failures import EngineFailed
+from shared.vocabulary import Engine
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What a worker transcribes with."""
+
+    chain: EngineChain
+    first: EngineRoom
+    deepgram: DeepgramRoom | None
+
+
+def engines_of(services: JobServices, billing: Billing, on_delivered: Callable[[Sequence[Task]], None]) -> Engines:
+    """Parakeet on the GPU that the instance has, on its CPU, then Deepgram; only the first where fallback is off."""
+    settings = services.settings
+    local = [Engine.PARAKEET_GPU] * (settings.shape.gpu is not None) + [Engine.PARAKEET_CPU]
+    rooms = [
+        EngineRoom(
+            engine,
+            settings.parakeet_model_name,
+            partial(services.load_model, engine),
+            settings.buffered_audio_seconds,
+            on_begin=billing.batch_begins,
+            on_batch=billing.batch_done,
+            on_delivered=on_delivered,
+            on_smaller=services.remember_sizes,
+        )
+        for engine in local
+    ]
+    deepgram = None
+    if settings.deepgram_api_key is not None:
+        connect = partial(Deepgram, settings, settings.deepgram_model)
+        deepgram = DeepgramRoom(connect, settings.deepgram_model, settings.language, on_delivered)
+    asked: list[Room] = [*rooms, deepgram] if deepgram else [*rooms]
+
+    def gone(engine: Engine, error: EngineFailed, jobs: Sequence[str]) -> None:
+        if engine is Engine.PARAKEET_GPU:
+            services.gpu.record_failure(error.kind, jobs[0] if jobs else None)
+
+    return Engines(EngineChain(asked if settings.enable_fallback else asked[:1], gone), rooms[0], deepgram)

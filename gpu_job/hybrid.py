@@ -1,0 +1,123 @@
+"""Hybrid: Deepgram takes chunks from the back while Parakeet comes from the front, as many as the deadline takes.
+
+Both see chunks cut at the same silences, so no word is lost or doubled where they meet. What either fails on goes to
+the other one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from gpu_job.audio import seconds
+from gpu_job.engines import Engines
+from gpu_job.work import Work
+from shared.jobs import now
+from shared.vocabulary import Engine, Method
+
+_log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How often progress is looked at."""
+
+RANGE_SECONDS = 300.0
+"""Most audio in one call: fewer seams between engines, and a call's answer within seconds."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an upload is. In seconds, of audio where nothing else is said."""
+
+    audio: float
+    by_parakeet: float
+    """Answered by Parakeet."""
+    given: float
+    """Answered by Deepgram, or on its way there."""
+    elapsed: float
+    """Time since Parakeet turned to the upload."""
+    left: float | None
+    """Time until the deadline; None where the whole is wanted as soon as can be."""
+
+    @property
+    def rest(self) -> float:
+        """What Deepgram has not got and Parakeet has not answered."""
+        return max(0.0, self.audio - self.by_parakeet - self.given)
+
+
+def wanted(progress: Progress) -> float:
+    """How much more audio Deepgram is to take now: what Parakeet, at its measured speed, will not have in time."""
+    if progress.left is None:
+        return progress.rest
+    if progress.by_parakeet == 0 and progress.elapsed < progress.left / 4:
+        return 0.0  # too early to tell how fast it is
+    speed = progress.by_parakeet / progress.elapsed if progress.elapsed > 0 else 0.0
+    return max(0.0, progress.rest - speed * max(0.0, progress.left))
+
+
+class Hybrid:
+    """Looks at the uploads now and then, on a thread of its own while it is entered."""
+
+    def __init__(
+        self,
+        works: Callable[[], Sequence[Work]],
+        engines: Engines,
+        max_minutes: float | None,
+    ) -> None:
+        """`max_minutes`: deadline of uploads that bring none, from their event on."""
+        self._works = works
+        self._engines = engines
+        self._max_minutes = max_minutes
+        self._given: dict[str, float] = {}
+        self._since: dict[str, datetime] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hybrid", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            for work in self._works():
+                if work.decision.method is Method.HYBRID and not work.job.record.wishes.is_private:
+                    try:
+                        self._look(work)
+                    except Exception:
+                        # Whatever it is, Parakeet goes on, only later.
+                        _log.exception("hybrid failed")
+
+    def _look(self, work: Work) -> None:
+        parakeet, deepgram = self._engines.first, self._engines.deepgram
+        if parakeet.is_loaded:
+            self._since.setdefault(work.id, now())
+        want = wanted(self._progress(work))
+        while want > 0 and deepgram is not None and deepgram.has_place:
+            tasks = parakeet.take_last(work.id, min(want, RANGE_SECONDS))
+            if not tasks:
+                return
+            taken = sum(seconds(len(task.chunk.samples)) for task in tasks)
+            self._given[work.id] = self._given.get(work.id, 0.0) + taken
+            want -= taken
+            deepgram.submit_range(tasks)
+            _log.info("deepgram takes a range", extra={"fields": {"job": work.id, "seconds": round(taken, 1)}})
+
+    def _progress(self, work: Work) -> Progress:
+        record = work.job.record
+        minutes = record.wishes.deadline_minutes or self._max_minutes
+        left = record.received_at + timedelta(minutes=minutes) - now() if minutes else None
+        since = self._since.get(work.id)
+        return Progress(
+            audio=work.media.duration_seconds * len(work.audits),
+            by_parakeet=work.answered_seconds(lambda engine: engine is not Engine.DEEPGRAM),
+            given=self._given.get(work.id, 0.0),
+            elapsed=(now() - since).total_seconds() if since else 0.0,
+            left=left.total_seconds() if left is not None else None,
+        )

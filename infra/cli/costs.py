@@ -1,0 +1,115 @@
+"""`dropscribe costs`: a month's ledger as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from google.cloud.storage import Client
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.cli.advice import Advice, advice
+from infra.cli.cost_options import By, Form
+from infra.cli.cost_report import Report, Totals, report
+from shared.jobs import now
+from shared.ledger import Ledger, month_of
+from shared.times import clock
+
+_RATIOS = ("usd_per_audio_hour", "saving_usd", "saving_share", "start_up_share", "fallback_rate")
+
+
+def print_costs(bucket: str, month: str | None, by: By | None, form: Form) -> None:
+    """Print the costs of a month (this one) from the ledger in `bucket`."""
+    at = now()
+    month = month or month_of(at)
+    entries = list(Ledger(Client().bucket(bucket)).entries(month))
+    told, advised = report(entries, month, at, by), advice(entries)
+    match form:
+        case Form.TABLE:
+            _print(told, advised)
+        case Form.JSON:
+            print(as_json(told, advised))
+        case Form.CSV:
+            print(as_csv(told), end="")
+
+
+def as_json(told: Report, advised: Sequence[Advice]) -> str:
+    """The whole report as one JSON object."""
+    return json.dumps(
+        {
+            "month": told.month,
+            "totals": _figures(told.totals),
+            "methods": _all_figures(told.methods),
+            "forecast_usd": told.forecast_usd,
+            "groups": _all_figures(told.groups),
+            "advice": [asdict(one) for one in advised],
+        },
+        indent=2,
+    )
+
+
+def as_csv(told: Report) -> str:
+    """One row a group, or one for the month where nothing is grouped."""
+    rows = told.groups or {told.month: told.totals}
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["group", *_figures(told.totals)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"group": key, **_figures(totals)} for key, totals in rows.items())
+    return out.getvalue()
+
+
+def _all_figures(groups: Mapping[str, Totals]) -> dict[str, dict[str, float | None]]:
+    return {key: _figures(totals) for key, totals in groups.items()}
+
+
+def _figures(totals: Totals) -> dict[str, float | None]:
+    return {**asdict(totals), **{name: getattr(totals, name) for name in _RATIOS}}
+
+
+def _print(told: Report, advised: Sequence[Advice]) -> None:
+    console = Console(highlight=False)
+    totals = told.totals
+    console.print(f"[bold]{told.month}[/bold]: {_money(totals.usd)} for {clock(totals.audio_seconds)} of audio")
+    console.print(f"an audio hour    {_money(totals.usd_per_audio_hour)}")
+    console.print(f"at Deepgram      {_money(totals.deepgram_usd)}, saved {_share(totals.saving_share)}")
+    console.print(f"start-up         {_share(totals.start_up_share)} of the bill")
+    console.print(f"fallbacks        {_share(totals.fallback_rate)} of {totals.uploads} uploads")
+    console.print(f"reserved         {_money(totals.reserved_usd)} for uploads that are not done")
+    console.print(f"forecast         {_money(told.forecast_usd)} for the whole month")
+    console.print(_table("method", told.methods))
+    if told.groups:
+        console.print(_table("group", told.groups))
+    for one in advised:
+        console.print(f"- {one.action} Saves {_money(one.saving_usd)}.")
+
+
+def _table(title: str, groups: Mapping[str, Totals]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(title, overflow="fold")
+    for column in ("uploads", "audio", "cost", "an hour", "Deepgram", "saved", "fallbacks"):
+        table.add_column(column, justify="right")
+    for key, totals in groups.items():
+        table.add_row(
+            Text(key),
+            str(totals.uploads),
+            clock(totals.audio_seconds),
+            _money(totals.usd),
+            _money(totals.usd_per_audio_hour),
+            _money(totals.deepgram_usd),
+            _share(totals.saving_share),
+            _share(totals.fallback_rate),
+        )
+    return table
+
+
+def _money(usd: float | None) -> str:
+    return "-" if usd is None else f"${usd:.4f}" if abs(usd) < 1 else f"${usd:.2f}"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,248 @@
+"""`dropscribe estimate`: what files would cost and take, inspected without being transcribed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from google.cloud.storage import Blob, Client
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shared.costs import PriceBook, price_book
+from shared.failures import BadMedia, Rejected
+from shared.messages import Decision
+from shared.quotes import Queue, Quote
+from shared.speeds import Speeds, SpeedStore
+from shared.times import clock
+from shared.upload import Media, Upload
+from shared.vocabulary import Method
+from shared.wishes import Wishes, wishes_of
+from trigger_function.deciding import decide, quotes_of
+from trigger_function.handling import media_of
+from trigger_function.inspection import inspect
+from trigger_function.limits import Case, Conditions
+from trigger_function.settings import FunctionSettings
+
+NO_DEPLOYMENT = {
+    "google_cloud_project": "none",
+    "results_bucket": "none",
+    "state_bucket": "none",
+    "gpu_job": "projects/none/locations/none/jobs/none",
+    "deepgram_api_key": "assumed",
+}
+"""Where the environment names no deployment: the shipped settings, with both engines."""
+
+PARALLEL_INSPECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file, inspected."""
+
+    name: str
+    job_id: str
+    media: Media | None
+    wishes: Wishes
+    problem: str | None = None
+    """Why it would be rejected."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What would become of one file."""
+
+    name: str
+    audio_seconds: float
+    decision: Decision | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Many files together; the time is when the last one is done."""
+
+    usd: float = 0.0
+    seconds: float = 0.0
+
+    def plus(self, quote: Quote) -> Sum:
+        """With one more file."""
+        return Sum(self.usd + quote.bill.usd, max(self.seconds, quote.completion_seconds))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Every file's line, and the sums: as decided, and with one engine for all."""
+
+    lines: tuple[Line, ...]
+    total: Sum
+    all_deepgram: Sum
+    all_parakeet: Sum
+
+    @property
+    def audio_seconds(self) -> float:
+        """Audio of the files that would be transcribed."""
+        return sum(line.audio_seconds for line in self.lines if line.decision)
+
+
+def estimate(found: Sequence[Found], settings: FunctionSettings, prices: PriceBook, speeds: Speeds) -> Estimate:
+    """What would be decided if the files were dropped one after the other, on an idle deployment. Pure."""
+    lines: list[Line] = []
+    total = all_deepgram = all_parakeet = Sum()
+    queue = parakeet_queue = Queue()
+    now = Conditions()
+    startup = speeds.of(settings.shape.device).startup_seconds
+    for file in found:
+        if file.media is None:
+            lines.append(Line(file.name, 0.0, None, file.problem))
+            continue
+        case = Case(file.job_id, file.media, file.wishes)
+        seconds = file.media.duration_seconds
+        try:
+            decision = decide(case, settings, prices, speeds, now, queue)
+        except Rejected as error:
+            lines.append(Line(file.name, seconds, None, error.reason))
+            continue
+        lines.append(Line(file.name, seconds, decision))
+        if (quote := decision.quote) is not None:
+            total = total.plus(quote)
+            if quote.method is not Method.DEEPGRAM:
+                queue = _behind(queue, (1 - quote.deepgram_share) * seconds, startup)
+        one_engine = {quote.method: quote for quote in quotes_of(case, settings, prices, speeds, now, parakeet_queue)}
+        all_deepgram = all_deepgram.plus(one_engine[Method.DEEPGRAM])
+        all_parakeet = all_parakeet.plus(one_engine[Method.PARAKEET])
+        parakeet_queue = _behind(parakeet_queue, seconds, startup)
+    return Estimate(tuple(lines), total, all_deepgram, all_parakeet)
+
+
+def _behind(queue: Queue, audio_seconds: float, startup: float) -> Queue:
+    """The queue behind one more file: all of them were dropped at once."""
+    return Queue(running=True, waiting_seconds=queue.waiting_seconds + audio_seconds, starting_seconds=startup)
+
+
+def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
+    """Inspect `places`, files or `gs://` prefixes. The exit status: 0 where every file would be transcribed."""
+    console = Console(stderr=as_json)
+    if missing := [place for place in places if not (_is_remote(place) or Path(place).is_file())]:
+        console.print(f"No such file: {', '.join(missing)}", markup=False, highlight=False)
+        return 2
+    deployed = bool(os.environ.get("GPU_JOB"))
+    settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
+    found = [one for place in places for one in _inspected(place, settings)]
+    initial = settings.initial_speeds(settings.shape.gpu)
+    speeds = SpeedStore(_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
+    made = estimate(found, settings, price_book(settings.price_book), speeds)
+    if as_json:
+        sys.stdout.write(json.dumps(as_dict(made)) + "\n")
+    else:
+        _print(made, console)
+    return 0 if made.lines and all(line.decision for line in made.lines) else 1
+
+
+def _assumed() -> dict[str, str]:
+    """Placeholders for what the environment does not say."""
+    return {name: os.environ.get(name.upper()) or value for name, value in NO_DEPLOYMENT.items()}
+
+
+def _is_remote(place: str) -> bool:
+    return place.startswith("gs://")
+
+
+def _client() -> Client:
+    return Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT") or NO_DEPLOYMENT["google_cloud_project"])
+
+
+def _inspected(place: str, settings: FunctionSettings) -> Iterator[Found]:
+    if not _is_remote(place):
+        yield _local(Path(place), settings)
+        return
+    bucket, _, prefix = place.removeprefix("gs://").partition("/")
+    blobs = [blob for blob in _client().list_blobs(bucket, prefix=prefix) if settings.ignores(blob.name) is None]
+    with ThreadPoolExecutor(PARALLEL_INSPECTIONS) as pool:
+        yield from pool.map(lambda blob: _remote(blob, settings), blobs)
+
+
+def _local(path: Path, settings: FunctionSettings) -> Found:
+    upload = Upload(bucket="files", name=str(path.resolve()).lstrip("/"), generation=1)
+    with path.open("rb") as file:
+
+        def fetch(start: int, end: int) -> bytes:
+            file.seek(start)
+            return file.read(end - start)
+
+        try:
+            media = inspect(fetch, path.stat().st_size, max_bytes=settings.inspection_max_bytes)
+        except BadMedia as error:
+            return Found(str(path), upload.job_id, None, Wishes(), error.reason)
+    return Found(str(path), upload.job_id, media, Wishes())
+
+
+def _remote(blob: Blob, settings: FunctionSettings) -> Found:
+    upload = Upload(bucket=blob.bucket.name, name=blob.name, generation=int(blob.generation))
+    name = f"gs://{upload.bucket}/{upload.name}"
+    try:
+        wishes = wishes_of(blob.metadata or {})
+        return Found(name, upload.job_id, media_of(blob, settings.inspection_max_bytes), wishes)
+    except (BadMedia, Rejected) as error:
+        return Found(name, upload.job_id, None, Wishes(), error.reason)
+
+
+def as_dict(made: Estimate) -> dict[str, object]:
+    """The estimate as JSON has it."""
+    return {
+        "files": [_file(line) for line in made.lines],
+        "audio_seconds": made.audio_seconds,
+        "total": asdict(made.total),
+        "all_deepgram": asdict(made.all_deepgram),
+        "all_parakeet": asdict(made.all_parakeet),
+    }
+
+
+def _file(line: Line) -> dict[str, object]:
+    said: dict[str, object] = {"name": line.name, "audio_seconds": line.audio_seconds}
+    if line.decision is None or (quote := line.decision.quote) is None:
+        return said | {"rejected": line.problem}
+    return said | {
+        "usd": quote.bill.usd,
+        "seconds": quote.completion_seconds,
+        "decision": line.decision.model_dump(mode="json"),
+    }
+
+
+def _print(made: Estimate, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("length", justify="right")
+    table.add_column("method")
+    table.add_column("time", justify="right")
+    table.add_column("cost", justify="right")
+    for line in made.lines:
+        quote = line.decision.quote if line.decision else None
+        if quote is None:
+            table.add_row(Text(line.name), "-", Text("rejected", style="red"), "-", "-")
+            continue
+        price = f"${quote.bill.usd:.4f}"
+        table.add_row(
+            Text(line.name), clock(line.audio_seconds), quote.method, _minutes(quote.completion_seconds), price
+        )
+    console.print(table)
+    for line in made.lines:
+        if line.problem:
+            console.print(f"{line.name}: {line.problem}", markup=False, highlight=False)
+    console.print(f"{clock(made.audio_seconds)} of audio", highlight=False)
+    for name, one in (
+        ("as decided", made.total),
+        ("all Deepgram", made.all_deepgram),
+        ("all Parakeet", made.all_parakeet),
+    ):
+        console.print(f"{name:13} ${one.usd:.4f} in {_minutes(one.seconds)}", highlight=False)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min"

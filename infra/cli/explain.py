@@ -1,0 +1,134 @@
+"""`dropscribe explain`: one job's decision, quotes, bill and coverage, from the deployment's buckets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+
+from google.cloud.storage import Client
+from rich.console import Console
+
+from infra.cli.tables import bill_table, quote_table
+from shared import storage as objects
+from shared.jobs import JobRecord, JobStore
+from shared.messages import Decision, Receipt, TerminalMessage
+from shared.reading import gap_mark
+from shared.upload import Upload
+
+_JOB_ID = re.compile(r"[0-9a-f]{24}")
+
+
+class NotFoundError(LookupError):
+    """There is no such job, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What the buckets hold of one job."""
+
+    record: JobRecord
+    outcome: TerminalMessage | None
+    receipt: Receipt | None
+
+    @property
+    def decision(self) -> Decision | None:
+        """What was decided, in the end."""
+        return self.outcome.decision if self.outcome else self.record.decision
+
+
+def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
+    """Explain a job by its id or its upload's `gs://` address. The exit status: 0 where the job was found."""
+    console = Console(stderr=as_json)
+    client = Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT") or "none")
+    try:
+        explained = look_up(client, state_bucket, job)
+    except NotFoundError as error:
+        console.print(str(error), markup=False, highlight=False)
+        return 1
+    if as_json:
+        sys.stdout.write(json.dumps(as_dict(explained)) + "\n")
+    else:
+        _print(explained, console)
+    return 0
+
+
+def look_up(client: Client, state_bucket: str, job: str) -> Explained:
+    """A job's record, and outcome and receipt where it has them. Raises NotFoundError."""
+    job_id, store = job_id_of(client, job), JobStore(client.bucket(state_bucket))
+    found = store.load(job_id)
+    if found is None:
+        raise NotFoundError(f"gs://{state_bucket} has no job {job_id}.")
+    outcome = store.outcome(job_id)
+    return Explained(found.record, outcome, _receipt(client, outcome))
+
+
+def job_id_of(client: Client, job: str) -> str:
+    """A job id as it is, or the id of an upload: `gs://BUCKET/NAME`, the newest generation, or `...#GENERATION`."""
+    if _JOB_ID.fullmatch(job):
+        return job
+    bucket, _, name = job.removeprefix("gs://").partition("/")
+    if not job.startswith("gs://") or not name:
+        raise NotFoundError(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
+    plain, _, generation = name.rpartition("#")
+    if plain and generation.isdecimal():
+        return Upload(bucket=bucket, name=plain, generation=int(generation)).job_id
+    blob = client.bucket(bucket).get_blob(name)
+    if blob is None:
+        raise NotFoundError(f"{job} is gone; its job id, or its address with #GENERATION, still finds the job.")
+    return Upload(bucket=bucket, name=name, generation=int(blob.generation)).job_id
+
+
+def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:
+    if outcome is None or (uri := outcome.results.get("receipt.json")) is None:
+        return None
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    stored = objects.read(client.bucket(bucket), name)
+    return Receipt.model_validate_json(stored.data) if stored else None
+
+
+def as_dict(explained: Explained) -> dict[str, object]:
+    """The explanation as JSON has it."""
+    return {
+        "job_id": explained.record.upload.job_id,
+        "record": explained.record.model_dump(mode="json"),
+        "outcome": explained.outcome.model_dump(mode="json") if explained.outcome else None,
+        "receipt": explained.receipt.model_dump(mode="json") if explained.receipt else None,
+    }
+
+
+def _print(explained: Explained, console: Console) -> None:
+    record, outcome, decision = explained.record, explained.outcome, explained.decision
+    said = outcome.outcome.value if outcome else f"{record.state.value}, not ended yet"
+    console.print(f"{record.upload.uri}\njob {record.upload.job_id}: {said}", markup=False, highlight=False)
+    reason = outcome.reason if outcome else record.last_error
+    if reason:
+        console.print(reason, markup=False, highlight=False)
+    if decision is not None:
+        console.print(f"\n{decision.method} ({decision.rule}): {decision.reason}", markup=False, highlight=False)
+        if decision.quotes:
+            console.print(quote_table([("", decision)]))
+    if outcome is not None:
+        _print_outcome(outcome, explained.receipt, console)
+
+
+def _print_outcome(outcome: TerminalMessage, receipt: Receipt | None, console: Console) -> None:
+    console.print(f"\nBill: ${outcome.bill.usd:.5f}{_beside(outcome)}", highlight=False)
+    if outcome.bill.items:
+        console.print(bill_table(outcome.bill))
+    if receipt is not None and receipt.execution is not None:
+        console.print(f"Execution: {receipt.execution}", markup=False, highlight=False)
+    if outcome.coverage is not None:
+        covered, speech = outcome.coverage.covered_seconds, outcome.coverage.speech_seconds
+        console.print(f"\nCoverage: {covered:.1f} of {speech:.1f} s of speech have words.", highlight=False)
+        for gap in outcome.coverage.gaps:
+            console.print(gap_mark(gap), markup=False, highlight=False)
+
+
+def _beside(outcome: TerminalMessage) -> str:
+    """What was predicted, and what Deepgram would have cost."""
+    quote = outcome.decision.quote if outcome.decision else None
+    predicted = f", predicted ${quote.bill.usd:.5f}" if quote else ""
+    return predicted + (f", at Deepgram ${outcome.saving.deepgram_usd:.5f}" if outcome.saving else "")

@@ -1,0 +1,152 @@
+"""The benchmarks' arithmetic: what is held against which target, and what bills and names are read as."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from benchmarks.engine_runs import EngineRun
+from benchmarks.gpu_rows import engine_row, job_rows, memory_row, peak_teraflops, peer_row, usd_per_audio_hour
+from benchmarks.gpu_sweep import Point, Sweep
+from benchmarks.length_memory import Peak
+from benchmarks.length_memory import rows as length_rows
+from benchmarks.long_transcript import parts
+from benchmarks.report import Measurement
+from benchmarks.resident import PeakMemory, family_megabytes
+from benchmarks.runs import JobRun, spent
+from benchmarks.whole_job import rows as job_stage_rows
+from gpu_job.audio import SAMPLE_RATE
+from gpu_job.memory import Architecture, Attention, MemoryModel
+from gpu_job.metering import Phase
+from shared.costs import JobShape, instance_bill, price_book
+
+POINT = Point(30, 64, 15_000.0, 10**10)
+RUN = JobRun(3600.0, 20.0, {Phase.START_UP: 10.0, Phase.TRANSCRIPTION: 6.0, Phase.WAITING: 2.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA L4", 121),
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA H200", 989),
+        ("NVIDIA L40S", None),
+        ("NVIDIA GeForce RTX 3090", None),
+    ],
+)
+def test_a_card_is_known_by_its_whole_name(name: str, peak: int | None) -> None:
+    assert peak_teraflops(name) == peak
+
+
+def test_the_engine_is_held_to_its_target_on_the_targets_card_only() -> None:
+    fast, slow = EngineRun([], 24_800.0, 2.0), EngineRun([], 24_798.0, 2.0)
+
+    assert engine_row(POINT, 64, fast, "NVIDIA H200").holds is True
+    assert engine_row(POINT, 64, slow, "NVIDIA H200").holds is False
+    assert engine_row(POINT, 64, fast, "NVIDIA L4").holds is None
+
+
+def test_memory_beyond_the_prediction_does_not_hold() -> None:
+    model = MemoryModel(Architecture(), value_bytes=2, attention=Attention.SDPA)
+    predicted = model.weights + model.activations(64, 30 * SAMPLE_RATE)
+
+    as_predicted, more = (memory_row(Point(30, 64, 1.0, int(share * predicted)), model) for share in (1.0, 1.5))
+
+    assert as_predicted.value == pytest.approx(1.0)
+    assert as_predicted.holds is True
+    assert more.value == pytest.approx(1.5)
+    assert more.holds is False
+
+
+def test_the_slower_engine_does_not_hold_against_its_peer() -> None:
+    assert peer_row(2000.0, 1000.0, 64, timestamps=True).value == 2.0
+    assert peer_row(900.0, 1000.0, 64, timestamps=True).holds is False
+
+
+def test_the_whole_job_counts_its_start_but_is_compared_with_the_engine_after_it() -> None:
+    whole, after_start, without_batch, _ = job_rows(RUN, 400.0, "NVIDIA L4")
+
+    assert (whole.value, whole.holds) == (180.0, False)
+    assert (after_start.value, after_start.holds) == (0.9, True)
+    assert without_batch.value == 25.0
+
+
+def test_an_audio_hours_price_has_the_instances_whole_life_in_it() -> None:
+    shape = JobShape(gpu="nvidia-l4", vcpu=8, memory_gib=32)
+
+    price = usd_per_audio_hour(RUN, shape, price_book())
+
+    assert price == pytest.approx(instance_bill(shape, 25.0, price_book(), "all").usd)
+
+
+def test_bills_are_read_back_as_seconds_of_each_phase() -> None:
+    shape = JobShape(gpu=None, vcpu=2, memory_gib=1)
+    bills = [instance_bill(shape, 3.0, price_book(), phase) for phase in ("start-up", "waiting", "waiting")]
+
+    assert spent(bills) == {Phase.START_UP: 3.0, Phase.TRANSCRIPTION: 0.0, Phase.WAITING: 6.0}
+
+
+def test_batches_grow_until_the_audio_in_one_is_enough() -> None:
+    assert list(Sweep([10], growth=4, max_audio_seconds=160).batches(10)) == [1, 4, 16]
+
+
+def test_the_job_is_held_to_its_longest_stage_after_the_start_up() -> None:
+    stages = {"start-up": 8.0, "fetch": 0.1, "decode": 5.0, "transcribe": 7.0}
+    runs = [JobRun(3600.0, wall, RUN.spent) for wall in (15.0, 90.0, 16.5)]
+
+    _, ratio, waited = job_stage_rows(runs, [stages] * 3)
+
+    assert (ratio.value, ratio.holds) == (1.1, True)
+    assert "transcribe" in ratio.name
+    assert waited.value == 25.0
+
+
+def test_memory_must_not_grow_after_the_first_hour() -> None:
+    peaks = [Peak(1 / 6, 150.0, 4.0), Peak(1.0, 160.0, 9.0), Peak(6.0, 170.0, 40.0), Peak(24.0, 180.0, 160.0)]
+
+    *lengths, words_row = length_rows(peaks, 480.0)
+
+    assert [row.holds for row in lengths] == [None, None, True, False]
+    assert words_row.value == 480.0
+
+
+def test_a_long_transcript_has_150_words_a_minute() -> None:
+    made = list(parts(0.5))
+
+    assert sum(len(part.tokens) for part in made) == 30 * 150
+    assert made[-1].tokens[-1].end == pytest.approx(1800.0)
+
+
+def test_memory_counts_children_and_forgets_the_dead() -> None:
+    hold = "import sys; x = bytearray(50_000_000); print(flush=True); sys.stdin.read()"
+    before = family_megabytes(os.getpid())
+    with PeakMemory(os.getpid) as memory:
+        child = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        with_child = family_megabytes(os.getpid())
+        began = datetime.now(UTC)
+        while memory.megabytes < before + 47 and (datetime.now(UTC) - began).total_seconds() < 20:
+            pass
+        child.communicate()
+
+    assert with_child > before + 47
+    assert memory.megabytes > before + 47
+    assert family_megabytes(child.pid) == 0.0
+
+
+def test_a_machine_without_cuda_is_skipped_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    from benchmarks.gpu import gpu
+
+    found: list[Measurement] = list(gpu())
+
+    assert found == []
+    assert capsys.readouterr().out.startswith("gpu: skipped")

@@ -1,0 +1,53 @@
+"""A budget and the GPU's circuit through a whole cloud, with the function and the job as processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.local.cloud import ALERTS_TOPIC, PROJECT, STATE, CloudOptions, LaptopCloud
+from infra.recordings import recording
+from shared.alerts import BudgetAlert
+from shared.breaker import CircuitState, gpu_health
+from shared.failures import FailureKind
+from shared.jobs import now
+from tests.e2e.conftest import outsider_of
+from tests.e2e.waiting import until
+
+CALL = recording("call").path
+
+
+def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: Path) -> None:
+    settings = {"MONTHLY_BUDGET_USD": "0.0001"}
+    with LaptopCloud(tmp_path, CloudOptions(method="auto", settings=settings)) as cloud:
+        subscriber = cloud.subscriber()
+        alerts = subscriber.subscription_path(PROJECT, "owner")
+        subscriber.create_subscription(name=alerts, topic=f"projects/{PROJECT}/topics/{ALERTS_TOPIC}")
+        outsider = outsider_of(cloud)
+        message = outsider.outcome(outsider.drop(CALL, "calls/a.opus"))
+        assert (message["outcome"], message["failure_kind"]) == ("rejected", "quota")
+        assert "of which $0.0001 is left" in message["reason"]
+        received = subscriber.pull(subscription=alerts, max_messages=10, timeout=30).received_messages
+        told = [BudgetAlert.model_validate_json(one.message.data).share for one in received]
+        assert told == [0.5, 0.8, 1.0]
+        assert not cloud.runner.executions()
+
+
+def test_refused_launches_open_the_circuit_and_a_trials_transcript_closes_it(tmp_path: Path) -> None:
+    settings = {"GPU_BREAKER_FAILURES": "2", "GPU_BREAKER_COOL_DOWN_SECONDS": "5"}
+    options = CloudOptions(method="parakeet", deepgram=False, settings=settings)
+    with LaptopCloud(tmp_path, options) as cloud:
+        state, outsider = cloud.storage().bucket(STATE), outsider_of(cloud)
+        cloud.runner.refuse_next(2, 429)
+        refused = []
+        for number in range(2):
+            refused.append(outsider.drop(CALL, f"refused/{number}.opus"))
+            # One after the other: while one upload launches, another one relies on it.
+            until(lambda: gpu_health(state).failures == {FailureKind.QUOTA: len(refused)}, "the refusal is recorded")
+        assert gpu_health(state).state is CircuitState.OPEN
+        until(lambda: gpu_health(state).available(now()), "the cool-down ends")
+        trial = outsider.drop(CALL, "trial.opus")
+        # One execution takes the trial and what waited on the queue.
+        assert outsider.outcome(trial)["outcome"] == "completed"
+        until(lambda: gpu_health(state).state is CircuitState.CLOSED, "the circuit closes")
+        assert {outsider.outcome(name)["outcome"] for name in refused} == {"completed"}
+        assert len(cloud.runner.executions()) == 1

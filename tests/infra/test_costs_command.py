@@ -1,0 +1,56 @@
+"""`dropscribe costs` on a ledger in a bucket: table, JSON and CSV say the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import date
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli.main import app
+from shared.ledger import Entry, EntryState, Ledger
+from shared.vocabulary import Method
+from tests.small_cloud import STATE, SmallCloud
+
+
+@pytest.fixture
+def _ledger(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_BUCKET", STATE)
+    for number, (usd, method) in enumerate([(0.25, Method.PARAKEET), (0.5, Method.DEEPGRAM), (0.25, Method.PARAKEET)]):
+        figures = {"audio_seconds": 3600, "deepgram_usd": 0.5, "folder": "calls", "method": method}
+        entry = Entry(id=f"{number:x}", state=EntryState.BILLED, day=date(2026, 10, 3 + number), usd=usd, **figures)
+        Ledger(cloud.storage.bucket(STATE)).settle(entry)
+
+
+def costs(*options: str) -> str:
+    done = CliRunner().invoke(app, ["costs", "--month", "2026-10", *options])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.usefixtures("_ledger")
+def test_three_forms_of_one_report() -> None:
+    told = json.loads(costs("--json", "--by", "method"))
+    assert (told["totals"]["usd"], told["totals"]["usd_per_audio_hour"]) == (1.0, pytest.approx(1 / 3))
+    assert told["totals"]["saving_share"] == pytest.approx(1 / 3)
+    assert told["forecast_usd"] == 1.0
+    rows = {row["group"]: row for row in csv.DictReader(costs("--csv", "--by", "method").splitlines())}
+    assert {key: float(row["usd"]) for key, row in rows.items()} == {"parakeet": 0.5, "deepgram": 0.5}
+    assert {key: one["usd"] for key, one in told["groups"].items()} == {"parakeet": 0.5, "deepgram": 0.5}
+    table = costs()
+    assert "2026-10: $1.00 for 03:00:00 of audio" in table
+    assert "saved 33.3%" in table
+
+
+@pytest.mark.usefixtures("_ledger")
+def test_ungrouped_csv_is_the_month() -> None:
+    (row,) = csv.DictReader(costs("--csv").splitlines())
+    assert (row["group"], row["uploads"]) == ("2026-10", "3")
+
+
+@pytest.mark.usefixtures("_ledger")
+@pytest.mark.parametrize("options", [("--json", "--csv"), ("--month", "October"), ("--by", "engine")])
+def test_what_makes_no_sense_is_refused(options: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, ["costs", *options]).exit_code == 2

@@ -1,0 +1,130 @@
+"""`dropscribe estimate`: files and buckets, the sums that stand beside each other, and that nothing is transcribed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli.estimate import NO_DEPLOYMENT, Found, estimate
+from infra.cli.main import app
+from infra.recordings import recording
+from shared.costs import price_book
+from shared.speeds import SpeedStore, execution_figures
+from shared.upload import Upload
+from shared.vocabulary import Method
+from shared.wishes import MAX_COST_METADATA, PRIVACY_METADATA, Wishes
+from tests.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
+from tests.trigger_function.cases import TARIFF, media
+from trigger_function.settings import FunctionSettings
+
+CALL, LONG = recording("call").path, recording("long_seen").path
+
+
+def found(name: str, seconds: float, **wishes: Any) -> Found:
+    job_id = Upload(bucket="files", name=name, generation=1).job_id
+    return Found(name, job_id, media(seconds, seconds * 8000), Wishes(**wishes))
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> FunctionSettings:
+    monkeypatch.delenv("GPU_JOB", raising=False)
+    return FunctionSettings.model_validate(NO_DEPLOYMENT)
+
+
+def test_the_sums_are_those_of_the_files_and_of_one_engine_for_all(settings: FunctionSettings) -> None:
+    files = [found("a", 20), found("b", 7200), found("c", 7200)]
+    made = estimate(files, settings, price_book(), TARIFF.speeds)
+    methods = [line.decision.method for line in made.lines if line.decision]
+    assert methods == [Method.DEEPGRAM, Method.PARAKEET, Method.PARAKEET]
+    quoted = [line.decision.quote.bill.usd for line in made.lines if line.decision and line.decision.quote]
+    assert made.total.usd == pytest.approx(sum(quoted))
+    assert made.audio_seconds == 14_420
+    # Start-up is paid once: by the first of those that the job takes.
+    assert quoted[2] < quoted[1]
+    per_second = 0.0043 / 60 + 8000 * 0.12 / 2**30
+    assert made.all_deepgram.usd == pytest.approx(14_420 * per_second)
+    assert made.all_deepgram.seconds == pytest.approx(72)
+    job_second = 0.0001867 + 8 * 0.000018 + 32 * 0.000002
+    assert made.all_parakeet.usd == pytest.approx((35 + 14_420 / 123) * job_second)
+    assert made.all_parakeet.seconds == pytest.approx(30 + 14_420 / 123)
+
+
+def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:
+    files = [found("a", 3600, max_cost_usd=0.0001), Found("b", "0" * 24, None, Wishes(), "Not audio.")]
+    made = estimate(files, settings, price_book(), TARIFF.speeds)
+    assert [line.decision for line in made.lines] == [None, None]
+    assert made.lines[1].problem == "Not audio."
+    assert (made.total.usd, made.all_deepgram.usd, made.audio_seconds) == (0, 0, 0)
+
+
+def invoked(*arguments: str) -> tuple[int, Any]:
+    told = CliRunner().invoke(app, ["estimate", *arguments, "--json"])
+    return told.exit_code, json.loads(told.stdout) if told.stdout.startswith("{") else told.output
+
+
+def test_local_files_need_no_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*NO_DEPLOYMENT, "state_bucket"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    status, told = invoked(str(CALL), str(LONG))
+    assert status == 0
+    assert [(file["name"], file["decision"]["method"]) for file in told["files"]] == [
+        (str(CALL), "deepgram"),
+        (str(LONG), "parakeet"),
+    ]
+    assert told["total"]["usd"] == pytest.approx(sum(file["usd"] for file in told["files"]))
+    assert told["total"]["usd"] < min(told["all_deepgram"]["usd"], 0.1)
+
+
+def test_a_file_that_is_not_there_is_said_before_anything_is_read() -> None:
+    told = CliRunner().invoke(app, ["estimate", str(CALL), "no/such.mp3"])
+    assert told.exit_code == 2
+    assert "no/such.mp3" in told.output
+
+
+def test_a_prefix_is_inspected_with_the_deployments_settings_wishes_and_speeds(
+    cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "k")
+    audio = CALL.read_bytes()
+    cloud.drop(audio, "calls/a.opus")
+    cloud.drop(audio, "calls/b.opus", metadata={PRIVACY_METADATA: "local"})
+    cloud.drop(audio, "calls/c.opus", metadata={MAX_COST_METADATA: "nothing"})
+    cloud.drop(b"letter", "calls/notes.json")
+    cloud.drop(audio, "other/d.opus")
+    store = SpeedStore(cloud.storage.bucket(STATE))
+    for _ in range(4):
+        store.observe(execution_figures("nvidia-l4", startup_seconds=77.0))
+    status, told = invoked(f"gs://{UPLOADS}/calls/")
+    assert status == 1
+    assert [(file["name"], "decision" in file) for file in told["files"]] == [
+        (f"gs://{UPLOADS}/calls/a.opus", True),
+        (f"gs://{UPLOADS}/calls/b.opus", True),
+        (f"gs://{UPLOADS}/calls/c.opus", False),
+    ]
+    assert [file["decision"]["method"] for file in told["files"][:2]] == ["deepgram", "parakeet"]
+    assert told["files"][1]["seconds"] > 77
+    assert "transcribe-max-cost" in told["files"][2]["rejected"]
+    # Inspected, not transcribed.
+    assert cloud.names(RESULTS) == []
+    assert cloud.names(STATE) == ["speeds.json"]
+    assert cloud.executions() == []
+
+
+def test_a_person_reads_files_sums_and_why_not(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GPU_JOB", raising=False)
+    letter = tmp_path / "letter.mp3"
+    letter.write_bytes(b"Dear all, " * 100)
+    told = CliRunner().invoke(app, ["estimate", str(LONG), str(letter)])
+    assert told.exit_code == 1
+    for part in (
+        "parakeet",
+        "rejected",
+        f"{letter}: This is not an audio",
+        "as decided",
+        "all Deepgram",
+        "all Parakeet",
+    ):
+        assert part in told.output.replace("\n", "") or part in told.output

@@ -1,0 +1,74 @@
+"""`dropscribe explain`: a job found by its id or its upload, before and after its end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli.main import app
+from infra.local.deepgram_server import DeepgramServer
+from infra.recordings import recording
+from shared.upload import Upload
+from tests.conftest import Configured
+from tests.small_cloud import STATE, UPLOADS, SmallCloud
+from trigger_function.handling import handle
+from trigger_function.services import Services
+
+AUDIO = recording("call").path.read_bytes()
+
+
+def explained(job: str, *options: str) -> tuple[int, str]:
+    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["explain", job, "--bucket", STATE, *options])
+    return told.exit_code, told.output
+
+
+@pytest.fixture
+def heard(cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str) -> Upload:
+    """An upload that Deepgram transcribed."""
+    upload = cloud.drop(AUDIO)
+    handle(configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url), upload)
+    return upload
+
+
+def test_an_ended_job_has_decision_quotes_bill_and_coverage(heard: Upload) -> None:
+    status, told = explained(f"gs://{UPLOADS}/{heard.name}")
+    assert status == 0
+    assert heard.uri in told
+    assert "completed" in told
+    assert "deepgram (lowest-score): Deepgram is worth most" in told
+    quotes = [line.split() for line in told.splitlines() if "$" in line and line.rstrip().endswith(" s")]
+    assert [row[-4] for row in quotes] == ["parakeet", "hybrid", "deepgram"]
+    assert [row[0] for row in quotes] == ["parakeet", "hybrid", ">"]
+    assert "predicted $0.00138" in told
+    assert "deepgram nova-3" in told
+    assert "s of speech have words" in told
+
+
+def test_a_job_is_found_by_id_address_and_generation(cloud: SmallCloud, heard: Upload) -> None:
+    cloud.storage.bucket(UPLOADS).blob(heard.name).delete()
+    for job in (heard.job_id, heard.uri):
+        status, told = explained(job, "--json")
+        assert status == 0
+        assert json.loads(told)["receipt"]["job_id"] == heard.job_id
+    status, told = explained(f"gs://{UPLOADS}/{heard.name}")
+    assert status == 1
+    assert "is gone" in told
+
+
+def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: SmallCloud, at_work: Services) -> None:
+    upload = cloud.drop(AUDIO)
+    handle(at_work, upload)
+    status, told = explained(upload.job_id)
+    assert status == 0
+    assert "queued, not ended yet" in told
+    assert "no Deepgram API key is configured" in told
+    assert "Bill" not in told
+
+
+@pytest.mark.parametrize("job", ["", "calls/a.mp3", "gs://uploads", "gs://uploads/never.mp3", "f" * 24, "abc"])
+def test_what_is_no_job_is_said_in_a_sentence(cloud: SmallCloud, job: str) -> None:
+    status, told = explained(job)
+    assert status == 1
+    assert told.strip().endswith(".")

@@ -1,0 +1,160 @@
+"""The GPU's circuit through the function: refused launches and silent workers open it, one trial closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import stamina
+
+from infra.local.deepgram_server import DeepgramServer
+from infra.recordings import recording
+from shared.breaker import Breaker, BreakerPolicy, CircuitState
+from shared.costs import Bill
+from shared.failures import BadMedia, FailureKind
+from shared.jobs import JobRecord, JobState, now
+from shared.messages import Decision
+from shared.outcomes import Ending, rejected, transcribed
+from shared.transcript import Coverage, Passage, Word, compose
+from shared.upload import Media, Upload
+from shared.vocabulary import Engine, Method
+from tests.conftest import Configured
+from tests.small_cloud import CPU_JOB, GPU_JOB, SmallCloud
+from trigger_function.handling import handle
+from trigger_function.reconciling import reconcile_all
+from trigger_function.services import Services
+
+AUDIO = recording("memo.wav").path.read_bytes()
+TWO = {"TRANSCRIPTION_METHOD": "parakeet", "GPU_BREAKER_FAILURES": "2"}
+MEDIA = Media(container="wav", codec="pcm", duration_seconds=8, sample_rate_hz=16000, channels=1, size_bytes=9)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=1):
+        yield
+
+
+def opened_an_hour_ago(at_work: Services) -> None:
+    policy = BreakerPolicy(1, timedelta(minutes=10), timedelta(minutes=5), timedelta(minutes=15))
+    Breaker(at_work.state, policy, lambda: now() - timedelta(hours=1)).record_failure(FailureKind.QUOTA)
+
+
+def dropped(cloud: SmallCloud, at_work: Services, name: str) -> Upload:
+    upload = cloud.drop(AUDIO, name)
+    handle(at_work, upload)
+    return upload
+
+
+def record_of(at_work: Services, upload: Upload) -> JobRecord:
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    return job.record
+
+
+def heard(upload: Upload, engine: Engine, execution: str | None) -> Ending:
+    passages = [Passage(engine, [Word(text="one", start=1, end=2)])]
+    coverage = Coverage(speech_seconds=1, covered_seconds=1, gaps=())
+    transcript = compose(
+        upload=upload, duration=8, language="en", model="parakeet", passages=passages, coverage=coverage
+    )
+    return transcribed(transcript, Bill(), execution)
+
+
+def test_refused_launches_open_it_and_then_nobody_asks(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**TWO)
+    cloud.runner.refuse_next(2, 429)
+    for name in ("a.wav", "b.wav", "c.wav"):
+        dropped(cloud, at_work, name)
+    health = at_work.gpu.health()
+    assert (health.state, health.failures) == (CircuitState.OPEN, {FailureKind.QUOTA: 2})
+    # The third upload would have been accepted; it was not even tried, and waits on the queue.
+    assert cloud.executions() == []
+    assert len(cloud.work_items()) == 3
+
+
+def test_open_new_uploads_take_the_next_engine(
+    cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
+) -> None:
+    at_work = configured(**TWO, DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    at_work.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
+    at_work.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
+    dropped(cloud, at_work, "a.wav")
+    (message,) = cloud.terminal_messages()
+    assert message.engines == (Engine.DEEPGRAM,)
+    assert cloud.executions() == []
+
+
+def test_open_the_job_without_a_gpu_is_started(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**TWO, CPU_JOB=CPU_JOB)
+    at_work.gpu.record_failure(FailureKind.MODEL_LOAD)
+    at_work.gpu.record_failure(FailureKind.MODEL_LOAD)
+    dropped(cloud, at_work, "a.wav")
+    assert cloud.executions() == [CPU_JOB]
+
+
+def test_after_the_cool_down_one_upload_is_the_trial_and_its_transcript_closes_it(
+    cloud: SmallCloud, configured: Configured
+) -> None:
+    at_work = configured(**TWO)
+    opened_an_hour_ago(at_work)
+    trial, other = dropped(cloud, at_work, "a.wav"), dropped(cloud, at_work, "b.wav")
+    assert cloud.executions() == [GPU_JOB]
+    assert at_work.gpu.health().state is CircuitState.HALF_OPEN
+    at_work.finisher.finish(record_of(at_work, other), heard(other, Engine.PARAKEET_GPU, "gpu-abcde"))
+    assert at_work.gpu.health().state is CircuitState.HALF_OPEN
+    at_work.finisher.finish(record_of(at_work, trial), heard(trial, Engine.PARAKEET_GPU, "gpu-abcde"))
+    assert at_work.gpu.health().state is CircuitState.CLOSED
+
+
+def test_a_trial_that_is_refused_opens_it_again(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**TWO)
+    opened_an_hour_ago(at_work)
+    cloud.runner.refuse_next(1, 404)
+    dropped(cloud, at_work, "a.wav")
+    health = at_work.gpu.health()
+    assert health.state is CircuitState.OPEN
+    assert health.failures[FailureKind.REFUSED] == 1
+    assert not health.available(now())
+
+
+@pytest.mark.parametrize("how", ["deepgram", "rejected"])
+def test_a_trial_that_did_not_show_the_gpu_closes_nothing(cloud: SmallCloud, configured: Configured, how: str) -> None:
+    at_work = configured(**TWO)
+    opened_an_hour_ago(at_work)
+    trial = dropped(cloud, at_work, "a.wav")
+    ending = {
+        "deepgram": heard(trial, Engine.DEEPGRAM, "gpu-abcde"),
+        "rejected": rejected(BadMedia("Not audio."), execution="gpu-abcde"),
+    }
+    at_work.finisher.finish(record_of(at_work, trial), ending[how])
+    assert at_work.gpu.health().state is CircuitState.HALF_OPEN
+
+
+@pytest.mark.parametrize(
+    ("changes", "failures"),
+    [
+        ({"state": JobState.RUNNING, "holder": "gpu-abcde/0", "attempts": 1}, {FailureKind.INTERNAL: 1}),
+        ({"state": JobState.RUNNING, "holder": "cpu-abcde/0", "attempts": 1}, {}),
+        ({"state": JobState.QUEUED, "holder": "function/1"}, {FailureKind.TIMEOUT: 1}),
+    ],
+    ids=["a worker of the GPU job fell silent", "a worker of the CPU job fell silent", "no worker came"],
+)
+def test_the_reconciler_blames_the_gpu_for_what_went_quiet(
+    cloud: SmallCloud, at_work: Services, changes: dict[str, Any], failures: dict[FailureKind, int]
+) -> None:
+    job = at_work.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
+    assert job is not None
+    decision = Decision(method=Method.PARAKEET, rule="small", reason="Small.")
+    quiet = {"lease_until": now() - timedelta(hours=1), "media": MEDIA, "decision": decision}
+    at_work.jobs.save(job, **{**quiet, **changes})
+    assert reconcile_all(at_work) == {"queued again": 1}
+    assert at_work.gpu.health().failures == failures
+
+
+def test_a_bad_upload_is_not_the_gpus_fault(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(GPU_BREAKER_FAILURES="1")
+    handle(at_work, cloud.drop(b"no audio"))
+    assert at_work.gpu.health().failures == {}

@@ -1,0 +1,200 @@
+"""Budgets through the function: the estimate is held before the work, the bill replaces it, and the rest is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import stamina
+from google.api_core.exceptions import Forbidden
+
+from infra.local.deepgram_server import DeepgramServer
+from infra.recordings import recording
+from shared.alerts import BudgetAlert
+from shared.failures import DropscribeError, FailureKind
+from shared.jobs import JobState, now
+from shared.ledger import Entry, EntryState, month_of
+from shared.outcomes import failed
+from shared.vocabulary import Method, Outcome
+from tests.conftest import Configured
+from tests.small_cloud import PROJECT, SmallCloud
+from trigger_function.handling import handle
+from trigger_function.reconciling import reconcile_all
+from trigger_function.services import Services
+
+AUDIO = recording("memo.wav").path.read_bytes()
+PARAKEET = {"TRANSCRIPTION_METHOD": "parakeet"}
+ALERTS = "transcription-alerts"
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=1):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _alerts(cloud: SmallCloud) -> None:
+    topic = cloud.publisher.topic_path(PROJECT, ALERTS)
+    cloud.publisher.create_topic(name=topic)
+    cloud.subscriber.create_subscription(name=cloud.subscription(ALERTS), topic=topic)
+
+
+@pytest.fixture
+def deepgram(hearing_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
+    return {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": hearing_server.url}
+
+
+def shares(cloud: SmallCloud) -> list[float]:
+    """Of the budget, that were told since the last look."""
+    request = {"subscription": cloud.subscription(ALERTS), "max_messages": 10}
+    received = cloud.subscriber.pull(request=request, timeout=5).received_messages
+    ack_ids = [one.ack_id for one in received]
+    cloud.subscriber.acknowledge(subscription=cloud.subscription(ALERTS), ack_ids=ack_ids)
+    return [BudgetAlert.model_validate_json(one.message.data).share for one in received]
+
+
+def entries(at_work: Services) -> list[Entry]:
+    return list(at_work.ledger.entries(month_of(now())))
+
+
+def spent_by_others(at_work: Services, usd: float) -> None:
+    at_work.ledger.settle(Entry(id="f" * 24, state=EntryState.BILLED, day=now().date(), usd=usd))
+
+
+def test_the_estimate_is_held_before_the_work(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    upload = cloud.drop(AUDIO)
+    handle(at_work, upload)
+    (item,) = cloud.work_items()
+    assert item.decision.quote is not None
+    (entry,) = entries(at_work)
+    assert (entry.id, entry.state, entry.method) == (upload.job_id, EntryState.RESERVED, Method.PARAKEET)
+    assert entry.usd == item.decision.quote.bill.usd > 0
+    assert at_work.budget.left() == pytest.approx(10 - entry.usd)
+
+
+def test_the_older_name_of_the_budget_works(configured: Configured) -> None:
+    assert configured(MONTHLY_TRANSCRIPTION_BUDGET="12.5").budget.limit_usd == 12.5
+
+
+def test_the_bill_replaces_the_estimate(cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]) -> None:
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="10")
+    handle(at_work, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    (entry,) = entries(at_work)
+    assert (entry.state, entry.usd) == (EntryState.BILLED, message.bill.usd)
+    assert (entry.method, entry.folder) == (Method.DEEPGRAM, "calls")
+
+
+def test_without_a_budget_bills_are_booked_all_the_same(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+) -> None:
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    handle(at_work, cloud.drop(AUDIO))
+    assert [entry.state for entry in entries(at_work)] == [EntryState.BILLED]
+
+
+def test_what_the_budget_cannot_pay_is_rejected_with_the_sums(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    spent_by_others(at_work, 9.995)
+    handle(at_work, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.QUOTA)
+    assert message.reason is not None
+    assert "$0.0050 is left" in message.reason
+    assert cloud.work_items() == []
+    assert cloud.executions() == []
+    assert shares(cloud) == [0.5, 0.8, 1.0]
+
+
+def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+) -> None:
+    # Eight seconds: a cent for starting a GPU, a twentieth of a cent at Deepgram.
+    at_work = configured(**PARAKEET, **deepgram, MONTHLY_BUDGET_USD="10")
+    spent_by_others(at_work, 9.995)
+    handle(at_work, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.COMPLETED
+    assert message.decision is not None
+    assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish-over-budget")
+    assert at_work.ledger.month_sums(month_of(now())).usd < 10
+
+
+def test_money_that_others_took_meanwhile_is_seen_near_the_limit(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="10000")
+    assert at_work.budget.left() == 0.015
+    spent_by_others(at_work, 0.01)
+    handle(at_work, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.QUOTA)
+    # What was held for a moment is given back; the rejected job's bill is nothing.
+    assert at_work.ledger.month_sums(month_of(now())).usd == 0.01
+
+
+def test_a_second_delivery_holds_nothing_more(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    upload = cloud.drop(AUDIO)
+    handle(at_work, upload)
+    handle(at_work, upload)
+    assert len(entries(at_work)) == 1
+
+
+def test_a_private_upload_stays_queued_where_no_job_starts(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+) -> None:
+    at_work = configured(**PARAKEET, **deepgram)
+    before = len(hearing_server.requests)
+    cloud.runner.refuse_next(1)
+    upload = cloud.drop(AUDIO, metadata={"transcribe-privacy": "local"})
+    handle(at_work, upload)
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    assert job.record.state is JobState.QUEUED
+    assert len(hearing_server.requests) == before
+
+
+def test_the_reconciler_warns_of_what_bills_add_up_to(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
+    spent_by_others(at_work, 6)
+    reconcile_all(at_work)
+    reconcile_all(at_work)
+    assert shares(cloud) == [0.5]
+    spent_by_others(at_work, 8)
+    reconcile_all(at_work)
+    assert shares(cloud) == [0.8]
+
+
+def test_a_missing_topic_stops_no_upload(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", ALERTS_TOPIC="no-such-topic")
+    spent_by_others(at_work, 6)
+    handle(at_work, cloud.drop(AUDIO))
+    assert len(cloud.work_items()) == 1
+
+
+def test_a_job_of_last_month_is_billed_in_last_month(cloud: SmallCloud, at_work: Services) -> None:
+    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
+    assert job is not None
+    record = at_work.jobs.save(job, received_at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC)).record
+    at_work.finisher.finish(record, failed(DropscribeError("Nobody answered.")))
+    (entry,) = at_work.ledger.entries("2026-10")
+    assert entry.day == date(2026, 10, 31)
+
+
+def test_a_bill_that_was_decided_but_never_booked_is_booked_by_the_reconciler(
+    cloud: SmallCloud, configured: Configured
+) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    upload = cloud.drop(AUDIO)
+    handle(at_work, upload)
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    # As after a kill between the outcome and the ledger: every try to book it was refused.
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="ledger/")
+    with pytest.raises(Forbidden):
+        at_work.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
+    assert [entry.state for entry in entries(at_work)] == [EntryState.RESERVED]
+    assert reconcile_all(at_work) == {"published": 1}
+    assert [(entry.state, entry.usd) for entry in entries(at_work)] == [(EntryState.BILLED, 0.0)]

@@ -1,0 +1,38 @@
+"""What is so at this moment, as far as a decision depends on it: asked anew for each upload, or cached for a while."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from google.cloud.storage import Bucket
+
+from shared.jobs import now
+from shared.quotes import Queue
+from shared.speeds import Speeds, SpeedStore
+from trigger_function.limits import Conditions
+from trigger_function.services import Services
+
+
+def conditions_of(at_work: Services) -> Conditions:
+    """GPU health, and what the month has left and has seen, as far as this deployment asks."""
+    return Conditions(
+        gpu_healthy=at_work.gpu.health().available(now()),
+        budget_left_usd=at_work.budget.left(),
+        month_files=at_work.budget.jobs() if at_work.settings.gpu_min_monthly_files else None,
+    )
+
+
+def queue_of(at_work: Services) -> Queue:
+    """Whether an execution runs. How much audio waits for it is not known here, so none is assumed."""
+    return Queue(running=at_work.lease.is_live())
+
+
+def speeds_of(at_work: Services) -> Speeds:
+    """The deployment's speeds as learned so far."""
+    return speed_store(at_work.state).speeds(at_work.settings.initial_speeds(at_work.settings.shape.gpu))
+
+
+@lru_cache(maxsize=1)
+def speed_store(state: Bucket) -> SpeedStore:
+    """One store an instance, so that its cache lasts longer than one upload."""
+    return SpeedStore(state)
