@@ -1,0 +1,287 @@
+"""Holes: what the audit asks, finds and repairs where an engine was deaf at first hearing, and where it was not.
+
+The ten-minute recordings through the tiny model, the detector and the audit as the job has them, one thread for all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from benchmarks.joins import Speech, errors, hear, material, our_cuts, plain, tiny
+from benchmarks.report import Measurement
+from gpu_job.assembly import Assembly, Part
+from gpu_job.audio import seconds
+from gpu_job.audit import Audit
+from gpu_job.chunking import Chunk, Cutting
+from gpu_job.evidence import Heard, Span, heard_words
+from gpu_job.findings import Findings
+from gpu_job.questions import Auditing, Hole, Question, Retry
+from gpu_job.repairing import Deliver, Repairing
+from gpu_job.settings import JobSettings
+from gpu_job.speech import SpeechDetector
+from gpu_job.tokens import Token
+from infra.recordings import TrueWord
+from shared.transcript import Word
+from shared.vocabulary import Engine
+
+CHUNK_SECONDS: float = JobSettings.model_fields["chunk_seconds"].default
+BUDGETS = {"default budget": Auditing(), "no limit": Auditing(max_share=10.0)}
+EVERY = 4
+"""One chunk in so many is blanked; in as many runs, each chunk once."""
+HOLE_SECONDS = (2.0, 3.0, 6.0)
+APART_SECONDS = 40.0
+"""One hole at a random place of each such stretch."""
+SEEDS = (1, 2)
+SAME_SECONDS = 0.5
+"""By how much two hearings may differ about the time of a word."""
+_DETECTOR = SpeechDetector()
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """A recording, its chunks, and what was heard in each, on the recording's clock."""
+
+    speech: Speech
+    chunks: Sequence[Chunk]
+    tokens: Sequence[Sequence[Token]]
+
+    def deaf_to(self, holes: Sequence[Span]) -> Hearing:
+        """The same without the words that begin in one of the holes."""
+        return Hearing(self.speech, self.chunks, [_without(tokens, holes) for tokens in self.tokens])
+
+    def words(self, findings: Findings) -> list[Word]:
+        """As the job assembles them."""
+        assembly = Assembly()
+        for chunk, tokens in zip(self.chunks, self.tokens, strict=True):
+            assembly.add(Part(chunk.start, chunk.end, Engine.PARAKEET_CPU, tuple(tokens)))
+        return [word for passage in assembly.passages([findings]) for word in passage.words]
+
+
+@cache
+def first_hearings(kind: str, longest: float) -> tuple[Hearing, ...]:
+    """Of each recording, cut into chunks of so many seconds."""
+    heard = []
+    for speech in material()[kind]:
+        cut = our_cuts(speech.samples, Cutting(max_seconds=longest))
+        heard.append(Hearing(speech, cut, [stretch.tokens for stretch in hear(tiny(), cut)]))
+    return tuple(heard)
+
+
+class _Watched(Audit):
+    """An audit that keeps what it asked."""
+
+    def __init__(self, rules: Auditing) -> None:
+        super().__init__(rules)
+        self.asked: list[Question] = []
+
+    def answer(self, question: Question, speech: Sequence[tuple[float, float]]) -> Retry | None:
+        self.asked.append(question)
+        return super().answer(question, speech)
+
+
+class _AtOnce(Executor):
+    """Runs what it is given before it returns."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(work(*args, **kwargs))
+        return future
+
+
+def audit(hearing: Hearing, rules: Auditing) -> _Watched:
+    """A settled audit. All is cut before the first chunk is heard: the engine is slower than the decoder."""
+
+    def decode_again(window: Chunk, deliver: Deliver) -> None:
+        deliver(hear(tiny(), [window])[0].tokens)
+
+    watched = _Watched(rules)
+    repairing = Repairing(watched, _DETECTOR, _AtOnce(), decode_again, lambda: None)
+    for chunk in hearing.chunks:
+        repairing.cut(chunk)
+    for chunk, tokens in zip(hearing.chunks, hearing.tokens, strict=True):
+        repairing.heard(chunk.start, tokens)
+    repairing.end()
+    assert repairing.is_settled
+    return watched
+
+
+@dataclass
+class Tally:
+    """What became of the holes, and of the words in them."""
+
+    holes: int = 0
+    """With as much speech as the audit asks for before it has anything decoded again."""
+    found: int = 0
+    """Of these: the detector was asked about every word that was lost."""
+    shorter: int = 0
+    """Holes with less speech."""
+    shorter_found: int = 0
+    told: int = 0
+    """Holes of both kinds whose words are not all back, and a gap in the coverage says so."""
+    lost: int = 0
+    """Words."""
+    restored: int = 0
+    """Words that are back as they were heard before."""
+    misheard: int = 0
+    """Words with another in their place."""
+    silent: int = 0
+    """Words of which nothing tells."""
+    decoded_seconds: float = 0.0
+    audio_seconds: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+    """Against the truth, after repair."""
+    errors_before: Counter[str] = field(default_factory=Counter)
+    """Without any hole."""
+
+    def add(self, hearing: Hearing, holes: Sequence[Span], rules: Auditing) -> None:
+        """One recording, deaf to these holes at first, audited and repaired."""
+        deaf = hearing.deaf_to(holes)
+        watched = audit(deaf, rules)
+        whole, repaired = hearing.words(Findings()), deaf.words(watched.findings)
+        asked = [question.span for question in watched.asked if isinstance(question, Hole)]
+        gaps = [Span(gap.start, gap.end) for gap in watched.findings.gaps]
+        for hole in holes:
+            lost = [word for word in whole if hole.start <= word.start < hole.end]
+            if lost:
+                self._count_found(lost, asked, rules.min_speech_seconds)
+                is_told = any(hole.common(gap).seconds > 0 for gap in gaps)
+                self._count_words(len(lost), _said(whole, hole), _said(repaired, hole), is_told=is_told)
+        self.decoded_seconds += watched.findings.decoded_seconds
+        self.audio_seconds += seconds(len(hearing.speech.samples))
+        self.errors += _errors(hearing.speech.words, repaired)
+        self.errors_before += _errors(hearing.speech.words, whole)
+
+    def told_of(self, runs: int) -> str:
+        """All but what was found, in words."""
+        return (
+            f"{self.restored} of {self.lost} words restored, {self.misheard} misheard, {self.silent} lost silently,"
+            f" the others in {self.told} gaps; decoded again {100 * self.decoded_seconds / self.audio_seconds:.1f} %;"
+            f" errors a run {self.errors.total() / runs:.1f}, without holes {self.errors_before.total() / runs:.1f};"
+            f" {self.shorter_found} of {self.shorter} shorter ones found"
+        )
+
+    def _count_found(self, lost: Sequence[Word], asked: Sequence[Span], least_seconds: float) -> None:
+        found = all(any(span.start <= word.start < span.end for span in asked) for word in lost)
+        if sum(word.end - word.start for word in lost) >= least_seconds:
+            self.holes, self.found = self.holes + 1, self.found + found
+        else:
+            self.shorter, self.shorter_found = self.shorter + 1, self.shorter_found + found
+
+    def _count_words(self, lost: int, before: Counter[str], after: Counter[str], *, is_told: bool) -> None:
+        missing, new = (before - after).total(), (after - before).total()
+        self.lost += lost
+        self.restored += lost - missing
+        self.told += missing > 0 and is_told
+        if not is_told:
+            self.misheard += min(missing, new)
+            self.silent += max(0, missing - new)
+
+
+def blank_chunks(hearing: Hearing, seed: int) -> list[Span]:
+    """Every fourth chunk, from one of the first four on."""
+    return [Span(seconds(chunk.start), seconds(chunk.end)) for chunk in hearing.chunks[seed % EVERY :: EVERY]]
+
+
+def scattered(hearing: Hearing, seed: int, length: float) -> list[Span]:
+    """Holes of one length at random places."""
+    rng, whole = random.Random(seed), seconds(len(hearing.speech.samples))
+    places = [
+        rng.uniform(at, at + APART_SECONDS / 2) for at in range(0, int(whole - APART_SECONDS), int(APART_SECONDS))
+    ]
+    return [Span(place, place + length) for place in places]
+
+
+def across_joins(hearing: Hearing, seed: int, length: float) -> list[Span]:
+    """Holes of one length with every second join in the middle."""
+    middles = [seconds(before.end + after.start) / 2 for before, after in pairwise(hearing.chunks)]
+    return [Span(middle - length / 2, middle + length / 2) for middle in middles[seed % 2 :: 2]]
+
+
+def kinds() -> Iterator[tuple[str, list[list[tuple[Hearing, list[Span]]]]]]:
+    """Each kind of hole: its name, and in every run the recordings with their holes."""
+    hearings = first_hearings("speech", CHUNK_SECONDS)
+    yield (
+        "every fourth chunk blank",
+        [[(hearing, blank_chunks(hearing, seed)) for hearing in hearings] for seed in range(EVERY)],
+    )
+    for length in HOLE_SECONDS:
+        for name, places in (("at random places", scattered), ("across joins", across_joins)):
+            runs = [[(hearing, places(hearing, seed, length)) for hearing in hearings] for seed in SEEDS]
+            yield f"{length:g} s blank {name}", runs
+
+
+def nothing_injected(kind: str, longest: float) -> Measurement:
+    """The audit where the engine heard everything: it must neither lose a word nor cry wolf."""
+    gaps = true_dropped = dropped = questions = 0
+    asked = decoded = 0.0
+    before, after = Counter[str](), Counter[str]()
+    for hearing in first_hearings(kind, longest):
+        watched = audit(hearing, Auditing())
+        findings = watched.findings
+        gaps, dropped, questions = (
+            gaps + len(findings.gaps),
+            dropped + len(findings.dropped),
+            questions + len(watched.asked),
+        )
+        true_dropped += sum(_is_true(heard, hearing.speech.words) for heard in findings.dropped)
+        asked, decoded = asked + findings.asked_seconds, decoded + findings.decoded_seconds
+        before += _errors(hearing.speech.words, hearing.words(Findings()))
+        after += _errors(hearing.speech.words, hearing.words(findings))
+    return Measurement(
+        f"holes: {kind}, none injected, CHUNK_SECONDS={longest:g}: gaps and true words dropped",
+        gaps + true_dropped,
+        f"({questions} questions on {asked:.0f} s, {decoded:.0f} s decoded again, {dropped} words dropped)",
+        f"{after.total()} errors; not audited: {before.total()}",
+        "0",
+        gaps + true_dropped == 0,
+    )
+
+
+def holes() -> Iterator[Measurement]:
+    """Nothing injected; then holes of several kinds, with the default budget of extra decoding and without limit."""
+    for kind in material():
+        for longest in (CHUNK_SECONDS, 20.0):
+            yield nothing_injected(kind, longest)
+    for name, runs in kinds():
+        for budget, rules in BUDGETS.items():
+            tally = Tally()
+            for run in runs:
+                for hearing, places in run:
+                    tally.add(hearing, places, rules)
+            yield Measurement(
+                f"holes: {name}, {budget}: found",
+                tally.found,
+                f"of {tally.holes} holes with speech",
+                tally.told_of(runs=len(runs)),
+                "all found",
+                tally.found == tally.holes,
+            )
+
+
+def _without(tokens: Iterable[Token], holes: Sequence[Span]) -> list[Token]:
+    kept = [
+        heard for heard in heard_words(tokens) if not any(hole.start <= heard.word.start < hole.end for hole in holes)
+    ]
+    return [token for heard in kept for token in heard.tokens]
+
+
+def _said(words: Iterable[Word], hole: Span) -> Counter[str]:
+    """The words in and near a hole."""
+    near = hole.grown(SAME_SECONDS)
+    return Counter(plain(word.text) for word in words if near.start <= word.start < near.end)
+
+
+def _errors(truth: Sequence[TrueWord], heard: Sequence[Word]) -> Counter[str]:
+    return errors(truth, heard, ()).elsewhere
+
+
+def _is_true(heard: Heard, truth: Sequence[TrueWord]) -> bool:
+    said, at = plain(heard.word.text), heard.word.start
+    return any(plain(true.word) == said and abs(true.start - at) <= SAME_SECONDS for true in truth)
