@@ -34,7 +34,7 @@ def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, outsider: Outsider)
     assert message["outcome"] == "completed", message["reason"]
     assert message["decision"]["method"] == "deepgram"
     assert engines(outsider, message) == {"deepgram"}
-    assert bill_lines(message) == ["deepgram nova-3"]
+    assert bill_lines(message) == ["deepgram nova-3", "cloud storage egress"]
     assert message["bill"]["usd"] > 0
     # It came to fetch the file itself, through a signed URL of the storage server.
     heard = cloud.deepgram.requests[-1]
