@@ -6,9 +6,10 @@ READY := $(VENV)/.ready
 # Where the CPU build of torch is found: it saves gigabytes of CUDA. Empty, or out of reach: PyPI's build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+CHECKOV := build/checkov/bin/checkov
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check terraform format bench clean
 
 demo: $(READY)
 	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
@@ -23,6 +24,13 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_imports.py
+
+terraform: $(READY)
+	$(BIN)/python -m infra.terraform_offline
+	@test -x $(CHECKOV) || { $(PYTHON) -m venv build/checkov \
+	  && build/checkov/bin/pip install --quiet --retries 0 --timeout 10 checkov==3.3.30; } || true
+	@if test -x $(CHECKOV); then $(CHECKOV) --config-file terraform/.checkov.yaml && echo "ok      checkov"; \
+	else echo "SKIPPED: checkov: it could not be installed."; fi
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -70,7 +70,7 @@ def _cold() -> float:
 
 def _warm(at_work: Services) -> tuple[float, float]:
     """Seconds of the budget's question and the decision, and of everything a decision does."""
-    conditions, queue, speeds = conditions_of(at_work), queue_of(at_work), speeds_of(at_work)
+    conditions, queue, speeds = conditions_of(at_work, now()), queue_of(at_work), speeds_of(at_work)
     _, case = _upload(1)
 
     def compute() -> None:

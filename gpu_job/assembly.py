@@ -31,6 +31,8 @@ class Part:
     failure: str | None = None
     """Why there are no words."""
     channel: int = 0
+    is_fallback: bool = False
+    """Whether another engine was to do it, and failed."""
 
 
 def part(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> Part:

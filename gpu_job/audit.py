@@ -16,7 +16,7 @@ from gpu_job.evidence import Heard, Span, between, bridged, heard_words, inside,
 from gpu_job.findings import Findings, Splice, fitting
 from gpu_job.questions import Auditing, Doubt, Hole, Question, Retry, windows
 from gpu_job.sections import LONG_SILENCE_SECONDS, Section, examine
-from gpu_job.tokens import Token
+from gpu_job.tokens import Token, whole
 from shared.transcript import Gap
 
 NO_WORDS = "Somebody speaks here, but no words could be made out."
@@ -55,7 +55,7 @@ class Audit:
         """
         for section in self._held:
             if section.chunk.start == start and section.words is None:
-                section.words, section.failed = heard_words(tokens), failed
+                section.words, section.failed = heard_words(whole([*tokens])), failed
                 return self._examine_ready()
         return []
 

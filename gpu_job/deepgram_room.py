@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import wave
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from gpu_job.assembly import part
-from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.engine_chain import EngineChain
 from gpu_job.ranges import pieces_of, recording_of, returned
-from gpu_job.tokens import tokens_of
+from gpu_job.tokens import Token, tokens_of
 from gpu_job.waiting_room import Task
 from shared.deepgram import Deepgram
-from shared.failures import EngineFailed, FailureKind
+from shared.failures import REMEDIES, EngineFailed, Remedy, kind_of
 from shared.vocabulary import Engine
+
+_log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 4
 """Deepgram allows 100 and more; one job's chunks need no more to keep up."""
 
 MAX_WAITING = 32
 """Calls whose decoders need not wait; 60 MB of chunks of 30 s."""
-
-HOPELESS = frozenset({FailureKind.CREDENTIALS, FailureKind.QUOTA})
-"""What the next chunk would meet as well."""
 
 
 class DeepgramRoom:
@@ -43,37 +42,43 @@ class DeepgramRoom:
         language: str,
         on_delivered: Callable[[Sequence[Task]], None],
     ) -> None:
+        """`connect` is called once, when the first chunk came: it imports the SDK, which takes a second."""
         self.model = f"deepgram {model}"
         self.failure: EngineFailed | None = None
         self._connect = connect
+        self._connecting = threading.Lock()
+        self._deepgram: Deepgram | None = None
         self._language = language
         self._on_delivered = on_delivered
-        self._calls = 0
+        self._calls: dict[Future[None], Sequence[Task]] = {}
         """Made or waiting to be made."""
-        self._ended: set[str] = set()
-        """Jobs whose chunks nobody needs any more."""
         self._changed = threading.Condition()
-        self._deepgram: Deepgram | None = None
+        self._stopped = False
         self._chain: EngineChain | None = None
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deepgram")
 
     def start(self, chain: EngineChain) -> None:
-        """Connect; nothing is sent yet."""
+        """Take chunks from now on."""
         self._chain = chain
-        try:
-            self._deepgram = self._connect()
-        except EngineFailed as error:
-            self.failure = error
 
     def stop(self) -> None:
         """Make no more calls. Running ones may still deliver."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def has_place(self) -> bool:
         """Whether another call could be made at once."""
         with self._changed:
-            return self.failure is None and self._calls < CALLS_AT_ONCE
+            return self.failure is None and not self._stopped and len(self._calls) < CALLS_AT_ONCE
+
+    def pending_seconds(self, job_id: str) -> float:
+        """Audio of a job's that is on its way to Deepgram or back."""
+        with self._changed:
+            tasks = [task for call in self._calls.values() for task in call if task.job_id == job_id]
+        return sum(seconds(len(task.chunk.samples)) for task in tasks)
 
     def submit(self, task: Task, *, wait: bool) -> None:
         """Hand in a chunk; `wait`: block while too many wait. Raises EngineFailed where Deepgram cannot be asked."""
@@ -86,50 +91,64 @@ class DeepgramRoom:
         except EngineFailed as error:
             self._return(tasks, error)
 
-    def _submit(self, tasks: Sequence[Task], wait: bool) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not wait or self.failure or self._calls < MAX_WAITING)
-            if self.failure is not None:
-                raise self.failure
-            try:
-                self._threads.submit(self._transcribe, tasks)
-            except RuntimeError:
-                raise EngineFailed("The engine was stopped.") from None
-            self._calls += 1
-
     def drop(self, job_id: str) -> None:
         """Forget the waiting chunks of a job that ended: their calls are not made any more."""
         with self._changed:
-            self._ended.add(job_id)
+            calls = [call for call, tasks in self._calls.items() if tasks[0].job_id == job_id]
+        for call in calls:
+            call.cancel()
 
     def feeding(self, change: int) -> None:
         """Calls never wait for more chunks."""
 
+    def _submit(self, tasks: Sequence[Task], wait: bool) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not wait or self._stopped or self.failure or len(self._calls) < MAX_WAITING)
+            if self.failure is not None:
+                raise self.failure
+            if self._stopped:
+                raise EngineFailed("The engine was stopped.")
+            call = self._threads.submit(self._transcribe, tasks)
+            self._calls[call] = tasks
+        call.add_done_callback(self._over)
+
+    def _over(self, call: Future[None]) -> None:
+        with self._changed:
+            del self._calls[call]
+            self._changed.notify_all()
+
     def _transcribe(self, tasks: Sequence[Task]) -> None:
         try:
             if self.failure is not None:
-                self._return(tasks, self.failure)
-            elif tasks[0].job_id not in self._ended:
-                self._ask(tasks)
-        finally:
-            with self._changed:
-                self._calls -= 1
-                self._changed.notify_all()
+                raise self.failure
+            for task, tokens in zip(tasks, self._heard(tasks), strict=True):
+                task.answer(self.engine, tokens)
+        except Exception as error:
+            # The boundary of the thread: whatever happened, every chunk must get an answer from somebody.
+            self._failed(tasks, error)
         self._on_delivered(tasks)
 
-    def _ask(self, tasks: Sequence[Task]) -> None:
-        assert self._deepgram is not None  # submit refuses otherwise
+    def _heard(self, tasks: Sequence[Task]) -> list[list[Token]]:
+        with self._connecting:
+            self._deepgram = self._deepgram or self._connect()
         pieces = pieces_of([task.chunk for task in tasks])
-        try:
-            heard = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
-        except EngineFailed as error:
-            if error.kind in HOPELESS:
-                self.failure = self.failure or error
-            self._return(tasks, error)
-            return
-        answers = returned(tokens_of(heard.passage.words), pieces)
-        for task, tokens in zip(tasks, answers, strict=True):
-            task.deliver(part(task.chunk, self.engine, tokens, task.channel))
+        heard = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
+        return returned(tokens_of(heard.passage.words), pieces)
+
+    def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
+        if not isinstance(error, EngineFailed):
+            _log.error("deepgram could not be asked", exc_info=error)
+            error = EngineFailed(f"Deepgram could not be asked ({type(error).__name__}).", kind_of(error))
+        if REMEDIES[error.kind] is Remedy.LEAVE_ENGINE:
+            self._give_up(error)
+        self._return(tasks, error)
+
+    def _give_up(self, error: EngineFailed) -> None:
+        with self._changed:
+            is_first, self.failure = self.failure is None, self.failure or error
+            self._changed.notify_all()
+        if is_first and self._chain is not None:
+            self._chain.gone(self, [], error)
 
     def _return(self, tasks: Sequence[Task], error: EngineFailed) -> None:
         assert self._chain is not None  # set at the start

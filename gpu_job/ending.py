@@ -36,11 +36,11 @@ def ending_of(work: Work, model: Callable[[Sequence[Engine]], str], services: Jo
     """
     findings = [audit.findings for audit in work.audits]
     with work.lock:
-        parts, passages = work.assembly.parts(), work.assembly.passages(findings)
+        parts, passages, windows = work.assembly.parts(), work.assembly.passages(findings), [*work.windows]
         gaps, decoded = work.assembly.gaps(findings), work.assembly.duration
     failures = [part.failure for part in parts if part.failure]
     if failures and len(failures) == len(parts):
-        return failed(EngineFailed(failures[0]))
+        return failed(EngineFailed(failures[0]), _api_bill(windows, services))
     engines = list(dict.fromkeys(part.engine for part in parts if not part.failure))
     transcript = compose(
         upload=work.upload,
@@ -50,7 +50,8 @@ def ending_of(work: Work, model: Callable[[Sequence[Engine]], str], services: Jo
         passages=passages,
         coverage=coverage(passages, gaps, findings),
     )
-    return transcribed(transcript, _api_bill(parts, services))
+    fallbacks = sum(part.is_fallback for part in parts)
+    return transcribed(transcript, _api_bill([*parts, *windows], services), fallbacks=fallbacks)
 
 
 def _api_bill(parts: Sequence[Part], services: JobServices) -> Bill:
@@ -116,6 +117,12 @@ class Billing:
             self._meter.transcribed(at, audio)
             self._engine_seconds += at - (self._batch_began or at)
             self._audio_seconds += sum(audio.values())
+
+    def answered_elsewhere(self) -> None:
+        """An upload got words that no engine of this instance wrote."""
+        with self._lock:
+            if self._batch_began is None:
+                self._meter.serve(self._clock())
 
     def close(self, work: Work, ending: Ending) -> Ending:
         """The job ends: its ending with its bill."""

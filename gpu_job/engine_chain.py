@@ -1,7 +1,8 @@
 """The engine chain: what one engine cannot do, the next one does. For the missing chunks only.
 
 Within an engine a batch that fails is halved until the chunk at fault stands alone; such a chunk goes on to the next
-engine. An engine that is gone hands on everything it had. The last engine's failure is the chunk's.
+engine. An engine that is gone hands on everything it had. A chunk that no engine could do has no words; but where no
+engine is left at all, chunks stay unanswered, and the worker hands their uploads over.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from gpu_job.assembly import Part
 from gpu_job.waiting_room import Task
-from shared.failures import EngineFailed, FailureKind
+from shared.failures import REMEDIES, EngineFailed, FailureKind, Remedy
 from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
@@ -46,32 +46,48 @@ class EngineChain:
     """The engines in the order in which they are asked; the first is started at once, others when they are needed."""
 
     def __init__(
-        self, rooms: Sequence[Room], on_gone: Callable[[Engine, EngineFailed, Sequence[str]], None] | None = None
+        self,
+        rooms: Sequence[Room],
+        *,
+        fallback: bool = True,
+        on_delivered: Callable[[Sequence[Task]], None] = lambda tasks: None,
+        on_gone: Callable[[Engine, EngineFailed, Sequence[str]], None] = lambda engine, error, jobs: None,
     ) -> None:
-        """`on_gone`: told of an engine that is gone, why, and the jobs of the chunks it had."""
+        """`fallback`: whether others than the first may stand in. `on_delivered`: told of chunks that an engine left
+        behind, after they found their place. `on_gone`: told of an engine that is gone, why, and of which jobs it had
+        chunks."""
         self._rooms = rooms
-        self._on_gone = on_gone or (lambda engine, error, jobs: None)
-        self._started: set[int] = set()
+        self._asked = rooms if fallback else rooms[:1]
+        self._on_delivered = on_delivered
+        self._on_gone = on_gone
+        self._started: list[Room] = []
         self._lock = threading.Lock()
         self._stopped = False
 
     def start(self) -> None:
         """Load the first engine."""
-        self._start(0)
+        self.ready(self._rooms[0])
 
     def stop(self) -> None:
         """Take no more chunks."""
         with self._lock:
             self._stopped = True
-            started = list(self._started)
-        for place in started:
-            self._rooms[place].stop()
+        for room in self._rooms:
+            room.stop()
+
+    def ready(self, room: Room) -> None:
+        """Have a room of the chain started, so that it can be handed chunks."""
+        with self._lock:
+            if not self._stopped and room not in self._started:
+                room.start(self)
+                self._started.append(room)
 
     @property
     def failure(self) -> EngineFailed | None:
         """Why no engine is left; None while there is one."""
-        failures = [room.failure for room in self._rooms]
-        return None if None in failures else failures[0]
+        failures = [room.failure for room in self._asked]
+        known = [failure for failure in failures if failure is not None]
+        return None if len(known) < len(failures) else _together(known)
 
     def model(self, engines: Sequence[Engine]) -> str:
         """The models of these engines, as the transcript names them."""
@@ -90,50 +106,56 @@ class EngineChain:
 
     def submit(self, task: Task) -> None:
         """Hand in a chunk; blocks while too much audio waits. Raises EngineFailed where no engine is left for it."""
-        error = self._pass_on(task, wait=True)
-        if error is not None:
-            raise error
+        refused = self._pass_on(task, wait=True)
+        if refused is not None:
+            raise _together(list(refused.asked.values()))
 
     def failed(self, room: Room, task: Task, error: EngineFailed) -> None:
         """`room` cannot do this chunk: another engine is asked, or the chunk has no words."""
         fields = {"job": task.job_id, "engine": room.engine, "kind": error.kind, "reason": error.reason}
         _log.warning("chunk failed", extra={"fields": fields})
         task = _after(task, room, error)
-        if error.kind is not FailureKind.BAD_MEDIA and self._pass_on(task, wait=False) is None:
-            return
-        chunk, reason = task.chunk, " ".join(dict.fromkeys(task.asked.values()))
-        task.deliver(Part(chunk.start, chunk.end, room.engine, failure=reason, channel=task.channel))
+        if REMEDIES[error.kind] is Remedy.GIVE_UP:
+            task.give_up(room.engine)
+        else:
+            self._find_place(task, room)
 
     def gone(self, room: Room, left: Sequence[Task], error: EngineFailed) -> None:
         """`room` will answer nothing more: what it had goes to another engine. Without one the worker hands over."""
         fields = {"engine": room.engine, "kind": error.kind, "reason": error.reason, "chunks": len(left)}
         _log.error("engine gone", extra={"fields": fields})
-        self._on_gone(room.engine, error, [task.job_id for task in left])
         for task in left:
-            self._pass_on(_after(task, room, error), wait=False)
+            self._find_place(_after(task, room, error), room)
+        self._on_delivered(left)
+        self._on_gone(room.engine, error, list(dict.fromkeys(task.job_id for task in left)))
 
-    def _pass_on(self, task: Task, *, wait: bool) -> EngineFailed | None:
-        """To the first engine that takes it and was not asked yet; the last one's failure where none does."""
-        error = EngineFailed("There is no engine left for this part of the recording.")
-        for place, room in enumerate(self._rooms):
+    def _find_place(self, task: Task, last: Room) -> None:
+        refused = self._pass_on(task, wait=False)
+        # Where nobody is left at all, the next attempt may have a sounder engine for it.
+        if refused is not None and self.failure is None and not self._stopped:
+            refused.give_up(last.engine)
+
+    def _pass_on(self, task: Task, *, wait: bool) -> Task | None:
+        """To the first engine that takes it and was not asked yet. None; or, where none does, the task with reasons."""
+        for room in self._asked:
             if room.engine in task.asked or (task.is_private and not room.takes_private):
                 continue
+            self.ready(room)
             try:
-                self._start(place)
                 room.submit(task, wait=wait)
-            except EngineFailed as failure:
-                error = failure
+            except EngineFailed as error:
+                task = _after(task, room, error)
                 continue
             return None
-        return error
-
-    def _start(self, place: int) -> None:
-        with self._lock:
-            if self._stopped or place in self._started:
-                return
-            self._started.add(place)
-        self._rooms[place].start(self)
+        return task
 
 
 def _after(task: Task, room: Room, error: EngineFailed) -> Task:
-    return replace(task, asked={**task.asked, room.engine: error.reason})
+    return replace(task, asked={**task.asked, room.engine: error})
+
+
+def _together(failures: Sequence[EngineFailed]) -> EngineFailed:
+    """Failures of one engine after the other as one, of the last one's kind."""
+    if not failures:
+        return EngineFailed("There is no engine that may be asked.", FailureKind.REFUSED)
+    return EngineFailed(" ".join(dict.fromkeys(failure.reason for failure in failures)), failures[-1].kind)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from queue import Queue
 from typing import Any, Protocol
 
-from gpu_job.assembly import part
 from gpu_job.audio import Samples
 from gpu_job.batching import BatchLimits
 from gpu_job.engine_chain import EngineChain
@@ -113,9 +112,9 @@ class EngineRoom:
         """Whether it transcribes already."""
         return self._is_loaded
 
-    def take_last(self, job_id: str, max_seconds: float) -> list[Task]:
-        """Give up the last chunks of a job's that wait here, in time order: another engine does them."""
-        return self._waiting.take_last(job_id, max_seconds)
+    def take_last(self, job_id: str, max_seconds: float, engine: Engine) -> list[Task]:
+        """Give up the last chunks of a job's that wait here, in time order: `engine` does them."""
+        return self._waiting.take_last(job_id, max_seconds, engine)
 
     def drop(self, job_id: str) -> None:
         """Forget the waiting chunks of a job that ended."""
@@ -129,32 +128,49 @@ class EngineRoom:
         try:
             began = time.monotonic()
             recognizer = self._load()
+        except Exception as error:
+            self._fail(error)
+        else:
             self.model, self._is_loaded = recognizer.name, True
             fields = {"model": recognizer.name, "seconds": round(time.monotonic() - began, 2)}
             _log.info("model loaded", extra={"fields": fields})
-            for name, stage in (("engine-feeder", self._prepare), ("engine-finisher", self._finish)):
-                threading.Thread(target=self._guarded, args=(stage, recognizer), name=name, daemon=True).start()
-            self._guarded(self._transcribe, recognizer)
-        except Exception as error:
-            self._fail(error)
-        finally:
-            self._heard.put(_END)
+            self._run_stages(recognizer)
+        if self.failure is not None and self._chain is not None:
+            self._chain.gone(self, self._waiting.left(), self.failure)
 
-    def _guarded(self, stage: Callable[[Recognizer], None], recognizer: Recognizer) -> None:
+    def _run_stages(self, recognizer: Recognizer) -> None:
+        """Until the last answer is out: what has none then gets none here, and can go to another engine."""
+        feeder = threading.Thread(
+            target=self._guarded, args=(self._prepare, recognizer), name="engine-feeder", daemon=True
+        )
+        finisher = threading.Thread(
+            target=self._guarded, args=(self._finish, recognizer, self._heard), name="engine-finisher", daemon=True
+        )
+        feeder.start()
+        finisher.start()
+        self._guarded(self._transcribe, recognizer, self._ready)
+        self._heard.put(_END)
+        finisher.join()
+
+    def _guarded(
+        self, stage: Callable[[Recognizer], None], recognizer: Recognizer, source: Queue[_Batch] | None = None
+    ) -> None:
+        """The boundary of a stage's thread; `source`: where it takes its batches from."""
         try:
             stage(recognizer)
         except Exception as error:
             self._fail(error)
+            # The stage before it must not wait for ever until there is room for its next batch.
+            while source is not None and source.get() is not _END:
+                pass
 
     def _fail(self, error: Exception) -> None:
-        """The boundary of the threads: whatever happened, the worker must learn that the engine is gone."""
+        """Whatever happened, those who submit must learn that the engine is gone."""
         if not isinstance(error, EngineFailed):
             _log.error("engine failed", exc_info=error)
-            error = EngineFailed(f"The engine failed ({type(error).__name__}).")
+            error = EngineFailed(f"The engine failed ({type(error).__name__}).", kind_of(error))
         self.failure = self.failure or error
-        left = self._waiting.close(error)
-        if self._chain is not None:
-            self._chain.gone(self, left, error)
+        self._waiting.stop(self.failure)
 
     def _prepare(self, recognizer: Recognizer) -> None:
         try:
@@ -172,6 +188,8 @@ class EngineRoom:
             self._waiting.hungry(hungry=False)
             if batch is _END:
                 return
+            if self._waiting.is_stopped:
+                continue
             self._on_begin()
             self._attempt(recognizer, batch)
             self._on_batch(batch.tasks)
@@ -196,7 +214,6 @@ class EngineRoom:
             for tasks in (batch.tasks[:half], batch.tasks[half:]):
                 self._attempt(recognizer, _Batch(tasks, _prepared(recognizer, tasks)))
             return
-        self._failures = 0
         self._heard.put(_Batch(batch.tasks, heard))
 
     def _finish(self, recognizer: Recognizer) -> None:
@@ -206,8 +223,9 @@ class EngineRoom:
             except Exception as error:
                 self._failed(batch.tasks, error)
                 continue
+            self._failures = 0
             for task, tokens in zip(batch.tasks, answers, strict=True):
-                task.deliver(part(task.chunk, recognizer.engine, tokens, task.channel))
+                task.answer(recognizer.engine, tokens)
             self._done(batch.tasks)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:

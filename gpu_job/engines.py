@@ -22,7 +22,8 @@ class Engines:
     """What a worker transcribes with."""
 
     chain: EngineChain
-    first: EngineRoom
+    local: Sequence[EngineRoom]
+    """Parakeet on every device that the instance has."""
     deepgram: DeepgramRoom | None
 
 
@@ -46,11 +47,18 @@ def engines_of(services: JobServices, billing: Billing, on_delivered: Callable[[
     deepgram = None
     if settings.deepgram_api_key is not None:
         connect = partial(Deepgram, settings, settings.deepgram_model)
-        deepgram = DeepgramRoom(connect, settings.deepgram_model, settings.language, on_delivered)
+
+        def answered(tasks: Sequence[Task]) -> None:
+            billing.answered_elsewhere()
+            on_delivered(tasks)
+
+        deepgram = DeepgramRoom(connect, settings.deepgram_model, settings.language, answered)
     asked: list[Room] = [*rooms, deepgram] if deepgram else [*rooms]
 
     def gone(engine: Engine, error: EngineFailed, jobs: Sequence[str]) -> None:
         if engine is Engine.PARAKEET_GPU:
-            services.gpu.record_failure(error.kind, jobs[0] if jobs else None)
+            # With chunks of several uploads nobody knows whose fault it was.
+            services.gpu_failed(error.kind, jobs[0] if len(jobs) == 1 else None)
 
-    return Engines(EngineChain(asked if settings.enable_fallback else asked[:1], gone), rooms[0], deepgram)
+    chain = EngineChain(asked, fallback=settings.enable_fallback, on_delivered=on_delivered, on_gone=gone)
+    return Engines(chain, rooms, deepgram)

@@ -101,11 +101,6 @@ SPEECH_PAUSE_SECONDS = 0.5
 """Shorter pauses between words count as speech."""
 
 
-def spoken_seconds(tokens: Iterable[Token]) -> float:
-    """How long somebody speaks, by the words: pauses between words that are short count, others do not."""
-    return total(bridged((heard.cover for heard in heard_words(tokens)), SPEECH_PAUSE_SECONDS))
-
-
 class Loudness(NamedTuple):
     """How loud a stretch of audio is where it is quiet and where it is loud, in dB below full scale."""
 

@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from gpu_job.audio import seconds
+from gpu_job.deepgram_room import DeepgramRoom
 from gpu_job.engines import Engines
+from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared.jobs import now
 from shared.vocabulary import Engine, Method
@@ -35,10 +37,12 @@ class Progress:
     audio: float
     by_parakeet: float
     """Answered by Parakeet."""
+    measured: float
+    """Of that, what was answered within `elapsed`; the rest an earlier attempt had."""
     given: float
     """Answered by Deepgram, or on its way there."""
     elapsed: float
-    """Time since Parakeet turned to the upload."""
+    """Time since Parakeet turned to the upload; while it loads, since the upload came."""
     left: float | None
     """Time until the deadline; None where the whole is wanted as soon as can be."""
 
@@ -49,13 +53,16 @@ class Progress:
 
 
 def wanted(progress: Progress) -> float:
-    """How much more audio Deepgram is to take now: what Parakeet, at its measured speed, will not have in time."""
+    """How much more audio Deepgram is to take now: what Parakeet, at its measured speed, will not have in time.
+
+    Without a deadline all of it, from Parakeet's first words on: the start-up is paid for, and quotes count on it.
+    """
     if progress.left is None:
-        return progress.rest
-    if progress.by_parakeet == 0 and progress.elapsed < progress.left / 4:
+        return progress.rest if progress.measured > 0 else 0.0
+    if progress.measured == 0 and progress.elapsed < progress.left / 4:
         return 0.0  # too early to tell how fast it is
-    speed = progress.by_parakeet / progress.elapsed if progress.elapsed > 0 else 0.0
-    return max(0.0, progress.rest - speed * max(0.0, progress.left))
+    in_time = progress.measured * max(0.0, progress.left) / progress.elapsed if progress.elapsed > 0 else 0.0
+    return max(0.0, progress.rest - in_time)
 
 
 class Hybrid:
@@ -71,7 +78,7 @@ class Hybrid:
         self._works = works
         self._engines = engines
         self._max_minutes = max_minutes
-        self._given: dict[str, float] = {}
+        self._came: dict[str, datetime] = {}
         self._since: dict[str, datetime] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hybrid", daemon=True)
@@ -86,7 +93,11 @@ class Hybrid:
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            for work in self._works():
+            works = self._works()
+            for times in (self._came, self._since):
+                for ended in times.keys() - {work.id for work in works}:
+                    del times[ended]
+            for work in works:
                 if work.decision.method is Method.HYBRID and not work.job.record.wishes.is_private:
                     try:
                         self._look(work)
@@ -95,29 +106,43 @@ class Hybrid:
                         _log.exception("hybrid failed")
 
     def _look(self, work: Work) -> None:
-        parakeet, deepgram = self._engines.first, self._engines.deepgram
-        if parakeet.is_loaded:
-            self._since.setdefault(work.id, now())
-        want = wanted(self._progress(work))
-        while want > 0 and deepgram is not None and deepgram.has_place:
-            tasks = parakeet.take_last(work.id, min(want, RANGE_SECONDS))
+        deepgram = self._engines.deepgram
+        if deepgram is None:
+            return
+        want = wanted(self._progress(work, deepgram))
+        while want > 0 and deepgram.has_place:
+            tasks = self._take_last(work, min(want, RANGE_SECONDS))
             if not tasks:
                 return
             taken = sum(seconds(len(task.chunk.samples)) for task in tasks)
-            self._given[work.id] = self._given.get(work.id, 0.0) + taken
             want -= taken
+            self._engines.chain.ready(deepgram)
             deepgram.submit_range(tasks)
             _log.info("deepgram takes a range", extra={"fields": {"job": work.id, "seconds": round(taken, 1)}})
 
-    def _progress(self, work: Work) -> Progress:
+    def _take_last(self, work: Work, max_seconds: float) -> list[Task]:
+        """From whichever device's chunks wait."""
+        taken = (room.take_last(work.id, max_seconds, Engine.DEEPGRAM) for room in self._engines.local)
+        return next((tasks for tasks in taken if tasks), [])
+
+    def _progress(self, work: Work, deepgram: DeepgramRoom) -> Progress:
         record = work.job.record
         minutes = record.wishes.deadline_minutes or self._max_minutes
         left = record.received_at + timedelta(minutes=minutes) - now() if minutes else None
-        since = self._since.get(work.id)
+        since = self._came.setdefault(work.id, now())
+        if any(room.is_loaded for room in self._engines.local):
+            since = self._since.setdefault(work.id, now())
+        # In this order: what Deepgram answers in between is counted twice for a moment, rather than not at all.
+        pending = deepgram.pending_seconds(work.id)
+        by_deepgram = work.answered_seconds(lambda part: part.engine is Engine.DEEPGRAM)
+        by_parakeet = work.answered_seconds(lambda part: part.engine is not Engine.DEEPGRAM)
         return Progress(
             audio=work.media.duration_seconds * len(work.audits),
-            by_parakeet=work.answered_seconds(lambda engine: engine is not Engine.DEEPGRAM),
-            given=self._given.get(work.id, 0.0),
-            elapsed=(now() - since).total_seconds() if since else 0.0,
+            by_parakeet=by_parakeet,
+            measured=work.answered_seconds(
+                lambda part: part.engine is not Engine.DEEPGRAM and not work.is_stored(part)
+            ),
+            given=pending + by_deepgram,
+            elapsed=(now() - since).total_seconds(),
             left=left.total_seconds() if left is not None else None,
         )

@@ -58,6 +58,12 @@ class Meter:
         if not whole:
             self._pool[Phase.WAITING] = self._pool.get(Phase.WAITING, 0.0) + spent
 
+    def serve(self, at: float) -> None:
+        """An upload got words from elsewhere: the time until the first ones was start-up, too."""
+        if not self._started:
+            self.pass_time(at)
+            self._started = True
+
     def close(self, job_id: str, at: float) -> Share:
         """The job ends: its own time and its share of the pool, by its share of the audio at work."""
         self.pass_time(at)

@@ -100,6 +100,14 @@ class JobServices(Deployment):
             # This worker knows it all the same.
             _log.warning("safe batch sizes were not stored", exc_info=True)
 
+    def gpu_failed(self, kind: FailureKind, job_id: str | None) -> None:
+        """The GPU is gone for this process: its circuit hears of it, that others do without."""
+        try:
+            self.gpu.record_failure(kind, job_id)
+        except (GoogleAPICallError, RetryError, RequestException):
+            # The chunks have another engine all the same.
+            _log.warning("the GPU's failure was not recorded", exc_info=True)
+
     def _sizes(self, model: Recognizer) -> SafeSizeStore:
         return SafeSizeStore(self.state, model.hardware, model.name)
 

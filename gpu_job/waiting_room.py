@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gpu_job.assembly import Part
+from gpu_job.assembly import Part, part
 from gpu_job.audio import SAMPLE_RATE
 from gpu_job.batching import BatchLimits, Waiting, next_batch
 from gpu_job.chunking import Chunk
+from gpu_job.tokens import Token
 from shared.failures import EngineFailed
 from shared.vocabulary import Engine
 
@@ -27,10 +28,20 @@ class Task:
     channel: int = 0
     is_private: bool = False
     """Whether it may never leave for an API."""
-    asked: Mapping[Engine, str] = field(default_factory=dict)
+    asked: Mapping[Engine, EngineFailed] = field(default_factory=dict)
     """The engines asked before, and why they did not do it."""
     urgent: bool = False
     """Whether an upload that is otherwise done waits for it: it goes first."""
+
+    def answer(self, engine: Engine, tokens: Iterable[Token]) -> None:
+        """Deliver what an engine heard, in seconds from the chunk's start."""
+        heard = part(self.chunk, engine, tokens, self.channel)
+        self.deliver(replace(heard, is_fallback=bool(self.asked)))
+
+    def give_up(self, engine: Engine) -> None:
+        """Deliver why nobody could hear it; `engine` was asked last."""
+        reason = " ".join(dict.fromkeys(failure.reason for failure in self.asked.values()))
+        self.deliver(Part(self.chunk.start, self.chunk.end, engine, failure=reason, channel=self.channel))
 
 
 @dataclass(frozen=True)
@@ -64,20 +75,24 @@ class WaitingRoom:
         self._stopped = False
         self._failure: EngineFailed | None = None
 
-    def stop(self) -> None:
-        """Accept and give out nothing more."""
+    def stop(self, failure: EngineFailed | None = None) -> None:
+        """Accept and give out nothing more. `failure`: what those who submit are told."""
         with self._changed:
+            self._failure = self._failure or failure
             self._stopped = True
             self._changed.notify_all()
 
-    def close(self, failure: EngineFailed) -> list[Task]:
-        """Stop, because the engine is gone: the chunks without an answer. `failure`: what those who submit are told."""
+    @property
+    def is_stopped(self) -> bool:
+        """Whether what was given out is not to be begun any more."""
         with self._changed:
-            self._failure = self._failure or failure
+            return self._stopped
+
+    def left(self) -> list[Task]:
+        """The chunks without an answer, of an engine that gives no more; each is given out once."""
+        with self._changed:
             left = [*self._taken.values(), *(guest.task for guest in self._waiting)]
             self._taken, self._waiting, self._samples = {}, [], 0
-            self._stopped = True
-            self._changed.notify_all()
         return left
 
     def done(self, tasks: Iterable[Task]) -> None:
@@ -118,16 +133,19 @@ class WaitingRoom:
             self._samples = sum(guest.samples for guest in self._waiting)
             self._changed.notify_all()
 
-    def take_last(self, job_id: str, max_seconds: float) -> list[Task]:
-        """The last chunks of a job's that wait, in time order, of one channel: at most so much audio, at least one."""
+    def take_last(self, job_id: str, max_seconds: float, engine: Engine) -> list[Task]:
+        """The last chunks of a job's that wait and that `engine` was not asked for, in time order, of one channel: at
+        most so much audio, but at least one chunk."""
         with self._changed:
             own = sorted(
-                (guest for guest in self._waiting if guest.task.job_id == job_id and not guest.task.urgent),
+                (guest for guest in self._waiting if guest.task.job_id == job_id and _may_move(guest.task, engine)),
                 key=lambda guest: (guest.task.channel, guest.task.chunk.start),
             )
             last: list[_Guest] = []
             room = int(max_seconds * SAMPLE_RATE)
-            while own and own[-1].task.channel == (last or own)[-1].task.channel and (room > 0 or not last):
+            while own and own[-1].task.channel == (last or own)[-1].task.channel:
+                if last and own[-1].samples > room:
+                    break
                 last.append(own.pop())
                 room -= last[-1].samples
             taken = {id(guest) for guest in last}
@@ -156,3 +174,7 @@ class WaitingRoom:
     def _is_full(self, limits: BatchLimits) -> bool:
         longest = max((guest.samples for guest in self._waiting), default=0)
         return len(self._waiting) >= limits.largest(longest)
+
+
+def _may_move(task: Task, engine: Engine) -> bool:
+    return not task.urgent and not task.is_private and engine not in task.asked

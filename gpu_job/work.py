@@ -14,7 +14,6 @@ from shared.jobs import Job
 from shared.messages import Decision
 from shared.transcript import Gap
 from shared.upload import Media, Upload
-from shared.vocabulary import Engine
 from shared.wishes import Channels
 
 
@@ -32,6 +31,8 @@ class Work:
     """One for each channel that is heard alone."""
     assembly: Assembly = field(default_factory=Assembly)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    windows: list[Part] = field(default_factory=list)
+    """What the audit had heard again."""
     _unsaved: list[Part] = field(default_factory=list)
     _ended: bool = False
 
@@ -73,6 +74,11 @@ class Work:
             self.assembly.add(part)
         self.audits[part.channel].heard(part.start, part.tokens, failed=part.failure is not None)
 
+    def heard_again(self, window: Part) -> None:
+        """An engine's answer for a window of the audit: its words are the audit's, its price is the upload's."""
+        with self.lock:
+            self.windows.append(window)
+
     def hole(self, gap: Gap) -> None:
         """A stretch of audio that could not be read."""
         with self.lock:
@@ -107,10 +113,14 @@ class Work:
         with self.lock:
             self._unsaved.extend(parts)
 
-    def answered_seconds(self, by: Callable[[Engine], bool]) -> float:
-        """Audio that some engines gave words for, each channel heard alone for itself."""
+    def answered_seconds(self, of: Callable[[Part], bool]) -> float:
+        """Audio of some of the parts that arrived, each channel heard alone for itself."""
         with self.lock:
-            return seconds(sum(part.end - part.start for part in self.assembly.parts() if by(part.engine)))
+            return seconds(sum(part.end - part.start for part in self.assembly.parts() if of(part)))
+
+    def is_stored(self, part: Part) -> bool:
+        """Whether an earlier attempt heard it."""
+        return (part.channel, part.start, part.end) in self.stored
 
     def transcribed_seconds(self) -> float:
         """Audio that has its answer; heard channel by channel, each counts its part."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from gpu_job.assembly import Part
 from gpu_job.audit import Audit
 from gpu_job.chunking import Chunk
 from gpu_job.claiming import Claimed, claim, own_items
@@ -158,8 +159,18 @@ class Worker:
 
     def _audit(self, work: Work, channel: int) -> Repairing:
         def decode_again(window: Chunk, deliver: Deliver) -> None:
-            heard = Task(work.id, window, lambda part: deliver(part.tokens), channel, urgent=True)
-            self._engines.submit(heard)
+            def heard(part: Part) -> None:
+                work.heard_again(part)
+                deliver(part.tokens)
+
+            is_private = work.job.record.wishes.is_private
+            try:
+                self._engines.submit(Task(work.id, window, heard, channel, is_private, urgent=True))
+            except EngineFailed:
+                if self._engines.failure is not None or self._stopping.is_set():
+                    raise
+                # Only the engines that may hear this upload are gone: no other attempt is coming.
+                deliver(())
 
         def settled() -> None:
             self._threads.submit(self._end_if_complete, work)

@@ -35,10 +35,10 @@ class BudgetAlert(BaseModel):
 
     schema_version: Literal[1] = 1
     event_id: str
-    """Stable for month and share."""
+    """Stable for month and share, and for the first refusal."""
     month: str
     share: Annotated[float, Field(gt=0)]
-    """Of the budget, that was reached."""
+    """Of the budget, that was reached; 1 where an upload was refused for want of money."""
     spent_usd: Annotated[float, Field(ge=0)]
     """Billed and reserved."""
     budget_usd: Annotated[float, Field(gt=0)]
@@ -58,18 +58,25 @@ class _Marker(BaseModel):
 
 
 def budget_alerts(month: str, spent: float, budget: float, *, refused: bool = False) -> list[BudgetAlert]:
-    """The shares of its budget that a month has reached; all of them, where a method was refused for what is left."""
-    reached = [share for share in THRESHOLDS if refused or spent >= share * budget]
+    """The shares of its budget that a month has reached, and that an upload was refused for want of money.
+
+    A refusal counts as the whole budget, under an id of its own: one huge file early in the month must not use up the
+    warnings of what is spent later.
+    """
+    sums = f"{spent / budget:.0%} of the budget of ${budget:.2f} for {month} is spent or reserved: ${spent:.2f}."
+    told = [(f"{share:.0%}", share, sums) for share in THRESHOLDS if spent >= share * budget]
+    if refused:
+        told.append(("refused", 1.0, f"An upload was refused for want of money; {sums}"))
     return [
         BudgetAlert(
-            event_id=f"budget-{month}-{share:.0%}",
+            event_id=f"budget-{month}-{what}",
             month=month,
             share=share,
             spent_usd=spent,
             budget_usd=budget,
-            text=f"{spent / budget:.0%} of the budget of ${budget:.2f} for {month} is spent or reserved: ${spent:.2f}.",
+            text=text,
         )
-        for share in reached
+        for what, share, text in told
     ]
 
 

@@ -95,6 +95,14 @@ class Budget:
             self._listed(month)
             return False
 
+    def release(self, record: JobRecord) -> None:
+        """Take back what is held for a job, where it has no bill yet; `left()` is fresh afterwards."""
+        if self.limit_usd is None:
+            return
+        with self._lock:
+            self._ledger.withdraw(reservation(record, 0.0))
+            self._listed(month_of(record.received_at))
+
     def refusal(self, usd: float, at: datetime | None = None) -> str:
         """Why an upload with this estimate is rejected, in one sentence with the sums."""
         spent = self.spent(at) or 0.0

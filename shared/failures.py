@@ -23,6 +23,34 @@ class FailureKind(StrEnum):
     INTERNAL = "internal"
 
 
+class Remedy(StrEnum):
+    """What becomes of a chunk that an engine failed on, after what can be retried was retried."""
+
+    GIVE_UP = "give_up"
+    """Every engine would fail on it."""
+    NEXT_ENGINE = "next_engine"
+    """Another engine does it; the next chunk may fare better here."""
+    LEAVE_ENGINE = "leave_engine"
+    """Another engine does it and all that follow: the next chunk would meet the same."""
+
+
+REMEDIES = {
+    FailureKind.BAD_MEDIA: Remedy.GIVE_UP,
+    FailureKind.CREDENTIALS: Remedy.LEAVE_ENGINE,
+    FailureKind.MODEL_LOAD: Remedy.LEAVE_ENGINE,
+    FailureKind.NETWORK: Remedy.NEXT_ENGINE,
+    FailureKind.OUT_OF_MEMORY: Remedy.NEXT_ENGINE,
+    FailureKind.QUOTA: Remedy.LEAVE_ENGINE,
+    FailureKind.RATE_LIMIT: Remedy.NEXT_ENGINE,
+    FailureKind.REFUSED: Remedy.NEXT_ENGINE,
+    FailureKind.TIMEOUT: Remedy.NEXT_ENGINE,
+    FailureKind.INTERNAL: Remedy.NEXT_ENGINE,
+}
+"""What is tried before: batches that are out of memory are halved down to one chunk (gpu_job.engine_room), refused
+connections, rate limits and 503 are retried with backoff and jitter (shared.deepgram). Whatever the kind, an engine
+of our own that fails several times in a row is left."""
+
+
 class DropscribeError(Exception):
     """A failure with its kind and one sentence for the person who dropped the file."""
 

@@ -24,7 +24,7 @@ from shared import storage as objects
 from shared.costs import Bill
 from shared.jobs import JobRecord
 from shared.messages import TerminalMessage
-from shared.vocabulary import Engine, Method
+from shared.vocabulary import Method
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +33,6 @@ _SHARDS = "0123456789abcdef"
 
 _PARALLEL_LISTINGS = 8
 """Below the ten connections that Google's client keeps."""
-
-_PLANNED = {
-    Method.PARAKEET: {Engine.PARAKEET_GPU, Engine.PARAKEET_CPU},
-    Method.HYBRID: set(Engine),
-    Method.DEEPGRAM: {Engine.DEEPGRAM},
-}
 
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -79,7 +73,7 @@ class Entry(BaseModel):
     api_usd: Dollars = 0.0
     """Paid to Deepgram."""
     fallbacks: Annotated[int, Field(ge=0)] = 0
-    """How often another engine than the decided one had to step in."""
+    """How often another engine had to step in: for the whole upload, or for a chunk of it."""
 
     def metadata(self) -> dict[str, str]:
         """The figures as custom metadata of an object."""
@@ -152,10 +146,8 @@ def _usd(bill: Bill, part: str) -> float:
 
 
 def _fallbacks(message: TerminalMessage) -> int:
-    if message.decision is None:
-        return 0
-    rerouted = message.decision.rule.endswith("-fallback")
-    return rerouted + len(set(message.engines) - _PLANNED[message.decision.method])
+    rerouted = message.decision is not None and message.decision.rule.endswith("-fallback")
+    return rerouted + message.fallbacks
 
 
 class Ledger:

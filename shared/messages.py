@@ -86,6 +86,8 @@ class TerminalMessage(_Message):
     decision: Decision | None = None
     media: Media | None = None
     engines: tuple[Engine, ...] = ()
+    fallbacks: Annotated[int, Field(ge=0)] = 0
+    """Chunks that another engine than the first had to do, after that one failed."""
     model: str | None = None
     word_count: Annotated[int, Field(ge=0)] = 0
     coverage: Coverage | None = None
@@ -123,6 +125,8 @@ class Receipt(_Message):
     decision: Decision | None
     duration_seconds: Annotated[float, Field(ge=0)] | None
     engines: tuple[Engine, ...]
+    fallbacks: Annotated[int, Field(ge=0)] = 0
+    """Chunks that another engine than the first had to do, after that one failed."""
     coverage: Coverage | None
     bill: Bill
     saving: Saving | None

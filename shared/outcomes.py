@@ -47,16 +47,18 @@ class Ending:
     reason: str | None = None
     failure_kind: FailureKind | None = None
     execution: str | None = None
+    fallbacks: int = 0
+    """Chunks that another engine had to do."""
 
 
-def transcribed(transcript: Transcript, bill: Bill, execution: str | None = None) -> Ending:
+def transcribed(transcript: Transcript, bill: Bill, execution: str | None = None, *, fallbacks: int = 0) -> Ending:
     """A transcript in hand -> completed, or completed_with_gaps where something of the speech is missing."""
     gaps = transcript.coverage.gaps
     if not gaps:
-        return Ending(Outcome.COMPLETED, bill, transcript, execution=execution)
+        return Ending(Outcome.COMPLETED, bill, transcript, execution=execution, fallbacks=fallbacks)
     missing = sum(gap.end - gap.start for gap in gaps)
     reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps lists them."
-    return Ending(Outcome.COMPLETED_WITH_GAPS, bill, transcript, reason, execution=execution)
+    return Ending(Outcome.COMPLETED_WITH_GAPS, bill, transcript, reason, execution=execution, fallbacks=fallbacks)
 
 
 def rejected(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
@@ -128,7 +130,7 @@ class Finisher:
         transcript, results = self._store_transcript(record, ending.transcript)
         if transcript is not None:
             # An earlier finisher's transcript may have gaps that ours has not: what is stored is what is told.
-            ending = transcribed(transcript, ending.bill, ending.execution)
+            ending = transcribed(transcript, ending.bill, ending.execution, fallbacks=ending.fallbacks)
         duration = transcript.duration if transcript else record.media.duration_seconds if record.media else None
         bill = record.spent + ending.bill
         saving = self._saving(record, duration, bill) if transcript else None
@@ -139,6 +141,7 @@ class Finisher:
             decision=record.decision,
             duration_seconds=duration,
             engines=transcript.engines if transcript else (),
+            fallbacks=ending.fallbacks,
             coverage=transcript.coverage if transcript else None,
             bill=bill,
             saving=saving,
@@ -155,6 +158,7 @@ class Finisher:
             decision=record.decision,
             media=record.media,
             engines=receipt.engines,
+            fallbacks=receipt.fallbacks,
             model=transcript.model if transcript else None,
             word_count=len(transcript.words) if transcript else 0,
             coverage=receipt.coverage,

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.costs import JobShape
 from shared.speeds import DeviceSpeed, Speeds
+from shared.wishes import LONGEST_DEADLINE_MINUTES
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
 
@@ -78,7 +79,9 @@ class DeploymentSettings(BreakerSettings):
     deepgram_model: str = setting(
         "nova-3", "Deepgram model that is asked, and whose price savings are measured against.", min_length=1
     )
-    max_completion_minutes: float | None = setting(None, "Deadline of every upload that brings none.", unit="min", gt=0)
+    max_completion_minutes: float | None = setting(
+        None, "Deadline of every upload that brings none.", unit="min", gt=0, le=LONGEST_DEADLINE_MINUTES
+    )
     enable_fallback: bool = setting(True, "Whether another engine is asked when the chosen one fails.")
     language: str = setting("en", "Language of the recordings, as Deepgram and players name it.", unit="BCP 47 tag")
     max_attempts: int = setting(

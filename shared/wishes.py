@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from math import isfinite
+from math import inf, isfinite
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,6 +39,9 @@ class Privacy(StrEnum):
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+LONGEST_DEADLINE_MINUTES = 1e9
+"""1,900 years. What is later than the year 9999 is no date, and a worker could not compute with it."""
+
 
 class Wishes(BaseModel):
     """What was asked for one upload. What was not asked is the deployment's to decide."""
@@ -48,7 +51,7 @@ class Wishes(BaseModel):
     method: Literal["auto"] | Method | None = None
     channels: Channels = Channels.MIX
     privacy: Privacy = Privacy.ANY
-    deadline_minutes: Positive | None = None
+    deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
     max_cost_usd: Positive | None = None
 
@@ -71,13 +74,15 @@ class Wishes(BaseModel):
 
 def wishes_of(metadata: Mapping[str, str]) -> Wishes:
     """An object's metadata -> its owner's wishes. Raises Rejected for a word or number that is none."""
+    # Tools spell keys as they like, and `Transcribe-Privacy` that nobody reads would send the file to an API.
+    metadata = {key.lower(): value for key, value in metadata.items()}
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
     privacy = _asked(metadata, PRIVACY_METADATA)
     return Wishes(
         method="auto" if method == "auto" else _word(METHOD_METADATA, method, Method, "auto") if method else None,
         channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
-        deadline_minutes=_positive(metadata, DEADLINE_METADATA),
+        deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
     )
 
@@ -97,7 +102,7 @@ def _word(key: str, value: str, words: type[_Words], *others: str) -> _Words:
         raise Rejected(f"The file's {key} is {value!r}; known are {known}.") from None
 
 
-def _positive(metadata: Mapping[str, str], key: str) -> float | None:
+def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:
     value = _asked(metadata, key)
     if not value:
         return None
@@ -105,6 +110,7 @@ def _positive(metadata: Mapping[str, str], key: str) -> float | None:
         number = float(value.removeprefix("$"))
     except ValueError:
         number = 0.0
-    if not (isfinite(number) and number > 0):
-        raise Rejected(f"The file's {key} is {value!r}; it has to be a number above 0.")
+    if not (isfinite(number) and 0 < number <= most):
+        limit = f" and up to {most:g}" if isfinite(most) else ""
+        raise Rejected(f"The file's {key} is {value!r}; it has to be a number above 0{limit}.")
     return number

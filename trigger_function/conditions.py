@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
 
 from google.cloud.storage import Bucket
@@ -13,12 +14,12 @@ from trigger_function.limits import Conditions
 from trigger_function.services import Services
 
 
-def conditions_of(at_work: Services) -> Conditions:
-    """GPU health, and what the month has left and has seen, as far as this deployment asks."""
+def conditions_of(at_work: Services, received_at: datetime) -> Conditions:
+    """GPU health, and what the upload's month has left and has seen, as far as this deployment asks."""
     return Conditions(
         gpu_healthy=at_work.gpu.health().available(now()),
-        budget_left_usd=at_work.budget.left(),
-        month_files=at_work.budget.jobs() if at_work.settings.gpu_min_monthly_files else None,
+        budget_left_usd=at_work.budget.left(received_at),
+        month_files=at_work.budget.jobs(received_at) if at_work.settings.gpu_min_monthly_files else None,
     )
 
 

@@ -26,14 +26,18 @@ def quotes_of(
     case: Case, settings: FunctionSettings, prices: PriceBook, speeds: Speeds, now: Conditions, queue: Queue
 ) -> tuple[Quote, ...]:
     """Every method's quote at this deployment. Raises UnknownPrice or UnknownDevice."""
+    tariff = Tariff(prices, _shape(settings, now), speeds, settings.deepgram_model, settings.work_idle_seconds)
+    return quotes_for(order_of(case, settings), tariff, queue)
+
+
+def order_of(case: Case, settings: FunctionSettings) -> Order:
+    """What an upload asks of the engines at this deployment."""
     deadline = deadline_minutes(case.wishes, policy_of(settings).limits)
-    order = Order(
+    return Order(
         case.media,
         streams=case.media.channels if case.wishes.channels is Channels.SPLIT else 1,
         deadline_seconds=None if deadline is None else deadline * 60,
     )
-    tariff = Tariff(prices, _shape(settings, now), speeds, settings.deepgram_model, settings.work_idle_seconds)
-    return quotes_for(order, tariff, queue)
 
 
 def policy_of(settings: FunctionSettings) -> Policy:

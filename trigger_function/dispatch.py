@@ -45,11 +45,12 @@ def dispatch(at_work: Services, job: Job) -> None:
             at_work.finisher.finish(job.record, failed(error))
             return
         _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        job = _decided(at_work, job, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
-        if not reserve_other(at_work, job):
-            at_work.finisher.finish(job.record, failed(error))
+        instead = _instead(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
+        if not reserve_other(at_work, job.record.model_copy(update={"decision": instead})):
+            reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
+            at_work.finisher.finish(job.record, failed(EngineFailed(reason, error.kind)))
             return
-        queue(at_work, job)
+        queue(at_work, at_work.jobs.save(job, decision=instead))
         launch_any(at_work, job.id)
 
 
@@ -90,11 +91,11 @@ def deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
     if not engines.fallback or job.record.wishes.is_private or deepgram_obstacle(media, engines) is not None:
         return False
     lease = now() + timedelta(seconds=at_work.settings.claim_seconds)
-    job = _decided(at_work, job, Method.DEEPGRAM, "No job could be started: Deepgram.")
-    if not reserve_other(at_work, job):
+    instead = _instead(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
+    if not reserve_other(at_work, job.record.model_copy(update={"decision": instead})):
         _queued_again(at_work, job, decision)
         return False
-    job = at_work.jobs.save(job, state=JobState.CLAIMED, lease_until=lease)
+    job = at_work.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     try:
         _ask_deepgram(at_work, job, media)
     except EngineFailed as error:
@@ -111,10 +112,10 @@ def _queued_again(at_work: Services, job: Job, decision: Decision) -> None:
     reserve(at_work, job.record)
 
 
-def _decided(at_work: Services, job: Job, method: Method, because: str) -> Job:
-    _, before = routed(job)
+def _instead(before: Decision, method: Method, because: str) -> Decision:
+    """The decision that another method takes over, with the quotes as they were."""
     changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
-    return at_work.jobs.save(job, decision=before.model_copy(update=changes))
+    return before.model_copy(update=changes)
 
 
 def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
@@ -136,11 +137,12 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)
-    billed_seconds = duration * heard.channels
-    speed_store(at_work.state).observe(deepgram_figures(billed_seconds, time.monotonic() - began))
+    billed_seconds, answered = duration * heard.channels, time.monotonic() - began
     bill = deepgram_bill(settings.deepgram_model, billed_seconds, at_work.prices)
     bill += egress_bill(media.size_bytes, at_work.prices)
     at_work.finisher.finish(job.record, transcribed(transcript, bill))
+    # What was heard is out before anything is learned from it.
+    speed_store(at_work.state).observe(deepgram_figures(billed_seconds, answered))
 
 
 def routed(job: Job) -> tuple[Media, Decision]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from shared.alerts import budget_alerts
+from shared.alerts import BudgetAlert, budget_alerts
 from shared.failures import FailureKind, Rejected
-from shared.jobs import Job, JobRecord, now
+from shared.jobs import JobRecord, now
 from shared.ledger import month_of
 from shared.messages import Decision
-from shared.quotes import Limit
 from trigger_function.conditions import conditions_of, queue_of, speeds_of
 from trigger_function.deciding import decide
 from trigger_function.limits import Case
@@ -24,12 +23,12 @@ TRIES = 3
 def decide_and_reserve(at_work: Services, record: JobRecord, case: Case) -> Decision:
     """Decide, and hold the predicted cost. Raises Rejected where no method may be used or paid for."""
     for _ in range(TRIES):
-        decision = _decision(at_work, case)
+        decision = _decision(at_work, record, case)
         if reserve(at_work, record.model_copy(update={"media": case.media, "decision": decision})):
-            watch_budget(at_work, refused=_over_budget(decision))
+            watch_budget(at_work)
             return decision
     watch_budget(at_work, refused=True)
-    raise Rejected(at_work.budget.refusal(_usd(decision)), FailureKind.QUOTA)
+    raise Rejected(at_work.budget.refusal(_usd(decision), record.received_at), FailureKind.QUOTA)
 
 
 def reserve(at_work: Services, record: JobRecord) -> bool:
@@ -37,38 +36,51 @@ def reserve(at_work: Services, record: JobRecord) -> bool:
     return record.decision is None or at_work.budget.reserve(record, _usd(record.decision))
 
 
-def reserve_other(at_work: Services, job: Job) -> bool:
+def reserve_other(at_work: Services, record: JobRecord) -> bool:
     """As `reserve`, for a method that takes another's place: its owner's limit for the upload holds too."""
-    decision, limit = job.record.decision, job.record.wishes.max_cost_usd
-    if decision is not None and limit is not None and _usd(decision) > limit:
+    limit = record.wishes.max_cost_usd
+    if record.decision is not None and limit is not None and _usd(record.decision) > limit:
         return False
-    return reserve(at_work, job.record)
+    return reserve(at_work, record)
 
 
 def watch_budget(at_work: Services, *, refused: bool = False) -> None:
     """Warn of what reservations and bills of all instances add up to. No upload waits for a warning that fails."""
-    limit, spent = at_work.budget.limit_usd, at_work.budget.spent()
-    if limit is None or spent is None:
-        return
-    for alert in budget_alerts(month_of(now()), spent, limit, refused=refused):
-        try:
-            at_work.alerts.tell(alert)
-        except Exception:
-            _log.exception("alert not told", extra={"fields": {"event_id": alert.event_id}})
-
-
-def _decision(at_work: Services, case: Case) -> Decision:
-    speeds, conditions, queue = speeds_of(at_work), conditions_of(at_work), queue_of(at_work)
     try:
-        return decide(case, at_work.settings, at_work.prices, speeds, conditions, queue)
+        limit, spent = at_work.budget.limit_usd, at_work.budget.spent()
+        if limit is None or spent is None:
+            return
+        for alert in budget_alerts(month_of(now()), spent, limit, refused=refused):
+            _tell(at_work, alert)
+    except Exception:
+        _log.exception("the budget was not watched")
+
+
+def _tell(at_work: Services, alert: BudgetAlert) -> None:
+    try:
+        at_work.alerts.tell(alert)
+    except Exception:
+        _log.exception("alert not told", extra={"fields": {"event_id": alert.event_id}})
+
+
+def _decision(at_work: Services, record: JobRecord, case: Case) -> Decision:
+    try:
+        return _decided_now(at_work, record, case)
     except Rejected as error:
-        watch_budget(at_work, refused=error.kind is FailureKind.QUOTA)
+        if error.kind is not FailureKind.QUOTA:
+            raise
+    # An earlier delivery may hold money for this very upload and have died before it said so: that is no one else's.
+    at_work.budget.release(record)
+    try:
+        return _decided_now(at_work, record, case)
+    except Rejected:
+        watch_budget(at_work, refused=True)
         raise
 
 
-def _over_budget(decision: Decision) -> bool:
-    """Whether a method was passed over for want of money."""
-    return any(refusal.limit is Limit.BUDGET for quote in decision.quotes for refusal in quote.refusals)
+def _decided_now(at_work: Services, record: JobRecord, case: Case) -> Decision:
+    speeds, conditions, queue = speeds_of(at_work), conditions_of(at_work, record.received_at), queue_of(at_work)
+    return decide(case, at_work.settings, at_work.prices, speeds, conditions, queue)
 
 
 def _usd(decision: Decision) -> float:

@@ -24,7 +24,7 @@ from shared.times import clock
 from shared.upload import Media, Upload
 from shared.vocabulary import Method
 from shared.wishes import Wishes, wishes_of
-from trigger_function.deciding import decide, quotes_of
+from trigger_function.deciding import decide, order_of, quotes_of
 from trigger_function.handling import media_of
 from trigger_function.inspection import inspect
 from trigger_function.limits import Case, Conditions
@@ -104,6 +104,7 @@ def estimate(found: Sequence[Found], settings: FunctionSettings, prices: PriceBo
             continue
         case = Case(file.job_id, file.media, file.wishes)
         seconds = file.media.duration_seconds
+        heard = order_of(case, settings).audio_seconds
         try:
             decision = decide(case, settings, prices, speeds, now, queue)
         except Rejected as error:
@@ -113,11 +114,11 @@ def estimate(found: Sequence[Found], settings: FunctionSettings, prices: PriceBo
         if (quote := decision.quote) is not None:
             total = total.plus(quote)
             if quote.method is not Method.DEEPGRAM:
-                queue = _behind(queue, (1 - quote.deepgram_share) * seconds, startup)
+                queue = _behind(queue, (1 - quote.deepgram_share) * heard, startup)
         one_engine = {quote.method: quote for quote in quotes_of(case, settings, prices, speeds, now, parakeet_queue)}
         all_deepgram = all_deepgram.plus(one_engine[Method.DEEPGRAM])
         all_parakeet = all_parakeet.plus(one_engine[Method.PARAKEET])
-        parakeet_queue = _behind(parakeet_queue, seconds, startup)
+        parakeet_queue = _behind(parakeet_queue, heard, startup)
     return Estimate(tuple(lines), total, all_deepgram, all_parakeet)
 
 

@@ -123,6 +123,10 @@ class DeepgramServer(HttpServer):
         """Close the connections of the next `count` requests that have no fault yet without an answer."""
         self._faults.extend([_Cut()] * count)
 
+    def recover(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._faults.clear()
+
     def stop(self) -> None:
         """Refuse new connections, cut the open ones, stalled requests included, and end the model's process."""
         self._stopping.set()
@@ -197,6 +201,7 @@ def _error(status: int) -> tuple[str, str]:
 
 def _hang_up() -> flask.Response:
     with suppress(OSError):  # the client was faster
+        flask.request.get_data(cache=False)  # in the middle of a large body it would not notice for minutes
         flask.request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return flask.Response()
 

@@ -60,10 +60,10 @@ def work_item(upload: Upload) -> WorkItem:
 
 
 def queued(
-    services: JobServices, cloud: SmallCloud, name: str = "calls/a.opus", **changes: Any
+    services: JobServices, cloud: SmallCloud, name: str = "calls/a.opus", *, data: bytes = b"sound", **changes: Any
 ) -> tuple[Job, WorkItem]:
     """An upload that was routed and queued, its record changed by `changes`, and its work item."""
-    upload = cloud.drop(b"sound", name)
+    upload = cloud.drop(data, name)
     job = services.jobs.claim(upload, "function/gone", timedelta(minutes=1))
     assert job is not None
     usual: dict[str, Any] = {"state": JobState.QUEUED, "media": MEDIA, "decision": DECISION}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.audit import NO_MORE, NO_WORDS, Audit
 from gpu_job.chunking import Chunk
-from gpu_job.evidence import Span, spoken_seconds
+from gpu_job.evidence import Span
 from gpu_job.findings import Findings, Splice, amended, fitting
 from gpu_job.questions import Auditing, Hole, Question
-from gpu_job.tokens import Token, words_of
+from gpu_job.tokens import Token, whole, words_of
 from tests.gpu_job.audited import Ear, audited, text
 from tests.gpu_job.sounds import noise, silence
 
@@ -205,6 +205,12 @@ def test_a_lone_word_with_speech_near_stays(off: float) -> None:
     assert audit.findings.asked_seconds > 0
 
 
+def test_a_dropped_word_whose_first_piece_begins_none_is_dropped_whole() -> None:
+    rest_of_a_word = [Token("ev", 0.2, 0.3, 0.1), Token("er", 0.3, 0.5, 0.1)]
+    audit = audited([Chunk(0, noise(5, -30.0))], lambda _: rest_of_a_word, speech=lambda *_: [])
+    assert amended(whole(rest_of_a_word), audit.findings) == []
+
+
 def test_a_question_without_an_answer_is_owned_up_to() -> None:
     talk, audit = Talk(20), Audit()
     audit.cut(talk.chunk(0, 20))
@@ -256,11 +262,6 @@ def test_a_splice_stands_between_words_never_within() -> None:
     assert text(amended(kept, Findings(splices=[splice]))) == ["before", "now", "after"]
     assert text(amended(kept[:2], Findings(splices=[splice]))) == ["before", "now"]
     assert text(amended([], Findings(splices=[splice]))) == ["now"]
-
-
-def test_speech_is_words_and_the_short_pauses_between_them() -> None:
-    assert spoken_seconds([]) == 0.0
-    assert spoken_seconds([Token(" a", 1.0, 1.5), Token(" b", 1.9, 2.5), Token(" c", 4.0, 4.5)]) == 2.0
 
 
 @st.composite

@@ -76,6 +76,22 @@ def test_a_damaged_stretch_is_told_and_the_rest_keeps_its_time(tmp_path: Path, n
         assert "damaged" in hole.reason
 
 
+def test_a_long_damaged_stretch_costs_nothing_behind_it(tmp_path: Path) -> None:
+    """Two thirds of a window are unreadable, and a third of the file."""
+    path = make(tmp_path / "a.m4a", *SPEECH, "-ar", "44100", "-c:a", "aac")
+    media = stated(path, "mov,mp4,m4a", 75.0)
+    whole, _ = heard(path, media)
+    data = bytearray(path.read_bytes())
+    first, last = int(0.03 * len(data)), int(0.43 * len(data))
+    data[first:last] = bytes(last - first)
+    path.write_bytes(data)
+    samples, holes = heard(path, media)
+    assert len(samples) == len(whole)
+    assert 25 < sum(hole.end - hole.start for hole in holes) < 35
+    rest = slice(40 * SAMPLE_RATE, 70 * SAMPLE_RATE)
+    assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
+
+
 def test_silence_is_no_damage(tmp_path: Path) -> None:
     wave = np.concatenate([tone(3, -20.0), silence(5), tone(3, -20.0), silence(2), tone(1, -20.0)])
     for name in ("a.wav", "a.flac", "a.mp3"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from shared.costs import price_book
 from shared.speeds import SpeedStore, execution_figures
 from shared.upload import Upload
 from shared.vocabulary import Method
-from shared.wishes import MAX_COST_METADATA, PRIVACY_METADATA, Wishes
+from shared.wishes import MAX_COST_METADATA, PRIVACY_METADATA, Channels, Wishes
 from tests.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
 from tests.trigger_function.cases import TARIFF, media
 from trigger_function.settings import FunctionSettings
@@ -50,6 +51,14 @@ def test_the_sums_are_those_of_the_files_and_of_one_engine_for_all(settings: Fun
     job_second = 0.0001867 + 8 * 0.000018 + 32 * 0.000002
     assert made.all_parakeet.usd == pytest.approx((35 + 14_420 / 123) * job_second)
     assert made.all_parakeet.seconds == pytest.approx(30 + 14_420 / 123)
+
+
+def test_a_file_waits_for_every_channel_that_is_heard_apart_before_it(settings: FunctionSettings) -> None:
+    stereo = found("a", 7200, channels=Channels.SPLIT)
+    assert stereo.media is not None
+    stereo = replace(stereo, media=stereo.media.model_copy(update={"channels": 2}))
+    made = estimate([stereo, found("b", 7200)], settings, price_book(), TARIFF.speeds)
+    assert made.all_parakeet.seconds == pytest.approx(30 + 3 * 7200 / 123)
 
 
 def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:

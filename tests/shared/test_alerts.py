@@ -47,12 +47,19 @@ def told(cloud: SmallCloud) -> list[BudgetAlert]:
         (10, False, [0.5, 0.8, 1.0]),
         (12, False, [0.5, 0.8, 1.0]),
         (9.5, True, [0.5, 0.8, 1.0]),
+        # One file that is dearer than all that is left: the warnings of half and more are still to come.
+        (0.1, True, [1.0]),
     ],
 )
 def test_shares_that_were_reached(spent: float, refused: bool, shares: list[float]) -> None:
     found = budget_alerts("2026-11", spent, 10, refused=refused)
     assert [alert.share for alert in found] == shares
     assert len({alert.event_id for alert in found}) == len(found)
+
+
+def test_a_refusal_uses_up_no_warning_of_what_is_spent() -> None:
+    refused = {alert.event_id for alert in budget_alerts("2026-11", 0.1, 10, refused=True)}
+    assert not refused & {alert.event_id for alert in budget_alerts("2026-11", 10, 10)}
 
 
 def test_an_alert_says_the_sums() -> None:

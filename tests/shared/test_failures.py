@@ -8,7 +8,16 @@ import pytest
 import requests
 
 from infra.local.http_server import HttpServer
-from shared.failures import BadMedia, DropscribeError, EngineFailed, FailureKind, LaunchFailed, Rejected, kind_of
+from shared.failures import (
+    REMEDIES,
+    BadMedia,
+    DropscribeError,
+    EngineFailed,
+    FailureKind,
+    LaunchFailed,
+    Rejected,
+    kind_of,
+)
 from tests.small_cloud import STATE, SmallCloud
 
 KINDS = [
@@ -72,3 +81,7 @@ def test_a_kind_can_be_given_without_changing_the_class() -> None:
     assert DropscribeError("x", FailureKind.QUOTA).kind is FailureKind.QUOTA
     assert DropscribeError("x").kind is FailureKind.INTERNAL
     assert str(DropscribeError("Why.")) == DropscribeError("Why.").reason == "Why."
+
+
+def test_every_kind_has_its_remedy() -> None:
+    assert set(REMEDIES) == set(FailureKind)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
+from google.api_core.exceptions import RetryError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import storage as objects
 from shared.speeds import (
     ATTEMPTS,
     CACHE_SECONDS,
@@ -133,6 +136,20 @@ def test_reading_is_cached_for_a_short_time(cloud: SmallCloud) -> None:
     assert store.speeds(INITIAL) == INITIAL
     times[0] = CACHE_SECONDS + 0.1
     assert store.speeds(INITIAL).of("l4").x_real_time == 300.0
+
+
+@pytest.mark.parametrize("error", [RetryError("too late", None), requests.ConnectionError("no route")])
+def test_a_store_that_does_not_answer_at_all_stops_nobody_either(
+    cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    # The client itself retries for two minutes before it gives up so.
+    def silent(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(objects, "read", silent)
+    store = SpeedStore(cloud.storage.bucket(STATE))
+    assert store.speeds(INITIAL) == INITIAL
+    assert not store.observe({"decode_x_real_time": 7.0})
 
 
 def test_a_store_out_of_reach_stops_nobody(cloud: SmallCloud) -> None:

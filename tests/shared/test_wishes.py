@@ -38,6 +38,15 @@ def test_what_people_write_is_understood() -> None:
     assert wishes_of(asked).is_private
 
 
+def test_a_private_file_is_private_however_its_key_is_spelt() -> None:
+    assert wishes_of({"Transcribe-Privacy": "LOCAL"}).is_private
+
+
+def test_a_deadline_that_is_no_date_is_rejected() -> None:
+    with pytest.raises(Rejected, match="above 0 and up to 1e\\+09"):
+        wishes_of({"transcribe-deadline-minutes": "1e15"})
+
+
 @pytest.mark.parametrize("value", ["soon", "0", "-1", "nan", "inf", "1,5"])
 @pytest.mark.parametrize("key", ["transcribe-deadline-minutes", "transcribe-max-cost"])
 def test_what_is_no_amount_is_rejected_by_name(key: str, value: str) -> None:

@@ -14,12 +14,12 @@ from infra.recordings import recording
 from shared.alerts import BudgetAlert
 from shared.failures import DropscribeError, FailureKind
 from shared.jobs import JobState, now
-from shared.ledger import Entry, EntryState, month_of
+from shared.ledger import Entry, EntryState, Ledger, month_of
 from shared.outcomes import failed
 from shared.vocabulary import Method, Outcome
 from tests.conftest import Configured
-from tests.small_cloud import PROJECT, SmallCloud
-from trigger_function.handling import handle
+from tests.small_cloud import PROJECT, STATE, SmallCloud
+from trigger_function.handling import handle, proceed
 from trigger_function.reconciling import reconcile_all
 from trigger_function.services import Services
 
@@ -121,6 +121,62 @@ def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
     assert message.decision is not None
     assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish-over-budget")
     assert at_work.ledger.month_sums(month_of(now())).usd < 10
+    # Nobody was refused: no warning says so.
+    assert shares(cloud) == [0.5, 0.8]
+
+
+def test_a_dear_engine_that_nobody_needs_is_no_reason_to_warn(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+) -> None:
+    # The job's start-up would pass the budget, and Deepgram is asked for anyway.
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
+    handle(at_work, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.COMPLETED
+    assert not [name for name in cloud.names(STATE) if name.startswith("alerts/")]
+
+
+def test_what_an_earlier_delivery_held_is_not_held_against_the_same_upload(
+    cloud: SmallCloud, configured: Configured
+) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="0")
+    upload = cloud.drop(AUDIO)
+    # As after a kill between the reservation and the record.
+    at_work.ledger.reserve(Entry(id=upload.job_id, state=EntryState.RESERVED, day=now().date(), usd=0.014))
+    handle(at_work, upload)
+    assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
+    (entry,) = entries(at_work)
+    assert entry.state is EntryState.RESERVED
+
+
+def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: SmallCloud, configured: Configured) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    received = now().replace(day=1) - timedelta(days=1)
+    before = Entry(id="f" * 24, state=EntryState.BILLED, day=received.date(), usd=9.995)
+    at_work.ledger.settle(before)
+    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
+    assert job is not None
+    proceed(at_work, at_work.jobs.save(job, received_at=received))
+    (message,) = cloud.terminal_messages()
+    assert message.failure_kind is FailureKind.QUOTA
+    assert message.reason is not None
+    assert "of which $0.0050 is left" in message.reason
+
+
+def test_a_fallback_that_cannot_be_paid_is_no_decision(
+    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+) -> None:
+    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
+    hearing_server.fail_next(1, 500)
+    handle(at_work, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert message.reason is not None
+    assert message.reason.startswith("Deepgram answered 500. Parakeet may not take over")
+    assert message.decision is not None
+    assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish")
+    (entry,) = entries(at_work)
+    assert (entry.state, entry.usd, entry.fallbacks) == (EntryState.BILLED, 0.0, 0)
 
 
 def test_money_that_others_took_meanwhile_is_seen_near_the_limit(cloud: SmallCloud, configured: Configured) -> None:
@@ -165,6 +221,23 @@ def test_the_reconciler_warns_of_what_bills_add_up_to(cloud: SmallCloud, configu
     spent_by_others(at_work, 8)
     reconcile_all(at_work)
     assert shares(cloud) == [0.8]
+
+
+def test_a_ledger_that_cannot_be_read_stops_no_reconciler(
+    cloud: SmallCloud, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
+    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
+    assert job is not None
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="ledger/")
+    with pytest.raises(Forbidden):
+        at_work.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
+
+    def refused(*_: object) -> None:
+        raise Forbidden("storage.objects.list")
+
+    monkeypatch.setattr(Ledger, "month_sums", refused)
+    assert reconcile_all(at_work) == {"published": 1}
 
 
 def test_a_missing_topic_stops_no_upload(cloud: SmallCloud, configured: Configured) -> None:

@@ -1,0 +1,184 @@
+"""Whether the environment that terraform/ gives to function and jobs is what their settings accept, and all of it.
+
+Both ways: what is given must be a setting of the right type, whose model takes its value; and every setting must be
+there to be given. Terraform itself cannot see either: an object's unknown attributes are dropped without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from gpu_job.settings import JobSettings
+from infra.terraform_offline.terraform import Workspace
+from trigger_function.settings import FunctionSettings
+
+MODELS: Mapping[str, type[BaseSettings]] = {
+    'google_cloudfunctions2_function.this["on_upload"]': FunctionSettings,
+    'google_cloudfunctions2_function.this["reconcile"]': FunctionSettings,
+    'google_cloud_run_v2_job.this["gpu"]': JobSettings,
+    'google_cloud_run_v2_job.this["cpu"]': JobSettings,
+}
+"""Who reads settings, and which."""
+
+NOT_DEPLOYED = {
+    "run_endpoint": "for a Cloud Run that is not Google's: the laptop's",
+    "chunk_duration_minutes": "an older name of chunk_seconds",
+}
+"""Settings that Terraform leaves alone, and why."""
+
+_FUNCTION, _JOB = FunctionSettings.model_fields, JobSettings.model_fields
+_VARIABLES: Mapping[str, Mapping[str, FieldInfo]] = {
+    "settings": {name: field for name, field in _FUNCTION.items() if name in _JOB},
+    "function_settings": {name: field for name, field in _FUNCTION.items() if name not in _JOB},
+    "job_settings": {name: field for name, field in _JOB.items() if name not in _FUNCTION},
+}
+_OBJECT = re.compile(r'^variable "(\w*settings)" \{.*?object\(\{(.*?)\}\)', re.MULTILINE | re.DOTALL)
+_ATTRIBUTE = re.compile(r"^\s+(\w+)\s+= optional\((\w+)\)$", re.MULTILINE)
+_PROBE = """
+mock_provider "google" {{}}
+
+variables {{
+  project = "a-project"
+  release = "v1"
+}}
+
+run "least" {{
+  command = plan
+}}
+
+run "everything" {{
+  command = plan
+
+  variables {{
+    deepgram           = {{ enabled = true }}
+    monthly_budget_usd = 100
+{settings}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one component is started with."""
+
+    component: str
+    values: Mapping[str, str]
+    secrets: frozenset[str]
+    """Names whose values come out of Secret Manager."""
+
+
+def problems(workspace: Workspace) -> list[str]:
+    """What is wrong with the environments, a sentence each."""
+    declared = declared_settings((workspace.module / "settings.tf").read_text())
+    found = list(_misdeclared(declared))
+    probe = workspace.module / "tests" / "environment_probe.tftest.hcl"
+    probe.write_text(_PROBE.format(settings="\n".join(_samples(declared))))
+    try:
+        events = workspace.test_events(f"-filter={probe.relative_to(workspace.module)}")
+    finally:
+        probe.unlink()
+    plans = {event["@testrun"]: event["test_plan"] for event in events if event["type"] == "test_plan"}
+    for run, plan in plans.items():
+        for given in environments(plan):
+            found += _unknown(given)
+            found += _refused(given)
+            found += _missing(given) if run == "everything" else ()
+    return list(dict.fromkeys(found))
+
+
+def declared_settings(text: str) -> dict[str, dict[str, str]]:
+    """settings.tf -> variable -> attribute -> its Terraform type."""
+    return {match[1]: dict(_ATTRIBUTE.findall(match[2])) for match in _OBJECT.finditer(text)}
+
+
+def environments(plan: Mapping[str, Any]) -> Iterator[Given]:
+    """The environment of every component of a plan."""
+    planned = {change["address"]: change["change"]["after"] for change in plan["resource_changes"]}
+    for component in MODELS:
+        if component.startswith("google_cloudfunctions2_function"):
+            service = planned[component]["service_config"][0]
+            secrets = frozenset(one["key"] for one in service["secret_environment_variables"])
+            yield Given(component, service["environment_variables"], secrets)
+        else:
+            env = planned[component]["template"][0]["template"][0]["containers"][0]["env"]
+            secrets = frozenset(one["name"] for one in env if one["value_source"])
+            yield Given(component, {one["name"]: one["value"] for one in env if one["name"] not in secrets}, secrets)
+
+
+def terraform_type(field: FieldInfo) -> str:
+    """The Terraform type of a setting: lists are text, comma-separated, as in the environment."""
+    types = [one for one in (get_args(field.annotation) or (field.annotation,)) if one is not NoneType]
+    if types == [bool]:
+        return "bool"
+    return "number" if set(types) <= {int, float} else "string"
+
+
+def _misdeclared(declared: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for variable, fields in _VARIABLES.items():
+        for name, kind in declared.get(variable, {}).items():
+            if name not in fields:
+                yield f"var.{variable}.{name} is no setting of theirs."
+            elif kind != (wanted := terraform_type(fields[name])):
+                yield f"var.{variable}.{name} is a {kind}; the setting is a {wanted}."
+
+
+def _samples(declared: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A value for every declared setting, as Terraform reads it."""
+    for variable, fields in _VARIABLES.items():
+        values = {name: _sample(fields[name]) for name in declared.get(variable, {}) if name in fields}
+        yield f"    {variable} = {json.dumps(values)}"
+
+
+def _sample(field: FieldInfo) -> object:
+    if isinstance(field.default, tuple):
+        return ",".join(field.default)
+    if field.default not in (None, PydanticUndefined):
+        return field.default
+    return 1 if terraform_type(field) == "number" else "x"
+
+
+def _unknown(given: Given) -> Iterator[str]:
+    known = {name.upper() for name in MODELS[given.component].model_fields}
+    for name in sorted((given.values.keys() | given.secrets) - known):
+        yield f"{given.component} is given {name}, which is no setting of its."
+
+
+def _missing(given: Given) -> Iterator[str]:
+    wanted = {name.upper() for name in MODELS[given.component].model_fields if name not in NOT_DEPLOYED}
+    for name in sorted(wanted - given.values.keys() - given.secrets):
+        yield f"{given.component} cannot be given {name}."
+
+
+def _refused(given: Given) -> Iterator[str]:
+    model = MODELS[given.component]
+    with _environment({**dict.fromkeys(given.secrets, "secret"), **given.values}):
+        try:
+            model()
+        except ValidationError as error:
+            yield f"{given.component} does not start: {error}"
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment, as the component's would be."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,191 @@
+variable "alert_emails" {
+  description = "Who is told of alerts, by mail."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@ ]+@[^@ ]+$", address))])
+    error_message = "Mail addresses."
+  }
+}
+
+variable "notification_channels" {
+  description = "Existing channels that are told too (chat, pager), projects/P/notificationChannels/N."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "alert_thresholds" {
+  description = "When an alert opens. Rates are shares of the uploads that ended within an hour, if these were at least `uploads`."
+  type = object({
+    uploads             = optional(number, 20)
+    error_rate          = optional(number, 0.05)
+    fallback_rate       = optional(number, 0.10)
+    gpu_use             = optional(number, 0.20)
+    gpu_memory          = optional(number, 0.85)
+    times_expected      = optional(number, 2)
+    oldest_work_minutes = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = alltrue([
+      for share in [
+        var.alert_thresholds.error_rate, var.alert_thresholds.fallback_rate, var.alert_thresholds.gpu_use,
+        var.alert_thresholds.gpu_memory,
+      ] : share > 0 && share < 1
+    ])
+    error_message = "Rates and use are shares, above 0 and below 1."
+  }
+}
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.alert_emails)
+
+  project      = var.project
+  display_name = each.key
+  type         = "email"
+
+  labels = {
+    email_address = each.key
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+locals {
+  channels = concat([for channel in google_monitoring_notification_channel.email : channel.id], var.notification_channels)
+
+  # Ratios go over functions and jobs, which are two resource types to Monitoring: only PromQL can add them.
+  query_alerts = {
+    error_rate = {
+      title = "More than ${var.alert_thresholds.error_rate * 100} % of the uploads fail"
+      query = "(${local.per_hour.failed}) / (${local.per_hour.ended}) > ${var.alert_thresholds.error_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
+      help  = "`reason` and `failure_kind` of the outcomes say why: docs/operations.md, by symptom."
+    }
+    fallback_rate = {
+      title = "More than ${var.alert_thresholds.fallback_rate * 100} % of the uploads fall back to another engine"
+      query = "(${local.per_hour.fallbacks}) / (${local.per_hour.ended}) > ${var.alert_thresholds.fallback_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
+      help  = "Look for `launch failed` and `deepgram failed` in the function's log, and at health/gpu.json in the state bucket."
+    }
+    times_expected = {
+      title = "Uploads take more than ${var.alert_thresholds.times_expected} times as long as predicted"
+      query = "${local.per_hour.times_expected} > ${var.alert_thresholds.times_expected}"
+      help  = "The median of an hour. Queue too long for one execution, a slow start of instances, or speeds that were learned on other audio."
+    }
+  }
+
+  threshold_alerts = {
+    gpu_use = {
+      title      = "The GPU is paid for and idles"
+      filter     = "metric.type = \"run.googleapis.com/container/gpu/utilizations\" AND ${local.gpu_job_filter}"
+      aligner    = "ALIGN_PERCENTILE_50"
+      comparison = "COMPARISON_LT"
+      threshold  = var.alert_thresholds.gpu_use
+      duration   = "900s"
+      help       = "Decoding may not keep up (DECODER_CHILDREN), or batches are small (GPU_BATCH_SIZE, BATCH_AUDIO_SECONDS)."
+    }
+    gpu_memory = {
+      title      = "GPU memory is nearly full"
+      filter     = "metric.type = \"run.googleapis.com/container/gpu/memory_utilizations\" AND ${local.gpu_job_filter}"
+      aligner    = "ALIGN_PERCENTILE_99"
+      comparison = "COMPARISON_GT"
+      threshold  = var.alert_thresholds.gpu_memory
+      duration   = "300s"
+      help       = "Lower BATCH_AUDIO_SECONDS or GPU_MEMORY_LIMIT_GB before batches fail and are halved."
+    }
+    dead_letters = {
+      title      = "Messages that nobody could take"
+      filter     = "metric.type = \"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = monitoring.regex.full_match(\"${var.topic_prefix}-(work|results)-dead-kept\")"
+      aligner    = "ALIGN_MAX"
+      comparison = "COMPARISON_GT"
+      threshold  = 0
+      duration   = "0s"
+      help       = "Pull them from the -dead-kept subscriptions; what they say is in data, why they are there in their attributes."
+    }
+    oldest_work = {
+      title      = "Work has waited for more than ${var.alert_thresholds.oldest_work_minutes} minutes"
+      filter     = "metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.work.name}\""
+      aligner    = "ALIGN_MAX"
+      comparison = "COMPARISON_GT"
+      threshold  = var.alert_thresholds.oldest_work_minutes * 60
+      duration   = "60s"
+      help       = "No execution runs, or none starts: quota, image, or the circuit in health/gpu.json."
+    }
+    budget = {
+      title      = "Half, 80 % or all of the month's budget is spent or reserved"
+      filter     = "metric.type = \"pubsub.googleapis.com/topic/send_request_count\" AND resource.type = \"pubsub_topic\" AND resource.labels.topic_id = \"${google_pubsub_topic.this["alerts"].name}\""
+      aligner    = "ALIGN_DELTA"
+      comparison = "COMPARISON_GT"
+      threshold  = 0
+      duration   = "0s"
+      help       = "The message in the alerts topic's -kept subscription says which. At 100 % uploads are rejected."
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "query" {
+  for_each = local.query_alerts
+
+  project               = var.project
+  display_name          = "${var.name}: ${each.value.title}"
+  combiner              = "OR"
+  notification_channels = local.channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = each.value.title
+
+    condition_prometheus_query_language {
+      query               = each.value.query
+      duration            = "300s"
+      evaluation_interval = "60s"
+
+      # A metric out of the logs is known only after its first line.
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content   = each.value.help
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_logging_metric.count, google_logging_metric.distribution]
+}
+
+resource "google_monitoring_alert_policy" "threshold" {
+  for_each = local.threshold_alerts
+
+  project               = var.project
+  display_name          = "${var.name}: ${each.value.title}"
+  combiner              = "OR"
+  notification_channels = local.channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = each.value.title
+
+    condition_threshold {
+      filter          = each.value.filter
+      comparison      = each.value.comparison
+      threshold_value = each.value.threshold
+      duration        = each.value.duration
+
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = each.value.aligner
+      }
+    }
+  }
+
+  documentation {
+    content   = each.value.help
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_project_service.api]
+}

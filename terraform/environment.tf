@@ -1,0 +1,46 @@
+locals {
+  shared_settings = merge(var.settings, {
+    google_cloud_project = var.project
+    results_bucket       = google_storage_bucket.this["results"].name
+    state_bucket         = google_storage_bucket.this["state"].name
+    results_topic        = google_pubsub_topic.this["results"].name
+    work_topic           = google_pubsub_topic.this["work"].name
+  })
+
+  job_name_prefix = "projects/${var.project}/locations/${var.region}/jobs"
+
+  function_settings = merge(local.shared_settings, var.function_settings, {
+    alerts_topic             = google_pubsub_topic.this["alerts"].name
+    gpu_job                  = "${local.job_name_prefix}/${google_cloud_run_v2_job.this["gpu"].name}"
+    job_gpu                  = local.accelerator
+    job_vcpu                 = var.gpu_job.cpu
+    job_memory_gib           = var.gpu_job.memory_gib
+    cpu_job                  = var.cpu_job.enabled ? "${local.job_name_prefix}/${google_cloud_run_v2_job.this["cpu"].name}" : null
+    cpu_job_vcpu             = var.cpu_job.enabled ? var.cpu_job.cpu : null
+    cpu_job_memory_gib       = var.cpu_job.enabled ? var.cpu_job.memory_gib : null
+    transcription_method     = var.transcription_method
+    enable_gpu_transcription = var.gpu_enabled
+    gpu_rollout_percent      = var.gpu_rollout_percent
+    monthly_budget_usd       = var.monthly_budget_usd
+  })
+
+  # The hardware is billed, and quoted above, by what these say: they are the job's own shape.
+  job_settings = {
+    for device, job in local.jobs : device => merge(local.shared_settings, var.job_settings, {
+      work_subscription    = google_pubsub_subscription.work.name
+      task_timeout_seconds = job.shape.timeout_seconds
+      job_gpu              = job.accelerator == null ? "none" : job.accelerator
+      job_vcpu             = job.shape.cpu
+      job_memory_gib       = job.shape.memory_gib
+    })
+  }
+
+  # What is not set keeps the settings models' own default.
+  function_environment = merge(var.otel, {
+    for name, value in local.function_settings : upper(name) => tostring(value) if value != null
+  })
+  job_environment = {
+    for job, settings in local.job_settings :
+    job => merge(var.otel, { for name, value in settings : upper(name) => tostring(value) if value != null })
+  }
+}

@@ -1,0 +1,4 @@
+output "deployment" {
+  description = "Names of what was made."
+  value       = module.dropscribe
+}

@@ -1,0 +1,49 @@
+output "buckets" {
+  description = "Bucket names: uploads, results, state, source."
+  value       = { for purpose, bucket in google_storage_bucket.this : purpose => bucket.name }
+}
+
+output "topics" {
+  description = "Pub/Sub topics: work, results, alerts, and the dead letters'."
+  value       = { for purpose, topic in google_pubsub_topic.this : purpose => topic.id }
+}
+
+output "images" {
+  description = "Address under which images are pushed: IMAGES/gpu:RELEASE and IMAGES/cpu:RELEASE."
+  value       = local.images
+}
+
+output "jobs" {
+  description = "Full names of the jobs, as GPU_JOB and CPU_JOB have them."
+  value       = [for name in [local.function_environment.GPU_JOB, lookup(local.function_environment, "CPU_JOB", null)] : name if name != null]
+}
+
+output "functions" {
+  description = "Names of the functions by entry point."
+  value       = { for entry_point, function in google_cloudfunctions2_function.this : entry_point => function.name }
+}
+
+output "service_accounts" {
+  description = "Mail addresses of the components' accounts."
+  value       = { for component, account in google_service_account.this : component => account.email }
+}
+
+output "deepgram_secret" {
+  description = "Secret to which the Deepgram key is added."
+  value       = google_secret_manager_secret.deepgram.secret_id
+}
+
+output "costs_dataset" {
+  description = "BigQuery dataset of the outcomes and the views over them."
+  value       = "${var.project}.${google_bigquery_dataset.costs.dataset_id}"
+}
+
+output "subscribe_command" {
+  description = "How to hear of every outcome."
+  value       = "gcloud pubsub subscriptions create my-transcripts --project=${var.project} --topic=${google_pubsub_topic.this["results"].name}"
+}
+
+output "add_deepgram_key_command" {
+  description = "How to add the Deepgram key; it is read from the standard input."
+  value       = "gcloud secrets versions add ${google_secret_manager_secret.deepgram.secret_id} --project=${var.project} --data-file=-"
+}

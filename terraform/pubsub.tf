@@ -1,0 +1,76 @@
+locals {
+  topics = ["work", "results", "alerts", "work-dead", "results-dead"]
+}
+
+resource "google_pubsub_schema" "outcome" {
+  project    = var.project
+  name       = "${var.topic_prefix}-outcome"
+  type       = "AVRO"
+  definition = file("${path.module}/schemas/outcome.avsc")
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_pubsub_topic" "this" {
+  for_each = toset(local.topics)
+
+  project = var.project
+  name    = "${var.topic_prefix}-${each.key}"
+  labels  = var.labels
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
+  dynamic "schema_settings" {
+    for_each = each.key == "results" && var.results_schema ? [google_pubsub_schema.outcome.id] : []
+
+    content {
+      schema   = schema_settings.value
+      encoding = "JSON"
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_pubsub_subscription" "work" {
+  project = var.project
+  name    = "${var.topic_prefix}-work-job"
+  topic   = google_pubsub_topic.this["work"].id
+  labels  = var.labels
+
+  # A worker prolongs what it holds; this is how soon the items of a killed one come again.
+  ack_deadline_seconds       = 60
+  message_retention_duration = "604800s"
+
+  expiration_policy {
+    ttl = ""
+  }
+
+  # A busy worker gives items back again and again: only what no worker can read gets so far.
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.this["work-dead"].id
+    max_delivery_attempts = 20
+  }
+
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+}
+
+# Without a subscription a topic forgets at once what it is told.
+resource "google_pubsub_subscription" "kept" {
+  for_each = toset(["alerts", "work-dead", "results-dead"])
+
+  project                    = var.project
+  name                       = "${var.topic_prefix}-${each.key}-kept"
+  topic                      = google_pubsub_topic.this[each.key].id
+  labels                     = var.labels
+  message_retention_duration = "604800s"
+
+  expiration_policy {
+    ttl = ""
+  }
+}

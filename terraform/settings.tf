@@ -1,0 +1,101 @@
+# Settings of function and job that are not the deployment's own to fill in: docs/configuration.md says what they mean.
+# What is left out keeps the default of the settings models, which stand nowhere else. A test compares names and types.
+
+variable "settings" {
+  description = "Settings that function and job share."
+  type = object({
+    work_idle_seconds             = optional(number)
+    deepgram_base_url             = optional(string)
+    deepgram_timeout_seconds      = optional(number)
+    deepgram_attempts             = optional(number)
+    deepgram_max_bytes            = optional(number)
+    gpu_breaker_failures          = optional(number)
+    gpu_breaker_window_seconds    = optional(number)
+    gpu_breaker_cool_down_seconds = optional(number)
+    gpu_breaker_trial_seconds     = optional(number)
+    results_prefix                = optional(string)
+    price_book                    = optional(string)
+    deepgram_model                = optional(string)
+    max_completion_minutes        = optional(number)
+    enable_fallback               = optional(bool)
+    language                      = optional(string)
+    max_attempts                  = optional(number)
+    log_level                     = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "function_settings" {
+  description = "Settings of the function alone."
+  type = object({
+    gpu_startup_seconds         = optional(number)
+    cpu_startup_seconds         = optional(number)
+    gpu_x_real_time             = optional(number)
+    cpu_x_real_time             = optional(number)
+    decode_x_real_time          = optional(number)
+    deepgram_x_real_time        = optional(number)
+    budget_cache_seconds        = optional(number)
+    ignore_patterns             = optional(string)
+    cost_optimization           = optional(bool)
+    time_value_usd_per_minute   = optional(number)
+    max_cost_per_audio_hour_usd = optional(number)
+    gpu_min_monthly_files       = optional(number)
+    parakeet_max_minutes        = optional(number)
+    parakeet_max_mb             = optional(number)
+    short_file_threshold_hours  = optional(number)
+    long_file_threshold_hours   = optional(number)
+    deepgram_min_mb             = optional(number)
+    inspection_max_bytes        = optional(number)
+    claim_seconds               = optional(number)
+    launch_seconds              = optional(number)
+    queue_patience_seconds      = optional(number)
+    max_wait_hours              = optional(number)
+    signed_url_seconds          = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "job_settings" {
+  description = "Settings of the jobs alone."
+  type = object({
+    parakeet_model_name     = optional(string)
+    model_precision         = optional(string)
+    chunk_seconds           = optional(number)
+    gpu_batch_size          = optional(number)
+    max_concurrent_chunks   = optional(number)
+    enable_batch_processing = optional(bool)
+    gpu_memory_limit_gb     = optional(number)
+    batch_audio_seconds     = optional(number)
+    cpu_batch_audio_seconds = optional(number)
+    uploads_in_flight       = optional(number)
+    buffered_audio_seconds  = optional(number)
+    fetch_timeout_seconds   = optional(number)
+    decode_stall_seconds    = optional(number)
+    decoder_children        = optional(number)
+    decoder_ahead_seconds   = optional(number)
+    decoder_memory_mb       = optional(number)
+    audit_gap_seconds       = optional(number)
+    audit_max_share         = optional(number)
+    checkpoint_seconds      = optional(number)
+    heartbeat_seconds       = optional(number)
+    lease_seconds           = optional(number)
+    stop_margin_seconds     = optional(number)
+    instance_start_seconds  = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "otel" {
+  description = "OTEL_* environment of function and jobs, as OpenTelemetry documents it; empty: no telemetry is exported."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.otel) : startswith(name, "OTEL_")])
+    error_message = "Names must begin with OTEL_."
+  }
+}

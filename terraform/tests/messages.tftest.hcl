@@ -1,0 +1,180 @@
+# Topics, subscriptions, dead letters, the costs table, secrets, budget and alerts.
+
+mock_provider "google" {}
+
+variables {
+  project            = "a-project"
+  release            = "v1"
+  monthly_budget_usd = 99.5
+  billing_account    = "0A0A0A-0A0A0A-0A0A0A"
+  alert_emails       = ["owner@example.org"]
+}
+
+override_data {
+  target = data.google_project.this
+  values = { number = "123" }
+}
+
+run "work" {
+  command = apply
+
+  assert {
+    condition     = google_pubsub_subscription.work.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.this["work-dead"].id && google_pubsub_subscription.work.dead_letter_policy[0].max_delivery_attempts == 20
+    error_message = "What no worker can read becomes a dead letter."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.work.retry_policy[0].minimum_backoff == "10s" && google_pubsub_subscription.work.retry_policy[0].maximum_backoff == "600s"
+    error_message = "Work comes again after 10 s to 600 s."
+  }
+
+  assert {
+    condition = google_pubsub_subscription.work.ack_deadline_seconds == 60 && alltrue([
+      for subscription in concat([google_pubsub_subscription.work, google_pubsub_subscription.costs], values(google_pubsub_subscription.kept)) :
+      subscription.expiration_policy[0].ttl == ""
+    ])
+    error_message = "No subscription expires, and a killed worker's items come again after 60 s."
+  }
+
+  assert {
+    condition     = { for name, subscription in google_pubsub_subscription.kept : name => subscription.topic } == { for name in ["alerts", "results-dead", "work-dead"] : name => google_pubsub_topic.this[name].id }
+    error_message = "Alerts and dead letters are kept."
+  }
+}
+
+run "results" {
+  command = apply
+
+  assert {
+    condition     = google_pubsub_topic.this["results"].schema_settings[0].encoding == "JSON" && google_pubsub_topic.this["results"].schema_settings[0].schema == google_pubsub_schema.outcome.id && google_pubsub_schema.outcome.type == "AVRO"
+    error_message = "Outcomes are held to the Avro schema, as JSON."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.costs.bigquery_config[0].use_table_schema && google_pubsub_subscription.costs.bigquery_config[0].drop_unknown_fields && google_pubsub_subscription.costs.bigquery_config[0].write_metadata
+    error_message = "Outcomes are written by the table's columns, and new fields do not stop them."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.costs.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.this["results-dead"].id && google_pubsub_subscription.costs.retry_policy[0].maximum_backoff == "600s"
+    error_message = "An outcome that does not fit the table becomes a dead letter."
+  }
+
+  assert {
+    condition     = google_bigquery_table.outcomes.time_partitioning[0].type == "DAY" && google_bigquery_table.outcomes.time_partitioning[0].field == "received_at" && google_bigquery_table.outcomes.deletion_protection
+    error_message = "The costs table is partitioned by day, and protected."
+  }
+
+  assert {
+    condition     = toset(keys(google_bigquery_table.view)) == toset(["cost_by_day", "cost_by_method", "savings", "fallback_rate"]) && alltrue([for view in google_bigquery_table.view : !view.view[0].use_legacy_sql && strcontains(view.view[0].query, "`a-project.dropscribe_costs.outcomes_once`")])
+    error_message = "Four views, over outcomes that are counted once."
+  }
+}
+
+run "without_a_schema" {
+  command = apply
+
+  variables {
+    results_schema = false
+  }
+
+  assert {
+    condition     = length(google_pubsub_topic.this["results"].schema_settings) == 0
+    error_message = "One variable takes the schema off the topic."
+  }
+}
+
+run "deepgram_is_off_until_its_key_is_there" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : length(function.service_config[0].secret_environment_variables) == 0])
+    error_message = "A function that asks for a key which is not there does not start."
+  }
+}
+
+run "deepgram" {
+  command = apply
+
+  variables {
+    deepgram = { enabled = true, secret_version = "3" }
+  }
+
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      [for one in function.service_config[0].secret_environment_variables : "${one.key} ${one.secret} ${one.version}"] == ["DEEPGRAM_API_KEY dropscribe-deepgram-api-key 3"]
+    ])
+    error_message = "The functions have the key."
+  }
+
+  assert {
+    condition = alltrue([
+      for job in google_cloud_run_v2_job.this : [
+        for env in job.template[0].template[0].containers[0].env :
+        "${env.name} ${env.value_source[0].secret_key_ref[0].secret} ${env.value_source[0].secret_key_ref[0].version}"
+        if length(env.value_source) > 0
+      ] == ["DEEPGRAM_API_KEY dropscribe-deepgram-api-key 3"]
+    ])
+    error_message = "The jobs have the key."
+  }
+}
+
+run "budget" {
+  command = apply
+
+  assert {
+    condition     = [for rule in google_billing_budget.monthly[0].threshold_rules : rule.threshold_percent] == [0.5, 0.8, 1]
+    error_message = "The budget tells at 50, 80 and 100 %."
+  }
+
+  assert {
+    condition     = google_billing_budget.monthly[0].amount[0].specified_amount[0].units == "99" && google_billing_budget.monthly[0].amount[0].specified_amount[0].nanos == 500000000
+    error_message = "99.50 dollars."
+  }
+
+  assert {
+    condition     = google_billing_budget.monthly[0].budget_filter[0].projects == toset(["projects/123"])
+    error_message = "Of this project."
+  }
+}
+
+run "alerts" {
+  command = apply
+
+  assert {
+    condition     = toset(concat(keys(google_monitoring_alert_policy.query), keys(google_monitoring_alert_policy.threshold))) == toset(["error_rate", "fallback_rate", "times_expected", "gpu_use", "gpu_memory", "dead_letters", "oldest_work", "budget"])
+    error_message = "Eight alerts."
+  }
+
+  assert {
+    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.query), values(google_monitoring_alert_policy.threshold)) : policy.notification_channels == tolist([google_monitoring_notification_channel.email["owner@example.org"].id])])
+    error_message = "Every alert is sent to somebody."
+  }
+
+  assert {
+    condition = { for name, policy in google_monitoring_alert_policy.threshold : name => [policy.conditions[0].condition_threshold[0].comparison, policy.conditions[0].condition_threshold[0].threshold_value] } == {
+      gpu_use      = ["COMPARISON_LT", 0.2]
+      gpu_memory   = ["COMPARISON_GT", 0.85]
+      dead_letters = ["COMPARISON_GT", 0]
+      oldest_work  = ["COMPARISON_GT", 1800]
+      budget       = ["COMPARISON_GT", 0]
+    }
+    error_message = "Thresholds: ${jsonencode({ for name, policy in google_monitoring_alert_policy.threshold : name => policy.conditions[0].condition_threshold[0].threshold_value })}"
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.query["error_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.05 and") && strcontains(google_monitoring_alert_policy.query["fallback_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.1 and") && endswith(google_monitoring_alert_policy.query["times_expected"].conditions[0].condition_prometheus_query_language[0].query, "> 2")
+    error_message = "5 % errors, 10 % fallbacks, twice the expected time."
+  }
+
+  assert {
+    condition     = alltrue([for metric in concat(values(google_logging_metric.count), values(google_logging_metric.distribution)) : metric.metric_descriptor[0].metric_kind == "DELTA"])
+    error_message = "Metrics out of logs are deltas."
+  }
+
+  assert {
+    condition     = jsondecode(google_monitoring_dashboard.pipeline.dashboard_json).displayName == "dropscribe"
+    error_message = "The dashboard is JSON."
+  }
+}

@@ -1,0 +1,166 @@
+# What the provider's schema does not check: enum values, the GPU's shape, retry policies, and who may reach what.
+
+mock_provider "google" {}
+
+variables {
+  project = "a-project"
+  release = "v1"
+}
+
+run "defaults" {
+  command = apply
+
+  # Nothing is public.
+
+  assert {
+    condition = alltrue([
+      for bucket in google_storage_bucket.this :
+      bucket.public_access_prevention == "enforced" && bucket.uniform_bucket_level_access
+    ])
+    error_message = "A bucket could be made public."
+  }
+
+  assert {
+    condition     = length(google_storage_bucket.this) == 4
+    error_message = "Buckets: uploads, results, state, source."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      function.service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"
+    ])
+    error_message = "A function can be called from outside."
+  }
+
+  # Buckets.
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.this : bucket.soft_delete_policy[0].retention_duration_seconds == 604800])
+    error_message = "Deleted objects can be restored for 7 days."
+  }
+
+  assert {
+    condition = [
+      for rule in google_storage_bucket.this["state"].lifecycle_rule : rule.condition[0].matches_prefix
+      if rule.action[0].type == "Delete"
+    ] == [tolist(["jobs/"])]
+    error_message = "In the state bucket only jobs/ expires: the ledger is kept."
+  }
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.this : !bucket.force_destroy && length(bucket.encryption) == 0])
+    error_message = "By default buckets with objects stay, under Google's keys."
+  }
+
+  assert {
+    condition = alltrue([
+      for name in ["uploads", "results"] :
+      length([for rule in google_storage_bucket.this[name].lifecycle_rule : rule if rule.action[0].type == "Delete"]) == 0
+    ])
+    error_message = "By default nobody's files are deleted."
+  }
+
+  # The GPU job.
+
+  assert {
+    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].node_selector[0].accelerator == "nvidia-l4"
+    error_message = "The accelerator is an L4."
+  }
+
+  assert {
+    condition = google_cloud_run_v2_job.this["gpu"].template[0].template[0].containers[0].resources[0].limits == tomap({
+      cpu              = "8"
+      memory           = "32Gi"
+      "nvidia.com/gpu" = "1"
+    })
+    error_message = "8 vCPU, 32 GiB and one GPU."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].timeout == "3600s"
+    error_message = "A GPU task may run for an hour."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].gpu_zonal_redundancy_disabled == true
+    error_message = "Jobs have the quota and the price without zonal redundancy."
+  }
+
+  assert {
+    condition = alltrue([
+      for job in google_cloud_run_v2_job.this :
+      job.template[0].template[0].execution_environment == "EXECUTION_ENVIRONMENT_GEN2"
+      && job.template[0].template[0].max_retries == 3
+      && job.template[0].task_count == 1
+      && job.template[0].parallelism == 1
+    ])
+    error_message = "Second generation, one task, three retries: a task that hands its work on is started again."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].containers[0].image == "us-central1-docker.pkg.dev/a-project/dropscribe/gpu:v1"
+    error_message = "The release is the image's tag."
+  }
+
+  # The CPU job.
+
+  assert {
+    condition     = length(google_cloud_run_v2_job.this["cpu"].template[0].template[0].node_selector) == 0 && !contains(keys(google_cloud_run_v2_job.this["cpu"].template[0].template[0].containers[0].resources[0].limits), "nvidia.com/gpu")
+    error_message = "The CPU job has no GPU."
+  }
+
+  assert {
+    condition     = one([for env in google_cloud_run_v2_job.this["cpu"].template[0].template[0].containers[0].env : env.value if env.name == "JOB_GPU"]) == "none"
+    error_message = "The CPU job is billed without a GPU."
+  }
+
+  # Events are tried again.
+
+  assert {
+    condition     = google_cloudfunctions2_function.this["on_upload"].event_trigger[0].retry_policy == "RETRY_POLICY_RETRY"
+    error_message = "A failed event must come again."
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.this["on_upload"].event_trigger[0].event_type == "google.cloud.storage.object.v1.finalized"
+    error_message = "The event of a finished upload."
+  }
+
+  assert {
+    condition     = one(google_cloudfunctions2_function.this["on_upload"].event_trigger[0].event_filters).value == "a-project-dropscribe-uploads" && one(google_cloudfunctions2_function.this["on_upload"].event_trigger[0].event_filters).attribute == "bucket"
+    error_message = "Events of the uploads bucket, and of no other."
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.this["on_upload"].event_trigger[0].trigger_region == lower(google_storage_bucket.this["uploads"].location)
+    error_message = "A trigger stands where its bucket is."
+  }
+
+  assert {
+    condition     = length(google_cloudfunctions2_function.this["reconcile"].event_trigger) == 0
+    error_message = "The reconciler is called by the scheduler."
+  }
+
+  assert {
+    condition     = { for entry_point, function in google_cloudfunctions2_function.this : entry_point => [function.build_config[0].entry_point, function.build_config[0].runtime] } == { on_upload = ["on_upload", "python311"], reconcile = ["reconcile", "python311"] }
+    error_message = "Entry points of trigger_function/main.py, on Python 3.11."
+  }
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : function.service_config[0].timeout_seconds == 540])
+    error_message = "540 s: what an event's handler may take."
+  }
+
+  # The reconciler is called.
+
+  assert {
+    condition     = google_cloud_scheduler_job.reconcile.http_target[0].uri == google_cloudfunctions2_function.this["reconcile"].service_config[0].uri && google_cloud_scheduler_job.reconcile.http_target[0].oidc_token[0].audience == google_cloudfunctions2_function.this["reconcile"].service_config[0].uri
+    error_message = "The scheduler calls the reconciler, with a token for it."
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.reconcile.http_target[0].http_method == "POST" && google_cloud_scheduler_job.reconcile.schedule == "*/5 * * * *"
+    error_message = "A POST every five minutes."
+  }
+}

@@ -1,0 +1,107 @@
+# Values that Google would refuse, or that would cost money quietly, are refused here.
+
+mock_provider "google" {}
+
+variables {
+  project = "a-project"
+  release = "v1"
+}
+
+run "gpu_task_longer_than_an_hour" {
+  command         = plan
+  expect_failures = [var.gpu_job]
+
+  variables {
+    gpu_job = { timeout_seconds = 7200 }
+  }
+}
+
+run "gpu_with_too_few_cpus" {
+  command         = plan
+  expect_failures = [var.gpu_job]
+
+  variables {
+    gpu_job = { cpu = 2 }
+  }
+}
+
+run "more_requests_than_deepgram_takes" {
+  command         = plan
+  expect_failures = [var.function]
+
+  variables {
+    function = { max_instances = 100, concurrency = 8 }
+  }
+}
+
+run "unknown_method" {
+  command         = plan
+  expect_failures = [var.transcription_method]
+
+  variables {
+    transcription_method = "whisper"
+  }
+}
+
+run "rollout_over_100" {
+  command         = plan
+  expect_failures = [var.gpu_rollout_percent]
+
+  variables {
+    gpu_rollout_percent = 101
+  }
+}
+
+run "billing_budget_of_nothing" {
+  command         = plan
+  expect_failures = [var.billing_account]
+
+  variables {
+    billing_account = "0A0A0A-0A0A0A-0A0A0A"
+  }
+}
+
+run "job_records_that_vanish_too_soon" {
+  command         = plan
+  expect_failures = [var.lifecycle_days]
+
+  variables {
+    lifecycle_days = { state = 1 }
+  }
+}
+
+run "other_telemetry_variables" {
+  command         = plan
+  expect_failures = [var.otel]
+
+  variables {
+    otel = { DEEPGRAM_API_KEY = "x" }
+  }
+}
+
+run "multi_region" {
+  command         = plan
+  expect_failures = [var.region]
+
+  variables {
+    region = "us"
+  }
+}
+
+run "without_a_cpu_job" {
+  command = apply
+
+  variables {
+    cpu_job = { enabled = false }
+  }
+
+  assert {
+    condition     = keys(google_cloud_run_v2_job.this) == ["gpu"] && length(google_cloud_run_v2_job_iam_member.executor) == 1 && length(output.jobs) == 1
+    error_message = "There is a GPU job alone."
+  }
+
+  assert {
+    condition     = !contains(keys(google_cloudfunctions2_function.this["on_upload"].service_config[0].environment_variables), "CPU_JOB")
+    error_message = "The function knows of no CPU job."
+  }
+}

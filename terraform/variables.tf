@@ -1,0 +1,218 @@
+variable "project" {
+  description = "Google Cloud project that holds the pipeline."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "Not a project id: 6 to 30 lower-case letters, digits and hyphens, a letter first."
+  }
+}
+
+variable "region" {
+  description = "Where everything is; one that has L4 GPUs, for example us-central1, us-east4, europe-west1, europe-west4 or asia-southeast1."
+  type        = string
+  default     = "us-central1"
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "A region, not a multi-region or a zone: us-central1."
+  }
+}
+
+variable "name" {
+  description = "First part of the names of accounts, functions, jobs and metrics."
+  type        = string
+  default     = "dropscribe"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,18}[a-z0-9]$", var.name))
+    error_message = "4 to 20 lower-case letters, digits and hyphens: service account ids end at 30."
+  }
+}
+
+variable "topic_prefix" {
+  description = "First part of the topics' names: PREFIX-work, PREFIX-results, PREFIX-alerts, and -dead ones."
+  type        = string
+  default     = "transcription"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,40}$", var.topic_prefix)) && !startswith(var.topic_prefix, "goog")
+    error_message = "Lower-case letters, digits and hyphens, a letter first, and not beginning with goog."
+  }
+}
+
+variable "bucket_prefix" {
+  description = "First part of the buckets' names, which are unique in the world; null: PROJECT-NAME."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.bucket_prefix == null || can(regex("^[a-z0-9][a-z0-9_-]{1,50}$", coalesce(var.bucket_prefix, "-")))
+    error_message = "2 to 51 lower-case letters, digits, hyphens and underscores."
+  }
+}
+
+variable "labels" {
+  description = "Labels of everything that can have labels."
+  type        = map(string)
+  default     = {}
+}
+
+variable "deletion_protection" {
+  description = "Whether destroy stops at buckets with objects, the costs table and the jobs. False: it takes everything, transcripts included."
+  type        = bool
+  default     = true
+}
+
+variable "release" {
+  description = "Which build runs: the images' tag, and function-RELEASE.zip in the source bucket. An older one is a rollback."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", var.release))
+    error_message = "An image tag: letters, digits, dots, hyphens and underscores."
+  }
+}
+
+variable "kms_key" {
+  description = "Cloud KMS key that encrypts the buckets, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", coalesce(var.kms_key, "-")))
+    error_message = "The key's full name: projects/P/locations/L/keyRings/R/cryptoKeys/K."
+  }
+}
+
+variable "lifecycle_days" {
+  description = "After so many days uploads, results and job records are deleted; null: never. The ledger is kept."
+  type = object({
+    uploads = optional(number)
+    results = optional(number)
+    state   = optional(number, 90)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for days in values(var.lifecycle_days) : coalesce(days, 1) >= 1 && floor(coalesce(days, 1)) == coalesce(days, 1)])
+    error_message = "Whole days, at least one."
+  }
+
+  validation {
+    condition     = coalesce(var.lifecycle_days.state, 14) >= 14
+    error_message = "Job records keep redelivered events from being done twice: at least 14 days."
+  }
+}
+
+variable "soft_delete_days" {
+  description = "How long deleted objects can be restored; 0: not at all."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.soft_delete_days == 0 || (var.soft_delete_days >= 7 && var.soft_delete_days <= 90)
+    error_message = "Cloud Storage allows 0, or 7 to 90 days."
+  }
+}
+
+variable "gpu_job" {
+  description = "Shape of the job with one L4. Cloud Run wants at least 4 vCPU and 16 GiB beside it, and ends a GPU task after an hour."
+  type = object({
+    cpu             = optional(number, 8)
+    memory_gib      = optional(number, 32)
+    timeout_seconds = optional(number, 3600)
+    max_retries     = optional(number, 3)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains([4, 8], var.gpu_job.cpu) && var.gpu_job.memory_gib >= 16 && var.gpu_job.memory_gib <= 32
+    error_message = "An L4 takes 4 or 8 vCPU and 16 to 32 GiB."
+  }
+
+  validation {
+    condition     = var.gpu_job.timeout_seconds > 60 && var.gpu_job.timeout_seconds <= 3600
+    error_message = "A GPU task runs for at most 3600 s."
+  }
+
+  validation {
+    condition     = var.gpu_job.max_retries >= 0 && var.gpu_job.max_retries <= 10
+    error_message = "Cloud Run retries a task 0 to 10 times."
+  }
+}
+
+variable "cpu_job" {
+  description = "Shape of the same job without a GPU, for small uploads while no GPU can be had."
+  type = object({
+    enabled         = optional(bool, true)
+    cpu             = optional(number, 8)
+    memory_gib      = optional(number, 32)
+    timeout_seconds = optional(number, 3600)
+    max_retries     = optional(number, 3)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains([2, 4, 6, 8], var.cpu_job.cpu) && var.cpu_job.memory_gib >= 4 && var.cpu_job.memory_gib <= 32
+    error_message = "2, 4, 6 or 8 vCPU, and 4 to 32 GiB."
+  }
+
+  validation {
+    condition     = var.cpu_job.timeout_seconds > 60 && var.cpu_job.timeout_seconds <= 86400
+    error_message = "More than 60 s and at most a day."
+  }
+}
+
+variable "function" {
+  description = "Shape of the function. Instances times concurrency is the number of uploads at Deepgram at once, which allows 100."
+  type = object({
+    cpu           = optional(string, "1")
+    memory        = optional(string, "1Gi")
+    max_instances = optional(number, 10)
+    min_instances = optional(number, 0)
+    concurrency   = optional(number, 8)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.function.max_instances * var.function.concurrency <= 100
+    error_message = "Deepgram takes 100 requests at once: max_instances x concurrency must not pass that."
+  }
+
+  validation {
+    condition     = can(regex("^[0-9]+(Mi|Gi)$", var.function.memory))
+    error_message = "Memory as Cloud Run writes it: 512Mi, 1Gi."
+  }
+}
+
+variable "deepgram" {
+  description = "Whether Deepgram may be asked, and which version of the secret holds its key. Enable it after the key was added."
+  type = object({
+    enabled        = optional(bool, false)
+    secret_version = optional(string, "latest")
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "results_schema" {
+  description = "Whether Pub/Sub holds the results topic to terraform/schemas/outcome.avsc."
+  type        = bool
+  default     = true
+}
+
+variable "reconcile_schedule" {
+  description = "When the reconciler looks for jobs that have gone quiet, in cron's format."
+  type        = string
+  default     = "*/5 * * * *"
+
+  validation {
+    condition     = length(split(" ", var.reconcile_schedule)) == 5
+    error_message = "Five fields: minute, hour, day, month, weekday."
+  }
+}

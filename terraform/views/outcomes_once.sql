@@ -1,0 +1,4 @@
+SELECT *
+FROM `${outcomes}`
+WHERE TRUE
+QUALIFY ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY publish_time) = 1
