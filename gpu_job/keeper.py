@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Self
 
 from gpu_job.services import JobServices
@@ -58,26 +59,33 @@ class Keeper:
         while not self._stop.wait(self._settings.heartbeat_seconds):
             save = time.monotonic() - stored_at >= self._settings.checkpoint_seconds
             stored_at = time.monotonic() if save else stored_at
-            try:
-                self._beat(save)
-            except Exception:
-                # A missed beat is made up by the next one; a dead keeper would lose the claim of a healthy worker.
-                _log.warning("heartbeat failed", exc_info=True)
+            self._try(self._renew_lease)
+            for work in self._works():
+                self._try(partial(self._beat, work, save))
 
-    def _beat(self, save: bool) -> None:
+    def _try(self, step: Callable[[], None]) -> None:
+        """The boundary of a step: what goes wrong with one upload must not cost another one its claim."""
+        try:
+            step()
+        except Exception:
+            # A missed beat is made up by the next one; a dead keeper would lose the claim of a healthy worker.
+            _log.warning("heartbeat failed", exc_info=True)
+
+    def _renew_lease(self) -> None:
         with self._lease_lock:
             if self._lease is not None:
                 self._lease = self._services.lease.renew(self._lease, self._term)
-        for work in self._works():
-            if save and (parts := work.unsaved()):
-                try:
-                    self._services.checkpoints.store(work.id, parts)
-                except Exception:
-                    work.save_later(parts)
-                    raise
-            done = work.transcribed_seconds()
-            taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
-            newest = taken or self._services.jobs.load(work.id)
-            # A record that somebody else took over meanwhile is theirs to keep alive.
-            if newest is not None and newest.record.holder == self._services.task.holder:
-                work.job = newest
+
+    def _beat(self, work: Work, save: bool) -> None:
+        if save and (parts := work.unsaved()):
+            try:
+                self._services.checkpoints.store(work.id, parts)
+            except Exception:
+                work.save_later(parts)
+                raise
+        done = work.transcribed_seconds()
+        taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
+        newest = taken or self._services.jobs.load(work.id)
+        # A record that somebody else took over meanwhile is theirs to keep alive.
+        if newest is not None and newest.record.holder == self._services.task.holder:
+            work.job = newest

@@ -18,7 +18,7 @@ from gpu_job.decoding import DecoderDied, DecoderLimits, Parallel, decode, decod
 from gpu_job.engine_chain import EngineChain
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
-from shared.failures import Rejected
+from shared.failures import EngineFailed, Rejected
 from shared.transcript import Gap, missing_end
 from shared.upload import Upload
 
@@ -48,6 +48,9 @@ def _feed(work: Work, path: Path, engines: EngineChain, recipe: Recipe) -> int:
     decoded = 0
     try:
         for block in _decoded(work, path, recipe):
+            if work.has_ended:
+                # No chunk may tell: an upload that is silent, or was heard before, hands none in.
+                raise EngineFailed("The upload was handed over.")
             decoded += block.shape[1]
             for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
                 _submit(work, channel, chunker.add(samples), engines)

@@ -127,6 +127,10 @@ def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
             fetch_timeout_seconds=settings.fetch_timeout_seconds,
             parallel=Parallel(min(settings.decoder_children, usable_cores()), settings.decoder_ahead_seconds),
         ),
-        auditing=Auditing(gap_seconds=settings.audit_gap_seconds, max_share=settings.audit_max_share),
+        auditing=Auditing(
+            gap_seconds=settings.audit_gap_seconds,
+            max_share=settings.audit_max_share,
+            spare_seconds=settings.audit_spare_seconds,
+        ),
         detector=SpeechDetector(),
     )

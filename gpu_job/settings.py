@@ -45,10 +45,10 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         gt=0,
     )
     batch_audio_seconds: float = setting(
-        640.0,
-        "Most audio in one batch on a GPU, padding included.",
+        1200.0,
+        "Most audio in one batch on a GPU, padding included; memory may allow less.",
         unit="s",
-        source="activations need about 200 MiB per minute of audio in bf16",
+        source="about 200 MiB of activations per minute of audio in bf16: 4 GB; not measured on a GPU yet",
         gt=0,
     )
     cpu_batch_audio_seconds: float = setting(
@@ -60,7 +60,11 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     )
     uploads_in_flight: int = setting(4, "Uploads that are fetched, decoded and transcribed together.", ge=1)
     buffered_audio_seconds: float = setting(
-        1200.0, "Decoded audio that may wait for the model.", unit="s", source="4 bytes x 16 kHz: 77 MB", gt=0
+        2400.0,
+        "Decoded audio that may wait for the model.",
+        unit="s",
+        source="two batches; 4 bytes x 16 kHz: 154 MB",
+        gt=0,
     )
     fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
     decode_stall_seconds: float = setting(60.0, "A decoder that is silent for so long is ended.", unit="s", gt=0)
@@ -85,6 +89,9 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     )
     audit_max_share: float = setting(
         0.1, "Most audio that is decoded a second time, as a share of all.", source="bounds the cost", ge=0, le=1
+    )
+    audit_spare_seconds: float = setting(
+        30.0, "Audio that may be decoded a second time besides, however short the upload.", unit="s", ge=0
     )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
     heartbeat_seconds: float = setting(15.0, "How often a worker says that it is alive.", unit="s", gt=0)

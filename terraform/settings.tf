@@ -78,6 +78,7 @@ variable "job_settings" {
     decoder_memory_mb       = optional(number)
     audit_gap_seconds       = optional(number)
     audit_max_share         = optional(number)
+    audit_spare_seconds     = optional(number)
     checkpoint_seconds      = optional(number)
     heartbeat_seconds       = optional(number)
     lease_seconds           = optional(number)

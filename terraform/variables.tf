@@ -129,8 +129,8 @@ variable "gpu_job" {
   nullable = false
 
   validation {
-    condition     = contains([4, 8], var.gpu_job.cpu) && var.gpu_job.memory_gib >= 16 && var.gpu_job.memory_gib <= 32
-    error_message = "An L4 takes 4 or 8 vCPU and 16 to 32 GiB."
+    condition     = contains([4, 6, 8], var.gpu_job.cpu) && var.gpu_job.memory_gib >= 16 && var.gpu_job.memory_gib <= 4 * var.gpu_job.cpu
+    error_message = "An L4 takes 4, 6 or 8 vCPU and at least 16 GiB; Cloud Run gives at most 4 GiB to a vCPU."
   }
 
   validation {
@@ -157,8 +157,8 @@ variable "cpu_job" {
   nullable = false
 
   validation {
-    condition     = contains([2, 4, 6, 8], var.cpu_job.cpu) && var.cpu_job.memory_gib >= 4 && var.cpu_job.memory_gib <= 32
-    error_message = "2, 4, 6 or 8 vCPU, and 4 to 32 GiB."
+    condition     = contains([2, 4, 6, 8], var.cpu_job.cpu) && var.cpu_job.memory_gib >= 4 && var.cpu_job.memory_gib <= 4 * var.cpu_job.cpu
+    error_message = "2, 4, 6 or 8 vCPU, and 4 GiB or more; Cloud Run gives at most 4 GiB to a vCPU."
   }
 
   validation {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
+import time
 
 from shared.alerts import BudgetAlert, budget_alerts
 from shared.failures import FailureKind, Rejected
@@ -19,14 +21,19 @@ _log = logging.getLogger(__name__)
 TRIES = 3
 """Decisions for one upload while other instances take what is left of the budget."""
 
+PAUSE_SECONDS = 0.2
+"""Longest wait after the first of them; a listing and a reservation take less."""
+
 
 def decide_and_reserve(at_work: Services, record: JobRecord, case: Case) -> Decision:
     """Decide, and hold the predicted cost. Raises Rejected where no method may be used or paid for."""
-    for _ in range(TRIES):
+    for number in range(TRIES):
         decision = _decision(at_work, record, case)
         if reserve(at_work, record.model_copy(update={"media": case.media, "decision": decision})):
             watch_budget(at_work)
             return decision
+        # Near the limit several instances may see each other's reservations, and all step back; not so next time.
+        time.sleep(random.uniform(0, PAUSE_SECONDS * 2**number))
     watch_budget(at_work, refused=True)
     raise Rejected(at_work.budget.refusal(_usd(decision), record.received_at), FailureKind.QUOTA)
 
@@ -69,7 +76,8 @@ def _decision(at_work: Services, record: JobRecord, case: Case) -> Decision:
     except Rejected as error:
         if error.kind is not FailureKind.QUOTA:
             raise
-    # An earlier delivery may hold money for this very upload and have died before it said so: that is no one else's.
+    # An earlier delivery may hold money for this very upload and have died before it said so; and bills that came in
+    # since the last listing may have given some back.
     at_work.budget.release(record)
     try:
         return _decided_now(at_work, record, case)

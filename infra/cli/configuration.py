@@ -37,11 +37,11 @@ def page() -> str:
     function = set(FunctionSettings.model_fields) - deployment - deepgram - shape - speeds
     sections = (
         ("Function and job", DeploymentSettings, deployment),
-        ("Deepgram (function)", DeepgramSettings, deepgram),
+        ("Deepgram (function and job)", DeepgramSettings, deepgram),
         ("Function", FunctionSettings, function),
         ("Speeds that quotes start from (function)", SpeedSettings, speeds),
         ("Job's hardware (function and job)", JobShapeSettings, shape),
-        ("Job", JobSettings, set(JobSettings.model_fields) - deployment - shape),
+        ("Job", JobSettings, set(JobSettings.model_fields) - deployment - deepgram - shape),
     )
     return _HEAD + "".join(f"\n## {title}\n\n{_table(model, names)}" for title, model, names in sections) + _TAIL
 

@@ -25,6 +25,15 @@ run "gpu_with_too_few_cpus" {
   }
 }
 
+run "more_memory_than_the_cpus_may_have" {
+  command         = plan
+  expect_failures = [var.cpu_job]
+
+  variables {
+    cpu_job = { cpu = 4 }
+  }
+}
+
 run "more_requests_than_deepgram_takes" {
   command         = plan
   expect_failures = [var.function]

@@ -18,18 +18,24 @@ from google.cloud import pubsub_v1
 from gpu_job import decoding
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.batching import BatchLimits
+from gpu_job.claiming import claim
 from gpu_job.ending import Billing
+from gpu_job.engine_chain import EngineChain
 from gpu_job.inbox import Inbox
+from gpu_job.keeper import Keeper
 from gpu_job.metering import Meter
+from gpu_job.preparing import prepare
 from gpu_job.services import JobServices, TaskIdentity, job_services
 from gpu_job.settings import JobSettings
 from gpu_job.tokens import Token
 from gpu_job.worker import Worker
 from infra.recordings import recording
+from shared.failures import EngineFailed
 from shared.jobs import Job, JobState
 from shared.messages import Decision, WorkItem
 from shared.upload import Media
 from shared.vocabulary import Engine, Method, Outcome
+from tests.gpu_job.sounds import make
 from tests.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
 
 AUDIO = recording("call.opus").path.read_bytes()
@@ -74,18 +80,24 @@ def worker(services: ParrotServices, inbox: Inbox) -> Worker:
     return Worker(services, inbox, billing)
 
 
-def queued(cloud: SmallCloud, services: ParrotServices, name: str, seconds: float = 19.0) -> Job:
-    upload = cloud.drop(AUDIO, name)
+def queued(cloud: SmallCloud, services: ParrotServices, name: str, seconds: float = 19.0, audio: bytes = AUDIO) -> Job:
+    upload = cloud.drop(audio, name)
     media = Media(
-        container="ogg", codec="opus", duration_seconds=seconds, sample_rate_hz=48000, channels=1, size_bytes=len(AUDIO)
+        container="ogg", codec="opus", duration_seconds=seconds, sample_rate_hz=48000, channels=1, size_bytes=len(audio)
     )
     job = services.jobs.claim(upload, "function/1", timedelta(minutes=1))
     assert job is not None
     job = services.jobs.save(job, state=JobState.QUEUED, media=media, decision=DECISION)
-    item = WorkItem(job_id=job.id, upload=upload, media=media, decision=DECISION)
+    item = item_of(job)
     path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
     services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=30)
     return job
+
+
+def item_of(job: Job) -> WorkItem:
+    media = job.record.media
+    assert media is not None
+    return WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=DECISION)
 
 
 def test_an_item_whose_record_cannot_be_read_does_not_stop_another(cloud: SmallCloud, services: ParrotServices) -> None:
@@ -96,6 +108,31 @@ def test_an_item_whose_record_cannot_be_read_does_not_stop_another(cloud: SmallC
     assert message.job_id == sound.id
     assert message.outcome is Outcome.COMPLETED
     assert not services.lease.is_live()
+
+
+def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: SmallCloud, services: ParrotServices) -> None:
+    settings = services.settings.model_copy(update={"heartbeat_seconds": 0.05})
+    brisk = replace(services, settings=settings)
+    jobs = [queued(cloud, services, name) for name in ("broken.opus", "sound.opus")]
+    works = [claim(brisk, item_of(job)).work for job in jobs]
+    broken, sound = [work for work in works if work is not None]
+    services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
+    claimed_until, give_up_at = sound.job.record.lease_until, time.monotonic() + 20
+    with Keeper(brisk, lambda: [broken, sound]):
+        while sound.job.record.lease_until == claimed_until and time.monotonic() < give_up_at:
+            time.sleep(0.02)
+    assert sound.job.record.lease_until > claimed_until
+
+
+def test_an_upload_that_was_handed_over_is_decoded_no_further(
+    cloud: SmallCloud, services: ParrotServices, tmp_path: Path
+) -> None:
+    silent = make(tmp_path / "silent.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "60")
+    work = claim(services, item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))).work
+    assert work is not None
+    work.end_once()
+    with pytest.raises(EngineFailed, match="handed over"):
+        prepare(work, services.storage, EngineChain([]), services.recipe)
 
 
 def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(cloud: SmallCloud, services: ParrotServices) -> None:

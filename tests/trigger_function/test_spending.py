@@ -149,6 +149,17 @@ def test_what_an_earlier_delivery_held_is_not_held_against_the_same_upload(
     assert entry.state is EntryState.RESERVED
 
 
+def test_money_that_a_bill_gave_back_is_seen_before_anything_is_rejected(
+    cloud: SmallCloud, configured: Configured
+) -> None:
+    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="10000")
+    spent_by_others(at_work, 9.995)
+    assert at_work.budget.left() == pytest.approx(0.005)
+    spent_by_others(at_work, 1)
+    handle(at_work, cloud.drop(AUDIO))
+    assert len(cloud.work_items()) == 1
+
+
 def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: SmallCloud, configured: Configured) -> None:
     at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
     received = now().replace(day=1) - timedelta(days=1)
