@@ -77,6 +77,11 @@ class Assembly:
         self._holes.append(gap)
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the last chunk was cut."""
+        return self._samples is not None
+
+    @property
     def is_complete(self) -> bool:
         """Whether every chunk has its answer."""
         return self._samples is not None and len(self._parts) == self._cut

@@ -26,6 +26,8 @@ class Checkpoints:
 
     def store(self, job_id: str, parts: Sequence[Part]) -> None:
         """Add parts to what is stored for the job."""
+        if not parts:
+            return
         data = _Checkpoint(recipe=self._recipe, parts=tuple(parts)).model_dump_json().encode()
         objects.create_once(self._bucket, f"{_folder(job_id)}{uuid.uuid4().hex}.json", data)
 

@@ -90,6 +90,7 @@ class DeepgramRoom:
             self._submit(tasks, wait=False)
         except EngineFailed as error:
             self._return(tasks, error)
+            self._on_delivered(tasks)
 
     def drop(self, job_id: str) -> None:
         """Forget the waiting chunks of a job that ended: their calls are not made any more."""

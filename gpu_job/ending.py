@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel
 
-from gpu_job.assembly import Part, coverage
+from gpu_job.assembly import coverage
 from gpu_job.audio import seconds
 from gpu_job.metering import Meter, Share
 from gpu_job.services import JobServices
@@ -36,11 +36,11 @@ def ending_of(work: Work, model: Callable[[Sequence[Engine]], str], services: Jo
     """
     findings = [audit.findings for audit in work.audits]
     with work.lock:
-        parts, passages, windows = work.assembly.parts(), work.assembly.passages(findings), [*work.windows]
+        parts, passages = work.assembly.parts(), work.assembly.passages(findings)
         gaps, decoded = work.assembly.gaps(findings), work.assembly.duration
     failures = [part.failure for part in parts if part.failure]
     if failures and len(failures) == len(parts):
-        return failed(EngineFailed(failures[0]), _api_bill(windows, services))
+        return failed(EngineFailed(failures[0]), api_bill_of(work, services))
     engines = list(dict.fromkeys(part.engine for part in parts if not part.failure))
     transcript = compose(
         upload=work.upload,
@@ -51,11 +51,13 @@ def ending_of(work: Work, model: Callable[[Sequence[Engine]], str], services: Jo
         coverage=coverage(passages, gaps, findings),
     )
     fallbacks = sum(part.is_fallback for part in parts)
-    return transcribed(transcript, _api_bill([*parts, *windows], services), fallbacks=fallbacks)
+    return transcribed(transcript, api_bill_of(work, services), fallbacks=fallbacks)
 
 
-def _api_bill(parts: Sequence[Part], services: JobServices) -> Bill:
-    """What Deepgram heard of an upload, and the audio that was sent there."""
+def api_bill_of(work: Work, services: JobServices) -> Bill:
+    """What Deepgram heard of an upload so far, and the audio that was sent there."""
+    with work.lock:
+        parts = [*work.assembly.parts(), *work.windows]
     samples = sum(part.end - part.start for part in parts if part.engine is Engine.DEEPGRAM and not part.failure)
     if not samples:
         return Bill()
@@ -89,9 +91,13 @@ class Billing:
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
         self._usd_per_second = instance_bill(self._shape, 1.0, self._prices, "idle").usd
         self._lock = threading.Lock()
+        self._billed_seconds = 0.0
         self._batch_began: float | None = None
+        self._batch_engine: Engine | None = None
+        self._own_engine = Engine.PARAKEET_GPU if self._shape.gpu else Engine.PARAKEET_CPU
         self._startup_seconds: float | None = None
         self._engine_seconds = 0.0
+        """Of the shape's own engine, with the audio it did in them."""
         self._audio_seconds = 0.0
 
     def open(self, work: Work) -> None:
@@ -99,15 +105,15 @@ class Billing:
         with self._lock:
             self._meter.open(work.id, work.media.duration_seconds)
 
-    def batch_begins(self) -> None:
+    def batch_begins(self, engine: Engine) -> None:
         """Time until now went to no job."""
         with self._lock:
-            self._batch_began = self._clock()
+            self._batch_began, self._batch_engine = self._clock(), engine
             self._meter.pass_time(self._batch_began)
             if self._startup_seconds is None:
                 self._startup_seconds = self._batch_began - self._meter.began
 
-    def batch_done(self, tasks: Sequence[Task]) -> None:
+    def batch_done(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Time since the batch began went to the jobs in it."""
         audio: dict[str, float] = {}
         for task in tasks:
@@ -115,8 +121,10 @@ class Billing:
         with self._lock:
             at = self._clock()
             self._meter.transcribed(at, audio)
-            self._engine_seconds += at - (self._batch_began or at)
-            self._audio_seconds += sum(audio.values())
+            # Of two engines at once neither shows what it can.
+            if engine is self._own_engine and self._batch_engine is engine:
+                self._engine_seconds += at - (self._batch_began or at)
+                self._audio_seconds += sum(audio.values())
 
     def answered_elsewhere(self) -> None:
         """An upload got words that no engine of this instance wrote."""
@@ -131,7 +139,9 @@ class Billing:
     def abandon(self, work: Work) -> Bill:
         """The job leaves this worker: what it cost so far."""
         with self._lock:
-            return self._bill(self._meter.close(work.id, self._clock()))
+            share = self._meter.close(work.id, self._clock())
+            self._billed_seconds += sum(share.values())
+            return self._bill(share)
 
     def settle(self) -> None:
         """The worker ends: the rest of its time is shared out and written down, and what it showed of its speed."""
@@ -146,7 +156,8 @@ class Billing:
             )
         name = f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}.json"
         objects.create_once(self._state, name, settlement.model_dump_json().encode())
-        self._ledger.settle(overhead(name, now(), sum(settlement.settled_seconds.values()) * self._usd_per_second))
+        unbilled = max(0.0, settlement.instance_seconds - self._billed_seconds)
+        self._ledger.settle(overhead(name, now(), unbilled * self._usd_per_second))
         figures = execution_figures(
             self._shape.device,
             startup_seconds=self._startup_seconds,

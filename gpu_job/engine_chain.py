@@ -138,7 +138,7 @@ class EngineChain:
     def _pass_on(self, task: Task, *, wait: bool) -> Task | None:
         """To the first engine that takes it and was not asked yet. None; or, where none does, the task with reasons."""
         for room in self._asked:
-            if room.engine in task.asked or (task.is_private and not room.takes_private):
+            if room.engine in task.asked or (task.stays and not room.takes_private):
                 continue
             self.ready(room)
             try:

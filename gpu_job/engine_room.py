@@ -25,7 +25,10 @@ from shared.vocabulary import Engine
 _log = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 3
-"""So many failures, one after the other, mean a broken engine rather than broken chunks."""
+"""So many failures, one after the other, of more than one upload mean a broken engine rather than broken chunks."""
+
+FAILURES_OF_ONE_UPLOAD = 12
+"""The same where only one upload's chunks failed."""
 
 
 class Recognizer(Protocol):
@@ -85,6 +88,7 @@ class EngineRoom:
         self._ready: Queue[_Batch] = Queue(maxsize=1)
         self._heard: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
+        self._failed_jobs: set[str] = set()
         self._is_loaded = False
         self.failure: EngineFailed | None = None
         self._chain: EngineChain | None = None
@@ -223,14 +227,17 @@ class EngineRoom:
             except Exception as error:
                 self._failed(batch.tasks, error)
                 continue
-            self._failures = 0
+            self._failures, self._failed_jobs = 0, set()
             for task, tokens in zip(batch.tasks, answers, strict=True):
                 task.answer(recognizer.engine, tokens)
             self._done(batch.tasks)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
         self._failures += 1
-        if self._failures >= FAILURES_IN_A_ROW:
+        self._failed_jobs |= {task.job_id for task in tasks}
+        # One upload may hold many chunks that upset the model; with nothing else to go by, more of them must.
+        allowed = FAILURES_IN_A_ROW if len(self._failed_jobs) > 1 else FAILURES_OF_ONE_UPLOAD
+        if self._failures >= allowed:
             raise EngineFailed(f"The engine failed {self._failures} times in a row.", kind_of(error)) from error
         _log.error("engine could not do it", extra={"fields": {"chunks": len(tasks)}}, exc_info=error)
         reason = error.reason if isinstance(error, EngineFailed) else f"The engine failed ({type(error).__name__})."

@@ -37,8 +37,8 @@ def engines_of(services: JobServices, billing: Billing, on_delivered: Callable[[
             settings.parakeet_model_name,
             partial(services.load_model, engine),
             settings.buffered_audio_seconds,
-            on_begin=billing.batch_begins,
-            on_batch=billing.batch_done,
+            on_begin=partial(billing.batch_begins, engine),
+            on_batch=partial(billing.batch_done, engine),
             on_delivered=on_delivered,
             on_smaller=services.remember_sizes,
         )

@@ -98,7 +98,7 @@ class Hybrid:
                 for ended in times.keys() - {work.id for work in works}:
                     del times[ended]
             for work in works:
-                if work.decision.method is Method.HYBRID and not work.job.record.wishes.is_private:
+                if work.decision.method is Method.HYBRID and work.may_leave:
                     try:
                         self._look(work)
                     except Exception:
@@ -137,7 +137,7 @@ class Hybrid:
         by_deepgram = work.answered_seconds(lambda part: part.engine is Engine.DEEPGRAM)
         by_parakeet = work.answered_seconds(lambda part: part.engine is not Engine.DEEPGRAM)
         return Progress(
-            audio=work.media.duration_seconds * len(work.audits),
+            audio=work.expected_seconds(),
             by_parakeet=by_parakeet,
             measured=work.answered_seconds(
                 lambda part: part.engine is not Engine.DEEPGRAM and not work.is_stored(part)

@@ -68,10 +68,10 @@ def _feed(work: Work, path: Path, engines: EngineChain, recipe: Recipe) -> int:
 
 
 def _submit(work: Work, channel: int, chunks: Iterable[Chunk], engines: EngineChain) -> None:
-    is_private = work.job.record.wishes.is_private
+    stays = not work.may_leave
     for chunk in chunks:
         if work.cut(channel, chunk):
-            engines.submit(Task(work.id, chunk, work.arrive, channel, is_private))
+            engines.submit(Task(work.id, chunk, work.arrive, channel, stays))
 
 
 def _decoded(work: Work, path: Path, recipe: Recipe) -> Iterator[NDArray[np.float32]]:

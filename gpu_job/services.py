@@ -27,6 +27,8 @@ from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
 
+STORAGE_TROUBLE = (GoogleAPICallError, RetryError, RequestException)
+
 
 @dataclass(frozen=True)
 class TaskIdentity:
@@ -89,14 +91,18 @@ class JobServices(Deployment):
             raise EngineFailed("No GPU can be used on this instance.", FailureKind.MODEL_LOAD)
         precision = Precision(self.settings.model_precision)
         model = Parakeet.load(self.settings.parakeet_model_name, limits, where=where, precision=precision)
-        model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
+        try:
+            model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
+        except STORAGE_TROUBLE:
+            # Then this worker learns them anew.
+            _log.warning("safe batch sizes were not read", exc_info=True)
         return model
 
     def remember_sizes(self, model: Recognizer) -> None:
         """A batch was too large for the memory: no later worker shall try it again."""
         try:
             self._sizes(model).remember(model.batch_limits.safe)
-        except (GoogleAPICallError, RetryError, RequestException, StateConflict):
+        except (*STORAGE_TROUBLE, StateConflict):
             # This worker knows it all the same.
             _log.warning("safe batch sizes were not stored", exc_info=True)
 

@@ -26,8 +26,8 @@ class Task:
     chunk: Chunk
     deliver: Callable[[Part], None]
     channel: int = 0
-    is_private: bool = False
-    """Whether it may never leave for an API."""
+    stays: bool = False
+    """Whether it may not leave for an API: it is private, or the upload may not cost so much."""
     asked: Mapping[Engine, EngineFailed] = field(default_factory=dict)
     """The engines asked before, and why they did not do it."""
     urgent: bool = False
@@ -157,10 +157,12 @@ class WaitingRoom:
     def take(self, limits: BatchLimits) -> list[Task]:
         """The next batch; empty when stopped."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or (self._waiting and self._hungry))
-            self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or not self._feeding, LINGER_SECONDS)
-            if self._stopped:
-                return []
+            while True:
+                self._await_batch(limits)
+                if self._stopped:
+                    return []
+                if self._waiting:  # else it was dropped, or another engine has it
+                    break
             chosen = next_batch([guest.described(self._batches) for guest in self._waiting], limits)
             tasks = [self._waiting[index].task for index in chosen]
             self._batches += 1
@@ -171,10 +173,17 @@ class WaitingRoom:
             self._changed.notify_all()
         return tasks
 
+    def _await_batch(self, limits: BatchLimits) -> None:
+        """Until a batch is full, or the engine is idle and no more chunks are to be expected soon."""
+        self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or (self._waiting and self._hungry))
+        self._changed.wait_for(
+            lambda: self._stopped or not self._waiting or self._is_full(limits) or not self._feeding, LINGER_SECONDS
+        )
+
     def _is_full(self, limits: BatchLimits) -> bool:
         longest = max((guest.samples for guest in self._waiting), default=0)
         return len(self._waiting) >= limits.largest(longest)
 
 
 def _may_move(task: Task, engine: Engine) -> bool:
-    return not task.urgent and not task.is_private and engine not in task.asked
+    return not task.urgent and not task.stays and engine not in task.asked

@@ -12,9 +12,18 @@ from gpu_job.chunking import Chunk
 from gpu_job.repairing import Repairing
 from shared.jobs import Job
 from shared.messages import Decision
+from shared.quotes import Limit
 from shared.transcript import Gap
 from shared.upload import Media, Upload
+from shared.vocabulary import Method
 from shared.wishes import Channels
+
+MONEY = frozenset({Limit.BUDGET, Limit.MAX_COST})
+"""Limits of what an upload may cost."""
+
+
+def _raised(error: Exception) -> None:
+    raise error
 
 
 @dataclass
@@ -33,7 +42,13 @@ class Work:
     lock: threading.Lock = field(default_factory=threading.Lock)
     windows: list[Part] = field(default_factory=list)
     """What the audit had heard again."""
+    on_trouble: Callable[[Exception], None] = _raised
+    """Told of what must not happen, on the thread of an engine."""
     _unsaved: list[Part] = field(default_factory=list)
+    _cut_seconds: float = 0.0
+    """Audio in all chunks, of all channels heard alone."""
+    _cut_until: float = 0.0
+    """Where the last chunk ends."""
     _ended: bool = False
 
     @property
@@ -51,10 +66,22 @@ class Work:
         """Whether each channel is heard alone, as one speaker."""
         return self.job.record.wishes.channels is Channels.SPLIT and self.media.channels > 1
 
+    @property
+    def may_leave(self) -> bool:
+        """Whether its audio may go to Deepgram: neither privacy nor money forbade that when the upload was routed."""
+        if self.job.record.wishes.is_private:
+            return False
+        if self.decision.method is Method.HYBRID:
+            return True
+        quotes = [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
+        return not any(refusal.limit in MONEY for quote in quotes for refusal in quote.refusals)
+
     def cut(self, channel: int, chunk: Chunk) -> bool:
         """A chunk was cut; False where an earlier attempt has its words already."""
         with self.lock:
             self.assembly.expect()
+            self._cut_seconds += seconds(len(chunk.samples))
+            self._cut_until = max(self._cut_until, seconds(chunk.end))
             known = self.stored.get((channel, chunk.start, chunk.end))
         self.audits[channel].cut(chunk)
         if known is not None:
@@ -62,12 +89,15 @@ class Work:
         return known is None
 
     def arrive(self, part: Part) -> None:
-        """An engine's answer for one chunk."""
-        if part.failure is None:
-            # A failure is not kept: the next attempt may have a sounder engine.
-            with self.lock:
-                self._unsaved.append(part)
-        self._take(part)
+        """An engine's answer for one chunk. What goes wrong here is this upload's trouble, not the engine's."""
+        try:
+            if part.failure is None:
+                # A failure is not kept: the next attempt may have a sounder engine.
+                with self.lock:
+                    self._unsaved.append(part)
+            self._take(part)
+        except Exception as error:
+            self.on_trouble(error)
 
     def _take(self, part: Part) -> None:
         with self.lock:
@@ -112,6 +142,15 @@ class Work:
         """Take parts back that could not be stored: the next checkpoint has them."""
         with self.lock:
             self._unsaved.extend(parts)
+
+    def expected_seconds(self) -> float:
+        """Audio that engines will have heard in the end: what was cut, and of the rest as large a part as of that."""
+        with self.lock:
+            if self.assembly.is_cut:
+                return self._cut_seconds
+            streams = max(1, len(self.audits))
+            share = min(1.0, self._cut_seconds / (streams * self._cut_until)) if self._cut_until else 1.0
+            return self._cut_seconds + share * streams * max(0.0, self.media.duration_seconds - self._cut_until)
 
     def answered_seconds(self, of: Callable[[Part], bool]) -> float:
         """Audio of some of the parts that arrived, each channel heard alone for itself."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from gpu_job.assembly import Part
 from gpu_job.audit import Audit
 from gpu_job.chunking import Chunk
 from gpu_job.claiming import Claimed, claim, own_items
-from gpu_job.ending import Billing, ending_of
+from gpu_job.ending import Billing, api_bill_of, ending_of
 from gpu_job.engines import engines_of
 from gpu_job.hybrid import Hybrid
 from gpu_job.inbox import Inbox, Received
@@ -87,15 +88,16 @@ class Worker:
             self._engines.stop()
             if not clean:
                 self._hand_over()
-            # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks.
+            try:
+                self._keeper.release_lease()
+                self._billing.settle()
+            except Exception:
+                # The work is done and billed; the lease runs out by itself. Another attempt would only cost more.
+                _log.exception("leaving failed")
+            # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks. Last, for a
+            # download is not cut short, and Cloud Run gives ten seconds.
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._auditors.shutdown(wait=False, cancel_futures=True)
-        try:
-            self._keeper.release_lease()
-            self._billing.settle()
-        except Exception:
-            # The work is done and billed; the lease runs out by itself. Another attempt would only cost more.
-            _log.exception("leaving failed")
         return clean
 
     def _pull_until_empty(self) -> None:
@@ -151,6 +153,7 @@ class Worker:
                 return
             work = claimed.work
             work.ack_ids.extend([ack_id] if ack_id else [])
+            work.on_trouble = partial(self._in_trouble, work)
             work.audits = [self._audit(work, channel) for channel in range(work.media.channels if work.split else 1)]
             self._billing.open(work)
             with self._lock:
@@ -160,23 +163,29 @@ class Worker:
     def _audit(self, work: Work, channel: int) -> Repairing:
         def decode_again(window: Chunk, deliver: Deliver) -> None:
             def heard(part: Part) -> None:
-                work.heard_again(part)
-                deliver(part.tokens)
+                try:
+                    work.heard_again(part)
+                    deliver(part.tokens)
+                except Exception as error:
+                    work.on_trouble(error)
 
-            is_private = work.job.record.wishes.is_private
+            stays = not work.may_leave
             try:
-                self._engines.submit(Task(work.id, window, heard, channel, is_private, urgent=True))
+                self._engines.submit(Task(work.id, window, heard, channel, stays, urgent=True))
             except EngineFailed:
                 if self._engines.failure is not None or self._stopping.is_set():
                     raise
                 # Only the engines that may hear this upload are gone: no other attempt is coming.
                 deliver(())
 
-        def settled() -> None:
-            self._threads.submit(self._end_if_complete, work)
-
         services = self._services
-        return Repairing(Audit(services.auditing), services.detector, self._auditors, decode_again, settled)
+        return Repairing(
+            Audit(services.auditing),
+            services.detector,
+            self._auditors,
+            decode_again,
+            partial(self._later, self._end_if_complete, work),
+        )
 
     def _prepare(self, work: Work) -> None:
         with job_context(work.id):
@@ -184,11 +193,11 @@ class Worker:
             try:
                 prepare(work, self._services.storage, self._engines, self._services.recipe)
             except (BadMedia, Rejected) as error:
-                self._end(work, rejected(error))
+                self._end(work, rejected(error, api_bill_of(work, self._services)))
             except EngineFailed as error:
                 # A stopped engine room refuses chunks: then this upload is handed over, not failed.
                 if self._engines.failure is None and not self._stopping.is_set():
-                    self._end(work, failed(error))
+                    self._end(work, failed(error, api_bill_of(work, self._services)))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
                 _log.exception("preparing failed")
@@ -198,11 +207,22 @@ class Worker:
             finally:
                 self._engines.feeding(-1)
 
+    def _in_trouble(self, work: Work, error: Exception) -> None:
+        _log.error("an answer could not be taken", exc_info=error, extra={"fields": {"job": work.id}})
+        self._later(self._return, work, f"An answer could not be taken ({type(error).__name__}: {error}).")
+
     def _delivered(self, tasks: Sequence[Task]) -> None:
         for job_id in {task.job_id for task in tasks}:
             work = self._works.get(job_id)
             if work is not None and work.is_complete():
-                self._threads.submit(self._end_if_complete, work)
+                self._later(self._end_if_complete, work)
+
+    def _later(self, call: Callable[..., None], work: Work, *more: str) -> None:
+        """On a thread that may take its time. Once the worker leaves, its uploads were handed over."""
+        try:
+            self._threads.submit(call, work, *more)
+        except RuntimeError:
+            _log.info("too late", extra={"fields": {"job": work.id}})
 
     def _end_if_complete(self, work: Work) -> None:
         if not work.is_complete():
@@ -229,14 +249,22 @@ class Worker:
             self._services.finisher.finish(work.job.record, billed)
             for ack_id in work.ack_ids:
                 self._inbox.done(ack_id)
-            self._services.checkpoints.delete(work.id)
         except Exception:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
             why, pause = "The outcome could not be stored or published.", int(self._settings.lease_seconds)
             self._give_up_claim(work, why, work.job.record.attempts, spent, pause)
+        else:
+            self._clean_up(work)
         finally:
             self._forget(work)
+
+    def _clean_up(self, work: Work) -> None:
+        try:
+            self._services.checkpoints.delete(work.id)
+        except Exception:
+            # The job has ended; what is left of its parts goes with the bucket's lifecycle rule.
+            _log.warning("checkpoints were not deleted", exc_info=True)
 
     def _return(self, work: Work, why: str) -> None:
         """Give the upload back to the queue, counted as an attempt."""

@@ -12,6 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+GPU_UNIT = "GPU-s"
+"""Unit of the lines for a GPU's time."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -151,7 +154,7 @@ def instance_bill(shape: JobShape, seconds: float, book: PriceBook, phase: str) 
         gpu = LineItem(
             resource=f"{shape.gpu} ({phase})",
             quantity=seconds,
-            unit="GPU-s",
+            unit=GPU_UNIT,
             usd_per_unit=book.gpu_second_usd(shape.gpu),
         )
         items.insert(0, gpu)

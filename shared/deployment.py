@@ -33,11 +33,13 @@ class Deployment:
 
 
 def connect(settings: DeploymentSettings) -> Deployment:
-    """The deployment that the settings name. Nothing is sent yet."""
+    """The deployment that the settings name. Nothing is sent yet. Raises UnknownPrice."""
     client = Client(project=settings.google_cloud_project)
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)
     jobs, prices = JobStore(state), price_book(settings.price_book)
+    # Here, so that a model without a price ends the process at once instead of every upload's way.
+    prices.deepgram_minute_usd(settings.deepgram_model)
     ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
     finisher = Finisher(
         jobs=jobs,

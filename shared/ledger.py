@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ class Ledger:
         for item in self._list(month, "items(name,metadata(usd,state))"):
             figures = item.get("metadata", {})
             try:
-                usd += float(figures["usd"])
+                usd += _dollars(figures["usd"])
             except (KeyError, ValueError):
                 _log.exception("unreadable ledger entry", extra={"fields": {"object": item["name"]}})
                 continue
@@ -217,6 +218,14 @@ class Ledger:
         with ThreadPoolExecutor(_PARALLEL_LISTINGS, thread_name_prefix="ledger") as pool:
             for items in pool.map(shard, _SHARDS):
                 yield from items
+
+
+def _dollars(text: str) -> float:
+    """Raises ValueError for what is no sum of money: one such entry would make the month's sum none."""
+    usd = float(text)
+    if not 0 <= usd < math.inf:
+        raise ValueError(f"{text} is no sum of money")
+    return usd
 
 
 def _items(page: Any) -> Iterable[Mapping[str, Any]]:

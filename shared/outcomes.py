@@ -113,15 +113,29 @@ class Finisher:
         return standing
 
     def publish(self, message: TerminalMessage) -> None:
-        """Book and publish a decided outcome and close its job. Listeners tell a repeated message by its event_id."""
-        self._ledger.settle(billed(message))
-        if message.execution and set(message.engines) - {Engine.DEEPGRAM}:
-            self._gpu.record_success(message.job_id)
+        """Publish and book a decided outcome and close its job. Listeners tell a repeated message by its event_id.
+
+        First the message: what is wrong with the books must not hold an outcome back. Then the job stays open, and
+        the reconciler does both again.
+        """
         data = message.model_dump_json().encode()
         attributes: dict[str, Any] = message.attributes()
         self._publisher.publish(self._topic, data, **attributes).result(timeout=PUBLISH_TIMEOUT_SECONDS)
+        entry = billed(message)
+        self._ledger.settle(entry)
+        if message.execution and set(message.engines) - {Engine.DEEPGRAM}:
+            self._gpu.record_success(message.job_id)
         self._jobs.close(message.job_id)
-        fields = {"outcome": message.outcome, "reason": message.reason, "bill_usd": message.bill.usd}
+        quote = message.decision.quote if message.decision else None
+        took = message.wait_seconds + message.work_seconds
+        fields = {
+            "outcome": message.outcome,
+            "reason": message.reason,
+            "method": message.decision.method if message.decision else None,
+            "bill_usd": message.bill.usd,
+            "fallbacks": entry.fallbacks,
+            "times_expected": round(took / quote.completion_seconds, 2) if quote and quote.completion_seconds else None,
+        }
         _log.info("job ended", extra={"fields": fields})
 
     def _terminal_message(self, record: JobRecord, ending: Ending) -> TerminalMessage:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from google.auth.exceptions import GoogleAuthError
 
-from shared.costs import deepgram_bill, egress_bill
+from shared.costs import GPU_UNIT, deepgram_bill, egress_bill
 from shared.deepgram import Deepgram
 from shared.failures import DropscribeError, EngineFailed, FailureKind
 from shared.jobs import Job, JobState, now
@@ -77,11 +77,16 @@ def _execute(at_work: Services, job: Job, media: Media, decision: Decision) -> N
     """Find somebody for a queued job. What nobody takes now stays queued, and the reconciler tries again."""
     if launch_gpu(at_work, job.id):
         return
-    if policy_of(at_work.settings).thresholds.is_small(media):
-        # Small enough for a CPU: cheaper than Deepgram, and soon done.
+    if _counts_on_cpu(decision) or policy_of(at_work.settings).thresholds.is_small(media):
+        # What was decided, or small enough for a CPU: cheaper than Deepgram, and soon done.
         _ = launch_cpu(at_work) or deepgram_instead(at_work, job, media)
     else:
         _ = deepgram_instead(at_work, job, media) or launch_cpu(at_work)
+
+
+def _counts_on_cpu(decision: Decision) -> bool:
+    """Whether the job without a GPU was decided on, knowing that no GPU can be had."""
+    return decision.quote is not None and all(item.unit != GPU_UNIT for item in decision.quote.bill.items)
 
 
 def deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:

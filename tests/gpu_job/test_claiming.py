@@ -20,6 +20,7 @@ from shared.failures import DropscribeError, FailureKind
 from shared.jobs import JobState, now
 from shared.messages import Decision
 from shared.outcomes import failed
+from shared.quotes import Limit, Quote, Refusal
 from shared.vocabulary import Engine, Method, Outcome
 from tests.gpu_job.queued import ABSENT, TASK, as_task, queued, unasked_audit, work_item, worker_services
 from tests.gpu_job.sounds import silence
@@ -172,3 +173,30 @@ def test_a_failed_chunk_is_not_kept_for_the_next_attempt(cloud: SmallCloud, serv
     assert work.unsaved() == [PART]
     assert work.unsaved() == []
     assert work.assembly.parts() == [PART, OTHER]
+
+
+def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
+    services.checkpoints.store("one", [])
+    assert list(services.state.list_blobs(prefix="jobs/one/")) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "limit", "may_leave"),
+    [
+        (Method.PARAKEET, None, True),
+        (Method.PARAKEET, Limit.MAX_COST, False),
+        (Method.PARAKEET, Limit.BUDGET, False),
+        (Method.PARAKEET, Limit.DEADLINE, True),
+        (Method.HYBRID, Limit.MAX_COST, True),
+    ],
+)
+def test_what_money_forbade_at_routing_is_not_sent_to_deepgram_later(
+    cloud: SmallCloud, services: JobServices, method: Method, limit: Limit | None, may_leave: bool
+) -> None:
+    refusals = (Refusal(limit=limit, why="it was refused"),) if limit else ()
+    quote = Quote(method=Method.DEEPGRAM, bill=Bill(), completion_seconds=1.0, refusals=refusals)
+    decision = Decision(method=method, rule="small", reason="Short.", quotes=(quote,))
+    _, item = queued(services, cloud, decision=decision)
+    work = claim(services, item).work
+    assert work is not None
+    assert work.may_leave is may_leave

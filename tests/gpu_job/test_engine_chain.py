@@ -75,7 +75,7 @@ class Line:
 
     def task(self, at: int, value: float = 0.0, job: str = "job", *, private: bool = False) -> Task:
         samples = np.full(SAMPLE_RATE, value, np.float32)
-        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put, is_private=private)
+        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put, stays=private)
 
     def delivered(self, count: int) -> dict[int, Part]:
         """The next parts, by the second at which they begin; no chunk has two."""
@@ -204,7 +204,7 @@ def test_without_fallback_only_the_first_engine_is_asked(line: Line) -> None:
     assert "ValueError" in (found[2].failure or "")
     assert line.loaded == [GPU]
     for at in range(10, 10 + FAILURES_IN_A_ROW):
-        chain.submit(line.task(at, BROKEN))
+        chain.submit(line.task(at, BROKEN, job=f"job-{at % 2}"))
     line.gone.get(timeout=WAIT)
     assert chain.failure is not None
     assert line.loaded == [GPU]

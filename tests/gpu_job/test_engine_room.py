@@ -16,7 +16,7 @@ from gpu_job.audio import SAMPLE_RATE
 from gpu_job.batching import BatchLimits
 from gpu_job.chunking import Chunk
 from gpu_job.engine_chain import EngineChain
-from gpu_job.engine_room import FAILURES_IN_A_ROW, EngineRoom
+from gpu_job.engine_room import FAILURES_IN_A_ROW, FAILURES_OF_ONE_UPLOAD, EngineRoom
 from gpu_job.waiting_room import Task
 from shared.failures import EngineFailed, FailureKind
 from shared.vocabulary import Engine
@@ -181,13 +181,37 @@ def test_an_engine_that_fails_again_and_again_stops(house: Opened) -> None:
     here = house()
     here.recognizer.gate.set()
     for at in range(8):
-        here.submit(here.task(at, value=BROKEN))
+        here.submit(here.task(at, value=BROKEN, job=f"job-{at % 2}"))
     here.room.start(EngineChain([here.room]))
     assert len(here.delivered(FAILURES_IN_A_ROW - 1)) == FAILURES_IN_A_ROW - 1
     # The engine's thread notes the failure a moment after its last delivery; until then chunks are accepted.
     with pytest.raises(EngineFailed, match="in a row"):
         all(here.submit(here.task(99, seconds=300)) is None for _ in iter(int, 1))
     assert here.parts.empty()
+
+
+def test_one_uploads_broken_chunks_do_not_take_the_engine_from_the_others(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    for at in range(FAILURES_OF_ONE_UPLOAD - 1):
+        here.submit(here.task(at, value=BROKEN))
+    here.room.start(EngineChain([here.room]))
+    assert len(here.delivered(FAILURES_OF_ONE_UPLOAD - 1)) == FAILURES_OF_ONE_UPLOAD - 1
+    here.submit(here.task(99, job="another"))
+    assert here.delivered(1)[99].tokens
+    assert here.room.failure is None
+
+
+def test_what_waits_may_be_dropped_while_the_engine_waits_for_a_fuller_batch(house: Opened) -> None:
+    here = house()
+    here.recognizer.gate.set()
+    here.room.feeding(+1)
+    here.room.start(EngineChain([here.room]))
+    for _ in range(5):
+        here.submit(here.task(0, job="ended"))
+        here.room.drop("ended")
+    here.submit(here.task(7))
+    assert here.delivered(1)[7].tokens
 
 
 @pytest.mark.parametrize(

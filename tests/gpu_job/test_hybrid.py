@@ -146,7 +146,7 @@ def begin(cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str) 
                     recognizer.gate.clear()
                 chunk = Chunk(at * CHUNK_SECONDS * SAMPLE_RATE, np.zeros(CHUNK_SECONDS * SAMPLE_RATE, np.float32))
                 if work.cut(0, chunk):
-                    chain.submit(Task(work.id, chunk, work.arrive, is_private=work.job.record.wishes.is_private))
+                    chain.submit(Task(work.id, chunk, work.arrive, stays=not work.may_leave))
             running.enter_context(Hybrid(lambda: [work], Engines(chain, [parakeet], deepgram), None))
             return Pair(work, recognizer, deepgram)
 

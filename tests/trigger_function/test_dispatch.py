@@ -214,6 +214,25 @@ def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: SmallCloud, configur
     assert cloud.executions() == [CPU_JOB]
 
 
+@pytest.mark.parametrize("policy", [{"COST_OPTIMIZATION": "true"}, {"TRANSCRIPTION_METHOD": "parakeet"}])
+def test_what_was_quoted_for_the_cpu_job_goes_there_and_not_to_deepgram(
+    cloud: SmallCloud,
+    configured: Configured,
+    deepgram: dict[str, str],
+    hearing_server: DeepgramServer,
+    policy: dict[str, str],
+) -> None:
+    before = len(hearing_server.requests)
+    # Starting is made cheap: the cost policy takes the CPU job, too, for these few seconds.
+    cheap = {"CPU_STARTUP_SECONDS": "0.01", "WORK_IDLE_SECONDS": "0", "CPU_X_REAL_TIME": "1000"}
+    at_work = configured(
+        **{**deepgram, **NOT_SMALL, **cheap, **policy}, CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false"
+    )
+    handled(cloud, at_work)
+    assert cloud.executions() == [CPU_JOB]
+    assert len(hearing_server.requests) == before
+
+
 def test_nothing_to_launch_is_no_launch(cloud: SmallCloud, configured: Configured) -> None:
     at_work = configured(ENABLE_GPU_TRANSCRIPTION="false")
     assert not launch_any(at_work, "a job")
