@@ -54,6 +54,14 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Started in the background by a shell, this process ignores Ctrl-C, and so would those that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def mark(tmp_path: Path) -> str:
     return str(tmp_path)
