@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Measurement
+from benchmarks.resident import family_megabytes
 from gpu_job.audio import SAMPLE_RATE
 from gpu_job.chunking import chunks
 from gpu_job.cutting import Cutting
@@ -138,24 +139,6 @@ def _peak_megabytes(command: list[str]) -> float:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, sum(_megabytes(pid) for pid in _family(process.pid)))
+        peak = max(peak, family_megabytes(process.pid))
         time.sleep(0.01)
     return peak
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    try:
-        tasks = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
-        children = [int(child) for task in tasks for child in task.read_text().split()]
-    except FileNotFoundError:
-        return []
-    return [pid, *(descendant for child in children for descendant in _family(child))]
-
-
-def _megabytes(pid: int) -> float:
-    try:
-        resident = Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return int(resident[0]) / 1024 if resident else 0.0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import Measurement
+from benchmarks.resident import megabytes
 from infra.local.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
 from infra.recordings import recording, shipped
 from shared.client import drop, outcomes
@@ -53,5 +54,5 @@ def memory_over_uploads() -> Iterator[Measurement]:
 def _worker_megabytes(cloud: LaptopCloud) -> float:
     """RSS of the worker that runs now."""
     pid = cloud.runner.executions()[-1].tasks[0].pid
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    assert pid is not None  # it has answered
+    return megabytes("VmRSS", pid)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+from benchmarks.resident import megabytes
 from benchmarks.stages import transcript_of
 from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE
@@ -30,14 +30,8 @@ def parts(hours: float) -> Iterator[Part]:
         yield Part(begin * SAMPLE_RATE, end, Engine.PARAKEET_CPU, tokens)
 
 
-def peak_megabytes() -> float:
-    """This process's largest RSS so far, on Linux; unlike getrusage's, it knows nothing of the process's parent."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
 if __name__ == "__main__":
-    before = peak_megabytes()
+    before = megabytes("VmHWM")
     upload = Upload(bucket="uploads", name="long.opus", generation=1)
     render(transcript_of(upload, list(parts(float(sys.argv[1]))), "null", "en"))
-    print(peak_megabytes() - before)
+    print(megabytes("VmHWM") - before)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.report import Measurement
+from benchmarks.resident import megabytes
 from gpu_job.model_files import Precision
 
 RUNS = 3
@@ -101,21 +102,16 @@ def start(name: str, began: float) -> Start:
 
     nemo_logging.setLevel(logging.ERROR)
     imported = time.perf_counter()
-    before = _resident("VmRSS")
+    before = megabytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     model, called = load(name, "cpu")
     for tensor in model.state_dict().values():
         tensor.flatten().view(torch.uint8)[::4096].sum()
     loaded = time.perf_counter()
-    peak = _resident("VmHWM") - before
+    peak = int((megabytes("VmHWM") - before) * 2**20)
     Parakeet(model, called, best_device(), Limits(1, 600, 600)).transcribe([babble(CHUNK_SECONDS, 0)])
     ended = time.perf_counter()
     return Start(imported - at, loaded - imported, peak, ended - loaded, time.time() - began)
-
-
-def _resident(field: str) -> int:
-    """VmRSS or VmHWM of this process, in bytes; mapped pages that have been read count."""
-    return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from gpu_job.ticking import Ticking
 
 SAMPLE_SECONDS = 0.1
 
 
-class PeakMemory:
+class PeakMemory(Ticking):
     """A context manager; afterwards `megabytes` is the largest sum of RSS that was seen.
 
     `pid` says which process to look at; it is asked anew each time, so that it need not run yet.
     """
 
     def __init__(self, pid: Callable[[], int | None]) -> None:
+        super().__init__("peak-memory", SAMPLE_SECONDS)
         self.megabytes = 0.0
         self._pid = pid
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def tick(self) -> None:
+        """Look once."""
+        if (pid := self._pid()) is not None:
+            self.megabytes = max(self.megabytes, family_megabytes(pid))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
 
-    def _watch(self) -> None:
-        while not self._ended.wait(SAMPLE_SECONDS):
-            if (pid := self._pid()) is not None:
-                self.megabytes = max(self.megabytes, family_megabytes(pid))
+def megabytes(field: str, pid: int | str = "self") -> float:
+    """VmRSS (now) or VmHWM (the peak; unlike getrusage's, it knows nothing of the process's parent), on Linux."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition(f"{field}:")[2].split()[0]) / 1024
 
 
 def family_megabytes(pid: int) -> float:

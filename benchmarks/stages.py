@@ -23,12 +23,12 @@ from gpu_job.findings import Findings
 from gpu_job.preparing import fetch
 from gpu_job.services import JobServices, TaskIdentity, job_services
 from gpu_job.settings import JobSettings
+from infra.local_media import inspected
 from shared.costs import Bill
 from shared.outcomes import transcribed
 from shared.transcript import Transcript, compose
 from shared.upload import Upload
 from shared.vocabulary import Engine
-from trigger_function.inspection import inspect
 
 START_UP = "start-up"
 
@@ -43,8 +43,7 @@ def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]
         with clock:
             fetch(services.storage, upload, path, recipe.fetch_timeout_seconds)
         yield "fetch", clock.seconds
-        data = path.read_bytes()
-        media = inspect(lambda start, end: data[start:end], len(data))  # the function's part, and so not timed
+        media = inspected(path)  # the function's part, and so not timed
         with clock:
             blocks = list(decode(path, recipe.decoder, media=media, parallel=recipe.parallel))
         yield "decode", clock.seconds

@@ -18,10 +18,6 @@ _FORESIGHT_SECONDS = 10
 """Seen behind the longest chunk: lets the noise floor settle, and a pause behind the cut be seen whole."""
 
 
-_ABOVE_FLOOR_DB = 6.0
-"""Frames so much above the noise floor may be speech."""
-
-
 @dataclass(frozen=True)
 class Chunk:
     """A stretch of audio that the model sees at once. Where nobody pauses it starts before the previous one's end."""
@@ -53,14 +49,14 @@ class Chunker:
         window, look = self._window, self._look
         window.add(block)
         while window.frames >= look and (cut := next_cut(window.level[:look], self._rules, last=False)):
-            yield from window.cut(cut)
+            yield from window.cut(cut, self._rules.still_above_floor_db)
 
     def end(self) -> Iterator[Chunk]:
         """No more samples come -> the last chunks."""
         window = self._window
         window.fill_up()
         while window.frames and (cut := next_cut(window.level, self._rules, last=True)):
-            yield from window.cut(cut)
+            yield from window.cut(cut, self._rules.still_above_floor_db)
 
 
 class _Window:
@@ -97,12 +93,15 @@ class _Window:
         if len(self._rest):
             self.add(np.zeros(FRAME - len(self._rest), np.float32))
 
-    def cut(self, cut: Cut) -> Iterator[Chunk]:
-        """Give out the cut's chunk, unless it is silence, and forget what lies before `resume`."""
+    def cut(self, cut: Cut, above_floor_db: float) -> Iterator[Chunk]:
+        """Give out the cut's chunk, unless it is silence, and forget what lies before `resume`.
+
+        Frames more than `above_floor_db` above the noise floor may be speech.
+        """
         if cut.end:
             # A copy, so that a waiting chunk does not keep its whole blocks alive.
             level = self.level
-            loud = np.count_nonzero(level[: cut.end] > np.percentile(level, 10) + _ABOVE_FLOOR_DB)
+            loud = np.count_nonzero(level[: cut.end] > np.percentile(level, 10) + above_floor_db)
             yield Chunk(self._start, self._first(cut.end * FRAME), loud / cut.end)
         self._drop(cut.resume)
 

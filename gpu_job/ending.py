@@ -21,7 +21,7 @@ from shared.failures import EngineFailed
 from shared.jobs import now
 from shared.ledger import overhead
 from shared.outcomes import Ending, failed, transcribed
-from shared.speeds import SpeedStore, execution_figures
+from shared.speeds import execution_figures
 from shared.transcript import compose
 from shared.vocabulary import Engine
 
@@ -87,6 +87,7 @@ class Billing:
         self._task = services.task
         self._state = services.state
         self._ledger = services.ledger
+        self._speeds = services.speeds
         self._clock = clock
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
         self._usd_per_second = instance_bill(self._shape, 1.0, self._prices, "idle").usd
@@ -164,7 +165,7 @@ class Billing:
             audio_seconds=self._audio_seconds,
             engine_seconds=self._engine_seconds,
         )
-        SpeedStore(self._state).observe(figures)
+        self._speeds.observe(figures)
 
     def _bill(self, share: Share) -> Bill:
         return total(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu_job.levels import FRAMES_PER_SECOND, Levels
-from gpu_job.tokens import Token, words_of
+from gpu_job.tokens import Token, by_word, words_of
 from shared.transcript import Word
 
 
@@ -54,12 +54,7 @@ class Heard(NamedTuple):
 
 def heard_words(tokens: Iterable[Token]) -> list[Heard]:
     """Tokens in time order -> words."""
-    groups: list[list[Token]] = []
-    for token in tokens:
-        if token.begins_word or not groups:
-            groups.append([])
-        groups[-1].append(token)
-    return [Heard(word, tuple(group)) for group in groups for word in words_of(group)]
+    return [Heard(word, tuple(group)) for group in by_word(tokens) for word in words_of(group)]
 
 
 def bridged(spans: Iterable[Span], pause: float) -> list[Span]:

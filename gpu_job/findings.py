@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gpu_job.evidence import Heard, Span, heard_words
-from gpu_job.tokens import Token
+from gpu_job.tokens import Token, whole
 from shared.transcript import Gap
 
 
@@ -79,7 +79,8 @@ def fitting(tokens: Iterable[Token], hole: Span, before: str | None, after: str 
         within = within[1:] if within[0].word.start < hole.start + EDGE_SECONDS else within
     if within and _says(within[-1], after) and not (behind and _says(behind[0], after)):
         within = within[:-1] if within[-1].word.end > hole.end - EDGE_SECONDS else within
-    return [_set_apart(heard) for heard in within]
+    # A window may begin with the rest of a word; in the text that is a word of its own.
+    return [heard._replace(tokens=tuple(whole(heard.tokens))) for heard in within]
 
 
 def _middle(heard: Heard) -> float:
@@ -92,11 +93,3 @@ def _says(heard: Heard, text: str | None) -> bool:
 
 def _bare(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
-
-
-def _set_apart(heard: Heard) -> Heard:
-    """A window may begin with the rest of a word; in the text that is a word of its own."""
-    first = heard.tokens[0]
-    if first.begins_word:
-        return heard
-    return heard._replace(tokens=(first._replace(text=f" {first.text}"), *heard.tokens[1:]))

@@ -7,15 +7,14 @@ the other one.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
 
 from gpu_job.audio import seconds
 from gpu_job.deepgram_room import DeepgramRoom
 from gpu_job.engines import Engines
+from gpu_job.ticking import Ticking
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared.jobs import now
@@ -65,7 +64,7 @@ def wanted(progress: Progress) -> float:
     return max(0.0, progress.rest - in_time)
 
 
-class Hybrid:
+class Hybrid(Ticking):
     """Looks at the uploads now and then, on a thread of its own while it is entered."""
 
     def __init__(
@@ -75,35 +74,26 @@ class Hybrid:
         max_minutes: float | None,
     ) -> None:
         """`max_minutes`: deadline of uploads that bring none, from their event on."""
+        super().__init__("hybrid", LOOK_SECONDS)
         self._works = works
         self._engines = engines
         self._max_minutes = max_minutes
         self._came: dict[str, datetime] = {}
         self._since: dict[str, datetime] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hybrid", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            works = self._works()
-            for times in (self._came, self._since):
-                for ended in times.keys() - {work.id for work in works}:
-                    del times[ended]
-            for work in works:
-                if work.decision.method is Method.HYBRID and work.may_leave:
-                    try:
-                        self._look(work)
-                    except Exception:
-                        # Whatever it is, Parakeet goes on, only later.
-                        _log.exception("hybrid failed")
+    def tick(self) -> None:
+        """Look at every hybrid upload once."""
+        works = self._works()
+        for times in (self._came, self._since):
+            for ended in times.keys() - {work.id for work in works}:
+                del times[ended]
+        for work in works:
+            if work.decision.method is Method.HYBRID and work.may_leave:
+                try:
+                    self._look(work)
+                except Exception:
+                    # Whatever it is, Parakeet goes on, only later.
+                    _log.exception("hybrid failed")
 
     def _look(self, work: Work) -> None:
         deepgram = self._engines.deepgram

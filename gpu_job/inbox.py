@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Self
 
 from google.api_core.exceptions import (
     Aborted,
@@ -20,6 +19,7 @@ from google.api_core.exceptions import (
 from google.cloud import pubsub_v1
 from pydantic import ValidationError
 
+from gpu_job.ticking import Ticking
 from shared.messages import WorkItem
 
 _log = logging.getLogger(__name__)
@@ -42,24 +42,15 @@ class Received:
     """None for an item resumed from its record, whose message will come again by itself."""
 
 
-class Inbox:
+class Inbox(Ticking):
     """Items of one subscription. Everything pulled is prolonged by a thread of its own until it is given back."""
 
     def __init__(self, subscriber: pubsub_v1.SubscriberClient, subscription: str) -> None:
+        super().__init__("ack-deadlines", ACK_DEADLINE_SECONDS / 3)
         self._subscriber = subscriber
         self._subscription = subscription
         self._held: set[str] = set()
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="ack-deadlines", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._keeper.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._keeper.join()
 
     def pull(self, limit: int, timeout: float) -> list[Received]:
         """Up to `limit` items, waiting at most `timeout` seconds for the first. Items that cannot be read go back."""
@@ -71,7 +62,7 @@ class Inbox:
             return []
         except TRANSIENT:
             _log.warning("pull failed", exc_info=True)
-            self._stop.wait(timeout)
+            self._left.wait(timeout)
             return []
         received: list[Received] = []
         readable: list[str] = []
@@ -111,12 +102,12 @@ class Inbox:
         with self._lock:
             self._held.discard(ack_id)
 
-    def _keep(self) -> None:
-        while not self._stop.wait(ACK_DEADLINE_SECONDS / 3):
-            with self._lock:
-                held = list(self._held)
-            if held:
-                self._deadline(held, ACK_DEADLINE_SECONDS)
+    def tick(self) -> None:
+        """Keep what is held ours for another while."""
+        with self._lock:
+            held = list(self._held)
+        if held:
+            self._deadline(held, ACK_DEADLINE_SECONDS)
 
     def _deadline(self, ack_ids: list[str], after_seconds: int) -> None:
         try:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Self
 
 from gpu_job.services import JobServices
+from gpu_job.ticking import Ticking
 from gpu_job.work import Work
 from shared.executions import HeldLease
 from shared.jobs import now
@@ -18,25 +18,17 @@ from shared.jobs import now
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Keeper(Ticking):
     """Beats on a thread of its own while it is entered. The execution's lease can be held and released at any time."""
 
     def __init__(self, services: JobServices, works: Callable[[], Sequence[Work]]) -> None:
+        super().__init__("keeper", services.settings.heartbeat_seconds)
         self._services = services
         self._settings = services.settings
         self._works = works
         self._lease: HeldLease | None = None
         self._lease_lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._stored_at = time.monotonic()
 
     def hold_lease(self) -> None:
         """This execution takes work: no other one need be launched."""
@@ -54,14 +46,13 @@ class Keeper:
     def _term(self) -> timedelta:
         return timedelta(seconds=self._settings.lease_seconds)
 
-    def _keep(self) -> None:
-        stored_at = time.monotonic()
-        while not self._stop.wait(self._settings.heartbeat_seconds):
-            save = time.monotonic() - stored_at >= self._settings.checkpoint_seconds
-            stored_at = time.monotonic() if save else stored_at
-            self._try(self._renew_lease)
-            for work in self._works():
-                self._try(partial(self._beat, work, save))
+    def tick(self) -> None:
+        """Renew the lease and every upload's claim, and now and then store what is finished."""
+        save = time.monotonic() - self._stored_at >= self._settings.checkpoint_seconds
+        self._stored_at = time.monotonic() if save else self._stored_at
+        self._try(self._renew_lease)
+        for work in self._works():
+            self._try(partial(self._beat, work, save))
 
     def _try(self, step: Callable[[], None]) -> None:
         """The boundary of a step: what goes wrong with one upload must not cost another one its claim."""

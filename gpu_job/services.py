@@ -8,9 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
-from requests import RequestException
-
 from gpu_job.checkpoints import Checkpoints
 from gpu_job.chunking import Cutting
 from gpu_job.decoding import DecoderLimits, Parallel
@@ -22,12 +19,10 @@ from gpu_job.safe_sizes import SafeSizeStore
 from gpu_job.settings import JobSettings
 from gpu_job.speech import SpeechDetector
 from shared.deployment import Deployment, connect
-from shared.failures import EngineFailed, FailureKind, StateConflict
+from shared.failures import OUT_OF_REACH, EngineFailed, FailureKind, StateConflict
 from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
-
-STORAGE_TROUBLE = (GoogleAPICallError, RetryError, RequestException)
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class JobServices(Deployment):
         model = Parakeet.load(self.settings.parakeet_model_name, limits, where=where, precision=precision)
         try:
             model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
-        except STORAGE_TROUBLE:
+        except OUT_OF_REACH:
             # Then this worker learns them anew.
             _log.warning("safe batch sizes were not read", exc_info=True)
         return model
@@ -102,7 +97,7 @@ class JobServices(Deployment):
         """A batch was too large for the memory: no later worker shall try it again."""
         try:
             self._sizes(model).remember(model.batch_limits.safe)
-        except (*STORAGE_TROUBLE, StateConflict):
+        except (*OUT_OF_REACH, StateConflict):
             # This worker knows it all the same.
             _log.warning("safe batch sizes were not stored", exc_info=True)
 
@@ -110,7 +105,7 @@ class JobServices(Deployment):
         """The GPU is gone for this process: its circuit hears of it, that others do without."""
         try:
             self.gpu.record_failure(kind, job_id)
-        except (GoogleAPICallError, RetryError, RequestException):
+        except OUT_OF_REACH:
             # The chunks have another engine all the same.
             _log.warning("the GPU's failure was not recorded", exc_info=True)
 

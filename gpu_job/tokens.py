@@ -40,15 +40,17 @@ def whole(tokens: Sequence[Token]) -> Sequence[Token]:
 
 def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
     """Tokens in time order -> words. A word is as sure as its least sure token."""
-    words: list[Word] = []
-    pending: list[Token] = []
+    return [word for group in by_word(tokens) for word in _word(group, speaker)]
+
+
+def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
+    """Tokens in time order -> those of each word."""
+    groups: list[list[Token]] = []
     for token in tokens:
-        if token.begins_word and pending:
-            words.extend(_word(pending, speaker))
-            pending = []
-        pending.append(token)
-    words.extend(_word(pending, speaker))
-    return words
+        if token.begins_word or not groups:
+            groups.append([])
+        groups[-1].append(token)
+    return groups
 
 
 def _word(tokens: Sequence[Token], speaker: int | None) -> list[Word]:

@@ -16,7 +16,6 @@ from shared.quotes import Limit
 from shared.transcript import Gap
 from shared.upload import Media, Upload
 from shared.vocabulary import Method
-from shared.wishes import Channels
 
 MONEY = frozenset({Limit.BUDGET, Limit.MAX_COST})
 """Limits of what an upload may cost."""
@@ -64,7 +63,7 @@ class Work:
     @property
     def split(self) -> bool:
         """Whether each channel is heard alone, as one speaker."""
-        return self.job.record.wishes.channels is Channels.SPLIT and self.media.channels > 1
+        return self.job.record.wishes.streams(self.media) > 1
 
     @property
     def may_leave(self) -> bool:

@@ -154,7 +154,7 @@ class Worker:
             work = claimed.work
             work.ack_ids.extend([ack_id] if ack_id else [])
             work.on_trouble = partial(self._in_trouble, work)
-            work.audits = [self._audit(work, channel) for channel in range(work.media.channels if work.split else 1)]
+            work.audits = [self._audit(work, channel) for channel in range(work.job.record.wishes.streams(work.media))]
             self._billing.open(work)
             with self._lock:
                 self._works[work.id] = work

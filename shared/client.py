@@ -12,6 +12,7 @@ from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Bucket, Client
 
 from shared.messages import TerminalMessage
+from shared.storage import bucket_and_name
 from shared.upload import Upload
 from shared.wishes import Wishes
 
@@ -66,7 +67,7 @@ def fetch_results(client: Client, message: TerminalMessage, folder: Path) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, uri in message.results.items():
-        bucket, _, key = uri.removeprefix("gs://").partition("/")
+        bucket, key = bucket_and_name(uri)
         path = folder / PurePosixPath(name).name
         client.bucket(bucket).blob(key).download_to_filename(str(path))
         paths.append(path)

@@ -15,6 +15,7 @@ from shared.jobs import JobStore
 from shared.ledger import Ledger
 from shared.outcomes import Finisher
 from shared.settings import BreakerSettings, DeploymentSettings
+from shared.speeds import SpeedStore
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Deployment:
     lease: ExecutionLease
     ledger: Ledger
     gpu: Breaker
+    speeds: SpeedStore
     finisher: Finisher
     prices: PriceBook
 
@@ -52,7 +54,9 @@ def connect(settings: DeploymentSettings) -> Deployment:
         prices=prices,
         deepgram_model=settings.deepgram_model,
     )
-    return Deployment(client, state, publisher, jobs, ExecutionLease(state), ledger, gpu, finisher, prices)
+    return Deployment(
+        client, state, publisher, jobs, ExecutionLease(state), ledger, gpu, SpeedStore(state), finisher, prices
+    )
 
 
 def _breaker_policy(settings: BreakerSettings) -> BreakerPolicy:

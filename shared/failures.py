@@ -7,6 +7,9 @@ from enum import StrEnum
 import google.api_core.exceptions as google_errors
 import requests
 
+OUT_OF_REACH = (google_errors.GoogleAPICallError, google_errors.RetryError, requests.RequestException)
+"""How Google's clients say that a service did not answer: with a status, too late, or not at all."""
+
 
 class FailureKind(StrEnum):
     """The small set of kinds that policies distinguish."""

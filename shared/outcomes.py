@@ -23,7 +23,6 @@ from shared.ledger import Ledger, billed
 from shared.messages import Receipt, Saving, TerminalMessage, event_id
 from shared.transcript import Transcript
 from shared.vocabulary import Engine, Outcome
-from shared.wishes import Channels
 
 _log = logging.getLogger(__name__)
 
@@ -222,7 +221,7 @@ class Finisher:
         if duration is None:
             return None
         media = record.media
-        streams = media.channels if media and record.wishes.channels is Channels.SPLIT else 1
+        streams = record.wishes.streams(media) if media else 1
         there = deepgram_bill(self._deepgram_model, duration * streams, self._prices)
         there += egress_bill(media.size_bytes if media else 0, self._prices)
         return Saving(deepgram_model=self._deepgram_model, deepgram_usd=there.usd, bill_usd=bill.usd)

@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Annotated, Literal
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from requests import RequestException
 
 from shared import storage as objects
-from shared.failures import StateConflict
+from shared.failures import OUT_OF_REACH, StateConflict
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +36,6 @@ SHORTEST_DEEPGRAM_SECONDS = 120.0
 CACHE_SECONDS = 30.0
 ATTEMPTS = 5
 """Writes against other observers. A lost observation costs nothing but its news."""
-
-_OUT_OF_REACH = (GoogleAPICallError, RetryError, RequestException)
-"""How Google's client says that storage did not answer: with a status, too late, or not at all."""
 
 _NAME = "speeds.json"
 _DECODE, _DEEPGRAM = "decode_x_real_time", "deepgram_x_real_time"
@@ -161,7 +156,7 @@ class SpeedStore:
         if self._cached is None or at - self._cached[0] > CACHE_SECONDS:
             try:
                 self._cached = (at, self._read()[0])
-            except _OUT_OF_REACH:
+            except OUT_OF_REACH:
                 _log.warning("speeds not read", exc_info=True)
                 self._cached = (at, self._cached[1] if self._cached else Observations())
         return learned(initial, self._cached[1])
@@ -176,7 +171,7 @@ class SpeedStore:
                 objects.replace(self._state, _NAME, before.with_(seen).model_dump_json().encode(), generation)
             except StateConflict:
                 continue
-            except _OUT_OF_REACH:
+            except OUT_OF_REACH:
                 break
             return True
         _log.warning("observation lost", extra={"fields": {"seen": dict(seen)}}, exc_info=True)

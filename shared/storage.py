@@ -19,6 +19,12 @@ class Versioned:
     generation: int
 
 
+def bucket_and_name(uri: str) -> tuple[str, str]:
+    """`gs://BUCKET/NAME` -> both; the name is empty where there is none."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    return bucket, name
+
+
 def read(bucket: Bucket, name: str) -> Versioned | None:
     """The object's newest content, or None where there is none."""
     blob = bucket.blob(name)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.failures import Rejected
+from shared.upload import Media
 from shared.vocabulary import Method
 
 METHOD_METADATA = "transcribe-method"
@@ -59,6 +60,10 @@ class Wishes(BaseModel):
     def is_private(self) -> bool:
         """Whether the upload may never leave for an API."""
         return self.privacy is Privacy.LOCAL
+
+    def streams(self, media: Media) -> int:
+        """Channels that are heard apart, each of them a recording of its own to every engine."""
+        return media.channels if self.channels is Channels.SPLIT else 1
 
     def metadata(self) -> dict[str, str]:
         """The wishes as metadata of an object; empty where there are none."""

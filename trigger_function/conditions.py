@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
-
-from google.cloud.storage import Bucket
 
 from shared.jobs import now
 from shared.quotes import Queue
-from shared.speeds import Speeds, SpeedStore
+from shared.speeds import Speeds
 from trigger_function.limits import Conditions
 from trigger_function.services import Services
 
@@ -30,10 +27,4 @@ def queue_of(at_work: Services) -> Queue:
 
 def speeds_of(at_work: Services) -> Speeds:
     """The deployment's speeds as learned so far."""
-    return speed_store(at_work.state).speeds(at_work.settings.initial_speeds(at_work.settings.shape.gpu))
-
-
-@lru_cache(maxsize=1)
-def speed_store(state: Bucket) -> SpeedStore:
-    """One store an instance, so that its cache lasts longer than one upload."""
-    return SpeedStore(state)
+    return at_work.speeds.speeds(at_work.settings.initial_speeds(at_work.settings.shape.gpu))

@@ -6,7 +6,6 @@ from shared.costs import JobShape, PriceBook
 from shared.messages import Decision
 from shared.quotes import Order, Queue, Quote, Tariff, quotes_for
 from shared.speeds import Speeds
-from shared.wishes import Channels
 from trigger_function.decision_table import Thresholds
 from trigger_function.engines import engines_of
 from trigger_function.limits import Case, Conditions, Limits, deadline_minutes
@@ -35,7 +34,7 @@ def order_of(case: Case, settings: FunctionSettings) -> Order:
     deadline = deadline_minutes(case.wishes, policy_of(settings).limits)
     return Order(
         case.media,
-        streams=case.media.channels if case.wishes.channels is Channels.SPLIT else 1,
+        streams=case.wishes.streams(case.media),
         deadline_seconds=None if deadline is None else deadline * 60,
     )
 

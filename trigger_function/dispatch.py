@@ -20,7 +20,6 @@ from shared.transcript import compose, missing_end, with_gap
 from shared.upload import Media
 from shared.vocabulary import Method
 from shared.wishes import Channels
-from trigger_function.conditions import speed_store
 from trigger_function.deciding import policy_of
 from trigger_function.engines import deepgram_obstacle, engines_of
 from trigger_function.launching import launch_cpu, launch_gpu
@@ -147,7 +146,7 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     bill += egress_bill(media.size_bytes, at_work.prices)
     at_work.finisher.finish(job.record, transcribed(transcript, bill))
     # What was heard is out before anything is learned from it.
-    speed_store(at_work.state).observe(deepgram_figures(billed_seconds, answered))
+    at_work.speeds.observe(deepgram_figures(billed_seconds, answered))
 
 
 def routed(job: Job) -> tuple[Media, Decision]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-import requests
-from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import run_v2
 
 from shared.executions import LAUNCHER, ExecutionLease
-from shared.failures import LaunchFailed, kind_of
+from shared.failures import OUT_OF_REACH, LaunchFailed, kind_of
 from shared.jobs import new_holder
 from trigger_function.services import Services
 
@@ -28,7 +26,7 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
         return None
     try:
         operation = runner.run_job(run_v2.RunJobRequest(name=job), timeout=CALL_TIMEOUT_SECONDS, retry=None)
-    except (GoogleAPICallError, RetryError, GoogleAuthError, requests.RequestException) as error:
+    except (*OUT_OF_REACH, GoogleAuthError) as error:
         lease.release(held)
         raise LaunchFailed(f"Cloud Run did not start {job.rsplit('/', 1)[-1]}: {error}", kind_of(error)) from error
     name = str(operation.metadata.name)

@@ -15,18 +15,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from infra.local_media import inspected
 from shared.costs import PriceBook, price_book
 from shared.failures import BadMedia, Rejected
 from shared.messages import Decision
 from shared.quotes import Queue, Quote
 from shared.speeds import Speeds, SpeedStore
+from shared.storage import bucket_and_name
 from shared.times import clock
 from shared.upload import Media, Upload
 from shared.vocabulary import Method
 from shared.wishes import Wishes, wishes_of
 from trigger_function.deciding import decide, order_of, quotes_of
 from trigger_function.handling import media_of
-from trigger_function.inspection import inspect
 from trigger_function.limits import Case, Conditions
 from trigger_function.settings import FunctionSettings
 
@@ -163,7 +164,7 @@ def _inspected(place: str, settings: FunctionSettings) -> Iterator[Found]:
     if not _is_remote(place):
         yield _local(Path(place), settings)
         return
-    bucket, _, prefix = place.removeprefix("gs://").partition("/")
+    bucket, prefix = bucket_and_name(place)
     blobs = [blob for blob in _client().list_blobs(bucket, prefix=prefix) if settings.ignores(blob.name) is None]
     with ThreadPoolExecutor(PARALLEL_INSPECTIONS) as pool:
         yield from pool.map(lambda blob: _remote(blob, settings), blobs)
@@ -171,16 +172,10 @@ def _inspected(place: str, settings: FunctionSettings) -> Iterator[Found]:
 
 def _local(path: Path, settings: FunctionSettings) -> Found:
     upload = Upload(bucket="files", name=str(path.resolve()).lstrip("/"), generation=1)
-    with path.open("rb") as file:
-
-        def fetch(start: int, end: int) -> bytes:
-            file.seek(start)
-            return file.read(end - start)
-
-        try:
-            media = inspect(fetch, path.stat().st_size, max_bytes=settings.inspection_max_bytes)
-        except BadMedia as error:
-            return Found(str(path), upload.job_id, None, Wishes(), error.reason)
+    try:
+        media = inspected(path, settings.inspection_max_bytes)
+    except BadMedia as error:
+        return Found(str(path), upload.job_id, None, Wishes(), error.reason)
     return Found(str(path), upload.job_id, media, Wishes())
 
 

@@ -69,7 +69,7 @@ def job_id_of(client: Client, job: str) -> str:
     """A job id as it is, or the id of an upload: `gs://BUCKET/NAME`, the newest generation, or `...#GENERATION`."""
     if _JOB_ID.fullmatch(job):
         return job
-    bucket, _, name = job.removeprefix("gs://").partition("/")
+    bucket, name = objects.bucket_and_name(job)
     if not job.startswith("gs://") or not name:
         raise NotFoundError(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
     plain, _, generation = name.rpartition("#")
@@ -84,7 +84,7 @@ def job_id_of(client: Client, job: str) -> str:
 def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:
     if outcome is None or (uri := outcome.results.get("receipt.json")) is None:
         return None
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    bucket, name = objects.bucket_and_name(uri)
     stored = objects.read(client.bucket(bucket), name)
     return Receipt.model_validate_json(stored.data) if stored else None
 

@@ -22,8 +22,8 @@ from gpu_job.audio import seconds
 from gpu_job.chunking import Chunker, Cutting
 from gpu_job.decoding import DecoderLimits, decode, decode_channels
 from gpu_job.findings import Findings
+from infra.local_media import inspected
 from shared.failures import DropscribeError, EngineFailed
-from trigger_function.inspection import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,11 +173,4 @@ def _hear(parakeet: Parakeet, path: Path, split: bool) -> Hearing:
 
 
 def _channels(path: Path) -> Iterator[NDArray[np.float32]]:
-    with path.open("rb") as file:
-
-        def fetch(start: int, end: int) -> bytes:
-            file.seek(start)
-            return file.read(end - start)
-
-        media = inspect(fetch, path.stat().st_size)
-    yield from decode_channels(path, DecoderLimits(), media=media)
+    yield from decode_channels(path, DecoderLimits(), media=inspected(path))

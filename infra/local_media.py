@@ -1,0 +1,20 @@
+"""What inspection says of a file on this machine, by the function's own code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.upload import Media
+from trigger_function.inspection import inspect
+from trigger_function.ranged_reader import MAX_BYTES
+
+
+def inspected(path: Path, max_bytes: int = MAX_BYTES) -> Media:
+    """As `inspect`, of a file. Raises BadMedia."""
+    with path.open("rb") as file:
+
+        def fetch(start: int, end: int) -> bytes:
+            file.seek(start)
+            return file.read(end - start)
+
+        return inspect(fetch, path.stat().st_size, max_bytes=max_bytes)
