@@ -69,7 +69,7 @@ class _Window:
         self._blocks: deque[Samples] = deque()
         """Whole frames; the first starts at `_start`."""
         self._rest: Samples = np.zeros(0, np.float32)
-        """Samples that came but do not fill a frame yet."""
+        """Samples that came but do not fill a second yet: levels are those of the whole only by whole seconds."""
 
     @property
     def level(self) -> Levels:
@@ -81,17 +81,20 @@ class _Window:
     def add(self, block: Samples) -> None:
         """Take in what came."""
         block = np.concatenate((self._rest, block)) if len(self._rest) else block
-        whole = len(block) // FRAME * FRAME
+        whole = len(block) // SAMPLE_RATE * SAMPLE_RATE
         self._rest = block[whole:].copy()
-        if whole:
-            self._blocks.append(block[:whole])
-            self._levels.append(levels(block[:whole]))
-            self.frames += whole // FRAME
+        self._take(block[:whole])
 
     def fill_up(self) -> None:
         """At the end: a rest shorter than a frame has no level of its own; silence behind it makes it heard."""
-        if len(self._rest):
-            self.add(np.zeros(FRAME - len(self._rest), np.float32))
+        self._take(np.pad(self._rest, (0, -len(self._rest) % FRAME)))
+        self._rest = self._rest[:0]
+
+    def _take(self, frames: Samples) -> None:
+        if len(frames):
+            self._blocks.append(frames)
+            self._levels.append(levels(frames))
+            self.frames += len(frames) // FRAME
 
     def cut(self, cut: Cut, above_floor_db: float) -> Iterator[Chunk]:
         """Give out the cut's chunk, unless it is silence, and forget what lies before `resume`.

@@ -24,12 +24,22 @@ _TO_SPANS = np.repeat(np.eye(FRAME // _SPAN, dtype=np.float32), _SPAN, axis=0)
 
 
 def levels(samples: Samples) -> Levels:
-    """RMS level of each whole 10 ms frame, without what is slower than speech."""
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
-    sums = frames @ _TO_SPANS
-    power = (np.einsum("ij,ij->i", frames, frames) - np.einsum("ij,ij->i", sums, sums) / _SPAN) / FRAME
+    """RMS level of each whole 10 ms frame, without what is slower than speech.
+
+    Whole seconds at a time: how a product of matrices rounds depends on its shape. So the levels of a stream that comes
+    in blocks of whole seconds are those of the whole, bit by bit.
+    """
+    frames = len(samples) // FRAME
+    seconds = -(-frames // FRAMES_PER_SECOND)
+    if frames % FRAMES_PER_SECOND:
+        samples = np.concatenate(
+            (samples[: frames * FRAME], np.zeros(seconds * SAMPLE_RATE - frames * FRAME, np.float32))
+        )
+    parts = samples[: seconds * SAMPLE_RATE].reshape(seconds, FRAMES_PER_SECOND, FRAME)
+    sums = parts @ _TO_SPANS
+    power = (np.einsum("sij,sij->si", parts, parts) - np.einsum("sij,sij->si", sums, sums) / _SPAN) / FRAME
     decibel: Levels = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (SILENCE_DB / 10 - 1))))
-    return np.maximum(decibel, np.float32(SILENCE_DB))
+    return np.maximum(decibel, np.float32(SILENCE_DB)).reshape(-1)[:frames]
 
 
 def runs_below(level: Levels, threshold: float, shortest: float) -> list[tuple[int, int]]:
