@@ -133,6 +133,12 @@ class Billing:
             if self._batch_began is None:
                 self._meter.serve(self._clock())
 
+    def so_far(self, work: Work) -> Bill | None:
+        """What the job would cost if it left this worker now; None once it has left."""
+        with self._lock:
+            share = self._meter.so_far(work.id, self._clock())
+        return None if share is None else self._bill(share)
+
     def close(self, work: Work, ending: Ending) -> Ending:
         """The job ends: its ending with its bill."""
         return replace(ending, bill=ending.bill + self.abandon(work), execution=self._task.execution)

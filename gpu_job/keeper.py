@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from gpu_job.services import JobServices
 from gpu_job.ticking import Ticking
 from gpu_job.work import Work
+from shared.costs import Bill
 from shared.executions import HeldLease
 from shared.jobs import now
 
@@ -21,11 +23,14 @@ _log = logging.getLogger(__name__)
 class Keeper(Ticking):
     """Beats on a thread of its own while it is entered. The execution's lease can be held and released at any time."""
 
-    def __init__(self, services: JobServices, works: Callable[[], Sequence[Work]]) -> None:
+    def __init__(
+        self, services: JobServices, works: Callable[[], Sequence[Work]], so_far: Callable[[Work], Bill | None]
+    ) -> None:
         super().__init__("keeper", services.settings.heartbeat_seconds)
         self._services = services
         self._settings = services.settings
         self._works = works
+        self._so_far = so_far
         self._lease: HeldLease | None = None
         self._lease_lock = threading.Lock()
         self._stored_at = time.monotonic()
@@ -74,8 +79,11 @@ class Keeper(Ticking):
             except Exception:
                 work.save_later(parts)
                 raise
-        done = work.transcribed_seconds()
-        taken = self._services.jobs.take(work.job, lease_until=now() + self._term, transcribed_seconds=done)
+        changes: dict[str, Any] = {"transcribed_seconds": work.transcribed_seconds()}
+        if (cost := self._so_far(work)) is not None:
+            # If we are killed, nobody else could tell what we cost.
+            changes["spent"] = work.spent_before + cost
+        taken = self._services.jobs.take(work.job, lease_until=now() + self._term, **changes)
         newest = taken or self._services.jobs.load(work.id)
         # A record that somebody else took over meanwhile is theirs to keep alive.
         if newest is not None and newest.record.holder == self._services.task.holder:

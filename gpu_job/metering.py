@@ -7,6 +7,7 @@ the worker ends is settled over all jobs. So the shares always add up to the exe
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -74,6 +75,10 @@ class Meter:
         taken[Phase.TRANSCRIPTION] = self._own.pop(job_id, 0.0)
         self._ended[job_id] = self._ended.get(job_id, 0.0) + audio
         return taken
+
+    def so_far(self, job_id: str, at: float) -> Share | None:
+        """What the job would take if it ended now; None where it is not at work."""
+        return copy.deepcopy(self).close(job_id, at) if job_id in self._audio else None
 
     def settle(self, at: float) -> dict[str, float]:
         """The worker ends: seconds that no job took yet, over the jobs that ended, by their audio.

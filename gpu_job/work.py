@@ -10,6 +10,7 @@ from gpu_job.assembly import Assembly, Part
 from gpu_job.audio import seconds
 from gpu_job.chunking import Chunk
 from gpu_job.repairing import Repairing
+from shared.costs import Bill
 from shared.jobs import Job
 from shared.messages import Decision
 from shared.quotes import Limit
@@ -35,6 +36,8 @@ class Work:
     ack_ids: list[str]
     stored: dict[tuple[int, int, int], Part]
     """Parts from an earlier attempt's checkpoints, by channel, first and last sample."""
+    spent_before: Bill = field(init=False)
+    """What earlier attempts cost. The record's sum takes in this one, too, with every sign of life."""
     audits: Sequence[Repairing] = ()
     """One for each channel that is heard alone."""
     assembly: Assembly = field(default_factory=Assembly)
@@ -49,6 +52,9 @@ class Work:
     _cut_until: float = 0.0
     """Where the last chunk ends."""
     _ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.spent_before = self.job.record.spent
 
     @property
     def id(self) -> str:

@@ -57,7 +57,7 @@ class Worker:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._keeper = Keeper(services, lambda: list(self._works.values()))
+        self._keeper = Keeper(services, lambda: list(self._works.values()), billing.so_far)
         engines = engines_of(services, billing, self._delivered)
         self._engines = engines.chain
         self._hybrid = Hybrid(lambda: list(self._works.values()), engines, self._settings.max_completion_minutes)
@@ -246,7 +246,8 @@ class Worker:
             self._engines.drop(work.id)
             billed = self._billing.close(work, ending)
             spent = billed.bill
-            self._services.finisher.finish(work.job.record, billed)
+            # The record's own sum holds what this attempt had cost at its last sign of life.
+            self._services.finisher.finish(work.job.record.model_copy(update={"spent": work.spent_before}), billed)
             for ack_id in work.ack_ids:
                 self._inbox.done(ack_id)
         except Exception:
@@ -292,7 +293,7 @@ class Worker:
                     _log.exception("handing over failed")
 
     def _give_up_claim(self, work: Work, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0) -> None:
-        spent = work.job.record.spent + bill
+        spent = work.spent_before + bill
         changes = {"lease_until": now(), "attempts": attempts, "spent": spent, "last_error": why}
         try:
             self._services.checkpoints.store(work.id, work.unsaved())

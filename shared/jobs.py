@@ -69,7 +69,7 @@ class JobRecord(BaseModel):
     transcribed_seconds: float = 0.0
     """Audio that has its words, as of the worker's last sign of life."""
     spent: Bill = Bill()
-    """What earlier attempts cost."""
+    """What the attempts cost, the one at work as of its last sign of life."""
     last_error: str | None = None
     """Why the last attempt ended, in one sentence."""
 

@@ -14,6 +14,7 @@ import pytest
 from infra.local.cloud import STATE, CloudOptions, LaptopCloud
 from infra.local.executions import ExecutionState, TaskState
 from infra.recordings import recording
+from shared.costs import Bill
 from tests.e2e.conftest import Convert, outsider_of
 from tests.e2e.outsider import Outsider
 from tests.e2e.waiting import until
@@ -107,12 +108,17 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     name = listener.drop(half_hour, f"{how.name}.opus")
     task = in_the_middle(quick, listener, name)
     assert task.pid is not None
+    at_work = record_of(listener, name)
+    assert at_work is not None
+    spent = Bill.model_validate(at_work["spent"]).usd
+    assert spent > 0
     os.kill(task.pid, how)
     retried = until(lambda: next((t for t in execution_of(quick).tasks if t.attempt == 1), None), "the retry")
     assert retried.index == task.index
 
     message = listener.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
+    assert Bill.model_validate(message["bill"]).usd > spent
     assert listener.text(message) == undisturbed
     record = record_of(listener, name)
     assert record is not None

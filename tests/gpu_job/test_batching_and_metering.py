@@ -148,6 +148,21 @@ def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them
     assert meter.settle(72.0) == {"long": pytest.approx(6.0), "short": pytest.approx(2.0)}
 
 
+def test_what_all_jobs_cost_so_far_is_the_time_so_far_and_asking_changes_nothing() -> None:
+    meter = Meter(began=0.0)
+    meter.open("long", 300.0)
+    meter.open("short", 100.0)
+    meter.pass_time(40.0)
+    meter.transcribed(60.0, {"long": 15.0, "short": 5.0})
+    long, short = (meter.so_far(job, 64.0) for job in ("long", "short"))
+    assert long is not None
+    assert short is not None
+    assert sum(long.values()) + sum(short.values()) == pytest.approx(64.0)
+    assert meter.close("short", 64.0) == short
+    assert meter.close("long", 64.0) == long
+    assert meter.so_far("long", 70.0) is None
+
+
 def test_where_no_job_ended_nobody_is_billed() -> None:
     meter = Meter(began=0.0)
     meter.open("handed over", 10.0)

@@ -30,8 +30,9 @@ from gpu_job.settings import JobSettings
 from gpu_job.tokens import Token
 from gpu_job.worker import Worker
 from infra.recordings import recording
+from shared.costs import instance_bill
 from shared.failures import EngineFailed
-from shared.jobs import Job, JobState
+from shared.jobs import Job, JobState, now
 from shared.messages import Decision, WorkItem
 from shared.upload import Media
 from shared.vocabulary import Engine, Method, Outcome
@@ -118,10 +119,33 @@ def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: SmallCloud, servic
     broken, sound = [work for work in works if work is not None]
     services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
     claimed_until, give_up_at = sound.job.record.lease_until, time.monotonic() + 20
-    with Keeper(brisk, lambda: [broken, sound]):
+    with Keeper(brisk, lambda: [broken, sound], lambda work: None):
         while sound.job.record.lease_until == claimed_until and time.monotonic() < give_up_at:
             time.sleep(0.02)
     assert sound.job.record.lease_until > claimed_until
+
+
+def test_what_a_killed_worker_cost_is_on_the_bill(cloud: SmallCloud, services: ParrotServices) -> None:
+    brisk = replace(services, settings=services.settings.model_copy(update={"heartbeat_seconds": 0.05}))
+    job = queued(cloud, services, "a.opus")
+    work = claim(brisk, item_of(job)).work
+    assert work is not None
+    billing = Billing(Meter(began=time.monotonic() - 3600), brisk)  # an hour that nobody lived to bill
+    billing.open(work)
+    give_up_at = time.monotonic() + 20
+    with Keeper(brisk, lambda: [work], billing.so_far):
+        while not work.job.record.spent.usd and time.monotonic() < give_up_at:
+            time.sleep(0.02)
+    left = services.jobs.load(job.id)
+    assert left is not None
+    an_hour = instance_bill(brisk.settings.shape, 3600, brisk.prices, "start-up").usd
+    assert left.record.spent.usd == pytest.approx(an_hour, rel=0.01)
+
+    services.jobs.save(left, lease_until=now())
+    assert worker(services, Inbox(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert message.bill.usd == pytest.approx(an_hour, rel=0.05)
+    assert message.bill.usd > left.record.spent.usd
 
 
 def test_an_upload_that_was_handed_over_is_decoded_no_further(
