@@ -9,8 +9,8 @@ import numpy as np
 
 from gpu_job.audio import SAMPLE_RATE
 from gpu_job.chunking import Chunk
+from gpu_job.detection import Detection
 from gpu_job.evidence import Heard, Span
-from gpu_job.speech import Detection
 
 SPEECH = Detection()
 """Whether somebody speaks."""

@@ -13,9 +13,9 @@ from typing import Protocol
 from gpu_job.audio import Samples
 from gpu_job.audit import Audit
 from gpu_job.chunking import Chunk
+from gpu_job.detection import Detection
 from gpu_job.findings import Findings
 from gpu_job.questions import Question, Retry
-from gpu_job.speech import Detection
 from gpu_job.tokens import Token
 from shared.failures import EngineFailed
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gpu_job.audio import Samples
-from gpu_job.speech import FRAME
+from gpu_job.detection import FRAME
 
 _CONTEXT = 64
 """Samples of the frame before that the network sees with each frame."""

@@ -13,13 +13,14 @@ from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.audit import NO_WORDS, Audit
 from gpu_job.chunking import Chunk, Cutting, chunks
 from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.detection import Detection
 from gpu_job.evidence import Span, heard_words
 from gpu_job.findings import amended
 from gpu_job.levels import FRAME, levels, quietest
 from gpu_job.parakeet import Parakeet
 from gpu_job.questions import Auditing
 from gpu_job.repairing import MAX_WAITING, Deliver, Repairing
-from gpu_job.speech import Detection, SpeechDetector
+from gpu_job.speech import SpeechDetector
 from gpu_job.tokens import Token, words_of
 from infra.recordings import recording
 from shared.failures import EngineFailed

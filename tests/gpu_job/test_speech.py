@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.detection import FRAME, Detection, spoken
 from gpu_job.questions import HINT, SPEECH
 from gpu_job.silero import model_path
-from gpu_job.speech import FRAME, Detection, SpeechDetector, spoken
+from gpu_job.speech import SpeechDetector
 from infra.recordings import Recording, recording, shipped
 from tests.gpu_job.sounds import music, noise, silence, tone
 
