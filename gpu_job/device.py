@@ -62,5 +62,5 @@ def multiplies_bf16(name: str) -> bool:
     """Whether the device has instructions for bf16 matrices, rather than converting every value to fp32 and back."""
     if name == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    found = torch.cpu.get_capabilities()
-    return any(found.get(feature) for feature in ("avx512_bf16", "amx_bf16", "bf16"))
+    # The public get_capabilities is younger than the GPU image's torch 2.10. Processors with AMX have this, too.
+    return torch.cpu._is_avx512_bf16_supported()

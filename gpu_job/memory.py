@@ -103,7 +103,7 @@ class MemoryBudget:
 
     @classmethod
     def of_device(cls, model: MemoryModel, free_bytes: int, limit_gb: float) -> MemoryBudget:
-        """What is free before the weights are there, or the setting where that is less."""
+        """What the device has for the model, weights included, or the setting where that is less."""
         return cls(model, min(free_bytes, int(limit_gb * GIB)))
 
     def largest_batch(self, samples: int) -> int:

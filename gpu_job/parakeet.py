@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -23,7 +22,9 @@ from torch.nn.functional import pad
 from gpu_job import model_loading, tdt_fix
 from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.batching import BatchLimits
+from gpu_job.decoder_storage import Decoder
 from gpu_job.device import Device, Precision, accelerator, best_device
+from gpu_job.gpu_faults import cuda_answers, inference
 from gpu_job.hypotheses import Hypotheses, Vocabulary
 from gpu_job.memory import Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.tokens import Token
@@ -59,11 +60,11 @@ class Limits:
     """GiB the model may use on a GPU, weights included."""
 
     def of(self, device: Device, memory: MemoryModel) -> BatchLimits:
-        """The limits on this device, for a model whose weights are not there yet."""
+        """The limits on this device for a model that has it to itself; its weights may be there already."""
         if not device.is_gpu:
             return BatchLimits(self.max_chunks, int(self.cpu_audio_seconds * SAMPLE_RATE))
         free, _ = torch.cuda.mem_get_info()
-        budget = MemoryBudget.of_device(memory, free, self.gpu_memory_gb)
+        budget = MemoryBudget.of_device(memory, free + torch.cuda.memory_reserved(), self.gpu_memory_gb)
         return BatchLimits(self.max_chunks, int(self.gpu_audio_seconds * SAMPLE_RATE), budget)
 
 
@@ -120,11 +121,15 @@ class Parakeet:
             decoding.compute_timestamps = True
             decoding.confidence_cfg = OmegaConf.create(CONFIDENCE)
         self._model.change_decoding_strategy(decoding, verbose=False)
-        self._decode = self._model.decoding.decoding.decoding_computer
+        computer = self._model.decoding.decoding.decoding_computer
+        self._decode = Decoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
         self._vocabulary = Vocabulary.of(self._model.tokenizer.tokenizer, self._model.decoding.supported_punctuation)
         self._frame_seconds = self._model.encoder.subsampling_factor * self._model.cfg.preprocessor.window_stride
+        # Streams of one priority are 32 that are given out in turn: NeMo's captures must not come upon this one.
         # Untyped in torch.
-        self._copies = torch.cuda.Stream() if device.is_gpu else None  # type: ignore[no-untyped-call]
+        self._copies = torch.cuda.Stream(priority=-1) if device.is_gpu else None  # type: ignore[no-untyped-call]
+        fields = {"hardware": self.hardware, "precision": str(device.dtype), "decoder": self._decode.mode}
+        _log.info("model ready", extra={"fields": fields})
 
     @property
     def engine(self) -> Engine:
@@ -152,6 +157,9 @@ class Parakeet:
         """
         nemo_logging.setLevel(logging.ERROR)
         tdt_fix.apply()
+        if not cuda_answers():
+            # On a CPU, too, NeMo asks CUDA at every batch.
+            raise EngineFailed("CUDA failed in this process; only another one can transcribe.", FailureKind.MODEL_LOAD)
         try:
             model, called = model_loading.load(name, device.name if device else where or accelerator())
             return cls(model, called, device or best_device(precision, _parameters(model), where), limits)
@@ -169,7 +177,7 @@ class Parakeet:
 
     def prepare(self, batch: Sequence[Samples]) -> Prepared:
         """Put a batch where the model can take it. From any thread. Raises EngineFailed."""
-        with _inference():
+        with inference():
             durations = tuple(seconds(len(samples)) for samples in batch)
             if not self._copies:
                 return Prepared(tuple(_padded(part) for part in _slices(batch)), durations, None)
@@ -180,7 +188,7 @@ class Parakeet:
 
     def run(self, prepared: Prepared) -> Heard:
         """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
-        with _inference():
+        with inference():
             if prepared.copied:
                 ours = torch.cuda.current_stream()
                 ours.wait_event(prepared.copied)
@@ -188,8 +196,7 @@ class Parakeet:
                     tensor.record_stream(ours)
                 torch.cuda.reset_peak_memory_stats()
             encoded, frames = _joined([self._encode(part) for part in prepared.slices])
-            found, _ = self._decode(x=encoded, out_len=frames)
-            heard = self._collect(found, prepared.seconds)
+            heard = self._collect(self._decode(encoded, frames), prepared.seconds)
         self._learn(prepared)
         return heard
 
@@ -211,11 +218,15 @@ class Parakeet:
         rows = len(durations)
         stored = (found.transcript, found.timestamps, found.token_durations, found.step_confidence.float())
         columns = tuple(column[:rows].to("cpu", non_blocking=True) for column in (*stored, found.current_lengths))
-        return Heard(columns, durations, torch.cuda.current_stream().record_event() if self._copies else None)
+        if not self._copies:
+            return Heard(columns, durations, None)
+        # Blocking: who waits for it sleeps, instead of keeping a core from the decoders.
+        copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # Untyped in torch.
+        return Heard(columns, durations, torch.cuda.current_stream().record_event(copied))
 
     def finish(self, heard: Heard) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread. Raises EngineFailed."""
-        with _inference():
+        with inference():
             if heard.copied:
                 heard.copied.synchronize()
             hypotheses = Hypotheses(*(column.numpy() for column in heard.columns))
@@ -272,14 +283,3 @@ def _joined(parts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.T
     longest = max(encoded.shape[1] for encoded, _ in parts)
     padded = [pad(encoded, (0, 0, 0, longest - encoded.shape[1])) for encoded, _ in parts]
     return torch.cat(padded), torch.cat([frames for _, frames in parts])
-
-
-@contextmanager
-def _inference() -> Iterator[None]:
-    """No gradients; memory that does not suffice is an EngineFailed, and is given back."""
-    try:
-        with torch.inference_mode():
-            yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY) from error

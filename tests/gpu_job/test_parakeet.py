@@ -15,7 +15,7 @@ from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.chunking import Chunk
 from gpu_job.decoding import DecoderLimits, decode
 from gpu_job.device import Device, Precision, accelerator, best_device, multiplies_bf16
-from gpu_job.memory import Architecture, Attention
+from gpu_job.memory import GIB, Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.parakeet import SLICE_SAMPLES, Limits, Parakeet, memory_of
 from gpu_job.tokens import words_of
 from infra.recordings import Recording, recording
@@ -176,3 +176,15 @@ def test_on_a_cpu_only_large_models_run_in_bf16_and_only_where_it_is_fast() -> N
     large = best_device(parameters=600_000_000).dtype
     assert large is (torch.bfloat16 if multiplies_bf16("cpu") else torch.float32)
     assert best_device(parameters=1_500_000).dtype is torch.float32
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_weights_that_are_on_the_gpu_already_are_not_subtracted_twice(
+    monkeypatch: pytest.MonkeyPatch, loaded: bool
+) -> None:
+    memory = MemoryModel(Architecture(), 2, Attention.SDPA)
+    taken = memory.weights if loaded else 0
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (15 * GIB - taken, 16 * GIB))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda: taken)
+    limits = LIMITS.of(Device("cuda", torch.bfloat16), memory)
+    assert limits.memory == MemoryBudget(memory, 15 * GIB)

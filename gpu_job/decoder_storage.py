@@ -1,0 +1,85 @@
+"""The decoder's storage on a GPU. It grows in few steps, for each of them costs a capture of CUDA graphs.
+
+NeMo keeps storage and graphs for one size of batch. One with more chunks or more frames has it allocate and capture
+anew, and for exactly that size: more chunks with fewer frames, and the frames are lost again. Batches here differ all
+the time, the shorter the chunks the more of them. So storage never shrinks, and grows to powers of two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import pad
+
+MOST_CELLS = 2**18
+"""Chunks x frames of storage larger than its batch. 0.5 GB with parakeet-tdt-0.6b in bf16: a frame takes 1,280 bytes
+of projected encoder output, and twice 260 bytes of hypotheses, up to ten symbols long."""
+
+
+class Size(NamedTuple):
+    """Of a batch, or of storage."""
+
+    chunks: int
+    frames: int
+    """Of the encoder, for each chunk."""
+
+    def holds(self, batch: Size) -> bool:
+        """Whether NeMo decodes such a batch without a new capture."""
+        return batch.chunks <= self.chunks and batch.frames <= self.frames
+
+
+def grown(kept: Size, batch: Size, max_chunks: int) -> Size:
+    """The storage for a batch where so much is kept, of batches with at most so many chunks.
+
+    What holds them all takes too much memory where chunks are very long; then the batch gets what NeMo would give it.
+    """
+    if kept.holds(batch):
+        return kept
+    size = Size(
+        max(kept.chunks, batch.chunks, min(max_chunks, _power_of_two(batch.chunks))),
+        max(kept.frames, _power_of_two(batch.frames)),
+    )
+    return size if size.chunks * size.frames <= MOST_CELLS else batch
+
+
+def _power_of_two(number: int) -> int:
+    """The smallest one that is not less."""
+    return 1 << (number - 1).bit_length()
+
+
+class Decoder:
+    """NeMo's batched decoder. Belongs to the thread that owns the model."""
+
+    def __init__(self, computer: Any, max_chunks: int, *, on_gpu: bool) -> None:
+        self._computer = computer
+        self._max_chunks = max_chunks
+        self._captures = on_gpu and computer.cuda_graphs_mode is not None
+
+    @property
+    def mode(self) -> str:
+        """How NeMo decodes here: without conditional nodes, which a driver before CUDA 12.6 lacks, it is slower."""
+        return str(self._computer.cuda_graphs_mode.value) if self._captures else "eager"
+
+    def __call__(self, encoded: torch.Tensor, frames: torch.Tensor) -> Any:
+        """[chunks, frames, width] and how many frames count -> the hypotheses; there may be more rows than chunks."""
+        if self._captures:
+            encoded, frames = self._roomy(encoded, frames)
+        try:
+            found, _ = self._computer(x=encoded, out_len=frames)
+        except Exception:
+            # It may have new storage and still the graphs of the old: its loop would wait for them for ever.
+            self._computer.reset_cuda_graphs_state()
+            raise
+        return found
+
+    def _roomy(self, encoded: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch, padded where it makes NeMo allocate, so that it allocates what was decided here."""
+        state = self._computer.state
+        kept = Size(state.batch_size, state.max_time) if state is not None else Size(0, 0)
+        batch = Size(encoded.shape[0], encoded.shape[1])
+        if kept.holds(batch):
+            return encoded, frames
+        size = grown(kept, batch, self._max_chunks)
+        chunks = size.chunks - batch.chunks
+        return pad(encoded, (0, 0, 0, size.frames - batch.frames, 0, chunks)), pad(frames, (0, chunks))
