@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from gpu_job.settings import JobSettings
+from infra.doctor.settings import DoctorSettings
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, SpeedSettings
 from trigger_function.settings import FunctionSettings
 
@@ -42,6 +43,7 @@ def page() -> str:
         ("Speeds that quotes start from (function)", SpeedSettings, speeds),
         ("Job's hardware (function and job)", JobShapeSettings, shape),
         ("Job", JobSettings, set(JobSettings.model_fields) - deployment - deepgram - shape),
+        ("`dropscribe doctor`", DoctorSettings, set(DoctorSettings.model_fields) - deployment - deepgram),
     )
     return _HEAD + "".join(f"\n## {title}\n\n{_table(model, names)}" for title, model, names in sections) + _TAIL
 

@@ -8,26 +8,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from google.cloud.storage import Client
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from infra.cli.advice import Advice, advice
+from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.cost_options import By, Form
 from infra.cli.cost_report import Report, Totals, report
+from infra.cli.refusals import in_a_sentence
+from infra.cli.tables import printable
 from shared.jobs import now
 from shared.ledger import Ledger, month_of
 from shared.times import clock
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How formulas begin (OWASP, CSV injection)."""
+
 _RATIOS = ("usd_per_audio_hour", "saving_usd", "saving_share", "start_up_share", "fallback_rate")
 
 
-def print_costs(bucket: str, month: str | None, by: By | None, form: Form) -> None:
-    """Print the costs of a month (this one) from the ledger in `bucket`."""
+@in_a_sentence
+def print_costs(bucket: str, month: str | None, by: By | None, form: Form) -> int:
+    """Print the costs of a month (this one) from the ledger in `bucket`. The exit status."""
     at = now()
     month = month or month_of(at)
-    entries = list(Ledger(Client().bucket(bucket)).entries(month))
+    entries = list(Ledger(bucket_named(storage_client(), bucket)).entries(month))
     told, advised = report(entries, month, at, by), advice(entries)
     match form:
         case Form.TABLE:
@@ -36,6 +42,7 @@ def print_costs(bucket: str, month: str | None, by: By | None, form: Form) -> No
             print(as_json(told, advised))
         case Form.CSV:
             print(as_csv(told), end="")
+    return 0
 
 
 def as_json(told: Report, advised: Sequence[Advice]) -> str:
@@ -54,13 +61,20 @@ def as_json(told: Report, advised: Sequence[Advice]) -> str:
 
 
 def as_csv(told: Report) -> str:
-    """One row a group, or one for the month where nothing is grouped."""
+    """One row a group, or one for the month where nothing is grouped. No cell is a formula to a spreadsheet."""
     rows = told.groups or {told.month: told.totals}
     out = io.StringIO()
-    writer = csv.DictWriter(out, ["group", *_figures(told.totals)], lineterminator="\n")
+    # All that is no number is quoted: left alone, csv would quote a line feed in a name, but not a carriage return.
+    columns = ["group", *_figures(told.totals)]
+    writer = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
-    writer.writerows({"group": key, **_figures(totals)} for key, totals in rows.items())
+    writer.writerows({"group": _no_formula(key), **_figures(totals)} for key, totals in rows.items())
     return out.getvalue()
+
+
+def _no_formula(cell: str) -> str:
+    """Folders are anybody's to name: a spreadsheet would calculate what begins so, and shows the apostrophe as none."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _all_figures(groups: Mapping[str, Totals]) -> dict[str, dict[str, float | None]]:
@@ -95,7 +109,7 @@ def _table(title: str, groups: Mapping[str, Totals]) -> Table:
         table.add_column(column, justify="right")
     for key, totals in groups.items():
         table.add_row(
-            Text(key),
+            Text(printable(key)),
             str(totals.uploads),
             clock(totals.audio_seconds),
             _money(totals.usd),

@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from google.cloud.storage import Blob, Client
+from google.cloud.storage import Blob
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.buckets import bucket_named, storage_client
+from infra.cli.refusals import in_a_sentence
+from infra.cli.tables import printable
 from infra.local_media import inspected
 from shared.costs import PriceBook, price_book
 from shared.failures import BadMedia, Rejected
@@ -41,6 +44,9 @@ NO_DEPLOYMENT = {
 """Where the environment names no deployment: the shipped settings, with both engines."""
 
 PARALLEL_INSPECTIONS = 8
+
+LONGEST_NAME = 1024
+"""Of an object, in characters."""
 
 
 @dataclass(frozen=True)
@@ -128,22 +134,25 @@ def _behind(queue: Queue, audio_seconds: float, startup: float) -> Queue:
     return Queue(running=True, waiting_seconds=queue.waiting_seconds + audio_seconds, starting_seconds=startup)
 
 
+@in_a_sentence
 def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
     """Inspect `places`, files or `gs://` prefixes. The exit status: 0 where every file would be transcribed."""
     console = Console(stderr=as_json)
     if missing := [place for place in places if not (_is_remote(place) or Path(place).is_file())]:
-        console.print(f"No such file: {', '.join(missing)}", markup=False, highlight=False)
+        console.print(printable(f"No such file: {', '.join(missing)}"), markup=False, highlight=False)
         return 2
     deployed = bool(os.environ.get("GPU_JOB"))
     settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
     found = [one for place in places for one in _inspected(place, settings)]
     initial = settings.initial_speeds(settings.shape.gpu)
-    speeds = SpeedStore(_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
+    speeds = SpeedStore(storage_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
     made = estimate(found, settings, price_book(settings.price_book), speeds)
     if as_json:
         sys.stdout.write(json.dumps(as_dict(made)) + "\n")
-    else:
+    elif made.lines:
         _print(made, console)
+    else:
+        console.print(printable(f"No recordings in {', '.join(places)}."), markup=False, highlight=False)
     return 0 if made.lines and all(line.decision for line in made.lines) else 1
 
 
@@ -156,26 +165,27 @@ def _is_remote(place: str) -> bool:
     return place.startswith("gs://")
 
 
-def _client() -> Client:
-    return Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT") or NO_DEPLOYMENT["google_cloud_project"])
-
-
 def _inspected(place: str, settings: FunctionSettings) -> Iterator[Found]:
     if not _is_remote(place):
         yield _local(Path(place), settings)
         return
     bucket, prefix = bucket_and_name(place)
-    blobs = [blob for blob in _client().list_blobs(bucket, prefix=prefix) if settings.ignores(blob.name) is None]
+    listed = bucket_named(storage_client(), bucket).list_blobs(prefix=prefix)
+    blobs = [blob for blob in listed if settings.ignores(blob.name) is None]
     with ThreadPoolExecutor(PARALLEL_INSPECTIONS) as pool:
         yield from pool.map(lambda blob: _remote(blob, settings), blobs)
 
 
 def _local(path: Path, settings: FunctionSettings) -> Found:
-    upload = Upload(bucket="files", name=str(path.resolve()).lstrip("/"), generation=1)
+    # Only rollout looks at it. A path may be longer than an object's name, and need not be text.
+    name = os.fsencode(path.resolve()).decode(errors="replace")[-LONGEST_NAME:]
+    upload = Upload(bucket="files", name=name, generation=1)
     try:
         media = inspected(path, settings.inspection_max_bytes)
     except BadMedia as error:
         return Found(str(path), upload.job_id, None, Wishes(), error.reason)
+    except OSError as error:
+        return Found(str(path), upload.job_id, None, Wishes(), f"It cannot be read: {error.strerror}.")
     return Found(str(path), upload.job_id, media, Wishes())
 
 
@@ -221,16 +231,14 @@ def _print(made: Estimate, console: Console) -> None:
     for line in made.lines:
         quote = line.decision.quote if line.decision else None
         if quote is None:
-            table.add_row(Text(line.name), "-", Text("rejected", style="red"), "-", "-")
+            table.add_row(Text(printable(line.name)), "-", Text("rejected", style="red"), "-", "-")
             continue
-        price = f"${quote.bill.usd:.4f}"
-        table.add_row(
-            Text(line.name), clock(line.audio_seconds), quote.method, _minutes(quote.completion_seconds), price
-        )
+        length, time, price = clock(line.audio_seconds), _minutes(quote.completion_seconds), f"${quote.bill.usd:.4f}"
+        table.add_row(Text(printable(line.name)), length, quote.method, time, price)
     console.print(table)
     for line in made.lines:
         if line.problem:
-            console.print(f"{line.name}: {line.problem}", markup=False, highlight=False)
+            console.print(printable(f"{line.name}: {line.problem}"), markup=False, highlight=False)
     console.print(f"{clock(made.audio_seconds)} of audio", highlight=False)
     for name, one in (
         ("as decided", made.total),

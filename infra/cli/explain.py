@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from dataclasses import dataclass
 
 from google.cloud.storage import Client
+from pydantic import ValidationError
 from rich.console import Console
 
-from infra.cli.tables import bill_table, quote_table
+from infra.cli.buckets import bucket_named, storage_client
+from infra.cli.refusals import in_a_sentence
+from infra.cli.tables import bill_table, printable, quote_table
 from shared import storage as objects
 from shared.jobs import JobRecord, JobStore
 from shared.messages import Decision, Receipt, TerminalMessage
@@ -39,14 +41,15 @@ class Explained:
         return self.outcome.decision if self.outcome else self.record.decision
 
 
+@in_a_sentence
 def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
     """Explain a job by its id or its upload's `gs://` address. The exit status: 0 where the job was found."""
     console = Console(stderr=as_json)
-    client = Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT") or "none")
+    client = storage_client()
     try:
         explained = look_up(client, state_bucket, job)
     except NotFoundError as error:
-        console.print(str(error), markup=False, highlight=False)
+        console.print(printable(str(error)), markup=False, highlight=False, soft_wrap=True)
         return 1
     if as_json:
         sys.stdout.write(json.dumps(as_dict(explained)) + "\n")
@@ -57,7 +60,7 @@ def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
 
 def look_up(client: Client, state_bucket: str, job: str) -> Explained:
     """A job's record, and outcome and receipt where it has them. Raises NotFoundError."""
-    job_id, store = job_id_of(client, job), JobStore(client.bucket(state_bucket))
+    job_id, store = job_id_of(client, job), JobStore(bucket_named(client, state_bucket))
     found = store.load(job_id)
     if found is None:
         raise NotFoundError(f"gs://{state_bucket} has no job {job_id}.")
@@ -74,11 +77,19 @@ def job_id_of(client: Client, job: str) -> str:
         raise NotFoundError(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
     plain, _, generation = name.rpartition("#")
     if plain and generation.isdecimal():
-        return Upload(bucket=bucket, name=plain, generation=int(generation)).job_id
-    blob = client.bucket(bucket).get_blob(name)
+        return _upload(job, bucket, plain, generation).job_id
+    blob = bucket_named(client, bucket).get_blob(name)
     if blob is None:
         raise NotFoundError(f"{job} is gone; its job id, or its address with #GENERATION, still finds the job.")
-    return Upload(bucket=bucket, name=name, generation=int(blob.generation)).job_id
+    return _upload(job, bucket, name, blob.generation).job_id
+
+
+def _upload(job: str, bucket: str, name: str, generation: str | int) -> Upload:
+    try:
+        return Upload(bucket=bucket, name=name, generation=int(generation))
+    except ValidationError as error:
+        field = error.errors()[0]["loc"][0]
+        raise NotFoundError(f"{job} cannot be an upload: its {field} is none of Cloud Storage's.") from None
 
 
 def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:
@@ -102,7 +113,8 @@ def as_dict(explained: Explained) -> dict[str, object]:
 def _print(explained: Explained, console: Console) -> None:
     record, outcome, decision = explained.record, explained.outcome, explained.decision
     said = outcome.outcome.value if outcome else f"{record.state.value}, not ended yet"
-    console.print(f"{record.upload.uri}\njob {record.upload.job_id}: {said}", markup=False, highlight=False)
+    console.print(printable(record.upload.uri), markup=False, highlight=False)
+    console.print(f"job {record.upload.job_id}: {said}", markup=False, highlight=False)
     reason = outcome.reason if outcome else record.last_error
     if reason:
         console.print(reason, markup=False, highlight=False)

@@ -100,7 +100,7 @@ def costs(
     """What the month cost, what it saved against Deepgram, where it is heading, and what would have cost less."""
     from infra.cli.costs import print_costs
 
-    print_costs(bucket, month, by, form_of(as_json=as_json, as_csv=as_csv))
+    raise typer.Exit(print_costs(bucket, month, by, form_of(as_json=as_json, as_csv=as_csv)))
 
 
 @app.command()
@@ -124,6 +124,31 @@ def explain(
     from infra.cli.explain import print_explanation
 
     raise typer.Exit(print_explanation(job, bucket, as_json=as_json))
+
+
+@app.command()
+def doctor(
+    project: Annotated[str, typer.Option("--project", envvar="GOOGLE_CLOUD_PROJECT", help="Google Cloud project.")],
+    region: Annotated[str, typer.Option("--region", help="Where everything is.")] = "us-central1",
+    name: Annotated[str, typer.Option("--name", help="First part of the names, as given to Terraform.")] = "dropscribe",
+    topic_prefix: Annotated[str, typer.Option("--topic-prefix", help="Of the topics.")] = "transcription",
+    bucket_prefix: Annotated[
+        str | None, typer.Option("--bucket-prefix", help="Of the buckets.", show_default="PROJECT-NAME")
+    ] = None,
+    deployed: Annotated[
+        bool | None, typer.Option("--after-deploy/--before-deploy", help="Instead of finding it out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Whether a project has what a deployment needs, before it is made and after; each line with its fix."""
+    from infra.cli.doctor import print_report
+    from infra.doctor.names import Names
+
+    try:
+        names = Names(project, region, name, topic_prefix, bucket_prefix)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    raise typer.Exit(print_report(names, deployed=deployed, as_json=as_json))
 
 
 def main() -> None:

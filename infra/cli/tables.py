@@ -20,6 +20,11 @@ _STYLE = {
 }
 
 
+def printable(text: str) -> str:
+    """Text as a terminal may have it: names are anybody's, and control characters in them steer it."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
     """One row a file: outcome, duration, words, method, seconds, cost, saving."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -32,7 +37,7 @@ def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
         table.add_column(title, justify="right")
     for message in messages:
         table.add_row(
-            Text(message.upload.name),
+            Text(printable(message.upload.name)),
             Text(message.outcome.value, style=_STYLE[message.outcome]),
             clock(message.media.duration_seconds) if message.media else "-",
             str(message.word_count),
@@ -55,7 +60,7 @@ def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
     for name, decision in decisions:
         for row, quote in enumerate(decision.quotes):
             table.add_row(
-                Text("" if row else name),
+                Text("" if row else printable(name)),
                 ">" if quote.method is decision.method else "",
                 quote.method,
                 f"${quote.bill.usd:.5f}",

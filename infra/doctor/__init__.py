@@ -1,0 +1,1 @@
+"""`dropscribe doctor`: whether a deployment has what it needs, before it is made and after."""

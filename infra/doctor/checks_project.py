@@ -1,0 +1,162 @@
+"""Checks of what comes before a deployment: project, billing, APIs, region, quota, prices."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from datetime import date
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from infra.doctor.context import Context
+from infra.doctor.findings import Finding, fail, ok, or_ok, warn
+from infra.doctor.google import Missing, Unanswered
+from infra.doctor.names import Names
+from infra.doctor.resources_project import BillingInfo, QuotaInfo, Services
+from shared.costs import PriceBook
+
+APIS = (
+    "artifactregistry", "bigquery", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
+    "cloudscheduler", "eventarc", "iam", "iamcredentials", "logging", "monitoring", "pubsub", "run", "secretmanager",
+    "storage",
+)  # fmt: skip
+"""Those of terraform/apis.tf; a test compares them."""
+
+L4_REGIONS = ("asia-southeast1", "europe-west1", "europe-west4", "us-central1", "us-east4")
+L4_REGIONS_BY_INVITATION = ("asia-south1",)
+L4_REGIONS_READ_ON = date(2026, 11, 21)
+L4_REGIONS_SOURCE = "https://cloud.google.com/run/docs/configuring/jobs/gpu"
+"""Read in stored copies of that page: Google may have more regions by now."""
+
+GPU_QUOTA = "NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion"
+GPU_QUOTA_METRIC = "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy"
+NO_LIMIT = -1
+
+
+def project(context: Context) -> Iterator[Finding]:
+    """The project exists and is not on its way out."""
+    name = context.names.project
+    try:
+        state = context.project().state
+    except Missing:
+        yield fail("project", f"There is no project {name}.", f"gcloud projects create {name}")
+        return
+    if state != "ACTIVE":
+        yield fail("project", f"{name} is {state or 'in no state'}.", f"gcloud projects undelete {name}")
+    else:
+        yield ok("project", f"{name} is active.")
+
+
+def billing(context: Context) -> Iterator[Finding]:
+    """Somebody pays."""
+    name = context.names.project
+    info = context.google.get(BillingInfo, "cloudbilling.googleapis.com", f"v1/projects/{name}/billingInfo")
+    if info.billing_enabled:
+        yield ok("billing", f"{info.billing_account_name or 'An account'} pays.")
+    else:
+        link = f"gcloud billing projects link {name} --billing-account=ACCOUNT"
+        yield fail("billing", "No open billing account is linked to the project.", link)
+
+
+def apis(context: Context) -> Iterator[Finding]:
+    """Every API is on. Before a deployment Terraform still has to do it."""
+    name = context.names.project
+    asked = [f"projects/{name}/services/{api}.googleapis.com" for api in APIS]
+    answer = context.google.get(
+        Services, "serviceusage.googleapis.com", f"v1/projects/{name}/services:batchGet", {"names": asked}
+    )
+    on = {one.name.rpartition("/")[2] for one in answer.services if one.state == "ENABLED"}
+    off = [api for api in APIS if f"{api}.googleapis.com" not in on]
+    if not off:
+        yield ok("APIs", f"All {len(APIS)} are enabled.")
+        return
+    enable = f"gcloud services enable {' '.join(f'{api}.googleapis.com' for api in off)} --project={name}"
+    if context.deployed:
+        yield fail("APIs", f"Not enabled: {', '.join(off)}.", enable)
+    else:
+        yield warn("APIs", f"Not enabled yet: {', '.join(off)}.", f"The deploy enables them; or: {enable}")
+
+
+def region(context: Context) -> Iterator[Finding]:
+    """Cloud Run has L4 GPUs there."""
+    name = context.names.region
+    if name in L4_REGIONS:
+        yield ok("region", f"{name} has L4 GPUs ({L4_REGIONS_READ_ON}).")
+    elif name in L4_REGIONS_BY_INVITATION:
+        yield warn("region", f"{name} has L4 GPUs by invitation only.", "Ask Google's account team, or take another.")
+    else:
+        known = f"Known on {L4_REGIONS_READ_ON}: {', '.join(L4_REGIONS)}. {L4_REGIONS_SOURCE}"
+        yield warn("region", f"{name} is not known to have L4 GPUs.", known)
+
+
+def gpu_quota(context: Context) -> Iterator[Finding]:
+    """At least one L4 without zonal redundancy, which is what jobs take (Cloud Quotas REST reference, QuotaInfo)."""
+    names = context.names
+    path = f"v1/projects/{names.project}/locations/global/services/run.googleapis.com/quotaInfos/{GPU_QUOTA}"
+    limit = limit_in(names.region, context.google.get(QuotaInfo, "cloudquotas.googleapis.com", path))
+    if limit == NO_LIMIT or limit > 0:
+        yield ok("GPU quota", "No limit." if limit == NO_LIMIT else f"{limit} L4 at a time in {names.region}.")
+        return
+    says = f"{GPU_QUOTA} is 0 in {names.region}: no GPU job can start."
+    if _wants_gpu(context):
+        yield fail("GPU quota", says, f"Ask for more, and set gpu_enabled = false until then: {quota_link(names)}")
+    else:
+        yield warn("GPU quota", f"{says} None is asked to.", f"Ask for more before gpu_enabled: {quota_link(names)}")
+
+
+def _wants_gpu(context: Context) -> bool:
+    """Whether uploads may go to the GPU job; so they may where nobody says otherwise."""
+    if not context.deployed:
+        return True
+    try:
+        told = context.function("upload").service_config.environment_variables
+    except Unanswered:
+        return True
+    return told.get("ENABLE_GPU_TRANSCRIPTION") != "false"
+
+
+def limit_in(region: str, quota: QuotaInfo) -> int:
+    """The limit of a region: its own, or that of all regions without one. -1: none; 0 where nothing is said."""
+    own = (info for info in quota.dimensions_infos if info.dimensions.get("region") == region)
+    general = (info for info in quota.dimensions_infos if region in info.applicable_locations)
+    return next((info.details.value for info in (*own, *general)), 0)
+
+
+def quota_link(names: Names) -> str:
+    """The console's page of the quota, filtered by metric and region.
+
+    The filter's form is that of links in public documentation; the console documents none.
+    """
+    filters = (
+        {"k": "Dimensions (e.g. location)", "t": 10, "v": f'"{names.region}"', "i": "displayDimensions"},
+        {"k": "Metric", "t": 10, "v": f'"{GPU_QUOTA_METRIC}"', "s": True, "i": "metricName"},
+    )
+    text = quote(json.dumps(filters, separators=(",", ":")), safe="")
+    for mark in ("22", "3A", "2C", "5C"):
+        text = text.replace(f"%{mark}", f"_{mark}")
+    state = f"(%22allQuotasTable%22:(%22f%22:%22{text.replace('%', '%25')}%22))"
+    return f"https://console.cloud.google.com/iam-admin/quotas?pageState={state}&project={names.project}"
+
+
+def price_book(context: Context) -> Iterator[Finding]:
+    """Quotes and bills are made from prices that are still true, and of this region."""
+    settings, path = context.settings, context.settings.price_book
+    try:
+        book = PriceBook.load(path)
+    except (OSError, ValidationError, tomllib.TOMLDecodeError) as error:
+        which = path or "The shipped one"
+        yield fail("price book", f"{which} cannot be used ({type(error).__name__}).", "See shared/prices.toml.")
+        return
+    yield from or_ok(_aged(book, context, settings.doctor_price_book_days), "price book", f"Read on {book.read_on}.")
+
+
+def _aged(book: PriceBook, context: Context, most_days: int) -> Iterator[Finding]:
+    days = (context.at.date() - book.read_on).days
+    if days > most_days:
+        says = f"Read on {book.read_on}, {days} days ago."
+        yield warn("price book", says, "Compare its prices with their sources; PRICE_BOOK names another file.")
+    if book.region != context.names.region:
+        says = f"Its prices are those of {book.region}."
+        yield warn("price book", says, f"PRICE_BOOK names a file with the prices of {context.names.region}.")

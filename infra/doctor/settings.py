@@ -1,0 +1,31 @@
+"""The doctor's own settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import DeepgramSettings, DeploymentSettings, setting
+
+
+class DoctorSettings(DeepgramSettings):
+    """How the doctor asks, and when it finds something old."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    google_apis_endpoint: str | None = setting(
+        None,
+        "Address of a server that answers for Google's APIs, each below the name of its host (the laptop's).",
+        pattern="^https?://",
+    )
+    doctor_timeout_seconds: float = setting(10.0, "Longest wait for one answer of Google or Deepgram.", unit="s", gt=0)
+    doctor_price_book_days: int = setting(90, "A price book that was read longer ago is reported.", unit="days", ge=1)
+    doctor_stuck_minutes: float = setting(
+        30.0,
+        "A job that should have been looked after this long ago is stuck.",
+        unit="min",
+        source="the reconciler looks every 5 min",
+        gt=0,
+    )
+    price_book: Path | None = setting(None, str(DeploymentSettings.model_fields["price_book"].description))

@@ -1,0 +1,38 @@
+"""What the tests of the doctor share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.deployed import bare_project, deployed
+from tests.infra.hospital import KEY, NAMES, Hospital, hospital
+
+
+@pytest.fixture
+def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment of this machine's user."""
+    for name in os.environ:
+        if name.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "DOCTOR_", "PRICE_BOOK")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def patient(
+    _nowhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
+) -> Iterator[Hospital]:
+    """A deployment as Terraform makes it, Deepgram enabled, in good health."""
+    with hospital(deployed(NAMES, KEY), tmp_path, monkeypatch.setenv, service_account[0]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def unborn(
+    _nowhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
+) -> Iterator[Hospital]:
+    """A project with all that a deployment needs, and none in it."""
+    with hospital(bare_project(NAMES), tmp_path, monkeypatch.setenv, service_account[0]) as opened:
+        yield opened

@@ -1,0 +1,188 @@
+"""`dropscribe doctor` as a whole: a healthy deployment, none yet, no credentials, and its two forms of output."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+
+import pytest
+import requests
+from google.oauth2.credentials import Credentials
+from typer.testing import CliRunner
+
+from infra.cli.main import app
+from infra.doctor.context import Context
+from infra.doctor.examination import CHECKS, Check, examine
+from infra.doctor.findings import Finding, Status, ok
+from infra.doctor.google import Google
+from infra.doctor.settings import DoctorSettings
+from shared.jobs import now
+from tests.infra.hospital import KEY, NAMES, Hospital, fixes, not_ok
+
+
+def doctor(*options: str) -> tuple[int, str]:
+    """The command's exit status and output."""
+    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["doctor", "--project", NAMES.project, *options])
+    assert told.exception is None or isinstance(told.exception, SystemExit)
+    return told.exit_code, told.stdout
+
+
+def test_a_healthy_deployment_is_ok_in_every_line(patient: Hospital) -> None:
+    status, told = doctor("--json")
+    report = json.loads(told)
+    assert status == 0
+    assert [line for line in report["findings"] if line["status"] != "ok"] == []
+    assert report["counts"] == {"ok": len(report["findings"]), "warn": 0, "fail": 0, "unknown": 0}
+    assert (report["deployed"], report["project"], report["region"]) == (True, NAMES.project, NAMES.region)
+    assert not any(line["fix"] for line in report["findings"])
+    groups = list(dict.fromkeys(line["group"] for line in report["findings"]))
+    assert groups == ["access", *dict.fromkeys(check.group for check in CHECKS)]
+    assert "test@small.iam.gserviceaccount.com" in report["findings"][0]["says"]
+
+
+def test_what_a_person_reads_has_the_fix_below_the_line(patient: Hospital) -> None:
+    patient.world.enabled.discard("run.googleapis.com")
+    status, told = doctor()
+    lines = told.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("fail"))
+    assert status == 1
+    assert lines[place].split(maxsplit=1)[1] == "APIs: Not enabled: run."
+    assert lines[place + 1].strip() == f"-> gcloud services enable run.googleapis.com --project={NAMES.project}"
+    assert "1 fail" in lines[-1]
+
+
+def test_before_a_deployment_what_is_missing_is_one_line(unborn: Hospital) -> None:
+    report = unborn.visit()
+    lines = {finding.subject: finding for finding in report.findings()}
+    assert not report.deployed
+    assert set(lines) == {
+        "credentials", "deployment", "project", "billing", "APIs", "region", "GPU quota", "price book", "Deepgram key",
+    }  # fmt: skip
+    assert not_ok(report) == {"deployment": {"warn"}}
+    assert lines["deployment"].fix == f"make deploy PROJECT={NAMES.project} REGION={NAMES.region}"
+
+
+def test_buckets_of_a_deploy_half_begun_are_no_deployment(unborn: Hospital) -> None:
+    unborn.world.resources["storage.googleapis.com/storage/v1/b/a-project-dropscribe-uploads"] = {"name": "uploads"}
+    assert not unborn.visit().deployed
+
+
+def test_before_a_deployment_apis_may_still_be_off(unborn: Hospital) -> None:
+    unborn.world.enabled.clear()
+    unborn.apis.refuse("cloudfunctions.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
+    unborn.apis.refuse("run.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
+    assert not_ok(unborn.visit()) == {"deployment": {"warn"}, "APIs": {"warn"}}
+
+
+@pytest.mark.parametrize(("key", "lines"), [(KEY, {}), ("wrong", {"Deepgram key": {"fail"}})])
+def test_before_a_deployment_the_environments_key_is_tried(
+    unborn: Hospital, key: str, lines: dict[str, set[str]]
+) -> None:
+    unborn.world.deepgram_keys.add(KEY)
+    unborn.setenv("DEEPGRAM_API_KEY", key)
+    assert not_ok(unborn.visit()) == {"deployment": {"warn"}, **lines}
+
+
+def test_asked_for_either_report_it_is_given(patient: Hospital, unborn: Hospital) -> None:
+    """`unborn` was started last: its servers are asked."""
+    assert doctor("--before-deploy")[0] == 0
+    status, told = doctor("--after-deploy", "--json")
+    missing = [line for line in json.loads(told)["findings"] if line["status"] == "fail"]
+    assert status == 1
+    assert {"functions", "topics", "buckets", "subscriptions"} <= {line["subject"] for line in missing}
+
+
+def test_without_credentials_only_what_needs_none_is_looked_at(patient: Hospital) -> None:
+    patient.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(patient.folder / "nothing.json"))
+    report = patient.visit()
+    lines = [(finding.subject, finding.status.value) for finding in report.findings()]
+    assert lines == [("credentials", "fail"), ("deployment", "unknown"), ("region", "ok"), ("price book", "ok")]
+    assert "application-default login" in fixes(report, "credentials")
+    assert patient.apis.asked == []
+
+
+@pytest.mark.parametrize("body", [b'{"error": "invalid_grant", "error_description": "no"}', b"<html>", b"[]"])
+def test_credentials_that_are_refused_are_said_so(patient: Hospital, body: bytes) -> None:
+    patient.apis.garble("oauth2.googleapis.com/token", body)
+    assert not_ok(patient.visit()) == {"credentials": {"fail"}, "deployment": {"unknown"}}
+
+
+@pytest.mark.parametrize(("quota_project", "status"), [(None, "warn"), ("billed", "ok")])
+def test_a_person_is_named_and_should_have_a_quota_project(
+    patient: Hospital, monkeypatch: pytest.MonkeyPatch, quota_project: str | None, status: str
+) -> None:
+    """Of a file google-auth takes no token address for people, so the credentials are made here."""
+    person = Credentials(
+        None,
+        refresh_token="r",
+        client_id="c",
+        client_secret="s",
+        token_uri=f"{patient.apis.url}/oauth2.googleapis.com/token",
+        quota_project_id=quota_project,
+    )
+    monkeypatch.setattr("google.auth.default", lambda scopes: (person, NAMES.project))
+    patient.world.resources["www.googleapis.com/oauth2/v2/userinfo"] = {"email": "ann@example.org"}
+    report = patient.visit()
+    line = next(report.findings())
+    assert (line.subject, line.status.value) == ("credentials", status)
+    assert line.says.startswith("ann@example.org; ")
+    assert (quota_project or "set-quota-project") in line.says + line.fix
+    assert not report.failed
+
+
+def test_what_cannot_be_reached_is_unknown(patient: Hospital) -> None:
+    patient.setenv("GOOGLE_APIS_ENDPOINT", "http://127.0.0.1:9")
+    patient.setenv("DEEPGRAM_BASE_URL", "http://127.0.0.1:9")
+    statuses = {status for lines in not_ok(patient.visit()).values() for status in lines}
+    assert statuses == {"unknown"}
+
+
+def test_nothing_is_asked_twice(patient: Hospital) -> None:
+    patient.visit()
+    assert len(patient.apis.asked) == len(set(patient.apis.asked))
+
+
+def test_a_check_that_hangs_or_breaks_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCTOR_TIMEOUT_SECONDS", "0.5")
+    hung = threading.Event()
+
+    def hangs(_: Context) -> Iterable[Finding]:
+        hung.wait(30)
+        return ()
+
+    def breaks(_: Context) -> Iterable[Finding]:
+        yield ok("breaks", "so far")
+        raise ZeroDivisionError("oh")
+
+    def comes(_: Context) -> Iterable[Finding]:
+        yield ok("comes", "at once")
+
+    checks = [Check("a", "hangs", hangs), Check("b", "breaks", breaks), Check("a", "comes", comes)]
+    context = Context(NAMES, DoctorSettings(), _unasked(), None, now(), deployed=True)  # type: ignore[arg-type] - unused
+    sections = examine(context, checks)
+    hung.set()
+    assert [(section.group, [(one.subject, one.status) for one in section.findings]) for section in sections] == [
+        ("a", [("hangs", Status.UNKNOWN), ("comes", Status.OK)]),
+        ("b", [("breaks", Status.OK), ("breaks", Status.UNKNOWN)]),
+    ]
+    assert "ZeroDivisionError: oh" in sections[1].findings[1].says
+
+
+def _unasked() -> Google:
+    return Google(requests.Session(), NAMES.project, 1.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--region", "../us-central1"),
+        ("--region", "us"),
+        ("--name", "x"),
+        ("--topic-prefix", "a/b"),
+        ("--bucket-prefix", "A"),
+        ("--project", "a'; rm -rf /"),
+    ],
+)
+def test_what_terraform_would_refuse_is_refused(options: tuple[str, ...]) -> None:
+    assert doctor(*options)[0] == 2

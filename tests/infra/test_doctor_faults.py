@@ -1,0 +1,265 @@
+"""One fault at a time: its line changes, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infra.doctor.bindings import Kind, Place
+from infra.local.deployed import key_of
+from shared.breaker import Breaker, BreakerPolicy
+from shared.failures import FailureKind
+from shared.jobs import JobStore
+from shared.upload import Upload
+from tests.infra.hospital import KEY, NAMES, Hospital, fixes, not_ok
+
+Seed = Callable[[Hospital], object]
+
+UPLOAD = f"cloudfunctions.googleapis.com/v2/{NAMES.location}/functions/{NAMES.function('upload')}"
+TICK = f"cloudscheduler.googleapis.com/v1/{NAMES.location}/jobs/{NAMES.name}-reconcile"
+QUOTA = f"cloudquotas.googleapis.com/v1/projects/{NAMES.project}"
+PROJECT = f"cloudresourcemanager.googleapis.com/v3/projects/{NAMES.project}"
+BILLING = f"cloudbilling.googleapis.com/v1/projects/{NAMES.project}/billingInfo"
+SECRET = f"secretmanager.googleapis.com/v1/projects/{NAMES.project}/secrets/{NAMES.secret}/versions/latest"
+GPU_JOB = Place(Kind.JOB, NAMES.job("gpu"))
+WORK = Place(Kind.SUBSCRIPTION, NAMES.work_subscription)
+STATE = Place(Kind.BUCKET, NAMES.bucket("state"))
+UPLOADS = Place(Kind.BUCKET, NAMES.bucket("uploads"))
+
+
+def gone(place: Place) -> Seed:
+    return lambda patient: patient.world.resources.pop(key_of(NAMES, place))
+
+
+def changed(key: str | Place, **fields: object) -> Seed:
+    path = key if isinstance(key, str) else key_of(NAMES, key)
+    return lambda patient: patient.world.resources[path].update(fields)
+
+
+def set_in(key: str | Place, *path: str, to: object) -> Seed:
+    """Change a field of a field."""
+
+    def seed(patient: Hospital) -> None:
+        where = patient.world.resources[key if isinstance(key, str) else key_of(NAMES, key)]
+        for part in path[:-1]:
+            where = where[part]
+        where[path[-1]] = to
+
+    return seed
+
+
+def no_quota(patient: Hospital) -> None:
+    (quota,) = (one for key, one in patient.world.resources.items() if key.startswith(QUOTA))
+    quota["dimensionsInfos"][0]["details"] = {"value": "0"}
+
+
+def circuit(kind: FailureKind, *, half_open: bool = False) -> Seed:
+    def seed(patient: Hospital) -> None:
+        policy = BreakerPolicy(1, timedelta(minutes=10), timedelta(0), timedelta(minutes=15))
+        breaker = Breaker(patient.state, policy)
+        breaker.record_failure(kind, "a" * 24)
+        if half_open:
+            assert breaker.allows("b" * 24)
+
+    return seed
+
+
+def claimed(lease: timedelta) -> Seed:
+    def seed(patient: Hospital) -> None:
+        upload = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
+        assert JobStore(patient.state).claim(upload, "somebody", lease)
+
+    return seed
+
+
+def prices(days: int, region: str = NAMES.region) -> Seed:
+    return lambda patient: patient.use_prices_of(datetime.now(UTC) - timedelta(days=days), region)
+
+
+LONG_AGO = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+DELETE_ALL = {"action": {"type": "Delete"}, "condition": {"age": 90}}
+
+FAULTS: dict[str, tuple[Seed, str, str, str]] = {
+    # what: the seed, the line that changes, its status, and a part of its fix
+    "project-deleted": (changed(PROJECT, state="DELETE_REQUESTED"), "project", "fail", "undelete"),
+    "no-billing": (changed(BILLING, billingEnabled=False), "billing", "fail", "gcloud billing projects link"),
+    "api-off": (lambda p: p.world.enabled.discard("run.googleapis.com"), "APIs", "fail", "enable run.googleapis.com"),
+    "quota-0": (no_quota, "GPU quota", "fail", "nvidia_l4_gpu_allocation_no_zonal_redundancy"),
+    "circuit-open": (circuit(FailureKind.QUOTA), "GPU health", "fail", "GPU quota"),
+    "on-trial": (circuit(FailureKind.TIMEOUT, half_open=True), "GPU health", "warn", "Wait"),
+    "stale-prices": (prices(91), "price book", "warn", "PRICE_BOOK"),
+    "foreign-prices": (prices(0, "europe-west4"), "price book", "warn", "us-central1"),
+    "prices-gone": (lambda p: p.setenv("PRICE_BOOK", "/nowhere"), "price book", "fail", "shared/prices.toml"),
+    "key-refused": (lambda p: p.world.deepgram_keys.clear(), "Deepgram key", "fail", "console.deepgram.com"),
+    "key-disabled": (changed(SECRET, state="DISABLED"), "Deepgram key", "fail", "gcloud secrets versions add"),
+    "key-missing": (lambda p: p.world.resources.pop(SECRET), "Deepgram key", "fail", "gcloud secrets versions add"),
+    "no-deepgram": (
+        set_in(UPLOAD, "serviceConfig", "secretEnvironmentVariables", to=[]), "Deepgram key", "warn", "enabled = true",
+    ),
+    "function-failed": (changed(UPLOAD, state="FAILED"), "functions", "fail", "gcloud functions logs read"),
+    "told-once": (
+        set_in(UPLOAD, "eventTrigger", "retryPolicy", to="RETRY_POLICY_DO_NOT_RETRY"), "functions", "fail", "terraform",
+    ),
+    "deaf": (set_in(UPLOAD, "eventTrigger", "eventFilters", to=[]), "functions", "fail", "terraform apply"),
+    "tick-gone": (lambda p: p.world.resources.pop(TICK), "scheduler", "fail", "terraform apply"),
+    "tick-paused": (changed(TICK, state="PAUSED"), "scheduler", "fail", "scheduler jobs resume"),
+    "tick-fails": (changed(TICK, status={"code": 13}), "scheduler", "fail", "scheduler jobs run"),
+    "tick-silent": (changed(TICK, lastAttemptTime=LONG_AGO), "scheduler", "warn", "scheduler jobs run"),
+    "job-gone": (gone(GPU_JOB), "gpu job", "fail", "terraform apply"),
+    "no-image": (
+        changed(GPU_JOB, terminalCondition={"state": "CONDITION_FAILED", "message": "Image 'x' not found"}),
+        "gpu job", "fail", "image",
+    ),
+    "no-gpu": (set_in(GPU_JOB, "template", "template", "nodeSelector", to={}), "gpu job", "fail", "terraform apply"),
+    "execution-failed": (
+        set_in(GPU_JOB, "latestCreatedExecution", "completionStatus", to="EXECUTION_FAILED"),
+        "gpu job", "warn", "executions describe dropscribe-gpu-abcde",
+    ),
+    "stuck-job": (claimed(timedelta(hours=-1)), "open jobs", "fail", "dropscribe explain "),
+    "bucket-gone": (gone(UPLOADS), "buckets", "fail", "terraform apply"),
+    "access-lists": (
+        set_in(UPLOADS, "iamConfiguration", "uniformBucketLevelAccess", to={"enabled": False}),
+        "buckets", "warn", "--uniform-bucket-level-access",
+    ),
+    "may-be-public": (
+        set_in(UPLOADS, "iamConfiguration", "publicAccessPrevention", to="inherited"),
+        "buckets", "warn", "--public-access-prevention",
+    ),
+    "other-region": (changed(UPLOADS, location="US"), "buckets", "warn", "one region"),
+    "ledger-expires": (set_in(STATE, "lifecycle", "rule", to=[DELETE_ALL]), "buckets", "fail", "jobs/"),
+    "dataset-gone": (gone(Place(Kind.DATASET, NAMES.dataset)), "costs dataset", "fail", "terraform apply"),
+    "topic-gone": (gone(Place(Kind.TOPIC, NAMES.topic("work"))), "topics", "fail", "terraform apply"),
+    "no-dead-letter": (
+        lambda p: p.resource(WORK).pop("deadLetterPolicy"), "subscriptions", "fail", "terraform apply",
+    ),
+    "topic-deleted": (changed(WORK, topic="_deleted-topic_"), "subscriptions", "fail", "subscriptions delete"),
+    "short-deadline": (changed(WORK, ackDeadlineSeconds=10), "subscriptions", "warn", "terraform apply"),
+    "expires": (changed(WORK, expirationPolicy={"ttl": "2678400s"}), "subscriptions", "warn", "terraform apply"),
+    "not-written": (
+        set_in(Place(Kind.SUBSCRIPTION, NAMES.costs_subscription), "bigqueryConfig", "state", to="PERMISSION_DENIED"),
+        "subscriptions", "fail", "warehouse",
+    ),
+    "old-work": (
+        lambda p: p.world.measured.update({(NAMES.work_subscription, "oldest_unacked_message_age"): 3600}),
+        "backlog", "warn", "GPU quota",
+    ),
+    "dead-letters": (
+        lambda p: p.world.measured.update({(NAMES.kept("work-dead"), "num_undelivered_messages"): 2}),
+        "backlog", "warn", "subscriptions pull",
+    ),
+    "account-disabled": (
+        changed(Place(Kind.ACCOUNT, NAMES.account("job")), disabled=True), "account job", "fail", "accounts enable",
+    ),
+    "account-gone": (gone(Place(Kind.ACCOUNT, NAMES.account("job"))), "account job", "fail", "terraform apply"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_changes_its_own_line(patient: Hospital, fault: str) -> None:
+    seed, subject, status, fix = FAULTS[fault]
+    seed(patient)
+    report = patient.visit()
+    assert not_ok(report) == {subject: {status}}
+    assert fix in fixes(report, subject)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [claimed(timedelta(minutes=10)), claimed(timedelta(minutes=-10)), prices(89)],
+    ids=["held", "due", "89-days"],
+)
+def test_what_is_not_too_late_yet_is_no_fault(patient: Hospital, seed: Seed) -> None:
+    seed(patient)
+    assert not_ok(patient.visit()) == {}
+
+
+def test_a_deployment_that_needs_no_cpu_job_misses_none(patient: Hospital) -> None:
+    del patient.world.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
+    gone(Place(Kind.JOB, NAMES.job("cpu")))(patient)
+    assert not_ok(patient.visit()) == {}
+
+
+def test_without_a_gpu_in_use_its_quota_is_no_failure(patient: Hospital) -> None:
+    no_quota(patient)
+    set_in(UPLOAD, "serviceConfig", "environmentVariables", "ENABLE_GPU_TRANSCRIPTION", to="false")(patient)
+    assert not_ok(patient.visit()) == {"GPU quota": {"warn"}}
+
+
+def test_without_its_function_a_deployment_is_looked_at_all_the_same(patient: Hospital) -> None:
+    del patient.world.resources[UPLOAD]
+    assert not_ok(patient.visit()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
+
+
+UNANSWERED: dict[str, tuple[Seed, str]] = {
+    "refused": (lambda p: p.apis.refuse(QUOTA, 403, "Permission denied on resource"), "Somebody with roles/viewer"),
+    "api-off": (
+        lambda p: p.apis.refuse(QUOTA, 403, "never used", "SERVICE_DISABLED"), "enable cloudquotas.googleapis.com",
+    ),
+    "broken": (lambda p: p.apis.refuse(QUOTA, 500), "Try again"),
+    "broken-without-words": (lambda p: p.apis.garble(QUOTA, b""), ""),
+    "no-json": (lambda p: p.apis.garble(QUOTA, b"<html>502</html>"), ""),
+    "other-json": (lambda p: p.apis.garble(QUOTA, b'[{"a": 1}]'), ""),
+    "other-types": (lambda p: p.apis.garble(QUOTA, b'{"dimensionsInfos": 7}'), ""),
+    "no-number": (lambda p: p.apis.garble(QUOTA, b'{"dimensionsInfos": [{"details": {"value": "many"}}]}'), ""),
+    "not-text": (lambda p: p.apis.garble(QUOTA, b"\xff\x00"), ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", UNANSWERED)
+def test_what_cannot_be_asked_is_unknown_and_ends_nothing(patient: Hospital, fault: str) -> None:
+    seed, fix = UNANSWERED[fault]
+    seed(patient)
+    report = patient.visit()
+    assert not_ok(report) == {"GPU quota": {"unknown"}}
+    assert fix in fixes(report, "GPU quota")
+    assert not report.failed
+
+
+DEEPGRAM: dict[str, tuple[Seed, str]] = {
+    "may-not-be-read": (lambda p: p.apis.refuse(f"{SECRET}:access", 403), "unknown"),
+    "no-text": (lambda p: p.apis.garble(f"{SECRET}:access", b'{"payload": {"data": "/w=="}}'), "fail"),
+    "no-base64": (lambda p: p.apis.garble(f"{SECRET}:access", b'{"payload": {"data": "?"}}'), "fail"),
+    "two-lines": (lambda p: p.world.secrets.update({SECRET: "two\nlines"}), "fail"),
+    "empty": (lambda p: p.world.secrets.update({SECRET: "\n"}), "fail"),
+    "with-a-line-feed": (lambda p: p.world.secrets.update({SECRET: f"{KEY}\n"}), ""),
+    "out-of-order": (lambda p: p.apis.refuse("api.deepgram.com", 500), "unknown"),
+    "too-many": (lambda p: p.apis.refuse("api.deepgram.com", 429), "unknown"),
+}
+
+
+@pytest.mark.parametrize("fault", DEEPGRAM)
+def test_only_what_deepgram_refuses_is_a_bad_key(patient: Hospital, fault: str) -> None:
+    seed, status = DEEPGRAM[fault]
+    seed(patient)
+    assert not_ok(patient.visit()) == ({"Deepgram key": {status}} if status else {})
+
+
+def test_an_answer_that_takes_too_long_is_unknown(patient: Hospital) -> None:
+    patient.setenv("DOCTOR_TIMEOUT_SECONDS", "3")
+    patient.apis.stall(QUOTA, 60)
+    report = patient.visit()
+    assert not_ok(report) == {"GPU quota": {"unknown"}}
+    assert "DOCTOR_TIMEOUT_SECONDS" in fixes(report, "GPU quota")
+
+
+def test_a_service_that_is_refused_changes_only_what_asks_it(patient: Hospital) -> None:
+    patient.apis.refuse("pubsub.googleapis.com", 403, "no")
+    unknown = {"topics", "subscriptions", "account function", "account job", "Pub/Sub agent", "public access"}
+    assert not_ok(patient.visit()) == {subject: {"unknown"} for subject in unknown}
+
+
+def test_nothing_at_google_may_be_looked_at(patient: Hospital) -> None:
+    for host in {key.partition("/")[0] for key in patient.world.resources}:
+        patient.apis.refuse(host, 403, "no")
+    patient.apis.refuse("serviceusage.googleapis.com", 403, "no")
+    patient.apis.refuse("monitoring.googleapis.com", 403, "no")
+    lines = not_ok(patient.visit())
+    assert {status for statuses in lines.values() for status in statuses} == {"unknown"}
+    assert {"region", "price book", "open jobs", "GPU health"} & set(lines) == set()
+
+
+def test_a_state_bucket_that_cannot_be_read_is_unknown(patient: Hospital) -> None:
+    patient.storage.fail_next(20, status=403, name_prefix="health/")
+    assert not_ok(patient.visit()) == {"GPU health": {"unknown"}}

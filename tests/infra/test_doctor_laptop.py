@@ -1,0 +1,97 @@
+"""The doctor visits the laptop cloud: what its servers say, through Google's own clients, is put before it as REST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from google.cloud import run_v2
+from google.protobuf.json_format import MessageToDict
+from google.pubsub_v1 import Subscription, Topic
+
+from infra.doctor.bindings import Kind, Place
+from infra.doctor.names import FUNCTIONS, Names
+from infra.doctor.settings import DoctorSettings
+from infra.doctor.visit import visit
+from infra.local import cloud as laptop
+from infra.local.cloud import LaptopCloud
+from infra.local.deployed import deployed, key_of
+from infra.local.google_apis import World
+from shared.breaker import Breaker, BreakerPolicy
+from shared.failures import FailureKind
+from shared.upload import Upload
+from tests.e2e.waiting import until
+from tests.infra.hospital import Lines, hospital, not_ok
+
+
+class LaptopNames(Names):
+    """A laptop's buckets and its job have short names."""
+
+    def bucket(self, purpose: str) -> str:
+        return purpose
+
+    def job(self, device: str) -> str:
+        return laptop.JOB.rpartition("/")[2]
+
+
+MINUTES = timedelta(minutes=10)
+NAMES = LaptopNames(laptop.PROJECT, laptop.REGION)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    with LaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+def as_rest(message: Subscription | Topic | run_v2.Job) -> Any:
+    """A message of Google's as its REST interfaces write it, which is how protobuf defines it."""
+    return MessageToDict(type(message).pb(message))
+
+
+def world_of(cloud: LaptopCloud) -> World:
+    """A deployment's world in which all that the laptop has is as the laptop has it."""
+    world = deployed(NAMES, laptop.DEEPGRAM_KEY)
+    publisher, subscriber = cloud.publisher(), cloud.subscriber()
+    for topic in (laptop.WORK_TOPIC, laptop.RESULTS_TOPIC, laptop.ALERTS_TOPIC, laptop.DEAD_TOPIC):
+        found = publisher.get_topic(topic=publisher.topic_path(laptop.PROJECT, topic))
+        world.resources[key_of(NAMES, Place(Kind.TOPIC, topic))] = as_rest(found)
+    work = subscriber.subscription_path(laptop.PROJECT, laptop.WORK_SUBSCRIPTION)
+    place = Place(Kind.SUBSCRIPTION, laptop.WORK_SUBSCRIPTION)
+    world.resources[key_of(NAMES, place)] = as_rest(subscriber.get_subscription(subscription=work))
+    # Google's client asks for enums as numbers, and that is all the laptop writes; everybody else gets their names.
+    job = run_v2.Job.from_json(requests.get(f"{cloud.runner.url}/v2/{laptop.JOB}", timeout=10).text)
+    world.resources[f"run.googleapis.com/v2/{laptop.JOB}"] = as_rest(job)
+    for purpose in FUNCTIONS:
+        name = f"{NAMES.location}/functions/{NAMES.function(purpose)}"
+        function = world.resources[f"cloudfunctions.googleapis.com/v2/{name}"]
+        function["serviceConfig"]["environmentVariables"] = dict(cloud.environment)
+    return world
+
+
+@pytest.mark.usefixtures("_nowhere")
+def test_a_laptop_has_all_but_a_gpu(
+    cloud: LaptopCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
+) -> None:
+    blob = cloud.storage().bucket(laptop.UPLOADS).blob("calls/a.mp3")
+    blob.upload_from_string(b"no recording" * 100)
+    upload = Upload(bucket=laptop.UPLOADS, name="calls/a.mp3", generation=int(blob.generation))
+    state = cloud.storage().bucket(laptop.STATE)
+    until(lambda: state.blob(f"jobs/{upload.job_id}/outcome.json").exists(), "the upload's rejection")
+    until(lambda: not state.blob(f"open/{upload.job_id}.json").exists(), "its job's end")
+
+    with hospital(world_of(cloud), tmp_path, monkeypatch.setenv, service_account[0]):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.storage_server.url)
+
+        def lines() -> Lines:
+            return not_ok(visit(NAMES, DoctorSettings()))
+
+        # Its subscription expires as Pub/Sub's do by default, and its job has no accelerator.
+        assert lines() == {"subscriptions": {"warn"}, "gpu job": {"fail"}}
+        policy = BreakerPolicy(1, MINUTES, MINUTES, MINUTES)
+        Breaker(state, policy).record_failure(FailureKind.QUOTA, upload.job_id)
+        assert lines() == {"subscriptions": {"warn"}, "gpu job": {"fail"}, "GPU health": {"fail"}}

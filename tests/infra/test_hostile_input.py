@@ -1,0 +1,203 @@
+"""What makes no sense, is not there or is not allowed ends a command in a sentence; names do not steer a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from infra.cli.cost_options import By
+from infra.cli.cost_report import report
+from infra.cli.costs import as_csv
+from infra.cli.main import app
+from infra.cli.tables import printable
+from infra.local.google_apis import GoogleApis, World
+from infra.recordings import recording
+from shared.jobs import now
+from shared.ledger import Entry, EntryState
+from tests.small_cloud import STATE, UPLOADS, SmallCloud
+
+NOBODY = "f" * 24
+
+
+def told(*arguments: str, **environment: str) -> Result:
+    done = CliRunner(env={"COLUMNS": "300", **environment}).invoke(app, list(arguments))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done
+
+
+def sentence(*arguments: str, **environment: str) -> str:
+    """What a command that refuses says: one line, and nothing on the standard output."""
+    done = told(*arguments, **environment)
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("estimate", "gs://missing-bucket/x"), "gs://missing-bucket: The specified bucket does not exist."),
+        (("estimate", "gs://missing-bucket/x", "--json"), "does not exist"),
+        (("estimate", "gs://"), "'' cannot be the name of a bucket."),
+        (("estimate", "gs://UPPER case/x"), "'UPPER case' cannot be the name of a bucket."),
+        (("explain", NOBODY, "--bucket", ""), "'' cannot be the name of a bucket."),
+        (("explain", "gs://A/x", "--bucket", STATE), "'A' cannot be the name of a bucket."),
+        (("costs", "--bucket", "missing-bucket"), "gs://missing-bucket: The specified bucket does not exist."),
+        (("costs", "--bucket", "missing-bucket", "--json"), "does not exist"),
+        (("costs", "--bucket", "a/b"), "'a/b' cannot be the name of a bucket."),
+    ],
+)
+def test_buckets_that_are_not_there_are_told_in_a_line(
+    cloud: SmallCloud, arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in sentence(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ("gs://b/x#0", "its bucket is none of Cloud Storage's"),
+        ("gs:///x#1", "its bucket is none"),
+        ("gs://uploads/x#0", "its generation is none"),
+        ("gs://uploads/" + "x" * 1025 + "#1", "its name is none"),
+        ("gs://uploads/x#" + "9" * 30, "has no job"),
+        ("gs://missing-bucket/x", "is gone"),
+        ("gs://uploads/a\x00b\nc", r"gs://uploads/a\x00b\nc is gone"),
+        (NOBODY, "has no job"),
+    ],
+)
+def test_uploads_that_cannot_be_are_told_in_a_line(cloud: SmallCloud, job: str, says: str) -> None:
+    done = told("explain", job, "--bucket", STATE)
+    assert done.exit_code == 1
+    assert says in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_a_record_that_is_none_is_told_in_a_line(cloud: SmallCloud) -> None:
+    cloud.storage.bucket(STATE).blob(f"jobs/{NOBODY}/record.json").upload_from_string(b"garbage")
+    assert "JobRecord cannot be read" in sentence("explain", NOBODY, "--bucket", STATE)
+
+
+@pytest.mark.parametrize("arguments", [("estimate", f"gs://{UPLOADS}/"), ("costs", "--bucket", STATE)])
+def test_who_is_not_allowed_is_told_so(arguments: tuple[str, ...], closed: str) -> None:
+    assert sentence(*arguments, STORAGE_EMULATOR_HOST=closed).endswith(": not for you")
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"PRICE_BOOK": "/nowhere.toml"}, "/nowhere.toml: No such file or directory"),
+        ({"LONG_FILE_THRESHOLD_HOURS": "x"}, "LONG_FILE_THRESHOLD_HOURS: Input should be a valid number"),
+        ({"DEEPGRAM_MODEL": "nova-99"}, "the price book has no [deepgram_minute] line for 'nova-99'"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told_in_a_line(
+    recorded: Path, environment: dict[str, str], says: str
+) -> None:
+    assert says in sentence("estimate", str(recorded), **environment)
+
+
+@pytest.mark.parametrize("bad", ["abc", "0"])
+def test_the_doctors_own_settings_are_told_in_a_line(bad: str) -> None:
+    assert "DOCTOR_TIMEOUT_SECONDS" in sentence("doctor", "--project", "a-project", DOCTOR_TIMEOUT_SECONDS=bad)
+
+
+def test_an_empty_prefix_has_no_recordings(cloud: SmallCloud) -> None:
+    assert told("estimate", f"gs://{UPLOADS}/none/").output == f"No recordings in gs://{UPLOADS}/none/.\n"
+    done = told("estimate", f"gs://{UPLOADS}/none/", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["files"]) == (1, [])
+
+
+@pytest.mark.parametrize("name", [b"empty.mp3", b"\x1b[31mred.mp3", b"\xff\xfe.mp3", b"line\nbreak.mp3"])
+def test_files_of_0_bytes_and_odd_names_are_rejected_one_by_one(tmp_path: Path, name: bytes) -> None:
+    path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - pathlib takes no bytes
+    Path(os.fsdecode(path)).touch()
+    done = told("estimate", os.fsdecode(path))
+    assert done.exit_code == 1
+    assert "The file is empty." in done.output
+    assert "\x1b" not in done.output
+    assert json.loads(told("estimate", os.fsdecode(path), "--json").stdout)["files"][0]["rejected"]
+
+
+def test_a_path_longer_than_an_objects_name_is_only_a_path(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*("d" * 200 for _ in range(6)))
+    folder.mkdir(parents=True)
+    (folder / "a.mp3").touch()
+    assert "The file is empty." in told("estimate", str(folder / "a.mp3")).output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    assert "It cannot be read: Permission denied." in told("estimate", str(path)).output
+
+
+def test_names_in_buckets_do_not_steer_the_terminal(cloud: SmallCloud) -> None:
+    cloud.drop(b"", "calls/\x1b]0;owned\x07.mp3")
+    output = told("estimate", f"gs://{UPLOADS}/").output
+    assert "\x1b" not in output
+    assert r"calls/\x1b]0;owned\x07.mp3" in output
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("Gespräch 1.mp3", "Gespräch 1.mp3"), ("会議.mp3", "会議.mp3"), ("a\u202eb", r"a\u202eb"), ("a\r\n", r"a\r\n")],
+)
+def test_only_what_is_no_character_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_folder_is_a_formula_to_a_spreadsheet(rows_of: Callable[[str], list[dict[str, str]]], start: str) -> None:
+    folder = f'{start}HYPERLINK("http://x","y")'
+    (row,) = rows_of(folder)
+    assert row["group"] == f"'{folder}/"
+    assert float(row["usd"]) == 0.25
+    assert float(row["saving_usd"]) == -0.25
+
+
+@pytest.mark.parametrize("folder", ["calls", 'with "quotes", commas', "line\nbreak", "carriage\rreturn", " =not first"])
+def test_every_other_folder_is_itself_in_csv(rows_of: Callable[[str], list[dict[str, str]]], folder: str) -> None:
+    (row,) = rows_of(folder)
+    assert row["group"] == f"{folder}/"
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording, and an environment that names no deployment."""
+    monkeypatch.delenv("GPU_JOB", raising=False)
+    return recording("memo").path
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Cloud Storage that lets nobody in."""
+    monkeypatch.delenv("GPU_JOB", raising=False)
+    apis = GoogleApis(World())
+    apis.refuse("storage/v1/b", 403, "not for you")
+    with apis:
+        yield apis.url
+
+
+@pytest.fixture
+def rows_of() -> Callable[[str], list[dict[str, str]]]:
+    """The rows of a ledger with one folder, as a CSV reader has them."""
+
+    def rows(folder: str) -> list[dict[str, str]]:
+        entry = Entry(id="0", state=EntryState.BILLED, day=date(2026, 10, 3), usd=0.25, audio_seconds=60, folder=folder)
+        text = as_csv(report([entry], "2026-10", now(), By.PREFIX))
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+
+    return rows
