@@ -9,7 +9,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 CHECKOV := build/checkov/bin/checkov
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test check terraform format bench clean
+.PHONY: demo test check terraform deploy destroy format bench clean
 
 demo: $(READY)
 	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
@@ -31,6 +31,18 @@ terraform: $(READY)
 	  && build/checkov/bin/pip install --quiet --retries 0 --timeout 10 checkov==3.3.30; } || true
 	@if test -x $(CHECKOV); then $(CHECKOV) --config-file terraform/.checkov.yaml && echo "ok      checkov"; \
 	else echo "SKIPPED: checkov: it could not be installed."; fi
+
+# docs/deploy.md says what each variable means. A variable that is not given is no option.
+option = $(if $($(1)),--$(2) "$($(1))")
+WHERE = $(if $(and $(PROJECT),$(REGION)),,$(error make $@ PROJECT=my-project REGION=us-central1)) \
+  $(call option,PROJECT,project) $(call option,REGION,region) $(call option,DEPLOYMENT,deployment) \
+  $(call option,BUCKET_PREFIX,bucket-prefix) $(call option,VARS,vars) $(if $(DRY_RUN),--dry-run)
+
+deploy: $(READY)
+	@$(BIN)/python -m infra.deploy deploy $(WHERE) $(call option,RELEASE,release) $(if $(FORCE),--force) $(if $(YES),--yes)
+
+destroy: $(READY)
+	@$(BIN)/python -m infra.deploy destroy $(WHERE)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -21,6 +21,7 @@ data "google_storage_project_service_account" "agent" {
 }
 
 locals {
-  storage_agent = "serviceAccount:${data.google_storage_project_service_account.agent.email_address}"
-  pubsub_agent  = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  storage_agent  = "serviceAccount:${data.google_storage_project_service_account.agent.email_address}"
+  pubsub_agent   = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  eventarc_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-eventarc.iam.gserviceaccount.com"
 }

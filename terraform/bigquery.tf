@@ -98,5 +98,11 @@ resource "google_pubsub_subscription" "costs" {
     maximum_backoff = "600s"
   }
 
-  depends_on = [google_bigquery_dataset_iam_member.warehouse, google_service_account_iam_member.token_creator]
+  # Pub/Sub tries at once whether it may write, and a role is known everywhere after minutes only: the functions' build
+  # takes as many.
+  depends_on = [
+    google_bigquery_dataset_iam_member.warehouse,
+    google_service_account_iam_member.token_creator,
+    google_cloudfunctions2_function.this,
+  ]
 }

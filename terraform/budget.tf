@@ -27,12 +27,12 @@ resource "google_billing_budget" "monthly" {
     }
   }
 
-  # A budget takes five channels at most; whoever pays for the account is told anyway.
+  # A budget takes mail alone, and five addresses at most; whoever pays for the account is told anyway.
   dynamic "all_updates_rule" {
-    for_each = length(local.channels) == 0 ? [] : [slice(local.channels, 0, min(5, length(local.channels)))]
+    for_each = length(var.alert_emails) == 0 ? [] : [values(google_monitoring_notification_channel.email)[*].id]
 
     content {
-      monitoring_notification_channels = all_updates_rule.value
+      monitoring_notification_channels = slice(all_updates_rule.value, 0, min(5, length(all_updates_rule.value)))
       disable_default_iam_recipients   = false
     }
   }

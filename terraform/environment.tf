@@ -11,7 +11,7 @@ locals {
 
   function_settings = merge(local.shared_settings, var.function_settings, {
     alerts_topic             = google_pubsub_topic.this["alerts"].name
-    gpu_job                  = "${local.job_name_prefix}/${google_cloud_run_v2_job.this["gpu"].name}"
+    gpu_job                  = "${local.job_name_prefix}/${local.gpu_job_name}"
     job_gpu                  = local.accelerator
     job_vcpu                 = var.gpu_job.cpu
     job_memory_gib           = var.gpu_job.memory_gib
@@ -19,7 +19,7 @@ locals {
     cpu_job_vcpu             = var.cpu_job.enabled ? var.cpu_job.cpu : null
     cpu_job_memory_gib       = var.cpu_job.enabled ? var.cpu_job.memory_gib : null
     transcription_method     = var.transcription_method
-    enable_gpu_transcription = var.gpu_enabled
+    enable_gpu_transcription = var.gpu_enabled && var.gpu_job.enabled
     gpu_rollout_percent      = var.gpu_rollout_percent
     monthly_budget_usd       = var.monthly_budget_usd
   })

@@ -40,7 +40,7 @@ variable "monthly_budget_usd" {
 }
 
 variable "billing_account" {
-  description = "Billing account in which a budget is set up, XXXXXX-XXXXXX-XXXXXX; null: none."
+  description = "Billing account in which a budget is set up, XXXXXX-XXXXXX-XXXXXX; null: none. It must be one in US dollars."
   type        = string
   default     = null
 

@@ -1,4 +1,4 @@
-# One account per component, and every role on the one resource it is for. Four stand on the project, because nothing
+# One account per component, and every role on the one resource it is for. Five stand on the project, because nothing
 # narrower can hold them: they are in project_roles with the reason.
 
 locals {
@@ -18,6 +18,8 @@ locals {
     trigger_events = { role = "roles/eventarc.eventReceiver", member = local.member["trigger"], condition = null }
     # The bucket's agent publishes to the trigger's own topic, whose name Eventarc makes up.
     storage_events = { role = "roles/pubsub.publisher", member = local.storage_agent, condition = null }
+    # It makes the trigger's topic, and looks at the bucket. An agent that was made on request has no role yet.
+    eventarc_agent = { role = "roles/eventarc.serviceAgent", member = local.eventarc_agent, condition = null }
     # Logs have no resource of their own to be written to.
     build_logs = { role = "roles/logging.logWriter", member = local.member["build"], condition = null }
     # Cloud Functions copies the source into a bucket that it creates itself.
@@ -53,7 +55,11 @@ locals {
     dead_results = { subscription = google_pubsub_subscription.costs.name, member = local.pubsub_agent }
   }
 
-  job_executors = { for device, job in google_cloud_run_v2_job.this : device => job.name }
+  # The build pushes both the functions' images and the jobs'.
+  repositories = {
+    functions = google_artifact_registry_repository.functions.repository_id
+    images    = google_artifact_registry_repository.images.repository_id
+  }
 
   invokers = {
     on_upload = local.member["trigger"]
@@ -63,6 +69,8 @@ locals {
   token_creators = {
     # A signed URL is signed by the account itself: signBlob.
     function_itself = { account = "function", member = local.member["function"] }
+    # Pub/Sub brings the events as this account.
+    pubsub_trigger = { account = "trigger", member = local.pubsub_agent }
     # Pub/Sub writes to BigQuery as this account.
     pubsub_warehouse = { account = "warehouse", member = local.pubsub_agent }
   }
@@ -122,13 +130,14 @@ resource "google_pubsub_subscription_iam_member" "subscriber" {
   member       = each.value.member
 }
 
+# The job is started as it is: who may override its command or environment could do all that its account may.
 resource "google_cloud_run_v2_job_iam_member" "executor" {
-  for_each = local.job_executors
+  for_each = google_cloud_run_v2_job.this
 
   project  = var.project
   location = var.region
-  name     = each.value
-  role     = "roles/run.jobsExecutorWithOverrides"
+  name     = each.value.name
+  role     = "roles/run.invoker"
   member   = local.member["function"]
 }
 
@@ -160,13 +169,13 @@ resource "google_secret_manager_secret_iam_member" "accessor" {
 }
 
 resource "google_artifact_registry_repository_iam_member" "writer" {
-  for_each = toset(["build"])
+  for_each = local.repositories
 
   project    = var.project
   location   = var.region
-  repository = google_artifact_registry_repository.functions.repository_id
+  repository = each.value
   role       = "roles/artifactregistry.writer"
-  member     = local.member[each.key]
+  member     = local.member["build"]
 }
 
 resource "google_bigquery_dataset_iam_member" "warehouse" {

@@ -1,8 +1,15 @@
 locals {
-  accelerator = "nvidia-l4"
+  accelerator  = "nvidia-l4"
+  gpu_job_name = "${var.name}-gpu"
 
   jobs = merge(
-    { gpu = { shape = var.gpu_job, accelerator = local.accelerator, limits = { "nvidia.com/gpu" = "1" } } },
+    {
+      for shape in [var.gpu_job] : "gpu" => {
+        shape       = shape
+        accelerator = local.accelerator
+        limits      = { "nvidia.com/gpu" = "1" }
+      } if shape.enabled
+    },
     { for shape in [var.cpu_job] : "cpu" => { shape = shape, accelerator = null, limits = {} } if shape.enabled },
   )
 }

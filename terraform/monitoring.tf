@@ -1,15 +1,15 @@
 # Metrics out of the logs, so that a deployment needs no collector.
 
 locals {
-  ended_filter = join(" AND ", [
-    "jsonPayload.message = \"job ended\"",
-    "(${join(" OR ", concat(
-      [for function in google_cloudfunctions2_function.this : "resource.labels.service_name = \"${function.name}\""],
-      [for job in google_cloud_run_v2_job.this : "resource.labels.job_name = \"${job.name}\""],
-    ))})",
-  ])
+  from_jobs = [for job in google_cloud_run_v2_job.this : "resource.labels.job_name = \"${job.name}\""]
+  from_functions = [
+    for function in google_cloudfunctions2_function.this : "resource.labels.service_name = \"${function.name}\""
+  ]
 
-  gpu_job_filter = "resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"${google_cloud_run_v2_job.this["gpu"].name}\""
+  ended_filter   = "jsonPayload.message = \"job ended\" AND (${join(" OR ", concat(local.from_functions, local.from_jobs))})"
+  settled_filter = "jsonPayload.message = \"execution settled\" AND (${join(" OR ", local.from_jobs)})"
+
+  gpu_job_filter = "resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"${local.gpu_job_name}\""
 
   count_metrics = {
     jobs_ended = {
@@ -29,35 +29,71 @@ locals {
     }
   }
 
+  # Upper ends of buckets, as in shared/metrics.py; a test compares them.
+  seconds_bounds = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
+  shares_bounds  = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1]
+
   distribution_metrics = {
     bill_usd = {
-      about = "Dollars on an upload's bill."
-      unit  = "USD"
-      value = "EXTRACT(jsonPayload.bill_usd)"
-      # 0.01 cent to 100 dollars.
-      scale   = 0.0001
-      growth  = 2
-      buckets = 20
+      about  = "Dollars on an upload's bill."
+      unit   = "USD"
+      filter = local.ended_filter
+      field  = "bill_usd"
+      # 0.01 cent to 52 dollars.
+      bounds = [for power in range(20) : 0.0001 * pow(2, power)]
     }
     times_expected = {
-      about   = "Time until the transcript as a multiple of what was predicted."
-      unit    = "1"
-      value   = "EXTRACT(jsonPayload.times_expected)"
-      scale   = 0.05
-      growth  = 1.25
-      buckets = 30
+      about  = "Time until the transcript as a multiple of what was predicted."
+      unit   = "1"
+      filter = local.ended_filter
+      field  = "times_expected"
+      bounds = [0.1, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20]
+    }
+    queue_wait = {
+      about  = "From an upload's event until an execution took it."
+      unit   = "s"
+      filter = local.ended_filter
+      field  = "wait_seconds"
+      bounds = local.seconds_bounds
+    }
+    x_real_time = {
+      about  = "Audio of an upload by the time of work on it."
+      unit   = "1"
+      filter = local.ended_filter
+      field  = "x_real_time"
+      bounds = [1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000]
+    }
+    coverage = {
+      about  = "Share of an upload's speech that has words."
+      unit   = "1"
+      filter = local.ended_filter
+      field  = "coverage"
+      bounds = local.shares_bounds
+    }
+    startup = {
+      about  = "From the start of an instance's bill to its first batch."
+      unit   = "s"
+      filter = local.settled_filter
+      field  = "startup_seconds"
+      bounds = local.seconds_bounds
+    }
+    batch_fill = {
+      about  = "Share of an execution's batches that is audio; the rest is padding."
+      unit   = "1"
+      filter = local.settled_filter
+      field  = "batch_fill"
+      bounds = local.shares_bounds
     }
   }
 
   metric_prefix = "logging_googleapis_com:user_${replace(var.name, "-", "_")}_"
 
-  # Functions and jobs write the same lines; a query must name each resource type.
+  # What alerts go by. Functions and jobs write the same lines; a query must name each resource type.
   increase_of_an_hour = {
     for series, selector in {
       ended          = "jobs_ended{%s}"
       failed         = "jobs_ended{%s,outcome=\"failed\"}"
       fallbacks      = "fallbacks{%s}"
-      bill_usd       = "bill_usd_sum{%s}"
       times_expected = "times_expected_bucket{%s}"
       } : series => join(" or ", [
         for source in ["cloud_run_revision", "cloud_run_job"] :
@@ -66,13 +102,10 @@ locals {
   }
 
   per_hour = {
-    ended            = "sum(${local.increase_of_an_hour.ended})"
-    ended_by_outcome = "sum by (outcome) (${local.increase_of_an_hour.ended})"
-    failed           = "sum(${local.increase_of_an_hour.failed})"
-    fallbacks        = "sum(${local.increase_of_an_hour.fallbacks})"
-    bill_usd         = "sum(${local.increase_of_an_hour.bill_usd})"
-    times_expected   = "histogram_quantile(0.5, sum by (le) (${local.increase_of_an_hour.times_expected}))"
-    launches_failed  = "sum by (kind) (increase(${local.metric_prefix}launches_failed{monitored_resource=\"cloud_run_revision\"}[1h]))"
+    ended          = "sum(${local.increase_of_an_hour.ended})"
+    failed         = "sum(${local.increase_of_an_hour.failed})"
+    fallbacks      = "sum(${local.increase_of_an_hour.fallbacks})"
+    times_expected = "histogram_quantile(0.5, sum by (le) (${local.increase_of_an_hour.times_expected}))"
   }
 }
 
@@ -109,8 +142,10 @@ resource "google_logging_metric" "distribution" {
   project         = var.project
   name            = "${var.name}/${each.key}"
   description     = each.value.about
-  filter          = local.ended_filter
-  value_extractor = each.value.value
+  value_extractor = "EXTRACT(jsonPayload.${each.value.field})"
+
+  # Only lines that have it: it is null where an upload or an execution has none.
+  filter = "${each.value.filter} AND jsonPayload.${each.value.field} >= 0"
 
   metric_descriptor {
     metric_kind = "DELTA"
@@ -119,10 +154,8 @@ resource "google_logging_metric" "distribution" {
   }
 
   bucket_options {
-    exponential_buckets {
-      scale              = each.value.scale
-      growth_factor      = each.value.growth
-      num_finite_buckets = each.value.buckets
+    explicit_buckets {
+      bounds = each.value.bounds
     }
   }
 
@@ -131,15 +164,13 @@ resource "google_logging_metric" "distribution" {
 
 resource "google_monitoring_dashboard" "pipeline" {
   project = var.project
-  dashboard_json = templatefile("${path.module}/../infra/dashboards/cloud_monitoring.json", merge(
-    # They stand inside of JSON strings.
-    { for name, query in local.per_hour : name => replace(query, "\"", "\\\"") },
-    {
-      title              = var.name
-      gpu_job            = google_cloud_run_v2_job.this["gpu"].name
-      work_subscription  = google_pubsub_subscription.work.name
-      dead_subscriptions = "${var.topic_prefix}-(work|results)-dead-kept"
-      upload_function    = google_cloudfunctions2_function.this["on_upload"].name
-    },
-  ))
+  # infra/dashboards/definition.py says what it shows.
+  dashboard_json = templatefile("${path.module}/../infra/dashboards/cloud_monitoring.json", {
+    title              = var.name
+    metric_prefix      = local.metric_prefix
+    gpu_job            = local.gpu_job_name
+    work_subscription  = google_pubsub_subscription.work.name
+    dead_subscriptions = "${var.topic_prefix}-(work|results)-dead-kept"
+    upload_function    = google_cloudfunctions2_function.this["on_upload"].name
+  })
 }

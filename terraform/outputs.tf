@@ -14,8 +14,8 @@ output "images" {
 }
 
 output "jobs" {
-  description = "Full names of the jobs, as GPU_JOB and CPU_JOB have them."
-  value       = [for name in [local.function_environment.GPU_JOB, lookup(local.function_environment, "CPU_JOB", null)] : name if name != null]
+  description = "Full names of the jobs that there are, as GPU_JOB and CPU_JOB have them."
+  value       = [for device in ["gpu", "cpu"] : "${local.job_name_prefix}/${google_cloud_run_v2_job.this[device].name}" if contains(keys(local.jobs), device)]
 }
 
 output "functions" {

@@ -118,8 +118,9 @@ variable "soft_delete_days" {
 }
 
 variable "gpu_job" {
-  description = "Shape of the job with one L4. Cloud Run wants at least 4 vCPU and 16 GiB beside it, and ends a GPU task after an hour."
+  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota to create it. Cloud Run wants at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after an hour."
   type = object({
+    enabled         = optional(bool, true)
     cpu             = optional(number, 8)
     memory_gib      = optional(number, 32)
     timeout_seconds = optional(number, 3600)
@@ -127,6 +128,11 @@ variable "gpu_job" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.gpu_job.enabled || var.cpu_job.enabled || var.deepgram.enabled
+    error_message = "Without either job and without Deepgram nobody is left to transcribe."
+  }
 
   validation {
     condition     = contains([4, 6, 8], var.gpu_job.cpu) && var.gpu_job.memory_gib >= 16 && var.gpu_job.memory_gib <= 4 * var.gpu_job.cpu
@@ -182,6 +188,11 @@ variable "function" {
   validation {
     condition     = var.function.max_instances * var.function.concurrency <= 100
     error_message = "Deepgram takes 100 requests at once: max_instances x concurrency must not pass that."
+  }
+
+  validation {
+    condition     = contains(["1", "2", "4", "6", "8"], var.function.cpu) || (var.function.concurrency == 1 && can(regex("^0\\.[0-9]+$", var.function.cpu)))
+    error_message = "1, 2, 4, 6 or 8 vCPU; Cloud Run gives a part of one only where concurrency is 1."
   }
 
   validation {

@@ -87,8 +87,8 @@ run "bindings" {
 
   assert {
     condition = toset([for one in google_cloud_run_v2_job_iam_member.executor : "${one.name} ${one.role} ${one.member}"]) == toset([
-      "dropscribe-gpu roles/run.jobsExecutorWithOverrides serviceAccount:function",
-      "dropscribe-cpu roles/run.jobsExecutorWithOverrides serviceAccount:function",
+      "dropscribe-gpu roles/run.invoker serviceAccount:function",
+      "dropscribe-cpu roles/run.invoker serviceAccount:function",
     ])
     error_message = "Bindings on jobs: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.executor : "${one.name} ${one.role} ${one.member}"])}"
   }
@@ -104,6 +104,7 @@ run "bindings" {
   assert {
     condition = toset([for one in google_service_account_iam_member.token_creator : "${one.service_account_id} ${one.role} ${one.member}"]) == toset([
       "accounts/function roles/iam.serviceAccountTokenCreator serviceAccount:function",
+      "accounts/trigger roles/iam.serviceAccountTokenCreator serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
       "accounts/warehouse roles/iam.serviceAccountTokenCreator serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
     ])
     error_message = "Bindings on accounts: ${jsonencode([for one in google_service_account_iam_member.token_creator : "${one.service_account_id} ${one.role} ${one.member}"])}"
@@ -120,6 +121,7 @@ run "bindings" {
   assert {
     condition = toset([for one in google_artifact_registry_repository_iam_member.writer : "${one.repository} ${one.role} ${one.member}"]) == toset([
       "dropscribe-functions roles/artifactregistry.writer serviceAccount:build",
+      "dropscribe roles/artifactregistry.writer serviceAccount:build",
     ])
     error_message = "Bindings on the images: ${jsonencode([for one in google_artifact_registry_repository_iam_member.writer : "${one.repository} ${one.role} ${one.member}"])}"
   }
@@ -144,6 +146,7 @@ run "bindings" {
     condition = toset([for one in google_project_iam_member.this : "${one.role} ${one.member}"]) == toset([
       "roles/eventarc.eventReceiver serviceAccount:trigger",
       "roles/pubsub.publisher serviceAccount:storage-agent",
+      "roles/eventarc.serviceAgent serviceAccount:service-123@gcp-sa-eventarc.iam.gserviceaccount.com",
       "roles/logging.logWriter serviceAccount:build",
       "roles/storage.objectViewer serviceAccount:build",
     ])

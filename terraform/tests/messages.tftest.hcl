@@ -123,6 +123,10 @@ run "deepgram" {
 run "budget" {
   command = apply
 
+  variables {
+    notification_channels = ["projects/a-project/notificationChannels/a-pager"]
+  }
+
   assert {
     condition     = [for rule in google_billing_budget.monthly[0].threshold_rules : rule.threshold_percent] == [0.5, 0.8, 1]
     error_message = "The budget tells at 50, 80 and 100 %."
@@ -134,8 +138,31 @@ run "budget" {
   }
 
   assert {
+    condition     = google_billing_budget.monthly[0].amount[0].specified_amount[0].currency_code == "USD"
+    error_message = "monthly_budget_usd is in dollars."
+  }
+
+  assert {
+    condition     = google_billing_budget.monthly[0].all_updates_rule[0].monitoring_notification_channels == tolist([google_monitoring_notification_channel.email["owner@example.org"].id])
+    error_message = "Billing budgets refuse channels that are not mail."
+  }
+
+  assert {
     condition     = google_billing_budget.monthly[0].budget_filter[0].projects == toset(["projects/123"])
     error_message = "Of this project."
+  }
+}
+
+run "budget_that_tells_nobody_by_mail" {
+  command = apply
+
+  variables {
+    alert_emails = []
+  }
+
+  assert {
+    condition     = length(google_billing_budget.monthly[0].all_updates_rule) == 0
+    error_message = "Without mail addresses the account's own people are told."
   }
 }
 

@@ -43,6 +43,15 @@ run "more_requests_than_deepgram_takes" {
   }
 }
 
+run "several_requests_on_a_part_of_a_cpu" {
+  command         = plan
+  expect_failures = [var.function]
+
+  variables {
+    function = { cpu = "0.5" }
+  }
+}
+
 run "unknown_method" {
   command         = plan
   expect_failures = [var.transcription_method]
@@ -94,6 +103,37 @@ run "multi_region" {
 
   variables {
     region = "us"
+  }
+}
+
+run "nobody_to_transcribe" {
+  command         = plan
+  expect_failures = [var.gpu_job]
+
+  variables {
+    gpu_job = { enabled = false }
+    cpu_job = { enabled = false }
+  }
+}
+
+run "without_a_gpu_job" {
+  command = apply
+
+  variables {
+    gpu_job = { enabled = false }
+  }
+
+  assert {
+    condition     = keys(google_cloud_run_v2_job.this) == ["cpu"] && output.jobs == ["projects/a-project/locations/us-central1/jobs/dropscribe-cpu"]
+    error_message = "There is a CPU job alone: ${jsonencode(output.jobs)}"
+  }
+
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      function.service_config[0].environment_variables["ENABLE_GPU_TRANSCRIPTION"] == "false"
+    ])
+    error_message = "The functions do not ask for a job that is not there."
   }
 }
 

@@ -51,6 +51,9 @@ MISTAKES = (
     Mistake("role on everything", "iam.tf", "  project_roles = {\n", "  project_roles = {\n"
             '    logs = { role = "roles/editor", member = local.member["job"], condition = null }\n', "iam",
             "roles/editor"),
+    Mistake("build that cannot push the jobs' images", "iam.tf",
+            "    images    = google_artifact_registry_repository.images.repository_id\n", "", "iam",
+            "Bindings on the images"),
     Mistake("default account", "job.tf", 'google_service_account.this["job"].email', '"default"', "iam",
             "The jobs run as the job's account"),
     Mistake("wrong accelerator", "job.tf", '"nvidia-l4"', '"nvidia-t4"', "shapes", "The accelerator is an L4"),
@@ -76,8 +79,8 @@ MISTAKES = (
             "      monthly_budget_usd = 5\n      task_timeout_seconds =", "environment",
             'google_cloud_run_v2_job.this["gpu"] is given MONTHLY_BUDGET_USD'),
     Mistake("value that is refused", "environment.tf",
-            '"${local.job_name_prefix}/${google_cloud_run_v2_job.this["gpu"].name}"',
-            'google_cloud_run_v2_job.this["gpu"].name', "environment", "String should match pattern"),
+            '"${local.job_name_prefix}/${local.gpu_job_name}"', "local.gpu_job_name", "environment",
+            "String should match pattern"),
 )  # fmt: skip
 
 

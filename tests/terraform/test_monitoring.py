@@ -1,68 +1,237 @@
-"""What alerts and the dashboard show exists: metrics of Google, and those that Terraform makes out of the logs."""
+"""Metrics out of the logs take exactly the lines that the code writes; what alerts and dashboard ask for exists.
+
+The code is run, its lines are put into entries as Cloud Run makes them, and Terraform's filters evaluated on these.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from infra.terraform_offline.terraform import ROOT
+import numpy as np
+import pytest
+
+from gpu_job.audio import SAMPLE_RATE
+from gpu_job.chunking import Chunk
+from gpu_job.ending import Billing
+from gpu_job.metering import Meter
+from gpu_job.services import JobServices, TaskIdentity, job_services
+from gpu_job.settings import JobSettings
+from gpu_job.waiting_room import Task
+from infra.dashboards import definition
+from infra.dashboards.queries import Figure
+from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
+from shared.costs import Bill, LineItem
 from shared.failures import BadMedia
-from shared.outcomes import rejected
-from shared.telemetry import configure_logging
-from shared.upload import Upload
+from shared.jobs import now
+from shared.logs import configure_logging
+from shared.messages import Decision
+from shared.metrics import Histogram
+from shared.outcomes import rejected, transcribed
+from shared.quotes import Quote
+from shared.transcript import Coverage, Gap, Passage, Word, compose
+from shared.upload import Media, Upload
+from shared.vocabulary import Engine, Method
 from tests.conftest import Configured
+from tests.googles_metrics import GOOGLES
+from tests.small_cloud import SmallCloud
+from tests.terraform.logging_query import Entry, extract, matches
+from trigger_function.launching import launch_gpu
+from trigger_function.services import Services
 
-MONITORING = (ROOT / "terraform" / "monitoring.tf").read_text()
-ALERTING = (ROOT / "terraform" / "alerting.tf").read_text()
-DASHBOARD = (ROOT / "infra" / "dashboards" / "cloud_monitoring.json").read_text()
+FUNCTION = {"type": "cloud_run_revision", "labels": {"service_name": "dropscribe-upload"}}
+JOB = {"type": "cloud_run_job", "labels": {"job_name": "dropscribe-gpu"}}
 
-GOOGLES = {
-    "pubsub.googleapis.com/subscription/num_undelivered_messages",
-    "pubsub.googleapis.com/subscription/oldest_unacked_message_age",
-    "pubsub.googleapis.com/topic/send_request_count",
-    "run.googleapis.com/container/gpu/memory_utilizations",
-    "run.googleapis.com/container/gpu/utilizations",
-    "run.googleapis.com/job/running_executions",
-    "run.googleapis.com/request_latencies",
-}
-"""As Cloud Monitoring's list of metrics has them, read in November 2026."""
+MEDIA = Media(container="mp3", codec="mp3", duration_seconds=120, sample_rate_hz=16000, channels=1, size_bytes=9)
+QUOTE = Quote(method=Method.PARAKEET, bill=Bill(), completion_seconds=50)
+DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Small.", quotes=(QUOTE,))
+BILL = Bill(items=(LineItem(resource="gpu", quantity=2, unit="s", usd_per_unit=0.25),))
 
 
-def test_googles_metrics_exist() -> None:
-    shown = set(re.findall(r'metric\.type = \\"([^"\\]+)\\"', ALERTING + DASHBOARD))
-    assert shown == GOOGLES
+@dataclass(frozen=True)
+class Deployed:
+    """What Terraform applies with the defaults, against mocked resources."""
+
+    resources: Mapping[str, Mapping[str, Any]]
+    """Address -> values."""
+
+    @property
+    def log_metrics(self) -> dict[str, Mapping[str, Any]]:
+        """`jobs_ended` -> the metric."""
+        metrics = [one for address, one in self.resources.items() if address.startswith("google_logging_metric.")]
+        return {one["name"].removeprefix("dropscribe/"): one for one in metrics}
+
+    @property
+    def dashboard(self) -> str:
+        """Cloud Monitoring's, filled in."""
+        return str(self.resources["google_monitoring_dashboard.pipeline"]["dashboard_json"])
+
+    @property
+    def alerts(self) -> str:
+        """All conditions."""
+        return json.dumps([one for address, one in self.resources.items() if "_alert_policy." in address])
 
 
-def test_metrics_out_of_the_logs_exist() -> None:
-    declared = set(re.findall(r"^    (\w+) = \{\n      about", MONITORING, re.MULTILINE))
-    queried = {
-        re.sub("_(sum|bucket)$", "", name)
-        for name in re.findall(r'= "(\w+)\{%s', MONITORING) + re.findall(r"metric_prefix\}(\w+)\{", MONITORING)
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, provider: Mapping[str, str]) -> Deployed:
+    binary = find_terraform()
+    if binary is None:
+        pytest.skip(SKIPPED)
+    workspace = Workspace(binary, tmp_path_factory.mktemp("terraform"), provider)
+    events = workspace.test_events("-filter=tests/shapes.tftest.hcl")
+    (state,) = [event["test_state"] for event in events if event["type"] == "test_state"]
+    return Deployed({one["address"]: one["values"] for one in state["root_module"]["resources"]})
+
+
+Written = Callable[[Mapping[str, Any], Callable[[], object]], list[Entry]]
+
+
+@pytest.fixture
+def written(configured: Configured) -> Written:
+    """What some code logs, as entries of a resource. The fixture behind it restores the logging."""
+    configured()
+
+    def run(resource: Mapping[str, Any], code: Callable[[], object]) -> list[Entry]:
+        lines = io.StringIO()
+        configure_logging("INFO", lines)
+        code()
+        return [{"jsonPayload": json.loads(line), "resource": resource} for line in lines.getvalue().splitlines()]
+
+    return run
+
+
+@pytest.fixture
+def job(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+    monkeypatch.setenv("JOB_GPU", "none")
+    made = job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))
+    yield made
+    made.publisher.stop()
+
+
+@pytest.fixture
+def entries(cloud: SmallCloud, at_work: Services, job: JobServices, written: Written) -> list[Entry]:
+    """A transcript with a gap by the job, a rejection by the function, two executions' ends, and a failed launch."""
+    cloud.runner.refuse_next(1, 429)
+    return [
+        *written(JOB, lambda: transcribed_by(job)),
+        *written(FUNCTION, lambda: rejected_by(at_work)),
+        *written(JOB, lambda: execution(job, batches=1)),
+        *written(JOB, lambda: execution(job, batches=0)),
+        *written(FUNCTION, lambda: launch_gpu(at_work, "job")),
+    ]
+
+
+def transcribed_by(services: JobServices) -> None:
+    upload = Upload(bucket="uploads", name="a.mp3", generation=1)
+    claimed = services.jobs.claim(upload, "worker", timedelta(minutes=1))
+    assert claimed is not None
+    times = {"received_at": now() - timedelta(seconds=100), "started_at": now() - timedelta(seconds=60)}
+    record = services.jobs.save(claimed, media=MEDIA, decision=DECISION, **times).record
+    coverage = Coverage(speech_seconds=100, covered_seconds=90, gaps=(Gap(start=5, end=15, reason="Noise."),))
+    words = [Passage(Engine.PARAKEET_CPU, [Word(text="one", start=1, end=2)])]
+    heard = compose(upload=upload, duration=120, language="en", model="m", passages=words, coverage=coverage)
+    services.finisher.finish(record, transcribed(heard, BILL, "transcribe-1", fallbacks=1))
+
+
+def rejected_by(at_work: Services) -> None:
+    claimed = at_work.jobs.claim(Upload(bucket="uploads", name="b.mp3", generation=1), "me", timedelta(minutes=1))
+    assert claimed is not None
+    at_work.finisher.finish(claimed.record, rejected(BadMedia("No audio.")))
+
+
+def execution(services: JobServices, batches: int) -> None:
+    """A worker's bill: 12 s of start-up, and a batch of 3 s and 1 s of audio."""
+    clock = iter(range(12, 100, 4))
+    billing = Billing(Meter(began=0.0), services, clock=lambda: float(next(clock)))
+    tasks = [Task("j", Chunk(0, np.zeros(length * SAMPLE_RATE, np.float32)), lambda part: None) for length in (3, 1)]
+    for _ in range(batches):
+        billing.batch_begins(Engine.PARAKEET_CPU)
+        billing.batch_done(Engine.PARAKEET_CPU, tasks)
+    billing.settle()
+
+
+def test_the_logs_have_what_metrics_read(deployed: Deployed, entries: list[Entry]) -> None:
+    taken = {name: values(metric, entries) for name, metric in deployed.log_metrics.items()}
+    # Times are those of this run's clock, so up to some seconds more.
+    assert taken == {
+        "jobs_ended": [
+            {"outcome": "completed_with_gaps", "method": "parakeet"},
+            {"outcome": "rejected", "method": None},
+        ],
+        "fallbacks": [{}],
+        "launches_failed": [{"kind": "quota"}],
+        "bill_usd": [pytest.approx(0.5), 0.0],
+        "times_expected": [pytest.approx(2, rel=0.3)],
+        "queue_wait": [pytest.approx(40, rel=0.01)],
+        "x_real_time": [pytest.approx(2, rel=0.3)],
+        "coverage": [pytest.approx(0.9)],
+        "startup": [12.0],
+        "batch_fill": [pytest.approx(4 / 6)],
     }
-    assert queried == declared == {"jobs_ended", "fallbacks", "launches_failed", "bill_usd", "times_expected"}
 
 
-def test_the_dashboard_is_json_with_a_title_on_every_tile() -> None:
-    tiles = json.loads(DASHBOARD)["mosaicLayout"]["tiles"]
-    titles = [tile["widget"]["title"] for tile in tiles]
-    assert len(set(titles)) == len(tiles) > 8
-    assert all(tile["widget"]["xyChart"]["dataSets"] for tile in tiles)
+def values(metric: Mapping[str, Any], entries: list[Entry]) -> list[Any]:
+    """What a metric takes from the entries that its filter chooses: a value of each, or its labels."""
+    chosen = [entry for entry in entries if matches(metric["filter"], entry)]
+    if metric["metric_descriptor"][0]["value_type"] == "DISTRIBUTION":
+        return [extract(metric["value_extractor"], entry) for entry in chosen]
+    extractors = metric["label_extractors"] or {}
+    return [{label: extract(extractor, entry) for label, extractor in extractors.items()} for entry in chosen]
 
 
-def test_the_logs_have_what_metrics_read(configured: Configured) -> None:
-    at_work = configured()
-    job = at_work.jobs.claim(Upload(bucket="uploads", name="a.mp3", generation=1), "test", timedelta(minutes=1))
-    assert job is not None
-    written = io.StringIO()
-    configure_logging("INFO", written)
-    at_work.finisher.finish(job.record, rejected(BadMedia("No audio.")))
-    (ended,) = [line for line in map(json.loads, written.getvalue().splitlines()) if line["message"] == "job ended"]
-    read = set(re.findall(r"jsonPayload\.(\w+)", MONITORING)) - {"kind"}
-    assert read <= ended.keys()
+def test_what_others_log_is_not_counted(deployed: Deployed, entries: list[Entry]) -> None:
+    others = [
+        {**entry, "resource": {"type": "k8s_container", "labels": {"service_name": "other", "job_name": "other"}}}
+        for entry in entries
+    ]
+    assert [name for name, metric in deployed.log_metrics.items() if values(metric, others)] == []
 
 
-def test_a_failed_launch_is_logged_with_its_kind() -> None:
-    launching = (ROOT / "trigger_function" / "launching.py").read_text()
-    assert re.search(r'_log\.warning\("launch failed", extra=\{"fields": \{"kind":', launching)
+FIGURES = [
+    one
+    for one in vars(definition).values()
+    if isinstance(one, Figure) and one.logged and isinstance(one.metric, Histogram)
+]
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.metric.name)
+def test_buckets_are_those_of_the_same_figure_elsewhere(deployed: Deployed, figure: Figure) -> None:
+    assert figure.logged is not None
+    metric = deployed.log_metrics[figure.logged.name]
+    (buckets,) = metric["bucket_options"][0]["explicit_buckets"]
+    assert isinstance(figure.metric, Histogram)
+    assert tuple(buckets["bounds"]) == figure.metric.boundaries
+    assert metric["metric_descriptor"][0]["unit"] == figure.metric.unit
+
+
+def test_every_metric_is_defined_is_shown_and_is_asked_for_by_its_name(deployed: Deployed) -> None:
+    asked = set(re.findall(r"logging_googleapis_com:user_dropscribe_(\w+)\{", deployed.dashboard + deployed.alerts))
+    metrics = deployed.log_metrics
+    endings = {"_sum", "_bucket"}
+    known = {
+        f"{name}{ending}"
+        for name, metric in metrics.items()
+        for ending in (endings if metric["metric_descriptor"][0]["value_type"] == "DISTRIBUTION" else {""})
+    }
+    assert asked <= known
+    assert {re.sub("_(sum|bucket)$", "", name) for name in asked} == metrics.keys()
+
+
+def test_googles_metrics_exist(deployed: Deployed) -> None:
+    asked = set(re.findall(r'metric\.type = [\\"]+([^"\\]+)', deployed.dashboard + deployed.alerts))
+    assert asked == GOOGLES.keys()
+
+
+def test_the_dashboard_shows_what_alerts_go_by(deployed: Deployed) -> None:
+    def plain(text: str) -> str:
+        return re.sub(r'[\s\\"()]', "", text)
+
+    for alert in ("error_rate", "fallback_rate", "times_expected"):
+        policy = deployed.resources[f'google_monitoring_alert_policy.query["{alert}"]']
+        query = policy["conditions"][0]["condition_prometheus_query_language"][0]["query"]
+        assert plain(query.partition(" > ")[0]) in plain(deployed.dashboard)

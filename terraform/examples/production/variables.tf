@@ -26,7 +26,7 @@ variable "kms_key" {
 }
 
 variable "billing_account" {
-  description = "Billing account of the budget."
+  description = "Billing account of the budget, one in US dollars."
   type        = string
 }
 

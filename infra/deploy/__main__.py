@@ -1,0 +1,141 @@
+"""The command line behind `make deploy` and `make destroy`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from getpass import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from infra.deploy import plan, preflight
+from infra.deploy.options import DEFAULT_VARIABLES, OptionError, Options, Place
+from infra.deploy.release import Checkout, NoCheckoutError, checkout
+from infra.deploy.runner import Runner, told
+from infra.doctor.names import Names
+from infra.terraform_offline.terraform import ROOT
+
+USAGE_STATUS = 2
+INTERRUPTED_STATUS = 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Project = Annotated[str, typer.Option("--project", help="Google Cloud project.")]
+Region = Annotated[str, typer.Option("--region", help="One that has L4 GPUs.")]
+Name = Annotated[str, typer.Option("--deployment", help="Tells two deployments of one project apart.")]
+Prefix = Annotated[str | None, typer.Option("--bucket-prefix", help="Where PROJECT-DEPLOYMENT is taken.")]
+Variables = Annotated[Path | None, typer.Option("--vars", help="File of Terraform variables.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")]
+
+
+@app.command()
+def deploy(
+    project: Project,
+    region: Region,
+    deployment: Name = "dropscribe",
+    bucket_prefix: Prefix = None,
+    variables: Variables = None,
+    release: Annotated[str | None, typer.Option("--release", help="One that was built; else this checkout.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Deploy uncommitted changes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before applying.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Bring a release to a project, from nothing or from any other release."""
+    here = _to_build(release)
+    if here is not None and here.changes is not None and not (force or dry_run):
+        raise OptionError("There are uncommitted changes: commit them, or deploy them as they are with FORCE=1.")
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise OptionError("Nobody is here to approve what Terraform would do: YES=1 goes on without asking.")
+    key = _deepgram_key(dry_run=dry_run)
+    options = Options(
+        _place(project, region, deployment, bucket_prefix, variables),
+        release=here.release if here is not None else release or "",
+        builds=here is not None,
+        approved=yes,
+        with_deepgram_key=key is not None,
+    )
+    checks, steps = preflight.before_deployment(options), plan.deployment(options)
+    if dry_run:
+        print(told(checks, steps))
+        return
+    console = Console()
+    source = "this checkout" if options.builds else "built before"
+    console.print(f"Release {options.release} ({source}) to {project}, {region}.", markup=False, highlight=False)
+    runner = Runner(ROOT, console, {} if key is None else {plan.DEEPGRAM_KEY: key})
+    if not runner.check(checks):
+        raise typer.Exit(1)
+    runner.announce(steps)
+    raise typer.Exit(runner.run(steps))
+
+
+@app.command()
+def destroy(
+    project: Project,
+    region: Region,
+    deployment: Name = "dropscribe",
+    bucket_prefix: Prefix = None,
+    variables: Variables = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Delete a deployment, its transcripts included."""
+    place = _place(project, region, deployment, bucket_prefix, variables)
+    checks, steps = (*preflight.tools(), *preflight.access(place)), plan.removal(place)
+    if dry_run:
+        print(told(checks, steps))
+        return
+    print(f"This deletes deployment {deployment} of project {project}: uploads, transcripts, bills, images.")
+    print(f"Type the project's id to go on ({project}): ", end="", flush=True)
+    if sys.stdin.readline().strip() != project:
+        raise OptionError("That is not the project's id: nothing was deleted.")
+    runner = Runner(ROOT, Console(), {})
+    status = runner.run(steps) if runner.check(checks) else 1
+    if status == 0:
+        print(f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{place.state_bucket}")
+    raise typer.Exit(status)
+
+
+def _place(project: str, region: str, name: str, prefix: str | None, variables: Path | None) -> Place:
+    if variables is None and DEFAULT_VARIABLES.is_file():
+        variables = DEFAULT_VARIABLES
+    try:
+        names = Names(project, region, name, bucket_prefix=prefix)
+    except ValueError as error:
+        raise OptionError(f"{error}.") from None
+    return Place(names, variables)
+
+
+def _to_build(release: str | None) -> Checkout | None:
+    """This checkout; None where another release is asked for, which was built before."""
+    try:
+        here = checkout(ROOT)
+    except NoCheckoutError:
+        if release is None:
+            raise
+        return None
+    return here if release in (None, here.release) else None
+
+
+def _deepgram_key(*, dry_run: bool) -> str | None:
+    """The key in the environment; a lone hyphen there: it comes on the standard input."""
+    key = os.environ.get(plan.DEEPGRAM_KEY) or None
+    if key != "-" or dry_run:
+        return key
+    return getpass("Deepgram key: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+
+
+def main() -> None:
+    """Run the command."""
+    try:
+        app()
+    except (OptionError, NoCheckoutError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(USAGE_STATUS)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_STATUS)
+
+
+if __name__ == "__main__":
+    main()

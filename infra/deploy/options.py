@@ -1,0 +1,103 @@
+"""What is asked for, and what follows from it before Terraform has run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.doctor.names import Names
+from infra.terraform_offline.terraform import ROOT
+
+DEFAULT_VARIABLES = ROOT / "terraform" / "terraform.tfvars"
+DEVICES = ("gpu", "cpu")
+"""Of what there is an image each."""
+
+_RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+class OptionError(ValueError):
+    """An option that cannot be meant, in a sentence for who gave it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a deployment lies. Two deployments may share a project under different names."""
+
+    names: Names
+    variables: Path | None = None
+    """A file of Terraform variables: all but the release and what the names are made of."""
+
+    def __post_init__(self) -> None:
+        if self.variables is not None and not self.variables.is_file():
+            raise OptionError(f"VARS: there is no file {self.variables}.")
+
+    @property
+    def project(self) -> str:
+        """Google Cloud project."""
+        return self.names.project
+
+    @property
+    def bucket_prefix(self) -> str:
+        """First part of the buckets' names, whether it was given or follows from project and name."""
+        return self.names.bucket("").removesuffix("-")
+
+    @property
+    def state_bucket(self) -> str:
+        """Of Terraform's state. Not one of the deployment's own: it must outlive them."""
+        return self.names.bucket("terraform")
+
+    @property
+    def source_url(self) -> str:
+        """Of the bucket of what is built from."""
+        return f"gs://{self.names.bucket('source')}"
+
+    @property
+    def registry(self) -> str:
+        """Under which the images are pushed."""
+        return f"{self.names.region}-docker.pkg.dev/{self.project}/{self.names.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Terraform's folder below the checkout; `make clean` may take it, for the state is not in it."""
+        return Path("build", "deploy", self.project, self.names.name)
+
+    def arguments(self, release: str) -> tuple[str, ...]:
+        """Terraform's variables; what is named here wins over the file."""
+        named = {
+            "project": self.project,
+            "region": self.names.region,
+            "name": self.names.name,
+            "bucket_prefix": self.bucket_prefix,
+            "release": release,
+        }
+        file = () if self.variables is None else (f"-var-file={self.variables.resolve()}",)
+        return (*file, *(f"-var={name}={value}" for name, value in named.items()))
+
+
+@dataclass(frozen=True)
+class Options:
+    """A deployment that is asked for."""
+
+    place: Place
+    release: str
+    builds: bool = True
+    """Whether the release is this checkout. Another one must have been built before: nothing is built for it."""
+    approved: bool = False
+    """Whether Terraform goes on without asking."""
+    with_deepgram_key: bool = False
+    """Whether a key is at hand, to be added to the secret."""
+
+    def __post_init__(self) -> None:
+        if not _RELEASE.fullmatch(self.release):
+            raise OptionError(f"RELEASE is an image tag: letters, digits, dots, hyphens. Not {self.release!r}.")
+
+    @property
+    def archive_name(self) -> str:
+        """The function's archive, as function.tf looks for it."""
+        return f"function-{self.release}.zip"
+
+    @property
+    def archive_url(self) -> str:
+        """Where it lies."""
+        return f"{self.place.source_url}/{self.archive_name}"

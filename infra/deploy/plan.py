@@ -1,0 +1,225 @@
+"""The steps of `make deploy` and `make destroy`, as a function of what is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Literal
+
+from infra.deploy.options import Options, Place
+from infra.deploy.preflight import built
+from infra.deploy.steps import Command, Step
+from infra.deploy.workspace import module_of
+
+BUILD_FILE = "infra/docker/cloudbuild.yaml"
+DEEPGRAM_KEY = "DEEPGRAM_API_KEY"
+
+FIRST_APIS = (
+    "cloudbilling",
+    "cloudquotas",
+    "cloudresourcemanager",
+    "eventarc",
+    "iam",
+    "pubsub",
+    "serviceusage",
+    "storage",
+)
+"""Those by which Terraform enables the others, those that the doctor asks, and those whose agents are made below."""
+AGENTS = ("eventarc", "pubsub")
+"""Services that act in the project under an account of their own, which a new project does not have yet."""
+
+FOUNDATION = (
+    "google_artifact_registry_repository.images",
+    "google_artifact_registry_repository_iam_member.writer",
+    "google_bigquery_dataset_iam_member.warehouse",
+    "google_project_iam_member.this",
+    "google_secret_manager_secret.deepgram",
+    "google_secret_manager_secret_iam_member.accessor",
+    "google_service_account_iam_member.token_creator",
+    "google_storage_bucket.this",
+    "google_storage_bucket_iam_member.this",
+)
+"""What images, archive and key need to be put where jobs and functions look for them, and the roles that Google asks
+about when it creates those: they take minutes to spread, and the images take longer to build."""
+
+NO_RELEASE = "none"
+"""Nothing is deployed under it: destroy has to be told some release."""
+
+
+def deployment(options: Options) -> tuple[Step, ...]:
+    """From nothing, or from any release, to `options.release`."""
+    return (
+        *_project(options.place),
+        _doctor(options.place, "before"),
+        _schema(options.place),
+        *_terraform(options.place),
+        *(_build(options) if options.builds else ()),
+        *((_deepgram_key(options.place),) if options.with_deepgram_key else ()),
+        _apply(options),
+        _doctor(options.place, "after"),
+        *_proof(options.place),
+    )
+
+
+def removal(place: Place) -> tuple[Step, ...]:
+    """From a deployment, or what a failed one has left, to nothing."""
+    unprotected = (*place.arguments(NO_RELEASE), "-var=deletion_protection=false")
+    return (
+        *_terraform(place),
+        Step(
+            "Lift the deletion protection",
+            "Google and Terraform refuse to delete what is protected, and look at what was applied last.",
+            _python("infra.deploy.protection", str(module_of(place.folder)), *unprotected),
+        ),
+        Step(
+            "Delete everything",
+            "Transcripts, uploads, bills and images included.",
+            _in(place, "destroy", "-auto-approve", *unprotected),
+            hint="A bucket that still receives objects is not empty: stop what uploads.",
+        ),
+    )
+
+
+def _project(place: Place) -> Iterator[Step]:
+    project = f"--project={place.project}"
+    yield Step(
+        "Enable the first APIs",
+        "Terraform enables the others through them.",
+        ("gcloud", "services", "enable", *(f"{api}.googleapis.com" for api in FIRST_APIS), project),
+        hint="It takes roles/serviceusage.serviceUsageAdmin.",
+    )
+    for service in AGENTS:
+        yield Step(
+            f"Create the agent of {service}",
+            "A new project has none until somebody asks, and roles are given to it.",
+            ("gcloud", "beta", "services", "identity", "create", f"--service={service}.googleapis.com", project),
+            hint="gcloud components install beta",
+        )
+    yield Step(
+        "Create the bucket of Terraform's state",
+        "Whoever deploys next, from wherever, goes on from there.",
+        ("gcloud", "storage", "buckets", "create", f"gs://{place.state_bucket}", project,
+         f"--location={place.names.region}", "--uniform-bucket-level-access", "--public-access-prevention"),
+        done_if=(("gcloud", "storage", "buckets", "describe", f"gs://{place.state_bucket}"),),
+        hint="Bucket names are unique in the world: where somebody else has this one, give BUCKET_PREFIX=...",
+    )  # fmt: skip
+    yield Step(
+        "Keep old versions of the state",
+        "A state that was lost or spoilt can be brought back.",
+        ("gcloud", "storage", "buckets", "update", f"gs://{place.state_bucket}", "--versioning"),
+    )
+
+
+def _terraform(place: Place) -> Iterator[Step]:
+    yield Step(
+        "Copy the configuration",
+        "So that this checkout stays clean, and each deployment has its own folder.",
+        _python("infra.deploy.workspace", str(place.folder)),
+    )
+    yield Step(
+        "Attach Terraform to its state",
+        "It fetches Google's provider, too.",
+        _in(place, "init", "-reconfigure", f"-backend-config=bucket={place.state_bucket}",
+            "-backend-config=prefix=terraform"),
+        hint="Where there is no such bucket, there is no deployment of this name, or it was made under other options.",
+    )  # fmt: skip
+
+
+def _build(options: Options) -> Iterator[Step]:
+    place, ready = options.place, built(options)
+    *images, archive = ready
+    key_can_be_kept = (("gcloud", "secrets", "describe", place.names.secret, f"--project={place.project}"),)
+    targets = (f"-target={address}" for address in FOUNDATION)
+    yield Step(
+        "Create registry and buckets",
+        "Jobs and functions cannot be created before their images and archive are in there.",
+        _in(place, "apply", *_approval(options), *targets, *place.arguments(options.release)),
+        done_if=ready + (key_can_be_kept if options.with_deepgram_key else ()),
+        hint="An API or a role that is minutes old may not be known everywhere yet.",
+    )
+    called = {"_NAME": place.names.name, "_REGION": place.names.region, "_RELEASE": options.release}
+    yield Step(
+        "Build the images",
+        "Cloud Build makes both, with the model inside, and has each transcribe a second of sound.",
+        ("gcloud", "builds", "submit", ".", f"--config={BUILD_FILE}", f"--project={place.project}",
+         f"--gcs-source-staging-dir={place.source_url}/builds",
+         f"--substitutions={','.join(f'{name}={value}' for name, value in called.items())}"),
+        done_if=tuple(images),
+        hint=f"Its log: gcloud logging read resource.type=build --project={place.project} --limit=100. "
+        "An image that was pushed stays as it is; a build account that is minutes old may lack its roles yet.",
+    )  # fmt: skip
+    path = str(place.folder / options.archive_name)
+    yield Step(
+        "Pack the function",
+        "Its code and its pinned requirements, the same bytes each time.",
+        _python("infra.deploy.archive", path),
+        done_if=(archive,),
+        hint="Where a pin is missing: `make test` brings environment and constraints.txt together.",
+    )
+    yield Step(
+        "Upload the function",
+        "Under the release's name, and never over another one.",
+        ("gcloud", "storage", "cp", "--if-generation-match=0", path, options.archive_url),
+        done_if=(archive,),
+    )
+
+
+def _deepgram_key(place: Place) -> Step:
+    return Step(
+        "Add the Deepgram key",
+        "To Secret Manager, past command lines, plans and Terraform's state.",
+        ("gcloud", "secrets", "versions", "add", place.names.secret, f"--project={place.project}", "--data-file=-"),
+        hint="The secret is made by a first deployment; deploy without the key where it is not there yet.",
+        secret=DEEPGRAM_KEY,
+    )
+
+
+def _doctor(place: Place, when: Literal["before", "after"]) -> Step:
+    return Step(
+        f"Ask the doctor, {when} the deploy",
+        "Quota, APIs, permissions, prices: each line with its fix.",
+        _python("infra.cli.main", "doctor", f"--project={place.project}", f"--region={place.names.region}",
+                f"--name={place.names.name}", f"--bucket-prefix={place.bucket_prefix}", f"--{when}-deploy"),
+        hint="Without GPU quota set gpu_enabled = false in VARS: the CPU job and Deepgram do the work.",
+        is_advice=True,
+    )  # fmt: skip
+
+
+def _schema(place: Place) -> Step:
+    return Step(
+        "Show Pub/Sub an outcome and its schema",
+        "A topic with a schema refuses what does not fit it.",
+        _python("infra.deploy.schema", place.project),
+        hint="Where Pub/Sub says that the message does not fit, set results_schema = false in VARS.",
+        is_advice=True,
+    )
+
+
+def _apply(options: Options) -> Step:
+    return Step(
+        "Apply everything",
+        f"Functions and jobs of release {options.release}, and all they need.",
+        _in(options.place, "apply", *_approval(options), *options.place.arguments(options.release)),
+        hint="docs/deploy.md, 'When a step fails', knows the common messages.",
+    )
+
+
+def _proof(place: Place) -> Iterator[Step]:
+    yield Step(
+        "Transcribe a recording",
+        "An upload of ours must come back as a transcript.",
+        _python("infra.deploy.smoke", str(module_of(place.folder)), place.project),
+    )
+    yield Step("Say what there is", "Buckets to drop files into, and how to hear of outcomes.", _in(place, "output"))
+
+
+def _in(place: Place, command: str, *arguments: str) -> Command:
+    return ("terraform", f"-chdir={module_of(place.folder)}", command, *arguments)
+
+
+def _approval(options: Options) -> tuple[str, ...]:
+    return ("-auto-approve", "-input=false") if options.approved else ()
+
+
+def _python(module: str, *arguments: str) -> Command:
+    return (sys.executable, "-m", module, *arguments)

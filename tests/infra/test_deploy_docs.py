@@ -1,0 +1,66 @@
+"""The pages about a deployment name settings, variables, files, places and log lines that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.terraform_offline.terraform import ROOT
+
+PAGES = ("docs/deploy.md", "docs/operations.md", "docs/telemetry.md", "terraform/README.md")
+NOT_SETTINGS = {
+    *("BUCKET_PREFIX", "DRY_RUN", "JOB_ID", "RETRY_POLICY_RETRY"),
+    *("PERMISSION_DENIED", "GOOGLE_APPLICATION_CREDENTIALS", "DEEPGRAM_API_KEY"),
+}
+
+
+@pytest.fixture(params=PAGES)
+def page(request: pytest.FixtureRequest) -> Path:
+    return ROOT / str(request.param)
+
+
+def anchors(path: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+def test_settings_exist(page: Path) -> None:
+    known = (ROOT / "docs/configuration.md").read_text()
+    named = set(re.findall(r"(?<![\w{$/.-])(?!OTEL_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", page.read_text())) - NOT_SETTINGS
+    assert [name for name in sorted(named) if f"`{name}`" not in known] == []
+
+
+def test_variables_exist(page: Path) -> None:
+    declared = "\n".join(path.read_text() for path in (ROOT / "terraform").glob("*.tf"))
+    named = set(re.findall(r"(?:^    |`)([a-z_]+) += ", page.read_text(), re.MULTILINE))
+    assert [name for name in sorted(named) if f'variable "{name}"' not in declared] == []
+
+
+def test_quoted_log_lines_are_logged() -> None:
+    lines = ("the event will be delivered again", "launch failed", "execution launched", "model load failed")
+    lines += (
+        "model loaded",
+        "batch failed, halving",
+        "worker ends",
+        "deepgram failed",
+        "unreadable work item",
+        "routed",
+    )
+    code = "\n".join(
+        path.read_text() for part in ("gpu_job", "trigger_function") for path in (ROOT / part).glob("*.py")
+    )
+    page = (ROOT / "docs/operations.md").read_text()
+    for line in lines:
+        assert f'"{line}"' in page
+        assert f'"{line}"' in code

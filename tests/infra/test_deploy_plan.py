@@ -1,0 +1,180 @@
+"""The steps of a deployment: their order, what they name, what is left out, and what never stands in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.deploy import plan, preflight
+from infra.deploy.options import OptionError, Options, Place
+from infra.deploy.steps import Step
+from infra.doctor.names import Names
+from infra.terraform_offline.terraform import ROOT
+
+PLACE = Place(Names("my-project", "europe-west4"))
+NEW = Options(PLACE, "abc123")
+OLDER = Options(PLACE, "v1", builds=False)
+
+
+def titles(steps: tuple[Step, ...]) -> list[str]:
+    return [step.title for step in steps]
+
+
+def step(steps: tuple[Step, ...], title: str) -> Step:
+    [found] = [one for one in steps if one.title == title]
+    return found
+
+
+def test_what_jobs_and_functions_are_made_of_is_there_before_they_are() -> None:
+    order = titles(plan.deployment(NEW))
+    wanted = [
+        "Enable the first APIs",
+        "Create the bucket of Terraform's state",
+        "Attach Terraform to its state",
+        "Create registry and buckets",
+        "Build the images",
+        "Pack the function",
+        "Upload the function",
+        "Apply everything",
+        "Transcribe a recording",
+    ]
+    assert [title for title in order if title in wanted] == wanted
+
+
+def test_an_older_release_is_applied_without_a_build_and_must_be_there() -> None:
+    steps = plan.deployment(OLDER)
+    assert not {"Create registry and buckets", "Build the images", "Upload the function"} & set(titles(steps))
+    assert "-var=release=v1" in step(steps, "Apply everything").command
+    checked = [check.command[-1] for check in preflight.before_deployment(OLDER)]
+    images = "europe-west4-docker.pkg.dev/my-project/dropscribe"
+    assert {f"{images}/gpu:v1", f"{images}/cpu:v1"} <= set(checked)
+    assert "gs://my-project-dropscribe-source/function-v1.zip" in checked
+    assert not [check for check in preflight.before_deployment(NEW) if "abc123" in str(check)]
+
+
+def test_a_release_is_built_and_uploaded_once_and_never_over_another() -> None:
+    steps = plan.deployment(NEW)
+    images = "europe-west4-docker.pkg.dev/my-project/dropscribe"
+    looked_for = [probe[-1] for probe in step(steps, "Build the images").done_if]
+    assert looked_for == [f"{images}/gpu:abc123", f"{images}/cpu:abc123"]
+    upload = step(steps, "Upload the function")
+    assert "--if-generation-match=0" in upload.command
+    assert upload.done_if == step(steps, "Pack the function").done_if
+    assert [probe[-1] for probe in upload.done_if] == ["gs://my-project-dropscribe-source/function-abc123.zip"]
+
+
+def test_the_build_is_told_what_its_file_asks_for() -> None:
+    command = step(plan.deployment(NEW), "Build the images").command
+    [given] = [word.partition("=")[2] for word in command if word.startswith("--substitutions=")]
+    assert given == "_NAME=dropscribe,_REGION=europe-west4,_RELEASE=abc123"
+    file = yaml.safe_load((ROOT / plan.BUILD_FILE).read_text())
+    assert {pair.partition("=")[0] for pair in given.split(",")} <= file["substitutions"].keys()
+    address = file["substitutions"]["_IMAGES"]
+    for name, value in {"PROJECT_ID": "my-project", **dict(pair.split("=") for pair in given.split(","))}.items():
+        address = address.replace(f"${{{name}}}", value)
+    assert address == PLACE.registry
+
+
+def test_terraform_asks_unless_it_was_told_not_to() -> None:
+    asked = [one for one in plan.deployment(NEW) if "apply" in one.command]
+    told = [one for one in plan.deployment(Options(PLACE, "abc123", approved=True)) if "apply" in one.command]
+    assert len(asked) == len(told) == 2
+    assert not [one for one in asked if "-auto-approve" in one.command]
+    assert all("-auto-approve" in one.command for one in told)
+
+
+def test_the_deepgram_key_goes_in_before_the_functions_and_through_standard_input_only() -> None:
+    steps = plan.deployment(Options(PLACE, "abc123", with_deepgram_key=True))
+    key = step(steps, "Add the Deepgram key")
+    order = titles(steps)
+    assert order.index("Create registry and buckets") < order.index(key.title) < order.index("Apply everything")
+    assert key.secret == "DEEPGRAM_API_KEY"
+    assert key.command[-1] == "--data-file=-"
+    assert not [one for one in steps if one is not key and one.secret]
+    assert "Add the Deepgram key" not in titles(plan.deployment(NEW))
+
+
+def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "production.tfvars"
+    file.touch()
+    arguments = Place(Names("my-project", "europe-west4", "calls", bucket_prefix="acme-calls"), file).arguments("v1")
+    assert arguments[0] == f"-var-file={file}"
+    assert arguments[1:] == (
+        "-var=project=my-project",
+        "-var=region=europe-west4",
+        "-var=name=calls",
+        "-var=bucket_prefix=acme-calls",
+        "-var=release=v1",
+    )
+
+
+def test_two_deployments_of_a_project_share_neither_state_nor_folder_nor_images() -> None:
+    one, other = Place(Names("my-project", "europe-west4")), Place(Names("my-project", "europe-west4", "calls"))
+    assert one.state_bucket != other.state_bucket
+    assert one.folder != other.folder
+    assert one.registry != other.registry
+
+
+def test_protection_is_lifted_from_what_is_there_before_everything_is_deleted() -> None:
+    steps = plan.removal(PLACE)
+    assert titles(steps)[-2:] == ["Lift the deletion protection", "Delete everything"]
+    for one in steps[-2:]:
+        assert one.command[-1] == "-var=deletion_protection=false"
+    assert not [one for one in steps if "gcloud" in one.command]
+
+
+def test_a_file_that_is_not_there_is_said_before_anything_runs() -> None:
+    with pytest.raises(OptionError, match=r"there is no file no/such\.tfvars"):
+        Place(Names("my-project", "europe-west4"), Path("no/such.tfvars"))
+
+
+def test_a_release_that_is_no_tag_is_refused() -> None:
+    with pytest.raises(OptionError, match="image tag"):
+        Options(PLACE, "feature/x")
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`make` with this environment's interpreter, on a machine that has neither gcloud nor terraform."""
+    interpreter = f"BIN={Path(sys.executable).parent}"
+    return subprocess.run(
+        ["/usr/bin/env", "make", "--no-print-directory", "--old-file=.venv/.ready", interpreter, *arguments],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_dry_run_prints_the_commands_and_no_key() -> None:
+    made = make("deploy", "PROJECT=my-project", "REGION=us-central1", "DRY_RUN=1", DEEPGRAM_API_KEY="s3cret")
+    assert made.returncode == 0, made.stderr
+    commands = [line for line in made.stdout.splitlines() if line and not line.startswith("#")]
+    assert any(line.startswith("gcloud builds submit . --config=infra/docker/cloudbuild.yaml") for line in commands)
+    assert any(line.startswith("terraform") and " apply -var=" in line for line in commands)
+    assert "gcloud secrets versions add dropscribe-deepgram-api-key" in made.stdout
+    assert "s3cret" not in made.stdout + made.stderr
+    assert not (ROOT / "build/deploy/my-project").exists()
+
+
+def test_a_dry_run_of_destroy_asks_nobody() -> None:
+    made = make("destroy", "PROJECT=my-project", "REGION=us-central1", "DRY_RUN=1")
+    assert made.returncode == 0, made.stderr
+    assert "destroy -auto-approve" in made.stdout
+
+
+def test_a_zone_is_no_region() -> None:
+    made = make("deploy", "PROJECT=my-project", "REGION=us-central1-a", "DRY_RUN=1")
+    assert "'us-central1-a' cannot be a region." in made.stderr
+
+
+def test_without_a_project_it_says_how_it_is_called() -> None:
+    made = make("deploy", "REGION=us-central1")
+    assert made.returncode != 0
+    assert "make deploy PROJECT=" in made.stdout + made.stderr

@@ -1,0 +1,115 @@
+"""The smoke test of a deploy, against a cloud on loopback: a whole one, and one where nobody listens."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from infra.deploy.smoke import Deployed, Patience, SmokeError, deployed, heard_share, smoke_test
+from infra.local.cloud import JOB, PROJECT, RESULTS_TOPIC, STATE, UPLOADS, LaptopCloud
+from infra.recordings import recording
+from infra.terraform_offline.terraform import ROOT
+from tests import small_cloud
+from tests.small_cloud import SmallCloud
+
+MEMO = recording("memo").text
+TOPIC = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    with LaptopCloud(tmp_path_factory.mktemp("laptop")) as running:
+        yield running
+
+
+def test_a_recording_comes_back_though_the_first_event_of_a_new_trigger_is_lost(
+    laptop: LaptopCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[object] = []
+    deliver = laptop.eventarc.deliver
+    monkeypatch.setattr(
+        laptop.eventarc, "deliver", lambda resource: deliver(resource) if lost else lost.append(resource)
+    )
+    printed = io.StringIO()
+    subscriber = laptop.subscriber()
+    message = smoke_test(
+        laptop.storage(),
+        subscriber,
+        Deployed(UPLOADS, STATE, TOPIC),
+        Console(file=printed, width=200),
+        Patience(event=0.5, drops=100),
+    )
+    left = list(subscriber.list_subscriptions(request={"project": f"projects/{PROJECT}"}))
+
+    assert len(lost) == 1
+    assert message.bill.usd > 0
+    assert message.results["transcript.txt"] in printed.getvalue()
+    assert "doctor remembered the report" in printed.getvalue()
+    assert not [one.name for one in left if "smoke-test" in one.name]
+
+
+def test_the_command_finds_the_deployment_by_terraforms_outputs(laptop: LaptopCloud, tmp_path: Path) -> None:
+    outputs = {
+        "buckets": {"uploads": UPLOADS, "state": STATE},
+        "topics": {"results": TOPIC},
+        "functions": {"on_upload": "dropscribe-upload"},
+        "jobs": [JOB],
+    }
+    (tmp_path / "outputs.json").write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}))
+    # Stands on the PATH as terraform: it has nothing but outputs.
+    terraform = tmp_path / "terraform"
+    terraform.write_text(f"#!/bin/sh\ncat {tmp_path}/outputs.json\n")
+    terraform.chmod(0o755)
+    ran = subprocess.run(
+        [sys.executable, "-m", "infra.deploy.smoke", "module", PROJECT],
+        cwd=ROOT,
+        env={**laptop.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "doctor remembered the report" in ran.stdout
+
+
+def test_where_no_event_arrives_it_says_where_to_look(cloud: SmallCloud) -> None:
+    topic = f"projects/{small_cloud.PROJECT}/topics/{small_cloud.RESULTS_TOPIC}"
+    target = Deployed(small_cloud.UPLOADS, small_cloud.STATE, topic, ("gcloud logging read ...",))
+    with pytest.raises(SmokeError, match="No event of 2 uploads reached the function") as failed:
+        smoke_test(cloud.storage, cloud.subscriber, target, Console(file=io.StringIO()), Patience(event=0, drops=2))
+    assert "gcloud logging read ..." in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        (MEMO, 1.0),
+        (MEMO.upper().replace(".", ""), 1.0),
+        ("Please wait behind the kitchen soon.", 6 / 23),
+        ("", 0.0),
+    ],
+)
+def test_the_share_of_words_that_were_heard(text: str, share: float) -> None:
+    assert heard_share(text, MEMO) == pytest.approx(share)
+
+
+def test_a_deployment_is_found_by_what_terraform_put_out() -> None:
+    outputs = {
+        "buckets": {"uploads": "p-uploads", "state": "p-state"},
+        "topics": {"results": "projects/p/topics/transcription-results"},
+        "functions": {"on_upload": "dropscribe-upload"},
+        "jobs": ["projects/p/locations/us-east4/jobs/dropscribe-gpu"],
+    }
+    found = deployed({name: {"value": value} for name, value in outputs.items()}, "p")
+    assert (found.uploads, found.state) == ("p-uploads", "p-state")
+    assert found.results_topic == "projects/p/topics/transcription-results"
+    assert "service_name=dropscribe-upload" in found.where_to_look[0]
+    assert "--job=dropscribe-gpu --region=us-east4 --project=p" in found.where_to_look[1]
