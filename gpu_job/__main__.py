@@ -17,7 +17,9 @@ from gpu_job.metering import Meter
 from gpu_job.services import TaskIdentity, job_services
 from gpu_job.settings import JobSettings
 from gpu_job.worker import Worker
-from shared.telemetry import configure_logging
+from shared import exporting
+from shared.logs import configure_logging
+from shared.printed import log_all_that_is_said
 
 HANDED_ON = 75
 """Exit status (EX_TEMPFAIL) that has Cloud Run start the task again: work is left."""
@@ -27,8 +29,13 @@ def main() -> int:
     """Run the worker until the queue is empty, the task's time is nearly over, or Cloud Run says stop."""
     # Before torch is imported: on a CPU its idle threads would spin on the cores that the decoders need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    settings, task = JobSettings(), TaskIdentity.of(os.environ)
-    configure_logging(settings.log_level)
+    task = TaskIdentity.of(os.environ)
+    # Before the settings, one of which may be bad: that is to be logged as everything else is.
+    configure_logging(execution=task.execution)
+    log_all_that_is_said()
+    settings = JobSettings()
+    logging.getLogger().setLevel(settings.log_level.upper())
+    exporting.start("dropscribe-job")
     services = job_services(settings, task)
     subscriber = pubsub_v1.SubscriberClient()
     inbox = Inbox(subscriber, subscriber.subscription_path(settings.google_cloud_project, settings.work_subscription))
@@ -48,5 +55,6 @@ def main() -> int:
 if __name__ == "__main__":
     status = main()
     # The engine's thread may sit in a long batch that nobody waits for any more; do not wait for it either.
+    exporting.flush()
     sys.stderr.flush()
     os._exit(status)

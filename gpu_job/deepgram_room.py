@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from opentelemetry.trace import SpanKind
 
 from gpu_job.audio import SAMPLE_RATE, Samples, seconds
 from gpu_job.engine_chain import EngineChain
 from gpu_job.ranges import pieces_of, recording_of, returned
 from gpu_job.tokens import Token, tokens_of
 from gpu_job.waiting_room import Task
+from shared import tracing
 from shared.deepgram import Deepgram
 from shared.failures import REMEDIES, EngineFailed, Remedy, kind_of
 from shared.vocabulary import Engine
@@ -133,7 +135,9 @@ class DeepgramRoom:
         with self._connecting:
             self._deepgram = self._deepgram or self._connect()
         pieces = pieces_of([task.chunk for task in tasks])
-        heard = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
+        # Chunks in a row are of one upload.
+        with tasks[0].about(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
+            heard = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
         return returned(tokens_of(heard.passage.words), pieces)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:

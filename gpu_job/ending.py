@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from pydantic import BaseModel
 
-from gpu_job.assembly import coverage
+from gpu_job.assembly import Part, coverage
 from gpu_job.audio import seconds
+from gpu_job.batch_fill import Fill
 from gpu_job.metering import Meter, Share
 from gpu_job.services import JobServices
 from gpu_job.waiting_room import Task
@@ -20,10 +21,13 @@ from shared.costs import Bill, deepgram_bill, egress_bill, instance_bill, total
 from shared.failures import EngineFailed
 from shared.jobs import now
 from shared.ledger import overhead
+from shared.metrics import STARTUP_TIME, UNBILLED
 from shared.outcomes import Ending, failed, transcribed
 from shared.speeds import execution_figures
 from shared.transcript import compose
 from shared.vocabulary import Engine
+
+_log = logging.getLogger(__name__)
 
 BYTES_PER_SAMPLE_SENT = 2
 """Chunks go to Deepgram as WAV."""
@@ -55,9 +59,18 @@ def ending_of(work: Work, model: Callable[[Sequence[Engine]], str], services: Jo
 
 
 def api_bill_of(work: Work, services: JobServices) -> Bill:
-    """What Deepgram heard of an upload so far, and the audio that was sent there."""
+    """What Deepgram heard of an upload's chunks, earlier attempts' too, and the audio that was sent there."""
     with work.lock:
-        parts = [*work.assembly.parts(), *work.windows]
+        return _bill_of_sent(work.assembly.parts(), services)
+
+
+def _bill_of_windows(work: Work, services: JobServices) -> Bill:
+    """The same of what the audit had heard again here: no checkpoint holds it, so no later attempt can bill it."""
+    with work.lock:
+        return _bill_of_sent(work.windows, services)
+
+
+def _bill_of_sent(parts: Sequence[Part], services: JobServices) -> Bill:
     samples = sum(part.end - part.start for part in parts if part.engine is Engine.DEEPGRAM and not part.failure)
     if not samples:
         return Bill()
@@ -82,6 +95,7 @@ class Billing:
 
     def __init__(self, meter: Meter, services: JobServices, clock: Callable[[], float] = time.monotonic) -> None:
         self._meter = meter
+        self._services = services
         self._shape = services.settings.shape
         self._prices = services.prices
         self._task = services.task
@@ -100,6 +114,7 @@ class Billing:
         self._engine_seconds = 0.0
         """Of the shape's own engine, with the audio it did in them."""
         self._audio_seconds = 0.0
+        self._fill = Fill()
 
     def open(self, work: Work) -> None:
         """A job is at work from now on."""
@@ -113,6 +128,7 @@ class Billing:
             self._meter.pass_time(self._batch_began)
             if self._startup_seconds is None:
                 self._startup_seconds = self._batch_began - self._meter.began
+                STARTUP_TIME.record(self._startup_seconds, device=self._shape.device)
 
     def batch_done(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Time since the batch began went to the jobs in it."""
@@ -122,6 +138,7 @@ class Billing:
         with self._lock:
             at = self._clock()
             self._meter.transcribed(at, audio)
+            self._fill += Fill.of([len(task.chunk.samples) for task in tasks])
             # Of two engines at once neither shows what it can.
             if engine is self._own_engine and self._batch_engine is engine:
                 self._engine_seconds += at - (self._batch_began or at)
@@ -137,18 +154,14 @@ class Billing:
         """What the job would cost if it left this worker now; None once it has left."""
         with self._lock:
             share = self._meter.so_far(work.id, self._clock())
-        return None if share is None else self._bill(share)
+        return None if share is None else self._bill(share) + _bill_of_windows(work, self._services)
 
-    def close(self, work: Work, ending: Ending) -> Ending:
-        """The job ends: its ending with its bill."""
-        return replace(ending, bill=ending.bill + self.abandon(work), execution=self._task.execution)
-
-    def abandon(self, work: Work) -> Bill:
-        """The job leaves this worker: what it cost so far."""
+    def leave(self, work: Work) -> Bill:
+        """The job leaves this worker, ended or not: what it cost here, but for what its checkpoints tell."""
         with self._lock:
             share = self._meter.close(work.id, self._clock())
             self._billed_seconds += sum(share.values())
-            return self._bill(share)
+        return self._bill(share) + _bill_of_windows(work, self._services)
 
     def settle(self) -> None:
         """The worker ends: the rest of its time is shared out and written down, and what it showed of its speed."""
@@ -161,10 +174,12 @@ class Billing:
                 instance_seconds=at - self._meter.began,
                 usd_per_second=self._usd_per_second,
             )
+        unbilled_usd = self._usd_per_second * max(0.0, settlement.instance_seconds - self._billed_seconds)
+        UNBILLED.add(unbilled_usd)
+        _log.info("execution settled", extra={"fields": self._figures(settlement.instance_seconds, unbilled_usd)})
         name = f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}.json"
         objects.create_once(self._state, name, settlement.model_dump_json().encode())
-        unbilled = max(0.0, settlement.instance_seconds - self._billed_seconds)
-        self._ledger.settle(overhead(name, now(), unbilled * self._usd_per_second))
+        self._ledger.settle(overhead(name, now(), unbilled_usd))
         figures = execution_figures(
             self._shape.device,
             startup_seconds=self._startup_seconds,
@@ -172,6 +187,17 @@ class Billing:
             engine_seconds=self._engine_seconds,
         )
         self._speeds.observe(figures)
+
+    def _figures(self, instance_seconds: float, unbilled_usd: float) -> dict[str, float | None]:
+        """For the log. Metrics out of the logs read them by these names."""
+        return {
+            "instance_seconds": instance_seconds,
+            "startup_seconds": self._startup_seconds,
+            "engine_seconds": self._engine_seconds,
+            "audio_seconds": self._audio_seconds,
+            "batch_fill": self._fill.share,
+            "unbilled_usd": unbilled_usd,
+        }
 
     def _bill(self, share: Share) -> Bill:
         return total(

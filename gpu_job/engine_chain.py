@@ -112,7 +112,7 @@ class EngineChain:
 
     def failed(self, room: Room, task: Task, error: EngineFailed) -> None:
         """`room` cannot do this chunk: another engine is asked, or the chunk has no words."""
-        fields = {"job": task.job_id, "engine": room.engine, "kind": error.kind, "reason": error.reason}
+        fields = {"job_id": task.job_id, "engine": room.engine, "kind": error.kind, "reason": error.reason}
         _log.warning("chunk failed", extra={"fields": fields})
         task = _after(task, room, error)
         if REMEDIES[error.kind] is Remedy.GIVE_UP:

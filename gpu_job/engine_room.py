@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from queue import Queue
 from typing import Any, Protocol
 
-from gpu_job.audio import Samples
+from gpu_job.audio import Samples, seconds
+from gpu_job.batch_fill import Fill
 from gpu_job.batching import BatchLimits
 from gpu_job.engine_chain import EngineChain
 from gpu_job.tokens import Token
 from gpu_job.waiting_room import Task, WaitingRoom
-from shared.failures import EngineFailed, FailureKind, kind_of
+from shared import metrics
+from shared.failures import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
 from shared.vocabulary import Engine
 
 _log = logging.getLogger(__name__)
@@ -203,6 +205,7 @@ class EngineRoom:
         try:
             if isinstance(batch.prepared, Exception):
                 raise batch.prepared
+            began = time.monotonic()
             heard = recognizer.run(batch.prepared)
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
@@ -218,6 +221,7 @@ class EngineRoom:
             for tasks in (batch.tasks[:half], batch.tasks[half:]):
                 self._attempt(recognizer, _Batch(tasks, _prepared(recognizer, tasks)))
             return
+        _count(recognizer.engine, batch.tasks, time.monotonic() - began)
         self._heard.put(_Batch(batch.tasks, heard))
 
     def _finish(self, recognizer: Recognizer) -> None:
@@ -229,10 +233,13 @@ class EngineRoom:
                 continue
             self._failures, self._failed_jobs = 0, set()
             for task, tokens in zip(batch.tasks, answers, strict=True):
+                metrics.AUDIO.add(seconds(len(task.chunk.samples)), engine=recognizer.engine.value)
                 task.answer(recognizer.engine, tokens)
             self._done(batch.tasks)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
+        if REMEDIES[kind_of(error)] is Remedy.LEAVE_ENGINE:
+            raise error
         self._failures += 1
         self._failed_jobs |= {task.job_id for task in tasks}
         # One upload may hold many chunks that upset the model; with nothing else to go by, more of them must.
@@ -249,6 +256,16 @@ class EngineRoom:
     def _done(self, tasks: Sequence[Task]) -> None:
         self._waiting.done(tasks)
         self._on_delivered(tasks)
+
+
+def _count(engine: Engine, tasks: Sequence[Task], spent: float) -> None:
+    """Into the metrics: a batch that ran, in so many seconds."""
+    fill = Fill.of([len(task.chunk.samples) for task in tasks])
+    metrics.BATCH_CHUNKS.record(len(tasks), engine=engine.value)
+    metrics.BATCH_AUDIO.record(fill.audio_seconds, engine=engine.value)
+    metrics.BATCH_TIME.record(spent, engine=engine.value)
+    if fill.share is not None:
+        metrics.BATCH_FILL.record(fill.share, engine=engine.value)
 
 
 def _prepared(recognizer: Recognizer, tasks: Sequence[Task]) -> Any:

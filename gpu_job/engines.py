@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,11 +10,13 @@ from functools import partial
 from gpu_job.deepgram_room import DeepgramRoom
 from gpu_job.ending import Billing
 from gpu_job.engine_chain import EngineChain, Room
-from gpu_job.engine_room import EngineRoom
+from gpu_job.engine_room import EngineRoom, Recognizer
 from gpu_job.services import JobServices
+from gpu_job.spans import BatchSpans
 from gpu_job.waiting_room import Task
 from shared.deepgram import Deepgram
 from shared.failures import EngineFailed
+from shared.logs import adopt_loggers
 from shared.vocabulary import Engine
 
 
@@ -31,19 +34,7 @@ def engines_of(services: JobServices, billing: Billing, on_delivered: Callable[[
     """Parakeet on the GPU that the instance has, on its CPU, then Deepgram; only the first where fallback is off."""
     settings = services.settings
     local = [Engine.PARAKEET_GPU] * (settings.shape.gpu is not None) + [Engine.PARAKEET_CPU]
-    rooms = [
-        EngineRoom(
-            engine,
-            settings.parakeet_model_name,
-            partial(services.load_model, engine),
-            settings.buffered_audio_seconds,
-            on_begin=partial(billing.batch_begins, engine),
-            on_batch=partial(billing.batch_done, engine),
-            on_delivered=on_delivered,
-            on_smaller=services.remember_sizes,
-        )
-        for engine in local
-    ]
+    rooms = [_room(engine, services, billing, on_delivered) for engine in local]
     deepgram = None
     if settings.deepgram_api_key is not None:
         connect = partial(Deepgram, settings, settings.deepgram_model)
@@ -62,3 +53,39 @@ def engines_of(services: JobServices, billing: Billing, on_delivered: Callable[[
 
     chain = EngineChain(asked, fallback=settings.enable_fallback, on_delivered=on_delivered, on_gone=gone)
     return Engines(chain, rooms, deepgram)
+
+
+def _room(
+    engine: Engine,
+    services: JobServices,
+    billing: Billing,
+    on_delivered: Callable[[Sequence[Task]], None],
+) -> EngineRoom:
+    spans = BatchSpans(engine)
+
+    def load() -> Recognizer:
+        # NeMo's own telemetry is off, and would say so in two warnings.
+        logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
+        recognizer = services.load_model(engine)
+        # NeMo and Lightning came with it, and with them handlers of their own.
+        adopt_loggers()
+        return recognizer
+
+    def begins() -> None:
+        billing.batch_begins(engine)
+        spans.begins()
+
+    def done(tasks: Sequence[Task]) -> None:
+        billing.batch_done(engine, tasks)
+        spans.done(tasks)
+
+    return EngineRoom(
+        engine,
+        services.settings.parakeet_model_name,
+        load,
+        services.settings.buffered_audio_seconds,
+        on_begin=begins,
+        on_batch=done,
+        on_delivered=on_delivered,
+        on_smaller=services.remember_sizes,
+    )

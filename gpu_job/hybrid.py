@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from gpu_job.audio import seconds
 from gpu_job.deepgram_room import DeepgramRoom
 from gpu_job.engines import Engines
+from gpu_job.spans import about
 from gpu_job.ticking import Ticking
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
@@ -89,11 +90,12 @@ class Hybrid(Ticking):
                 del times[ended]
         for work in works:
             if work.decision.method is Method.HYBRID and work.may_leave:
-                try:
-                    self._look(work)
-                except Exception:
-                    # Whatever it is, Parakeet goes on, only later.
-                    _log.exception("hybrid failed")
+                with about(work):
+                    try:
+                        self._look(work)
+                    except Exception:
+                        # Whatever it is, Parakeet goes on, only later.
+                        _log.exception("hybrid failed")
 
     def _look(self, work: Work) -> None:
         deepgram = self._engines.deepgram
@@ -108,7 +110,7 @@ class Hybrid(Ticking):
             want -= taken
             self._engines.chain.ready(deepgram)
             deepgram.submit_range(tasks)
-            _log.info("deepgram takes a range", extra={"fields": {"job": work.id, "seconds": round(taken, 1)}})
+            _log.info("deepgram takes a range", extra={"fields": {"seconds": round(taken, 1)}})
 
     def _take_last(self, work: Work, max_seconds: float) -> list[Task]:
         """From whichever device's chunks wait."""

@@ -20,6 +20,7 @@ from google.cloud import pubsub_v1
 from pydantic import ValidationError
 
 from gpu_job.ticking import Ticking
+from shared import tracing
 from shared.messages import WorkItem
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ class Received:
     item: WorkItem
     ack_id: str | None
     """None for an item resumed from its record, whose message will come again by itself."""
+    traceparent: str | None = None
+    """The span that queued it, as W3C Trace Context writes it."""
 
 
 class Inbox(Ticking):
@@ -75,7 +78,8 @@ class Inbox(Ticking):
                 self._deadline([message.ack_id], 0)
                 continue
             readable.append(message.ack_id)
-            received.append(Received(item, message.ack_id))
+            traceparent = message.message.attributes.get(tracing.TRACEPARENT)
+            received.append(Received(item, message.ack_id, traceparent))
         if readable:
             with self._lock:
                 self._held.update(readable)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from gpu_job.services import JobServices
+from gpu_job.spans import about
 from gpu_job.ticking import Ticking
 from gpu_job.work import Work
 from shared.costs import Bill
@@ -57,7 +58,8 @@ class Keeper(Ticking):
         self._stored_at = time.monotonic() if save else self._stored_at
         self._try(self._renew_lease)
         for work in self._works():
-            self._try(partial(self._beat, work, save))
+            with about(work):
+                self._try(partial(self._beat, work, save))
 
     def _try(self, step: Callable[[], None]) -> None:
         """The boundary of a step: what goes wrong with one upload must not cost another one its claim."""

@@ -18,6 +18,7 @@ from gpu_job.decoding import DecoderDied, DecoderLimits, Parallel, decode, decod
 from gpu_job.engine_chain import EngineChain
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
+from shared import tracing
 from shared.failures import EngineFailed, Rejected
 from shared.transcript import Gap, missing_end
 from shared.upload import Upload
@@ -37,8 +38,12 @@ def prepare(work: Work, client: Client, engines: EngineChain, recipe: Recipe) ->
     """Feed every chunk of the upload to the engine. Raises Rejected, BadMedia, EngineFailed, or a storage error."""
     with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
         path = Path(folder) / "upload"
-        fetch(client, work.upload, path, recipe.fetch_timeout_seconds)
-        decoded = _feed(work, path, engines, recipe)
+        with tracing.span("fetch", size_bytes=work.media.size_bytes):
+            fetch(client, work.upload, path, recipe.fetch_timeout_seconds)
+        # With the waits for room before the engine, which is slower than the decoder.
+        with tracing.span("decode") as span:
+            decoded = _feed(work, path, engines, recipe)
+            tracing.told(span, decoded_seconds=seconds(decoded))
     work.end(decoded)
 
 
@@ -71,7 +76,7 @@ def _submit(work: Work, channel: int, chunks: Iterable[Chunk], engines: EngineCh
     stays = not work.may_leave
     for chunk in chunks:
         if work.cut(channel, chunk):
-            engines.submit(Task(work.id, chunk, work.arrive, channel, stays))
+            engines.submit(Task(work.id, chunk, work.arrive, channel, stays, span=work.span))
 
 
 def _decoded(work: Work, path: Path, recipe: Recipe) -> Iterator[NDArray[np.float32]]:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from typing import Protocol
 
@@ -130,6 +131,7 @@ class Repairing:
 
     def _later(self, work: Callable[[], None]) -> None:
         try:
-            self._threads.submit(work)
+            # In the caller's context: what is logged there is logged for the same upload.
+            self._threads.submit(copy_context().run, work)
         except RuntimeError:
             _log.warning("audit abandoned", extra={"fields": {"why": "The threads were shut down."}})

@@ -72,7 +72,10 @@ class JobServices(Deployment):
             gc.enable()
 
     def _load_model(self, engine: Engine) -> Recognizer:
+        from torch import cuda
+
         from gpu_job.device import Precision, accelerator
+        from gpu_job.gpu_watch import watch_gpu
         from gpu_job.parakeet import Limits, Parakeet
 
         limits = Limits(
@@ -86,6 +89,8 @@ class JobServices(Deployment):
             raise EngineFailed("No GPU can be used on this instance.", FailureKind.MODEL_LOAD)
         precision = Precision(self.settings.model_precision)
         model = Parakeet.load(self.settings.parakeet_model_name, limits, where=where, precision=precision)
+        if where == "cuda":
+            watch_gpu(cuda)
         try:
             model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
         except OUT_OF_REACH:

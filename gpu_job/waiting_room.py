@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.assembly import Part, part
 from gpu_job.audio import SAMPLE_RATE
 from gpu_job.batching import BatchLimits, Waiting, next_batch
 from gpu_job.chunking import Chunk
 from gpu_job.tokens import Token
+from shared import tracing
 from shared.failures import EngineFailed
+from shared.logs import job_context
 from shared.vocabulary import Engine
 
 LINGER_SECONDS = 0.2
@@ -32,16 +37,26 @@ class Task:
     """The engines asked before, and why they did not do it."""
     urgent: bool = False
     """Whether an upload that is otherwise done waits for it: it goes first."""
+    span: Span = INVALID_SPAN
+    """Of the upload, which may have left when the chunk's batch is told of."""
 
     def answer(self, engine: Engine, tokens: Iterable[Token]) -> None:
         """Deliver what an engine heard, in seconds from the chunk's start."""
         heard = part(self.chunk, engine, tokens, self.channel)
-        self.deliver(replace(heard, is_fallback=bool(self.asked)))
+        with self.about():
+            self.deliver(replace(heard, is_fallback=bool(self.asked)))
 
     def give_up(self, engine: Engine) -> None:
         """Deliver why nobody could hear it; `engine` was asked last."""
         reason = " ".join(dict.fromkeys(failure.reason for failure in self.asked.values()))
-        self.deliver(Part(self.chunk.start, self.chunk.end, engine, failure=reason, channel=self.channel))
+        with self.about():
+            self.deliver(Part(self.chunk.start, self.chunk.end, engine, failure=reason, channel=self.channel))
+
+    @contextmanager
+    def about(self) -> Iterator[None]:
+        """What is logged and traced inside concerns the upload, on whatever thread."""
+        with job_context(self.job_id), tracing.inside(self.span):
+            yield
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import INVALID_SPAN, Span
+
 from gpu_job.assembly import Assembly, Part
 from gpu_job.audio import seconds
 from gpu_job.chunking import Chunk
@@ -46,6 +48,8 @@ class Work:
     """What the audit had heard again."""
     on_trouble: Callable[[Exception], None] = _raised
     """Told of what must not happen, on the thread of an engine."""
+    span: Span = INVALID_SPAN
+    """Around this attempt, from the claim until the upload leaves the worker."""
     _unsaved: list[Part] = field(default_factory=list)
     _cut_seconds: float = 0.0
     """Audio in all chunks, of all channels heard alone."""

@@ -11,7 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+
+from opentelemetry.trace import StatusCode
 
 from gpu_job.assembly import Part
 from gpu_job.audit import Audit
@@ -25,13 +28,15 @@ from gpu_job.keeper import Keeper
 from gpu_job.preparing import prepare
 from gpu_job.repairing import Deliver, Repairing
 from gpu_job.services import JobServices
+from gpu_job.spans import about, attempt_at
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
+from shared import tracing
 from shared.costs import Bill
 from shared.failures import BadMedia, EngineFailed, Rejected
 from shared.jobs import JobState, now
+from shared.logs import job_context
 from shared.outcomes import Ending, failed, rejected
-from shared.telemetry import job_context
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +134,7 @@ class Worker:
     def _begin(self, received: Received) -> None:
         """Take one item on, or settle it at once where there is nothing to do."""
         item, ack_id = received.item, received.ack_id
-        with job_context(item.job_id):
+        with job_context(item.job_id), tracing.resumed(received.traceparent):
             running = self._works.get(item.job_id)
             if running is not None and not running.has_ended:
                 running.ack_ids.extend([ack_id] if ack_id else [])
@@ -154,6 +159,7 @@ class Worker:
             work = claimed.work
             work.ack_ids.extend([ack_id] if ack_id else [])
             work.on_trouble = partial(self._in_trouble, work)
+            work.span = attempt_at(work, received.traceparent, self._services.task)
             work.audits = [self._audit(work, channel) for channel in range(work.job.record.wishes.streams(work.media))]
             self._billing.open(work)
             with self._lock:
@@ -171,7 +177,7 @@ class Worker:
 
             stays = not work.may_leave
             try:
-                self._engines.submit(Task(work.id, window, heard, channel, stays, urgent=True))
+                self._engines.submit(Task(work.id, window, heard, channel, stays, urgent=True, span=work.span))
             except EngineFailed:
                 if self._engines.failure is not None or self._stopping.is_set():
                     raise
@@ -188,7 +194,7 @@ class Worker:
         )
 
     def _prepare(self, work: Work) -> None:
-        with job_context(work.id):
+        with about(work):
             self._engines.feeding(+1)
             try:
                 prepare(work, self._services.storage, self._engines, self._services.recipe)
@@ -208,7 +214,8 @@ class Worker:
                 self._engines.feeding(-1)
 
     def _in_trouble(self, work: Work, error: Exception) -> None:
-        _log.error("an answer could not be taken", exc_info=error, extra={"fields": {"job": work.id}})
+        with about(work):
+            _log.error("an answer could not be taken", exc_info=error)
         self._later(self._return, work, f"An answer could not be taken ({type(error).__name__}: {error}).")
 
     def _delivered(self, tasks: Sequence[Task]) -> None:
@@ -222,14 +229,16 @@ class Worker:
         try:
             self._threads.submit(call, work, *more)
         except RuntimeError:
-            _log.info("too late", extra={"fields": {"job": work.id}})
+            with about(work):
+                _log.info("too late")
 
     def _end_if_complete(self, work: Work) -> None:
         if not work.is_complete():
             return
-        with job_context(work.id):
+        with about(work):
             try:
-                ending = ending_of(work, self._engines.model, self._services)
+                with tracing.span("assemble"):
+                    ending = ending_of(work, self._engines.model, self._services)
             except Exception as error:
                 # Nobody looks at this thread's result: an upload that cannot be ended would be kept alive for ever.
                 _log.exception("assembling failed")
@@ -244,10 +253,11 @@ class Worker:
         spent = Bill()
         try:
             self._engines.drop(work.id)
-            billed = self._billing.close(work, ending)
-            spent = billed.bill
+            spent = self._billing.leave(work)
+            billed = replace(ending, bill=ending.bill + spent, execution=self._services.task.execution)
             # The record's own sum holds what this attempt had cost at its last sign of life.
             self._services.finisher.finish(work.job.record.model_copy(update={"spent": work.spent_before}), billed)
+            tracing.told(work.span, outcome=ending.outcome.value)
             for ack_id in work.ack_ids:
                 self._inbox.done(ack_id)
         except Exception:
@@ -273,7 +283,7 @@ class Worker:
             return
         try:
             self._engines.drop(work.id)
-            self._give_up_claim(work, why, work.job.record.attempts, self._billing.abandon(work))
+            self._give_up_claim(work, why, work.job.record.attempts, self._billing.leave(work))
         finally:
             self._forget(work)
 
@@ -283,16 +293,19 @@ class Worker:
         for work in list(self._works.values()):
             if not work.end_once():
                 continue
-            with job_context(work.id):
+            with about(work):
                 try:
                     attempts = work.job.record.attempts - (0 if failure else 1)
                     why = failure.reason if failure else None
-                    self._give_up_claim(work, why, attempts, self._billing.abandon(work))
+                    self._give_up_claim(work, why, attempts, self._billing.leave(work))
                 except Exception:
                     # One upload's trouble must not keep the others: its lease runs out, and the reconciler has it.
                     _log.exception("handing over failed")
+                finally:
+                    work.span.end()
 
     def _give_up_claim(self, work: Work, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0) -> None:
+        work.span.set_status(StatusCode.ERROR, "given back to the queue")
         spent = work.spent_before + bill
         changes = {"lease_until": now(), "attempts": attempts, "spent": spent, "last_error": why}
         try:
@@ -311,4 +324,5 @@ class Worker:
     def _forget(self, work: Work) -> None:
         with self._lock:
             self._works.pop(work.id, None)
+        work.span.end()
         self._wake.set()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import stamina
 
 from shared.failures import EngineFailed, FailureKind, kind_of_status
+from shared.metrics import AUDIO
 from shared.settings import DeepgramSettings
 from shared.transcript import Passage, Word
 from shared.vocabulary import Engine
@@ -111,7 +112,9 @@ class Deepgram:
             raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
         except httpx.RequestError as error:
             raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
-        return heard(response, self._model, split=split)
+        answer = heard(response, self._model, split=split)
+        AUDIO.add(answer.duration_seconds * answer.channels, engine=Engine.DEEPGRAM.value)
+        return answer
 
 
 def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:

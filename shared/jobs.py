@@ -19,6 +19,7 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import storage as objects
+from shared import tracing
 from shared.costs import Bill
 from shared.failures import StateConflict
 from shared.messages import Decision, TerminalMessage
@@ -72,6 +73,8 @@ class JobRecord(BaseModel):
     """What the attempts cost, the one at work as of its last sign of life."""
     last_error: str | None = None
     """Why the last attempt ended, in one sentence."""
+    traceparent: str | None = None
+    """The span that took the upload's event, as W3C Trace Context writes it: later attempts go on in its trace."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,12 @@ class JobStore:
         """Create marker and record; the marker first, for a record without one would never be reconciled."""
         marker = OpenJob(upload=upload, opened_at=at)
         record = JobRecord(
-            upload=upload, state=JobState.CLAIMED, holder=holder, lease_until=lease_until, received_at=at
+            upload=upload,
+            state=JobState.CLAIMED,
+            holder=holder,
+            lease_until=lease_until,
+            received_at=at,
+            traceparent=tracing.traceparent(),
         )
         objects.create_once(self._bucket, _marker_name(upload.job_id), marker.model_dump_json().encode())
         return _job(objects.create_once(self._bucket, _record_name(upload.job_id), _dump(record)))

@@ -12,10 +12,13 @@ from typing import Any
 
 from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket
+from opentelemetry.trace import SpanKind
 
 from shared import storage as objects
+from shared import tracing
 from shared.breaker import Breaker
 from shared.costs import Bill, PriceBook, deepgram_bill, egress_bill
+from shared.ended import Ended
 from shared.failures import DropscribeError, FailureKind
 from shared.formats import render
 from shared.jobs import JobRecord, JobStore, now
@@ -118,24 +121,17 @@ class Finisher:
         the reconciler does both again.
         """
         data = message.model_dump_json().encode()
-        attributes: dict[str, Any] = message.attributes()
-        self._publisher.publish(self._topic, data, **attributes).result(timeout=PUBLISH_TIMEOUT_SECONDS)
+        with tracing.span("publish", kind=SpanKind.PRODUCER, outcome=message.outcome.value):
+            attributes: dict[str, Any] = {**message.attributes(), **tracing.carrier()}
+            self._publisher.publish(self._topic, data, **attributes).result(timeout=PUBLISH_TIMEOUT_SECONDS)
         entry = billed(message)
         self._ledger.settle(entry)
         if message.execution and set(message.engines) - {Engine.DEEPGRAM}:
             self._gpu.record_success(message.job_id)
         self._jobs.close(message.job_id)
-        quote = message.decision.quote if message.decision else None
-        took = message.wait_seconds + message.work_seconds
-        fields = {
-            "outcome": message.outcome,
-            "reason": message.reason,
-            "method": message.decision.method if message.decision else None,
-            "bill_usd": message.bill.usd,
-            "fallbacks": entry.fallbacks,
-            "times_expected": round(took / quote.completion_seconds, 2) if quote and quote.completion_seconds else None,
-        }
-        _log.info("job ended", extra={"fields": fields})
+        ended = Ended.of(message, entry.fallbacks)
+        ended.count(message.bill)
+        _log.info("job ended", extra={"fields": ended.fields()})
 
     def _terminal_message(self, record: JobRecord, ending: Ending) -> TerminalMessage:
         upload, at = record.upload, now()

@@ -17,6 +17,7 @@ from infra.local.deepgram_server import DeepgramServer
 from infra.local.http_server import HttpServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
+from tests.measuring import Measured
 from tests.small_cloud import PROJECT, SmallCloud, small_cloud
 from trigger_function.services import Services, services
 
@@ -78,6 +79,19 @@ def service_account(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, byt
     path.write_text(json.dumps(info))
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return path, public
+
+
+@pytest.fixture(scope="session")
+def meter() -> Measured:
+    """The SDK's metrics, started for the rest of the session."""
+    return Measured()
+
+
+@pytest.fixture
+def measured(meter: Measured) -> Measured:
+    """What the test records, without what others did before."""
+    meter.look()
+    return meter
 
 
 @pytest.fixture

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
+from typing import Any
 
 from google.auth.exceptions import GoogleAuthError
+from opentelemetry.trace import SpanKind
 
+from shared import tracing
 from shared.costs import GPU_UNIT, deepgram_bill, egress_bill
 from shared.deepgram import Deepgram
 from shared.failures import DropscribeError, EngineFailed, FailureKind
@@ -31,6 +34,11 @@ _log = logging.getLogger(__name__)
 
 def dispatch(at_work: Services, job: Job) -> None:
     """Send the job on its way. Raises what a redelivered event can mend; everything else becomes an outcome."""
+    with tracing.span("dispatch", method=routed(job)[1].method.value):
+        _dispatch(at_work, job)
+
+
+def _dispatch(at_work: Services, job: Job) -> None:
     media, decision = routed(job)
     if decision.method is not Method.DEEPGRAM:
         job = queue(at_work, job)
@@ -61,9 +69,11 @@ def queue(at_work: Services, job: Job) -> Job:
     job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
     record = job.record
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, wishes=record.wishes)
-    at_work.publisher.publish(
-        at_work.work_topic, item.model_dump_json().encode(), job_id=job.id, method=decision.method.value
-    ).result(timeout=PUBLISH_TIMEOUT_SECONDS)
+    with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
+        attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
+        at_work.publisher.publish(at_work.work_topic, item.model_dump_json().encode(), **attributes).result(
+            timeout=PUBLISH_TIMEOUT_SECONDS
+        )
     return job
 
 
@@ -133,7 +143,9 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     began = time.monotonic()
-    heard = engine.transcribe(url, settings.language, split=job.record.wishes.channels is Channels.SPLIT)
+    with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
+        heard = engine.transcribe(url, settings.language, split=job.record.wishes.channels is Channels.SPLIT)
+        tracing.told(span, duration_seconds=heard.duration_seconds, channels=heard.channels)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = heard.duration_seconds or media.duration_seconds
     transcript = compose(

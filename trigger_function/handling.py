@@ -8,6 +8,7 @@ from datetime import timedelta
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
 
+from shared import tracing
 from shared.failures import BadMedia, Rejected
 from shared.jobs import Job, new_holder, now
 from shared.outcomes import rejected
@@ -37,12 +38,13 @@ def handle(at_work: Services, upload: Upload) -> None:
 def proceed(at_work: Services, job: Job) -> None:
     """Inspect, route and dispatch a job that this process holds. An exception gives the claim back at once."""
     try:
-        try:
-            job = _inspected(at_work, job)
-        except (BadMedia, Rejected) as error:
-            at_work.finisher.finish(job.record, rejected(error))
-            return
-        dispatch(at_work, job)
+        with tracing.resumed(job.record.traceparent):
+            try:
+                job = _inspected(at_work, job)
+            except (BadMedia, Rejected) as error:
+                at_work.finisher.finish(job.record, rejected(error))
+                return
+            dispatch(at_work, job)
     except Exception:
         # So that the redelivered event, or the reconciler, need not wait for the claim to run out.
         current = at_work.jobs.load(job.id)
@@ -57,12 +59,17 @@ def _inspected(at_work: Services, job: Job) -> Job:
         return job
     upload = job.record.upload
     blob = at_work.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
-    try:
-        blob.reload(timeout=READ_TIMEOUT_SECONDS)
-    except NotFound:
-        raise Rejected("The file was deleted or replaced before it could be read.") from None
-    case = Case(job.id, media_of(blob, at_work.settings.inspection_max_bytes), wishes_of(blob.metadata or {}))
-    decision = decide_and_reserve(at_work, job.record, case)
+    with tracing.span("inspect") as span:
+        try:
+            blob.reload(timeout=READ_TIMEOUT_SECONDS)
+        except NotFound:
+            raise Rejected("The file was deleted or replaced before it could be read.") from None
+        media = media_of(blob, at_work.settings.inspection_max_bytes)
+        tracing.told(span, **media.model_dump())
+    case = Case(job.id, media, wishes_of(blob.metadata or {}))
+    with tracing.span("decide") as span:
+        decision = decide_and_reserve(at_work, job.record, case)
+        tracing.told(span, method=decision.method.value, rule=decision.rule)
     _log.info("routed", extra={"fields": {"media": case.media.model_dump(), "decision": decision.model_dump()}})
     return at_work.jobs.save(job, media=case.media, decision=decision, wishes=case.wishes)
 

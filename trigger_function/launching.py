@@ -7,10 +7,13 @@ from datetime import timedelta
 
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import run_v2
+from opentelemetry.trace import SpanKind
 
+from shared import tracing
 from shared.executions import LAUNCHER, ExecutionLease
 from shared.failures import OUT_OF_REACH, LaunchFailed, kind_of
 from shared.jobs import new_holder
+from shared.metrics import LAUNCHES, LAUNCHES_FAILED
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -28,8 +31,9 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
         operation = runner.run_job(run_v2.RunJobRequest(name=job), timeout=CALL_TIMEOUT_SECONDS, retry=None)
     except (*OUT_OF_REACH, GoogleAuthError) as error:
         lease.release(held)
-        raise LaunchFailed(f"Cloud Run did not start {job.rsplit('/', 1)[-1]}: {error}", kind_of(error)) from error
+        raise LaunchFailed(f"Cloud Run did not start {_short(job)}: {error}", kind_of(error)) from error
     name = str(operation.metadata.name)
+    LAUNCHES.add(1, job_name=_short(job))
     _log.info("execution launched", extra={"fields": {"execution": name, "job": job}})
     return name
 
@@ -56,8 +60,15 @@ def launch_cpu(at_work: Services) -> bool:
 
 def _launch(at_work: Services, job: str) -> LaunchFailed | None:
     try:
-        ensure_execution(at_work.runner, job, at_work.lease, timedelta(seconds=at_work.settings.launch_seconds))
+        with tracing.span("launch", kind=SpanKind.CLIENT, job_name=_short(job)):
+            ensure_execution(at_work.runner, job, at_work.lease, timedelta(seconds=at_work.settings.launch_seconds))
     except LaunchFailed as error:
+        LAUNCHES_FAILED.add(1, job_name=_short(job), kind=error.kind.value)
         _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
         return error
     return None
+
+
+def _short(job: str) -> str:
+    """`projects/P/locations/R/jobs/J` -> `J`."""
+    return job.rsplit("/", 1)[-1]

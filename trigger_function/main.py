@@ -9,9 +9,13 @@ from typing import Any
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
+from werkzeug.exceptions import InternalServerError
 
-from shared.telemetry import job_context
+from shared import exporting, tracing
+from shared.logs import job_context
 from shared.upload import Upload
 from trigger_function.handling import handle
 from trigger_function.reconciling import reconcile_all
@@ -28,18 +32,36 @@ def on_upload(event: CloudEvent) -> None:
     """
     at_work = services()
     upload = _upload(event)
-    if upload is None or (why := _ignored(at_work, upload)) is not None:
-        if upload is not None:
-            _log.info("ignored", extra={"fields": {"upload": upload.uri, "why": why}})
+    if upload is None:
         return
     with job_context(upload.job_id):
-        handle(at_work, upload)
+        if (why := _ignored(at_work, upload)) is not None:
+            _log.info("ignored", extra={"fields": {"upload": upload.uri, "why": why}})
+            return
+        try:
+            with tracing.span("upload", parent=_incoming(), kind=SpanKind.CONSUMER, job_id=upload.job_id):
+                handle(at_work, upload)
+        except Exception as error:
+            # Logged here, with the job's id, and not once more by the framework.
+            _log.exception("the event will be delivered again")
+            raise InternalServerError(original_exception=error) from error
+        finally:
+            # Cloud Run may give this process no CPU until the next event.
+            exporting.flush()
 
 
 @functions_framework.http
 def reconcile(_: flask.Request) -> Mapping[str, int]:
     """Bring every job forward that is not terminal and has gone quiet. A scheduler calls this."""
-    return reconcile_all(services())
+    try:
+        return reconcile_all(services())
+    finally:
+        exporting.flush()
+
+
+def _incoming() -> Context:
+    """The span of Cloud Run's own that brought the event, by its header."""
+    return tracing.context_of(flask.request.headers.get(tracing.TRACEPARENT) if flask.has_request_context() else None)
 
 
 def _upload(event: CloudEvent) -> Upload | None:

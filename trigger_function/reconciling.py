@@ -6,10 +6,11 @@ import logging
 from collections import Counter
 from datetime import timedelta
 
+from shared import tracing
 from shared.failures import DropscribeError, FailureKind, StateConflict
 from shared.jobs import Job, JobState, OpenJob, new_holder, now
+from shared.logs import job_context
 from shared.outcomes import exhausted, failed
-from shared.telemetry import job_context
 from trigger_function.dispatch import deepgram_instead, launch_any, queue, routed
 from trigger_function.handling import handle, proceed
 from trigger_function.services import Services
@@ -44,11 +45,13 @@ def _reconcile(at_work: Services, opened: OpenJob) -> str:
         return "restarted"
     outcome = at_work.jobs.outcome(job.id)
     if outcome is not None:
-        at_work.finisher.publish(outcome)
+        with tracing.resumed(job.record.traceparent):
+            at_work.finisher.publish(outcome)
         return "published"
     if job.record.lease_until > now():
         return "waiting"
-    return _move(at_work, job)
+    with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
+        return _move(at_work, job)
 
 
 def _move(at_work: Services, job: Job) -> str:

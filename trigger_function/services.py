@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,10 +12,12 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import run_v2
 
+from shared import exporting
 from shared.alerts import Alerts
 from shared.budget import Budget
 from shared.deployment import Deployment, connect
-from shared.telemetry import configure_logging
+from shared.logs import configure_logging
+from shared.printed import log_all_that_is_said
 from trigger_function.settings import FunctionSettings
 
 
@@ -31,8 +35,13 @@ class Services(Deployment):
 @lru_cache(maxsize=1)
 def services() -> Services:
     """The services of this process, from its environment. Raises pydantic's ValidationError for a bad setting."""
+    # Before the settings, one of which may be bad: that is to be logged as everything else is.
+    configure_logging()
+    if "K_SERVICE" in os.environ:  # Cloud Run's: this process is nobody else's
+        log_all_that_is_said()
     settings = FunctionSettings()
-    configure_logging(settings.log_level)
+    logging.getLogger().setLevel(settings.log_level.upper())
+    exporting.start("dropscribe-function")
     deployment = connect(settings)
     project, publisher = settings.google_cloud_project, deployment.publisher
     return Services(

@@ -162,6 +162,9 @@ class LaptopCloud:
             "WORK_IDLE_SECONDS": "2",
             "HEARTBEAT_SECONDS": "1",
             "LEASE_SECONDS": "15",
+            # Where Prometheus is asked for: a page for each of several processes, whose logs say where it is.
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
         }
         if self.options.deepgram:
             settings["DEEPGRAM_API_KEY"] = DEEPGRAM_KEY

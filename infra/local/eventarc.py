@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from infra.local.cloud_events import Event, finalized
+from infra.local.cloud_events import Event, finalized, new_traceparent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -201,7 +201,8 @@ class Eventarc:
         try:
             connection.connect()
             with self._cut_at_stop(connection.sock):
-                connection.request("POST", target.path or "/", event.body, event.headers())
+                headers = {**event.headers(), "traceparent": new_traceparent()}
+                connection.request("POST", target.path or "/", event.body, headers)
                 response = connection.getresponse()
                 response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -63,6 +63,7 @@ class FunctionHost:
                 self._command(),
                 {
                     "PYTHONUNBUFFERED": "1",
+                    "K_SERVICE": self._target,
                     **self._env,
                     "XDG_RUNTIME_DIR": self._runtime.name,
                     "GUNICORN_PID": str(os.getpid()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -93,6 +94,8 @@ def test_an_event_is_a_cloudevent_in_binary_mode_about_the_object(running: ExitS
         "ce-bucket": "uploads",
     }
     assert request.headers["content-type"] == "application/json"
+    # Cloud Run's, in W3C's form; the CloudEvent itself has none.
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", request.headers["traceparent"])
     assert json.loads(request.body) == RESOURCE
     assert (eventarc.delivered, eventarc.retried, eventarc.dropped) == (1, 0, 0)
 

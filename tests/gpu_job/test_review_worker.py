@@ -16,6 +16,7 @@ from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
 
 from gpu_job import decoding
+from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.batching import BatchLimits
 from gpu_job.claiming import claim
@@ -30,7 +31,7 @@ from gpu_job.settings import JobSettings
 from gpu_job.tokens import Token
 from gpu_job.worker import Worker
 from infra.recordings import recording
-from shared.costs import instance_bill
+from shared.costs import deepgram_bill, egress_bill, instance_bill
 from shared.failures import EngineFailed
 from shared.jobs import Job, JobState, now
 from shared.messages import Decision, WorkItem
@@ -132,19 +133,23 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: SmallCloud, services: P
     assert work is not None
     billing = Billing(Meter(began=time.monotonic() - 3600), brisk)  # an hour that nobody lived to bill
     billing.open(work)
+    work.heard_again(Part(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
     give_up_at = time.monotonic() + 20
     with Keeper(brisk, lambda: [work], billing.so_far):
         while not work.job.record.spent.usd and time.monotonic() < give_up_at:
             time.sleep(0.02)
     left = services.jobs.load(job.id)
     assert left is not None
-    an_hour = instance_bill(brisk.settings.shape, 3600, brisk.prices, "start-up").usd
-    assert left.record.spent.usd == pytest.approx(an_hour, rel=0.01)
+    instance = instance_bill(brisk.settings.shape, 3600, brisk.prices, "start-up")
+    sent = deepgram_bill("nova-3", 600, brisk.prices) + egress_bill(600 * SAMPLE_RATE * 2, brisk.prices)
+    cost = (instance + sent).usd
+    assert left.record.spent.usd == pytest.approx(cost, rel=0.01)
+    assert billing.leave(work).usd == pytest.approx(cost, rel=0.01)
 
     services.jobs.save(left, lease_until=now())
     assert worker(services, Inbox(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
     (message,) = cloud.terminal_messages()
-    assert message.bill.usd == pytest.approx(an_hour, rel=0.05)
+    assert message.bill.usd == pytest.approx(cost, rel=0.05)
     assert message.bill.usd > left.record.spent.usd
 
 

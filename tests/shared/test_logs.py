@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from shared.telemetry import configure_logging, job_context
+from shared import tracing
+from shared.logs import JsonFormatter, adopt_loggers, configure_logging, job_context
 
-log = logging.getLogger("tests.telemetry")
+log = logging.getLogger("tests.logs")
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_a_line_has_the_fields_cloud_logging_reads(stream: io.StringIO) -> None:
     (line,) = lines(stream)
     time = datetime.fromisoformat(line.pop("time"))
     assert time.tzinfo is not None
-    assert line == {"severity": "WARNING", "message": "two of 3", "logger": "tests.telemetry", "bytes": 7}
+    assert line == {"severity": "WARNING", "message": "two of 3", "logger": "tests.logs", "bytes": 7}
 
 
 def test_an_exception_stays_on_its_line(stream: io.StringIO) -> None:
@@ -58,7 +60,7 @@ def test_what_json_does_not_know_is_written_as_text(stream: io.StringIO) -> None
         "severity": "INFO",
         "time": "",
         "message": "x",
-        "logger": "tests.telemetry",
+        "logger": "tests.logs",
         "path": "a",
         "error": "b",
         "many": "{1}",
@@ -87,6 +89,55 @@ def test_threads_do_not_see_each_others_job(stream: io.StringIO) -> None:
         list(pool.map(work, range(20)))
     assert {line["job_id"] for line in lines(stream)} == {f"job-{number}" for number in range(20)}
     assert all(line["job_id"] == f"job-{line['message']}" for line in lines(stream))
+
+
+def test_a_line_belongs_to_the_trace_it_was_logged_in(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "acme")
+    configure_logging("INFO", stream)
+    for flags in ("01", "00"):
+        header = f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}"
+        with tracing.span("upload", parent=tracing.context_of(header)):
+            log.info("inside")
+    log.info("outside")
+    sampled, unsampled, outside = lines(stream)
+    # As Cloud Logging documents its special fields.
+    assert sampled["logging.googleapis.com/trace"] == "projects/acme/traces/0af7651916cd43dd8448eb211c80319c"
+    assert sampled["logging.googleapis.com/spanId"] == "b7ad6b7169203331"
+    assert sampled["logging.googleapis.com/trace_sampled"] is True
+    assert unsampled["logging.googleapis.com/trace_sampled"] is False
+    assert not [field for field in outside if field.startswith("logging.googleapis.com/")]
+
+
+def test_every_line_of_a_task_names_its_execution(stream: io.StringIO) -> None:
+    configure_logging("INFO", stream, execution="transcribe-x7")
+    log.info("one")
+    logging.getLogger("library").warning("two")
+    assert [line["execution"] for line in lines(stream)] == ["transcribe-x7"] * 2
+
+
+def test_libraries_log_as_we_do(stream: io.StringIO) -> None:
+    library, theirs = logging.getLogger("tests.library"), io.StringIO()
+    library.addHandler(logging.StreamHandler(theirs))
+    library.propagate = False
+    adopt_loggers()
+    library.warning("careful")
+    assert [line["message"] for line in lines(stream)] == ["careful"]
+    assert theirs.getvalue() == ""
+
+
+def test_whatever_is_logged_the_line_is_json(stream: io.StringIO) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    log.log(25, "between")
+    log.info("numbers", extra={"fields": {"share": math.nan, "rest": math.inf}})
+    log.info("keys", extra={"fields": {(1, 2): "pair"}})
+    strict = [json.loads(line, parse_constant=refuse) for line in stream.getvalue().splitlines()]
+    assert [line["severity"] for line in strict] == ["DEFAULT", "INFO", "INFO"]
+    assert (strict[1]["share"], strict[2]["(1, 2)"]) == ("nan", "pair")
+    # Not through a logger: pytest's own handler raises for it.
+    record = logging.makeLogRecord({"levelname": "INFO", "msg": "%d of %d", "args": ("many",)})
+    assert json.loads(JsonFormatter().format(record))["message"] == "%d of %d ('many',)"
 
 
 def test_less_severe_lines_are_left_out(stream: io.StringIO) -> None:

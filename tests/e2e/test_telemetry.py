@@ -1,0 +1,149 @@
+"""What the function and the job of a whole cloud tell: every line of their logs, and one trace for each upload."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.cloud import FUNCTION, CloudOptions, LaptopCloud
+from infra.local.cloud_events import finalized
+from infra.local.eventarc import Eventarc
+from infra.local.function_host import FunctionHost
+from infra.recordings import recording
+from shared.logs import SEVERITIES
+from tests.collector import Collector, Sent, collector
+from tests.e2e.conftest import outsider_of
+from tests.e2e.outsider import Message
+from tests.e2e.waiting import until
+
+Line = dict[str, Any]
+
+CALL = recording("call").path
+JOB_SPANS = ("transcribe", "fetch", "decode", "assemble")
+
+
+def lines_of(log: Path) -> list[Line]:
+    """All of a process's lines. Fails where one is no JSON object; there is no list of exceptions."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all(isinstance(line, dict) for line in lines)
+    return lines
+
+
+@dataclass(frozen=True)
+class Run:
+    """Uploads of all kinds through a cloud that has stopped again."""
+
+    messages: dict[str, Message]
+    function: Sequence[Line]
+    jobs: dict[str, Sequence[Line]]
+    """By execution."""
+    collecting: Collector
+
+    def job_id(self, name: str) -> str:
+        return str(self.messages[name]["job_id"])
+
+    def span(self, name: str, upload: str) -> Sent:
+        """The first of a name in the trace that began with an upload's first event."""
+        began = next(one for one in self.collecting.all("upload") if self.job_id(upload) in str(one.span.attributes))
+        return next(one for one in self.collecting.all(name) if one.id[0] == began.id[0])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    root = tmp_path_factory.mktemp("cloud")
+    letter = root / "letter.mp3"
+    letter.write_text("This is no recording. " * 50)
+    with collector() as collecting:
+        settings = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url}
+        cloud = LaptopCloud(root / "deployment", CloudOptions(settings=settings))
+        with cloud:
+            outsider = outsider_of(cloud)
+            outsider.drop(letter, "ignored.part")
+            # It cannot be read at first: its event comes again.
+            cloud.storage_server.fail_next(1, 403, method="GET", name_prefix="refused")
+            names = [outsider.drop(CALL, "heard.opus"), outsider.drop(letter, "refused.mp3")]
+            messages = outsider.outcomes(names)
+            cloud.runner.wait_idle(60)
+            states = cloud.runner.executions()
+            cloud.reconcile()
+        jobs = {state.name.rpartition("/")[2]: lines_of(state.tasks[0].log) for state in states}
+        function = [line for target in ("on_upload", "reconcile") for line in lines_of(cloud.logs / f"{target}.log")]
+        yield Run(messages, function, jobs, collecting)
+
+
+def test_every_line_is_json_with_a_severity_a_message_and_whom_it_concerns(run: Run) -> None:
+    job_ids = {run.job_id(name) for name in run.messages}
+    executions = {message["execution"] for message in run.messages.values()} - {None}
+    assert {line["message"] for line in run.function} > {"ignored", "routed", "execution launched", "job ended"}
+    assert executions == run.jobs.keys()
+    for line in [*run.function, *(line for lines in run.jobs.values() for line in lines)]:
+        assert line["severity"] in SEVERITIES, line
+        assert line["message"], line
+        assert line["time"].endswith("+00:00"), line
+    ignored = {line["job_id"] for line in run.function if line["message"] == "ignored"}
+    assert len(ignored) == 1
+    assert all(line["job_id"] in job_ids | ignored for line in run.function)
+    for execution, lines in run.jobs.items():
+        assert all(line["execution"] == execution for line in lines)
+        assert {line["job_id"] for line in lines if "job_id" in line} <= job_ids
+        assert run.job_id("heard.opus") in {line.get("job_id") for line in lines}
+
+
+def test_lines_of_an_upload_stand_in_its_trace(run: Run) -> None:
+    of_heard = run.job_id("heard.opus")
+    lines = [line for lines in (run.function, *run.jobs.values()) for line in lines if line.get("job_id") == of_heard]
+    trace_id = run.span("upload", "heard.opus").id[0]
+    assert len(lines) > 2
+    assert {line["logging.googleapis.com/trace"] for line in lines} == {f"projects/laptop/traces/{trace_id}"}
+    assert {line["logging.googleapis.com/trace_sampled"] for line in lines} == {True}
+    known = {one.id[1] for one in run.collecting.sent}
+    assert {line["logging.googleapis.com/spanId"] for line in lines} <= known
+
+
+def test_the_trace_of_an_upload_goes_through_function_and_job(run: Run) -> None:
+    def span(name: str) -> Sent:
+        return run.span(name, "heard.opus")
+
+    assert span("dispatch").parent == span("upload").id
+    assert span("queue").parent == span("dispatch").id
+    assert span("transcribe").parent == span("queue").id
+    assert {span(name).parent for name in (*JOB_SPANS[1:], "publish")} == {span("transcribe").id}
+    assert {span(name).service for name in JOB_SPANS} == {"dropscribe-job"}
+    assert span("transcribe").instance == f"{run.messages['heard.opus']['execution']}/0-0"
+    assert {span(name).service for name in ("upload", "inspect", "decide")} == {"dropscribe-function"}
+    assert any(span("transcribe").id in batch.links for batch in run.collecting.all("batch"))
+
+
+def test_an_event_that_comes_again_goes_on_in_the_first_ones_trace(run: Run) -> None:
+    (failure,) = [line for line in run.function if line["severity"] == "ERROR"]
+    assert (failure["job_id"], failure["message"]) == (run.job_id("refused.mp3"), "the event will be delivered again")
+    assert "403" in failure["exception"]
+    assert run.span("publish", "refused.mp3").parent == run.span("upload", "refused.mp3").id
+
+
+def test_a_job_with_a_bad_setting_says_so_in_one_line() -> None:
+    environment = {"PATH": os.environ["PATH"], "CLOUD_RUN_EXECUTION": "transcribe-x7", "STATE_BUCKET": "s"}
+    done = subprocess.run([sys.executable, "-m", "gpu_job"], env=environment, capture_output=True, timeout=120)
+    (line,) = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+    assert done.returncode == 1
+    assert (line["severity"], line["execution"]) == ("CRITICAL", "transcribe-x7")
+    assert "google_cloud_project" in line["exception"]
+
+
+def test_a_function_with_a_bad_setting_says_so_in_lines_that_can_be_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    host = FunctionHost("on_upload", FUNCTION, "cloudevent", {"PATH": os.environ["PATH"]}, log)
+    with host, Eventarc(host.url) as eventarc:
+        eventarc.publish(finalized({"bucket": "uploads", "name": "a.mp3", "generation": "1"}))
+        until(lambda: eventarc.retried, "the event was refused")
+    (line,) = lines_of(log)
+    assert line["severity"] == "ERROR"
+    assert "google_cloud_project" in line["exception"]

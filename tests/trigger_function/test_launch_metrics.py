@@ -1,0 +1,18 @@
+"""Launches are counted by job, failed ones by their kind too."""
+
+from __future__ import annotations
+
+from tests.measuring import Measured, labels
+from tests.small_cloud import SmallCloud
+from trigger_function.launching import launch_gpu
+from trigger_function.services import Services
+
+
+def test_launches_and_failed_ones_are_counted(cloud: SmallCloud, at_work: Services, measured: Measured) -> None:
+    cloud.runner.refuse_next(1, 429)
+    # Refused, started, and left to the one that runs.
+    assert [launch_gpu(at_work, "job") for _ in range(3)] == [False, True, True]
+    assert measured.look() == {
+        ("dropscribe.launches.failed", labels(job_name="gpu", kind="quota")): 1,
+        ("dropscribe.launches", labels(job_name="gpu")): 1,
+    }
