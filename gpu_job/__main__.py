@@ -11,7 +11,7 @@ import threading
 from google.cloud import pubsub_v1
 
 from gpu_job import BEGAN
-from gpu_job.ending import Billing
+from gpu_job.billing import Billing
 from gpu_job.inbox import Inbox
 from gpu_job.metering import Meter
 from gpu_job.services import TaskIdentity, job_services

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from gpu_job.billing import Billing
 from gpu_job.deepgram_room import DeepgramRoom
-from gpu_job.ending import Billing
 from gpu_job.engine_chain import EngineChain, Room
 from gpu_job.engine_room import EngineRoom, Recognizer
 from gpu_job.services import JobServices

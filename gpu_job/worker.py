@@ -11,20 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
-
-from opentelemetry.trace import StatusCode
 
 from gpu_job.assembly import Part
 from gpu_job.audit import Audit
+from gpu_job.billing import Billing, api_bill_of
 from gpu_job.chunking import Chunk
 from gpu_job.claiming import Claimed, claim, own_items
-from gpu_job.ending import Billing, api_bill_of, ending_of
+from gpu_job.ending import ending_of
 from gpu_job.engines import engines_of
 from gpu_job.hybrid import Hybrid
 from gpu_job.inbox import Inbox, Received
 from gpu_job.keeper import Keeper
+from gpu_job.leaving import Leaving
 from gpu_job.preparing import prepare
 from gpu_job.repairing import Deliver, Repairing
 from gpu_job.services import JobServices
@@ -32,19 +31,14 @@ from gpu_job.spans import about, attempt_at
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared import tracing
-from shared.costs import Bill
 from shared.failures import BadMedia, EngineFailed, Rejected
-from shared.jobs import JobState, now
 from shared.logs import job_context
-from shared.outcomes import Ending, failed, rejected
+from shared.outcomes import failed, rejected
 
 _log = logging.getLogger(__name__)
 
 AUDITORS = 2
 """Threads that ask the speech detector; its network runs outside the interpreter's lock."""
-
-GIVE_UP_TRIES = 3
-"""Writes against our own heartbeat's, which comes once in a while."""
 
 PULL_SECONDS = 2.0
 """Longest wait in one pull, so that a finished upload's place is soon filled."""
@@ -65,6 +59,7 @@ class Worker:
         self._keeper = Keeper(services, lambda: list(self._works.values()), billing.so_far)
         engines = engines_of(services, billing, self._delivered)
         self._engines = engines.chain
+        self._leaving = Leaving(services, inbox, billing, self._engines, self._forget)
         self._hybrid = Hybrid(lambda: list(self._works.values()), engines, self._settings.max_completion_minutes)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
         self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")
@@ -92,7 +87,7 @@ class Worker:
             self._stopping.set()
             self._engines.stop()
             if not clean:
-                self._hand_over()
+                self._leaving.hand_over(list(self._works.values()))
             try:
                 self._keeper.release_lease()
                 self._billing.settle()
@@ -199,15 +194,15 @@ class Worker:
             try:
                 prepare(work, self._services.storage, self._engines, self._services.recipe)
             except (BadMedia, Rejected) as error:
-                self._end(work, rejected(error, api_bill_of(work, self._services)))
+                self._leaving.end(work, rejected(error, api_bill_of(work, self._services)))
             except EngineFailed as error:
                 # A stopped engine room refuses chunks: then this upload is handed over, not failed.
                 if self._engines.failure is None and not self._stopping.is_set():
-                    self._end(work, failed(error, api_bill_of(work, self._services)))
+                    self._leaving.end(work, failed(error, api_bill_of(work, self._services)))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
                 _log.exception("preparing failed")
-                self._return(work, f"Preparing the file failed ({type(error).__name__}: {error}).")
+                self._leaving.give_back(work, f"Preparing the file failed ({type(error).__name__}: {error}).")
             else:
                 self._end_if_complete(work)
             finally:
@@ -216,7 +211,7 @@ class Worker:
     def _in_trouble(self, work: Work, error: Exception) -> None:
         with about(work):
             _log.error("an answer could not be taken", exc_info=error)
-        self._later(self._return, work, f"An answer could not be taken ({type(error).__name__}: {error}).")
+        self._later(self._leaving.give_back, work, f"An answer could not be taken ({type(error).__name__}: {error}).")
 
     def _delivered(self, tasks: Sequence[Task]) -> None:
         for job_id in {task.job_id for task in tasks}:
@@ -242,87 +237,11 @@ class Worker:
             except Exception as error:
                 # Nobody looks at this thread's result: an upload that cannot be ended would be kept alive for ever.
                 _log.exception("assembling failed")
-                self._return(work, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
+                self._leaving.give_back(work, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
                 return
-            self._end(work, ending)
-
-    def _end(self, work: Work, ending: Ending) -> None:
-        """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
-        if not work.end_once():
-            return
-        spent = Bill()
-        try:
-            self._engines.drop(work.id)
-            spent = self._billing.leave(work)
-            billed = replace(ending, bill=ending.bill + spent, execution=self._services.task.execution)
-            # The record's own sum holds what this attempt had cost at its last sign of life.
-            self._services.finisher.finish(work.job.record.model_copy(update={"spent": work.spent_before}), billed)
-            tracing.told(work.span, outcome=ending.outcome.value)
-            for ack_id in work.ack_ids:
-                self._inbox.done(ack_id)
-        except Exception:
-            # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
-            _log.exception("ending failed")
-            why, pause = "The outcome could not be stored or published.", int(self._settings.lease_seconds)
-            self._give_up_claim(work, why, work.job.record.attempts, spent, pause)
-        else:
-            self._clean_up(work)
-        finally:
-            self._forget(work)
-
-    def _clean_up(self, work: Work) -> None:
-        try:
-            self._services.checkpoints.delete(work.id)
-        except Exception:
-            # The job has ended; what is left of its parts goes with the bucket's lifecycle rule.
-            _log.warning("checkpoints were not deleted", exc_info=True)
-
-    def _return(self, work: Work, why: str) -> None:
-        """Give the upload back to the queue, counted as an attempt."""
-        if not work.end_once():
-            return
-        try:
-            self._engines.drop(work.id)
-            self._give_up_claim(work, why, work.job.record.attempts, self._billing.leave(work))
-        finally:
-            self._forget(work)
-
-    def _hand_over(self) -> None:
-        """The worker must leave: store what is done and put every upload back, not counted as an attempt."""
-        failure = self._engines.failure
-        for work in list(self._works.values()):
-            if not work.end_once():
-                continue
-            with about(work):
-                try:
-                    attempts = work.job.record.attempts - (0 if failure else 1)
-                    why = failure.reason if failure else None
-                    self._give_up_claim(work, why, attempts, self._billing.leave(work))
-                except Exception:
-                    # One upload's trouble must not keep the others: its lease runs out, and the reconciler has it.
-                    _log.exception("handing over failed")
-                finally:
-                    work.span.end()
-
-    def _give_up_claim(self, work: Work, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0) -> None:
-        work.span.set_status(StatusCode.ERROR, "given back to the queue")
-        spent = work.spent_before + bill
-        changes = {"lease_until": now(), "attempts": attempts, "spent": spent, "last_error": why}
-        try:
-            self._services.checkpoints.store(work.id, work.unsaved())
-            for _ in range(GIVE_UP_TRIES):
-                # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
-                job = self._services.jobs.load(work.id) or work.job
-                if job.record.holder != self._services.task.holder:
-                    break
-                if self._services.jobs.take(job, state=JobState.QUEUED, **changes):
-                    break
-        finally:
-            for ack_id in work.ack_ids:
-                self._inbox.give_back(ack_id, pause_seconds)
+            self._leaving.end(work, ending)
 
     def _forget(self, work: Work) -> None:
         with self._lock:
             self._works.pop(work.id, None)
-        work.span.end()
         self._wake.set()

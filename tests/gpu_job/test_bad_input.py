@@ -15,7 +15,7 @@ import kaldialign
 import pytest
 
 from gpu_job.audio import SAMPLE_RATE
-from gpu_job.ending import Billing
+from gpu_job.billing import Billing
 from gpu_job.inbox import Inbox
 from gpu_job.metering import Meter
 from gpu_job.worker import Worker

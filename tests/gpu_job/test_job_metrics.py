@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE
 from gpu_job.batch_fill import Fill
+from gpu_job.billing import Billing
 from gpu_job.chunking import Chunk
-from gpu_job.ending import Billing
 from gpu_job.engine_chain import EngineChain
 from gpu_job.engine_room import EngineRoom
 from gpu_job.gpu_watch import watch_gpu

@@ -19,8 +19,8 @@ from gpu_job import decoding
 from gpu_job.assembly import Part
 from gpu_job.audio import SAMPLE_RATE, Samples
 from gpu_job.batching import BatchLimits
+from gpu_job.billing import Billing
 from gpu_job.claiming import claim
-from gpu_job.ending import Billing
 from gpu_job.engine_chain import EngineChain
 from gpu_job.inbox import Inbox
 from gpu_job.keeper import Keeper

@@ -17,8 +17,8 @@ from google.cloud import pubsub_v1
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
+from gpu_job.billing import Billing
 from gpu_job.chunking import Chunk
-from gpu_job.ending import Billing
 from gpu_job.engine_room import Recognizer
 from gpu_job.inbox import Inbox
 from gpu_job.metering import Meter

@@ -10,7 +10,7 @@ import pytest
 
 from gpu_job.audio import Samples
 from gpu_job.batching import BatchLimits
-from gpu_job.ending import Billing
+from gpu_job.billing import Billing
 from gpu_job.inbox import Inbox
 from gpu_job.metering import Meter
 from gpu_job.services import JobServices

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from gpu_job.audio import SAMPLE_RATE
+from gpu_job.billing import Billing
 from gpu_job.chunking import Chunk
-from gpu_job.ending import Billing
 from gpu_job.metering import Meter
 from gpu_job.services import JobServices, TaskIdentity, job_services
 from gpu_job.settings import JobSettings
