@@ -43,12 +43,16 @@ def _reconcile(at_work: Services, opened: OpenJob) -> str:
             return "waiting"
         handle(at_work, opened.upload)
         return "restarted"
+    waits = job.record.lease_until > now()
+    if waits and job.record.state is not JobState.QUEUED:
+        # Also where its outcome stands: who decided that is about to publish it, and nobody need hear of it twice.
+        return "waiting"
     outcome = at_work.jobs.outcome(job.id)
     if outcome is not None:
         with tracing.resumed(job.record.traceparent):
             at_work.finisher.publish(outcome)
         return "published"
-    if job.record.lease_until > now():
+    if waits:
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
         return _move(at_work, job)

@@ -14,7 +14,7 @@ from shared import storage as objects
 from shared.costs import Bill, LineItem
 from shared.failures import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.formats import render
-from shared.jobs import JobRecord
+from shared.jobs import JobRecord, now
 from shared.messages import Decision, Receipt, TerminalMessage
 from shared.outcomes import MAX_OBJECT_NAME_BYTES, exhausted, failed, rejected, transcribed
 from shared.transcript import Coverage, Gap, Passage, Transcript, Word, compose
@@ -152,7 +152,7 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: SmallCloud, a
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
-        at_work.finisher.finish(opened(at_work), transcribed(heard("one"), bill(1)))
+        at_work.finisher.finish(opened(at_work, lease_until=now()), transcribed(heard("one"), bill(1)))
     assert at_work.jobs.is_open(UPLOAD.job_id)
     decided = at_work.jobs.outcome(UPLOAD.job_id)
     assert decided is not None

@@ -145,6 +145,17 @@ def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: Sma
     assert reconcile_all(at_work) == {}
 
 
+def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: SmallCloud, at_work: Services) -> None:
+    job = quiet(at_work, cloud.drop(AUDIO), state=JobState.RUNNING, lease_until=now() + timedelta(minutes=1))
+    decided = at_work.finisher.finish(job.record, failed(DropscribeError("Once.")))
+    # As between the decision and the message.
+    marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
+    objects.create_once(at_work.state, f"open/{job.id}.json", marker)
+    assert cloud.terminal_messages() == [decided]
+    assert reconcile_all(at_work) == {"waiting": 1}
+    assert cloud.terminal_messages() == []
+
+
 @pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.QUEUED])
 def test_another_process_that_is_faster_is_no_error(
     cloud: SmallCloud, at_work: Services, monkeypatch: pytest.MonkeyPatch, state: JobState
