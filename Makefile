@@ -43,7 +43,8 @@ images: $(READY)
 option = $(if $($(1)),--$(2) "$($(1))")
 WHERE = $(if $(and $(PROJECT),$(REGION)),,$(error make $@ PROJECT=my-project REGION=us-central1)) \
   $(call option,PROJECT,project) $(call option,REGION,region) $(call option,DEPLOYMENT,deployment) \
-  $(call option,BUCKET_PREFIX,bucket-prefix) $(call option,VARS,vars) $(if $(DRY_RUN),--dry-run)
+  $(call option,BUCKET_PREFIX,bucket-prefix) $(call option,TOPIC_PREFIX,topic-prefix) \
+  $(call option,VARS,vars) $(if $(DRY_RUN),--dry-run)
 
 deploy: $(READY)
 	@$(BIN)/python -m infra.deploy deploy $(WHERE) $(call option,RELEASE,release) $(if $(FORCE),--force) $(if $(YES),--yes)

@@ -19,7 +19,7 @@ from gpu_job.settings import JobSettings
 from gpu_job.worker import Worker
 from shared import exporting
 from shared.logs import configure_logging
-from shared.printed import log_all_that_is_said
+from shared.printed import finish_printed, log_all_that_is_said
 
 HANDED_ON = 75
 """Exit status (EX_TEMPFAIL) that has Cloud Run start the task again: work is left."""
@@ -56,5 +56,6 @@ if __name__ == "__main__":
     status = main()
     # The engine's thread may sit in a long batch that nobody waits for any more; do not wait for it either.
     exporting.flush()
+    finish_printed()
     sys.stderr.flush()
     os._exit(status)

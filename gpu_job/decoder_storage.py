@@ -2,7 +2,8 @@
 
 NeMo keeps storage and graphs for one size of batch. One with more chunks or more frames has it allocate and capture
 anew, and for exactly that size: more chunks with fewer frames, and the frames are lost again. Batches here differ all
-the time, the shorter the chunks the more of them. So storage never shrinks, and grows to powers of two.
+the time, the shorter the chunks the more of them. So storage grows to powers of two, and does not shrink but where
+chunks are very long.
 """
 
 from __future__ import annotations

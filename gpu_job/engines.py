@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -77,7 +78,8 @@ def _room(
 
     def done(tasks: Sequence[Task]) -> None:
         billing.batch_done(engine, tasks)
-        spans.done(tasks)
+        with suppress(Exception):  # telemetry never ends an engine
+            spans.done(tasks)
 
     return EngineRoom(
         engine,

@@ -60,7 +60,7 @@ class Leaving:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
             why, pause = "The outcome could not be stored or published.", int(self._services.settings.lease_seconds)
-            self._give_up_claim(work, why, work.job.record.attempts, spent, pause)
+            self._try_to_give_up(work, why, spent, pause)
         else:
             self._clean_up(work)
         finally:
@@ -70,11 +70,12 @@ class Leaving:
         """Give the upload back to the queue, counted as an attempt."""
         if not work.end_once():
             return
-        try:
-            self._engines.drop(work.id)
-            self._give_up_claim(work, why, work.job.record.attempts, self._billing.leave(work))
-        finally:
-            self._left(work)
+        with about(work):
+            try:
+                self._engines.drop(work.id)
+                self._try_to_give_up(work, why, self._billing.leave(work))
+            finally:
+                self._left(work)
 
     def hand_over(self, works: Iterable[Work]) -> None:
         """The worker must leave: store what is done and put every upload back, not counted as an attempt."""
@@ -92,6 +93,13 @@ class Leaving:
                     _log.exception("handing over failed")
                 finally:
                     work.span.end()
+
+    def _try_to_give_up(self, work: Work, why: str, spent: Bill, pause_seconds: int = 0) -> None:
+        try:
+            self._give_up_claim(work, why, work.job.record.attempts, spent, pause_seconds)
+        except Exception:
+            # Nobody waits for this thread's answer. The lease runs out, and the reconciler has the upload.
+            _log.exception("giving back failed")
 
     def _give_up_claim(self, work: Work, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0) -> None:
         work.span.set_status(StatusCode.ERROR, "given back to the queue")

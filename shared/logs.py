@@ -54,9 +54,9 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return json.dumps(line, default=str, allow_nan=False)
+            return json.dumps(line, default=_text, allow_nan=False)
         except (TypeError, ValueError):  # a key that is no text, or a number that JSON has not
-            return json.dumps({str(key): str(value) for key, value in line.items()})
+            return json.dumps({_text(key): _text(value) for key, value in line.items()})
 
     def _trace(self) -> dict[str, Any]:
         """Where the line belongs in Cloud Trace, whether or not anything is sent there."""
@@ -92,4 +92,12 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:
-        return f"{record.msg} {record.args!r}"
+        return f"{_text(record.msg)} {_text(record.args)}"
+
+
+def _text(value: object) -> str:
+    """Of anything, also where it cannot say what it is: a tensor on a lost GPU."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"

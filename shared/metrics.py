@@ -7,6 +7,7 @@ conventions: units are UCUM's, a note in braces where a thing is counted. Attrib
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,7 +33,8 @@ class Counter(Metric):
 
     def add(self, amount: float, **attributes: str) -> None:
         """Count so much more."""
-        self._instrument.add(amount, attributes)
+        with suppress(Exception):  # whatever an exporter brings along: it never fails an upload
+            self._instrument.add(amount, attributes)
 
     @cached_property
     def _instrument(self) -> metrics.Counter:
@@ -48,7 +50,8 @@ class Histogram(Metric):
 
     def record(self, value: float, **attributes: str) -> None:
         """Take one more value."""
-        self._instrument.record(value, attributes)
+        with suppress(Exception):  # whatever an exporter brings along: it never fails an upload
+            self._instrument.record(value, attributes)
 
     @cached_property
     def _instrument(self) -> metrics.Histogram:

@@ -56,6 +56,13 @@ class Printed(io.TextIOBase):
         return len(text)
 
 
+def finish_printed() -> None:
+    """At the end of the process: log what was begun, for no end of its line will come."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, Printed):
+            stream.write("\n")
+
+
 def _uncaught(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
     _log.critical("uncaught exception", exc_info=(kind, error, where))
 

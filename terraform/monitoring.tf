@@ -1,7 +1,8 @@
 # Metrics out of the logs, so that a deployment needs no collector.
 
 locals {
-  from_jobs = [for job in google_cloud_run_v2_job.this : "resource.labels.job_name = \"${job.name}\""]
+  # By name: a deployment without jobs has these metrics, too.
+  from_jobs = [for device in ["gpu", "cpu"] : "resource.labels.job_name = \"${var.name}-${device}\""]
   from_functions = [
     for function in google_cloudfunctions2_function.this : "resource.labels.service_name = \"${function.name}\""
   ]

@@ -27,6 +27,7 @@ Project = Annotated[str, typer.Option("--project", help="Google Cloud project.")
 Region = Annotated[str, typer.Option("--region", help="One that has L4 GPUs.")]
 Name = Annotated[str, typer.Option("--deployment", help="Tells two deployments of one project apart.")]
 Prefix = Annotated[str | None, typer.Option("--bucket-prefix", help="Where PROJECT-DEPLOYMENT is taken.")]
+Topics = Annotated[str, typer.Option("--topic-prefix", help="First part of the topics' names.")]
 Variables = Annotated[Path | None, typer.Option("--vars", help="File of Terraform variables.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")]
 
@@ -37,6 +38,7 @@ def deploy(
     region: Region,
     deployment: Name = "dropscribe",
     bucket_prefix: Prefix = None,
+    topic_prefix: Topics = "transcription",
     variables: Variables = None,
     release: Annotated[str | None, typer.Option("--release", help="One that was built; else this checkout.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Deploy uncommitted changes.")] = False,
@@ -51,7 +53,7 @@ def deploy(
         raise OptionError("Nobody is here to approve what Terraform would do: YES=1 goes on without asking.")
     key = _deepgram_key(dry_run=dry_run)
     options = Options(
-        _place(project, region, deployment, bucket_prefix, variables),
+        _place(project, region, deployment, bucket_prefix, topic_prefix, variables),
         release=here.release if here is not None else release or "",
         builds=here is not None,
         approved=yes,
@@ -77,12 +79,13 @@ def destroy(
     region: Region,
     deployment: Name = "dropscribe",
     bucket_prefix: Prefix = None,
+    topic_prefix: Topics = "transcription",
     variables: Variables = None,
     dry_run: DryRun = False,
 ) -> None:
     """Delete a deployment, its transcripts included."""
-    place = _place(project, region, deployment, bucket_prefix, variables)
-    checks, steps = (*preflight.tools(), *preflight.access(place)), plan.removal(place)
+    place = _place(project, region, deployment, bucket_prefix, topic_prefix, variables)
+    checks, steps = (*preflight.tools(), *preflight.access(place), preflight.region(place)), plan.removal(place)
     if dry_run:
         print(told(checks, steps))
         return
@@ -97,11 +100,13 @@ def destroy(
     raise typer.Exit(status)
 
 
-def _place(project: str, region: str, name: str, prefix: str | None, variables: Path | None) -> Place:
+def _place(
+    project: str, region: str, name: str, bucket_prefix: str | None, topic_prefix: str, variables: Path | None
+) -> Place:
     if variables is None and DEFAULT_VARIABLES.is_file():
         variables = DEFAULT_VARIABLES
     try:
-        names = Names(project, region, name, bucket_prefix=prefix)
+        names = Names(project, region, name, topic_prefix, bucket_prefix)
     except ValueError as error:
         raise OptionError(f"{error}.") from None
     return Place(names, variables)

@@ -69,6 +69,7 @@ class Place:
             "region": self.names.region,
             "name": self.names.name,
             "bucket_prefix": self.bucket_prefix,
+            "topic_prefix": self.names.topic_prefix,
             "release": release,
         }
         file = () if self.variables is None else (f"-var-file={self.variables.resolve()}",)

@@ -141,7 +141,7 @@ def _build(options: Options) -> Iterator[Step]:
     yield Step(
         "Build the images",
         "Cloud Build makes both, with the model inside, and has each transcribe a second of sound.",
-        ("gcloud", "builds", "submit", ".", f"--config={BUILD_FILE}", f"--project={place.project}",
+        ("gcloud", "beta", "builds", "submit", ".", f"--config={BUILD_FILE}", f"--project={place.project}",
          f"--gcs-source-staging-dir={place.source_url}/builds",
          f"--substitutions={','.join(f'{name}={value}' for name, value in called.items())}"),
         done_if=tuple(images),
@@ -179,7 +179,8 @@ def _doctor(place: Place, when: Literal["before", "after"]) -> Step:
         f"Ask the doctor, {when} the deploy",
         "Quota, APIs, permissions, prices: each line with its fix.",
         _python("infra.cli.main", "doctor", f"--project={place.project}", f"--region={place.names.region}",
-                f"--name={place.names.name}", f"--bucket-prefix={place.bucket_prefix}", f"--{when}-deploy"),
+                f"--name={place.names.name}", f"--bucket-prefix={place.bucket_prefix}",
+                f"--topic-prefix={place.names.topic_prefix}", f"--{when}-deploy"),
         hint="Without GPU quota set gpu_enabled = false in VARS: the CPU job and Deepgram do the work.",
         is_advice=True,
     )  # fmt: skip

@@ -53,6 +53,17 @@ def access(place: Place) -> tuple[Check, ...]:
     )
 
 
+def region(place: Place) -> Check:
+    """That the deployment is not elsewhere: Terraform would delete it there, and make it anew."""
+    return Check(
+        "The deployment is in this region, or new",
+        ("gcloud", "storage", "buckets", "list", f"--project={place.project}",
+         f"--filter=name={place.state_bucket}", "--format=value(location)"),
+        "Another region is another deployment: DEPLOYMENT=...",
+        expects=rf"(?i)\A({place.names.region})?\s*\Z",
+    )  # fmt: skip
+
+
 def release_exists(options: Options) -> tuple[Check, ...]:
     """That all of a release was built: what a rollback relies on."""
     fix = f"Releases that are there: gcloud artifacts docker tags list {options.place.registry}/gpu"
@@ -73,4 +84,9 @@ def built(options: Options) -> tuple[Command, ...]:
 
 def before_deployment(options: Options) -> tuple[Check, ...]:
     """All checks of `make deploy`."""
-    return (*tools(), *access(options.place), *(() if options.builds else release_exists(options)))
+    return (
+        *tools(),
+        *access(options.place),
+        region(options.place),
+        *(() if options.builds else release_exists(options)),
+    )

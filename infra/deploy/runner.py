@@ -84,7 +84,7 @@ class Runner:
 
 def told(checks: Sequence[Check], steps: Sequence[Step]) -> str:
     """What would be run, as lines for a shell with the reasons as comments."""
-    lines = ["# Before anything is made:", *(shlex.join(check.command) for check in checks)]
+    lines = ["# First:", *(shlex.join(check.command) for check in checks)]
     for number, step in enumerate(steps, 1):
         lines += ["", f"# {number}. {step.title}. {step.why}"]
         if step.done_if:

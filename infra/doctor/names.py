@@ -39,7 +39,7 @@ class Names:
         for field, pattern in _PATTERNS.items():
             value = getattr(self, field)
             if value is not None and not re.fullmatch(pattern, value):
-                raise ValueError(f"{value!r} cannot be a {field.replace('_', ' ')}")
+                raise ValueError(f"{value!r} cannot be a {field.replace('_', ' ')}: it has to match {pattern}")
 
     @property
     def location(self) -> str:

@@ -154,3 +154,23 @@ run "without_a_cpu_job" {
     error_message = "The function knows of no CPU job."
   }
 }
+
+run "deepgram_alone" {
+  command = apply
+
+  variables {
+    gpu_job  = { enabled = false }
+    cpu_job  = { enabled = false }
+    deepgram = { enabled = true }
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_job.this) == 0
+    error_message = "There is no job."
+  }
+
+  assert {
+    condition     = alltrue([for metric in google_logging_metric.distribution : !strcontains(metric.filter, "()")])
+    error_message = "Logging refuses a filter with nothing between its brackets."
+  }
+}

@@ -11,7 +11,7 @@ from infra.terraform_offline.terraform import ROOT
 
 PAGES = ("docs/deploy.md", "docs/operations.md", "docs/telemetry.md", "terraform/README.md")
 NOT_SETTINGS = {
-    *("BUCKET_PREFIX", "DRY_RUN", "JOB_ID", "RETRY_POLICY_RETRY"),
+    *("BUCKET_PREFIX", "TOPIC_PREFIX", "DRY_RUN", "JOB_ID", "RETRY_POLICY_RETRY"),
     *("PERMISSION_DENIED", "GOOGLE_APPLICATION_CREDENTIALS", "DEEPGRAM_API_KEY"),
 }
 

@@ -102,14 +102,14 @@ def test_the_deepgram_key_goes_in_before_the_functions_and_through_standard_inpu
 def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "production.tfvars"
     file.touch()
-    arguments = Place(Names("my-project", "europe-west4", "calls", bucket_prefix="acme-calls"), file).arguments("v1")
+    arguments = Place(Names("my-project", "europe-west4", "calls", "calls", "acme-calls"), file).arguments("v1")
     assert arguments[0] == f"-var-file={file}"
     assert arguments[1:] == (
         "-var=project=my-project",
         "-var=region=europe-west4",
         "-var=name=calls",
         "-var=bucket_prefix=acme-calls",
-        "-var=release=v1",
+        "-var=topic_prefix=calls",
     )
 
 
@@ -156,7 +156,9 @@ def test_a_dry_run_prints_the_commands_and_no_key() -> None:
     made = make("deploy", "PROJECT=my-project", "REGION=us-central1", "DRY_RUN=1", DEEPGRAM_API_KEY="s3cret")
     assert made.returncode == 0, made.stderr
     commands = [line for line in made.stdout.splitlines() if line and not line.startswith("#")]
-    assert any(line.startswith("gcloud builds submit . --config=infra/docker/cloudbuild.yaml") for line in commands)
+    assert any(
+        line.startswith("gcloud beta builds submit . --config=infra/docker/cloudbuild.yaml") for line in commands
+    )
     assert any(line.startswith("terraform") and " apply -var=" in line for line in commands)
     assert "gcloud secrets versions add dropscribe-deepgram-api-key" in made.stdout
     assert "s3cret" not in made.stdout + made.stderr
@@ -171,7 +173,7 @@ def test_a_dry_run_of_destroy_asks_nobody() -> None:
 
 def test_a_zone_is_no_region() -> None:
     made = make("deploy", "PROJECT=my-project", "REGION=us-central1-a", "DRY_RUN=1")
-    assert "'us-central1-a' cannot be a region." in made.stderr
+    assert "'us-central1-a' cannot be a region: it has to match" in made.stderr
 
 
 def test_without_a_project_it_says_how_it_is_called() -> None:

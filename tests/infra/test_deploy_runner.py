@@ -134,7 +134,7 @@ def test_the_first_failure_ends_it_and_the_next_run_goes_on_from_there(
     assert status == 3
     assert "FAILED (3): Build the images" in said
     assert "gcloud logging read resource.type=build" in said
-    assert acted(stand_ins)[-1].startswith("gcloud builds submit")
+    assert acted(stand_ins)[-1].startswith("gcloud beta builds submit")
 
     before = len(acted(stand_ins))
     stand_ins.answer(**NOTHING_THERE | {"buckets describe": (0, "")})

@@ -18,7 +18,7 @@ GIVEN = {"PROJECT_ID"}
 """Substitutions that Cloud Build makes itself."""
 FIELDS = {"substitutions", "steps", "timeout", "options", "serviceAccount", "tags"}
 STEP_FIELDS = {"id", "name", "waitFor", "env", "entrypoint", "args"}
-OPTIONS = {"machineType", "diskSizeGb", "dynamicSubstitutions", "logging"}
+OPTIONS = {"machineType", "diskSizeGb", "dynamicSubstitutions", "substitutionOption", "logging"}
 """Of the Build resource of Cloud Build's API, those that are used."""
 
 

@@ -146,3 +146,18 @@ def test_less_severe_lines_are_left_out(stream: io.StringIO) -> None:
     log.warning("quiet")
     log.error("loud")
     assert [line["message"] for line in lines(stream)] == ["loud"]
+
+
+def test_what_cannot_say_what_it_is_loses_no_line() -> None:
+    class Lost:
+        def __str__(self) -> str:
+            raise RuntimeError("CUDA error")
+
+        __repr__ = __str__
+
+    # Past the loggers, whose other handlers would raise.
+    record = logging.LogRecord("job", logging.ERROR, __file__, 1, "heard %s", (Lost(),), None)
+    assert json.loads(JsonFormatter().format(record))["message"] == "heard %s <tuple>"
+    record = logging.LogRecord("job", logging.ERROR, __file__, 1, "heard", (), None)
+    record.fields = {"tensor": Lost()}
+    assert json.loads(JsonFormatter().format(record))["tensor"] == "<Lost>"

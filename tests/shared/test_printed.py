@@ -105,3 +105,8 @@ def test_children_keep_the_real_streams() -> None:
     body = """subprocess.run([sys.executable, '-c', 'print(1)'], stdout=sys.stdout, check=True)"""
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True, timeout=60)
     assert done.stdout == b"1\n"
+
+
+def test_last_words_without_an_end_of_line_are_logged() -> None:
+    (line,) = said_by("from shared.printed import finish_printed; sys.stderr.write('fatal'); finish_printed()")
+    assert (line["logger"], line["message"]) == ("stderr", "fatal")
