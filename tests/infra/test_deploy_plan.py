@@ -110,6 +110,7 @@ def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
         "-var=name=calls",
         "-var=bucket_prefix=acme-calls",
         "-var=topic_prefix=calls",
+        "-var=release=v1",
     )
 
 
