@@ -147,13 +147,16 @@ def test_the_images_environment_does_for_a_read_only_root_without_a_network(prep
     environment = {
         **image,
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": "/dev/shm/tree",
         "PARAKEET_MODEL_NAME": "/dev/shm/model",
     }
-    # The model first: its folder may lie below /tmp. /dev/shm keeps it out of the way of the new one, in memory only.
+    # The model and this checkout, with its environment, may lie below /tmp: /dev/shm has them when that is empty.
+    tree = Path(__file__).parents[2]
+    python = sys.executable.replace(str(tree), "/dev/shm/tree")
     script = (
-        f"mount -t tmpfs tmpfs /dev/shm && cp -r '{prepared}' /dev/shm/model && {READ_ONLY} && cd /"
-        f" && '{sys.executable}' -m gpu_job.health --load && ! touch /written 2>&-"
+        f"mount -t tmpfs tmpfs /dev/shm && cp -r '{prepared}' /dev/shm/model"
+        f" && mkdir /dev/shm/tree && mount --rbind '{tree}' /dev/shm/tree && {READ_ONLY} && cd /"
+        f" && '{python}' -m gpu_job.health --load && ! touch /written 2>&-"
     )
     done = subprocess.run([*alone, script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
