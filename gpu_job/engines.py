@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +16,7 @@ from gpu_job.spans import BatchSpans
 from gpu_job.waiting_room import Task
 from shared.deepgram import Deepgram
 from shared.failures import EngineFailed
-from shared.logs import adopt_loggers
+from shared.logs import adopt_loggers, harmless
 from shared.vocabulary import Engine
 
 
@@ -78,7 +77,7 @@ def _room(
 
     def done(tasks: Sequence[Task]) -> None:
         billing.batch_done(engine, tasks)
-        with suppress(Exception):  # telemetry never ends an engine
+        with harmless():
             spans.done(tasks)
 
     return EngineRoom(

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from gpu_job.audio import seconds
 from gpu_job.deepgram_room import DeepgramRoom
 from gpu_job.engines import Engines
-from gpu_job.spans import about
 from gpu_job.ticking import Ticking
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
@@ -90,7 +89,7 @@ class Hybrid(Ticking):
                 del times[ended]
         for work in works:
             if work.decision.method is Method.HYBRID and work.may_leave:
-                with about(work):
+                with work.about():
                     try:
                         self._look(work)
                     except Exception:

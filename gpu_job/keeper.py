@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from gpu_job.services import JobServices
-from gpu_job.spans import about
 from gpu_job.ticking import Ticking
 from gpu_job.work import Work
 from shared.costs import Bill
@@ -58,7 +57,7 @@ class Keeper(Ticking):
         self._stored_at = time.monotonic() if save else self._stored_at
         self._try(self._renew_lease)
         for work in self._works():
-            with about(work):
+            with work.about():
                 self._try(partial(self._beat, work, save))
 
     def _try(self, step: Callable[[], None]) -> None:

@@ -12,7 +12,6 @@ from gpu_job.billing import Billing
 from gpu_job.engine_chain import EngineChain
 from gpu_job.inbox import Inbox
 from gpu_job.services import JobServices
-from gpu_job.spans import about
 from gpu_job.work import Work
 from shared import tracing
 from shared.costs import Bill
@@ -70,7 +69,7 @@ class Leaving:
         """Give the upload back to the queue, counted as an attempt."""
         if not work.end_once():
             return
-        with about(work):
+        with work.about():
             try:
                 self._engines.drop(work.id)
                 self._try_to_give_up(work, why, self._billing.leave(work))
@@ -83,7 +82,7 @@ class Leaving:
         for work in works:
             if not work.end_once():
                 continue
-            with about(work):
+            with work.about():
                 try:
                     attempts = work.job.record.attempts - (0 if failure else 1)
                     why = failure.reason if failure else None

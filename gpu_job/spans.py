@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
@@ -14,7 +13,6 @@ from gpu_job.services import TaskIdentity
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared import tracing
-from shared.logs import job_context
 from shared.vocabulary import Engine
 
 
@@ -33,13 +31,6 @@ def attempt_at(work: Work, traceparent: str | None, task: TaskIdentity) -> Span:
         duration_seconds=work.media.duration_seconds,
         execution=task.execution,
     )
-
-
-@contextmanager
-def about(work: Work) -> Iterator[None]:
-    """What is logged and traced inside concerns this upload."""
-    with job_context(work.id), tracing.inside(work.span):
-        yield
 
 
 class BatchSpans:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -16,7 +16,6 @@ from gpu_job.chunking import Chunk
 from gpu_job.tokens import Token
 from shared import tracing
 from shared.failures import EngineFailed
-from shared.logs import job_context
 from shared.vocabulary import Engine
 
 LINGER_SECONDS = 0.2
@@ -52,11 +51,9 @@ class Task:
         with self.about():
             self.deliver(Part(self.chunk.start, self.chunk.end, engine, failure=reason, channel=self.channel))
 
-    @contextmanager
-    def about(self) -> Iterator[None]:
-        """What is logged and traced inside concerns the upload, on whatever thread."""
-        with job_context(self.job_id), tracing.inside(self.span):
-            yield
+    def about(self) -> AbstractContextManager[None]:
+        """What is logged and traced inside concerns the upload."""
+        return tracing.about(self.job_id, self.span)
 
 
 @dataclass(frozen=True)

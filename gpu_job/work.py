@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -12,6 +13,7 @@ from gpu_job.assembly import Assembly, Part
 from gpu_job.audio import seconds
 from gpu_job.chunking import Chunk
 from gpu_job.repairing import Repairing
+from shared import tracing
 from shared.costs import Bill
 from shared.jobs import Job
 from shared.messages import Decision
@@ -84,6 +86,10 @@ class Work:
             return True
         quotes = [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
         return not any(refusal.limit in MONEY for quote in quotes for refusal in quote.refusals)
+
+    def about(self) -> AbstractContextManager[None]:
+        """What is logged and traced inside concerns the upload."""
+        return tracing.about(self.id, self.span)
 
     def cut(self, channel: int, chunk: Chunk) -> bool:
         """A chunk was cut; False where an earlier attempt has its words already."""

@@ -27,7 +27,7 @@ from gpu_job.leaving import Leaving
 from gpu_job.preparing import prepare
 from gpu_job.repairing import Deliver, Repairing
 from gpu_job.services import JobServices
-from gpu_job.spans import about, attempt_at
+from gpu_job.spans import attempt_at
 from gpu_job.waiting_room import Task
 from gpu_job.work import Work
 from shared import tracing
@@ -189,7 +189,7 @@ class Worker:
         )
 
     def _prepare(self, work: Work) -> None:
-        with about(work):
+        with work.about():
             self._engines.feeding(+1)
             try:
                 prepare(work, self._services.storage, self._engines, self._services.recipe)
@@ -209,7 +209,7 @@ class Worker:
                 self._engines.feeding(-1)
 
     def _in_trouble(self, work: Work, error: Exception) -> None:
-        with about(work):
+        with work.about():
             _log.error("an answer could not be taken", exc_info=error)
         self._later(self._leaving.give_back, work, f"An answer could not be taken ({type(error).__name__}: {error}).")
 
@@ -224,13 +224,13 @@ class Worker:
         try:
             self._threads.submit(call, work, *more)
         except RuntimeError:
-            with about(work):
+            with work.about():
                 _log.info("too late")
 
     def _end_if_complete(self, work: Work) -> None:
         if not work.is_complete():
             return
-        with about(work):
+        with work.about():
             try:
                 with tracing.span("assemble"):
                     ending = ending_of(work, self._engines.model, self._services)

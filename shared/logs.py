@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 from opentelemetry import trace
 
+_log = logging.getLogger(__name__)
+
 _job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 
 SEVERITIES = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
@@ -28,6 +30,15 @@ def job_context(job_id: str) -> Iterator[None]:
         yield
     finally:
         _job_id.reset(token)
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Telemetry goes inside: what fails there, whatever an exporter brings along, is a line in the log and no more."""
+    try:
+        yield
+    except Exception:
+        _log.warning("telemetry failed", exc_info=True)
 
 
 class JsonFormatter(logging.Formatter):

@@ -7,11 +7,12 @@ conventions: units are UCUM's, a note in braces where a thing is counted. Attrib
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 from opentelemetry import metrics
+
+from shared.logs import harmless
 
 _METER = metrics.get_meter("dropscribe")
 
@@ -33,7 +34,7 @@ class Counter(Metric):
 
     def add(self, amount: float, **attributes: str) -> None:
         """Count so much more."""
-        with suppress(Exception):  # whatever an exporter brings along: it never fails an upload
+        with harmless():
             self._instrument.add(amount, attributes)
 
     @cached_property
@@ -50,7 +51,7 @@ class Histogram(Metric):
 
     def record(self, value: float, **attributes: str) -> None:
         """Take one more value."""
-        with suppress(Exception):  # whatever an exporter brings along: it never fails an upload
+        with harmless():
             self._instrument.record(value, attributes)
 
     @cached_property

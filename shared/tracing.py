@@ -14,6 +14,8 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from shared.logs import job_context
+
 TRACEPARENT = "traceparent"
 """W3C Trace Context's name, in HTTP headers, in message attributes and in the job's record."""
 
@@ -75,6 +77,13 @@ def begin(
 def inside(around: Span) -> Iterator[None]:
     """Spans and log lines inside belong to a span that ends elsewhere; for the threads that work for it."""
     with trace.use_span(around, record_exception=False, set_status_on_exception=False):
+        yield
+
+
+@contextmanager
+def about(job_id: str, around: Span) -> Iterator[None]:
+    """What is logged and traced inside concerns one upload, on whatever thread; `around`: the span of its work."""
+    with job_context(job_id), inside(around):
         yield
 
 

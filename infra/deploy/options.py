@@ -10,8 +10,6 @@ from infra.doctor.names import Names
 from infra.terraform_offline.terraform import ROOT
 
 DEFAULT_VARIABLES = ROOT / "terraform" / "terraform.tfvars"
-DEVICES = ("gpu", "cpu")
-"""Of what there is an image each."""
 
 _RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 

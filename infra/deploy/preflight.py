@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.deploy.options import DEVICES, Options, Place
+from infra.deploy.options import Options, Place
 from infra.deploy.steps import Check, Command
+from infra.doctor.names import DEVICES
 
 
 def tools() -> tuple[Check, ...]:

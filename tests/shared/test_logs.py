@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from shared import tracing
-from shared.logs import JsonFormatter, adopt_loggers, configure_logging, job_context
+from shared.logs import JsonFormatter, adopt_loggers, configure_logging, harmless, job_context
 
 log = logging.getLogger("tests.logs")
 
@@ -161,3 +161,11 @@ def test_what_cannot_say_what_it_is_loses_no_line() -> None:
     record = logging.LogRecord("job", logging.ERROR, __file__, 1, "heard", (), None)
     record.fields = {"tensor": Lost()}
     assert json.loads(JsonFormatter().format(record))["tensor"] == "<Lost>"
+
+
+def test_telemetry_that_fails_is_a_line_and_no_more(stream: io.StringIO) -> None:
+    with harmless():
+        raise RuntimeError("the exporter's fault")
+    (line,) = lines(stream)
+    assert (line["severity"], line["message"]) == ("WARNING", "telemetry failed")
+    assert "the exporter's fault" in line["exception"]
