@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from infra.deploy import workspace
-from infra.deploy.options import DEVICES, Options, Place
+from infra.deploy.options import Options, Place
 from infra.deploy.plan import FOUNDATION, NO_RELEASE
 from infra.deploy.protection import PROTECTED_BY, protected
 from infra.deploy.smoke import deployed
-from infra.doctor.names import Names
+from infra.doctor.names import DEVICES, Names
 from infra.terraform_offline.provider import serving
 from infra.terraform_offline.terraform import ROOT, SKIPPED, Workspace, find_terraform
 
