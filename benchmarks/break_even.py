@@ -8,10 +8,10 @@ from pathlib import Path
 from benchmarks.line_plot import Axis, line_plot
 from benchmarks.month import settings_of
 from benchmarks.report import Measurement
-from shared.costs import price_book
-from shared.quotes import Order, Queue, Quote, Tariff, quotes_for
-from shared.upload import Media
-from shared.vocabulary import Method
+from shared.costs.prices import price_book
+from shared.costs.quotes import PricingContext, Queue, Quote, TranscriptionRequest, quotes_for
+from shared.enums import Method
+from shared.media import Media
 
 PLOT = Path("docs/costs-break-even.svg")
 COMPANY = 10
@@ -68,7 +68,7 @@ def _meets(queue: Queue | None) -> float:
 def _quote(seconds: float, method: Method, queue: Queue) -> Quote:
     settings = settings_of({})
     speeds = settings.initial_speeds(settings.shape.gpu)
-    tariff = Tariff(price_book(), settings.shape, speeds, settings.deepgram_model, settings.work_idle_seconds)
+    tariff = PricingContext(price_book(), settings.shape, speeds, settings.deepgram_model, settings.work_idle_seconds)
     media = Media(
         container="mp3",
         codec="mp3",
@@ -77,4 +77,4 @@ def _quote(seconds: float, method: Method, queue: Queue) -> Quote:
         channels=1,
         size_bytes=round(seconds * _KILOBITS * 125),
     )
-    return next(quote for quote in quotes_for(Order(media), tariff, queue) if quote.method is method)
+    return next(quote for quote in quotes_for(TranscriptionRequest(media), tariff, queue) if quote.method is method)

@@ -21,23 +21,24 @@ from pathlib import Path
 from google.cloud.storage import Client
 
 from benchmarks.report import Measurement
-from shared.jobs import JobRecord, JobState, now
-from shared.ledger import Entry, EntryState, Ledger
-from shared.upload import Media, Upload
-from shared.vocabulary import Method
-from shared.wishes import Wishes
-from trigger_function.conditions import conditions_of, queue_of, speeds_of
-from trigger_function.deciding import decide
-from trigger_function.limits import Case
+from shared.clock import now
+from shared.enums import Method
+from shared.media import Media, Upload
+from shared.state.jobs import JobRecord, JobState
+from shared.state.ledger import Entry, EntryState, Ledger
+from shared.upload_options import UploadOptions
+from trigger_function.decide_and_reserve import decide_and_reserve
+from trigger_function.routing.conditions import conditions_of, queue_of, speeds_of
+from trigger_function.routing.deciding import decide
+from trigger_function.routing.limits import Case
 from trigger_function.services import Services, services
-from trigger_function.spending import decide_and_reserve
 
 JOBS, RUNS, WARM_RUNS = 10_000, 5, 50
 STATE = "state"
 _SERVER = """
 import sys, tempfile
 from pathlib import Path
-from infra.local.storage_server import StorageServer
+from infra.emulators.storage_server import StorageServer
 with tempfile.TemporaryDirectory() as folder, StorageServer(Path(folder)) as server:
     print(server.url, flush=True)
     sys.stdin.read()
@@ -86,7 +87,7 @@ def _upload(number: int) -> tuple[JobRecord, Case]:
     upload, at = Upload(bucket="uploads", name=f"calls/{number}.mp3", generation=1), now()
     lease = at + timedelta(minutes=10)
     record = JobRecord(upload=upload, state=JobState.CLAIMED, holder="bench", lease_until=lease, received_at=at)
-    return record, Case(upload.job_id, MEDIA, Wishes())
+    return record, Case(upload.job_id, MEDIA, UploadOptions())
 
 
 def _fresh_services() -> Services:

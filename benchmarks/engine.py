@@ -18,12 +18,13 @@ import torch
 from benchmarks.engine_runs import through_engine_room
 from benchmarks.full_model import babble, build_full_model
 from benchmarks.report import Measurement
-from gpu_job.audio import SAMPLE_RATE, Samples, seconds
-from gpu_job.chunking import Chunk
-from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.device import Device, Precision, best_device
-from gpu_job.parakeet import Limits, Parakeet, memory_of
-from gpu_job.tokens import words_of
+from gpu_job.asr.device import Device, Precision, best_device
+from gpu_job.asr.nemo.parakeet import Limits, Parakeet, memory_of
+from gpu_job.asr.tokens import words_of
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.decode import decode
+from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 

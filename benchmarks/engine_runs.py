@@ -7,19 +7,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_job.assembly import Part
-from gpu_job.audio import seconds
-from gpu_job.chunking import Chunk
-from gpu_job.engine_chain import EngineChain
-from gpu_job.engine_room import EngineRoom, Recognizer
-from gpu_job.waiting_room import Task
+from gpu_job.asr.recognizer import Recognizer
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import seconds
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.local import LocalEngine
 
 
 @dataclass(frozen=True)
 class EngineRun:
     """What came of some chunks, and how long that took."""
 
-    parts: list[Part]
+    parts: list[ChunkResult]
     """In any order."""
     audio_seconds: float
     wall_seconds: float
@@ -38,16 +39,16 @@ class EngineRun:
 
 def through_engine_room(recognizer: Recognizer, chunks: Sequence[Chunk], timeout: float = 600.0) -> EngineRun:
     """Every chunk through a new engine room, all of them waiting from the start. Raises where one has no answer."""
-    parts: list[Part] = []
+    parts: list[ChunkResult] = []
     done = threading.Event()
 
-    def deliver(part: Part) -> None:
+    def deliver(part: ChunkResult) -> None:
         parts.append(part)
         if len(parts) == len(chunks):
             done.set()
 
     audio_seconds = seconds(sum(len(chunk.samples) for chunk in chunks))
-    room = EngineRoom(
+    room = LocalEngine(
         recognizer.engine,
         recognizer.name,
         lambda: recognizer,

@@ -14,14 +14,15 @@ import numpy as np
 
 from benchmarks.report import Measurement
 from benchmarks.resident import family_megabytes
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.chunking import chunks
-from gpu_job.cutting import Cutting
-from gpu_job.decoder_commands import ffmpeg
-from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.decoding_windows import usable_cores
+from gpu_job.audio.chunker import chunks
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode import decode
+from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.ffmpeg_command import ffmpeg
+from gpu_job.audio.parallel import usable_cores
+from gpu_job.audio.samples import SAMPLE_RATE
 from infra.recordings import recording
-from shared.upload import Media
+from shared.media import Media
 
 RUNS = 5
 HOUR = 3600
@@ -29,8 +30,8 @@ CUT_MINUTES = 45
 _KINDS = {"mp3": ("mp3", "mp3"), "m4a": ("mov,mp4,m4a,3gp,3g2,mj2", "aac")}
 _DECODE = """
 import pathlib, sys
-from gpu_job.decoding import DecoderLimits, decode
-from shared.upload import Media
+from gpu_job.audio.decode import DecoderLimits, decode
+from shared.media import Media
 for _ in decode(pathlib.Path(sys.argv[1]), DecoderLimits(), media=Media.model_validate_json(sys.argv[2])): pass
 """
 
@@ -76,7 +77,7 @@ def cut_search() -> Iterator[Measurement]:
     repeated = (blocks * (wanted // sum(map(len, blocks)) + 1))[: wanted // len(blocks[0])]
 
     def search() -> None:
-        for _ in chunks(iter(repeated), Cutting()):
+        for _ in chunks(iter(repeated), CutRules()):
             pass
 
     def levels_alone() -> None:

@@ -11,7 +11,7 @@ import torch
 from nemo.collections.asr.models import EncDecRNNTBPEModel
 from omegaconf import DictConfig, OmegaConf
 
-from gpu_job.audio import SAMPLE_RATE, Samples
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.tiny_parakeet.config import DURATIONS, FRAME_SECONDS, parakeet_config
 
 PIECES = 1024

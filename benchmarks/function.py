@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks.report import Measurement
-from infra.local.cloud import PROJECT, UPLOADS, WORK_TOPIC, LaptopCloud
+from infra.emulators.cloud import PROJECT, UPLOADS, WORK_TOPIC, LaptopCloud
 from infra.recordings import recording
-from trigger_function.inspection import inspect
+from trigger_function.inspection.inspector import inspect
 
 RUNS = 5
 LARGE = 400_000_000

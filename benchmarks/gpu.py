@@ -35,13 +35,13 @@ from benchmarks.gpu_sweep import (
 from benchmarks.nemo_transcribe import as_nemo_users_do, fastest_transcribe
 from benchmarks.report import Measurement, write
 from benchmarks.runs import JobRun, looped, options, run
-from gpu_job import tdt_fix
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.chunking import Chunk
-from gpu_job.device import Device, best_device
-from gpu_job.model_loading import load
-from gpu_job.parakeet import memory_of
-from infra.local.cloud import LaptopCloud
+from gpu_job.asr.device import Device, best_device
+from gpu_job.asr.nemo import nemo_patch
+from gpu_job.asr.nemo.model_loading import load
+from gpu_job.asr.nemo.parakeet import memory_of
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE
+from infra.emulators.cloud import LaptopCloud
 
 FILE = Path("build/gpu.json")
 MIN_BATCHES, MAX_BATCHES = 4, 200
@@ -99,7 +99,7 @@ class GpuBenchmark:
     def encoder(self) -> Iterator[Measurement]:
         """The sweep: speed of the encoder alone, share of the card's peak, and memory against the memory model."""
         nemo_logging.setLevel(logging.ERROR)
-        tdt_fix.apply()
+        nemo_patch.apply()
         self._model, _ = load(str(self.model_path), self.device.name)
         for point in sweep(self._model, self.device, self.plan.sweep):
             self.points.append(point)

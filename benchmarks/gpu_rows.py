@@ -9,10 +9,11 @@ from benchmarks.engine_runs import EngineRun
 from benchmarks.gpu_sweep import Point, Stopped
 from benchmarks.report import Measurement
 from benchmarks.runs import JobRun
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.memory import MemoryModel
+from gpu_job.asr.memory import MemoryModel
+from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
-from shared.costs import JobShape, PriceBook, instance_bill
+from shared.costs.bill import instance_bill
+from shared.costs.prices import JobShape, PriceBook
 
 TERAFLOPS = {"L4": 121, "A100": 312, "H100": 989, "H200": 989}
 """Dense bf16 peaks of NVIDIA's data sheets; of the H100 the SXM board's."""

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gpu_job.audio import SAMPLE_RATE, Samples
-from gpu_job.device import Device
-from gpu_job.parakeet import Limits, Parakeet
-from shared.failures import EngineFailed
+from gpu_job.asr.device import Device
+from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from shared.errors import EngineFailed
 
 ENOUGH_SECONDS = 1.0
 """A measurement this long need not be repeated."""

@@ -16,23 +16,25 @@ from typing import Any
 
 from benchmarks.joins import Speech, errors, hear, material, our_cuts, plain, tiny
 from benchmarks.report import Measurement
-from gpu_job.assembly import Assembly, Part
-from gpu_job.audio import seconds
-from gpu_job.audit import Audit
-from gpu_job.chunking import Chunk, Cutting
-from gpu_job.evidence import Heard, Span, heard_words
-from gpu_job.findings import Findings
-from gpu_job.questions import Auditing, Hole, Question, Retry
-from gpu_job.repairing import Deliver, Repairing
+from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import Assembly, ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.samples import seconds
+from gpu_job.audit.audit import Audit
+from gpu_job.audit.evidence import TimedWord, heard_words
+from gpu_job.audit.findings import Findings
+from gpu_job.audit.intervals import Span
+from gpu_job.audit.questions import AuditRules, Hole, Retry, VadQuery
+from gpu_job.audit.runner import AuditRunner, Deliver
 from gpu_job.settings import JobSettings
-from gpu_job.speech import SpeechDetector
-from gpu_job.tokens import Token
+from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import TrueWord
-from shared.transcript import Word
-from shared.vocabulary import Engine
+from shared.enums import Engine
+from shared.transcript.model import Word
 
 CHUNK_SECONDS: float = JobSettings.model_fields["chunk_seconds"].default
-BUDGETS = {"default budget": Auditing(), "no limit": Auditing(max_share=10.0)}
+BUDGETS = {"default budget": AuditRules(), "no limit": AuditRules(max_share=10.0)}
 EVERY = 4
 """One chunk in so many is blanked; in as many runs, each chunk once."""
 HOLE_SECONDS = (2.0, 3.0, 6.0)
@@ -60,7 +62,7 @@ class Hearing:
         """As the job assembles them."""
         assembly = Assembly()
         for chunk, tokens in zip(self.chunks, self.tokens, strict=True):
-            assembly.add(Part(chunk.start, chunk.end, Engine.PARAKEET_CPU, tuple(tokens)))
+            assembly.add(ChunkResult(chunk.start, chunk.end, Engine.PARAKEET_CPU, tuple(tokens)))
         return [word for passage in assembly.passages([findings]) for word in passage.words]
 
 
@@ -69,7 +71,7 @@ def first_hearings(kind: str, longest: float) -> tuple[Hearing, ...]:
     """Of each recording, cut into chunks of so many seconds."""
     heard = []
     for speech in material()[kind]:
-        cut = our_cuts(speech.samples, Cutting(max_seconds=longest))
+        cut = our_cuts(speech.samples, CutRules(max_seconds=longest))
         heard.append(Hearing(speech, cut, [stretch.tokens for stretch in hear(tiny(), cut)]))
     return tuple(heard)
 
@@ -77,11 +79,11 @@ def first_hearings(kind: str, longest: float) -> tuple[Hearing, ...]:
 class _Watched(Audit):
     """An audit that keeps what it asked."""
 
-    def __init__(self, rules: Auditing) -> None:
+    def __init__(self, rules: AuditRules) -> None:
         super().__init__(rules)
-        self.asked: list[Question] = []
+        self.asked: list[VadQuery] = []
 
-    def answer(self, question: Question, speech: Sequence[tuple[float, float]]) -> Retry | None:
+    def answer(self, question: VadQuery, speech: Sequence[tuple[float, float]]) -> Retry | None:
         self.asked.append(question)
         return super().answer(question, speech)
 
@@ -95,14 +97,14 @@ class _AtOnce(Executor):
         return future
 
 
-def audit(hearing: Hearing, rules: Auditing) -> _Watched:
+def audit(hearing: Hearing, rules: AuditRules) -> _Watched:
     """A settled audit. All is cut before the first chunk is heard: the engine is slower than the decoder."""
 
     def decode_again(window: Chunk, deliver: Deliver) -> None:
         deliver(hear(tiny(), [window])[0].tokens)
 
     watched = _Watched(rules)
-    repairing = Repairing(watched, _DETECTOR, _AtOnce(), decode_again, lambda: None)
+    repairing = AuditRunner(watched, _DETECTOR, _AtOnce(), decode_again, lambda: None)
     for chunk in hearing.chunks:
         repairing.cut(chunk)
     for chunk, tokens in zip(hearing.chunks, hearing.tokens, strict=True):
@@ -140,7 +142,7 @@ class Tally:
     errors_before: Counter[str] = field(default_factory=Counter)
     """Without any hole."""
 
-    def add(self, hearing: Hearing, holes: Sequence[Span], rules: Auditing) -> None:
+    def add(self, hearing: Hearing, holes: Sequence[Span], rules: AuditRules) -> None:
         """One recording, deaf to these holes at first, audited and repaired."""
         deaf = hearing.deaf_to(holes)
         watched = audit(deaf, rules)
@@ -223,7 +225,7 @@ def nothing_injected(kind: str, longest: float) -> Measurement:
     asked = decoded = 0.0
     before, after = Counter[str](), Counter[str]()
     for hearing in first_hearings(kind, longest):
-        watched = audit(hearing, Auditing())
+        watched = audit(hearing, AuditRules())
         findings = watched.findings
         gaps, dropped, questions = (
             gaps + len(findings.gaps),
@@ -282,6 +284,6 @@ def _errors(truth: Sequence[TrueWord], heard: Sequence[Word]) -> Counter[str]:
     return errors(truth, heard, ()).elsewhere
 
 
-def _is_true(heard: Heard, truth: Sequence[TrueWord]) -> bool:
+def _is_true(heard: TimedWord, truth: Sequence[TrueWord]) -> bool:
     said, at = plain(heard.word.text), heard.word.start
     return any(plain(true.word) == said and abs(true.start - at) <= SAME_SECONDS for true in truth)

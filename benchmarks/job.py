@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.report import Measurement
 from benchmarks.resident import megabytes
-from infra.local.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
+from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
 from infra.recordings import recording, shipped
 from shared.client import drop, outcomes
 

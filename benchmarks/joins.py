@@ -18,18 +18,20 @@ import kaldialign
 import numpy as np
 
 from benchmarks.report import Measurement
-from gpu_job.audio import SAMPLE_RATE, Samples, seconds
-from gpu_job.chunking import Chunk, Cutting, chunks
-from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.merging import Stretch, kept
+from gpu_job.asr.tokens import Token, words_of
+from gpu_job.assembly.merge import Stretch, kept
+from gpu_job.audio.chunker import Chunk, chunks
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode import decode
+from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.settings import JobSettings
-from gpu_job.tokens import Token, words_of
 from infra.recordings import TrueWord, recording
 from infra.tiny_parakeet import MODEL_PATH
-from shared.transcript import Word
+from shared.transcript.model import Word
 
 if TYPE_CHECKING:
-    from gpu_job.parakeet import Parakeet
+    from gpu_job.asr.nemo.parakeet import Parakeet
 
 NEAR_SECONDS = 1.0
 """How far from a join a word still counts as being at it."""
@@ -93,7 +95,7 @@ def without_pauses(speech: Speech) -> Speech:
     return Speech(f"{speech.name}, no pauses", np.concatenate(pieces), tuple(words))
 
 
-def our_cuts(samples: Samples, cutting: Cutting) -> list[Chunk]:
+def our_cuts(samples: Samples, cutting: CutRules) -> list[Chunk]:
     """What the job does."""
     return list(chunks([samples], cutting))
 
@@ -174,7 +176,7 @@ Way = tuple[Callable[[Samples], list[Chunk]], Callable[[Sequence[Stretch]], list
 """How to cut, and how to make one text of what was heard."""
 
 
-def ways(cutting: Cutting) -> dict[str, Way]:
+def ways(cutting: CutRules) -> dict[str, Way]:
     """Our cuts, and those of the replaced design with the two simplest ways to join them."""
     return {
         "ours": (partial(our_cuts, cutting=cutting), merged),
@@ -193,7 +195,7 @@ def material() -> dict[str, tuple[Speech, ...]]:
 @cache
 def tiny() -> Parakeet:
     """The tiny model. Imported here, for NeMo takes seconds and other benchmarks do without."""
-    from gpu_job.parakeet import Limits, Parakeet
+    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
 
     return Parakeet.load(str(MODEL_PATH), Limits(32, LONGEST_BATCH_SECONDS, LONGEST_BATCH_SECONDS))
 
@@ -217,7 +219,7 @@ def compare(kind: str, way: Way) -> tuple[Errors, Errors]:
 
 def at_joins() -> Iterator[Measurement]:
     """Errors at joins: our cuts and the replaced design's, each beside the single pass."""
-    cutting = Cutting(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
+    cutting = CutRules(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
     for kind in material():
         for name, way in ways(cutting).items():
             ours, single = compare(kind, way)
@@ -235,7 +237,7 @@ def at_joins() -> Iterator[Measurement]:
 def chunk_seconds() -> Iterator[Measurement]:
     """Word error rate and speed by CHUNK_SECONDS, decoding not included."""
     for longest in CHUNK_SECONDS:
-        way = partial(our_cuts, cutting=Cutting(max_seconds=longest)), merged
+        way = partial(our_cuts, cutting=CutRules(max_seconds=longest)), merged
         for kind, speeches in material().items():
             began = time.perf_counter()
             for speech in speeches:

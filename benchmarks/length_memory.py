@@ -13,9 +13,9 @@ from pathlib import Path
 from benchmarks.report import Measurement
 from benchmarks.resident import PeakMemory
 from benchmarks.runs import looped, options, run, worker_pid
-from infra.local.cloud import JOB, LaptopCloud
-from infra.local.executions import LocalJob
-from infra.local.run_server import RunServer
+from infra.emulators.cloud import JOB, LaptopCloud
+from infra.emulators.executions import LocalJob
+from infra.emulators.run_server import RunServer
 
 HOURS = (1 / 6, 1.0, 6.0, 24.0)
 REFERENCE_HOURS = 1.0

@@ -10,24 +10,24 @@ from collections.abc import Iterator
 
 from benchmarks.resident import megabytes
 from benchmarks.stages import transcript_of
-from gpu_job.assembly import Part
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.tokens import Token
-from shared.formats import render
-from shared.upload import Upload
-from shared.vocabulary import Engine
+from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.samples import SAMPLE_RATE
+from shared.enums import Engine
+from shared.media import Upload
+from shared.transcript.render import render
 
 WORD_SECONDS = 0.4
 CHUNK_SECONDS = 30
 
 
-def parts(hours: float) -> Iterator[Part]:
+def parts(hours: float) -> Iterator[ChunkResult]:
     """Chunks full of words, on the upload's clock."""
     for begin in range(0, int(hours * 3600), CHUNK_SECONDS):
         starts = [begin + index * WORD_SECONDS for index in range(int(CHUNK_SECONDS / WORD_SECONDS))]
         tokens = tuple(Token(" word", start, start + WORD_SECONDS, 1.0) for start in starts)
         end = (begin + CHUNK_SECONDS) * SAMPLE_RATE
-        yield Part(begin * SAMPLE_RATE, end, Engine.PARAKEET_CPU, tokens)
+        yield ChunkResult(begin * SAMPLE_RATE, end, Engine.PARAKEET_CPU, tokens)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.report import Measurement
 from benchmarks.resident import megabytes
-from gpu_job.model_files import Precision
+from gpu_job.asr.nemo.model_files import Precision
 
 RUNS = 3
 DISK_BYTES = 8e9
@@ -82,7 +82,7 @@ def _python(*arguments: str) -> str:
 def make(nemo: Path, prepared: Path) -> None:
     """Write the full-size model as a `.nemo` file, and prepare it."""
     from benchmarks.full_model import build_full_model
-    from gpu_job.model_preparing import prepare
+    from gpu_job.asr.nemo.model_export import prepare
 
     with tempfile.TemporaryDirectory() as tokenizer:
         build_full_model(Path(tokenizer), TOKENS_PER_SECOND).save_to(str(nemo))
@@ -96,9 +96,9 @@ def start(name: str, began: float) -> Start:
     from nemo.utils import logging as nemo_logging
 
     from benchmarks.full_model import babble
-    from gpu_job.device import best_device
-    from gpu_job.model_loading import load
-    from gpu_job.parakeet import Limits, Parakeet
+    from gpu_job.asr.device import best_device
+    from gpu_job.asr.nemo.model_loading import load
+    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
 
     nemo_logging.setLevel(logging.ERROR)
     imported = time.perf_counter()

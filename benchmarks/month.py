@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from benchmarks.month_gpu import GpuJob, Spent
 from benchmarks.month_uploads import Arrival, month
 from benchmarks.report import Measurement
-from shared.costs import PriceBook, deepgram_bill, egress_bill, instance_bill, price_book
+from shared.costs.bill import deepgram_bill, egress_bill, instance_bill
+from shared.costs.prices import PriceBook, price_book
+from shared.costs.quotes import Queue
+from shared.enums import Method
 from shared.messages import Decision
-from shared.quotes import Queue
-from shared.vocabulary import Method
-from shared.wishes import Wishes
-from trigger_function.deciding import decide
-from trigger_function.limits import Case, Conditions
+from shared.upload_options import UploadOptions
+from trigger_function.routing.deciding import decide
+from trigger_function.routing.limits import Case, Conditions
 from trigger_function.settings import FunctionSettings
 
 POLICIES: Mapping[str, Mapping[str, object]] = {
@@ -86,7 +87,7 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
     for arrival in arrivals:
         finished = list(job.run(arrival.at))
         ended()
-        case = Case(arrival.upload.job_id, arrival.media, Wishes())
+        case = Case(arrival.upload.job_id, arrival.media, UploadOptions())
         decision = decide(case, settings, prices, speeds, Conditions(), Queue(running=job.is_live(arrival.at)))
         result.methods[decision.method] += 1
         share = _deepgram_share(decision)

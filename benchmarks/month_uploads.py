@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.upload import Media, Upload
+from shared.media import Media, Upload
 
 UPLOADS, DAYS, SEED = 10_000, 30, 20261101
 _DAY, _HOUR = 86_400.0, 3_600.0

@@ -9,7 +9,7 @@ import torch
 from omegaconf import open_dict
 
 from benchmarks.gpu_sweep import noise, release, timed
-from gpu_job.device import Device
+from gpu_job.asr.device import Device
 
 
 def as_nemo_users_do(model: Any, device: Device) -> Any:

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from gpu_job.__main__ import main
-from gpu_job.audio import SAMPLE_RATE, Samples, seconds
-from gpu_job.batching import BatchLimits
-from gpu_job.engine_room import Recognizer
-from gpu_job.evidence import LETTER_SECONDS
-from gpu_job.services import JobServices
-from gpu_job.tokens import Token
-from shared.vocabulary import Engine
+from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.recognizer import Recognizer
+from gpu_job.asr.tokens import Token
+from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from gpu_job.audit.evidence import LETTER_SECONDS
+from gpu_job.worker.services import JobServices
+from shared.enums import Engine
 
 
 class NullEngine:

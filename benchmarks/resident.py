@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gpu_job.ticking import Ticking
+from gpu_job.worker.periodic import PeriodicTask
 
 SAMPLE_SECONDS = 0.1
 
 
-class PeakMemory(Ticking):
+class PeakMemory(PeriodicTask):
     """A context manager; afterwards `megabytes` is the largest sum of RSS that was seen.
 
     `pid` says which process to look at; it is asked anew each time, so that it need not run yet.

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from gpu_job.metering import Phase, Share
-from infra.local.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, CloudOptions, LaptopCloud
+from gpu_job.worker.meter import Phase, Share
+from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, CloudOptions, LaptopCloud
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.client import drop, outcomes
-from shared.costs import Bill
+from shared.costs.bill import Bill
+from shared.enums import Outcome
 from shared.messages import TerminalMessage
-from shared.vocabulary import Outcome
 
 LEAVE_SECONDS = 120.0
 """Longest wait for a worker that has nothing left to do."""

@@ -16,19 +16,19 @@ from pathlib import Path
 import gpu_job.__main__  # noqa: F401  # what a worker imports before its model
 from benchmarks.engine_runs import through_engine_room
 from gpu_job import BEGAN
-from gpu_job.assembly import Assembly, Part, coverage
-from gpu_job.chunking import chunks
-from gpu_job.decoding import decode
-from gpu_job.findings import Findings
-from gpu_job.preparing import fetch
-from gpu_job.services import JobServices, TaskIdentity, job_services
+from gpu_job.assembly.assemble import Assembly, ChunkResult, coverage
+from gpu_job.audio.chunker import chunks
+from gpu_job.audio.decode import decode
+from gpu_job.audit.findings import Findings
 from gpu_job.settings import JobSettings
+from gpu_job.worker.feed import fetch
+from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.local_media import inspected
-from shared.costs import Bill
-from shared.outcomes import transcribed
-from shared.transcript import Transcript, compose
-from shared.upload import Upload
-from shared.vocabulary import Engine
+from shared.costs.bill import Bill
+from shared.enums import Engine
+from shared.media import Upload
+from shared.state.finisher import transcribed
+from shared.transcript.model import Transcript, compose
 
 START_UP = "start-up"
 
@@ -57,7 +57,7 @@ def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]
     yield "assemble, render and publish", clock.seconds
 
 
-def transcript_of(upload: Upload, parts: Sequence[Part], model: str, language: str) -> Transcript:
+def transcript_of(upload: Upload, parts: Sequence[ChunkResult], model: str, language: str) -> Transcript:
     """The parts of one channel, not audited -> the transcript, as the job assembles it."""
     assembly, findings = Assembly(), [Findings()]
     for part in parts:
@@ -75,7 +75,7 @@ def transcript_of(upload: Upload, parts: Sequence[Part], model: str, language: s
     )
 
 
-def _end(services: JobServices, upload: Upload, parts: Sequence[Part], model: str) -> None:
+def _end(services: JobServices, upload: Upload, parts: Sequence[ChunkResult], model: str) -> None:
     """Parts -> every result stored, and the message published."""
     transcript = transcript_of(upload, parts, model, services.settings.language)
     job = services.jobs.claim(upload, services.task.holder, timedelta(minutes=1))

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.report import Measurement
 from benchmarks.runs import JobRun, looped, options, run
 from benchmarks.stages import START_UP
-from infra.local.cloud import RESULTS, LaptopCloud
+from infra.emulators.cloud import RESULTS, LaptopCloud
 
 RUNS = 3
 AUDIO_SECONDS = 3600.0

@@ -11,15 +11,15 @@ import threading
 from google.cloud import pubsub_v1
 
 from gpu_job import BEGAN
-from gpu_job.billing import Billing
-from gpu_job.inbox import Inbox
-from gpu_job.metering import Meter
-from gpu_job.services import TaskIdentity, job_services
 from gpu_job.settings import JobSettings
-from gpu_job.worker import Worker
-from shared import exporting
-from shared.logs import configure_logging
-from shared.printed import finish_printed, log_all_that_is_said
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.services import TaskIdentity, job_services
+from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.worker import Worker
+from shared.telemetry import export
+from shared.telemetry.logs import configure_logging
+from shared.telemetry.stdio import finish_printed, log_all_that_is_said
 
 HANDED_ON = 75
 """Exit status (EX_TEMPFAIL) that has Cloud Run start the task again: work is left."""
@@ -35,10 +35,12 @@ def main() -> int:
     log_all_that_is_said()
     settings = JobSettings()
     logging.getLogger().setLevel(settings.log_level.upper())
-    exporting.start("dropscribe-job")
+    export.start("dropscribe-job")
     services = job_services(settings, task)
     subscriber = pubsub_v1.SubscriberClient()
-    inbox = Inbox(subscriber, subscriber.subscription_path(settings.google_cloud_project, settings.work_subscription))
+    inbox = WorkSubscription(
+        subscriber, subscriber.subscription_path(settings.google_cloud_project, settings.work_subscription)
+    )
     meter = Meter(began=BEGAN - settings.instance_start_seconds)
     worker = Worker(services, inbox, Billing(meter, services))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,7 +57,7 @@ def main() -> int:
 if __name__ == "__main__":
     status = main()
     # The engine's thread may sit in a long batch that nobody waits for any more; do not wait for it either.
-    exporting.flush()
+    export.flush()
     finish_printed()
     sys.stderr.flush()
     os._exit(status)

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from gpu_job.audio import SAMPLE_RATE, Samples
-from gpu_job.model_files import BadModel, PreparedModel
+from gpu_job.asr.nemo.model_files import BadModel, PreparedModel
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.settings import JobSettings
-from shared.failures import DropscribeError, EngineFailed, FailureKind
+from shared.errors import DropscribeError, EngineFailed, FailureKind
 
 TONE_HZ = 440.0
 TONE_LEVEL = 0.1
@@ -161,8 +161,8 @@ def kernel_driver(file: Path) -> str | None:
 
 
 def _load(name: str, where: str, precision: str) -> LoadReport:
-    from gpu_job.device import Precision
-    from gpu_job.parakeet import Limits, Parakeet
+    from gpu_job.asr.device import Precision
+    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
 
     began = time.monotonic()
     limits = Limits(max_chunks=1, gpu_audio_seconds=30.0, cpu_audio_seconds=30.0)

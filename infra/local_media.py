@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.upload import Media
-from trigger_function.inspection import inspect
-from trigger_function.ranged_reader import MAX_BYTES
+from shared.media import Media
+from trigger_function.inspection.inspector import inspect
+from trigger_function.inspection.ranged_reader import MAX_BYTES
 
 
 def inspected(path: Path, max_bytes: int = MAX_BYTES) -> Media:

@@ -11,18 +11,18 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Bucket, Client
 
+from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.storage import bucket_and_name
-from shared.upload import Upload
-from shared.wishes import Wishes
+from shared.objects import bucket_and_name
+from shared.upload_options import UploadOptions
 
 PULL_SECONDS = 1.0
 
 
-def drop(bucket: Bucket, path: Path, name: str, wishes: Wishes | None = None) -> Upload:
+def drop(bucket: Bucket, path: Path, name: str, options: UploadOptions | None = None) -> Upload:
     """Upload a file; its transcription begins with it."""
     blob = bucket.blob(name)
-    if wishes and (metadata := wishes.metadata()):
+    if options and (metadata := options.metadata()):
         blob.metadata = metadata
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     blob.upload_from_filename(str(path), content_type=content_type)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import stamina
 
-from shared.failures import EngineFailed, FailureKind, kind_of_status
-from shared.metrics import AUDIO
+from shared.enums import Engine
+from shared.errors import EngineFailed, FailureKind, kind_of_status
 from shared.settings import DeepgramSettings
-from shared.transcript import Passage, Word
-from shared.vocabulary import Engine
+from shared.telemetry.metrics import AUDIO
+from shared.transcript.model import Passage, Word
 
 if TYPE_CHECKING:
     from deepgram import DeepgramClient
@@ -28,7 +28,7 @@ RETRIED_STATUS = frozenset({429, 503})
 
 
 @dataclass(frozen=True)
-class Heard:
+class DeepgramResult:
     """Deepgram's answer: words in time order and what it says about itself."""
 
     passage: Passage
@@ -57,7 +57,7 @@ class Deepgram:
         self._model = model
         self._client = _client(settings, settings.deepgram_api_key.get_secret_value().strip())
 
-    def transcribe(self, audio: str | bytes, language: str, *, split: bool = False) -> Heard:
+    def transcribe(self, audio: str | bytes, language: str, *, split: bool = False) -> DeepgramResult:
         """Transcribe an audio file, or what a URL serves; `split`: each channel as one speaker.
 
         Raises EngineFailed with its kind.
@@ -76,7 +76,7 @@ class Deepgram:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
-    def _call(self, audio: str | bytes, language: str, split: bool) -> Heard:
+    def _call(self, audio: str | bytes, language: str, split: bool) -> DeepgramResult:
         import httpx
         from deepgram.core.api_error import ApiError
         from deepgram.core.parse_error import ParsingError
@@ -129,7 +129,7 @@ def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
     )
 
 
-def heard(response: Any, model: str, *, split: bool = False) -> Heard:
+def heard(response: Any, model: str, *, split: bool = False) -> DeepgramResult:
     """Deepgram's response -> words by time; `split`: a channel is a speaker. EngineFailed where it is no transcript."""
     try:
         channels = response.results.channels if split else [response.results.channels[0]]
@@ -139,7 +139,7 @@ def heard(response: Any, model: str, *, split: bool = False) -> Heard:
         request_id = str(response.metadata.request_id or "")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineFailed("Deepgram's answer is not a transcript.", FailureKind.INTERNAL) from error
-    return Heard(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
+    return DeepgramResult(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
 
 
 def _words(channel: Any, number: int | None) -> list[Word]:

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from shared.costs import Bill
-from shared.failures import FailureKind
-from shared.quotes import Quote
-from shared.transcript import Coverage
-from shared.upload import Media, Upload
-from shared.vocabulary import Engine, Method, Outcome
-from shared.wishes import Wishes
+from shared.costs.bill import Bill
+from shared.costs.quotes import Quote
+from shared.enums import Engine, Method, Outcome
+from shared.errors import FailureKind
+from shared.media import Media, Upload
+from shared.transcript.model import Coverage
+from shared.upload_options import UploadOptions
 
 
 class _Message(BaseModel):
@@ -47,7 +47,7 @@ class WorkItem(_Message):
     upload: Upload
     media: Media
     decision: Decision
-    wishes: Wishes = Wishes()
+    options: UploadOptions = UploadOptions()
 
 
 class Saving(BaseModel):

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.costs import JobShape
-from shared.speeds import DeviceSpeed, Speeds
-from shared.wishes import LONGEST_DEADLINE_MINUTES
+from shared.costs.prices import JobShape
+from shared.costs.speeds import DeviceSpeed, Speeds
+from shared.upload_options import LONGEST_DEADLINE_MINUTES
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
 

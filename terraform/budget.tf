@@ -17,7 +17,7 @@ resource "google_billing_budget" "monthly" {
     }
   }
 
-  # The same shares as shared/alerts.py tells of.
+  # The same shares as trigger_function/alerts.py tells of.
   dynamic "threshold_rules" {
     for_each = [0.5, 0.8, 1.0]
 

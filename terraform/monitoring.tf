@@ -30,7 +30,7 @@ locals {
     }
   }
 
-  # Upper ends of buckets, as in shared/metrics.py; a test compares them.
+  # Upper ends of buckets, as in shared/telemetry/metrics.py; a test compares them.
   seconds_bounds = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400]
   shares_bounds  = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1]
 

@@ -13,12 +13,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from infra.local.deepgram_server import DeepgramServer
-from infra.local.http_server import HttpServer
+from infra.emulators.deepgram_server import DeepgramServer
+from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
-from tests.measuring import Measured
-from tests.small_cloud import PROJECT, SmallCloud, small_cloud
+from tests.support.measuring import Measured
+from tests.support.small_cloud import PROJECT, SmallCloud, small_cloud
 from trigger_function.services import Services, services
 
 Configured = Callable[..., Services]

@@ -49,7 +49,12 @@ def test_imports_run_one_way(package: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["import infra", "import infra.local as x", "from infra.local import cloud", "def f():\n  from infra import x"],
+    [
+        "import infra",
+        "import infra.emulators as x",
+        "from infra.emulators import cloud",
+        "def f():\n  from infra import x",
+    ],
 )
 def test_an_import_is_seen_wherever_it_stands(source: str) -> None:
     assert list(imported(source)) == ["infra"]

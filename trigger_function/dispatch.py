@@ -10,24 +10,25 @@ from typing import Any
 from google.auth.exceptions import GoogleAuthError
 from opentelemetry.trace import SpanKind
 
-from shared import tracing
-from shared.costs import GPU_UNIT, deepgram_bill, egress_bill
+from shared.clock import now
+from shared.costs.bill import GPU_UNIT, deepgram_bill, egress_bill
+from shared.costs.speeds import deepgram_figures
 from shared.deepgram import Deepgram
-from shared.failures import DropscribeError, EngineFailed, FailureKind
-from shared.jobs import Job, JobState, now
+from shared.enums import Method
+from shared.errors import DropscribeError, EngineFailed, FailureKind
+from shared.media import Media
 from shared.messages import Decision, WorkItem
-from shared.outcomes import PUBLISH_TIMEOUT_SECONDS, failed, transcribed
-from shared.signing import signed_url
-from shared.speeds import deepgram_figures
-from shared.transcript import compose, missing_end, with_gap
-from shared.upload import Media
-from shared.vocabulary import Method
-from shared.wishes import Channels
-from trigger_function.deciding import policy_of
-from trigger_function.engines import deepgram_obstacle, engines_of
-from trigger_function.launching import launch_cpu, launch_gpu
+from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS, failed, transcribed
+from shared.state.jobs import Job, JobState
+from shared.telemetry import tracing
+from shared.transcript.model import compose, missing_end, with_gap
+from shared.upload_options import Channels
+from trigger_function.decide_and_reserve import reserve, reserve_other
+from trigger_function.launch import launch_cpu, launch_gpu
+from trigger_function.routing.deciding import policy_of
+from trigger_function.routing.engines import deepgram_obstacle, engines_of
 from trigger_function.services import Services
-from trigger_function.spending import reserve, reserve_other
+from trigger_function.signed_url import signed_url
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def queue(at_work: Services, job: Job) -> Job:
     patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
     job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
     record = job.record
-    item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, wishes=record.wishes)
+    item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
         at_work.publisher.publish(at_work.work_topic, item.model_dump_json().encode(), **attributes).result(
@@ -102,7 +103,7 @@ def deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = engines_of(at_work.settings)
     _, decision = routed(job)
-    if not engines.fallback or job.record.wishes.is_private or deepgram_obstacle(media, engines) is not None:
+    if not engines.fallback or job.record.options.is_private or deepgram_obstacle(media, engines) is not None:
         return False
     lease = now() + timedelta(seconds=at_work.settings.claim_seconds)
     instead = _instead(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
@@ -144,7 +145,7 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     began = time.monotonic()
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
-        heard = engine.transcribe(url, settings.language, split=job.record.wishes.channels is Channels.SPLIT)
+        heard = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
         tracing.told(span, duration_seconds=heard.duration_seconds, channels=heard.channels)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = heard.duration_seconds or media.duration_seconds

@@ -14,11 +14,11 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from werkzeug.exceptions import InternalServerError
 
-from shared import exporting, tracing
-from shared.logs import job_context
-from shared.upload import Upload
-from trigger_function.handling import handle
-from trigger_function.reconciling import reconcile_all
+from shared.media import Upload
+from shared.telemetry import export, tracing
+from shared.telemetry.logs import job_context
+from trigger_function.handle_upload import handle
+from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services, services
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def on_upload(event: CloudEvent) -> None:
             raise InternalServerError(original_exception=error) from error
         finally:
             # Cloud Run may give this process no CPU until the next event.
-            exporting.flush()
+            export.flush()
 
 
 @functions_framework.http
@@ -56,7 +56,7 @@ def reconcile(_: flask.Request) -> Mapping[str, int]:
     try:
         return reconcile_all(services())
     finally:
-        exporting.flush()
+        export.flush()
 
 
 def _incoming() -> Context:

@@ -12,12 +12,12 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import run_v2
 
-from shared import exporting
-from shared.alerts import Alerts
-from shared.budget import Budget
-from shared.deployment import Deployment, connect
-from shared.logs import configure_logging
-from shared.printed import log_all_that_is_said
+from shared.state.deployment import Deployment, connect
+from shared.telemetry import export
+from shared.telemetry.logs import configure_logging
+from shared.telemetry.stdio import log_all_that_is_said
+from trigger_function.alerts import Alerts
+from trigger_function.budget import Budget
 from trigger_function.settings import FunctionSettings
 
 
@@ -41,7 +41,7 @@ def services() -> Services:
         log_all_that_is_said()
     settings = FunctionSettings()
     logging.getLogger().setLevel(settings.log_level.upper())
-    exporting.start("dropscribe-function")
+    export.start("dropscribe-function")
     deployment = connect(settings)
     project, publisher = settings.google_cloud_project, deployment.publisher
     return Services(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from shared.enums import Method
 from shared.settings import (
     BudgetSettings,
     DeepgramSettings,
@@ -16,7 +17,6 @@ from shared.settings import (
     SpeedSettings,
     setting,
 )
-from shared.vocabulary import Method
 
 JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 

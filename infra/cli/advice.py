@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.ledger import Entry, EntryState
-from shared.vocabulary import Method
+from shared.enums import Method
+from shared.state.ledger import Entry, EntryState
 
 WORTH_SAYING = 0.01
 """Share of the month's bill below which an advice is not given."""

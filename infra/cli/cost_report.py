@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from infra.cli.cost_options import By
-from shared.ledger import Entry, EntryState, month_of
+from shared.state.ledger import Entry, EntryState, month_of
 
 _SHORTEST_TREND = timedelta(days=1)
 """Of less than a day nothing can be said about a month."""

@@ -18,9 +18,9 @@ from infra.cli.cost_options import By, Form
 from infra.cli.cost_report import Report, Totals, report
 from infra.cli.refusals import in_a_sentence
 from infra.cli.tables import printable
-from shared.jobs import now
-from shared.ledger import Ledger, month_of
-from shared.times import clock
+from shared.clock import now
+from shared.state.ledger import Ledger, month_of
+from shared.transcript.timestamps import clock
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How formulas begin (OWASP, CSV injection)."""

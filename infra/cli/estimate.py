@@ -19,19 +19,19 @@ from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.refusals import in_a_sentence
 from infra.cli.tables import printable
 from infra.local_media import inspected
-from shared.costs import PriceBook, price_book
-from shared.failures import BadMedia, Rejected
+from shared.costs.prices import PriceBook, price_book
+from shared.costs.quotes import Queue, Quote
+from shared.costs.speeds import Speeds, SpeedStore
+from shared.enums import Method
+from shared.errors import BadMedia, Rejected
+from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.quotes import Queue, Quote
-from shared.speeds import Speeds, SpeedStore
-from shared.storage import bucket_and_name
-from shared.times import clock
-from shared.upload import Media, Upload
-from shared.vocabulary import Method
-from shared.wishes import Wishes, wishes_of
-from trigger_function.deciding import decide, order_of, quotes_of
-from trigger_function.handling import media_of
-from trigger_function.limits import Case, Conditions
+from shared.objects import bucket_and_name
+from shared.transcript.timestamps import clock
+from shared.upload_options import UploadOptions, parse_upload_options
+from trigger_function.handle_upload import media_of
+from trigger_function.routing.deciding import decide, order_of, quotes_of
+from trigger_function.routing.limits import Case, Conditions
 from trigger_function.settings import FunctionSettings
 
 NO_DEPLOYMENT = {
@@ -56,7 +56,7 @@ class Found:
     name: str
     job_id: str
     media: Media | None
-    wishes: Wishes
+    options: UploadOptions
     problem: str | None = None
     """Why it would be rejected."""
 
@@ -109,7 +109,7 @@ def estimate(found: Sequence[Found], settings: FunctionSettings, prices: PriceBo
         if file.media is None:
             lines.append(Line(file.name, 0.0, None, file.problem))
             continue
-        case = Case(file.job_id, file.media, file.wishes)
+        case = Case(file.job_id, file.media, file.options)
         seconds = file.media.duration_seconds
         heard = order_of(case, settings).audio_seconds
         try:
@@ -183,20 +183,20 @@ def _local(path: Path, settings: FunctionSettings) -> Found:
     try:
         media = inspected(path, settings.inspection_max_bytes)
     except BadMedia as error:
-        return Found(str(path), upload.job_id, None, Wishes(), error.reason)
+        return Found(str(path), upload.job_id, None, UploadOptions(), error.reason)
     except OSError as error:
-        return Found(str(path), upload.job_id, None, Wishes(), f"It cannot be read: {error.strerror}.")
-    return Found(str(path), upload.job_id, media, Wishes())
+        return Found(str(path), upload.job_id, None, UploadOptions(), f"It cannot be read: {error.strerror}.")
+    return Found(str(path), upload.job_id, media, UploadOptions())
 
 
 def _remote(blob: Blob, settings: FunctionSettings) -> Found:
     upload = Upload(bucket=blob.bucket.name, name=blob.name, generation=int(blob.generation))
     name = f"gs://{upload.bucket}/{upload.name}"
     try:
-        wishes = wishes_of(blob.metadata or {})
-        return Found(name, upload.job_id, media_of(blob, settings.inspection_max_bytes), wishes)
+        options = parse_upload_options(blob.metadata or {})
+        return Found(name, upload.job_id, media_of(blob, settings.inspection_max_bytes), options)
     except (BadMedia, Rejected) as error:
-        return Found(name, upload.job_id, None, Wishes(), error.reason)
+        return Found(name, upload.job_id, None, UploadOptions(), error.reason)
 
 
 def as_dict(made: Estimate) -> dict[str, object]:

@@ -14,11 +14,11 @@ from rich.console import Console
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.refusals import in_a_sentence
 from infra.cli.tables import bill_table, printable, quote_table
-from shared import storage as objects
-from shared.jobs import JobRecord, JobStore
+from shared import objects
+from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
-from shared.reading import gap_mark
-from shared.upload import Upload
+from shared.state.jobs import JobRecord, JobStore
+from shared.transcript.text import gap_mark
 
 _JOB_ID = re.compile(r"[0-9a-f]{24}")
 

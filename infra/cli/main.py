@@ -9,9 +9,16 @@ from typing import Annotated
 
 import typer
 
-from gpu_job.model_files import Precision
+from gpu_job.asr.nemo.model_files import Precision
 from infra.cli.cost_options import By, form_of, month_named
-from shared.wishes import CHANNELS_METADATA, METHOD_METADATA, PRIVACY_METADATA, Channels, Privacy, wishes_of
+from shared.upload_options import (
+    CHANNELS_METADATA,
+    METHOD_METADATA,
+    PRIVACY_METADATA,
+    Channels,
+    Privacy,
+    parse_upload_options,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,9 +66,9 @@ def run(
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
-    wishes = wishes_of({METHOD_METADATA: method, CHANNELS_METADATA: channels, PRIVACY_METADATA: privacy})
+    options = parse_upload_options({METHOD_METADATA: method, CHANNELS_METADATA: channels, PRIVACY_METADATA: privacy})
 
-    raise typer.Exit(run_files(files, out, wishes, model, as_json=as_json))
+    raise typer.Exit(run_files(files, out, options, model, as_json=as_json))
 
 
 @app.command()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gpu_job.model_files import BadModel, Precision
+from gpu_job.asr.nemo.model_files import BadModel, Precision
 
 
 def prepare_model(source: str, target: Path, precision: Precision) -> int:
     """Prepare, and say what came of it. The exit status."""
     # NeMo takes seconds to import: not for `--help`.
-    from gpu_job.model_preparing import prepare
+    from gpu_job.asr.nemo.model_export import prepare
 
     console = Console(stderr=True)
     try:

@@ -8,8 +8,8 @@ from typing import Self
 from rich import progress as bars
 from rich.console import Console
 
-from shared.jobs import JobRecord
 from shared.messages import TerminalMessage
+from shared.state.jobs import JobRecord
 
 
 class Progress:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from infra.cli.tables import printable
-from shared.costs import UnknownPrice
-from shared.failures import OUT_OF_REACH
+from shared.costs.prices import UnknownPrice
+from shared.errors import OUT_OF_REACH
 
 P = ParamSpec("P")
 

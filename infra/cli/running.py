@@ -15,13 +15,13 @@ from rich.text import Text
 from infra.cli.progress import Progress
 from infra.cli.session import Session, session
 from infra.cli.tables import bill_line, outcome_table, quote_table
-from infra.local.cloud import STATE, UPLOADS
+from infra.emulators.cloud import STATE, UPLOADS
 from shared.client import drop, fetch_results, outcomes
-from shared.jobs import JobStore
+from shared.enums import Outcome
+from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.upload import Upload
-from shared.vocabulary import Outcome
-from shared.wishes import Wishes
+from shared.state.jobs import JobStore
+from shared.upload_options import UploadOptions
 
 PREVIEW_CHARACTERS = 110
 
@@ -29,7 +29,7 @@ IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
 """A file that was named on the command line gets an answer, whatever its name."""
 
 
-def run_files(files: Sequence[Path], out: Path, wishes: Wishes, model: str | None, *, as_json: bool) -> int:
+def run_files(files: Sequence[Path], out: Path, options: UploadOptions, model: str | None, *, as_json: bool) -> int:
     """Transcribe `files` into `out`/<file name>/. The exit status: 0 only when every file completed."""
     console = Console(stderr=as_json)
     began = time.monotonic()
@@ -39,7 +39,7 @@ def run_files(files: Sequence[Path], out: Path, wishes: Wishes, model: str | Non
         return 2
     with session(model, IGNORE_NOTHING) as running:
         bucket = running.storage.bucket(UPLOADS)
-        uploads = [drop(bucket, path, name, wishes) for path, name in zip(files, names, strict=True)]
+        uploads = [drop(bucket, path, name, options) for path, name in zip(files, names, strict=True)]
         jobs = {upload.job_id: upload for upload in uploads}
         messages = _await(running, jobs, console)
         for message in messages:

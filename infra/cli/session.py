@@ -13,7 +13,7 @@ from pathlib import Path
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 
-from infra.local.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCloud
+from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCloud
 
 
 @dataclass

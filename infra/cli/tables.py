@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from shared.costs import Bill
+from shared.costs.bill import Bill
+from shared.enums import Outcome
 from shared.messages import Decision, TerminalMessage
-from shared.times import clock
-from shared.vocabulary import Outcome
+from shared.transcript.timestamps import clock
 
 _STYLE = {
     Outcome.COMPLETED: "green",

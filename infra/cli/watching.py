@@ -12,14 +12,14 @@ from rich.console import Console
 
 from infra.cli.session import Session, session
 from infra.cli.tables import outcome_table
-from infra.local.cloud import UPLOADS
+from infra.emulators.cloud import UPLOADS
 from shared.client import drop, fetch_results, results_folder
 from shared.messages import TerminalMessage
-from shared.wishes import Privacy, Wishes
+from shared.upload_options import Privacy, UploadOptions
 
 LOOK_SECONDS = 1.0
 RESULTS_FOLDER = "transcripts"
-ON_THIS_MACHINE = Wishes(method="auto", privacy=Privacy.LOCAL)
+ON_THIS_MACHINE = UploadOptions(method="auto", privacy=Privacy.LOCAL)
 
 
 class Seen(NamedTuple):

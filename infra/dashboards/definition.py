@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from infra.dashboards.queries import FUNCTION, JOB, Figure, Googles, Level, LogMetric, Quantile, Query, Ratio, Sum
-from shared import metrics
+from shared.telemetry import metrics
 
 
 class Unit(Enum):

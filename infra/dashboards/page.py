@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from infra.dashboards import definition
 from infra.dashboards.promql import prometheus_name
 from infra.dashboards.queries import Figure
-from shared.metrics import CATALOGUE, Counter, Gauge, Histogram, Metric
+from shared.telemetry.metrics import CATALOGUE, Counter, Gauge, Histogram, Metric
 
 _HEAD = """# Metrics
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from infra.dashboards.queries import Figure, Googles, Level, Quantile, Query, Ratio, Sum
-from shared.metrics import Counter, Metric
+from shared.telemetry.metrics import Counter, Metric
 
 RANGE = "1h"
 """Ours are summed over so long: uploads take minutes, and a deployment may have few."""

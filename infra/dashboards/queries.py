@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.metrics import Counter, Gauge, Histogram
+from shared.telemetry.metrics import Counter, Gauge, Histogram
 
 FUNCTION, JOB = "cloud_run_revision", "cloud_run_job"
 """Monitored resources that write our lines: functions and jobs."""

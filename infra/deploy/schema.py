@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 from infra.deploy.steps import Command
-from shared.jobs import now
+from shared.clock import now
+from shared.enums import Outcome
+from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
-from shared.upload import Upload
-from shared.vocabulary import Outcome
 
 DEFINITION = "terraform/schemas/outcome.avsc"
 

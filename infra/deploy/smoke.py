@@ -21,10 +21,10 @@ from infra.cli.progress import Progress
 from infra.cli.tables import bill_table, outcome_table
 from infra.recordings import Recording, recording
 from shared.client import drop, outcomes
-from shared.jobs import JobRecord, JobStore
+from shared.enums import Outcome
 from shared.messages import TerminalMessage
-from shared.storage import bucket_and_name
-from shared.vocabulary import Outcome
+from shared.objects import bucket_and_name
+from shared.state.jobs import JobRecord, JobStore
 
 SAMPLE = "memo.wav"
 FOLDER = "smoke-test"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-from gpu_job.model_files import MANIFEST, BadModel, Precision, PreparedModel
-from gpu_job.model_preparing import prepare
+from gpu_job.asr.nemo.model_export import prepare
+from gpu_job.asr.nemo.model_files import MANIFEST, BadModel, Precision, PreparedModel
 
 _SHA256_DIGITS = 64
 

@@ -15,7 +15,7 @@ from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Missing, Unanswered
 from infra.doctor.names import Names
 from infra.doctor.resources_project import BillingInfo, QuotaInfo, Services
-from shared.costs import PriceBook
+from shared.costs.prices import PriceBook
 
 APIS = (
     "artifactregistry", "bigquery", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
@@ -147,7 +147,7 @@ def price_book(context: Context) -> Iterator[Finding]:
         book = PriceBook.load(path)
     except (OSError, ValidationError, tomllib.TOMLDecodeError) as error:
         which = path or "The shipped one"
-        yield fail("price book", f"{which} cannot be used ({type(error).__name__}).", "See shared/prices.toml.")
+        yield fail("price book", f"{which} cannot be used ({type(error).__name__}).", "See shared/costs/prices.toml.")
         return
     yield from or_ok(_aged(book, context, settings.doctor_price_book_days), "price book", f"Read on {book.read_on}.")
 

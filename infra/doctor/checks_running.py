@@ -15,9 +15,9 @@ from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Missing, Unanswered
 from infra.doctor.names import FUNCTIONS
 from infra.doctor.resources_deployment import RunJob, SchedulerJob
-from shared.breaker import CircuitState, gpu_health
-from shared.failures import OUT_OF_REACH
-from shared.jobs import JobStore, OpenJob
+from shared.errors import OUT_OF_REACH
+from shared.state.gpu_breaker import CircuitState, gpu_health
+from shared.state.jobs import JobStore, OpenJob
 
 LONGEST_SILENCE = timedelta(hours=1)
 """Of the scheduler, which ticks every five minutes unless `reconcile_schedule` says otherwise."""

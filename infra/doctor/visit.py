@@ -15,7 +15,7 @@ from infra.doctor.findings import Finding, Status, ok, unknown, warn
 from infra.doctor.google import Google
 from infra.doctor.names import Names
 from infra.doctor.settings import DoctorSettings
-from shared.jobs import now
+from shared.clock import now
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from benchmarks.report import Measurement
 from benchmarks.resident import PeakMemory, family_megabytes
 from benchmarks.runs import JobRun, spent
 from benchmarks.whole_job import rows as job_stage_rows
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.memory import Architecture, Attention, MemoryModel
-from gpu_job.metering import Phase
-from shared.costs import JobShape, instance_bill, price_book
+from gpu_job.asr.memory import Architecture, Attention, MemoryModel
+from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.worker.meter import Phase
+from shared.costs.bill import instance_bill
+from shared.costs.prices import JobShape, price_book
 
 POINT = Point(30, 64, 15_000.0, 10**10)
 RUN = JobRun(3600.0, 20.0, {Phase.START_UP: 10.0, Phase.TRANSCRIPTION: 6.0, Phase.WAITING: 2.0})

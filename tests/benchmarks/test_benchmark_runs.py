@@ -12,7 +12,7 @@ from benchmarks.gpu import GpuBenchmark, Plan
 from benchmarks.gpu_sweep import Point, Stopped, Sweep, sweep
 from benchmarks.length_memory import NullCloud
 from benchmarks.runs import looped, run
-from gpu_job.device import Device
+from gpu_job.asr.device import Device
 from infra.tiny_parakeet import MODEL_PATH
 
 CPU = Device("cpu", torch.float32)

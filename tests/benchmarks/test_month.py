@@ -7,7 +7,7 @@ import pytest
 from benchmarks.month import Result, settings_of, simulate
 from benchmarks.month_gpu import BATCH_AUDIO_SECONDS, BATCH_SECONDS, GpuJob
 from benchmarks.month_uploads import KINDS, month
-from shared.vocabulary import Method
+from shared.enums import Method
 
 
 def job() -> GpuJob:

@@ -25,11 +25,11 @@ from deepgram.core.api_error import ApiError
 from deepgram.environment import DeepgramClientEnvironment
 from kaldialign import edit_distance
 
-from infra.local.deepgram_server import DeepgramServer, ListenRequest
-from infra.local.http_server import HttpServer
+from infra.emulators.deepgram_server import DeepgramServer, ListenRequest
+from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
-from shared.deepgram_shape import plain_word
+from shared.transcript.deepgram_json import plain_word
 
 PATIENCE = 120.0
 """Seconds; only a broken server uses them up."""
@@ -307,5 +307,5 @@ def test_stop_ends_a_hearing_and_its_process(deepgram_server: DeepgramServer, ca
 
 
 def test_the_process_that_serves_never_imports_the_model_code() -> None:
-    code = "import sys, infra.local.deepgram_server; sys.exit('torch' in sys.modules or 'nemo' in sys.modules)"
+    code = "import sys, infra.emulators.deepgram_server; sys.exit('torch' in sys.modules or 'nemo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=PATIENCE).returncode == 0

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.local.ear import Ear
+from infra.emulators.ear import Ear
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
-from shared.failures import EngineFailed
+from shared.errors import EngineFailed
 
 PATIENCE = 120.0
 """Seconds; only a broken ear uses them up."""

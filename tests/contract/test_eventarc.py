@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import flask
 import pytest
 
-from infra.local.cloud_events import finalized
-from infra.local.eventarc import Eventarc
-from infra.local.http_server import HttpServer
+from infra.emulators.cloud_events import finalized
+from infra.emulators.eventarc import Eventarc
+from infra.emulators.http_server import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from infra.local.cloud_events import finalized
-from infra.local.eventarc import Eventarc
-from infra.local.function_host import FunctionHost
+from infra.emulators.cloud_events import finalized
+from infra.emulators.eventarc import Eventarc
+from infra.emulators.function_host import FunctionHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import flask
 import pytest
 import requests
 
-from infra.local.http_server import HttpServer
+from infra.emulators.http_server import HttpServer
 
 PATIENCE = 30.0
 """Seconds; only a broken server uses them up."""

@@ -16,8 +16,8 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import run_v2
 
-from infra.local.executions import ExecutionState, LocalJob, Phase
-from infra.local.run_server import RunServer
+from infra.emulators.executions import ExecutionState, LocalJob, Phase
+from infra.emulators.run_server import RunServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gpu_job.decoding import ffmpeg
-from infra.local.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
+from gpu_job.audio.ffmpeg_command import ffmpeg
+from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
 from infra.recordings import recording
-from tests.e2e.outsider import Outsider
+from tests.support.outsider import Outsider
 
 Convert = Callable[..., Path]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.local.cloud import ALERTS_TOPIC, PROJECT, STATE, CloudOptions, LaptopCloud
+from infra.emulators.cloud import ALERTS_TOPIC, PROJECT, STATE, CloudOptions, LaptopCloud
 from infra.recordings import recording
-from shared.alerts import BudgetAlert
-from shared.breaker import CircuitState, gpu_health
-from shared.failures import FailureKind
-from shared.jobs import now
+from shared.clock import now
+from shared.errors import FailureKind
+from shared.state.gpu_breaker import CircuitState, gpu_health
 from tests.e2e.conftest import outsider_of
-from tests.e2e.waiting import until
+from tests.support.waiting import until
+from trigger_function.alerts import BudgetAlert
 
 CALL = recording("call").path
 

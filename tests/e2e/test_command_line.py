@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.recordings import recording
-from tests.e2e.waiting import until
+from tests.support.waiting import until
 
 RESULTS = {
     "transcript.json", "deepgram.json", "words.csv", "paragraphs.csv", "transcript.srt", "transcript.vtt",

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.local.cloud import PROJECT, STATE, UPLOADS, CloudOptions, LaptopCloud
+from infra.emulators.cloud import PROJECT, STATE, UPLOADS, CloudOptions, LaptopCloud
 from infra.recordings import recording
 from tests.e2e.conftest import outsider_of
-from tests.e2e.outsider import Outsider
+from tests.support.outsider import Outsider
 
 CALL = recording("call").path
 # Whatever this machine has: prices of the decisions below.

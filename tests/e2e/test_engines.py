@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import CloudOptions, LaptopCloud
+from infra.emulators.cloud import CloudOptions, LaptopCloud
 from infra.recordings import recording
 from tests.e2e.conftest import outsider_of
-from tests.e2e.outsider import Message, Outsider
+from tests.support.outsider import Message, Outsider
 
 CALL = recording("call").path
 SERVER_ERROR = 500

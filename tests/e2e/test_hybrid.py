@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import STATE, CloudOptions, LaptopCloud
-from infra.local.deepgram_server import DeepgramServer
+from infra.emulators.cloud import STATE, CloudOptions, LaptopCloud
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
-from shared.breaker import gpu_health
-from shared.failures import FailureKind
-from tests.e2e.aligning import aligned, error_rate
+from shared.errors import FailureKind
+from shared.state.gpu_breaker import gpu_health
 from tests.e2e.conftest import outsider_of
-from tests.e2e.outsider import Message, Outsider
 from tests.e2e.test_engines import bill_lines, engines
 from tests.e2e.test_killed import execution_of, in_the_middle
 from tests.e2e.test_ten_minutes import at_joins, check_times
-from tests.e2e.waiting import until
+from tests.support.aligning import aligned, error_rate
+from tests.support.outsider import Message, Outsider
+from tests.support.waiting import until
 
 CALL, TEN_MINUTES = recording("call"), recording("long_seen")
 BOTH = {"parakeet-cpu", "deepgram"}

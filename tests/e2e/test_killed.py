@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from infra.local.cloud import STATE, CloudOptions, LaptopCloud
-from infra.local.executions import ExecutionState, TaskState
+from infra.emulators.cloud import STATE, CloudOptions, LaptopCloud
+from infra.emulators.executions import ExecutionState, TaskState
 from infra.recordings import recording
-from shared.costs import Bill
+from shared.costs.bill import Bill
 from tests.e2e.conftest import Convert, outsider_of
-from tests.e2e.outsider import Outsider
-from tests.e2e.waiting import until
+from tests.support.outsider import Outsider
+from tests.support.waiting import until
 
 UNAVAILABLE = 503
 QUICK = {

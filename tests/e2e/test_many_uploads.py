@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import STATE, LaptopCloud
+from infra.emulators.cloud import STATE, LaptopCloud
 from infra.recordings import shipped
-from tests.e2e.outsider import Message, Outsider
-from tests.e2e.waiting import until
+from tests.support.outsider import Message, Outsider
+from tests.support.waiting import until
 
 SHORT_SECONDS = 60.0
 UPLOADS = 20

@@ -11,11 +11,11 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.local.cloud import JOB, CloudOptions, LaptopCloud
+from infra.emulators.cloud import JOB, CloudOptions, LaptopCloud
 from infra.recordings import recording
 from tests.e2e.conftest import outsider_of
-from tests.e2e.outsider import Message
-from tests.e2e.waiting import until
+from tests.support.outsider import Message
+from tests.support.waiting import until
 
 SCOPE = "otel_scope_"
 

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from infra.local.cloud import FUNCTION, CloudOptions, LaptopCloud
-from infra.local.cloud_events import finalized
-from infra.local.eventarc import Eventarc
-from infra.local.function_host import FunctionHost
+from infra.emulators.cloud import FUNCTION, CloudOptions, LaptopCloud
+from infra.emulators.cloud_events import finalized
+from infra.emulators.eventarc import Eventarc
+from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
-from shared.logs import SEVERITIES
-from tests.collector import Collector, Sent, collector
+from shared.telemetry.logs import SEVERITIES
 from tests.e2e.conftest import outsider_of
-from tests.e2e.outsider import Message
-from tests.e2e.waiting import until
+from tests.support.collector import Collector, Sent, collector
+from tests.support.outsider import Message
+from tests.support.waiting import until
 
 Line = dict[str, Any]
 

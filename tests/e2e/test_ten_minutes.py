@@ -8,14 +8,16 @@ from statistics import median
 
 import pytest
 
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.chunking import Cutting, chunks
-from gpu_job.decoding import DecoderLimits, decode
+from gpu_job.audio.chunker import chunks
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode import decode
+from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
 from infra.recordings import recording
-from tests.e2e.aligning import Step, aligned, error_rate
 from tests.e2e.conftest import Convert
-from tests.e2e.outsider import Message, Outsider
+from tests.support.aligning import Step, aligned, error_rate
+from tests.support.outsider import Message, Outsider
 
 NEAR_SECONDS = 1.0
 """How far from a join a word still counts as being at it."""
@@ -63,7 +65,7 @@ def check_times(transcript: Message) -> None:
 
 def joins(path: Path) -> list[float]:
     """Where the job's chunks of a file meet, in seconds."""
-    cutting = Cutting(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
+    cutting = CutRules(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
     cut = list(chunks(decode(path, DecoderLimits()), cutting))
     return [(before.end + after.start) / 2 / SAMPLE_RATE for before, after in pairwise(cut)]
 

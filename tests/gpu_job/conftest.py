@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gpu_job.chunking import Chunk, Cutting, chunks
-from gpu_job.decoding import DecoderLimits, decode
-from gpu_job.device import Device
-from gpu_job.parakeet import Limits, Parakeet
+from gpu_job.asr.device import Device
+from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+from gpu_job.audio.chunker import Chunk, chunks
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode import decode
+from gpu_job.audio.ffmpeg import DecoderLimits
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 
@@ -24,4 +26,4 @@ def parakeet() -> Parakeet:
 @pytest.fixture(scope="session")
 def long_chunks() -> list[Chunk]:
     """Of ten minutes of speech, each up to 20 s long."""
-    return list(chunks(decode(recording("long_seen.opus").path, DecoderLimits()), Cutting()))
+    return list(chunks(decode(recording("long_seen.opus").path, DecoderLimits()), CutRules()))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from gpu_job.asr.nemo.model_export import prepare
+from gpu_job.asr.nemo.model_files import WEIGHTS, Precision
 from gpu_job.health import HealthReport, examine, kernel_driver
-from gpu_job.model_files import WEIGHTS, Precision
-from gpu_job.model_preparing import prepare
 from infra.tiny_parakeet import MODEL_PATH
-from tests.infra.dockerfile_rules import FOLDER, parse
+from tests.support.dockerfile_rules import FOLDER, parse
 
 PARAMETERS = 1_509_398
 READ_ONLY = "mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.deployed import bare_project, deployed
-from tests.infra.hospital import KEY, NAMES, Hospital, hospital
+from infra.emulators.deployed import bare_project, deployed
+from tests.support.hospital import KEY, NAMES, Hospital, hospital
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from infra.cli.advice import advice, batch_more, long_to_parakeet, raise_shape, short_to_deepgram
 from infra.cli.cost_options import By
 from infra.cli.cost_report import forecast, report, totals_of
-from shared.ledger import Entry, EntryState
-from shared.vocabulary import Method
+from shared.enums import Method
+from shared.state.ledger import Entry, EntryState
 
 DAY_16 = datetime(2026, 11, 16, tzinfo=UTC)
 """Half of November is over."""

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from shared.ledger import Entry, EntryState, Ledger
-from shared.vocabulary import Method
-from tests.small_cloud import STATE, SmallCloud
+from shared.enums import Method
+from shared.state.ledger import Entry, EntryState, Ledger
+from tests.support.small_cloud import STATE, SmallCloud
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from infra.dashboards.grafana import NAMES
 from infra.dashboards.page import page
 from infra.dashboards.promql import googles_name, prometheus_name
 from infra.dashboards.queries import Googles, Level, Query, figures_of, is_logged, sums_of
-from shared.metrics import CATALOGUE, Counter, Histogram, Metric
-from tests.googles_metrics import DISTRIBUTION, GOOGLES
+from shared.telemetry.metrics import CATALOGUE, Counter, Histogram, Metric
+from tests.support.googles_metrics import DISTRIBUTION, GOOGLES
 
 GRAFANA = json.loads((FOLDER / "grafana.json").read_text())
 TILES = json.loads((FOLDER / "cloud_monitoring.json").read_text())["mosaicLayout"]["tiles"]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from infra.deploy import archive
-from infra.local.deepgram_server import DeepgramServer
-from infra.local.eventarc import Eventarc
-from infra.local.function_host import FunctionHost
+from infra.emulators.deepgram_server import DeepgramServer
+from infra.emulators.eventarc import Eventarc
+from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
-from shared.upload import Upload
-from shared.wishes import METHOD_METADATA
-from tests.small_cloud import GPU_JOB, SmallCloud
+from shared.media import Upload
+from shared.upload_options import METHOD_METADATA
+from tests.support.small_cloud import GPU_JOB, SmallCloud
 
 PATIENCE = 60.0
 """Seconds; only a broken function uses them up."""
@@ -137,7 +137,7 @@ def test_the_archives_bytes_follow_from_the_files_alone(tmp_path: Path) -> None:
 
 def test_the_archive_holds_code_prices_and_pins_and_no_litter() -> None:
     files = archive.contents()
-    assert {"main.py", "requirements.txt", "trigger_function/main.py", "shared/prices.toml"} <= files.keys()
+    assert {"main.py", "requirements.txt", "trigger_function/main.py", "shared/costs/prices.toml"} <= files.keys()
     assert not [name for name in files if "__pycache__" in name or name.startswith(("gpu_job", "infra", "tests"))]
     lines = files["requirements.txt"].decode().splitlines()
     assert all("==" in line for line in lines)

@@ -58,7 +58,7 @@ def test_quoted_log_lines_are_logged() -> None:
         "routed",
     )
     code = "\n".join(
-        path.read_text() for part in ("gpu_job", "trigger_function") for path in (ROOT / part).glob("*.py")
+        path.read_text() for part in ("gpu_job", "trigger_function") for path in (ROOT / part).rglob("*.py")
     )
     page = (ROOT / "docs/operations.md").read_text()
     for line in lines:

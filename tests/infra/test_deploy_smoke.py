@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from infra.deploy.smoke import Deployed, Patience, SmokeError, deployed, heard_share, smoke_test
-from infra.local.cloud import JOB, PROJECT, RESULTS_TOPIC, STATE, UPLOADS, LaptopCloud
+from infra.emulators.cloud import JOB, PROJECT, RESULTS_TOPIC, STATE, UPLOADS, LaptopCloud
 from infra.recordings import recording
 from infra.terraform_offline.terraform import ROOT
-from tests import small_cloud
-from tests.small_cloud import SmallCloud
+from tests.support import small_cloud
+from tests.support.small_cloud import SmallCloud
 
 MEMO = recording("memo").text
 TOPIC = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"

@@ -17,8 +17,8 @@ from infra.doctor.examination import CHECKS, Check, examine
 from infra.doctor.findings import Finding, Status, ok
 from infra.doctor.google import Google
 from infra.doctor.settings import DoctorSettings
-from shared.jobs import now
-from tests.infra.hospital import KEY, NAMES, Hospital, fixes, not_ok
+from shared.clock import now
+from tests.support.hospital import KEY, NAMES, Hospital, fixes, not_ok
 
 
 def doctor(*options: str) -> tuple[int, str]:

@@ -11,9 +11,9 @@ from infra.doctor.bindings import Binding, Kind, Place, bindings, grant_command,
 from infra.doctor.names import BUCKETS, COMPONENTS, DEVICES, TOPICS, Names
 from infra.doctor.policies import holds
 from infra.doctor.resources_project import Condition, Policy, RoleBinding
-from infra.local.deployed import NUMBER, grant, key_of
+from infra.emulators.deployed import NUMBER, grant, key_of
 from infra.terraform_offline.terraform import ROOT
-from tests.infra.hospital import NAMES, Hospital, fixes, not_ok
+from tests.support.hospital import NAMES, Hospital, fixes, not_ok
 
 TERRAFORM = ROOT / "terraform"
 ALL = bindings(NAMES, NUMBER, DEVICES)

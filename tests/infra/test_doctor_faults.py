@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.doctor.bindings import Kind, Place
-from infra.local.deployed import key_of
-from shared.breaker import Breaker, BreakerPolicy
-from shared.failures import FailureKind
-from shared.jobs import JobStore
-from shared.upload import Upload
-from tests.infra.hospital import KEY, NAMES, Hospital, fixes, not_ok
+from infra.emulators.deployed import key_of
+from shared.errors import FailureKind
+from shared.media import Upload
+from shared.state.gpu_breaker import Breaker, BreakerPolicy
+from shared.state.jobs import JobStore
+from tests.support.hospital import KEY, NAMES, Hospital, fixes, not_ok
 
 Seed = Callable[[Hospital], object]
 
@@ -91,7 +91,7 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     "on-trial": (circuit(FailureKind.TIMEOUT, half_open=True), "GPU health", "warn", "Wait"),
     "stale-prices": (prices(91), "price book", "warn", "PRICE_BOOK"),
     "foreign-prices": (prices(0, "europe-west4"), "price book", "warn", "us-central1"),
-    "prices-gone": (lambda p: p.setenv("PRICE_BOOK", "/nowhere"), "price book", "fail", "shared/prices.toml"),
+    "prices-gone": (lambda p: p.setenv("PRICE_BOOK", "/nowhere"), "price book", "fail", "shared/costs/prices.toml"),
     "key-refused": (lambda p: p.world.deepgram_keys.clear(), "Deepgram key", "fail", "console.deepgram.com"),
     "key-disabled": (changed(SECRET, state="DISABLED"), "Deepgram key", "fail", "gcloud secrets versions add"),
     "key-missing": (lambda p: p.world.resources.pop(SECRET), "Deepgram key", "fail", "gcloud secrets versions add"),

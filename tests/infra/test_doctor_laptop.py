@@ -17,15 +17,15 @@ from infra.doctor.bindings import Kind, Place
 from infra.doctor.names import FUNCTIONS, Names
 from infra.doctor.settings import DoctorSettings
 from infra.doctor.visit import visit
-from infra.local import cloud as laptop
-from infra.local.cloud import LaptopCloud
-from infra.local.deployed import deployed, key_of
-from infra.local.google_apis import World
-from shared.breaker import Breaker, BreakerPolicy
-from shared.failures import FailureKind
-from shared.upload import Upload
-from tests.e2e.waiting import until
-from tests.infra.hospital import Lines, hospital, not_ok
+from infra.emulators import cloud as laptop
+from infra.emulators.cloud import LaptopCloud
+from infra.emulators.deployed import deployed, key_of
+from infra.emulators.google_apis import World
+from shared.errors import FailureKind
+from shared.media import Upload
+from shared.state.gpu_breaker import Breaker, BreakerPolicy
+from tests.support.hospital import Lines, hospital, not_ok
+from tests.support.waiting import until
 
 
 class LaptopNames(Names):

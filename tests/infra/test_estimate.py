@@ -12,21 +12,21 @@ from typer.testing import CliRunner
 from infra.cli.estimate import NO_DEPLOYMENT, Found, estimate
 from infra.cli.main import app
 from infra.recordings import recording
-from shared.costs import price_book
-from shared.speeds import SpeedStore, execution_figures
-from shared.upload import Upload
-from shared.vocabulary import Method
-from shared.wishes import MAX_COST_METADATA, PRIVACY_METADATA, Channels, Wishes
-from tests.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
-from tests.trigger_function.cases import TARIFF, media
+from shared.costs.prices import price_book
+from shared.costs.speeds import SpeedStore, execution_figures
+from shared.enums import Method
+from shared.media import Upload
+from shared.upload_options import MAX_COST_METADATA, PRIVACY_METADATA, Channels, UploadOptions
+from tests.support.cases import TARIFF, media
+from tests.support.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
 from trigger_function.settings import FunctionSettings
 
 CALL, LONG = recording("call").path, recording("long_seen").path
 
 
-def found(name: str, seconds: float, **wishes: Any) -> Found:
+def found(name: str, seconds: float, **options: Any) -> Found:
     job_id = Upload(bucket="files", name=name, generation=1).job_id
-    return Found(name, job_id, media(seconds, seconds * 8000), Wishes(**wishes))
+    return Found(name, job_id, media(seconds, seconds * 8000), UploadOptions(**options))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_file_waits_for_every_channel_that_is_heard_apart_before_it(settings: 
 
 
 def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:
-    files = [found("a", 3600, max_cost_usd=0.0001), Found("b", "0" * 24, None, Wishes(), "Not audio.")]
+    files = [found("a", 3600, max_cost_usd=0.0001), Found("b", "0" * 24, None, UploadOptions(), "Not audio.")]
     made = estimate(files, settings, price_book(), TARIFF.speeds)
     assert [line.decision for line in made.lines] == [None, None]
     assert made.lines[1].problem == "Not audio."

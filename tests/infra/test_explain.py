@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.local.deepgram_server import DeepgramServer
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
-from shared.upload import Upload
+from shared.media import Upload
 from tests.conftest import Configured
-from tests.small_cloud import STATE, UPLOADS, SmallCloud
-from trigger_function.handling import handle
+from tests.support.small_cloud import STATE, UPLOADS, SmallCloud
+from trigger_function.handle_upload import handle
 from trigger_function.services import Services
 
 AUDIO = recording("call").path.read_bytes()

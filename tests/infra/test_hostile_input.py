@@ -19,11 +19,11 @@ from infra.cli.cost_report import report
 from infra.cli.costs import as_csv
 from infra.cli.main import app
 from infra.cli.tables import printable
-from infra.local.google_apis import GoogleApis, World
+from infra.emulators.google_apis import GoogleApis, World
 from infra.recordings import recording
-from shared.jobs import now
-from shared.ledger import Entry, EntryState
-from tests.small_cloud import STATE, UPLOADS, SmallCloud
+from shared.clock import now
+from shared.state.ledger import Entry, EntryState
+from tests.support.small_cloud import STATE, UPLOADS, SmallCloud
 
 NOBODY = "f" * 24
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from gpu_job.model_files import BadModel, Precision, PreparedModel
+from gpu_job.asr.nemo.model_files import BadModel, Precision, PreparedModel
 from infra.docker.bake_model import bake
 from infra.tiny_parakeet import MODEL_PATH
-from tests.infra.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse, problems
+from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse, problems
 
 SHA256 = hashlib.sha256(MODEL_PATH.read_bytes()).hexdigest()
 HADOLINT = os.environ.get("HADOLINT") or shutil.which("hadolint") or str(ROOT / "build/hadolint/bin/hadolint")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infra.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse
+from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse
 
 TEXT = (FOLDER / "cloudbuild.yaml").read_text()
 BUILD: dict[str, Any] = yaml.safe_load(TEXT)

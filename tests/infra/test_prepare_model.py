@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gpu_job.model_files import CONFIG, BadModel, Precision, PreparedModel
-from gpu_job.model_preparing import CHECKPOINT, prepare
+from gpu_job.asr.nemo.model_export import CHECKPOINT, prepare
+from gpu_job.asr.nemo.model_files import CONFIG, BadModel, Precision, PreparedModel
 from infra.cli.main import app
 from infra.tiny_parakeet import MODEL_PATH
 

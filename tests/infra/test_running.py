@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from infra.cli.running import obstacle, run_files, unique_names
 from shared.client import results_folder
+from shared.enums import Outcome
+from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
-from shared.upload import Upload
-from shared.vocabulary import Outcome
-from shared.wishes import Privacy, Wishes
+from shared.upload_options import Privacy, UploadOptions
 
 
 def test_numbered_names_do_not_meet_a_files_own_name() -> None:
@@ -25,7 +25,7 @@ def test_numbered_names_do_not_meet_a_files_own_name() -> None:
 def test_a_file_that_a_bucket_would_ignore_gets_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.touch()
-    assert run_files([path], tmp_path / "out", Wishes(), None, as_json=False) == 1
+    assert run_files([path], tmp_path / "out", UploadOptions(), None, as_json=False) == 1
     assert '"rejected"' in (tmp_path / "out" / "notes.csv" / "receipt.json").read_text()
 
 
@@ -73,14 +73,14 @@ def test_an_uploads_name_does_not_lead_out_of_the_results_folder(tmp_path: Path,
 def test_nothing_leaves_this_machine_unless_an_api_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], privacy: Privacy
 ) -> None:
-    asked: list[Wishes] = []
+    asked: list[UploadOptions] = []
 
-    def run(_files: object, _out: object, wishes: Wishes, _model: object, *, as_json: bool) -> int:
-        asked.append(wishes)
+    def run(_files: object, _out: object, options: UploadOptions, _model: object, *, as_json: bool) -> int:
+        asked.append(options)
         return 0
 
     monkeypatch.setattr("infra.cli.running.run_files", run)
     path = tmp_path / "a.wav"
     path.touch()
     assert CliRunner().invoke(app, ["run", str(path), *options]).exit_code == 0
-    assert [wishes.privacy for wishes in asked] == [privacy]
+    assert [options.privacy for options in asked] == [privacy]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from shared.client import drop, fetch_results, outcomes
+from shared.enums import Method, Outcome
+from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
-from shared.upload import Upload
-from shared.vocabulary import Method, Outcome
-from shared.wishes import Channels, Wishes
-from tests.small_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, SmallCloud
+from shared.upload_options import Channels, UploadOptions
+from tests.support.small_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, SmallCloud
 
 AT = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -39,7 +39,10 @@ def test_a_dropped_file_is_an_upload(cloud: SmallCloud, tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"sound")
     upload = drop(
-        cloud.storage.bucket(UPLOADS), path, "calls/\u00fc.mp3", Wishes(method=Method.DEEPGRAM, channels=Channels.SPLIT)
+        cloud.storage.bucket(UPLOADS),
+        path,
+        "calls/\u00fc.mp3",
+        UploadOptions(method=Method.DEEPGRAM, channels=Channels.SPLIT),
     )
     blob = cloud.storage.bucket(UPLOADS).get_blob("calls/\u00fc.mp3")
     assert (upload.bucket, upload.name, upload.generation) == (UPLOADS, blob.name, blob.generation)

@@ -14,14 +14,14 @@ from deepgram.core.unchecked_base_model import construct_type
 from deepgram.listen.v1.media.types.media_transcribe_response import MediaTranscribeResponse
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from infra.local.deepgram_server import DeepgramServer, ListenRequest
-from infra.local.http_server import HttpServer
+from infra.emulators.deepgram_server import DeepgramServer, ListenRequest
+from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
 from shared.deepgram import Deepgram, heard
-from shared.failures import EngineFailed, FailureKind
+from shared.enums import Engine
+from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
-from shared.transcript import Word
-from shared.vocabulary import Engine
+from shared.transcript.model import Word
 
 PATIENCE = 120.0
 """Seconds; only a broken server uses them up."""

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.costs import Bill, LineItem
-from shared.failures import FailureKind
+from shared.costs.bill import Bill, LineItem
+from shared.enums import Engine, Method, Outcome
+from shared.errors import FailureKind
+from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage, WorkItem, event_id
-from shared.transcript import Coverage, Gap
-from shared.upload import Media, Upload
-from shared.vocabulary import Engine, Method, Outcome
+from shared.transcript.model import Coverage, Gap
 
 UPLOAD = Upload(bucket="uploads", name="calls/\u00fc \U0001f600.mp3", generation=2**62)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=60.5, sample_rate_hz=16000, channels=2, size_bytes=9)

@@ -16,15 +16,15 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.schema_service import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 
-from infra.local.pubsub_emulator import PubSubEmulator, find_emulator
+from infra.emulators.pubsub_emulator import PubSubEmulator, find_emulator
 from infra.message_schemas import SCHEMAS, rendered
-from shared.costs import Bill, LineItem
-from shared.failures import FailureKind
+from shared.costs.bill import Bill, LineItem
+from shared.costs.quotes import Limit, Quote, Refusal
+from shared.enums import Engine, Method, Outcome
+from shared.errors import FailureKind
+from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage
-from shared.quotes import Limit, Quote, Refusal
-from shared.transcript import Coverage, Gap
-from shared.upload import Media, Upload
-from shared.vocabulary import Engine, Method, Outcome
+from shared.transcript.model import Coverage, Gap
 
 AT = datetime(2026, 8, 1, 12, 0, 0, 123456, UTC)
 UPLOAD = Upload(bucket="uploads", name="calls/ü.mp3", generation=2**62)

@@ -16,32 +16,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu_job.audio import SAMPLE_RATE
-from gpu_job.billing import Billing
-from gpu_job.chunking import Chunk
-from gpu_job.metering import Meter
-from gpu_job.services import JobServices, TaskIdentity, job_services
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.engines.chunk_queue import Task
 from gpu_job.settings import JobSettings
-from gpu_job.waiting_room import Task
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.dashboards import definition
 from infra.dashboards.queries import Figure
 from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
-from shared.costs import Bill, LineItem
-from shared.failures import BadMedia
-from shared.jobs import now
-from shared.logs import configure_logging
+from shared.clock import now
+from shared.costs.bill import Bill, LineItem
+from shared.costs.quotes import Quote
+from shared.enums import Engine, Method
+from shared.errors import BadMedia
+from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.metrics import Histogram
-from shared.outcomes import rejected, transcribed
-from shared.quotes import Quote
-from shared.transcript import Coverage, Gap, Passage, Word, compose
-from shared.upload import Media, Upload
-from shared.vocabulary import Engine, Method
+from shared.state.finisher import rejected, transcribed
+from shared.telemetry.logs import configure_logging
+from shared.telemetry.metrics import Histogram
+from shared.transcript.model import Coverage, Gap, Passage, Word, compose
 from tests.conftest import Configured
-from tests.googles_metrics import GOOGLES
-from tests.small_cloud import SmallCloud
-from tests.terraform.logging_query import Entry, extract, matches
-from trigger_function.launching import launch_gpu
+from tests.support.googles_metrics import GOOGLES
+from tests.support.logging_query import Entry, extract, matches
+from tests.support.small_cloud import SmallCloud
+from trigger_function.launch import launch_gpu
 from trigger_function.services import Services
 
 FUNCTION = {"type": "cloud_run_revision", "labels": {"service_name": "dropscribe-upload"}}

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 import stamina
 
-from infra.local.deepgram_server import DeepgramServer
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
-from shared.failures import DropscribeError, FailureKind
-from shared.jobs import JobRecord, JobState, now
-from shared.upload import Upload
-from shared.vocabulary import Engine, Method, Outcome
+from shared.clock import now
+from shared.enums import Engine, Method, Outcome
+from shared.errors import DropscribeError, FailureKind
+from shared.media import Upload
+from shared.state.jobs import JobRecord, JobState
 from tests.conftest import Configured
-from tests.small_cloud import CPU_JOB, GPU_JOB, RESULTS, SmallCloud
+from tests.support.small_cloud import CPU_JOB, GPU_JOB, RESULTS, SmallCloud
 from trigger_function.dispatch import launch_any, routed
-from trigger_function.handling import handle
+from trigger_function.handle_upload import handle
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()

@@ -9,21 +9,22 @@ from typing import Any
 import pytest
 import stamina
 
-from infra.local.deepgram_server import DeepgramServer
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
-from shared.breaker import Breaker, BreakerPolicy, CircuitState
-from shared.costs import Bill
-from shared.failures import BadMedia, FailureKind
-from shared.jobs import JobRecord, JobState, now
+from shared.clock import now
+from shared.costs.bill import Bill
+from shared.enums import Engine, Method
+from shared.errors import BadMedia, FailureKind
+from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.outcomes import Ending, rejected, transcribed
-from shared.transcript import Coverage, Passage, Word, compose
-from shared.upload import Media, Upload
-from shared.vocabulary import Engine, Method
+from shared.state.finisher import Ending, rejected, transcribed
+from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState
+from shared.state.jobs import JobRecord, JobState
+from shared.transcript.model import Coverage, Passage, Word, compose
 from tests.conftest import Configured
-from tests.small_cloud import CPU_JOB, GPU_JOB, SmallCloud
-from trigger_function.handling import handle
-from trigger_function.reconciling import reconcile_all
+from tests.support.small_cloud import CPU_JOB, GPU_JOB, SmallCloud
+from trigger_function.handle_upload import handle
+from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()

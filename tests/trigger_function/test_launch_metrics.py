@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.measuring import Measured, labels
-from tests.small_cloud import SmallCloud
-from trigger_function.launching import launch_gpu
+from tests.support.measuring import Measured, labels
+from tests.support.small_cloud import SmallCloud
+from trigger_function.launch import launch_gpu
 from trigger_function.services import Services
 
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from werkzeug.test import EnvironBuilder
 
 from infra.recordings import recording
-from shared.upload import Upload
+from shared.media import Upload
 from tests.conftest import Configured
-from tests.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
+from tests.support.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
 from trigger_function.main import on_upload, reconcile
 from trigger_function.services import Services, services
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from infra.local.deepgram_server import DeepgramServer
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
-from shared.jobs import Job, JobState, now
+from shared.clock import now
+from shared.enums import Engine, Method, Outcome
+from shared.media import Media
 from shared.messages import Decision
-from shared.upload import Media
-from shared.vocabulary import Engine, Method, Outcome
+from shared.state.jobs import Job, JobState
 from tests.conftest import Configured
-from tests.small_cloud import SmallCloud
-from trigger_function.reconciling import reconcile_all
+from tests.support.small_cloud import SmallCloud
+from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("call.opus").path.read_bytes()

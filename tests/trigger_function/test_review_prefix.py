@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.upload import Upload
+from shared.media import Upload
 from tests.conftest import Configured
-from tests.small_cloud import RESULTS
+from tests.support.small_cloud import RESULTS
 from trigger_function.main import _ignored
 
 

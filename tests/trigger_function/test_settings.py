@@ -7,7 +7,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from shared.vocabulary import Method
+from shared.enums import Method
 from trigger_function.settings import FunctionSettings
 
 NEEDED = {

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.local.pubsub_emulator import PubSubEmulator, find_emulator
-from infra.local.pubsub_server import PubSubServer
-from tests.contract.pubsub.clients import connected
+from infra.emulators.pubsub_emulator import PubSubEmulator, find_emulator
+from infra.emulators.pubsub_server import PubSubServer
+from tests.support.pubsub_clients import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.contract.pubsub.clients import PubSub
+    from tests.support.pubsub_clients import PubSub
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from google.api_core import exceptions
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1.types import PubsubMessage
 
-from tests.contract.pubsub.clients import PROJECT, new_subscription_name, new_topic_name, payloads
+from tests.support.pubsub_clients import PROJECT, new_subscription_name, new_topic_name, payloads
 
 if TYPE_CHECKING:
-    from tests.contract.pubsub.clients import PubSub
+    from tests.support.pubsub_clients import PubSub
 
 pytestmark = pytest.mark.filterwarnings("ignore:The return_immediately flag:DeprecationWarning")
 

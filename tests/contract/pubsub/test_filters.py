@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.pubsub.errors import InvalidArgumentError
-from infra.local.pubsub.filters import parse_filter
+from infra.emulators.pubsub.errors import InvalidArgumentError
+from infra.emulators.pubsub.filters import parse_filter
 
 EVENT = {"domain": "com", "region": "eu-west1", "iana.org/language_tag": "en", "quote": 'say "\\"'}
 

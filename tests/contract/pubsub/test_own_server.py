@@ -11,12 +11,12 @@ import pytest
 from google.api_core import exceptions
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.local.pubsub_server import PubSubServer
-from tests.contract.pubsub.clients import PATIENCE, connected, payloads
-from tests.contract.pubsub.streams import Stream
+from infra.emulators.pubsub_server import PubSubServer
+from tests.support.pubsub_clients import PATIENCE, connected, payloads
+from tests.support.pubsub_streams import Stream
 
 if TYPE_CHECKING:
-    from tests.contract.pubsub.clients import PubSub
+    from tests.support.pubsub_clients import PubSub
 
 pytestmark = pytest.mark.filterwarnings("ignore:The return_immediately flag:DeprecationWarning")
 

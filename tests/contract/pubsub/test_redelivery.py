@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from infra.local.pubsub.backlog import FlowWindow
-from infra.local.pubsub.errors import InvalidArgumentError
-from infra.local.pubsub.messages import Content, Delivery
-from infra.local.pubsub.subscriptions import DeadLetterPolicy, RetryPolicy, Subscription
-from infra.local.pubsub.topics import Topic, Topics
+from infra.emulators.pubsub.backlog import FlowWindow
+from infra.emulators.pubsub.errors import InvalidArgumentError
+from infra.emulators.pubsub.messages import Content, Delivery
+from infra.emulators.pubsub.subscriptions import DeadLetterPolicy, RetryPolicy, Subscription
+from infra.emulators.pubsub.topics import Topic, Topics
 
 TOPIC, GRAVEYARD = "projects/p/topics/work", "projects/p/topics/graveyard"
 SUBSCRIPTION, BURIED = "projects/p/subscriptions/work", "projects/p/subscriptions/buried"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from tests.contract.pubsub.clients import PATIENCE, new_subscription_name
-from tests.contract.pubsub.streams import Stream
+from tests.support.pubsub_clients import PATIENCE, new_subscription_name
+from tests.support.pubsub_streams import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.cloud.pubsub_v1.subscriber.futures import StreamingPullFuture
     from google.cloud.pubsub_v1.subscriber.message import Message
 
-    from tests.contract.pubsub.clients import PubSub
+    from tests.support.pubsub_clients import PubSub
 
 pytestmark = pytest.mark.filterwarnings("ignore:The return_immediately flag:DeprecationWarning")
 

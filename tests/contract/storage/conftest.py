@@ -13,8 +13,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from infra.local.storage_server import StorageServer
-from tests.contract.storage import testbench
+from infra.emulators.storage_server import StorageServer
+from tests.support import testbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ import requests
 from google.api_core import exceptions
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from infra.local.storage_server import StorageServer
-from tests.contract.storage.upload_kinds import UPLOAD_KINDS
+from infra.emulators.storage_server import StorageServer
+from tests.support.upload_kinds import UPLOAD_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

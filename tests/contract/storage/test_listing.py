@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from tests.contract.storage.testbench import beyond_testbench
+from tests.support.testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from google.cloud import storage
 
-    from infra.local.storage_server import StorageServer
+    from infra.emulators.storage_server import StorageServer
 
 NAMES = ["a", "b/", "b/1", "b/2/x", "b/2/y", "b0", "c/d", "ä", "𝄞"]  # in the order of their UTF-8 bytes
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from infra.local.storage_server import StorageServer
-from tests.contract.storage.hostile_names import HOSTILE_NAMES
-from tests.contract.storage.testbench import beyond_testbench
+from infra.emulators.storage_server import StorageServer
+from tests.support.hostile_names import HOSTILE_NAMES
+from tests.support.testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

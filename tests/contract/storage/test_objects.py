@@ -13,12 +13,12 @@ import google_crc32c
 import pytest
 from google.api_core import exceptions
 
-from tests.contract.storage.testbench import beyond_testbench
+from tests.support.testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from google.cloud import storage
 
-    from infra.local.storage_server import StorageServer
+    from infra.emulators.storage_server import StorageServer
 
 CONTENT = random.Random(1).randbytes(700_000)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from infra.local.storage.errors import InvalidRequestError, NotSupportedError
-from infra.local.storage.fields import mask_of, project
+from infra.emulators.storage.errors import InvalidRequestError, NotSupportedError
+from infra.emulators.storage.fields import mask_of, project
 
 if TYPE_CHECKING:
     from google.cloud import storage

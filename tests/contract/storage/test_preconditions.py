@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from tests.contract.storage.testbench import beyond_testbench
-from tests.contract.storage.upload_kinds import UPLOAD_KINDS
+from tests.support.testbench import beyond_testbench
+from tests.support.upload_kinds import UPLOAD_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.cloud.storage._signing import generate_signed_url_v4
 from google.oauth2.service_account import Credentials
 
-from infra.local.storage_server import StorageServer
-from tests.contract.storage.hostile_names import HOSTILE_NAMES
+from infra.emulators.storage_server import StorageServer
+from tests.support.hostile_names import HOSTILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

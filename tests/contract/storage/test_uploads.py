@@ -15,9 +15,9 @@ import requests
 from google.api_core import exceptions
 from google.resumable_media.requests import ResumableUpload
 
-from infra.local.storage_server import StorageServer
-from tests.contract.storage.testbench import beyond_testbench
-from tests.contract.storage.upload_kinds import UPLOAD_KINDS
+from infra.emulators.storage_server import StorageServer
+from tests.support.testbench import beyond_testbench
+from tests.support.upload_kinds import UPLOAD_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""Speech recognition: tokens, batches, memory and devices, whatever the model's library."""

@@ -1,0 +1,111 @@
+"""Batching: waiting chunks of all uploads -> the chunks that run together next. Pure.
+
+A batch costs as much as its longest chunk times its size, so chunks of like length belong together; the longest go
+first, so that the largest batch, and with it any trouble with memory, comes at the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gpu_job.asr.memory import MemoryBudget
+from gpu_job.audio.samples import SAMPLE_RATE
+
+LEAST_FILL = 0.5
+"""No chunk of a batch is shorter than this share of the longest: at most half of a batch is padding."""
+
+LIKE_LENGTHS = 1.15
+"""Lengths within this factor count as equal: among them the chunks with more speech go first."""
+
+PATIENCE = 8
+"""After so many batches a chunk that was passed over goes first; otherwise short ones could wait for ever."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A chunk that waits for the model."""
+
+    samples: int
+    speech_share: float = 1.0
+    """Part of the chunk that is speech, 0 to 1."""
+    urgent: bool = False
+    """An upload's end waits for this chunk: repairs."""
+    passed_over: int = 0
+    """Batches that ran since it came."""
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether it goes before longer ones."""
+        return self.urgent or self.passed_over >= PATIENCE
+
+
+@dataclass(frozen=True)
+class SafeSizes:
+    """The largest batches left after memory did not suffice: seconds of the longest chunk -> chunks."""
+
+    sizes: Mapping[int, int] = field(default_factory=dict)
+
+    def largest(self, samples: int) -> int | None:
+        """How many chunks of this length are safe; None where nothing is known. What is too much for shorter chunks
+        is too much for longer ones.
+        """
+        return min((size for length, size in self.sizes.items() if length <= _length(samples)), default=None)
+
+    def without(self, samples: int, chunks: int) -> SafeSizes:
+        """Once a batch of so many chunks of this length was too large: half of it is the most from now on."""
+        return self.merged(SafeSizes({_length(samples): max(1, chunks // 2)}))
+
+    def merged(self, other: SafeSizes) -> SafeSizes:
+        """The smaller of both, length by length."""
+        lengths = sorted({*self.sizes, *other.sizes})
+        return SafeSizes(
+            {length: min(sizes[length] for sizes in (self.sizes, other.sizes) if length in sizes) for length in lengths}
+        )
+
+
+def _length(samples: int) -> int:
+    """Whole seconds, so that chunks of nearly the same length share what is known."""
+    return samples // SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How large a batch may be."""
+
+    max_chunks: int
+    max_samples: int
+    """Padding included: chunks x samples of the longest."""
+    memory: MemoryBudget | None = None
+    """None where memory is no concern."""
+    safe: SafeSizes = SafeSizes()
+
+    def largest(self, samples: int) -> int:
+        """How many chunks of this length may run together: at least one."""
+        most = [self.max_chunks, self.max_samples // max(1, samples)]
+        if self.memory:
+            most.append(self.memory.largest_batch(samples))
+        if (safe := self.safe.largest(samples)) is not None:
+            most.append(safe)
+        return max(1, min(most))
+
+    def without(self, samples: int, chunks: int) -> BatchLimits:
+        """The limits once a batch of so many chunks, the longest of this length, was too large for the memory."""
+        return replace(self, safe=self.safe.without(samples, chunks))
+
+
+def next_batch(waiting: Sequence[Waiting], limits: BatchLimits) -> list[int]:
+    """The indices of the chunks to run now, longest first; none only where none waits."""
+    if not waiting:
+        return []
+    lead = max(waiting, key=lambda chunk: (chunk.goes_first, chunk.samples))
+    alike = [index for index, chunk in enumerate(waiting) if LEAST_FILL * lead.samples <= chunk.samples <= lead.samples]
+    alike.sort(key=lambda index: _rank(waiting[index], lead.samples))
+    chosen = alike[: limits.largest(lead.samples)]
+    return sorted(chosen, key=lambda index: -waiting[index].samples)
+
+
+def _rank(chunk: Waiting, longest: int) -> tuple[bool, bool, float, int]:
+    """Sorts those first that go first, then the nearly longest by their speech, then the shorter ones by length."""
+    nearly_longest = chunk.samples * LIKE_LENGTHS >= longest
+    return (not chunk.goes_first, not nearly_longest, -chunk.speech_share if nearly_longest else 0.0, -chunk.samples)

@@ -1,0 +1,52 @@
+"""GPU faults: what torch's errors mean for the engine, and what must be let go before it can go on."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from shared.errors import EngineFailed, FailureKind
+
+NO_MEMORY = 2
+"""cudaErrorMemoryAllocation: of memory that torch's allocator does not hand out, such as pinned pages and graphs."""
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """No gradients. Raises EngineFailed where memory does not suffice, which is then free again, or CUDA is lost."""
+    try:
+        with torch.inference_mode():
+            yield
+    except Exception as error:
+        # The frames of the model's modules hold the batch's activations for as long as somebody holds the error, and
+        # that is while the halves of the batch run.
+        traceback.clear_frames(error.__traceback__)
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        if failure.kind is FailureKind.OUT_OF_MEMORY:
+            torch.cuda.empty_cache()
+        raise failure from error
+
+
+def failure_of(error: Exception) -> EngineFailed | None:
+    """What an error of torch's says of the GPU; None where it may be the batch's fault."""
+    if isinstance(error, torch.OutOfMemoryError) or getattr(error, "error_code", None) == NO_MEMORY:
+        return EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY)
+    if isinstance(error, torch.AcceleratorError) and not cuda_answers():
+        return EngineFailed("The GPU failed; only another process can use it.", FailureKind.MODEL_LOAD)
+    return None
+
+
+def cuda_answers() -> bool:
+    """Whether CUDA still takes calls, where it was used: after a fault in a kernel it refuses all of them for good."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # Untyped in torch.
+        return True
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""Memory: how much a batch takes, and how large a batch may be. Pure.
+
+Formulas by the encoder's own tensors, their factors measured on parakeet-tdt-0.6b's architecture in bf16 (November
+2026): a batch of B chunks of m minutes takes at most max(190..213 B m, B (62.7 m^2 + 26 m)) MiB beside the weights,
+37 m^2 with PyTorch's scaled_dot_product_attention; fp32 takes twice that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gpu_job.audio.samples import SAMPLE_RATE
+
+GIB = 2**30
+
+_HOP = SAMPLE_RATE // 100
+"""Samples per mel frame."""
+_SUBSAMPLING = 8
+"""Mel frames per encoder frame."""
+_MEL_BYTES = 512 * 4 + 257 * (8 + 8 + 4)
+"""Per mel frame, in fp32: the window's samples, the complex spectrum, its parts squared, the power."""
+_CONVOLVED_TENSORS = 2.1
+"""Outputs of the first convolution that live at once: its own, its activation's, and smaller ones."""
+_WIDE_TENSORS = 17.8
+"""[chunks, frames, width] tensors that live at once in a layer: four times the width twice, for the feed-forward."""
+_LOCAL_CONTEXT = 128
+"""Frames seen to either side with local attention."""
+
+_RESERVE = 0.1
+"""Share of the memory left to fragments, the decoder and libraries."""
+_CORRECTIONS = (0.5, 3.0)
+"""A measurement outside of this says more about the measuring than about the model."""
+
+
+class Attention(StrEnum):
+    """How the encoder's self-attention is computed."""
+
+    FULL = "full"
+    SDPA = "sdpa"
+    LOCAL = "local"
+
+
+_SCORE_TENSORS = {Attention.FULL: 7.3, Attention.SDPA: 4.3, Attention.LOCAL: 7.3}
+"""[chunks, heads, frames, context] tensors that live at once."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The dimensions of a FastConformer that decide about memory. The defaults are parakeet-tdt-0.6b's."""
+
+    parameters: int = 617_825_926
+    mels: int = 128
+    channels: int = 256
+    """Of the subsampling convolutions."""
+    width: int = 1024
+    heads: int = 8
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """What the model needs, in bytes."""
+
+    architecture: Architecture
+    value_bytes: int
+    """2 in bf16, 4 in fp32."""
+    attention: Attention
+
+    @property
+    def weights(self) -> int:
+        """Taken at all times."""
+        return self.architecture.parameters * self.value_bytes
+
+    def activations(self, chunks: int, samples: int) -> int:
+        """The peak of a batch of so many chunks, padded to so many samples each, beside the weights."""
+        frames = samples / _HOP
+        return int(chunks * max(frames * _MEL_BYTES, self._convolution(frames), self._layer(frames / _SUBSAMPLING)))
+
+    def _convolution(self, frames: float) -> float:
+        """The first convolution halves time and mels; what it makes lives beside the spectrogram."""
+        shape = self.architecture
+        output = shape.channels * (shape.mels / 2) * (frames / 2) * self.value_bytes
+        return _CONVOLVED_TENSORS * output + shape.mels * frames * (4 + self.value_bytes)
+
+    def _layer(self, frames: float) -> float:
+        shape = self.architecture
+        context = 2 * _LOCAL_CONTEXT + 1 if self.attention is Attention.LOCAL else frames
+        scores = _SCORE_TENSORS[self.attention] * shape.heads * frames * context
+        return (scores + _WIDE_TENSORS * shape.width * frames) * self.value_bytes
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """The memory the model may use, and what was learned from batches that ran."""
+
+    model: MemoryModel
+    limit_bytes: int
+    """Weights included."""
+    correction: float = 1.0
+    """Measured by predicted activations, of the largest batch that ran."""
+    learned_from: int = 0
+    """Predicted activations of that batch, in bytes."""
+
+    @classmethod
+    def of_device(cls, model: MemoryModel, free_bytes: int, limit_gb: float) -> MemoryBudget:
+        """What the device has for the model, weights included, or the setting where that is less."""
+        return cls(model, min(free_bytes, int(limit_gb * GIB)))
+
+    def largest_batch(self, samples: int) -> int:
+        """How many chunks of this length fit; 0 where not even one is predicted to."""
+        room = (1 - _RESERVE) * self.limit_bytes - self.model.weights
+        return max(0, int(room / max(1.0, self.correction * self.model.activations(1, samples))))
+
+    def after(self, chunks: int, samples: int, peak_bytes: int) -> MemoryBudget:
+        """The budget once a batch's peak, weights included, is known. Larger batches say more than smaller ones."""
+        predicted = self.model.activations(chunks, samples)
+        if not predicted or predicted < self.learned_from:
+            return self
+        low, high = _CORRECTIONS
+        correction = min(high, max(low, (peak_bytes - self.model.weights) / predicted))
+        return replace(self, correction=correction, learned_from=predicted)

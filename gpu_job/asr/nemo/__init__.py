@@ -1,0 +1,1 @@
+"""Parakeet on NVIDIA NeMo: loading, export, batched inference and CUDA graphs."""

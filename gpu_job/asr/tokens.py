@@ -1,0 +1,75 @@
+"""Tokens: what an engine hears, piece by piece, with times; and how they make words.
+
+A token's text is its piece of the model's vocabulary, with a leading space where it begins a word. Within one model
+texts and ids say the same, and texts also fit an engine that knows no ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from shared.transcript.model import Word
+
+
+class Token(NamedTuple):
+    """One piece of a word. Times in seconds."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+    """0 to 1; None where the engine does not say."""
+
+    @property
+    def begins_word(self) -> bool:
+        """Whether a new word starts here."""
+        return self.text.startswith(" ")
+
+    def later(self, seconds: float) -> Token:
+        """The same token on a clock that began so much earlier."""
+        return self._replace(start=self.start + seconds, end=self.end + seconds)
+
+
+def whole(tokens: Sequence[Token]) -> Sequence[Token]:
+    """The same, where the first one begins a word: what one chunk heard is never glued to another's word."""
+    if not tokens or tokens[0].begins_word:
+        return tokens
+    return [tokens[0]._replace(text=f" {tokens[0].text}"), *tokens[1:]]
+
+
+def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
+    """Tokens in time order -> words. A word is as sure as its least sure token."""
+    return [word for group in by_word(tokens) for word in _word(group, speaker)]
+
+
+def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
+    """Tokens in time order -> those of each word."""
+    groups: list[list[Token]] = []
+    for token in tokens:
+        if token.begins_word or not groups:
+            groups.append([])
+        groups[-1].append(token)
+    return groups
+
+
+def _word(tokens: Sequence[Token], speaker: int | None) -> list[Word]:
+    text = "".join(token.text for token in tokens).strip()
+    if not text:
+        return []
+    start = max(0.0, tokens[0].start)
+    sure = [token.confidence for token in tokens if token.confidence is not None]
+    return [
+        Word(
+            text=text,
+            start=start,
+            end=max(start, tokens[-1].end),
+            confidence=min(sure) if len(sure) == len(tokens) else None,
+            speaker=speaker,
+        )
+    ]
+
+
+def tokens_of(words: Iterable[Word]) -> list[Token]:
+    """Words of an engine that knows no pieces -> one token each."""
+    return [Token(f" {word.text}", word.start, word.end, word.confidence) for word in words]

@@ -1,0 +1,1 @@
+"""Assembly: the words of all chunks -> one transcript."""

@@ -1,0 +1,151 @@
+"""Assembly: the parts of an upload, in whatever order they come -> passages, gaps and coverage. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import accumulate, groupby
+from typing import NamedTuple
+
+from gpu_job.asr.tokens import Token, whole, words_of
+from gpu_job.assembly.merge import Stretch, kept
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import seconds
+from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
+from gpu_job.audit.findings import Findings, amended
+from gpu_job.audit.intervals import Span, bridged, total
+from shared.enums import Engine
+from shared.transcript.model import Coverage, Gap, Passage, Word
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What an engine made of one chunk. Token times in seconds from the start of the upload."""
+
+    start: int
+    """First sample of the chunk."""
+    end: int
+    engine: Engine
+    tokens: tuple[Token, ...] = ()
+    failure: str | None = None
+    """Why there are no words."""
+    channel: int = 0
+    is_fallback: bool = False
+    """Whether another engine was to do it, and failed."""
+
+
+def part(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> ChunkResult:
+    """Tokens timed from the chunk's start -> a part timed from the upload's start."""
+    offset = seconds(chunk.start)
+    return ChunkResult(chunk.start, chunk.end, engine, tuple(token.later(offset) for token in tokens), channel=channel)
+
+
+class AttributedWord(NamedTuple):
+    """A word with its place in the order of words, and who heard it."""
+
+    clock: float
+    word: Word
+    engine: Engine
+
+
+@dataclass
+class Assembly:
+    """The parts of one upload as they arrive. Complete when as many came as were cut, and no more will be cut."""
+
+    _parts: dict[tuple[int, int], ChunkResult] = field(default_factory=dict)
+    """By channel and first sample."""
+    _cut: int = 0
+    _samples: int | None = None
+    """Length of the upload, known when its last chunk was cut."""
+    _holes: list[Gap] = field(default_factory=list)
+
+    def expect(self) -> None:
+        """One more chunk was cut."""
+        self._cut += 1
+
+    def add(self, arrived: ChunkResult) -> None:
+        """A chunk's words; a second answer for the same chunk is ignored."""
+        self._parts.setdefault((arrived.channel, arrived.start), arrived)
+
+    def end(self, samples: int) -> None:
+        """The last chunk was cut; the upload has so many samples."""
+        self._samples = samples
+
+    def hole(self, gap: Gap) -> None:
+        """A stretch of audio that could not be read."""
+        self._holes.append(gap)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last chunk was cut."""
+        return self._samples is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every chunk has its answer."""
+        return self._samples is not None and len(self._parts) == self._cut
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio decoded. Only of an upload whose end was reached."""
+        return seconds(self._samples or 0)
+
+    def parts(self) -> list[ChunkResult]:
+        """What arrived so far, by channel and time."""
+        return [self._parts[place] for place in sorted(self._parts)]
+
+    def passages(self, findings: Sequence[Findings]) -> list[Passage]:
+        """The words of all channels in time order, with the engine that wrote them. `findings`: of each channel."""
+        channels = groupby(self.parts(), key=lambda done: done.channel)
+        apart = len(findings) > 1
+        heard = merge(
+            *(_heard(list(parts), findings[channel], channel if apart else None) for channel, parts in channels),
+            key=lambda one: one.clock,
+        )
+        return [
+            Passage(engine, [one.word for one in words]) for engine, words in groupby(heard, key=lambda one: one.engine)
+        ]
+
+    def gaps(self, findings: Sequence[Findings]) -> list[Gap]:
+        """Chunks that failed, audio that could not be read, and speech without words, in time order."""
+        failed = [
+            Gap(start=seconds(one.start), end=seconds(one.end), reason=one.failure)
+            for one in self.parts()
+            if one.failure
+        ]
+        unheard = [gap for each in findings for gap in each.gaps]
+        return sorted([*failed, *self._holes, *unheard], key=lambda gap: gap.start)
+
+
+def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:
+    """How much of the speech has words. Speech is where there are words, short pauses included, and where there ought
+    to be; of channels heard apart, the sum."""
+    spoken: dict[int | None, list[Span]] = {}
+    for passage in passages:
+        for word in passage.words:
+            spoken.setdefault(word.speaker, []).append(Span(word.start, word.end))
+    covered = sum(total(bridged(spans, SPEECH_PAUSE_SECONDS)) for spans in spoken.values())
+    return Coverage(
+        speech_seconds=covered + sum(gap.end - gap.start for gap in gaps),
+        covered_seconds=covered,
+        gaps=tuple(gaps),
+        audited=all(each.audited for each in findings),
+        dropped_words=sum(len(each.dropped) for each in findings),
+        repaired_seconds=sum(each.decoded_seconds for each in findings),
+    )
+
+
+def _heard(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> list[AttributedWord]:
+    """The parts of one channel in time order -> its words. Where parts overlap, what both heard counts once."""
+    stays = kept([Stretch(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
+    tokens = [token for one, stay in zip(parts, stays, strict=True) for token in whole(one.tokens[stay])]
+    words = words_of(amended(tokens, findings), speaker)
+    starts = [seconds(one.start) for one in parts]
+    # The order of tokens is right even where, at a seam, times run backwards a little.
+    clocks = accumulate((word.start for word in words), max)
+    return [
+        AttributedWord(clock, word, parts[max(0, bisect_right(starts, word.start) - 1)].engine)
+        for clock, word in zip(clocks, words, strict=True)
+    ]

@@ -1,0 +1,134 @@
+"""Chunks: a stream of samples -> stretches of up to CHUNK_SECONDS, each cut where `gpu_job.audio.cuts` says."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_job.audio.cuts import Cut, CutRules, next_cut
+from gpu_job.audio.loudness import FRAME, Levels, levels
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+
+_FORESIGHT_SECONDS = 10
+"""Seen behind the longest chunk: lets the noise floor settle, and a pause behind the cut be seen whole."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of audio that the model sees at once. Where nobody pauses it starts before the previous one's end."""
+
+    start: int
+    """First sample, counted from the start of the upload."""
+    samples: Samples
+    speech_share: float = 1.0
+    """Part of it that may be speech, by its levels: a guess, good enough to put first what holds most words."""
+
+    @property
+    def end(self) -> int:
+        """One past the last sample."""
+        return self.start + len(self.samples)
+
+
+class Chunker:
+    """Takes sample blocks of any length, gives chunks as soon as each is certain. Holds one window in memory."""
+
+    def __init__(self, rules: CutRules) -> None:
+        self._rules = rules
+        # The window's length is fixed: where cuts fall must not depend on how the stream came in blocks, or
+        # checkpoints would not fit.
+        self._look = int(rules.max_seconds + _FORESIGHT_SECONDS) * SAMPLE_RATE // FRAME
+        self._window = _Window()
+
+    def add(self, block: Samples) -> Iterator[Chunk]:
+        """The next samples -> the chunks that are certain now. To be exhausted before the next call."""
+        window, look = self._window, self._look
+        window.add(block)
+        while window.frames >= look and (cut := next_cut(window.level[:look], self._rules, last=False)):
+            yield from window.cut(cut, self._rules.still_above_floor_db)
+
+    def end(self) -> Iterator[Chunk]:
+        """No more samples come -> the last chunks."""
+        window = self._window
+        window.fill_up()
+        while window.frames and (cut := next_cut(window.level, self._rules, last=True)):
+            yield from window.cut(cut, self._rules.still_above_floor_db)
+
+
+class _Window:
+    """The samples not yet cut, and their levels, each computed once."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._start = 0
+        self._levels: list[Levels] = []
+        self._blocks: deque[Samples] = deque()
+        """Whole frames; the first starts at `_start`."""
+        self._rest: Samples = np.zeros(0, np.float32)
+        """Samples that came but do not fill a second yet: levels are those of the whole only by whole seconds."""
+
+    @property
+    def level(self) -> Levels:
+        """[frames]."""
+        level: Levels = np.concatenate(self._levels)
+        self._levels[:] = [level]
+        return level
+
+    def add(self, block: Samples) -> None:
+        """Take in what came."""
+        block = np.concatenate((self._rest, block)) if len(self._rest) else block
+        whole = len(block) // SAMPLE_RATE * SAMPLE_RATE
+        self._rest = block[whole:].copy()
+        self._take(block[:whole])
+
+    def fill_up(self) -> None:
+        """At the end: a rest shorter than a frame has no level of its own; silence behind it makes it heard."""
+        self._take(np.pad(self._rest, (0, -len(self._rest) % FRAME)))
+        self._rest = self._rest[:0]
+
+    def _take(self, frames: Samples) -> None:
+        if len(frames):
+            self._blocks.append(frames)
+            self._levels.append(levels(frames))
+            self.frames += len(frames) // FRAME
+
+    def cut(self, cut: Cut, above_floor_db: float) -> Iterator[Chunk]:
+        """Give out the cut's chunk, unless it is silence, and forget what lies before `resume`.
+
+        Frames more than `above_floor_db` above the noise floor may be speech.
+        """
+        if cut.end:
+            # A copy, so that a waiting chunk does not keep its whole blocks alive.
+            level = self.level
+            loud = np.count_nonzero(level[: cut.end] > np.percentile(level, 10) + above_floor_db)
+            yield Chunk(self._start, self._first(cut.end * FRAME), loud / cut.end)
+        self._drop(cut.resume)
+
+    def _first(self, samples: int) -> Samples:
+        parts, missing = [], samples
+        for block in self._blocks:
+            parts.append(block[:missing])
+            missing -= len(parts[-1])
+            if not missing:
+                break
+        return np.concatenate(parts)
+
+    def _drop(self, frames: int) -> None:
+        self._levels[:] = [self.level[frames:]]
+        self.frames -= frames
+        samples = frames * FRAME
+        self._start += samples
+        while samples and samples >= len(self._blocks[0]):
+            samples -= len(self._blocks.popleft())
+        if samples:
+            self._blocks[0] = self._blocks[0][samples:]
+
+
+def chunks(blocks: Iterable[Samples], rules: CutRules) -> Iterator[Chunk]:
+    """A whole stream of sample blocks -> its chunks."""
+    chunker = Chunker(rules)
+    for block in blocks:
+        yield from chunker.add(block)
+    yield from chunker.end()

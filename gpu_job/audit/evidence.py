@@ -1,0 +1,96 @@
+"""Evidence of speech and of its absence: what words cover, where there are none, where it sounds, and what to doubt.
+
+Pure functions over words, levels and times. Times in seconds on the upload's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gpu_job.asr.tokens import Token, by_word, words_of
+from gpu_job.audio.loudness import FRAMES_PER_SECOND, Levels
+from gpu_job.audit.intervals import Span
+from shared.transcript.model import Word
+
+LETTER_SECONDS, WORD_SECONDS = 0.25, 0.5
+"""A word lasts no longer than this for each letter and once: slow speech takes 0.1 s a letter. Parakeet's last token
+before a hole can end behind the hole, and would hide it."""
+
+
+class TimedWord(NamedTuple):
+    """A word and the tokens it is made of."""
+
+    word: Word
+    tokens: tuple[Token, ...]
+
+    @property
+    def cover(self) -> Span:
+        """The time in which it can really have been spoken."""
+        start, letters = self.word.start, len(self.word.text)
+        return Span(start, min(self.word.end, start + LETTER_SECONDS * letters + WORD_SECONDS))
+
+
+def heard_words(tokens: Iterable[Token]) -> list[TimedWord]:
+    """Tokens in time order -> words."""
+    return [TimedWord(word, tuple(group)) for group in by_word(tokens) for word in words_of(group)]
+
+
+SPEECH_PAUSE_SECONDS = 0.5
+"""Shorter pauses between words count as speech."""
+
+
+class Loudness(NamedTuple):
+    """How loud a stretch of audio is where it is quiet and where it is loud, in dB below full scale."""
+
+    floor: float
+    loud: float
+
+    @classmethod
+    def of(cls, level: Levels) -> Loudness:
+        """The 10th and the 95th percentile of the levels, of which there is at least one."""
+        floor, loud = np.percentile(level, (10, 95))
+        return cls(float(floor), float(loud))
+
+
+ABOVE_FLOOR_DB = 6.0
+"""Frames so much above the noise floor may be speech."""
+CONTRAST_DB = 12.0
+"""Where quiet and loud differ by less, the floor may be speech itself."""
+FAINT_DB, AUDIBLE_DB = -70.0, -50.0
+"""Nothing below the first is speech, however quiet its surroundings; from the second on it may be, however loud."""
+
+
+def sounding_seconds(level: Levels, around: Loudness) -> float:
+    """How long a stretch may hold speech, by its levels and those of its surroundings."""
+    has_floor = around.loud - around.floor >= CONTRAST_DB
+    threshold = max(FAINT_DB, around.floor + ABOVE_FLOOR_DB) if has_floor else AUDIBLE_DB
+    return int(np.count_nonzero(level >= threshold)) / FRAMES_PER_SECOND
+
+
+UNSURE = 0.5
+"""A word less sure than this is asked about. Tiny Parakeet is surer of all 2,779 words of the long recordings."""
+ISLAND_PAUSE_SECONDS = 1.0
+ISLAND_WORDS = 3
+"""So few words with nothing for so long on both sides are asked about."""
+WORDS_PER_SECOND = 0.5
+"""In a chunk with fewer words to the second of sound, all are asked about: speech has two to four."""
+
+
+def islands(words: Sequence[TimedWord], around: Iterable[Span]) -> list[TimedWord]:
+    """The words that stand alone or in short groups, far from each other and from what neighbouring chunks hold."""
+    others = list(around)
+    groups: list[list[TimedWord]] = []
+    for heard in words:
+        if groups and heard.cover.start - groups[-1][-1].cover.end < ISLAND_PAUSE_SECONDS:
+            groups[-1].append(heard)
+        else:
+            groups.append([heard])
+    alone: list[TimedWord] = []
+    for group in groups:
+        reach = Span(group[0].cover.start, group[-1].cover.end).grown(ISLAND_PAUSE_SECONDS)
+        if len(group) <= ISLAND_WORDS and not any(reach.common(other).seconds > 0 for other in others):
+            alone.extend(group)
+    return alone

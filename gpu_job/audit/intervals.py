@@ -1,0 +1,60 @@
+"""Intervals of time, in seconds, and what they have in common. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A stretch of time."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.end - self.start)
+
+    def common(self, other: Span) -> Span:
+        """What both have; shorter than nothing where they are apart."""
+        return Span(max(self.start, other.start), min(self.end, other.end))
+
+    def grown(self, seconds: float) -> Span:
+        """The same with so much more, or less, at both ends."""
+        return Span(self.start - seconds, self.end + seconds)
+
+
+def bridged(spans: Iterable[Span], pause: float) -> list[Span]:
+    """Spans in order, those less than `pause` seconds apart made one."""
+    merged: list[Span] = []
+    for span in sorted(spans):
+        if merged and span.start - merged[-1].end < pause:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, span.end))
+        else:
+            merged.append(span)
+    return merged
+
+
+def between(spans: Iterable[Span], whole: Span) -> list[Span]:
+    """The parts of `whole` that none of the spans covers, in order. Spans without length divide it."""
+    free: list[Span] = []
+    at = whole.start
+    for span in sorted(spans):
+        if span.start >= whole.end:
+            break
+        if span.start > at:
+            free.append(Span(at, span.start))
+        at = max(at, span.end)
+    return [*free, Span(at, whole.end)] if at < whole.end else free
+
+
+def inside(spans: Iterable[Span], whole: Span) -> list[Span]:
+    """What of the spans lies inside `whole`."""
+    parts = (span.common(whole) for span in spans)
+    return [part for part in parts if part.seconds > 0]
+
+
+def total(spans: Iterable[Span]) -> float:
+    """Seconds of spans that do not overlap."""
+    return sum(span.seconds for span in spans)

@@ -1,0 +1,137 @@
+"""Repairing: one channel's audit at work. A few threads ask the speech detector, and the engine hears holes again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextvars import copy_context
+from functools import partial
+from typing import Protocol
+
+from gpu_job.asr.tokens import Token
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import Samples
+from gpu_job.audit.audit import Audit
+from gpu_job.audit.findings import Findings
+from gpu_job.audit.questions import Retry, VadQuery
+from gpu_job.vad.segments import VadThresholds
+from shared.errors import EngineFailed
+
+_log = logging.getLogger(__name__)
+
+MAX_WAITING = 32
+"""Questions that may wait for the threads, each with its window: 40 MB at most with chunks of 20 s."""
+
+Deliver = Callable[[Sequence[Token]], None]
+"""Takes what was heard in a window, on the upload's clock; nothing where the engine failed. From any thread."""
+
+
+class Detector(Protocol):
+    """What tells speech from other sound."""
+
+    def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]: ...
+
+
+class AuditRunner:
+    """Used from any thread. `cut` answers questions itself where too many wait, so its caller must hold no lock.
+
+    `decode` hands a window to the engine, and may block; it raises EngineFailed where the engine is gone. `settled` is
+    called, perhaps twice, when an answer settles the audit; callers of `heard` and `end` look at `is_settled`.
+    """
+
+    def __init__(
+        self,
+        audit: Audit,
+        detector: Detector,
+        threads: Executor,
+        decode: Callable[[Chunk, Deliver], None],
+        settled: Callable[[], None],
+    ) -> None:
+        self._audit = audit
+        self._detector = detector
+        self._threads = threads
+        self._decode = decode
+        self._settled = settled
+        self._questions: deque[VadQuery] = deque()
+        self._lock = threading.Lock()
+
+    def cut(self, chunk: Chunk) -> None:
+        """The next chunk was cut. Where the threads cannot keep up, the caller, who makes the work, helps."""
+        with self._lock:
+            questions = self._audit.cut(chunk)
+        self._ask(questions)
+        while len(self._questions) > MAX_WAITING:
+            self._answer_one()
+
+    def heard(self, start: int, tokens: Iterable[Token], *, failed: bool = False) -> None:
+        """The tokens of the chunk that begins at this sample, on the upload's clock; or that its engine failed."""
+        with self._lock:
+            questions = self._audit.heard(start, tokens, failed=failed)
+        self._ask(questions)
+
+    def end(self) -> None:
+        """No more chunks will be cut."""
+        with self._lock:
+            questions = self._audit.end()
+        self._ask(questions)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all is heard, asked and answered: the findings change no more."""
+        with self._lock:
+            return self._audit.is_settled
+
+    @property
+    def findings(self) -> Findings:
+        """What was found. Read it when all is settled."""
+        return self._audit.findings
+
+    def _ask(self, questions: Sequence[VadQuery]) -> None:
+        self._questions.extend(questions)
+        for _ in questions:
+            self._later(self._answer_one)
+
+    def _answer_one(self) -> None:
+        try:
+            question = self._questions.popleft()
+        except IndexError:
+            return  # somebody else was faster
+        try:
+            speech = self._detector.speech(question.window.samples, question.detection)
+        except Exception:
+            # Whatever a detector dies of, the words are there; only that nobody vouches for them is to be said.
+            _log.exception("speech detection failed")
+            with self._lock:
+                self._audit.unanswered(question)
+            retry = None
+        else:
+            with self._lock:
+                retry = self._audit.answer(question, speech)
+        self._go_on(retry)
+
+    def _go_on(self, retry: Retry | None) -> None:
+        if retry is None:
+            if self.is_settled:
+                self._settled()
+            return
+        try:
+            self._decode(retry.window, partial(self._decoded, retry))
+        except EngineFailed as error:
+            # Left open, so that the upload does not end with a gap that another attempt can fill.
+            _log.warning("audit abandoned", extra={"fields": {"why": error.reason}})
+
+    def _decoded(self, retry: Retry, tokens: Sequence[Token]) -> None:
+        with self._lock:
+            further = self._audit.decoded(retry, tokens)
+        # Not here: the engine's thread must not wait until there is room for another window.
+        self._later(partial(self._go_on, further))
+
+    def _later(self, work: Callable[[], None]) -> None:
+        try:
+            # In the caller's context: what is logged there is logged for the same upload.
+            self._threads.submit(copy_context().run, work)
+        except RuntimeError:
+            _log.warning("audit abandoned", extra={"fields": {"why": "The threads were shut down."}})

@@ -1,0 +1,1 @@
+"""Voice activity detection: where in a stretch of samples somebody speaks."""

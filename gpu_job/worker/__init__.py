@@ -1,0 +1,1 @@
+"""The worker: one task of a Cloud Run job execution, from the queue to the published outcome."""

@@ -1,0 +1,90 @@
+"""Claiming: whether a work item is this worker's to do, and what an earlier attempt left of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.services import JobServices
+from shared.clock import now
+from shared.enums import Method
+from shared.errors import DropscribeError, FailureKind
+from shared.messages import WorkItem
+from shared.state.finisher import exhausted, failed
+from shared.state.jobs import Job, JobState
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """The work to do; or none, and then after how many seconds the item should come again (None: never)."""
+
+    work: RunningJob | None = None
+    retry_after_seconds: int | None = None
+
+
+NOTHING_TO_DO = ClaimResult()
+
+
+def claim(services: JobServices, item: WorkItem) -> ClaimResult:
+    """Take the item's job on, unless it has ended or is in other hands."""
+    job = services.jobs.load(item.job_id)
+    if job is None:
+        _log.warning("a work item without a record")
+        return NOTHING_TO_DO
+    outcome = services.jobs.outcome(job.id)
+    if outcome is not None:
+        if services.jobs.is_open(job.id):
+            services.finisher.publish(outcome)
+        return NOTHING_TO_DO
+    record = job.record
+    if _in_other_hands(job, services.task.holder):
+        return ClaimResult(retry_after_seconds=max(1, int((record.lease_until - now()).total_seconds()) + 1))
+    if record.attempts >= services.settings.max_attempts:
+        services.finisher.finish(record, failed(DropscribeError(exhausted(record), FailureKind.INTERNAL)))
+        return NOTHING_TO_DO
+    taken = services.jobs.take(
+        job,
+        state=JobState.RUNNING,
+        holder=services.task.holder,
+        lease_until=now() + timedelta(seconds=services.settings.lease_seconds),
+        started_at=record.started_at or now(),
+        attempts=record.attempts + 1,
+        dispatches=0,
+    )
+    if taken is None:
+        return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
+    stored = services.checkpoints.load(job.id) if record.started_at else {}
+    # The record's own word first: the item is a copy, and perhaps an old one.
+    return ClaimResult(RunningJob(taken, record.media or item.media, record.decision or item.decision, [], stored))
+
+
+def _in_other_hands(job: Job, holder: str) -> bool:
+    record = job.record
+    if record.lease_until <= now():
+        return False
+    with_deepgram = record.state is JobState.CLAIMED and record.decision and record.decision.method is Method.DEEPGRAM
+    # A claim in our own name is a killed predecessor's: Cloud Run never runs one task twice at once.
+    return bool(with_deepgram) or (record.state is JobState.RUNNING and record.holder != holder)
+
+
+def own_items(services: JobServices) -> Iterator[WorkItem]:
+    """Jobs that a killed earlier attempt of this task was at; their messages would come back only after a while."""
+    if services.task.attempt == 0:
+        return
+    for opened in services.jobs.open_jobs():
+        try:
+            job = services.jobs.load(opened.upload.job_id)
+        except ValidationError:
+            continue  # the reconciler reports it; this worker has others to look after
+        if job is None or job.record.state is not JobState.RUNNING or job.record.holder != services.task.holder:
+            continue
+        media, decision = job.record.media, job.record.decision
+        if media is not None and decision is not None:
+            yield WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=decision)

@@ -1,0 +1,139 @@
+"""Hybrid: Deepgram takes chunks from the back while Parakeet comes from the front, as many as the deadline takes.
+
+Both see chunks cut at the same silences, so no word is lost or doubled where they meet. What either fails on goes to
+the other one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gpu_job.audio.samples import seconds
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.deepgram import DeepgramEngine
+from gpu_job.worker.build_engines import Engines
+from gpu_job.worker.periodic import PeriodicTask
+from gpu_job.worker.running_job import RunningJob
+from shared.clock import now
+from shared.enums import Engine, Method
+
+_log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How often progress is looked at."""
+
+RANGE_SECONDS = 300.0
+"""Most audio in one call: fewer seams between engines, and a call's answer within seconds."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an upload is. In seconds, of audio where nothing else is said."""
+
+    audio: float
+    by_parakeet: float
+    """Answered by Parakeet."""
+    measured: float
+    """Of that, what was answered within `elapsed`; the rest an earlier attempt had."""
+    given: float
+    """Answered by Deepgram, or on its way there."""
+    elapsed: float
+    """Time since Parakeet turned to the upload; while it loads, since the upload came."""
+    left: float | None
+    """Time until the deadline; None where the whole is wanted as soon as can be."""
+
+    @property
+    def rest(self) -> float:
+        """What Deepgram has not got and Parakeet has not answered."""
+        return max(0.0, self.audio - self.by_parakeet - self.given)
+
+
+def wanted(progress: Progress) -> float:
+    """How much more audio Deepgram is to take now: what Parakeet, at its measured speed, will not have in time.
+
+    Without a deadline all of it, from Parakeet's first words on: the start-up is paid for, and quotes count on it.
+    """
+    if progress.left is None:
+        return progress.rest if progress.measured > 0 else 0.0
+    if progress.measured == 0 and progress.elapsed < progress.left / 4:
+        return 0.0  # too early to tell how fast it is
+    in_time = progress.measured * max(0.0, progress.left) / progress.elapsed if progress.elapsed > 0 else 0.0
+    return max(0.0, progress.rest - in_time)
+
+
+class Hybrid(PeriodicTask):
+    """Looks at the uploads now and then, on a thread of its own while it is entered."""
+
+    def __init__(
+        self,
+        works: Callable[[], Sequence[RunningJob]],
+        engines: Engines,
+        max_minutes: float | None,
+    ) -> None:
+        """`max_minutes`: deadline of uploads that bring none, from their event on."""
+        super().__init__("hybrid", LOOK_SECONDS)
+        self._works = works
+        self._engines = engines
+        self._max_minutes = max_minutes
+        self._came: dict[str, datetime] = {}
+        self._since: dict[str, datetime] = {}
+
+    def tick(self) -> None:
+        """Look at every hybrid upload once."""
+        works = self._works()
+        for times in (self._came, self._since):
+            for ended in times.keys() - {work.id for work in works}:
+                del times[ended]
+        for work in works:
+            if work.decision.method is Method.HYBRID and work.may_leave:
+                with work.about():
+                    try:
+                        self._look(work)
+                    except Exception:
+                        # Whatever it is, Parakeet goes on, only later.
+                        _log.exception("hybrid failed")
+
+    def _look(self, work: RunningJob) -> None:
+        deepgram = self._engines.deepgram
+        if deepgram is None:
+            return
+        want = wanted(self._progress(work, deepgram))
+        while want > 0 and deepgram.has_place:
+            tasks = self._take_last(work, min(want, RANGE_SECONDS))
+            if not tasks:
+                return
+            taken = sum(seconds(len(task.chunk.samples)) for task in tasks)
+            want -= taken
+            self._engines.chain.ready(deepgram)
+            deepgram.submit_range(tasks)
+            _log.info("deepgram takes a range", extra={"fields": {"seconds": round(taken, 1)}})
+
+    def _take_last(self, work: RunningJob, max_seconds: float) -> list[Task]:
+        """From whichever device's chunks wait."""
+        taken = (room.take_last(work.id, max_seconds, Engine.DEEPGRAM) for room in self._engines.local)
+        return next((tasks for tasks in taken if tasks), [])
+
+    def _progress(self, work: RunningJob, deepgram: DeepgramEngine) -> Progress:
+        record = work.job.record
+        minutes = record.options.deadline_minutes or self._max_minutes
+        left = record.received_at + timedelta(minutes=minutes) - now() if minutes else None
+        since = self._came.setdefault(work.id, now())
+        if any(room.is_loaded for room in self._engines.local):
+            since = self._since.setdefault(work.id, now())
+        # In this order: what Deepgram answers in between is counted twice for a moment, rather than not at all.
+        pending = deepgram.pending_seconds(work.id)
+        by_deepgram = work.answered_seconds(lambda part: part.engine is Engine.DEEPGRAM)
+        by_parakeet = work.answered_seconds(lambda part: part.engine is not Engine.DEEPGRAM)
+        return Progress(
+            audio=work.expected_seconds(),
+            by_parakeet=by_parakeet,
+            measured=work.answered_seconds(
+                lambda part: part.engine is not Engine.DEEPGRAM and not work.is_stored(part)
+            ),
+            given=pending + by_deepgram,
+            elapsed=(now() - since).total_seconds(),
+            left=left.total_seconds() if left is not None else None,
+        )

@@ -1,0 +1,257 @@
+"""The laptop cloud: every service of a deployment on loopback, wired as in Google Cloud, with the production code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+
+import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import pubsub_v1
+from google.cloud.storage import Client
+
+from infra.emulators.deepgram_server import DeepgramServer
+from infra.emulators.eventarc import Eventarc
+from infra.emulators.executions import LocalJob
+from infra.emulators.function_host import FunctionHost
+from infra.emulators.pubsub_server import PubSubServer
+from infra.emulators.run_server import RunServer
+from infra.emulators.storage_server import StorageServer
+from infra.tiny_parakeet import MODEL_PATH
+
+_log = logging.getLogger(__name__)
+
+PROJECT, REGION = "laptop", "us-central1"
+UPLOADS, RESULTS, STATE = "uploads", "results", "state"
+RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC = "transcription-results", "transcription-work", "transcription-work-dead"
+ALERTS_TOPIC = "transcription-alerts"
+WORK_SUBSCRIPTION = "transcription-work-job"
+JOB = f"projects/{PROJECT}/locations/{REGION}/jobs/transcribe"
+DEEPGRAM_KEY = "laptop"
+FUNCTION = Path(__file__).parents[2] / "trigger_function" / "main.py"
+RECONCILE_TIMEOUT_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """What may differ between two laptop clouds."""
+
+    model: str = str(MODEL_PATH)
+    reconcile_seconds: float = 30.0
+    """How often the scheduler calls the reconciler."""
+    event_backoff_seconds: float = 1.0
+    """First pause before an event is delivered again."""
+    deepgram: bool = True
+    """Whether a Deepgram key is configured."""
+    method: Literal["auto", "parakeet", "hybrid", "deepgram"] = "parakeet"
+    """What becomes of uploads that ask for no method: the job, for a laptop has no other engine; `auto`: the policy."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """More environment for function and job."""
+
+
+class LaptopCloud:
+    """A whole deployment in `root`: its objects, logs and keys. `start()` returns when an upload can be dropped."""
+
+    def __init__(self, root: Path, options: CloudOptions | None = None) -> None:
+        self.root = root
+        self.options = options or CloudOptions()
+        root.mkdir(parents=True, exist_ok=True)
+        self.logs = root / "logs"
+        self.logs.mkdir(exist_ok=True)
+        key = _ServiceAccountKey(root / "service-account.json")
+        self.eventarc = Eventarc(first_backoff=self.options.event_backoff_seconds)
+        self.storage_server = StorageServer(root / "objects", self._finalized, key.public_pem)
+        self.deepgram = DeepgramServer(self.options.model, DEEPGRAM_KEY)
+        emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
+        self._pubsub = None if emulator else PubSubServer()
+        self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
+        self.environment = self._environment(key.path)
+        command = (sys.executable, "-m", "gpu_job")
+        self.runner = RunServer([LocalJob(JOB, command, self.environment)], self.logs)
+        self.environment["RUN_ENDPOINT"] = self.runner.url
+        self._on_upload = self._host("on_upload", "cloudevent")
+        self._reconcile = self._host("reconcile", "http")
+        self._stack = ExitStack()
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start every server, or none: what was started is stopped again where one fails."""
+        with ExitStack() as starting:
+            starting.enter_context(self.storage_server)
+            if self._pubsub:
+                starting.enter_context(self._pubsub)
+            self._create_resources()
+            starting.enter_context(self.deepgram)
+            starting.enter_context(self.runner)
+            starting.enter_context(self._on_upload)
+            starting.enter_context(self._reconcile)
+            self.eventarc.url = self._on_upload.url
+            starting.enter_context(self.eventarc)
+            starting.enter_context(self._scheduler())
+            # A bad setting shows here, at once, rather than as an event that is retried for a day.
+            self.reconcile()
+            self._stack = starting.pop_all()
+
+    def stop(self) -> None:
+        """Stop every server and process, in the opposite order."""
+        self._stack.close()
+
+    def storage(self) -> Client:
+        """Google's storage client, connected to this cloud."""
+        options = ClientOptions(api_endpoint=self.storage_server.url)
+        return Client(project=PROJECT, credentials=AnonymousCredentials(), client_options=options)
+
+    def subscriber(self) -> pubsub_v1.SubscriberClient:
+        """Google's subscriber client, connected to this cloud."""
+        with _environ("PUBSUB_EMULATOR_HOST", self._pubsub_address):
+            return pubsub_v1.SubscriberClient()
+
+    def publisher(self) -> pubsub_v1.PublisherClient:
+        """Google's publisher client, connected to this cloud."""
+        with _environ("PUBSUB_EMULATOR_HOST", self._pubsub_address):
+            return pubsub_v1.PublisherClient()
+
+    def reconcile(self) -> dict[str, int]:
+        """Call the reconciler once; its counts."""
+        response = requests.post(self._reconcile.url, timeout=RECONCILE_TIMEOUT_SECONDS)
+        response.raise_for_status()
+        counts: dict[str, int] = response.json()
+        return counts
+
+    def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
+        return FunctionHost(target, FUNCTION, signature, self.environment, self.logs / f"{target}.log")
+
+    def _environment(self, key: Path) -> dict[str, str]:
+        settings = {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+            "STORAGE_EMULATOR_HOST": self.storage_server.url,
+            "PUBSUB_EMULATOR_HOST": self._pubsub_address,
+            "RESULTS_BUCKET": RESULTS,
+            "STATE_BUCKET": STATE,
+            "RESULTS_TOPIC": RESULTS_TOPIC,
+            "WORK_TOPIC": WORK_TOPIC,
+            "ALERTS_TOPIC": ALERTS_TOPIC,
+            "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
+            "GPU_JOB": JOB,
+            "PARAKEET_MODEL_NAME": self.options.model,
+            "DEEPGRAM_BASE_URL": self.deepgram.url,
+            # Bills on the laptop say what the CPU variant of the job would cost in the cloud.
+            "JOB_GPU": "none",
+            "JOB_VCPU": str(os.cpu_count() or 1),
+            "JOB_MEMORY_GIB": "8",
+            "TRANSCRIPTION_METHOD": self.options.method,
+            "WORK_IDLE_SECONDS": "2",
+            "HEARTBEAT_SECONDS": "1",
+            "LEASE_SECONDS": "15",
+            # Where Prometheus is asked for: a page for each of several processes, whose logs say where it is.
+            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+        }
+        if self.options.deepgram:
+            settings["DEEPGRAM_API_KEY"] = DEEPGRAM_KEY
+        return {**_inherited(), **settings, **self.options.settings}
+
+    def _create_resources(self) -> None:
+        client = self.storage()
+        for bucket in (UPLOADS, RESULTS, STATE):
+            client.create_bucket(bucket)
+        publisher, subscriber = self.publisher(), self.subscriber()
+        for topic in (RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC, ALERTS_TOPIC):
+            publisher.create_topic(name=publisher.topic_path(PROJECT, topic))
+        subscriber.create_subscription(
+            request={
+                "name": subscriber.subscription_path(PROJECT, WORK_SUBSCRIPTION),
+                "topic": publisher.topic_path(PROJECT, WORK_TOPIC),
+                "ack_deadline_seconds": 60,
+                "dead_letter_policy": {
+                    "dead_letter_topic": publisher.topic_path(PROJECT, DEAD_TOPIC),
+                    "max_delivery_attempts": 20,
+                },
+            }
+        )
+
+    def _finalized(self, resource: Mapping[str, object]) -> None:
+        if resource["bucket"] == UPLOADS:
+            self.eventarc.deliver(resource)
+
+    @contextmanager
+    def _scheduler(self) -> Iterator[None]:
+        """What Cloud Scheduler does: the reconciler's tick."""
+
+        def tick() -> None:
+            while not self._stopping.wait(self.options.reconcile_seconds):
+                try:
+                    self.reconcile()
+                except requests.RequestException:
+                    _log.warning("the reconciler did not answer", exc_info=True)
+
+        thread = threading.Thread(target=tick, name="scheduler", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+
+
+class _ServiceAccountKey:
+    """A throw-away service account: signed URLs are signed with it, and the storage server checks them."""
+
+    def __init__(self, path: Path) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        info = {
+            "type": "service_account",
+            "project_id": PROJECT,
+            "private_key_id": "laptop",
+            "private_key": private.decode(),
+            "client_email": f"dropscribe@{PROJECT}.iam.gserviceaccount.com",
+            "client_id": "0",
+            "token_uri": "http://127.0.0.1:9/token",
+        }
+        self.path = path
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(info))
+        self.public_pem = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+
+def _inherited() -> dict[str, str]:
+    """The environment of this process without what would lead the children to a real cloud."""
+    secrets = ("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "CLOUD_RUN_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(secrets)}
+
+
+@contextmanager
+def _environ(name: str, value: str) -> Iterator[None]:
+    """An environment variable set for the moment a client is made: the only place Google's client reads it."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

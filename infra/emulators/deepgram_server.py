@@ -1,0 +1,308 @@
+"""Deepgram on a laptop: `POST /v1/listen` for pre-recorded audio, heard by a local model and answered in its shape.
+
+It reaches nothing but loopback, and refuses what it cannot do rather than ignore it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import socket
+import threading
+import uuid
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
+
+import flask
+import httpx
+from werkzeug.http import HTTP_STATUS_CODES
+
+from infra.emulators.ear import Ear
+from infra.emulators.http_server import HttpServer
+from shared.enums import Engine
+from shared.errors import BadMedia, EngineFailed
+from shared.media import Upload
+from shared.transcript.deepgram_json import to_deepgram
+from shared.transcript.model import Passage, compose
+from shared.transcript.timestamps import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from infra.emulators.ear import Hearing
+
+logger = logging.getLogger(__name__)
+
+FETCH_TIMEOUT_SECONDS = 30.0
+BLOCK_BYTES = 1 << 16
+MODEL_ID = "local-stand-in"
+
+_PARAMETERS = frozenset({"model", "language", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel"})
+_ERRORS = {
+    401: ("INVALID_AUTH", "Invalid credentials."),
+    402: ("ASR_PAYMENT_REQUIRED", "Project does not have enough credits for an ASR request."),
+    429: ("TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
+}
+"""Deepgram's names for what `fail_next` can feign; other statuses go by their HTTP names."""
+
+
+@dataclass(frozen=True)
+class ListenRequest:
+    """What one request asked for, and what it would have cost."""
+
+    model: str
+    language: str
+    url_host: str | None
+    """Host of the address to fetch; None where the request brought no readable address."""
+    audio_seconds: float | None = None
+    """Audio that was transcribed and is billed, each channel heard apart for itself; None as long as none was."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    status: int
+
+
+@dataclass(frozen=True)
+class _Stall:
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Cut:
+    pass
+
+
+class _RefusalError(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class DeepgramServer(HttpServer):
+    """Hears with the `.nemo` file `model` and answers those who know `api_key`.
+
+    The model is loaded, in a process of its own, by the first request that gets so far.
+    """
+
+    def __init__(self, model: str, api_key: str) -> None:
+        app = flask.Flask("deepgram", static_folder=None)
+        app.add_url_rule("/v1/listen", view_func=self._listen, methods=["POST"])
+        super().__init__(app)
+        self._model = model
+        self._api_key = api_key
+        self._ear = Ear(model)
+        self._stopping = threading.Event()
+        self._faults: deque[_Failure | _Stall | _Cut] = deque()
+        self._requests: list[ListenRequest] = []
+        self._requests_lock = threading.Lock()
+
+    @property
+    def requests(self) -> tuple[ListenRequest, ...]:
+        """Every request so far in the order of arrival, refused and failed ones included."""
+        with self._requests_lock:
+            return tuple(self._requests)
+
+    def fail_next(self, count: int, status: int) -> None:
+        """Answer the next `count` requests that have no fault yet with `status`, and transcribe nothing."""
+        self._faults.extend([_Failure(status)] * count)
+
+    def stall_next(self, count: int, seconds: float) -> None:
+        """Begin the work on each of the next `count` requests that have no fault yet only after `seconds`."""
+        self._faults.extend([_Stall(seconds)] * count)
+
+    def cut_next(self, count: int) -> None:
+        """Close the connections of the next `count` requests that have no fault yet without an answer."""
+        self._faults.extend([_Cut()] * count)
+
+    def recover(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._faults.clear()
+
+    def stop(self) -> None:
+        """Refuse new connections, cut the open ones, stalled requests included, and end the model's process."""
+        self._stopping.set()
+        super().stop()
+        self._ear.stop()
+
+    def _listen(self) -> flask.Response:
+        request_id = str(uuid.uuid4())
+        number = self._note()
+        fault = self._next_fault()
+        if isinstance(fault, _Cut) or (isinstance(fault, _Stall) and self._stopping.wait(fault.seconds)):
+            return _hang_up()
+        try:
+            if isinstance(fault, _Failure):
+                raise _RefusalError(fault.status, *_error(fault.status))
+            self._authorize()
+            _refuse_unsupported(flask.request.args)
+            return flask.jsonify(self._transcribed(number, request_id))
+        except _RefusalError as refusal:
+            body = {"err_code": refusal.code, "err_msg": refusal.message, "request_id": request_id}
+            return flask.make_response(body, refusal.status)
+
+    def _note(self) -> int:
+        asked = ListenRequest(
+            model=flask.request.args.get("model", ""),
+            language=flask.request.args.get("language", "en"),
+            url_host=_host(flask.request.get_json(silent=True)) if flask.request.is_json else None,
+        )
+        with self._requests_lock:
+            self._requests.append(asked)
+            return len(self._requests) - 1
+
+    def _next_fault(self) -> _Failure | _Stall | _Cut | None:
+        with suppress(IndexError):
+            return self._faults.popleft()
+        return None
+
+    def _authorize(self) -> None:
+        scheme, _, key = flask.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "token" or not hmac.compare_digest(key.encode(), self._api_key.encode()):
+            raise _RefusalError(401, *_error(401))
+
+    def _transcribed(self, number: int, request_id: str) -> dict[str, Any]:
+        with _audio() as (path, sha256):
+            try:
+                hearing = self._ear.hear(path, split=_wants(flask.request.args, "multichannel"))
+            except BadMedia as bad:
+                message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
+                raise _RefusalError(400, "Bad Request", message) from bad
+            except EngineFailed as failure:
+                logger.warning("nothing was heard: %s", failure.reason)
+                raise _RefusalError(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
+        with self._requests_lock:
+            self._requests[number] = replace(self._requests[number], audio_seconds=hearing.duration * hearing.channels)
+        metadata = {
+            "transaction_key": "deprecated",
+            "request_id": request_id,
+            "sha256": sha256,
+            "created": datetime.now(UTC).isoformat(),
+            "duration": rounded(hearing.duration),
+            "channels": hearing.channels,
+            "models": [MODEL_ID],
+            "model_info": {MODEL_ID: {"name": f"local stand-in with {Path(self._model).name}", "arch": "parakeet"}},
+        }
+        return {"metadata": metadata, "results": _results(hearing, request_id, flask.request.args)}
+
+
+def _error(status: int) -> tuple[str, str]:
+    name = HTTP_STATUS_CODES.get(status, "Unknown")
+    return _ERRORS.get(status, (name.upper().replace(" ", "_"), f"{name}."))
+
+
+def _hang_up() -> flask.Response:
+    with suppress(OSError):  # the client was faster
+        flask.request.get_data(cache=False)  # in the middle of a large body it would not notice for minutes
+        flask.request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return flask.Response()
+
+
+def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
+    if unknown := sorted(set(parameters) - _PARAMETERS):
+        raise _RefusalError(400, "Bad Request", f"The local stand-in does not support {', '.join(unknown)}.")
+    if not (_wants(parameters, "punctuate") or _wants(parameters, "smart_format")):
+        raise _RefusalError(400, "Bad Request", "The local stand-in always punctuates: ask for punctuate=true.")
+
+
+def _wants(parameters: Mapping[str, str], name: str) -> bool:
+    return parameters.get(name, "").lower() == "true"
+
+
+def _results(hearing: Hearing, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Deepgram's `results`, with no more than was asked for."""
+    channels = [_channel(hearing, number, request_id, parameters) for number in range(hearing.channels)]
+    results: dict[str, Any] = {"channels": [channel for each in channels for channel in each["channels"]]}
+    if _wants(parameters, "utterances"):
+        utterances = [
+            utterance | {"channel": number} for number, each in enumerate(channels) for utterance in each["utterances"]
+        ]
+        results["utterances"] = sorted(utterances, key=itemgetter("start"))
+    if not (_wants(parameters, "paragraphs") or _wants(parameters, "smart_format")):
+        for channel in results["channels"]:
+            del channel["alternatives"][0]["paragraphs"]
+    return results
+
+
+def _channel(hearing: Hearing, number: int, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    words = [word.model_copy(update={"speaker": None}) for word in hearing.words if word.speaker in (None, number)]
+    transcript = compose(
+        upload=Upload(bucket=MODEL_ID, name=request_id, generation=1),
+        duration=hearing.duration,
+        language=parameters.get("language", "en"),
+        model=MODEL_ID,
+        passages=[Passage(Engine.PARAKEET_CPU, words)],
+    )
+    results: dict[str, Any] = to_deepgram(transcript)["results"]
+    return results
+
+
+@contextmanager
+def _audio() -> Iterator[tuple[Path, str]]:
+    """The request's audio as a file that goes away afterwards, and its SHA-256."""
+    digest = hashlib.sha256()
+    with NamedTemporaryFile(prefix="dropscribe-listen-") as file:
+        for block in _fetched(_address(flask.request.get_json(silent=True))) if flask.request.is_json else _body():
+            digest.update(block)
+            file.write(block)
+        file.flush()
+        yield Path(file.name), digest.hexdigest()
+
+
+def _body() -> Iterator[bytes]:
+    while block := flask.request.stream.read(BLOCK_BYTES):
+        yield block
+
+
+def _address(payload: object) -> httpx.URL:
+    """The loopback address in a request's JSON."""
+    url = _url(payload)
+    if url is None:
+        message = "Content-type was application/json, but we could not process the JSON payload."
+        raise _RefusalError(400, "Bad Request", message)
+    if not _is_loopback(url.host):
+        message = f"The local stand-in fetches from loopback only, not from {url.host!r}."
+        raise _RefusalError(400, "REMOTE_CONTENT_ERROR", message)
+    return url
+
+
+def _host(payload: object) -> str | None:
+    url = _url(payload)
+    return url.host if url else None
+
+
+def _url(payload: object) -> httpx.URL | None:
+    url = payload.get("url") if isinstance(payload, dict) else None
+    with suppress(httpx.InvalidURL):
+        return httpx.URL(url) if isinstance(url, str) else None
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _fetched(url: httpx.URL) -> Iterator[bytes]:
+    """The content at `url`. Neither a redirect nor a proxy from the environment can lead away from loopback."""
+    try:
+        with (
+            httpx.Client(trust_env=False, follow_redirects=False, timeout=FETCH_TIMEOUT_SECONDS) as client,
+            client.stream("GET", url) as response,
+        ):
+            if response.status_code != 200:
+                problem = f"answered {response.status_code} {response.reason_phrase}"
+                raise _RefusalError(400, "REMOTE_CONTENT_ERROR", f"The remote server hosting the media {problem}.")
+            yield from response.iter_bytes(BLOCK_BYTES)
+    except (httpx.RequestError, httpx.InvalidURL) as error:
+        message = f"The remote server hosting the media gave no media ({type(error).__name__})."
+        raise _RefusalError(400, "REMOTE_CONTENT_ERROR", message) from error

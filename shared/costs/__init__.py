@@ -1,0 +1,1 @@
+"""Prices, bills, quotes and learned speeds."""

@@ -1,0 +1,97 @@
+"""The price book: unit prices in US dollars, each with its source, and the hardware they are applied to."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UnknownPrice(KeyError):
+    """The price book has no such line: an unknown price is an error, never $0."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Price(_Frozen):
+    """One line of the price book."""
+
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    source: Annotated[str, Field(min_length=1)]
+
+
+class CloudRunPrices(_Frozen):
+    """Cloud Run jobs, per second of an instance's whole life."""
+
+    vcpu_second: Price
+    gib_second: Price
+
+
+class CloudStoragePrices(_Frozen):
+    """Cloud Storage, for what leaves Google's network."""
+
+    egress_gib: Price
+
+
+class PriceBook(_Frozen):
+    """Unit prices in US dollars, each with its source, read on one day for one region."""
+
+    schema_version: Literal[1]
+    read_on: date
+    region: str
+    cloud_run: CloudRunPrices
+    cloud_storage: CloudStoragePrices
+    gpu_second: Mapping[str, Price]
+    deepgram_minute: Mapping[str, Price]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> PriceBook:
+        """The book at `path`, or the shipped one. Raises pydantic's ValidationError for a malformed book."""
+        text = path.read_text() if path else files("shared.costs").joinpath("prices.toml").read_text()
+        return cls.model_validate(tomllib.loads(text))
+
+    def gpu_second_usd(self, gpu: str) -> float:
+        """Price of one second of this GPU."""
+        return _price(self.gpu_second, gpu, "gpu_second").usd
+
+    def deepgram_minute_usd(self, model: str) -> float:
+        """Price of one minute of audio with this Deepgram model."""
+        return _price(self.deepgram_minute, model, "deepgram_minute").usd
+
+
+def _price(section: Mapping[str, Price], key: str, name: str) -> Price:
+    if key not in section:
+        known = ", ".join(sorted(section)) or "none"
+        raise UnknownPrice(f"the price book has no [{name}] line for {key!r} (it has: {known})")
+    return section[key]
+
+
+@lru_cache(maxsize=4)
+def price_book(path: Path | None = None) -> PriceBook:
+    """The price book, read once per process."""
+    return PriceBook.load(path)
+
+
+class JobShape(_Frozen):
+    """The hardware of one job instance, as Cloud Run bills it."""
+
+    gpu: str | None
+    """Accelerator type of the price book, for example `nvidia-l4`; None for the CPU variant."""
+    vcpu: Annotated[float, Field(gt=0)]
+    memory_gib: Annotated[float, Field(gt=0)]
+
+    @property
+    def device(self) -> str:
+        """What the model runs on, as speeds are learned by: the accelerator type, or `cpu`."""
+        return self.gpu or "cpu"

@@ -1,0 +1,189 @@
+"""Speeds: how fast a deployment starts, decodes and transcribes, learned from its own runs.
+
+One object in the state bucket, `speeds.json`, holds the last observations of each figure. A figure's estimate is the
+median of them and a few copies of the setting it starts from: half of all observations may be wrong without moving
+it beyond the right ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Annotated, Literal
+
+from google.cloud.storage import Bucket
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared import objects
+from shared.errors import OUT_OF_REACH, StateConflict
+
+_log = logging.getLogger(__name__)
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Figures = Mapping[str, float]
+"""What one run showed: name of a figure -> its value."""
+
+WINDOW = 30
+"""Observations that are kept of each figure: a new image or another region shows after about half of them."""
+PRIOR_WEIGHT = 3
+"""Observations that the starting value counts as: the first odd run does not decide alone."""
+SHORTEST_DEEPGRAM_SECONDS = 120.0
+"""Shorter audio shows the round trip, not the speed."""
+CACHE_SECONDS = 30.0
+ATTEMPTS = 5
+"""Writes against other observers. A lost observation costs nothing but its news."""
+
+_NAME = "speeds.json"
+_DECODE, _DEEPGRAM = "decode_x_real_time", "deepgram_x_real_time"
+
+
+class UnknownDevice(KeyError):
+    """Nothing is known of this device's speed: an unknown speed is an error, never infinite."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class DeviceSpeed:
+    """One kind of hardware: a GPU type, or `cpu`."""
+
+    startup_seconds: float
+    """From the start of an instance's bill to its first batch: container, imports, model load."""
+    x_real_time: float
+    """Seconds of audio that the model transcribes in a second."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What predictions are made from. All `x_real_time` are seconds of audio per second."""
+
+    devices: Mapping[str, DeviceSpeed]
+    decode_x_real_time: float
+    deepgram_x_real_time: float
+
+    def of(self, device: str) -> DeviceSpeed:
+        """The speed of one device. Raises UnknownDevice."""
+        if device not in self.devices:
+            known = ", ".join(sorted(self.devices)) or "none"
+            raise UnknownDevice(f"no speed is known of {device!r} (known: {known})")
+        return self.devices[device]
+
+
+def execution_figures(
+    device: str,
+    *,
+    startup_seconds: float | None = None,
+    audio_seconds: float = 0.0,
+    engine_seconds: float = 0.0,
+    decode_seconds: float = 0.0,
+) -> Figures:
+    """What one execution shows: its start-up, and its audio by the seconds of model and decoder. Zeros: not seen."""
+    return _sound(
+        {
+            _startup(device): startup_seconds or 0.0,
+            _engine(device): audio_seconds / engine_seconds if engine_seconds > 0 else 0.0,
+            _DECODE: audio_seconds / decode_seconds if decode_seconds > 0 else 0.0,
+        }
+    )
+
+
+def deepgram_figures(audio_seconds: float, answer_seconds: float) -> Figures:
+    """What one answer of Deepgram shows; nothing where the audio was too short to tell."""
+    if audio_seconds < SHORTEST_DEEPGRAM_SECONDS or answer_seconds <= 0:
+        return {}
+    return _sound({_DEEPGRAM: audio_seconds / answer_seconds})
+
+
+def _sound(figures: Figures) -> Figures:
+    return {name: value for name, value in figures.items() if value > 0 and math.isfinite(value)}
+
+
+class Observations(BaseModel):
+    """The last WINDOW values of each figure, the oldest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    figures: dict[str, tuple[Positive, ...]] = {}
+
+    def with_(self, seen: Figures) -> Observations:
+        """These and one more run."""
+        added = {name: (*self.figures.get(name, ()), value)[-WINDOW:] for name, value in seen.items()}
+        return Observations(figures={**self.figures, **added})
+
+
+def learned(initial: Speeds, seen: Observations) -> Speeds:
+    """The starting values, moved by what was observed."""
+
+    def estimate(name: str, start: float) -> float:
+        return float(median([start] * PRIOR_WEIGHT + list(seen.figures.get(name, ()))))
+
+    devices = {
+        device: DeviceSpeed(
+            estimate(_startup(device), speed.startup_seconds), estimate(_engine(device), speed.x_real_time)
+        )
+        for device, speed in initial.devices.items()
+    }
+    return Speeds(
+        devices, estimate(_DECODE, initial.decode_x_real_time), estimate(_DEEPGRAM, initial.deepgram_x_real_time)
+    )
+
+
+def _startup(device: str) -> str:
+    return f"startup_seconds/{device}"
+
+
+def _engine(device: str) -> str:
+    return f"x_real_time/{device}"
+
+
+class SpeedStore:
+    """The observations in the state bucket, read at most every CACHE_SECONDS."""
+
+    def __init__(self, state: Bucket, clock: Callable[[], float] = time.monotonic) -> None:
+        self._state = state
+        self._clock = clock
+        self._cached: tuple[float, Observations] | None = None
+
+    def speeds(self, initial: Speeds) -> Speeds:
+        """The speeds as of a moment ago. The store out of reach is no reason not to route: then the last known ones."""
+        at = self._clock()
+        if self._cached is None or at - self._cached[0] > CACHE_SECONDS:
+            try:
+                self._cached = (at, self._read()[0])
+            except OUT_OF_REACH:
+                _log.warning("speeds not read", exc_info=True)
+                self._cached = (at, self._cached[1] if self._cached else Observations())
+        return learned(initial, self._cached[1])
+
+    def observe(self, seen: Figures) -> bool:
+        """Add one run; False where other observers were faster every time, or the store is out of reach."""
+        if not seen:
+            return True
+        for _ in range(ATTEMPTS):
+            try:
+                before, generation = self._read()
+                objects.replace(self._state, _NAME, before.with_(seen).model_dump_json().encode(), generation)
+            except StateConflict:
+                continue
+            except OUT_OF_REACH:
+                break
+            return True
+        _log.warning("observation lost", extra={"fields": {"seen": dict(seen)}}, exc_info=True)
+        return False
+
+    def _read(self) -> tuple[Observations, int]:
+        """What stands there with its generation; content that cannot be read counts as none."""
+        stored = objects.read(self._state, _NAME)
+        if stored is None:
+            return Observations(), 0
+        try:
+            return Observations.model_validate_json(stored.data), stored.generation
+        except ValidationError:
+            _log.warning("speeds.json cannot be read; it begins anew", exc_info=True)
+            return Observations(), stored.generation

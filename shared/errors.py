@@ -1,0 +1,127 @@
+"""What can go wrong, as types: each failure has a kind, and a reason that a person understands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import google.api_core.exceptions as google_errors
+import requests
+
+OUT_OF_REACH = (google_errors.GoogleAPICallError, google_errors.RetryError, requests.RequestException)
+"""How Google's clients say that a service did not answer: with a status, too late, or not at all."""
+
+
+class FailureKind(StrEnum):
+    """The small set of kinds that policies distinguish."""
+
+    BAD_MEDIA = "bad_media"
+    CREDENTIALS = "credentials"
+    MODEL_LOAD = "model_load"
+    NETWORK = "network"
+    OUT_OF_MEMORY = "out_of_memory"
+    QUOTA = "quota"
+    RATE_LIMIT = "rate_limit"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    INTERNAL = "internal"
+
+
+class Remedy(StrEnum):
+    """What becomes of a chunk that an engine failed on, after what can be retried was retried."""
+
+    GIVE_UP = "give_up"
+    """Every engine would fail on it."""
+    NEXT_ENGINE = "next_engine"
+    """Another engine does it; the next chunk may fare better here."""
+    LEAVE_ENGINE = "leave_engine"
+    """Another engine does it and all that follow: the next chunk would meet the same."""
+
+
+REMEDIES = {
+    FailureKind.BAD_MEDIA: Remedy.GIVE_UP,
+    FailureKind.CREDENTIALS: Remedy.LEAVE_ENGINE,
+    FailureKind.MODEL_LOAD: Remedy.LEAVE_ENGINE,
+    FailureKind.NETWORK: Remedy.NEXT_ENGINE,
+    FailureKind.OUT_OF_MEMORY: Remedy.NEXT_ENGINE,
+    FailureKind.QUOTA: Remedy.LEAVE_ENGINE,
+    FailureKind.RATE_LIMIT: Remedy.NEXT_ENGINE,
+    FailureKind.REFUSED: Remedy.NEXT_ENGINE,
+    FailureKind.TIMEOUT: Remedy.NEXT_ENGINE,
+    FailureKind.INTERNAL: Remedy.NEXT_ENGINE,
+}
+"""What is tried before: batches that are out of memory are halved down to one chunk (gpu_job.engines.local), refused
+connections, rate limits and 503 are retried with backoff and jitter (shared.deepgram). Whatever the kind, an engine
+of our own that fails several times in a row is left."""
+
+
+class DropscribeError(Exception):
+    """A failure with its kind and one sentence for the person who dropped the file."""
+
+    kind: FailureKind = FailureKind.INTERNAL
+
+    def __init__(self, reason: str, kind: FailureKind | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        if kind is not None:
+            self.kind = kind
+
+
+class BadMedia(DropscribeError):
+    """The upload cannot be transcribed by anyone: the outcome is `rejected`."""
+
+    kind = FailureKind.BAD_MEDIA
+
+
+class Rejected(DropscribeError):
+    """The upload is sound, but its own wishes or the deployment's rules forbid the work."""
+
+    kind = FailureKind.REFUSED
+
+
+class EngineFailed(DropscribeError):
+    """An engine gave no answer; another one may."""
+
+
+class LaunchFailed(DropscribeError):
+    """No job execution could be started now."""
+
+
+class StateConflict(DropscribeError):
+    """Another process changed a record between our read and our write."""
+
+
+_KIND_BY_STATUS = {
+    401: FailureKind.CREDENTIALS,
+    402: FailureKind.QUOTA,
+    403: FailureKind.CREDENTIALS,
+    408: FailureKind.TIMEOUT,
+    413: FailureKind.REFUSED,
+    429: FailureKind.RATE_LIMIT,
+    504: FailureKind.TIMEOUT,
+}
+
+
+def kind_of_status(status: int) -> FailureKind:
+    """An HTTP error status -> its kind."""
+    if status in _KIND_BY_STATUS:
+        return _KIND_BY_STATUS[status]
+    return FailureKind.NETWORK if status >= 500 else FailureKind.REFUSED
+
+
+def kind_of(error: BaseException) -> FailureKind:
+    """An exception -> its kind, by the libraries' own classes and status codes, never by words in messages."""
+    match error:
+        case DropscribeError():
+            return error.kind
+        case MemoryError():
+            return FailureKind.OUT_OF_MEMORY
+        case google_errors.ResourceExhausted() | google_errors.TooManyRequests():
+            return FailureKind.QUOTA
+        case google_errors.DeadlineExceeded() | TimeoutError() | requests.Timeout():
+            return FailureKind.TIMEOUT
+        case google_errors.GoogleAPICallError() if error.code is not None:
+            return kind_of_status(int(error.code))
+        case google_errors.RetryError() | requests.ConnectionError() | ConnectionError():
+            return FailureKind.NETWORK
+        case _:
+            return FailureKind.INTERNAL

@@ -1,0 +1,55 @@
+"""The upload: one object generation, and the identity of the job that works on it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Upload(BaseModel):
+    """One generation of one object in the uploads bucket."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bucket: Annotated[str, Field(min_length=3, max_length=222)]
+    name: Annotated[str, Field(min_length=1, max_length=1024)]
+    generation: Annotated[int, Field(gt=0)]
+
+    @property
+    def uri(self) -> str:
+        """`gs://bucket/name#generation`, the way gcloud writes a generation."""
+        return f"gs://{self.bucket}/{self.name}#{self.generation}"
+
+    @property
+    def job_id(self) -> str:
+        """24 hex digits, equal for every event about this generation, safe in object names and log queries."""
+        key = "\0".join((self.bucket, self.name, str(self.generation)))
+        return hashlib.sha256(key.encode()).hexdigest()[:24]
+
+
+class Media(BaseModel):
+    """What inspection learned of an upload without decoding it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    container: str
+    """Demuxer name, for example `mov,mp4,m4a,3gp,3g2,mj2`."""
+    codec: str
+    """Audio codec name, for example `aac`."""
+    duration_seconds: Annotated[float, Field(gt=0)]
+    duration_is_estimate: bool = False
+    """True where part of the length was extrapolated, by byte rate or past the end of a cut file."""
+    sample_rate_hz: Annotated[int, Field(gt=0)]
+    channels: Annotated[int, Field(gt=0)]
+    size_bytes: Annotated[int, Field(gt=0)]
+    has_video: bool = False
+
+
+# Lists of other files (HLS, concat, DASH, SDP) must never join.
+DEMUXERS = (
+    "aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
+    "mpegts", "ogg", "w64", "wav",
+)  # fmt: skip
+"""ffmpeg's names; inspection and decoding know the same ones."""

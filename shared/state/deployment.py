@@ -1,0 +1,68 @@
+"""Google's clients and the stores over them, made the same way by function and job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.cloud import pubsub_v1
+from google.cloud.storage import Bucket, Client
+
+from shared.costs.prices import PriceBook, price_book
+from shared.costs.speeds import SpeedStore
+from shared.settings import BreakerSettings, DeploymentSettings
+from shared.state.execution_lease import ExecutionLease
+from shared.state.finisher import Finisher
+from shared.state.gpu_breaker import Breaker, BreakerPolicy
+from shared.state.jobs import JobStore
+from shared.state.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Everything with an effect that both sides use."""
+
+    storage: Client
+    state: Bucket
+    publisher: pubsub_v1.PublisherClient
+    jobs: JobStore
+    lease: ExecutionLease
+    ledger: Ledger
+    gpu: Breaker
+    speeds: SpeedStore
+    finisher: Finisher
+    prices: PriceBook
+
+
+def connect(settings: DeploymentSettings) -> Deployment:
+    """The deployment that the settings name. Nothing is sent yet. Raises UnknownPrice."""
+    client = Client(project=settings.google_cloud_project)
+    publisher = pubsub_v1.PublisherClient()
+    state = client.bucket(settings.state_bucket)
+    jobs, prices = JobStore(state), price_book(settings.price_book)
+    # Here, so that a model without a price ends the process at once instead of every upload's way.
+    prices.deepgram_minute_usd(settings.deepgram_model)
+    ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
+    finisher = Finisher(
+        jobs=jobs,
+        ledger=ledger,
+        gpu=gpu,
+        results=client.bucket(settings.results_bucket),
+        prefix=settings.results_prefix,
+        publisher=publisher,
+        topic=publisher.topic_path(settings.google_cloud_project, settings.results_topic),
+        prices=prices,
+        deepgram_model=settings.deepgram_model,
+    )
+    return Deployment(
+        client, state, publisher, jobs, ExecutionLease(state), ledger, gpu, SpeedStore(state), finisher, prices
+    )
+
+
+def _breaker_policy(settings: BreakerSettings) -> BreakerPolicy:
+    return BreakerPolicy(
+        failures=settings.gpu_breaker_failures,
+        window=timedelta(seconds=settings.gpu_breaker_window_seconds),
+        cool_down=timedelta(seconds=settings.gpu_breaker_cool_down_seconds),
+        trial=timedelta(seconds=settings.gpu_breaker_trial_seconds),
+    )

@@ -1,0 +1,225 @@
+"""Ending a job: results stored once, one terminal outcome decided, published, and the job closed.
+
+Safe to run twice, by anyone, at any point: the first stored transcript is the one every other file is made from, the
+first stored outcome is the one everybody publishes, and the job stays open until that message was accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from google.cloud import pubsub_v1
+from google.cloud.storage import Bucket
+from opentelemetry.trace import SpanKind
+
+from shared import objects
+from shared.clock import now
+from shared.costs.bill import Bill, deepgram_bill, egress_bill
+from shared.costs.prices import PriceBook
+from shared.enums import Engine, Outcome
+from shared.errors import DropscribeError, FailureKind
+from shared.messages import Receipt, Saving, TerminalMessage, event_id
+from shared.state.gpu_breaker import Breaker
+from shared.state.job_metrics import JobMetrics
+from shared.state.jobs import JobRecord, JobStore
+from shared.state.ledger import Ledger, billed
+from shared.telemetry import tracing
+from shared.transcript.model import Transcript
+from shared.transcript.render import render
+
+_log = logging.getLogger(__name__)
+
+PUBLISH_TIMEOUT_SECONDS = 60.0
+"""The publisher retries inside this time; past it the job stays open and the reconciler publishes."""
+
+MAX_OBJECT_NAME_BYTES = 1024
+"""Cloud Storage, "Object names"."""
+
+LONGEST_FILE_NAME_BYTES = 24
+"""Room for the name of any result, so that all results of a job lie in one folder."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended, before anything of it is stored."""
+
+    outcome: Outcome
+    bill: Bill
+    transcript: Transcript | None = None
+    reason: str | None = None
+    failure_kind: FailureKind | None = None
+    execution: str | None = None
+    fallbacks: int = 0
+    """Chunks that another engine had to do."""
+
+
+def transcribed(transcript: Transcript, bill: Bill, execution: str | None = None, *, fallbacks: int = 0) -> Ending:
+    """A transcript in hand -> completed, or completed_with_gaps where something of the speech is missing."""
+    gaps = transcript.coverage.gaps
+    if not gaps:
+        return Ending(Outcome.COMPLETED, bill, transcript, execution=execution, fallbacks=fallbacks)
+    missing = sum(gap.end - gap.start for gap in gaps)
+    reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps lists them."
+    return Ending(Outcome.COMPLETED_WITH_GAPS, bill, transcript, reason, execution=execution, fallbacks=fallbacks)
+
+
+def rejected(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
+    """The upload itself is at fault."""
+    return Ending(Outcome.REJECTED, bill or Bill(), None, error.reason, error.kind, execution)
+
+
+def failed(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
+    """Every engine that may be asked was asked."""
+    return Ending(Outcome.FAILED, bill or Bill(), None, error.reason, error.kind, execution)
+
+
+def exhausted(record: JobRecord) -> str:
+    """Why a job whose workers ended again and again is given up."""
+    last = f" The last time: {record.last_error}" if record.last_error else ""
+    return f"The worker ended {record.attempts} times while it worked on the file.{last}"
+
+
+class Finisher:
+    """Stores results in the results bucket and publishes terminal messages."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        ledger: Ledger,
+        gpu: Breaker,
+        results: Bucket,
+        prefix: str,
+        publisher: pubsub_v1.PublisherClient,
+        topic: str,
+        prices: PriceBook,
+        deepgram_model: str,
+    ) -> None:
+        self._jobs = jobs
+        self._ledger = ledger
+        self._gpu = gpu
+        self._results = results
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._publisher = publisher
+        self._topic = topic
+        self._deepgram_model = deepgram_model
+        self._prices = prices
+
+    def finish(self, record: JobRecord, ending: Ending) -> TerminalMessage:
+        """Store, decide, publish, close. The answer is the outcome that stands, perhaps an earlier finisher's."""
+        standing = self._jobs.outcome(record.upload.job_id)
+        if standing is None:
+            standing = self._jobs.decide(self._terminal_message(record, ending))
+        if self._jobs.is_open(standing.job_id):
+            self.publish(standing)
+        return standing
+
+    def publish(self, message: TerminalMessage) -> None:
+        """Publish and book a decided outcome and close its job. Listeners tell a repeated message by its event_id.
+
+        First the message: what is wrong with the books must not hold an outcome back. Then the job stays open, and
+        the reconciler does both again.
+        """
+        data = message.model_dump_json().encode()
+        with tracing.span("publish", kind=SpanKind.PRODUCER, outcome=message.outcome.value):
+            attributes: dict[str, Any] = {**message.attributes(), **tracing.carrier()}
+            self._publisher.publish(self._topic, data, **attributes).result(timeout=PUBLISH_TIMEOUT_SECONDS)
+        entry = billed(message)
+        self._ledger.settle(entry)
+        if message.execution and set(message.engines) - {Engine.DEEPGRAM}:
+            self._gpu.record_success(message.job_id)
+        self._jobs.close(message.job_id)
+        ended = JobMetrics.of(message, entry.fallbacks)
+        ended.count(message.bill)
+        _log.info("job ended", extra={"fields": ended.fields()})
+
+    def _terminal_message(self, record: JobRecord, ending: Ending) -> TerminalMessage:
+        upload, at = record.upload, now()
+        started = record.started_at or record.received_at
+        transcript, results = self._store_transcript(record, ending.transcript)
+        if transcript is not None:
+            # An earlier finisher's transcript may have gaps that ours has not: what is stored is what is told.
+            ending = transcribed(transcript, ending.bill, ending.execution, fallbacks=ending.fallbacks)
+        duration = transcript.duration if transcript else record.media.duration_seconds if record.media else None
+        bill = record.spent + ending.bill
+        saving = self._saving(record, duration, bill) if transcript else None
+        receipt = Receipt(
+            job_id=upload.job_id,
+            upload=upload,
+            outcome=ending.outcome,
+            decision=record.decision,
+            duration_seconds=duration,
+            engines=transcript.engines if transcript else (),
+            fallbacks=ending.fallbacks,
+            coverage=transcript.coverage if transcript else None,
+            bill=bill,
+            saving=saving,
+            execution=ending.execution,
+        )
+        results |= self._store(record, "receipt.json", "application/json", receipt.model_dump_json(indent=2).encode())
+        return TerminalMessage(
+            event_id=event_id(upload.job_id),
+            job_id=upload.job_id,
+            upload=upload,
+            outcome=ending.outcome,
+            reason=ending.reason,
+            failure_kind=ending.failure_kind,
+            decision=record.decision,
+            media=record.media,
+            engines=receipt.engines,
+            fallbacks=receipt.fallbacks,
+            model=transcript.model if transcript else None,
+            word_count=len(transcript.words) if transcript else 0,
+            coverage=receipt.coverage,
+            results=results,
+            bill=bill,
+            saving=saving,
+            execution=ending.execution,
+            received_at=record.received_at,
+            finished_at=at,
+            wait_seconds=max(0.0, (started - record.received_at).total_seconds()),
+            work_seconds=max(0.0, (at - started).total_seconds()),
+        )
+
+    def _store_transcript(
+        self, record: JobRecord, transcript: Transcript | None
+    ) -> tuple[Transcript | None, dict[str, str]]:
+        """Store every format; the transcript.json that was stored first speaks for all of them."""
+        if transcript is None:
+            return None, {}
+        results: dict[str, str] = {}
+        first, *others = render(transcript)
+        stored = objects.create_once(self._results, self._name(record, first.name), first.data, first.content_type)
+        results[first.name] = self._uri(record, first.name)
+        if stored.data != first.data:
+            transcript = Transcript.model_validate_json(stored.data)
+            _, *others = render(transcript)
+        for file in others:
+            results |= self._store(record, file.name, file.content_type, file.data)
+        return transcript, results
+
+    def _store(self, record: JobRecord, name: str, content_type: str, data: bytes) -> dict[str, str]:
+        objects.create_once(self._results, self._name(record, name), data, content_type)
+        return {name: self._uri(record, name)}
+
+    def _name(self, record: JobRecord, file: str) -> str:
+        upload = record.upload
+        folder = f"{self._prefix}{upload.name}/{upload.generation}/"
+        if len(folder.encode()) + LONGEST_FILE_NAME_BYTES > MAX_OBJECT_NAME_BYTES:
+            folder = f"{self._prefix}long-names/{upload.job_id}/"
+        return folder + file
+
+    def _uri(self, record: JobRecord, file: str) -> str:
+        return f"gs://{self._results.name}/{self._name(record, file)}"
+
+    def _saving(self, record: JobRecord, duration: float | None, bill: Bill) -> Saving | None:
+        """Beside Deepgram's price of the whole file, its way there included."""
+        if duration is None:
+            return None
+        media = record.media
+        streams = record.options.streams(media) if media else 1
+        there = deepgram_bill(self._deepgram_model, duration * streams, self._prices)
+        there += egress_bill(media.size_bytes if media else 0, self._prices)
+        return Saving(deepgram_model=self._deepgram_model, deepgram_usd=there.usd, bill_usd=bill.usd)

@@ -1,0 +1,198 @@
+"""The job record: one object per upload generation in the state bucket, changed by compare-and-swap only.
+
+Three objects carry a job. `open/<job_id>.json` exists while the job is not terminal, so that a reconciler finds it by
+listing; `jobs/<job_id>/record.json` says who works on it and how far it is; `jobs/<job_id>/outcome.json` is written
+once, by whoever ends the job first.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from google.cloud.storage import Bucket
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared import objects
+from shared.clock import now
+from shared.costs.bill import Bill
+from shared.errors import StateConflict
+from shared.media import Media, Upload
+from shared.messages import Decision, TerminalMessage
+from shared.telemetry import tracing
+from shared.upload_options import UploadOptions
+
+_log = logging.getLogger(__name__)
+
+
+def new_holder(who: str) -> str:
+    """A name for a process that holds a lease, unlike any other process's."""
+    return f"{who}/{uuid.uuid4().hex[:12]}"
+
+
+class JobState(StrEnum):
+    """How far a job is. Terminal is not a state of the record: it is the existence of the outcome."""
+
+    CLAIMED = "claimed"
+    QUEUED = "queued"
+    RUNNING = "running"
+
+
+class JobRecord(BaseModel):
+    """Who works on an upload until when, and what was learned and decided."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    upload: Upload
+    state: JobState
+    holder: str
+    lease_until: datetime
+    """When silence means that the holder is gone, or that a queued item went missing."""
+    received_at: datetime
+    started_at: datetime | None = None
+    attempts: int = 0
+    """How often a worker began this job and was not told to stop."""
+    dispatches: int = 0
+    """How often the job was put on the queue for a worker that never came."""
+    media: Media | None = None
+    decision: Decision | None = None
+    options: UploadOptions = UploadOptions()
+    transcribed_seconds: float = 0.0
+    """Audio that has its words, as of the worker's last sign of life."""
+    spent: Bill = Bill()
+    """What the attempts cost, the one at work as of its last sign of life."""
+    last_error: str | None = None
+    """Why the last attempt ended, in one sentence."""
+    traceparent: str | None = None
+    """The span that took the upload's event, as W3C Trace Context writes it: later attempts go on in its trace."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A record as it was read or written, with the generation that the next write must match."""
+
+    record: JobRecord
+    generation: int
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.record.upload.job_id
+
+
+class OpenJob(BaseModel):
+    """The marker of a job that is not terminal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload: Upload
+    opened_at: datetime
+
+
+class JobStore:
+    """Job records in the state bucket."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def claim(self, upload: Upload, holder: str, lease: timedelta) -> Job | None:
+        """Become the one who handles this upload; None where somebody else did, does, or left it to the queue."""
+        at = now()
+        job = self.load(upload.job_id) or self._open(upload, holder, at, at + lease)
+        if job.record.holder == holder:
+            return job
+        abandoned = job.record.state is JobState.CLAIMED and job.record.lease_until < at
+        if not abandoned or self.outcome(upload.job_id) is not None:
+            return None
+        return self.take(job, holder=holder, lease_until=at + lease)
+
+    def _open(self, upload: Upload, holder: str, at: datetime, lease_until: datetime) -> Job:
+        """Create marker and record; the marker first, for a record without one would never be reconciled."""
+        marker = OpenJob(upload=upload, opened_at=at)
+        record = JobRecord(
+            upload=upload,
+            state=JobState.CLAIMED,
+            holder=holder,
+            lease_until=lease_until,
+            received_at=at,
+            traceparent=tracing.traceparent(),
+        )
+        objects.create_once(self._bucket, _marker_name(upload.job_id), marker.model_dump_json().encode())
+        return _job(objects.create_once(self._bucket, _record_name(upload.job_id), _dump(record)))
+
+    def load(self, job_id: str) -> Job | None:
+        """The job's newest record."""
+        stored = objects.read(self._bucket, _record_name(job_id))
+        return _job(stored) if stored else None
+
+    def save(self, job: Job, **changes: Any) -> Job:
+        """Write the record with `changes`; StateConflict where another process wrote since `job` was read."""
+        record = JobRecord.model_validate({**dict(job.record), **changes})
+        return _job(objects.replace(self._bucket, _record_name(job.id), _dump(record), job.generation))
+
+    def take(self, job: Job, **changes: Any) -> Job | None:
+        """As `save`, but None where another process was faster."""
+        try:
+            return self.save(job, **changes)
+        except StateConflict:
+            return None
+
+    def outcome(self, job_id: str) -> TerminalMessage | None:
+        """The terminal outcome, where the job has one."""
+        stored = objects.read(self._bucket, _outcome_name(job_id))
+        return TerminalMessage.model_validate_json(stored.data) if stored else None
+
+    def decide(self, message: TerminalMessage) -> TerminalMessage:
+        """Make this the job's terminal outcome unless it has one; the answer is the outcome that stands."""
+        data = message.model_dump_json().encode()
+        stored = objects.create_once(self._bucket, _outcome_name(message.job_id), data)
+        return TerminalMessage.model_validate_json(stored.data)
+
+    def close(self, job_id: str) -> None:
+        """Take the job off the list of open ones; only after its outcome was published."""
+        objects.delete(self._bucket, _marker_name(job_id))
+
+    def open_jobs(self) -> Iterator[OpenJob]:
+        """Every job whose outcome was not published yet. A marker that cannot be read is logged and left out."""
+        for blob in self._bucket.list_blobs(prefix=_OPEN):
+            stored = objects.read(self._bucket, blob.name)
+            try:
+                opened = OpenJob.model_validate_json(stored.data) if stored else None
+            except ValidationError:
+                _log.exception("unreadable marker", extra={"fields": {"object": blob.name}})
+                continue
+            if opened:
+                yield opened
+
+    def is_open(self, job_id: str) -> bool:
+        """Whether the job's outcome still has to be published."""
+        return bool(self._bucket.blob(_marker_name(job_id)).exists())
+
+
+_OPEN = "open/"
+
+
+def _marker_name(job_id: str) -> str:
+    return f"{_OPEN}{job_id}.json"
+
+
+def _record_name(job_id: str) -> str:
+    return f"jobs/{job_id}/record.json"
+
+
+def _outcome_name(job_id: str) -> str:
+    return f"jobs/{job_id}/outcome.json"
+
+
+def _dump(record: JobRecord) -> bytes:
+    return record.model_dump_json().encode()
+
+
+def _job(stored: objects.Versioned) -> Job:
+    return Job(JobRecord.model_validate_json(stored.data), stored.generation)

@@ -1,0 +1,1 @@
+"""The transcript and the formats it is written in."""

@@ -1,0 +1,44 @@
+"""Cues -> SRT and WebVTT. pysubs2 writes the syntax; here words are kept from being read as syntax."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable
+
+from pysubs2 import SSAEvent, SSAFile
+
+from shared.transcript.subtitles import Cue
+
+# SRT has no escapes, and players read tags, `{\an8}`, `\N` and entities in it. Full-width forms look alike, take the
+# same number of characters, and NFKC normalisation gives the original text back.
+_FULL_WIDTH = str.maketrans({mark: chr(ord(mark) + 0xFEE0) for mark in "<>{}\\"})
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+
+
+def to_srt(cues: Iterable[Cue]) -> str:
+    """SubRip; an empty file where there are no cues."""
+    return _written(cues, "srt", _srt_text)
+
+
+def to_vtt(cues: Iterable[Cue]) -> str:
+    """WebVTT; nothing but its header where there are no cues."""
+    return _written(cues, "vtt", _vtt_text)
+
+
+def _srt_text(line: str) -> str:
+    return _ENTITY.sub("\uff06", line.translate(_FULL_WIDTH))
+
+
+def _vtt_text(line: str) -> str:
+    # The backslash would be pysubs2's own escape for a line break.
+    return html.escape(line, quote=False).replace("\\", "&#92;")
+
+
+def _written(cues: Iterable[Cue], format_name: str, text_of: Callable[[str], str]) -> str:
+    file = SSAFile()
+    file.events = [
+        SSAEvent(start=cue.start_ms, end=cue.end_ms, text=r"\N".join(map(text_of, cue.lines))) for cue in cues
+    ]
+    # "Keep tags" means here: braces in the text are text, nothing is to be interpreted or removed.
+    return file.to_string(format_name, keep_ssa_tags=True)

@@ -1,0 +1,73 @@
+"""The transcript as it is read: paragraphs in order, with every gap marked in its place; and that as plain text."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shared.enums import Engine
+from shared.transcript.model import Gap, Segment, Transcript
+from shared.transcript.timestamps import clock_range, milliseconds
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, or the part of one between gaps. Times in seconds; the text is one line."""
+
+    start: float
+    end: float
+    text: str
+    speaker: int | None
+    engines: tuple[Engine, ...]
+
+
+def reading_order(transcript: Transcript) -> Iterator[Block | Gap]:
+    """Paragraphs and gaps by time. A gap inside a paragraph divides it, after the sentence in which the gap starts."""
+    gaps = deque(sorted(transcript.coverage.gaps, key=lambda gap: milliseconds(gap.start)))
+    for paragraph in transcript.paragraphs:
+        pending: list[Segment] = []
+        for segment in transcript.segments[paragraph.first_segment : paragraph.last_segment + 1]:
+            while gaps and milliseconds(gaps[0].start) <= milliseconds(segment.start):
+                if pending:
+                    yield _block(pending)
+                    pending = []
+                yield gaps.popleft()
+            pending.append(segment)
+        yield _block(pending)
+    yield from gaps
+
+
+def speaker_name(speaker: int) -> str:
+    """`Speaker 0`: the number that the JSON files and Deepgram use, so that a reader finds the same one everywhere."""
+    return f"Speaker {speaker}"
+
+
+def gap_mark(gap: Gap) -> str:
+    """`[no transcript from 00:12:03 to 00:12:09: reason]`."""
+    return f"[no transcript from {clock_range(gap.start, gap.end)}: {_one_line(gap.reason)}]"
+
+
+def to_text(transcript: Transcript) -> str:
+    """Plain text: paragraphs and gap marks with blank lines between them; empty where there is neither."""
+    return "".join(f"{paragraph}\n\n" for paragraph in map(_paragraph, reading_order(transcript))).removesuffix("\n")
+
+
+def _paragraph(part: Block | Gap) -> str:
+    if isinstance(part, Gap):
+        return gap_mark(part)
+    return part.text if part.speaker is None else f"{speaker_name(part.speaker)}: {part.text}"
+
+
+def _block(segments: Sequence[Segment]) -> Block:
+    return Block(
+        start=segments[0].start,
+        end=segments[-1].end,
+        text=_one_line(" ".join(segment.text for segment in segments)),
+        speaker=segments[0].speaker,
+        engines=tuple(dict.fromkeys(segment.engine for segment in segments)),
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

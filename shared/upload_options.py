@@ -1,0 +1,121 @@
+"""Wishes: what the owner of an upload asks for it, as custom metadata of the object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from math import inf, isfinite
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.enums import Method
+from shared.errors import Rejected
+from shared.media import Media
+
+METHOD_METADATA = "transcribe-method"
+CHANNELS_METADATA = "transcribe-channels"
+PRIVACY_METADATA = "transcribe-privacy"
+DEADLINE_METADATA = "transcribe-deadline-minutes"
+MAX_COST_METADATA = "transcribe-max-cost"
+
+
+class Channels(StrEnum):
+    """What becomes of an upload's channels."""
+
+    MIX = "mix"
+    """They are heard together."""
+    SPLIT = "split"
+    """Each is heard alone, as one speaker."""
+
+
+class Privacy(StrEnum):
+    """Where an upload may go."""
+
+    ANY = "any"
+    """To every engine of the deployment."""
+    LOCAL = "local"
+    """Never to somebody else's API, whatever fails."""
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+LONGEST_DEADLINE_MINUTES = 1e9
+"""1,900 years. What is later than the year 9999 is no date, and a worker could not compute with it."""
+
+
+class UploadOptions(BaseModel):
+    """What was asked for one upload. What was not asked is the deployment's to decide."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Literal["auto"] | Method | None = None
+    channels: Channels = Channels.MIX
+    privacy: Privacy = Privacy.ANY
+    deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
+    """From the event to the transcript."""
+    max_cost_usd: Positive | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the upload may never leave for an API."""
+        return self.privacy is Privacy.LOCAL
+
+    def streams(self, media: Media) -> int:
+        """Channels that are heard apart, each of them a recording of its own to every engine."""
+        return media.channels if self.channels is Channels.SPLIT else 1
+
+    def metadata(self) -> dict[str, str]:
+        """The wishes as metadata of an object; empty where there are none."""
+        asked = {
+            METHOD_METADATA: self.method,
+            CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
+            PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
+            DEADLINE_METADATA: self.deadline_minutes,
+            MAX_COST_METADATA: self.max_cost_usd,
+        }
+        return {key: str(value) for key, value in asked.items() if value is not None}
+
+
+def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
+    """An object's metadata -> its owner's wishes. Raises Rejected for a word or number that is none."""
+    # Tools spell keys as they like, and `Transcribe-Privacy` that nobody reads would send the file to an API.
+    metadata = {key.lower(): value for key, value in metadata.items()}
+    method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
+    privacy = _asked(metadata, PRIVACY_METADATA)
+    return UploadOptions(
+        method="auto" if method == "auto" else _word(METHOD_METADATA, method, Method, "auto") if method else None,
+        channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
+        privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
+        deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
+        max_cost_usd=_positive(metadata, MAX_COST_METADATA),
+    )
+
+
+def _asked(metadata: Mapping[str, str], key: str) -> str:
+    return metadata.get(key, "").strip().lower()
+
+
+_Words = TypeVar("_Words", bound=StrEnum)
+
+
+def _word(key: str, value: str, words: type[_Words], *others: str) -> _Words:
+    try:
+        return words(value)
+    except ValueError:
+        known = ", ".join([*others, *words])
+        raise Rejected(f"The file's {key} is {value!r}; known are {known}.") from None
+
+
+def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:
+    value = _asked(metadata, key)
+    if not value:
+        return None
+    try:
+        number = float(value.removeprefix("$"))
+    except ValueError:
+        number = 0.0
+    if not (isfinite(number) and 0 < number <= most):
+        limit = f" and up to {most:g}" if isfinite(most) else ""
+        raise Rejected(f"The file's {key} is {value!r}; it has to be a number above 0{limit}.")
+    return number

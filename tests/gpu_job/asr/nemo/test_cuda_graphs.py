@@ -1,0 +1,136 @@
+"""The decoder as it runs on a GPU, without the graphs: NeMo's own code for them, step by step on the CPU."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_job.asr.nemo.cuda_graphs import MOST_CELLS, Decoder, Size, grown
+from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.tokens import Token
+from gpu_job.audio.chunker import Chunk
+
+MAX_CHUNKS = 16
+COMMON = Size(128, 2048)
+"""What fits into the storage in any mixture."""
+SIZES = st.builds(Size, st.integers(1, COMMON.chunks), st.integers(1, COMMON.frames))
+
+
+class OnGpu:
+    """NeMo's decoder as it is on a GPU; where graphs would be replayed, it calls what they were captured from."""
+
+    def __init__(self, computer: Any) -> None:
+        self._computer = copy.copy(computer)
+        self._computer.force_cuda_graphs_mode("no_graphs")
+        self._allocate = self._computer._graph_reinitialize
+        self._computer._graph_reinitialize = self._count
+        self.captures = 0
+        self.cuda_graphs_mode = self._computer.cuda_graphs_mode
+        self.reset_cuda_graphs_state = self._computer.reset_cuda_graphs_state
+        self.fails = False
+
+    def _count(self, encoded: torch.Tensor) -> None:
+        self.captures += 1
+        self._allocate(encoded)
+        if self.fails:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    @property
+    def state(self) -> Any:
+        return self._computer.state
+
+    def __call__(self, x: torch.Tensor, out_len: torch.Tensor) -> Any:
+        return self._computer.cuda_graphs_impl(encoder_output=x, encoder_output_length=out_len)
+
+
+def with_decoder(parakeet: Parakeet, computer: OnGpu, max_chunks: int) -> Parakeet:
+    changed = copy.copy(parakeet)
+    changed._decode = Decoder(computer, max_chunks, on_gpu=True)
+    return changed
+
+
+@pytest.fixture
+def on_gpu(parakeet: Parakeet) -> OnGpu:
+    return OnGpu(parakeet._model.decoding.decoding.decoding_computer)
+
+
+@pytest.fixture
+def batches(long_chunks: list[Chunk]) -> list[list[Chunk]]:
+    """Of few long chunks and many short ones, in turn."""
+    by_length = sorted(long_chunks, key=lambda chunk: len(chunk.samples))
+    sizes = (3, 5, 3, 6, 2, 7, 3, 4)
+    return [by_length[:size] if index % 2 else by_length[-size:] for index, size in enumerate(sizes)]
+
+
+def heard(parakeet: Parakeet, batches: Sequence[Sequence[Chunk]]) -> list[list[list[Token]]]:
+    return [parakeet.transcribe([chunk.samples for chunk in batch]) for batch in batches]
+
+
+def rounded(found: list[list[list[Token]]]) -> list[tuple[str, float, float, float]]:
+    return [
+        (token.text, round(token.start, 6), round(token.end, 6), round(token.confidence or 0.0, 4))
+        for batch in found
+        for tokens in batch
+        for token in tokens
+    ]
+
+
+def test_the_decoder_of_a_gpu_hears_what_the_cpus_does(
+    parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]]
+) -> None:
+    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
+    assert rounded(heard(here, batches)) == rounded(heard(parakeet, batches))
+    assert on_gpu.captures == 2
+
+
+def test_without_the_roomy_storage_nearly_every_batch_is_captured(
+    parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above would otherwise prove nothing; INITIAL_MAX_TIME is what NeMo allows for, 30 s."""
+    monkeypatch.setattr(type(on_gpu._computer), "INITIAL_MAX_TIME", 1)
+    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
+    monkeypatch.setattr(here._decode, "_roomy", lambda encoded, frames: (encoded, frames))
+    heard(here, batches)
+    assert on_gpu.captures >= 6
+
+
+def test_after_a_failure_the_decoder_begins_anew(parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]]) -> None:
+    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
+    encoded, frames = torch.zeros(1, 10, 112), torch.tensor([10])
+    on_gpu.fails = True
+    with torch.inference_mode(), pytest.raises(torch.OutOfMemoryError):
+        here._decode(encoded, frames)
+    assert on_gpu.state is None
+    on_gpu.fails = False
+    assert rounded(heard(here, batches[:1])) == rounded(heard(parakeet, batches[:1]))
+
+
+def test_on_a_cpu_nothing_is_padded(parakeet: Parakeet) -> None:
+    assert parakeet._decode.mode == "eager"
+    with torch.inference_mode():
+        found = parakeet._decode(torch.zeros(3, 10, 112), torch.tensor([10, 5, 1]))
+    assert found.transcript.shape[0] == 3
+
+
+@given(st.lists(SIZES, min_size=1, max_size=60), st.integers(1, COMMON.chunks))
+def test_storage_holds_every_batch_and_grows_a_few_times_only(batches: list[Size], max_chunks: int) -> None:
+    kept, steps = Size(0, 0), 0
+    for batch in batches:
+        before, kept = kept, grown(kept, batch, max_chunks)
+        assert kept.holds(batch)
+        assert kept.holds(before)
+        assert kept.chunks * kept.frames <= MOST_CELLS
+        steps += kept != before
+    assert steps <= 20
+
+
+@given(st.builds(Size, st.integers(0, 10_000), st.integers(0, 30_000)), st.integers(1, 10_000), st.integers(1, 30_000))
+def test_storage_is_never_large_for_nothing(kept: Size, chunks: int, frames: int) -> None:
+    size = grown(kept, Size(chunks, frames), 10_000)
+    assert size in (kept, Size(chunks, frames)) or size.chunks * size.frames <= MOST_CELLS

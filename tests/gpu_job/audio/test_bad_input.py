@@ -1,0 +1,197 @@
+"""Bad input through the whole path, from the finished upload to its terminal message: every kind has one outcome.
+
+All files go through the real function and lie on one queue; one worker with the tiny model empties it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import kaldialign
+import pytest
+
+from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.worker import Worker
+from infra.recordings import TrueWord
+from infra.tiny_parakeet import MODEL_PATH
+from shared.enums import Outcome
+from shared.errors import FailureKind
+from shared.messages import TerminalMessage
+from shared.transcript.model import Transcript, Word
+from tests.support.odd_files import DAMAGE, INPUTS, LECTURE, LONG, LONG_SECONDS, MEMO, METADATA, SILENT_HOURS
+from tests.support.queued import worker_services
+from tests.support.small_cloud import RESULTS, WORK_TOPIC, SmallCloud, small_cloud
+from trigger_function import services as function_services
+from trigger_function.handle_upload import handle
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
+
+
+@dataclass(frozen=True)
+class End:
+    """What became of one input."""
+
+    message: TerminalMessage
+    transcript: Transcript | None
+
+    @property
+    def heard(self) -> Transcript:
+        assert self.transcript is not None, self.message.reason
+        return self.transcript
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory, service_account: tuple[Path, bytes]) -> Iterator[dict[str, End]]:
+    """Every input's end, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "CLOUD_RUN_")):
+                patch.delenv(name)
+        patch.setenv("PARAKEET_MODEL_NAME", str(MODEL_PATH))
+        patch.setenv("WORK_IDLE_SECONDS", "0")
+        patch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+        patch.setenv("JOB_GPU", "none")
+        with small_cloud(tmp_path_factory.mktemp("cloud"), patch.setenv, *service_account) as cloud:
+            drop_all(cloud, tmp_path_factory.mktemp("inputs"))
+            work_through(cloud)
+            messages = cloud.terminal_messages()
+            assert len(messages) == len(INPUTS)
+            yield {message.upload.name: End(message, stored(cloud, message)) for message in messages}
+
+
+def drop_all(cloud: SmallCloud, folder: Path) -> None:
+    with worker_services():  # puts logging back in place
+        function_services.services.cache_clear()
+        function = function_services.services()
+        for number, (name, made) in enumerate(INPUTS.items()):
+            own = folder / str(number)
+            own.mkdir()
+            handle(function, cloud.drop(made(own).read_bytes(), name, METADATA.get(name)))
+        function.publisher.stop()
+        function_services.services.cache_clear()
+
+
+def work_through(cloud: SmallCloud) -> None:
+    with worker_services() as services:
+        inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+        assert Worker(services, inbox, Billing(Meter(time.monotonic()), services)).run()
+
+
+def stored(cloud: SmallCloud, message: TerminalMessage) -> Transcript | None:
+    uri = message.results.get("transcript.json")
+    if uri is None:
+        return None
+    blob = cloud.storage.bucket(RESULTS).blob(uri.removeprefix(f"gs://{RESULTS}/"))
+    return Transcript.model_validate_json(blob.download_as_bytes())
+
+
+def plain(words: Iterable[str]) -> list[str]:
+    return [word.casefold().strip(".,?!") for word in words]
+
+
+def errors(truth: Iterable[TrueWord], words: Iterable[Word]) -> int:
+    """Words lost, made up or misheard."""
+    said, heard = plain(word.word for word in truth), plain(word.text for word in words)
+    return int(kaldialign.edit_distance(said, heard)["total"])
+
+
+WHOLE = ["not numbers", "clipped", "with an offset", "over the phone", "in the cinema", "states too little"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_odd_sound_has_all_its_words(ends: dict[str, End], name: str) -> None:
+    message, heard = ends[name].message, ends[name].heard
+    assert (message.outcome, message.reason) == (Outcome.COMPLETED, None)
+    assert errors(MEMO.words, heard.words) <= 1
+    assert heard.duration == pytest.approx(MEMO.duration, abs=0.15)
+    assert (heard.coverage.audited, heard.coverage.share, heard.coverage.gaps) == (True, 1.0, ())
+    assert heard.coverage.dropped_words == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("one sample", 1 / SAMPLE_RATE), ("long silence", 3600.0 * SILENT_HOURS)]
+)
+def test_where_nobody_speaks_the_transcript_is_complete_and_empty(
+    ends: dict[str, End], name: str, seconds: float
+) -> None:
+    message, heard = ends[name].message, ends[name].heard
+    assert (message.outcome, heard.text, heard.words) == (Outcome.COMPLETED, "", ())
+    assert heard.duration == pytest.approx(seconds, abs=0.001)
+    assert (heard.coverage.audited, heard.coverage.speech_seconds, heard.coverage.gaps) == (True, 0.0, ())
+
+
+def test_what_the_header_states_and_is_not_there_is_a_gap(ends: dict[str, End]) -> None:
+    message, heard = ends["states too much"].message, ends["states too much"].heard
+    assert message.outcome is Outcome.COMPLETED_WITH_GAPS
+    assert errors(MEMO.words, heard.words) <= 1
+    (gap,) = heard.coverage.gaps
+    assert (gap.start, gap.end) == pytest.approx((MEMO.duration, 2 * MEMO.duration), abs=0.1)
+    assert "cannot be read" in gap.reason
+    assert heard.coverage.share < 0.6
+
+
+def test_after_a_change_of_the_sample_rate_words_and_times_go_on(ends: dict[str, End]) -> None:
+    message, heard = ends["changing rate"].message, ends["changing rate"].heard
+    assert message.outcome is Outcome.COMPLETED
+    once = len(MEMO.words)
+    assert errors([*MEMO.words, *MEMO.words], heard.words) <= 1
+    assert heard.words[-once].start - heard.words[0].start == pytest.approx(MEMO.duration, abs=0.3)
+
+
+def test_a_damaged_stretch_is_a_gap_between_words(ends: dict[str, End]) -> None:
+    message, heard = ends["damaged inside"].message, ends["damaged inside"].heard
+    assert message.outcome is Outcome.COMPLETED_WITH_GAPS
+    (gap,) = heard.coverage.gaps
+    assert "damaged" in gap.reason
+    begin, end = (share * LONG_SECONDS for share in DAMAGE)
+    assert begin - 2 < gap.start < gap.end < end + 2
+    true = [word for word in LONG.words if word.end < LONG_SECONDS]
+    around = [word for word in true if word.end <= gap.start or word.start >= gap.end]
+    assert errors(around, heard.words) <= 4
+    assert not [word for word in heard.words if gap.start < word.start and word.end < gap.end]
+    assert message.coverage is not None
+    assert message.coverage.gaps[0].start == pytest.approx(gap.start, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("states the impossible", "its header says that it lasts longer than it can"),
+        ("damaged header", "its header is cut off or cannot be read"),
+        ("header alone", "No sound could be decoded from the file"),
+    ],
+)
+def test_what_cannot_be_read_is_rejected_and_says_why(ends: dict[str, End], name: str, reason: str) -> None:
+    message = ends[name].message
+    assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.BAD_MEDIA)
+    assert reason in (message.reason or "")
+    assert ends[name].transcript is None
+
+
+def test_channels_apart_are_speakers(ends: dict[str, End]) -> None:
+    message, heard = ends["two speakers"].message, ends["two speakers"].heard
+    assert message.outcome is Outcome.COMPLETED
+    for speaker, truth in enumerate((MEMO, LECTURE)):
+        own = [word for word in heard.words if word.speaker == speaker]
+        assert errors(truth.words, own) <= 1
+        assert own[0].start == pytest.approx(truth.words[0].start, abs=0.3)
+        assert own[-1].end == pytest.approx(truth.words[-1].end, abs=0.5)
+        spoken = " ".join(segment.text for segment in heard.segments if segment.speaker == speaker)
+        assert spoken.split() == [word.text for word in own]
+    assert {word.speaker for word in heard.words} == {0, 1}
+
+
+def test_times_never_run_backwards_and_lie_inside_the_audio(ends: dict[str, End]) -> None:
+    transcripts = [end.transcript for end in ends.values() if end.transcript]
+    assert len(transcripts) == len(INPUTS) - 3
+    for heard in transcripts:
+        starts = [word.start for word in heard.words]
+        assert starts == sorted(starts)
+        assert all(0 <= word.start <= word.end <= heard.duration for word in heard.words)

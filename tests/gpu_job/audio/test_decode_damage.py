@@ -1,0 +1,175 @@
+"""Damaged, lying and unusual files: what is readable is decoded, and what is not is told."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpu_job.audio.decode import decode, longest_seconds
+from gpu_job.audio.ffmpeg import DecoderDied, DecoderLimits
+from gpu_job.audio.parallel import Parallel
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from infra.recordings import recording
+from shared.media import Media
+from shared.transcript.model import Gap
+from tests.support.sounds import make, raw, silence, stated, tone
+
+LIMITS = DecoderLimits()
+HALVES = Parallel(children=2, ahead_seconds=120.0)
+SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path))
+
+
+def heard(path: Path, media: Media | None = None) -> tuple[Samples, list[Gap]]:
+    """What is decoded, and the damage that is told."""
+    holes: list[Gap] = []
+    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_hole=holes.append))), holes
+
+
+def damaged(path: Path, begin: float, end: float) -> Path:
+    """The file with a stretch of it, in shares of its length, overwritten."""
+    data = bytearray(path.read_bytes())
+    first, last = int(begin * len(data)), int(end * len(data))
+    data[first:last] = random.Random(7).randbytes(last - first)
+    path.write_bytes(data)
+    return path
+
+
+KINDS = {
+    "a.m4a": ("mov,mp4,m4a", ("-ar", "44100", "-c:a", "aac")),
+    "a.opus": ("ogg", ("-c:a", "copy")),
+    "a.ogg": ("ogg", ("-ar", "44100", "-c:a", "libvorbis")),
+    "a.flac": ("flac", ("-ar", "44100",)),
+    "a.ts": ("mpegts", ("-ar", "44100", "-c:a", "aac")),
+    "a.mkv": ("matroska,webm", ("-ar", "44100", "-c:a", "aac")),
+}  # fmt: skip
+
+
+def loudness(samples: Samples) -> Samples:
+    """Of each 10 ms: what comes after a hole may be off by the millisecond to which Matroska rounds."""
+    levels: Samples = np.sqrt(np.square(samples.reshape(-1, SAMPLE_RATE // 100)).mean(axis=1))
+    return levels
+
+
+SEVERAL_DECODERS = ("a.m4a", "a.opus", "a.flac")
+
+
+@pytest.mark.parametrize(
+    ("name", "several"), [(name, False) for name in sorted(KINDS)] + [(name, True) for name in SEVERAL_DECODERS]
+)
+def test_a_damaged_stretch_is_told_and_the_rest_keeps_its_time(tmp_path: Path, name: str, several: bool) -> None:
+    container, codec = KINDS[name]
+    path = make(tmp_path / name, *SPEECH, *codec)
+    whole, none = heard(path)
+    assert none == []
+    media = stated(path, container, 75.0) if several else None
+    samples, holes = heard(damaged(path, 0.60, 0.64), media)
+    assert len(samples) == pytest.approx(len(whole), abs=SAMPLE_RATE // 10)
+    assert 1 <= len(holes) <= 3
+    assert 0.57 * 75 < holes[0].start < holes[-1].end < 0.73 * 75
+    assert 1.5 < sum(hole.end - hole.start for hole in holes) < 8
+    rest = slice(60 * SAMPLE_RATE, 70 * SAMPLE_RATE)
+    assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
+    for hole in holes:
+        assert not samples[int(hole.start * SAMPLE_RATE) : int(hole.end * SAMPLE_RATE)].any()
+        assert "damaged" in hole.reason
+
+
+def test_a_long_damaged_stretch_costs_nothing_behind_it(tmp_path: Path) -> None:
+    """Two thirds of a window are unreadable, and a third of the file."""
+    path = make(tmp_path / "a.m4a", *SPEECH, "-ar", "44100", "-c:a", "aac")
+    media = stated(path, "mov,mp4,m4a", 75.0)
+    whole, _ = heard(path, media)
+    data = bytearray(path.read_bytes())
+    first, last = int(0.03 * len(data)), int(0.43 * len(data))
+    data[first:last] = bytes(last - first)
+    path.write_bytes(data)
+    samples, holes = heard(path, media)
+    assert len(samples) == len(whole)
+    assert 25 < sum(hole.end - hole.start for hole in holes) < 35
+    rest = slice(40 * SAMPLE_RATE, 70 * SAMPLE_RATE)
+    assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
+
+
+def test_silence_is_no_damage(tmp_path: Path) -> None:
+    wave = np.concatenate([tone(3, -20.0), silence(5), tone(3, -20.0), silence(2), tone(1, -20.0)])
+    for name in ("a.wav", "a.flac", "a.mp3"):
+        _, holes = heard(make(tmp_path / name, *raw(tmp_path / "raw", wave)))
+        assert holes == []
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("suffix", ["mp3", "aac"])
+def test_where_frames_have_no_timestamps_the_place_of_the_damage_is_told(
+    tmp_path: Path, suffix: str, several: bool
+) -> None:
+    path = make(tmp_path / f"a.{suffix}", *SPEECH, "-ar", "44100")
+    media = stated(path, suffix, 75.0) if several else None
+    whole, none = heard(path, media)
+    assert none == []
+    samples, holes = heard(damaged(path, 0.60, 0.64), media)
+    assert len(whole) - 4 * SAMPLE_RATE < len(samples) < len(whole)
+    assert 1 <= len(holes) <= 2
+    assert all(0.60 * 75 - 6 < hole.start <= hole.end < 0.64 * 75 + 2 for hole in holes)
+
+
+def test_a_file_may_not_go_on_for_ever(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "a.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "3700", "-frame_size", "65000"
+    )
+    lengths: list[int] = []
+    with pytest.raises(DecoderDied, match="far beyond the length that it states"):
+        lengths.extend(len(block) for block in decode(path, LIMITS, media=stated(path, "flac", 1.0)))
+    assert 3600 < sum(lengths) / SAMPLE_RATE < 3700
+
+
+def test_how_long_a_file_may_be() -> None:
+    assert longest_seconds(None, 1000) == 60 + 400
+    media = stated(Path(), "mp3", 7200.0)
+    assert longest_seconds(media, 10**9) == 4 * 7200
+    assert longest_seconds(media.model_copy(update={"duration_is_estimate": True}), 10**9) > 10**8
+
+
+def test_a_day_of_silence(tmp_path: Path) -> None:
+    silent = make(
+        tmp_path / "a.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "600", "-frame_size", "65000"
+    )
+    path = make(tmp_path / "day.mka", "-stream_loop", str(24 * 6 - 1), "-i", str(silent), "-c", "copy")
+    count = 0
+    for block in decode(path, LIMITS, media=stated(path, "matroska,webm", 86_400.0)):
+        count += len(block)
+        assert not block.any()
+    assert count / SAMPLE_RATE == pytest.approx(86_400, abs=1)
+
+
+def test_one_sample_is_one_sample(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", np.array([0.5], np.float32)), "-c:a", "pcm_f32le")
+    samples, _ = heard(path, stated(path, "wav", 1 / SAMPLE_RATE))
+    assert samples.tolist() == [0.5]
+
+
+def test_clipped_sound_stays_in_range_and_an_offset_stays(tmp_path: Path) -> None:
+    clipped = raw(tmp_path / "raw", tone(1, 10.0))
+    samples, _ = heard(make(tmp_path / "clipped.wav", *clipped, "-c:a", "pcm_f32le"))
+    assert np.abs(samples).max() == 1.0
+    offset = raw(tmp_path / "raw", tone(1, -20.0) + np.float32(0.25))
+    samples, _ = heard(make(tmp_path / "offset.wav", *offset, "-c:a", "pcm_f32le"))
+    assert samples.mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_phone_audio(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", tone(2, -20.0)), "-ar", "8000", "-c:a", "pcm_mulaw")
+    samples, _ = heard(path)
+    assert len(samples) == pytest.approx(2 * SAMPLE_RATE, abs=32)
+    assert np.sqrt(np.square(samples[1000:-1000]).mean()) == pytest.approx(0.1, rel=0.05)
+
+
+def test_samples_arrive_whole_whatever_is_read_at_once(tmp_path: Path) -> None:
+    ramp = np.linspace(-0.9, 0.9, 70 * SAMPLE_RATE, dtype=np.float32)
+    path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", ramp), "-c:a", "pcm_f32le")
+    samples, _ = heard(path, stated(path, "wav", 70.0))
+    assert np.array_equal(samples, ramp)
+    assert all(before <= after for before, after in pairwise(samples[::1000].tolist()))

@@ -1,0 +1,273 @@
+"""The engine chain: what one engine cannot do the next one does, and every chunk gets one answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, Queue
+
+import numpy as np
+import pytest
+
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.engines.chain import ChainedEngine, EngineChain
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.deepgram import DeepgramEngine
+from gpu_job.engines.local import FAILURES_IN_A_ROW, LocalEngine
+from shared.deepgram import Deepgram
+from shared.enums import Engine
+from shared.errors import EngineFailed, FailureKind
+from tests.support.counting import BROKEN, MUTE, UNFIT, WAIT, Counting
+
+GPU, CPU = Engine.PARAKEET_GPU, Engine.PARAKEET_CPU
+BAD_FILE = -4.0
+"""The first sample of a chunk that is the file's fault."""
+
+
+class Strict(Counting):
+    """Tells a bad chunk from its own trouble."""
+
+    def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
+        if any(samples[0] == BAD_FILE for samples in batch):
+            raise EngineFailed("No sound.", FailureKind.BAD_MEDIA)
+        return super().run(batch)
+
+
+@dataclass
+class Line:
+    """Parakeet on a GPU and on a CPU that can do anything, and what came out of them."""
+
+    gpu: Counting = field(default_factory=lambda: Strict(engine=GPU, name="large"))
+    cpu: Counting = field(default_factory=lambda: Counting(engine=CPU, name="small", survives=True))
+    load: dict[Engine, EngineFailed] = field(default_factory=dict)
+    """Engines that cannot be loaded, and why."""
+    may_load: threading.Event = field(default_factory=threading.Event)
+    loaded: list[Engine] = field(default_factory=list)
+    parts: Queue[ChunkResult] = field(default_factory=Queue)
+    gone: Queue[tuple[Engine, FailureKind, Sequence[str]]] = field(default_factory=Queue)
+    told: Queue[str] = field(default_factory=Queue)
+    """Jobs of chunks that came to an end."""
+
+    def room(self, recognizer: Counting, max_waiting_seconds: float = 1000.0) -> LocalEngine:
+        return LocalEngine(
+            recognizer.engine,
+            recognizer.name,
+            partial(self._loaded, recognizer),
+            max_waiting_seconds,
+            on_begin=lambda: None,
+            on_batch=lambda tasks: None,
+            on_delivered=self._delivered,
+            on_smaller=lambda recognizer: None,
+        )
+
+    def chain(self, *more: DeepgramEngine, fallback: bool = True, max_waiting_seconds: float = 1000.0) -> EngineChain:
+        rooms: list[ChainedEngine] = [
+            self.room(self.gpu, max_waiting_seconds),
+            self.room(self.cpu, max_waiting_seconds),
+            *more,
+        ]
+        return EngineChain(
+            rooms,
+            fallback=fallback,
+            on_delivered=self._delivered,
+            on_gone=lambda engine, error, jobs: self.gone.put((engine, error.kind, jobs)),
+        )
+
+    def task(self, at: int, value: float = 0.0, job: str = "job", *, private: bool = False) -> Task:
+        samples = np.full(SAMPLE_RATE, value, np.float32)
+        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put, stays=private)
+
+    def delivered(self, count: int) -> dict[int, ChunkResult]:
+        """The next parts, by the second at which they begin; no chunk has two."""
+        parts = [self.parts.get(timeout=WAIT) for _ in range(count)]
+        found = {part.start // SAMPLE_RATE: part for part in parts}
+        assert len(found) == count
+        return found
+
+    def _loaded(self, recognizer: Counting) -> Counting:
+        assert self.may_load.wait(WAIT)
+        self.loaded.append(recognizer.engine)
+        if error := self.load.get(recognizer.engine):
+            raise error
+        return recognizer
+
+    def _delivered(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self.told.put(task.job_id)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    made.cpu.gate.set()
+    made.may_load.set()
+    yield made
+    made.may_load.set()
+    made.gpu.gate.set()
+
+
+@pytest.fixture
+def deepgram() -> Iterator[DeepgramEngine]:
+    """Deepgram that must not be asked."""
+
+    def connect() -> Deepgram:
+        raise AssertionError("audio was about to leave")
+
+    room = DeepgramEngine(connect, "nova-3", "en", lambda tasks: None)
+    yield room
+    room.stop()
+
+
+@pytest.mark.parametrize("value", [BROKEN, UNFIT])
+def test_a_chunk_that_breaks_one_engine_is_done_by_the_next_one_alone(line: Line, value: float) -> None:
+    chain = line.chain()
+    line.gpu.gate.set()
+    for at in range(6):
+        chain.submit(line.task(at, value if at == 3 else at))
+    chain.start()
+    found = line.delivered(6)
+    assert {at: part.engine for at, part in found.items()} == {at: CPU if at == 3 else GPU for at in range(6)}
+    assert [at for at, part in found.items() if part.is_fallback] == [3]
+    assert all(part.tokens for part in found.values())
+    assert chain.failure is None
+    assert chain.model([GPU, CPU]) == "large + small"
+    assert chain.model([CPU]) == "small"
+
+
+def test_the_next_engine_is_loaded_only_when_it_is_needed(line: Line) -> None:
+    chain = line.chain()
+    line.gpu.gate.set()
+    chain.start()
+    chain.submit(line.task(0))
+    line.delivered(1)
+    assert line.loaded == [GPU]
+
+
+def test_without_a_gpu_the_cpu_does_all_of_it(line: Line) -> None:
+    line.load[GPU] = EngineFailed("No GPU.", FailureKind.MODEL_LOAD)
+    line.may_load.clear()
+    chain = line.chain()
+    chain.start()
+    for at in range(9):
+        chain.submit(line.task(at, at, job=f"job-{at % 2}"))
+    line.may_load.set()
+    engine, kind, jobs = line.gone.get(timeout=WAIT)
+    assert (engine, kind, sorted(jobs)) == (GPU, FailureKind.MODEL_LOAD, ["job-0", "job-1"])
+    chain.submit(line.task(9))
+    found = line.delivered(10)
+    assert {part.engine for part in found.values()} == {CPU}
+    assert all(part.is_fallback for part in found.values())
+    assert chain.failure is None
+
+
+@pytest.mark.parametrize("value", [BROKEN, UNFIT, MUTE])
+def test_an_engine_that_dies_leaves_no_chunk_behind_and_none_is_answered_twice(line: Line, value: float) -> None:
+    chain = line.chain()
+    chunks = 60
+    for at in range(chunks):
+        chain.submit(line.task(at, value if at >= 10 else at))
+    chain.start()
+    # All three stages have something in hand when the failures begin.
+    line.gpu.begun.get(timeout=WAIT)
+    line.gpu.gate.set()
+    found = line.delivered(chunks)
+    assert line.gone.get(timeout=WAIT)[0] is GPU
+    assert all(part.tokens for part in found.values())
+    assert {found[at].engine for at in range(10, chunks)} == {CPU}
+    with pytest.raises(Empty):
+        line.parts.get(timeout=0.2)
+
+
+def test_where_both_engines_die_the_rest_stays_unanswered_for_another_attempt(line: Line) -> None:
+    line.load[GPU] = EngineFailed("No GPU.", FailureKind.MODEL_LOAD)
+    line.load[CPU] = EngineFailed("No model.", FailureKind.MODEL_LOAD)
+    line.may_load.clear()
+    chain = line.chain()
+    chain.start()
+    chain.submit(line.task(0))
+    line.may_load.set()
+    assert {line.gone.get(timeout=WAIT)[0] for _ in range(2)} == {GPU, CPU}
+    assert chain.failure is not None
+    assert (chain.failure.reason, chain.failure.kind) == ("No GPU. No model.", FailureKind.MODEL_LOAD)
+    with pytest.raises(EngineFailed, match="No GPU"):
+        chain.submit(line.task(1))
+    assert line.parts.empty()
+
+
+def test_without_fallback_only_the_first_engine_is_asked(line: Line) -> None:
+    chain = line.chain(fallback=False)
+    line.gpu.gate.set()
+    for at in range(4):
+        chain.submit(line.task(at, BROKEN if at == 2 else at))
+    chain.start()
+    found = line.delivered(4)
+    assert "ValueError" in (found[2].failure or "")
+    assert line.loaded == [GPU]
+    for at in range(10, 10 + FAILURES_IN_A_ROW):
+        chain.submit(line.task(at, BROKEN, job=f"job-{at % 2}"))
+    line.gone.get(timeout=WAIT)
+    assert chain.failure is not None
+    assert line.loaded == [GPU]
+
+
+def test_what_may_not_leave_is_given_up_with_reasons_where_only_deepgram_is_left(
+    line: Line, deepgram: DeepgramEngine
+) -> None:
+    line.load = {GPU: EngineFailed("No GPU."), CPU: EngineFailed("No model.")}
+    line.may_load.clear()
+    chain = line.chain(deepgram)
+    chain.start()
+    chain.submit(line.task(0, job="private", private=True))
+    line.may_load.set()
+    part = line.delivered(1)[0]
+    assert part.failure == "No GPU. No model."
+    assert line.told.get(timeout=WAIT) == "private"
+    assert chain.failure is None
+    with pytest.raises(EngineFailed, match="No model"):
+        chain.submit(line.task(1, private=True))
+
+
+def test_a_bad_chunk_is_bad_for_every_engine(line: Line) -> None:
+    chain = line.chain()
+    line.gpu.gate.set()
+    chain.submit(line.task(0, BAD_FILE))
+    chain.start()
+    part = line.delivered(1)[0]
+    assert (part.failure, part.engine) == ("No sound.", GPU)
+    assert line.loaded == [GPU]
+
+
+def refused(submit: Callable[[], None]) -> str:
+    """Submit until nobody takes any more; why."""
+    try:
+        while True:
+            submit()
+    except EngineFailed as error:
+        return error.reason
+
+
+def test_a_stopped_chain_keeps_no_decoder_waiting_at_any_engine(line: Line) -> None:
+    chain = line.chain(max_waiting_seconds=4)
+    chain.start()
+    reasons: Queue[str] = Queue()
+    decoder = threading.Thread(target=lambda: reasons.put(refused(lambda: chain.submit(line.task(0)))), daemon=True)
+    decoder.start()
+    line.gpu.begun.get(timeout=WAIT)
+    chain.stop()
+    assert reasons.get(timeout=WAIT) == "The engine was stopped."
+    assert line.loaded == [GPU]
+
+
+def test_an_engine_that_fails_while_the_chain_stops_answers_for_nobody(line: Line) -> None:
+    chain = line.chain()
+    chain.start()
+    chain.submit(line.task(0, BROKEN))
+    line.gpu.begun.get(timeout=WAIT)
+    chain.stop()
+    line.gpu.gate.set()
+    assert line.told.get(timeout=WAIT) == "job"
+    assert line.parts.empty()

@@ -1,0 +1,225 @@
+"""Deepgram as one of the job's engines: the production client against the laptop's Deepgram."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from queue import Queue
+
+import numpy as np
+import pytest
+import stamina
+
+from gpu_job.asr.tokens import words_of
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE, seconds
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.deepgram import CALLS_AT_ONCE, MAX_WAITING, DeepgramEngine
+from gpu_job.engines.local import LocalEngine
+from infra.emulators.deepgram_server import DeepgramServer
+from infra.recordings import recording
+from shared.deepgram import Deepgram
+from shared.enums import Engine
+from shared.errors import EngineFailed, FailureKind
+from shared.settings import DeepgramSettings
+from tests.support.counting import WAIT, Counting
+
+SERVER_ERROR, NO_CREDIT, UNKNOWN_KEY = 500, 402, 401
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=2, cap=True):
+        yield
+
+
+@dataclass
+class Line:
+    """Deepgram, with Parakeet beside it, and what came out of them."""
+
+    deepgram: DeepgramEngine
+    chain: EngineChain
+    parts: Queue[ChunkResult] = field(default_factory=Queue)
+    told: Queue[str] = field(default_factory=Queue)
+
+    def task(self, chunk: Chunk, job: str = "job") -> Task:
+        return Task(job, chunk, self.parts.put)
+
+    def tone(self, at: int, job: str = "job") -> Task:
+        """A chunk of a second in which nobody speaks."""
+        return self.task(Chunk(at * SAMPLE_RATE, np.zeros(SAMPLE_RATE, np.float32)), job)
+
+    def delivered(self, count: int) -> list[ChunkResult]:
+        """The next parts, by time."""
+        return sorted((self.parts.get(timeout=2 * WAIT) for _ in range(count)), key=lambda part: part.start)
+
+
+Opened = Callable[..., Line]
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """`opened(url, key)`: Deepgram first, then Parakeet."""
+    lines: list[Line] = []
+    recognizer = Counting()
+    recognizer.gate.set()
+
+    def make(url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None) -> Line:
+        told: Queue[str] = Queue()
+
+        def delivered(tasks: Sequence[Task]) -> None:
+            for task in tasks:
+                told.put(task.job_id)
+
+        settings = DeepgramSettings(deepgram_api_key=key, deepgram_base_url=url, deepgram_attempts=2)
+        room = DeepgramEngine(connect or (lambda: Deepgram(settings, "nova-3")), "nova-3", "en", delivered)
+        parakeet = LocalEngine(
+            Engine.PARAKEET_CPU,
+            "counting",
+            lambda: recognizer,
+            1000.0,
+            on_begin=lambda: None,
+            on_batch=lambda tasks: None,
+            on_delivered=delivered,
+            on_smaller=lambda recognizer: None,
+        )
+        chain = EngineChain([room, parakeet])
+        chain.start()
+        lines.append(Line(room, chain, told=told))
+        return lines[-1]
+
+    yield make
+    for line in lines:
+        line.chain.stop()
+
+
+@pytest.fixture
+def stalled(deepgram_server: DeepgramServer) -> DeepgramServer:
+    """Takes calls, and answers none of them."""
+    deepgram_server.stall_next(MAX_WAITING + CALLS_AT_ONCE, 60.0)
+    return deepgram_server
+
+
+def said(part: ChunkResult) -> list[str]:
+    return [word.text for word in words_of(part.tokens)]
+
+
+def test_a_range_and_its_chunks_one_by_one_give_the_same_words_in_the_same_places(
+    opened: Opened, hearing_server: DeepgramServer, deepgram_key: str, long_chunks: list[Chunk]
+) -> None:
+    line = opened(hearing_server.url, deepgram_key)
+    chunks = long_chunks[5:9]
+    calls = len(hearing_server.requests)
+    line.deepgram.submit_range([line.task(chunk) for chunk in chunks])
+    together = line.delivered(len(chunks))
+    assert len(hearing_server.requests) == calls + 1
+    for chunk in chunks:
+        line.chain.submit(line.task(chunk))
+    apart = line.delivered(len(chunks))
+    truth = recording("long_seen.opus").words
+    for chunk, one, other in zip(chunks, together, apart, strict=True):
+        assert (one.start, one.end, one.engine) == (chunk.start, chunk.end, Engine.DEEPGRAM)
+        assert not one.is_fallback
+        assert len(said(one)) == pytest.approx(len(said(other)), abs=2)
+        inside = [word for word in truth if seconds(chunk.start) <= word.start < seconds(chunk.end)]
+        assert len(said(one)) == pytest.approx(len(inside), abs=3)
+        assert all(seconds(chunk.start) <= token.start <= token.end <= seconds(chunk.end) for token in one.tokens)
+
+
+def test_what_deepgram_fails_on_its_neighbour_does(opened: Opened, deepgram_server: DeepgramServer) -> None:
+    deepgram_server.fail_next(1, SERVER_ERROR)
+    line = opened(deepgram_server.url)
+    line.deepgram.submit_range([line.tone(0), line.tone(1)])
+    parts = line.delivered(2)
+    assert {part.engine for part in parts} == {Engine.PARAKEET_CPU}
+    assert all(part.is_fallback for part in parts)
+    assert line.deepgram.failure is None
+    assert line.deepgram.pending_seconds("job") == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(UNKNOWN_KEY, FailureKind.CREDENTIALS), (NO_CREDIT, FailureKind.QUOTA)], ids=["key", "credit"]
+)
+def test_after_a_failure_that_every_call_would_meet_no_more_are_made(
+    opened: Opened, deepgram_server: DeepgramServer, status: int, kind: FailureKind, caplog: pytest.LogCaptureFixture
+) -> None:
+    deepgram_server.fail_next(1, status)
+    line = opened(deepgram_server.url)
+    line.chain.submit(line.tone(0))
+    line.delivered(1)
+    assert line.deepgram.failure is not None
+    assert line.deepgram.failure.kind is kind
+    assert not line.deepgram.has_place
+    line.chain.submit(line.tone(1))
+    line.deepgram.submit_range([line.tone(2), line.tone(3)])
+    assert {part.engine for part in line.delivered(3)} == {Engine.PARAKEET_CPU}
+    assert len(deepgram_server.requests) == 1
+    assert caplog.messages.count("engine gone") == 1
+
+
+def test_calls_that_wait_when_the_key_is_refused_are_not_made(opened: Opened, deepgram_server: DeepgramServer) -> None:
+    line = opened(deepgram_server.url, "wrong key")
+    for at in range(5 * CALLS_AT_ONCE):
+        line.chain.submit(line.tone(at))
+    assert {part.engine for part in line.delivered(5 * CALLS_AT_ONCE)} == {Engine.PARAKEET_CPU}
+    assert len(deepgram_server.requests) <= 2 * CALLS_AT_ONCE
+
+
+def test_chunks_survive_whatever_the_client_dies_of(opened: Opened) -> None:
+    def broken() -> Deepgram:
+        raise ZeroDivisionError
+
+    line = opened("http://127.0.0.1:9", connect=broken)
+    line.chain.submit(line.tone(0))
+    (part,) = line.delivered(1)
+    assert part.engine is Engine.PARAKEET_CPU
+    assert line.deepgram.failure is None
+
+
+def test_waiting_calls_of_an_ended_job_are_not_made_and_the_job_may_come_again(
+    opened: Opened, stalled: DeepgramServer
+) -> None:
+    line = opened(stalled.url)
+    for at in range(CALLS_AT_ONCE):
+        line.chain.submit(line.tone(at, "other"))
+    line.chain.submit(line.tone(0, "ended"))
+    assert line.deepgram.pending_seconds("ended") == 1
+    line.deepgram.drop("ended")
+    assert line.deepgram.pending_seconds("ended") == 0
+    line.chain.submit(line.tone(1, "ended"))
+    assert line.deepgram.pending_seconds("ended") == 1
+    assert line.deepgram.pending_seconds("other") == CALLS_AT_ONCE
+
+
+def test_a_full_room_makes_decoders_wait_until_it_is_stopped(opened: Opened, stalled: DeepgramServer) -> None:
+    line = opened(stalled.url)
+    assert line.deepgram.has_place
+    for at in range(MAX_WAITING):
+        line.chain.submit(line.tone(at))
+    assert not line.deepgram.has_place
+    refused: Queue[str] = Queue()
+
+    def one_more() -> None:
+        try:
+            line.deepgram.submit(line.tone(99), wait=True)
+        except EngineFailed as error:
+            refused.put(error.reason)
+
+    decoder = threading.Thread(target=one_more, daemon=True)
+    decoder.start()
+    decoder.join(0.2)
+    assert decoder.is_alive()
+    line.deepgram.stop()
+    assert "stopped" in refused.get(timeout=WAIT)
+
+
+def test_a_chunk_that_both_fail_on_has_both_reasons(opened: Opened, deepgram_server: DeepgramServer) -> None:
+    deepgram_server.fail_next(1, SERVER_ERROR)
+    line = opened(deepgram_server.url)
+    asked = {Engine.PARAKEET_CPU: EngineFailed("Too large.", FailureKind.OUT_OF_MEMORY)}
+    line.chain.submit(replace(line.tone(0), asked=asked))
+    (part,) = line.delivered(1)
+    assert part.failure == "Too large. Deepgram answered 500."

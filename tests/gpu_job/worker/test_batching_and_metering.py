@@ -1,0 +1,177 @@
+"""Batches waste little and always move on; the time of an execution is billed once, whatever the order of events."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_job.asr.batching import LEAST_FILL, PATIENCE, BatchLimits, SafeSizes, Waiting, next_batch
+from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.worker.meter import Meter, Phase
+
+LIMITS = st.builds(BatchLimits, max_chunks=st.integers(1, 40), max_samples=st.integers(1, 10_000))
+WAITING = st.builds(
+    Waiting,
+    samples=st.integers(0, 5000),
+    speech_share=st.floats(0, 1),
+    urgent=st.booleans(),
+    passed_over=st.integers(0, 10),
+)
+SIZES = st.builds(SafeSizes, st.dictionaries(st.integers(0, 100), st.integers(1, 64)))
+JOBS = st.sampled_from(["a", "b", "c"])
+STEPS = st.floats(0.0, 1000.0)
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("open"), JOBS, st.floats(0.0, 10_000.0)),
+        st.tuples(st.just("pass"), STEPS),
+        st.tuples(st.just("batch"), STEPS, st.dictionaries(JOBS, st.floats(0.0, 100.0))),
+        st.tuples(st.just("close"), STEPS, JOBS),
+    ),
+    max_size=30,
+)
+
+
+@given(st.lists(WAITING, min_size=1, max_size=60), LIMITS)
+def test_a_batch_fits_and_is_mostly_sound(waiting: list[Waiting], limits: BatchLimits) -> None:
+    chosen = next_batch(waiting, limits)
+    taken = [waiting[index].samples for index in chosen]
+    assert 1 <= len(chosen) == len(set(chosen)) <= limits.max_chunks
+    assert taken == sorted(taken, reverse=True)
+    assert len(chosen) == 1 or len(chosen) * taken[0] <= limits.max_samples
+    assert sum(taken) >= LEAST_FILL * len(taken) * taken[0]
+
+
+@given(st.lists(WAITING, min_size=1, max_size=60), LIMITS)
+def test_no_chunk_is_left_that_would_have_fitted(waiting: list[Waiting], limits: BatchLimits) -> None:
+    chosen = next_batch(waiting, limits)
+    longest = waiting[chosen[0]].samples
+    left = [chunk.samples for index, chunk in enumerate(waiting) if index not in chosen]
+    fitting = [samples for samples in left if LEAST_FILL * longest <= samples <= longest]
+    assert not fitting or len(chosen) >= limits.largest(max(longest, max(fitting)))
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=60), LIMITS)
+def test_every_chunk_has_its_turn(lengths: list[int], limits: BatchLimits) -> None:
+    waiting, longest = [Waiting(samples) for samples in lengths], []
+    while waiting:
+        chosen = next_batch(waiting, limits)
+        longest.append(waiting[chosen[0]].samples)
+        waiting = [chunk for index, chunk in enumerate(waiting) if index not in chosen]
+    assert longest == sorted(longest, reverse=True)
+
+
+@given(st.lists(WAITING, min_size=1, max_size=60), LIMITS)
+def test_what_is_urgent_goes_first(waiting: list[Waiting], limits: BatchLimits) -> None:
+    batch = [waiting[index] for index in next_batch(waiting, limits)]
+    first = [chunk.samples for chunk in waiting if chunk.goes_first]
+    if first:
+        assert any(chunk.goes_first for chunk in batch)
+        assert batch[0].samples <= max(first)
+
+
+def test_among_like_lengths_speech_goes_first() -> None:
+    waiting = [Waiting(1000, 0.2), Waiting(950, 0.9), Waiting(400, 1.0), Waiting(980, 0.5)]
+    assert next_batch(waiting, BatchLimits(2, 10_000)) == [3, 1]
+
+
+def test_a_repair_takes_along_what_is_no_longer_than_itself() -> None:
+    waiting = [Waiting(1000), Waiting(300), Waiting(400, urgent=True), Waiting(100)]
+    assert next_batch(waiting, BatchLimits(8, 10_000)) == [2, 1]
+
+
+def test_nobody_is_passed_over_for_ever() -> None:
+    waiting = [Waiting(1000), Waiting(100, passed_over=PATIENCE)]
+    assert next_batch(waiting, BatchLimits(8, 10_000)) == [1]
+
+
+def test_nothing_waiting_is_no_batch() -> None:
+    assert next_batch([], BatchLimits(4, 100)) == []
+
+
+def test_a_size_that_was_too_large_is_not_tried_again_for_longer_chunks_either() -> None:
+    limits = BatchLimits(64, 10**9).without(30 * SAMPLE_RATE, 40)
+    assert [limits.largest(seconds * SAMPLE_RATE) for seconds in (20, 29, 30, 60)] == [64, 64, 20, 20]
+    assert limits.without(30 * SAMPLE_RATE, 20).largest(30 * SAMPLE_RATE) == 10
+    assert limits.without(10 * SAMPLE_RATE, 1).largest(30 * SAMPLE_RATE) == 1
+
+
+@given(SIZES, SIZES, st.integers(0, 100 * SAMPLE_RATE))
+def test_merged_sizes_are_as_careful_as_both(one: SafeSizes, other: SafeSizes, samples: int) -> None:
+    known = [size for sizes in (one, other) if (size := sizes.largest(samples)) is not None]
+    assert one.merged(other).largest(samples) == min(known, default=None)
+    assert one.merged(other) == other.merged(one)
+
+
+@given(EVENTS, STEPS)
+def test_shares_and_settlement_add_up_to_the_execution(events: list[tuple], rest: float) -> None:
+    at, meter = 100.0, Meter(began=100.0)
+    billed, closed = 0.0, set()
+    for kind, *details in events:
+        if kind == "open":
+            meter.open(*details)
+            continue
+        at += details[0]
+        if kind == "pass":
+            meter.pass_time(at)
+        elif kind == "batch":
+            meter.transcribed(at, details[1])
+        else:
+            share = meter.close(details[1], at)
+            assert all(seconds >= 0 for seconds in share.values())
+            billed += sum(share.values())
+            closed.add(details[1])
+    at += rest
+    settled = meter.settle(at)
+    assert settled.keys() == closed
+    assert all(seconds >= 0 for seconds in settled.values())
+    if closed:
+        assert billed + sum(settled.values()) == pytest.approx(at - 100.0, abs=1e-6)
+
+
+def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them() -> None:
+    meter = Meter(began=0.0)
+    meter.open("long", 300.0)
+    meter.open("short", 100.0)
+    meter.pass_time(40.0)
+    meter.transcribed(60.0, {"long": 15.0, "short": 5.0})
+    assert meter.close("short", 64.0) == {
+        Phase.START_UP: pytest.approx(10.0),
+        Phase.TRANSCRIPTION: pytest.approx(5.0),
+        Phase.WAITING: pytest.approx(1.0),
+    }
+    assert meter.close("long", 64.0) == {
+        Phase.START_UP: pytest.approx(30.0),
+        Phase.TRANSCRIPTION: pytest.approx(15.0),
+        Phase.WAITING: pytest.approx(3.0),
+    }
+    assert meter.settle(72.0) == {"long": pytest.approx(6.0), "short": pytest.approx(2.0)}
+
+
+def test_what_all_jobs_cost_so_far_is_the_time_so_far_and_asking_changes_nothing() -> None:
+    meter = Meter(began=0.0)
+    meter.open("long", 300.0)
+    meter.open("short", 100.0)
+    meter.pass_time(40.0)
+    meter.transcribed(60.0, {"long": 15.0, "short": 5.0})
+    long, short = (meter.so_far(job, 64.0) for job in ("long", "short"))
+    assert long is not None
+    assert short is not None
+    assert sum(long.values()) + sum(short.values()) == pytest.approx(64.0)
+    assert meter.close("short", 64.0) == short
+    assert meter.close("long", 64.0) == long
+    assert meter.so_far("long", 70.0) is None
+
+
+def test_where_no_job_ended_nobody_is_billed() -> None:
+    meter = Meter(began=0.0)
+    meter.open("handed over", 10.0)
+    assert meter.settle(30.0) == {}
+
+
+def test_a_clock_that_steps_back_takes_nothing_away() -> None:
+    meter = Meter(began=10.0)
+    meter.open("a", 10.0)
+    meter.pass_time(20.0)
+    meter.pass_time(15.0)
+    assert sum(meter.close("a", 21.0).values()) == pytest.approx(11.0)

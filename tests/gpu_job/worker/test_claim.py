@@ -1,0 +1,203 @@
+"""Claiming: whose work an item is, and checkpoints: what an earlier attempt left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.worker.checkpoints import Checkpoints
+from gpu_job.worker.claim import NOTHING_TO_DO, claim, own_items
+from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.services import JobServices
+from shared import objects
+from shared.clock import now
+from shared.costs.bill import Bill
+from shared.costs.quotes import Limit, Quote, Refusal
+from shared.enums import Engine, Method, Outcome
+from shared.errors import DropscribeError, FailureKind
+from shared.messages import Decision
+from shared.state.finisher import failed
+from shared.state.jobs import JobState
+from tests.support.queued import ABSENT, TASK, as_task, queued, unasked_audit, work_item, worker_services
+from tests.support.small_cloud import SmallCloud
+from tests.support.sounds import silence
+
+SOON = timedelta(seconds=40)
+PART = ChunkResult(0, 16000, Engine.PARAKEET_CPU, (Token(" Island", 0.1, 0.4, 0.9),))
+OTHER = ChunkResult(16000, 32000, Engine.PARAKEET_CPU, failure="Broken.")
+
+
+@pytest.fixture
+def services(cloud: SmallCloud) -> Iterator[JobServices]:
+    with worker_services() as made:
+        yield made
+
+
+def test_a_queued_job_is_taken(cloud: SmallCloud, services: JobServices) -> None:
+    job, item = queued(services, cloud)
+    work = claim(services, item).work
+    assert work is not None
+    assert work.upload == job.record.upload
+    stored = services.jobs.load(job.id)
+    assert stored == work.job
+    assert (stored.record.state, stored.record.holder, stored.record.attempts) == (JobState.RUNNING, TASK.holder, 1)
+    assert stored.record.lease_until > now()
+    assert stored.record.started_at is not None
+
+
+def test_an_item_without_a_record_is_dropped(services: JobServices) -> None:
+    assert claim(services, work_item(ABSENT)) is NOTHING_TO_DO
+
+
+def test_another_workers_live_job_is_left_until_its_lease_ends(cloud: SmallCloud, services: JobServices) -> None:
+    job, item = queued(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() + SOON)
+    claimed = claim(services, item)
+    assert claimed.work is None
+    assert 30 < (claimed.retry_after_seconds or 0) <= 42
+    assert services.jobs.load(job.id) == job
+
+
+def test_another_workers_job_is_taken_once_it_is_silent(cloud: SmallCloud, services: JobServices) -> None:
+    _, item = queued(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() - SOON, attempts=1)
+    work = claim(services, item).work
+    assert work is not None
+    assert work.job.record.attempts == 2
+
+
+def test_a_killed_predecessors_job_is_ours_at_once(cloud: SmallCloud, services: JobServices) -> None:
+    started = now() - timedelta(minutes=5)
+    job, item = queued(
+        services,
+        cloud,
+        state=JobState.RUNNING,
+        holder=TASK.holder,
+        lease_until=now() + SOON,
+        started_at=started,
+        attempts=1,
+    )
+    services.checkpoints.store(job.id, [PART])
+    assert list(own_items(services)) == []
+    second = as_task(services, TASK.execution, attempt=1)
+    assert list(own_items(second)) == [item]
+    assert list(own_items(as_task(services, "transcribe-y8", attempt=1))) == []
+    work = claim(second, item).work
+    assert work is not None
+    assert work.job.record.started_at == started
+    work.audits = [unasked_audit()]
+    assert work.cut(0, Chunk(0, silence(1))) is False
+    assert work.cut(0, Chunk(0, silence(0.9))) is True
+    assert work.assembly.parts() == [PART]
+
+
+def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: SmallCloud, services: JobServices) -> None:
+    _, item = queued(services, cloud)
+    outcome, taken = services.jobs.outcome, []
+
+    def late(job_id: str) -> object:
+        """Between our reading and our writing of the record, the other worker takes the job."""
+        patch.undo()
+        taken.append(claim(as_task(services, "other"), item))
+        return outcome(job_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.jobs, "outcome", late)
+        claimed = claim(services, item)
+    assert claimed.work is None
+    assert claimed.retry_after_seconds
+    assert taken[0].work is not None
+
+
+def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: SmallCloud, services: JobServices) -> None:
+    job, item = queued(services, cloud, attempts=services.settings.max_attempts, last_error="Out of memory.")
+    assert claim(services, item) is NOTHING_TO_DO
+    (message,) = cloud.terminal_messages()
+    assert (message.job_id, message.outcome) == (job.id, Outcome.FAILED)
+    assert (message.reason or "").endswith("The last time: Out of memory.")
+    assert not services.jobs.is_open(job.id)
+
+
+def test_a_job_that_ended_is_not_done_again(cloud: SmallCloud, services: JobServices) -> None:
+    job, item = queued(services, cloud)
+    services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL), Bill()))
+    assert len(cloud.terminal_messages()) == 1
+    assert claim(services, item) is NOTHING_TO_DO
+    assert cloud.terminal_messages() == []
+
+
+def test_an_outcome_that_nobody_published_is_published(cloud: SmallCloud, services: JobServices) -> None:
+    job, item = queued(services, cloud)
+    ending = failed(DropscribeError("No.", FailureKind.INTERNAL), Bill())
+    services.jobs.decide(services.finisher._terminal_message(job.record, ending))
+    assert claim(services, item) is NOTHING_TO_DO
+    assert [message.job_id for message in cloud.terminal_messages()] == [job.id]
+    assert not services.jobs.is_open(job.id)
+
+
+@pytest.mark.parametrize("method", [Method.DEEPGRAM, Method.PARAKEET])
+def test_what_deepgram_is_at_is_left_alone(cloud: SmallCloud, services: JobServices, method: Method) -> None:
+    decision = Decision(method=method, rule="small", reason="")
+    _, item = queued(services, cloud, state=JobState.CLAIMED, decision=decision, lease_until=now() + SOON)
+    claimed = claim(services, item)
+    assert (claimed.work is None) == (method is Method.DEEPGRAM)
+    assert bool(claimed.retry_after_seconds) == (method is Method.DEEPGRAM)
+
+
+def test_checkpoints_add_up_and_are_forgotten(services: JobServices) -> None:
+    services.checkpoints.store("one", [PART])
+    services.checkpoints.store("one", [OTHER])
+    services.checkpoints.store("one-more", [PART])
+    assert services.checkpoints.load("one") == {(0, 0, 16000): PART, (0, 16000, 32000): OTHER}
+    services.checkpoints.delete("one")
+    assert services.checkpoints.load("one") == {}
+    assert services.checkpoints.load("one-more") == {(0, 0, 16000): PART}
+
+
+def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices) -> None:
+    Checkpoints(services.state, "another model").store("one", [PART])
+    objects.create_once(services.state, "jobs/one/parts/old.json", b'{"recipe": 3}')
+    objects.create_once(services.state, "jobs/one/parts/torn.json", b'{"recipe": "')
+    assert services.checkpoints.load("one") == {}
+
+
+def test_a_failed_chunk_is_not_kept_for_the_next_attempt(cloud: SmallCloud, services: JobServices) -> None:
+    _, item = queued(services, cloud)
+    work = claim(services, item).work
+    assert isinstance(work, RunningJob)
+    work.audits = [unasked_audit()]
+    work.arrive(PART)
+    work.arrive(OTHER)
+    assert work.unsaved() == [PART]
+    assert work.unsaved() == []
+    assert work.assembly.parts() == [PART, OTHER]
+
+
+def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
+    services.checkpoints.store("one", [])
+    assert list(services.state.list_blobs(prefix="jobs/one/")) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "limit", "may_leave"),
+    [
+        (Method.PARAKEET, None, True),
+        (Method.PARAKEET, Limit.MAX_COST, False),
+        (Method.PARAKEET, Limit.BUDGET, False),
+        (Method.PARAKEET, Limit.DEADLINE, True),
+        (Method.HYBRID, Limit.MAX_COST, True),
+    ],
+)
+def test_what_money_forbade_at_routing_is_not_sent_to_deepgram_later(
+    cloud: SmallCloud, services: JobServices, method: Method, limit: Limit | None, may_leave: bool
+) -> None:
+    refusals = (Refusal(limit=limit, why="it was refused"),) if limit else ()
+    quote = Quote(method=Method.DEEPGRAM, bill=Bill(), completion_seconds=1.0, refusals=refusals)
+    decision = Decision(method=method, rule="small", reason="Short.", quotes=(quote,))
+    _, item = queued(services, cloud, decision=decision)
+    work = claim(services, item).work
+    assert work is not None
+    assert work.may_leave is may_leave

@@ -1,0 +1,201 @@
+"""Hybrid: how much Deepgram is to take, and that it takes it from the back, while Parakeet comes from the front."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.deepgram import DeepgramEngine
+from gpu_job.engines.local import LocalEngine
+from gpu_job.worker.build_engines import Engines
+from gpu_job.worker.claim import claim
+from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, wanted
+from gpu_job.worker.running_job import RunningJob
+from infra.emulators.deepgram_server import DeepgramServer
+from shared.deepgram import Deepgram
+from shared.enums import Engine, Method
+from shared.messages import Decision
+from shared.settings import DeepgramSettings
+from shared.upload_options import Privacy, UploadOptions
+from tests.support.counting import WAIT, Counting
+from tests.support.queued import MEDIA, queued, unasked_audit, worker_services
+from tests.support.small_cloud import SmallCloud
+from tests.support.waiting import until
+
+SERVER_ERROR = 500
+CHUNKS, CHUNK_SECONDS, FIRST = 60, 10, 4
+"""Ten minutes, of which Parakeet gets through the first four chunks before it hangs."""
+
+seconds = st.floats(0, 1e5)
+progresses = st.builds(
+    Progress,
+    audio=seconds,
+    by_parakeet=seconds,
+    measured=seconds,
+    given=seconds,
+    elapsed=seconds,
+    left=st.none() | st.floats(-1e4, 1e5),
+)
+
+
+@given(progresses)
+def test_never_more_than_the_rest_is_wanted(progress: Progress) -> None:
+    assert 0 <= wanted(progress) <= progress.rest
+
+
+@given(progresses, st.floats(-1e4, 1e5), seconds)
+def test_the_more_time_is_left_the_less_is_wanted(progress: Progress, left: float, more: float) -> None:
+    later = wanted(replace(progress, left=left + more))
+    assert later <= wanted(replace(progress, left=left))
+
+
+@given(progresses)
+def test_past_the_deadline_all_of_the_rest_is_wanted(progress: Progress) -> None:
+    assert wanted(replace(progress, left=-1.0)) == progress.rest
+
+
+def test_parakeets_speed_decides_how_much_it_keeps() -> None:
+    # 100 s of audio in 10 s: with 20 s left it will have done 300 of 600 s.
+    progress = Progress(audio=600, by_parakeet=100, measured=100, given=0, elapsed=10, left=20)
+    assert wanted(progress) == 300
+    assert wanted(replace(progress, given=300)) == 0
+    # What an earlier attempt heard says nothing about the speed of this one.
+    assert wanted(replace(progress, by_parakeet=300, measured=100)) == 100
+    assert wanted(replace(progress, left=200)) == 0
+
+
+def test_a_model_that_still_loads_gets_its_time_but_not_all_of_it() -> None:
+    loading = Progress(audio=600, by_parakeet=0, measured=0, given=0, elapsed=10, left=100)
+    assert wanted(loading) == 0
+    assert wanted(replace(loading, elapsed=30)) == 600
+    assert wanted(replace(loading, left=None)) == 0
+    assert wanted(replace(loading, left=None, measured=10, by_parakeet=10)) == 590
+
+
+@dataclass
+class Pair:
+    """Both engines at work on one upload, Parakeet stuck after its first chunks."""
+
+    work: RunningJob
+    parakeet: Counting
+    deepgram: DeepgramEngine
+
+    def parts(self) -> list[ChunkResult]:
+        with self.work.lock:
+            return self.work.assembly.parts()
+
+    def by(self, engine: Engine) -> list[int]:
+        """Places of the chunks that an engine answered."""
+        return [part.start // SAMPLE_RATE // CHUNK_SECONDS for part in self.parts() if part.engine is engine]
+
+
+Begin = Callable[..., Pair]
+
+
+def ignore(tasks: Sequence[Task]) -> None:
+    """Nobody waits for the upload's end here."""
+
+
+@pytest.fixture
+def begin(cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str) -> Iterator[Begin]:
+    """`begin(wishes)`: an upload of ten minutes without a word, at work on both engines."""
+    with ExitStack() as running, worker_services() as services:
+
+        def start(options: UploadOptions | None = None) -> Pair:
+            media = MEDIA.model_copy(update={"duration_seconds": CHUNKS * CHUNK_SECONDS})
+            decision = Decision(method=Method.HYBRID, rule="wish", reason="So.")
+            _, item = queued(services, cloud, media=media, decision=decision, options=options or UploadOptions())
+            work = claim(services, item).work
+            assert work is not None
+            work.audits = [unasked_audit()]
+            settings = DeepgramSettings(
+                deepgram_api_key=deepgram_key, deepgram_base_url=hearing_server.url, deepgram_attempts=1
+            )
+            recognizer = Counting()
+            recognizer.gate.set()
+            deepgram = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", ignore)
+            parakeet = LocalEngine(
+                Engine.PARAKEET_CPU,
+                "counting",
+                lambda: recognizer,
+                1200.0,
+                on_begin=lambda: None,
+                on_batch=ignore,
+                on_delivered=ignore,
+                on_smaller=lambda recognizer: None,
+            )
+            chain = EngineChain([parakeet, deepgram])
+            running.callback(recognizer.gate.set)
+            running.callback(chain.stop)
+            chain.start()
+            for at in range(CHUNKS):
+                if at == FIRST:
+                    until(lambda: len(work.assembly.parts()) == FIRST, "Parakeet's first words", WAIT)
+                    recognizer.gate.clear()
+                chunk = Chunk(at * CHUNK_SECONDS * SAMPLE_RATE, np.zeros(CHUNK_SECONDS * SAMPLE_RATE, np.float32))
+                if work.cut(0, chunk):
+                    chain.submit(Task(work.id, chunk, work.arrive, stays=not work.may_leave))
+            running.enter_context(Hybrid(lambda: [work], Engines(chain, [parakeet], deepgram), None))
+            return Pair(work, recognizer, deepgram)
+
+        yield start
+
+
+def test_without_a_deadline_deepgram_takes_from_the_back_until_they_meet(
+    begin: Begin, hearing_server: DeepgramServer
+) -> None:
+    calls = len(hearing_server.requests)
+    pair = begin()
+    until(lambda: pair.by(Engine.DEEPGRAM) and not pair.deepgram.pending_seconds(pair.work.id), "Deepgram's part", 60)
+    by_deepgram = pair.by(Engine.DEEPGRAM)
+    assert by_deepgram == list(range(by_deepgram[0], CHUNKS))
+    # The others are in Parakeet's hands: one batch runs, one is ready, one is on its way to be.
+    assert FIRST < by_deepgram[0] <= FIRST + 3 * 4
+    asked = hearing_server.requests[calls:]
+    assert len(asked) == -(-len(by_deepgram) * CHUNK_SECONDS // RANGE_SECONDS)
+    pair.parakeet.gate.set()
+    until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    assert pair.by(Engine.PARAKEET_CPU) == list(range(by_deepgram[0]))
+    assert not any(part.failure or part.is_fallback for part in pair.parts())
+
+
+def test_what_deepgram_fails_on_comes_back_and_is_not_sent_again(begin: Begin, hearing_server: DeepgramServer) -> None:
+    calls = len(hearing_server.requests)
+    hearing_server.fail_next(2, SERVER_ERROR)
+    pair = begin()
+    until(lambda: len(hearing_server.requests) == calls + 2, "both calls", WAIT)
+    until(lambda: not pair.deepgram.pending_seconds(pair.work.id), "both answers", WAIT)
+    pair.parakeet.gate.set()
+    until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    assert pair.by(Engine.PARAKEET_CPU) == list(range(CHUNKS))
+    assert sum(part.is_fallback for part in pair.parts()) >= CHUNKS - FIRST - 3 * 4
+    assert len(hearing_server.requests) == calls + 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [UploadOptions(privacy=Privacy.LOCAL), UploadOptions(deadline_minutes=600)],
+    ids=["private", "in time"],
+)
+def test_parakeet_keeps_what_may_not_leave_and_what_it_has_time_for(
+    begin: Begin, hearing_server: DeepgramServer, options: UploadOptions
+) -> None:
+    calls = len(hearing_server.requests)
+    pair = begin(options)
+    time.sleep(2.5 * LOOK_SECONDS)
+    pair.parakeet.gate.set()
+    until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    assert pair.by(Engine.PARAKEET_CPU) == list(range(CHUNKS))
+    assert len(hearing_server.requests) == calls

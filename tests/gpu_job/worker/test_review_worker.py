@@ -1,0 +1,221 @@
+"""The worker among trouble: an item that cannot be claimed, a queue that does not answer, a decoder that dies."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+from unittest.mock import Mock
+
+import pytest
+from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
+from google.cloud import pubsub_v1
+
+from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio import decode
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.engines.chain import EngineChain
+from gpu_job.settings import JobSettings
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.claim import claim
+from gpu_job.worker.feed import prepare
+from gpu_job.worker.heartbeat import Heartbeat
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.services import JobServices, TaskIdentity, job_services
+from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.worker import Worker
+from infra.recordings import recording
+from shared.clock import now
+from shared.costs.bill import deepgram_bill, egress_bill, instance_bill
+from shared.enums import Engine, Method, Outcome
+from shared.errors import EngineFailed
+from shared.media import Media
+from shared.messages import Decision, WorkItem
+from shared.state.jobs import Job, JobState
+from tests.support.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
+from tests.support.sounds import make
+
+AUDIO = recording("call.opus").path.read_bytes()
+DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
+
+
+class Parrot:
+    """Hears the same word in every second."""
+
+    name, engine, hardware = "parrot", Engine.PARAKEET_CPU, "none"
+
+    def __init__(self) -> None:
+        self.batch_limits = BatchLimits(8, 10_000_000)
+
+    def prepare(self, batch: Sequence[Samples]) -> list[int]:
+        return [len(samples) // SAMPLE_RATE for samples in batch]
+
+    def run(self, prepared: list[int]) -> list[int]:
+        return prepared
+
+    def finish(self, heard: list[int]) -> list[list[Token]]:
+        return [[Token(" Hello.", at, at + 0.5) for at in range(length)] for length in heard]
+
+
+class ParrotServices(JobServices):
+    def load_model(self, engine: Engine) -> Parrot:
+        return Parrot()
+
+
+@pytest.fixture
+def services(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+    monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
+    monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+    monkeypatch.setenv("JOB_GPU", "none")
+    made = ParrotServices(**vars(job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))))
+    yield made
+    made.publisher.stop()
+
+
+def worker(services: ParrotServices, inbox: WorkSubscription) -> Worker:
+    billing = Billing(Meter(time.monotonic()), services)
+    return Worker(services, inbox, billing)
+
+
+def queued(cloud: SmallCloud, services: ParrotServices, name: str, seconds: float = 19.0, audio: bytes = AUDIO) -> Job:
+    upload = cloud.drop(audio, name)
+    media = Media(
+        container="ogg", codec="opus", duration_seconds=seconds, sample_rate_hz=48000, channels=1, size_bytes=len(audio)
+    )
+    job = services.jobs.claim(upload, "function/1", timedelta(minutes=1))
+    assert job is not None
+    job = services.jobs.save(job, state=JobState.QUEUED, media=media, decision=DECISION)
+    item = item_of(job)
+    path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
+    services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=30)
+    return job
+
+
+def item_of(job: Job) -> WorkItem:
+    media = job.record.media
+    assert media is not None
+    return WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=DECISION)
+
+
+def test_an_item_whose_record_cannot_be_read_does_not_stop_another(cloud: SmallCloud, services: ParrotServices) -> None:
+    broken, sound = queued(cloud, services, "broken.opus"), queued(cloud, services, "sound.opus")
+    services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert message.job_id == sound.id
+    assert message.outcome is Outcome.COMPLETED
+    assert not services.lease.is_live()
+
+
+def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: SmallCloud, services: ParrotServices) -> None:
+    settings = services.settings.model_copy(update={"heartbeat_seconds": 0.05})
+    brisk = replace(services, settings=settings)
+    jobs = [queued(cloud, services, name) for name in ("broken.opus", "sound.opus")]
+    works = [claim(brisk, item_of(job)).work for job in jobs]
+    broken, sound = [work for work in works if work is not None]
+    services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
+    claimed_until, give_up_at = sound.job.record.lease_until, time.monotonic() + 20
+    with Heartbeat(brisk, lambda: [broken, sound], lambda work: None):
+        while sound.job.record.lease_until == claimed_until and time.monotonic() < give_up_at:
+            time.sleep(0.02)
+    assert sound.job.record.lease_until > claimed_until
+
+
+def test_what_a_killed_worker_cost_is_on_the_bill(cloud: SmallCloud, services: ParrotServices) -> None:
+    brisk = replace(services, settings=services.settings.model_copy(update={"heartbeat_seconds": 0.05}))
+    job = queued(cloud, services, "a.opus")
+    work = claim(brisk, item_of(job)).work
+    assert work is not None
+    billing = Billing(Meter(began=time.monotonic() - 3600), brisk)  # an hour that nobody lived to bill
+    billing.open(work)
+    work.heard_again(ChunkResult(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
+    give_up_at = time.monotonic() + 20
+    with Heartbeat(brisk, lambda: [work], billing.so_far):
+        while not work.job.record.spent.usd and time.monotonic() < give_up_at:
+            time.sleep(0.02)
+    left = services.jobs.load(job.id)
+    assert left is not None
+    instance = instance_bill(brisk.settings.shape, 3600, brisk.prices, "start-up")
+    sent = deepgram_bill("nova-3", 600, brisk.prices) + egress_bill(600 * SAMPLE_RATE * 2, brisk.prices)
+    cost = (instance + sent).usd
+    assert left.record.spent.usd == pytest.approx(cost, rel=0.01)
+    assert billing.leave(work).usd == pytest.approx(cost, rel=0.01)
+
+    services.jobs.save(left, lease_until=now())
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert message.bill.usd == pytest.approx(cost, rel=0.05)
+    assert message.bill.usd > left.record.spent.usd
+
+
+def test_an_upload_that_was_handed_over_is_decoded_no_further(
+    cloud: SmallCloud, services: ParrotServices, tmp_path: Path
+) -> None:
+    silent = make(tmp_path / "silent.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "60")
+    work = claim(services, item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))).work
+    assert work is not None
+    work.end_once()
+    with pytest.raises(EngineFailed, match="handed over"):
+        prepare(work, services.storage, EngineChain([]), services.recipe)
+
+
+def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(cloud: SmallCloud, services: ParrotServices) -> None:
+    job = queued(cloud, services, "a.opus")
+    flaky = Mock(wraps=cloud.subscriber)
+    flaky.pull.side_effect = [
+        ServiceUnavailable("not now"),
+        *[cloud.subscriber.pull(subscription=cloud.subscription(WORK_TOPIC), max_messages=1, timeout=5, retry=None)],
+        StopIteration,
+    ]
+    inbox = WorkSubscription(cast(pubsub_v1.SubscriberClient, flaky), cloud.subscription(WORK_TOPIC))
+    assert inbox.pull(1, 0.01) == []
+    assert [one.item.job_id for one in inbox.pull(1, 0.01)] == [job.id]
+
+
+def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
+    cloud: SmallCloud, services: ParrotServices
+) -> None:
+    forbidden = Mock(wraps=cloud.subscriber)
+    forbidden.pull.side_effect = PermissionDenied("no")
+    inbox = WorkSubscription(cast(pubsub_v1.SubscriberClient, forbidden), cloud.subscription(WORK_TOPIC))
+    assert not worker(services, inbox).run()
+    assert not services.lease.is_live()
+
+
+def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_next_attempt(
+    cloud: SmallCloud, services: ParrotServices
+) -> None:
+    job = queued(cloud, services, "a.opus")
+    finisher = Mock(wraps=services.finisher)
+    finisher.finish.side_effect = TimeoutError("Pub/Sub does not answer")
+    inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    assert worker(replace(services, finisher=finisher), inbox).run()
+    left = services.jobs.load(job.id)
+    assert left is not None
+    assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+    assert left.record.spent.usd > 0
+    assert services.jobs.is_open(job.id)
+
+
+def test_what_a_dying_decoder_left_is_a_gap(
+    cloud: SmallCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "import os, sys; os.write(1, bytes(4 * 16000)); sys.stderr.write('[x] codec broke'); os.abort()"
+
+    def dying(path: Path, *rest: object) -> list[str]:
+        return [sys.executable, "-c", script]
+
+    monkeypatch.setattr(decode, "command", dying)
+    queued(cloud, services, "a.opus", seconds=19.0)
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.COMPLETED_WITH_GAPS
+    assert message.coverage is not None
+    (gap,) = message.coverage.gaps
+    assert (gap.start, gap.end, gap.reason) == (1.0, 19.0, "The decoder broke off (codec broke).")

@@ -1,0 +1,227 @@
+"""One trace for each upload: from its event in the function to its terminal message, through the job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import flask
+import numpy as np
+import pytest
+from cloudevents.http import CloudEvent
+from google.cloud import pubsub_v1
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
+
+from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.recognizer import Recognizer
+from gpu_job.audio.chunker import Chunk
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.services import JobServices
+from gpu_job.worker.spans import BatchSpans
+from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.worker import Worker
+from infra.emulators.cloud_events import new_traceparent
+from infra.emulators.deepgram_server import DeepgramServer
+from infra.recordings import recording
+from shared.clock import now
+from shared.enums import Engine, Method
+from shared.media import Upload
+from shared.state.jobs import JobState
+from shared.telemetry import tracing
+from tests.conftest import Configured
+from tests.support.queued import work_item, worker_services
+from tests.support.small_cloud import RESULTS, RESULTS_TOPIC, WORK_TOPIC, SmallCloud
+from tests.support.traced import Traced, id_of, named, parent_of
+from trigger_function.main import on_upload, reconcile
+from trigger_function.services import Services
+
+CALL = recording("call.opus")
+Work = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class HearingServices(JobServices):
+    """The production services, with a model that is loaded already."""
+
+    recognizer: Recognizer
+
+    def load_model(self, engine: Engine) -> Recognizer:
+        return self.recognizer
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
+    return Traced(monkeypatch)
+
+
+@pytest.fixture
+def at_work(configured: Configured) -> Services:
+    return configured(WORK_IDLE_SECONDS="0", WORK_SUBSCRIPTION=f"{WORK_TOPIC}-test", JOB_GPU="none")
+
+
+@pytest.fixture
+def work(cloud: SmallCloud, at_work: Services, parakeet: Parakeet) -> Iterator[Work]:
+    """`work()`: one run of a worker, in this process."""
+    with worker_services() as usual:
+        services = HearingServices(**vars(usual), recognizer=parakeet)
+
+        def run() -> None:
+            inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+            assert Worker(services, inbox, Billing(Meter(time.monotonic()), services)).run()
+
+        yield run
+
+
+def event(upload: Upload, header: str) -> None:
+    """The function is called as Cloud Run calls it."""
+    data = {"bucket": upload.bucket, "name": upload.name, "generation": str(upload.generation)}
+    kind = "google.cloud.storage.object.v1.finalized"
+    with flask.Flask("test").test_request_context(headers={"traceparent": header}):
+        on_upload(CloudEvent({"type": kind, "source": "//storage.googleapis.com", "id": "1"}, data))
+
+
+def attributes_of_messages(cloud: SmallCloud, topic: str) -> list[dict[str, str]]:
+    request = pubsub_v1.types.PullRequest(subscription=cloud.subscription(topic), max_messages=100)
+    return [dict(one.message.attributes) for one in cloud.subscriber.pull(request=request).received_messages]
+
+
+def attribute(span: ReadableSpan, name: str) -> Any:
+    return (span.attributes or {}).get(name)
+
+
+def test_an_upload_has_one_trace_from_its_event_to_its_message(cloud: SmallCloud, traced: Traced, work: Work) -> None:
+    headers: dict[str, str] = {}
+    for name in ("one.opus", "two.opus"):
+        upload = cloud.drop(CALL.path.read_bytes(), name)
+        headers[upload.job_id] = new_traceparent()
+        event(upload, headers[upload.job_id])
+    work()
+    messages = {message["job_id"]: message for message in attributes_of_messages(cloud, RESULTS_TOPIC)}
+    for job_id, header in headers.items():
+        trace_id, _ = named(header)
+        one = partial(traced.one, trace_id=trace_id)
+        upload_span, dispatched, attempt = one("upload"), one("dispatch"), one("transcribe")
+        assert parent_of(upload_span) == named(header)
+        for name in ("inspect", "decide", "dispatch"):
+            assert parent_of(one(name)) == id_of(upload_span)
+        for name in ("queue", "launch"):
+            assert parent_of(one(name)) == id_of(dispatched)
+        assert parent_of(attempt) == id_of(one("queue"))
+        for name in ("fetch", "decode", "assemble", "publish"):
+            assert parent_of(one(name)) == id_of(attempt)
+        assert named(messages[job_id]["traceparent"]) == id_of(one("publish"))
+        assert attribute(upload_span, "job_id") == attribute(attempt, "job_id") == job_id
+        assert (attribute(attempt, "attempt"), attribute(attempt, "outcome")) == (1, "completed")
+        assert attribute(attempt, "duration_seconds") == pytest.approx(CALL.duration, abs=0.1)
+        assert attribute(one("decode"), "decoded_seconds") == pytest.approx(CALL.duration, abs=0.1)
+        batches = [batch for batch in traced.all("batch") if id_of(attempt) in linked(batch)]
+        assert batches
+        for batch in batches:
+            assert parent_of(batch) == (id_of(attempt) if len(batch.links) == 1 else None)
+
+
+def linked(span: ReadableSpan) -> set[tuple[int, int]]:
+    return {(link.context.trace_id, link.context.span_id) for link in span.links}
+
+
+def test_no_span_says_what_was_said(cloud: SmallCloud, traced: Traced, work: Work) -> None:
+    upload = cloud.drop(CALL.path.read_bytes(), "secret plans.opus")
+    event(upload, new_traceparent())
+    work()
+    name = f"{upload.name}/{upload.generation}/transcript.txt"
+    text = cloud.storage.bucket(RESULTS).blob(name).download_as_bytes().decode()
+    said = {word.strip(".,?!").lower() for word in text.split() if len(word) > 4}
+    told = {str(value).lower() for span in traced.spans for value in (span.attributes or {}).values()}
+    assert len(said) > 10
+    assert not {(word, value) for word in said for value in told if word in value}
+    assert not {value for value in told if "http" in value or "secret" in value}
+
+
+def test_a_batch_of_several_uploads_is_linked_to_each(traced: Traced) -> None:
+    uploads = {name: tracing.begin("transcribe", tracing.context_of(new_traceparent())) for name in ("a", "b")}
+    chunk = Chunk(0, np.zeros(16_000, np.float32), 1.0)
+    tasks = {name: Task(name, chunk, lambda _: None, span=span) for name, span in uploads.items()}
+    spans = BatchSpans(Engine.PARAKEET_CPU)
+    for batch in ([*tasks.values(), tasks["a"]], [tasks["b"]]):
+        spans.begins()
+        spans.done(batch)
+    for span in uploads.values():
+        span.end()
+    both, alone = traced.all("batch")
+    a, b = (id_of(span) for span in traced.all("transcribe"))
+    assert (linked(both), parent_of(both)) == ({a, b}, None)
+    assert (attribute(both, "chunks"), attribute(both, "audio_seconds")) == (3, 3.0)
+    assert (linked(alone), parent_of(alone)) == ({b}, b)
+
+
+def test_whoever_queues_it_again_and_whichever_attempt_takes_it_go_on_in_its_trace(
+    cloud: SmallCloud, at_work: Services, traced: Traced, work: Work
+) -> None:
+    upload, header = cloud.drop(CALL.path.read_bytes()), new_traceparent()
+    event(upload, header)
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    # Its message was lost, and the queue has been silent for too long.
+    cloud.work_items()
+    at_work.jobs.save(job, lease_until=now() - timedelta(seconds=1))
+    with flask.Flask("test").test_request_context(headers={"traceparent": new_traceparent()}):
+        assert reconcile(flask.request) == {"queued again": 1}
+    # A third one, as an older release queued it: it names no trace.
+    publish = partial(at_work.publisher.publish, at_work.work_topic, work_item(upload).model_dump_json().encode())
+    cloud.work_items()
+    publish().result(timeout=10)
+    work()
+    trace_id, _ = named(header)
+    reconciled, upload_span = traced.one("reconcile", trace_id), traced.one("upload", trace_id)
+    assert parent_of(reconciled) == parent_of(traced.one("transcribe", trace_id)) == id_of(upload_span)
+    assert {parent_of(span) for span in traced.all("queue", trace_id)} == {
+        id_of(reconciled),
+        id_of(traced.one("dispatch", trace_id)),
+    }
+
+
+def test_what_deepgram_hears_for_the_function_is_traced_to_its_message(
+    cloud: SmallCloud, configured: Configured, traced: Traced, hearing_server: DeepgramServer, deepgram_key: str
+) -> None:
+    configured(
+        DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url, TRANSCRIPTION_METHOD=Method.DEEPGRAM.value
+    )
+    event(cloud.drop(CALL.path.read_bytes()), new_traceparent())
+    assert parent_of(traced.one("deepgram")) == parent_of(traced.one("publish")) == id_of(traced.one("dispatch"))
+    assert attribute(traced.one("deepgram"), "duration_seconds") == pytest.approx(CALL.duration, abs=0.1)
+    (message,) = attributes_of_messages(cloud, RESULTS_TOPIC)
+    assert named(message["traceparent"]) == id_of(traced.one("publish"))
+    assert not [span for span in traced.spans if deepgram_key in span.to_json() or "X-Goog" in span.to_json()]
+
+
+def test_a_redelivered_event_goes_on_in_the_uploads_trace(
+    cloud: SmallCloud, at_work: Services, traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, first, second = cloud.drop(CALL.path.read_bytes()), new_traceparent(), new_traceparent()
+
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("gs://secret")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trigger_function.handle_upload.decide_and_reserve", broken)
+        with pytest.raises(Exception, match="500"):
+            event(upload, first)
+    event(upload, second)
+    failed, again = traced.all("upload")
+    assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, "ConnectionError")
+    assert parent_of(again) == named(second)
+    assert {parent_of(span) for span in traced.all("inspect")} == {id_of(failed)}
+    assert parent_of(traced.one("dispatch")) == id_of(failed)
+    job = at_work.jobs.load(upload.job_id)
+    assert job is not None
+    assert job.record.state is JobState.QUEUED
+    assert named(str(job.record.traceparent)) == id_of(failed)
+    (attributes,) = attributes_of_messages(cloud, WORK_TOPIC)
+    assert named(attributes["traceparent"]) == id_of(traced.one("queue"))

@@ -1,0 +1,140 @@
+"""Prices with their sources, and bills that add up."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shared.costs.bill import Bill, deepgram_bill, egress_bill, instance_bill, total
+from shared.costs.prices import JobShape, PriceBook, UnknownPrice, price_book
+from tests.conftest import Configured
+
+BOOK = """
+schema_version = 1
+read_on = 2026-08-01
+region = "here"
+[cloud_run]
+vcpu_second = { usd = 0.1, source = "s" }
+gib_second = { usd = 0.01, source = "s" }
+[cloud_storage]
+egress_gib = { usd = 0.2, source = "s" }
+[gpu_second]
+nvidia-l4 = { usd = 2, source = "s" }
+[deepgram_minute]
+nova-3 = { usd = 0.6, source = "s" }
+"""
+L4 = JobShape(gpu="nvidia-l4", vcpu=4, memory_gib=16)
+CPU = JobShape(gpu=None, vcpu=8, memory_gib=32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "prices.toml"
+    path.write_text(BOOK)
+    return path
+
+
+@pytest.fixture
+def book(path: Path) -> PriceBook:
+    return PriceBook.load(path)
+
+
+def test_the_shipped_book_prices_what_the_defaults_use() -> None:
+    book = price_book()
+    hour = instance_bill(L4, 3600, book, "transcription").usd
+    assert hour == pytest.approx(1.0465, abs=1e-4)
+    assert deepgram_bill("nova-3", 3600, book).usd == pytest.approx(0.258)
+    assert price_book() is book
+
+
+def test_an_instance_is_billed_in_three_lines(book: PriceBook) -> None:
+    bill = instance_bill(L4, 10, book, "start-up")
+    assert [(item.resource, item.quantity, item.unit) for item in bill.items] == [
+        ("nvidia-l4 (start-up)", 10, "GPU-s"),
+        ("cloud run cpu (start-up)", 40, "vCPU-s"),
+        ("cloud run memory (start-up)", 160, "GiB-s"),
+    ]
+    assert [item.usd for item in bill.items] == pytest.approx([20, 4, 1.6])
+    assert bill.usd == pytest.approx(25.6)
+
+
+def test_an_instance_without_gpu_has_no_gpu_line(book: PriceBook) -> None:
+    bill = instance_bill(CPU, 10, book, "transcription")
+    assert [item.unit for item in bill.items] == ["vCPU-s", "GiB-s"]
+    assert bill.usd == pytest.approx(8 + 3.2)
+
+
+def test_deepgram_bills_by_the_second(book: PriceBook) -> None:
+    assert deepgram_bill("nova-3", 1, book).usd == pytest.approx(0.01)
+    assert deepgram_bill("nova-3", 90, book).usd == pytest.approx(0.9)
+
+
+def test_egress_is_billed_by_the_gib(book: PriceBook) -> None:
+    assert egress_bill(2**29, book).usd == pytest.approx(0.1)
+    assert price_book().cloud_storage.egress_gib.usd > 0
+
+
+def test_a_shape_names_what_the_model_runs_on() -> None:
+    assert (L4.device, CPU.device) == ("nvidia-l4", "cpu")
+
+
+@given(st.lists(st.floats(0, 1e5), max_size=8))
+def test_parts_cost_what_the_whole_costs(parts: list[float]) -> None:
+    book = price_book()
+    bills = [instance_bill(L4, seconds, book, "part") for seconds in parts]
+    whole = instance_bill(L4, math.fsum(parts), book, "whole")
+    assert total(bills).usd == pytest.approx(whole.usd, rel=1e-9, abs=1e-12)
+    assert sum(bills, Bill()).items == total(bills).items
+
+
+def test_nothing_spent_is_an_empty_bill() -> None:
+    assert total([]) == Bill()
+    assert Bill().usd == 0
+
+
+def test_an_unknown_price_is_an_error_that_names_the_known_ones(book: PriceBook) -> None:
+    with pytest.raises(UnknownPrice) as caught:
+        instance_bill(JobShape(gpu="nvidia-h100", vcpu=1, memory_gib=1), 1, book, "x")
+    assert str(caught.value) == "the price book has no [gpu_second] line for 'nvidia-h100' (it has: nvidia-l4)"
+    with pytest.raises(UnknownPrice, match="nova-9"):
+        deepgram_bill("nova-9", 1, book)
+    empty = book.model_copy(update={"gpu_second": {}})
+    with pytest.raises(UnknownPrice, match="it has: none"):
+        empty.gpu_second_usd("nvidia-l4")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("usd = 2", "usd = -2"),
+        ("usd = 2", "usd = inf"),
+        ("usd = 2", "usd = nan"),
+        ("usd = 2", 'usd = "much"'),
+        ('usd = 2, source = "s"', 'usd = 2, source = ""'),
+        ('usd = 2, source = "s"', "usd = 2"),
+        ("schema_version = 1", "schema_version = 2"),
+        ("2026-08-01", '"last year"'),
+        ("\ngib_second", "\ngb_second"),
+        ("egress_gib", "egress_gb"),
+        ("[deepgram_minute]", "[assembly_minute]"),
+    ],
+)
+def test_a_malformed_book_is_refused(path: Path, old: str, new: str) -> None:
+    assert old in BOOK
+    path.write_text(BOOK.replace(old, new))
+    with pytest.raises(ValidationError):
+        PriceBook.load(path)
+
+
+def test_a_deployment_may_bring_its_own_book(path: Path, configured: Configured) -> None:
+    assert configured(PRICE_BOOK=str(path)).prices.deepgram_minute_usd("nova-3") == 0.6
+
+
+def test_a_deployment_whose_deepgram_model_has_no_price_does_not_start(configured: Configured) -> None:
+    with pytest.raises(UnknownPrice, match="nova-9"):
+        configured(DEEPGRAM_MODEL="nova-9")

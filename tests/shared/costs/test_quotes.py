@@ -1,0 +1,168 @@
+"""Quotes: sums that can be checked by hand, and how they move with length, queue, speed and price."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
+from shared.costs.quotes import Limit, PricingContext, Queue, Quote, TranscriptionRequest, quotes_for, split
+from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
+from shared.enums import Method
+from shared.media import Media
+
+
+def price(usd: float) -> Price:
+    return Price(usd=usd, source="test")
+
+
+BOOK = PriceBook(
+    schema_version=1,
+    read_on=date(2026, 8, 1),
+    region="here",
+    cloud_run=CloudRunPrices(vcpu_second=price(0.01), gib_second=price(0.001)),
+    cloud_storage=CloudStoragePrices(egress_gib=price(4.0)),
+    gpu_second={"l4": price(0.1)},
+    deepgram_minute={"nova": price(0.6)},
+)
+SPEEDS = Speeds({"l4": DeviceSpeed(30.0, 100.0), "cpu": DeviceSpeed(20.0, 10.0)}, 400.0, 50.0)
+TARIFF = PricingContext(BOOK, JobShape(gpu="l4", vcpu=4, memory_gib=10), SPEEDS, "nova", idle_seconds=5.0)
+USD_PER_SECOND = 0.1 + 4 * 0.01 + 10 * 0.001
+HALF_GIB = 2**29
+RUNNING = Queue(running=True)
+
+
+def order(
+    seconds: float = 1000.0, deadline: float | None = None, streams: int = 1, size: int = HALF_GIB
+) -> TranscriptionRequest:
+    media = Media(
+        container="mp3", codec="mp3", duration_seconds=seconds, sample_rate_hz=16000, channels=2, size_bytes=size
+    )
+    return TranscriptionRequest(media, streams, deadline)
+
+
+def quote(
+    method: Method, what: TranscriptionRequest, tariff: PricingContext = TARIFF, queue: Queue | None = None
+) -> Quote:
+    (one,) = (quote for quote in quotes_for(what, tariff, queue or Queue()) if quote.method is method)
+    return one
+
+
+def test_every_method_has_a_quote() -> None:
+    assert [one.method for one in quotes_for(order(), TARIFF, Queue())] == list(Method)
+
+
+def test_a_lone_upload_pays_for_start_up_and_idle_time() -> None:
+    made = quote(Method.PARAKEET, order())
+    assert made.bill.usd == pytest.approx((30 + 5 + 10) * USD_PER_SECOND)
+    assert made.completion_seconds == pytest.approx(30 + 10)
+    assert [item.resource for item in made.bill.items] == [
+        f"{resource} ({phase})"
+        for phase in ("start-up", "waiting", "transcription")
+        for resource in ("l4", "cloud run cpu", "cloud run memory")
+    ]
+
+
+def test_start_up_is_shared_with_the_audio_that_waits_by_its_length() -> None:
+    made = quote(Method.PARAKEET, order(), queue=Queue(waiting_seconds=3000.0))
+    assert made.bill.usd == pytest.approx((35 / 4 + 10) * USD_PER_SECOND)
+    assert made.completion_seconds == pytest.approx(30 + 30 + 10)
+
+
+def test_a_running_execution_has_no_start_up_but_may_have_a_queue() -> None:
+    made = quote(Method.PARAKEET, order(), queue=Queue(running=True, waiting_seconds=3000.0))
+    assert made.bill.usd == pytest.approx(10 * USD_PER_SECOND)
+    assert made.completion_seconds == pytest.approx(30 + 10)
+
+
+def test_the_slower_of_decoder_and_model_sets_the_pace() -> None:
+    slow = replace(TARIFF, speeds=replace(SPEEDS, decode_x_real_time=20.0))
+    assert quote(Method.PARAKEET, order(), slow, RUNNING).completion_seconds == pytest.approx(50)
+
+
+def test_deepgram_is_billed_by_the_minute_and_for_the_file_it_fetches() -> None:
+    made = quote(Method.DEEPGRAM, order())
+    assert [item.usd for item in made.bill.items] == pytest.approx([10.0, 2.0])
+    assert made.completion_seconds == pytest.approx(20)
+    assert made.deepgram_share == 1
+
+
+def test_channels_heard_apart_are_recordings_of_their_own() -> None:
+    twice = order(streams=2)
+    assert quote(Method.DEEPGRAM, twice).bill.usd == pytest.approx(22.0)
+    assert quote(Method.PARAKEET, twice, queue=RUNNING).bill.usd == pytest.approx(20 * USD_PER_SECOND)
+
+
+def test_the_cpu_variant_is_quoted_at_its_own_speed_without_a_gpu_line() -> None:
+    cpu = replace(TARIFF, shape=JobShape(gpu=None, vcpu=4, memory_gib=10))
+    made = quote(Method.PARAKEET, order(), cpu)
+    assert made.completion_seconds == pytest.approx(20 + 100)
+    assert all(not item.resource.startswith("l4") for item in made.bill.items)
+
+
+def test_what_is_unknown_is_an_error_and_never_free() -> None:
+    with pytest.raises(UnknownPrice, match="nova-9"):
+        quotes_for(order(), replace(TARIFF, deepgram_model="nova-9"), Queue())
+    other = JobShape(gpu="h100", vcpu=4, memory_gib=10)
+    with pytest.raises(UnknownDevice, match=r"no speed is known of 'h100' \(known: cpu, l4\)"):
+        quotes_for(order(), replace(TARIFF, shape=other), Queue())
+    fast = Speeds({"h100": DeviceSpeed(1, 1)}, 400.0, 50.0)
+    with pytest.raises(UnknownPrice, match="h100"):
+        quotes_for(order(), replace(TARIFF, shape=other, speeds=fast), Queue())
+
+
+def test_without_deadline_both_parts_of_a_hybrid_end_together() -> None:
+    made = quote(Method.HYBRID, order(), queue=RUNNING)
+    assert made.deepgram_share == pytest.approx(1 / 3)
+    assert made.completion_seconds == pytest.approx(20 / 3)
+    assert made.bill.usd == pytest.approx(2 / 3 * 10 * USD_PER_SECOND + 12.0 / 3)
+
+
+def test_a_deadline_gives_deepgram_no_more_than_it_must() -> None:
+    made = quote(Method.HYBRID, order(deadline=8.0), queue=RUNNING)
+    assert made.completion_seconds == pytest.approx(8.0)
+    assert made.deepgram_share == pytest.approx(0.2)
+
+
+def test_a_hybrid_is_needless_where_parakeet_alone_is_in_time() -> None:
+    made = quote(Method.HYBRID, order(deadline=10.0), queue=RUNNING)
+    assert [refusal.limit for refusal in made.refusals] == [Limit.NEEDLESS]
+    assert made.bill.usd == pytest.approx(quote(Method.PARAKEET, order(), queue=RUNNING).bill.usd)
+
+
+def test_a_deadline_that_nothing_meets_is_missed_by_as_little_as_can_be() -> None:
+    made = quote(Method.HYBRID, order(deadline=3.0), queue=RUNNING)
+    assert made.completion_seconds == quote(Method.HYBRID, order(), queue=RUNNING).completion_seconds
+
+
+times = st.floats(0.01, 1e5)
+
+
+@given(times, times, st.floats(0, 1e5), st.booleans())
+def test_the_split_meets_the_deadline_wherever_any_split_does(
+    parakeet: float, deepgram: float, spare: float, parakeet_is_cheaper: bool
+) -> None:
+    share = split(parakeet, deepgram, spare, parakeet_is_cheaper)
+    together = split(parakeet, deepgram, None, parakeet_is_cheaper)
+    best = max((1 - together) * parakeet, together * deepgram)
+    took = max((1 - share) * parakeet, share * deepgram)
+    assert 0 <= share <= 1
+    assert took <= max(spare, best) * (1 + 1e-9)
+    if spare >= best:
+        # A little more of the cheaper engine would be late, unless it has everything.
+        more = share - 1e-6 if parakeet_is_cheaper else share + 1e-6
+        assert not 0 <= more <= 1 or max((1 - more) * parakeet, more * deepgram) > spare * (1 - 1e-3)
+
+
+@given(st.floats(0.1, 1e6), st.floats(1.01, 10), st.floats(0, 1e6))
+def test_longer_audio_costs_and_takes_more(seconds: float, factor: float, waiting: float) -> None:
+    queue = Queue(waiting_seconds=waiting)
+    for short, long in zip(
+        quotes_for(order(seconds), TARIFF, queue), quotes_for(order(seconds * factor), TARIFF, queue), strict=True
+    ):
+        assert long.bill.usd > short.bill.usd
+        assert long.completion_seconds > short.completion_seconds

@@ -1,0 +1,115 @@
+"""The job record: one claimant of many, taken over when it fell silent, never reopened."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from shared.clock import now
+from shared.errors import DropscribeError, StateConflict
+from shared.media import Upload
+from shared.state.finisher import failed
+from shared.state.jobs import JobState, JobStore, OpenJob, new_holder
+from tests.support.small_cloud import STATE, SmallCloud
+from trigger_function.services import Services
+
+UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
+LEASE = timedelta(minutes=10)
+OVER = timedelta(minutes=-1)
+"""A lease that has run out already."""
+
+
+@pytest.fixture
+def jobs(cloud: SmallCloud) -> JobStore:
+    return JobStore(cloud.storage.bucket(STATE))
+
+
+def test_a_claim_opens_the_job(jobs: JobStore) -> None:
+    before = now()
+    job = jobs.claim(UPLOAD, "me", LEASE)
+    assert job is not None
+    assert job.id == UPLOAD.job_id
+    assert (job.record.state, job.record.holder, job.record.upload) == (JobState.CLAIMED, "me", UPLOAD)
+    assert job.record.lease_until == job.record.received_at + LEASE
+    assert before <= job.record.received_at <= now()
+    assert jobs.load(job.id) == job
+    assert list(jobs.open_jobs()) == [OpenJob(upload=UPLOAD, opened_at=job.record.received_at)]
+
+
+def test_of_sixteen_claimants_one_wins(jobs: JobStore) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        claims = list(pool.map(lambda number: jobs.claim(UPLOAD, f"holder/{number}", LEASE), range(16)))
+    (winner,) = [claim for claim in claims if claim is not None]
+    assert jobs.load(UPLOAD.job_id) == winner
+
+
+def test_of_sixteen_who_take_over_a_lost_claim_one_wins(jobs: JobStore) -> None:
+    assert jobs.claim(UPLOAD, "gone", OVER)
+    with ThreadPoolExecutor(16) as pool:
+        claims = list(pool.map(lambda number: jobs.claim(UPLOAD, f"holder/{number}", LEASE), range(16)))
+    (winner,) = [claim for claim in claims if claim is not None]
+    assert jobs.load(UPLOAD.job_id) == winner
+
+
+def test_a_claim_whose_answer_was_lost_is_ours(cloud: SmallCloud, jobs: JobStore) -> None:
+    cloud.storage_server.fail_next(1, method="POST", name_prefix="jobs/", before=False)
+    job = jobs.claim(UPLOAD, "me", LEASE)
+    assert job is not None
+    assert job.record.holder == "me"
+
+
+def test_the_holder_may_claim_again(jobs: JobStore) -> None:
+    assert jobs.claim(UPLOAD, "me", LEASE) == jobs.claim(UPLOAD, "me", LEASE)
+
+
+def test_a_standing_claim_is_respected(jobs: JobStore) -> None:
+    jobs.claim(UPLOAD, "first", LEASE)
+    assert jobs.claim(UPLOAD, "second", LEASE) is None
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_what_was_left_to_the_queue_is_not_claimed_even_after_its_lease(jobs: JobStore, state: JobState) -> None:
+    job = jobs.claim(UPLOAD, "first", LEASE)
+    assert job is not None
+    jobs.save(job, state=state, lease_until=now() + OVER)
+    assert jobs.claim(UPLOAD, "second", LEASE) is None
+
+
+def test_a_job_that_ended_is_not_claimed_again(cloud: SmallCloud, at_work: Services) -> None:
+    job = at_work.jobs.claim(UPLOAD, "first", OVER)
+    assert job is not None
+    at_work.finisher.finish(job.record, failed(DropscribeError("No.")))
+    assert at_work.jobs.claim(UPLOAD, "second", LEASE) is None
+    assert not at_work.jobs.is_open(job.id)
+    assert list(at_work.jobs.open_jobs()) == []
+    assert len(cloud.terminal_messages()) == 1
+
+
+def test_a_write_over_somebody_elses_is_a_conflict(jobs: JobStore) -> None:
+    job = jobs.claim(UPLOAD, "me", LEASE)
+    assert job is not None
+    saved = jobs.save(job, state=JobState.QUEUED, attempts=1)
+    with pytest.raises(StateConflict):
+        jobs.save(job, state=JobState.RUNNING)
+    assert jobs.take(job, state=JobState.RUNNING) is None
+    assert jobs.load(job.id) == saved
+    taken = jobs.take(saved, state=JobState.RUNNING)
+    assert taken is not None
+    assert (taken.record.state, taken.record.attempts) == (JobState.RUNNING, 1)
+
+
+def test_jobs_are_open_until_they_are_closed(jobs: JobStore) -> None:
+    uploads = [Upload(bucket="uploads", name="a", generation=number) for number in (1, 2, 3)]
+    for upload in uploads:
+        jobs.claim(upload, "me", LEASE)
+    jobs.close(uploads[1].job_id)
+    jobs.close(uploads[1].job_id)
+    assert sorted(one.upload.generation for one in jobs.open_jobs()) == [1, 3]
+    assert [jobs.is_open(upload.job_id) for upload in uploads] == [True, False, True]
+
+
+def test_holders_are_told_apart() -> None:
+    assert len({new_holder("function") for _ in range(100)}) == 100
+    assert new_holder("function").startswith("function/")

@@ -1,0 +1,41 @@
+"""State that is not as the newest writer left it: an earlier finisher's transcript, a marker nobody can read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.costs.bill import Bill
+from shared.enums import Engine, Outcome
+from shared.media import Upload
+from shared.state.finisher import transcribed
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from tests.support.small_cloud import RESULTS, SmallCloud
+from trigger_function.services import Services
+
+UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
+GAP = Gap(start=1, end=3, reason="The engine failed.")
+
+
+def transcript(*gaps: Gap) -> Transcript:
+    heard = Passage(Engine.PARAKEET_CPU, [Word(text="Hello.", start=0.0, end=0.5)])
+    coverage = Coverage(speech_seconds=3, covered_seconds=3 - 2 * len(gaps), gaps=gaps)
+    return compose(upload=UPLOAD, duration=3, language="en", model="m", passages=[heard], coverage=coverage)
+
+
+def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: SmallCloud, at_work: Services) -> None:
+    job = at_work.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
+    assert job is not None
+    # A first finisher stored its transcript, and was killed before its outcome stood.
+    at_work.finisher._terminal_message(job.record, transcribed(transcript(GAP), Bill()))
+    told = at_work.finisher.finish(job.record, transcribed(transcript(), Bill()))
+    assert told.outcome is Outcome.COMPLETED_WITH_GAPS
+    assert told.coverage is not None
+    assert told.coverage.gaps == (GAP,)
+    stored = cloud.storage.bucket(RESULTS).blob("calls/a.mp3/1/transcript.json").download_as_bytes()
+    assert Transcript.model_validate_json(stored).coverage.gaps == (GAP,)
+
+
+def test_a_marker_that_cannot_be_read_hides_no_other(at_work: Services) -> None:
+    at_work.state.blob("open/000.json").upload_from_string(b"not a marker")
+    assert at_work.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
+    assert [opened.upload for opened in at_work.jobs.open_jobs()] == [UPLOAD]

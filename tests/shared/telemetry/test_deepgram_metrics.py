@@ -1,0 +1,40 @@
+"""Audio that Deepgram heard is counted as it is billed: by its own word for the length, and by channel."""
+
+from __future__ import annotations
+
+import flask
+import pytest
+
+from infra.emulators.http_server import HttpServer
+from shared.deepgram import Deepgram
+from shared.errors import EngineFailed
+from shared.settings import DeepgramSettings
+from tests.support.measuring import Measured, labels
+
+
+def asked(app: flask.Flask, *, split: bool = False) -> None:
+    with HttpServer(app) as server:
+        settings = DeepgramSettings(deepgram_api_key="k", deepgram_base_url=server.url, deepgram_attempts=1)
+        Deepgram(settings, "nova-3").transcribe(b"audio", "en", split=split)
+
+
+def deepgram(body: object, status: int = 200) -> flask.Flask:
+    app = flask.Flask("deepgram", static_folder=None)
+    app.add_url_rule("/v1/listen", methods=["POST"], view_func=lambda: (flask.jsonify(body), status))
+    return app
+
+
+CHANNEL = {"alternatives": [{"transcript": "", "confidence": 0.9, "words": []}]}
+ANSWER = {"metadata": {"request_id": "r", "duration": 9.0, "channels": 2}, "results": {"channels": [CHANNEL, CHANNEL]}}
+
+
+@pytest.mark.parametrize(("split", "heard"), [(False, 9), (True, 18)])
+def test_what_was_heard_is_counted(split: bool, heard: float, measured: Measured) -> None:
+    asked(deepgram(ANSWER), split=split)
+    assert measured.look() == {("dropscribe.audio", labels(engine="deepgram")): heard}
+
+
+def test_what_was_not_heard_is_not(measured: Measured) -> None:
+    with pytest.raises(EngineFailed):
+        asked(deepgram({"err_code": "INSUFFICIENT"}, 402))
+    assert measured.look() == {}

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pysubs2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.enums import Engine
+from shared.media import Upload
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from shared.transcript.render import render
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+
+UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
+
+
+def spoken(text: str, *, start: float = 0.0, speaker: int | None = None) -> list[Word]:
+    return [
+        Word(text=part, start=start + index * 0.4, end=start + index * 0.4 + 0.3, confidence=0.9, speaker=speaker)
+        for index, part in enumerate(text.split(" "))
+    ]
+
+
+def transcript(words: list[Word], *, coverage: Coverage | None = None, duration: float = 1000.0) -> Transcript:
+    passages = [Passage(Engine.PARAKEET_GPU, words)] if words else []
+    return compose(upload=UPLOAD, duration=duration, language="en", model="tiny", passages=passages, coverage=coverage)
+
+
+def files(made_from: Transcript) -> dict[str, str]:
+    return {file.name: file.data.decode() for file in render(made_from)}
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_every_format_is_made_with_its_content_type() -> None:
+    assert {file.name: file.content_type for file in render(transcript(spoken("Hello.")))} == {
+        "transcript.json": "application/json",
+        "deepgram.json": "application/json",
+        "words.csv": "text/csv; charset=utf-8",
+        "paragraphs.csv": "text/csv; charset=utf-8",
+        "transcript.srt": "application/x-subrip; charset=utf-8",
+        "transcript.vtt": "text/vtt; charset=utf-8",
+        "transcript.txt": "text/plain; charset=utf-8",
+        "transcript.html": "text/html; charset=utf-8",
+    }
+
+
+def test_transcript_json_comes_first_because_the_others_are_made_from_what_it_says() -> None:
+    assert render(transcript([]))[0].name == "transcript.json"
+
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> Transcript:
+    word = st.builds(
+        Word,
+        text=st.text(min_size=1, max_size=8).filter(lambda text: text.isprintable()),
+        start=st.floats(0, 100),
+        end=st.floats(0, 100),
+        confidence=st.none() | st.floats(0, 1),
+        speaker=st.sampled_from([None, 0, 1]),
+    )
+    words = draw(st.lists(word, max_size=20).map(lambda words: sorted(words, key=lambda word: word.start)))
+    speech = draw(st.floats(0, 100))
+    gaps = tuple(Gap(start=at, end=at + 0.7, reason="r") for at in draw(st.lists(st.floats(0, 99), max_size=3)))
+    return transcript(
+        words, coverage=Coverage(speech_seconds=speech, covered_seconds=speech * draw(st.floats(0, 1)), gaps=gaps)
+    )
+
+
+@unhurried
+@given(transcripts())
+def test_a_stored_transcript_renders_to_the_same_bytes_again(original: Transcript) -> None:
+    rendered = render(original)
+    assert render(Transcript.model_validate_json(rendered[0].data)) == rendered
+
+
+def test_json_keeps_words_and_rounds_times_to_milliseconds() -> None:
+    word = Word(text="H\u00e9llo", start=0.1 + 0.2, end=1.23456, confidence=0.123456789, speaker=2)
+    data = json.loads(files(transcript([word]))["transcript.json"])
+    assert data["words"] == [
+        {"text": "H\u00e9llo", "start": 0.3, "end": 1.235, "confidence": 0.123456789, "speaker": 2}
+    ]
+    assert data["segments"][0]["end"] == data["paragraphs"][0]["end"] == 1.235
+
+
+def test_json_states_engines_and_covered_share() -> None:
+    coverage = Coverage(speech_seconds=10.0001, covered_seconds=7.5001, gaps=(Gap(start=1.0004, end=2, reason="lost"),))
+    data = json.loads(files(transcript(spoken("Hello."), coverage=coverage))["transcript.json"])
+    assert data["engines"] == ["parakeet-gpu"]
+    assert [data["coverage"][key] for key in ("speech_seconds", "covered_seconds", "share")] == [10.0, 7.5, 0.75]
+    assert data["coverage"]["gaps"] == [{"start": 1.0, "end": 2.0, "reason": "lost"}]
+
+
+def test_json_is_one_line() -> None:
+    made = files(transcript(spoken("One. Two.")))
+    assert made["transcript.json"].splitlines() == [made["transcript.json"]]
+
+
+def test_words_csv() -> None:
+    text = files(transcript(spoken('Say "no," twice.')))["words.csv"]
+    assert text.startswith("start_time,end_time,word\r\n0.000,0.300,Say\r\n")
+    assert rows(text)[1:] == [["0.000", "0.300", "Say"], ["0.400", "0.700", '"no,"'], ["0.800", "1.100", "twice."]]
+
+
+def test_paragraphs_csv() -> None:
+    words = spoken("First, this.") + spoken("Then that.", start=10)
+    text = files(transcript(words))["paragraphs.csv"]
+    assert rows(text) == [
+        ["start_time", "end_time", "text"],
+        ["0.000", "0.700", "First, this."],
+        ["10.000", "10.700", "Then that."],
+    ]
+
+
+@unhurried
+@given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=6))
+def test_csv_reads_back_the_words_but_for_the_guard(texts: list[str]) -> None:
+    words = [Word(text=text, start=index, end=index + 0.5) for index, text in enumerate(texts)]
+    read = [row[2] for row in rows(files(transcript(words))["words.csv"])[1:]]
+    assert [cell.removeprefix("'") for cell in read] == [text.removeprefix("'") for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=HYPERLINK(1)", "+cmd|'/C", "-2+3+cmd|'!A0", "@SUM(A1)", "\t=1", "\r=1", " =1+1", "-ish", "\uff1dSUM(1)"],
+)
+def test_no_cell_can_run_as_a_formula(text: str) -> None:
+    made = files(transcript([Word(text=text, start=0, end=1)]))
+    assert rows(made["words.csv"])[1][2] == f"'{text}"
+    assert rows(made["paragraphs.csv"])[1][2] == f"'{text}"
+    assert json.loads(made["transcript.json"])["words"][0]["text"] == text
+
+
+@pytest.mark.parametrize("text", ["-5", "+3.5%", "-1,000.", "-", "it's", "a=b", "'tis", "1-2"])
+def test_dashes_numbers_and_words_stay_plain(text: str) -> None:
+    assert rows(files(transcript([Word(text=text, start=0, end=1)]))["words.csv"])[1][2] == text
+
+
+def test_subtitles_carry_the_words_at_their_times() -> None:
+    made = files(transcript(spoken("Hello there.", start=62.5)))
+    for name in ("transcript.srt", "transcript.vtt"):
+        (event,) = pysubs2.SSAFile.from_string(made[name])
+        assert (event.start, event.end, event.text) == (62_500, 63_500, "Hello there.")
+
+
+def test_an_empty_transcript_makes_valid_empty_files() -> None:
+    made = files(transcript([]))
+    assert made["transcript.srt"] == made["transcript.txt"] == ""
+    assert made["transcript.vtt"].startswith("WEBVTT")
+    assert rows(made["words.csv"]) == [["start_time", "end_time", "word"]]
+    assert rows(made["paragraphs.csv"]) == [["start_time", "end_time", "text"]]
+    assert Transcript.model_validate_json(made["transcript.json"]) == transcript([])
+    assert json.loads(made["deepgram.json"])["results"]["channels"][0]["alternatives"][0]["words"] == []
+    assert "No speech was found." in made["transcript.html"]
+
+
+def test_text_outside_ascii_is_written_as_utf_8() -> None:
+    made = render(transcript([Word(text="na\u00efve\U0001f600", start=0, end=1)]))
+    assert all("na\u00efve\U0001f600".encode() in file.data for file in made)

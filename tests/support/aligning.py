@@ -1,0 +1,47 @@
+"""What was heard against what was said: the words, and when."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import kaldialign
+
+from infra.recordings import Recording
+from tests.support.outsider import Message
+
+GAP = "*"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One place of an alignment: a true word, a heard word, or both, with its start in seconds."""
+
+    said: str | None
+    heard: str | None
+    start: float
+    """Of the true word, where there is one."""
+    off: float | None = None
+    """How much later the heard word starts, where both are the same."""
+
+
+def plain(word: str) -> str:
+    """A word without capitals and punctuation."""
+    return re.sub(r"[^a-z0-9']", "", word.lower())
+
+
+def aligned(truth: Recording, words: list[Message]) -> list[Step]:
+    """The true words of a recording beside the words of a transcript."""
+    said, heard = [plain(word.word) for word in truth.words], [plain(word["text"]) for word in words]
+    steps, i, j = [], 0, 0
+    for left, right in kaldialign.align(said, heard, GAP):
+        start = truth.words[i].start if left != GAP else float(words[j]["start"])
+        off = float(words[j]["start"]) - start if left == right else None
+        steps.append(Step(None if left == GAP else left, None if right == GAP else right, start, off))
+        i, j = i + (left != GAP), j + (right != GAP)
+    return steps
+
+
+def error_rate(steps: list[Step]) -> float:
+    """Word error rate."""
+    return sum(step.said != step.heard for step in steps) / sum(step.said is not None for step in steps)

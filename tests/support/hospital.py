@@ -1,0 +1,102 @@
+"""A deployment to be examined: Google's admin APIs, and real storage with its state bucket, on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from google.cloud.storage import Bucket, Client
+
+from infra.doctor.bindings import Place
+from infra.doctor.names import Names
+from infra.doctor.settings import DoctorSettings
+from infra.doctor.visit import Report, visit
+from infra.emulators.deployed import key_of
+from infra.emulators.google_apis import GoogleApis, Json, World
+from infra.emulators.storage_server import StorageServer
+from shared.costs.prices import PriceBook
+
+NAMES = Names("a-project", "us-central1")
+KEY = "correct-horse"
+
+Lines = dict[str, set[str]]
+"""Statuses of each subject's lines."""
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """The servers, and the deployment's state bucket."""
+
+    apis: GoogleApis
+    storage: StorageServer
+    state: Bucket
+    folder: Path
+    setenv: Callable[[str, str], None]
+
+    @property
+    def world(self) -> World:
+        """What the APIs know."""
+        return self.apis.world
+
+    def resource(self, place: Place) -> Json:
+        """What a place is, to be changed."""
+        return self.world.resources[key_of(NAMES, place)]
+
+    def policy(self, place: Place) -> list[Json]:
+        """The bindings of a place, to be changed."""
+        return self.world.policies[key_of(NAMES, place)]
+
+    def visit(self) -> Report:
+        """The report."""
+        return visit(NAMES, DoctorSettings())
+
+    def use_prices_of(self, day: datetime, region: str = "us-central1") -> None:
+        """A price book of that day."""
+        shipped = PriceBook.load()
+        text = (Path(__file__).parents[2] / "shared" / "costs" / "prices.toml").read_text()
+        path = self.folder / "prices.toml"
+        text = text.replace(f"read_on = {shipped.read_on}", f"read_on = {day:%Y-%m-%d}")
+        path.write_text(text.replace(f'"{shipped.region}"', f'"{region}"'))
+        self.setenv("PRICE_BOOK", str(path))
+
+
+def not_ok(report: Report) -> Lines:
+    """The statuses that are not ok, by subject."""
+    lines: Lines = {}
+    for finding in report.findings():
+        if finding.status != "ok":
+            lines.setdefault(finding.subject, set()).add(finding.status.value)
+    return lines
+
+
+def fixes(report: Report, subject: str) -> str:
+    """What to do about a subject."""
+    return "\n".join(finding.fix for finding in report.findings() if finding.subject == subject)
+
+
+@contextmanager
+def hospital(world: World, folder: Path, setenv: Callable[[str, str], None], key: Path) -> Iterator[Hospital]:
+    """Start the servers, and lead the doctor to them and nowhere else."""
+    with GoogleApis(world) as apis, StorageServer(folder / "objects") as storage:
+        account = json.loads(key.read_text()) | {"token_uri": f"{apis.url}/oauth2.googleapis.com/token"}
+        credentials = folder / "credentials.json"
+        credentials.write_text(json.dumps(account))
+        environment = {
+            "GOOGLE_APPLICATION_CREDENTIALS": str(credentials),
+            "GOOGLE_APIS_ENDPOINT": apis.url,
+            "STORAGE_EMULATOR_HOST": storage.url,
+            "DEEPGRAM_BASE_URL": f"{apis.url}/api.deepgram.com",
+            # google-auth asks iamcredentials.googleapis.com by itself, in a thread: it shall reach nobody.
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+        }
+        for name, value in environment.items():
+            setenv(name, value)
+        state = Client(project=NAMES.project).create_bucket(NAMES.bucket("state"))
+        opened = Hospital(apis, storage, state, folder, setenv)
+        opened.use_prices_of(datetime.now(UTC))
+        yield opened

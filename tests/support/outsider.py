@@ -1,0 +1,88 @@
+"""A program that uses a deployment by its buckets and its topic alone; of the project's own code it knows nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from google.api_core.exceptions import DeadlineExceeded
+from google.cloud.pubsub_v1 import SubscriberClient
+from google.cloud.storage import Client
+
+Message = dict[str, Any]
+"""A terminal message as its JSON says it."""
+
+PULL_SECONDS = 1.0
+
+
+class Outsider:
+    """Drops files and listens on a subscription of its own."""
+
+    def __init__(self, storage: Client, subscriber: SubscriberClient, uploads: str, topic: str) -> None:
+        self.storage = storage
+        self._uploads = storage.bucket(uploads)
+        self._subscriber = subscriber
+        self._subscription = topic.replace("/topics/", "/subscriptions/") + f"-{uuid.uuid4().hex[:8]}"
+        subscriber.create_subscription(name=self._subscription, topic=topic)
+        self.heard: list[Message] = []
+        """Every message so far, repeated ones included."""
+
+    def drop(self, path: Path, name: str | None = None, method: str | None = None, **options: str) -> str:
+        """Upload a file, `max_cost="1"` as metadata transcribe-max-cost; the name of its object."""
+        blob = self._uploads.blob(name or path.name)
+        asked = {**options, **({"method": method} if method else {})}
+        if asked:
+            blob.metadata = {f"transcribe-{key.replace('_', '-')}": value for key, value in asked.items()}
+        blob.upload_from_filename(str(path))
+        return str(blob.name)
+
+    def listen(self) -> None:
+        """Take what comes within a second."""
+        try:
+            pulled = self._subscriber.pull(
+                subscription=self._subscription, max_messages=100, timeout=PULL_SECONDS, retry=None
+            )
+        except DeadlineExceeded:
+            return
+        for one in pulled.received_messages:
+            self.heard.append(json.loads(one.message.data))
+            self._subscriber.acknowledge(subscription=self._subscription, ack_ids=[one.ack_id])
+
+    def outcomes(self, names: Iterable[str], timeout: float = 120.0) -> dict[str, Message]:
+        """The terminal message of each of `names`; TimeoutError where one does not come."""
+        wanted = set(names)
+        deadline = time.monotonic() + timeout
+        while not wanted <= self._names():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no outcome of {sorted(wanted - self._names())} within {timeout:g} s")
+            self.listen()
+        return {message["upload"]["name"]: message for message in self.heard if message["upload"]["name"] in wanted}
+
+    def outcome(self, name: str, timeout: float = 120.0) -> Message:
+        """The terminal message of one upload."""
+        return self.outcomes([name], timeout)[name]
+
+    def times_heard(self, name: str) -> int:
+        """How many terminal messages came for an upload, those that come within another second included."""
+        self.listen()
+        return sum(message["upload"]["name"] == name for message in self.heard)
+
+    def read(self, uri: str) -> bytes:
+        """The object at a `gs://` address."""
+        bucket, _, key = uri.removeprefix("gs://").partition("/")
+        return bytes(self.storage.bucket(bucket).blob(key).download_as_bytes())
+
+    def result(self, message: Message, file: str) -> Any:
+        """One of the JSON files among an upload's results."""
+        return json.loads(self.read(message["results"][file]))
+
+    def text(self, message: Message) -> str:
+        """The words of a transcript."""
+        return " ".join(word["text"] for word in self.result(message, "transcript.json")["words"])
+
+    def _names(self) -> set[str]:
+        return {message["upload"]["name"] for message in self.heard}

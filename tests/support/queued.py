@@ -1,0 +1,70 @@
+"""A job on the queue of a small cloud, and the services of a worker there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from gpu_job.audit.audit import Audit
+from gpu_job.audit.runner import AuditRunner
+from gpu_job.settings import JobSettings
+from gpu_job.vad.detector import SpeechDetector
+from gpu_job.worker.services import JobServices, TaskIdentity, job_services
+from shared.enums import Method
+from shared.media import Media, Upload
+from shared.messages import Decision, WorkItem
+from shared.state.jobs import Job, JobState
+from tests.support.small_cloud import SmallCloud
+
+MEDIA = Media(container="ogg", codec="opus", duration_seconds=60, sample_rate_hz=48000, channels=1, size_bytes=1000)
+DECISION = Decision(method=Method.PARAKEET, rule="small", reason="1.0 min: Parakeet.")
+TASK = TaskIdentity("transcribe-x7", 0, 0)
+ABSENT = Upload(bucket="uploads", name="never/dropped.wav", generation=1)
+
+
+@contextmanager
+def worker_services(task: TaskIdentity = TASK) -> Iterator[JobServices]:
+    """The production services, over the servers that the environment names."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    services = job_services(JobSettings(), task)
+    try:
+        yield services
+    finally:
+        services.publisher.stop()
+        root.handlers[:], root.level = handlers, level
+
+
+def unasked_audit() -> AuditRunner:
+    """An audit that has no reason to ask anybody."""
+
+    def never(*_: object) -> NoReturn:
+        raise AssertionError("the audit asked for a window to be heard again")
+
+    return AuditRunner(Audit(), SpeechDetector(), ThreadPoolExecutor(1), never, lambda: None)
+
+
+def as_task(services: JobServices, execution: str, attempt: int = 0) -> JobServices:
+    """The same services in another task's hands."""
+    return replace(services, task=TaskIdentity(execution, 0, attempt))
+
+
+def work_item(upload: Upload) -> WorkItem:
+    """What the function puts on the queue."""
+    return WorkItem(job_id=upload.job_id, upload=upload, media=MEDIA, decision=DECISION)
+
+
+def queued(
+    services: JobServices, cloud: SmallCloud, name: str = "calls/a.opus", *, data: bytes = b"sound", **changes: Any
+) -> tuple[Job, WorkItem]:
+    """An upload that was routed and queued, its record changed by `changes`, and its work item."""
+    upload = cloud.drop(data, name)
+    job = services.jobs.claim(upload, "function/gone", timedelta(minutes=1))
+    assert job is not None
+    usual: dict[str, Any] = {"state": JobState.QUEUED, "media": MEDIA, "decision": DECISION}
+    return services.jobs.save(job, **{**usual, **changes}), work_item(upload)

@@ -1,0 +1,84 @@
+"""Both policies over a grid of lengths, sizes, GPU states and prices, as `golden_decisions.txt` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from shared.costs.prices import JobShape, Price
+from shared.costs.quotes import Queue
+from shared.upload_options import UploadOptions
+from tests.support.cases import ALL, COST, JOB_ID, MB, TABLE, TARIFF, media, quotes
+from trigger_function.routing.limits import Case, Conditions, Limits
+from trigger_function.routing.router import Policy, route
+
+GOLDEN = Path(__file__).with_name("golden_decisions.txt")
+BY_DEADLINE = Policy(limits=Limits(max_completion_minutes=4))
+SECTIONS = {
+    "decision table": (TABLE, 0.0043),
+    "lowest score, Deepgram at $0.0043 a minute": (COST, 0.0043),
+    "lowest score, Deepgram at $0.0077 a minute": (COST, 0.0077),
+    "lowest score within 4 minutes, Deepgram at $0.0043 a minute": (BY_DEADLINE, 0.0043),
+}
+SECONDS = {"s": 1, "min": 60, "h": 3600}
+LARGE = 401 * MB
+BYTES_PER_SECOND = 8_000
+"""Of a small file: 64 kbit/s."""
+
+
+class State(NamedTuple):
+    """Of the job: whether an execution runs, whether the GPU works, whether there is a job without GPU."""
+
+    running: bool = False
+    healthy: bool = True
+    cpu_job: bool = False
+
+
+STATES = {
+    "running": State(running=True),
+    "idle": State(),
+    "failing": State(healthy=False),
+    "failing, CPU job": State(healthy=False, cpu_job=True),
+}
+
+
+def decided(length: str, size: str, state: str, policy: Policy, deepgram_usd: float) -> str:
+    """`method` of one cell."""
+    number, unit = length.split()
+    seconds = float(number) * SECONDS[unit]
+    what = media(seconds, LARGE if size == "large" else seconds * BYTES_PER_SECOND)
+    job = STATES[state]
+    prices = {"nova-3": Price(usd=deepgram_usd, source="test")}
+    tariff = replace(TARIFF, book=TARIFF.book.model_copy(update={"deepgram_minute": prices}))
+    if job.cpu_job and not job.healthy:
+        tariff = replace(tariff, shape=JobShape(gpu=None, vcpu=8, memory_gib=32))
+    made = quotes(what, UploadOptions(), policy.limits, Queue(running=job.running), tariff)
+    engines = replace(ALL, cpu=job.cpu_job)
+    return route(
+        Case(JOB_ID, what, UploadOptions()), made, policy, engines, Conditions(gpu_healthy=job.healthy)
+    ).method.value
+
+
+def rows() -> Iterator[tuple[str, str, str, list[str]]]:
+    """Section, length, size and the methods of a row, in the order of STATES."""
+    section = ""
+    for line in GOLDEN.read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith(("#", "length")):
+            yield section, line[:8].strip(), line[8:16].strip(), line[16:].split()
+
+
+def test_the_table_has_every_section_and_state() -> None:
+    seen = list(rows())
+    assert {section for section, *_ in seen} == set(SECTIONS)
+    assert all(len(methods) == len(STATES) for *_, methods in seen)
+
+
+@pytest.mark.parametrize(("section", "length", "size", "methods"), list(rows()))
+def test_decisions_are_as_in_the_table(section: str, length: str, size: str, methods: list[str]) -> None:
+    assert [decided(length, size, state, *SECTIONS[section]) for state in STATES] == methods

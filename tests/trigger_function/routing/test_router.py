@@ -1,0 +1,193 @@
+"""The decision table, at and beside each of its borders, and what becomes of it where an engine is missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.enums import Method
+from shared.errors import FailureKind, Rejected
+from shared.upload_options import UploadOptions
+from tests.support.cases import (
+    ALL,
+    DEEPGRAM_MAX,
+    MB,
+    NEITHER,
+    NO_DEEPGRAM,
+    NO_GPU,
+    STRICT,
+    TABLE,
+    media,
+    routed,
+)
+from trigger_function.routing.deciding import policy_of
+from trigger_function.routing.decision_table import Thresholds
+from trigger_function.routing.engines import Engines, deepgram_obstacle, engines_of
+from trigger_function.routing.limits import Limits
+from trigger_function.routing.router import Policy
+from trigger_function.settings import FunctionSettings
+
+MINUTE, HOUR = 60.0, 3600.0
+BIT = 0.001
+"""Seconds beside a border."""
+PARAKEET, HYBRID, DEEPGRAM = Method.PARAKEET, Method.HYBRID, Method.DEEPGRAM
+
+
+def decided(seconds: float, size: float, engines: Engines = ALL, wish: Method | None = None) -> tuple[Method, str]:
+    decision = routed(media(seconds, size), TABLE, engines, UploadOptions(method=wish))
+    return decision.method, decision.rule
+
+
+GRID = [
+    # seconds, bytes, with everything, without GPU, without Deepgram
+    (1, 1, "small", "small", "small"),
+    (30 * MINUTE - BIT, 50 * MB - 1, "small", "small", "small"),
+    (30 * MINUTE, 50 * MB - 1, "short", "short-no-gpu", "short"),
+    (30 * MINUTE - BIT, 50 * MB, "short", "short-no-gpu", "short"),
+    (1, 400 * MB, "short", "short-no-gpu", "short"),
+    (1, 400 * MB + 1, "long", "long", "long-without-deepgram"),
+    (2 * HOUR - BIT, 400 * MB, "short", "short-no-gpu", "short"),
+    (2 * HOUR, 1, "medium", "medium", "medium-without-deepgram"),
+    (2 * HOUR, 400 * MB + 1, "long", "long", "long-without-deepgram"),
+    (4 * HOUR, 400 * MB, "medium", "medium", "medium-without-deepgram"),
+    (4 * HOUR + BIT, 1, "long", "long", "long-without-deepgram"),
+    (48 * HOUR, DEEPGRAM_MAX, "long", "long", "long-without-deepgram"),
+    (48 * HOUR, DEEPGRAM_MAX + 1, "long-without-deepgram", "long-without-deepgram", "long-without-deepgram"),
+]
+METHOD_OF_RULE = {
+    "small": PARAKEET,
+    "short": PARAKEET,
+    "short-no-gpu": DEEPGRAM,
+    "medium": HYBRID,
+    "medium-without-deepgram": PARAKEET,
+    "long": DEEPGRAM,
+    "long-without-deepgram": PARAKEET,
+}
+
+
+@pytest.mark.parametrize(("seconds", "size", "everything", "no_gpu", "no_deepgram"), GRID)
+def test_the_table(seconds: float, size: float, everything: str, no_gpu: str, no_deepgram: str) -> None:
+    for engines, rule in ((ALL, everything), (NO_GPU, no_gpu), (NO_DEEPGRAM, no_deepgram), (NEITHER, no_deepgram)):
+        assert decided(seconds, size, engines) == (METHOD_OF_RULE[rule], rule)
+
+
+@pytest.mark.parametrize("wish", Method)
+@pytest.mark.parametrize(("seconds", "size"), [(1, 1), (3 * HOUR, MB), (48 * HOUR, 900 * MB)])
+def test_a_wish_goes_before_the_table(wish: Method, seconds: float, size: float) -> None:
+    assert decided(seconds, size, ALL, wish) == (wish, "wish")
+
+
+@pytest.mark.parametrize("engines", [NO_DEEPGRAM, NEITHER])
+@pytest.mark.parametrize("wish", [HYBRID, DEEPGRAM])
+def test_a_wish_yields_where_its_engine_is_missing(wish: Method, engines: Engines) -> None:
+    assert decided(1, 1, engines, wish) == (PARAKEET, "wish-without-deepgram")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "engines", "wish", "reason"),
+    [
+        (90, 1.4 * MB, ALL, None, "1.5 min and 1 MB: under 30 min and 50 MB goes to Parakeet."),
+        (HOUR, 60 * MB, ALL, None, "1.0 h and 60 MB: up to 2 h goes to Parakeet."),
+        (HOUR, 60 * MB, NO_GPU, None, "1.0 h and 60 MB, and no GPU can be had: Deepgram."),
+        (
+            3 * HOUR,
+            9 * MB,
+            ALL,
+            None,
+            "3.0 h and 9 MB: 2 to 4 h goes to both engines.",
+        ),
+        (5 * HOUR, 9 * MB, ALL, None, "5.0 h and 9 MB: more than 4 h or 400 MB goes to Deepgram."),
+        (
+            5 * HOUR,
+            9 * MB,
+            NO_DEEPGRAM,
+            None,
+            "5.0 h and 9 MB: more than 4 h or 400 MB goes to Deepgram. No Deepgram API key is configured: Parakeet.",
+        ),
+        (1, 2_001 * MB, ALL, DEEPGRAM, "deepgram was asked for. Deepgram takes at most 2 GB: Parakeet."),
+        (1, 1, ALL, PARAKEET, "parakeet was asked for."),
+    ],
+)
+def test_the_reason_says_what_was_measured_and_what_decided(
+    seconds: float, size: float, engines: Engines, wish: Method | None, reason: str
+) -> None:
+    assert routed(media(seconds, size), TABLE, engines, UploadOptions(method=wish)).reason == reason
+
+
+@pytest.mark.parametrize(("seconds", "wish"), [(5 * HOUR, None), (3 * HOUR, None), (1, DEEPGRAM), (1, HYBRID)])
+def test_without_fallback_a_missing_engine_is_a_rejection(seconds: float, wish: Method | None) -> None:
+    with pytest.raises(Rejected, match="no Deepgram API key is configured; fallback is switched off") as caught:
+        routed(media(seconds), TABLE, STRICT, UploadOptions(method=wish))
+    assert caught.value.kind is FailureKind.REFUSED
+
+
+def test_without_fallback_what_needs_no_other_engine_is_routed() -> None:
+    assert decided(1, 1, STRICT) == (PARAKEET, "small")
+
+
+def test_the_obstacle_is_exact_to_the_byte() -> None:
+    assert deepgram_obstacle(media(1, DEEPGRAM_MAX), ALL) is None
+    assert deepgram_obstacle(media(1, DEEPGRAM_MAX + 1), ALL) == "Deepgram takes at most 2 GB"
+
+
+def test_the_borders_can_be_moved() -> None:
+    moved = Thresholds(parakeet_max_minutes=1, parakeet_max_mb=1, short_hours=0.5, long_hours=1, deepgram_min_mb=10)
+    policy = Policy(cost_optimization=False, thresholds=moved)
+    rules = [routed(media(seconds, 0.5 * MB), policy).rule for seconds in (59, 60, 1799, 1800, 3600, 3601)]
+    assert rules == ["small", "short", "short", "medium", "medium", "long"]
+
+
+@given(
+    seconds=st.floats(0.001, 1e6),
+    size=st.integers(1, 10**11),
+    wish=st.none() | st.sampled_from(Method),
+    gpu=st.booleans(),
+    deepgram=st.booleans(),
+    cost_optimization=st.booleans(),
+)
+def test_no_upload_is_sent_to_an_engine_that_cannot_take_it(
+    seconds: float, size: int, wish: Method | None, gpu: bool, deepgram: bool, cost_optimization: bool
+) -> None:
+    engines = Engines(gpu=gpu, deepgram=deepgram, deepgram_max_bytes=DEEPGRAM_MAX)
+    policy = Policy(cost_optimization=cost_optimization)
+    decision = routed(media(seconds, size), policy, engines, UploadOptions(method=wish))
+    assert decision.method is PARAKEET or deepgram_obstacle(media(seconds, size), engines) is None
+    assert decision.reason
+
+
+def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEEPGRAM_API_KEY", raising=False)
+    base = {
+        "google_cloud_project": "p",
+        "results_bucket": "results",
+        "state_bucket": "state",
+        "gpu_job": "projects/p/locations/l/jobs/j",
+    }
+    usual = FunctionSettings.model_validate(base)
+    assert policy_of(usual) == Policy()
+    assert engines_of(usual) == NO_DEEPGRAM
+    changed = FunctionSettings.model_validate(
+        {
+            **base,
+            "transcription_method": "hybrid",
+            "cost_optimization": False,
+            "time_value_usd_per_minute": 7,
+            "max_completion_minutes": 8,
+            "cost_threshold_per_hour": 9,
+            "gpu_min_monthly_files": 10,
+            "gpu_rollout_percent": 11,
+            "parakeet_max_minutes": 1,
+            "parakeet_max_mb": 2,
+            "short_file_threshold_hours": 3,
+            "long_file_threshold_hours": 4.5,
+            "deepgram_min_mb": 5,
+            "enable_gpu_transcription": False,
+            "cpu_job": "projects/p/locations/l/jobs/c",
+            "enable_fallback": False,
+            "deepgram_api_key": "k",
+            "deepgram_max_bytes": 6,
+        }
+    )
+    assert policy_of(changed) == Policy(HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), Limits(8, 9, 10, 11))
+    assert engines_of(changed) == Engines(gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False, cpu=True)

@@ -1,0 +1,131 @@
+"""The month's budget: what may still be spent, and reservations that many instances make at once.
+
+An instance lists the ledger once in BUDGET_CACHE_SECONDS and adds what it reserved itself since. While that sum, with
+the upload in hand, stays under nine tenths of the budget, it is trusted. Nearer to the limit an instance writes its
+reservation first and lists afterwards: of two that do so at once, the later list holds both reservations, so at least
+one of them is withdrawn.
+
+The bound: let R be what all instances reserve within one BUDGET_CACHE_SECONDS. A trusted sum misses at most R, so
+reservations pass the budget by at most max(0, R - a tenth of the budget), and by nothing where no instance trusts a
+sum (BUDGET_CACHE_SECONDS=0). Bills above their estimates come on top; they end the admission of further uploads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.clock import now
+from shared.state.jobs import JobRecord
+from shared.state.ledger import Ledger, MonthSums, month_of, reservation
+
+TRUSTED_SHARE = 0.9
+"""Of the budget; up to here a remembered sum decides."""
+
+
+@dataclass
+class _Sum:
+    """A month's sum as this instance knows it."""
+
+    listed: MonthSums
+    listed_at: float
+    """When the listing began."""
+    reserved: dict[str, float] = field(default_factory=dict)
+    """By this instance since then: job id -> dollars."""
+
+    @property
+    def usd(self) -> float:
+        return self.listed.usd + sum(self.reserved.values())
+
+
+class Budget:
+    """What the month's jobs may cost, over the ledger. Used from several threads of several instances."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        limit_usd: float | None,
+        cache_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit_usd = limit_usd
+        self._ledger = ledger
+        self._cache_seconds = cache_seconds
+        self._clock = clock
+        self._sums: dict[str, _Sum] = {}
+        self._lock = threading.Lock()
+
+    def spent(self, at: datetime | None = None) -> float | None:
+        """Billed and reserved so far in the month of `at` (now); None without a budget: then nobody lists."""
+        if self.limit_usd is None:
+            return None
+        with self._lock:
+            return self._known(month_of(at or now())).usd
+
+    def left(self, at: datetime | None = None) -> float | None:
+        """What the month of `at` (now) may still cost; None without a budget."""
+        spent = self.spent(at)
+        return None if spent is None or self.limit_usd is None else max(0.0, self.limit_usd - spent)
+
+    def jobs(self, at: datetime | None = None) -> int:
+        """Jobs of the month of `at` (now), as far as this instance knows; with or without a budget."""
+        with self._lock:
+            return self._known(month_of(at or now())).listed.jobs
+
+    def reserve(self, record: JobRecord, usd: float) -> bool:
+        """Hold `usd` for a job until its bill is there; False, and nothing held, where it would pass the budget.
+
+        After a False `left()` is fresh. A job that is reserved again has one reservation, the newest.
+        """
+        if self.limit_usd is None:
+            return True
+        month, entry = month_of(record.received_at), reservation(record, usd)
+        with self._lock:
+            known = self._known(month)
+            after = known.usd - known.reserved.get(entry.id, 0.0) + usd
+            self._ledger.reserve(entry)
+            known.reserved[entry.id] = usd
+            if self._cache_seconds > 0 and after <= TRUSTED_SHARE * self.limit_usd:
+                return True
+            if self._listed(month).usd <= self.limit_usd:
+                return True
+            self._ledger.withdraw(entry)
+            self._listed(month)
+            return False
+
+    def release(self, record: JobRecord) -> None:
+        """Take back what is held for a job, where it has no bill yet; `left()` is fresh afterwards."""
+        if self.limit_usd is None:
+            return
+        with self._lock:
+            self._ledger.withdraw(reservation(record, 0.0))
+            self._listed(month_of(record.received_at))
+
+    def refusal(self, usd: float, at: datetime | None = None) -> str:
+        """Why an upload with this estimate is rejected, in one sentence with the sums."""
+        spent = self.spent(at) or 0.0
+        return refusal(usd, spent, self.limit_usd or 0.0, month_of(at or now()))
+
+    def _known(self, month: str) -> _Sum:
+        known = self._sums.get(month)
+        if known is not None and self._clock() - known.listed_at < self._cache_seconds:
+            return known
+        return self._listed(month)
+
+    def _listed(self, month: str) -> _Sum:
+        """List anew. What this instance reserved is in the listing, for it writes under the same lock."""
+        began = self._clock()
+        known = self._sums[month] = _Sum(self._ledger.month_sums(month), began)
+        return known
+
+
+def refusal(usd: float, spent: float, limit: float, month: str) -> str:
+    """The month's sums in one sentence: `The budget of $10.00 for 2026-11 has $0.12 left (...)`."""
+    left = max(0.0, limit - spent)
+    return (
+        f"The budget of ${limit:.2f} for {month} has ${left:.2f} left (${spent:.2f} spent or reserved), "
+        f"and the file would cost about ${usd:.2f}."
+    )

@@ -1,1 +1,0 @@
-"""What inspection knows of container formats."""

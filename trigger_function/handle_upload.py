@@ -1,0 +1,92 @@
+"""The way of one upload through the function: claim, inspect, route, dispatch."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from google.api_core.exceptions import NotFound
+from google.cloud import storage
+
+from shared.clock import now
+from shared.errors import BadMedia, Rejected
+from shared.media import Media, Upload
+from shared.state.finisher import rejected
+from shared.state.jobs import Job, new_holder
+from shared.telemetry import tracing
+from shared.upload_options import parse_upload_options
+from trigger_function.decide_and_reserve import decide_and_reserve
+from trigger_function.dispatch import dispatch
+from trigger_function.inspection.inspector import inspect
+from trigger_function.routing.limits import Case
+from trigger_function.services import Services
+
+_log = logging.getLogger(__name__)
+
+READ_TIMEOUT_SECONDS = 30.0
+"""Longest wait for one small ranged read."""
+
+
+def handle(at_work: Services, upload: Upload) -> None:
+    """Bring the upload on its way, once, however often its event is delivered."""
+    job = at_work.jobs.claim(upload, new_holder("function"), timedelta(seconds=at_work.settings.claim_seconds))
+    if job is None:
+        _log.info("duplicate event", extra={"fields": {"upload": upload.uri}})
+        return
+    proceed(at_work, job)
+
+
+def proceed(at_work: Services, job: Job) -> None:
+    """Inspect, route and dispatch a job that this process holds. An exception gives the claim back at once."""
+    try:
+        with tracing.resumed(job.record.traceparent):
+            try:
+                job = _inspected(at_work, job)
+            except (BadMedia, Rejected) as error:
+                at_work.finisher.finish(job.record, rejected(error))
+                return
+            dispatch(at_work, job)
+    except Exception:
+        # So that the redelivered event, or the reconciler, need not wait for the claim to run out.
+        current = at_work.jobs.load(job.id)
+        if current is not None and current.record.holder == job.record.holder:
+            at_work.jobs.take(current, lease_until=now())
+        raise
+
+
+def _inspected(at_work: Services, job: Job) -> Job:
+    """Look at the upload and decide; the record then holds both. Raises BadMedia or Rejected."""
+    if job.record.decision is not None:
+        return job
+    upload = job.record.upload
+    blob = at_work.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
+    with tracing.span("inspect") as span:
+        try:
+            blob.reload(timeout=READ_TIMEOUT_SECONDS)
+        except NotFound:
+            raise Rejected("The file was deleted or replaced before it could be read.") from None
+        media = media_of(blob, at_work.settings.inspection_max_bytes)
+        tracing.told(span, **media.model_dump())
+    case = Case(job.id, media, parse_upload_options(blob.metadata or {}))
+    with tracing.span("decide") as span:
+        decision = decide_and_reserve(at_work, job.record, case)
+        tracing.told(span, method=decision.method.value, rule=decision.rule)
+    _log.info("routed", extra={"fields": {"media": case.media.model_dump(), "decision": decision.model_dump()}})
+    return at_work.jobs.save(job, media=case.media, decision=decision, options=case.options)
+
+
+def media_of(blob: storage.Blob, max_bytes: int) -> Media:
+    """What an object is, by ranged reads of at most `max_bytes` of it; the blob's properties are loaded already.
+
+    Raises BadMedia.
+    """
+
+    def fetch(start: int, end: int) -> bytes:
+        # Raw: Cloud Storage ignores ranges where it unpacks content that says it is gzip.
+        return bytes(
+            blob.download_as_bytes(
+                start=start, end=end - 1, timeout=READ_TIMEOUT_SECONDS, checksum=None, raw_download=True
+            )
+        )
+
+    return inspect(fetch, int(blob.size), max_bytes=max_bytes)

@@ -1,0 +1,1 @@
+"""Inspection: what an upload is, by ranged reads and without decoding it."""

@@ -1,0 +1,97 @@
+"""What inspection knows of single containers: AVI, FLAC, Matroska and Ogg. MP4 has a module of its own."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from itertools import takewhile
+
+from trigger_function.inspection.declared_size import HEAD_BYTES
+from trigger_function.inspection.ranged_reader import RandomAccess
+
+# The chunks of an AVI file, whose index is megabytes for a long recording and of no use to inspection.
+
+MAX_CHUNKS = 32
+"""Most chunks looked at; the index is the fifth or so."""
+
+
+def is_avi(head: bytes) -> bool:
+    """Do the file's first bytes open an AVI file?"""
+    return head.startswith(b"RIFF") and head[8:12] == b"AVI "
+
+
+def index_padding(file: RandomAccess) -> Mapping[int, bytes]:
+    """The patch that turns the index into padding; empty where there is none."""
+    position = 12
+    for _ in range(MAX_CHUNKS):
+        header = file.read_at(position, 8)
+        if len(header) < 8:
+            break
+        kind, size = struct.unpack("<4sI", header)
+        if kind == b"idx1":
+            return {position: b"JUNK"}
+        position += 8 + size + size % 2
+    return {}
+
+
+# The metadata blocks of a FLAC file, of which pictures may be megabytes.
+
+MAX_BLOCKS = 128
+"""Most blocks looked at; real files have a handful."""
+
+_LAST = 0x80
+_PADDING, _PICTURE = 1, 6
+
+
+def picture_padding(file: RandomAccess) -> Mapping[int, bytes]:
+    """Patches that turn pictures into padding."""
+    patches, position = {}, 4
+    for _ in range(MAX_BLOCKS):
+        header = file.read_at(position, 4)
+        if len(header) < 4:
+            break
+        is_last, kind = header[0] & _LAST, header[0] & ~_LAST
+        if kind == _PICTURE:
+            patches[position] = bytes([is_last | _PADDING])
+        if is_last:
+            break
+        position += 4 + int.from_bytes(header[1:])
+    return patches
+
+
+# Clusters of a Matroska or WebM file: what a recording that was never finished has instead of a duration.
+
+CLUSTER = bytes.fromhex("1f43b675")
+
+_VOID = bytes.fromhex("ec01")
+"""The id of padding, and the first byte of a size that has seven more."""
+
+
+def cluster_before(file: RandomAccess, block_at: int) -> int | None:
+    """Byte offset of the cluster that the block at `block_at`, early in the file, belongs to; None where none does."""
+    at = file.read_at(0, block_at).rfind(CLUSTER)
+    return None if at < 0 else at
+
+
+def void_element(start: int, end: int) -> bytes:
+    """The header of an element of padding that fills [start, end), at least 9 bytes."""
+    return _VOID + (end - start - 9).to_bytes(7)
+
+
+# Pages of an Ogg file: which logical streams it begins and ends with.
+
+_PAGE = re.compile(rb"OggS\0(?P<flags>.).{8}(?P<serial>.{4})", re.DOTALL)
+"""Capture pattern, version, flags, position, and the serial number of the page's logical stream."""
+
+_FIRST_OF_STREAM = 2
+_LONGEST_PAGE_BYTES = 65_307
+
+
+def is_chained(file: RandomAccess) -> bool:
+    """Does another recording follow the first one, so that the times of the last page count from a later start?"""
+    pages = _PAGE.finditer(file.read_at(0, HEAD_BYTES))
+    first = [page["serial"] for page in takewhile(lambda page: page["flags"][0] & _FIRST_OF_STREAM, pages)]
+    start = max(file.size - 2 * _LONGEST_PAGE_BYTES, 0)
+    last = [page["serial"] for page in _PAGE.finditer(file.read_at(start, file.size - start))][-1:]
+    return any(serial not in first for serial in last)

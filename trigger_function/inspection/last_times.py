@@ -1,0 +1,87 @@
+"""When the last packet ends, for files whose header does not tell: the end of the file is read, not the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+from trigger_function.inspection.containers import CLUSTER, void_element
+from trigger_function.inspection.demux import Description, Undemuxable, stretches
+from trigger_function.inspection.mp4 import free_box
+from trigger_function.inspection.overlay import Overlay
+from trigger_function.inspection.ranged_reader import RandomAccess, ReadBudgetExceeded
+
+TAILS_BYTES = (128 * 1024, 1024 * 1024, 4 * 1024 * 1024)
+"""How far from the end the last packets are looked for, nearest first."""
+
+LOOK_BYTES = 64 * 1024
+"""What one look at the middle of a file reads."""
+
+FILLER_BYTES = 16
+"""Shortest gap between two parts that padding can fill."""
+
+
+class Parts(NamedTuple):
+    """How a container marks the parts that hold its audio, and how it can be made to skip some of them."""
+
+    marker: bytes
+    marker_offset: int
+    """Bytes from a part's start to its marker."""
+    filler: Callable[[int, int], bytes]
+    """Header of padding between two byte offsets."""
+
+
+CLUSTERS = Parts(CLUSTER, 0, void_element)
+FRAGMENTS = Parts(b"moof", 4, free_box)
+
+
+def last_time(file: RandomAccess, audio: Description) -> float | None:
+    """Seconds, for containers whose packets can be found from anywhere; None where the end shows no time."""
+    for tail in TAILS_BYTES:
+        start = max(file.size - tail, 0)
+        try:
+            file.read_at(start, tail)
+            end = _end(file, audio, start)
+        except (ReadBudgetExceeded, Undemuxable):
+            return None
+        if end is not None:
+            return end
+    return None
+
+
+def last_time_of_parts(file: RandomAccess, audio: Description, first_part: int, parts: Parts) -> float | None:
+    """Seconds, for containers that are read part by part from the first one on; None where the end shows no time.
+
+    The demuxer is shown a file that has padding from the first part up to one near the end.
+    """
+    for tail in TAILS_BYTES:
+        start = max(file.size - tail, first_part)
+        try:
+            at = file.read_at(start, file.size - start).find(parts.marker)
+            part = start + at - parts.marker_offset
+            if at < 0 or part < first_part:
+                continue
+            gap = {first_part: parts.filler(first_part, part)} if part - first_part >= FILLER_BYTES else {}
+            end = _end(Overlay(file, gap), audio, 0)
+        except (ReadBudgetExceeded, Undemuxable):
+            return None
+        if end is not None:
+            return end
+    return None
+
+
+def times_run_on(file: RandomAccess, audio: Description, last: float) -> bool:
+    """Do the times rise from the start over three places in the middle to `last`? Not in recordings joined as bytes."""
+    places = [file.size * quarter // 4 for quarter in (1, 2, 3)]
+    for place in places:
+        file.read_at(place, LOOK_BYTES)
+    looks = stretches(file, audio.stream_index, [(place, place + LOOK_BYTES) for place in places])
+    seen = [look.start_seconds for look in looks if look.start_seconds is not None]
+    return all(earlier < later for earlier, later in pairwise((audio.start_seconds, *seen, last)))
+
+
+def _end(file: RandomAccess, audio: Description, start: int) -> float | None:
+    for stretch in stretches(file, audio.stream_index, [(start, file.size)]):
+        return stretch.end_seconds
+    return None

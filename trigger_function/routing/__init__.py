@@ -1,0 +1,1 @@
+"""Routing: which method transcribes an upload, and why."""
