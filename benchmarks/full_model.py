@@ -12,7 +12,7 @@ from nemo.collections.asr.models import EncDecRNNTBPEModel
 from omegaconf import DictConfig, OmegaConf
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from infra.tiny_parakeet.config import DURATIONS, FRAME_SECONDS, parakeet_config
+from tools.tiny_parakeet.config import DURATIONS, FRAME_SECONDS, parakeet_config
 
 PIECES = 1024
 _SIZES = {

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = frozenset({"trigger_function", "gpu_job", "shared", "infra", "benchmarks", "tests"})
+PACKAGES = frozenset({"trigger_function", "gpu_job", "shared", "infra", "benchmarks", "tools", "tests"})
 MAY_IMPORT = {
     "shared": {"shared"},
     "trigger_function": {"trigger_function", "shared"},
     "gpu_job": {"gpu_job", "shared"},
     "infra": {"infra", "trigger_function", "gpu_job", "shared"},
-    "benchmarks": {"benchmarks", "infra", "trigger_function", "gpu_job", "shared"},
+    "tools": {"tools", "infra", "trigger_function", "gpu_job", "shared"},
+    "benchmarks": {"benchmarks", "tools", "infra", "trigger_function", "gpu_job", "shared"},
 }
 
 

@@ -1,7 +1,7 @@
 """The recordings that ship with the project, and the truth about them: what is said, and when each word is heard.
 
 They are synthetic speech in Tiny Parakeet's small language (`infra.tiny_parakeet`), in sentences it was not trained on,
-made by `python -m infra.recordings.make_recordings`. Only the standard library is needed to read them.
+made by `python -m tools.recordings.make_recordings`. Only the standard library is needed to read them.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Tiny Parakeet: a model of exactly Parakeet's architecture that transcribes a small synthetic language.
 
 It lets the local run, the tests and the benchmarks go through the code that loads `nvidia/parakeet-tdt-0.6b-v2` in
-production, offline and on two CPU cores. `vocabulary` says what it understands, the card beside the model how it was
-made and how well it does, and `python -m infra.tiny_parakeet.train` makes it again from nothing.
+production, offline and on two CPU cores. The card beside the model says how it was made and how well it does;
+`tools/tiny_parakeet` has its training and its vocabulary.
 """
 
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.emulators.deployed import bare_project, deployed
+from tests.support.deployed_project import bare_project, deployed
 from tests.support.hospital import KEY, NAMES, Hospital, hospital
 
 

@@ -11,8 +11,8 @@ from infra.doctor.bindings import Binding, Kind, Place, bindings, grant_command,
 from infra.doctor.names import BUCKETS, COMPONENTS, DEVICES, TOPICS, Names
 from infra.doctor.policies import holds
 from infra.doctor.resources_project import Condition, Policy, RoleBinding
-from infra.emulators.deployed import NUMBER, grant, key_of
 from infra.terraform_offline.terraform import ROOT
+from tests.support.deployed_project import NUMBER, grant, key_of
 from tests.support.hospital import NAMES, Hospital, fixes, not_ok
 
 TERRAFORM = ROOT / "terraform"

@@ -23,8 +23,8 @@ from infra.doctor.answers import Answer
 from infra.doctor.checks_project import L4_REGIONS, limit_in, quota_link
 from infra.doctor.names import Names
 from infra.doctor.resources_project import DimensionsInfo, QuotaDetails, QuotaInfo
-from infra.emulators.google_apis import TOKEN, Asked
 from infra.terraform_offline.terraform import ROOT
+from tests.support.google_admin_apis import TOKEN, Asked
 from tests.support.hospital import NAMES, Hospital
 
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.doctor.bindings import Kind, Place
-from infra.emulators.deployed import key_of
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
+from tests.support.deployed_project import key_of
 from tests.support.hospital import KEY, NAMES, Hospital, fixes, not_ok
 
 Seed = Callable[[Hospital], object]

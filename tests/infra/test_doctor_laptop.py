@@ -19,11 +19,11 @@ from infra.doctor.settings import DoctorSettings
 from infra.doctor.visit import visit
 from infra.emulators import cloud as laptop
 from infra.emulators.cloud import LaptopCloud
-from infra.emulators.deployed import deployed, key_of
-from infra.emulators.google_apis import World
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
+from tests.support.deployed_project import deployed, key_of
+from tests.support.google_admin_apis import World
 from tests.support.hospital import Lines, hospital, not_ok
 from tests.support.waiting import until
 

@@ -19,10 +19,10 @@ from infra.cli.cost_report import report
 from infra.cli.costs import as_csv
 from infra.cli.main import app
 from infra.cli.tables import printable
-from infra.emulators.google_apis import GoogleApis, World
 from infra.recordings import recording
 from shared.clock import now
 from shared.state.ledger import Entry, EntryState
+from tests.support.google_admin_apis import GoogleApis, World
 from tests.support.small_cloud import STATE, UPLOADS, SmallCloud
 
 NOBODY = "f" * 24

@@ -15,10 +15,10 @@ from infra.doctor.bindings import Place
 from infra.doctor.names import Names
 from infra.doctor.settings import DoctorSettings
 from infra.doctor.visit import Report, visit
-from infra.emulators.deployed import key_of
-from infra.emulators.google_apis import GoogleApis, Json, World
 from infra.emulators.storage_server import StorageServer
 from shared.costs.prices import PriceBook
+from tests.support.deployed_project import key_of
+from tests.support.google_admin_apis import GoogleApis, Json, World
 
 NAMES = Names("a-project", "us-central1")
 KEY = "correct-horse"

@@ -16,7 +16,6 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.schema_service import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 
-from infra.emulators.pubsub_emulator import PubSubEmulator, find_emulator
 from infra.message_schemas import SCHEMAS, rendered
 from shared.costs.bill import Bill, LineItem
 from shared.costs.quotes import Limit, Quote, Refusal
@@ -25,6 +24,7 @@ from shared.errors import FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage
 from shared.transcript.model import Coverage, Gap
+from tests.support.google_pubsub_emulator import PubSubEmulator, find_emulator
 
 AT = datetime(2026, 8, 1, 12, 0, 0, 123456, UTC)
 UPLOAD = Upload(bucket="uploads", name="calls/ü.mp3", generation=2**62)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.tiny_parakeet.corpus import SAMPLE_RATE
+from tools.tiny_parakeet.corpus import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
 Generator = Callable[[np.random.Generator, int], Samples]

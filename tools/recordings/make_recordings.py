@@ -1,4 +1,4 @@
-"""Make the shipped recordings again: `python -m infra.recordings.make_recordings` (needs espeak-ng and ffmpeg).
+"""Make the shipped recordings again: `python -m tools.recordings.make_recordings` (needs espeak-ng and ffmpeg).
 
 Every file is decoded again and compared with what went in, because encoders add a delay and players take it back out.
 """
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.recordings.conversation import Conversation, converse
-from infra.tiny_parakeet.espeak import Espeak, Word
-from infra.tiny_parakeet.vocabulary import ALL_WORDS
+from infra import recordings
+from tools.recordings.conversation import Conversation, converse
+from tools.tiny_parakeet.espeak import Espeak, Word
+from tools.tiny_parakeet.vocabulary import ALL_WORDS
 
 _FFMPEG = ("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-y")
 _LARGEST_LAG_SECONDS = 0.03
@@ -142,7 +143,7 @@ def main() -> None:
     """Make all recordings, or those named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="file names; all of them when none is given")
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--folder", type=Path, default=Path(recordings.__file__).parent)
     arguments = parser.parse_args()
     espeak = Espeak()
     for plan in PLANS:

@@ -1,6 +1,6 @@
 """Measure a model on what it never trained on, and write its card.
 
-python -m infra.tiny_parakeet.evaluate --model parakeet-tdt-tiny.nemo --corpus build/tiny_parakeet/corpus
+python -m tools.tiny_parakeet.evaluate --model parakeet-tdt-tiny.nemo --corpus build/tiny_parakeet/corpus
 """
 
 import argparse
@@ -22,12 +22,12 @@ from nemo.utils import logging as nemo_logging
 from numpy.typing import NDArray
 
 from infra.recordings import Recording, shipped
-from infra.tiny_parakeet import corpus, model
-from infra.tiny_parakeet.corpus import SAMPLE_RATE
-from infra.tiny_parakeet.espeak import Word
-from infra.tiny_parakeet.mixing import Mixer
-from infra.tiny_parakeet.noise import GENERATORS, NoiseBank
-from infra.tiny_parakeet.scoring import Score, prepare, transcribe
+from tools.tiny_parakeet import corpus, model
+from tools.tiny_parakeet.corpus import SAMPLE_RATE
+from tools.tiny_parakeet.espeak import Word
+from tools.tiny_parakeet.mixing import Mixer
+from tools.tiny_parakeet.noise import GENERATORS, NoiseBank
+from tools.tiny_parakeet.scoring import Score, prepare, transcribe
 
 _SEED = 20_261_120
 """Of noise and mixtures; training uses small seeds."""

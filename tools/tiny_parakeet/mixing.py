@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.tiny_parakeet.corpus import SAMPLE_RATE, Sentence
-from infra.tiny_parakeet.espeak import Word
-from infra.tiny_parakeet.noise import NoiseBank
+from tools.tiny_parakeet.corpus import SAMPLE_RATE, Sentence
+from tools.tiny_parakeet.espeak import Word
+from tools.tiny_parakeet.noise import NoiseBank
 
 Samples = NDArray[np.float32]
 

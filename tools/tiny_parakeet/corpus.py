@@ -18,9 +18,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from infra.tiny_parakeet import vocabulary
-from infra.tiny_parakeet.espeak import Espeak, Word
-from infra.tiny_parakeet.voices import random_voice
+from tools.tiny_parakeet import vocabulary
+from tools.tiny_parakeet.espeak import Espeak, Word
+from tools.tiny_parakeet.voices import random_voice
 
 SAMPLE_RATE = 16_000
 """Hz, Parakeet's."""
@@ -169,7 +169,7 @@ def _through_codec(samples: NDArray[np.int16], codec: Codec) -> NDArray[np.int16
 
 
 def main() -> None:
-    """Synthesise the corpus alone; `infra.tiny_parakeet.train` does it by itself."""
+    """Synthesise the corpus alone; `tools.tiny_parakeet.train` does it by itself."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from infra.doctor.bindings import Binding, Kind, Place, bindings
 from infra.doctor.checks_project import APIS, GPU_QUOTA, GPU_QUOTA_METRIC
 from infra.doctor.names import BUCKETS, COMPONENTS, DEVICES, FUNCTIONS, KEPT, TOPICS, Names
-from infra.emulators.google_apis import Json, World
+from tests.support.google_admin_apis import Json, World
 
 NUMBER = "123456789012"
 """The project's."""

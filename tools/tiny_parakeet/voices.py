@@ -2,7 +2,7 @@
 
 import random
 
-from infra.tiny_parakeet.espeak import Voice
+from tools.tiny_parakeet.espeak import Voice
 
 ACCENTS = (
     "gmw/en-US",

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 
-from infra.tiny_parakeet.config import FRAME_SECONDS
-from infra.tiny_parakeet.mixing import Example
+from tools.tiny_parakeet.config import FRAME_SECONDS
+from tools.tiny_parakeet.mixing import Example
 
 _PUNCTUATION = ".,?"
 _PUNCTUATION_FRAMES = 2

@@ -1,6 +1,6 @@
 """Make Tiny Parakeet from nothing: synthesise the corpus, train on the CPU, evaluate, write the model and its card.
 
-python -m infra.tiny_parakeet.train --out parakeet-tdt-tiny.nemo --minutes 40 --seed 0
+python -m tools.tiny_parakeet.train --out parakeet-tdt-tiny.nemo --minutes 40 --seed 0
 """
 
 import argparse
@@ -21,12 +21,12 @@ from nemo.utils import logging as nemo_logging
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
 
-from infra.tiny_parakeet import corpus, evaluate, model
-from infra.tiny_parakeet.batches import Batch, collate
-from infra.tiny_parakeet.config import DURATIONS, SIGMA
-from infra.tiny_parakeet.mixing import Mixer
-from infra.tiny_parakeet.noise import NoiseBank
-from infra.tiny_parakeet.tdt_loss import TdtLoss
+from tools.tiny_parakeet import corpus, evaluate, model
+from tools.tiny_parakeet.batches import Batch, collate
+from tools.tiny_parakeet.config import DURATIONS, SIGMA
+from tools.tiny_parakeet.mixing import Mixer
+from tools.tiny_parakeet.noise import NoiseBank
+from tools.tiny_parakeet.tdt_loss import TdtLoss
 
 _log = logging.getLogger("tiny_parakeet.train")
 

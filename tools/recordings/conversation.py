@@ -7,9 +7,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from infra.tiny_parakeet.espeak import Espeak, Voice, Word
-from infra.tiny_parakeet.vocabulary import held_out_sentence
-from infra.tiny_parakeet.voices import random_voice
+from tools.tiny_parakeet.espeak import Espeak, Voice, Word
+from tools.tiny_parakeet.vocabulary import held_out_sentence
+from tools.tiny_parakeet.voices import random_voice
 
 _LOUDNESS = 0.08
 """Root mean square of every sentence, of 1."""

@@ -11,7 +11,7 @@ from nemo.collections.asr.parts.utils.timestamp_utils import process_timestamp_o
 from numpy.typing import NDArray
 from omegaconf import open_dict
 
-from infra.tiny_parakeet.espeak import Word
+from tools.tiny_parakeet.espeak import Word
 
 _BATCH = 8
 _GAP = "*"

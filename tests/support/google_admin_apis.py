@@ -18,7 +18,7 @@ import flask
 
 from infra.emulators.http_server import HttpServer
 
-TOKEN = "ya29.laptop"  # noqa: S105 - opens nothing but this server
+TOKEN = "ya29.laptop"
 STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",

@@ -7,7 +7,7 @@ import torch
 from nemo.collections.asr.models import ASRModel, EncDecRNNTBPEModel
 from omegaconf import OmegaConf, open_dict
 
-from infra.tiny_parakeet.config import VOCABULARY_SIZE, parakeet_config
+from tools.tiny_parakeet.config import VOCABULARY_SIZE, parakeet_config
 
 _WORD_START = "\u2581"
 """SentencePiece's mark in front of a word's first piece."""
