@@ -31,7 +31,7 @@ from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.routing.conditions import conditions_of, queue_of, speeds_of
 from trigger_function.routing.deciding import decide
 from trigger_function.routing.limits import Case
-from trigger_function.services import Services, services
+from trigger_function.services import Services, services_from_environment
 
 JOBS, RUNS, WARM_RUNS = 10_000, 5, 50
 STATE = "state"
@@ -57,29 +57,29 @@ def decision() -> Iterator[Measurement]:
         served, own = (_cpu_seconds(server) - served) / RUNS, (time.process_time() - own) / RUNS
         peer = f"CPU: {own:.2f} s here, {served:.2f} s in the storage server"
         yield Measurement(f"decision: cold ledger of {JOBS:,} jobs", cold, "s", peer, "< 0.5 s", cold < 0.5)
-        at_work = _fresh_services()
-        computed, whole = _warm(at_work)
+        services = _fresh_services()
+        computed, whole = _warm(services)
     peer = f"with health, lease and reservation in storage: {whole * 1000:.0f} ms"
     yield Measurement("decision: warm ledger", computed * 1000, "ms", peer, "< 5 ms", computed < 0.005)
 
 
 def _cold() -> float:
     """A new instance's first decision, from settings that are read to a reservation that stands."""
-    at_work = _fresh_services()
-    return _seconds(lambda: decide_and_reserve(at_work, *_upload(0)))
+    services = _fresh_services()
+    return _seconds(lambda: decide_and_reserve(services, *_upload(0)))
 
 
-def _warm(at_work: Services) -> tuple[float, float]:
+def _warm(services: Services) -> tuple[float, float]:
     """Seconds of the budget's question and the decision, and of everything a decision does."""
-    conditions, queue, speeds = conditions_of(at_work, now()), queue_of(at_work), speeds_of(at_work)
+    conditions, queue, speeds = conditions_of(services, now()), queue_of(services), speeds_of(services)
     _, case = _upload(1)
 
     def compute() -> None:
-        at_work.budget.left()
-        decide(case, at_work.settings, at_work.prices, speeds, conditions, queue)
+        services.budget.left()
+        decide(case, services.settings, services.prices, speeds, conditions, queue)
 
     computed = [_seconds(compute) for _ in range(WARM_RUNS)]
-    whole = [_seconds(partial(decide_and_reserve, at_work, *_upload(number))) for number in range(WARM_RUNS)]
+    whole = [_seconds(partial(decide_and_reserve, services, *_upload(number))) for number in range(WARM_RUNS)]
     return statistics.median(computed), statistics.median(whole)
 
 
@@ -91,8 +91,8 @@ def _upload(number: int) -> tuple[JobRecord, Case]:
 
 
 def _fresh_services() -> Services:
-    services.cache_clear()
-    return services()
+    services_from_environment.cache_clear()
+    return services_from_environment()
 
 
 def _fill(ledger: Ledger) -> None:
@@ -133,7 +133,7 @@ def _state_bucket() -> Iterator[int]:
         Client(project="bench").create_bucket(STATE)
         yield process.pid
     finally:
-        services.cache_clear()
+        services_from_environment.cache_clear()
         os.environ.clear()
         os.environ.update(before)
         process.stdin.close()

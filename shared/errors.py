@@ -7,7 +7,7 @@ from enum import StrEnum
 import google.api_core.exceptions as google_errors
 import requests
 
-OUT_OF_REACH = (google_errors.GoogleAPICallError, google_errors.RetryError, requests.RequestException)
+SERVICE_UNAVAILABLE_ERRORS = (google_errors.GoogleAPICallError, google_errors.RetryError, requests.RequestException)
 """How Google's clients say that a service did not answer: with a status, too late, or not at all."""
 
 

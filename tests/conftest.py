@@ -19,7 +19,7 @@ from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.measuring import Measured
 from tests.support.small_cloud import PROJECT, SmallCloud, small_cloud
-from trigger_function.services import Services, services
+from trigger_function.services import Services, services_from_environment
 
 Configured = Callable[..., Services]
 
@@ -114,12 +114,12 @@ def configured(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     def make(**environment: str) -> Services:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        services.cache_clear()
-        made.append(services())
+        services_from_environment.cache_clear()
+        made.append(services_from_environment())
         return made[-1]
 
     yield make
-    services.cache_clear()
+    services_from_environment.cache_clear()
     for one in made:
         one.publisher.stop()
     root.handlers[:] = handlers
@@ -127,6 +127,6 @@ def configured(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
 
 @pytest.fixture
-def at_work(configured: Configured) -> Services:
+def services(configured: Configured) -> Services:
     """The function's services with the settings of a fresh deployment that has no Deepgram key."""
     return configured()

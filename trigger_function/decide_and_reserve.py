@@ -26,70 +26,70 @@ PAUSE_SECONDS = 0.2
 """Longest wait after the first of them; a listing and a reservation take less."""
 
 
-def decide_and_reserve(at_work: Services, record: JobRecord, case: Case) -> Decision:
+def decide_and_reserve(services: Services, record: JobRecord, case: Case) -> Decision:
     """Decide, and hold the predicted cost. Raises Rejected where no method may be used or paid for."""
     for number in range(TRIES):
-        decision = _decision(at_work, record, case)
-        if reserve(at_work, record.model_copy(update={"media": case.media, "decision": decision})):
-            watch_budget(at_work)
+        decision = _decision(services, record, case)
+        if reserve(services, record.model_copy(update={"media": case.media, "decision": decision})):
+            watch_budget(services)
             return decision
         # Near the limit several instances may see each other's reservations, and all step back; not so next time.
         time.sleep(random.uniform(0, PAUSE_SECONDS * 2**number))
-    watch_budget(at_work, refused=True)
-    raise Rejected(at_work.budget.refusal(_usd(decision), record.received_at), FailureKind.QUOTA)
+    watch_budget(services, refused=True)
+    raise Rejected(services.budget.refusal(_usd(decision), record.received_at), FailureKind.QUOTA)
 
 
-def reserve(at_work: Services, record: JobRecord) -> bool:
+def reserve(services: Services, record: JobRecord) -> bool:
     """Hold what the decided method is predicted to cost; False, and nothing held, where the budget has less."""
-    return record.decision is None or at_work.budget.reserve(record, _usd(record.decision))
+    return record.decision is None or services.budget.reserve(record, _usd(record.decision))
 
 
-def reserve_other(at_work: Services, record: JobRecord) -> bool:
+def reserve_other(services: Services, record: JobRecord) -> bool:
     """As `reserve`, for a method that takes another's place: its owner's limit for the upload holds too."""
     limit = record.options.max_cost_usd
     if record.decision is not None and limit is not None and _usd(record.decision) > limit:
         return False
-    return reserve(at_work, record)
+    return reserve(services, record)
 
 
-def watch_budget(at_work: Services, *, refused: bool = False) -> None:
+def watch_budget(services: Services, *, refused: bool = False) -> None:
     """Warn of what reservations and bills of all instances add up to. No upload waits for a warning that fails."""
     try:
-        limit, spent = at_work.budget.limit_usd, at_work.budget.spent()
+        limit, spent = services.budget.limit_usd, services.budget.spent()
         if limit is None or spent is None:
             return
         for alert in budget_alerts(month_of(now()), spent, limit, refused=refused):
-            _tell(at_work, alert)
+            _tell(services, alert)
     except Exception:
         _log.exception("the budget was not watched")
 
 
-def _tell(at_work: Services, alert: BudgetAlert) -> None:
+def _tell(services: Services, alert: BudgetAlert) -> None:
     try:
-        at_work.alerts.tell(alert)
+        services.alerts.tell(alert)
     except Exception:
         _log.exception("alert not told", extra={"fields": {"event_id": alert.event_id}})
 
 
-def _decision(at_work: Services, record: JobRecord, case: Case) -> Decision:
+def _decision(services: Services, record: JobRecord, case: Case) -> Decision:
     try:
-        return _decided_now(at_work, record, case)
+        return _decided_now(services, record, case)
     except Rejected as error:
         if error.kind is not FailureKind.QUOTA:
             raise
     # An earlier delivery may hold money for this very upload and have died before it said so; and bills that came in
     # since the last listing may have given some back.
-    at_work.budget.release(record)
+    services.budget.release(record)
     try:
-        return _decided_now(at_work, record, case)
+        return _decided_now(services, record, case)
     except Rejected:
-        watch_budget(at_work, refused=True)
+        watch_budget(services, refused=True)
         raise
 
 
-def _decided_now(at_work: Services, record: JobRecord, case: Case) -> Decision:
-    speeds, conditions, queue = speeds_of(at_work), conditions_of(at_work, record.received_at), queue_of(at_work)
-    return decide(case, at_work.settings, at_work.prices, speeds, conditions, queue)
+def _decided_now(services: Services, record: JobRecord, case: Case) -> Decision:
+    speeds, conditions, queue = speeds_of(services), conditions_of(services, record.received_at), queue_of(services)
+    return decide(case, services.settings, services.prices, speeds, conditions, queue)
 
 
 def _usd(decision: Decision) -> float:

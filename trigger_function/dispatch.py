@@ -33,65 +33,65 @@ from trigger_function.signed_url import signed_url
 _log = logging.getLogger(__name__)
 
 
-def dispatch(at_work: Services, job: Job) -> None:
+def dispatch(services: Services, job: Job) -> None:
     """Send the job on its way. Raises what a redelivered event can mend; everything else becomes an outcome."""
     with tracing.span("dispatch", method=routed(job)[1].method.value):
-        _dispatch(at_work, job)
+        _dispatch(services, job)
 
 
-def _dispatch(at_work: Services, job: Job) -> None:
+def _dispatch(services: Services, job: Job) -> None:
     media, decision = routed(job)
     if decision.method is not Method.DEEPGRAM:
-        job = queue(at_work, job)
-        _execute(at_work, job, media, decision)
+        job = queue(services, job)
+        _execute(services, job, media, decision)
         return
     try:
-        _ask_deepgram(at_work, job, media)
+        _ask_deepgram(services, job, media)
     except EngineFailed as error:
-        job = at_work.jobs.load(job.id) or job
-        if not at_work.settings.enable_fallback:
-            at_work.finisher.finish(job.record, failed(error))
+        job = services.jobs.load(job.id) or job
+        if not services.settings.enable_fallback:
+            services.finisher.finish(job.record, failed(error))
             return
         _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
         instead = _instead(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
-        if not reserve_other(at_work, job.record.model_copy(update={"decision": instead})):
+        if not reserve_other(services, job.record.model_copy(update={"decision": instead})):
             reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
-            at_work.finisher.finish(job.record, failed(EngineFailed(reason, error.kind)))
+            services.finisher.finish(job.record, failed(EngineFailed(reason, error.kind)))
             return
-        queue(at_work, at_work.jobs.save(job, decision=instead))
-        launch_any(at_work, job.id)
+        queue(services, services.jobs.save(job, decision=instead))
+        launch_any(services, job.id)
 
 
-def queue(at_work: Services, job: Job) -> Job:
+def queue(services: Services, job: Job) -> Job:
     """Put the job on the queue. Harmless when it is there already: a worker skips what is done or in other hands."""
     media, decision = routed(job)
     # The record says "queued" before the item is out: a worker that is faster than we are must find it so.
-    patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
-    job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
+    patience = timedelta(seconds=services.settings.queue_patience_seconds)
+    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
     record = job.record
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
-        at_work.publisher.publish(at_work.work_topic, item.model_dump_json().encode(), **attributes).result(
+        services.publisher.publish(services.work_topic, item.model_dump_json().encode(), **attributes).result(
             timeout=PUBLISH_TIMEOUT_SECONDS
         )
     return job
 
 
-def launch_any(at_work: Services, job_id: str) -> bool:
+def launch_any(services: Services, job_id: str) -> bool:
     """See that an execution runs for a queued job, of the GPU job or else the CPU job. False where neither starts."""
-    return launch_gpu(at_work, job_id) or launch_cpu(at_work)
+    return launch_gpu(services, job_id) or launch_cpu(services)
 
 
-def _execute(at_work: Services, job: Job, media: Media, decision: Decision) -> None:
+def _execute(services: Services, job: Job, media: Media, decision: Decision) -> None:
     """Find somebody for a queued job. What nobody takes now stays queued, and the reconciler tries again."""
-    if launch_gpu(at_work, job.id):
+    if launch_gpu(services, job.id):
         return
-    if _counts_on_cpu(decision) or policy_of(at_work.settings).thresholds.is_small(media):
+    if _counts_on_cpu(decision) or policy_of(services.settings).thresholds.is_small(media):
         # What was decided, or small enough for a CPU: cheaper than Deepgram, and soon done.
-        _ = launch_cpu(at_work) or deepgram_instead(at_work, job, media)
+        _ = launch_cpu(services) or deepgram_instead(services, job, media)
     else:
-        _ = deepgram_instead(at_work, job, media) or launch_cpu(at_work)
+        _ = deepgram_instead(services, job, media) or launch_cpu(services)
 
 
 def _counts_on_cpu(decision: Decision) -> bool:
@@ -99,32 +99,32 @@ def _counts_on_cpu(decision: Decision) -> bool:
     return decision.quote is not None and all(item.unit != GPU_UNIT for item in decision.quote.bill.items)
 
 
-def deepgram_instead(at_work: Services, job: Job, media: Media) -> bool:
+def deepgram_instead(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
-    engines = engines_of(at_work.settings)
+    engines = engines_of(services.settings)
     _, decision = routed(job)
     if not engines.fallback or job.record.options.is_private or deepgram_obstacle(media, engines) is not None:
         return False
-    lease = now() + timedelta(seconds=at_work.settings.claim_seconds)
+    lease = now() + timedelta(seconds=services.settings.claim_seconds)
     instead = _instead(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
-    if not reserve_other(at_work, job.record.model_copy(update={"decision": instead})):
-        _queued_again(at_work, job, decision)
+    if not reserve_other(services, job.record.model_copy(update={"decision": instead})):
+        _queued_again(services, job, decision)
         return False
-    job = at_work.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
+    job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     try:
-        _ask_deepgram(at_work, job, media)
+        _ask_deepgram(services, job, media)
     except EngineFailed as error:
         _log.warning("deepgram failed too", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        _queued_again(at_work, at_work.jobs.load(job.id) or job, decision)
+        _queued_again(services, services.jobs.load(job.id) or job, decision)
         return False
     return True
 
 
-def _queued_again(at_work: Services, job: Job, decision: Decision) -> None:
+def _queued_again(services: Services, job: Job, decision: Decision) -> None:
     """The record says again what the queued item says, and the ledger holds its price."""
-    patience = timedelta(seconds=at_work.settings.queue_patience_seconds)
-    job = at_work.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
-    reserve(at_work, job.record)
+    patience = timedelta(seconds=services.settings.queue_patience_seconds)
+    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
+    reserve(services, job.record)
 
 
 def _instead(before: Decision, method: Method, because: str) -> Decision:
@@ -133,20 +133,20 @@ def _instead(before: Decision, method: Method, because: str) -> Decision:
     return before.model_copy(update=changes)
 
 
-def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
+def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
     """Transcribe and finish. Raises EngineFailed."""
-    settings, upload = at_work.settings, job.record.upload
+    settings, upload = services.settings, job.record.upload
     engine = Deepgram(settings, settings.deepgram_model)
-    job = at_work.jobs.save(job, started_at=now())
+    job = services.jobs.save(job, started_at=now())
     try:
-        url = signed_url(at_work.storage, upload, timedelta(seconds=settings.signed_url_seconds))
+        url = signed_url(services.storage, upload, timedelta(seconds=settings.signed_url_seconds))
     except GoogleAuthError as error:
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     began = time.monotonic()
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
         heard = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
-        tracing.told(span, duration_seconds=heard.duration_seconds, channels=heard.channels)
+        tracing.set_attributes(span, duration_seconds=heard.duration_seconds, channels=heard.channels)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = heard.duration_seconds or media.duration_seconds
     transcript = compose(
@@ -155,11 +155,11 @@ def _ask_deepgram(at_work: Services, job: Job, media: Media) -> None:
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)
     billed_seconds, answered = duration * heard.channels, time.monotonic() - began
-    bill = deepgram_bill(settings.deepgram_model, billed_seconds, at_work.prices)
-    bill += egress_bill(media.size_bytes, at_work.prices)
-    at_work.finisher.finish(job.record, transcribed(transcript, bill))
+    bill = deepgram_bill(settings.deepgram_model, billed_seconds, services.prices)
+    bill += egress_bill(media.size_bytes, services.prices)
+    services.finisher.finish(job.record, transcribed(transcript, bill))
     # What was heard is out before anything is learned from it.
-    at_work.speeds.observe(deepgram_figures(billed_seconds, answered))
+    services.speeds.observe(deepgram_figures(billed_seconds, answered))
 
 
 def routed(job: Job) -> tuple[Media, Decision]:

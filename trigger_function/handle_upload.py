@@ -27,52 +27,52 @@ READ_TIMEOUT_SECONDS = 30.0
 """Longest wait for one small ranged read."""
 
 
-def handle(at_work: Services, upload: Upload) -> None:
+def handle(services: Services, upload: Upload) -> None:
     """Bring the upload on its way, once, however often its event is delivered."""
-    job = at_work.jobs.claim(upload, new_holder("function"), timedelta(seconds=at_work.settings.claim_seconds))
+    job = services.jobs.claim(upload, new_holder("function"), timedelta(seconds=services.settings.claim_seconds))
     if job is None:
         _log.info("duplicate event", extra={"fields": {"upload": upload.uri}})
         return
-    proceed(at_work, job)
+    proceed(services, job)
 
 
-def proceed(at_work: Services, job: Job) -> None:
+def proceed(services: Services, job: Job) -> None:
     """Inspect, route and dispatch a job that this process holds. An exception gives the claim back at once."""
     try:
         with tracing.resumed(job.record.traceparent):
             try:
-                job = _inspected(at_work, job)
+                job = _inspected(services, job)
             except (BadMedia, Rejected) as error:
-                at_work.finisher.finish(job.record, rejected(error))
+                services.finisher.finish(job.record, rejected(error))
                 return
-            dispatch(at_work, job)
+            dispatch(services, job)
     except Exception:
         # So that the redelivered event, or the reconciler, need not wait for the claim to run out.
-        current = at_work.jobs.load(job.id)
+        current = services.jobs.load(job.id)
         if current is not None and current.record.holder == job.record.holder:
-            at_work.jobs.take(current, lease_until=now())
+            services.jobs.take(current, lease_until=now())
         raise
 
 
-def _inspected(at_work: Services, job: Job) -> Job:
+def _inspected(services: Services, job: Job) -> Job:
     """Look at the upload and decide; the record then holds both. Raises BadMedia or Rejected."""
     if job.record.decision is not None:
         return job
     upload = job.record.upload
-    blob = at_work.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
+    blob = services.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     with tracing.span("inspect") as span:
         try:
             blob.reload(timeout=READ_TIMEOUT_SECONDS)
         except NotFound:
             raise Rejected("The file was deleted or replaced before it could be read.") from None
-        media = media_of(blob, at_work.settings.inspection_max_bytes)
-        tracing.told(span, **media.model_dump())
+        media = media_of(blob, services.settings.inspection_max_bytes)
+        tracing.set_attributes(span, **media.model_dump())
     case = Case(job.id, media, parse_upload_options(blob.metadata or {}))
     with tracing.span("decide") as span:
-        decision = decide_and_reserve(at_work, job.record, case)
-        tracing.told(span, method=decision.method.value, rule=decision.rule)
+        decision = decide_and_reserve(services, job.record, case)
+        tracing.set_attributes(span, method=decision.method.value, rule=decision.rule)
     _log.info("routed", extra={"fields": {"media": case.media.model_dump(), "decision": decision.model_dump()}})
-    return at_work.jobs.save(job, media=case.media, decision=decision, options=case.options)
+    return services.jobs.save(job, media=case.media, decision=decision, options=case.options)
 
 
 def media_of(blob: storage.Blob, max_bytes: int) -> Media:

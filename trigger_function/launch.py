@@ -9,7 +9,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import run_v2
 from opentelemetry.trace import SpanKind
 
-from shared.errors import OUT_OF_REACH, LaunchFailed, kind_of
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, LaunchFailed, kind_of
 from shared.state.execution_lease import LAUNCHER, ExecutionLease
 from shared.state.jobs import new_holder
 from shared.telemetry import tracing
@@ -29,7 +29,7 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
         return None
     try:
         operation = runner.run_job(run_v2.RunJobRequest(name=job), timeout=CALL_TIMEOUT_SECONDS, retry=None)
-    except (*OUT_OF_REACH, GoogleAuthError) as error:
+    except (*SERVICE_UNAVAILABLE_ERRORS, GoogleAuthError) as error:
         lease.release(held)
         raise LaunchFailed(f"Cloud Run did not start {_short(job)}: {error}", kind_of(error)) from error
     name = str(operation.metadata.name)
@@ -38,30 +38,30 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
     return name
 
 
-def launch_gpu(at_work: Services, job_id: str) -> bool:
+def launch_gpu(services: Services, job_id: str) -> bool:
     """See that an execution runs for a queued job. False where the GPU job may not be used, or does not start."""
-    settings = at_work.settings
+    settings = services.settings
     if not settings.enable_gpu_transcription:
         return False
-    if not at_work.gpu.allows(job_id):
+    if not services.gpu.allows(job_id):
         _log.warning("the GPU's circuit is open")
         return False
-    failure = _launch(at_work, settings.gpu_job)
+    failure = _launch(services, settings.gpu_job)
     if failure is not None:
-        at_work.gpu.record_failure(failure.kind, job_id)
+        services.gpu.record_failure(failure.kind, job_id)
     return failure is None
 
 
-def launch_cpu(at_work: Services) -> bool:
+def launch_cpu(services: Services) -> bool:
     """See that an execution runs, of the job without a GPU. False where there is none, or it does not start."""
-    job = at_work.settings.cpu_job
-    return job is not None and _launch(at_work, job) is None
+    job = services.settings.cpu_job
+    return job is not None and _launch(services, job) is None
 
 
-def _launch(at_work: Services, job: str) -> LaunchFailed | None:
+def _launch(services: Services, job: str) -> LaunchFailed | None:
     try:
         with tracing.span("launch", kind=SpanKind.CLIENT, job_name=_short(job)):
-            ensure_execution(at_work.runner, job, at_work.lease, timedelta(seconds=at_work.settings.launch_seconds))
+            ensure_execution(services.runner, job, services.lease, timedelta(seconds=services.settings.launch_seconds))
     except LaunchFailed as error:
         LAUNCHES_FAILED.add(1, job_name=_short(job), kind=error.kind.value)
         _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})

@@ -19,7 +19,7 @@ from shared.telemetry import export, tracing
 from shared.telemetry.logs import job_context
 from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
-from trigger_function.services import Services, services
+from trigger_function.services import Services, services_from_environment
 
 _log = logging.getLogger(__name__)
 
@@ -30,17 +30,17 @@ def on_upload(event: CloudEvent) -> None:
 
     Returning acknowledges it; an exception has it delivered again. So what can never succeed is logged and swallowed.
     """
-    at_work = services()
+    services = services_from_environment()
     upload = _upload(event)
     if upload is None:
         return
     with job_context(upload.job_id):
-        if (why := _ignored(at_work, upload)) is not None:
+        if (why := _ignored(services, upload)) is not None:
             _log.info("ignored", extra={"fields": {"upload": upload.uri, "why": why}})
             return
         try:
             with tracing.span("upload", parent=_incoming(), kind=SpanKind.CONSUMER, job_id=upload.job_id):
-                handle(at_work, upload)
+                handle(services, upload)
         except Exception as error:
             # Logged here, with the job's id, and not once more by the framework.
             _log.exception("the event will be delivered again")
@@ -54,7 +54,7 @@ def on_upload(event: CloudEvent) -> None:
 def reconcile(_: flask.Request) -> Mapping[str, int]:
     """Bring every job forward that is not terminal and has gone quiet. A scheduler calls this."""
     try:
-        return reconcile_all(services())
+        return reconcile_all(services_from_environment())
     finally:
         export.flush()
 
@@ -76,8 +76,8 @@ def _upload(event: CloudEvent) -> Upload | None:
         return None
 
 
-def _ignored(at_work: Services, upload: Upload) -> str | None:
-    settings = at_work.settings
+def _ignored(services: Services, upload: Upload) -> str | None:
+    settings = services.settings
     if upload.bucket == settings.state_bucket:
         return "state bucket"
     folder = settings.results_prefix.strip("/")

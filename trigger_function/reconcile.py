@@ -20,14 +20,14 @@ from trigger_function.services import Services
 _log = logging.getLogger(__name__)
 
 
-def reconcile_all(at_work: Services) -> dict[str, int]:
+def reconcile_all(services: Services) -> dict[str, int]:
     """Look at every open job once; the answer counts what was done. One job's trouble does not stop the others."""
-    watch_budget(at_work)
+    watch_budget(services)
     done: Counter[str] = Counter()
-    for opened in at_work.jobs.open_jobs():
+    for opened in services.jobs.open_jobs():
         with job_context(opened.upload.job_id):
             try:
-                done[_reconcile(at_work, opened)] += 1
+                done[_reconcile(services, opened)] += 1
             except StateConflict:
                 done["busy"] += 1
             except Exception:
@@ -36,68 +36,68 @@ def reconcile_all(at_work: Services) -> dict[str, int]:
     return dict(done)
 
 
-def _reconcile(at_work: Services, opened: OpenJob) -> str:
-    settings = at_work.settings
-    job = at_work.jobs.load(opened.upload.job_id)
+def _reconcile(services: Services, opened: OpenJob) -> str:
+    settings = services.settings
+    job = services.jobs.load(opened.upload.job_id)
     if job is None:
         if now() - opened.opened_at < timedelta(seconds=settings.claim_seconds):
             return "waiting"
-        handle(at_work, opened.upload)
+        handle(services, opened.upload)
         return "restarted"
     waits = job.record.lease_until > now()
     if waits and job.record.state is not JobState.QUEUED:
         # Also where its outcome stands: who decided that is about to publish it, and nobody need hear of it twice.
         return "waiting"
-    outcome = at_work.jobs.outcome(job.id)
+    outcome = services.jobs.outcome(job.id)
     if outcome is not None:
         with tracing.resumed(job.record.traceparent):
-            at_work.finisher.publish(outcome)
+            services.finisher.publish(outcome)
         return "published"
     if waits:
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
-        return _move(at_work, job)
+        return _move(services, job)
 
 
-def _move(at_work: Services, job: Job) -> str:
+def _move(services: Services, job: Job) -> str:
     """A quiet job: try again what it waited for, unless it waited too long or too often."""
-    settings, record = at_work.settings, job.record
+    settings, record = services.settings, job.record
     if now() - record.received_at > timedelta(hours=settings.max_wait_hours):
-        return _give_up(at_work, job, f"Nothing could transcribe the file within {settings.max_wait_hours:g} h.")
+        return _give_up(services, job, f"Nothing could transcribe the file within {settings.max_wait_hours:g} h.")
     if record.state is JobState.CLAIMED:
         lease = now() + timedelta(seconds=settings.claim_seconds)
-        taken = at_work.jobs.take(job, holder=new_holder("reconciler"), lease_until=lease)
+        taken = services.jobs.take(job, holder=new_holder("reconciler"), lease_until=lease)
         if taken is None:
             return "busy"
-        proceed(at_work, taken)
+        proceed(services, taken)
         return "restarted"
     if record.attempts >= settings.max_attempts:
-        return _give_up(at_work, job, exhausted(record))
+        return _give_up(services, job, exhausted(record))
     if record.dispatches >= settings.max_attempts:
-        if deepgram_instead(at_work, job, routed(job)[0]):
+        if deepgram_instead(services, job, routed(job)[0]):
             return "sent to deepgram"
-        return _give_up(at_work, job, f"The file was queued {record.dispatches} times and no worker took it.")
+        return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just stand far back in the queue: that is nobody's failure.
-    lost = 0 if at_work.lease.is_live() else 1
+    lost = 0 if services.lease.is_live() else 1
     if record.state is JobState.RUNNING or lost:
-        _blame_gpu(at_work, job)
-    queue(at_work, at_work.jobs.save(job, dispatches=record.dispatches + lost))
-    launch_any(at_work, job.id)
+        _blame_gpu(services, job)
+    queue(services, services.jobs.save(job, dispatches=record.dispatches + lost))
+    launch_any(services, job.id)
     return "queued again"
 
 
-def _blame_gpu(at_work: Services, job: Job) -> None:
+def _blame_gpu(services: Services, job: Job) -> None:
     """A worker of the GPU job fell silent over an upload, or none came: a crash, or an image that does not run."""
-    settings, record = at_work.settings, job.record
+    settings, record = services.settings, job.record
     if record.state is JobState.RUNNING:
         # Cloud Run names an execution after its job: `transcribe-x7k2p`, and the worker itself after its execution.
         job_name = record.holder.partition("/")[0].rpartition("-")[0]
         if job_name == settings.gpu_job.rpartition("/")[2]:
-            at_work.gpu.record_failure(FailureKind.INTERNAL, job.id)
+            services.gpu.record_failure(FailureKind.INTERNAL, job.id)
     elif settings.enable_gpu_transcription:
-        at_work.gpu.record_failure(FailureKind.TIMEOUT, job.id)
+        services.gpu.record_failure(FailureKind.TIMEOUT, job.id)
 
 
-def _give_up(at_work: Services, job: Job, reason: str) -> str:
-    at_work.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
+def _give_up(services: Services, job: Job, reason: str) -> str:
+    services.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
     return "failed"

@@ -33,7 +33,7 @@ class Services(Deployment):
 
 
 @lru_cache(maxsize=1)
-def services() -> Services:
+def services_from_environment() -> Services:
     """The services of this process, from its environment. Raises pydantic's ValidationError for a bad setting."""
     # Before the settings, one of which may be bad: that is to be logged as everything else is.
     configure_logging()

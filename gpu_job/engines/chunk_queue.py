@@ -53,7 +53,7 @@ class Task:
 
     def about(self) -> AbstractContextManager[None]:
         """What is logged and traced inside concerns the upload."""
-        return tracing.about(self.job_id, self.span)
+        return tracing.job_span_context(self.job_id, self.span)
 
 
 @dataclass(frozen=True)

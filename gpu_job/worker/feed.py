@@ -46,7 +46,7 @@ def prepare(work: RunningJob, client: Client, engines: EngineChain, recipe: Reci
         # With the waits for room before the engine, which is slower than the decoder.
         with tracing.span("decode") as span:
             decoded = _feed(work, path, engines, recipe)
-            tracing.told(span, decoded_seconds=seconds(decoded))
+            tracing.set_attributes(span, decoded_seconds=seconds(decoded))
     work.end(decoded)
 
 

@@ -53,7 +53,7 @@ class JobRelease:
             billed = replace(ending, bill=ending.bill + spent, execution=self._services.task.execution)
             # The record's own sum holds what this attempt had cost at its last sign of life.
             self._services.finisher.finish(work.job.record.model_copy(update={"spent": work.spent_before}), billed)
-            tracing.told(work.span, outcome=ending.outcome.value)
+            tracing.set_attributes(work.span, outcome=ending.outcome.value)
             for ack_id in work.ack_ids:
                 self._inbox.done(ack_id)
         except Exception:

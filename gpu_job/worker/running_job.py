@@ -89,7 +89,7 @@ class RunningJob:
 
     def about(self) -> AbstractContextManager[None]:
         """What is logged and traced inside concerns the upload."""
-        return tracing.about(self.id, self.span)
+        return tracing.job_span_context(self.id, self.span)
 
     def cut(self, channel: int, chunk: Chunk) -> bool:
         """A chunk was cut; False where an earlier attempt has its words already."""

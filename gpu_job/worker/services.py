@@ -19,7 +19,7 @@ from gpu_job.worker.batch_size_store import SafeSizeStore
 from gpu_job.worker.checkpoints import Checkpoints
 from gpu_job.worker.feed import Recipe
 from shared.enums import Engine
-from shared.errors import OUT_OF_REACH, EngineFailed, FailureKind, StateConflict
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, EngineFailed, FailureKind, StateConflict
 from shared.state.deployment import Deployment, connect
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class JobServices(Deployment):
             watch_gpu(cuda)
         try:
             model.batch_limits = replace(model.batch_limits, safe=self._sizes(model).load())
-        except OUT_OF_REACH:
+        except SERVICE_UNAVAILABLE_ERRORS:
             # Then this worker learns them anew.
             _log.warning("safe batch sizes were not read", exc_info=True)
         return model
@@ -102,7 +102,7 @@ class JobServices(Deployment):
         """A batch was too large for the memory: no later worker shall try it again."""
         try:
             self._sizes(model).remember(model.batch_limits.safe)
-        except (*OUT_OF_REACH, StateConflict):
+        except (*SERVICE_UNAVAILABLE_ERRORS, StateConflict):
             # This worker knows it all the same.
             _log.warning("safe batch sizes were not stored", exc_info=True)
 
@@ -110,7 +110,7 @@ class JobServices(Deployment):
         """The GPU is gone for this process: its circuit hears of it, that others do without."""
         try:
             self.gpu.record_failure(kind, job_id)
-        except OUT_OF_REACH:
+        except SERVICE_UNAVAILABLE_ERRORS:
             # The chunks have another engine all the same.
             _log.warning("the GPU's failure was not recorded", exc_info=True)
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from infra.cli.tables import printable
 from shared.costs.prices import UnknownPrice
-from shared.errors import OUT_OF_REACH
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 
 P = ParamSpec("P")
 
@@ -30,7 +30,14 @@ def in_a_sentence(command: Callable[P, int]) -> Callable[P, int]:
     def careful(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             return command(*args, **kwargs)
-        except (*OUT_OF_REACH, GoogleAuthError, OSError, RefusedError, UnknownPrice, ValidationError) as error:
+        except (
+            *SERVICE_UNAVAILABLE_ERRORS,
+            GoogleAuthError,
+            OSError,
+            RefusedError,
+            UnknownPrice,
+            ValidationError,
+        ) as error:
             Console(stderr=True).print(printable(sentence_of(error)), markup=False, highlight=False, soft_wrap=True)
             return 1
 

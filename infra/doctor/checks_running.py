@@ -15,7 +15,7 @@ from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Missing, Unanswered
 from infra.doctor.names import FUNCTIONS
 from infra.doctor.resources_deployment import RunJob, SchedulerJob
-from shared.errors import OUT_OF_REACH
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 from shared.state.gpu_breaker import CircuitState, gpu_health
 from shared.state.jobs import JobStore, OpenJob
 
@@ -160,6 +160,6 @@ def _state_read(context: Context) -> Iterator[None]:
         yield
     except NotFound as error:
         raise Missing(f"There is no bucket {bucket}.") from error
-    except (*OUT_OF_REACH, GoogleAuthError) as error:
+    except (*SERVICE_UNAVAILABLE_ERRORS, GoogleAuthError) as error:
         needs = f"Reading gs://{bucket} takes roles/storage.objectViewer on it."
         raise Unanswered(f"gs://{bucket} could not be read ({type(error).__name__}).", needs) from error

@@ -19,7 +19,7 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import objects
-from shared.errors import OUT_OF_REACH, StateConflict
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, StateConflict
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class SpeedStore:
         if self._cached is None or at - self._cached[0] > CACHE_SECONDS:
             try:
                 self._cached = (at, self._read()[0])
-            except OUT_OF_REACH:
+            except SERVICE_UNAVAILABLE_ERRORS:
                 _log.warning("speeds not read", exc_info=True)
                 self._cached = (at, self._cached[1] if self._cached else Observations())
         return learned(initial, self._cached[1])
@@ -171,7 +171,7 @@ class SpeedStore:
                 objects.replace(self._state, _NAME, before.with_(seen).model_dump_json().encode(), generation)
             except StateConflict:
                 continue
-            except OUT_OF_REACH:
+            except SERVICE_UNAVAILABLE_ERRORS:
                 break
             return True
         _log.warning("observation lost", extra={"fields": {"seen": dict(seen)}}, exc_info=True)

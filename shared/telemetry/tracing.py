@@ -81,7 +81,7 @@ def inside(around: Span) -> Iterator[None]:
 
 
 @contextmanager
-def about(job_id: str, around: Span) -> Iterator[None]:
+def job_span_context(job_id: str, around: Span) -> Iterator[None]:
     """What is logged and traced inside concerns one upload, on whatever thread; `around`: the span of its work."""
     with job_context(job_id), inside(around):
         yield
@@ -102,7 +102,7 @@ def resumed(traceparent: str | None) -> Iterator[None]:
         detach(token)
 
 
-def told(around: Span, **attributes: Value | None) -> None:
+def set_attributes(around: Span, **attributes: Value | None) -> None:
     """Add to a span what was found out, leaving out what was not."""
     around.set_attributes(_known(attributes))
 

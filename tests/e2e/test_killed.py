@@ -108,9 +108,9 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     name = listener.drop(half_hour, f"{how.name}.opus")
     task = in_the_middle(quick, listener, name)
     assert task.pid is not None
-    at_work = record_of(listener, name)
-    assert at_work is not None
-    spent = Bill.model_validate(at_work["spent"]).usd
+    record = record_of(listener, name)
+    assert record is not None
+    spent = Bill.model_validate(record["spent"]).usd
     assert spent > 0
     os.kill(task.pid, how)
     retried = until(lambda: next((t for t in execution_of(quick).tasks if t.attempt == 1), None), "the retry")

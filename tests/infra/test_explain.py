@@ -57,9 +57,9 @@ def test_a_job_is_found_by_id_address_and_generation(cloud: SmallCloud, heard: U
     assert "is gone" in told
 
 
-def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: SmallCloud, at_work: Services) -> None:
+def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: SmallCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
-    handle(at_work, upload)
+    handle(services, upload)
     status, told = explained(upload.job_id)
     assert status == 0
     assert "queued, not ended yet" in told

@@ -114,15 +114,15 @@ def job(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServi
 
 
 @pytest.fixture
-def entries(cloud: SmallCloud, at_work: Services, job: JobServices, written: Written) -> list[Entry]:
+def entries(cloud: SmallCloud, services: Services, job: JobServices, written: Written) -> list[Entry]:
     """A transcript with a gap by the job, a rejection by the function, two executions' ends, and a failed launch."""
     cloud.runner.refuse_next(1, 429)
     return [
         *written(JOB, lambda: transcribed_by(job)),
-        *written(FUNCTION, lambda: rejected_by(at_work)),
+        *written(FUNCTION, lambda: rejected_by(services)),
         *written(JOB, lambda: execution(job, batches=1)),
         *written(JOB, lambda: execution(job, batches=0)),
-        *written(FUNCTION, lambda: launch_gpu(at_work, "job")),
+        *written(FUNCTION, lambda: launch_gpu(services, "job")),
     ]
 
 
@@ -138,10 +138,10 @@ def transcribed_by(services: JobServices) -> None:
     services.finisher.finish(record, transcribed(heard, BILL, "transcribe-1", fallbacks=1))
 
 
-def rejected_by(at_work: Services) -> None:
-    claimed = at_work.jobs.claim(Upload(bucket="uploads", name="b.mp3", generation=1), "me", timedelta(minutes=1))
+def rejected_by(services: Services) -> None:
+    claimed = services.jobs.claim(Upload(bucket="uploads", name="b.mp3", generation=1), "me", timedelta(minutes=1))
     assert claimed is not None
-    at_work.finisher.finish(claimed.record, rejected(BadMedia("No audio.")))
+    services.finisher.finish(claimed.record, rejected(BadMedia("No audio.")))
 
 
 def execution(services: JobServices, batches: int) -> None:

@@ -56,24 +56,24 @@ def shares(cloud: SmallCloud) -> list[float]:
     return [BudgetAlert.model_validate_json(one.message.data).share for one in received]
 
 
-def entries(at_work: Services) -> list[Entry]:
-    return list(at_work.ledger.entries(month_of(now())))
+def entries(services: Services) -> list[Entry]:
+    return list(services.ledger.entries(month_of(now())))
 
 
-def spent_by_others(at_work: Services, usd: float) -> None:
-    at_work.ledger.settle(Entry(id="f" * 24, state=EntryState.BILLED, day=now().date(), usd=usd))
+def spent_by_others(services: Services, usd: float) -> None:
+    services.ledger.settle(Entry(id="f" * 24, state=EntryState.BILLED, day=now().date(), usd=usd))
 
 
 def test_the_estimate_is_held_before_the_work(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
-    handle(at_work, upload)
+    handle(services, upload)
     (item,) = cloud.work_items()
     assert item.decision.quote is not None
-    (entry,) = entries(at_work)
+    (entry,) = entries(services)
     assert (entry.id, entry.state, entry.method) == (upload.job_id, EntryState.RESERVED, Method.PARAKEET)
     assert entry.usd == item.decision.quote.bill.usd > 0
-    assert at_work.budget.left() == pytest.approx(10 - entry.usd)
+    assert services.budget.left() == pytest.approx(10 - entry.usd)
 
 
 def test_the_older_name_of_the_budget_works(configured: Configured) -> None:
@@ -81,10 +81,10 @@ def test_the_older_name_of_the_budget_works(configured: Configured) -> None:
 
 
 def test_the_bill_replaces_the_estimate(cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]) -> None:
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="10")
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="10")
+    handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
-    (entry,) = entries(at_work)
+    (entry,) = entries(services)
     assert (entry.state, entry.usd) == (EntryState.BILLED, message.bill.usd)
     assert (entry.method, entry.folder) == (Method.DEEPGRAM, "calls")
 
@@ -92,15 +92,15 @@ def test_the_bill_replaces_the_estimate(cloud: SmallCloud, configured: Configure
 def test_without_a_budget_bills_are_booked_all_the_same(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
 ) -> None:
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
-    handle(at_work, cloud.drop(AUDIO))
-    assert [entry.state for entry in entries(at_work)] == [EntryState.BILLED]
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    handle(services, cloud.drop(AUDIO))
+    assert [entry.state for entry in entries(services)] == [EntryState.BILLED]
 
 
 def test_what_the_budget_cannot_pay_is_rejected_with_the_sums(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
-    spent_by_others(at_work, 9.995)
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    spent_by_others(services, 9.995)
+    handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.QUOTA)
     assert message.reason is not None
@@ -114,14 +114,14 @@ def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
 ) -> None:
     # Eight seconds: a cent for starting a GPU, a twentieth of a cent at Deepgram.
-    at_work = configured(**PARAKEET, **deepgram, MONTHLY_BUDGET_USD="10")
-    spent_by_others(at_work, 9.995)
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**PARAKEET, **deepgram, MONTHLY_BUDGET_USD="10")
+    spent_by_others(services, 9.995)
+    handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED
     assert message.decision is not None
     assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish-over-budget")
-    assert at_work.ledger.month_sums(month_of(now())).usd < 10
+    assert services.ledger.month_sums(month_of(now())).usd < 10
     # Nobody was refused: no warning says so.
     assert shares(cloud) == [0.5, 0.8]
 
@@ -130,8 +130,8 @@ def test_a_dear_engine_that_nobody_needs_is_no_reason_to_warn(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
 ) -> None:
     # The job's start-up would pass the budget, and Deepgram is asked for anyway.
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
+    handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED
     assert not [name for name in cloud.names(STATE) if name.startswith("alerts/")]
@@ -140,35 +140,35 @@ def test_a_dear_engine_that_nobody_needs_is_no_reason_to_warn(
 def test_what_an_earlier_delivery_held_is_not_held_against_the_same_upload(
     cloud: SmallCloud, configured: Configured
 ) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="0")
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="0")
     upload = cloud.drop(AUDIO)
     # As after a kill between the reservation and the record.
-    at_work.ledger.reserve(Entry(id=upload.job_id, state=EntryState.RESERVED, day=now().date(), usd=0.014))
-    handle(at_work, upload)
+    services.ledger.reserve(Entry(id=upload.job_id, state=EntryState.RESERVED, day=now().date(), usd=0.014))
+    handle(services, upload)
     assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
-    (entry,) = entries(at_work)
+    (entry,) = entries(services)
     assert entry.state is EntryState.RESERVED
 
 
 def test_money_that_a_bill_gave_back_is_seen_before_anything_is_rejected(
     cloud: SmallCloud, configured: Configured
 ) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="10000")
-    spent_by_others(at_work, 9.995)
-    assert at_work.budget.left() == pytest.approx(0.005)
-    spent_by_others(at_work, 1)
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="10000")
+    spent_by_others(services, 9.995)
+    assert services.budget.left() == pytest.approx(0.005)
+    spent_by_others(services, 1)
+    handle(services, cloud.drop(AUDIO))
     assert len(cloud.work_items()) == 1
 
 
 def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
     received = now().replace(day=1) - timedelta(days=1)
     before = Entry(id="f" * 24, state=EntryState.BILLED, day=received.date(), usd=9.995)
-    at_work.ledger.settle(before)
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
+    services.ledger.settle(before)
+    job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
-    proceed(at_work, at_work.jobs.save(job, received_at=received))
+    proceed(services, services.jobs.save(job, received_at=received))
     (message,) = cloud.terminal_messages()
     assert message.failure_kind is FailureKind.QUOTA
     assert message.reason is not None
@@ -178,108 +178,108 @@ def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: SmallCloud, 
 def test_a_fallback_that_cannot_be_paid_is_no_decision(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
     hearing_server.fail_next(1, 500)
-    handle(at_work, cloud.drop(AUDIO))
+    handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.FAILED
     assert message.reason is not None
     assert message.reason.startswith("Deepgram answered 500. Parakeet may not take over")
     assert message.decision is not None
     assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish")
-    (entry,) = entries(at_work)
+    (entry,) = entries(services)
     assert (entry.state, entry.usd, entry.fallbacks) == (EntryState.BILLED, 0.0, 0)
 
 
 def test_money_that_others_took_meanwhile_is_seen_near_the_limit(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="10000")
-    assert at_work.budget.left() == 0.015
-    spent_by_others(at_work, 0.01)
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="10000")
+    assert services.budget.left() == 0.015
+    spent_by_others(services, 0.01)
+    handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.QUOTA)
     # What was held for a moment is given back; the rejected job's bill is nothing.
-    assert at_work.ledger.month_sums(month_of(now())).usd == 0.01
+    assert services.ledger.month_sums(month_of(now())).usd == 0.01
 
 
 def test_a_second_delivery_holds_nothing_more(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
-    handle(at_work, upload)
-    handle(at_work, upload)
-    assert len(entries(at_work)) == 1
+    handle(services, upload)
+    handle(services, upload)
+    assert len(entries(services)) == 1
 
 
 def test_a_private_upload_stays_queued_where_no_job_starts(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
-    at_work = configured(**PARAKEET, **deepgram)
+    services = configured(**PARAKEET, **deepgram)
     before = len(hearing_server.requests)
     cloud.runner.refuse_next(1)
     upload = cloud.drop(AUDIO, metadata={"transcribe-privacy": "local"})
-    handle(at_work, upload)
-    job = at_work.jobs.load(upload.job_id)
+    handle(services, upload)
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     assert job.record.state is JobState.QUEUED
     assert len(hearing_server.requests) == before
 
 
 def test_the_reconciler_warns_of_what_bills_add_up_to(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
-    spent_by_others(at_work, 6)
-    reconcile_all(at_work)
-    reconcile_all(at_work)
+    services = configured(MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
+    spent_by_others(services, 6)
+    reconcile_all(services)
+    reconcile_all(services)
     assert shares(cloud) == [0.5]
-    spent_by_others(at_work, 8)
-    reconcile_all(at_work)
+    spent_by_others(services, 8)
+    reconcile_all(services)
     assert shares(cloud) == [0.8]
 
 
 def test_a_ledger_that_cannot_be_read_stops_no_reconciler(
     cloud: SmallCloud, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(0))
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
+    job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(0))
     assert job is not None
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="ledger/")
     with pytest.raises(Forbidden):
-        at_work.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
+        services.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
 
     def refused(*_: object) -> None:
         raise Forbidden("storage.objects.list")
 
     monkeypatch.setattr(Ledger, "month_sums", refused)
-    assert reconcile_all(at_work) == {"published": 1}
+    assert reconcile_all(services) == {"published": 1}
 
 
 def test_a_missing_topic_stops_no_upload(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", ALERTS_TOPIC="no-such-topic")
-    spent_by_others(at_work, 6)
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", ALERTS_TOPIC="no-such-topic")
+    spent_by_others(services, 6)
+    handle(services, cloud.drop(AUDIO))
     assert len(cloud.work_items()) == 1
 
 
-def test_a_job_of_last_month_is_billed_in_last_month(cloud: SmallCloud, at_work: Services) -> None:
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
+def test_a_job_of_last_month_is_billed_in_last_month(cloud: SmallCloud, services: Services) -> None:
+    job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
-    record = at_work.jobs.save(job, received_at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC)).record
-    at_work.finisher.finish(record, failed(DropscribeError("Nobody answered.")))
-    (entry,) = at_work.ledger.entries("2026-10")
+    record = services.jobs.save(job, received_at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC)).record
+    services.finisher.finish(record, failed(DropscribeError("Nobody answered.")))
+    (entry,) = services.ledger.entries("2026-10")
     assert entry.day == date(2026, 10, 31)
 
 
 def test_a_bill_that_was_decided_but_never_booked_is_booked_by_the_reconciler(
     cloud: SmallCloud, configured: Configured
 ) -> None:
-    at_work = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
-    handle(at_work, upload)
-    job = at_work.jobs.load(upload.job_id)
+    handle(services, upload)
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     # As after a kill between the outcome and the ledger: every try to book it was refused.
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="ledger/")
     with pytest.raises(Forbidden):
-        at_work.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
-    assert [entry.state for entry in entries(at_work)] == [EntryState.RESERVED]
-    assert reconcile_all(at_work) == {"published": 1}
-    assert [(entry.state, entry.usd) for entry in entries(at_work)] == [(EntryState.BILLED, 0.0)]
+        services.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
+    assert [entry.state for entry in entries(services)] == [EntryState.RESERVED]
+    assert reconcile_all(services) == {"published": 1}
+    assert [(entry.state, entry.usd) for entry in entries(services)] == [(EntryState.BILLED, 0.0)]

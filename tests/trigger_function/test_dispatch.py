@@ -43,33 +43,33 @@ def deepgram(hearing_server: DeepgramServer, deepgram_key: str) -> dict[str, str
     }
 
 
-def handled(cloud: SmallCloud, at_work: Services) -> Upload:
+def handled(cloud: SmallCloud, services: Services) -> Upload:
     upload = cloud.drop(AUDIO)
-    handle(at_work, upload)
+    handle(services, upload)
     return upload
 
 
-def record_of(at_work: Services, upload: Upload) -> JobRecord:
-    job = at_work.jobs.load(upload.job_id)
+def record_of(services: Services, upload: Upload) -> JobRecord:
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     return job.record
 
 
-def test_a_small_upload_is_queued_and_one_execution_started(cloud: SmallCloud, at_work: Services) -> None:
-    upload = handled(cloud, at_work)
+def test_a_small_upload_is_queued_and_one_execution_started(cloud: SmallCloud, services: Services) -> None:
+    upload = handled(cloud, services)
     (item,) = cloud.work_items()
     assert (item.job_id, item.upload, item.decision.method) == (upload.job_id, upload, Method.PARAKEET)
     assert item.media.container == "wav"
-    record = record_of(at_work, upload)
+    record = record_of(services, upload)
     assert (record.state, record.media, record.decision) == (JobState.QUEUED, item.media, item.decision)
     assert record.lease_until > now()
     assert cloud.executions() == [GPU_JOB]
     assert cloud.terminal_messages() == []
 
 
-def test_many_uploads_start_one_execution(cloud: SmallCloud, at_work: Services) -> None:
+def test_many_uploads_start_one_execution(cloud: SmallCloud, services: Services) -> None:
     for number in range(3):
-        handle(at_work, cloud.drop(AUDIO, f"{number}.wav"))
+        handle(services, cloud.drop(AUDIO, f"{number}.wav"))
     assert len(cloud.work_items()) == 3
     assert cloud.executions() == [GPU_JOB]
 
@@ -77,8 +77,8 @@ def test_many_uploads_start_one_execution(cloud: SmallCloud, at_work: Services) 
 def test_deepgram_hears_the_upload_through_a_signed_url(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
 ) -> None:
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
-    upload = handled(cloud, at_work)
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    upload = handled(cloud, services)
     (message,) = cloud.terminal_messages()
     assert (message.job_id, message.outcome) == (upload.job_id, Outcome.COMPLETED)
     assert message.engines == (Engine.DEEPGRAM,)
@@ -89,15 +89,15 @@ def test_deepgram_hears_the_upload_through_a_signed_url(
     assert f"{upload.name}/{upload.generation}/transcript.json" in cloud.names(RESULTS)
     assert cloud.work_items() == []
     assert cloud.executions() == []
-    assert not at_work.jobs.is_open(upload.job_id)
+    assert not services.jobs.is_open(upload.job_id)
 
 
 def test_parakeet_takes_over_from_a_failing_deepgram(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
     hearing_server.fail_next(1, 402)
-    handled(cloud, at_work)
+    handled(cloud, services)
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "wish-fallback")
     assert item.decision.reason == "deepgram was asked for. Deepgram answered 402. Parakeet takes over."
@@ -109,8 +109,8 @@ def test_parakeet_takes_over_where_no_address_can_be_signed(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], tmp_path: Path
 ) -> None:
     missing = str(tmp_path / "no-such-key.json")
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", GOOGLE_APPLICATION_CREDENTIALS=missing)
-    handled(cloud, at_work)
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", GOOGLE_APPLICATION_CREDENTIALS=missing)
+    handled(cloud, services)
     (item,) = cloud.work_items()
     assert item.decision.rule == "wish-fallback"
     assert "could not be signed" in item.decision.reason
@@ -119,9 +119,9 @@ def test_parakeet_takes_over_where_no_address_can_be_signed(
 def test_without_fallback_a_failing_deepgram_is_the_end(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
-    at_work = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", ENABLE_FALLBACK="false")
+    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", ENABLE_FALLBACK="false")
     hearing_server.fail_next(1, 402)
-    handled(cloud, at_work)
+    handled(cloud, services)
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.FAILED, FailureKind.QUOTA)
     assert message.bill.usd == 0
@@ -130,41 +130,41 @@ def test_without_fallback_a_failing_deepgram_is_the_end(
 
 @pytest.mark.parametrize("status", [429, 403, 404])
 def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
-    cloud: SmallCloud, at_work: Services, status: int
+    cloud: SmallCloud, services: Services, status: int
 ) -> None:
     cloud.runner.refuse_next(1, status)
-    upload = handled(cloud, at_work)
-    assert record_of(at_work, upload).state is JobState.QUEUED
+    upload = handled(cloud, services)
+    assert record_of(services, upload).state is JobState.QUEUED
     assert len(cloud.work_items()) == 1
     assert cloud.terminal_messages() == []
     # The lease was given back, so the next upload tries again at once.
-    assert not at_work.lease.is_live()
-    assert launch_any(at_work, "a job")
+    assert not services.lease.is_live()
+    assert launch_any(services, "a job")
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: SmallCloud, at_work: Services) -> None:
+def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: SmallCloud, services: Services) -> None:
     cloud.runner.stop()
-    upload = handled(cloud, at_work)
-    assert record_of(at_work, upload).state is JobState.QUEUED
-    assert not at_work.lease.is_live()
+    upload = handled(cloud, services)
+    assert record_of(services, upload).state is JobState.QUEUED
+    assert not services.lease.is_live()
 
 
 def test_a_job_that_does_not_exist_leaves_the_item_queued(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(GPU_JOB=GPU_JOB.replace("gpu", "deleted"))
-    upload = handled(cloud, at_work)
-    assert record_of(at_work, upload).state is JobState.QUEUED
+    services = configured(GPU_JOB=GPU_JOB.replace("gpu", "deleted"))
+    upload = handled(cloud, services)
+    assert record_of(services, upload).state is JobState.QUEUED
     assert cloud.executions() == []
 
 
 def test_a_small_upload_prefers_the_cpu_job_to_deepgram(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
 ) -> None:
-    at_work = configured(**deepgram, CPU_JOB=CPU_JOB)
+    services = configured(**deepgram, CPU_JOB=CPU_JOB)
     cloud.runner.refuse_next(1)
-    upload = handled(cloud, at_work)
+    upload = handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
-    assert record_of(at_work, upload).state is JobState.QUEUED
+    assert record_of(services, upload).state is JobState.QUEUED
     assert cloud.terminal_messages() == []
 
 
@@ -172,9 +172,9 @@ def test_a_small_upload_prefers_the_cpu_job_to_deepgram(
 def test_deepgram_takes_what_no_job_is_started_for(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], more: dict[str, str]
 ) -> None:
-    at_work = configured(**deepgram, **more)
+    services = configured(**deepgram, **more)
     cloud.runner.refuse_next(1)
-    handled(cloud, at_work)
+    handled(cloud, services)
     (message,) = cloud.terminal_messages()
     assert message.engines == (Engine.DEEPGRAM,)
     assert message.decision is not None
@@ -186,11 +186,11 @@ def test_deepgram_takes_what_no_job_is_started_for(
 def test_what_is_not_small_goes_to_the_cpu_job_where_deepgram_fails_too(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
-    at_work = configured(**deepgram, CPU_JOB=CPU_JOB, **NOT_SMALL)
+    services = configured(**deepgram, CPU_JOB=CPU_JOB, **NOT_SMALL)
     cloud.runner.refuse_next(1)
     hearing_server.fail_next(1, 500)
-    upload = handled(cloud, at_work)
-    record = record_of(at_work, upload)
+    upload = handled(cloud, services)
+    record = record_of(services, upload)
     assert record.state is JobState.QUEUED
     assert record.decision is not None
     assert (record.decision.method, record.decision.rule) == (Method.PARAKEET, "short")
@@ -202,16 +202,16 @@ def test_without_fallback_a_queued_upload_never_goes_to_deepgram(
     cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
 ) -> None:
     before = len(hearing_server.requests)
-    at_work = configured(**deepgram, ENABLE_FALLBACK="false")
+    services = configured(**deepgram, ENABLE_FALLBACK="false")
     cloud.runner.refuse_next(1)
-    upload = handled(cloud, at_work)
-    assert record_of(at_work, upload).state is JobState.QUEUED
+    upload = handled(cloud, services)
+    assert record_of(services, upload).state is JobState.QUEUED
     assert len(hearing_server.requests) == before
 
 
 def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false")
-    handled(cloud, at_work)
+    services = configured(CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false")
+    handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
 
 
@@ -226,22 +226,22 @@ def test_what_was_quoted_for_the_cpu_job_goes_there_and_not_to_deepgram(
     before = len(hearing_server.requests)
     # Starting is made cheap: the cost policy takes the CPU job, too, for these few seconds.
     cheap = {"CPU_STARTUP_SECONDS": "0.01", "WORK_IDLE_SECONDS": "0", "CPU_X_REAL_TIME": "1000"}
-    at_work = configured(
+    services = configured(
         **{**deepgram, **NOT_SMALL, **cheap, **policy}, CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false"
     )
-    handled(cloud, at_work)
+    handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
     assert len(hearing_server.requests) == before
 
 
 def test_nothing_to_launch_is_no_launch(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(ENABLE_GPU_TRANSCRIPTION="false")
-    assert not launch_any(at_work, "a job")
+    services = configured(ENABLE_GPU_TRANSCRIPTION="false")
+    assert not launch_any(services, "a job")
     assert cloud.executions() == []
 
 
-def test_a_job_cannot_be_dispatched_before_it_is_routed(cloud: SmallCloud, at_work: Services) -> None:
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
+def test_a_job_cannot_be_dispatched_before_it_is_routed(cloud: SmallCloud, services: Services) -> None:
+    job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
     with pytest.raises(DropscribeError, match="before it was routed"):
         routed(job)

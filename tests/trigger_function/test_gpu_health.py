@@ -38,19 +38,19 @@ def _no_pauses() -> Iterator[None]:
         yield
 
 
-def opened_an_hour_ago(at_work: Services) -> None:
+def opened_an_hour_ago(services: Services) -> None:
     policy = BreakerPolicy(1, timedelta(minutes=10), timedelta(minutes=5), timedelta(minutes=15))
-    Breaker(at_work.state, policy, lambda: now() - timedelta(hours=1)).record_failure(FailureKind.QUOTA)
+    Breaker(services.state, policy, lambda: now() - timedelta(hours=1)).record_failure(FailureKind.QUOTA)
 
 
-def dropped(cloud: SmallCloud, at_work: Services, name: str) -> Upload:
+def dropped(cloud: SmallCloud, services: Services, name: str) -> Upload:
     upload = cloud.drop(AUDIO, name)
-    handle(at_work, upload)
+    handle(services, upload)
     return upload
 
 
-def record_of(at_work: Services, upload: Upload) -> JobRecord:
-    job = at_work.jobs.load(upload.job_id)
+def record_of(services: Services, upload: Upload) -> JobRecord:
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     return job.record
 
@@ -65,11 +65,11 @@ def heard(upload: Upload, engine: Engine, execution: str | None) -> Ending:
 
 
 def test_refused_launches_open_it_and_then_nobody_asks(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**TWO)
+    services = configured(**TWO)
     cloud.runner.refuse_next(2, 429)
     for name in ("a.wav", "b.wav", "c.wav"):
-        dropped(cloud, at_work, name)
-    health = at_work.gpu.health()
+        dropped(cloud, services, name)
+    health = services.gpu.health()
     assert (health.state, health.failures) == (CircuitState.OPEN, {FailureKind.QUOTA: 2})
     # The third upload would have been accepted; it was not even tried, and waits on the queue.
     assert cloud.executions() == []
@@ -79,43 +79,43 @@ def test_refused_launches_open_it_and_then_nobody_asks(cloud: SmallCloud, config
 def test_open_new_uploads_take_the_next_engine(
     cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
 ) -> None:
-    at_work = configured(**TWO, DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
-    at_work.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
-    at_work.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
-    dropped(cloud, at_work, "a.wav")
+    services = configured(**TWO, DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    services.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
+    services.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
+    dropped(cloud, services, "a.wav")
     (message,) = cloud.terminal_messages()
     assert message.engines == (Engine.DEEPGRAM,)
     assert cloud.executions() == []
 
 
 def test_open_the_job_without_a_gpu_is_started(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**TWO, CPU_JOB=CPU_JOB)
-    at_work.gpu.record_failure(FailureKind.MODEL_LOAD)
-    at_work.gpu.record_failure(FailureKind.MODEL_LOAD)
-    dropped(cloud, at_work, "a.wav")
+    services = configured(**TWO, CPU_JOB=CPU_JOB)
+    services.gpu.record_failure(FailureKind.MODEL_LOAD)
+    services.gpu.record_failure(FailureKind.MODEL_LOAD)
+    dropped(cloud, services, "a.wav")
     assert cloud.executions() == [CPU_JOB]
 
 
 def test_after_the_cool_down_one_upload_is_the_trial_and_its_transcript_closes_it(
     cloud: SmallCloud, configured: Configured
 ) -> None:
-    at_work = configured(**TWO)
-    opened_an_hour_ago(at_work)
-    trial, other = dropped(cloud, at_work, "a.wav"), dropped(cloud, at_work, "b.wav")
+    services = configured(**TWO)
+    opened_an_hour_ago(services)
+    trial, other = dropped(cloud, services, "a.wav"), dropped(cloud, services, "b.wav")
     assert cloud.executions() == [GPU_JOB]
-    assert at_work.gpu.health().state is CircuitState.HALF_OPEN
-    at_work.finisher.finish(record_of(at_work, other), heard(other, Engine.PARAKEET_GPU, "gpu-abcde"))
-    assert at_work.gpu.health().state is CircuitState.HALF_OPEN
-    at_work.finisher.finish(record_of(at_work, trial), heard(trial, Engine.PARAKEET_GPU, "gpu-abcde"))
-    assert at_work.gpu.health().state is CircuitState.CLOSED
+    assert services.gpu.health().state is CircuitState.HALF_OPEN
+    services.finisher.finish(record_of(services, other), heard(other, Engine.PARAKEET_GPU, "gpu-abcde"))
+    assert services.gpu.health().state is CircuitState.HALF_OPEN
+    services.finisher.finish(record_of(services, trial), heard(trial, Engine.PARAKEET_GPU, "gpu-abcde"))
+    assert services.gpu.health().state is CircuitState.CLOSED
 
 
 def test_a_trial_that_is_refused_opens_it_again(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(**TWO)
-    opened_an_hour_ago(at_work)
+    services = configured(**TWO)
+    opened_an_hour_ago(services)
     cloud.runner.refuse_next(1, 404)
-    dropped(cloud, at_work, "a.wav")
-    health = at_work.gpu.health()
+    dropped(cloud, services, "a.wav")
+    health = services.gpu.health()
     assert health.state is CircuitState.OPEN
     assert health.failures[FailureKind.REFUSED] == 1
     assert not health.available(now())
@@ -123,15 +123,15 @@ def test_a_trial_that_is_refused_opens_it_again(cloud: SmallCloud, configured: C
 
 @pytest.mark.parametrize("how", ["deepgram", "rejected"])
 def test_a_trial_that_did_not_show_the_gpu_closes_nothing(cloud: SmallCloud, configured: Configured, how: str) -> None:
-    at_work = configured(**TWO)
-    opened_an_hour_ago(at_work)
-    trial = dropped(cloud, at_work, "a.wav")
+    services = configured(**TWO)
+    opened_an_hour_ago(services)
+    trial = dropped(cloud, services, "a.wav")
     ending = {
         "deepgram": heard(trial, Engine.DEEPGRAM, "gpu-abcde"),
         "rejected": rejected(BadMedia("Not audio."), execution="gpu-abcde"),
     }
-    at_work.finisher.finish(record_of(at_work, trial), ending[how])
-    assert at_work.gpu.health().state is CircuitState.HALF_OPEN
+    services.finisher.finish(record_of(services, trial), ending[how])
+    assert services.gpu.health().state is CircuitState.HALF_OPEN
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_a_trial_that_did_not_show_the_gpu_closes_nothing(cloud: SmallCloud, con
     ids=["a worker of the GPU job fell silent", "a worker of the CPU job fell silent", "no worker came"],
 )
 def test_the_reconciler_blames_the_gpu_for_what_went_quiet(
-    cloud: SmallCloud, at_work: Services, changes: dict[str, Any], failures: dict[FailureKind, int]
+    cloud: SmallCloud, services: Services, changes: dict[str, Any], failures: dict[FailureKind, int]
 ) -> None:
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
+    job = services.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
     assert job is not None
     decision = Decision(method=Method.PARAKEET, rule="small", reason="Small.")
     quiet = {"lease_until": now() - timedelta(hours=1), "media": MEDIA, "decision": decision}
-    at_work.jobs.save(job, **{**quiet, **changes})
-    assert reconcile_all(at_work) == {"queued again": 1}
-    assert at_work.gpu.health().failures == failures
+    services.jobs.save(job, **{**quiet, **changes})
+    assert reconcile_all(services) == {"queued again": 1}
+    assert services.gpu.health().failures == failures
 
 
 def test_a_bad_upload_is_not_the_gpus_fault(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(GPU_BREAKER_FAILURES="1")
-    handle(at_work, cloud.drop(b"no audio"))
-    assert at_work.gpu.health().failures == {}
+    services = configured(GPU_BREAKER_FAILURES="1")
+    handle(services, cloud.drop(b"no audio"))
+    assert services.gpu.health().failures == {}

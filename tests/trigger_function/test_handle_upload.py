@@ -25,62 +25,62 @@ from trigger_function.services import Services
 AUDIO = recording("call.opus").path.read_bytes()
 
 
-def test_a_second_event_does_nothing(cloud: SmallCloud, at_work: Services) -> None:
+def test_a_second_event_does_nothing(cloud: SmallCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     for _ in range(3):
-        handle(at_work, upload)
+        handle(services, upload)
     assert len(cloud.work_items()) == 1
     assert len(cloud.executions()) == 1
 
 
-def test_of_many_events_at_once_one_is_handled(cloud: SmallCloud, at_work: Services) -> None:
+def test_of_many_events_at_once_one_is_handled(cloud: SmallCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: handle(at_work, upload), range(8)))
+        list(pool.map(lambda _: handle(services, upload), range(8)))
     assert len(cloud.work_items()) == 1
     assert len(cloud.executions()) == 1
 
 
-def test_two_generations_of_a_name_are_two_jobs(cloud: SmallCloud, at_work: Services) -> None:
+def test_two_generations_of_a_name_are_two_jobs(cloud: SmallCloud, services: Services) -> None:
     first = cloud.drop(AUDIO)
-    handle(at_work, first)
+    handle(services, first)
     second = cloud.drop(AUDIO)
-    handle(at_work, second)
+    handle(services, second)
     assert {item.job_id for item in cloud.work_items()} == {first.job_id, second.job_id}
 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_an_upload_that_is_gone_before_it_is_read_is_rejected(
-    cloud: SmallCloud, at_work: Services, replaced: bool
+    cloud: SmallCloud, services: Services, replaced: bool
 ) -> None:
     upload = cloud.drop(AUDIO)
     if replaced:
         cloud.drop(AUDIO)
     else:
         cloud.storage.bucket(UPLOADS).blob(upload.name).delete()
-    handle(at_work, upload)
+    handle(services, upload)
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
     assert message.reason == "The file was deleted or replaced before it could be read."
 
 
-def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: SmallCloud, at_work: Services) -> None:
+def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: SmallCloud, services: Services) -> None:
     upload = cloud.drop(b"This is a letter, not a recording. " * 20)
-    handle(at_work, upload)
-    handle(at_work, upload)
+    handle(services, upload)
+    handle(services, upload)
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.BAD_MEDIA)
     assert message.reason
     assert message.bill.usd == 0
     assert list(message.results) == ["receipt.json"]
-    assert list(at_work.jobs.open_jobs()) == []
+    assert list(services.jobs.open_jobs()) == []
 
 
 @pytest.mark.parametrize(
     ("wish", "rule"), [(" Parakeet ", "wish"), ("AUTO", "only-allowed"), ("deepgram", "wish-without-deepgram")]
 )
-def test_an_objects_own_wish_decides(cloud: SmallCloud, at_work: Services, wish: str, rule: str) -> None:
-    handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: wish}))
+def test_an_objects_own_wish_decides(cloud: SmallCloud, services: Services, wish: str, rule: str) -> None:
+    handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: wish}))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, rule)
 
@@ -88,9 +88,9 @@ def test_an_objects_own_wish_decides(cloud: SmallCloud, at_work: Services, wish:
 def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
     cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
 ) -> None:
-    at_work = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    services = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
     upload = cloud.drop(AUDIO)
-    handle(at_work, upload)
+    handle(services, upload)
     (message,) = cloud.terminal_messages()
     decision = message.decision
     assert decision is not None
@@ -98,7 +98,7 @@ def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
     assert (decision.method, decision.rule) == (Method.DEEPGRAM, "lowest-score")
     assert [quote.method for quote in decision.quotes] == list(Method)
     assert decision.quote is not None
-    job = at_work.jobs.load(upload.job_id)
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     assert job.record.decision == decision
     receipt = Receipt.model_validate_json(
@@ -110,9 +110,9 @@ def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
 def test_a_running_execution_makes_the_job_the_cheaper_one(
     cloud: SmallCloud, configured: Configured, deepgram_key: str
 ) -> None:
-    at_work = configured(DEEPGRAM_API_KEY=deepgram_key)
-    assert at_work.lease.take("execution/busy", timedelta(hours=1))
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(DEEPGRAM_API_KEY=deepgram_key)
+    assert services.lease.take("execution/busy", timedelta(hours=1))
+    handle(services, cloud.drop(AUDIO))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "lowest-score")
 
@@ -121,13 +121,13 @@ def test_learned_speeds_decide(cloud: SmallCloud, configured: Configured, deepgr
     store = SpeedStore(cloud.storage.bucket(STATE))
     for _ in range(4):
         store.observe(execution_figures("nvidia-l4", startup_seconds=0.1))
-    at_work = configured(DEEPGRAM_API_KEY=deepgram_key, WORK_IDLE_SECONDS="0")
-    handle(at_work, cloud.drop(AUDIO))
+    services = configured(DEEPGRAM_API_KEY=deepgram_key, WORK_IDLE_SECONDS="0")
+    handle(services, cloud.drop(AUDIO))
     assert [item.decision.rule for item in cloud.work_items()] == ["lowest-score"]
 
 
-def test_what_may_not_be_spent_is_not(cloud: SmallCloud, at_work: Services) -> None:
-    handle(at_work, cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.0001"}))
+def test_what_may_not_be_spent_is_not(cloud: SmallCloud, services: Services) -> None:
+    handle(services, cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.0001"}))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
     assert "parakeet: $0.0139 is more than the $0.0001 allowed for the file" in str(message.reason)
@@ -135,73 +135,73 @@ def test_what_may_not_be_spent_is_not(cloud: SmallCloud, at_work: Services) -> N
 
 
 def test_an_objects_wish_goes_before_the_deployments(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(TRANSCRIPTION_METHOD="parakeet")
-    handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: "auto"}))
-    handle(at_work, cloud.drop(AUDIO, "b.opus"))
+    services = configured(TRANSCRIPTION_METHOD="parakeet")
+    handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "auto"}))
+    handle(services, cloud.drop(AUDIO, "b.opus"))
     assert sorted(item.decision.rule for item in cloud.work_items()) == ["only-allowed", "wish"]
 
 
-def test_an_unknown_wish_is_rejected_by_name(cloud: SmallCloud, at_work: Services) -> None:
-    handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: "whisper"}))
+def test_an_unknown_wish_is_rejected_by_name(cloud: SmallCloud, services: Services) -> None:
+    handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "whisper"}))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.REJECTED
     assert message.reason == ("The file's transcribe-method is 'whisper'; known are auto, parakeet, hybrid, deepgram.")
 
 
 def test_without_fallback_a_wish_that_cannot_be_granted_is_rejected(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured(ENABLE_FALLBACK="false")
-    handle(at_work, cloud.drop(AUDIO, metadata={METHOD_METADATA: "deepgram"}))
+    services = configured(ENABLE_FALLBACK="false")
+    handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "deepgram"}))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
 
 
-def test_an_exception_gives_the_claim_back_for_the_next_delivery(cloud: SmallCloud, at_work: Services) -> None:
+def test_an_exception_gives_the_claim_back_for_the_next_delivery(cloud: SmallCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     cloud.storage_server.fail_next(1, 403, "GET", upload.name)
     with pytest.raises(Forbidden):
-        handle(at_work, upload)
+        handle(services, upload)
     assert cloud.work_items() == []
-    handle(at_work, upload)
+    handle(services, upload)
     assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
 
 
-def test_an_item_that_could_not_be_queued_is_the_reconcilers_at_once(cloud: SmallCloud, at_work: Services) -> None:
+def test_an_item_that_could_not_be_queued_is_the_reconcilers_at_once(cloud: SmallCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     topic = cloud.publisher.topic_path(PROJECT, WORK_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
-        handle(at_work, upload)
+        handle(services, upload)
     cloud.publisher.create_topic(name=topic)
-    assert reconcile_all(at_work) == {"queued again": 1}
-    job = at_work.jobs.load(upload.job_id)
+    assert reconcile_all(services) == {"queued again": 1}
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     assert job.record.state is JobState.QUEUED
 
 
 def test_an_exception_leaves_a_job_alone_that_is_in_other_hands_by_now(
-    cloud: SmallCloud, at_work: Services, monkeypatch: pytest.MonkeyPatch
+    cloud: SmallCloud, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = cloud.drop(AUDIO)
 
     def overtaken(*_: object, **__: object) -> None:
-        job = at_work.jobs.load(upload.job_id)
+        job = services.jobs.load(upload.job_id)
         assert job is not None
-        at_work.jobs.save(job, holder="execution/fast", state=JobState.RUNNING)
+        services.jobs.save(job, holder="execution/fast", state=JobState.RUNNING)
         raise ConnectionError
 
     monkeypatch.setattr("trigger_function.handle_upload.dispatch", overtaken)
     with pytest.raises(ConnectionError):
-        handle(at_work, upload)
-    job = at_work.jobs.load(upload.job_id)
+        handle(services, upload)
+    job = services.jobs.load(upload.job_id)
     assert job is not None
     assert (job.record.holder, job.record.state) == ("execution/fast", JobState.RUNNING)
-    assert reconcile_all(at_work) == {"waiting": 1}
+    assert reconcile_all(services) == {"waiting": 1}
 
 
-def test_channels_are_heard_as_their_owner_asks(cloud: SmallCloud, at_work: Services) -> None:
-    handle(at_work, cloud.drop(AUDIO, metadata={CHANNELS_METADATA: "Split"}))
-    handle(at_work, cloud.drop(AUDIO, "b.opus"))
+def test_channels_are_heard_as_their_owner_asks(cloud: SmallCloud, services: Services) -> None:
+    handle(services, cloud.drop(AUDIO, metadata={CHANNELS_METADATA: "Split"}))
+    handle(services, cloud.drop(AUDIO, "b.opus"))
     assert sorted(item.options.channels for item in cloud.work_items()) == [Channels.MIX, Channels.SPLIT]
-    handle(at_work, cloud.drop(AUDIO, "c.opus", metadata={CHANNELS_METADATA: "left"}))
+    handle(services, cloud.drop(AUDIO, "c.opus", metadata={CHANNELS_METADATA: "left"}))
     (message,) = cloud.terminal_messages()
     assert message.reason == "The file's transcribe-channels is 'left'; known are mix, split."

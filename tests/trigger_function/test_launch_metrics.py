@@ -8,10 +8,10 @@ from trigger_function.launch import launch_gpu
 from trigger_function.services import Services
 
 
-def test_launches_and_failed_ones_are_counted(cloud: SmallCloud, at_work: Services, measured: Measured) -> None:
+def test_launches_and_failed_ones_are_counted(cloud: SmallCloud, services: Services, measured: Measured) -> None:
     cloud.runner.refuse_next(1, 429)
     # Refused, started, and left to the one that runs.
-    assert [launch_gpu(at_work, "job") for _ in range(3)] == [False, True, True]
+    assert [launch_gpu(services, "job") for _ in range(3)] == [False, True, True]
     assert measured.look() == {
         ("dropscribe.launches.failed", labels(job_name="gpu", kind="quota")): 1,
         ("dropscribe.launches", labels(job_name="gpu")): 1,

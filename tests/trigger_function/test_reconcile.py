@@ -29,12 +29,12 @@ DECISION = Decision(method=Method.PARAKEET, rule="small", reason="1.0 min: Parak
 AGO = timedelta(hours=1)
 
 
-def quiet(at_work: Services, upload: Upload, **changes: Any) -> Job:
+def quiet(services: Services, upload: Upload, **changes: Any) -> Job:
     """A routed, queued job whose lease ran out an hour ago, but for `changes`."""
-    job = at_work.jobs.claim(upload, "function/gone", timedelta(minutes=1))
+    job = services.jobs.claim(upload, "function/gone", timedelta(minutes=1))
     assert job is not None
     usual = {"state": JobState.QUEUED, "lease_until": now() - AGO, "media": MEDIA, "decision": DECISION}
-    return at_work.jobs.save(job, **{**usual, **changes})
+    return services.jobs.save(job, **{**usual, **changes})
 
 
 def only_message(cloud: SmallCloud) -> TerminalMessage:
@@ -42,32 +42,32 @@ def only_message(cloud: SmallCloud) -> TerminalMessage:
     return message
 
 
-def test_nothing_open_is_nothing_to_do(at_work: Services) -> None:
-    assert reconcile_all(at_work) == {}
+def test_nothing_open_is_nothing_to_do(services: Services) -> None:
+    assert reconcile_all(services) == {}
 
 
-def test_a_job_whose_lease_stands_is_left_alone(cloud: SmallCloud, at_work: Services) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO), lease_until=now() + AGO)
-    assert reconcile_all(at_work) == {"waiting": 1}
-    assert at_work.jobs.load(job.id) == job
+def test_a_job_whose_lease_stands_is_left_alone(cloud: SmallCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO), lease_until=now() + AGO)
+    assert reconcile_all(services) == {"waiting": 1}
+    assert services.jobs.load(job.id) == job
     assert cloud.executions() == []
 
 
 @pytest.mark.parametrize(("age", "answer"), [(timedelta(0), "waiting"), (AGO, "restarted")])
 def test_a_marker_without_record_is_handled_once_its_writer_must_be_gone(
-    cloud: SmallCloud, at_work: Services, age: timedelta, answer: str
+    cloud: SmallCloud, services: Services, age: timedelta, answer: str
 ) -> None:
     upload = cloud.drop(AUDIO)
     marker = OpenJob(upload=upload, opened_at=now() - age).model_dump_json().encode()
-    objects.create_once(at_work.state, f"open/{upload.job_id}.json", marker)
-    assert reconcile_all(at_work) == {answer: 1}
+    objects.create_once(services.state, f"open/{upload.job_id}.json", marker)
+    assert reconcile_all(services) == {answer: 1}
     assert [item.upload for item in cloud.work_items()] == ([upload] if answer == "restarted" else [])
 
 
-def test_a_lost_claim_is_taken_up_where_it_was_left(cloud: SmallCloud, at_work: Services) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO), state=JobState.CLAIMED, media=None, decision=None)
-    assert reconcile_all(at_work) == {"restarted": 1}
-    moved = at_work.jobs.load(job.id)
+def test_a_lost_claim_is_taken_up_where_it_was_left(cloud: SmallCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO), state=JobState.CLAIMED, media=None, decision=None)
+    assert reconcile_all(services) == {"restarted": 1}
+    moved = services.jobs.load(job.id)
     assert moved is not None
     assert moved.record.state is JobState.QUEUED
     assert moved.record.holder.startswith("reconciler/")
@@ -75,10 +75,10 @@ def test_a_lost_claim_is_taken_up_where_it_was_left(cloud: SmallCloud, at_work: 
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: SmallCloud, at_work: Services) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO))
-    assert reconcile_all(at_work) == {"queued again": 1}
-    moved = at_work.jobs.load(job.id)
+def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: SmallCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO))
+    assert reconcile_all(services) == {"queued again": 1}
+    moved = services.jobs.load(job.id)
     assert moved is not None
     assert moved.record.dispatches == 1
     assert moved.record.lease_until > now()
@@ -86,19 +86,19 @@ def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: SmallCloud, at_wo
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_job_far_back_in_a_queue_that_is_worked_on_is_nobodys_failure(cloud: SmallCloud, at_work: Services) -> None:
-    assert at_work.lease.take("execution/busy", AGO)
-    job = quiet(at_work, cloud.drop(AUDIO))
-    assert reconcile_all(at_work) == {"queued again": 1}
-    moved = at_work.jobs.load(job.id)
+def test_a_job_far_back_in_a_queue_that_is_worked_on_is_nobodys_failure(cloud: SmallCloud, services: Services) -> None:
+    assert services.lease.take("execution/busy", AGO)
+    job = quiet(services, cloud.drop(AUDIO))
+    assert reconcile_all(services) == {"queued again": 1}
+    moved = services.jobs.load(job.id)
     assert moved is not None
     assert moved.record.dispatches == 0
     assert cloud.executions() == []
 
 
-def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: SmallCloud, at_work: Services) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO), state=JobState.RUNNING, attempts=1)
-    assert reconcile_all(at_work) == {"queued again": 1}
+def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: SmallCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, attempts=1)
+    assert reconcile_all(services) == {"queued again": 1}
     assert [item.job_id for item in cloud.work_items()] == [job.id]
 
 
@@ -115,65 +115,65 @@ def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: SmallClou
     ids=["attempts", "dispatches", "age"],
 )
 def test_what_was_tried_long_or_often_enough_fails_with_a_reason(
-    cloud: SmallCloud, at_work: Services, changes: dict[str, Any], reason: str
+    cloud: SmallCloud, services: Services, changes: dict[str, Any], reason: str
 ) -> None:
-    quiet(at_work, cloud.drop(AUDIO), **changes)
-    assert reconcile_all(at_work) == {"failed": 1}
+    quiet(services, cloud.drop(AUDIO), **changes)
+    assert reconcile_all(services) == {"failed": 1}
     message = only_message(cloud)
     assert (message.outcome, message.reason, message.failure_kind) == (Outcome.FAILED, reason, FailureKind.TIMEOUT)
-    assert reconcile_all(at_work) == {}
+    assert reconcile_all(services) == {}
     assert cloud.work_items() == []
 
 
 @pytest.mark.parametrize("changes", [{"attempts": 2}, {"dispatches": 2}, {"received_at": now() - timedelta(hours=23)}])
 def test_what_was_tried_almost_often_enough_is_tried_again(
-    cloud: SmallCloud, at_work: Services, changes: dict[str, Any]
+    cloud: SmallCloud, services: Services, changes: dict[str, Any]
 ) -> None:
-    quiet(at_work, cloud.drop(AUDIO), **changes)
-    assert reconcile_all(at_work) == {"queued again": 1}
+    quiet(services, cloud.drop(AUDIO), **changes)
+    assert reconcile_all(services) == {"queued again": 1}
     assert cloud.terminal_messages() == []
 
 
-def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: SmallCloud, at_work: Services) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO))
-    decided = at_work.finisher.finish(job.record, failed(DropscribeError("Once.")))
+def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: SmallCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO))
+    decided = services.finisher.finish(job.record, failed(DropscribeError("Once.")))
     assert cloud.terminal_messages() == [decided]
     # As after a kill between the decision and the message.
     marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
-    objects.create_once(at_work.state, f"open/{job.id}.json", marker)
-    assert reconcile_all(at_work) == {"published": 1}
+    objects.create_once(services.state, f"open/{job.id}.json", marker)
+    assert reconcile_all(services) == {"published": 1}
     assert only_message(cloud).event_id == decided.event_id
-    assert reconcile_all(at_work) == {}
+    assert reconcile_all(services) == {}
 
 
-def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: SmallCloud, at_work: Services) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO), state=JobState.RUNNING, lease_until=now() + timedelta(minutes=1))
-    decided = at_work.finisher.finish(job.record, failed(DropscribeError("Once.")))
+def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: SmallCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, lease_until=now() + timedelta(minutes=1))
+    decided = services.finisher.finish(job.record, failed(DropscribeError("Once.")))
     # As between the decision and the message.
     marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
-    objects.create_once(at_work.state, f"open/{job.id}.json", marker)
+    objects.create_once(services.state, f"open/{job.id}.json", marker)
     assert cloud.terminal_messages() == [decided]
-    assert reconcile_all(at_work) == {"waiting": 1}
+    assert reconcile_all(services) == {"waiting": 1}
     assert cloud.terminal_messages() == []
 
 
 @pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.QUEUED])
 def test_another_process_that_is_faster_is_no_error(
-    cloud: SmallCloud, at_work: Services, monkeypatch: pytest.MonkeyPatch, state: JobState
+    cloud: SmallCloud, services: Services, monkeypatch: pytest.MonkeyPatch, state: JobState
 ) -> None:
-    job = quiet(at_work, cloud.drop(AUDIO), state=state)
-    at_work.jobs.save(job, lease_until=now() + AGO)
+    job = quiet(services, cloud.drop(AUDIO), state=state)
+    services.jobs.save(job, lease_until=now() + AGO)
     # The reconciler read the record just before that write.
-    monkeypatch.setattr(at_work.jobs, "load", lambda _: job)
-    assert reconcile_all(at_work) == {"busy": 1}
+    monkeypatch.setattr(services.jobs, "load", lambda _: job)
+    assert reconcile_all(services) == {"busy": 1}
     assert cloud.work_items() == []
 
 
 def test_one_broken_record_does_not_stop_the_others(cloud: SmallCloud, configured: Configured) -> None:
-    at_work = configured()
+    services = configured()
     broken, sound = cloud.drop(AUDIO, "broken.mp3"), cloud.drop(AUDIO, "sound.mp3")
-    quiet(at_work, broken)
-    job = quiet(at_work, sound)
+    quiet(services, broken)
+    job = quiet(services, sound)
     cloud.storage.bucket(STATE).blob(f"jobs/{broken.job_id}/record.json").upload_from_string(b"{")
-    assert reconcile_all(at_work) == {"error": 1, "queued again": 1}
+    assert reconcile_all(services) == {"error": 1, "queued again": 1}
     assert [item.job_id for item in cloud.work_items()] == [job.id]

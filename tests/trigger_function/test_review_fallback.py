@@ -20,9 +20,9 @@ AUDIO = recording("call.opus").path.read_bytes()
 DECISION = Decision(method=Method.PARAKEET, rule="short", reason="40 min: Parakeet.")
 
 
-def given_up(cloud: SmallCloud, at_work: Services, seconds: float) -> Job:
+def given_up(cloud: SmallCloud, services: Services, seconds: float) -> Job:
     """A job that was queued three times, of a recording whose header states so many seconds."""
-    job = at_work.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
+    job = services.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
     assert job is not None
     media = Media(
         container="ogg",
@@ -32,7 +32,7 @@ def given_up(cloud: SmallCloud, at_work: Services, seconds: float) -> Job:
         channels=1,
         size_bytes=len(AUDIO),
     )
-    return at_work.jobs.save(
+    return services.jobs.save(
         job, state=JobState.QUEUED, lease_until=now(), media=media, decision=DECISION, dispatches=3
     )
 
@@ -40,9 +40,9 @@ def given_up(cloud: SmallCloud, at_work: Services, seconds: float) -> Job:
 def test_a_job_that_no_worker_takes_goes_to_deepgram_with_its_missing_end_told(
     cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
 ) -> None:
-    at_work = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
-    given_up(cloud, at_work, seconds=60.0)
-    assert reconcile_all(at_work) == {"sent to deepgram": 1}
+    services = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    given_up(cloud, services, seconds=60.0)
+    assert reconcile_all(services) == {"sent to deepgram": 1}
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
     assert message.engines == (Engine.DEEPGRAM,)
@@ -52,7 +52,7 @@ def test_a_job_that_no_worker_takes_goes_to_deepgram_with_its_missing_end_told(
     assert gap.end == 60.0
 
 
-def test_without_deepgram_it_fails(cloud: SmallCloud, at_work: Services) -> None:
-    given_up(cloud, at_work, seconds=19.0)
-    assert reconcile_all(at_work) == {"failed": 1}
+def test_without_deepgram_it_fails(cloud: SmallCloud, services: Services) -> None:
+    given_up(cloud, services, seconds=19.0)
+    assert reconcile_all(services) == {"failed": 1}
     assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.FAILED]

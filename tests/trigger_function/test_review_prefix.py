@@ -12,8 +12,8 @@ from trigger_function.main import _ignored
 
 @pytest.mark.parametrize("prefix", ["out", "out/", "/out/"])
 def test_a_result_is_no_upload_and_its_neighbours_are(configured: Configured, prefix: str) -> None:
-    at_work = configured(RESULTS_PREFIX=prefix)
+    services = configured(RESULTS_PREFIX=prefix)
     result = Upload(bucket=RESULTS, name="out/a.mp3/1/transcript.txt", generation=1)
     neighbour = Upload(bucket=RESULTS, name="outgoing/a.mp3", generation=1)
-    assert _ignored(at_work, result) == "result"
-    assert _ignored(at_work, neighbour) is None
+    assert _ignored(services, result) == "result"
+    assert _ignored(services, neighbour) is None

@@ -11,20 +11,20 @@ from trigger_function.routing.limits import Conditions
 from trigger_function.services import Services
 
 
-def conditions_of(at_work: Services, received_at: datetime) -> Conditions:
+def conditions_of(services: Services, received_at: datetime) -> Conditions:
     """GPU health, and what the upload's month has left and has seen, as far as this deployment asks."""
     return Conditions(
-        gpu_healthy=at_work.gpu.health().available(now()),
-        budget_left_usd=at_work.budget.left(received_at),
-        month_files=at_work.budget.jobs(received_at) if at_work.settings.gpu_min_monthly_files else None,
+        gpu_healthy=services.gpu.health().available(now()),
+        budget_left_usd=services.budget.left(received_at),
+        month_files=services.budget.jobs(received_at) if services.settings.gpu_min_monthly_files else None,
     )
 
 
-def queue_of(at_work: Services) -> Queue:
+def queue_of(services: Services) -> Queue:
     """Whether an execution runs. How much audio waits for it is not known here, so none is assumed."""
-    return Queue(running=at_work.lease.is_live())
+    return Queue(running=services.lease.is_live())
 
 
-def speeds_of(at_work: Services) -> Speeds:
+def speeds_of(services: Services) -> Speeds:
     """The deployment's speeds as learned so far."""
-    return at_work.speeds.speeds(at_work.settings.initial_speeds(at_work.settings.shape.gpu))
+    return services.speeds.speeds(services.settings.initial_speeds(services.settings.shape.gpu))

@@ -28,8 +28,8 @@ from shared.transcript.model import Transcript, Word
 from tests.support.odd_files import DAMAGE, INPUTS, LECTURE, LONG, LONG_SECONDS, MEMO, METADATA, SILENT_HOURS
 from tests.support.queued import worker_services
 from tests.support.small_cloud import RESULTS, WORK_TOPIC, SmallCloud, small_cloud
-from trigger_function import services as function_services
 from trigger_function.handle_upload import handle
+from trigger_function.services import services_from_environment
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
 
@@ -68,14 +68,14 @@ def ends(tmp_path_factory: pytest.TempPathFactory, service_account: tuple[Path, 
 
 def drop_all(cloud: SmallCloud, folder: Path) -> None:
     with worker_services():  # puts logging back in place
-        function_services.services.cache_clear()
-        function = function_services.services()
+        services_from_environment.cache_clear()
+        function = services_from_environment()
         for number, (name, made) in enumerate(INPUTS.items()):
             own = folder / str(number)
             own.mkdir()
             handle(function, cloud.drop(made(own).read_bytes(), name, METADATA.get(name)))
         function.publisher.stop()
-        function_services.services.cache_clear()
+        services_from_environment.cache_clear()
 
 
 def work_through(cloud: SmallCloud) -> None:

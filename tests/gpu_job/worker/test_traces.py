@@ -62,12 +62,12 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
 
 
 @pytest.fixture
-def at_work(configured: Configured) -> Services:
+def function_services(configured: Configured) -> Services:
     return configured(WORK_IDLE_SECONDS="0", WORK_SUBSCRIPTION=f"{WORK_TOPIC}-test", JOB_GPU="none")
 
 
 @pytest.fixture
-def work(cloud: SmallCloud, at_work: Services, parakeet: Parakeet) -> Iterator[Work]:
+def work(cloud: SmallCloud, function_services: Services, parakeet: Parakeet) -> Iterator[Work]:
     """`work()`: one run of a worker, in this process."""
     with worker_services() as usual:
         services = HearingServices(**vars(usual), recognizer=parakeet)
@@ -162,19 +162,21 @@ def test_a_batch_of_several_uploads_is_linked_to_each(traced: Traced) -> None:
 
 
 def test_whoever_queues_it_again_and_whichever_attempt_takes_it_go_on_in_its_trace(
-    cloud: SmallCloud, at_work: Services, traced: Traced, work: Work
+    cloud: SmallCloud, function_services: Services, traced: Traced, work: Work
 ) -> None:
     upload, header = cloud.drop(CALL.path.read_bytes()), new_traceparent()
     event(upload, header)
-    job = at_work.jobs.load(upload.job_id)
+    job = function_services.jobs.load(upload.job_id)
     assert job is not None
     # Its message was lost, and the queue has been silent for too long.
     cloud.work_items()
-    at_work.jobs.save(job, lease_until=now() - timedelta(seconds=1))
+    function_services.jobs.save(job, lease_until=now() - timedelta(seconds=1))
     with flask.Flask("test").test_request_context(headers={"traceparent": new_traceparent()}):
         assert reconcile(flask.request) == {"queued again": 1}
     # A third one, as an older release queued it: it names no trace.
-    publish = partial(at_work.publisher.publish, at_work.work_topic, work_item(upload).model_dump_json().encode())
+    publish = partial(
+        function_services.publisher.publish, function_services.work_topic, work_item(upload).model_dump_json().encode()
+    )
     cloud.work_items()
     publish().result(timeout=10)
     work()
@@ -202,7 +204,7 @@ def test_what_deepgram_hears_for_the_function_is_traced_to_its_message(
 
 
 def test_a_redelivered_event_goes_on_in_the_uploads_trace(
-    cloud: SmallCloud, at_work: Services, traced: Traced, monkeypatch: pytest.MonkeyPatch
+    cloud: SmallCloud, function_services: Services, traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload, first, second = cloud.drop(CALL.path.read_bytes()), new_traceparent(), new_traceparent()
 
@@ -219,7 +221,7 @@ def test_a_redelivered_event_goes_on_in_the_uploads_trace(
     assert parent_of(again) == named(second)
     assert {parent_of(span) for span in traced.all("inspect")} == {id_of(failed)}
     assert parent_of(traced.one("dispatch")) == id_of(failed)
-    job = at_work.jobs.load(upload.job_id)
+    job = function_services.jobs.load(upload.job_id)
     assert job is not None
     assert job.record.state is JobState.QUEUED
     assert named(str(job.record.traceparent)) == id_of(failed)

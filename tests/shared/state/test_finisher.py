@@ -40,12 +40,12 @@ FILES = {
 }
 
 
-def opened(at_work: Services, upload: Upload = UPLOAD, **changes: Any) -> JobRecord:
-    job = at_work.jobs.claim(upload, "me", timedelta(minutes=10))
+def opened(services: Services, upload: Upload = UPLOAD, **changes: Any) -> JobRecord:
+    job = services.jobs.claim(upload, "me", timedelta(minutes=10))
     assert job is not None
     media = Media(container="mp3", codec="mp3", duration_seconds=60, sample_rate_hz=16000, channels=1, size_bytes=9)
     decision = Decision(method=Method.PARAKEET, rule="small", reason="Small.")
-    return at_work.jobs.save(job, **{"media": media, "decision": decision, **changes}).record
+    return services.jobs.save(job, **{"media": media, "decision": decision, **changes}).record
 
 
 def heard(text: str, *, upload: Upload = UPLOAD, gaps: tuple[Gap, ...] = ()) -> Transcript:
@@ -64,9 +64,9 @@ def stored(cloud: SmallCloud, message: TerminalMessage, name: str) -> bytes:
     return bytes(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
 
 
-def test_a_transcript_is_stored_told_and_closed(cloud: SmallCloud, at_work: Services) -> None:
-    record = opened(at_work, spent=bill(0.001))
-    message = at_work.finisher.finish(record, transcribed(heard("one two three"), bill(0.002), "execution-1"))
+def test_a_transcript_is_stored_told_and_closed(cloud: SmallCloud, services: Services) -> None:
+    record = opened(services, spent=bill(0.001))
+    message = services.finisher.finish(record, transcribed(heard("one two three"), bill(0.002), "execution-1"))
     assert cloud.terminal_messages() == [message]
     assert (message.outcome, message.reason, message.word_count) == (Outcome.COMPLETED, None, 3)
     assert (message.engines, message.model) == ((Engine.PARAKEET_GPU,), "parakeet")
@@ -78,25 +78,25 @@ def test_a_transcript_is_stored_told_and_closed(cloud: SmallCloud, at_work: Serv
     assert message.bill.usd == pytest.approx(0.003)
     assert message.saving is not None
     assert (message.saving.deepgram_usd, message.saving.usd) == pytest.approx((0.0086, 0.0056))
-    assert list(at_work.jobs.open_jobs()) == []
+    assert list(services.jobs.open_jobs()) == []
     receipt = Receipt.model_validate_json(stored(cloud, message, "receipt.json"))
     assert (receipt.bill, receipt.saving, receipt.execution) == (message.bill, message.saving, "execution-1")
     assert receipt.duration_seconds == 120
 
 
-def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: SmallCloud, at_work: Services) -> None:
-    record = opened(at_work)
-    first = at_work.finisher.finish(record, transcribed(heard("one two"), bill(1)))
-    again = at_work.finisher.finish(record, failed(DropscribeError("Late."), bill(2)))
+def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: SmallCloud, services: Services) -> None:
+    record = opened(services)
+    first = services.finisher.finish(record, transcribed(heard("one two"), bill(1)))
+    again = services.finisher.finish(record, failed(DropscribeError("Late."), bill(2)))
     assert again == first
     assert cloud.terminal_messages() == [first]
 
 
-def test_finishers_at_once_tell_one_outcome(cloud: SmallCloud, at_work: Services) -> None:
-    record = opened(at_work)
+def test_finishers_at_once_tell_one_outcome(cloud: SmallCloud, services: Services) -> None:
+    record = opened(services)
     with ThreadPoolExecutor(4) as pool:
         texts = ["one", "one two", "one two three", "one two three four"]
-        told = list(pool.map(lambda text: at_work.finisher.finish(record, transcribed(heard(text), bill(1))), texts))
+        told = list(pool.map(lambda text: services.finisher.finish(record, transcribed(heard(text), bill(1))), texts))
     assert all(one == told[0] for one in told)
     messages = cloud.terminal_messages()
     assert messages
@@ -106,13 +106,13 @@ def test_finishers_at_once_tell_one_outcome(cloud: SmallCloud, at_work: Services
     assert told[0].word_count == len(transcript.words)
 
 
-def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: SmallCloud, at_work: Services) -> None:
-    record = opened(at_work)
+def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: SmallCloud, services: Services) -> None:
+    record = opened(services)
     gaps = (Gap(start=10, end=12.5, reason="Nothing was heard."),)
     first, *_ = render(heard("the first", gaps=gaps))
     # As after a kill just behind the first write.
     objects.create_once(cloud.storage.bucket(RESULTS), f"{UPLOAD.name}/{UPLOAD.generation}/{first.name}", first.data)
-    message = at_work.finisher.finish(record, transcribed(heard("the second and longer"), bill(1)))
+    message = services.finisher.finish(record, transcribed(heard("the second and longer"), bill(1)))
     expected = {file.name: file.data for file in render(heard("the first", gaps=gaps))}
     assert {name: stored(cloud, message, name) for name in expected} == expected
     assert (message.word_count, message.outcome) == (2, Outcome.COMPLETED_WITH_GAPS)
@@ -120,9 +120,9 @@ def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: Small
     assert receipt.outcome is message.outcome
 
 
-def test_a_transcript_with_gaps_says_so(cloud: SmallCloud, at_work: Services) -> None:
+def test_a_transcript_with_gaps_says_so(cloud: SmallCloud, services: Services) -> None:
     gaps = (Gap(start=1, end=3, reason="Noise."), Gap(start=10, end=10.5, reason="Noise."))
-    message = at_work.finisher.finish(opened(at_work), transcribed(heard("one", gaps=gaps), bill(1)))
+    message = services.finisher.finish(opened(services), transcribed(heard("one", gaps=gaps), bill(1)))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
     assert message.reason == "No words for 2 stretches, 2.5 s in all; coverage.gaps lists them."
     assert message.coverage is not None
@@ -139,9 +139,9 @@ def test_a_transcript_with_gaps_says_so(cloud: SmallCloud, at_work: Services) ->
     ],
 )
 def test_an_ending_without_transcript_has_a_reason_a_receipt_and_no_saving(
-    cloud: SmallCloud, at_work: Services, ending: Any, outcome: Outcome, kind: FailureKind
+    cloud: SmallCloud, services: Services, ending: Any, outcome: Outcome, kind: FailureKind
 ) -> None:
-    message = at_work.finisher.finish(opened(at_work), ending)
+    message = services.finisher.finish(opened(services), ending)
     assert (message.outcome, message.reason, message.failure_kind) == (outcome, "No sound.", kind)
     assert (message.saving, message.word_count, message.engines) == (None, 0, ())
     assert list(message.results) == ["receipt.json"]
@@ -149,37 +149,37 @@ def test_an_ending_without_transcript_has_a_reason_a_receipt_and_no_saving(
     assert message.bill == ending.bill
 
 
-def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: SmallCloud, at_work: Services) -> None:
+def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: SmallCloud, services: Services) -> None:
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
-        at_work.finisher.finish(opened(at_work, lease_until=now()), transcribed(heard("one"), bill(1)))
-    assert at_work.jobs.is_open(UPLOAD.job_id)
-    decided = at_work.jobs.outcome(UPLOAD.job_id)
+        services.finisher.finish(opened(services, lease_until=now()), transcribed(heard("one"), bill(1)))
+    assert services.jobs.is_open(UPLOAD.job_id)
+    decided = services.jobs.outcome(UPLOAD.job_id)
     assert decided is not None
     cloud.publisher.create_topic(name=topic)
     cloud.subscriber.delete_subscription(subscription=cloud.subscription(RESULTS_TOPIC))
     cloud.subscriber.create_subscription(name=cloud.subscription(RESULTS_TOPIC), topic=topic)
-    assert reconcile_all(at_work) == {"published": 1}
+    assert reconcile_all(services) == {"published": 1}
     assert cloud.terminal_messages() == [decided]
-    assert not at_work.jobs.is_open(UPLOAD.job_id)
+    assert not services.jobs.is_open(UPLOAD.job_id)
 
 
-def test_a_decision_whose_answer_was_lost_is_told_once(cloud: SmallCloud, at_work: Services) -> None:
-    record = opened(at_work)
+def test_a_decision_whose_answer_was_lost_is_told_once(cloud: SmallCloud, services: Services) -> None:
+    record = opened(services)
     name = f"jobs/{UPLOAD.job_id}/outcome"
     cloud.storage_server.fail_next(1, method="POST", name_prefix=name, before=False)
-    message = at_work.finisher.finish(record, transcribed(heard("one"), bill(1)))
+    message = services.finisher.finish(record, transcribed(heard("one"), bill(1)))
     assert cloud.terminal_messages() == [message]
 
 
 @pytest.mark.parametrize(("letters", "shortened"), [(997, False), (998, True), (1024, True)])
 def test_names_too_long_for_a_result_are_shortened(
-    cloud: SmallCloud, at_work: Services, letters: int, shortened: bool
+    cloud: SmallCloud, services: Services, letters: int, shortened: bool
 ) -> None:
     # "/7/" and the room kept for the longest file name take 27 more bytes.
     upload = UPLOAD.model_copy(update={"name": "n" * letters})
-    message = at_work.finisher.finish(opened(at_work, upload), transcribed(heard("one", upload=upload), bill(1)))
+    message = services.finisher.finish(opened(services, upload), transcribed(heard("one", upload=upload), bill(1)))
     names = cloud.names(RESULTS)
     assert len(names) == len(FILES)
     assert max(len(name.encode()) for name in names) <= MAX_OBJECT_NAME_BYTES
@@ -189,22 +189,22 @@ def test_names_too_long_for_a_result_are_shortened(
 
 @pytest.mark.parametrize("prefix", ["done", "/done/", "done/"])
 def test_results_may_have_a_folder(cloud: SmallCloud, configured: Configured, prefix: str) -> None:
-    at_work = configured(RESULTS_PREFIX=prefix)
-    at_work.finisher.finish(opened(at_work), transcribed(heard("one"), bill(1)))
+    services = configured(RESULTS_PREFIX=prefix)
+    services.finisher.finish(opened(services), transcribed(heard("one"), bill(1)))
     assert set(cloud.names(RESULTS)) == {f"done/calls/a.mp3/7/{name}" for name in FILES}
 
 
-def test_waiting_and_work_are_measured_from_the_event_and_the_start(at_work: Services) -> None:
-    record = opened(at_work)
+def test_waiting_and_work_are_measured_from_the_event_and_the_start(services: Services) -> None:
+    record = opened(services)
     record = record.model_copy(update={"received_at": record.received_at - timedelta(seconds=100)})
     started = record.model_copy(update={"started_at": record.received_at + timedelta(seconds=30)})
-    message = at_work.finisher.finish(started, transcribed(heard("one"), bill(1)))
+    message = services.finisher.finish(started, transcribed(heard("one"), bill(1)))
     assert message.wait_seconds == pytest.approx(30)
     assert message.work_seconds >= 70
 
 
-def test_giving_up_repeats_the_last_error(at_work: Services) -> None:
-    record = opened(at_work, attempts=3)
+def test_giving_up_repeats_the_last_error(services: Services) -> None:
+    record = opened(services, attempts=3)
     assert exhausted(record) == "The worker ended 3 times while it worked on the file."
     again = record.model_copy(update={"last_error": "Out of memory."})
     assert exhausted(again).endswith("The last time: Out of memory.")

@@ -77,13 +77,13 @@ def test_what_was_left_to_the_queue_is_not_claimed_even_after_its_lease(jobs: Jo
     assert jobs.claim(UPLOAD, "second", LEASE) is None
 
 
-def test_a_job_that_ended_is_not_claimed_again(cloud: SmallCloud, at_work: Services) -> None:
-    job = at_work.jobs.claim(UPLOAD, "first", OVER)
+def test_a_job_that_ended_is_not_claimed_again(cloud: SmallCloud, services: Services) -> None:
+    job = services.jobs.claim(UPLOAD, "first", OVER)
     assert job is not None
-    at_work.finisher.finish(job.record, failed(DropscribeError("No.")))
-    assert at_work.jobs.claim(UPLOAD, "second", LEASE) is None
-    assert not at_work.jobs.is_open(job.id)
-    assert list(at_work.jobs.open_jobs()) == []
+    services.finisher.finish(job.record, failed(DropscribeError("No.")))
+    assert services.jobs.claim(UPLOAD, "second", LEASE) is None
+    assert not services.jobs.is_open(job.id)
+    assert list(services.jobs.open_jobs()) == []
     assert len(cloud.terminal_messages()) == 1
 
 

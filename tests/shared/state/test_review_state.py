@@ -22,12 +22,12 @@ def transcript(*gaps: Gap) -> Transcript:
     return compose(upload=UPLOAD, duration=3, language="en", model="m", passages=[heard], coverage=coverage)
 
 
-def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: SmallCloud, at_work: Services) -> None:
-    job = at_work.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
+def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: SmallCloud, services: Services) -> None:
+    job = services.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
     assert job is not None
     # A first finisher stored its transcript, and was killed before its outcome stood.
-    at_work.finisher._terminal_message(job.record, transcribed(transcript(GAP), Bill()))
-    told = at_work.finisher.finish(job.record, transcribed(transcript(), Bill()))
+    services.finisher._terminal_message(job.record, transcribed(transcript(GAP), Bill()))
+    told = services.finisher.finish(job.record, transcribed(transcript(), Bill()))
     assert told.outcome is Outcome.COMPLETED_WITH_GAPS
     assert told.coverage is not None
     assert told.coverage.gaps == (GAP,)
@@ -35,7 +35,7 @@ def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: Smal
     assert Transcript.model_validate_json(stored).coverage.gaps == (GAP,)
 
 
-def test_a_marker_that_cannot_be_read_hides_no_other(at_work: Services) -> None:
-    at_work.state.blob("open/000.json").upload_from_string(b"not a marker")
-    assert at_work.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
-    assert [opened.upload for opened in at_work.jobs.open_jobs()] == [UPLOAD]
+def test_a_marker_that_cannot_be_read_hides_no_other(services: Services) -> None:
+    services.state.blob("open/000.json").upload_from_string(b"not a marker")
+    assert services.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
+    assert [opened.upload for opened in services.jobs.open_jobs()] == [UPLOAD]
