@@ -12,7 +12,7 @@ from benchmarks.runs import JobRun
 from gpu_job.asr.memory import MemoryModel
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
-from shared.costs.bill import instance_bill
+from shared.costs.bill import instance_second_usd
 from shared.costs.prices import JobShape, PriceBook
 
 TERAFLOPS = {"L4": 121, "A100": 312, "H100": 989, "H200": 989}
@@ -140,7 +140,7 @@ def job_rows(run: JobRun, engine_factor: float, name: str) -> list[Measurement]:
 def usd_per_audio_hour(run: JobRun, shape: JobShape, prices: PriceBook) -> float:
     """The instance's whole life, its start before the process included."""
     seconds = run.wall_seconds + float(default("instance_start_seconds"))
-    return instance_bill(shape, seconds, prices, "transcription").usd / (run.audio_seconds / 3600)
+    return seconds * instance_second_usd(shape, prices) / (run.audio_seconds / 3600)
 
 
 def default_shape() -> JobShape:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from benchmarks.month_gpu import GpuJob, Spent
 from benchmarks.month_uploads import Arrival, month
 from benchmarks.report import Measurement
-from shared.costs.bill import deepgram_bill, egress_bill, instance_bill
+from shared.costs.bill import deepgram_bill, instance_second_usd
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.quotes import Queue
 from shared.enums import Method
@@ -100,7 +100,7 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
         job.add(arrival.at, arrival.upload.generation, (1 - share) * arrival.media.duration_seconds)
     finished = list(job.finish())
     ended()
-    result.gpu_usd = instance_bill(settings.shape, job.spent.total, prices, "month").usd
+    result.gpu_usd = job.spent.total * instance_second_usd(settings.shape, prices)
     return result
 
 
@@ -110,8 +110,8 @@ def _deepgram_share(decision: Decision) -> float:
 
 def _api_usd(arrival: Arrival, share: float, settings: FunctionSettings, prices: PriceBook) -> float:
     media = arrival.media
-    bill = deepgram_bill(settings.deepgram_model, share * media.duration_seconds, prices)
-    return (bill + egress_bill(share * media.size_bytes, prices)).usd
+    audio_seconds, sent_bytes = share * media.duration_seconds, share * media.size_bytes
+    return deepgram_bill(settings.deepgram_model, audio_seconds, sent_bytes, prices).usd
 
 
 def _cost(name: str, result: Result, deepgram_usd: float, hours: float) -> Measurement:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from gpu_job.worker.meter import Phase, Share
+from gpu_job.worker.meter import PhaseSeconds
 from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, CloudOptions, LaptopCloud
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.client import drop, outcomes
-from shared.costs.bill import Bill
+from shared.costs.bill import Bill, LineItemKind, Phase
 from shared.enums import Outcome
 from shared.messages import TerminalMessage
 
@@ -30,7 +30,7 @@ class JobRun:
 
     audio_seconds: float
     wall_seconds: float
-    spent: Share
+    spent: PhaseSeconds
     """Seconds of the instance on the bills, by what they went to."""
 
     @property
@@ -101,9 +101,8 @@ def _transcribed_seconds(ended: Sequence[TerminalMessage]) -> float:
     return whole
 
 
-def spent(bills: Sequence[Bill]) -> Share:
+def spent(bills: Sequence[Bill]) -> PhaseSeconds:
     """Seconds by phase, from bills of instances with 1 GiB of memory."""
     lines = [item for bill in bills for item in bill.items]
-    return {
-        phase: sum(one.quantity for one in lines if one.resource == f"cloud run memory ({phase})") for phase in Phase
-    }
+    memory = [item for item in lines if item.kind is LineItemKind.MEMORY]
+    return {phase: sum(item.quantity for item in memory if item.phase is phase) for phase in Phase}

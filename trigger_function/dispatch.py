@@ -11,7 +11,7 @@ from google.auth.exceptions import GoogleAuthError
 from opentelemetry.trace import SpanKind
 
 from shared.clock import now
-from shared.costs.bill import GPU_UNIT, deepgram_bill, egress_bill
+from shared.costs.bill import LineItemKind, deepgram_bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import Deepgram
 from shared.enums import Method
@@ -96,7 +96,8 @@ def _execute(services: Services, job: Job, media: Media, decision: Decision) -> 
 
 def _counts_on_cpu(decision: Decision) -> bool:
     """Whether the job without a GPU was decided on, knowing that no GPU can be had."""
-    return decision.quote is not None and all(item.unit != GPU_UNIT for item in decision.quote.bill.items)
+    kinds = {item.kind for item in decision.quote.bill.items} if decision.quote else set()
+    return LineItemKind.CPU in kinds and LineItemKind.GPU not in kinds
 
 
 def deepgram_instead(services: Services, job: Job, media: Media) -> bool:
@@ -155,8 +156,7 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)
     billed_seconds, answered = duration * heard.channels, time.monotonic() - began
-    bill = deepgram_bill(settings.deepgram_model, billed_seconds, services.prices)
-    bill += egress_bill(media.size_bytes, services.prices)
+    bill = deepgram_bill(settings.deepgram_model, billed_seconds, media.size_bytes, services.prices)
     services.finisher.finish(job.record, transcribed(transcript, bill))
     # What was heard is out before anything is learned from it.
     services.speeds.observe(deepgram_figures(billed_seconds, answered))

@@ -13,12 +13,12 @@ from gpu_job.asr.batch_fill import Fill
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chunk_queue import Task
-from gpu_job.worker.meter import Meter, Share
+from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.running_job import RunningJob
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, deepgram_bill, egress_bill, instance_bill, total
+from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
 from shared.costs.speeds import execution_figures
 from shared.enums import Engine
 from shared.state.ledger import overhead
@@ -46,8 +46,8 @@ def _bill_of_sent(parts: Sequence[ChunkResult], services: JobServices) -> Bill:
     samples = sum(part.end - part.start for part in parts if part.engine is Engine.DEEPGRAM and not part.failure)
     if not samples:
         return Bill()
-    heard = deepgram_bill(services.settings.deepgram_model, seconds(samples), services.prices)
-    return heard + egress_bill(samples * BYTES_PER_SAMPLE_SENT, services.prices)
+    sent_bytes = samples * BYTES_PER_SAMPLE_SENT
+    return deepgram_bill(services.settings.deepgram_model, seconds(samples), sent_bytes, services.prices)
 
 
 class Settlement(BaseModel):
@@ -76,7 +76,7 @@ class Billing:
         self._speeds = services.speeds
         self._clock = clock
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
-        self._usd_per_second = instance_bill(self._shape, 1.0, self._prices, "idle").usd
+        self._usd_per_second = instance_second_usd(self._shape, self._prices)
         self._lock = threading.Lock()
         self._billed_seconds = 0.0
         self._batch_began: float | None = None
@@ -120,12 +120,12 @@ class Billing:
         """An upload got words that no engine of this instance wrote."""
         with self._lock:
             if self._batch_began is None:
-                self._meter.serve(self._clock())
+                self._meter.end_start_up(self._clock())
 
     def so_far(self, work: RunningJob) -> Bill | None:
         """What the job would cost if it left this worker now; None once it has left."""
         with self._lock:
-            share = self._meter.so_far(work.id, self._clock())
+            share = self._meter.accrued(work.id, self._clock())
         return None if share is None else self._bill(share) + _bill_of_windows(work, self._services)
 
     def leave(self, work: RunningJob) -> Bill:
@@ -171,7 +171,5 @@ class Billing:
             "unbilled_usd": unbilled_usd,
         }
 
-    def _bill(self, share: Share) -> Bill:
-        return total(
-            instance_bill(self._shape, spent, self._prices, phase.value) for phase, spent in share.items() if spent > 0
-        )
+    def _bill(self, seconds: PhaseSeconds) -> Bill:
+        return instance_bill(self._shape, seconds, self._prices)

@@ -10,18 +10,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from shared.costs.bill import Phase
 
-class Phase(StrEnum):
-    """What an instance's time was spent on."""
-
-    START_UP = "start-up"
-    TRANSCRIPTION = "transcription"
-    WAITING = "waiting"
-
-
-Share = dict[Phase, float]
+PhaseSeconds = dict[Phase, float]
 """Seconds of an instance by phase."""
 
 
@@ -32,10 +24,10 @@ class Meter:
     began: float
     """When the instance began to be billed."""
     _last: float = field(init=False)
-    _pool: Share = field(default_factory=dict)
+    _pool: PhaseSeconds = field(default_factory=dict)
     _own: dict[str, float] = field(default_factory=dict)
     _audio: dict[str, float] = field(default_factory=dict)
-    """Audio of the jobs at work, in seconds: how the pool is shared."""
+    """Seconds of audio of the jobs in progress: how the pool is shared."""
     _ended: dict[str, float] = field(default_factory=dict)
     _started: bool = False
 
@@ -43,7 +35,7 @@ class Meter:
         self._last = self.began
 
     def open(self, job_id: str, audio_seconds: float) -> None:
-        """A job is at work from now on."""
+        """A job is in progress from now on."""
         self._audio[job_id] = max(1.0, audio_seconds)
 
     def pass_time(self, at: float) -> None:
@@ -59,14 +51,14 @@ class Meter:
         if not whole:
             self._pool[Phase.WAITING] = self._pool.get(Phase.WAITING, 0.0) + spent
 
-    def serve(self, at: float) -> None:
-        """An upload got words from elsewhere: the time until the first ones was start-up, too."""
+    def end_start_up(self, at: float) -> None:
+        """An engine outside this instance answered: the time until its first answer was start-up, too."""
         if not self._started:
             self.pass_time(at)
             self._started = True
 
-    def close(self, job_id: str, at: float) -> Share:
-        """The job ends: its own time and its share of the pool, by its share of the audio at work."""
+    def close(self, job_id: str, at: float) -> PhaseSeconds:
+        """The job ends: its own time and its share of the pool, by its share of the audio in progress."""
         self.pass_time(at)
         audio = self._audio.pop(job_id, 1.0)
         share = audio / (audio + sum(self._audio.values()))
@@ -76,8 +68,8 @@ class Meter:
         self._ended[job_id] = self._ended.get(job_id, 0.0) + audio
         return taken
 
-    def so_far(self, job_id: str, at: float) -> Share | None:
-        """What the job would take if it ended now; None where it is not at work."""
+    def accrued(self, job_id: str, at: float) -> PhaseSeconds | None:
+        """What the job would take if it ended now; None where it is not in progress."""
         return copy.deepcopy(self).close(job_id, at) if job_id in self._audio else None
 
     def settle(self, at: float) -> dict[str, float]:

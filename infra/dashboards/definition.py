@@ -104,7 +104,7 @@ PANELS = (
             Line(Ratio(Sum(FALLBACKS), Sum(UPLOADS)), "fell back"),
         ),
     ),
-    Panel("Dollars an hour", Unit.USD, (Line(Sum(BILLED), "billed", exported=Sum(BILLED, by=("item",))),)),
+    Panel("Dollars an hour", Unit.USD, (Line(Sum(BILLED), "billed", exported=Sum(BILLED, by=("kind", "phase"))),)),
     Panel(
         "Time until the transcript, times the prediction (median)",
         Unit.MULTIPLE,

@@ -1,16 +1,37 @@
-"""Bills: what work costs, in line items."""
+"""Bills: what work costs, in line items of a typed kind. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from shared.costs.prices import JobShape, PriceBook
 
-GPU_UNIT = "GPU-s"
-"""Unit of the lines for a GPU's time."""
+
+class LineItemKind(StrEnum):
+    """What a line item pays for."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+    MEMORY = "memory"
+    DEEPGRAM = "deepgram"
+    """Audio that Deepgram transcribed."""
+    EGRESS = "egress"
+    """Bytes that left Google's network."""
+
+
+class Phase(StrEnum):
+    """What an instance's time was spent on."""
+
+    START_UP = "start-up"
+    """From the start of the instance's bill to its first batch: container, imports, model load."""
+    TRANSCRIPTION = "transcription"
+    """While a batch ran."""
+    WAITING = "waiting"
+    """After the first batch, while none ran: idle, or waiting for decoders."""
 
 
 class LineItem(BaseModel):
@@ -18,7 +39,11 @@ class LineItem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    kind: LineItemKind
+    phase: Phase | None = None
+    """Of an instance's time; None for what is not bought by its time."""
     resource: str
+    """For people, for example `nvidia-l4 (start-up)`; code reads `kind` and `phase`."""
     quantity: Annotated[float, Field(ge=0)]
     unit: str
     usd_per_unit: Annotated[float, Field(ge=0)]
@@ -43,57 +68,64 @@ class Bill(BaseModel):
         """Dollars of all lines."""
         return sum(item.usd for item in self.items)
 
+    def usd_of(self, *, kind: LineItemKind | None = None, phase: Phase | None = None) -> float:
+        """Dollars of the lines of one kind, or of one phase, or of both."""
+        return sum(item.usd for item in self.items if kind in (None, item.kind) and phase in (None, item.phase))
+
     def __add__(self, other: Bill) -> Bill:
         return Bill(items=self.items + other.items)
 
 
-def instance_bill(shape: JobShape, seconds: float, book: PriceBook, phase: str) -> Bill:
-    """`seconds` of a job instance -> GPU, CPU and memory lines. `phase` names them: `start-up`, `transcription`, ..."""
-    items = [
-        LineItem(
-            resource=f"cloud run cpu ({phase})",
-            quantity=seconds * shape.vcpu,
-            unit="vCPU-s",
-            usd_per_unit=book.cloud_run.vcpu_second.usd,
-        ),
-        LineItem(
-            resource=f"cloud run memory ({phase})",
-            quantity=seconds * shape.memory_gib,
-            unit="GiB-s",
-            usd_per_unit=book.cloud_run.gib_second.usd,
-        ),
+def instance_bill(shape: JobShape, seconds: Mapping[Phase, float], book: PriceBook) -> Bill:
+    """Seconds of a job instance by phase -> GPU, CPU and memory lines of each. Raises UnknownPrice."""
+    bought = [
+        (LineItemKind.CPU, "cloud run cpu", shape.vcpu, "vCPU-s", book.cloud_run.vcpu_second.usd),
+        (LineItemKind.MEMORY, "cloud run memory", shape.memory_gib, "GiB-s", book.cloud_run.gib_second.usd),
     ]
     if shape.gpu is not None:
-        gpu = LineItem(
-            resource=f"{shape.gpu} ({phase})",
-            quantity=seconds,
-            unit=GPU_UNIT,
-            usd_per_unit=book.gpu_second_usd(shape.gpu),
+        bought.insert(0, (LineItemKind.GPU, shape.gpu, 1.0, "GPU-s", book.gpu_second_usd(shape.gpu)))
+    return Bill(
+        items=tuple(
+            LineItem(
+                kind=kind,
+                phase=phase,
+                resource=f"{resource} ({phase})",
+                quantity=spent * amount,
+                unit=unit,
+                usd_per_unit=usd_per_unit,
+            )
+            for phase, spent in seconds.items()
+            if spent > 0
+            for kind, resource, amount, unit, usd_per_unit in bought
         )
-        items.insert(0, gpu)
-    return Bill(items=tuple(items))
+    )
 
 
-def deepgram_bill(model: str, audio_seconds: float, book: PriceBook) -> Bill:
-    """Audio sent to Deepgram -> its line; Deepgram bills by the second at a price per minute."""
-    line = LineItem(
+def instance_second_usd(shape: JobShape, book: PriceBook) -> float:
+    """Dollars of one second of a job instance, whatever it does. Raises UnknownPrice."""
+    return instance_bill(shape, {Phase.WAITING: 1.0}, book).usd
+
+
+def deepgram_bill(model: str, audio_seconds: float, sent_bytes: float, book: PriceBook) -> Bill:
+    """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
+
+    `audio_seconds`: each channel that is heard apart counts. Raises UnknownPrice.
+    """
+    audio = LineItem(
+        kind=LineItemKind.DEEPGRAM,
         resource=f"deepgram {model}",
         quantity=audio_seconds / 60,
         unit="min",
         usd_per_unit=book.deepgram_minute_usd(model),
     )
-    return Bill(items=(line,))
-
-
-def egress_bill(size_bytes: float, book: PriceBook) -> Bill:
-    """Bytes that somebody outside Google's network fetches, as Deepgram does through a signed URL."""
-    line = LineItem(
+    sent = LineItem(
+        kind=LineItemKind.EGRESS,
         resource="cloud storage egress",
-        quantity=size_bytes / 2**30,
+        quantity=sent_bytes / 2**30,
         unit="GiB",
         usd_per_unit=book.cloud_storage.egress_gib.usd,
     )
-    return Bill(items=(line,))
+    return Bill(items=tuple(item for item in (audio, sent) if item.quantity > 0))
 
 
 def total(bills: Iterable[Bill]) -> Bill:

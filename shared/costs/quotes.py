@@ -7,14 +7,13 @@ audio, from the back, to Deepgram.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.costs.bill import Bill, deepgram_bill, egress_bill, instance_bill, total
+from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.speeds import Speeds
 from shared.enums import Method
@@ -111,83 +110,90 @@ class TranscriptionRequest:
         return self.media.duration_seconds * self.streams
 
 
-def quotes_for(order: TranscriptionRequest, tariff: PricingContext, queue: Queue) -> tuple[Quote, ...]:
+def quotes_for(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> tuple[Quote, ...]:
     """A quote for every method. Raises UnknownPrice or UnknownDevice: what is not known costs no $0."""
-    parakeet, deepgram = _parakeet(order, tariff, queue, 1.0), _deepgram(order, tariff, 1.0)
-    return (parakeet, _hybrid(order, tariff, queue), deepgram)
+    parakeet, deepgram = _parakeet(request, pricing, queue, 1.0), _deepgram(request, pricing, 1.0)
+    return (parakeet, _hybrid(request, pricing, queue), deepgram)
 
 
-def _parakeet(order: TranscriptionRequest, tariff: PricingContext, queue: Queue, share: float) -> Quote:
+def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Queue, share: float) -> Quote:
     """Parakeet alone, on the first `share` of the audio."""
-    busy = share * _parakeet_seconds(order, tariff)
-    bill = total(
-        instance_bill(tariff.shape, seconds, tariff.book, phase)
-        for phase, seconds in [*_overhead(order, tariff, queue), ("transcription", busy)]
+    busy = share * _parakeet_seconds(request, pricing)
+    seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
+    return Quote(
+        method=Method.PARAKEET,
+        bill=instance_bill(pricing.shape, seconds, pricing.book),
+        completion_seconds=_start_delay_seconds(pricing, queue) + busy,
     )
-    seconds = _begins_after(tariff, queue) + busy
-    return Quote(method=Method.PARAKEET, bill=bill, completion_seconds=seconds)
 
 
-def _overhead(order: TranscriptionRequest, tariff: PricingContext, queue: Queue) -> Iterator[tuple[str, float]]:
-    """An execution's time that is nobody's, this upload's part of it; a running one is paid for by others."""
-    if not queue.running:
-        part = order.audio_seconds / (order.audio_seconds + queue.waiting_seconds)
-        yield "start-up", part * tariff.speeds.of(tariff.shape.device).startup_seconds
-        yield "waiting", part * tariff.idle_seconds
+def _overhead_seconds(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> dict[Phase, float]:
+    """This upload's part of an execution's time outside batches; a running execution is paid for by others."""
+    if queue.running:
+        return {}
+    part = request.audio_seconds / (request.audio_seconds + queue.waiting_seconds)
+    startup_seconds = pricing.speeds.of(pricing.shape.device).startup_seconds
+    return {Phase.START_UP: part * startup_seconds, Phase.WAITING: part * pricing.idle_seconds}
 
 
-def _begins_after(tariff: PricingContext, queue: Queue) -> float:
+def _start_delay_seconds(pricing: PricingContext, queue: Queue) -> float:
     """Seconds until the job turns to this upload."""
-    speed = tariff.speeds.of(tariff.shape.device)
+    speed = pricing.speeds.of(pricing.shape.device)
     start = queue.starting_seconds if queue.running else speed.startup_seconds
     return start + queue.waiting_seconds / speed.x_real_time
 
 
-def _parakeet_seconds(order: TranscriptionRequest, tariff: PricingContext) -> float:
-    speed = tariff.speeds.of(tariff.shape.device).x_real_time
-    return max(order.audio_seconds / speed, order.media.duration_seconds / tariff.speeds.decode_x_real_time)
+def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
+    """Seconds for the whole audio: decoding and transcribing run side by side."""
+    speed = pricing.speeds.of(pricing.shape.device).x_real_time
+    return max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
 
 
-def _deepgram(order: TranscriptionRequest, tariff: PricingContext, share: float) -> Quote:
+def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: float) -> Quote:
     """Deepgram alone, on the last `share` of the audio."""
-    heard = share * order.audio_seconds
-    bill = deepgram_bill(tariff.deepgram_model, heard, tariff.book)
-    bill += egress_bill(share * order.media.size_bytes, tariff.book)
-    seconds = heard / tariff.speeds.deepgram_x_real_time
-    return Quote(method=Method.DEEPGRAM, bill=bill, completion_seconds=seconds, deepgram_share=share)
+    audio_seconds = share * request.audio_seconds
+    return Quote(
+        method=Method.DEEPGRAM,
+        bill=deepgram_bill(pricing.deepgram_model, audio_seconds, share * request.media.size_bytes, pricing.book),
+        completion_seconds=audio_seconds / pricing.speeds.deepgram_x_real_time,
+        deepgram_share=share,
+    )
 
 
-def _hybrid(order: TranscriptionRequest, tariff: PricingContext, queue: Queue) -> Quote:
+def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     """Both at once, each on its part; the job asks Deepgram when it turns to the upload."""
-    begins = _begins_after(tariff, queue)
-    gpu_seconds = _parakeet_seconds(order, tariff)
-    api_seconds = order.audio_seconds / tariff.speeds.deepgram_x_real_time
-    spare = None if order.deadline_seconds is None else order.deadline_seconds - begins
+    start_delay = _start_delay_seconds(pricing, queue)
+    gpu_seconds = _parakeet_seconds(request, pricing)
+    api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time
+    available = None if request.deadline_seconds is None else request.deadline_seconds - start_delay
     # Without start-up: both parts of a hybrid begin with it.
-    gpu_usd = instance_bill(tariff.shape, gpu_seconds, tariff.book, "transcription").usd
-    share = split(gpu_seconds, api_seconds, spare, gpu_usd <= _deepgram(order, tariff, 1.0).bill.usd)
-    first, rest = _parakeet(order, tariff, queue, 1 - share), _deepgram(order, tariff, share)
+    gpu_usd = instance_bill(pricing.shape, {Phase.TRANSCRIPTION: gpu_seconds}, pricing.book).usd
+    parakeet_is_cheaper = gpu_usd <= _deepgram(request, pricing, 1.0).bill.usd
+    share = deepgram_share(gpu_seconds, api_seconds, available, parakeet_is_cheaper)
+    first, rest = _parakeet(request, pricing, queue, 1 - share), _deepgram(request, pricing, share)
     refusals: tuple[Refusal, ...] = ()
-    if spare is not None and gpu_seconds <= spare:
+    if available is not None and gpu_seconds <= available:
         refusals = (Refusal(limit=Limit.NEEDLESS, why="Parakeet alone is in time"),)
     return Quote(
         method=Method.HYBRID,
         bill=first.bill + rest.bill,
-        completion_seconds=begins + max((1 - share) * gpu_seconds, share * api_seconds),
+        completion_seconds=start_delay + max((1 - share) * gpu_seconds, share * api_seconds),
         deepgram_share=share,
         refusals=refusals,
     )
 
 
-def split(parakeet_seconds: float, deepgram_seconds: float, spare: float | None, parakeet_is_cheaper: bool) -> float:
-    """The share of the audio for Deepgram that is ready within `spare` seconds at least cost.
+def deepgram_share(
+    parakeet_seconds: float, deepgram_seconds: float, available_seconds: float | None, parakeet_is_cheaper: bool
+) -> float:
+    """The share of the audio for Deepgram that is ready within `available_seconds` at least cost.
 
     Each engine's seconds are those for the whole audio. Without a deadline, or where none can be met, the share with
     which both end together.
     """
     together = parakeet_seconds / (parakeet_seconds + deepgram_seconds)
-    if spare is None or spare < together * deepgram_seconds:
+    if available_seconds is None or available_seconds < together * deepgram_seconds:
         return together
     if parakeet_is_cheaper:
-        return max(0.0, 1 - spare / parakeet_seconds)
-    return min(1.0, spare / deepgram_seconds)
+        return max(0.0, 1 - available_seconds / parakeet_seconds)
+    return min(1.0, available_seconds / deepgram_seconds)

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind
 
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, deepgram_bill, egress_bill
+from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
 from shared.enums import Engine, Outcome
 from shared.errors import DropscribeError, FailureKind
@@ -220,6 +220,6 @@ class Finisher:
             return None
         media = record.media
         streams = record.options.streams(media) if media else 1
-        there = deepgram_bill(self._deepgram_model, duration * streams, self._prices)
-        there += egress_bill(media.size_bytes if media else 0, self._prices)
-        return Saving(deepgram_model=self._deepgram_model, deepgram_usd=there.usd, bill_usd=bill.usd)
+        size_bytes = media.size_bytes if media else 0
+        deepgram = deepgram_bill(self._deepgram_model, duration * streams, size_bytes, self._prices)
+        return Saving(deepgram_model=self._deepgram_model, deepgram_usd=deepgram.usd, bill_usd=bill.usd)

@@ -63,7 +63,8 @@ class JobMetrics:
         method = self.method.value if self.method else "none"
         metrics.UPLOADS.add(1, outcome=self.outcome.value, method=method)
         for item in bill.items:
-            metrics.BILLED.add(item.usd, method=method, item=item.resource)
+            phase = item.phase.value if item.phase else "none"
+            metrics.BILLED.add(item.usd, method=method, kind=item.kind.value, phase=phase)
         if self.fallbacks:
             metrics.FALLBACKS.add(1, method=method)
         if self.gap_seconds:

@@ -22,7 +22,7 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import objects
-from shared.costs.bill import Bill
+from shared.costs.bill import LineItemKind, Phase
 from shared.enums import Method
 from shared.messages import TerminalMessage
 from shared.state.jobs import JobRecord
@@ -122,10 +122,10 @@ def billed(message: TerminalMessage) -> Entry:
         execution=message.execution,
         audio_seconds=message.media.duration_seconds if saving and message.media else 0.0,
         deepgram_usd=saving.deepgram_usd if saving else 0.0,
-        start_up_usd=_usd(message.bill, "(start-up)"),
-        waiting_usd=_usd(message.bill, "(waiting)"),
-        cpu_usd=_usd(message.bill, "cloud run cpu"),
-        api_usd=_usd(message.bill, "deepgram "),
+        start_up_usd=message.bill.usd_of(phase=Phase.START_UP),
+        waiting_usd=message.bill.usd_of(phase=Phase.WAITING),
+        cpu_usd=message.bill.usd_of(kind=LineItemKind.CPU),
+        api_usd=message.bill.usd_of(kind=LineItemKind.DEEPGRAM),
         fallbacks=_fallbacks(message),
     )
 
@@ -139,11 +139,6 @@ def overhead(task: str, at: datetime, usd: float) -> Entry:
 def folder_of(name: str) -> str:
     """First folder of an upload's name: `calls/2026/a.mp3` -> `calls`."""
     return name.partition("/")[0] if "/" in name else ""
-
-
-def _usd(bill: Bill, part: str) -> float:
-    """The lines whose resource begins or ends so, as `shared.costs.prices` names them."""
-    return sum(item.usd for item in bill.items if item.resource.startswith(part) or item.resource.endswith(part))
 
 
 def _fallbacks(message: TerminalMessage) -> int:

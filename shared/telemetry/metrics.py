@@ -87,7 +87,7 @@ FALLBACKS = Counter(
     "Uploads for which another engine had to step in, if only for a part.",
     ("method",),
 )
-BILLED = Counter("dropscribe.billed", "{USD}", "Dollars on the bills of uploads, by line.", ("method", "item"))
+BILLED = Counter("dropscribe.billed", "{USD}", "Dollars on the bills of uploads.", ("method", "kind", "phase"))
 UNBILLED = Counter("dropscribe.unbilled", "{USD}", "Dollars of executions that are on no upload's bill.")
 AUDIO = Counter("dropscribe.audio", "s", "Audio that engines gave answers for, repairs included.", ("engine",))
 GAPS = Counter("dropscribe.gaps", "s", "Speech, or audio that could not be read, without words.", ("method",))

@@ -21,8 +21,7 @@ from benchmarks.runs import JobRun, spent
 from benchmarks.whole_job import rows as job_stage_rows
 from gpu_job.asr.memory import Architecture, Attention, MemoryModel
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.worker.meter import Phase
-from shared.costs.bill import instance_bill
+from shared.costs.bill import Phase, instance_bill, instance_second_usd
 from shared.costs.prices import JobShape, price_book
 
 POINT = Point(30, 64, 15_000.0, 10**10)
@@ -82,12 +81,13 @@ def test_an_audio_hours_price_has_the_instances_whole_life_in_it() -> None:
 
     price = usd_per_audio_hour(RUN, shape, price_book())
 
-    assert price == pytest.approx(instance_bill(shape, 25.0, price_book(), "all").usd)
+    assert price == pytest.approx(25.0 * instance_second_usd(shape, price_book()))
 
 
 def test_bills_are_read_back_as_seconds_of_each_phase() -> None:
     shape = JobShape(gpu=None, vcpu=2, memory_gib=1)
-    bills = [instance_bill(shape, 3.0, price_book(), phase) for phase in ("start-up", "waiting", "waiting")]
+    phases = (Phase.START_UP, Phase.WAITING, Phase.WAITING)
+    bills = [instance_bill(shape, {phase: 3.0}, price_book()) for phase in phases]
 
     assert spent(bills) == {Phase.START_UP: 3.0, Phase.TRANSCRIPTION: 0.0, Phase.WAITING: 6.0}
 

@@ -92,11 +92,13 @@ def test_the_upload_is_counted_with_its_outcome_and_method(run: Run) -> None:
 
 
 def test_dollars_are_those_of_the_bill_line_by_line(run: Run) -> None:
-    items: dict[str, float] = {}
-    for item in run.message["bill"]["items"]:
-        items[item["resource"]] = items.get(item["resource"], 0.0) + item["usd"]
-    assert run.job.by("dropscribe_billed_total", "item") == pytest.approx(items)
-    assert sum(items.values()) == pytest.approx(run.message["bill"]["usd"])
+    for label in ("kind", "phase"):
+        dollars: dict[str, float] = {}
+        for item in run.message["bill"]["items"]:
+            value = item[label] or "none"
+            dollars[value] = dollars.get(value, 0.0) + item["usd"]
+        assert run.job.by("dropscribe_billed_total", label) == pytest.approx(dollars)
+        assert sum(dollars.values()) == pytest.approx(run.message["bill"]["usd"])
 
 
 def test_times_are_those_of_the_message(run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.costs.bill import Bill, LineItem
+from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Media, Upload
@@ -53,7 +53,7 @@ def test_a_work_item_comes_back_as_it_was_sent() -> None:
             word_count=3,
             coverage=Coverage(speech_seconds=9, covered_seconds=8, gaps=(Gap(start=1, end=2, reason="Noise."),)),
             results={"transcript.json": "gs://results/a"},
-            bill=Bill(items=(LineItem(resource="r", quantity=2, unit="s", usd_per_unit=0.1),)),
+            bill=Bill(items=(LineItem(kind=LineItemKind.GPU, resource="r", quantity=2, unit="s", usd_per_unit=0.1),)),
             saving=Saving(deepgram_model="nova-3", deepgram_usd=1, bill_usd=0.2),
         ),
     ],
@@ -64,7 +64,7 @@ def test_a_terminal_message_comes_back_as_it_was_sent(message: TerminalMessage) 
 
 
 def test_figures_are_in_the_message_not_left_to_its_readers() -> None:
-    bill = Bill(items=(LineItem(resource="r", quantity=2, unit="s", usd_per_unit=0.1),))
+    bill = Bill(items=(LineItem(kind=LineItemKind.GPU, resource="r", quantity=2, unit="s", usd_per_unit=0.1),))
     body = json.loads(
         terminal(bill=bill, saving=Saving(deepgram_model="m", deepgram_usd=1, bill_usd=0.2)).model_dump_json()
     )

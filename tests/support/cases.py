@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.costs.bill import Bill, LineItem
+from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.prices import price_book
 from shared.costs.quotes import PricingContext, Queue, Quote, TranscriptionRequest, quotes_for
 from shared.enums import Method
@@ -78,7 +78,7 @@ def routed(
 
 def quote(method: Method, usd: float, minutes: float) -> Quote:
     """A quote of so many dollars and minutes."""
-    line = LineItem(resource="work", quantity=1, unit="job", usd_per_unit=usd)
+    line = LineItem(kind=LineItemKind.GPU, resource="work", quantity=1, unit="job", usd_per_unit=usd)
     return Quote(method=method, bill=Bill(items=(line,)), completion_seconds=minutes * 60)
 
 

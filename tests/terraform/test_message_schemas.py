@@ -17,7 +17,7 @@ from google.pubsub_v1.services.schema_service import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 
 from infra.message_schemas import SCHEMAS, rendered
-from shared.costs.bill import Bill, LineItem
+from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind
@@ -28,7 +28,7 @@ from tests.support.google_pubsub_emulator import PubSubEmulator, find_emulator
 
 AT = datetime(2026, 8, 1, 12, 0, 0, 123456, UTC)
 UPLOAD = Upload(bucket="uploads", name="calls/ü.mp3", generation=2**62)
-BILL = Bill(items=(LineItem(resource="r", quantity=2, unit="s", usd_per_unit=0.1),))
+BILL = Bill(items=(LineItem(kind=LineItemKind.GPU, resource="r", quantity=2, unit="s", usd_per_unit=0.1),))
 REFUSALS = (Refusal(limit=Limit.BUDGET, why="The month's budget is spent"),)
 LEAST = TerminalMessage(
     event_id="e", job_id="j", upload=UPLOAD, outcome=Outcome.REJECTED, received_at=AT, finished_at=AT

@@ -27,7 +27,7 @@ from infra.dashboards import definition
 from infra.dashboards.queries import Figure
 from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
 from shared.clock import now
-from shared.costs.bill import Bill, LineItem
+from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.quotes import Quote
 from shared.enums import Engine, Method
 from shared.errors import BadMedia
@@ -50,7 +50,7 @@ JOB = {"type": "cloud_run_job", "labels": {"job_name": "dropscribe-gpu"}}
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=120, sample_rate_hz=16000, channels=1, size_bytes=9)
 QUOTE = Quote(method=Method.PARAKEET, bill=Bill(), completion_seconds=50)
 DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Small.", quotes=(QUOTE,))
-BILL = Bill(items=(LineItem(resource="gpu", quantity=2, unit="s", usd_per_unit=0.25),))
+BILL = Bill(items=(LineItem(kind=LineItemKind.GPU, resource="gpu", quantity=2, unit="s", usd_per_unit=0.25),))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gpu_job.asr.batching import LEAST_FILL, PATIENCE, BatchLimits, SafeSizes, Waiting, next_batch
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.worker.meter import Meter, Phase
+from gpu_job.worker.meter import Meter
+from shared.costs.bill import Phase
 
 LIMITS = st.builds(BatchLimits, max_chunks=st.integers(1, 40), max_samples=st.integers(1, 10_000))
 WAITING = st.builds(
@@ -148,19 +149,19 @@ def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them
     assert meter.settle(72.0) == {"long": pytest.approx(6.0), "short": pytest.approx(2.0)}
 
 
-def test_what_all_jobs_cost_so_far_is_the_time_so_far_and_asking_changes_nothing() -> None:
+def test_what_all_jobs_accrued_is_the_time_until_now_and_asking_changes_nothing() -> None:
     meter = Meter(began=0.0)
     meter.open("long", 300.0)
     meter.open("short", 100.0)
     meter.pass_time(40.0)
     meter.transcribed(60.0, {"long": 15.0, "short": 5.0})
-    long, short = (meter.so_far(job, 64.0) for job in ("long", "short"))
+    long, short = (meter.accrued(job, 64.0) for job in ("long", "short"))
     assert long is not None
     assert short is not None
     assert sum(long.values()) + sum(short.values()) == pytest.approx(64.0)
     assert meter.close("short", 64.0) == short
     assert meter.close("long", 64.0) == long
-    assert meter.so_far("long", 70.0) is None
+    assert meter.accrued("long", 70.0) is None
 
 
 def test_where_no_job_ended_nobody_is_billed() -> None:

@@ -23,7 +23,7 @@ from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
-from shared.costs.bill import instance_bill
+from shared.costs.bill import instance_second_usd
 from shared.enums import Engine
 from tests.support.counting import BROKEN, WAIT, Counting
 from tests.support.measuring import Measured, Values, labels
@@ -114,7 +114,7 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
     assert isinstance(startup, Values)
     # The second batch is no start-up.
     assert (startup.count, startup.sum) == (1, 12)
-    whole = instance_bill(services.settings.shape, 40, services.prices, "idle").usd
+    whole = 40 * instance_second_usd(services.settings.shape, services.prices)
     assert seen["dropscribe.unbilled", labels()] == pytest.approx(whole)
     (line,) = [vars(record)["fields"] for record in caplog.records if record.message == "execution settled"]
     assert line == {

@@ -32,7 +32,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from infra.recordings import recording
 from shared.clock import now
-from shared.costs.bill import deepgram_bill, egress_bill, instance_bill
+from shared.costs.bill import Phase, deepgram_bill, instance_bill
 from shared.enums import Engine, Method, Outcome
 from shared.errors import EngineFailed
 from shared.media import Media
@@ -141,8 +141,8 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: SmallCloud, services: P
             time.sleep(0.02)
     left = services.jobs.load(job.id)
     assert left is not None
-    instance = instance_bill(brisk.settings.shape, 3600, brisk.prices, "start-up")
-    sent = deepgram_bill("nova-3", 600, brisk.prices) + egress_bill(600 * SAMPLE_RATE * 2, brisk.prices)
+    instance = instance_bill(brisk.settings.shape, {Phase.START_UP: 3600}, brisk.prices)
+    sent = deepgram_bill("nova-3", 600, 600 * SAMPLE_RATE * 2, brisk.prices)
     cost = (instance + sent).usd
     assert left.record.spent.usd == pytest.approx(cost, rel=0.01)
     assert billing.leave(work).usd == pytest.approx(cost, rel=0.01)

@@ -18,6 +18,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
+from shared.costs.bill import LineItemKind, Phase
 from shared.enums import Engine, Outcome
 from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
@@ -94,7 +95,7 @@ def transcribed(
 
 
 def deepgram_minutes(message: TerminalMessage) -> float:
-    return sum(line.quantity for line in message.bill.items if line.resource.startswith("deepgram"))
+    return sum(line.quantity for line in message.bill.items if line.kind is LineItemKind.DEEPGRAM)
 
 
 def test_holes_that_deepgram_heard_again_are_paid_for(transcribed: Transcribed, hearing_server: DeepgramServer) -> None:
@@ -118,8 +119,8 @@ def test_without_a_model_deepgram_does_what_may_leave(transcribed: Transcribed, 
     message = transcribed(BareServices)
     assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
     assert message.fallbacks > 0
-    phases = {line.resource for line in message.bill.items if line.resource.startswith("cloud run cpu")}
-    assert phases == {"cloud run cpu (start-up)", "cloud run cpu (waiting)"}
+    phases = {line.phase for line in message.bill.items if line.kind is LineItemKind.CPU}
+    assert phases == {Phase.START_UP, Phase.WAITING}
     calls = len(hearing_server.requests)
     message = transcribed(BareServices, name="private.opus", options=UploadOptions(privacy=Privacy.LOCAL))
     assert (message.outcome, message.reason) == (Outcome.FAILED, "There is no model.")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.costs.bill import Bill, deepgram_bill, egress_bill, instance_bill, total
+from shared.costs.bill import Bill, LineItemKind, Phase, deepgram_bill, instance_bill, instance_second_usd, total
 from shared.costs.prices import JobShape, PriceBook, UnknownPrice, price_book
 from tests.conftest import Configured
 
@@ -46,37 +46,54 @@ def book(path: Path) -> PriceBook:
 
 def test_the_shipped_book_prices_what_the_defaults_use() -> None:
     book = price_book()
-    hour = instance_bill(L4, 3600, book, "transcription").usd
+    hour = instance_bill(L4, {Phase.TRANSCRIPTION: 3600}, book).usd
     assert hour == pytest.approx(1.0465, abs=1e-4)
-    assert deepgram_bill("nova-3", 3600, book).usd == pytest.approx(0.258)
+    assert deepgram_bill("nova-3", 3600, 0, book).usd == pytest.approx(0.258)
     assert price_book() is book
 
 
 def test_an_instance_is_billed_in_three_lines(book: PriceBook) -> None:
-    bill = instance_bill(L4, 10, book, "start-up")
-    assert [(item.resource, item.quantity, item.unit) for item in bill.items] == [
-        ("nvidia-l4 (start-up)", 10, "GPU-s"),
-        ("cloud run cpu (start-up)", 40, "vCPU-s"),
-        ("cloud run memory (start-up)", 160, "GiB-s"),
+    bill = instance_bill(L4, {Phase.START_UP: 10}, book)
+    assert [(item.kind, item.resource, item.quantity, item.unit) for item in bill.items] == [
+        (LineItemKind.GPU, "nvidia-l4 (start-up)", 10, "GPU-s"),
+        (LineItemKind.CPU, "cloud run cpu (start-up)", 40, "vCPU-s"),
+        (LineItemKind.MEMORY, "cloud run memory (start-up)", 160, "GiB-s"),
     ]
+    assert {item.phase for item in bill.items} == {Phase.START_UP}
     assert [item.usd for item in bill.items] == pytest.approx([20, 4, 1.6])
     assert bill.usd == pytest.approx(25.6)
 
 
 def test_an_instance_without_gpu_has_no_gpu_line(book: PriceBook) -> None:
-    bill = instance_bill(CPU, 10, book, "transcription")
+    bill = instance_bill(CPU, {Phase.TRANSCRIPTION: 10}, book)
     assert [item.unit for item in bill.items] == ["vCPU-s", "GiB-s"]
     assert bill.usd == pytest.approx(8 + 3.2)
 
 
 def test_deepgram_bills_by_the_second(book: PriceBook) -> None:
-    assert deepgram_bill("nova-3", 1, book).usd == pytest.approx(0.01)
-    assert deepgram_bill("nova-3", 90, book).usd == pytest.approx(0.9)
+    assert deepgram_bill("nova-3", 1, 0, book).usd == pytest.approx(0.01)
+    assert deepgram_bill("nova-3", 90, 0, book).usd == pytest.approx(0.9)
 
 
 def test_egress_is_billed_by_the_gib(book: PriceBook) -> None:
-    assert egress_bill(2**29, book).usd == pytest.approx(0.1)
+    assert deepgram_bill("nova-3", 0, 2**29, book).usd == pytest.approx(0.1)
     assert price_book().cloud_storage.egress_gib.usd > 0
+
+
+def test_a_line_says_in_a_typed_way_what_it_pays_for(book: PriceBook) -> None:
+    bill = instance_bill(L4, {Phase.START_UP: 10, Phase.WAITING: 5, Phase.TRANSCRIPTION: 0}, book)
+    bill += deepgram_bill("nova-3", 60, 2**30, book)
+    assert [(item.kind, item.phase) for item in bill.items] == [
+        *[(kind, Phase.START_UP) for kind in (LineItemKind.GPU, LineItemKind.CPU, LineItemKind.MEMORY)],
+        *[(kind, Phase.WAITING) for kind in (LineItemKind.GPU, LineItemKind.CPU, LineItemKind.MEMORY)],
+        (LineItemKind.DEEPGRAM, None),
+        (LineItemKind.EGRESS, None),
+    ]
+    assert bill.usd_of(phase=Phase.WAITING) == pytest.approx(5 * instance_second_usd(L4, book))
+    assert bill.usd_of(kind=LineItemKind.CPU) == pytest.approx(15 * 4 * 0.1)
+    assert bill.usd_of(kind=LineItemKind.CPU, phase=Phase.WAITING) == pytest.approx(5 * 4 * 0.1)
+    assert bill.usd_of(kind=LineItemKind.DEEPGRAM) == pytest.approx(0.6)
+    assert sum(bill.usd_of(kind=kind) for kind in LineItemKind) == pytest.approx(bill.usd)
 
 
 def test_a_shape_names_what_the_model_runs_on() -> None:
@@ -86,9 +103,9 @@ def test_a_shape_names_what_the_model_runs_on() -> None:
 @given(st.lists(st.floats(0, 1e5), max_size=8))
 def test_parts_cost_what_the_whole_costs(parts: list[float]) -> None:
     book = price_book()
-    bills = [instance_bill(L4, seconds, book, "part") for seconds in parts]
-    whole = instance_bill(L4, math.fsum(parts), book, "whole")
-    assert total(bills).usd == pytest.approx(whole.usd, rel=1e-9, abs=1e-12)
+    bills = [instance_bill(L4, {Phase.WAITING: seconds}, book) for seconds in parts]
+    whole = math.fsum(parts) * instance_second_usd(L4, book)
+    assert total(bills).usd == pytest.approx(whole, rel=1e-9, abs=1e-12)
     assert sum(bills, Bill()).items == total(bills).items
 
 
@@ -99,10 +116,10 @@ def test_nothing_spent_is_an_empty_bill() -> None:
 
 def test_an_unknown_price_is_an_error_that_names_the_known_ones(book: PriceBook) -> None:
     with pytest.raises(UnknownPrice) as caught:
-        instance_bill(JobShape(gpu="nvidia-h100", vcpu=1, memory_gib=1), 1, book, "x")
+        instance_bill(JobShape(gpu="nvidia-h100", vcpu=1, memory_gib=1), {Phase.WAITING: 1}, book)
     assert str(caught.value) == "the price book has no [gpu_second] line for 'nvidia-h100' (it has: nvidia-l4)"
     with pytest.raises(UnknownPrice, match="nova-9"):
-        deepgram_bill("nova-9", 1, book)
+        deepgram_bill("nova-9", 1, 0, book)
     empty = book.model_copy(update={"gpu_second": {}})
     with pytest.raises(UnknownPrice, match="it has: none"):
         empty.gpu_second_usd("nvidia-l4")

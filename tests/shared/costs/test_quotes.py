@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.costs.bill import LineItemKind
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
-from shared.costs.quotes import Limit, PricingContext, Queue, Quote, TranscriptionRequest, quotes_for, split
+from shared.costs.quotes import Limit, PricingContext, Queue, Quote, TranscriptionRequest, deepgram_share, quotes_for
 from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
 from shared.enums import Method
 from shared.media import Media
@@ -101,7 +102,7 @@ def test_the_cpu_variant_is_quoted_at_its_own_speed_without_a_gpu_line() -> None
     cpu = replace(TARIFF, shape=JobShape(gpu=None, vcpu=4, memory_gib=10))
     made = quote(Method.PARAKEET, order(), cpu)
     assert made.completion_seconds == pytest.approx(20 + 100)
-    assert all(not item.resource.startswith("l4") for item in made.bill.items)
+    assert made.bill.usd_of(kind=LineItemKind.GPU) == 0
 
 
 def test_what_is_unknown_is_an_error_and_never_free() -> None:
@@ -143,11 +144,11 @@ times = st.floats(0.01, 1e5)
 
 
 @given(times, times, st.floats(0, 1e5), st.booleans())
-def test_the_split_meets_the_deadline_wherever_any_split_does(
+def test_the_share_meets_the_deadline_wherever_any_share_does(
     parakeet: float, deepgram: float, spare: float, parakeet_is_cheaper: bool
 ) -> None:
-    share = split(parakeet, deepgram, spare, parakeet_is_cheaper)
-    together = split(parakeet, deepgram, None, parakeet_is_cheaper)
+    share = deepgram_share(parakeet, deepgram, spare, parakeet_is_cheaper)
+    together = deepgram_share(parakeet, deepgram, None, parakeet_is_cheaper)
     best = max((1 - together) * parakeet, together * deepgram)
     took = max((1 - share) * parakeet, share * deepgram)
     assert 0 <= share <= 1

@@ -12,7 +12,7 @@ from google.api_core.exceptions import NotFound
 
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, LineItem
+from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.media import Media, Upload
@@ -56,7 +56,7 @@ def heard(text: str, *, upload: Upload = UPLOAD, gaps: tuple[Gap, ...] = ()) -> 
 
 
 def bill(usd: float) -> Bill:
-    return Bill(items=(LineItem(resource="gpu", quantity=usd, unit="usd", usd_per_unit=1),))
+    return Bill(items=(LineItem(kind=LineItemKind.GPU, resource="gpu", quantity=usd, unit="usd", usd_per_unit=1),))
 
 
 def stored(cloud: SmallCloud, message: TerminalMessage, name: str) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import now
-from shared.costs.bill import deepgram_bill, instance_bill
+from shared.costs.bill import Phase, deepgram_bill, instance_bill
 from shared.costs.prices import JobShape, price_book
 from shared.enums import Engine, Method, Outcome
 from shared.media import Media, Upload
@@ -141,8 +141,8 @@ def message(**changes: object) -> TerminalMessage:
     upload = Upload(bucket="uploads", name="calls/a.mp3", generation=7)
     shape = JobShape(gpu="nvidia-l4", vcpu=8, memory_gib=32)
     book = price_book()
-    bill = instance_bill(shape, 10, book, "start-up") + instance_bill(shape, 5, book, "waiting")
-    bill += instance_bill(shape, 20, book, "transcription") + deepgram_bill("nova-3", 60, book)
+    bill = instance_bill(shape, {Phase.START_UP: 10, Phase.WAITING: 5, Phase.TRANSCRIPTION: 20}, book)
+    bill += deepgram_bill("nova-3", 60, 0, book)
     usual = {
         "event_id": event_id(upload.job_id),
         "job_id": upload.job_id,

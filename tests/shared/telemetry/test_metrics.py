@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.costs.bill import Bill, LineItem
+from shared.costs.bill import Bill, LineItem, LineItemKind, Phase
 from shared.costs.quotes import Quote
 from shared.enums import Method, Outcome
 from shared.media import Media, Upload
@@ -25,9 +25,18 @@ AT = datetime(2026, 11, 1, tzinfo=UTC)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=600, sample_rate_hz=16000, channels=1, size_bytes=9)
 BILL = Bill(
     items=(
-        LineItem(resource="cloud run cpu (start-up)", quantity=2, unit="vCPU-s", usd_per_unit=0.01),
-        LineItem(resource="cloud run cpu (start-up)", quantity=1, unit="vCPU-s", usd_per_unit=0.01),
-        LineItem(resource="deepgram nova-3", quantity=1, unit="min", usd_per_unit=0.005),
+        *(
+            LineItem(
+                kind=LineItemKind.CPU,
+                phase=Phase.START_UP,
+                resource="cloud run cpu (start-up)",
+                quantity=vcpu_seconds,
+                unit="vCPU-s",
+                usd_per_unit=0.01,
+            )
+            for vcpu_seconds in (2, 1)
+        ),
+        LineItem(kind=LineItemKind.DEEPGRAM, resource="deepgram nova-3", quantity=1, unit="min", usd_per_unit=0.005),
     )
 )
 
@@ -126,8 +135,8 @@ def test_figures_are_counted_and_the_bill_by_its_lines(measured: Measured) -> No
     seen = measured.look()
     parakeet = labels(method="parakeet")
     assert seen["dropscribe.uploads", labels(outcome="completed_with_gaps", method="parakeet")] == 1
-    assert seen["dropscribe.billed", labels(method="parakeet", item="cloud run cpu (start-up)")] == pytest.approx(0.03)
-    assert seen["dropscribe.billed", labels(method="parakeet", item="deepgram nova-3")] == pytest.approx(0.005)
+    assert seen["dropscribe.billed", labels(method="parakeet", kind="cpu", phase="start-up")] == pytest.approx(0.03)
+    assert seen["dropscribe.billed", labels(method="parakeet", kind="deepgram", phase="none")] == pytest.approx(0.005)
     assert (seen["dropscribe.fallbacks", parakeet], seen["dropscribe.gaps", parakeet]) == (1, 10)
     sums = {name: value.sum for (name, _), value in seen.items() if isinstance(value, Values)}
     assert sums == {
