@@ -19,7 +19,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from shared.telemetry import export
 from shared.telemetry.logs import configure_logging
-from shared.telemetry.stdio import finish_printed, log_all_that_is_said
+from shared.telemetry.stdio import capture_output, flush_captured_output
 
 HANDED_ON = 75
 """Exit status (EX_TEMPFAIL) that has Cloud Run start the task again: work is left."""
@@ -32,7 +32,7 @@ def main() -> int:
     task = TaskIdentity.of(os.environ)
     # Before the settings, one of which may be bad: that is to be logged as everything else is.
     configure_logging(execution=task.execution)
-    log_all_that_is_said()
+    capture_output()
     settings = JobSettings()
     logging.getLogger().setLevel(settings.log_level.upper())
     export.start("dropscribe-job")
@@ -58,6 +58,6 @@ if __name__ == "__main__":
     status = main()
     # The engine's thread may sit in a long batch that nobody waits for any more; do not wait for it either.
     export.flush()
-    finish_printed()
+    flush_captured_output()
     sys.stderr.flush()
     os._exit(status)

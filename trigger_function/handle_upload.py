@@ -39,7 +39,7 @@ def handle(services: Services, upload: Upload) -> None:
 def proceed(services: Services, job: Job) -> None:
     """Inspect, route and dispatch a job that this process holds. An exception gives the claim back at once."""
     try:
-        with tracing.resumed(job.record.traceparent):
+        with tracing.continue_trace(job.record.traceparent):
             try:
                 job = _inspected(services, job)
             except (BadMedia, Rejected) as error:

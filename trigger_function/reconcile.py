@@ -50,7 +50,7 @@ def _reconcile(services: Services, opened: OpenJob) -> str:
         return "waiting"
     outcome = services.jobs.outcome(job.id)
     if outcome is not None:
-        with tracing.resumed(job.record.traceparent):
+        with tracing.continue_trace(job.record.traceparent):
             services.finisher.publish(outcome)
         return "published"
     if waits:

@@ -15,7 +15,7 @@ from google.cloud import run_v2
 from shared.state.deployment import Deployment, connect
 from shared.telemetry import export
 from shared.telemetry.logs import configure_logging
-from shared.telemetry.stdio import log_all_that_is_said
+from shared.telemetry.stdio import capture_output
 from trigger_function.alerts import Alerts
 from trigger_function.budget import Budget
 from trigger_function.settings import FunctionSettings
@@ -38,7 +38,7 @@ def services_from_environment() -> Services:
     # Before the settings, one of which may be bad: that is to be logged as everything else is.
     configure_logging()
     if "K_SERVICE" in os.environ:  # Cloud Run's: this process is nobody else's
-        log_all_that_is_said()
+        capture_output()
     settings = FunctionSettings()
     logging.getLogger().setLevel(settings.log_level.upper())
     export.start("dropscribe-function")

@@ -18,7 +18,7 @@ from gpu_job.worker.spans import BatchSpans
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed
-from shared.telemetry.logs import adopt_loggers, harmless
+from shared.telemetry.logs import log_telemetry_errors, remove_library_handlers
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _room(
         logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
         recognizer = services.load_model(engine)
         # NeMo and Lightning came with it, and with them handlers of their own.
-        adopt_loggers()
+        remove_library_handlers()
         return recognizer
 
     def begins() -> None:
@@ -78,7 +78,7 @@ def _room(
 
     def done(tasks: Sequence[Task]) -> None:
         billing.batch_done(engine, tasks)
-        with harmless():
+        with log_telemetry_errors():
             spans.done(tasks)
 
     return LocalEngine(

@@ -22,7 +22,7 @@ def attempt_at(work: RunningJob, traceparent: str | None, task: TaskIdentity) ->
     `traceparent`: the span that queued the upload; without one it is the span that took its event.
     """
     record = work.job.record
-    return tracing.begin(
+    return tracing.start_span(
         "transcribe",
         tracing.context_of(traceparent or record.traceparent),
         SpanKind.CONSUMER,
@@ -48,7 +48,7 @@ class BatchSpans:
         """It has run: in the trace of its upload where it was for one, in a trace of its own where for several."""
         spans = list({task.job_id: task.span for task in tasks}.values())
         known = [span for span in spans if span.get_span_context().is_valid]
-        tracing.begin(
+        tracing.start_span(
             "batch",
             set_span_in_context(spans[0], Context()) if len(spans) == 1 else Context(),
             links=[Link(span.get_span_context()) for span in known],

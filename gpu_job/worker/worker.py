@@ -129,7 +129,7 @@ class Worker:
     def _begin(self, received: Received) -> None:
         """Take one item on, or settle it at once where there is nothing to do."""
         item, ack_id = received.item, received.ack_id
-        with job_context(item.job_id), tracing.resumed(received.traceparent):
+        with job_context(item.job_id), tracing.continue_trace(received.traceparent):
             running = self._works.get(item.job_id)
             if running is not None and not running.has_ended:
                 running.ack_ids.extend([ack_id] if ack_id else [])

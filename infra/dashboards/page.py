@@ -44,7 +44,7 @@ def _rows() -> Iterator[str]:
             f"`{logged}`" if logged else "",
             _unit(metric),
             labels,
-            metric.about,
+            metric.description,
         )
         yield f"| {' | '.join(cells)} |\n"
 

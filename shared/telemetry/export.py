@@ -1,6 +1,6 @@
-"""Sending traces and metrics away, where the standard OTEL_* settings ask for it; nothing of it is loaded elsewhere.
+"""Export of traces and metrics by OpenTelemetry's SDK, loaded only where the OTEL_* settings name an exporter.
 
-Without an exporter the API of OpenTelemetry does nothing, at no cost. A telemetry that fails never fails an upload.
+Without an exporter OpenTelemetry's API does nothing, at no cost. Telemetry that fails never fails an upload.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from collections.abc import Callable, Mapping
 
 from opentelemetry import metrics, trace
 
-from shared.telemetry.prometheus_page import page_url
+from shared.telemetry.prometheus_page import endpoint_url
 
 _log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
-"""Longest wait for the exporters after an event, or at the end of a process."""
+"""Longest wait for the exporters, in seconds, after an event or at the end of a process."""
 
 _once = threading.Lock()
 _started = False
 
 
 def start(service: str) -> None:
-    """Start what the environment asks for, once in a process; `service` is the name unless OTEL_SERVICE_NAME says."""
+    """Start the exporters that the environment names, once in a process. OTEL_SERVICE_NAME overrides `service`."""
     global _started
     with _once:
-        if _started or not wanted(os.environ):
+        if _started or not is_enabled(os.environ):
             return
         _started = True
         # The SDK's own default is gRPC, whose exporter is not shipped; the specification's is this one.
         os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         try:
-            page = page_url(os.environ)
+            endpoint = endpoint_url(os.environ)
             _configure(_resource(service, os.environ))
         except Exception as error:
             _log.error("telemetry did not start", extra={"fields": {"why": str(error)}})
         else:
-            if page is not None:
-                _log.info("metrics are served", extra={"fields": {"url": page}})
+            if endpoint is not None:
+                _log.info("metrics are served", extra={"fields": {"url": endpoint}})
 
 
-def wanted(environment: Mapping[str, str]) -> bool:
+def is_enabled(environment: Mapping[str, str]) -> bool:
     """Whether the environment names an exporter and does not switch the SDK off."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
@@ -52,27 +52,27 @@ def wanted(environment: Mapping[str, str]) -> bool:
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:
-    """Hand over what was recorded, waiting at most so long; the SDK's own flush has no such bound."""
+    """Export what was recorded, waiting at most `seconds`; the SDK's own flush has no such bound."""
     if not _started:
         return
-    # A daemon: a collector that does not answer keeps nobody from going on, or from ending.
+    # A daemon thread: a collector that does not answer must not delay the process or its end.
     thread = threading.Thread(target=_flush, args=(seconds,), name="telemetry-flush", daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        _log.warning("telemetry was not accepted in time", extra={"fields": {"seconds": seconds}})
+        _log.warning("telemetry export timed out", extra={"fields": {"seconds": seconds}})
 
 
 def _configure(resource: Mapping[str, str]) -> None:
-    # Here, for it takes 0.1 s that a process without telemetry need not spend. Distributions of OpenTelemetry start by
-    # the same class; its name is no promise, so a test starts one.
+    # Imported here: it takes 0.1 s that a process without telemetry need not spend. OpenTelemetry's own distributions
+    # start with this class; its underscore promises nothing, so a test starts one.
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
     _OTelSDKConfigurator().configure(resource_attributes=dict(resource))
 
 
 def _resource(service: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Who sends: the service, and which of its instances, so that two never write the same series."""
+    """Resource attributes: the service and its instance, so that two processes never write the same series."""
     execution = environment.get("CLOUD_RUN_EXECUTION")
     attributes = {"service.instance.id": uuid.uuid4().hex}
     if "OTEL_SERVICE_NAME" not in environment and "service.name=" not in environment.get(
@@ -97,4 +97,4 @@ def _flush(seconds: float) -> None:
         try:
             force(seconds * 1000)
         except Exception as error:
-            _log.warning("telemetry was not accepted", extra={"fields": {"why": str(error)}})
+            _log.warning("telemetry export failed", extra={"fields": {"why": str(error)}})

@@ -33,8 +33,8 @@ def job_context(job_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def harmless() -> Iterator[None]:
-    """Telemetry goes inside: what fails there, whatever an exporter brings along, is a line in the log and no more."""
+def log_telemetry_errors() -> Iterator[None]:
+    """Around telemetry calls: any exception, an exporter's included, is logged and goes no further."""
     try:
         yield
     except Exception:
@@ -50,7 +50,7 @@ class JsonFormatter(logging.Formatter):
         self._process = {"execution": execution} if execution else {}
 
     def format(self, record: logging.LogRecord) -> str:
-        """Never raises: a line that is lost, or a traceback in its place, helps nobody."""
+        """Never raises: a record that cannot be formatted is still written."""
         line: dict[str, Any] = {
             "severity": record.levelname if record.levelname in SEVERITIES else "DEFAULT",
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -87,11 +87,11 @@ def configure_logging(level: str = "INFO", stream: TextIO = sys.stderr, *, execu
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter(os.environ.get("GOOGLE_CLOUD_PROJECT"), execution))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    adopt_loggers()
+    remove_library_handlers()
 
 
-def adopt_loggers() -> None:
-    """Have libraries log as we do: handlers that they gave their own loggers are taken away."""
+def remove_library_handlers() -> None:
+    """Remove handlers that libraries gave their own loggers, so that their lines go through the root logger's."""
     # A copy: another thread may be importing something.
     for logger in list(logging.root.manager.loggerDict.values()):
         if isinstance(logger, logging.Logger) and logger.handlers:
@@ -107,7 +107,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _text(value: object) -> str:
-    """Of anything, also where it cannot say what it is: a tensor on a lost GPU."""
+    """`str(value)`, or its type where that fails: a tensor on a lost GPU raises."""
     try:
         return str(value)
     except Exception:

@@ -1,7 +1,7 @@
-"""Metrics: every figure that function and job export, as data that records itself.
+"""Metrics: every figure that function and job export, each an instrument of OpenTelemetry with its description.
 
-OpenTelemetry's API does nothing until its SDK was started (OTEL_METRICS_EXPORTER). Names and units follow its
-conventions: units are UCUM's, a note in braces where a thing is counted. Attributes take a handful of values each.
+OpenTelemetry's API does nothing until its SDK is started (OTEL_METRICS_EXPORTER). Names and units follow its
+conventions: units are UCUM's, with the counted thing in braces. Each attribute takes a handful of values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 
 from opentelemetry import metrics
 
-from shared.telemetry.logs import harmless
+from shared.telemetry.logs import log_telemetry_errors
 
 _METER = metrics.get_meter("dropscribe")
 
@@ -23,9 +23,9 @@ class Metric:
 
     name: str
     unit: str
-    about: str
+    description: str
     attributes: tuple[str, ...] = ()
-    """What comes with every value."""
+    """Names of the attributes that every value has."""
 
 
 @dataclass(frozen=True)
@@ -33,45 +33,45 @@ class Counter(Metric):
     """A sum that only grows."""
 
     def add(self, amount: float, **attributes: str) -> None:
-        """Count so much more."""
-        with harmless():
+        """Add `amount`."""
+        with log_telemetry_errors():
             self._instrument.add(amount, attributes)
 
     @cached_property
     def _instrument(self) -> metrics.Counter:
-        return _METER.create_counter(self.name, self.unit, self.about)
+        return _METER.create_counter(self.name, self.unit, self.description)
 
 
 @dataclass(frozen=True)
 class Histogram(Metric):
-    """Values of which the distribution is of interest."""
+    """A distribution of values."""
 
     boundaries: tuple[float, ...] = ()
     """Upper ends of the buckets."""
 
     def record(self, value: float, **attributes: str) -> None:
-        """Take one more value."""
-        with harmless():
+        """Record one value."""
+        with log_telemetry_errors():
             self._instrument.record(value, attributes)
 
     @cached_property
     def _instrument(self) -> metrics.Histogram:
         return _METER.create_histogram(
-            self.name, self.unit, self.about, explicit_bucket_boundaries_advisory=self.boundaries
+            self.name, self.unit, self.description, explicit_bucket_boundaries_advisory=self.boundaries
         )
 
 
 @dataclass(frozen=True)
 class Gauge(Metric):
-    """A level that is read whenever somebody looks."""
+    """A level that is read at each export."""
 
     def observe(self, read: Callable[[], float], **attributes: str) -> None:
-        """Have it read from now on, on a thread of the exporter's."""
+        """Read the level with `read` at each export, on a thread of the exporter's."""
 
         def observed(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
             yield metrics.Observation(read(), attributes)
 
-        _METER.create_observable_gauge(self.name, [observed], self.unit, self.about)
+        _METER.create_observable_gauge(self.name, [observed], self.unit, self.description)
 
 
 _SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0)
@@ -84,12 +84,12 @@ UPLOADS = Counter("dropscribe.uploads", "{upload}", "Uploads that ended.", ("out
 FALLBACKS = Counter(
     "dropscribe.fallbacks",
     "{upload}",
-    "Uploads for which another engine had to step in, if only for a part.",
+    "Uploads of which another engine had to transcribe at least a part.",
     ("method",),
 )
 BILLED = Counter("dropscribe.billed", "{USD}", "Dollars on the bills of uploads.", ("method", "kind", "phase"))
 UNBILLED = Counter("dropscribe.unbilled", "{USD}", "Dollars of executions that are on no upload's bill.")
-AUDIO = Counter("dropscribe.audio", "s", "Audio that engines gave answers for, repairs included.", ("engine",))
+AUDIO = Counter("dropscribe.audio", "s", "Audio that engines transcribed, second attempts included.", ("engine",))
 GAPS = Counter("dropscribe.gaps", "s", "Speech, or audio that could not be read, without words.", ("method",))
 
 QUEUE_WAIT = Histogram(
@@ -143,7 +143,7 @@ LAUNCHES_FAILED = Counter(
 
 # Not "1": exporters disagree whether that unit makes a gauge's name in Prometheus end in "_ratio".
 GPU_UTILIZATION = Gauge(
-    "dropscribe.gpu.utilization", "{share}", "Share of the last moments, up to 1 s, in which the GPU was at work."
+    "dropscribe.gpu.utilization", "{share}", "Share of the last sampling period, up to 1 s, in which the GPU was busy."
 )
 GPU_MEMORY_UTILIZATION = Gauge("dropscribe.gpu.memory.utilization", "{share}", "Share of the GPU's memory in use.")
 

@@ -1,4 +1,4 @@
-"""The page that Prometheus reads (OTEL_METRICS_EXPORTER=prometheus): where a process serves it."""
+"""Where a process serves its metrics for Prometheus to scrape (OTEL_METRICS_EXPORTER=prometheus)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import MutableMapping
 _HOST, _PORT = "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT"
 
 
-def page_url(environment: MutableMapping[str, str]) -> str | None:
-    """The page's address, None where none is asked for. Port 0 becomes a free one in `environment`.
+def endpoint_url(environment: MutableMapping[str, str]) -> str | None:
+    """The endpoint's address; None where none is configured. Port 0 is replaced by a free one in `environment`.
 
-    OpenTelemetry's reader would take a free one too, but not tell which.
+    OpenTelemetry's reader would take a free one too, but not say which.
     """
     names = environment.get("OTEL_METRICS_EXPORTER", "").lower().split(",")
     if "prometheus" not in [name.strip() for name in names]:

@@ -46,9 +46,9 @@ def traceparent() -> str | None:
 def span(
     name: str, *, parent: Context | None = None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Value | None
 ) -> Iterator[Span]:
-    """A span around what is done inside, child of the current one or of `parent`.
+    """A span around the block, child of the current one or of `parent`.
 
-    Of an exception only its type is told: messages of libraries quote addresses.
+    Of an exception only the type is recorded: messages of libraries quote addresses.
     """
     with _tracer.start_as_current_span(
         name, parent, kind, _known(attributes), record_exception=False, set_status_on_exception=False
@@ -60,7 +60,7 @@ def span(
             raise
 
 
-def begin(
+def start_span(
     name: str,
     parent: Context,
     kind: SpanKind = SpanKind.INTERNAL,
@@ -74,22 +74,22 @@ def begin(
 
 
 @contextmanager
-def inside(around: Span) -> Iterator[None]:
-    """Spans and log lines inside belong to a span that ends elsewhere; for the threads that work for it."""
+def use_span(around: Span) -> Iterator[None]:
+    """Make a span that ends elsewhere the current one, on a thread that works for it."""
     with trace.use_span(around, record_exception=False, set_status_on_exception=False):
         yield
 
 
 @contextmanager
 def job_span_context(job_id: str, around: Span) -> Iterator[None]:
-    """What is logged and traced inside concerns one upload, on whatever thread; `around`: the span of its work."""
-    with job_context(job_id), inside(around):
+    """Logs and spans of the block belong to one upload, on whatever thread; `around`: the span of its work."""
+    with job_context(job_id), use_span(around):
         yield
 
 
 @contextmanager
-def resumed(traceparent: str | None) -> Iterator[None]:
-    """Inside, an upload's own trace goes on, where it has one and the current span is of another."""
+def continue_trace(traceparent: str | None) -> Iterator[None]:
+    """Continue an upload's own trace, where it has one and the current span is of another."""
     context = context_of(traceparent)
     own, here = (trace.get_current_span(one).get_span_context() for one in (context, None))
     if not own.is_valid or own.trace_id == here.trace_id:
@@ -103,7 +103,7 @@ def resumed(traceparent: str | None) -> Iterator[None]:
 
 
 def set_attributes(around: Span, **attributes: Value | None) -> None:
-    """Add to a span what was found out, leaving out what was not."""
+    """Add attributes to a span; None is left out."""
     around.set_attributes(_known(attributes))
 
 

@@ -1,7 +1,7 @@
-"""The transcript in the shape of Deepgram's /v1/listen answer, for consumers that already read that.
+"""The transcript in the shape of Deepgram's /v1/listen response, for programs that already read that.
 
-It claims nothing that is not known: no `created`, no `sha256`; a confidence the engine did not give is null, so that
-the key is there and nobody takes a made-up number for a measurement. `metadata.coverage` is an addition of ours.
+Only what is known: no `created`, no `sha256`; a confidence that the engine did not give is null, so that the key is
+there without a made-up number. `metadata.coverage` is our addition.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def to_deepgram(transcript: Transcript) -> Json:
-    """Deepgram's answer to `punctuate`, `paragraphs` and `utterances`, and to `diarize` where speakers are known."""
+    """Deepgram's response to `punctuate`, `paragraphs` and `utterances`, and to `diarize` where speakers are known."""
     words = [_word(word) for word in transcript.words]
     return {
         "metadata": _metadata(transcript),

@@ -49,7 +49,7 @@ $content
 
 
 def to_html(transcript: Transcript) -> str:
-    """One HTML page: what was heard by whom, how much of the speech it covers, and the text with its times and gaps."""
+    """One HTML page: engines and model, how much of the speech has words, and the text with its times and gaps."""
     several_engines = len(transcript.engines) > 1
     parts = [
         _gap(part) if isinstance(part, Gap) else _paragraph(part, name_engines=several_engines)

@@ -67,7 +67,7 @@ class Coverage(_Frozen):
     covered_seconds: Seconds
     gaps: tuple[Gap, ...] = ()
     audited: bool = True
-    """False where speech was not looked for in the audio itself, so that the engine's word is all there is."""
+    """False where the audio itself was not searched for speech, so that only the engine says what there was."""
     dropped_words: Annotated[int, Field(ge=0)] = 0
     """Words that an engine wrote where nobody speaks."""
     repaired_seconds: Seconds = 0.0
@@ -80,7 +80,7 @@ class Coverage(_Frozen):
 
 
 class Transcript(_Frozen):
-    """Everything an engine chain heard in one upload."""
+    """Everything that the engines transcribed of one upload."""
 
     schema_version: Literal[1] = 1
     job_id: str
@@ -137,9 +137,9 @@ def compose(
     inside: list[Passage] = []
     clock = 0.0
     for passage in passages:
-        heard = within(passage.words, duration, clock)
-        clock = heard[-1].start if heard else clock
-        inside.append(Passage(passage.engine, heard))
+        clamped = clamp_times(passage.words, duration, clock)
+        clock = clamped[-1].start if clamped else clock
+        inside.append(Passage(passage.engine, clamped))
     words, segments, paragraphs = group(inside, grouping)
     if coverage is None:
         spoken = sum(segment.end - segment.start for segment in segments)
@@ -159,11 +159,11 @@ def compose(
 
 
 SHORT_BY_SECONDS, SHORT_BY_SHARE = 2.0, 0.01
-"""A file may end this much before its header says; headers round, and encoders pad."""
+"""A file may end this much earlier than its header says, in seconds and as a share: headers round, encoders pad."""
 
 
 def missing_end(media: Media, decoded_seconds: float) -> Gap | None:
-    """The stretch that the header promised and the decoder did not find."""
+    """The gap between the end of the decoded audio and the end that the header states; None where they agree."""
     stated = media.duration_seconds
     if media.duration_is_estimate:
         return None
@@ -173,7 +173,7 @@ def missing_end(media: Media, decoded_seconds: float) -> Gap | None:
 
 
 def with_gap(transcript: Transcript, gap: Gap) -> Transcript:
-    """The transcript with one more gap, perhaps behind its end."""
+    """The transcript with one more gap, which may lie behind its end."""
     before = transcript.coverage
     coverage = before.model_copy(
         update={"speech_seconds": before.speech_seconds + gap.end - gap.start, "gaps": (*before.gaps, gap)}
@@ -181,8 +181,8 @@ def with_gap(transcript: Transcript, gap: Gap) -> Transcript:
     return transcript.model_copy(update={"coverage": coverage, "duration": max(transcript.duration, gap.end)})
 
 
-def within(words: Iterable[Word], duration: float, clock: float = 0.0) -> list[Word]:
-    """Words whose times lie inside the audio and whose starts never run backwards, from `clock` seconds on."""
+def clamp_times(words: Iterable[Word], duration: float, clock: float = 0.0) -> list[Word]:
+    """The words with times inside the audio and starts that never run backwards, from `clock` seconds on."""
     inside = []
     for word in words:
         start = min(max(word.start, clock), duration)

@@ -1,4 +1,4 @@
-"""The files made from a transcript, under the names they are stored by."""
+"""The result files of a transcript, by the names they are stored under."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def render(transcript: Transcript) -> tuple[Rendered, ...]:
     """Every file of a transcript, transcript.json first; read back, that one renders to the same bytes again."""
     subtitles = cues(transcript.words)
     table = (
-        ("transcript.json", "application/json", _json(_exact(transcript))),
+        ("transcript.json", "application/json", _json(_transcript_json(transcript))),
         ("deepgram.json", "application/json", _json(to_deepgram(transcript))),
         ("words.csv", "text/csv; charset=utf-8", _csv("word", transcript.words)),
         ("paragraphs.csv", "text/csv; charset=utf-8", _csv("text", transcript.paragraphs)),
@@ -45,7 +45,7 @@ def render(transcript: Transcript) -> tuple[Rendered, ...]:
     return tuple(Rendered(name, content_type, text.encode()) for name, content_type, text in table)
 
 
-def _exact(transcript: Transcript) -> dict[str, Any]:
+def _transcript_json(transcript: Transcript) -> dict[str, Any]:
     """The transcript as JSON, times to the millisecond, with what the models derive. Unknown values are left out."""
     data = transcript.model_dump(mode="json", exclude_none=True)
     coverage = data["coverage"]
@@ -65,7 +65,7 @@ def _json(data: dict[str, Any]) -> str:
 
 
 def _csv(column: str, timed: Iterable[Word | Paragraph]) -> str:
-    """RFC 4180, line ends included: they are also what makes the csv module quote both CR and LF inside a field."""
+    """CSV by RFC 4180, CRLF line ends included: with them the csv module quotes both CR and LF inside a field."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(("start_time", "end_time", column))

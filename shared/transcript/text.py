@@ -1,4 +1,4 @@
-"""The transcript as it is read: paragraphs in order, with every gap marked in its place; and that as plain text."""
+"""The transcript in reading order: paragraphs, with every gap marked in its place; and that as plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How times are written: to the millisecond for machines, to the second for readers. Every format agrees on both."""
+"""How every format writes times: to the millisecond for machines, to the second for readers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def decimal(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """The second that is running: 723.9 -> `00:12:03`."""
+    """Rounded down to the second: 723.9 -> `00:12:03`."""
     return _clock(milliseconds(seconds) // 1000)
 
 

@@ -70,9 +70,9 @@ def record(meter: Meter, metric: Metric) -> None:
     attributes = dict.fromkeys(metric.attributes, "x")
     match metric:
         case Counter():
-            meter.create_counter(metric.name, metric.unit, metric.about).add(1, attributes)
+            meter.create_counter(metric.name, metric.unit, metric.description).add(1, attributes)
         case Histogram():
-            meter.create_histogram(metric.name, metric.unit, metric.about).record(1, attributes)
+            meter.create_histogram(metric.name, metric.unit, metric.description).record(1, attributes)
         case _:
             meter.create_observable_gauge(metric.name, [lambda _: [Observation(1, attributes)]], metric.unit)
 

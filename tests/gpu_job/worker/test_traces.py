@@ -145,7 +145,7 @@ def test_no_span_says_what_was_said(cloud: SmallCloud, traced: Traced, work: Wor
 
 
 def test_a_batch_of_several_uploads_is_linked_to_each(traced: Traced) -> None:
-    uploads = {name: tracing.begin("transcribe", tracing.context_of(new_traceparent())) for name in ("a", "b")}
+    uploads = {name: tracing.start_span("transcribe", tracing.context_of(new_traceparent())) for name in ("a", "b")}
     chunk = Chunk(0, np.zeros(16_000, np.float32), 1.0)
     tasks = {name: Task(name, chunk, lambda _: None, span=span) for name, span in uploads.items()}
     spans = BatchSpans(Engine.PARAKEET_CPU)

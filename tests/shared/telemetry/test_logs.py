@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from shared.telemetry import tracing
-from shared.telemetry.logs import JsonFormatter, adopt_loggers, configure_logging, harmless, job_context
+from shared.telemetry.logs import (
+    JsonFormatter,
+    configure_logging,
+    job_context,
+    log_telemetry_errors,
+    remove_library_handlers,
+)
 
 log = logging.getLogger("tests.logs")
 
@@ -119,7 +125,7 @@ def test_libraries_log_as_we_do(stream: io.StringIO) -> None:
     library, theirs = logging.getLogger("tests.library"), io.StringIO()
     library.addHandler(logging.StreamHandler(theirs))
     library.propagate = False
-    adopt_loggers()
+    remove_library_handlers()
     library.warning("careful")
     assert [line["message"] for line in lines(stream)] == ["careful"]
     assert theirs.getvalue() == ""
@@ -164,7 +170,7 @@ def test_what_cannot_say_what_it_is_loses_no_line() -> None:
 
 
 def test_telemetry_that_fails_is_a_line_and_no_more(stream: io.StringIO) -> None:
-    with harmless():
+    with log_telemetry_errors():
         raise RuntimeError("the exporter's fault")
     (line,) = lines(stream)
     assert (line["severity"], line["message"]) == ("WARNING", "telemetry failed")

@@ -71,7 +71,7 @@ def test_names_and_units_are_opentelemetrys(metric: Metric) -> None:
     assert re.fullmatch(r"dropscribe(\.[a-z]+(_[a-z]+)*)+", metric.name)
     # UCUM: seconds, no unit, or a note of what is counted.
     assert re.fullmatch(r"s|1|\{\w+\}", metric.unit)
-    assert metric.about.endswith(".")
+    assert metric.description.endswith(".")
 
 
 def test_the_catalogue_has_every_metric_of_the_module_once() -> None:

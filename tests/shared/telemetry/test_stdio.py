@@ -10,10 +10,10 @@ from typing import Any
 PROGRAM = """
 import logging, os, subprocess, sys, threading, warnings
 from shared.telemetry.logs import configure_logging, job_context
-from shared.telemetry.stdio import log_all_that_is_said
+from shared.telemetry.stdio import capture_output
 
 configure_logging(execution="transcribe-x7")
-log_all_that_is_said()
+capture_output()
 {body}
 """
 
@@ -108,5 +108,7 @@ def test_children_keep_the_real_streams() -> None:
 
 
 def test_last_words_without_an_end_of_line_are_logged() -> None:
-    (line,) = said_by("from shared.telemetry.stdio import finish_printed; sys.stderr.write('fatal'); finish_printed()")
+    (line,) = said_by(
+        "from shared.telemetry.stdio import flush_captured_output; sys.stderr.write('fatal'); flush_captured_output()"
+    )
     assert (line["logger"], line["message"]) == ("stderr", "fatal")

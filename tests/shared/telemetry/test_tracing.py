@@ -16,8 +16,8 @@ OTHER = "00-11111111111111111111111111111111-2222222222222222-00"
 def test_without_an_exporter_the_incoming_trace_travels_on_unchanged() -> None:
     with tracing.span("a", parent=tracing.context_of(INCOMING), anything=1), tracing.span("b"):
         assert tracing.carrier() == {"traceparent": INCOMING}
-    begun = tracing.begin("c", tracing.context_of(OTHER))
-    with tracing.inside(begun):
+    begun = tracing.start_span("c", tracing.context_of(OTHER))
+    with tracing.use_span(begun):
         assert tracing.traceparent() == OTHER
     assert tracing.carrier() == {}
 
@@ -50,9 +50,9 @@ def test_of_an_exception_only_its_type_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_upload_goes_on_in_its_own_trace() -> None:
     with tracing.span("event", parent=tracing.context_of(OTHER)):
-        with tracing.resumed(INCOMING):
+        with tracing.continue_trace(INCOMING):
             assert tracing.traceparent() == INCOMING
         for same_or_none in (None, "nonsense", OTHER.replace("2222", "3333")):
-            with tracing.resumed(same_or_none):
+            with tracing.continue_trace(same_or_none):
                 assert tracing.traceparent() == OTHER
     assert not trace.get_current_span().get_span_context().is_valid

@@ -17,12 +17,12 @@ from shared.transcript.model import (
     Passage,
     Transcript,
     Word,
+    clamp_times,
     compose,
     ends_sentence,
     group,
     missing_end,
     with_gap,
-    within,
 )
 
 UPLOAD = Upload(bucket="uploads", name="a.mp3", generation=1)
@@ -83,16 +83,16 @@ def test_whatever_was_heard_the_transcript_is_sound(passages: list[Passage], dur
 
 @given(st.lists(words_anyhow, max_size=30), st.floats(0, 120))
 def test_words_are_brought_inside_the_audio(words: list[Word], duration: float) -> None:
-    inside = within(words, duration)
+    inside = clamp_times(words, duration)
     assert [word.text for word in inside] == [word.text for word in words]
     assert all(0 <= word.start <= word.end <= duration for word in inside)
     assert all(before.start <= after.start for before, after in pairwise(inside))
-    assert within(inside, duration) == inside
+    assert clamp_times(inside, duration) == inside
 
 
 def test_words_that_fit_are_left_as_they_are() -> None:
     words = spoken("as they are")
-    assert within(words, 100) == words
+    assert clamp_times(words, 100) == words
 
 
 @pytest.mark.parametrize(
