@@ -53,8 +53,8 @@ class Caller:
 
 
 @pytest.fixture
-def hearing(hearing_server: DeepgramServer, deepgram_key: str) -> Caller:
-    return Caller(hearing_server, deepgram_key)
+def hearing(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> Caller:
+    return Caller(shared_deepgram_server, deepgram_key)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_utterances_and_paragraphs_come_on_request(
     assert bool(results.channels[0].alternatives[0].paragraphs) is paragraphs
 
 
-def test_channels_are_heard_and_billed_apart(hearing: Caller, hearing_server: DeepgramServer) -> None:
+def test_channels_are_heard_and_billed_apart(hearing: Caller, shared_deepgram_server: DeepgramServer) -> None:
     memo = recording("memo.wav")
     with wave.open(str(memo.path)) as mono:
         left = np.frombuffer(mono.readframes(mono.getnframes()), "<i2")
@@ -146,7 +146,7 @@ def test_channels_are_heard_and_billed_apart(hearing: Caller, hearing_server: De
     assert word_error_rate(answer, memo.text) < 0.2
     assert [len(channel.alternatives[0].words) > 0 for channel in answer.results.channels] == [True, False]
     assert answer.metadata.channels == 2
-    assert hearing_server.requests[-1].audio_seconds == pytest.approx(2 * memo.duration, abs=0.2)
+    assert shared_deepgram_server.requests[-1].audio_seconds == pytest.approx(2 * memo.duration, abs=0.2)
 
 
 def test_what_is_no_media_is_refused_and_spoils_nothing(hearing: Caller) -> None:
@@ -168,13 +168,13 @@ def test_silence_is_heard_as_silence(hearing: Caller) -> None:
 
 
 def test_every_request_is_remembered_with_the_audio_it_is_billed_for(
-    hearing: Caller, hearing_server: DeepgramServer, recordings_url: str
+    hearing: Caller, shared_deepgram_server: DeepgramServer, recordings_url: str
 ) -> None:
-    before = len(hearing_server.requests)
+    before = len(shared_deepgram_server.requests)
     hearing.of_url(f"{recordings_url}/memo.wav", language="en-GB")
     with pytest.raises(ApiError):
         hearing.of_bytes(b"no sound at all", model="nova-2")
-    assert hearing_server.requests[before:] == (
+    assert shared_deepgram_server.requests[before:] == (
         ListenRequest("nova-3", "en-GB", "127.0.0.1", pytest.approx(recording("memo.wav").duration, abs=0.1)),
         ListenRequest("nova-2", "en", None, None),
     )

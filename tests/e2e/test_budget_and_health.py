@@ -9,8 +9,8 @@ from infra.recordings import recording
 from shared.clock import now
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import CircuitState, gpu_health
-from tests.e2e.conftest import outsider_of
-from tests.support.waiting import until
+from tests.support.user_client import user_client_of
+from tests.support.waiting import wait_until
 from trigger_function.alerts import BudgetAlert
 
 CALL = recording("call").path
@@ -22,8 +22,8 @@ def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: P
         subscriber = cloud.subscriber()
         alerts = subscriber.subscription_path(PROJECT, "owner")
         subscriber.create_subscription(name=alerts, topic=f"projects/{PROJECT}/topics/{ALERTS_TOPIC}")
-        outsider = outsider_of(cloud)
-        message = outsider.outcome(outsider.drop(CALL, "calls/a.opus"))
+        user = user_client_of(cloud)
+        message = user.outcome(user.drop(CALL, "calls/a.opus"))
         assert (message["outcome"], message["failure_kind"]) == ("rejected", "quota")
         assert "of which $0.0001 is left" in message["reason"]
         received = subscriber.pull(subscription=alerts, max_messages=10, timeout=30).received_messages
@@ -36,18 +36,20 @@ def test_refused_launches_open_the_circuit_and_a_trials_transcript_closes_it(tmp
     settings = {"GPU_BREAKER_FAILURES": "2", "GPU_BREAKER_COOL_DOWN_SECONDS": "5"}
     options = CloudOptions(method="parakeet", deepgram=False, settings=settings)
     with LaptopCloud(tmp_path, options) as cloud:
-        state, outsider = cloud.storage().bucket(STATE), outsider_of(cloud)
+        state, user = cloud.storage().bucket(STATE), user_client_of(cloud)
         cloud.runner.refuse_next(2, 429)
         refused = []
         for number in range(2):
-            refused.append(outsider.drop(CALL, f"refused/{number}.opus"))
+            refused.append(user.drop(CALL, f"refused/{number}.opus"))
             # One after the other: while one upload launches, another one relies on it.
-            until(lambda: gpu_health(state).failures == {FailureKind.QUOTA: len(refused)}, "the refusal is recorded")
+            wait_until(
+                lambda: gpu_health(state).failures == {FailureKind.QUOTA: len(refused)}, "the refusal is recorded"
+            )
         assert gpu_health(state).state is CircuitState.OPEN
-        until(lambda: gpu_health(state).available(now()), "the cool-down ends")
-        trial = outsider.drop(CALL, "trial.opus")
+        wait_until(lambda: gpu_health(state).available(now()), "the cool-down ends")
+        trial = user.drop(CALL, "trial.opus")
         # One execution takes the trial and what waited on the queue.
-        assert outsider.outcome(trial)["outcome"] == "completed"
-        until(lambda: gpu_health(state).state is CircuitState.CLOSED, "the circuit closes")
-        assert {outsider.outcome(name)["outcome"] for name in refused} == {"completed"}
+        assert user.outcome(trial)["outcome"] == "completed"
+        wait_until(lambda: gpu_health(state).state is CircuitState.CLOSED, "the circuit closes")
+        assert {user.outcome(name)["outcome"] for name in refused} == {"completed"}
         assert len(cloud.runner.executions()) == 1

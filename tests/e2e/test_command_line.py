@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.recordings import recording
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 RESULTS = {
     "transcript.json", "deepgram.json", "words.csv", "paragraphs.csv", "transcript.srt", "transcript.vtt",
@@ -88,7 +88,7 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
 def test_run_succeeds_and_an_interrupted_run_leaves_no_process(mark: str, tmp_path: Path) -> None:
     arguments = ("run", recording("memo").path, "--out", tmp_path / "out", "--json", "--method", "deepgram")
     with dropscribe(mark, *arguments) as process:
-        until(lambda: len(marked(mark)) > 2, "functions and engine")
+        wait_until(lambda: len(marked(mark)) > 2, "functions and engine")
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -107,7 +107,9 @@ def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp
     with dropscribe(mark, "up", folder) as process:
         shutil.copy(recording("memo").path, folder)
         results = folder / "transcripts" / "memo.wav"
-        until(lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "the transcript", 150)
+        wait_until(
+            lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "the transcript", 150
+        )
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 0

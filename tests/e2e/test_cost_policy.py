@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from infra.emulators.cloud import PROJECT, STATE, UPLOADS, CloudOptions, LaptopCloud
 from infra.recordings import recording
-from tests.e2e.conftest import outsider_of
-from tests.support.outsider import Outsider
+from tests.support.user_client import UserClient, user_client_of
 
 CALL = recording("call").path
 # Whatever this machine has: prices of the decisions below.
@@ -27,13 +26,13 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 
 
 @pytest.fixture
-def owner(priced: LaptopCloud) -> Outsider:
+def owner(priced: LaptopCloud) -> UserClient:
     priced.eventarc.wait_idle(60)
     priced.runner.wait_idle(60)
-    return outsider_of(priced)
+    return user_client_of(priced)
 
 
-def test_a_lone_short_file_goes_to_deepgram_for_its_price(owner: Outsider) -> None:
+def test_a_lone_short_file_goes_to_deepgram_for_its_price(owner: UserClient) -> None:
     message = owner.outcome(owner.drop(CALL, "short/call.opus"))
     decision = message["decision"]
     assert (decision["method"], decision["rule"]) == ("deepgram", "lowest-score")
@@ -44,7 +43,7 @@ def test_a_lone_short_file_goes_to_deepgram_for_its_price(owner: Outsider) -> No
     assert message["bill"]["usd"] == pytest.approx(quoted["bill"]["usd"], rel=0.05)
 
 
-def test_what_may_not_cost_so_much_is_rejected_with_the_sums(owner: Outsider) -> None:
+def test_what_may_not_cost_so_much_is_rejected_with_the_sums(owner: UserClient) -> None:
     message = owner.outcome(owner.drop(CALL, "poor/call.opus", max_cost="0.0001"))
     assert message["outcome"] == "rejected"
     assert "deepgram: $0.0014 is more than the $0.0001 allowed for the file" in message["reason"]
@@ -52,7 +51,7 @@ def test_what_may_not_cost_so_much_is_rejected_with_the_sums(owner: Outsider) ->
 
 
 def test_a_private_file_is_transcribed_by_the_job_and_explained(
-    owner: Outsider, priced: LaptopCloud, monkeypatch: pytest.MonkeyPatch
+    owner: UserClient, priced: LaptopCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = len(priced.deepgram.requests)
     name = owner.drop(CALL, "private/call.opus", privacy="local")

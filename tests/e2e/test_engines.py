@@ -10,17 +10,16 @@ import pytest
 
 from infra.emulators.cloud import CloudOptions, LaptopCloud
 from infra.recordings import recording
-from tests.e2e.conftest import outsider_of
-from tests.support.outsider import Message, Outsider
+from tests.support.user_client import Message, UserClient, user_client_of
 
 CALL = recording("call").path
 SERVER_ERROR = 500
 """Not asked again after this one: Deepgram may have billed the call."""
 
 
-def engines(outsider: Outsider, message: Message) -> set[str]:
+def engines(user: UserClient, message: Message) -> set[str]:
     """Who wrote the segments of a transcript."""
-    return {segment["engine"] for segment in outsider.result(message, "transcript.json")["segments"]}
+    return {segment["engine"] for segment in user.result(message, "transcript.json")["segments"]}
 
 
 def bill_lines(message: Message) -> list[str]:
@@ -28,12 +27,12 @@ def bill_lines(message: Message) -> list[str]:
     return [item["resource"] for item in message["bill"]["items"]]
 
 
-def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, outsider: Outsider) -> None:
-    message = outsider.outcome(outsider.drop(CALL, "asked/call.opus", method="deepgram"))
+def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, user: UserClient) -> None:
+    message = user.outcome(user.drop(CALL, "asked/call.opus", method="deepgram"))
 
     assert message["outcome"] == "completed", message["reason"]
     assert message["decision"]["method"] == "deepgram"
-    assert engines(outsider, message) == {"deepgram"}
+    assert engines(user, message) == {"deepgram"}
     assert bill_lines(message) == ["deepgram nova-3", "cloud storage egress"]
     assert message["bill"]["usd"] > 0
     # It came to fetch the file itself, through a signed URL of the storage server.
@@ -43,76 +42,76 @@ def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, outsider: Outsider)
     assert heard.audio_seconds == pytest.approx(recording("call").duration, abs=0.5)
 
 
-def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, outsider: Outsider) -> None:
+def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, user: UserClient) -> None:
     before = len(cloud.deepgram.requests)
     cloud.deepgram.fail_next(1, SERVER_ERROR)
-    message = outsider.outcome(outsider.drop(CALL, "fails/call.opus", method="deepgram"))
+    message = user.outcome(user.drop(CALL, "fails/call.opus", method="deepgram"))
 
     assert len(cloud.deepgram.requests) == before + 1
     assert message["outcome"] == "completed", message["reason"]
     assert message["decision"]["method"] == "parakeet"
     assert "Parakeet takes over" in message["decision"]["reason"]
-    assert engines(outsider, message) == {"parakeet-cpu"}
+    assert engines(user, message) == {"parakeet-cpu"}
     assert all(line.startswith("cloud run") for line in bill_lines(message))
 
 
-def test_an_unknown_method_is_rejected_with_the_known_ones(outsider: Outsider) -> None:
-    message = outsider.outcome(outsider.drop(CALL, "unknown/call.opus", method="whisper"))
+def test_an_unknown_method_is_rejected_with_the_known_ones(user: UserClient) -> None:
+    message = user.outcome(user.drop(CALL, "unknown/call.opus", method="whisper"))
 
     assert message["outcome"] == "rejected"
     assert "whisper" in message["reason"]
     assert "parakeet" in message["reason"]
 
 
-def test_deepgram_stands_in_where_no_job_starts(cloud: LaptopCloud, outsider: Outsider) -> None:
+def test_deepgram_stands_in_where_no_job_starts(cloud: LaptopCloud, user: UserClient) -> None:
     executions = len(cloud.runner.executions())
     cloud.runner.refuse_next(1)
-    message = outsider.outcome(outsider.drop(CALL, "refused/call.opus"))
+    message = user.outcome(user.drop(CALL, "refused/call.opus"))
 
     assert message["outcome"] == "completed", message["reason"]
-    assert engines(outsider, message) == {"deepgram"}
+    assert engines(user, message) == {"deepgram"}
     assert "No job could be started" in message["decision"]["reason"]
     assert len(cloud.runner.executions()) == executions
 
 
-Start = Callable[..., AbstractContextManager[tuple[LaptopCloud, Outsider]]]
+Start = Callable[..., AbstractContextManager[tuple[LaptopCloud, UserClient]]]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """start(deepgram=..., **settings): a cloud with settings of its own, and an outsider."""
+    """start(deepgram=..., **settings): a cloud with settings of its own, and a client of it."""
 
     @contextmanager
-    def started(*, deepgram: bool = True, **settings: str) -> Iterator[tuple[LaptopCloud, Outsider]]:
+    def started(*, deepgram: bool = True, **settings: str) -> Iterator[tuple[LaptopCloud, UserClient]]:
         # The test calls the reconciler itself.
         options = CloudOptions(deepgram=deepgram, settings=settings, reconcile_seconds=3600)
         with LaptopCloud(tmp_path / "cloud", options) as cloud:
-            yield cloud, outsider_of(cloud)
+            yield cloud, user_client_of(cloud)
 
     return started
 
 
 def test_without_any_engine_an_upload_stays_queued_until_a_job_starts(start: Start) -> None:
-    with start(deepgram=False, QUEUE_PATIENCE_SECONDS="0.1") as (cloud, outsider):
+    with start(deepgram=False, QUEUE_PATIENCE_SECONDS="0.1") as (cloud, user):
         cloud.runner.refuse_next(1)
-        name = outsider.drop(CALL)
+        name = user.drop(CALL)
         cloud.eventarc.wait_idle(60)
         assert not cloud.runner.executions()
-        assert outsider.times_heard(name) == 0
+        assert user.message_count(name) == 0
 
         assert cloud.reconcile() == {"queued again": 1}
-        message = outsider.outcome(name)
+        message = user.outcome(name)
 
         assert message["outcome"] == "completed", message["reason"]
         assert len(cloud.runner.executions()) == 1
         cloud.runner.wait_idle(60)
-        assert outsider.times_heard(name) == 1
+        assert user.message_count(name) == 1
 
 
 def test_without_fallback_an_engine_that_fails_ends_the_job(start: Start) -> None:
-    with start(ENABLE_FALLBACK="false") as (cloud, outsider):
+    with start(ENABLE_FALLBACK="false") as (cloud, user):
         cloud.deepgram.fail_next(1, SERVER_ERROR)
-        message = outsider.outcome(outsider.drop(CALL, method="deepgram"))
+        message = user.outcome(user.drop(CALL, method="deepgram"))
 
         assert message["outcome"] == "failed"
         assert message["reason"]

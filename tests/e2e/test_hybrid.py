@@ -15,13 +15,12 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import gpu_health
-from tests.e2e.conftest import outsider_of
 from tests.e2e.test_engines import bill_lines, engines
 from tests.e2e.test_killed import execution_of, in_the_middle
 from tests.e2e.test_ten_minutes import at_joins, check_times
-from tests.support.aligning import aligned, error_rate
-from tests.support.outsider import Message, Outsider
-from tests.support.waiting import until
+from tests.support.user_client import Message, UserClient, user_client_of
+from tests.support.waiting import wait_until
+from tests.support.word_alignment import align_words, word_error_rate
 
 CALL, TEN_MINUTES = recording("call"), recording("long_seen")
 BOTH = {"parakeet-cpu", "deepgram"}
@@ -47,20 +46,20 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 
 
 @pytest.fixture
-def owner(pair: LaptopCloud) -> Iterator[Outsider]:
-    """An outsider of that cloud, on which nothing else is at work."""
+def owner(pair: LaptopCloud) -> Iterator[UserClient]:
+    """A client of that cloud, once everything before has ended."""
     pair.eventarc.wait_idle(60)
     pair.runner.wait_idle(60)
-    yield outsider_of(pair)
+    yield user_client_of(pair)
     pair.deepgram.recover()
 
 
-def check_words(outsider: Outsider, message: Message) -> None:
+def check_words(user: UserClient, message: Message) -> None:
     """Right words at right times; nothing lost or doubled where engines meet."""
-    transcript = outsider.result(message, "transcript.json")
+    transcript = user.result(message, "transcript.json")
     check_times(transcript)
-    steps = aligned(TEN_MINUTES, transcript["words"])
-    assert error_rate(steps) < WORST_ERROR_RATE
+    steps = align_words(TEN_MINUTES, transcript["words"])
+    assert word_error_rate(steps) < WORST_ERROR_RATE
     meet = [
         (before["end"] + after["start"]) / 2
         for before, after in pairwise(transcript["segments"])
@@ -69,7 +68,7 @@ def check_words(outsider: Outsider, message: Message) -> None:
     assert len(at_joins(steps, meet)) <= MOST_AT_JOINS, at_joins(steps, meet)
 
 
-def test_both_engines_write_one_text_and_are_on_one_bill(owner: Outsider) -> None:
+def test_both_engines_write_one_text_and_are_on_one_bill(owner: UserClient) -> None:
     message = owner.outcome(owner.drop(TEN_MINUTES.path, "both.opus", method="hybrid"))
     assert message["outcome"] == "completed", message["reason"]
     assert engines(owner, message) == BOTH
@@ -95,7 +94,7 @@ def every_call_fails(deepgram: DeepgramServer) -> None:
     ("breaks", "writers"), [(second_call_breaks, BOTH), (every_call_fails, {"parakeet-cpu"})], ids=["middle", "always"]
 )
 def test_what_deepgram_does_not_answer_parakeet_does(
-    pair: LaptopCloud, owner: Outsider, breaks: Callable[[DeepgramServer], None], writers: set[str]
+    pair: LaptopCloud, owner: UserClient, breaks: Callable[[DeepgramServer], None], writers: set[str]
 ) -> None:
     breaks(pair.deepgram)
     message = owner.outcome(owner.drop(TEN_MINUTES.path, f"{breaks.__name__}.opus", method="hybrid"))
@@ -107,18 +106,18 @@ def test_what_deepgram_does_not_answer_parakeet_does(
     assert ("deepgram nova-3" in bill_lines(message)) == ("deepgram" in writers)
 
 
-def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owner: Outsider) -> None:
+def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owner: UserClient) -> None:
     pair.deepgram.stall_next(2, 3.0)
     name = owner.drop(TEN_MINUTES.path, "killed.opus", method="hybrid")
     task = in_the_middle(pair, owner, name)
     assert task.pid is not None
     os.kill(task.pid, signal.SIGKILL)
-    until(lambda: any(one.attempt == 1 for one in execution_of(pair).tasks), "the retry")
+    wait_until(lambda: any(one.attempt == 1 for one in execution_of(pair).tasks), "the retry")
     message = owner.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
     check_words(owner, message)
     pair.runner.wait_idle(60)
-    assert owner.times_heard(name) == 1
+    assert owner.message_count(name) == 1
 
 
 NOWHERE = {"PARAKEET_MODEL_NAME": "/nowhere/model.nemo"}
@@ -126,23 +125,23 @@ NOWHERE = {"PARAKEET_MODEL_NAME": "/nowhere/model.nemo"}
 
 def test_without_a_gpu_that_works_the_cpu_takes_over_and_the_circuit_hears_of_it(tmp_path: Path) -> None:
     with LaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4"})) as cloud:
-        outsider = outsider_of(cloud)
-        message = outsider.outcome(outsider.drop(CALL.path))
+        user = user_client_of(cloud)
+        message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
-        assert engines(outsider, message) == {"parakeet-cpu"}
-        assert outsider.result(message, "receipt.json")["fallbacks"] > 0
+        assert engines(user, message) == {"parakeet-cpu"}
+        assert user.result(message, "receipt.json")["fallbacks"] > 0
         assert gpu_health(cloud.storage().bucket(STATE)).failures == {FailureKind.MODEL_LOAD: 1}
 
 
 def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
     with LaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4", **NOWHERE})) as cloud:
-        outsider = outsider_of(cloud)
-        message = outsider.outcome(outsider.drop(CALL.path))
+        user = user_client_of(cloud)
+        message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
-        assert engines(outsider, message) == {"deepgram"}
+        assert engines(user, message) == {"deepgram"}
         assert message["model"] == "deepgram nova-3"
         assert "deepgram nova-3" in bill_lines(message)
-        private = outsider.outcome(outsider.drop(CALL.path, "private.opus", privacy="local"))
+        private = user.outcome(user.drop(CALL.path, "private.opus", privacy="local"))
         assert private["outcome"] == "failed"
         assert "model" in private["reason"]
         assert len(cloud.deepgram.requests) == message["fallbacks"]
@@ -151,8 +150,8 @@ def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
 def test_without_any_engine_the_upload_fails_with_reasons(tmp_path: Path) -> None:
     options = CloudOptions(deepgram=False, settings={"MAX_ATTEMPTS": "1", **NOWHERE}, reconcile_seconds=2.0)
     with LaptopCloud(tmp_path, options) as cloud:
-        outsider = outsider_of(cloud)
-        message = outsider.outcome(outsider.drop(CALL.path))
+        user = user_client_of(cloud)
+        message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "failed"
         assert "/nowhere/model.nemo" in message["reason"]
         assert message["bill"]["usd"] > 0

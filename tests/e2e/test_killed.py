@@ -15,9 +15,9 @@ from infra.emulators.cloud import STATE, CloudOptions, LaptopCloud
 from infra.emulators.executions import ExecutionState, TaskState
 from infra.recordings import recording
 from shared.costs.bill import Bill
-from tests.e2e.conftest import Convert, outsider_of
-from tests.support.outsider import Outsider
-from tests.support.waiting import until
+from tests.support.converted_recordings import Convert
+from tests.support.user_client import UserClient, user_client_of
+from tests.support.waiting import wait_until
 
 UNAVAILABLE = 503
 QUICK = {
@@ -41,11 +41,11 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 
 
 @pytest.fixture
-def listener(quick: LaptopCloud) -> Outsider:
-    """An outsider of the quick cloud, on which nothing else is at work."""
+def listener(quick: LaptopCloud) -> UserClient:
+    """A client of the quick cloud, once everything before has ended."""
     quick.eventarc.wait_idle(60)
     quick.runner.wait_idle(60)
-    return outsider_of(quick)
+    return user_client_of(quick)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def half_hour(convert: Convert) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(quick: LaptopCloud, half_hour: Path) -> str:
     """The text of the half hour when nobody dies."""
-    outsider = outsider_of(quick)
-    return outsider.text(outsider.outcome(outsider.drop(half_hour, "undisturbed.opus")))
+    user = user_client_of(quick)
+    return user.text(user.outcome(user.drop(half_hour, "undisturbed.opus")))
 
 
 def execution_of(cloud: LaptopCloud) -> ExecutionState:
@@ -66,26 +66,26 @@ def execution_of(cloud: LaptopCloud) -> ExecutionState:
     return cloud.runner.executions()[-1]
 
 
-def record_of(outsider: Outsider, name: str) -> dict[str, Any] | None:
+def record_of(user: UserClient, name: str) -> dict[str, Any] | None:
     """The job record of an upload, once there is one."""
-    for blob in outsider.storage.bucket(STATE).list_blobs(prefix="jobs/"):
+    for blob in user.storage.bucket(STATE).list_blobs(prefix="jobs/"):
         if blob.name.endswith("record.json"):
             # By its name alone: the listed generation may be gone by now.
-            record: dict[str, Any] = json.loads(outsider.read(f"gs://{STATE}/{blob.name}"))
+            record: dict[str, Any] = json.loads(user.read(f"gs://{STATE}/{blob.name}"))
             if record["upload"]["name"] == name:
                 return record
     return None
 
 
-def in_the_middle(cloud: LaptopCloud, outsider: Outsider, name: str) -> TaskState:
+def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> TaskState:
     """The task that works on an upload, as soon as it has stored some of its words."""
 
     def look() -> bool:
-        record = record_of(outsider, name)
+        record = record_of(user, name)
         return record is not None and record["state"] == "running" and record["transcribed_seconds"] > 0
 
-    until(look, f"{name} at work")
-    assert outsider.times_heard(name) == 0, "over before it could be disturbed"
+    wait_until(look, f"{name} at work")
+    assert user.message_count(name) == 0, "over before it could be disturbed"
     return execution_of(cloud).tasks[0]
 
 
@@ -99,7 +99,7 @@ def in_the_middle(cloud: LaptopCloud, outsider: Outsider, name: str) -> TaskStat
 )
 def test_a_worker_that_ends_in_the_middle_is_resumed(
     quick: LaptopCloud,
-    listener: Outsider,
+    listener: UserClient,
     half_hour: Path,
     undisturbed: str,
     how: signal.Signals,
@@ -113,7 +113,7 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     spent = Bill.model_validate(record["spent"]).usd
     assert spent > 0
     os.kill(task.pid, how)
-    retried = until(lambda: next((t for t in execution_of(quick).tasks if t.attempt == 1), None), "the retry")
+    retried = wait_until(lambda: next((t for t in execution_of(quick).tasks if t.attempt == 1), None), "the retry")
     assert retried.index == task.index
 
     message = listener.outcome(name)
@@ -124,13 +124,13 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     assert record is not None
     assert record["attempts"] == attempts
     quick.runner.wait_idle(60)
-    assert listener.times_heard(name) == 1
+    assert listener.message_count(name) == 1
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["refused", "answer lost"])
 @pytest.mark.parametrize("prefix", ["open/", "jobs/"])
 def test_a_state_bucket_that_fails_for_a_while(
-    quick: LaptopCloud, listener: Outsider, prefix: str, before: bool
+    quick: LaptopCloud, listener: UserClient, prefix: str, before: bool
 ) -> None:
     quick.storage_server.fail_next(3, UNAVAILABLE, name_prefix=prefix, before=before)
     name = listener.drop(recording("call").path, f"while {prefix.strip('/')} fails {before}/call.opus")
@@ -140,4 +140,4 @@ def test_a_state_bucket_that_fails_for_a_while(
     quick.eventarc.wait_idle(60)
     quick.runner.wait_idle(60)
     quick.reconcile()
-    assert listener.times_heard(name) == 1
+    assert listener.message_count(name) == 1

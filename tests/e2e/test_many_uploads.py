@@ -10,8 +10,8 @@ import pytest
 
 from infra.emulators.cloud import STATE, LaptopCloud
 from infra.recordings import shipped
-from tests.support.outsider import Message, Outsider
-from tests.support.waiting import until
+from tests.support.user_client import Message, UserClient
+from tests.support.waiting import wait_until
 
 SHORT_SECONDS = 60.0
 UPLOADS = 20
@@ -20,31 +20,31 @@ REPEATED = "many/00"
 
 
 @pytest.fixture
-def heard(cloud: LaptopCloud, outsider: Outsider, tmp_path: Path) -> list[Message]:
+def heard(cloud: LaptopCloud, user: UserClient, tmp_path: Path) -> list[Message]:
     """Every terminal message of the twenty uploads, after all that could send another one has ended."""
     short = [each.path for each in shipped() if each.duration < SHORT_SECONDS]
     noise = tmp_path / "corrupt.mp3"
     noise.write_bytes(random.Random(7).randbytes(30_000))
     names = [
-        outsider.drop(short[number % len(short)], f"many/{number:02}{short[number % len(short)].suffix}")
+        user.drop(short[number % len(short)], f"many/{number:02}{short[number % len(short)].suffix}")
         for number in range(UPLOADS - 1)
     ]
-    names.append(outsider.drop(noise, CORRUPT))
-    repeated = until(
+    names.append(user.drop(noise, CORRUPT))
+    repeated = wait_until(
         lambda: next((event for event in cloud.eventarc.events if event.name.startswith(REPEATED)), None), "the event"
     )
     for _ in range(2):
         cloud.eventarc.redeliver(repeated.id)
-    outsider.outcomes(names)
+    user.outcomes(names)
     cloud.eventarc.wait_idle(60)
     cloud.runner.wait_idle(60)
     cloud.reconcile()
-    outsider.listen()
-    return [message for message in outsider.heard if message["upload"]["name"] in names]
+    user.pull()
+    return [message for message in user.messages if message["upload"]["name"] in names]
 
 
 def test_every_upload_ends_once_and_the_bills_add_up(
-    cloud: LaptopCloud, outsider: Outsider, heard: list[Message]
+    cloud: LaptopCloud, user: UserClient, heard: list[Message]
 ) -> None:
     assert len(heard) == len({message["event_id"] for message in heard}) == UPLOADS
     by_name = {message["upload"]["name"]: message for message in heard}
@@ -55,15 +55,15 @@ def test_every_upload_ends_once_and_the_bills_add_up(
     assert {message["outcome"] for message in by_name.values()} == {"completed"}
     assert all(message["word_count"] > 10 for message in by_name.values())
 
-    executions = {outsider.result(message, "receipt.json")["execution"] for message in by_name.values()}
+    executions = {user.result(message, "receipt.json")["execution"] for message in by_name.values()}
     assert 1 <= len(executions) <= 2
     for execution in executions:
         billed = [
             message["bill"]["usd"]
             for message in by_name.values()
-            if outsider.result(message, "receipt.json")["execution"] == execution
+            if user.result(message, "receipt.json")["execution"] == execution
         ]
-        settlement = json.loads(outsider.read(f"gs://{STATE}/executions/{execution}/0-0.json"))
+        settlement = json.loads(user.read(f"gs://{STATE}/executions/{execution}/0-0.json"))
         settled = sum(settlement["settled_seconds"].values()) * settlement["usd_per_second"]
         cost = settlement["instance_seconds"] * settlement["usd_per_second"]
         assert sum(billed) + settled == pytest.approx(cost, abs=1e-9)

@@ -13,9 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infra.emulators.cloud import JOB, CloudOptions, LaptopCloud
 from infra.recordings import recording
-from tests.e2e.conftest import outsider_of
-from tests.support.outsider import Message
-from tests.support.waiting import until
+from tests.support.user_client import Message, user_client_of
+from tests.support.waiting import wait_until
 
 SCOPE = "otel_scope_"
 
@@ -69,8 +68,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     # The job must be there to be asked once it is done; TERM ends it with the cloud.
     settings = {"OTEL_METRICS_EXPORTER": "prometheus", "WORK_IDLE_SECONDS": "60"}
     with LaptopCloud(tmp_path_factory.mktemp("cloud"), CloudOptions(settings=settings)) as cloud:
-        outsider = outsider_of(cloud)
-        message = outsider.outcome(outsider.drop(recording("call").path, "calls/a.opus"))
+        user = user_client_of(cloud)
+        message = user.outcome(user.drop(recording("call").path, "calls/a.opus"))
         log = cloud.runner.executions()[0].tasks[0].log
 
         def ended() -> Page | None:
@@ -78,7 +77,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             return page if page and page.by("dropscribe_uploads_total", "outcome") else None
 
         # The metrics are counted once the message is out.
-        job = until(ended, "the upload is counted")
+        job = wait_until(ended, "the upload is counted")
         function = Page.read(cloud.logs / "on_upload.log")
         assert function is not None
         yield Run(message, function, job)

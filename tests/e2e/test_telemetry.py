@@ -19,10 +19,9 @@ from infra.emulators.eventarc import Eventarc
 from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
 from shared.telemetry.logs import SEVERITIES
-from tests.e2e.conftest import outsider_of
-from tests.support.collector import Collector, Sent, collector
-from tests.support.outsider import Message
-from tests.support.waiting import until
+from tests.support.otlp_collector import Collector, ReceivedSpan, collector
+from tests.support.user_client import Message, user_client_of
+from tests.support.waiting import wait_until
 
 Line = dict[str, Any]
 
@@ -50,7 +49,7 @@ class Run:
     def job_id(self, name: str) -> str:
         return str(self.messages[name]["job_id"])
 
-    def span(self, name: str, upload: str) -> Sent:
+    def span(self, name: str, upload: str) -> ReceivedSpan:
         """The first of a name in the trace that began with an upload's first event."""
         began = next(one for one in self.collecting.all("upload") if self.job_id(upload) in str(one.span.attributes))
         return next(one for one in self.collecting.all(name) if one.id[0] == began.id[0])
@@ -65,12 +64,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         settings = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url}
         cloud = LaptopCloud(root / "deployment", CloudOptions(settings=settings))
         with cloud:
-            outsider = outsider_of(cloud)
-            outsider.drop(letter, "ignored.part")
+            user = user_client_of(cloud)
+            user.drop(letter, "ignored.part")
             # It cannot be read at first: its event comes again.
             cloud.storage_server.fail_next(1, 403, method="GET", name_prefix="refused")
-            names = [outsider.drop(CALL, "heard.opus"), outsider.drop(letter, "refused.mp3")]
-            messages = outsider.outcomes(names)
+            names = [user.drop(CALL, "heard.opus"), user.drop(letter, "refused.mp3")]
+            messages = user.outcomes(names)
             cloud.runner.wait_idle(60)
             states = cloud.runner.executions()
             cloud.reconcile()
@@ -109,7 +108,7 @@ def test_lines_of_an_upload_stand_in_its_trace(run: Run) -> None:
 
 
 def test_the_trace_of_an_upload_goes_through_function_and_job(run: Run) -> None:
-    def span(name: str) -> Sent:
+    def span(name: str) -> ReceivedSpan:
         return run.span(name, "heard.opus")
 
     assert span("dispatch").parent == span("upload").id
@@ -143,7 +142,7 @@ def test_a_function_with_a_bad_setting_says_so_in_lines_that_can_be_read(tmp_pat
     host = FunctionHost("on_upload", FUNCTION, "cloudevent", {"PATH": os.environ["PATH"]}, log)
     with host, Eventarc(host.url) as eventarc:
         eventarc.publish(finalized({"bucket": "uploads", "name": "a.mp3", "generation": "1"}))
-        until(lambda: eventarc.retried, "the event was refused")
+        wait_until(lambda: eventarc.retried, "the event was refused")
     (line,) = lines_of(log)
     assert line["severity"] == "ERROR"
     assert "google_cloud_project" in line["exception"]

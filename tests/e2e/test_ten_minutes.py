@@ -15,9 +15,9 @@ from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
 from infra.recordings import recording
-from tests.e2e.conftest import Convert
-from tests.support.aligning import Step, aligned, error_rate
-from tests.support.outsider import Message, Outsider
+from tests.support.converted_recordings import Convert
+from tests.support.user_client import Message, UserClient
+from tests.support.word_alignment import AlignedWord, align_words, word_error_rate
 
 NEAR_SECONDS = 1.0
 """How far from a join a word still counts as being at it."""
@@ -39,16 +39,16 @@ def files(convert: Convert) -> dict[str, Path]:
     }
 
 
-def test_words_times_and_joins(outsider: Outsider, files: dict[str, Path]) -> None:
-    names = {name: outsider.drop(path, f"ten/{name}") for name, path in files.items()}
-    messages = outsider.outcomes(names.values())
+def test_words_times_and_joins(user: UserClient, files: dict[str, Path]) -> None:
+    names = {name: user.drop(path, f"ten/{name}") for name, path in files.items()}
+    messages = user.outcomes(names.values())
     for name, path in files.items():
         message, truth = messages[names[name]], recording(SOURCES[name])
         assert message["outcome"] == "completed", message["reason"]
-        transcript = outsider.result(message, "transcript.json")
+        transcript = user.result(message, "transcript.json")
         check_times(transcript)
-        steps = aligned(truth, transcript["words"])
-        assert error_rate(steps) < WORST_ERROR_RATE[SOURCES[name]], name
+        steps = align_words(truth, transcript["words"])
+        assert word_error_rate(steps) < WORST_ERROR_RATE[SOURCES[name]], name
         assert median(abs(step.off) for step in steps if step.off is not None) < 0.1, name
         places = joins(path)
         assert len(places) > 15
@@ -70,7 +70,7 @@ def joins(path: Path) -> list[float]:
     return [(before.end + after.start) / 2 / SAMPLE_RATE for before, after in pairwise(cut)]
 
 
-def at_joins(steps: list[Step], places: list[float]) -> list[Step]:
+def at_joins(steps: list[AlignedWord], places: list[float]) -> list[AlignedWord]:
     """Words lost or made up next to a join."""
     near = (step for step in steps if any(abs(step.start - place) <= NEAR_SECONDS for place in places))
     return [step for step in near if step.said is None or step.heard is None]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.deployed_project import bare_project, deployed
-from tests.support.hospital import KEY, NAMES, Hospital, hospital
+from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, doctor_deployment
 
 
 @pytest.fixture
-def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_ambient_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """No environment of this machine's user."""
     for name in os.environ:
         if name.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "DOCTOR_", "PRICE_BOOK")):
@@ -21,18 +21,18 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def patient(
-    _nowhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
-) -> Iterator[Hospital]:
+def deployment(
+    no_ambient_credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
+) -> Iterator[DoctorDeployment]:
     """A deployment as Terraform makes it, Deepgram enabled, in good health."""
-    with hospital(deployed(NAMES, KEY), tmp_path, monkeypatch.setenv, service_account[0]) as opened:
+    with doctor_deployment(deployed(NAMES, KEY), tmp_path, monkeypatch.setenv, service_account[0]) as opened:
         yield opened
 
 
 @pytest.fixture
-def unborn(
-    _nowhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
-) -> Iterator[Hospital]:
+def empty_project(
+    no_ambient_credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
+) -> Iterator[DoctorDeployment]:
     """A project with all that a deployment needs, and none in it."""
-    with hospital(bare_project(NAMES), tmp_path, monkeypatch.setenv, service_account[0]) as opened:
+    with doctor_deployment(bare_project(NAMES), tmp_path, monkeypatch.setenv, service_account[0]) as opened:
         yield opened

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from shared.enums import Method
 from shared.state.ledger import Entry, EntryState, Ledger
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 
 @pytest.fixture
-def _ledger(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def _ledger(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_BUCKET", STATE)
     for number, (usd, method) in enumerate([(0.25, Method.PARAKEET), (0.5, Method.DEEPGRAM), (0.25, Method.PARAKEET)]):
         figures = {"audio_seconds": 3600, "deepgram_usd": 0.5, "folder": "calls", "method": method}

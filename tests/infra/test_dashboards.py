@@ -23,7 +23,7 @@ from infra.dashboards.page import page
 from infra.dashboards.promql import googles_name, prometheus_name
 from infra.dashboards.queries import Googles, Level, Query, figures_of, is_logged, sums_of
 from shared.telemetry.metrics import CATALOGUE, Counter, Histogram, Metric
-from tests.support.googles_metrics import DISTRIBUTION, GOOGLES
+from tests.support.google_metrics import DISTRIBUTION, GOOGLE_METRICS
 
 GRAFANA = json.loads((FOLDER / "grafana.json").read_text())
 TILES = json.loads((FOLDER / "cloud_monitoring.json").read_text())["mosaicLayout"]["tiles"]
@@ -106,7 +106,7 @@ def test_a_query_is_of_a_figure_that_can_be_asked_so(query: Query) -> None:
     if isinstance(query, Level):
         assert query.gauge in CATALOGUE
     if isinstance(query, Googles):
-        kind, source = GOOGLES[query.metric]
+        kind, source = GOOGLE_METRICS[query.metric]
         assert (query.quantile is not None) == (kind == DISTRIBUTION)
         assert source.startswith("https://cloud.google.com/")
 
@@ -121,7 +121,7 @@ def test_googles_metrics_are_named_as_promql_has_them() -> None:
     # The examples of Google's page "Mapping Cloud Monitoring metrics to PromQL".
     assert googles_name("kubernetes.io/container/cpu/limit_cores") == "kubernetes_io:container_cpu_limit_cores"
     assert googles_name("logging.googleapis.com/log_entry_count") == "logging_googleapis_com:log_entry_count"
-    known = {googles_name(metric) for metric in GOOGLES}
+    known = {googles_name(metric) for metric in GOOGLE_METRICS}
     asked = {name for target in TARGETS for name in re.findall(r"\w+_googleapis_com:\w+", target["expr"])}
     assert {name.removesuffix("_bucket") for name in asked} <= known
     assert asked

@@ -18,7 +18,7 @@ from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
 from shared.media import Upload
 from shared.upload_options import METHOD_METADATA
-from tests.support.small_cloud import GPU_JOB, SmallCloud
+from tests.support.loopback_cloud import GPU_JOB, LoopbackCloud
 
 PATIENCE = 60.0
 """Seconds; only a broken function uses them up."""
@@ -70,13 +70,17 @@ def environment(unpacked: Path) -> dict[str, str]:
 
 @pytest.fixture
 def function(
-    cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str, unpacked: Path, environment: dict[str, str],
+    cloud: LoopbackCloud,
+    shared_deepgram_server: DeepgramServer,
+    deepgram_key: str,
+    unpacked: Path,
+    environment: dict[str, str],
     tmp_path: Path,
-) -> Iterator[Eventarc]:  # fmt: skip
+) -> Iterator[Eventarc]:
     """Brings events to the archive's function, which sees the small cloud."""
     seen = ("GOOGLE_", "STORAGE_", "PUBSUB_", "RUN_", "RESULTS_", "STATE_", "GPU_JOB")
     told = {name: value for name, value in os.environ.items() if name.startswith(seen)}
-    deepgram = {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": hearing_server.url}
+    deepgram = {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": shared_deepgram_server.url}
     env = {**environment, **told, **deepgram}
     with (
         FunctionHost("on_upload", unpacked / "main.py", "cloudevent", env, tmp_path / "function.log") as host,
@@ -91,7 +95,7 @@ def announced(eventarc: Eventarc, upload: Upload) -> None:
     eventarc.wait_idle(PATIENCE)
 
 
-def test_an_upload_ends_in_the_unpacked_function(cloud: SmallCloud, function: Eventarc) -> None:
+def test_an_upload_ends_in_the_unpacked_function(cloud: LoopbackCloud, function: Eventarc) -> None:
     memo = recording("memo")
     announced(function, cloud.drop(memo.path.read_bytes(), "calls/memo.wav", {METHOD_METADATA: "deepgram"}))
     [message] = cloud.terminal_messages()
@@ -100,7 +104,7 @@ def test_an_upload_ends_in_the_unpacked_function(cloud: SmallCloud, function: Ev
     assert message.bill.usd > 0
 
 
-def test_an_upload_is_queued_by_the_unpacked_function(cloud: SmallCloud, function: Eventarc) -> None:
+def test_an_upload_is_queued_by_the_unpacked_function(cloud: LoopbackCloud, function: Eventarc) -> None:
     upload = cloud.drop(recording("memo").path.read_bytes(), "calls/memo.wav", {METHOD_METADATA: "parakeet"})
     announced(function, upload)
     assert [item.upload for item in cloud.work_items()] == [upload]

@@ -17,8 +17,8 @@ from infra.deploy.smoke import Deployed, Patience, SmokeError, deployed, heard_s
 from infra.emulators.cloud import JOB, PROJECT, RESULTS_TOPIC, STATE, UPLOADS, LaptopCloud
 from infra.recordings import recording
 from infra.terraform_offline.terraform import ROOT
-from tests.support import small_cloud
-from tests.support.small_cloud import SmallCloud
+from tests.support import loopback_cloud
+from tests.support.loopback_cloud import LoopbackCloud
 
 MEMO = recording("memo").text
 TOPIC = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
@@ -80,9 +80,9 @@ def test_the_command_finds_the_deployment_by_terraforms_outputs(laptop: LaptopCl
     assert "doctor remembered the report" in ran.stdout
 
 
-def test_where_no_event_arrives_it_says_where_to_look(cloud: SmallCloud) -> None:
-    topic = f"projects/{small_cloud.PROJECT}/topics/{small_cloud.RESULTS_TOPIC}"
-    target = Deployed(small_cloud.UPLOADS, small_cloud.STATE, topic, ("gcloud logging read ...",))
+def test_where_no_event_arrives_it_says_where_to_look(cloud: LoopbackCloud) -> None:
+    topic = f"projects/{loopback_cloud.PROJECT}/topics/{loopback_cloud.RESULTS_TOPIC}"
+    target = Deployed(loopback_cloud.UPLOADS, loopback_cloud.STATE, topic, ("gcloud logging read ...",))
     with pytest.raises(SmokeError, match="No event of 2 uploads reached the function") as failed:
         smoke_test(cloud.storage, cloud.subscriber, target, Console(file=io.StringIO()), Patience(event=0, drops=2))
     assert "gcloud logging read ..." in str(failed.value)

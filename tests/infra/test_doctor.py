@@ -18,7 +18,7 @@ from infra.doctor.findings import Finding, Status, ok
 from infra.doctor.google import Google
 from infra.doctor.settings import DoctorSettings
 from shared.clock import now
-from tests.support.hospital import KEY, NAMES, Hospital, fixes, not_ok
+from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
 
 
 def doctor(*options: str) -> tuple[int, str]:
@@ -28,7 +28,7 @@ def doctor(*options: str) -> tuple[int, str]:
     return told.exit_code, told.stdout
 
 
-def test_a_healthy_deployment_is_ok_in_every_line(patient: Hospital) -> None:
+def test_a_healthy_deployment_is_ok_in_every_line(deployment: DoctorDeployment) -> None:
     status, told = doctor("--json")
     report = json.loads(told)
     assert status == 0
@@ -41,8 +41,8 @@ def test_a_healthy_deployment_is_ok_in_every_line(patient: Hospital) -> None:
     assert "test@small.iam.gserviceaccount.com" in report["findings"][0]["says"]
 
 
-def test_what_a_person_reads_has_the_fix_below_the_line(patient: Hospital) -> None:
-    patient.world.enabled.discard("run.googleapis.com")
+def test_what_a_person_reads_has_the_fix_below_the_line(deployment: DoctorDeployment) -> None:
+    deployment.world.enabled.discard("run.googleapis.com")
     status, told = doctor()
     lines = told.splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("fail"))
@@ -52,8 +52,8 @@ def test_what_a_person_reads_has_the_fix_below_the_line(patient: Hospital) -> No
     assert "1 fail" in lines[-1]
 
 
-def test_before_a_deployment_what_is_missing_is_one_line(unborn: Hospital) -> None:
-    report = unborn.visit()
+def test_before_a_deployment_what_is_missing_is_one_line(empty_project: DoctorDeployment) -> None:
+    report = empty_project.visit()
     lines = {finding.subject: finding for finding in report.findings()}
     assert not report.deployed
     assert set(lines) == {
@@ -63,29 +63,31 @@ def test_before_a_deployment_what_is_missing_is_one_line(unborn: Hospital) -> No
     assert lines["deployment"].fix == f"make deploy PROJECT={NAMES.project} REGION={NAMES.region}"
 
 
-def test_buckets_of_a_deploy_half_begun_are_no_deployment(unborn: Hospital) -> None:
-    unborn.world.resources["storage.googleapis.com/storage/v1/b/a-project-dropscribe-uploads"] = {"name": "uploads"}
-    assert not unborn.visit().deployed
+def test_buckets_of_a_deploy_half_begun_are_no_deployment(empty_project: DoctorDeployment) -> None:
+    empty_project.world.resources["storage.googleapis.com/storage/v1/b/a-project-dropscribe-uploads"] = {
+        "name": "uploads"
+    }
+    assert not empty_project.visit().deployed
 
 
-def test_before_a_deployment_apis_may_still_be_off(unborn: Hospital) -> None:
-    unborn.world.enabled.clear()
-    unborn.apis.refuse("cloudfunctions.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
-    unborn.apis.refuse("run.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
-    assert not_ok(unborn.visit()) == {"deployment": {"warn"}, "APIs": {"warn"}}
+def test_before_a_deployment_apis_may_still_be_off(empty_project: DoctorDeployment) -> None:
+    empty_project.world.enabled.clear()
+    empty_project.apis.refuse("cloudfunctions.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
+    empty_project.apis.refuse("run.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
+    assert not_ok(empty_project.visit()) == {"deployment": {"warn"}, "APIs": {"warn"}}
 
 
 @pytest.mark.parametrize(("key", "lines"), [(KEY, {}), ("wrong", {"Deepgram key": {"fail"}})])
 def test_before_a_deployment_the_environments_key_is_tried(
-    unborn: Hospital, key: str, lines: dict[str, set[str]]
+    empty_project: DoctorDeployment, key: str, lines: dict[str, set[str]]
 ) -> None:
-    unborn.world.deepgram_keys.add(KEY)
-    unborn.setenv("DEEPGRAM_API_KEY", key)
-    assert not_ok(unborn.visit()) == {"deployment": {"warn"}, **lines}
+    empty_project.world.deepgram_keys.add(KEY)
+    empty_project.setenv("DEEPGRAM_API_KEY", key)
+    assert not_ok(empty_project.visit()) == {"deployment": {"warn"}, **lines}
 
 
-def test_asked_for_either_report_it_is_given(patient: Hospital, unborn: Hospital) -> None:
-    """`unborn` was started last: its servers are asked."""
+def test_asked_for_either_report_it_is_given(deployment: DoctorDeployment, empty_project: DoctorDeployment) -> None:
+    """`empty_project` was started last: its servers are asked."""
     assert doctor("--before-deploy")[0] == 0
     status, told = doctor("--after-deploy", "--json")
     missing = [line for line in json.loads(told)["findings"] if line["status"] == "fail"]
@@ -93,24 +95,24 @@ def test_asked_for_either_report_it_is_given(patient: Hospital, unborn: Hospital
     assert {"functions", "topics", "buckets", "subscriptions"} <= {line["subject"] for line in missing}
 
 
-def test_without_credentials_only_what_needs_none_is_looked_at(patient: Hospital) -> None:
-    patient.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(patient.folder / "nothing.json"))
-    report = patient.visit()
+def test_without_credentials_only_what_needs_none_is_looked_at(deployment: DoctorDeployment) -> None:
+    deployment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(deployment.folder / "nothing.json"))
+    report = deployment.visit()
     lines = [(finding.subject, finding.status.value) for finding in report.findings()]
     assert lines == [("credentials", "fail"), ("deployment", "unknown"), ("region", "ok"), ("price book", "ok")]
     assert "application-default login" in fixes(report, "credentials")
-    assert patient.apis.asked == []
+    assert deployment.apis.asked == []
 
 
 @pytest.mark.parametrize("body", [b'{"error": "invalid_grant", "error_description": "no"}', b"<html>", b"[]"])
-def test_credentials_that_are_refused_are_said_so(patient: Hospital, body: bytes) -> None:
-    patient.apis.garble("oauth2.googleapis.com/token", body)
-    assert not_ok(patient.visit()) == {"credentials": {"fail"}, "deployment": {"unknown"}}
+def test_credentials_that_are_refused_are_said_so(deployment: DoctorDeployment, body: bytes) -> None:
+    deployment.apis.garble("oauth2.googleapis.com/token", body)
+    assert not_ok(deployment.visit()) == {"credentials": {"fail"}, "deployment": {"unknown"}}
 
 
 @pytest.mark.parametrize(("quota_project", "status"), [(None, "warn"), ("billed", "ok")])
 def test_a_person_is_named_and_should_have_a_quota_project(
-    patient: Hospital, monkeypatch: pytest.MonkeyPatch, quota_project: str | None, status: str
+    deployment: DoctorDeployment, monkeypatch: pytest.MonkeyPatch, quota_project: str | None, status: str
 ) -> None:
     """Of a file google-auth takes no token address for people, so the credentials are made here."""
     person = Credentials(
@@ -118,12 +120,12 @@ def test_a_person_is_named_and_should_have_a_quota_project(
         refresh_token="r",
         client_id="c",
         client_secret="s",
-        token_uri=f"{patient.apis.url}/oauth2.googleapis.com/token",
+        token_uri=f"{deployment.apis.url}/oauth2.googleapis.com/token",
         quota_project_id=quota_project,
     )
     monkeypatch.setattr("google.auth.default", lambda scopes: (person, NAMES.project))
-    patient.world.resources["www.googleapis.com/oauth2/v2/userinfo"] = {"email": "ann@example.org"}
-    report = patient.visit()
+    deployment.world.resources["www.googleapis.com/oauth2/v2/userinfo"] = {"email": "ann@example.org"}
+    report = deployment.visit()
     line = next(report.findings())
     assert (line.subject, line.status.value) == ("credentials", status)
     assert line.says.startswith("ann@example.org; ")
@@ -131,16 +133,16 @@ def test_a_person_is_named_and_should_have_a_quota_project(
     assert not report.failed
 
 
-def test_what_cannot_be_reached_is_unknown(patient: Hospital) -> None:
-    patient.setenv("GOOGLE_APIS_ENDPOINT", "http://127.0.0.1:9")
-    patient.setenv("DEEPGRAM_BASE_URL", "http://127.0.0.1:9")
-    statuses = {status for lines in not_ok(patient.visit()).values() for status in lines}
+def test_what_cannot_be_reached_is_unknown(deployment: DoctorDeployment) -> None:
+    deployment.setenv("GOOGLE_APIS_ENDPOINT", "http://127.0.0.1:9")
+    deployment.setenv("DEEPGRAM_BASE_URL", "http://127.0.0.1:9")
+    statuses = {status for lines in not_ok(deployment.visit()).values() for status in lines}
     assert statuses == {"unknown"}
 
 
-def test_nothing_is_asked_twice(patient: Hospital) -> None:
-    patient.visit()
-    assert len(patient.apis.asked) == len(set(patient.apis.asked))
+def test_nothing_is_asked_twice(deployment: DoctorDeployment) -> None:
+    deployment.visit()
+    assert len(deployment.apis.asked) == len(set(deployment.apis.asked))
 
 
 def test_a_check_that_hangs_or_breaks_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

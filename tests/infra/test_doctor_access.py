@@ -13,7 +13,7 @@ from infra.doctor.policies import holds
 from infra.doctor.resources_project import Condition, Policy, RoleBinding
 from infra.terraform_offline.terraform import ROOT
 from tests.support.deployed_project import NUMBER, grant, key_of
-from tests.support.hospital import NAMES, Hospital, fixes, not_ok
+from tests.support.doctor_deployment import NAMES, DoctorDeployment, fixes, not_ok
 
 TERRAFORM = ROOT / "terraform"
 ALL = bindings(NAMES, NUMBER, DEVICES)
@@ -83,9 +83,9 @@ def _role_binding(binding: Binding) -> RoleBinding:
     return RoleBinding(role=binding.role, members=(binding.member,), condition=condition)
 
 
-def without(binding: Binding) -> Callable[[Hospital], None]:
-    def seed(patient: Hospital) -> None:
-        bound = patient.policy(binding.place)
+def without(binding: Binding) -> Callable[[DoctorDeployment], None]:
+    def seed(deployment: DoctorDeployment) -> None:
+        bound = deployment.policy(binding.place)
         bound[:] = [one for one in bound if (one["role"], one["members"]) != (binding.role, [binding.member])]
 
     return seed
@@ -120,58 +120,58 @@ READS_KEY = Binding(Place(Kind.SECRET, NAMES.secret), "roles/secretmanager.secre
     ],
 )
 def test_a_missing_role_fails_its_account_with_the_command(
-    patient: Hospital, missing: Binding, subject: str, command: str
+    deployment: DoctorDeployment, missing: Binding, subject: str, command: str
 ) -> None:
-    without(missing)(patient)
-    report = patient.visit()
+    without(missing)(deployment)
+    report = deployment.visit()
     assert not_ok(report) == {subject: {"fail"}}
     assert fixes(report, subject) == command
 
 
-def test_a_role_of_a_dataset_is_granted_in_sql(patient: Hospital) -> None:
+def test_a_role_of_a_dataset_is_granted_in_sql(deployment: DoctorDeployment) -> None:
     place = Place(Kind.DATASET, NAMES.dataset)
-    patient.resource(place)["access"] = []
-    report = patient.visit()
+    deployment.resource(place)["access"] = []
+    report = deployment.visit()
     assert not_ok(report) == {"account warehouse": {"fail"}}
     assert "GRANT `roles/bigquery.dataEditor` ON SCHEMA `a-project.dropscribe_costs`" in fixes(
         report, "account warehouse"
     )
 
 
-def test_a_role_on_the_whole_project_works_and_is_too_broad(patient: Hospital) -> None:
-    without(WRITES_RESULTS)(patient)
-    grant(patient.world, NAMES, Binding(PROJECT, WRITES_RESULTS.role, FUNCTION))
-    assert not_ok(patient.visit()) == {"account function": {"warn"}}
+def test_a_role_on_the_whole_project_works_and_is_too_broad(deployment: DoctorDeployment) -> None:
+    without(WRITES_RESULTS)(deployment)
+    grant(deployment.world, NAMES, Binding(PROJECT, WRITES_RESULTS.role, FUNCTION))
+    assert not_ok(deployment.visit()) == {"account function": {"warn"}}
 
 
-def test_a_role_on_the_one_thing_and_on_the_whole_project_too_is_too_broad(patient: Hospital) -> None:
-    grant(patient.world, NAMES, Binding(PROJECT, WRITES_RESULTS.role, FUNCTION))
-    assert not_ok(patient.visit()) == {"account function": {"warn"}}
+def test_a_role_on_the_one_thing_and_on_the_whole_project_too_is_too_broad(deployment: DoctorDeployment) -> None:
+    grant(deployment.world, NAMES, Binding(PROJECT, WRITES_RESULTS.role, FUNCTION))
+    assert not_ok(deployment.visit()) == {"account function": {"warn"}}
 
 
-def test_a_role_beside_the_wanted_one_is_too_broad(patient: Hospital) -> None:
-    grant(patient.world, NAMES, Binding(RESULTS, "roles/storage.admin", JOB))
-    grant(patient.world, NAMES, Binding(PROJECT, "roles/editor", FUNCTION))
-    report = patient.visit()
+def test_a_role_beside_the_wanted_one_is_too_broad(deployment: DoctorDeployment) -> None:
+    grant(deployment.world, NAMES, Binding(RESULTS, "roles/storage.admin", JOB))
+    grant(deployment.world, NAMES, Binding(PROJECT, "roles/editor", FUNCTION))
+    report = deployment.visit()
     assert not_ok(report) == {"account job": {"warn"}, "account function": {"warn"}}
     assert "remove-iam-policy-binding a-project" in fixes(report, "account function")
 
 
-def test_a_role_under_another_condition_is_not_enough(patient: Hospital) -> None:
-    without(WRITES_RESULTS)(patient)
-    grant(patient.world, NAMES, Binding(RESULTS, WRITES_RESULTS.role, FUNCTION, condition="request.time < x"))
-    assert not_ok(patient.visit()) == {"account function": {"warn"}}
+def test_a_role_under_another_condition_is_not_enough(deployment: DoctorDeployment) -> None:
+    without(WRITES_RESULTS)(deployment)
+    grant(deployment.world, NAMES, Binding(RESULTS, WRITES_RESULTS.role, FUNCTION, condition="request.time < x"))
+    assert not_ok(deployment.visit()) == {"account function": {"warn"}}
 
 
 @pytest.mark.parametrize("anybody", ["allUsers", "allAuthenticatedUsers"])
-def test_what_is_open_to_anybody_fails(patient: Hospital, anybody: str) -> None:
-    grant(patient.world, NAMES, Binding(RESULTS, "roles/storage.objectViewer", anybody))
-    assert not_ok(patient.visit()) == {"public access": {"fail"}}
+def test_what_is_open_to_anybody_fails(deployment: DoctorDeployment, anybody: str) -> None:
+    grant(deployment.world, NAMES, Binding(RESULTS, "roles/storage.objectViewer", anybody))
+    assert not_ok(deployment.visit()) == {"public access": {"fail"}}
 
 
-def test_a_policy_that_may_not_be_read_is_named(patient: Hospital) -> None:
-    patient.apis.refuse(f"{key_of(NAMES, RESULTS)}/iam", 403, "no storage.buckets.getIamPolicy")
-    report = patient.visit()
+def test_a_policy_that_may_not_be_read_is_named(deployment: DoctorDeployment) -> None:
+    deployment.apis.refuse(f"{key_of(NAMES, RESULTS)}/iam", 403, "no storage.buckets.getIamPolicy")
+    report = deployment.visit()
     assert not_ok(report) == {one: {"unknown"} for one in ("account function", "account job", "public access")}
     said = next(one.says for one in report.findings() if one.subject == "account job")
     assert RESULTS.name in said

@@ -24,8 +24,8 @@ from infra.doctor.checks_project import L4_REGIONS, limit_in, quota_link
 from infra.doctor.names import Names
 from infra.doctor.resources_project import DimensionsInfo, QuotaDetails, QuotaInfo
 from infra.terraform_offline.terraform import ROOT
+from tests.support.doctor_deployment import NAMES, DoctorDeployment
 from tests.support.google_admin_apis import TOKEN, Asked
-from tests.support.hospital import NAMES, Hospital
 
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())
 
@@ -119,17 +119,17 @@ def method_of(asked: Asked) -> Mapping[str, Any]:
     raise AssertionError(f"{asked.verb} {asked.host}/{asked.path} is no method of Google's")
 
 
-def test_every_question_is_documented_and_every_answer_has_its_shape(patient: Hospital) -> None:
-    patient.world.measured[(NAMES.work_subscription, "oldest_unacked_message_age")] = 60
-    patient.visit()
-    questions = [one for one in patient.apis.asked if one.host in APIS]
-    assert {one.host for one in patient.apis.asked} - set(APIS) == {"oauth2.googleapis.com", "api.deepgram.com"}
+def test_every_question_is_documented_and_every_answer_has_its_shape(deployment: DoctorDeployment) -> None:
+    deployment.world.measured[(NAMES.work_subscription, "oldest_unacked_message_age")] = 60
+    deployment.visit()
+    questions = [one for one in deployment.apis.asked if one.host in APIS]
+    assert {one.host for one in deployment.apis.asked} - set(APIS) == {"oauth2.googleapis.com", "api.deepgram.com"}
     called = set()
     for asked in questions:
         method = method_of(asked)
         called.add(method["id"])
         assert set(parse_qs(asked.query)) <= set(method["query"])
-        url = f"{patient.apis.url}/{asked.host}/{asked.path}?{asked.query}"
+        url = f"{deployment.apis.url}/{asked.host}/{asked.path}?{asked.query}"
         answer = requests.request(asked.verb, url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
         assert answer.ok, asked
         assert list(faults_of(answer.json(), asked.host, {"$ref": method["answer"]}, asked.path)) == []
@@ -137,9 +137,9 @@ def test_every_question_is_documented_and_every_answer_has_its_shape(patient: Ho
     assert documented - called == {"oauth2.userinfo.get"}, "only a person's credentials ask who they are"
 
 
-def test_nobody_is_answered_without_the_token(patient: Hospital) -> None:
-    key = next(iter(patient.world.resources))
-    assert requests.get(f"{patient.apis.url}/{key}", timeout=10).status_code == 401
+def test_nobody_is_answered_without_the_token(deployment: DoctorDeployment) -> None:
+    key = next(iter(deployment.world.resources))
+    assert requests.get(f"{deployment.apis.url}/{key}", timeout=10).status_code == 401
 
 
 def test_apis_are_those_that_terraform_enables() -> None:

@@ -13,9 +13,9 @@ from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
 from tests.support.deployed_project import key_of
-from tests.support.hospital import KEY, NAMES, Hospital, fixes, not_ok
+from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
 
-Seed = Callable[[Hospital], object]
+Seed = Callable[[DoctorDeployment], object]
 
 UPLOAD = f"cloudfunctions.googleapis.com/v2/{NAMES.location}/functions/{NAMES.function('upload')}"
 TICK = f"cloudscheduler.googleapis.com/v1/{NAMES.location}/jobs/{NAMES.name}-reconcile"
@@ -30,19 +30,19 @@ UPLOADS = Place(Kind.BUCKET, NAMES.bucket("uploads"))
 
 
 def gone(place: Place) -> Seed:
-    return lambda patient: patient.world.resources.pop(key_of(NAMES, place))
+    return lambda deployment: deployment.world.resources.pop(key_of(NAMES, place))
 
 
 def changed(key: str | Place, **fields: object) -> Seed:
     path = key if isinstance(key, str) else key_of(NAMES, key)
-    return lambda patient: patient.world.resources[path].update(fields)
+    return lambda deployment: deployment.world.resources[path].update(fields)
 
 
 def set_in(key: str | Place, *path: str, to: object) -> Seed:
     """Change a field of a field."""
 
-    def seed(patient: Hospital) -> None:
-        where = patient.world.resources[key if isinstance(key, str) else key_of(NAMES, key)]
+    def seed(deployment: DoctorDeployment) -> None:
+        where = deployment.world.resources[key if isinstance(key, str) else key_of(NAMES, key)]
         for part in path[:-1]:
             where = where[part]
         where[path[-1]] = to
@@ -50,15 +50,15 @@ def set_in(key: str | Place, *path: str, to: object) -> Seed:
     return seed
 
 
-def no_quota(patient: Hospital) -> None:
-    (quota,) = (one for key, one in patient.world.resources.items() if key.startswith(QUOTA))
+def no_quota(deployment: DoctorDeployment) -> None:
+    (quota,) = (one for key, one in deployment.world.resources.items() if key.startswith(QUOTA))
     quota["dimensionsInfos"][0]["details"] = {"value": "0"}
 
 
 def circuit(kind: FailureKind, *, half_open: bool = False) -> Seed:
-    def seed(patient: Hospital) -> None:
+    def seed(deployment: DoctorDeployment) -> None:
         policy = BreakerPolicy(1, timedelta(minutes=10), timedelta(0), timedelta(minutes=15))
-        breaker = Breaker(patient.state, policy)
+        breaker = Breaker(deployment.state, policy)
         breaker.record_failure(kind, "a" * 24)
         if half_open:
             assert breaker.allows("b" * 24)
@@ -67,15 +67,15 @@ def circuit(kind: FailureKind, *, half_open: bool = False) -> Seed:
 
 
 def claimed(lease: timedelta) -> Seed:
-    def seed(patient: Hospital) -> None:
+    def seed(deployment: DoctorDeployment) -> None:
         upload = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
-        assert JobStore(patient.state).claim(upload, "somebody", lease)
+        assert JobStore(deployment.state).claim(upload, "somebody", lease)
 
     return seed
 
 
 def prices(days: int, region: str = NAMES.region) -> Seed:
-    return lambda patient: patient.use_prices_of(datetime.now(UTC) - timedelta(days=days), region)
+    return lambda deployment: deployment.use_prices_of(datetime.now(UTC) - timedelta(days=days), region)
 
 
 LONG_AGO = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -157,10 +157,10 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_changes_its_own_line(patient: Hospital, fault: str) -> None:
+def test_a_fault_changes_its_own_line(deployment: DoctorDeployment, fault: str) -> None:
     seed, subject, status, fix = FAULTS[fault]
-    seed(patient)
-    report = patient.visit()
+    seed(deployment)
+    report = deployment.visit()
     assert not_ok(report) == {subject: {status}}
     assert fix in fixes(report, subject)
 
@@ -170,26 +170,26 @@ def test_a_fault_changes_its_own_line(patient: Hospital, fault: str) -> None:
     [claimed(timedelta(minutes=10)), claimed(timedelta(minutes=-10)), prices(89)],
     ids=["held", "due", "89-days"],
 )
-def test_what_is_not_too_late_yet_is_no_fault(patient: Hospital, seed: Seed) -> None:
-    seed(patient)
-    assert not_ok(patient.visit()) == {}
+def test_what_is_not_too_late_yet_is_no_fault(deployment: DoctorDeployment, seed: Seed) -> None:
+    seed(deployment)
+    assert not_ok(deployment.visit()) == {}
 
 
-def test_a_deployment_that_needs_no_cpu_job_misses_none(patient: Hospital) -> None:
-    del patient.world.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
-    gone(Place(Kind.JOB, NAMES.job("cpu")))(patient)
-    assert not_ok(patient.visit()) == {}
+def test_a_deployment_that_needs_no_cpu_job_misses_none(deployment: DoctorDeployment) -> None:
+    del deployment.world.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
+    gone(Place(Kind.JOB, NAMES.job("cpu")))(deployment)
+    assert not_ok(deployment.visit()) == {}
 
 
-def test_without_a_gpu_in_use_its_quota_is_no_failure(patient: Hospital) -> None:
-    no_quota(patient)
-    set_in(UPLOAD, "serviceConfig", "environmentVariables", "ENABLE_GPU_TRANSCRIPTION", to="false")(patient)
-    assert not_ok(patient.visit()) == {"GPU quota": {"warn"}}
+def test_without_a_gpu_in_use_its_quota_is_no_failure(deployment: DoctorDeployment) -> None:
+    no_quota(deployment)
+    set_in(UPLOAD, "serviceConfig", "environmentVariables", "ENABLE_GPU_TRANSCRIPTION", to="false")(deployment)
+    assert not_ok(deployment.visit()) == {"GPU quota": {"warn"}}
 
 
-def test_without_its_function_a_deployment_is_looked_at_all_the_same(patient: Hospital) -> None:
-    del patient.world.resources[UPLOAD]
-    assert not_ok(patient.visit()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
+def test_without_its_function_a_deployment_is_looked_at_all_the_same(deployment: DoctorDeployment) -> None:
+    del deployment.world.resources[UPLOAD]
+    assert not_ok(deployment.visit()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
 
 
 UNANSWERED: dict[str, tuple[Seed, str]] = {
@@ -208,10 +208,10 @@ UNANSWERED: dict[str, tuple[Seed, str]] = {
 
 
 @pytest.mark.parametrize("fault", UNANSWERED)
-def test_what_cannot_be_asked_is_unknown_and_ends_nothing(patient: Hospital, fault: str) -> None:
+def test_what_cannot_be_asked_is_unknown_and_ends_nothing(deployment: DoctorDeployment, fault: str) -> None:
     seed, fix = UNANSWERED[fault]
-    seed(patient)
-    report = patient.visit()
+    seed(deployment)
+    report = deployment.visit()
     assert not_ok(report) == {"GPU quota": {"unknown"}}
     assert fix in fixes(report, "GPU quota")
     assert not report.failed
@@ -230,36 +230,36 @@ DEEPGRAM: dict[str, tuple[Seed, str]] = {
 
 
 @pytest.mark.parametrize("fault", DEEPGRAM)
-def test_only_what_deepgram_refuses_is_a_bad_key(patient: Hospital, fault: str) -> None:
+def test_only_what_deepgram_refuses_is_a_bad_key(deployment: DoctorDeployment, fault: str) -> None:
     seed, status = DEEPGRAM[fault]
-    seed(patient)
-    assert not_ok(patient.visit()) == ({"Deepgram key": {status}} if status else {})
+    seed(deployment)
+    assert not_ok(deployment.visit()) == ({"Deepgram key": {status}} if status else {})
 
 
-def test_an_answer_that_takes_too_long_is_unknown(patient: Hospital) -> None:
-    patient.setenv("DOCTOR_TIMEOUT_SECONDS", "3")
-    patient.apis.stall(QUOTA, 60)
-    report = patient.visit()
+def test_an_answer_that_takes_too_long_is_unknown(deployment: DoctorDeployment) -> None:
+    deployment.setenv("DOCTOR_TIMEOUT_SECONDS", "3")
+    deployment.apis.stall(QUOTA, 60)
+    report = deployment.visit()
     assert not_ok(report) == {"GPU quota": {"unknown"}}
     assert "DOCTOR_TIMEOUT_SECONDS" in fixes(report, "GPU quota")
 
 
-def test_a_service_that_is_refused_changes_only_what_asks_it(patient: Hospital) -> None:
-    patient.apis.refuse("pubsub.googleapis.com", 403, "no")
+def test_a_service_that_is_refused_changes_only_what_asks_it(deployment: DoctorDeployment) -> None:
+    deployment.apis.refuse("pubsub.googleapis.com", 403, "no")
     unknown = {"topics", "subscriptions", "account function", "account job", "Pub/Sub agent", "public access"}
-    assert not_ok(patient.visit()) == {subject: {"unknown"} for subject in unknown}
+    assert not_ok(deployment.visit()) == {subject: {"unknown"} for subject in unknown}
 
 
-def test_nothing_at_google_may_be_looked_at(patient: Hospital) -> None:
-    for host in {key.partition("/")[0] for key in patient.world.resources}:
-        patient.apis.refuse(host, 403, "no")
-    patient.apis.refuse("serviceusage.googleapis.com", 403, "no")
-    patient.apis.refuse("monitoring.googleapis.com", 403, "no")
-    lines = not_ok(patient.visit())
+def test_nothing_at_google_may_be_looked_at(deployment: DoctorDeployment) -> None:
+    for host in {key.partition("/")[0] for key in deployment.world.resources}:
+        deployment.apis.refuse(host, 403, "no")
+    deployment.apis.refuse("serviceusage.googleapis.com", 403, "no")
+    deployment.apis.refuse("monitoring.googleapis.com", 403, "no")
+    lines = not_ok(deployment.visit())
     assert {status for statuses in lines.values() for status in statuses} == {"unknown"}
     assert {"region", "price book", "open jobs", "GPU health"} & set(lines) == set()
 
 
-def test_a_state_bucket_that_cannot_be_read_is_unknown(patient: Hospital) -> None:
-    patient.storage.fail_next(20, status=403, name_prefix="health/")
-    assert not_ok(patient.visit()) == {"GPU health": {"unknown"}}
+def test_a_state_bucket_that_cannot_be_read_is_unknown(deployment: DoctorDeployment) -> None:
+    deployment.storage.fail_next(20, status=403, name_prefix="health/")
+    assert not_ok(deployment.visit()) == {"GPU health": {"unknown"}}

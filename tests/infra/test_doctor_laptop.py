@@ -23,9 +23,9 @@ from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from tests.support.deployed_project import deployed, key_of
+from tests.support.doctor_deployment import Lines, doctor_deployment, not_ok
 from tests.support.google_admin_apis import World
-from tests.support.hospital import Lines, hospital, not_ok
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 
 class LaptopNames(Names):
@@ -73,7 +73,7 @@ def world_of(cloud: LaptopCloud) -> World:
     return world
 
 
-@pytest.mark.usefixtures("_nowhere")
+@pytest.mark.usefixtures("no_ambient_credentials")
 def test_a_laptop_has_all_but_a_gpu(
     cloud: LaptopCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
 ) -> None:
@@ -81,10 +81,10 @@ def test_a_laptop_has_all_but_a_gpu(
     blob.upload_from_string(b"no recording" * 100)
     upload = Upload(bucket=laptop.UPLOADS, name="calls/a.mp3", generation=int(blob.generation))
     state = cloud.storage().bucket(laptop.STATE)
-    until(lambda: state.blob(f"jobs/{upload.job_id}/outcome.json").exists(), "the upload's rejection")
-    until(lambda: not state.blob(f"open/{upload.job_id}.json").exists(), "its job's end")
+    wait_until(lambda: state.blob(f"jobs/{upload.job_id}/outcome.json").exists(), "the upload's rejection")
+    wait_until(lambda: not state.blob(f"open/{upload.job_id}.json").exists(), "its job's end")
 
-    with hospital(world_of(cloud), tmp_path, monkeypatch.setenv, service_account[0]):
+    with doctor_deployment(world_of(cloud), tmp_path, monkeypatch.setenv, service_account[0]):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.storage_server.url)
 
         def lines() -> Lines:

@@ -17,8 +17,8 @@ from shared.costs.speeds import SpeedStore, execution_figures
 from shared.enums import Method
 from shared.media import Upload
 from shared.upload_options import MAX_COST_METADATA, PRIVACY_METADATA, Channels, UploadOptions
-from tests.support.cases import TARIFF, media
-from tests.support.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
+from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
+from tests.support.routing_cases import TARIFF, media
 from trigger_function.settings import FunctionSettings
 
 CALL, LONG = recording("call").path, recording("long_seen").path
@@ -94,7 +94,7 @@ def test_a_file_that_is_not_there_is_said_before_anything_is_read() -> None:
 
 
 def test_a_prefix_is_inspected_with_the_deployments_settings_wishes_and_speeds(
-    cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPGRAM_API_KEY", "k")
     audio = CALL.read_bytes()

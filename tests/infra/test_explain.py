@@ -11,8 +11,8 @@ from infra.cli.main import app
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.media import Upload
-from tests.conftest import Configured
-from tests.support.small_cloud import STATE, UPLOADS, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
 from trigger_function.handle_upload import handle
 from trigger_function.services import Services
 
@@ -25,10 +25,12 @@ def explained(job: str, *options: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def heard(cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str) -> Upload:
+def heard(
+    cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
+) -> Upload:
     """An upload that Deepgram transcribed."""
     upload = cloud.drop(AUDIO)
-    handle(configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url), upload)
+    handle(make_services(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url), upload)
     return upload
 
 
@@ -46,7 +48,7 @@ def test_an_ended_job_has_decision_quotes_bill_and_coverage(heard: Upload) -> No
     assert "s of speech have words" in told
 
 
-def test_a_job_is_found_by_id_address_and_generation(cloud: SmallCloud, heard: Upload) -> None:
+def test_a_job_is_found_by_id_address_and_generation(cloud: LoopbackCloud, heard: Upload) -> None:
     cloud.storage.bucket(UPLOADS).blob(heard.name).delete()
     for job in (heard.job_id, heard.uri):
         status, told = explained(job, "--json")
@@ -57,7 +59,7 @@ def test_a_job_is_found_by_id_address_and_generation(cloud: SmallCloud, heard: U
     assert "is gone" in told
 
 
-def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: SmallCloud, services: Services) -> None:
+def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     status, told = explained(upload.job_id)
@@ -68,7 +70,7 @@ def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: SmallCloud, services
 
 
 @pytest.mark.parametrize("job", ["", "calls/a.mp3", "gs://uploads", "gs://uploads/never.mp3", "f" * 24, "abc"])
-def test_what_is_no_job_is_said_in_a_sentence(cloud: SmallCloud, job: str) -> None:
+def test_what_is_no_job_is_said_in_a_sentence(cloud: LoopbackCloud, job: str) -> None:
     status, told = explained(job)
     assert status == 1
     assert told.strip().endswith(".")

@@ -23,7 +23,7 @@ from infra.recordings import recording
 from shared.clock import now
 from shared.state.ledger import Entry, EntryState
 from tests.support.google_admin_apis import GoogleApis, World
-from tests.support.small_cloud import STATE, UPLOADS, SmallCloud
+from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
 
 NOBODY = "f" * 24
 
@@ -58,7 +58,7 @@ def sentence(*arguments: str, **environment: str) -> str:
     ],
 )
 def test_buckets_that_are_not_there_are_told_in_a_line(
-    cloud: SmallCloud, arguments: tuple[str, ...], says: str
+    cloud: LoopbackCloud, arguments: tuple[str, ...], says: str
 ) -> None:
     assert says in sentence(*arguments)
 
@@ -76,14 +76,14 @@ def test_buckets_that_are_not_there_are_told_in_a_line(
         (NOBODY, "has no job"),
     ],
 )
-def test_uploads_that_cannot_be_are_told_in_a_line(cloud: SmallCloud, job: str, says: str) -> None:
+def test_uploads_that_cannot_be_are_told_in_a_line(cloud: LoopbackCloud, job: str, says: str) -> None:
     done = told("explain", job, "--bucket", STATE)
     assert done.exit_code == 1
     assert says in done.output
     assert done.output.count("\n") == 1
 
 
-def test_a_record_that_is_none_is_told_in_a_line(cloud: SmallCloud) -> None:
+def test_a_record_that_is_none_is_told_in_a_line(cloud: LoopbackCloud) -> None:
     cloud.storage.bucket(STATE).blob(f"jobs/{NOBODY}/record.json").upload_from_string(b"garbage")
     assert "JobRecord cannot be read" in sentence("explain", NOBODY, "--bucket", STATE)
 
@@ -112,7 +112,7 @@ def test_the_doctors_own_settings_are_told_in_a_line(bad: str) -> None:
     assert "DOCTOR_TIMEOUT_SECONDS" in sentence("doctor", "--project", "a-project", DOCTOR_TIMEOUT_SECONDS=bad)
 
 
-def test_an_empty_prefix_has_no_recordings(cloud: SmallCloud) -> None:
+def test_an_empty_prefix_has_no_recordings(cloud: LoopbackCloud) -> None:
     assert told("estimate", f"gs://{UPLOADS}/none/").output == f"No recordings in gs://{UPLOADS}/none/.\n"
     done = told("estimate", f"gs://{UPLOADS}/none/", "--json")
     assert (done.exit_code, json.loads(done.stdout)["files"]) == (1, [])
@@ -144,7 +144,7 @@ def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path) -> None:
     assert "It cannot be read: Permission denied." in told("estimate", str(path)).output
 
 
-def test_names_in_buckets_do_not_steer_the_terminal(cloud: SmallCloud) -> None:
+def test_names_in_buckets_do_not_steer_the_terminal(cloud: LoopbackCloud) -> None:
     cloud.drop(b"", "calls/\x1b]0;owned\x07.mp3")
     output = told("estimate", f"gs://{UPLOADS}/").output
     assert "\x1b" not in output

@@ -12,7 +12,7 @@ from shared.enums import Method, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.upload_options import Channels, UploadOptions
-from tests.support.small_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, SmallCloud
+from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, LoopbackCloud
 
 AT = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -29,13 +29,13 @@ def ended(name: str) -> TerminalMessage:
     )
 
 
-def publish(cloud: SmallCloud, *messages: TerminalMessage) -> None:
+def publish(cloud: LoopbackCloud, *messages: TerminalMessage) -> None:
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     for message in messages:
         cloud.publisher.publish(topic, message.model_dump_json().encode(), **message.attributes()).result(timeout=30)
 
 
-def test_a_dropped_file_is_an_upload(cloud: SmallCloud, tmp_path: Path) -> None:
+def test_a_dropped_file_is_an_upload(cloud: LoopbackCloud, tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"sound")
     upload = drop(
@@ -50,7 +50,7 @@ def test_a_dropped_file_is_an_upload(cloud: SmallCloud, tmp_path: Path) -> None:
     assert blob.metadata == {"transcribe-method": "deepgram", "transcribe-channels": "split"}
 
 
-def test_a_file_of_unknown_kind_may_be_dropped_without_a_wish(cloud: SmallCloud, tmp_path: Path) -> None:
+def test_a_file_of_unknown_kind_may_be_dropped_without_a_wish(cloud: LoopbackCloud, tmp_path: Path) -> None:
     path = tmp_path / "recording"
     path.write_bytes(b"sound")
     upload = drop(cloud.storage.bucket(UPLOADS), path, "recording")
@@ -58,7 +58,7 @@ def test_a_file_of_unknown_kind_may_be_dropped_without_a_wish(cloud: SmallCloud,
     assert (blob.content_type, blob.metadata, blob.generation) == ("application/octet-stream", None, upload.generation)
 
 
-def test_each_wanted_outcome_comes_once(cloud: SmallCloud) -> None:
+def test_each_wanted_outcome_comes_once(cloud: LoopbackCloud) -> None:
     mine, other, late = ended("a"), ended("b"), ended("c")
     publish(cloud, other, mine, mine, late)
     subscription = cloud.subscription(RESULTS_TOPIC)
@@ -72,11 +72,11 @@ def test_each_wanted_outcome_comes_once(cloud: SmallCloud) -> None:
     assert cloud.terminal_messages() == []
 
 
-def test_nothing_wanted_is_nothing_waited_for(cloud: SmallCloud) -> None:
+def test_nothing_wanted_is_nothing_waited_for(cloud: LoopbackCloud) -> None:
     assert list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [], timeout=60)) == []
 
 
-def test_a_listener_that_waits_hears_so_and_then_the_outcome(cloud: SmallCloud) -> None:
+def test_a_listener_that_waits_hears_so_and_then_the_outcome(cloud: LoopbackCloud) -> None:
     mine = ended("a")
     listening = outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [mine.job_id])
     assert next(listening) is None
@@ -85,13 +85,13 @@ def test_a_listener_that_waits_hears_so_and_then_the_outcome(cloud: SmallCloud) 
     assert list(listening) == []
 
 
-def test_what_never_comes_is_a_timeout(cloud: SmallCloud) -> None:
+def test_what_never_comes_is_a_timeout(cloud: LoopbackCloud) -> None:
     publish(cloud, ended("b"))
     with pytest.raises(TimeoutError, match="no outcome of 1 uploads"):
         list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [ended("a").job_id], timeout=0))
 
 
-def test_results_are_copied_under_their_names(cloud: SmallCloud, tmp_path: Path) -> None:
+def test_results_are_copied_under_their_names(cloud: LoopbackCloud, tmp_path: Path) -> None:
     results = {}
     for name in ("transcript.txt", "receipt.json"):
         key = f"calls/a.mp3/1/{name}"
@@ -103,7 +103,7 @@ def test_results_are_copied_under_their_names(cloud: SmallCloud, tmp_path: Path)
     assert {path.parent for path in paths} == {tmp_path / "new" / "folder"}
 
 
-def test_a_message_cannot_write_outside_the_folder(cloud: SmallCloud, tmp_path: Path) -> None:
+def test_a_message_cannot_write_outside_the_folder(cloud: LoopbackCloud, tmp_path: Path) -> None:
     cloud.storage.bucket(RESULTS).blob("x").upload_from_string("x")
     message = ended("a").model_copy(update={"results": {"../../evil.txt": f"gs://{RESULTS}/x"}})
     assert fetch_results(cloud.storage, message, tmp_path / "folder") == [tmp_path / "folder" / "evil.txt"]

@@ -70,12 +70,12 @@ def words_of(body: object) -> list[Word]:
 
 
 def test_a_recording_comes_back_as_written_words_with_their_times(
-    hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str
+    shared_deepgram_server: DeepgramServer, deepgram_key: str, recordings_url: str
 ) -> None:
     memo = recording("memo.wav")
-    before = len(hearing_server.requests)
+    before = len(shared_deepgram_server.requests)
 
-    result = adapter(hearing_server.url, deepgram_key).transcribe(f"{recordings_url}/{memo.path.name}", "en")
+    result = adapter(shared_deepgram_server.url, deepgram_key).transcribe(f"{recordings_url}/{memo.path.name}", "en")
 
     words = result.passage.words
     please = next(w for w in words if w.text == "Please")
@@ -88,15 +88,15 @@ def test_a_recording_comes_back_as_written_words_with_their_times(
     assert result.duration_seconds == pytest.approx(memo.duration, abs=0.1)
     assert UUID(result.request_id)
     assert result.model == "deepgram nova-3"
-    assert hearing_server.requests[before:] == (
+    assert shared_deepgram_server.requests[before:] == (
         ListenRequest("nova-3", "en", "127.0.0.1", audio_seconds=pytest.approx(memo.duration, abs=0.1)),
     )
 
 
 def test_audio_in_hand_is_heard_like_audio_at_an_address(
-    hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str
+    shared_deepgram_server: DeepgramServer, deepgram_key: str, recordings_url: str
 ) -> None:
-    memo, engine = recording("memo.wav").path, adapter(hearing_server.url, deepgram_key)
+    memo, engine = recording("memo.wav").path, adapter(shared_deepgram_server.url, deepgram_key)
     by_address, in_hand = (
         engine.transcribe(audio, "en") for audio in (f"{recordings_url}/{memo.name}", memo.read_bytes())
     )
@@ -106,15 +106,19 @@ def test_audio_in_hand_is_heard_like_audio_at_an_address(
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_request_that_was_turned_away_is_repeated_and_heard_once(
-    hearing_server: DeepgramServer, deepgram_key: str, recordings_url: str, status: int
+    shared_deepgram_server: DeepgramServer, deepgram_key: str, recordings_url: str, status: int
 ) -> None:
-    before = len(hearing_server.requests)
-    hearing_server.fail_next(2, status)
+    before = len(shared_deepgram_server.requests)
+    shared_deepgram_server.fail_next(2, status)
 
-    result = adapter(hearing_server.url, deepgram_key).transcribe(f"{recordings_url}/memo.wav", "en")
+    result = adapter(shared_deepgram_server.url, deepgram_key).transcribe(f"{recordings_url}/memo.wav", "en")
 
     assert result.passage.words
-    assert [asked.audio_seconds is not None for asked in hearing_server.requests[before:]] == [False, False, True]
+    assert [asked.audio_seconds is not None for asked in shared_deepgram_server.requests[before:]] == [
+        False,
+        False,
+        True,
+    ]
 
 
 # Failures

@@ -18,7 +18,7 @@ from shared.errors import (
     Rejected,
     kind_of,
 )
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 KINDS = [
     (BadMedia("x"), FailureKind.BAD_MEDIA),
@@ -62,7 +62,7 @@ def test_each_class_has_its_kind(error: BaseException, kind: FailureKind) -> Non
         (501, FailureKind.NETWORK),
     ],
 )
-def test_what_googles_client_raises_for_a_status(cloud: SmallCloud, status: int, kind: FailureKind) -> None:
+def test_what_googles_client_raises_for_a_status(cloud: LoopbackCloud, status: int, kind: FailureKind) -> None:
     cloud.storage_server.fail_next(1, status)
     with pytest.raises(google_errors.GoogleAPICallError) as caught:
         cloud.storage.bucket(STATE).blob("a").download_as_bytes()

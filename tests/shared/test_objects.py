@@ -7,13 +7,13 @@ from google.cloud.storage import Bucket
 
 from shared import objects
 from shared.errors import StateConflict
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 NAME = "a/b.json"
 
 
 @pytest.fixture
-def bucket(cloud: SmallCloud) -> Bucket:
+def bucket(cloud: LoopbackCloud) -> Bucket:
     return cloud.storage.bucket(STATE)
 
 
@@ -29,14 +29,14 @@ def test_the_first_writer_stands(bucket: Bucket) -> None:
     assert (blob.content_type, blob.metadata) == ("text/plain", {"who": "me"})
 
 
-def test_a_write_whose_answer_was_lost_is_still_ours(cloud: SmallCloud, bucket: Bucket) -> None:
+def test_a_write_whose_answer_was_lost_is_still_ours(cloud: LoopbackCloud, bucket: Bucket) -> None:
     cloud.storage_server.fail_next(1, method="POST", name_prefix=NAME, before=False)
     written = objects.create_once(bucket, NAME, b"ours")
     assert written.data == b"ours"
     assert written == objects.read(bucket, NAME)
 
 
-def test_a_replacement_whose_answer_was_lost_is_still_ours(cloud: SmallCloud, bucket: Bucket) -> None:
+def test_a_replacement_whose_answer_was_lost_is_still_ours(cloud: LoopbackCloud, bucket: Bucket) -> None:
     first = objects.create_once(bucket, NAME, b"first")
     cloud.storage_server.fail_next(1, method="POST", name_prefix=NAME, before=False)
     second = objects.replace(bucket, NAME, b"second", first.generation)

@@ -5,63 +5,65 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
-from tests.support.boxes import boxes, with_content
-from tests.support.remote import Piece, Remote, Repeated
-from tests.trigger_function.conftest import SECONDS, Record
+from tests.support.mp4_boxes import boxes, with_content
+from tests.support.remote_object import Piece, RemoteObject, RepeatedObject
+from tests.support.tone_recordings import SECONDS, Record
 
 MB = 1_000_000
 LARGE = 400 * MB
 
-Build = Callable[[Record], tuple[Remote, float]]
+Build = Callable[[Record], tuple[RemoteObject, float]]
 
 
-def mp4_with_header_at_the_end(record: Record) -> tuple[Remote, float]:
+def mp4_with_header_at_the_end(record: Record) -> tuple[RemoteObject, float]:
     data = record("m4a")
     places = {kind: (start, end) for start, kind, end in boxes(data)}
     mdat, moov = places[b"mdat"], places[b"moov"]
     longer = struct.pack(">I4s", LARGE, b"mdat")
-    return Remote(
+    return RemoteObject(
         mdat[0] + LARGE + moov[1] - moov[0], [(0, data[: mdat[0]] + longer), (mdat[0] + LARGE, data[moov[0] :])]
     ), SECONDS
 
 
-def mp4_with_megabytes_of_tables(record: Record) -> tuple[Remote, float]:
+def mp4_with_megabytes_of_tables(record: Record) -> tuple[RemoteObject, float]:
     data = record("m4a", "-movflags", "faststart")
     samples = 6 * MB // 4
     sizes = struct.pack(">III", 0, 0, samples) + struct.pack(">I", 260) * samples
     grown = with_content(data, (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz"), sizes)
     mdat = grown.rindex(b"mdat") - 4
-    return Remote(mdat + LARGE, [(0, grown[:mdat] + struct.pack(">I4s", LARGE, b"mdat"))]), SECONDS
+    return RemoteObject(mdat + LARGE, [(0, grown[:mdat] + struct.pack(">I4s", LARGE, b"mdat"))]), SECONDS
 
 
-def mp4_in_fragments(record: Record) -> tuple[Remote, float]:
+def mp4_in_fragments(record: Record) -> tuple[RemoteObject, float]:
     data = record("mp4", "-movflags", "frag_keyframe+empty_moov+default_base_moof", "-frag_duration", "500000")
     second = data.index(b"moof", data.index(b"moof") + 4) - 4
-    return Remote(
+    return RemoteObject(
         LARGE + len(data),
         [(0, data[:second]), (second, struct.pack(">I4s", LARGE, b"free")), (second + LARGE, data[second:])],
     ), SECONDS
 
 
-def wav(record: Record) -> tuple[Remote, float]:
+def wav(record: Record) -> tuple[RemoteObject, float]:
     data = record("wav")
     at = data.index(b"data")
-    return Remote(LARGE, [(0, data[:at] + b"data" + struct.pack("<I", LARGE - at - 8))]), (LARGE - at - 8) / 88_200
+    return RemoteObject(LARGE, [(0, data[:at] + b"data" + struct.pack("<I", LARGE - at - 8))]), (
+        LARGE - at - 8
+    ) / 88_200
 
 
-def matroska(record: Record) -> tuple[Remote, float]:
+def matroska(record: Record) -> tuple[RemoteObject, float]:
     data = record("webm", "-live", "1", "-cluster_time_limit", "500", streamed=True)
     cluster = bytes.fromhex("1f43b675")
     second = data.index(cluster, data.index(cluster) + 4)
     void = bytes.fromhex("ec01") + (LARGE - 9).to_bytes(7)
-    return Remote(LARGE + len(data), [(0, data[:second] + void), (second + LARGE, data[second:])]), SECONDS
+    return RemoteObject(LARGE + len(data), [(0, data[:second] + void), (second + LARGE, data[second:])]), SECONDS
 
 
-def avi_with_index_at_the_end(record: Record) -> tuple[Remote, float]:
+def avi_with_index_at_the_end(record: Record) -> tuple[RemoteObject, float]:
     return avi(record("avi")), SECONDS
 
 
-def avi_with_indexes_all_over(record: Record) -> tuple[Remote, float]:
+def avi_with_indexes_all_over(record: Record) -> tuple[RemoteObject, float]:
     """OpenDML: an index of indexes, in the room that FFmpeg leaves for one."""
     data = record("avi")
     room = data.index(b"JUNK")
@@ -73,28 +75,28 @@ def avi_with_indexes_all_over(record: Record) -> tuple[Remote, float]:
     return avi(head + data[len(head) :], [(place, index) for place in places]), SECONDS
 
 
-def avi(data: bytes, more: Sequence[Piece] = ()) -> Remote:
+def avi(data: bytes, more: Sequence[Piece] = ()) -> RemoteObject:
     """The file with an index of hundreds of megabytes."""
     index = data.rindex(b"idx1")
     size = index + 8 + LARGE
     pieces = data[:4] + struct.pack("<I", size - 8) + data[8:index] + struct.pack("<4sI", b"idx1", LARGE)
-    return Remote(size, [(0, pieces), *more])
+    return RemoteObject(size, [(0, pieces), *more])
 
 
 def repeated(suffix: str, *options: str, head: int = 0) -> Build:
-    def build(record: Record) -> tuple[Remote, float]:
+    def build(record: Record) -> tuple[RemoteObject, float]:
         data = record(suffix, *options)
         times = LARGE // len(data)
-        return Repeated(data[:head], data[head:], times), times * SECONDS
+        return RepeatedObject(data[:head], data[head:], times), times * SECONDS
 
     return build
 
 
-def flac(record: Record) -> tuple[Remote, float]:
+def flac(record: Record) -> tuple[RemoteObject, float]:
     """Sound at both ends of a large file; the frames at the end tell their time."""
     data = record("flac", streamed=True)
     middle = len(data) // 2
-    return Remote(LARGE + len(data), [(0, data[:middle]), (middle + LARGE, data[middle:])]), SECONDS
+    return RemoteObject(LARGE + len(data), [(0, data[:middle]), (middle + LARGE, data[middle:])]), SECONDS
 
 
 FILES = {

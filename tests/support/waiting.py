@@ -11,7 +11,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.02
 
 
-def until(look: Callable[[], T | None], what: str, timeout: float = 90.0) -> T:
+def wait_until(look: Callable[[], T | None], what: str, timeout: float = 90.0) -> T:
     """The first answer of `look` that is not None or false; TimeoutError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (seen := look()):

@@ -37,10 +37,10 @@ from shared.state.finisher import rejected, transcribed
 from shared.telemetry.logs import configure_logging
 from shared.telemetry.metrics import Histogram
 from shared.transcript.model import Coverage, Gap, Passage, Word, compose
-from tests.conftest import Configured
-from tests.support.googles_metrics import GOOGLES
+from tests.support.function_services import MakeServices
+from tests.support.google_metrics import GOOGLE_METRICS
 from tests.support.logging_query import Entry, extract, matches
-from tests.support.small_cloud import SmallCloud
+from tests.support.loopback_cloud import LoopbackCloud
 from trigger_function.launch import launch_gpu
 from trigger_function.services import Services
 
@@ -92,9 +92,9 @@ Written = Callable[[Mapping[str, Any], Callable[[], object]], list[Entry]]
 
 
 @pytest.fixture
-def written(configured: Configured) -> Written:
+def written(make_services: MakeServices) -> Written:
     """What some code logs, as entries of a resource. The fixture behind it restores the logging."""
-    configured()
+    make_services()
 
     def run(resource: Mapping[str, Any], code: Callable[[], object]) -> list[Entry]:
         lines = io.StringIO()
@@ -106,7 +106,7 @@ def written(configured: Configured) -> Written:
 
 
 @pytest.fixture
-def job(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+def job(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
     made = job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))
     yield made
@@ -114,7 +114,7 @@ def job(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServi
 
 
 @pytest.fixture
-def entries(cloud: SmallCloud, services: Services, job: JobServices, written: Written) -> list[Entry]:
+def entries(cloud: LoopbackCloud, services: Services, job: JobServices, written: Written) -> list[Entry]:
     """A transcript with a gap by the job, a rejection by the function, two executions' ends, and a failed launch."""
     cloud.runner.refuse_next(1, 429)
     return [
@@ -224,7 +224,7 @@ def test_every_metric_is_defined_is_shown_and_is_asked_for_by_its_name(deployed:
 
 def test_googles_metrics_exist(deployed: Deployed) -> None:
     asked = set(re.findall(r'metric\.type = [\\"]+([^"\\]+)', deployed.dashboard + deployed.alerts))
-    assert asked == GOOGLES.keys()
+    assert asked == GOOGLE_METRICS.keys()
 
 
 def test_the_dashboard_shows_what_alerts_go_by(deployed: Deployed) -> None:

@@ -10,7 +10,7 @@ import pytest
 from google.api_core.exceptions import GoogleAPICallError
 
 from shared.clock import now
-from tests.support.small_cloud import PROJECT, STATE, SmallCloud
+from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
 from trigger_function import alerts as module
 from trigger_function.alerts import UNTOLD, Alerts, BudgetAlert, budget_alerts
 
@@ -19,7 +19,7 @@ HALF = budget_alerts("2026-11", 5, 10)[0]
 
 
 @pytest.fixture
-def topic(cloud: SmallCloud) -> str:
+def topic(cloud: LoopbackCloud) -> str:
     path = str(cloud.publisher.topic_path(PROJECT, TOPIC))
     cloud.publisher.create_topic(name=path)
     cloud.subscriber.create_subscription(name=cloud.subscription(TOPIC), topic=path)
@@ -27,11 +27,11 @@ def topic(cloud: SmallCloud) -> str:
 
 
 @pytest.fixture
-def instance(cloud: SmallCloud, topic: str) -> Callable[[], Alerts]:
+def instance(cloud: LoopbackCloud, topic: str) -> Callable[[], Alerts]:
     return lambda: Alerts(cloud.storage.bucket(STATE), cloud.publisher, topic)
 
 
-def told(cloud: SmallCloud) -> list[BudgetAlert]:
+def told(cloud: LoopbackCloud) -> list[BudgetAlert]:
     subscription = cloud.subscription(TOPIC)
     received = cloud.subscriber.pull(subscription=subscription, max_messages=50, timeout=5).received_messages
     cloud.subscriber.acknowledge(subscription=subscription, ack_ids=[one.ack_id for one in received])
@@ -67,7 +67,7 @@ def test_an_alert_says_the_sums() -> None:
     assert HALF.attributes() == {"event_id": "budget-2026-11-50%", "kind": "budget", "month": "2026-11"}
 
 
-def test_an_alert_is_told_once(cloud: SmallCloud, instance: Callable[[], Alerts]) -> None:
+def test_an_alert_is_told_once(cloud: LoopbackCloud, instance: Callable[[], Alerts]) -> None:
     first = instance()
     assert first.tell(HALF)
     assert not first.tell(HALF)
@@ -75,7 +75,7 @@ def test_an_alert_is_told_once(cloud: SmallCloud, instance: Callable[[], Alerts]
     assert told(cloud) == [HALF]
 
 
-def test_of_eight_instances_at_once_one_tells(cloud: SmallCloud, instance: Callable[[], Alerts]) -> None:
+def test_of_eight_instances_at_once_one_tells(cloud: LoopbackCloud, instance: Callable[[], Alerts]) -> None:
     instances = [instance() for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda one: one.tell(HALF), instances))
@@ -84,7 +84,7 @@ def test_of_eight_instances_at_once_one_tells(cloud: SmallCloud, instance: Calla
 
 
 def test_an_alert_whose_teller_died_is_told_by_the_next(
-    cloud: SmallCloud, instance: Callable[[], Alerts], topic: str, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, instance: Callable[[], Alerts], topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(GoogleAPICallError):

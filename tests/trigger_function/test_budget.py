@@ -12,7 +12,7 @@ import pytest
 from shared.media import Upload
 from shared.state.jobs import JobRecord, JobState
 from shared.state.ledger import EntryState, Ledger, reservation
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.budget import TRUSTED_SHARE, Budget, refusal
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -33,11 +33,11 @@ def record(name: str, at: datetime = AT) -> JobRecord:
 
 
 @pytest.fixture
-def ledger(cloud: SmallCloud) -> Ledger:
+def ledger(cloud: LoopbackCloud) -> Ledger:
     return Ledger(cloud.storage.bucket(STATE))
 
 
-def test_without_a_budget_nothing_is_listed_or_reserved(cloud: SmallCloud, ledger: Ledger) -> None:
+def test_without_a_budget_nothing_is_listed_or_reserved(cloud: LoopbackCloud, ledger: Ledger) -> None:
     budget = Budget(ledger, None, 60)
     assert budget.left(AT) is None
     assert budget.reserve(record("a"), 1000)

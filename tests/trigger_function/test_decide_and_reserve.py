@@ -17,8 +17,8 @@ from shared.errors import DropscribeError, FailureKind
 from shared.state.finisher import failed
 from shared.state.jobs import JobState
 from shared.state.ledger import Entry, EntryState, Ledger, month_of
-from tests.conftest import Configured
-from tests.support.small_cloud import PROJECT, STATE, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
 from trigger_function.alerts import BudgetAlert
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.reconcile import reconcile_all
@@ -36,18 +36,18 @@ def _no_pauses() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _alerts(cloud: SmallCloud) -> None:
+def _alerts(cloud: LoopbackCloud) -> None:
     topic = cloud.publisher.topic_path(PROJECT, ALERTS)
     cloud.publisher.create_topic(name=topic)
     cloud.subscriber.create_subscription(name=cloud.subscription(ALERTS), topic=topic)
 
 
 @pytest.fixture
-def deepgram(hearing_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
-    return {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": hearing_server.url}
+def deepgram(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
+    return {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": shared_deepgram_server.url}
 
 
-def shares(cloud: SmallCloud) -> list[float]:
+def shares(cloud: LoopbackCloud) -> list[float]:
     """Of the budget, that were told since the last look."""
     request = {"subscription": cloud.subscription(ALERTS), "max_messages": 10}
     received = cloud.subscriber.pull(request=request, timeout=5).received_messages
@@ -64,8 +64,8 @@ def spent_by_others(services: Services, usd: float) -> None:
     services.ledger.settle(Entry(id="f" * 24, state=EntryState.BILLED, day=now().date(), usd=usd))
 
 
-def test_the_estimate_is_held_before_the_work(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+def test_the_estimate_is_held_before_the_work(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     (item,) = cloud.work_items()
@@ -76,12 +76,14 @@ def test_the_estimate_is_held_before_the_work(cloud: SmallCloud, configured: Con
     assert services.budget.left() == pytest.approx(10 - entry.usd)
 
 
-def test_the_older_name_of_the_budget_works(configured: Configured) -> None:
-    assert configured(MONTHLY_TRANSCRIPTION_BUDGET="12.5").budget.limit_usd == 12.5
+def test_the_older_name_of_the_budget_works(make_services: MakeServices) -> None:
+    assert make_services(MONTHLY_TRANSCRIPTION_BUDGET="12.5").budget.limit_usd == 12.5
 
 
-def test_the_bill_replaces_the_estimate(cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]) -> None:
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="10")
+def test_the_bill_replaces_the_estimate(
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
+) -> None:
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="10")
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     (entry,) = entries(services)
@@ -90,15 +92,17 @@ def test_the_bill_replaces_the_estimate(cloud: SmallCloud, configured: Configure
 
 
 def test_without_a_budget_bills_are_booked_all_the_same(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram")
     handle(services, cloud.drop(AUDIO))
     assert [entry.state for entry in entries(services)] == [EntryState.BILLED]
 
 
-def test_what_the_budget_cannot_pay_is_rejected_with_the_sums(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+def test_what_the_budget_cannot_pay_is_rejected_with_the_sums(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10")
     spent_by_others(services, 9.995)
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
@@ -111,10 +115,10 @@ def test_what_the_budget_cannot_pay_is_rejected_with_the_sums(cloud: SmallCloud,
 
 
 def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
     # Eight seconds: a cent for starting a GPU, a twentieth of a cent at Deepgram.
-    services = configured(**PARAKEET, **deepgram, MONTHLY_BUDGET_USD="10")
+    services = make_services(**PARAKEET, **deepgram, MONTHLY_BUDGET_USD="10")
     spent_by_others(services, 9.995)
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
@@ -127,10 +131,10 @@ def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
 
 
 def test_a_dear_engine_that_nobody_needs_is_no_reason_to_warn(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
     # The job's start-up would pass the budget, and Deepgram is asked for anyway.
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED
@@ -138,9 +142,9 @@ def test_a_dear_engine_that_nobody_needs_is_no_reason_to_warn(
 
 
 def test_what_an_earlier_delivery_held_is_not_held_against_the_same_upload(
-    cloud: SmallCloud, configured: Configured
+    cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="0")
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="0")
     upload = cloud.drop(AUDIO)
     # As after a kill between the reservation and the record.
     services.ledger.reserve(Entry(id=upload.job_id, state=EntryState.RESERVED, day=now().date(), usd=0.014))
@@ -151,9 +155,9 @@ def test_what_an_earlier_delivery_held_is_not_held_against_the_same_upload(
 
 
 def test_money_that_a_bill_gave_back_is_seen_before_anything_is_rejected(
-    cloud: SmallCloud, configured: Configured
+    cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="10000")
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="10000")
     spent_by_others(services, 9.995)
     assert services.budget.left() == pytest.approx(0.005)
     spent_by_others(services, 1)
@@ -161,8 +165,8 @@ def test_money_that_a_bill_gave_back_is_seen_before_anything_is_rejected(
     assert len(cloud.work_items()) == 1
 
 
-def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10")
     received = now().replace(day=1) - timedelta(days=1)
     before = Entry(id="f" * 24, state=EntryState.BILLED, day=received.date(), usd=9.995)
     services.ledger.settle(before)
@@ -176,10 +180,10 @@ def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: SmallCloud, 
 
 
 def test_a_fallback_that_cannot_be_paid_is_no_decision(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
 ) -> None:
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
-    hearing_server.fail_next(1, 500)
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", MONTHLY_BUDGET_USD="0.01")
+    shared_deepgram_server.fail_next(1, 500)
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.FAILED
@@ -191,8 +195,10 @@ def test_a_fallback_that_cannot_be_paid_is_no_decision(
     assert (entry.state, entry.usd, entry.fallbacks) == (EntryState.BILLED, 0.0, 0)
 
 
-def test_money_that_others_took_meanwhile_is_seen_near_the_limit(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="10000")
+def test_money_that_others_took_meanwhile_is_seen_near_the_limit(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="10000")
     assert services.budget.left() == 0.015
     spent_by_others(services, 0.01)
     handle(services, cloud.drop(AUDIO))
@@ -202,8 +208,8 @@ def test_money_that_others_took_meanwhile_is_seen_near_the_limit(cloud: SmallClo
     assert services.ledger.month_sums(month_of(now())).usd == 0.01
 
 
-def test_a_second_delivery_holds_nothing_more(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+def test_a_second_delivery_holds_nothing_more(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     handle(services, upload)
@@ -211,21 +217,21 @@ def test_a_second_delivery_holds_nothing_more(cloud: SmallCloud, configured: Con
 
 
 def test_a_private_upload_stays_queued_where_no_job_starts(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
 ) -> None:
-    services = configured(**PARAKEET, **deepgram)
-    before = len(hearing_server.requests)
+    services = make_services(**PARAKEET, **deepgram)
+    before = len(shared_deepgram_server.requests)
     cloud.runner.refuse_next(1)
     upload = cloud.drop(AUDIO, metadata={"transcribe-privacy": "local"})
     handle(services, upload)
     job = services.jobs.load(upload.job_id)
     assert job is not None
     assert job.record.state is JobState.QUEUED
-    assert len(hearing_server.requests) == before
+    assert len(shared_deepgram_server.requests) == before
 
 
-def test_the_reconciler_warns_of_what_bills_add_up_to(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
+def test_the_reconciler_warns_of_what_bills_add_up_to(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
     spent_by_others(services, 6)
     reconcile_all(services)
     reconcile_all(services)
@@ -236,9 +242,9 @@ def test_the_reconciler_warns_of_what_bills_add_up_to(cloud: SmallCloud, configu
 
 
 def test_a_ledger_that_cannot_be_read_stops_no_reconciler(
-    cloud: SmallCloud, configured: Configured, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, make_services: MakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10", BUDGET_CACHE_SECONDS="0")
     job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(0))
     assert job is not None
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="ledger/")
@@ -252,14 +258,14 @@ def test_a_ledger_that_cannot_be_read_stops_no_reconciler(
     assert reconcile_all(services) == {"published": 1}
 
 
-def test_a_missing_topic_stops_no_upload(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10", ALERTS_TOPIC="no-such-topic")
+def test_a_missing_topic_stops_no_upload(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10", ALERTS_TOPIC="no-such-topic")
     spent_by_others(services, 6)
     handle(services, cloud.drop(AUDIO))
     assert len(cloud.work_items()) == 1
 
 
-def test_a_job_of_last_month_is_billed_in_last_month(cloud: SmallCloud, services: Services) -> None:
+def test_a_job_of_last_month_is_billed_in_last_month(cloud: LoopbackCloud, services: Services) -> None:
     job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
     record = services.jobs.save(job, received_at=datetime(2026, 10, 31, 23, 59, tzinfo=UTC)).record
@@ -269,9 +275,9 @@ def test_a_job_of_last_month_is_billed_in_last_month(cloud: SmallCloud, services
 
 
 def test_a_bill_that_was_decided_but_never_booked_is_booked_by_the_reconciler(
-    cloud: SmallCloud, configured: Configured
+    cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:
-    services = configured(**PARAKEET, MONTHLY_BUDGET_USD="10")
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     job = services.jobs.load(upload.job_id)

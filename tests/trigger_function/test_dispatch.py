@@ -16,8 +16,8 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
 from shared.state.jobs import JobRecord, JobState
-from tests.conftest import Configured
-from tests.support.small_cloud import CPU_JOB, GPU_JOB, RESULTS, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import CPU_JOB, GPU_JOB, RESULTS, LoopbackCloud
 from trigger_function.dispatch import launch_any, routed
 from trigger_function.handle_upload import handle
 from trigger_function.services import Services
@@ -34,16 +34,16 @@ def _no_pauses() -> Iterator[None]:
 
 
 @pytest.fixture
-def deepgram(hearing_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
+def deepgram(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> dict[str, str]:
     """Settings of a deployment with a Deepgram key, whose decision table gives short uploads to the job."""
     return {
         "DEEPGRAM_API_KEY": deepgram_key,
-        "DEEPGRAM_BASE_URL": hearing_server.url,
+        "DEEPGRAM_BASE_URL": shared_deepgram_server.url,
         "COST_OPTIMIZATION": "false",
     }
 
 
-def handled(cloud: SmallCloud, services: Services) -> Upload:
+def handled(cloud: LoopbackCloud, services: Services) -> Upload:
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     return upload
@@ -55,7 +55,7 @@ def record_of(services: Services, upload: Upload) -> JobRecord:
     return job.record
 
 
-def test_a_small_upload_is_queued_and_one_execution_started(cloud: SmallCloud, services: Services) -> None:
+def test_a_small_upload_is_queued_and_one_execution_started(cloud: LoopbackCloud, services: Services) -> None:
     upload = handled(cloud, services)
     (item,) = cloud.work_items()
     assert (item.job_id, item.upload, item.decision.method) == (upload.job_id, upload, Method.PARAKEET)
@@ -67,7 +67,7 @@ def test_a_small_upload_is_queued_and_one_execution_started(cloud: SmallCloud, s
     assert cloud.terminal_messages() == []
 
 
-def test_many_uploads_start_one_execution(cloud: SmallCloud, services: Services) -> None:
+def test_many_uploads_start_one_execution(cloud: LoopbackCloud, services: Services) -> None:
     for number in range(3):
         handle(services, cloud.drop(AUDIO, f"{number}.wav"))
     assert len(cloud.work_items()) == 3
@@ -75,9 +75,9 @@ def test_many_uploads_start_one_execution(cloud: SmallCloud, services: Services)
 
 
 def test_deepgram_hears_the_upload_through_a_signed_url(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram")
     upload = handled(cloud, services)
     (message,) = cloud.terminal_messages()
     assert (message.job_id, message.outcome) == (upload.job_id, Outcome.COMPLETED)
@@ -93,10 +93,10 @@ def test_deepgram_hears_the_upload_through_a_signed_url(
 
 
 def test_parakeet_takes_over_from_a_failing_deepgram(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
 ) -> None:
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram")
-    hearing_server.fail_next(1, 402)
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    shared_deepgram_server.fail_next(1, 402)
     handled(cloud, services)
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "wish-fallback")
@@ -106,10 +106,10 @@ def test_parakeet_takes_over_from_a_failing_deepgram(
 
 
 def test_parakeet_takes_over_where_no_address_can_be_signed(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], tmp_path: Path
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], tmp_path: Path
 ) -> None:
     missing = str(tmp_path / "no-such-key.json")
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", GOOGLE_APPLICATION_CREDENTIALS=missing)
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", GOOGLE_APPLICATION_CREDENTIALS=missing)
     handled(cloud, services)
     (item,) = cloud.work_items()
     assert item.decision.rule == "wish-fallback"
@@ -117,10 +117,10 @@ def test_parakeet_takes_over_where_no_address_can_be_signed(
 
 
 def test_without_fallback_a_failing_deepgram_is_the_end(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
 ) -> None:
-    services = configured(**deepgram, TRANSCRIPTION_METHOD="deepgram", ENABLE_FALLBACK="false")
-    hearing_server.fail_next(1, 402)
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", ENABLE_FALLBACK="false")
+    shared_deepgram_server.fail_next(1, 402)
     handled(cloud, services)
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.FAILED, FailureKind.QUOTA)
@@ -130,7 +130,7 @@ def test_without_fallback_a_failing_deepgram_is_the_end(
 
 @pytest.mark.parametrize("status", [429, 403, 404])
 def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
-    cloud: SmallCloud, services: Services, status: int
+    cloud: LoopbackCloud, services: Services, status: int
 ) -> None:
     cloud.runner.refuse_next(1, status)
     upload = handled(cloud, services)
@@ -143,24 +143,24 @@ def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: SmallCloud, services: Services) -> None:
+def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: LoopbackCloud, services: Services) -> None:
     cloud.runner.stop()
     upload = handled(cloud, services)
     assert record_of(services, upload).state is JobState.QUEUED
     assert not services.lease.is_live()
 
 
-def test_a_job_that_does_not_exist_leaves_the_item_queued(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(GPU_JOB=GPU_JOB.replace("gpu", "deleted"))
+def test_a_job_that_does_not_exist_leaves_the_item_queued(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(GPU_JOB=GPU_JOB.replace("gpu", "deleted"))
     upload = handled(cloud, services)
     assert record_of(services, upload).state is JobState.QUEUED
     assert cloud.executions() == []
 
 
 def test_a_small_upload_prefers_the_cpu_job_to_deepgram(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str]
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
-    services = configured(**deepgram, CPU_JOB=CPU_JOB)
+    services = make_services(**deepgram, CPU_JOB=CPU_JOB)
     cloud.runner.refuse_next(1)
     upload = handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
@@ -170,9 +170,9 @@ def test_a_small_upload_prefers_the_cpu_job_to_deepgram(
 
 @pytest.mark.parametrize("more", [{}, {"CPU_JOB": CPU_JOB, **NOT_SMALL}], ids=["small, no CPU job", "not small"])
 def test_deepgram_takes_what_no_job_is_started_for(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], more: dict[str, str]
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], more: dict[str, str]
 ) -> None:
-    services = configured(**deepgram, **more)
+    services = make_services(**deepgram, **more)
     cloud.runner.refuse_next(1)
     handled(cloud, services)
     (message,) = cloud.terminal_messages()
@@ -184,11 +184,11 @@ def test_deepgram_takes_what_no_job_is_started_for(
 
 
 def test_what_is_not_small_goes_to_the_cpu_job_where_deepgram_fails_too(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
 ) -> None:
-    services = configured(**deepgram, CPU_JOB=CPU_JOB, **NOT_SMALL)
+    services = make_services(**deepgram, CPU_JOB=CPU_JOB, **NOT_SMALL)
     cloud.runner.refuse_next(1)
-    hearing_server.fail_next(1, 500)
+    shared_deepgram_server.fail_next(1, 500)
     upload = handled(cloud, services)
     record = record_of(services, upload)
     assert record.state is JobState.QUEUED
@@ -199,48 +199,48 @@ def test_what_is_not_small_goes_to_the_cpu_job_where_deepgram_fails_too(
 
 
 def test_without_fallback_a_queued_upload_never_goes_to_deepgram(
-    cloud: SmallCloud, configured: Configured, deepgram: dict[str, str], hearing_server: DeepgramServer
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
 ) -> None:
-    before = len(hearing_server.requests)
-    services = configured(**deepgram, ENABLE_FALLBACK="false")
+    before = len(shared_deepgram_server.requests)
+    services = make_services(**deepgram, ENABLE_FALLBACK="false")
     cloud.runner.refuse_next(1)
     upload = handled(cloud, services)
     assert record_of(services, upload).state is JobState.QUEUED
-    assert len(hearing_server.requests) == before
+    assert len(shared_deepgram_server.requests) == before
 
 
-def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false")
+def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false")
     handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
 
 
 @pytest.mark.parametrize("policy", [{"COST_OPTIMIZATION": "true"}, {"TRANSCRIPTION_METHOD": "parakeet"}])
 def test_what_was_quoted_for_the_cpu_job_goes_there_and_not_to_deepgram(
-    cloud: SmallCloud,
-    configured: Configured,
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
     deepgram: dict[str, str],
-    hearing_server: DeepgramServer,
+    shared_deepgram_server: DeepgramServer,
     policy: dict[str, str],
 ) -> None:
-    before = len(hearing_server.requests)
+    before = len(shared_deepgram_server.requests)
     # Starting is made cheap: the cost policy takes the CPU job, too, for these few seconds.
     cheap = {"CPU_STARTUP_SECONDS": "0.01", "WORK_IDLE_SECONDS": "0", "CPU_X_REAL_TIME": "1000"}
-    services = configured(
+    services = make_services(
         **{**deepgram, **NOT_SMALL, **cheap, **policy}, CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false"
     )
     handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
-    assert len(hearing_server.requests) == before
+    assert len(shared_deepgram_server.requests) == before
 
 
-def test_nothing_to_launch_is_no_launch(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(ENABLE_GPU_TRANSCRIPTION="false")
+def test_nothing_to_launch_is_no_launch(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(ENABLE_GPU_TRANSCRIPTION="false")
     assert not launch_any(services, "a job")
     assert cloud.executions() == []
 
 
-def test_a_job_cannot_be_dispatched_before_it_is_routed(cloud: SmallCloud, services: Services) -> None:
+def test_a_job_cannot_be_dispatched_before_it_is_routed(cloud: LoopbackCloud, services: Services) -> None:
     job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
     with pytest.raises(DropscribeError, match="before it was routed"):

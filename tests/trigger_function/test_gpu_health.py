@@ -21,8 +21,8 @@ from shared.state.finisher import Ending, rejected, transcribed
 from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState
 from shared.state.jobs import JobRecord, JobState
 from shared.transcript.model import Coverage, Passage, Word, compose
-from tests.conftest import Configured
-from tests.support.small_cloud import CPU_JOB, GPU_JOB, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import CPU_JOB, GPU_JOB, LoopbackCloud
 from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
@@ -43,7 +43,7 @@ def opened_an_hour_ago(services: Services) -> None:
     Breaker(services.state, policy, lambda: now() - timedelta(hours=1)).record_failure(FailureKind.QUOTA)
 
 
-def dropped(cloud: SmallCloud, services: Services, name: str) -> Upload:
+def dropped(cloud: LoopbackCloud, services: Services, name: str) -> Upload:
     upload = cloud.drop(AUDIO, name)
     handle(services, upload)
     return upload
@@ -64,8 +64,8 @@ def heard(upload: Upload, engine: Engine, execution: str | None) -> Ending:
     return transcribed(transcript, Bill(), execution)
 
 
-def test_refused_launches_open_it_and_then_nobody_asks(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**TWO)
+def test_refused_launches_open_it_and_then_nobody_asks(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**TWO)
     cloud.runner.refuse_next(2, 429)
     for name in ("a.wav", "b.wav", "c.wav"):
         dropped(cloud, services, name)
@@ -77,9 +77,9 @@ def test_refused_launches_open_it_and_then_nobody_asks(cloud: SmallCloud, config
 
 
 def test_open_new_uploads_take_the_next_engine(
-    cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
+    cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
 ) -> None:
-    services = configured(**TWO, DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    services = make_services(**TWO, DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url)
     services.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
     services.gpu.record_failure(FailureKind.OUT_OF_MEMORY)
     dropped(cloud, services, "a.wav")
@@ -88,8 +88,8 @@ def test_open_new_uploads_take_the_next_engine(
     assert cloud.executions() == []
 
 
-def test_open_the_job_without_a_gpu_is_started(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**TWO, CPU_JOB=CPU_JOB)
+def test_open_the_job_without_a_gpu_is_started(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**TWO, CPU_JOB=CPU_JOB)
     services.gpu.record_failure(FailureKind.MODEL_LOAD)
     services.gpu.record_failure(FailureKind.MODEL_LOAD)
     dropped(cloud, services, "a.wav")
@@ -97,9 +97,9 @@ def test_open_the_job_without_a_gpu_is_started(cloud: SmallCloud, configured: Co
 
 
 def test_after_the_cool_down_one_upload_is_the_trial_and_its_transcript_closes_it(
-    cloud: SmallCloud, configured: Configured
+    cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:
-    services = configured(**TWO)
+    services = make_services(**TWO)
     opened_an_hour_ago(services)
     trial, other = dropped(cloud, services, "a.wav"), dropped(cloud, services, "b.wav")
     assert cloud.executions() == [GPU_JOB]
@@ -110,8 +110,8 @@ def test_after_the_cool_down_one_upload_is_the_trial_and_its_transcript_closes_i
     assert services.gpu.health().state is CircuitState.CLOSED
 
 
-def test_a_trial_that_is_refused_opens_it_again(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(**TWO)
+def test_a_trial_that_is_refused_opens_it_again(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**TWO)
     opened_an_hour_ago(services)
     cloud.runner.refuse_next(1, 404)
     dropped(cloud, services, "a.wav")
@@ -122,8 +122,10 @@ def test_a_trial_that_is_refused_opens_it_again(cloud: SmallCloud, configured: C
 
 
 @pytest.mark.parametrize("how", ["deepgram", "rejected"])
-def test_a_trial_that_did_not_show_the_gpu_closes_nothing(cloud: SmallCloud, configured: Configured, how: str) -> None:
-    services = configured(**TWO)
+def test_a_trial_that_did_not_show_the_gpu_closes_nothing(
+    cloud: LoopbackCloud, make_services: MakeServices, how: str
+) -> None:
+    services = make_services(**TWO)
     opened_an_hour_ago(services)
     trial = dropped(cloud, services, "a.wav")
     ending = {
@@ -144,7 +146,7 @@ def test_a_trial_that_did_not_show_the_gpu_closes_nothing(cloud: SmallCloud, con
     ids=["a worker of the GPU job fell silent", "a worker of the CPU job fell silent", "no worker came"],
 )
 def test_the_reconciler_blames_the_gpu_for_what_went_quiet(
-    cloud: SmallCloud, services: Services, changes: dict[str, Any], failures: dict[FailureKind, int]
+    cloud: LoopbackCloud, services: Services, changes: dict[str, Any], failures: dict[FailureKind, int]
 ) -> None:
     job = services.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
     assert job is not None
@@ -155,7 +157,7 @@ def test_the_reconciler_blames_the_gpu_for_what_went_quiet(
     assert services.gpu.health().failures == failures
 
 
-def test_a_bad_upload_is_not_the_gpus_fault(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(GPU_BREAKER_FAILURES="1")
+def test_a_bad_upload_is_not_the_gpus_fault(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(GPU_BREAKER_FAILURES="1")
     handle(services, cloud.drop(b"no audio"))
     assert services.gpu.health().failures == {}

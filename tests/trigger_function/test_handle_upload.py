@@ -16,8 +16,8 @@ from shared.errors import FailureKind
 from shared.messages import Receipt
 from shared.state.jobs import JobState
 from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, Channels
-from tests.conftest import Configured
-from tests.support.small_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, LoopbackCloud
 from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
@@ -25,7 +25,7 @@ from trigger_function.services import Services
 AUDIO = recording("call.opus").path.read_bytes()
 
 
-def test_a_second_event_does_nothing(cloud: SmallCloud, services: Services) -> None:
+def test_a_second_event_does_nothing(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     for _ in range(3):
         handle(services, upload)
@@ -33,7 +33,7 @@ def test_a_second_event_does_nothing(cloud: SmallCloud, services: Services) -> N
     assert len(cloud.executions()) == 1
 
 
-def test_of_many_events_at_once_one_is_handled(cloud: SmallCloud, services: Services) -> None:
+def test_of_many_events_at_once_one_is_handled(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: handle(services, upload), range(8)))
@@ -41,7 +41,7 @@ def test_of_many_events_at_once_one_is_handled(cloud: SmallCloud, services: Serv
     assert len(cloud.executions()) == 1
 
 
-def test_two_generations_of_a_name_are_two_jobs(cloud: SmallCloud, services: Services) -> None:
+def test_two_generations_of_a_name_are_two_jobs(cloud: LoopbackCloud, services: Services) -> None:
     first = cloud.drop(AUDIO)
     handle(services, first)
     second = cloud.drop(AUDIO)
@@ -51,7 +51,7 @@ def test_two_generations_of_a_name_are_two_jobs(cloud: SmallCloud, services: Ser
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_an_upload_that_is_gone_before_it_is_read_is_rejected(
-    cloud: SmallCloud, services: Services, replaced: bool
+    cloud: LoopbackCloud, services: Services, replaced: bool
 ) -> None:
     upload = cloud.drop(AUDIO)
     if replaced:
@@ -64,7 +64,7 @@ def test_an_upload_that_is_gone_before_it_is_read_is_rejected(
     assert message.reason == "The file was deleted or replaced before it could be read."
 
 
-def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: SmallCloud, services: Services) -> None:
+def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(b"This is a letter, not a recording. " * 20)
     handle(services, upload)
     handle(services, upload)
@@ -79,16 +79,16 @@ def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: SmallCloud, 
 @pytest.mark.parametrize(
     ("wish", "rule"), [(" Parakeet ", "wish"), ("AUTO", "only-allowed"), ("deepgram", "wish-without-deepgram")]
 )
-def test_an_objects_own_wish_decides(cloud: SmallCloud, services: Services, wish: str, rule: str) -> None:
+def test_an_objects_own_wish_decides(cloud: LoopbackCloud, services: Services, wish: str, rule: str) -> None:
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: wish}))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, rule)
 
 
 def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
-    cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
+    cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
 ) -> None:
-    services = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    services = make_services(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url)
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     (message,) = cloud.terminal_messages()
@@ -108,25 +108,25 @@ def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
 
 
 def test_a_running_execution_makes_the_job_the_cheaper_one(
-    cloud: SmallCloud, configured: Configured, deepgram_key: str
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram_key: str
 ) -> None:
-    services = configured(DEEPGRAM_API_KEY=deepgram_key)
+    services = make_services(DEEPGRAM_API_KEY=deepgram_key)
     assert services.lease.take("execution/busy", timedelta(hours=1))
     handle(services, cloud.drop(AUDIO))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "lowest-score")
 
 
-def test_learned_speeds_decide(cloud: SmallCloud, configured: Configured, deepgram_key: str) -> None:
+def test_learned_speeds_decide(cloud: LoopbackCloud, make_services: MakeServices, deepgram_key: str) -> None:
     store = SpeedStore(cloud.storage.bucket(STATE))
     for _ in range(4):
         store.observe(execution_figures("nvidia-l4", startup_seconds=0.1))
-    services = configured(DEEPGRAM_API_KEY=deepgram_key, WORK_IDLE_SECONDS="0")
+    services = make_services(DEEPGRAM_API_KEY=deepgram_key, WORK_IDLE_SECONDS="0")
     handle(services, cloud.drop(AUDIO))
     assert [item.decision.rule for item in cloud.work_items()] == ["lowest-score"]
 
 
-def test_what_may_not_be_spent_is_not(cloud: SmallCloud, services: Services) -> None:
+def test_what_may_not_be_spent_is_not(cloud: LoopbackCloud, services: Services) -> None:
     handle(services, cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.0001"}))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
@@ -134,28 +134,30 @@ def test_what_may_not_be_spent_is_not(cloud: SmallCloud, services: Services) -> 
     assert cloud.executions() == []
 
 
-def test_an_objects_wish_goes_before_the_deployments(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(TRANSCRIPTION_METHOD="parakeet")
+def test_an_objects_wish_goes_before_the_deployments(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(TRANSCRIPTION_METHOD="parakeet")
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "auto"}))
     handle(services, cloud.drop(AUDIO, "b.opus"))
     assert sorted(item.decision.rule for item in cloud.work_items()) == ["only-allowed", "wish"]
 
 
-def test_an_unknown_wish_is_rejected_by_name(cloud: SmallCloud, services: Services) -> None:
+def test_an_unknown_wish_is_rejected_by_name(cloud: LoopbackCloud, services: Services) -> None:
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "whisper"}))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.REJECTED
     assert message.reason == ("The file's transcribe-method is 'whisper'; known are auto, parakeet, hybrid, deepgram.")
 
 
-def test_without_fallback_a_wish_that_cannot_be_granted_is_rejected(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured(ENABLE_FALLBACK="false")
+def test_without_fallback_a_wish_that_cannot_be_granted_is_rejected(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(ENABLE_FALLBACK="false")
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "deepgram"}))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
 
 
-def test_an_exception_gives_the_claim_back_for_the_next_delivery(cloud: SmallCloud, services: Services) -> None:
+def test_an_exception_gives_the_claim_back_for_the_next_delivery(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     cloud.storage_server.fail_next(1, 403, "GET", upload.name)
     with pytest.raises(Forbidden):
@@ -165,7 +167,7 @@ def test_an_exception_gives_the_claim_back_for_the_next_delivery(cloud: SmallClo
     assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
 
 
-def test_an_item_that_could_not_be_queued_is_the_reconcilers_at_once(cloud: SmallCloud, services: Services) -> None:
+def test_an_item_that_could_not_be_queued_is_the_reconcilers_at_once(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     topic = cloud.publisher.topic_path(PROJECT, WORK_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
@@ -179,7 +181,7 @@ def test_an_item_that_could_not_be_queued_is_the_reconcilers_at_once(cloud: Smal
 
 
 def test_an_exception_leaves_a_job_alone_that_is_in_other_hands_by_now(
-    cloud: SmallCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = cloud.drop(AUDIO)
 
@@ -198,7 +200,7 @@ def test_an_exception_leaves_a_job_alone_that_is_in_other_hands_by_now(
     assert reconcile_all(services) == {"waiting": 1}
 
 
-def test_channels_are_heard_as_their_owner_asks(cloud: SmallCloud, services: Services) -> None:
+def test_channels_are_heard_as_their_owner_asks(cloud: LoopbackCloud, services: Services) -> None:
     handle(services, cloud.drop(AUDIO, metadata={CHANNELS_METADATA: "Split"}))
     handle(services, cloud.drop(AUDIO, "b.opus"))
     assert sorted(item.options.channels for item in cloud.work_items()) == [Channels.MIX, Channels.SPLIT]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from tests.support.measuring import Measured, labels
-from tests.support.small_cloud import SmallCloud
+from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.recorded_metrics import RecordedMetrics, labels
 from trigger_function.launch import launch_gpu
 from trigger_function.services import Services
 
 
-def test_launches_and_failed_ones_are_counted(cloud: SmallCloud, services: Services, measured: Measured) -> None:
+def test_launches_and_failed_ones_are_counted(
+    cloud: LoopbackCloud, services: Services, recorded_metrics: RecordedMetrics
+) -> None:
     cloud.runner.refuse_next(1, 429)
     # Refused, started, and left to the one that runs.
     assert [launch_gpu(services, "job") for _ in range(3)] == [False, True, True]
-    assert measured.look() == {
+    assert recorded_metrics.collect() == {
         ("dropscribe.launches.failed", labels(job_name="gpu", kind="quota")): 1,
         ("dropscribe.launches", labels(job_name="gpu")): 1,
     }

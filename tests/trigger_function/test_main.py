@@ -12,8 +12,8 @@ from werkzeug.test import EnvironBuilder
 
 from infra.recordings import recording
 from shared.media import Upload
-from tests.conftest import Configured
-from tests.support.small_cloud import RESULTS, STATE, UPLOADS, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
 from trigger_function.main import on_upload, reconcile
 from trigger_function.services import Services, services_from_environment
 
@@ -30,7 +30,7 @@ def finalized(upload: Upload) -> CloudEvent:
     return event({"bucket": upload.bucket, "name": upload.name, "generation": str(upload.generation), "size": "1"})
 
 
-def test_an_upload_is_queued_once_for_all_its_events(cloud: SmallCloud, services: Services) -> None:
+def test_an_upload_is_queued_once_for_all_its_events(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     for _ in range(2):
         on_upload(finalized(upload))
@@ -52,32 +52,34 @@ def test_an_upload_is_queued_once_for_all_its_events(cloud: SmallCloud, services
         {"bucket": 7, "name": "a.mp3", "generation": "1"},
     ],
 )
-def test_a_malformed_event_is_swallowed(cloud: SmallCloud, services: Services, data: Any) -> None:
+def test_a_malformed_event_is_swallowed(cloud: LoopbackCloud, services: Services, data: Any) -> None:
     # An exception would have it delivered again, for a day.
     on_upload(event(data))
     assert cloud.names(STATE) == []
 
 
-def test_an_event_of_another_type_is_no_upload(cloud: SmallCloud, services: Services) -> None:
+def test_an_event_of_another_type_is_no_upload(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     on_upload(event(dict(upload), "google.cloud.storage.object.v1.deleted"))
     assert cloud.names(STATE) == []
 
 
 @pytest.mark.parametrize("name", ["folder/", "calls/.DS_Store", "a.mp3.part", "notes.json"])
-def test_ignored_names_start_nothing(cloud: SmallCloud, services: Services, name: str) -> None:
+def test_ignored_names_start_nothing(cloud: LoopbackCloud, services: Services, name: str) -> None:
     on_upload(finalized(cloud.drop(AUDIO, name)))
     assert cloud.names(STATE) == []
 
 
-def test_what_the_pipeline_writes_is_never_an_upload(cloud: SmallCloud, services: Services) -> None:
+def test_what_the_pipeline_writes_is_never_an_upload(cloud: LoopbackCloud, services: Services) -> None:
     for bucket in (RESULTS, STATE):
         on_upload(finalized(Upload(bucket=bucket, name="a.mp3/1/transcript.mp3", generation=1)))
     assert cloud.names(STATE) == []
 
 
-def test_one_bucket_may_hold_uploads_and_under_a_prefix_results(cloud: SmallCloud, configured: Configured) -> None:
-    configured(RESULTS_BUCKET=UPLOADS, RESULTS_PREFIX="done/")
+def test_one_bucket_may_hold_uploads_and_under_a_prefix_results(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    make_services(RESULTS_BUCKET=UPLOADS, RESULTS_PREFIX="done/")
     on_upload(finalized(cloud.drop(AUDIO, "done/a.mp3/1/copy.mp3")))
     assert cloud.names(STATE) == []
     upload = cloud.drop(AUDIO, "new/a.mp3")
@@ -85,15 +87,15 @@ def test_one_bucket_may_hold_uploads_and_under_a_prefix_results(cloud: SmallClou
     assert [item.upload for item in cloud.work_items()] == [upload]
 
 
-def test_the_reconciler_answers_with_its_counts(cloud: SmallCloud, services: Services) -> None:
+def test_the_reconciler_answers_with_its_counts(cloud: LoopbackCloud, services: Services) -> None:
     assert reconcile(flask.Request(EnvironBuilder().get_environ())) == {}
     on_upload(finalized(cloud.drop(AUDIO)))
     assert reconcile(flask.Request(EnvironBuilder(method="POST").get_environ())) == {"waiting": 1}
 
 
-def test_a_bad_setting_is_an_error_at_the_first_event(configured: Configured) -> None:
+def test_a_bad_setting_is_an_error_at_the_first_event(make_services: MakeServices) -> None:
     with pytest.raises(ValidationError, match="gpu_job"):
-        configured(GPU_JOB="my-job")
+        make_services(GPU_JOB="my-job")
 
 
 def test_the_services_are_made_once(services: Services) -> None:

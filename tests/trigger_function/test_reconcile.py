@@ -16,8 +16,8 @@ from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
 from shared.state.finisher import failed
 from shared.state.jobs import Job, JobState, OpenJob
-from tests.conftest import Configured
-from tests.support.small_cloud import GPU_JOB, STATE, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
@@ -37,7 +37,7 @@ def quiet(services: Services, upload: Upload, **changes: Any) -> Job:
     return services.jobs.save(job, **{**usual, **changes})
 
 
-def only_message(cloud: SmallCloud) -> TerminalMessage:
+def only_message(cloud: LoopbackCloud) -> TerminalMessage:
     (message,) = cloud.terminal_messages()
     return message
 
@@ -46,7 +46,7 @@ def test_nothing_open_is_nothing_to_do(services: Services) -> None:
     assert reconcile_all(services) == {}
 
 
-def test_a_job_whose_lease_stands_is_left_alone(cloud: SmallCloud, services: Services) -> None:
+def test_a_job_whose_lease_stands_is_left_alone(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO), lease_until=now() + AGO)
     assert reconcile_all(services) == {"waiting": 1}
     assert services.jobs.load(job.id) == job
@@ -55,7 +55,7 @@ def test_a_job_whose_lease_stands_is_left_alone(cloud: SmallCloud, services: Ser
 
 @pytest.mark.parametrize(("age", "answer"), [(timedelta(0), "waiting"), (AGO, "restarted")])
 def test_a_marker_without_record_is_handled_once_its_writer_must_be_gone(
-    cloud: SmallCloud, services: Services, age: timedelta, answer: str
+    cloud: LoopbackCloud, services: Services, age: timedelta, answer: str
 ) -> None:
     upload = cloud.drop(AUDIO)
     marker = OpenJob(upload=upload, opened_at=now() - age).model_dump_json().encode()
@@ -64,7 +64,7 @@ def test_a_marker_without_record_is_handled_once_its_writer_must_be_gone(
     assert [item.upload for item in cloud.work_items()] == ([upload] if answer == "restarted" else [])
 
 
-def test_a_lost_claim_is_taken_up_where_it_was_left(cloud: SmallCloud, services: Services) -> None:
+def test_a_lost_claim_is_taken_up_where_it_was_left(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO), state=JobState.CLAIMED, media=None, decision=None)
     assert reconcile_all(services) == {"restarted": 1}
     moved = services.jobs.load(job.id)
@@ -75,7 +75,7 @@ def test_a_lost_claim_is_taken_up_where_it_was_left(cloud: SmallCloud, services:
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: SmallCloud, services: Services) -> None:
+def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO))
     assert reconcile_all(services) == {"queued again": 1}
     moved = services.jobs.load(job.id)
@@ -86,7 +86,9 @@ def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: SmallCloud, servi
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_job_far_back_in_a_queue_that_is_worked_on_is_nobodys_failure(cloud: SmallCloud, services: Services) -> None:
+def test_a_job_far_back_in_a_queue_that_is_worked_on_is_nobodys_failure(
+    cloud: LoopbackCloud, services: Services
+) -> None:
     assert services.lease.take("execution/busy", AGO)
     job = quiet(services, cloud.drop(AUDIO))
     assert reconcile_all(services) == {"queued again": 1}
@@ -96,7 +98,7 @@ def test_a_job_far_back_in_a_queue_that_is_worked_on_is_nobodys_failure(cloud: S
     assert cloud.executions() == []
 
 
-def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: SmallCloud, services: Services) -> None:
+def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, attempts=1)
     assert reconcile_all(services) == {"queued again": 1}
     assert [item.job_id for item in cloud.work_items()] == [job.id]
@@ -115,7 +117,7 @@ def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: SmallClou
     ids=["attempts", "dispatches", "age"],
 )
 def test_what_was_tried_long_or_often_enough_fails_with_a_reason(
-    cloud: SmallCloud, services: Services, changes: dict[str, Any], reason: str
+    cloud: LoopbackCloud, services: Services, changes: dict[str, Any], reason: str
 ) -> None:
     quiet(services, cloud.drop(AUDIO), **changes)
     assert reconcile_all(services) == {"failed": 1}
@@ -127,14 +129,14 @@ def test_what_was_tried_long_or_often_enough_fails_with_a_reason(
 
 @pytest.mark.parametrize("changes", [{"attempts": 2}, {"dispatches": 2}, {"received_at": now() - timedelta(hours=23)}])
 def test_what_was_tried_almost_often_enough_is_tried_again(
-    cloud: SmallCloud, services: Services, changes: dict[str, Any]
+    cloud: LoopbackCloud, services: Services, changes: dict[str, Any]
 ) -> None:
     quiet(services, cloud.drop(AUDIO), **changes)
     assert reconcile_all(services) == {"queued again": 1}
     assert cloud.terminal_messages() == []
 
 
-def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: SmallCloud, services: Services) -> None:
+def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO))
     decided = services.finisher.finish(job.record, failed(DropscribeError("Once.")))
     assert cloud.terminal_messages() == [decided]
@@ -146,7 +148,7 @@ def test_an_outcome_that_was_decided_but_never_published_is_published(cloud: Sma
     assert reconcile_all(services) == {}
 
 
-def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: SmallCloud, services: Services) -> None:
+def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, lease_until=now() + timedelta(minutes=1))
     decided = services.finisher.finish(job.record, failed(DropscribeError("Once.")))
     # As between the decision and the message.
@@ -159,7 +161,7 @@ def test_an_outcome_whose_holder_lives_is_left_to_it(cloud: SmallCloud, services
 
 @pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.QUEUED])
 def test_another_process_that_is_faster_is_no_error(
-    cloud: SmallCloud, services: Services, monkeypatch: pytest.MonkeyPatch, state: JobState
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, state: JobState
 ) -> None:
     job = quiet(services, cloud.drop(AUDIO), state=state)
     services.jobs.save(job, lease_until=now() + AGO)
@@ -169,8 +171,8 @@ def test_another_process_that_is_faster_is_no_error(
     assert cloud.work_items() == []
 
 
-def test_one_broken_record_does_not_stop_the_others(cloud: SmallCloud, configured: Configured) -> None:
-    services = configured()
+def test_one_broken_record_does_not_stop_the_others(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services()
     broken, sound = cloud.drop(AUDIO, "broken.mp3"), cloud.drop(AUDIO, "sound.mp3")
     quiet(services, broken)
     job = quiet(services, sound)

@@ -11,8 +11,8 @@ from shared.enums import Engine, Method, Outcome
 from shared.media import Media
 from shared.messages import Decision
 from shared.state.jobs import Job, JobState
-from tests.conftest import Configured
-from tests.support.small_cloud import SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import LoopbackCloud
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
@@ -20,7 +20,7 @@ AUDIO = recording("call.opus").path.read_bytes()
 DECISION = Decision(method=Method.PARAKEET, rule="short", reason="40 min: Parakeet.")
 
 
-def given_up(cloud: SmallCloud, services: Services, seconds: float) -> Job:
+def given_up(cloud: LoopbackCloud, services: Services, seconds: float) -> Job:
     """A job that was queued three times, of a recording whose header states so many seconds."""
     job = services.jobs.claim(cloud.drop(AUDIO), "function/gone", timedelta(minutes=1))
     assert job is not None
@@ -38,9 +38,9 @@ def given_up(cloud: SmallCloud, services: Services, seconds: float) -> Job:
 
 
 def test_a_job_that_no_worker_takes_goes_to_deepgram_with_its_missing_end_told(
-    cloud: SmallCloud, configured: Configured, hearing_server: DeepgramServer, deepgram_key: str
+    cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
 ) -> None:
-    services = configured(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url)
+    services = make_services(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url)
     given_up(cloud, services, seconds=60.0)
     assert reconcile_all(services) == {"sent to deepgram": 1}
     (message,) = cloud.terminal_messages()
@@ -52,7 +52,7 @@ def test_a_job_that_no_worker_takes_goes_to_deepgram_with_its_missing_end_told(
     assert gap.end == 60.0
 
 
-def test_without_deepgram_it_fails(cloud: SmallCloud, services: Services) -> None:
+def test_without_deepgram_it_fails(cloud: LoopbackCloud, services: Services) -> None:
     given_up(cloud, services, seconds=19.0)
     assert reconcile_all(services) == {"failed": 1}
     assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.FAILED]

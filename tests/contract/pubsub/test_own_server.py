@@ -13,7 +13,7 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.emulators.pubsub_server import PubSubServer
 from tests.support.pubsub_clients import PATIENCE, connected, payloads
-from tests.support.pubsub_streams import Stream
+from tests.support.pubsub_stream import PullStream
 
 if TYPE_CHECKING:
     from tests.support.pubsub_clients import PubSub
@@ -114,7 +114,7 @@ def test_stream_sends_no_more_than_the_client_will_hold(ours: PubSub, limit: dic
     topic = ours.topic()
     subscription = ours.subscription(topic)
     ours.publish(topic, *[bytes([number]) * 1_000 for number in range(5)])
-    with Stream(ours, subscription, **limit) as stream:
+    with PullStream(ours, subscription, **limit) as stream:
         first, second = stream.get(), stream.get()
         assert not stream.has_more(0.3)
         stream.send(ack_ids=[first.ack_id])
@@ -127,7 +127,7 @@ def test_stream_sends_no_more_than_the_client_will_hold(ours: PubSub, limit: dic
 
 def test_limits_of_a_stream_are_set_once(ours: PubSub) -> None:
     subscription = ours.subscription(ours.topic())
-    with Stream(ours, subscription) as stream:
+    with PullStream(ours, subscription) as stream:
         stream.send(max_outstanding_messages=1)
         with pytest.raises(exceptions.InvalidArgument):
             stream.wait()
@@ -154,7 +154,7 @@ def test_cut_stream_takes_no_more_messages(ours: PubSub) -> None:
     topic, graveyard = ours.topic(), ours.topic()
     subscription = ours.subscription(topic, dead_letter_policy={"dead_letter_topic": graveyard})
     ours.publish(topic, b"the stream is open")
-    with Stream(ours, subscription) as stream:
+    with PullStream(ours, subscription) as stream:
         stream.get()
         stream.cut()
         with pytest.raises(exceptions.Cancelled):
@@ -170,7 +170,7 @@ def test_many_open_streams_and_pulls_leave_room_for_other_calls(ours: PubSub) ->
     streamed = [ours.subscription(topic) for _ in range(20)]
     pulled = [ours.subscription(topic) for _ in range(20)]
     with ThreadPoolExecutor(20) as threads, ExitStack() as open_streams:
-        streams = [open_streams.enter_context(Stream(ours, subscription)) for subscription in streamed]
+        streams = [open_streams.enter_context(PullStream(ours, subscription)) for subscription in streamed]
         pulls = [threads.submit(ours.pull, subscription) for subscription in pulled]
         ours.publish(topic, b"to all")
         assert [stream.get().message.data for stream in streams] == [b"to all"] * 20
@@ -184,7 +184,7 @@ def test_stopping_the_server_ends_what_waits() -> None:
         clients.publish(topic, b"the stream is open")
         clients.pull(idle)
         pull = threads.submit(clients.subscriber.pull, subscription=idle, max_messages=1, retry=None, timeout=PATIENCE)
-        with Stream(clients, subscription) as stream:
+        with PullStream(clients, subscription) as stream:
             stream.get()
             server.stop()
             with pytest.raises(exceptions.ServiceUnavailable):

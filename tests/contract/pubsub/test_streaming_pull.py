@@ -10,7 +10,7 @@ import pytest
 from google.api_core import exceptions
 
 from tests.support.pubsub_clients import PATIENCE, new_subscription_name
-from tests.support.pubsub_streams import Stream
+from tests.support.pubsub_stream import PullStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ def test_stream_extends_and_shortens_ack_deadlines(pubsub: PubSub) -> None:
     topic = pubsub.topic()
     subscription = pubsub.subscription(topic)
     pubsub.publish(topic, b"slow", b"given back")
-    with Stream(pubsub, subscription) as stream:
+    with PullStream(pubsub, subscription) as stream:
         ack_ids = {received.message.data: received.ack_id for received in (stream.get(), stream.get())}
         stream.send(modify_deadline_ack_ids=[ack_ids[b"slow"], ack_ids[b"given back"]], modify_deadline_seconds=[60, 0])
         assert stream.get().message.data == b"given back"
@@ -87,7 +87,7 @@ def test_stream_ends_well_when_the_client_ends_it(pubsub: PubSub) -> None:
     topic = pubsub.topic()
     subscription = pubsub.subscription(topic)
     pubsub.publish(topic, b"acknowledged at the very end")
-    with Stream(pubsub, subscription) as stream:
+    with PullStream(pubsub, subscription) as stream:
         stream.send(ack_ids=[stream.get().ack_id])
         stream.end()
         stream.wait()
@@ -95,18 +95,18 @@ def test_stream_ends_well_when_the_client_ends_it(pubsub: PubSub) -> None:
 
 
 def test_stream_without_its_subscription_is_refused(pubsub: PubSub) -> None:
-    with Stream(pubsub, new_subscription_name()) as stream, pytest.raises(exceptions.NotFound):
+    with PullStream(pubsub, new_subscription_name()) as stream, pytest.raises(exceptions.NotFound):
         stream.wait()
-    with Stream(pubsub, "") as stream, pytest.raises(exceptions.InvalidArgument):
+    with PullStream(pubsub, "") as stream, pytest.raises(exceptions.InvalidArgument):
         stream.wait()
 
 
 def test_stream_that_breaks_the_rules_is_ended(pubsub: PubSub) -> None:
     subscription = pubsub.subscription(pubsub.topic())
-    with Stream(pubsub, subscription, seconds=9) as stream, pytest.raises(exceptions.InvalidArgument):
+    with PullStream(pubsub, subscription, seconds=9) as stream, pytest.raises(exceptions.InvalidArgument):
         stream.wait()
     for wrong in ({"subscription": subscription}, {"modify_deadline_ack_ids": ["x"]}, {"ack_ids": ["bogus"]}):
-        with Stream(pubsub, subscription) as stream:
+        with PullStream(pubsub, subscription) as stream:
             stream.send(**wrong)
             with pytest.raises(exceptions.InvalidArgument):
                 stream.wait()
@@ -116,7 +116,7 @@ def test_deleting_a_subscription_ends_its_streams(pubsub: PubSub) -> None:
     topic = pubsub.topic()
     subscription = pubsub.subscription(topic)
     pubsub.publish(topic, b"the stream is open")
-    with Stream(pubsub, subscription) as stream:
+    with PullStream(pubsub, subscription) as stream:
         stream.get()
         pubsub.subscriber.delete_subscription(subscription=subscription)
         with pytest.raises(exceptions.NotFound):

@@ -14,7 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from infra.emulators.storage_server import StorageServer
-from tests.support import testbench
+from tests.support.storage_testbench import URL as TESTBENCH_URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageServer]:
     """One for all tests, as each makes its own bucket; what the server counts is to be read before and after."""
-    if testbench.URL:
+    if TESTBENCH_URL:
         pytest.skip("about this server alone")
     with StorageServer(tmp_path_factory.mktemp("storage")) as server:
         yield server
@@ -32,8 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageServer]:
 @pytest.fixture(scope="session")
 def endpoint(request: pytest.FixtureRequest) -> str:
     """Where the server under test is."""
-    if testbench.URL:
-        return testbench.URL
+    if TESTBENCH_URL:
+        return TESTBENCH_URL
     server: StorageServer = request.getfixturevalue("server")
     return server.url
 

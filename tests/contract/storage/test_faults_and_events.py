@@ -12,7 +12,7 @@ from google.api_core import exceptions
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from infra.emulators.storage_server import StorageServer
-from tests.support.upload_kinds import UPLOAD_KINDS
+from tests.support.object_uploads import UPLOAD_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

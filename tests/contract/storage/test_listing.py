@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from tests.support.testbench import beyond_testbench
+from tests.support.storage_testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from google.api_core import exceptions
 
 from infra.emulators.storage_server import StorageServer
 from tests.support.hostile_names import HOSTILE_NAMES
-from tests.support.testbench import beyond_testbench
+from tests.support.storage_testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

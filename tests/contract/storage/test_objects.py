@@ -13,7 +13,7 @@ import google_crc32c
 import pytest
 from google.api_core import exceptions
 
-from tests.support.testbench import beyond_testbench
+from tests.support.storage_testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from google.cloud import storage

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from google.api_core import exceptions
 
-from tests.support.testbench import beyond_testbench
-from tests.support.upload_kinds import UPLOAD_KINDS
+from tests.support.object_uploads import UPLOAD_KINDS
+from tests.support.storage_testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from google.api_core import exceptions
 from google.resumable_media.requests import ResumableUpload
 
 from infra.emulators.storage_server import StorageServer
-from tests.support.testbench import beyond_testbench
-from tests.support.upload_kinds import UPLOAD_KINDS
+from tests.support.object_uploads import UPLOAD_KINDS
+from tests.support.storage_testbench import beyond_testbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from gpu_job.engines.local import LocalEngine
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from tests.support.counting import WAIT, Counting
+from tests.support.fake_recognizer import WAIT, FakeRecognizer
 from tests.support.sounds import noise
 
 LAUNCH_FAILURE = 719
@@ -98,7 +98,7 @@ def test_a_process_that_lost_its_gpu_loads_no_model_for_the_cpu_either() -> None
     assert "another" in caught.value.reason
 
 
-class Lost(Counting):
+class Lost(FakeRecognizer):
     """An engine whose GPU fails in the first batch."""
 
     def prepare(self, batch: Sequence[Samples]) -> Sequence[Samples]:
@@ -124,7 +124,7 @@ class Late(Lost):
 @pytest.mark.usefixtures("lost_gpu")
 @pytest.mark.parametrize("engine", [Lost, Late])
 @pytest.mark.parametrize("count", [1, 9])
-def test_chunks_of_a_lost_gpu_stay_unanswered_for_the_next_attempt(engine: type[Counting], count: int) -> None:
+def test_chunks_of_a_lost_gpu_stay_unanswered_for_the_next_attempt(engine: type[FakeRecognizer], count: int) -> None:
     parts: Queue[ChunkResult] = Queue()
     gone: Queue[EngineFailed] = Queue()
     room = LocalEngine(

@@ -25,9 +25,9 @@ from shared.enums import Outcome
 from shared.errors import FailureKind
 from shared.messages import TerminalMessage
 from shared.transcript.model import Transcript, Word
+from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud, loopback_cloud
 from tests.support.odd_files import DAMAGE, INPUTS, LECTURE, LONG, LONG_SECONDS, MEMO, METADATA, SILENT_HOURS
-from tests.support.queued import worker_services
-from tests.support.small_cloud import RESULTS, WORK_TOPIC, SmallCloud, small_cloud
+from tests.support.worker_services import worker_services
 from trigger_function.handle_upload import handle
 from trigger_function.services import services_from_environment
 
@@ -58,7 +58,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory, service_account: tuple[Path, 
         patch.setenv("WORK_IDLE_SECONDS", "0")
         patch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
         patch.setenv("JOB_GPU", "none")
-        with small_cloud(tmp_path_factory.mktemp("cloud"), patch.setenv, *service_account) as cloud:
+        with loopback_cloud(tmp_path_factory.mktemp("cloud"), patch.setenv, *service_account) as cloud:
             drop_all(cloud, tmp_path_factory.mktemp("inputs"))
             work_through(cloud)
             messages = cloud.terminal_messages()
@@ -66,7 +66,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory, service_account: tuple[Path, 
             yield {message.upload.name: End(message, stored(cloud, message)) for message in messages}
 
 
-def drop_all(cloud: SmallCloud, folder: Path) -> None:
+def drop_all(cloud: LoopbackCloud, folder: Path) -> None:
     with worker_services():  # puts logging back in place
         services_from_environment.cache_clear()
         function = services_from_environment()
@@ -78,13 +78,13 @@ def drop_all(cloud: SmallCloud, folder: Path) -> None:
         services_from_environment.cache_clear()
 
 
-def work_through(cloud: SmallCloud) -> None:
+def work_through(cloud: LoopbackCloud) -> None:
     with worker_services() as services:
         inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
         assert Worker(services, inbox, Billing(Meter(time.monotonic()), services)).run()
 
 
-def stored(cloud: SmallCloud, message: TerminalMessage) -> Transcript | None:
+def stored(cloud: LoopbackCloud, message: TerminalMessage) -> Transcript | None:
     uri = message.results.get("transcript.json")
     if uri is None:
         return None

@@ -16,7 +16,7 @@ from gpu_job.audit.audit import NO_MORE, NO_WORDS, Audit
 from gpu_job.audit.findings import Findings, Splice, amended, fitting
 from gpu_job.audit.intervals import Span
 from gpu_job.audit.questions import AuditRules, Hole, VadQuery
-from tests.support.audited import Ear, audited, text
+from tests.support.settled_audit import Recognize, plain_words, settled_audit
 from tests.support.sounds import noise, silence
 
 WORD, STEP = 0.3, 0.4
@@ -52,7 +52,7 @@ class Talk:
         start = seconds(window.start)
         return [(token.start - start, token.end - start) for token in self.heard(window)]
 
-    def deaf(self, *spans: Span) -> Ear:
+    def deaf(self, *spans: Span) -> Recognize:
         """An engine that hears no word in these spans."""
 
         def hear(window: Chunk) -> list[Token]:
@@ -61,7 +61,7 @@ class Talk:
         return hear
 
 
-def merged(chunks: Iterable[Chunk], hear: Ear) -> list[Token]:
+def merged(chunks: Iterable[Chunk], hear: Recognize) -> list[Token]:
     """What the chunks' answers come to, each token once."""
     return sorted({token for chunk in chunks for token in hear(chunk)}, key=lambda token: token.start)
 
@@ -86,10 +86,10 @@ def test_a_hole_is_found_and_its_words_put_back(places: list[tuple[int, int]], h
     talk = Talk(20)
     chunks = [talk.chunk(*place) for place in places]
     first = talk.deaf(hole)
-    audit = audited(chunks, first, again=talk.heard, speech=talk.speech, seed=seed)
+    audit = settled_audit(chunks, first, again=talk.heard, speech=talk.speech, seed=seed)
     repaired = amended(merged(chunks, first), audit.findings)
     whole = merged([talk.chunk(places[0][0], places[-1][1])], talk.heard)
-    assert text(repaired) == text(whole)
+    assert plain_words(repaired) == plain_words(whole)
     assert audit.findings.gaps == []
     assert audit.findings.decoded_seconds > 0
 
@@ -97,8 +97,8 @@ def test_a_hole_is_found_and_its_words_put_back(places: list[tuple[int, int]], h
 def test_a_hole_reaches_over_silence_that_was_left_out() -> None:
     talk = Talk(20, [Span(9.6, 11.2)])
     chunks = [talk.chunk(0, 9.9), talk.chunk(10.9, 20)]
-    audit = audited(chunks, talk.deaf(Span(9, 9.5), Span(11.2, 11.8)), again=talk.heard, speech=talk.speech)
-    assert [text(splice.tokens) for splice in audit.findings.splices] == [["23", "28", "29"]]
+    audit = settled_audit(chunks, talk.deaf(Span(9, 9.5), Span(11.2, 11.8)), again=talk.heard, speech=talk.speech)
+    assert [plain_words(splice.tokens) for splice in audit.findings.splices] == [["23", "28", "29"]]
 
 
 def test_a_pause_is_not_asked_about() -> None:
@@ -113,10 +113,10 @@ def test_a_word_that_ends_too_late_does_not_hide_a_hole() -> None:
     chunk, hole = talk.chunk(0, 20), Span(8, 13)
     heard = talk.deaf(hole)(chunk)
     smeared = [token._replace(end=13.0) if token.text == " 19" else token for token in heard]
-    audit = audited([chunk], lambda _: smeared, again=talk.heard, speech=talk.speech)
+    audit = settled_audit([chunk], lambda _: smeared, again=talk.heard, speech=talk.speech)
     repaired = amended(smeared, audit.findings)
     # A word of two letters may have lasted for a second: what was said in it is not looked for.
-    assert text(repaired) == [str(n) for n in range(50) if n not in (20, 21)]
+    assert plain_words(repaired) == [str(n) for n in range(50) if n not in (20, 21)]
     assert all(a.end <= b.start for a, b in itertools.pairwise(repaired))
 
 
@@ -129,7 +129,7 @@ def test_what_stays_empty_is_a_gap_as_long_as_the_speech() -> None:
         windows.append(window)
         return talk.deaf(hole)(window)
 
-    audit = audited([chunk], talk.deaf(hole), again=again, speech=talk.speech)
+    audit = settled_audit([chunk], talk.deaf(hole), again=again, speech=talk.speech)
     (gap,) = audit.findings.gaps
     assert (gap.start, gap.end, gap.reason) == (pytest.approx(9.2, abs=0.21), pytest.approx(11.9, abs=0.21), NO_WORDS)
     assert audit.findings.splices == []
@@ -146,15 +146,15 @@ def test_a_second_try_may_hear_what_the_first_did_not() -> None:
         return [] if next(tries) == 0 else talk.heard(window)
 
     chunk = talk.chunk(0, 20)
-    audit = audited([chunk], talk.deaf(hole), again=again, speech=talk.speech)
-    assert text(amended(talk.deaf(hole)(chunk), audit.findings)) == text(talk.tokens)
+    audit = settled_audit([chunk], talk.deaf(hole), again=again, speech=talk.speech)
+    assert plain_words(amended(talk.deaf(hole)(chunk), audit.findings)) == plain_words(talk.tokens)
     assert next(tries) == 2
 
 
 def test_half_a_repair_is_kept_and_the_rest_is_a_gap() -> None:
     talk, chunk = Talk(20), Talk(20).chunk(0, 20)
-    audit = audited([chunk], talk.deaf(Span(5, 13)), again=talk.deaf(Span(9, 13)), speech=talk.speech)
-    assert text(audit.findings.splices[0].tokens) == [str(n) for n in range(13, 23)]
+    audit = settled_audit([chunk], talk.deaf(Span(5, 13)), again=talk.deaf(Span(9, 13)), speech=talk.speech)
+    assert plain_words(audit.findings.splices[0].tokens) == [str(n) for n in range(13, 23)]
     (gap,) = audit.findings.gaps
     assert gap.start == pytest.approx(9.3, abs=0.5)
     assert gap.end == pytest.approx(13, abs=0.5)
@@ -165,7 +165,7 @@ def test_beyond_its_share_of_decoding_holes_are_gaps() -> None:
     spans = [Span(at, at + 3) for at in range(5, 60, 10)]
     rules = AuditRules(max_share=0.1, spare_seconds=10)
     chunks = [talk.chunk(at, at + 20) for at in range(0, 60, 20)]
-    audit = audited(chunks, talk.deaf(*spans), again=talk.heard, speech=talk.speech, rules=rules)
+    audit = settled_audit(chunks, talk.deaf(*spans), again=talk.heard, speech=talk.speech, rules=rules)
     found = audit.findings
     assert found.decoded_seconds <= 10 + 0.1 * 60
     assert len(found.splices) >= 2
@@ -176,7 +176,7 @@ def test_beyond_its_share_of_decoding_holes_are_gaps() -> None:
 def test_a_failed_chunk_is_a_gap_already() -> None:
     talk = Talk(20)
     chunks = [talk.chunk(0, 10), talk.chunk(10, 20)]
-    audit = audited(chunks, talk.heard, speech=talk.speech, failed=[chunks[1].start])
+    audit = settled_audit(chunks, talk.heard, speech=talk.speech, failed=[chunks[1].start])
     assert audit.findings == Findings()
 
 
@@ -185,7 +185,7 @@ def test_words_where_nobody_speaks_are_dropped() -> None:
     chunk = talk.chunk(0, 20)
     ghosts = [Token(" m", 10.0, 10.1, 0.9), Token("m.", 10.1, 10.2, 0.9)]
     tokens = sorted([*talk.tokens, *ghosts], key=lambda token: token.start)
-    audit = audited([chunk], lambda _: tokens, speech=talk.speech)
+    audit = settled_audit([chunk], lambda _: tokens, speech=talk.speech)
     assert [heard.word.text for heard in audit.findings.dropped] == ["mm."]
     assert amended(tokens, audit.findings) == talk.tokens
 
@@ -200,14 +200,14 @@ def test_a_lone_word_with_speech_near_stays(off: float) -> None:
         start = 10.0 + off - seconds(window.start)
         return [(start, start + 0.2)]
 
-    audit = audited([talk.chunk(0, 20)], lambda _: tokens, speech=speech)
+    audit = settled_audit([talk.chunk(0, 20)], lambda _: tokens, speech=speech)
     assert audit.findings.dropped == []
     assert audit.findings.asked_seconds > 0
 
 
 def test_a_dropped_word_whose_first_piece_begins_none_is_dropped_whole() -> None:
     rest_of_a_word = [Token("ev", 0.2, 0.3, 0.1), Token("er", 0.3, 0.5, 0.1)]
-    audit = audited([Chunk(0, noise(5, -30.0))], lambda _: rest_of_a_word, speech=lambda *_: [])
+    audit = settled_audit([Chunk(0, noise(5, -30.0))], lambda _: rest_of_a_word, speech=lambda *_: [])
     assert amended(whole(rest_of_a_word), audit.findings) == []
 
 
@@ -259,9 +259,9 @@ def test_a_word_heard_twice_by_two_windows_is_one_and_said_twice_is_two() -> Non
 def test_a_splice_stands_between_words_never_within() -> None:
     kept = [Token(" be", 1.0, 4.0), Token("fore", 4.0, 4.2), Token(" after", 6.0, 6.3)]
     splice = Splice(Span(3.0, 6.0), (Token(" now", 4.1, 4.4),))
-    assert text(amended(kept, Findings(splices=[splice]))) == ["before", "now", "after"]
-    assert text(amended(kept[:2], Findings(splices=[splice]))) == ["before", "now"]
-    assert text(amended([], Findings(splices=[splice]))) == ["now"]
+    assert plain_words(amended(kept, Findings(splices=[splice]))) == ["before", "now", "after"]
+    assert plain_words(amended(kept[:2], Findings(splices=[splice]))) == ["before", "now"]
+    assert plain_words(amended([], Findings(splices=[splice]))) == ["now"]
 
 
 @st.composite
@@ -285,11 +285,11 @@ def test_whatever_is_lost_comes_back_in_order_and_nothing_else_moves(
     first = talk.deaf(*deaf)
     before = merged(chunks, first)
     generous = AuditRules(max_share=10)
-    audit = audited(chunks, first, again=talk.heard, speech=talk.speech, seed=seed, rules=generous)
+    audit = settled_audit(chunks, first, again=talk.heard, speech=talk.speech, seed=seed, rules=generous)
     after = amended(before, audit.findings)
     assert [token.start for token in after] == sorted(token.start for token in after)
-    said = text(before)
-    assert [word for word in text(after) if word in said] == said
+    said = plain_words(before)
+    assert [word for word in plain_words(after) if word in said] == said
     for splice in audit.findings.splices:
         assert all(splice.hole.start <= (t.start + t.end) / 2 < splice.hole.end for t in splice.tokens)
     assert audit.held_seconds == 0
@@ -297,5 +297,5 @@ def test_whatever_is_lost_comes_back_in_order_and_nothing_else_moves(
     missing = [int(token.text) for token in merged(chunks, talk.heard) if token not in set(after)]
     runs = itertools.groupby(enumerate(missing), lambda pair: pair[1] - pair[0])
     assert all(len(list(run)) * STEP <= generous.gap_seconds for _, run in runs)
-    in_order = audited(chunks, first, again=talk.heard, speech=talk.speech, rules=generous)
+    in_order = settled_audit(chunks, first, again=talk.heard, speech=talk.speech, rules=generous)
     assert words_of(amended(before, in_order.findings)) == words_of(after)

@@ -27,7 +27,7 @@ from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import VadThresholds
 from infra.recordings import recording
 from shared.errors import EngineFailed
-from tests.support.audited import at, text
+from tests.support.settled_audit import on_upload_clock, plain_words
 from tests.support.sounds import music, noise, silence, tone
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
@@ -52,7 +52,7 @@ def sound() -> Samples:
 def heard(parakeet: Parakeet, sound: Samples) -> list[tuple[Chunk, list[Token]]]:
     """The chunks of the sound and the true answers."""
     cut = list(chunks([sound], CutRules()))
-    return [(chunk, at(chunk, parakeet.transcribe([chunk.samples])[0])) for chunk in cut]
+    return [(chunk, on_upload_clock(chunk, parakeet.transcribe([chunk.samples])[0])) for chunk in cut]
 
 
 class Upload:
@@ -79,7 +79,7 @@ def upload(parakeet: Parakeet, threads: Executor) -> Upload:
     """With the tiny model."""
 
     def decode_again(window: Chunk, deliver: Deliver) -> None:
-        deliver(at(window, parakeet.transcribe([window.samples])[0]))
+        deliver(on_upload_clock(window, parakeet.transcribe([window.samples])[0]))
 
     return Upload(decode_again, threads, AuditRules())
 
@@ -105,8 +105,8 @@ def test_a_blank_chunk_is_found_and_repaired(
 ) -> None:
     lost = heard[blank][0]
     repaired = upload.run((chunk, [] if chunk is lost else tokens) for chunk, tokens in heard)
-    assert len(text(heard[blank][1])) > 3
-    assert text(repaired) == text(whole(heard))
+    assert len(plain_words(heard[blank][1])) > 3
+    assert plain_words(repaired) == plain_words(whole(heard))
     assert upload.repairing.findings.gaps == []
     starts = [time for word in words_of(repaired) for time in (word.start, word.end)]
     assert starts == sorted(starts)
@@ -119,13 +119,13 @@ def test_a_hole_across_a_join_is_repaired(parakeet: Parakeet, upload: Upload, so
     cut = quietest(level, 1800, 2200, 5) * FRAME
     pair = [Chunk(0, sound[:cut]), Chunk(begin := cut - int(overlap * SAMPLE_RATE), sound[begin : 40 * SAMPLE_RATE])]
     hole = Span(cut / SAMPLE_RATE - 2, cut / SAMPLE_RATE + 2)
-    truth = at(Chunk(0, sound[:0]), parakeet.transcribe([sound[: 40 * SAMPLE_RATE]])[0])
+    truth = on_upload_clock(Chunk(0, sound[:0]), parakeet.transcribe([sound[: 40 * SAMPLE_RATE]])[0])
     deaf = without(truth, hole)
     first = len(without(deaf, Span(hole.end, 40)))
     answers = [deaf[:first], deaf[first:]]
     repaired = upload.run(zip(pair, answers, strict=True))
-    assert len(text(truth)) - len(text(deaf)) >= 4
-    assert text(repaired) == text(truth)
+    assert len(plain_words(truth)) - len(plain_words(deaf)) >= 4
+    assert plain_words(repaired) == plain_words(truth)
     assert upload.repairing.findings.gaps == []
 
 
@@ -158,7 +158,7 @@ def test_where_nobody_speaks_there_are_no_gaps_and_no_words(parakeet: Parakeet, 
     chunk = Chunk(7 * SAMPLE_RATE, sound)
     for tokens in (parakeet.transcribe([sound])[0], ghosts):
         channel = Upload(upload.repairing._decode, upload.repairing._threads, AuditRules())
-        assert channel.run([(chunk, at(chunk, tokens))]) == []
+        assert channel.run([(chunk, on_upload_clock(chunk, tokens))]) == []
         assert channel.repairing.findings.gaps == []
         assert len(channel.repairing.findings.dropped) == len(words_of(tokens))
 

@@ -21,14 +21,14 @@ from gpu_job.engines.local import FAILURES_IN_A_ROW, LocalEngine
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from tests.support.counting import BROKEN, MUTE, UNFIT, WAIT, Counting
+from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, WAIT, FakeRecognizer
 
 GPU, CPU = Engine.PARAKEET_GPU, Engine.PARAKEET_CPU
 BAD_FILE = -4.0
 """The first sample of a chunk that is the file's fault."""
 
 
-class Strict(Counting):
+class Strict(FakeRecognizer):
     """Tells a bad chunk from its own trouble."""
 
     def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
@@ -41,8 +41,8 @@ class Strict(Counting):
 class Line:
     """Parakeet on a GPU and on a CPU that can do anything, and what came out of them."""
 
-    gpu: Counting = field(default_factory=lambda: Strict(engine=GPU, name="large"))
-    cpu: Counting = field(default_factory=lambda: Counting(engine=CPU, name="small", survives=True))
+    gpu: FakeRecognizer = field(default_factory=lambda: Strict(engine=GPU, name="large"))
+    cpu: FakeRecognizer = field(default_factory=lambda: FakeRecognizer(engine=CPU, name="small", survives=True))
     load: dict[Engine, EngineFailed] = field(default_factory=dict)
     """Engines that cannot be loaded, and why."""
     may_load: threading.Event = field(default_factory=threading.Event)
@@ -52,7 +52,7 @@ class Line:
     told: Queue[str] = field(default_factory=Queue)
     """Jobs of chunks that came to an end."""
 
-    def room(self, recognizer: Counting, max_waiting_seconds: float = 1000.0) -> LocalEngine:
+    def room(self, recognizer: FakeRecognizer, max_waiting_seconds: float = 1000.0) -> LocalEngine:
         return LocalEngine(
             recognizer.engine,
             recognizer.name,
@@ -88,7 +88,7 @@ class Line:
         assert len(found) == count
         return found
 
-    def _loaded(self, recognizer: Counting) -> Counting:
+    def _loaded(self, recognizer: FakeRecognizer) -> FakeRecognizer:
         assert self.may_load.wait(WAIT)
         self.loaded.append(recognizer.engine)
         if error := self.load.get(recognizer.engine):

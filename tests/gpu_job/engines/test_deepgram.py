@@ -25,7 +25,7 @@ from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
-from tests.support.counting import WAIT, Counting
+from tests.support.fake_recognizer import WAIT, FakeRecognizer
 
 SERVER_ERROR, NO_CREDIT, UNKNOWN_KEY = 500, 402, 401
 
@@ -64,7 +64,7 @@ Opened = Callable[..., Line]
 def opened() -> Iterator[Opened]:
     """`opened(url, key)`: Deepgram first, then Parakeet."""
     lines: list[Line] = []
-    recognizer = Counting()
+    recognizer = FakeRecognizer()
     recognizer.gate.set()
 
     def make(url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None) -> Line:
@@ -108,14 +108,14 @@ def said(part: ChunkResult) -> list[str]:
 
 
 def test_a_range_and_its_chunks_one_by_one_give_the_same_words_in_the_same_places(
-    opened: Opened, hearing_server: DeepgramServer, deepgram_key: str, long_chunks: list[Chunk]
+    opened: Opened, shared_deepgram_server: DeepgramServer, deepgram_key: str, long_chunks: list[Chunk]
 ) -> None:
-    line = opened(hearing_server.url, deepgram_key)
+    line = opened(shared_deepgram_server.url, deepgram_key)
     chunks = long_chunks[5:9]
-    calls = len(hearing_server.requests)
+    calls = len(shared_deepgram_server.requests)
     line.deepgram.submit_range([line.task(chunk) for chunk in chunks])
     together = line.delivered(len(chunks))
-    assert len(hearing_server.requests) == calls + 1
+    assert len(shared_deepgram_server.requests) == calls + 1
     for chunk in chunks:
         line.chain.submit(line.task(chunk))
     apart = line.delivered(len(chunks))

@@ -20,14 +20,14 @@ from gpu_job.engines.chunk_queue import Task
 from gpu_job.engines.local import FAILURES_IN_A_ROW, FAILURES_OF_ONE_UPLOAD, LocalEngine
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from tests.support.counting import BROKEN, MUTE, UNFIT, WAIT, Counting
+from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, WAIT, FakeRecognizer
 
 
 @dataclass
 class House:
     """A running engine room, and what came out of it."""
 
-    recognizer: Counting
+    recognizer: FakeRecognizer
     room: LocalEngine
     parts: Queue[ChunkResult]
     batches: list[list[str]]
@@ -54,8 +54,8 @@ Opened = Callable[..., House]
 def house() -> Iterator[Opened]:
     opened: list[House] = []
 
-    def open_one(max_waiting_seconds: float = 1000.0, load: Callable[[], Counting] | None = None) -> House:
-        recognizer = Counting()
+    def open_one(max_waiting_seconds: float = 1000.0, load: Callable[[], FakeRecognizer] | None = None) -> House:
+        recognizer = FakeRecognizer()
         batches: list[list[str]] = []
         smaller: list[BatchLimits] = []
         room = LocalEngine(
@@ -225,7 +225,7 @@ def test_what_waits_may_be_dropped_while_the_engine_waits_for_a_fuller_batch(hou
 def test_who_waits_for_an_engine_that_cannot_start_learns_why(
     house: Opened, error: Exception, kind: FailureKind
 ) -> None:
-    def load() -> Counting:
+    def load() -> FakeRecognizer:
         raise error
 
     here = house(max_waiting_seconds=1, load=load)

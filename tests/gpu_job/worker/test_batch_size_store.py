@@ -9,13 +9,13 @@ from google.cloud.storage import Bucket
 
 from gpu_job.asr.batching import SafeSizes
 from gpu_job.worker.batch_size_store import SafeSizeStore
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 NAME = "engines/NVIDIA-L4-22-GiB/nvidia-parakeet-tdt-0.6b-v2.json"
 
 
 @pytest.fixture
-def bucket(cloud: SmallCloud) -> Bucket:
+def bucket(cloud: LoopbackCloud) -> Bucket:
     found: Bucket = cloud.storage.bucket(STATE)
     return found
 

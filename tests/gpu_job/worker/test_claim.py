@@ -23,9 +23,9 @@ from shared.errors import DropscribeError, FailureKind
 from shared.messages import Decision
 from shared.state.finisher import failed
 from shared.state.jobs import JobState
-from tests.support.queued import ABSENT, TASK, as_task, queued, unasked_audit, work_item, worker_services
-from tests.support.small_cloud import SmallCloud
+from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import silence
+from tests.support.worker_services import ABSENT, TASK, as_task, idle_audit, queue_job, work_item, worker_services
 
 SOON = timedelta(seconds=40)
 PART = ChunkResult(0, 16000, Engine.PARAKEET_CPU, (Token(" Island", 0.1, 0.4, 0.9),))
@@ -33,13 +33,13 @@ OTHER = ChunkResult(16000, 32000, Engine.PARAKEET_CPU, failure="Broken.")
 
 
 @pytest.fixture
-def services(cloud: SmallCloud) -> Iterator[JobServices]:
+def services(cloud: LoopbackCloud) -> Iterator[JobServices]:
     with worker_services() as made:
         yield made
 
 
-def test_a_queued_job_is_taken(cloud: SmallCloud, services: JobServices) -> None:
-    job, item = queued(services, cloud)
+def test_a_queued_job_is_taken(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud)
     work = claim(services, item).work
     assert work is not None
     assert work.upload == job.record.upload
@@ -54,24 +54,24 @@ def test_an_item_without_a_record_is_dropped(services: JobServices) -> None:
     assert claim(services, work_item(ABSENT)) is NOTHING_TO_DO
 
 
-def test_another_workers_live_job_is_left_until_its_lease_ends(cloud: SmallCloud, services: JobServices) -> None:
-    job, item = queued(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() + SOON)
+def test_another_workers_live_job_is_left_until_its_lease_ends(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() + SOON)
     claimed = claim(services, item)
     assert claimed.work is None
     assert 30 < (claimed.retry_after_seconds or 0) <= 42
     assert services.jobs.load(job.id) == job
 
 
-def test_another_workers_job_is_taken_once_it_is_silent(cloud: SmallCloud, services: JobServices) -> None:
-    _, item = queued(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() - SOON, attempts=1)
+def test_another_workers_job_is_taken_once_it_is_silent(cloud: LoopbackCloud, services: JobServices) -> None:
+    _, item = queue_job(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() - SOON, attempts=1)
     work = claim(services, item).work
     assert work is not None
     assert work.job.record.attempts == 2
 
 
-def test_a_killed_predecessors_job_is_ours_at_once(cloud: SmallCloud, services: JobServices) -> None:
+def test_a_killed_predecessors_job_is_ours_at_once(cloud: LoopbackCloud, services: JobServices) -> None:
     started = now() - timedelta(minutes=5)
-    job, item = queued(
+    job, item = queue_job(
         services,
         cloud,
         state=JobState.RUNNING,
@@ -88,14 +88,14 @@ def test_a_killed_predecessors_job_is_ours_at_once(cloud: SmallCloud, services: 
     work = claim(second, item).work
     assert work is not None
     assert work.job.record.started_at == started
-    work.audits = [unasked_audit()]
+    work.audits = [idle_audit()]
     assert work.cut(0, Chunk(0, silence(1))) is False
     assert work.cut(0, Chunk(0, silence(0.9))) is True
     assert work.assembly.parts() == [PART]
 
 
-def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: SmallCloud, services: JobServices) -> None:
-    _, item = queued(services, cloud)
+def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: LoopbackCloud, services: JobServices) -> None:
+    _, item = queue_job(services, cloud)
     outcome, taken = services.jobs.outcome, []
 
     def late(job_id: str) -> object:
@@ -112,8 +112,8 @@ def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: SmallCloud, se
     assert taken[0].work is not None
 
 
-def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: SmallCloud, services: JobServices) -> None:
-    job, item = queued(services, cloud, attempts=services.settings.max_attempts, last_error="Out of memory.")
+def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud, attempts=services.settings.max_attempts, last_error="Out of memory.")
     assert claim(services, item) is NOTHING_TO_DO
     (message,) = cloud.terminal_messages()
     assert (message.job_id, message.outcome) == (job.id, Outcome.FAILED)
@@ -121,16 +121,16 @@ def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: SmallCloud,
     assert not services.jobs.is_open(job.id)
 
 
-def test_a_job_that_ended_is_not_done_again(cloud: SmallCloud, services: JobServices) -> None:
-    job, item = queued(services, cloud)
+def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud)
     services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL), Bill()))
     assert len(cloud.terminal_messages()) == 1
     assert claim(services, item) is NOTHING_TO_DO
     assert cloud.terminal_messages() == []
 
 
-def test_an_outcome_that_nobody_published_is_published(cloud: SmallCloud, services: JobServices) -> None:
-    job, item = queued(services, cloud)
+def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud)
     ending = failed(DropscribeError("No.", FailureKind.INTERNAL), Bill())
     services.jobs.decide(services.finisher._terminal_message(job.record, ending))
     assert claim(services, item) is NOTHING_TO_DO
@@ -139,9 +139,9 @@ def test_an_outcome_that_nobody_published_is_published(cloud: SmallCloud, servic
 
 
 @pytest.mark.parametrize("method", [Method.DEEPGRAM, Method.PARAKEET])
-def test_what_deepgram_is_at_is_left_alone(cloud: SmallCloud, services: JobServices, method: Method) -> None:
+def test_what_deepgram_is_at_is_left_alone(cloud: LoopbackCloud, services: JobServices, method: Method) -> None:
     decision = Decision(method=method, rule="small", reason="")
-    _, item = queued(services, cloud, state=JobState.CLAIMED, decision=decision, lease_until=now() + SOON)
+    _, item = queue_job(services, cloud, state=JobState.CLAIMED, decision=decision, lease_until=now() + SOON)
     claimed = claim(services, item)
     assert (claimed.work is None) == (method is Method.DEEPGRAM)
     assert bool(claimed.retry_after_seconds) == (method is Method.DEEPGRAM)
@@ -164,11 +164,11 @@ def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices
     assert services.checkpoints.load("one") == {}
 
 
-def test_a_failed_chunk_is_not_kept_for_the_next_attempt(cloud: SmallCloud, services: JobServices) -> None:
-    _, item = queued(services, cloud)
+def test_a_failed_chunk_is_not_kept_for_the_next_attempt(cloud: LoopbackCloud, services: JobServices) -> None:
+    _, item = queue_job(services, cloud)
     work = claim(services, item).work
     assert isinstance(work, RunningJob)
-    work.audits = [unasked_audit()]
+    work.audits = [idle_audit()]
     work.arrive(PART)
     work.arrive(OTHER)
     assert work.unsaved() == [PART]
@@ -192,12 +192,12 @@ def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
     ],
 )
 def test_what_money_forbade_at_routing_is_not_sent_to_deepgram_later(
-    cloud: SmallCloud, services: JobServices, method: Method, limit: Limit | None, may_leave: bool
+    cloud: LoopbackCloud, services: JobServices, method: Method, limit: Limit | None, may_leave: bool
 ) -> None:
     refusals = (Refusal(limit=limit, why="it was refused"),) if limit else ()
     quote = Quote(method=Method.DEEPGRAM, bill=Bill(), completion_seconds=1.0, refusals=refusals)
     decision = Decision(method=method, rule="small", reason="Short.", quotes=(quote,))
-    _, item = queued(services, cloud, decision=decision)
+    _, item = queue_job(services, cloud, decision=decision)
     work = claim(services, item).work
     assert work is not None
     assert work.may_leave is may_leave

@@ -29,10 +29,10 @@ from shared.enums import Engine, Method
 from shared.messages import Decision
 from shared.settings import DeepgramSettings
 from shared.upload_options import Privacy, UploadOptions
-from tests.support.counting import WAIT, Counting
-from tests.support.queued import MEDIA, queued, unasked_audit, worker_services
-from tests.support.small_cloud import SmallCloud
-from tests.support.waiting import until
+from tests.support.fake_recognizer import WAIT, FakeRecognizer
+from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.waiting import wait_until
+from tests.support.worker_services import MEDIA, idle_audit, queue_job, worker_services
 
 SERVER_ERROR = 500
 CHUNKS, CHUNK_SECONDS, FIRST = 60, 10, 4
@@ -89,7 +89,7 @@ class Pair:
     """Both engines at work on one upload, Parakeet stuck after its first chunks."""
 
     work: RunningJob
-    parakeet: Counting
+    parakeet: FakeRecognizer
     deepgram: DeepgramEngine
 
     def parts(self) -> list[ChunkResult]:
@@ -109,21 +109,21 @@ def ignore(tasks: Sequence[Task]) -> None:
 
 
 @pytest.fixture
-def begin(cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str) -> Iterator[Begin]:
+def begin(cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str) -> Iterator[Begin]:
     """`begin(wishes)`: an upload of ten minutes without a word, at work on both engines."""
     with ExitStack() as running, worker_services() as services:
 
         def start(options: UploadOptions | None = None) -> Pair:
             media = MEDIA.model_copy(update={"duration_seconds": CHUNKS * CHUNK_SECONDS})
             decision = Decision(method=Method.HYBRID, rule="wish", reason="So.")
-            _, item = queued(services, cloud, media=media, decision=decision, options=options or UploadOptions())
+            _, item = queue_job(services, cloud, media=media, decision=decision, options=options or UploadOptions())
             work = claim(services, item).work
             assert work is not None
-            work.audits = [unasked_audit()]
+            work.audits = [idle_audit()]
             settings = DeepgramSettings(
-                deepgram_api_key=deepgram_key, deepgram_base_url=hearing_server.url, deepgram_attempts=1
+                deepgram_api_key=deepgram_key, deepgram_base_url=shared_deepgram_server.url, deepgram_attempts=1
             )
-            recognizer = Counting()
+            recognizer = FakeRecognizer()
             recognizer.gate.set()
             deepgram = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", ignore)
             parakeet = LocalEngine(
@@ -142,7 +142,7 @@ def begin(cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str) 
             chain.start()
             for at in range(CHUNKS):
                 if at == FIRST:
-                    until(lambda: len(work.assembly.parts()) == FIRST, "Parakeet's first words", WAIT)
+                    wait_until(lambda: len(work.assembly.parts()) == FIRST, "Parakeet's first words", WAIT)
                     recognizer.gate.clear()
                 chunk = Chunk(at * CHUNK_SECONDS * SAMPLE_RATE, np.zeros(CHUNK_SECONDS * SAMPLE_RATE, np.float32))
                 if work.cut(0, chunk):
@@ -154,34 +154,38 @@ def begin(cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str) 
 
 
 def test_without_a_deadline_deepgram_takes_from_the_back_until_they_meet(
-    begin: Begin, hearing_server: DeepgramServer
+    begin: Begin, shared_deepgram_server: DeepgramServer
 ) -> None:
-    calls = len(hearing_server.requests)
+    calls = len(shared_deepgram_server.requests)
     pair = begin()
-    until(lambda: pair.by(Engine.DEEPGRAM) and not pair.deepgram.pending_seconds(pair.work.id), "Deepgram's part", 60)
+    wait_until(
+        lambda: pair.by(Engine.DEEPGRAM) and not pair.deepgram.pending_seconds(pair.work.id), "Deepgram's part", 60
+    )
     by_deepgram = pair.by(Engine.DEEPGRAM)
     assert by_deepgram == list(range(by_deepgram[0], CHUNKS))
     # The others are in Parakeet's hands: one batch runs, one is ready, one is on its way to be.
     assert FIRST < by_deepgram[0] <= FIRST + 3 * 4
-    asked = hearing_server.requests[calls:]
+    asked = shared_deepgram_server.requests[calls:]
     assert len(asked) == -(-len(by_deepgram) * CHUNK_SECONDS // RANGE_SECONDS)
     pair.parakeet.gate.set()
-    until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
     assert pair.by(Engine.PARAKEET_CPU) == list(range(by_deepgram[0]))
     assert not any(part.failure or part.is_fallback for part in pair.parts())
 
 
-def test_what_deepgram_fails_on_comes_back_and_is_not_sent_again(begin: Begin, hearing_server: DeepgramServer) -> None:
-    calls = len(hearing_server.requests)
-    hearing_server.fail_next(2, SERVER_ERROR)
+def test_what_deepgram_fails_on_comes_back_and_is_not_sent_again(
+    begin: Begin, shared_deepgram_server: DeepgramServer
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    shared_deepgram_server.fail_next(2, SERVER_ERROR)
     pair = begin()
-    until(lambda: len(hearing_server.requests) == calls + 2, "both calls", WAIT)
-    until(lambda: not pair.deepgram.pending_seconds(pair.work.id), "both answers", WAIT)
+    wait_until(lambda: len(shared_deepgram_server.requests) == calls + 2, "both calls", WAIT)
+    wait_until(lambda: not pair.deepgram.pending_seconds(pair.work.id), "both answers", WAIT)
     pair.parakeet.gate.set()
-    until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
     assert pair.by(Engine.PARAKEET_CPU) == list(range(CHUNKS))
     assert sum(part.is_fallback for part in pair.parts()) >= CHUNKS - FIRST - 3 * 4
-    assert len(hearing_server.requests) == calls + 2
+    assert len(shared_deepgram_server.requests) == calls + 2
 
 
 @pytest.mark.parametrize(
@@ -190,12 +194,12 @@ def test_what_deepgram_fails_on_comes_back_and_is_not_sent_again(begin: Begin, h
     ids=["private", "in time"],
 )
 def test_parakeet_keeps_what_may_not_leave_and_what_it_has_time_for(
-    begin: Begin, hearing_server: DeepgramServer, options: UploadOptions
+    begin: Begin, shared_deepgram_server: DeepgramServer, options: UploadOptions
 ) -> None:
-    calls = len(hearing_server.requests)
+    calls = len(shared_deepgram_server.requests)
     pair = begin(options)
     time.sleep(2.5 * LOOK_SECONDS)
     pair.parakeet.gate.set()
-    until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
     assert pair.by(Engine.PARAKEET_CPU) == list(range(CHUNKS))
-    assert len(hearing_server.requests) == calls
+    assert len(shared_deepgram_server.requests) == calls

@@ -25,9 +25,9 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.costs.bill import instance_second_usd
 from shared.enums import Engine
-from tests.support.counting import BROKEN, WAIT, Counting
-from tests.support.measuring import Measured, Values, labels
-from tests.support.small_cloud import SmallCloud
+from tests.support.fake_recognizer import BROKEN, WAIT, FakeRecognizer
+from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.recorded_metrics import RecordedMetrics, Values, labels
 
 CPU = labels(engine="parakeet-cpu")
 
@@ -46,7 +46,7 @@ def test_the_fill_of_several_batches_is_that_of_all_their_room() -> None:
     assert Fill().share is None
 
 
-def run(recognizer: Counting, lengths: Sequence[int], broken: int | None = None) -> list[ChunkResult]:
+def run(recognizer: FakeRecognizer, lengths: Sequence[int], broken: int | None = None) -> list[ChunkResult]:
     """Chunks of so many seconds through an engine room of their own, all waiting before it starts."""
     parts: Queue[ChunkResult] = Queue()
     room = LocalEngine(
@@ -70,9 +70,9 @@ def run(recognizer: Counting, lengths: Sequence[int], broken: int | None = None)
         room.stop()
 
 
-def test_batches_are_measured(measured: Measured) -> None:
-    run(Counting(), [4, 3, 3, 2, 2])
-    seen = measured.look()
+def test_batches_are_measured(recorded_metrics: RecordedMetrics) -> None:
+    run(FakeRecognizer(), [4, 3, 3, 2, 2])
+    seen = recorded_metrics.collect()
     chunks, audio, fill, spent = (seen[f"dropscribe.batch.{name}", CPU] for name in ("chunks", "audio", "fill", "time"))
     assert all(isinstance(one, Values) and one.count == 2 for one in (chunks, audio, fill, spent))
     assert (chunks.sum, audio.sum) == (5, 14)
@@ -82,16 +82,16 @@ def test_batches_are_measured(measured: Measured) -> None:
     assert seen["dropscribe.audio", CPU] == 14
 
 
-def test_what_a_broken_chunk_keeps_from_running_is_not_counted_twice(measured: Measured) -> None:
-    parts = run(Counting(), [4, 4, 4, 4], broken=2)
+def test_what_a_broken_chunk_keeps_from_running_is_not_counted_twice(recorded_metrics: RecordedMetrics) -> None:
+    parts = run(FakeRecognizer(), [4, 4, 4, 4], broken=2)
     assert sorted(part.failure is None for part in parts) == [False, True, True, True]
-    seen = measured.look()
+    seen = recorded_metrics.collect()
     assert seen["dropscribe.audio", CPU] == 12
     assert seen["dropscribe.batch.audio", CPU].sum == 12
 
 
 @pytest.fixture
-def services(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
     made = job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))
     yield made
@@ -99,7 +99,7 @@ def services(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Job
 
 
 def test_an_execution_tells_its_start_up_and_what_nobody_pays(
-    services: JobServices, measured: Measured, caplog: pytest.LogCaptureFixture
+    services: JobServices, recorded_metrics: RecordedMetrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     clock = iter((12.0, 20.0, 24.0, 30.0, 40.0))
@@ -109,7 +109,7 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
         billing.batch_begins(Engine.PARAKEET_CPU)
         billing.batch_done(Engine.PARAKEET_CPU, tasks)
     billing.settle()
-    seen = measured.look()
+    seen = recorded_metrics.collect()
     startup = seen["dropscribe.execution.startup", labels(device="cpu")]
     assert isinstance(startup, Values)
     # The second batch is no start-up.
@@ -143,9 +143,9 @@ class Cuda:
 
 
 @pytest.mark.parametrize("nvml", [False, True])
-def test_a_gpu_is_watched_as_far_as_it_can_be(nvml: bool, measured: Measured) -> None:
-    before = measured.levels().get("dropscribe.gpu.utilization")
+def test_a_gpu_is_watched_as_far_as_it_can_be(nvml: bool, recorded_metrics: RecordedMetrics) -> None:
+    before = recorded_metrics.levels().get("dropscribe.gpu.utilization")
     watch_gpu(Cuda(nvml=nvml))
-    seen = measured.levels()
+    seen = recorded_metrics.levels()
     assert seen["dropscribe.gpu.memory.utilization"] == 0.75
     assert seen.get("dropscribe.gpu.utilization") == (0.75 if nvml else before)

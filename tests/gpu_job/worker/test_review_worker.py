@@ -38,7 +38,7 @@ from shared.errors import EngineFailed
 from shared.media import Media
 from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobState
-from tests.support.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
+from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make
 
 AUDIO = recording("call.opus").path.read_bytes()
@@ -69,7 +69,7 @@ class ParrotServices(JobServices):
 
 
 @pytest.fixture
-def services(cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
@@ -83,7 +83,9 @@ def worker(services: ParrotServices, inbox: WorkSubscription) -> Worker:
     return Worker(services, inbox, billing)
 
 
-def queued(cloud: SmallCloud, services: ParrotServices, name: str, seconds: float = 19.0, audio: bytes = AUDIO) -> Job:
+def queued(
+    cloud: LoopbackCloud, services: ParrotServices, name: str, seconds: float = 19.0, audio: bytes = AUDIO
+) -> Job:
     upload = cloud.drop(audio, name)
     media = Media(
         container="ogg", codec="opus", duration_seconds=seconds, sample_rate_hz=48000, channels=1, size_bytes=len(audio)
@@ -103,7 +105,9 @@ def item_of(job: Job) -> WorkItem:
     return WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=DECISION)
 
 
-def test_an_item_whose_record_cannot_be_read_does_not_stop_another(cloud: SmallCloud, services: ParrotServices) -> None:
+def test_an_item_whose_record_cannot_be_read_does_not_stop_another(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
     broken, sound = queued(cloud, services, "broken.opus"), queued(cloud, services, "sound.opus")
     services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
     assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
@@ -113,7 +117,7 @@ def test_an_item_whose_record_cannot_be_read_does_not_stop_another(cloud: SmallC
     assert not services.lease.is_live()
 
 
-def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: SmallCloud, services: ParrotServices) -> None:
+def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, services: ParrotServices) -> None:
     settings = services.settings.model_copy(update={"heartbeat_seconds": 0.05})
     brisk = replace(services, settings=settings)
     jobs = [queued(cloud, services, name) for name in ("broken.opus", "sound.opus")]
@@ -127,7 +131,7 @@ def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: SmallCloud, servic
     assert sound.job.record.lease_until > claimed_until
 
 
-def test_what_a_killed_worker_cost_is_on_the_bill(cloud: SmallCloud, services: ParrotServices) -> None:
+def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services: ParrotServices) -> None:
     brisk = replace(services, settings=services.settings.model_copy(update={"heartbeat_seconds": 0.05}))
     job = queued(cloud, services, "a.opus")
     work = claim(brisk, item_of(job)).work
@@ -155,7 +159,7 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: SmallCloud, services: P
 
 
 def test_an_upload_that_was_handed_over_is_decoded_no_further(
-    cloud: SmallCloud, services: ParrotServices, tmp_path: Path
+    cloud: LoopbackCloud, services: ParrotServices, tmp_path: Path
 ) -> None:
     silent = make(tmp_path / "silent.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "60")
     work = claim(services, item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))).work
@@ -165,7 +169,9 @@ def test_an_upload_that_was_handed_over_is_decoded_no_further(
         prepare(work, services.storage, EngineChain([]), services.recipe)
 
 
-def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(cloud: SmallCloud, services: ParrotServices) -> None:
+def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
     job = queued(cloud, services, "a.opus")
     flaky = Mock(wraps=cloud.subscriber)
     flaky.pull.side_effect = [
@@ -179,7 +185,7 @@ def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(cloud: SmallCl
 
 
 def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
-    cloud: SmallCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: ParrotServices
 ) -> None:
     forbidden = Mock(wraps=cloud.subscriber)
     forbidden.pull.side_effect = PermissionDenied("no")
@@ -189,7 +195,7 @@ def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
 
 
 def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_next_attempt(
-    cloud: SmallCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: ParrotServices
 ) -> None:
     job = queued(cloud, services, "a.opus")
     finisher = Mock(wraps=services.finisher)
@@ -204,7 +210,7 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
 
 
 def test_what_a_dying_decoder_left_is_a_gap(
-    cloud: SmallCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = "import os, sys; os.write(1, bytes(4 * 16000)); sys.stderr.write('[x] codec broke'); os.abort()"
 

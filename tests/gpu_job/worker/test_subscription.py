@@ -9,8 +9,8 @@ import pytest
 from gpu_job.worker import subscription as inbox_module
 from gpu_job.worker.subscription import Received, WorkSubscription
 from shared.messages import WorkItem
-from tests.support.queued import ABSENT, work_item
-from tests.support.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
+from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from tests.support.worker_services import ABSENT, work_item
 
 ITEM = work_item(ABSENT)
 
@@ -21,16 +21,16 @@ def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def inbox(cloud: SmallCloud) -> Iterator[WorkSubscription]:
+def inbox(cloud: LoopbackCloud) -> Iterator[WorkSubscription]:
     with WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)) as opened:
         yield opened
 
 
-def publish(cloud: SmallCloud, data: bytes) -> None:
+def publish(cloud: LoopbackCloud, data: bytes) -> None:
     cloud.publisher.publish(cloud.publisher.topic_path(PROJECT, WORK_TOPIC), data).result(timeout=10)
 
 
-def send(cloud: SmallCloud, *items: WorkItem) -> None:
+def send(cloud: LoopbackCloud, *items: WorkItem) -> None:
     for item in items:
         publish(cloud, item.model_dump_json().encode())
 
@@ -52,7 +52,7 @@ def test_an_empty_queue_gives_nothing(inbox: WorkSubscription) -> None:
     assert inbox.pull(10, 1.0) == []
 
 
-def test_no_more_is_pulled_than_there_is_room_for(cloud: SmallCloud, inbox: WorkSubscription) -> None:
+def test_no_more_is_pulled_than_there_is_room_for(cloud: LoopbackCloud, inbox: WorkSubscription) -> None:
     items = [work_item(ABSENT.model_copy(update={"generation": number})) for number in (1, 2, 3)]
     send(cloud, *items)
     first = inbox.pull(2, 5.0)
@@ -64,7 +64,7 @@ def test_no_more_is_pulled_than_there_is_room_for(cloud: SmallCloud, inbox: Work
 
 
 def test_what_is_held_stays_ours_beyond_its_deadline_and_what_is_done_never_returns(
-    short_deadlines: None, cloud: SmallCloud, inbox: WorkSubscription
+    short_deadlines: None, cloud: LoopbackCloud, inbox: WorkSubscription
 ) -> None:
     send(cloud, ITEM)
     (received,) = pulled_within(inbox, 5)
@@ -74,7 +74,7 @@ def test_what_is_held_stays_ours_beyond_its_deadline_and_what_is_done_never_retu
     assert pulled_within(inbox, 2) == []
 
 
-def test_without_the_inbox_an_item_returns_after_its_deadline(short_deadlines: None, cloud: SmallCloud) -> None:
+def test_without_the_inbox_an_item_returns_after_its_deadline(short_deadlines: None, cloud: LoopbackCloud) -> None:
     send(cloud, ITEM)
     with WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)) as killed:
         assert len(pulled_within(killed, 5)) == 1
@@ -82,7 +82,7 @@ def test_without_the_inbox_an_item_returns_after_its_deadline(short_deadlines: N
         assert [one.item for one in pulled_within(successor, 20)] == [ITEM]
 
 
-def test_what_is_given_back_comes_again(cloud: SmallCloud, inbox: WorkSubscription) -> None:
+def test_what_is_given_back_comes_again(cloud: LoopbackCloud, inbox: WorkSubscription) -> None:
     send(cloud, ITEM)
     (received,) = pulled_within(inbox, 5)
     inbox.give_back(receipt(received))
@@ -94,7 +94,7 @@ def test_what_is_given_back_comes_again(cloud: SmallCloud, inbox: WorkSubscripti
 
 
 def test_a_long_pause_is_cut_to_what_pubsub_allows(
-    cloud: SmallCloud, inbox: WorkSubscription, caplog: pytest.LogCaptureFixture
+    cloud: LoopbackCloud, inbox: WorkSubscription, caplog: pytest.LogCaptureFixture
 ) -> None:
     send(cloud, ITEM)
     (received,) = pulled_within(inbox, 5)
@@ -103,7 +103,7 @@ def test_a_long_pause_is_cut_to_what_pubsub_allows(
     assert inbox.pull(10, 1.0) == []
 
 
-def test_an_unreadable_item_goes_back_and_harms_no_other(cloud: SmallCloud, inbox: WorkSubscription) -> None:
+def test_an_unreadable_item_goes_back_and_harms_no_other(cloud: LoopbackCloud, inbox: WorkSubscription) -> None:
     publish(cloud, b"{}")
     publish(cloud, b"\xff\xfe")
     send(cloud, ITEM)

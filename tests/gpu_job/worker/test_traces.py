@@ -35,10 +35,10 @@ from shared.enums import Engine, Method
 from shared.media import Upload
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
-from tests.conftest import Configured
-from tests.support.queued import work_item, worker_services
-from tests.support.small_cloud import RESULTS, RESULTS_TOPIC, WORK_TOPIC, SmallCloud
-from tests.support.traced import Traced, id_of, named, parent_of
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import RESULTS, RESULTS_TOPIC, WORK_TOPIC, LoopbackCloud
+from tests.support.recorded_spans import RecordedSpans, id_of, named, parent_of
+from tests.support.worker_services import work_item, worker_services
 from trigger_function.main import on_upload, reconcile
 from trigger_function.services import Services
 
@@ -57,17 +57,17 @@ class HearingServices(JobServices):
 
 
 @pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
-    return Traced(monkeypatch)
+def recorded_spans(monkeypatch: pytest.MonkeyPatch) -> RecordedSpans:
+    return RecordedSpans(monkeypatch)
 
 
 @pytest.fixture
-def function_services(configured: Configured) -> Services:
-    return configured(WORK_IDLE_SECONDS="0", WORK_SUBSCRIPTION=f"{WORK_TOPIC}-test", JOB_GPU="none")
+def function_services(make_services: MakeServices) -> Services:
+    return make_services(WORK_IDLE_SECONDS="0", WORK_SUBSCRIPTION=f"{WORK_TOPIC}-test", JOB_GPU="none")
 
 
 @pytest.fixture
-def work(cloud: SmallCloud, function_services: Services, parakeet: Parakeet) -> Iterator[Work]:
+def work(cloud: LoopbackCloud, function_services: Services, parakeet: Parakeet) -> Iterator[Work]:
     """`work()`: one run of a worker, in this process."""
     with worker_services() as usual:
         services = HearingServices(**vars(usual), recognizer=parakeet)
@@ -87,7 +87,7 @@ def event(upload: Upload, header: str) -> None:
         on_upload(CloudEvent({"type": kind, "source": "//storage.googleapis.com", "id": "1"}, data))
 
 
-def attributes_of_messages(cloud: SmallCloud, topic: str) -> list[dict[str, str]]:
+def attributes_of_messages(cloud: LoopbackCloud, topic: str) -> list[dict[str, str]]:
     request = pubsub_v1.types.PullRequest(subscription=cloud.subscription(topic), max_messages=100)
     return [dict(one.message.attributes) for one in cloud.subscriber.pull(request=request).received_messages]
 
@@ -96,7 +96,9 @@ def attribute(span: ReadableSpan, name: str) -> Any:
     return (span.attributes or {}).get(name)
 
 
-def test_an_upload_has_one_trace_from_its_event_to_its_message(cloud: SmallCloud, traced: Traced, work: Work) -> None:
+def test_an_upload_has_one_trace_from_its_event_to_its_message(
+    cloud: LoopbackCloud, recorded_spans: RecordedSpans, work: Work
+) -> None:
     headers: dict[str, str] = {}
     for name in ("one.opus", "two.opus"):
         upload = cloud.drop(CALL.path.read_bytes(), name)
@@ -106,7 +108,7 @@ def test_an_upload_has_one_trace_from_its_event_to_its_message(cloud: SmallCloud
     messages = {message["job_id"]: message for message in attributes_of_messages(cloud, RESULTS_TOPIC)}
     for job_id, header in headers.items():
         trace_id, _ = named(header)
-        one = partial(traced.one, trace_id=trace_id)
+        one = partial(recorded_spans.one, trace_id=trace_id)
         upload_span, dispatched, attempt = one("upload"), one("dispatch"), one("transcribe")
         assert parent_of(upload_span) == named(header)
         for name in ("inspect", "decide", "dispatch"):
@@ -121,7 +123,7 @@ def test_an_upload_has_one_trace_from_its_event_to_its_message(cloud: SmallCloud
         assert (attribute(attempt, "attempt"), attribute(attempt, "outcome")) == (1, "completed")
         assert attribute(attempt, "duration_seconds") == pytest.approx(CALL.duration, abs=0.1)
         assert attribute(one("decode"), "decoded_seconds") == pytest.approx(CALL.duration, abs=0.1)
-        batches = [batch for batch in traced.all("batch") if id_of(attempt) in linked(batch)]
+        batches = [batch for batch in recorded_spans.all("batch") if id_of(attempt) in linked(batch)]
         assert batches
         for batch in batches:
             assert parent_of(batch) == (id_of(attempt) if len(batch.links) == 1 else None)
@@ -131,20 +133,20 @@ def linked(span: ReadableSpan) -> set[tuple[int, int]]:
     return {(link.context.trace_id, link.context.span_id) for link in span.links}
 
 
-def test_no_span_says_what_was_said(cloud: SmallCloud, traced: Traced, work: Work) -> None:
+def test_no_span_says_what_was_said(cloud: LoopbackCloud, recorded_spans: RecordedSpans, work: Work) -> None:
     upload = cloud.drop(CALL.path.read_bytes(), "secret plans.opus")
     event(upload, new_traceparent())
     work()
     name = f"{upload.name}/{upload.generation}/transcript.txt"
     text = cloud.storage.bucket(RESULTS).blob(name).download_as_bytes().decode()
     said = {word.strip(".,?!").lower() for word in text.split() if len(word) > 4}
-    told = {str(value).lower() for span in traced.spans for value in (span.attributes or {}).values()}
+    told = {str(value).lower() for span in recorded_spans.spans for value in (span.attributes or {}).values()}
     assert len(said) > 10
     assert not {(word, value) for word in said for value in told if word in value}
     assert not {value for value in told if "http" in value or "secret" in value}
 
 
-def test_a_batch_of_several_uploads_is_linked_to_each(traced: Traced) -> None:
+def test_a_batch_of_several_uploads_is_linked_to_each(recorded_spans: RecordedSpans) -> None:
     uploads = {name: tracing.start_span("transcribe", tracing.context_of(new_traceparent())) for name in ("a", "b")}
     chunk = Chunk(0, np.zeros(16_000, np.float32), 1.0)
     tasks = {name: Task(name, chunk, lambda _: None, span=span) for name, span in uploads.items()}
@@ -154,15 +156,15 @@ def test_a_batch_of_several_uploads_is_linked_to_each(traced: Traced) -> None:
         spans.done(batch)
     for span in uploads.values():
         span.end()
-    both, alone = traced.all("batch")
-    a, b = (id_of(span) for span in traced.all("transcribe"))
+    both, alone = recorded_spans.all("batch")
+    a, b = (id_of(span) for span in recorded_spans.all("transcribe"))
     assert (linked(both), parent_of(both)) == ({a, b}, None)
     assert (attribute(both, "chunks"), attribute(both, "audio_seconds")) == (3, 3.0)
     assert (linked(alone), parent_of(alone)) == ({b}, b)
 
 
 def test_whoever_queues_it_again_and_whichever_attempt_takes_it_go_on_in_its_trace(
-    cloud: SmallCloud, function_services: Services, traced: Traced, work: Work
+    cloud: LoopbackCloud, function_services: Services, recorded_spans: RecordedSpans, work: Work
 ) -> None:
     upload, header = cloud.drop(CALL.path.read_bytes()), new_traceparent()
     event(upload, header)
@@ -181,30 +183,40 @@ def test_whoever_queues_it_again_and_whichever_attempt_takes_it_go_on_in_its_tra
     publish().result(timeout=10)
     work()
     trace_id, _ = named(header)
-    reconciled, upload_span = traced.one("reconcile", trace_id), traced.one("upload", trace_id)
-    assert parent_of(reconciled) == parent_of(traced.one("transcribe", trace_id)) == id_of(upload_span)
-    assert {parent_of(span) for span in traced.all("queue", trace_id)} == {
+    reconciled, upload_span = recorded_spans.one("reconcile", trace_id), recorded_spans.one("upload", trace_id)
+    assert parent_of(reconciled) == parent_of(recorded_spans.one("transcribe", trace_id)) == id_of(upload_span)
+    assert {parent_of(span) for span in recorded_spans.all("queue", trace_id)} == {
         id_of(reconciled),
-        id_of(traced.one("dispatch", trace_id)),
+        id_of(recorded_spans.one("dispatch", trace_id)),
     }
 
 
 def test_what_deepgram_hears_for_the_function_is_traced_to_its_message(
-    cloud: SmallCloud, configured: Configured, traced: Traced, hearing_server: DeepgramServer, deepgram_key: str
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    recorded_spans: RecordedSpans,
+    shared_deepgram_server: DeepgramServer,
+    deepgram_key: str,
 ) -> None:
-    configured(
-        DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=hearing_server.url, TRANSCRIPTION_METHOD=Method.DEEPGRAM.value
+    make_services(
+        DEEPGRAM_API_KEY=deepgram_key,
+        DEEPGRAM_BASE_URL=shared_deepgram_server.url,
+        TRANSCRIPTION_METHOD=Method.DEEPGRAM.value,
     )
     event(cloud.drop(CALL.path.read_bytes()), new_traceparent())
-    assert parent_of(traced.one("deepgram")) == parent_of(traced.one("publish")) == id_of(traced.one("dispatch"))
-    assert attribute(traced.one("deepgram"), "duration_seconds") == pytest.approx(CALL.duration, abs=0.1)
+    assert (
+        parent_of(recorded_spans.one("deepgram"))
+        == parent_of(recorded_spans.one("publish"))
+        == id_of(recorded_spans.one("dispatch"))
+    )
+    assert attribute(recorded_spans.one("deepgram"), "duration_seconds") == pytest.approx(CALL.duration, abs=0.1)
     (message,) = attributes_of_messages(cloud, RESULTS_TOPIC)
-    assert named(message["traceparent"]) == id_of(traced.one("publish"))
-    assert not [span for span in traced.spans if deepgram_key in span.to_json() or "X-Goog" in span.to_json()]
+    assert named(message["traceparent"]) == id_of(recorded_spans.one("publish"))
+    assert not [span for span in recorded_spans.spans if deepgram_key in span.to_json() or "X-Goog" in span.to_json()]
 
 
 def test_a_redelivered_event_goes_on_in_the_uploads_trace(
-    cloud: SmallCloud, function_services: Services, traced: Traced, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, function_services: Services, recorded_spans: RecordedSpans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload, first, second = cloud.drop(CALL.path.read_bytes()), new_traceparent(), new_traceparent()
 
@@ -216,14 +228,14 @@ def test_a_redelivered_event_goes_on_in_the_uploads_trace(
         with pytest.raises(Exception, match="500"):
             event(upload, first)
     event(upload, second)
-    failed, again = traced.all("upload")
+    failed, again = recorded_spans.all("upload")
     assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, "ConnectionError")
     assert parent_of(again) == named(second)
-    assert {parent_of(span) for span in traced.all("inspect")} == {id_of(failed)}
-    assert parent_of(traced.one("dispatch")) == id_of(failed)
+    assert {parent_of(span) for span in recorded_spans.all("inspect")} == {id_of(failed)}
+    assert parent_of(recorded_spans.one("dispatch")) == id_of(failed)
     job = function_services.jobs.load(upload.job_id)
     assert job is not None
     assert job.record.state is JobState.QUEUED
     assert named(str(job.record.traceparent)) == id_of(failed)
     (attributes,) = attributes_of_messages(cloud, WORK_TOPIC)
-    assert named(attributes["traceparent"]) == id_of(traced.one("queue"))
+    assert named(attributes["traceparent"]) == id_of(recorded_spans.one("queue"))

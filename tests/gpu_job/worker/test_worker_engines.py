@@ -23,8 +23,8 @@ from shared.enums import Engine, Outcome
 from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
 from shared.upload_options import Privacy, UploadOptions
-from tests.support.queued import MEDIA, queued, worker_services
-from tests.support.small_cloud import PROJECT, WORK_TOPIC, SmallCloud
+from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from tests.support.worker_services import MEDIA, queue_job, worker_services
 
 CALL = recording("call.opus")
 
@@ -66,7 +66,7 @@ Transcribed = Callable[..., TerminalMessage]
 
 @pytest.fixture
 def transcribed(
-    cloud: SmallCloud, hearing_server: DeepgramServer, deepgram_key: str, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transcribed]:
     """`transcribed(services, wishes=...)`: what a worker with such services makes of a short call."""
     environment = {
@@ -74,7 +74,7 @@ def transcribed(
         "WORK_SUBSCRIPTION": f"{WORK_TOPIC}-test",
         "JOB_GPU": "none",
         "DEEPGRAM_API_KEY": deepgram_key,
-        "DEEPGRAM_BASE_URL": hearing_server.url,
+        "DEEPGRAM_BASE_URL": shared_deepgram_server.url,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -83,7 +83,7 @@ def transcribed(
         def run(kind: type[JobServices], **changes: Any) -> TerminalMessage:
             services = kind(**vars(usual))
             media = MEDIA.model_copy(update={"duration_seconds": CALL.duration})
-            _, item = queued(services, cloud, data=CALL.path.read_bytes(), media=media, **changes)
+            _, item = queue_job(services, cloud, data=CALL.path.read_bytes(), media=media, **changes)
             path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
             services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=30)
             inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
@@ -98,30 +98,34 @@ def deepgram_minutes(message: TerminalMessage) -> float:
     return sum(line.quantity for line in message.bill.items if line.kind is LineItemKind.DEEPGRAM)
 
 
-def test_holes_that_deepgram_heard_again_are_paid_for(transcribed: Transcribed, hearing_server: DeepgramServer) -> None:
-    calls = len(hearing_server.requests)
+def test_holes_that_deepgram_heard_again_are_paid_for(
+    transcribed: Transcribed, shared_deepgram_server: DeepgramServer
+) -> None:
+    calls = len(shared_deepgram_server.requests)
     message = transcribed(DeafServices)
     assert message.word_count > 10
-    heard = hearing_server.requests[calls:]
+    heard = shared_deepgram_server.requests[calls:]
     assert heard
     assert deepgram_minutes(message) == pytest.approx(sum(one.audio_seconds or 0.0 for one in heard) / 60, rel=0.01)
 
 
-def test_holes_of_a_private_upload_stay_here(transcribed: Transcribed, hearing_server: DeepgramServer) -> None:
-    calls = len(hearing_server.requests)
+def test_holes_of_a_private_upload_stay_here(transcribed: Transcribed, shared_deepgram_server: DeepgramServer) -> None:
+    calls = len(shared_deepgram_server.requests)
     message = transcribed(DeafServices, options=UploadOptions(privacy=Privacy.LOCAL))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
     assert (message.word_count, deepgram_minutes(message)) == (0, 0)
-    assert len(hearing_server.requests) == calls
+    assert len(shared_deepgram_server.requests) == calls
 
 
-def test_without_a_model_deepgram_does_what_may_leave(transcribed: Transcribed, hearing_server: DeepgramServer) -> None:
+def test_without_a_model_deepgram_does_what_may_leave(
+    transcribed: Transcribed, shared_deepgram_server: DeepgramServer
+) -> None:
     message = transcribed(BareServices)
     assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
     assert message.fallbacks > 0
     phases = {line.phase for line in message.bill.items if line.kind is LineItemKind.CPU}
     assert phases == {Phase.START_UP, Phase.WAITING}
-    calls = len(hearing_server.requests)
+    calls = len(shared_deepgram_server.requests)
     message = transcribed(BareServices, name="private.opus", options=UploadOptions(privacy=Privacy.LOCAL))
     assert (message.outcome, message.reason) == (Outcome.FAILED, "There is no model.")
-    assert len(hearing_server.requests) == calls
+    assert len(shared_deepgram_server.requests) == calls

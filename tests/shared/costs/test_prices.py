@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from shared.costs.bill import Bill, LineItemKind, Phase, deepgram_bill, instance_bill, instance_second_usd, total
 from shared.costs.prices import JobShape, PriceBook, UnknownPrice, price_book
-from tests.conftest import Configured
+from tests.support.function_services import MakeServices
 
 BOOK = """
 schema_version = 1
@@ -148,10 +148,10 @@ def test_a_malformed_book_is_refused(path: Path, old: str, new: str) -> None:
         PriceBook.load(path)
 
 
-def test_a_deployment_may_bring_its_own_book(path: Path, configured: Configured) -> None:
-    assert configured(PRICE_BOOK=str(path)).prices.deepgram_minute_usd("nova-3") == 0.6
+def test_a_deployment_may_bring_its_own_book(path: Path, make_services: MakeServices) -> None:
+    assert make_services(PRICE_BOOK=str(path)).prices.deepgram_minute_usd("nova-3") == 0.6
 
 
-def test_a_deployment_whose_deepgram_model_has_no_price_does_not_start(configured: Configured) -> None:
+def test_a_deployment_whose_deepgram_model_has_no_price_does_not_start(make_services: MakeServices) -> None:
     with pytest.raises(UnknownPrice, match="nova-9"):
-        configured(DEEPGRAM_MODEL="nova-9")
+        make_services(DEEPGRAM_MODEL="nova-9")

@@ -23,7 +23,7 @@ from shared.costs.speeds import (
     execution_figures,
     learned,
 )
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 INITIAL = Speeds({"l4": DeviceSpeed(30.0, 120.0), "cpu": DeviceSpeed(20.0, 10.0)}, 500.0, 100.0)
 NAME = "speeds.json"
@@ -89,7 +89,7 @@ def test_a_short_answer_of_deepgram_shows_the_round_trip_and_is_left_out() -> No
 FIGURES = execution_figures("l4", audio_seconds=300.0, engine_seconds=1.0)
 
 
-def test_observations_are_kept_for_every_instance(cloud: SmallCloud) -> None:
+def test_observations_are_kept_for_every_instance(cloud: LoopbackCloud) -> None:
     bucket = cloud.storage.bucket(STATE)
     for _ in range(4):
         assert SpeedStore(bucket).observe(FIGURES)
@@ -97,12 +97,12 @@ def test_observations_are_kept_for_every_instance(cloud: SmallCloud) -> None:
     assert cloud.names(STATE) == [NAME]
 
 
-def test_nothing_observed_writes_nothing(cloud: SmallCloud) -> None:
+def test_nothing_observed_writes_nothing(cloud: LoopbackCloud) -> None:
     assert SpeedStore(cloud.storage.bucket(STATE)).observe({})
     assert cloud.names(STATE) == []
 
 
-def test_observers_at_once_lose_nothing_that_they_report_as_kept(cloud: SmallCloud) -> None:
+def test_observers_at_once_lose_nothing_that_they_report_as_kept(cloud: LoopbackCloud) -> None:
     bucket, runs = cloud.storage.bucket(STATE), [100.0 + number for number in range(12)]
 
     def observe(value: float) -> bool:
@@ -116,7 +116,7 @@ def test_observers_at_once_lose_nothing_that_they_report_as_kept(cloud: SmallClo
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"figures": {"x_real_time/l4": [-1]}}', b'{"schema_version": 2}'])
-def test_malformed_content_counts_as_none_and_is_replaced(cloud: SmallCloud, content: bytes) -> None:
+def test_malformed_content_counts_as_none_and_is_replaced(cloud: LoopbackCloud, content: bytes) -> None:
     bucket = cloud.storage.bucket(STATE)
     bucket.blob(NAME).upload_from_string(content)
     assert SpeedStore(bucket).speeds(INITIAL) == INITIAL
@@ -126,7 +126,7 @@ def test_malformed_content_counts_as_none_and_is_replaced(cloud: SmallCloud, con
     }
 
 
-def test_reading_is_cached_for_a_short_time(cloud: SmallCloud) -> None:
+def test_reading_is_cached_for_a_short_time(cloud: LoopbackCloud) -> None:
     bucket, times = cloud.storage.bucket(STATE), [0.0]
     store = SpeedStore(bucket, clock=lambda: times[0])
     assert store.speeds(INITIAL) == INITIAL
@@ -140,7 +140,7 @@ def test_reading_is_cached_for_a_short_time(cloud: SmallCloud) -> None:
 
 @pytest.mark.parametrize("error", [RetryError("too late", None), requests.ConnectionError("no route")])
 def test_a_store_that_does_not_answer_at_all_stops_nobody_either(
-    cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch, error: Exception
+    cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     # The client itself retries for two minutes before it gives up so.
     def silent(*_: object) -> None:
@@ -152,7 +152,7 @@ def test_a_store_that_does_not_answer_at_all_stops_nobody_either(
     assert not store.observe({"decode_x_real_time": 7.0})
 
 
-def test_a_store_out_of_reach_stops_nobody(cloud: SmallCloud) -> None:
+def test_a_store_out_of_reach_stops_nobody(cloud: LoopbackCloud) -> None:
     store = SpeedStore(cloud.storage.bucket(STATE))
     cloud.storage_server.fail_next(2, 403, "GET", NAME)
     assert store.speeds(INITIAL) == INITIAL

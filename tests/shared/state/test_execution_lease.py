@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.state.execution_lease import LAUNCHER, ExecutionLease
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 TERM = timedelta(minutes=5)
 OVER = timedelta(seconds=-1)
@@ -16,7 +16,7 @@ A_LAUNCHER, A_WORKER, ANOTHER = f"{LAUNCHER}/1", "execution/a", "execution/b"
 
 
 @pytest.fixture
-def lease(cloud: SmallCloud) -> ExecutionLease:
+def lease(cloud: LoopbackCloud) -> ExecutionLease:
     return ExecutionLease(cloud.storage.bucket(STATE))
 
 
@@ -97,7 +97,7 @@ def test_giving_it_up_lets_the_next_launcher_launch(lease: ExecutionLease) -> No
     assert lease.take(A_LAUNCHER, TERM)
 
 
-def test_a_renewal_whose_answer_was_lost_keeps_it(cloud: SmallCloud, lease: ExecutionLease) -> None:
+def test_a_renewal_whose_answer_was_lost_keeps_it(cloud: LoopbackCloud, lease: ExecutionLease) -> None:
     held = lease.take_over(A_WORKER, TERM)
     assert held
     cloud.storage_server.fail_next(1, method="POST", name_prefix="executions/", before=False)

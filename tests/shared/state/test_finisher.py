@@ -21,8 +21,8 @@ from shared.state.finisher import MAX_OBJECT_NAME_BYTES, exhausted, failed, reje
 from shared.state.jobs import JobRecord
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
 from shared.transcript.render import render
-from tests.conftest import Configured
-from tests.support.small_cloud import PROJECT, RESULTS, RESULTS_TOPIC, SmallCloud
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
@@ -59,12 +59,12 @@ def bill(usd: float) -> Bill:
     return Bill(items=(LineItem(kind=LineItemKind.GPU, resource="gpu", quantity=usd, unit="usd", usd_per_unit=1),))
 
 
-def stored(cloud: SmallCloud, message: TerminalMessage, name: str) -> bytes:
+def stored(cloud: LoopbackCloud, message: TerminalMessage, name: str) -> bytes:
     key = message.results[name].removeprefix(f"gs://{RESULTS}/")
     return bytes(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
 
 
-def test_a_transcript_is_stored_told_and_closed(cloud: SmallCloud, services: Services) -> None:
+def test_a_transcript_is_stored_told_and_closed(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services, spent=bill(0.001))
     message = services.finisher.finish(record, transcribed(heard("one two three"), bill(0.002), "execution-1"))
     assert cloud.terminal_messages() == [message]
@@ -84,7 +84,7 @@ def test_a_transcript_is_stored_told_and_closed(cloud: SmallCloud, services: Ser
     assert receipt.duration_seconds == 120
 
 
-def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: SmallCloud, services: Services) -> None:
+def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     first = services.finisher.finish(record, transcribed(heard("one two"), bill(1)))
     again = services.finisher.finish(record, failed(DropscribeError("Late."), bill(2)))
@@ -92,7 +92,7 @@ def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: SmallCloud, 
     assert cloud.terminal_messages() == [first]
 
 
-def test_finishers_at_once_tell_one_outcome(cloud: SmallCloud, services: Services) -> None:
+def test_finishers_at_once_tell_one_outcome(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     with ThreadPoolExecutor(4) as pool:
         texts = ["one", "one two", "one two three", "one two three four"]
@@ -106,7 +106,7 @@ def test_finishers_at_once_tell_one_outcome(cloud: SmallCloud, services: Service
     assert told[0].word_count == len(transcript.words)
 
 
-def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: SmallCloud, services: Services) -> None:
+def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     gaps = (Gap(start=10, end=12.5, reason="Nothing was heard."),)
     first, *_ = render(heard("the first", gaps=gaps))
@@ -120,7 +120,7 @@ def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: Small
     assert receipt.outcome is message.outcome
 
 
-def test_a_transcript_with_gaps_says_so(cloud: SmallCloud, services: Services) -> None:
+def test_a_transcript_with_gaps_says_so(cloud: LoopbackCloud, services: Services) -> None:
     gaps = (Gap(start=1, end=3, reason="Noise."), Gap(start=10, end=10.5, reason="Noise."))
     message = services.finisher.finish(opened(services), transcribed(heard("one", gaps=gaps), bill(1)))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
@@ -139,7 +139,7 @@ def test_a_transcript_with_gaps_says_so(cloud: SmallCloud, services: Services) -
     ],
 )
 def test_an_ending_without_transcript_has_a_reason_a_receipt_and_no_saving(
-    cloud: SmallCloud, services: Services, ending: Any, outcome: Outcome, kind: FailureKind
+    cloud: LoopbackCloud, services: Services, ending: Any, outcome: Outcome, kind: FailureKind
 ) -> None:
     message = services.finisher.finish(opened(services), ending)
     assert (message.outcome, message.reason, message.failure_kind) == (outcome, "No sound.", kind)
@@ -149,7 +149,7 @@ def test_an_ending_without_transcript_has_a_reason_a_receipt_and_no_saving(
     assert message.bill == ending.bill
 
 
-def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: SmallCloud, services: Services) -> None:
+def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud, services: Services) -> None:
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
@@ -165,7 +165,7 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: SmallCloud, s
     assert not services.jobs.is_open(UPLOAD.job_id)
 
 
-def test_a_decision_whose_answer_was_lost_is_told_once(cloud: SmallCloud, services: Services) -> None:
+def test_a_decision_whose_answer_was_lost_is_told_once(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     name = f"jobs/{UPLOAD.job_id}/outcome"
     cloud.storage_server.fail_next(1, method="POST", name_prefix=name, before=False)
@@ -175,7 +175,7 @@ def test_a_decision_whose_answer_was_lost_is_told_once(cloud: SmallCloud, servic
 
 @pytest.mark.parametrize(("letters", "shortened"), [(997, False), (998, True), (1024, True)])
 def test_names_too_long_for_a_result_are_shortened(
-    cloud: SmallCloud, services: Services, letters: int, shortened: bool
+    cloud: LoopbackCloud, services: Services, letters: int, shortened: bool
 ) -> None:
     # "/7/" and the room kept for the longest file name take 27 more bytes.
     upload = UPLOAD.model_copy(update={"name": "n" * letters})
@@ -188,8 +188,8 @@ def test_names_too_long_for_a_result_are_shortened(
 
 
 @pytest.mark.parametrize("prefix", ["done", "/done/", "done/"])
-def test_results_may_have_a_folder(cloud: SmallCloud, configured: Configured, prefix: str) -> None:
-    services = configured(RESULTS_PREFIX=prefix)
+def test_results_may_have_a_folder(cloud: LoopbackCloud, make_services: MakeServices, prefix: str) -> None:
+    services = make_services(RESULTS_PREFIX=prefix)
     services.finisher.finish(opened(services), transcribed(heard("one"), bill(1)))
     assert set(cloud.names(RESULTS)) == {f"done/calls/a.mp3/7/{name}" for name in FILES}
 

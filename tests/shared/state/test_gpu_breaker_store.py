@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState, gpu_health
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 POLICY = BreakerPolicy(
     failures=2, window=timedelta(minutes=10), cool_down=timedelta(minutes=5), trial=timedelta(minutes=15)
@@ -30,18 +30,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breaker(cloud: SmallCloud, clock: Clock) -> Breaker:
+def breaker(cloud: LoopbackCloud, clock: Clock) -> Breaker:
     return Breaker(cloud.storage.bucket(STATE), POLICY, clock)
 
 
-def test_a_healthy_gpu_leaves_no_object(cloud: SmallCloud, breaker: Breaker) -> None:
+def test_a_healthy_gpu_leaves_no_object(cloud: LoopbackCloud, breaker: Breaker) -> None:
     assert breaker.allows("a")
     breaker.record_success("a")
     assert breaker.health().state is CircuitState.CLOSED
     assert cloud.names(STATE) == []
 
 
-def test_another_instance_sees_what_one_recorded(cloud: SmallCloud, breaker: Breaker, clock: Clock) -> None:
+def test_another_instance_sees_what_one_recorded(cloud: LoopbackCloud, breaker: Breaker, clock: Clock) -> None:
     breaker.record_failure(FailureKind.QUOTA, "a")
     breaker.record_failure(FailureKind.OUT_OF_MEMORY, "b")
     assert not Breaker(cloud.storage.bucket(STATE), POLICY, clock).allows("c")
@@ -70,7 +70,7 @@ def test_failures_that_two_instances_record_at_once_both_count(breaker: Breaker)
     assert breaker.health().state is CircuitState.OPEN
 
 
-def test_a_circuit_that_cannot_be_read_is_closed_and_replaced(cloud: SmallCloud, breaker: Breaker) -> None:
+def test_a_circuit_that_cannot_be_read_is_closed_and_replaced(cloud: LoopbackCloud, breaker: Breaker) -> None:
     cloud.storage.bucket(STATE).blob("health/gpu.json").upload_from_string(b"{")
     assert breaker.allows("a")
     breaker.record_failure(FailureKind.QUOTA, "a")
@@ -78,7 +78,7 @@ def test_a_circuit_that_cannot_be_read_is_closed_and_replaced(cloud: SmallCloud,
     assert not breaker.allows("c")
 
 
-def test_a_write_whose_answer_was_lost_is_not_repeated(cloud: SmallCloud, breaker: Breaker) -> None:
+def test_a_write_whose_answer_was_lost_is_not_repeated(cloud: LoopbackCloud, breaker: Breaker) -> None:
     cloud.storage_server.fail_next(1, method="POST", name_prefix="health/", before=False)
     breaker.record_failure(FailureKind.QUOTA)
     assert breaker.health().failures == {FailureKind.QUOTA: 1}

@@ -12,7 +12,7 @@ from shared.errors import DropscribeError, StateConflict
 from shared.media import Upload
 from shared.state.finisher import failed
 from shared.state.jobs import JobState, JobStore, OpenJob, new_holder
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.services import Services
 
 UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
@@ -22,7 +22,7 @@ OVER = timedelta(minutes=-1)
 
 
 @pytest.fixture
-def jobs(cloud: SmallCloud) -> JobStore:
+def jobs(cloud: LoopbackCloud) -> JobStore:
     return JobStore(cloud.storage.bucket(STATE))
 
 
@@ -53,7 +53,7 @@ def test_of_sixteen_who_take_over_a_lost_claim_one_wins(jobs: JobStore) -> None:
     assert jobs.load(UPLOAD.job_id) == winner
 
 
-def test_a_claim_whose_answer_was_lost_is_ours(cloud: SmallCloud, jobs: JobStore) -> None:
+def test_a_claim_whose_answer_was_lost_is_ours(cloud: LoopbackCloud, jobs: JobStore) -> None:
     cloud.storage_server.fail_next(1, method="POST", name_prefix="jobs/", before=False)
     job = jobs.claim(UPLOAD, "me", LEASE)
     assert job is not None
@@ -77,7 +77,7 @@ def test_what_was_left_to_the_queue_is_not_claimed_even_after_its_lease(jobs: Jo
     assert jobs.claim(UPLOAD, "second", LEASE) is None
 
 
-def test_a_job_that_ended_is_not_claimed_again(cloud: SmallCloud, services: Services) -> None:
+def test_a_job_that_ended_is_not_claimed_again(cloud: LoopbackCloud, services: Services) -> None:
     job = services.jobs.claim(UPLOAD, "first", OVER)
     assert job is not None
     services.finisher.finish(job.record, failed(DropscribeError("No.")))

@@ -27,7 +27,7 @@ from shared.state.ledger import (
     overhead,
     reservation,
 )
-from tests.support.small_cloud import STATE, SmallCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=600, sample_rate_hz=16000, channels=1, size_bytes=9)
@@ -50,7 +50,7 @@ def entry(number: int, usd: float, state: EntryState = EntryState.RESERVED) -> E
 
 
 @pytest.fixture
-def ledger(cloud: SmallCloud) -> Ledger:
+def ledger(cloud: LoopbackCloud) -> Ledger:
     return Ledger(cloud.storage.bucket(STATE))
 
 
@@ -105,7 +105,7 @@ def test_writers_at_once_lose_nothing(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["refused", "answer lost"])
-def test_a_write_whose_answer_is_an_error_is_made_once(cloud: SmallCloud, ledger: Ledger, before: bool) -> None:
+def test_a_write_whose_answer_is_an_error_is_made_once(cloud: LoopbackCloud, ledger: Ledger, before: bool) -> None:
     cloud.storage_server.fail_next(1, method="POST", name_prefix="ledger/", before=before)
     ledger.reserve(entry(1, 0.5))
     cloud.storage_server.fail_next(1, method="POST", name_prefix="ledger/", before=before)
@@ -115,7 +115,7 @@ def test_a_write_whose_answer_is_an_error_is_made_once(cloud: SmallCloud, ledger
 
 @pytest.mark.parametrize("metadata", [{}, {"usd": "a lot", "state": "billed"}])
 def test_an_entry_that_cannot_be_read_is_left_out(
-    cloud: SmallCloud, ledger: Ledger, caplog: pytest.LogCaptureFixture, metadata: dict[str, str]
+    cloud: LoopbackCloud, ledger: Ledger, caplog: pytest.LogCaptureFixture, metadata: dict[str, str]
 ) -> None:
     ledger.reserve(entry(1, 0.5))
     blob = cloud.storage.bucket(STATE).blob("ledger/2026-11/abc")

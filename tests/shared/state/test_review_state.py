@@ -9,7 +9,7 @@ from shared.enums import Engine, Outcome
 from shared.media import Upload
 from shared.state.finisher import transcribed
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
-from tests.support.small_cloud import RESULTS, SmallCloud
+from tests.support.loopback_cloud import RESULTS, LoopbackCloud
 from trigger_function.services import Services
 
 UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
@@ -22,7 +22,7 @@ def transcript(*gaps: Gap) -> Transcript:
     return compose(upload=UPLOAD, duration=3, language="en", model="m", passages=[heard], coverage=coverage)
 
 
-def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: SmallCloud, services: Services) -> None:
+def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: LoopbackCloud, services: Services) -> None:
     job = services.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
     assert job is not None
     # A first finisher stored its transcript, and was killed before its outcome stood.

@@ -9,7 +9,7 @@ from infra.emulators.http_server import HttpServer
 from shared.deepgram import Deepgram
 from shared.errors import EngineFailed
 from shared.settings import DeepgramSettings
-from tests.support.measuring import Measured, labels
+from tests.support.recorded_metrics import RecordedMetrics, labels
 
 
 def asked(app: flask.Flask, *, split: bool = False) -> None:
@@ -29,12 +29,12 @@ ANSWER = {"metadata": {"request_id": "r", "duration": 9.0, "channels": 2}, "resu
 
 
 @pytest.mark.parametrize(("split", "heard"), [(False, 9), (True, 18)])
-def test_what_was_heard_is_counted(split: bool, heard: float, measured: Measured) -> None:
+def test_what_was_heard_is_counted(split: bool, heard: float, recorded_metrics: RecordedMetrics) -> None:
     asked(deepgram(ANSWER), split=split)
-    assert measured.look() == {("dropscribe.audio", labels(engine="deepgram")): heard}
+    assert recorded_metrics.collect() == {("dropscribe.audio", labels(engine="deepgram")): heard}
 
 
-def test_what_was_not_heard_is_not(measured: Measured) -> None:
+def test_what_was_not_heard_is_not(recorded_metrics: RecordedMetrics) -> None:
     with pytest.raises(EngineFailed):
         asked(deepgram({"err_code": "INSUFFICIENT"}, 402))
-    assert measured.look() == {}
+    assert recorded_metrics.collect() == {}

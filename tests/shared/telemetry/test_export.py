@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shared.telemetry.export import is_enabled
-from tests.support.collector import collector
+from tests.support.otlp_collector import collector
 
 PROGRAM = """
 import sys, threading

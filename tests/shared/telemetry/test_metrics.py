@@ -19,7 +19,7 @@ from shared.state.job_metrics import JobMetrics
 from shared.telemetry import metrics
 from shared.telemetry.metrics import CATALOGUE, Counter, Gauge, Histogram, Metric
 from shared.transcript.model import Coverage, Gap
-from tests.support.measuring import Measured, Values, labels
+from tests.support.recorded_metrics import RecordedMetrics, Values, labels
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=600, sample_rate_hz=16000, channels=1, size_bytes=9)
@@ -84,25 +84,25 @@ def test_no_label_is_one_that_a_scrape_brings_along() -> None:
 
 
 @pytest.mark.parametrize("metric", [one for one in CATALOGUE if isinstance(one, Histogram)], ids=lambda one: one.name)
-def test_buckets_are_those_of_the_catalogue(metric: Histogram, measured: Measured) -> None:
+def test_buckets_are_those_of_the_catalogue(metric: Histogram, recorded_metrics: RecordedMetrics) -> None:
     attributes = dict.fromkeys(metric.attributes, "x")
     metric.record(1.5, **attributes)
-    assert measured.look() == {(metric.name, labels(**attributes)): Values(1, 1.5, metric.boundaries)}
+    assert recorded_metrics.collect() == {(metric.name, labels(**attributes)): Values(1, 1.5, metric.boundaries)}
     assert sorted(set(metric.boundaries)) == list(metric.boundaries) != []
 
 
-def test_a_gauge_is_read_whenever_somebody_looks(measured: Measured) -> None:
+def test_a_gauge_is_read_whenever_somebody_looks(recorded_metrics: RecordedMetrics) -> None:
     levels = iter((0.25, 0.5))
     Gauge("dropscribe.test.level", "{share}", "Of this test.").observe(lambda: next(levels, 0.0))
-    seen = [measured.levels()["dropscribe.test.level"] for _ in range(2)]
+    seen = [recorded_metrics.levels()["dropscribe.test.level"] for _ in range(2)]
     assert seen == [0.25, 0.5]
 
 
-def test_a_counter_adds_up(measured: Measured) -> None:
+def test_a_counter_adds_up(recorded_metrics: RecordedMetrics) -> None:
     counter = Counter("dropscribe.test.count", "{thing}", "Of this test.", ("kind",))
     counter.add(1, kind="a")
     counter.add(2.5, kind="a")
-    assert measured.look() == {("dropscribe.test.count", labels(kind="a")): 3.5}
+    assert recorded_metrics.collect() == {("dropscribe.test.count", labels(kind="a")): 3.5}
 
 
 def test_figures_of_an_upload_that_a_job_transcribed() -> None:
@@ -129,10 +129,10 @@ def test_what_is_not_known_is_no_figure() -> None:
     assert JobMetrics.of(message(work_seconds=0), fallbacks=0).x_real_time is None
 
 
-def test_figures_are_counted_and_the_bill_by_its_lines(measured: Measured) -> None:
+def test_figures_are_counted_and_the_bill_by_its_lines(recorded_metrics: RecordedMetrics) -> None:
     told = message()
     JobMetrics.of(told, fallbacks=2).count(told.bill)
-    seen = measured.look()
+    seen = recorded_metrics.collect()
     parakeet = labels(method="parakeet")
     assert seen["dropscribe.uploads", labels(outcome="completed_with_gaps", method="parakeet")] == 1
     assert seen["dropscribe.billed", labels(method="parakeet", kind="cpu", phase="start-up")] == pytest.approx(0.03)
@@ -148,11 +148,11 @@ def test_figures_are_counted_and_the_bill_by_its_lines(measured: Measured) -> No
     }
 
 
-def test_a_rejected_upload_is_counted_and_nothing_of_it_measured(measured: Measured) -> None:
+def test_a_rejected_upload_is_counted_and_nothing_of_it_measured(recorded_metrics: RecordedMetrics) -> None:
     nothing = {"decision": None, "media": None, "coverage": None, "execution": None, "bill": Bill()}
     told = message(outcome=Outcome.REJECTED, **nothing)
     JobMetrics.of(told, fallbacks=0).count(told.bill)
-    assert measured.look() == {("dropscribe.uploads", labels(outcome="rejected", method="none")): 1}
+    assert recorded_metrics.collect() == {("dropscribe.uploads", labels(outcome="rejected", method="none")): 1}
 
 
 def test_without_an_exporter_no_sdk_is_loaded() -> None:

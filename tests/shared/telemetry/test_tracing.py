@@ -7,7 +7,7 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from shared.telemetry import tracing
-from tests.support.traced import Traced, id_of, named, parent_of
+from tests.support.recorded_spans import RecordedSpans, id_of, named, parent_of
 
 INCOMING = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = "00-11111111111111111111111111111111-2222222222222222-00"
@@ -29,21 +29,21 @@ def test_what_names_no_span_starts_no_trace(header: str | None) -> None:
 
 
 def test_a_span_is_the_child_of_the_one_it_came_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    traced = Traced(monkeypatch)
+    recorded_spans = RecordedSpans(monkeypatch)
     with tracing.span("a", parent=tracing.context_of(INCOMING), size=3, unknown=None), tracing.span("b"):
         sent = tracing.traceparent()
     assert sent is not None
-    assert named(sent) == id_of(traced.one("b"))
-    assert parent_of(traced.one("b")) == id_of(traced.one("a"))
-    assert parent_of(traced.one("a")) == named(INCOMING)
-    assert dict(traced.one("a").attributes or {}) == {"size": 3}
+    assert named(sent) == id_of(recorded_spans.one("b"))
+    assert parent_of(recorded_spans.one("b")) == id_of(recorded_spans.one("a"))
+    assert parent_of(recorded_spans.one("a")) == named(INCOMING)
+    assert dict(recorded_spans.one("a").attributes or {}) == {"size": 3}
 
 
 def test_of_an_exception_only_its_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    traced = Traced(monkeypatch)
+    recorded_spans = RecordedSpans(monkeypatch)
     with pytest.raises(ValueError), tracing.span("a"):
         raise ValueError("https://storage/secret?X-Goog-Signature=abc")
-    span = traced.one("a")
+    span = recorded_spans.one("a")
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "ValueError")
     assert "Signature" not in span.to_json()
 

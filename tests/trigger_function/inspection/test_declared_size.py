@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trigger_function.conftest import Record
+from tests.support.tone_recordings import Record
 from trigger_function.inspection.declared_size import HEAD_BYTES, stated_mp3_bytes, stated_size
 
 FORMATS = pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from shared.media import Media
-from tests.support.remote import Remote, Repeated
-from tests.trigger_function.conftest import SECONDS, Record, decoded_seconds
+from tests.support.remote_object import RemoteObject, RepeatedObject
+from tests.support.tone_recordings import SECONDS, Record, decoded_seconds
 from trigger_function.inspection.demux import stretches
 from trigger_function.inspection.inspector import inspect
 from trigger_function.inspection.ranged_reader import RangedReader
@@ -21,7 +21,7 @@ MANY = 1000
 
 
 def inspected(data: bytes) -> Media:
-    return inspect(Remote.of(data).fetch, len(data))
+    return inspect(RemoteObject.of(data).fetch, len(data))
 
 
 def with_wav_sizes(data: bytes, riff: int, samples: int) -> bytes:
@@ -86,14 +86,14 @@ def test_the_length_of_a_cut_file_whose_end_tells_no_time_is_an_estimate(
     ("head", "options"), [("mp3", "-write_xing 0 -id3v2_version 0"), ("mp2", "-b:a 192k"), ("adts", ""), ("ac3", "")]
 )
 def test_a_long_recording_without_times_is_sampled(head: str, options: str, record: Record) -> None:
-    remote = Repeated(b"", record(head, *options.split()), MANY)
+    remote = RepeatedObject(b"", record(head, *options.split()), MANY)
     media = inspect(remote.fetch, remote.size)
     assert media.duration_is_estimate
     assert media.duration_seconds == pytest.approx(MANY * SECONDS, rel=0.01)
 
 
 def test_a_look_into_the_middle_counts_no_chance_bytes_as_frames(record: Record) -> None:
-    remote = Remote.of(record("mp2", "-b:a", "192k"))
+    remote = RemoteObject.of(record("mp2", "-b:a", "192k"))
     places = [(start, start + 24_000) for start in range(10_000, 90_000, 1_237)]
     looks = stretches(RangedReader(remote.fetch, remote.size), 0, places)
     assert len(looks) == len(places)
@@ -103,7 +103,7 @@ def test_a_look_into_the_middle_counts_no_chance_bytes_as_frames(record: Record)
 
 def test_a_long_amr_is_judged_by_its_beginning(record: Record) -> None:
     data = record("amr", "-ar", "8000")
-    remote = Repeated(data[:6], data[6:], MANY)
+    remote = RepeatedObject(data[:6], data[6:], MANY)
     media = inspect(remote.fetch, remote.size)
     assert media.duration_is_estimate
     assert media.duration_seconds == pytest.approx(MANY * SECONDS, rel=0.01)
@@ -168,7 +168,7 @@ def test_fragments_too_long_to_find_the_last_one_of_are_estimated(record: Record
     first = data.index(b"moof") - 4
     second = data.index(b"moof", first + 8) - 4
     silence = 100 * 2**20
-    remote = Remote(second + silence, [(0, data[:second]), (second, struct.pack(">I4s", silence, b"mdat"))])
+    remote = RemoteObject(second + silence, [(0, data[:second]), (second, struct.pack(">I4s", silence, b"mdat"))])
     media = inspect(remote.fetch, remote.size)
     assert media.duration_is_estimate
     assert media.duration_seconds == pytest.approx(0.5 * remote.size / (second - first), rel=0.1)

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadMedia
-from tests.support.remote import Remote
-from tests.trigger_function.conftest import Record
+from tests.support.remote_object import RemoteObject
+from tests.support.tone_recordings import Record
 from trigger_function.inspection.inspector import inspect
 
 BUDGET = 2**20
@@ -46,7 +46,7 @@ changes = st.lists(
 
 
 def answer(data: bytes) -> None:
-    remote = Remote.of(data)
+    remote = RemoteObject.of(data)
     with suppress(BadMedia):
         media = inspect(remote.fetch, remote.size, max_bytes=BUDGET)
         assert 0 < media.duration_seconds < float("inf")

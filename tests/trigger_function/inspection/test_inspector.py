@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from shared.media import Media
-from tests.support.remote import Remote
-from tests.trigger_function.conftest import SECONDS, Record
+from tests.support.remote_object import RemoteObject
+from tests.support.tone_recordings import SECONDS, Record
 from trigger_function.inspection.inspector import inspect
 
 
@@ -81,7 +81,7 @@ KINDS = {
 
 
 def inspected(data: bytes) -> Media:
-    return inspect(Remote.of(data).fetch, len(data))
+    return inspect(RemoteObject.of(data).fetch, len(data))
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -130,7 +130,7 @@ def test_a_cover_is_not_video(suffix: str, record: Record, cover: str) -> None:
 def test_a_large_cover_is_not_fetched(suffix: str, record: Record, large_cover: str) -> None:
     data = record(suffix, *f"-i {large_cover} -map 0 -map 1 -c:v copy -disposition:v attached_pic".split())
     assert len(data) > 12_000_000
-    remote = Remote.of(data)
+    remote = RemoteObject.of(data)
     media = inspect(remote.fetch, remote.size)
     assert media.duration_seconds == pytest.approx(SECONDS, rel=0.01)
     assert remote.bytes_fetched < 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.large_files import FILES, LARGE, Build
-from tests.support.remote import Repeated
-from tests.trigger_function.conftest import Record
+from tests.support.remote_object import RepeatedObject
+from tests.support.tone_recordings import Record
 from trigger_function.inspection.inspector import inspect
 
 
@@ -23,7 +23,7 @@ def test_moves_little_of_a_large_file(build: Build, record: Record) -> None:
 @pytest.mark.parametrize("suffix", ["ts", "mpg"])
 def test_moves_little_of_a_large_broadcast(suffix: str, record: Record) -> None:
     data = record(suffix, "-c:a", "mp2", seconds=60)
-    remote = Repeated(b"", data, LARGE // len(data))
+    remote = RepeatedObject(b"", data, LARGE // len(data))
     inspect(remote.fetch, remote.size)
     assert remote.bytes_fetched < 2**20
     assert len(remote.requests) <= 16

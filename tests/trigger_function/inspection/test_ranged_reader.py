@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.remote import Remote
+from tests.support.remote_object import RemoteObject
 from trigger_function.inspection.ranged_reader import RangedReader, ReadBudgetExceeded, ShortFetch
 
 DATA = bytes(range(256)) * 4
@@ -17,7 +17,7 @@ BLOCK = 64
 Step = tuple[int, int]
 
 
-def reader(remote: Remote, **limits: int) -> RangedReader:
+def reader(remote: RemoteObject, **limits: int) -> RangedReader:
     return RangedReader(remote.fetch, remote.size, **{"block_bytes": BLOCK, **limits})
 
 
@@ -26,7 +26,7 @@ def reader(remote: Remote, **limits: int) -> RangedReader:
     cached_blocks=st.integers(1, 5),
 )
 def test_reads_what_a_local_file_reads(steps: list[Step], cached_blocks: int) -> None:
-    remote, local = reader(Remote.of(DATA), cached_blocks=cached_blocks), io.BytesIO(DATA)
+    remote, local = reader(RemoteObject.of(DATA), cached_blocks=cached_blocks), io.BytesIO(DATA)
     for offset, count in steps:
         assert remote.seek(offset) == local.seek(offset)
         assert remote.read(count) == local.read(count)
@@ -34,7 +34,7 @@ def test_reads_what_a_local_file_reads(steps: list[Step], cached_blocks: int) ->
 
 
 def test_seeks_from_the_start_the_place_and_the_end() -> None:
-    file = reader(Remote.of(DATA))
+    file = reader(RemoteObject.of(DATA))
     assert file.seek(-10, io.SEEK_END) == len(DATA) - 10
     assert file.read() == DATA[-10:]
     assert file.seek(10) == 10
@@ -44,7 +44,7 @@ def test_seeks_from_the_start_the_place_and_the_end() -> None:
 
 
 def test_fetches_whole_aligned_blocks_and_the_rest_at_the_end() -> None:
-    remote = Remote.of(DATA[:1000])
+    remote = RemoteObject.of(DATA[:1000])
     file = reader(remote)
     file.read_at(100, 1)
     file.read_at(999, 1)
@@ -53,7 +53,7 @@ def test_fetches_whole_aligned_blocks_and_the_rest_at_the_end() -> None:
 
 
 def test_neighbours_come_in_one_request_and_what_is_there_is_not_fetched_again() -> None:
-    remote = Remote.of(DATA)
+    remote = RemoteObject.of(DATA)
     file = reader(remote)
     file.read_at(130, 1)
     file.read_at(0, 5 * BLOCK)
@@ -62,7 +62,7 @@ def test_neighbours_come_in_one_request_and_what_is_there_is_not_fetched_again()
 
 
 def test_keeps_the_blocks_used_last() -> None:
-    remote = Remote.of(DATA)
+    remote = RemoteObject.of(DATA)
     file = reader(remote, cached_blocks=2)
     for block in (0, 1, 0, 2, 0, 1):
         file.read_at(block * BLOCK, 1)
@@ -70,14 +70,14 @@ def test_keeps_the_blocks_used_last() -> None:
 
 
 def test_past_the_end_there_is_nothing_to_fetch() -> None:
-    remote = Remote.of(DATA)
+    remote = RemoteObject.of(DATA)
     file = reader(remote)
     assert file.read_at(len(DATA), 10) == b""
     assert remote.requests == []
 
 
 def test_stops_before_the_budget_is_passed() -> None:
-    remote = Remote.of(DATA)
+    remote = RemoteObject.of(DATA)
     file = reader(remote, max_bytes=3 * BLOCK)
     file.read_at(0, 3 * BLOCK)
     with pytest.raises(ReadBudgetExceeded, match="192"):
@@ -108,7 +108,7 @@ def test_what_a_fetch_raises_comes_out() -> None:
 
 
 def test_is_read_only() -> None:
-    file = reader(Remote.of(DATA))
+    file = reader(RemoteObject.of(DATA))
     assert file.readable()
     assert file.seekable()
     assert not file.writable()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BadMedia
-from tests.support.remote import Remote
-from tests.trigger_function.conftest import Record, ffmpeg
+from tests.support.remote_object import RemoteObject
+from tests.support.tone_recordings import Record, ffmpeg
 from trigger_function.inspection.inspector import inspect
 
 KEY = "76a6c65c5ea762046bd749a2e632ccbb"
@@ -18,7 +18,7 @@ KEY = "76a6c65c5ea762046bd749a2e632ccbb"
 
 def refusal(data: bytes) -> str:
     with pytest.raises(BadMedia) as caught:
-        inspect(Remote.of(data).fetch, len(data))
+        inspect(RemoteObject.of(data).fetch, len(data))
     return caught.value.reason
 
 
@@ -193,7 +193,7 @@ def test_sound_that_cannot_be(offset: int, value: bytes, told: str, record: Reco
 
 
 def test_a_header_larger_than_may_be_read(record: Record, large_cover: str) -> None:
-    remote = Remote.of(record("mkv", "-attach", large_cover, "-metadata:s:t", "mimetype=image/png"))
+    remote = RemoteObject.of(record("mkv", "-attach", large_cover, "-metadata:s:t", "mimetype=image/png"))
     with pytest.raises(BadMedia, match="header is too large"):
         inspect(remote.fetch, remote.size)
     assert remote.bytes_fetched <= 8 * 2**20
@@ -201,7 +201,7 @@ def test_a_header_larger_than_may_be_read(record: Record, large_cover: str) -> N
 
 @pytest.mark.parametrize("size", [1, 100_000, 5_000_000])
 def test_an_mp4_whose_boxes_are_nonsense(size: int) -> None:
-    remote = Remote(8 + size, [(0, b"\0\0\0\x08ftyp")])
+    remote = RemoteObject(8 + size, [(0, b"\0\0\0\x08ftyp")])
     with pytest.raises(BadMedia, match="never finished"):
         inspect(remote.fetch, remote.size)
     assert remote.bytes_fetched < 2**20

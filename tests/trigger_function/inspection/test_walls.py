@@ -16,10 +16,10 @@ import av
 import pytest
 
 from shared.errors import BadMedia
-from tests.support.boxes import box, with_content
 from tests.support.large_files import FILES, Build
-from tests.support.remote import Remote
-from tests.trigger_function.conftest import Record
+from tests.support.mp4_boxes import box, with_content
+from tests.support.remote_object import RemoteObject
+from tests.support.tone_recordings import Record
 from trigger_function.inspection.demux import OPTIONS, Undemuxable, demuxer
 from trigger_function.inspection.inspector import inspect
 from trigger_function.inspection.ranged_reader import RangedReader
@@ -103,7 +103,7 @@ def test_each_wall_alone_holds(demuxer_name, build, wall: str, listener: Listene
 @LISTS
 @pytest.mark.parametrize("disguise", [b"", b"ID3\4\0\0\0\0\0\0", b"\0" * 300], ids=["none", "as mp3", "as bytes"])
 def test_inspection_follows_no_list(demuxer_name, build, disguise: bytes, listener: Listener) -> None:
-    remote = Remote.of(disguise + build(listener.url))
+    remote = RemoteObject.of(disguise + build(listener.url))
     with pytest.raises(BadMedia):
         inspect(remote.fetch, remote.size)
     with pytest.raises(Undemuxable), demuxer(RangedReader(remote.fetch, remote.size)):
@@ -144,7 +144,7 @@ def test_sound_in_another_file_is_not_followed(record: Record, tmp_path: Path) -
     assert any(url.endswith("secret.wav") for url in opened(LOOSE)), "FFmpeg would have asked for it"
     assert opened(OPTIONS) == []
     with pytest.raises(BadMedia, match="in another file, which is not followed"):
-        inspect(Remote.of(movie).fetch, len(movie))
+        inspect(RemoteObject.of(movie).fetch, len(movie))
 
 
 def test_a_demuxer_that_asks_for_another_file_ends_in_a_refusal(
@@ -155,7 +155,7 @@ def test_a_demuxer_that_asks_for_another_file_ends_in_a_refusal(
         monkeypatch.setitem(OPTIONS, option, "1")
     with (
         pytest.raises(BadMedia, match="refers to another file or address"),
-        demuxer(RangedReader(Remote.of(movie).fetch, len(movie))),
+        demuxer(RangedReader(RemoteObject.of(movie).fetch, len(movie))),
     ):
         pass
 
@@ -183,7 +183,7 @@ def test_nothing_is_printed(record: Record, capfd: pytest.CaptureFixture[str]) -
     for data in files:
         for damaged in (data, data[:1000], data[: len(data) // 2], data[:500] + bytes(200) + data[700:]):
             with suppress(BadMedia):
-                inspect(Remote.of(damaged).fetch, len(damaged))
+                inspect(RemoteObject.of(damaged).fetch, len(damaged))
     assert capfd.readouterr() == ("", "")
 
 

@@ -12,7 +12,7 @@ import pytest
 from shared.costs.prices import JobShape, Price
 from shared.costs.quotes import Queue
 from shared.upload_options import UploadOptions
-from tests.support.cases import ALL, COST, JOB_ID, MB, TABLE, TARIFF, media, quotes
+from tests.support.routing_cases import ALL, COST, JOB_ID, MB, TABLE, TARIFF, media, quotes
 from trigger_function.routing.limits import Case, Conditions, Limits
 from trigger_function.routing.router import Policy, route
 

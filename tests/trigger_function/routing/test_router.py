@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared.enums import Method
 from shared.errors import FailureKind, Rejected
 from shared.upload_options import UploadOptions
-from tests.support.cases import (
+from tests.support.routing_cases import (
     ALL,
     DEEPGRAM_MAX,
     MB,

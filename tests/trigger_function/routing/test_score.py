@@ -14,7 +14,7 @@ from shared.enums import Method
 from shared.errors import Rejected
 from shared.media import Upload
 from shared.upload_options import Privacy, UploadOptions
-from tests.support.cases import ALL, COST, JOB_ID, NO_DEEPGRAM, NO_GPU, chosen, media, quote, quotes, routed
+from tests.support.routing_cases import ALL, COST, JOB_ID, NO_DEEPGRAM, NO_GPU, chosen, media, quote, quotes, routed
 from trigger_function.routing.limits import Case, Conditions, Limits, rollout_percentile
 from trigger_function.routing.router import Policy, route
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from shared.telemetry import tracing
 
 
-class Traced:
+class RecordedSpans:
     """Every span that has ended since this was made, for as long as `monkeypatch` lasts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from shared.enums import Method
 from shared.media import Media, Upload
 from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobState
-from tests.support.small_cloud import SmallCloud
+from tests.support.loopback_cloud import LoopbackCloud
 
 MEDIA = Media(container="ogg", codec="opus", duration_seconds=60, sample_rate_hz=48000, channels=1, size_bytes=1000)
 DECISION = Decision(method=Method.PARAKEET, rule="small", reason="1.0 min: Parakeet.")
@@ -40,7 +40,7 @@ def worker_services(task: TaskIdentity = TASK) -> Iterator[JobServices]:
         root.handlers[:], root.level = handlers, level
 
 
-def unasked_audit() -> AuditRunner:
+def idle_audit() -> AuditRunner:
     """An audit that has no reason to ask anybody."""
 
     def never(*_: object) -> NoReturn:
@@ -59,8 +59,8 @@ def work_item(upload: Upload) -> WorkItem:
     return WorkItem(job_id=upload.job_id, upload=upload, media=MEDIA, decision=DECISION)
 
 
-def queued(
-    services: JobServices, cloud: SmallCloud, name: str = "calls/a.opus", *, data: bytes = b"sound", **changes: Any
+def queue_job(
+    services: JobServices, cloud: LoopbackCloud, name: str = "calls/a.opus", *, data: bytes = b"sound", **changes: Any
 ) -> tuple[Job, WorkItem]:
     """An upload that was routed and queued, its record changed by `changes`, and its work item."""
     upload = cloud.drop(data, name)

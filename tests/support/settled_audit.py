@@ -14,16 +14,16 @@ from gpu_job.audit.questions import AuditRules, Retry, VadQuery
 Speech = Callable[[Chunk, VadQuery], Sequence[tuple[float, float]]]
 """A question's window -> where somebody speaks, in seconds from its start."""
 
-Ear = Callable[[Chunk], Iterable[Token]]
+Recognize = Callable[[Chunk], Iterable[Token]]
 """A window -> what is heard in it, on the upload's clock."""
 
 
-def audited(
+def settled_audit(
     chunks: Sequence[Chunk],
-    first: Ear,
+    first: Recognize,
     *,
     speech: Speech,
-    again: Ear | None = None,
+    again: Recognize | None = None,
     rules: AuditRules | None = None,
     failed: Iterable[int] = (),
     seed: int | None = None,
@@ -68,11 +68,11 @@ def stretches_of(samples: Samples, start: int, lengths: Iterable[tuple[int, int]
     return [Chunk(start + begin, samples[begin:end]) for begin, end in lengths]
 
 
-def at(chunk: Chunk, tokens: Iterable[Token]) -> list[Token]:
+def on_upload_clock(chunk: Chunk, tokens: Iterable[Token]) -> list[Token]:
     """Tokens timed from a chunk's start, on the upload's clock."""
     return [token.later(seconds(chunk.start)) for token in tokens]
 
 
-def text(tokens: Iterable[Token]) -> list[str]:
+def plain_words(tokens: Iterable[Token]) -> list[str]:
     """The words without capitals and punctuation."""
     return [word.text.casefold().strip(".,?!") for word in words_of(tokens)]

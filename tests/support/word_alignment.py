@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import kaldialign
 
 from infra.recordings import Recording
-from tests.support.outsider import Message
+from tests.support.user_client import Message
 
 GAP = "*"
 
 
 @dataclass(frozen=True)
-class Step:
+class AlignedWord:
     """One place of an alignment: a true word, a heard word, or both, with its start in seconds."""
 
     said: str | None
@@ -30,18 +30,18 @@ def plain(word: str) -> str:
     return re.sub(r"[^a-z0-9']", "", word.lower())
 
 
-def aligned(truth: Recording, words: list[Message]) -> list[Step]:
+def align_words(truth: Recording, words: list[Message]) -> list[AlignedWord]:
     """The true words of a recording beside the words of a transcript."""
     said, heard = [plain(word.word) for word in truth.words], [plain(word["text"]) for word in words]
     steps, i, j = [], 0, 0
     for left, right in kaldialign.align(said, heard, GAP):
         start = truth.words[i].start if left != GAP else float(words[j]["start"])
         off = float(words[j]["start"]) - start if left == right else None
-        steps.append(Step(None if left == GAP else left, None if right == GAP else right, start, off))
+        steps.append(AlignedWord(None if left == GAP else left, None if right == GAP else right, start, off))
         i, j = i + (left != GAP), j + (right != GAP)
     return steps
 
 
-def error_rate(steps: list[Step]) -> float:
+def word_error_rate(steps: list[AlignedWord]) -> float:
     """Word error rate."""
     return sum(step.said != step.heard for step in steps) / sum(step.said is not None for step in steps)

@@ -13,13 +13,15 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 
+from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
+
 Message = dict[str, Any]
 """A terminal message as its JSON says it."""
 
 PULL_SECONDS = 1.0
 
 
-class Outsider:
+class UserClient:
     """Drops files and listens on a subscription of its own."""
 
     def __init__(self, storage: Client, subscriber: SubscriberClient, uploads: str, topic: str) -> None:
@@ -28,7 +30,7 @@ class Outsider:
         self._subscriber = subscriber
         self._subscription = topic.replace("/topics/", "/subscriptions/") + f"-{uuid.uuid4().hex[:8]}"
         subscriber.create_subscription(name=self._subscription, topic=topic)
-        self.heard: list[Message] = []
+        self.messages: list[Message] = []
         """Every message so far, repeated ones included."""
 
     def drop(self, path: Path, name: str | None = None, method: str | None = None, **options: str) -> str:
@@ -40,7 +42,7 @@ class Outsider:
         blob.upload_from_filename(str(path))
         return str(blob.name)
 
-    def listen(self) -> None:
+    def pull(self) -> None:
         """Take what comes within a second."""
         try:
             pulled = self._subscriber.pull(
@@ -49,7 +51,7 @@ class Outsider:
         except DeadlineExceeded:
             return
         for one in pulled.received_messages:
-            self.heard.append(json.loads(one.message.data))
+            self.messages.append(json.loads(one.message.data))
             self._subscriber.acknowledge(subscription=self._subscription, ack_ids=[one.ack_id])
 
     def outcomes(self, names: Iterable[str], timeout: float = 120.0) -> dict[str, Message]:
@@ -59,17 +61,17 @@ class Outsider:
         while not wanted <= self._names():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no outcome of {sorted(wanted - self._names())} within {timeout:g} s")
-            self.listen()
-        return {message["upload"]["name"]: message for message in self.heard if message["upload"]["name"] in wanted}
+            self.pull()
+        return {message["upload"]["name"]: message for message in self.messages if message["upload"]["name"] in wanted}
 
     def outcome(self, name: str, timeout: float = 120.0) -> Message:
         """The terminal message of one upload."""
         return self.outcomes([name], timeout)[name]
 
-    def times_heard(self, name: str) -> int:
+    def message_count(self, name: str) -> int:
         """How many terminal messages came for an upload, those that come within another second included."""
-        self.listen()
-        return sum(message["upload"]["name"] == name for message in self.heard)
+        self.pull()
+        return sum(message["upload"]["name"] == name for message in self.messages)
 
     def read(self, uri: str) -> bytes:
         """The object at a `gs://` address."""
@@ -85,4 +87,9 @@ class Outsider:
         return " ".join(word["text"] for word in self.result(message, "transcript.json")["words"])
 
     def _names(self) -> set[str]:
-        return {message["upload"]["name"] for message in self.heard}
+        return {message["upload"]["name"] for message in self.messages}
+
+
+def user_client_of(cloud: LaptopCloud) -> UserClient:
+    """Somebody new with a subscription to the results of `cloud`."""
+    return UserClient(cloud.storage(), cloud.subscriber(), UPLOADS, f"projects/{PROJECT}/topics/{RESULTS_TOPIC}")

@@ -8,7 +8,7 @@ Piece = tuple[int, bytes]
 """Bytes and the offset they stand at."""
 
 
-class Remote:
+class RemoteObject:
     """An object of `size` bytes: zeros, except where pieces stand; it counts what is fetched."""
 
     def __init__(self, size: int, pieces: Sequence[Piece]) -> None:
@@ -18,7 +18,7 @@ class Remote:
         self._pieces = pieces
 
     @classmethod
-    def of(cls, data: bytes) -> Remote:
+    def of(cls, data: bytes) -> RemoteObject:
         """An object that holds `data`."""
         return cls(len(data), [(0, data)])
 
@@ -37,7 +37,7 @@ class Remote:
         return bytes(out)
 
 
-class Repeated(Remote):
+class RepeatedObject(RemoteObject):
     """A head, then one body again and again: a long recording that takes no room."""
 
     def __init__(self, head: bytes, body: bytes, times: int) -> None:

@@ -21,7 +21,7 @@ UNFIT, MUTE = -2.0, -3.0
 
 
 @dataclass
-class Counting:
+class FakeRecognizer:
     """An engine that hears each chunk's length and first sample, and runs only while its gate is open."""
 
     batch_limits: BatchLimits = field(default_factory=lambda: BatchLimits(4, 40 * SAMPLE_RATE))

@@ -9,7 +9,7 @@ NUMBER, DISTRIBUTION = "number", "distribution"
 _PUBSUB = "https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-pubsub"
 _RUN = "https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run"
 
-GOOGLES: Mapping[str, tuple[str, str]] = {
+GOOGLE_METRICS: Mapping[str, tuple[str, str]] = {
     "pubsub.googleapis.com/subscription/num_undelivered_messages": (NUMBER, _PUBSUB),
     "pubsub.googleapis.com/subscription/oldest_unacked_message_age": (NUMBER, _PUBSUB),
     "pubsub.googleapis.com/topic/send_request_count": (NUMBER, _PUBSUB),

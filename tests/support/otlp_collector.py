@@ -14,7 +14,7 @@ from infra.emulators.http_server import HttpServer
 
 
 @dataclass(frozen=True)
-class Sent:
+class ReceivedSpan:
     """A span as it came, with the service that sent it."""
 
     service: str
@@ -42,9 +42,9 @@ class Collector:
     """What came until now."""
 
     url: str = ""
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[ReceivedSpan] = field(default_factory=list)
 
-    def all(self, name: str) -> list[Sent]:
+    def all(self, name: str) -> list[ReceivedSpan]:
         """The spans of a name."""
         return [one for one in self.sent if one.span.name == name]
 
@@ -54,7 +54,7 @@ class Collector:
         for of_resource in request.resource_spans:
             sender = {one.key: one.value.string_value for one in of_resource.resource.attributes}
             spans = [span for scope in of_resource.scope_spans for span in scope.spans]
-            self.sent += [Sent(sender["service.name"], sender["service.instance.id"], span) for span in spans]
+            self.sent += [ReceivedSpan(sender["service.name"], sender["service.instance.id"], span) for span in spans]
         return b""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.support.pubsub_clients import PubSub
 
 
-class Stream:
+class PullStream:
     """Open from its entry on; `first` are further fields of its first request."""
 
     def __init__(self, pubsub: PubSub, subscription: str, seconds: int = 10, **first: int) -> None:

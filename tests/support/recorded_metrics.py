@@ -28,7 +28,7 @@ class Values:
     bounds: tuple[float, ...]
 
 
-class Measured:
+class RecordedMetrics:
     """Everything recorded in this process since the last look. One at most: a process has one provider for good."""
 
     def __init__(self) -> None:

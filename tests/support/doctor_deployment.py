@@ -28,7 +28,7 @@ Lines = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
-class Hospital:
+class DoctorDeployment:
     """The servers, and the deployment's state bucket."""
 
     apis: GoogleApis
@@ -79,7 +79,9 @@ def fixes(report: Report, subject: str) -> str:
 
 
 @contextmanager
-def hospital(world: World, folder: Path, setenv: Callable[[str, str], None], key: Path) -> Iterator[Hospital]:
+def doctor_deployment(
+    world: World, folder: Path, setenv: Callable[[str, str], None], key: Path
+) -> Iterator[DoctorDeployment]:
     """Start the servers, and lead the doctor to them and nowhere else."""
     with GoogleApis(world) as apis, StorageServer(folder / "objects") as storage:
         account = json.loads(key.read_text()) | {"token_uri": f"{apis.url}/oauth2.googleapis.com/token"}
@@ -97,6 +99,6 @@ def hospital(world: World, folder: Path, setenv: Callable[[str, str], None], key
         for name, value in environment.items():
             setenv(name, value)
         state = Client(project=NAMES.project).create_bucket(NAMES.bucket("state"))
-        opened = Hospital(apis, storage, state, folder, setenv)
+        opened = DoctorDeployment(apis, storage, state, folder, setenv)
         opened.use_prices_of(datetime.now(UTC))
         yield opened

@@ -27,7 +27,7 @@ CPU_JOB = f"projects/{PROJECT}/locations/here/jobs/cpu"
 
 
 @dataclass(frozen=True)
-class SmallCloud:
+class LoopbackCloud:
     """The servers, and clients of them."""
 
     storage_server: StorageServer
@@ -76,7 +76,9 @@ class SmallCloud:
 
 
 @contextmanager
-def small_cloud(folder: Path, setenv: Callable[[str, str], None], key: Path, key_pem: bytes) -> Iterator[SmallCloud]:
+def loopback_cloud(
+    folder: Path, setenv: Callable[[str, str], None], key: Path, key_pem: bytes
+) -> Iterator[LoopbackCloud]:
     """Start the servers and set the environment by which the production code finds them."""
     with ExitStack() as stack:
         storage_server = stack.enter_context(StorageServer(folder / "objects", signing_key_pem=key_pem))
@@ -100,7 +102,7 @@ def small_cloud(folder: Path, setenv: Callable[[str, str], None], key: Path, key
         publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
         stack.callback(subscriber.close)
         stack.callback(publisher.stop)
-        cloud = SmallCloud(storage_server, runner, Client(project=PROJECT), publisher, subscriber)
+        cloud = LoopbackCloud(storage_server, runner, Client(project=PROJECT), publisher, subscriber)
         for bucket in (UPLOADS, RESULTS, STATE):
             cloud.storage.create_bucket(bucket)
         for topic in (RESULTS_TOPIC, WORK_TOPIC):
