@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from infra.requirements import requirements_of
+from infra.docker.locks import Part, read
 from infra.terraform_offline.terraform import ROOT
 
 PACKAGES = ("trigger_function", "shared")
@@ -26,8 +26,8 @@ _MODE = 0o100644 << 16
 
 
 def contents() -> Mapping[str, bytes]:
-    """What the archive holds, by name. Raises infra.requirements.Unpinned."""
-    requirements = "\n".join(requirements_of("function")) + "\n"
+    """What the archive holds, by name. Its requirements are the lock's versions: Google's builder installs them."""
+    requirements = "".join(f"{package.name}=={package.version}\n" for package in read(Part.FUNCTION.lock))
     return {"main.py": MAIN.encode(), "requirements.txt": requirements.encode(), **dict(_sources())}
 
 

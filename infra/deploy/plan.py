@@ -154,7 +154,6 @@ def _build(options: Options) -> Iterator[Step]:
         "Its code and its pinned requirements, the same bytes each time.",
         _python("infra.deploy.archive", path),
         done_if=(archive,),
-        hint="Where a pin is missing: `make test` brings environment and constraints.txt together.",
     )
     yield Step(
         "Upload the function",

@@ -2,66 +2,125 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from infra.docker.locks import problems, unpinned, written
-from infra.docker.requirement_sets import FOLDER, Part, locked
-from infra.docker.resolving import OutOfReach, Unresolvable, Wheel, resolve, resolve_set
-from infra.docker.wheel_sizes import Size, sizes_of
-from infra.requirements import declared, pinned, requirements_of
+from infra.docker.locks import (
+    FOLDER,
+    ROOT,
+    SOURCES,
+    OutOfReach,
+    Package,
+    Part,
+    Unresolvable,
+    differences,
+    pins,
+    read,
+    resolve,
+)
 
 TARGETED = 6_000_000_000
 """Bytes the GPU image should stay below, compressed and without the model."""
 
+DIRECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def versions(part: Part) -> dict[str, str]:
+    return {package.name: package.version for package in read(part.lock)}
+
+
+def declared(extra: str) -> list[Requirement]:
+    """What pyproject.toml asks for with this extra, and with the extras it names."""
+    asked = [Requirement(text) for text in (*DIRECT["dependencies"], *DIRECT["optional-dependencies"][extra])]
+    ours = [each for each in asked if each.name == DIRECT["name"]]
+    return [each for each in asked if each not in ours] + [
+        found for each in ours for name in each.extras for found in declared(name)
+    ]
+
 
 @pytest.fixture(scope="module")
-def resolved() -> dict[Part, list[Wheel]]:
+def resolved() -> dict[Part, list[Package]]:
     try:
-        with ThreadPoolExecutor() as pool:
-            return dict(zip(Part, pool.map(resolve, Part), strict=True))
+        return {part: resolve(part) for part in Part}
     except OutOfReach as error:
         pytest.skip(f"The package index cannot be reached: {str(error)[:200]}")
 
 
 @pytest.mark.parametrize("part", Part)
 def test_every_set_resolves_to_wheels_and_is_what_is_written_down(
-    resolved: dict[Part, list[Wheel]], part: Part
+    resolved: dict[Part, list[Package]], part: Part
 ) -> None:
-    assert all(wheel.url.endswith(".whl") for wheel in resolved[part])
-    assert list(problems(part, resolved[part])) == [], "run `python -m infra.docker lock`"
+    assert list(differences(part, resolved[part])) == [], "run `python -m infra.docker lock`"
 
 
-def test_the_gpu_image_stays_below_its_size(resolved: dict[Part, list[Wheel]]) -> None:
-    whole = sum(sizes_of(wheel.url for wheel in resolved[Part.GPU]), Size(0, 0, 0))
+@pytest.mark.parametrize("part", Part)
+def test_the_locked_files_are_still_in_the_index(resolved: dict[Part, list[Package]], part: Part) -> None:
+    offered = {package.name: set(package.hashes) for package in resolved[part]}
+    assert [package.name for package in read(part.lock) if not offered[package.name] & set(package.hashes)] == []
+
+
+def test_the_gpu_image_stays_below_its_size(resolved: dict[Part, list[Package]]) -> None:
     # Less would mean that CUDA is missing.
-    assert 3_000_000_000 < whole.compressed < TARGETED
+    assert 3_000_000_000 < sum(package.size for package in resolved[Part.GPU]) < TARGETED
 
 
-def test_what_has_no_wheel_is_refused() -> None:
+def test_what_has_no_wheel_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "pyproject.toml"
+    project.write_text(
+        '[project]\nname = "a"\nversion = "1"\n[project.optional-dependencies]\nfunction = ["texterrors==0.4.4"]\n'
+    )
     try:
         with pytest.raises(Unresolvable, match="texterrors"):
-            resolve_set(["texterrors==0.4.4"])
+            resolve(Part.FUNCTION, project)
     except OutOfReach as error:
         pytest.skip(f"The package index cannot be reached: {str(error)[:200]}")
 
 
+def test_an_index_that_does_not_answer_is_no_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(OutOfReach):
+        resolve(Part.FUNCTION)
+
+
 @pytest.mark.parametrize("part", Part)
 def test_what_is_written_down_keeps_the_projects_pins(part: Part) -> None:
-    assert list(unpinned(part)) == []
+    wanted = pins(part)
+    locked = versions(part)
+    # What torch alone brings is pinned by torch itself.
+    unpinned = {name for name in locked if name not in wanted and not name.startswith(("nvidia-", "triton"))}
+    assert unpinned == set()
+    others = {
+        name for name, version in locked.items() if name in wanted and not wanted[name].specifier.contains(version)
+    }
+    assert others == set()
+    assert all(wanted[source.name].specifier.contains(source.version) for source in read(SOURCES))
+
+
+@pytest.mark.parametrize("part", Part)
+def test_what_the_project_asks_for_is_written_down(part: Part) -> None:
+    locked = versions(part)
+    for requirement in declared(part.extra):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)], prereleases=True)
 
 
 @pytest.mark.parametrize("part", [Part.CPU, Part.GPU])
 def test_each_difference_from_the_projects_pins_differs_and_has_its_reason(part: Part) -> None:
     assert part.differences
     lines = part.differences.read_text().splitlines()
-    for name, pin in pinned(part.differences).items():
-        assert pinned()[name].specifier != pin.specifier
-        assert lines[lines.index(str(pin)) - 1].startswith("# ")
+    replaced = [line for line in lines if line and not line.startswith("#")]
+    assert replaced
+    for line in replaced:
+        pin = Requirement(line)
+        assert pins(part)[canonicalize_name(pin.name)] == pin
+        assert pins(Part.FUNCTION)[canonicalize_name(pin.name)].specifier != pin.specifier
+        assert lines[lines.index(line) - 1].startswith("# ")
 
 
 NVML = "nvidia-ml-py"
@@ -69,7 +128,7 @@ NVML = "nvidia-ml-py"
 
 
 def test_torch_is_of_the_cuda_that_the_l4s_driver_runs() -> None:
-    gpu = written(Part.GPU)
+    gpu = versions(Part.GPU)
     cuda = {name for name in gpu if name.startswith("nvidia-")} - {NVML}
     assert gpu["torch"] == "2.10.0"
     assert gpu["cuda-bindings"].startswith("12.")
@@ -78,32 +137,22 @@ def test_torch_is_of_the_cuda_that_the_l4s_driver_runs() -> None:
 
 
 def test_the_cpu_image_has_no_cuda() -> None:
-    cpu = written(Part.CPU)
+    cpu = versions(Part.CPU)
     assert cpu["torch"].endswith("+cpu")
     assert {name for name in cpu if name.startswith("nvidia-")} <= {NVML}
 
 
-@pytest.mark.parametrize("file", ["requirements-cpu.txt", "requirements-gpu.txt", "sources.txt"])
-def test_every_line_of_a_lock_has_its_hash(file: str) -> None:
-    lines = [line for line in (FOLDER / file).read_text().splitlines() if not line.startswith("#")]
-    assert [str(each) for each in locked(FOLDER / file)] == lines
+@pytest.mark.parametrize("path", [*(part.lock for part in Part), FOLDER / "sources.txt"], ids=lambda path: path.name)
+def test_every_line_of_a_lock_has_its_hash(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     assert lines
+    assert [str(each) for each in read(path)] == lines
+    assert all(each.startswith("sha256:") and len(each) == 71 for package in read(path) for each in package.hashes)
+    assert all(package.hashes for package in read(path))
 
 
 def test_the_functions_requirements_are_complete_and_light() -> None:
-    names = {line.partition("==")[0].lower() for line in requirements_of("function")}
+    names = set(versions(Part.FUNCTION))
     assert {"av", "functions-framework", "google-cloud-storage", "grpcio"} <= names
     assert names.isdisjoint({"torch", "nemo-toolkit", "dropscribe", "numpy"})
     assert {requirement.name for requirement in declared("telemetry")} <= {each.name for each in declared("function")}
-
-
-def test_a_wheel_is_weighed_by_its_directory(tmp_path: Path) -> None:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
-        wheel.writestr("a.py", b"x" * 1000)
-        wheel.writestr("b.so", b"y" * 5000)
-    file = tmp_path / "a b.whl"
-    file.write_bytes(packed.getvalue())
-    (size,) = sizes_of([file.as_uri()])
-    assert size == Size(packed=len(packed.getvalue()), unpacked=6000, modules=1000)
-    assert size.installed == 7330
