@@ -25,7 +25,7 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.eventarc import Eventarc
 from infra.emulators.executions import LocalJob
 from infra.emulators.function_host import FunctionHost
-from infra.emulators.pubsub_server import PubSubServer
+from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
 from infra.emulators.storage_server import StorageServer
 from infra.tiny_parakeet import MODEL_PATH

@@ -1,19 +1,13 @@
-"""The doctor visits the laptop cloud: what its servers say, through Google's own clients, is put before it as REST."""
+"""The doctor visits the laptop cloud: its buckets are the laptop's, its functions have the laptop's settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
-from google.cloud import run_v2
-from google.protobuf.json_format import MessageToDict
-from google.pubsub_v1 import Subscription, Topic
 
-from infra.doctor.bindings import Kind, Place
 from infra.doctor.names import FUNCTIONS, Names
 from infra.doctor.settings import DoctorSettings
 from infra.doctor.visit import visit
@@ -22,7 +16,7 @@ from infra.emulators.cloud import LaptopCloud
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
-from tests.support.deployed_project import deployed, key_of
+from tests.support.deployed_project import deployed
 from tests.support.doctor_deployment import Lines, doctor_deployment, not_ok
 from tests.support.google_admin_apis import World
 from tests.support.waiting import wait_until
@@ -48,24 +42,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
         yield running
 
 
-def as_rest(message: Subscription | Topic | run_v2.Job) -> Any:
-    """A message of Google's as its REST interfaces write it, which is how protobuf defines it."""
-    return MessageToDict(type(message).pb(message))
-
-
 def world_of(cloud: LaptopCloud) -> World:
-    """A deployment's world in which all that the laptop has is as the laptop has it."""
+    """A deployment whose functions have the laptop's settings."""
     world = deployed(NAMES, laptop.DEEPGRAM_KEY)
-    publisher, subscriber = cloud.publisher(), cloud.subscriber()
-    for topic in (laptop.WORK_TOPIC, laptop.RESULTS_TOPIC, laptop.ALERTS_TOPIC, laptop.DEAD_TOPIC):
-        found = publisher.get_topic(topic=publisher.topic_path(laptop.PROJECT, topic))
-        world.resources[key_of(NAMES, Place(Kind.TOPIC, topic))] = as_rest(found)
-    work = subscriber.subscription_path(laptop.PROJECT, laptop.WORK_SUBSCRIPTION)
-    place = Place(Kind.SUBSCRIPTION, laptop.WORK_SUBSCRIPTION)
-    world.resources[key_of(NAMES, place)] = as_rest(subscriber.get_subscription(subscription=work))
-    # Google's client asks for enums as numbers, and that is all the laptop writes; everybody else gets their names.
-    job = run_v2.Job.from_json(requests.get(f"{cloud.runner.url}/v2/{laptop.JOB}", timeout=10).text)
-    world.resources[f"run.googleapis.com/v2/{laptop.JOB}"] = as_rest(job)
     for purpose in FUNCTIONS:
         name = f"{NAMES.location}/functions/{NAMES.function(purpose)}"
         function = world.resources[f"cloudfunctions.googleapis.com/v2/{name}"]
@@ -90,8 +69,8 @@ def test_a_laptop_has_all_but_a_gpu(
         def lines() -> Lines:
             return not_ok(visit(NAMES, DoctorSettings()))
 
-        # Its subscription expires as Pub/Sub's do by default, and its job has no accelerator.
-        assert lines() == {"subscriptions": {"warn"}, "gpu job": {"fail"}}
+        # The laptop's one job has no accelerator.
+        assert lines() == {"gpu job": {"fail"}}
         policy = BreakerPolicy(1, MINUTES, MINUTES, MINUTES)
         Breaker(state, policy).record_failure(FailureKind.QUOTA, upload.job_id)
-        assert lines() == {"subscriptions": {"warn"}, "gpu job": {"fail"}, "GPU health": {"fail"}}
+        assert lines() == {"gpu job": {"fail"}, "GPU health": {"fail"}}

@@ -13,7 +13,7 @@ from google.cloud import pubsub_v1
 from google.cloud.storage import Client
 
 from infra.emulators.executions import LocalJob
-from infra.emulators.pubsub_server import PubSubServer
+from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
 from infra.emulators.storage_server import StorageServer
 from shared.media import Upload

@@ -1,1 +1,1 @@
-"""Pub/Sub's topics, subscriptions and streams."""
+"""Pub/Sub for the laptop: publish, pull, acknowledge, ack deadlines and dead letters, as Google's clients call them."""

@@ -1,195 +1,175 @@
-"""Topics and the subscriptions on them: the whole state of a Pub/Sub, without threads and without a wire."""
+"""Topics and their subscriptions: the whole state of Pub/Sub, without threads and without a network."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
-from operator import attrgetter
-from typing import TYPE_CHECKING
+
+from google.api_core.exceptions import AlreadyExists, InvalidArgument, NotFound
 
 from infra.emulators.pubsub.backlog import Backlog
-from infra.emulators.pubsub.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
-from infra.emulators.pubsub.filters import Filter, parse_filter
-from infra.emulators.pubsub.messages import MAX_PUBLISH_MESSAGES, Content, Delivery, Message, check_name, dead_letter
-from infra.emulators.pubsub.subscriptions import DELETED_TOPIC, Subscription, check_ack_deadline
+from infra.emulators.pubsub.messages import MAX_PUBLISH_MESSAGES, Content, Delivery, Message, dead_letter
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from infra.emulators.pubsub.backlog import Abandon, FlowWindow
+DEFAULT_ACK_DEADLINE = 10  # seconds
+MIN_ACK_DEADLINE = 10  # seconds
+MAX_ACK_DEADLINE = 600  # seconds
+DEFAULT_MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic's settings."""
+class DeadLetterPolicy:
+    """Where a message goes after `max_attempts` failed ones."""
+
+    topic: str
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A pull subscription's settings; `ack_deadline` is in seconds."""
 
     name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    topic: str
+    ack_deadline: int = DEFAULT_ACK_DEADLINE
+    dead_letter: DeadLetterPolicy | None = None
 
-
-@dataclass(slots=True)
-class _Subscribed:
-    """A subscription and what it does."""
-
-    settings: Subscription
-    wants: Filter
-    backlog: Backlog
+    def check(self) -> None:
+        """Raise InvalidArgument for a setting beyond Pub/Sub's limits."""
+        _check_ack_deadline(self.ack_deadline, MIN_ACK_DEADLINE)
+        if self.dead_letter and not 5 <= self.dead_letter.max_attempts <= 100:
+            given = self.dead_letter.max_attempts
+            raise InvalidArgument(f"max_delivery_attempts is {given}; it must be between 5 and 100.")
 
 
 class Topics:
-    """Publishes, delivers and redelivers; `clock` tells the seconds since 1970. Not safe for threads.
+    """Publishes, delivers and redelivers; `clock` gives seconds since 1970. Not safe for threads.
 
-    Methods that take names raise InvalidArgumentError for a name that cannot be, NotFoundError for one that is not.
+    Methods raise NotFound for a topic or subscription that does not exist, InvalidArgument for what can never succeed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._topics: dict[str, Topic] = {}
-        self._subscribed: dict[str, _Subscribed] = {}
+        self._topics: dict[str, list[str]] = {}
+        """Names of each topic's subscriptions. A subscription outlives its topic, but gets nothing more."""
+        self._subscriptions: dict[str, Subscription] = {}
+        self._backlogs: dict[str, Backlog] = {}
         self._message_ids = count(1)
         self._receipts = count(1)
 
-    def create_topic(self, topic: Topic) -> None:
-        """Raises AlreadyExistsError."""
-        check_name(topic.name, "topics")
-        if topic.name in self._topics:
-            raise AlreadyExistsError(topic.name)
-        self._topics[topic.name] = topic
-
-    def topic(self, name: str) -> Topic:
-        """The topic of this name."""
-        check_name(name, "topics")
-        if name not in self._topics:
-            raise NotFoundError(name)
-        return self._topics[name]
-
-    def topics_of(self, project: str) -> list[Topic]:
-        """The topics of `projects/ID`, by name."""
-        found = [topic for topic in self._topics.values() if topic.name.startswith(f"{project}/")]
-        return sorted(found, key=attrgetter("name"))
+    def create_topic(self, name: str) -> None:
+        """Raises AlreadyExists."""
+        if name in self._topics:
+            raise AlreadyExists(f"Resource already exists in the project (resource={name}).")
+        self._topics[name] = []
 
     def delete_topic(self, name: str) -> None:
-        """Its subscriptions stay, with what they hold, but belong to no topic."""
-        del self._topics[self.topic(name).name]
-        for subscribed in self._subscribed_to(name):
-            subscribed.settings = replace(subscribed.settings, topic=DELETED_TOPIC)
+        """Its subscriptions stay, with what they hold."""
+        self._check_topic(name)
+        del self._topics[name]
+
+    def create_subscription(self, subscription: Subscription) -> None:
+        """Raises AlreadyExists."""
+        subscription.check()
+        name = subscription.name
+        if name in self._subscriptions:
+            raise AlreadyExists(f"Resource already exists in the project (resource={name}).")
+        self._check_topic(subscription.topic)
+        if subscription.dead_letter:
+            self._check_topic(subscription.dead_letter.topic)
+        self._topics[subscription.topic].append(name)
+        self._subscriptions[name] = subscription
+        self._backlogs[name] = Backlog(
+            self._receipts, lambda message, attempts: self._bury(subscription, message, attempts)
+        )
+
+    def delete_subscription(self, name: str) -> None:
+        """With what it holds."""
+        self._backlog(name)
+        del self._backlogs[name]
+        subscribers = self._topics.get(self._subscriptions.pop(name).topic, [])
+        if name in subscribers:
+            subscribers.remove(name)
 
     def publish(self, topic: str, contents: Sequence[Content]) -> list[str]:
-        """The ids of the new messages; raises InvalidArgumentError, and then none is taken."""
-        self.topic(topic)
+        """The ids of the new messages; where one is refused, none is published."""
+        self._check_topic(topic)
         if not 1 <= len(contents) <= MAX_PUBLISH_MESSAGES:
-            raise InvalidArgumentError(f"{len(contents)} messages in one request, not 1 to {MAX_PUBLISH_MESSAGES}.")
+            raise InvalidArgument(f"{len(contents)} messages in one request, not 1 to {MAX_PUBLISH_MESSAGES}.")
         for content in contents:
             content.check()
         return [self._publish(topic, content) for content in contents]
 
-    def create_subscription(self, settings: Subscription) -> None:
-        """Raises AlreadyExistsError, and InvalidArgumentError for settings outside of the service's limits."""
-        check_name(settings.name, "subscriptions")
-        settings.check()
-        wants = parse_filter(settings.filter)
-        if settings.name in self._subscribed:
-            raise AlreadyExistsError(settings.name)
-        self.topic(settings.topic)
-        if settings.dead_letter is not None:
-            self.topic(settings.dead_letter.topic)
-        backlog = Backlog(settings.retry, self._receipts, self._abandon(settings))
-        self._subscribed[settings.name] = _Subscribed(settings, wants, backlog)
-
-    def subscription(self, name: str) -> Subscription:
-        """The settings of the subscription of this name."""
-        return self._find(name).settings
-
-    def subscriptions_of(self, project: str) -> list[Subscription]:
-        """The subscriptions of `projects/ID`, by name."""
-        found = [subscribed.settings for subscribed in self._subscribed.values()]
-        return sorted((each for each in found if each.name.startswith(f"{project}/")), key=attrgetter("name"))
-
-    def subscriptions_to(self, topic: str) -> list[Subscription]:
-        """The subscriptions on a topic, by name."""
-        self.topic(topic)
-        return sorted((subscribed.settings for subscribed in self._subscribed_to(topic)), key=attrgetter("name"))
-
-    def delete_subscription(self, name: str) -> None:
-        """With what it holds."""
-        self._find(name)
-        del self._subscribed[name]
-
-    def deliver(self, name: str, window: FlowWindow, ack_deadline: int | None = None) -> list[Delivery]:
-        """Lease what is ready and fits `window`, for the subscription's own ack deadline unless another is given."""
-        subscribed = self._find(name)
-        settings = subscribed.settings
-        seconds = settings.ack_deadline if ack_deadline is None else ack_deadline
-        counted = settings.dead_letter is not None
+    def deliver(self, name: str, limit: int) -> list[Delivery]:
+        """Lease up to `limit` messages that are ready."""
+        backlog, subscription = self._backlog(name), self._subscriptions[name]
         return [
-            Delivery(f"{name}:{lease.receipt}", lease.message, lease.attempt if counted else 0)
-            for lease in subscribed.backlog.lease(window, seconds, self._clock())
+            Delivery(f"{name}:{lease.receipt}", lease.message, lease.attempt if subscription.dead_letter else 0)
+            for lease in backlog.lease(limit, subscription.ack_deadline, self._clock())
         ]
 
     def acknowledge(self, name: str, ack_ids: Iterable[str]) -> None:
-        """Ids that are out of date change nothing; ids that are not of this subscription raise InvalidArgumentError."""
-        backlog, now = self._find(name).backlog, self._clock()
+        """Ids out of date change nothing; where an id is not of this subscription, none is acknowledged."""
+        backlog = self._backlog(name)
+        self.expire_leases()
         for receipt in [_receipt(name, ack_id) for ack_id in ack_ids]:
-            backlog.acknowledge(receipt, now)
+            backlog.acknowledge(receipt)
 
-    def modify_ack_deadlines(self, name: str, deadlines: Iterable[tuple[str, int]]) -> None:
-        """For each (ack id, seconds) extend the lease, or refuse the message with 0; raises as `acknowledge` does."""
-        backlog, now = self._find(name).backlog, self._clock()
-        changes = [(_receipt(name, ack_id), seconds) for ack_id, seconds in deadlines]
-        for _, seconds in changes:
-            check_ack_deadline(seconds, 0)
-        for receipt, seconds in changes:
-            if seconds == 0:
-                backlog.refuse(receipt, now)
+    def modify_ack_deadline(self, name: str, ack_ids: Iterable[str], seconds: int) -> None:
+        """Extend the leases to `seconds` from now, or give the messages back with 0; ids as in `acknowledge`."""
+        backlog = self._backlog(name)
+        _check_ack_deadline(seconds, 0)
+        self.expire_leases()
+        for receipt in [_receipt(name, ack_id) for ack_id in ack_ids]:
+            if seconds:
+                backlog.extend(receipt, seconds, self._clock())
             else:
-                backlog.extend(receipt, seconds, now)
+                backlog.give_back(receipt)
 
-    def pass_time(self) -> None:
-        """End what has run out on any subscription, which may fill the subscriptions of a dead-letter topic."""
-        now = self._clock()
-        for subscribed in list(self._subscribed.values()):
-            subscribed.backlog.advance(now)
+    def expire_leases(self) -> None:
+        """End the leases that are over, on every subscription: each may feed another one by its dead letter topic."""
+        for backlog in list(self._backlogs.values()):
+            backlog.expire(self._clock())
 
-    def quiet_seconds(self) -> float:
-        """How long nothing can change by time alone; infinite when nothing is leased or resting."""
-        due = min((subscribed.backlog.next_due() for subscribed in self._subscribed.values()), default=math.inf)
+    def seconds_until_expiry(self) -> float:
+        """How long until the next lease expires; infinite without leases."""
+        due = min((backlog.next_expiry() for backlog in self._backlogs.values()), default=math.inf)
         return max(0.0, due - self._clock())
 
-    def _find(self, name: str) -> _Subscribed:
-        check_name(name, "subscriptions")
-        if name not in self._subscribed:
-            raise NotFoundError(name)
-        return self._subscribed[name]
+    def _check_topic(self, name: str) -> None:
+        if name not in self._topics:
+            raise NotFound(f"Resource not found (resource={name}).")
 
-    def _subscribed_to(self, topic: str) -> list[_Subscribed]:
-        return [subscribed for subscribed in self._subscribed.values() if subscribed.settings.topic == topic]
+    def _backlog(self, name: str) -> Backlog:
+        if name not in self._backlogs:
+            raise NotFound(f"Resource not found (resource={name}).")
+        return self._backlogs[name]
 
     def _publish(self, topic: str, content: Content) -> str:
         message = Message(str(next(self._message_ids)), self._clock(), content)
-        for subscribed in self._subscribed_to(topic):
-            if subscribed.wants(content.attributes):
-                subscribed.backlog.add(message)
+        for name in self._topics[topic]:
+            self._backlogs[name].add(message)
         return message.id
 
-    def _abandon(self, subscription: Subscription) -> Abandon:
+    def _bury(self, subscription: Subscription, message: Message, attempts: int) -> bool:
+        """Move a message to the dead letter topic, if it has failed often enough and the topic still exists."""
         policy = subscription.dead_letter
-        if policy is None:
-            return lambda message, attempts: False
+        if policy is None or attempts < policy.max_attempts or policy.topic not in self._topics:
+            return False
+        self._publish(policy.topic, dead_letter(message, subscription.name, attempts))
+        return True
 
-        def forward(message: Message, attempts: int) -> bool:
-            if attempts < policy.max_attempts or policy.topic not in self._topics:
-                return False
-            self._publish(policy.topic, dead_letter(message, subscription.name, attempts))
-            return True
 
-        return forward
+def _check_ack_deadline(seconds: int, minimum: int) -> None:
+    if not minimum <= seconds <= MAX_ACK_DEADLINE:
+        raise InvalidArgument(f"An ack deadline of {seconds} s is not within {minimum} s to {MAX_ACK_DEADLINE} s.")
 
 
 def _receipt(subscription: str, ack_id: str) -> int:
-    """The number in an ack id of `subscription`; raises InvalidArgumentError for anything else."""
+    """The number in an ack id of `subscription`."""
     name, _, receipt = ack_id.rpartition(":")
     if name != subscription or not (receipt.isascii() and receipt.isdecimal()):
-        raise InvalidArgumentError(f"Invalid ack id (ack_id={ack_id})")
+        raise InvalidArgument(f"Invalid ack id (ack_id={ack_id})")
     return int(receipt)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.emulators.pubsub_server import PubSubServer
+from infra.emulators.pubsub.server import PubSubServer
 from tests.support.google_pubsub_emulator import PubSubEmulator, find_emulator
 from tests.support.pubsub_clients import connected
 
