@@ -29,7 +29,7 @@ class Values:
 
 
 class RecordedMetrics:
-    """Everything recorded in this process since the last look. One at most: a process has one provider for good."""
+    """Everything recorded in this process since the last collection. One at most: a process has one provider for good."""
 
     def __init__(self) -> None:
         delta = dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA)
@@ -42,7 +42,7 @@ class RecordedMetrics:
         """Name -> what a gauge reads now."""
         return {one.name: one.data.data_points[0].value for one in self._metrics() if isinstance(one.data, Gauge)}
 
-    def look(self) -> dict[tuple[str, Labels], float | Values]:
+    def collect(self) -> dict[tuple[str, Labels], float | Values]:
         """Name and attributes -> sum, or what a histogram took in."""
         found: dict[tuple[str, Labels], float | Values] = {}
         for metric in (one for one in self._metrics() if not isinstance(one.data, Gauge)):
@@ -63,5 +63,5 @@ class RecordedMetrics:
 
 
 def labels(**attributes: str) -> Labels:
-    """Attributes as `look` has them."""
+    """Attributes as `collect` has them."""
     return frozenset(attributes.items())
