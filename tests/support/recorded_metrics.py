@@ -29,7 +29,7 @@ class Values:
 
 
 class RecordedMetrics:
-    """Everything recorded in this process since the last collection. One at most: a process has one provider for good."""
+    """What this process recorded since the last collection. One at most: a process has one provider for good."""
 
     def __init__(self) -> None:
         delta = dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA)
