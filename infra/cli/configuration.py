@@ -1,4 +1,4 @@
-"""`python -m infra.cli.configuration`: docs/configuration.md, written from the settings models."""
+"""`python -m infra.cli.configuration`: prints docs/configuration.md from the settings models."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _TAIL = """
 | custom metadata | meaning |
 |---|---|
 | `transcribe-method` | `auto`, `parakeet`, `hybrid` or `deepgram`, for this file only |
-| `transcribe-channels` | `mix` (default): channels are heard together; `split`: each alone, as one speaker |
-| `transcribe-privacy` | `any` (default); `local`: never to an API, whatever fails |
+| `transcribe-channels` | `mix` (default): all channels together; `split`: each alone, as one speaker |
+| `transcribe-privacy` | `any` (default); `local`: the audio is never sent to an API, whatever fails |
 | `transcribe-deadline-minutes` | minutes until the transcript, instead of `MAX_COMPLETION_MINUTES` |
-| `transcribe-max-cost` | dollars; what would cost more is not done |
+| `transcribe-max-cost` | dollars; a method that would cost more is not used |
 """
 
 

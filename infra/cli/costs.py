@@ -16,7 +16,7 @@ from infra.cli.advice import Advice, advice
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.cost_options import By, Form
 from infra.cli.cost_report import Report, Totals, report
-from infra.cli.refusals import in_a_sentence
+from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import printable
 from shared.clock import now
 from shared.state.ledger import Ledger, month_of
@@ -28,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _RATIOS = ("usd_per_audio_hour", "saving_usd", "saving_share", "start_up_share", "fallback_rate")
 
 
-@in_a_sentence
+@errors_in_one_line
 def print_costs(bucket: str, month: str | None, by: By | None, form: Form) -> int:
     """Print the costs of a month (this one) from the ledger in `bucket`. The exit status."""
     at = now()

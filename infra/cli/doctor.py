@@ -10,7 +10,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from infra.cli.refusals import in_a_sentence
+from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import printable
 from infra.doctor.findings import Finding, Status
 from infra.doctor.names import Names
@@ -21,7 +21,7 @@ _STYLE = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red", St
 _INDENT = 9
 
 
-@in_a_sentence
+@errors_in_one_line
 def print_report(names: Names, *, deployed: bool | None, as_json: bool) -> int:
     """Examine and print. The exit status: 1 where anything fails."""
     console = Console(stderr=as_json)

@@ -1,4 +1,4 @@
-"""`dropscribe estimate`: what files would cost and take, inspected without being transcribed."""
+"""`dropscribe estimate`: predicted method, time and cost of files, by inspection alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.cli.buckets import bucket_named, storage_client
-from infra.cli.refusals import in_a_sentence
+from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import printable
 from infra.local_media import inspected
 from shared.costs.prices import PriceBook, price_book
@@ -46,12 +46,12 @@ NO_DEPLOYMENT = {
 PARALLEL_INSPECTIONS = 8
 
 LONGEST_NAME = 1024
-"""Of an object, in characters."""
+"""Longest name of an object, in characters."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """One file, inspected."""
+class InspectedFile:
+    """One file and what inspection found."""
 
     name: str
     job_id: str
@@ -62,8 +62,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Line:
-    """What would become of one file."""
+class FileEstimate:
+    """What would be decided for one file."""
 
     name: str
     audio_seconds: float
@@ -72,25 +72,25 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Sum:
-    """Many files together; the time is when the last one is done."""
+class Total:
+    """Many files together. `seconds`: until the last one is done."""
 
     usd: float = 0.0
     seconds: float = 0.0
 
-    def plus(self, quote: Quote) -> Sum:
+    def plus(self, quote: Quote) -> Total:
         """With one more file."""
-        return Sum(self.usd + quote.bill.usd, max(self.seconds, quote.completion_seconds))
+        return Total(self.usd + quote.bill.usd, max(self.seconds, quote.completion_seconds))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Every file's line, and the sums: as decided, and with one engine for all."""
+    """Every file, and the totals: as decided, and with one engine for all."""
 
-    lines: tuple[Line, ...]
-    total: Sum
-    all_deepgram: Sum
-    all_parakeet: Sum
+    lines: tuple[FileEstimate, ...]
+    total: Total
+    all_deepgram: Total
+    all_parakeet: Total
 
     @property
     def audio_seconds(self) -> float:
@@ -98,16 +98,16 @@ class Estimate:
         return sum(line.audio_seconds for line in self.lines if line.decision)
 
 
-def estimate(found: Sequence[Found], settings: FunctionSettings, prices: PriceBook, speeds: Speeds) -> Estimate:
+def estimate(found: Sequence[InspectedFile], settings: FunctionSettings, prices: PriceBook, speeds: Speeds) -> Estimate:
     """What would be decided if the files were dropped one after the other, on an idle deployment. Pure."""
-    lines: list[Line] = []
-    total = all_deepgram = all_parakeet = Sum()
+    lines: list[FileEstimate] = []
+    total = all_deepgram = all_parakeet = Total()
     queue = parakeet_queue = Queue()
     now = Conditions()
     startup = speeds.of(settings.shape.device).startup_seconds
     for file in found:
         if file.media is None:
-            lines.append(Line(file.name, 0.0, None, file.problem))
+            lines.append(FileEstimate(file.name, 0.0, None, file.problem))
             continue
         case = Case(file.job_id, file.media, file.options)
         seconds = file.media.duration_seconds
@@ -115,26 +115,26 @@ def estimate(found: Sequence[Found], settings: FunctionSettings, prices: PriceBo
         try:
             decision = decide(case, settings, prices, speeds, now, queue)
         except Rejected as error:
-            lines.append(Line(file.name, seconds, None, error.reason))
+            lines.append(FileEstimate(file.name, seconds, None, error.reason))
             continue
-        lines.append(Line(file.name, seconds, decision))
+        lines.append(FileEstimate(file.name, seconds, decision))
         if (quote := decision.quote) is not None:
             total = total.plus(quote)
             if quote.method is not Method.DEEPGRAM:
-                queue = _behind(queue, (1 - quote.deepgram_share) * heard, startup)
+                queue = _queue_after(queue, (1 - quote.deepgram_share) * heard, startup)
         one_engine = {quote.method: quote for quote in quotes_of(case, settings, prices, speeds, now, parakeet_queue)}
         all_deepgram = all_deepgram.plus(one_engine[Method.DEEPGRAM])
         all_parakeet = all_parakeet.plus(one_engine[Method.PARAKEET])
-        parakeet_queue = _behind(parakeet_queue, heard, startup)
+        parakeet_queue = _queue_after(parakeet_queue, heard, startup)
     return Estimate(tuple(lines), total, all_deepgram, all_parakeet)
 
 
-def _behind(queue: Queue, audio_seconds: float, startup: float) -> Queue:
-    """The queue behind one more file: all of them were dropped at once."""
+def _queue_after(queue: Queue, audio_seconds: float, startup: float) -> Queue:
+    """The queue after one more file; all files arrive at once."""
     return Queue(running=True, waiting_seconds=queue.waiting_seconds + audio_seconds, starting_seconds=startup)
 
 
-@in_a_sentence
+@errors_in_one_line
 def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
     """Inspect `places`, files or `gs://` prefixes. The exit status: 0 where every file would be transcribed."""
     console = Console(stderr=as_json)
@@ -157,7 +157,7 @@ def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
 
 
 def _assumed() -> dict[str, str]:
-    """Placeholders for what the environment does not say."""
+    """Settings of the environment, with placeholders for those it lacks."""
     return {name: os.environ.get(name.upper()) or value for name, value in NO_DEPLOYMENT.items()}
 
 
@@ -165,7 +165,7 @@ def _is_remote(place: str) -> bool:
     return place.startswith("gs://")
 
 
-def _inspected(place: str, settings: FunctionSettings) -> Iterator[Found]:
+def _inspected(place: str, settings: FunctionSettings) -> Iterator[InspectedFile]:
     if not _is_remote(place):
         yield _local(Path(place), settings)
         return
@@ -176,27 +176,27 @@ def _inspected(place: str, settings: FunctionSettings) -> Iterator[Found]:
         yield from pool.map(lambda blob: _remote(blob, settings), blobs)
 
 
-def _local(path: Path, settings: FunctionSettings) -> Found:
+def _local(path: Path, settings: FunctionSettings) -> InspectedFile:
     # Only rollout looks at it. A path may be longer than an object's name, and need not be text.
     name = os.fsencode(path.resolve()).decode(errors="replace")[-LONGEST_NAME:]
     upload = Upload(bucket="files", name=name, generation=1)
     try:
         media = inspected(path, settings.inspection_max_bytes)
     except BadMedia as error:
-        return Found(str(path), upload.job_id, None, UploadOptions(), error.reason)
+        return InspectedFile(str(path), upload.job_id, None, UploadOptions(), error.reason)
     except OSError as error:
-        return Found(str(path), upload.job_id, None, UploadOptions(), f"It cannot be read: {error.strerror}.")
-    return Found(str(path), upload.job_id, media, UploadOptions())
+        return InspectedFile(str(path), upload.job_id, None, UploadOptions(), f"It cannot be read: {error.strerror}.")
+    return InspectedFile(str(path), upload.job_id, media, UploadOptions())
 
 
-def _remote(blob: Blob, settings: FunctionSettings) -> Found:
+def _remote(blob: Blob, settings: FunctionSettings) -> InspectedFile:
     upload = Upload(bucket=blob.bucket.name, name=blob.name, generation=int(blob.generation))
     name = f"gs://{upload.bucket}/{upload.name}"
     try:
         options = parse_upload_options(blob.metadata or {})
-        return Found(name, upload.job_id, media_of(blob, settings.inspection_max_bytes), options)
+        return InspectedFile(name, upload.job_id, media_of(blob, settings.inspection_max_bytes), options)
     except (BadMedia, Rejected) as error:
-        return Found(name, upload.job_id, None, UploadOptions(), error.reason)
+        return InspectedFile(name, upload.job_id, None, UploadOptions(), error.reason)
 
 
 def as_dict(made: Estimate) -> dict[str, object]:
@@ -210,11 +210,11 @@ def as_dict(made: Estimate) -> dict[str, object]:
     }
 
 
-def _file(line: Line) -> dict[str, object]:
-    said: dict[str, object] = {"name": line.name, "audio_seconds": line.audio_seconds}
+def _file(line: FileEstimate) -> dict[str, object]:
+    fields: dict[str, object] = {"name": line.name, "audio_seconds": line.audio_seconds}
     if line.decision is None or (quote := line.decision.quote) is None:
-        return said | {"rejected": line.problem}
-    return said | {
+        return fields | {"rejected": line.problem}
+    return fields | {
         "usd": quote.bill.usd,
         "seconds": quote.completion_seconds,
         "decision": line.decision.model_dump(mode="json"),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from infra.cli.buckets import bucket_named, storage_client
-from infra.cli.refusals import in_a_sentence
+from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import bill_table, printable, quote_table
 from shared import objects
 from shared.media import Upload
@@ -24,7 +24,7 @@ _JOB_ID = re.compile(r"[0-9a-f]{24}")
 
 
 class NotFoundError(LookupError):
-    """There is no such job, in one sentence."""
+    """There is no such job. Its text is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Explained:
 
     @property
     def decision(self) -> Decision | None:
-        """What was decided, in the end."""
+        """The last decision."""
         return self.outcome.decision if self.outcome else self.record.decision
 
 
-@in_a_sentence
+@errors_in_one_line
 def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
     """Explain a job by its id or its upload's `gs://` address. The exit status: 0 where the job was found."""
     console = Console(stderr=as_json)
@@ -80,7 +80,7 @@ def job_id_of(client: Client, job: str) -> str:
         return _upload(job, bucket, plain, generation).job_id
     blob = bucket_named(client, bucket).get_blob(name)
     if blob is None:
-        raise NotFoundError(f"{job} is gone; its job id, or its address with #GENERATION, still finds the job.")
+        raise NotFoundError(f"{job} does not exist any more; use its job id, or its address with #GENERATION.")
     return _upload(job, bucket, name, blob.generation).job_id
 
 
@@ -89,7 +89,7 @@ def _upload(job: str, bucket: str, name: str, generation: str | int) -> Upload:
         return Upload(bucket=bucket, name=name, generation=int(generation))
     except ValidationError as error:
         field = error.errors()[0]["loc"][0]
-        raise NotFoundError(f"{job} cannot be an upload: its {field} is none of Cloud Storage's.") from None
+        raise NotFoundError(f"{job} cannot be an upload: its {field} is not valid in Cloud Storage.") from None
 
 
 def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:
@@ -112,9 +112,9 @@ def as_dict(explained: Explained) -> dict[str, object]:
 
 def _print(explained: Explained, console: Console) -> None:
     record, outcome, decision = explained.record, explained.outcome, explained.decision
-    said = outcome.outcome.value if outcome else f"{record.state.value}, not ended yet"
+    state = outcome.outcome.value if outcome else f"{record.state.value}, not ended yet"
     console.print(printable(record.upload.uri), markup=False, highlight=False)
-    console.print(f"job {record.upload.job_id}: {said}", markup=False, highlight=False)
+    console.print(f"job {record.upload.job_id}: {state}", markup=False, highlight=False)
     reason = outcome.reason if outcome else record.last_error
     if reason:
         console.print(reason, markup=False, highlight=False)
@@ -127,7 +127,7 @@ def _print(explained: Explained, console: Console) -> None:
 
 
 def _print_outcome(outcome: TerminalMessage, receipt: Receipt | None, console: Console) -> None:
-    console.print(f"\nBill: ${outcome.bill.usd:.5f}{_beside(outcome)}", highlight=False)
+    console.print(f"\nBill: ${outcome.bill.usd:.5f}{_comparison(outcome)}", highlight=False)
     if outcome.bill.items:
         console.print(bill_table(outcome.bill))
     if receipt is not None and receipt.execution is not None:
@@ -139,8 +139,8 @@ def _print_outcome(outcome: TerminalMessage, receipt: Receipt | None, console: C
             console.print(gap_mark(gap), markup=False, highlight=False)
 
 
-def _beside(outcome: TerminalMessage) -> str:
-    """What was predicted, and what Deepgram would have cost."""
+def _comparison(outcome: TerminalMessage) -> str:
+    """The prediction, and what Deepgram would have cost."""
     quote = outcome.decision.quote if outcome.decision else None
     predicted = f", predicted ${quote.bill.usd:.5f}" if quote else ""
     return predicted + (f", at Deepgram ${outcome.saving.deepgram_usd:.5f}" if outcome.saving else "")

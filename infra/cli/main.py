@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Drop audio and video files, get transcripts and honest bills.",
+    help="Transcribe audio and video files, with quotes and itemised bills.",
 )
 
 
@@ -47,22 +47,21 @@ Model = Annotated[
 def run(
     files: Annotated[list[Path], typer.Argument(help="Recordings.", exists=True, dir_okay=False, readable=True)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("transcripts"),
-    method: Annotated[MethodChoice, typer.Option("--method", help="Instead of routing by length and size.")] = (
+    method: Annotated[MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")] = (
         MethodChoice.AUTO
     ),
-    channels: Annotated[Channels, typer.Option("--channels", help="Hear them together, or each as one speaker.")] = (
+    channels: Annotated[Channels, typer.Option("--channels", help="All together, or each as one speaker.")] = (
         Channels.MIX
     ),
     privacy: Annotated[
-        Privacy | None, typer.Option("--privacy", help="local, unless --method names an API: nothing is sent to one.")
+        Privacy | None,
+        typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
     ] = None,
     model: Model = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one terminal message a line, and nothing else.")] = (
-        False
-    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON message for each file.")] = (False),
 ) -> None:
-    """Transcribe FILES on this machine, through a whole cloud on loopback."""
-    from infra.cli.running import run_files
+    """Transcribe FILES on this machine, with local servers in place of Google Cloud."""
+    from infra.cli.run import run_files
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
@@ -73,11 +72,11 @@ def run(
 
 @app.command()
 def up(
-    folder: Annotated[Path, typer.Argument(help="Folder that is watched as the uploads bucket.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder to watch.", file_okay=False)],
     model: Model = None,
 ) -> None:
-    """Watch FOLDER: what is dropped there is transcribed into FOLDER/transcripts, until Ctrl-C."""
-    from infra.cli.watching import watch
+    """Watch FOLDER and transcribe what is put there into FOLDER/transcripts, until Ctrl-C."""
+    from infra.cli.up import watch
 
     raise typer.Exit(watch(folder, model))
 
@@ -85,11 +84,11 @@ def up(
 @app.command("prepare-model")
 def prepare(
     source: Annotated[str, typer.Argument(help="A .nemo file, or a name at NeMo or Hugging Face.")],
-    target_dir: Annotated[Path, typer.Argument(help="Folder to make.")],
+    target_dir: Annotated[Path, typer.Argument(help="Folder to create.")],
     precision: Annotated[Precision, typer.Option("--precision", help="Type of the weights.")] = Precision.BF16,
 ) -> None:
-    """Turn SOURCE into a folder that loads in a second; PARAKEET_MODEL_NAME and --model take it."""
-    from infra.cli.preparing import prepare_model
+    """Convert SOURCE into a folder that loads in a second, for PARAKEET_MODEL_NAME and --model."""
+    from infra.cli.prepare_model import prepare_model
 
     raise typer.Exit(prepare_model(source, target_dir, precision))
 
@@ -98,13 +97,13 @@ def prepare(
 def costs(
     bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
     month: Annotated[
-        str | None, typer.Option("--month", help="Instead of this one.", metavar="YYYY-MM", parser=month_named)
+        str | None, typer.Option("--month", help="Instead of the current month.", metavar="YYYY-MM", parser=month_named)
     ] = None,
-    by: Annotated[By | None, typer.Option("--by", help="Sums of each day, method or folder.")] = None,
+    by: Annotated[By | None, typer.Option("--by", help="Group by day, method or folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print one row a group.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one row for each group.")] = False,
 ) -> None:
-    """What the month cost, what it saved against Deepgram, where it is heading, and what would have cost less."""
+    """What a month cost, what it saved against Deepgram, a forecast, and what would have cost less."""
     from infra.cli.costs import print_costs
 
     raise typer.Exit(print_costs(bucket, month, by, form_of(as_json=as_json, as_csv=as_csv)))
@@ -115,7 +114,7 @@ def estimate(
     places: Annotated[list[str], typer.Argument(metavar="FILE|gs://BUCKET/PREFIX", help="Recordings.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What recordings would cost and take, by which method, against one engine for all. Nothing is transcribed."""
+    """Predict method, time and cost of recordings, and of one engine for all. Nothing is transcribed."""
     from infra.cli.estimate import print_estimate
 
     raise typer.Exit(print_estimate(places, as_json=as_json))
@@ -127,7 +126,7 @@ def explain(
     bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Why a job went the way it did: decision, quotes, bill and coverage."""
+    """Show why a job was routed as it was: decision, quotes, bill and coverage."""
     from infra.cli.explain import print_explanation
 
     raise typer.Exit(print_explanation(job, bucket, as_json=as_json))
@@ -136,18 +135,20 @@ def explain(
 @app.command()
 def doctor(
     project: Annotated[str, typer.Option("--project", envvar="GOOGLE_CLOUD_PROJECT", help="Google Cloud project.")],
-    region: Annotated[str, typer.Option("--region", help="Where everything is.")] = "us-central1",
+    region: Annotated[str, typer.Option("--region", help="Region of the deployment.")] = "us-central1",
     name: Annotated[str, typer.Option("--name", help="First part of the names, as given to Terraform.")] = "dropscribe",
-    topic_prefix: Annotated[str, typer.Option("--topic-prefix", help="Of the topics.")] = "transcription",
+    topic_prefix: Annotated[str, typer.Option("--topic-prefix", help="First part of topic names.")] = "transcription",
     bucket_prefix: Annotated[
-        str | None, typer.Option("--bucket-prefix", help="Of the buckets.", show_default="PROJECT-NAME")
+        str | None,
+        typer.Option("--bucket-prefix", help="First part of bucket names.", show_default="PROJECT-NAME"),
     ] = None,
     deployed: Annotated[
-        bool | None, typer.Option("--after-deploy/--before-deploy", help="Instead of finding it out.")
+        bool | None,
+        typer.Option("--after-deploy/--before-deploy", help="Instead of detecting a deployment."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Whether a project has what a deployment needs, before it is made and after; each line with its fix."""
+    """Check whether a project has what a deployment needs; each finding with its fix."""
     from infra.cli.doctor import print_report
     from infra.doctor.names import Names
 

@@ -1,4 +1,4 @@
-"""What happens to each file right now: live bars on a terminal, a line for every change elsewhere."""
+"""Progress of each file: live bars on a terminal, else a line for every change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, console: Console, names: Sequence[str]) -> None:
         self._console = console
         self._is_live = console.is_terminal
-        self._said: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self._bars = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(bar_width=24),
@@ -36,19 +36,19 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def at(self, name: str, record: JobRecord) -> None:
-        """How far a job is by its record."""
-        whole = record.media.duration_seconds if record.media else 0.0
-        share = min(1.0, record.transcribed_seconds / whole) if whole else 0.0
+    def update(self, name: str, record: JobRecord) -> None:
+        """Show how far a job is by its record."""
+        duration = record.media.duration_seconds if record.media else 0.0
+        share = min(1.0, record.transcribed_seconds / duration) if duration else 0.0
         method = record.decision.method.value if record.decision else ""
         self._show(name, f"{record.state.value} {method}".strip(), 0.95 * share)
 
-    def ended(self, message: TerminalMessage) -> None:
-        """A job ended."""
+    def finish(self, message: TerminalMessage) -> None:
+        """Show the outcome of a job."""
         self._show(message.upload.name, message.outcome.value, 1.0)
 
     def _show(self, name: str, status: str, share: float) -> None:
         self._bars.update(self._tasks[name], completed=share, status=status)
-        if not self._is_live and self._said.get(name) != status:
-            self._said[name] = status
+        if not self._is_live and self._printed.get(name) != status:
+            self._printed[name] = status
             self._console.print(f"{name}: {status}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""A laptop cloud for one command: started quietly, stopped whatever happens, its logs kept when something failed."""
+"""A laptop cloud for one command: always stopped at the end, its logs kept where something failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCl
 
 @dataclass
 class Session:
-    """A running laptop cloud with an outsider's subscription to its results."""
+    """A running laptop cloud with a subscription to its results."""
 
     cloud: LaptopCloud
     storage: Client
@@ -30,7 +30,7 @@ class Session:
 @contextmanager
 def session(model: str | None, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
     """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C. `settings`: more environment for it."""
-    # Otherwise a TERM would leave the children of this process behind.
+    # Otherwise a TERM would leave this process's children running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
     opened: Session | None = None
@@ -50,6 +50,6 @@ def session(model: str | None, settings: Mapping[str, str] | None = None) -> Ite
 def _options(model: str | None, settings: Mapping[str, str]) -> CloudOptions:
     if model is None:
         return CloudOptions(settings=settings)
-    # A path is the caller's; the job runs elsewhere.
+    # A relative path is relative to the caller; the job runs in another directory.
     path = Path(model)
     return CloudOptions(model=str(path.resolve()) if path.exists() else model, settings=settings)

@@ -21,7 +21,7 @@ _STYLE = {
 
 
 def printable(text: str) -> str:
-    """Text as a terminal may have it: names are anybody's, and control characters in them steer it."""
+    """Text with control characters escaped: file names may contain sequences that control a terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
@@ -50,13 +50,13 @@ def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
 
 
 def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
-    """Every method's quote for each file, the decided one marked, the refused ones with why."""
+    """Every method's quote for each file, the decided one marked, with the limits that each would pass."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("file", "", "quote"):
         table.add_column(title)
     for title in ("cost", "time"):
         table.add_column(title, justify="right")
-    table.add_column("against it", overflow="fold")
+    table.add_column("limits", overflow="fold")
     for name, decision in decisions:
         for row, quote in enumerate(decision.quotes):
             table.add_row(
@@ -83,7 +83,7 @@ def bill_table(bill: Bill) -> Table:
 
 
 def bill_line(messages: Sequence[TerminalMessage], seconds: float) -> str:
-    """The sums: audio, wall clock, what it cost, and the same audio at Deepgram."""
+    """The totals: audio, wall time, cost, and Deepgram's price for the same audio."""
     savings = [message.saving for message in messages if message.saving]
     billed = sum(message.bill.usd for message in messages)
     audio = sum(message.media.duration_seconds for message in messages if message.media)

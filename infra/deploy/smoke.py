@@ -121,10 +121,10 @@ def _outcome(
             try:
                 for message in outcomes(subscriber, subscription, jobs, patience.outcome):
                     if message is not None:
-                        progress.ended(message)
+                        progress.finish(message)
                         return message
                     if (record := _record(store, jobs)) is not None:
-                        progress.at(name, record)
+                        progress.update(name, record)
                     elif time.monotonic() - dropped > patience.event:
                         break
             except TimeoutError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from infra.cli.estimate import NO_DEPLOYMENT, Found, estimate
+from infra.cli.estimate import NO_DEPLOYMENT, InspectedFile, estimate
 from infra.cli.main import app
 from infra.recordings import recording
 from shared.costs.prices import price_book
@@ -24,9 +24,9 @@ from trigger_function.settings import FunctionSettings
 CALL, LONG = recording("call").path, recording("long_seen").path
 
 
-def found(name: str, seconds: float, **options: Any) -> Found:
+def found(name: str, seconds: float, **options: Any) -> InspectedFile:
     job_id = Upload(bucket="files", name=name, generation=1).job_id
-    return Found(name, job_id, media(seconds, seconds * 8000), UploadOptions(**options))
+    return InspectedFile(name, job_id, media(seconds, seconds * 8000), UploadOptions(**options))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_file_waits_for_every_channel_that_is_heard_apart_before_it(settings: 
 
 
 def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:
-    files = [found("a", 3600, max_cost_usd=0.0001), Found("b", "0" * 24, None, UploadOptions(), "Not audio.")]
+    files = [found("a", 3600, max_cost_usd=0.0001), InspectedFile("b", "0" * 24, None, UploadOptions(), "Not audio.")]
     made = estimate(files, settings, price_book(), TARIFF.speeds)
     assert [line.decision for line in made.lines] == [None, None]
     assert made.lines[1].problem == "Not audio."

@@ -56,7 +56,7 @@ def test_a_job_is_found_by_id_address_and_generation(cloud: LoopbackCloud, heard
         assert json.loads(told)["receipt"]["job_id"] == heard.job_id
     status, told = explained(f"gs://{UPLOADS}/{heard.name}")
     assert status == 1
-    assert "is gone" in told
+    assert "does not exist any more" in told
 
 
 def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: LoopbackCloud, services: Services) -> None:

@@ -48,13 +48,13 @@ def sentence(*arguments: str, **environment: str) -> str:
     [
         (("estimate", "gs://missing-bucket/x"), "gs://missing-bucket: The specified bucket does not exist."),
         (("estimate", "gs://missing-bucket/x", "--json"), "does not exist"),
-        (("estimate", "gs://"), "'' cannot be the name of a bucket."),
-        (("estimate", "gs://UPPER case/x"), "'UPPER case' cannot be the name of a bucket."),
-        (("explain", NOBODY, "--bucket", ""), "'' cannot be the name of a bucket."),
-        (("explain", "gs://A/x", "--bucket", STATE), "'A' cannot be the name of a bucket."),
+        (("estimate", "gs://"), "'' is not a valid bucket name."),
+        (("estimate", "gs://UPPER case/x"), "'UPPER case' is not a valid bucket name."),
+        (("explain", NOBODY, "--bucket", ""), "'' is not a valid bucket name."),
+        (("explain", "gs://A/x", "--bucket", STATE), "'A' is not a valid bucket name."),
         (("costs", "--bucket", "missing-bucket"), "gs://missing-bucket: The specified bucket does not exist."),
         (("costs", "--bucket", "missing-bucket", "--json"), "does not exist"),
-        (("costs", "--bucket", "a/b"), "'a/b' cannot be the name of a bucket."),
+        (("costs", "--bucket", "a/b"), "'a/b' is not a valid bucket name."),
     ],
 )
 def test_buckets_that_are_not_there_are_told_in_a_line(
@@ -66,12 +66,12 @@ def test_buckets_that_are_not_there_are_told_in_a_line(
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        ("gs://b/x#0", "its bucket is none of Cloud Storage's"),
-        ("gs:///x#1", "its bucket is none"),
-        ("gs://uploads/x#0", "its generation is none"),
-        ("gs://uploads/" + "x" * 1025 + "#1", "its name is none"),
+        ("gs://b/x#0", "its bucket is not valid in Cloud Storage"),
+        ("gs:///x#1", "its bucket is not valid"),
+        ("gs://uploads/x#0", "its generation is not valid"),
+        ("gs://uploads/" + "x" * 1025 + "#1", "its name is not valid"),
         ("gs://uploads/x#" + "9" * 30, "has no job"),
-        ("gs://missing-bucket/x", "is gone"),
+        ("gs://missing-bucket/x", "does not exist any more"),
         ("gs://uploads/a\x00b\nc", r"gs://uploads/a\x00b\nc is gone"),
         (NOBODY, "has no job"),
     ],

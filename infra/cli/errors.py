@@ -1,4 +1,4 @@
-"""What a command says, in one line, where a service, a file or the environment refuses it."""
+"""Errors of services, files and settings as one line of text instead of a traceback."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 P = ParamSpec("P")
 
 
-class RefusedError(Exception):
-    """Something that makes no sense, in one sentence."""
+class CommandError(Exception):
+    """An argument that makes no sense. Its text is one sentence."""
 
 
-def in_a_sentence(command: Callable[P, int]) -> Callable[P, int]:
-    """A command that ends with a line on the standard error and exit status 1 instead of a traceback."""
+def errors_in_one_line(command: Callable[P, int]) -> Callable[P, int]:
+    """Decorator: where the command fails, one line on standard error and exit status 1 instead of a traceback."""
 
     @wraps(command)
-    def careful(*args: P.args, **kwargs: P.kwargs) -> int:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             return command(*args, **kwargs)
         except (
             *SERVICE_UNAVAILABLE_ERRORS,
             GoogleAuthError,
             OSError,
-            RefusedError,
+            CommandError,
             UnknownPrice,
             ValidationError,
         ) as error:
-            Console(stderr=True).print(printable(sentence_of(error)), markup=False, highlight=False, soft_wrap=True)
+            Console(stderr=True).print(printable(message_of(error)), markup=False, highlight=False, soft_wrap=True)
             return 1
 
-    return careful
+    return wrapper
 
 
-def sentence_of(error: Exception) -> str:
-    """An error as a person wants to be told it."""
+def message_of(error: Exception) -> str:
+    """One line that says what went wrong, for a person."""
     match error:
         case ValidationError():
             return _invalid(error)
         case Forbidden() | NotFound():
             return _message(error)
         case GoogleAuthError():
-            return f"No credentials: {_first_line(error)} gcloud auth application-default login makes some."
+            return f"No credentials: {_first_line(error)} Run gcloud auth application-default login."
         case OSError(filename=str(name), strerror=str(why)):
             return f"{name}: {why}"
-        case RefusedError() | UnknownPrice():
+        case CommandError() | UnknownPrice():
             return str(error)
-    return f"No answer: {_first_line(error)}"
+    return f"Service unavailable: {_first_line(error)}"
 
 
 def _message(error: GoogleAPICallError) -> str:
-    """Google's own words with the bucket, without the request that they answer."""
+    """Google's message with the bucket's name, without the request."""
     request, _, words = str(error.message).rpartition(": ")
     bucket = re.search(r"/b/([^/?]+)", request)
     return f"gs://{bucket[1]}: {words}" if bucket else words

@@ -1,4 +1,4 @@
-"""`dropscribe up`: a folder watched as the uploads bucket."""
+"""`dropscribe up`: watches a folder as the uploads bucket."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from shared.client import drop, fetch_results, results_folder
 from shared.messages import TerminalMessage
 from shared.upload_options import Privacy, UploadOptions
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 RESULTS_FOLDER = "transcripts"
-ON_THIS_MACHINE = UploadOptions(method="auto", privacy=Privacy.LOCAL)
+LOCAL_OPTIONS = UploadOptions(method="auto", privacy=Privacy.LOCAL)
 
 
-class Seen(NamedTuple):
-    """A file's state; it is dropped when two looks agree, for a copy in progress still grows."""
+class FileState(NamedTuple):
+    """A file is uploaded when two scans find the same state: a copy in progress still grows."""
 
     size: int
     modified_ns: int
+
+
+Scan = dict[Path, FileState]
+"""The files of a folder with their states."""
 
 
 def watch(folder: Path, model: str | None) -> int:
@@ -35,30 +39,30 @@ def watch(folder: Path, model: str | None) -> int:
     console = Console()
     with session(model) as running:
         console.print(f"Watching {folder} - results in {folder / RESULTS_FOLDER} - Ctrl-C stops.", highlight=False)
-        before: dict[Path, Seen] = {}
-        dropped: dict[Path, Seen] = {}
+        before: Scan = {}
+        uploaded: Scan = {}
         try:
             while True:
-                found = look(folder)
-                for path in settled(found, before, dropped):
+                found = scan(folder)
+                for path in unchanged(found, before, uploaded):
                     name = path.relative_to(folder).as_posix()
-                    dropped[path] = found[path]
+                    uploaded[path] = found[path]
                     try:
-                        drop(running.storage.bucket(UPLOADS), path, name, ON_THIS_MACHINE)
+                        drop(running.storage.bucket(UPLOADS), path, name, LOCAL_OPTIONS)
                     except OSError as error:
-                        # Gone again, or not ours to read.
+                        # Removed again, or not readable.
                         console.print(f"{name}: {error.strerror}", markup=False, highlight=False)
                         continue
                     console.print(f"{name}: uploaded", markup=False, highlight=False)
                 before = found
-                _collect(running, folder, console)
+                _fetch_outcomes(running, folder, console)
         except KeyboardInterrupt:
             console.print("Stopping.")
     return 0
 
 
-def look(folder: Path) -> dict[Path, Seen]:
-    """The files below `folder`, but for hidden ones and results."""
+def scan(folder: Path) -> Scan:
+    """The files below `folder`, without hidden ones and results."""
     found = {}
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
@@ -66,20 +70,20 @@ def look(folder: Path) -> dict[Path, Seen]:
             continue
         with suppress(FileNotFoundError):  # moved away since it was listed
             stat = path.stat()
-            found[path] = Seen(stat.st_size, stat.st_mtime_ns)
+            found[path] = FileState(stat.st_size, stat.st_mtime_ns)
     return found
 
 
-def settled(found: dict[Path, Seen], before: dict[Path, Seen], dropped: dict[Path, Seen]) -> list[Path]:
-    """Files that did not change since the last look and were not dropped as they are."""
-    return [path for path, seen in found.items() if before.get(path) == seen and dropped.get(path) != seen]
+def unchanged(found: Scan, before: Scan, uploaded: Scan) -> list[Path]:
+    """Files that did not change since the last scan and were not uploaded in this state."""
+    return [path for path, state in found.items() if before.get(path) == state and uploaded.get(path) != state]
 
 
-def _collect(running: Session, folder: Path, console: Console) -> None:
+def _fetch_outcomes(running: Session, folder: Path, console: Console) -> None:
     began = time.monotonic()
     try:
         pulled = running.subscriber.pull(
-            subscription=running.subscription, max_messages=100, timeout=LOOK_SECONDS, retry=None
+            subscription=running.subscription, max_messages=100, timeout=POLL_SECONDS, retry=None
         )
     except DeadlineExceeded:
         return
@@ -90,4 +94,4 @@ def _collect(running: Session, folder: Path, console: Console) -> None:
         console.print(outcome_table([message]))
         if message.reason:
             console.print(message.reason, markup=False, highlight=False)
-    time.sleep(max(0.0, LOOK_SECONDS - (time.monotonic() - began)))
+    time.sleep(max(0.0, POLL_SECONDS - (time.monotonic() - began)))

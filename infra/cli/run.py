@@ -1,4 +1,4 @@
-"""`dropscribe run`: files through the laptop cloud, with progress, results and a table."""
+"""`dropscribe run`: transcribes files in the laptop cloud, with progress, results and a table of costs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shared.upload_options import UploadOptions
 PREVIEW_CHARACTERS = 110
 
 IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
-"""A file that was named on the command line gets an answer, whatever its name."""
+"""A file that was named on the command line is transcribed, whatever its name."""
 
 
 def run_files(files: Sequence[Path], out: Path, options: UploadOptions, model: str | None, *, as_json: bool) -> int:
@@ -34,14 +34,14 @@ def run_files(files: Sequence[Path], out: Path, options: UploadOptions, model: s
     console = Console(stderr=as_json)
     began = time.monotonic()
     names = unique_names(files)
-    if obstacles := [why for name in names if (why := obstacle(name, out)) is not None]:
-        console.print("\n".join(obstacles), markup=False, highlight=False)
+    if conflicts := [why for name in names if (why := path_conflict(name, out)) is not None]:
+        console.print("\n".join(conflicts), markup=False, highlight=False)
         return 2
     with session(model, IGNORE_NOTHING) as running:
         bucket = running.storage.bucket(UPLOADS)
         uploads = [drop(bucket, path, name, options) for path, name in zip(files, names, strict=True)]
         jobs = {upload.job_id: upload for upload in uploads}
-        messages = _await(running, jobs, console)
+        messages = _wait_for_outcomes(running, jobs, console)
         for message in messages:
             fetch_results(running.storage, message, out / message.upload.name)
             if as_json:
@@ -66,19 +66,19 @@ def _report(messages: Sequence[TerminalMessage], out: Path, seconds: float, cons
         console.print(Text.assemble((f"{name}: ", "bold"), reason), soft_wrap=True)
     console.print(quote_table(decisions))
     for message in messages:
-        said = message.reason or heard(out / message.upload.name) or "(no words)"
-        console.print(Text.assemble((f"{message.upload.name}: ", "bold"), said), soft_wrap=True)
+        text = message.reason or preview(out / message.upload.name) or "(no words)"
+        console.print(Text.assemble((f"{message.upload.name}: ", "bold"), text), soft_wrap=True)
     console.print(f"Results: {out}/<file name>/", highlight=False)
 
 
-def heard(folder: Path) -> str:
-    """How the transcript in `folder` begins."""
+def preview(folder: Path) -> str:
+    """The beginning of the transcript in `folder`."""
     path = folder / "transcript.txt"
     return textwrap.shorten(path.read_text(), PREVIEW_CHARACTERS, placeholder=" ...") if path.exists() else ""
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:
-    """Object names for the files: their own, numbered where two folders hold the same one."""
+    """Object names for the files: their own, numbered where two are the same."""
     names: list[str] = []
     for path in files:
         numbered = (f"{path.stem}-{number}{path.suffix}" for number in count(2))
@@ -86,14 +86,14 @@ def unique_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def obstacle(name: str, out: Path) -> str | None:
+def path_conflict(name: str, out: Path) -> str | None:
     """Why this file's results cannot be written, before anything is started; None where they can."""
     if (out / name).exists() and not (out / name).is_dir():
-        return f"{out / name} is a file, and would have to be the folder of the results"
+        return f"{out / name} is a file, but has to be the folder of the results"
     return None
 
 
-def _await(running: Session, jobs: Mapping[str, Upload], console: Console) -> list[TerminalMessage]:
+def _wait_for_outcomes(running: Session, jobs: Mapping[str, Upload], console: Console) -> list[TerminalMessage]:
     """Every file's terminal message, in the order of the command line."""
     store = JobStore(running.storage.bucket(STATE))
     ended: dict[str, TerminalMessage] = {}
@@ -101,9 +101,9 @@ def _await(running: Session, jobs: Mapping[str, Upload], console: Console) -> li
         for message in outcomes(running.subscriber, running.subscription, jobs):
             if message is not None:
                 ended[message.job_id] = message
-                progress.ended(message)
+                progress.finish(message)
                 continue
             for job_id, upload in jobs.items():
                 if job_id not in ended and (job := store.load(job_id)) is not None:
-                    progress.at(upload.name, job.record)
+                    progress.update(upload.name, job.record)
     return [ended[job_id] for job_id in jobs]

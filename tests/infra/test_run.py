@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.cli.running import obstacle, run_files, unique_names
+from infra.cli.run import path_conflict, run_files, unique_names
 from shared.client import results_folder
 from shared.enums import Outcome
 from shared.media import Upload
@@ -31,8 +31,8 @@ def test_a_file_that_a_bucket_would_ignore_gets_an_answer(tmp_path: Path) -> Non
 
 def test_results_do_not_take_the_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").touch()
-    assert "would have to be the folder" in str(obstacle("a.mp3", tmp_path))
-    assert obstacle("a.mp3", tmp_path / "out") is None
+    assert "has to be the folder" in str(path_conflict("a.mp3", tmp_path))
+    assert path_conflict("a.mp3", tmp_path / "out") is None
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_nothing_leaves_this_machine_unless_an_api_is_named(
         asked.append(options)
         return 0
 
-    monkeypatch.setattr("infra.cli.running.run_files", run)
+    monkeypatch.setattr("infra.cli.run.run_files", run)
     path = tmp_path / "a.wav"
     path.touch()
     assert CliRunner().invoke(app, ["run", str(path), *options]).exit_code == 0

@@ -1,4 +1,4 @@
-"""`dropscribe prepare-model`: a `.nemo` model as a directory that a job loads in a second."""
+"""`dropscribe prepare-model`: a `.nemo` model as a directory that loads in a second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gpu_job.asr.nemo.model_files import BadModel, Precision
 
 
 def prepare_model(source: str, target: Path, precision: Precision) -> int:
-    """Prepare, and say what came of it. The exit status."""
+    """Write the directory and print its size and precision. Returns the exit status."""
     # NeMo takes seconds to import: not for `--help`.
     from gpu_job.asr.nemo.model_export import prepare
 
