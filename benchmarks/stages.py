@@ -24,10 +24,9 @@ from gpu_job.settings import JobSettings
 from gpu_job.worker.feed import fetch
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.local_media import inspected
-from shared.costs.bill import Bill
 from shared.enums import Engine
 from shared.media import Upload
-from shared.state.finisher import transcribed
+from shared.state.finisher import completed
 from shared.transcript.model import Transcript, compose
 
 START_UP = "start-up"
@@ -80,7 +79,7 @@ def _end(services: JobServices, upload: Upload, parts: Sequence[ChunkResult], mo
     transcript = transcript_of(upload, parts, model, services.settings.language)
     job = services.jobs.claim(upload, services.task.holder, timedelta(minutes=1))
     assert job is not None  # the upload is known to nobody else
-    services.finisher.finish(job.record, transcribed(transcript, Bill()))
+    services.finisher.finish(job.record, completed(transcript))
 
 
 class _Clock:

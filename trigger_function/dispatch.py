@@ -18,7 +18,7 @@ from shared.enums import Method
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.media import Media
 from shared.messages import Decision, WorkItem
-from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS, failed, transcribed
+from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS, completed, failed
 from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
 from shared.transcript.model import compose, missing_end, with_gap
@@ -157,7 +157,7 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
         transcript = with_gap(transcript, hole)
     billed_seconds, answered = duration * heard.channels, time.monotonic() - began
     bill = deepgram_bill(settings.deepgram_model, billed_seconds, media.size_bytes, services.prices)
-    services.finisher.finish(job.record, transcribed(transcript, bill))
+    services.finisher.finish(job.record, completed(transcript), job.record.spent + bill)
     # What was heard is out before anything is learned from it.
     services.speeds.observe(deepgram_figures(billed_seconds, answered))
 

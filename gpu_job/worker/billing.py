@@ -1,4 +1,9 @@
-"""Billing: each upload's part of the execution's time with prices on it, and what of it was sent to Deepgram."""
+"""Billing: what each job costs, put together in one place: `Billing.final_bill`.
+
+Earlier attempts, as the job's record has them; this attempt's part of the instance's time, from the meter; and the
+audio that this attempt had Deepgram transcribe. Heartbeats write the sum so far into the record, so the bill of an
+attempt that is killed is on the next one's.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +11,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pydantic import BaseModel
 
 from gpu_job.asr.batch_fill import Fill
-from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chunk_queue import Task
 from gpu_job.worker.meter import Meter, PhaseSeconds
-from gpu_job.worker.running_job import RunningJob
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
-from shared.costs.speeds import execution_figures
+from shared.costs.speeds import SHORTEST_DECODED_SECONDS, execution_figures
 from shared.enums import Engine
+from shared.media import Media
 from shared.state.ledger import overhead
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
 
@@ -30,24 +35,20 @@ BYTES_PER_SAMPLE_SENT = 2
 """Chunks go to Deepgram as WAV."""
 
 
-def api_bill_of(work: RunningJob, services: JobServices) -> Bill:
-    """What Deepgram heard of an upload's chunks, earlier attempts' too, and the audio that was sent there."""
-    with work.lock:
-        return _bill_of_sent(work.assembly.parts(), services)
+class BilledJob(Protocol):
+    """What a bill takes of a job that runs here."""
 
+    @property
+    def id(self) -> str: ...
+    @property
+    def media(self) -> Media: ...
+    @property
+    def spent_before(self) -> Bill:
+        """What earlier attempts cost."""
 
-def _bill_of_windows(work: RunningJob, services: JobServices) -> Bill:
-    """The same of what the audit had heard again here: no checkpoint holds it, so no later attempt can bill it."""
-    with work.lock:
-        return _bill_of_sent(work.windows, services)
-
-
-def _bill_of_sent(parts: Sequence[ChunkResult], services: JobServices) -> Bill:
-    samples = sum(part.end - part.start for part in parts if part.engine is Engine.DEEPGRAM and not part.failure)
-    if not samples:
-        return Bill()
-    sent_bytes = samples * BYTES_PER_SAMPLE_SENT
-    return deepgram_bill(services.settings.deepgram_model, seconds(samples), sent_bytes, services.prices)
+    @property
+    def deepgram_samples(self) -> int:
+        """Audio that Deepgram transcribed for it in this attempt."""
 
 
 class Settlement(BaseModel):
@@ -67,9 +68,9 @@ class Billing:
 
     def __init__(self, meter: Meter, services: JobServices, clock: Callable[[], float] = time.monotonic) -> None:
         self._meter = meter
-        self._services = services
         self._shape = services.settings.shape
         self._prices = services.prices
+        self._deepgram_model = services.settings.deepgram_model
         self._task = services.task
         self._state = services.state
         self._ledger = services.ledger
@@ -86,12 +87,15 @@ class Billing:
         self._engine_seconds = 0.0
         """Of the shape's own engine, with the audio it did in them."""
         self._audio_seconds = 0.0
+        self._decode_seconds = 0.0
+        """In which decoders were held up by nothing, with the audio they made in them."""
+        self._decode_audio_seconds = 0.0
         self._fill = Fill()
 
-    def open(self, work: RunningJob) -> None:
-        """A job is at work from now on."""
+    def open(self, job: BilledJob) -> None:
+        """A job is in progress from now on."""
         with self._lock:
-            self._meter.open(work.id, work.media.duration_seconds)
+            self._meter.open(job.id, job.media.duration_seconds)
 
     def batch_begins(self, engine: Engine) -> None:
         """Time until now went to no job."""
@@ -117,26 +121,41 @@ class Billing:
                 self._audio_seconds += sum(audio.values())
 
     def answered_elsewhere(self) -> None:
-        """An upload got words that no engine of this instance wrote."""
+        """An API transcribed something: where no batch ran yet, the start-up ends with it."""
         with self._lock:
             if self._batch_began is None:
                 self._meter.end_start_up(self._clock())
 
-    def so_far(self, work: RunningJob) -> Bill | None:
-        """What the job would cost if it left this worker now; None once it has left."""
+    def record_decoding(self, audio_seconds: float, wall_seconds: float) -> None:
+        """An upload's decoder made `audio_seconds` of audio (of the upload's time, however many channels) in
+        `wall_seconds`, while nothing else held it up."""
+        if audio_seconds < SHORTEST_DECODED_SECONDS:
+            return
         with self._lock:
-            share = self._meter.accrued(work.id, self._clock())
-        return None if share is None else self._bill(share) + _bill_of_windows(work, self._services)
+            self._decode_audio_seconds += audio_seconds
+            self._decode_seconds += wall_seconds
 
-    def leave(self, work: RunningJob) -> Bill:
-        """The job leaves this worker, ended or not: what it cost here, but for what its checkpoints tell."""
+    def accrued_bill(self, job: BilledJob) -> Bill | None:
+        """What the job would cost if this attempt ended now; None once its final bill was made."""
         with self._lock:
-            share = self._meter.close(work.id, self._clock())
-            self._billed_seconds += sum(share.values())
-        return self._bill(share) + _bill_of_windows(work, self._services)
+            seconds_by_phase = self._meter.accrued(job.id, self._clock())
+        return None if seconds_by_phase is None else self._bill(job, seconds_by_phase)
+
+    def final_bill(self, job: BilledJob) -> Bill:
+        """This attempt at the job ends, whatever its outcome: what the job cost, earlier attempts included. Once."""
+        with self._lock:
+            seconds_by_phase = self._meter.close(job.id, self._clock())
+            self._billed_seconds += sum(seconds_by_phase.values())
+        return self._bill(job, seconds_by_phase)
+
+    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds) -> Bill:
+        sent = job.deepgram_samples
+        instance = instance_bill(self._shape, seconds_by_phase, self._prices)
+        deepgram = deepgram_bill(self._deepgram_model, seconds(sent), sent * BYTES_PER_SAMPLE_SENT, self._prices)
+        return job.spent_before + instance + deepgram
 
     def settle(self) -> None:
-        """The worker ends: the rest of its time is shared out and written down, and what it showed of its speed."""
+        """The worker ends: share out the rest of its time, write the settlement, and report the speeds it showed."""
         with self._lock:
             at = self._clock()
             settlement = Settlement(
@@ -157,6 +176,8 @@ class Billing:
             startup_seconds=self._startup_seconds,
             audio_seconds=self._audio_seconds,
             engine_seconds=self._engine_seconds,
+            decode_audio_seconds=self._decode_audio_seconds,
+            decode_seconds=self._decode_seconds,
         )
         self._speeds.observe(figures)
 
@@ -167,9 +188,8 @@ class Billing:
             "startup_seconds": self._startup_seconds,
             "engine_seconds": self._engine_seconds,
             "audio_seconds": self._audio_seconds,
+            "decode_seconds": self._decode_seconds,
+            "decode_audio_seconds": self._decode_audio_seconds,
             "batch_fill": self._fill.share,
             "unbilled_usd": unbilled_usd,
         }
-
-    def _bill(self, seconds: PhaseSeconds) -> Bill:
-        return instance_bill(self._shape, seconds, self._prices)

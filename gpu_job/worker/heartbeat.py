@@ -27,13 +27,13 @@ class Heartbeat(PeriodicTask):
         self,
         services: JobServices,
         works: Callable[[], Sequence[RunningJob]],
-        so_far: Callable[[RunningJob], Bill | None],
+        accrued_bill: Callable[[RunningJob], Bill | None],
     ) -> None:
         super().__init__("keeper", services.settings.heartbeat_seconds)
         self._services = services
         self._settings = services.settings
         self._works = works
-        self._so_far = so_far
+        self._accrued_bill = accrued_bill
         self._lease: HeldLease | None = None
         self._lease_lock = threading.Lock()
         self._stored_at = time.monotonic()
@@ -77,16 +77,20 @@ class Heartbeat(PeriodicTask):
                 self._lease = self._services.lease.renew(self._lease, self._term)
 
     def _beat(self, work: RunningJob, save: bool) -> None:
-        if save and (parts := work.unsaved()):
-            try:
-                self._services.checkpoints.store(work.id, parts)
-            except Exception:
-                work.save_later(parts)
-                raise
+        # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
+        parts = work.unsaved() if save else []
+        try:
+            self._renew_claim(work)
+            self._services.checkpoints.store(work.id, parts)
+        except Exception:
+            work.save_later(parts)
+            raise
+
+    def _renew_claim(self, work: RunningJob) -> None:
         changes: dict[str, Any] = {"transcribed_seconds": work.transcribed_seconds()}
-        if (cost := self._so_far(work)) is not None:
-            # If we are killed, nobody else could tell what we cost.
-            changes["spent"] = work.spent_before + cost
+        if (bill := self._accrued_bill(work)) is not None:
+            # If this process is killed, the record is the only place that says what it cost.
+            changes["spent"] = bill
         taken = self._services.jobs.take(work.job, lease_until=now() + self._term, **changes)
         newest = taken or self._services.jobs.load(work.id)
         # A record that somebody else took over meanwhile is theirs to keep alive.

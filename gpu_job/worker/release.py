@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from opentelemetry.trace import StatusCode
 
@@ -15,7 +14,7 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.state.finisher import Ending
+from shared.state.finisher import JobResult
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
 
@@ -42,25 +41,23 @@ class JobRelease:
         self._engines = engines
         self._on_left = on_left
 
-    def end(self, work: RunningJob, ending: Ending) -> None:
+    def end(self, work: RunningJob, result: JobResult) -> None:
         """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
         if not work.end_once():
             return
-        spent = Bill()
+        bill = work.spent_before
         try:
             self._engines.drop(work.id)
-            spent = self._billing.leave(work)
-            billed = replace(ending, bill=ending.bill + spent, execution=self._services.task.execution)
-            # The record's own sum holds what this attempt had cost at its last sign of life.
-            self._services.finisher.finish(work.job.record.model_copy(update={"spent": work.spent_before}), billed)
-            tracing.set_attributes(work.span, outcome=ending.outcome.value)
+            bill = self._billing.final_bill(work)
+            self._services.finisher.finish(work.job.record, result, bill, self._services.task.execution)
+            tracing.set_attributes(work.span, outcome=result.outcome.value)
             for ack_id in work.ack_ids:
                 self._inbox.done(ack_id)
         except Exception:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
             why, pause = "The outcome could not be stored or published.", int(self._services.settings.lease_seconds)
-            self._try_to_give_up(work, why, spent, pause)
+            self._try_to_give_up(work, why, bill, pause)
         else:
             self._clean_up(work)
         finally:
@@ -73,7 +70,7 @@ class JobRelease:
         with work.about():
             try:
                 self._engines.drop(work.id)
-                self._try_to_give_up(work, why, self._billing.leave(work))
+                self._try_to_give_up(work, why, self._billing.final_bill(work))
             finally:
                 self._left(work)
 
@@ -87,16 +84,16 @@ class JobRelease:
                 try:
                     attempts = work.job.record.attempts - (0 if failure else 1)
                     why = failure.reason if failure else None
-                    self._give_up_claim(work, why, attempts, self._billing.leave(work))
+                    self._give_up_claim(work, why, attempts, self._billing.final_bill(work))
                 except Exception:
                     # One upload's trouble must not keep the others: its lease runs out, and the reconciler has it.
                     _log.exception("handing over failed")
                 finally:
                     work.span.end()
 
-    def _try_to_give_up(self, work: RunningJob, why: str, spent: Bill, pause_seconds: int = 0) -> None:
+    def _try_to_give_up(self, work: RunningJob, why: str, bill: Bill, pause_seconds: int = 0) -> None:
         try:
-            self._give_up_claim(work, why, work.job.record.attempts, spent, pause_seconds)
+            self._give_up_claim(work, why, work.job.record.attempts, bill, pause_seconds)
         except Exception:
             # Nobody waits for this thread's answer. The lease runs out, and the reconciler has the upload.
             _log.exception("giving back failed")
@@ -105,10 +102,8 @@ class JobRelease:
         self, work: RunningJob, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0
     ) -> None:
         work.span.set_status(StatusCode.ERROR, "given back to the queue")
-        spent = work.spent_before + bill
-        changes = {"lease_until": now(), "attempts": attempts, "spent": spent, "last_error": why}
+        changes = {"lease_until": now(), "attempts": attempts, "spent": bill, "last_error": why}
         try:
-            self._services.checkpoints.store(work.id, work.unsaved())
             for _ in range(GIVE_UP_TRIES):
                 # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
                 job = self._services.jobs.load(work.id) or work.job
@@ -116,6 +111,8 @@ class JobRelease:
                     break
                 if self._services.jobs.take(job, state=JobState.QUEUED, **changes):
                     break
+            # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
+            self._services.checkpoints.store(work.id, work.unsaved())
         finally:
             for ack_id in work.ack_ids:
                 self._inbox.give_back(ack_id, pause_seconds)

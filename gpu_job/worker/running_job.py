@@ -15,7 +15,7 @@ from gpu_job.audio.samples import seconds
 from gpu_job.audit.runner import AuditRunner
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit
-from shared.enums import Method
+from shared.enums import Engine, Method
 from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.jobs import Job
@@ -41,13 +41,13 @@ class RunningJob:
     stored: dict[tuple[int, int, int], ChunkResult]
     """Parts from an earlier attempt's checkpoints, by channel, first and last sample."""
     spent_before: Bill = field(init=False)
-    """What earlier attempts cost. The record's sum takes in this one, too, with every sign of life."""
+    """What earlier attempts cost. The record's sum takes in this one, too, with every heartbeat."""
     audits: Sequence[AuditRunner] = ()
     """One for each channel that is heard alone."""
     assembly: Assembly = field(default_factory=Assembly)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    windows: list[ChunkResult] = field(default_factory=list)
-    """What the audit had heard again."""
+    deepgram_samples: int = 0
+    """Audio that Deepgram transcribed in this attempt, windows of the audit included: for the bill."""
     on_trouble: Callable[[Exception], None] = _raised
     """Told of what must not happen, on the thread of an engine."""
     span: Span = INVALID_SPAN
@@ -110,6 +110,7 @@ class RunningJob:
                 # A failure is not kept: the next attempt may have a sounder engine.
                 with self.lock:
                     self._unsaved.append(part)
+                    self._count_deepgram(part)
             self._take(part)
         except Exception as error:
             self.on_trouble(error)
@@ -122,7 +123,11 @@ class RunningJob:
     def heard_again(self, window: ChunkResult) -> None:
         """An engine's answer for a window of the audit: its words are the audit's, its price is the upload's."""
         with self.lock:
-            self.windows.append(window)
+            self._count_deepgram(window)
+
+    def _count_deepgram(self, part: ChunkResult) -> None:
+        if part.engine is Engine.DEEPGRAM and part.failure is None:
+            self.deepgram_samples += part.end - part.start
 
     def hole(self, gap: Gap) -> None:
         """A stretch of audio that could not be read."""

@@ -18,7 +18,7 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.runner import AuditRunner, Deliver
 from gpu_job.engines.chunk_queue import Task
-from gpu_job.worker.billing import Billing, api_bill_of
+from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import engines_of
 from gpu_job.worker.claim import ClaimResult, claim, own_items
 from gpu_job.worker.ending import ending_of
@@ -56,7 +56,7 @@ class Worker:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._keeper = Heartbeat(services, lambda: list(self._works.values()), billing.so_far)
+        self._keeper = Heartbeat(services, lambda: list(self._works.values()), billing.accrued_bill)
         engines = engines_of(services, billing, self._delivered)
         self._engines = engines.chain
         self._leaving = JobRelease(services, inbox, billing, self._engines, self._forget)
@@ -194,11 +194,11 @@ class Worker:
             try:
                 prepare(work, self._services.storage, self._engines, self._services.recipe)
             except (BadMedia, Rejected) as error:
-                self._leaving.end(work, rejected(error, api_bill_of(work, self._services)))
+                self._leaving.end(work, rejected(error))
             except EngineFailed as error:
                 # A stopped engine room refuses chunks: then this upload is handed over, not failed.
                 if self._engines.failure is None and not self._stopping.is_set():
-                    self._leaving.end(work, failed(error, api_bill_of(work, self._services)))
+                    self._leaving.end(work, failed(error))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
                 _log.exception("preparing failed")

@@ -42,37 +42,35 @@ LONGEST_FILE_NAME_BYTES = 24
 
 
 @dataclass(frozen=True)
-class Ending:
+class JobResult:
     """How a job ended, before anything of it is stored."""
 
     outcome: Outcome
-    bill: Bill
     transcript: Transcript | None = None
     reason: str | None = None
     failure_kind: FailureKind | None = None
-    execution: str | None = None
     fallbacks: int = 0
-    """Chunks that another engine had to do."""
+    """Chunks that another engine than the first transcribed, after that one failed."""
 
 
-def transcribed(transcript: Transcript, bill: Bill, execution: str | None = None, *, fallbacks: int = 0) -> Ending:
-    """A transcript in hand -> completed, or completed_with_gaps where something of the speech is missing."""
+def completed(transcript: Transcript, *, fallbacks: int = 0) -> JobResult:
+    """A transcript -> completed, or completed_with_gaps where words of something that was said are missing."""
     gaps = transcript.coverage.gaps
     if not gaps:
-        return Ending(Outcome.COMPLETED, bill, transcript, execution=execution, fallbacks=fallbacks)
+        return JobResult(Outcome.COMPLETED, transcript, fallbacks=fallbacks)
     missing = sum(gap.end - gap.start for gap in gaps)
     reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps lists them."
-    return Ending(Outcome.COMPLETED_WITH_GAPS, bill, transcript, reason, execution=execution, fallbacks=fallbacks)
+    return JobResult(Outcome.COMPLETED_WITH_GAPS, transcript, reason, fallbacks=fallbacks)
 
 
-def rejected(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
+def rejected(error: DropscribeError) -> JobResult:
     """The upload itself is at fault."""
-    return Ending(Outcome.REJECTED, bill or Bill(), None, error.reason, error.kind, execution)
+    return JobResult(Outcome.REJECTED, reason=error.reason, failure_kind=error.kind)
 
 
-def failed(error: DropscribeError, bill: Bill | None = None, execution: str | None = None) -> Ending:
+def failed(error: DropscribeError) -> JobResult:
     """Every engine that may be asked was asked."""
-    return Ending(Outcome.FAILED, bill or Bill(), None, error.reason, error.kind, execution)
+    return JobResult(Outcome.FAILED, reason=error.reason, failure_kind=error.kind)
 
 
 def exhausted(record: JobRecord) -> str:
@@ -107,20 +105,36 @@ class Finisher:
         self._deepgram_model = deepgram_model
         self._prices = prices
 
-    def finish(self, record: JobRecord, ending: Ending) -> TerminalMessage:
-        """Store, decide, publish, close. The answer is the outcome that stands, perhaps an earlier finisher's."""
-        standing = self._jobs.outcome(record.upload.job_id)
-        if standing is None:
-            standing = self._jobs.decide(self._terminal_message(record, ending))
+    def finish(
+        self, record: JobRecord, result: JobResult, bill: Bill | None = None, execution: str | None = None
+    ) -> TerminalMessage:
+        """Store, decide, publish, close. Returns the outcome that stands, perhaps an earlier finisher's.
+
+        `bill`: the whole job's, earlier attempts included; None: `record.spent`, where this attempt cost nothing.
+        `execution`: the Cloud Run execution that did the work.
+        """
+        standing = self.decide(record, result, bill, execution)
         if self._jobs.is_open(standing.job_id):
             self.publish(standing)
         return standing
 
-    def publish(self, message: TerminalMessage) -> None:
-        """Publish and book a decided outcome and close its job. Listeners tell a repeated message by its event_id.
+    def decide(
+        self, record: JobRecord, result: JobResult, bill: Bill | None = None, execution: str | None = None
+    ) -> TerminalMessage:
+        """The first half of `finish`: store the results, then the outcome unless the job has one."""
+        standing = self._jobs.outcome(record.upload.job_id)
+        if standing is not None:
+            return standing
+        bill = record.spent if bill is None else bill
+        return self._jobs.decide(self._terminal_message(record, result, bill, execution))
 
-        First the message: what is wrong with the books must not hold an outcome back. Then the job stays open, and
-        the reconciler does both again.
+    def publish(self, message: TerminalMessage) -> None:
+        """Publish a decided outcome, enter its bill in the ledger and close its job.
+
+        A repeated message has the same event_id.
+
+        First the message: an error of the ledger must not hold an outcome back. Then the job stays open, and the
+        reconciler does both again.
         """
         data = message.model_dump_json().encode()
         with tracing.span("publish", kind=SpanKind.PRODUCER, outcome=message.outcome.value):
@@ -135,37 +149,38 @@ class Finisher:
         ended.count(message.bill)
         _log.info("job ended", extra={"fields": ended.fields()})
 
-    def _terminal_message(self, record: JobRecord, ending: Ending) -> TerminalMessage:
+    def _terminal_message(
+        self, record: JobRecord, result: JobResult, bill: Bill, execution: str | None
+    ) -> TerminalMessage:
         upload, at = record.upload, now()
         started = record.started_at or record.received_at
-        transcript, results = self._store_transcript(record, ending.transcript)
+        transcript, results = self._store_transcript(record, result.transcript)
         if transcript is not None:
-            # An earlier finisher's transcript may have gaps that ours has not: what is stored is what is told.
-            ending = transcribed(transcript, ending.bill, ending.execution, fallbacks=ending.fallbacks)
+            # An earlier finisher's transcript may have gaps that ours has not: the outcome is that of the stored one.
+            result = completed(transcript, fallbacks=result.fallbacks)
         duration = transcript.duration if transcript else record.media.duration_seconds if record.media else None
-        bill = record.spent + ending.bill
         saving = self._saving(record, duration, bill) if transcript else None
         receipt = Receipt(
             job_id=upload.job_id,
             upload=upload,
-            outcome=ending.outcome,
+            outcome=result.outcome,
             decision=record.decision,
             duration_seconds=duration,
             engines=transcript.engines if transcript else (),
-            fallbacks=ending.fallbacks,
+            fallbacks=result.fallbacks,
             coverage=transcript.coverage if transcript else None,
             bill=bill,
             saving=saving,
-            execution=ending.execution,
+            execution=execution,
         )
         results |= self._store(record, "receipt.json", "application/json", receipt.model_dump_json(indent=2).encode())
         return TerminalMessage(
             event_id=event_id(upload.job_id),
             job_id=upload.job_id,
             upload=upload,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            failure_kind=ending.failure_kind,
+            outcome=result.outcome,
+            reason=result.reason,
+            failure_kind=result.failure_kind,
             decision=record.decision,
             media=record.media,
             engines=receipt.engines,
@@ -176,7 +191,7 @@ class Finisher:
             results=results,
             bill=bill,
             saving=saving,
-            execution=ending.execution,
+            execution=execution,
             received_at=record.received_at,
             finished_at=at,
             wait_seconds=max(0.0, (started - record.received_at).total_seconds()),
@@ -215,7 +230,7 @@ class Finisher:
         return f"gs://{self._results.name}/{self._name(record, file)}"
 
     def _saving(self, record: JobRecord, duration: float | None, bill: Bill) -> Saving | None:
-        """Beside Deepgram's price of the whole file, its way there included."""
+        """Deepgram's price of the whole file, egress included, beside the bill; None where its length is unknown."""
         if duration is None:
             return None
         media = record.media

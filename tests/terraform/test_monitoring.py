@@ -33,7 +33,7 @@ from shared.enums import Engine, Method
 from shared.errors import BadMedia
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.finisher import rejected, transcribed
+from shared.state.finisher import completed, rejected
 from shared.telemetry.logs import configure_logging
 from shared.telemetry.metrics import Histogram
 from shared.transcript.model import Coverage, Gap, Passage, Word, compose
@@ -135,7 +135,7 @@ def transcribed_by(services: JobServices) -> None:
     coverage = Coverage(speech_seconds=100, covered_seconds=90, gaps=(Gap(start=5, end=15, reason="Noise."),))
     words = [Passage(Engine.PARAKEET_CPU, [Word(text="one", start=1, end=2)])]
     heard = compose(upload=upload, duration=120, language="en", model="m", passages=words, coverage=coverage)
-    services.finisher.finish(record, transcribed(heard, BILL, "transcribe-1", fallbacks=1))
+    services.finisher.finish(record, completed(heard, fallbacks=1), BILL, "transcribe-1")
 
 
 def rejected_by(services: Services) -> None:

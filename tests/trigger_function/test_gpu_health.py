@@ -12,12 +12,11 @@ import stamina
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.clock import now
-from shared.costs.bill import Bill
 from shared.enums import Engine, Method
 from shared.errors import BadMedia, FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.finisher import Ending, rejected, transcribed
+from shared.state.finisher import JobResult, completed, rejected
 from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState
 from shared.state.jobs import JobRecord, JobState
 from shared.transcript.model import Coverage, Passage, Word, compose
@@ -55,13 +54,13 @@ def record_of(services: Services, upload: Upload) -> JobRecord:
     return job.record
 
 
-def heard(upload: Upload, engine: Engine, execution: str | None) -> Ending:
+def transcribed_by(engine: Engine, upload: Upload) -> JobResult:
     passages = [Passage(engine, [Word(text="one", start=1, end=2)])]
     coverage = Coverage(speech_seconds=1, covered_seconds=1, gaps=())
     transcript = compose(
         upload=upload, duration=8, language="en", model="parakeet", passages=passages, coverage=coverage
     )
-    return transcribed(transcript, Bill(), execution)
+    return completed(transcript)
 
 
 def test_refused_launches_open_it_and_then_nobody_asks(cloud: LoopbackCloud, make_services: MakeServices) -> None:
@@ -104,9 +103,13 @@ def test_after_the_cool_down_one_upload_is_the_trial_and_its_transcript_closes_i
     trial, other = dropped(cloud, services, "a.wav"), dropped(cloud, services, "b.wav")
     assert cloud.executions() == [GPU_JOB]
     assert services.gpu.health().state is CircuitState.HALF_OPEN
-    services.finisher.finish(record_of(services, other), heard(other, Engine.PARAKEET_GPU, "gpu-abcde"))
+    services.finisher.finish(
+        record_of(services, other), transcribed_by(Engine.PARAKEET_GPU, other), execution="gpu-abcde"
+    )
     assert services.gpu.health().state is CircuitState.HALF_OPEN
-    services.finisher.finish(record_of(services, trial), heard(trial, Engine.PARAKEET_GPU, "gpu-abcde"))
+    services.finisher.finish(
+        record_of(services, trial), transcribed_by(Engine.PARAKEET_GPU, trial), execution="gpu-abcde"
+    )
     assert services.gpu.health().state is CircuitState.CLOSED
 
 
@@ -128,11 +131,11 @@ def test_a_trial_that_did_not_show_the_gpu_closes_nothing(
     services = make_services(**TWO)
     opened_an_hour_ago(services)
     trial = dropped(cloud, services, "a.wav")
-    ending = {
-        "deepgram": heard(trial, Engine.DEEPGRAM, "gpu-abcde"),
-        "rejected": rejected(BadMedia("Not audio."), execution="gpu-abcde"),
+    result = {
+        "deepgram": transcribed_by(Engine.DEEPGRAM, trial),
+        "rejected": rejected(BadMedia("Not audio.")),
     }
-    services.finisher.finish(record_of(services, trial), ending[how])
+    services.finisher.finish(record_of(services, trial), result[how], execution="gpu-abcde")
     assert services.gpu.health().state is CircuitState.HALF_OPEN
 
 

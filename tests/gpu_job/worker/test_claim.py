@@ -123,7 +123,7 @@ def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: LoopbackClo
 
 def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud)
-    services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL), Bill()))
+    services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
     assert len(cloud.terminal_messages()) == 1
     assert claim(services, item) is NOTHING_TO_DO
     assert cloud.terminal_messages() == []
@@ -131,8 +131,7 @@ def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobS
 
 def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud)
-    ending = failed(DropscribeError("No.", FailureKind.INTERNAL), Bill())
-    services.jobs.decide(services.finisher._terminal_message(job.record, ending))
+    services.finisher.decide(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
     assert claim(services, item) is NOTHING_TO_DO
     assert [message.job_id for message in cloud.terminal_messages()] == [job.id]
     assert not services.jobs.is_open(job.id)

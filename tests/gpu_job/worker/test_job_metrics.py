@@ -122,6 +122,8 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
         "startup_seconds": 12.0,
         "engine_seconds": 14.0,
         "audio_seconds": 2.0,
+        "decode_seconds": 0.0,
+        "decode_audio_seconds": 0.0,
         "batch_fill": 1.0,
         "unbilled_usd": pytest.approx(whole),
     }

@@ -140,7 +140,7 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services
     billing.open(work)
     work.heard_again(ChunkResult(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
     give_up_at = time.monotonic() + 20
-    with Heartbeat(brisk, lambda: [work], billing.so_far):
+    with Heartbeat(brisk, lambda: [work], billing.accrued_bill):
         while not work.job.record.spent.usd and time.monotonic() < give_up_at:
             time.sleep(0.02)
     left = services.jobs.load(job.id)
@@ -149,7 +149,7 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services
     sent = deepgram_bill("nova-3", 600, 600 * SAMPLE_RATE * 2, brisk.prices)
     cost = (instance + sent).usd
     assert left.record.spent.usd == pytest.approx(cost, rel=0.01)
-    assert billing.leave(work).usd == pytest.approx(cost, rel=0.01)
+    assert billing.final_bill(work).usd == pytest.approx(cost, rel=0.01)
 
     services.jobs.save(left, lease_until=now())
     assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()

@@ -65,7 +65,12 @@ def test_each_figure_is_learned_by_itself() -> None:
     seen = Observations()
     for _ in range(5):
         figures = execution_figures(
-            "cpu", startup_seconds=9.0, audio_seconds=100.0, engine_seconds=20.0, decode_seconds=0.5
+            "cpu",
+            startup_seconds=9.0,
+            audio_seconds=100.0,
+            engine_seconds=20.0,
+            decode_audio_seconds=60.0,
+            decode_seconds=0.3,
         )
         seen = seen.with_(figures).with_(deepgram_figures(600.0, 3.0))
     speeds = learned(INITIAL, seen)

@@ -17,7 +17,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.media import Media, Upload
 from shared.messages import Decision, Receipt, TerminalMessage
-from shared.state.finisher import MAX_OBJECT_NAME_BYTES, exhausted, failed, rejected, transcribed
+from shared.state.finisher import MAX_OBJECT_NAME_BYTES, JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
 from shared.transcript.render import render
@@ -66,7 +66,8 @@ def stored(cloud: LoopbackCloud, message: TerminalMessage, name: str) -> bytes:
 
 def test_a_transcript_is_stored_told_and_closed(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services, spent=bill(0.001))
-    message = services.finisher.finish(record, transcribed(heard("one two three"), bill(0.002), "execution-1"))
+    cost = record.spent + bill(0.002)
+    message = services.finisher.finish(record, completed(heard("one two three")), cost, "execution-1")
     assert cloud.terminal_messages() == [message]
     assert (message.outcome, message.reason, message.word_count) == (Outcome.COMPLETED, None, 3)
     assert (message.engines, message.model) == ((Engine.PARAKEET_GPU,), "parakeet")
@@ -86,8 +87,8 @@ def test_a_transcript_is_stored_told_and_closed(cloud: LoopbackCloud, services: 
 
 def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
-    first = services.finisher.finish(record, transcribed(heard("one two"), bill(1)))
-    again = services.finisher.finish(record, failed(DropscribeError("Late."), bill(2)))
+    first = services.finisher.finish(record, completed(heard("one two")), bill(1))
+    again = services.finisher.finish(record, failed(DropscribeError("Late.")), bill(2))
     assert again == first
     assert cloud.terminal_messages() == [first]
 
@@ -96,7 +97,7 @@ def test_finishers_at_once_tell_one_outcome(cloud: LoopbackCloud, services: Serv
     record = opened(services)
     with ThreadPoolExecutor(4) as pool:
         texts = ["one", "one two", "one two three", "one two three four"]
-        told = list(pool.map(lambda text: services.finisher.finish(record, transcribed(heard(text), bill(1))), texts))
+        told = list(pool.map(lambda text: services.finisher.finish(record, completed(heard(text)), bill(1)), texts))
     assert all(one == told[0] for one in told)
     messages = cloud.terminal_messages()
     assert messages
@@ -112,7 +113,7 @@ def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: Loopb
     first, *_ = render(heard("the first", gaps=gaps))
     # As after a kill just behind the first write.
     objects.create_once(cloud.storage.bucket(RESULTS), f"{UPLOAD.name}/{UPLOAD.generation}/{first.name}", first.data)
-    message = services.finisher.finish(record, transcribed(heard("the second and longer"), bill(1)))
+    message = services.finisher.finish(record, completed(heard("the second and longer")), bill(1))
     expected = {file.name: file.data for file in render(heard("the first", gaps=gaps))}
     assert {name: stored(cloud, message, name) for name in expected} == expected
     assert (message.word_count, message.outcome) == (2, Outcome.COMPLETED_WITH_GAPS)
@@ -122,7 +123,7 @@ def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: Loopb
 
 def test_a_transcript_with_gaps_says_so(cloud: LoopbackCloud, services: Services) -> None:
     gaps = (Gap(start=1, end=3, reason="Noise."), Gap(start=10, end=10.5, reason="Noise."))
-    message = services.finisher.finish(opened(services), transcribed(heard("one", gaps=gaps), bill(1)))
+    message = services.finisher.finish(opened(services), completed(heard("one", gaps=gaps)), bill(1))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
     assert message.reason == "No words for 2 stretches, 2.5 s in all; coverage.gaps lists them."
     assert message.coverage is not None
@@ -130,30 +131,35 @@ def test_a_transcript_with_gaps_says_so(cloud: LoopbackCloud, services: Services
 
 
 @pytest.mark.parametrize(
-    ("ending", "outcome", "kind"),
+    ("result", "cost", "outcome", "kind"),
     [
-        (rejected(BadMedia("No sound.")), Outcome.REJECTED, FailureKind.BAD_MEDIA),
-        (rejected(Rejected("No sound."), bill(0.5)), Outcome.REJECTED, FailureKind.REFUSED),
-        (failed(DropscribeError("No sound.", FailureKind.QUOTA)), Outcome.FAILED, FailureKind.QUOTA),
-        (failed(DropscribeError("No sound."), bill(0.5)), Outcome.FAILED, FailureKind.INTERNAL),
+        (rejected(BadMedia("No sound.")), bill(0), Outcome.REJECTED, FailureKind.BAD_MEDIA),
+        (rejected(Rejected("No sound.")), bill(0.5), Outcome.REJECTED, FailureKind.REFUSED),
+        (failed(DropscribeError("No sound.", FailureKind.QUOTA)), bill(0), Outcome.FAILED, FailureKind.QUOTA),
+        (failed(DropscribeError("No sound.")), bill(0.5), Outcome.FAILED, FailureKind.INTERNAL),
     ],
 )
-def test_an_ending_without_transcript_has_a_reason_a_receipt_and_no_saving(
-    cloud: LoopbackCloud, services: Services, ending: Any, outcome: Outcome, kind: FailureKind
+def test_a_result_without_transcript_has_a_reason_a_receipt_and_no_saving(
+    cloud: LoopbackCloud, services: Services, result: JobResult, cost: Bill, outcome: Outcome, kind: FailureKind
 ) -> None:
-    message = services.finisher.finish(opened(services), ending)
+    message = services.finisher.finish(opened(services), result, cost)
     assert (message.outcome, message.reason, message.failure_kind) == (outcome, "No sound.", kind)
     assert (message.saving, message.word_count, message.engines) == (None, 0, ())
     assert list(message.results) == ["receipt.json"]
     assert json.loads(stored(cloud, message, "receipt.json"))["duration_seconds"] == 60
-    assert message.bill == ending.bill
+    assert message.bill == cost
+
+
+def test_a_bill_that_is_not_given_is_what_the_attempts_cost_by_the_record(services: Services) -> None:
+    record = opened(services, spent=bill(0.25))
+    assert services.finisher.finish(record, failed(DropscribeError("Given up."))).bill == bill(0.25)
 
 
 def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud, services: Services) -> None:
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
-        services.finisher.finish(opened(services, lease_until=now()), transcribed(heard("one"), bill(1)))
+        services.finisher.finish(opened(services, lease_until=now()), completed(heard("one")), bill(1))
     assert services.jobs.is_open(UPLOAD.job_id)
     decided = services.jobs.outcome(UPLOAD.job_id)
     assert decided is not None
@@ -169,7 +175,7 @@ def test_a_decision_whose_answer_was_lost_is_told_once(cloud: LoopbackCloud, ser
     record = opened(services)
     name = f"jobs/{UPLOAD.job_id}/outcome"
     cloud.storage_server.fail_next(1, method="POST", name_prefix=name, before=False)
-    message = services.finisher.finish(record, transcribed(heard("one"), bill(1)))
+    message = services.finisher.finish(record, completed(heard("one")), bill(1))
     assert cloud.terminal_messages() == [message]
 
 
@@ -179,7 +185,7 @@ def test_names_too_long_for_a_result_are_shortened(
 ) -> None:
     # "/7/" and the room kept for the longest file name take 27 more bytes.
     upload = UPLOAD.model_copy(update={"name": "n" * letters})
-    message = services.finisher.finish(opened(services, upload), transcribed(heard("one", upload=upload), bill(1)))
+    message = services.finisher.finish(opened(services, upload), completed(heard("one", upload=upload)), bill(1))
     names = cloud.names(RESULTS)
     assert len(names) == len(FILES)
     assert max(len(name.encode()) for name in names) <= MAX_OBJECT_NAME_BYTES
@@ -190,7 +196,7 @@ def test_names_too_long_for_a_result_are_shortened(
 @pytest.mark.parametrize("prefix", ["done", "/done/", "done/"])
 def test_results_may_have_a_folder(cloud: LoopbackCloud, make_services: MakeServices, prefix: str) -> None:
     services = make_services(RESULTS_PREFIX=prefix)
-    services.finisher.finish(opened(services), transcribed(heard("one"), bill(1)))
+    services.finisher.finish(opened(services), completed(heard("one")), bill(1))
     assert set(cloud.names(RESULTS)) == {f"done/calls/a.mp3/7/{name}" for name in FILES}
 
 
@@ -198,7 +204,7 @@ def test_waiting_and_work_are_measured_from_the_event_and_the_start(services: Se
     record = opened(services)
     record = record.model_copy(update={"received_at": record.received_at - timedelta(seconds=100)})
     started = record.model_copy(update={"started_at": record.received_at + timedelta(seconds=30)})
-    message = services.finisher.finish(started, transcribed(heard("one"), bill(1)))
+    message = services.finisher.finish(started, completed(heard("one")), bill(1))
     assert message.wait_seconds == pytest.approx(30)
     assert message.work_seconds >= 70
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.costs.bill import Bill
 from shared.enums import Engine, Outcome
 from shared.media import Upload
-from shared.state.finisher import transcribed
+from shared.state.finisher import completed
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
 from tests.support.loopback_cloud import RESULTS, LoopbackCloud
 from trigger_function.services import Services
@@ -22,17 +21,17 @@ def transcript(*gaps: Gap) -> Transcript:
     return compose(upload=UPLOAD, duration=3, language="en", model="m", passages=[heard], coverage=coverage)
 
 
-def test_the_outcome_tells_the_gaps_of_the_transcript_that_is_stored(cloud: LoopbackCloud, services: Services) -> None:
+def test_the_outcome_has_the_gaps_of_the_transcript_that_is_stored(cloud: LoopbackCloud, services: Services) -> None:
     job = services.jobs.claim(UPLOAD, "me", timedelta(minutes=1))
     assert job is not None
     # A first finisher stored its transcript, and was killed before its outcome stood.
-    services.finisher._terminal_message(job.record, transcribed(transcript(GAP), Bill()))
-    told = services.finisher.finish(job.record, transcribed(transcript(), Bill()))
-    assert told.outcome is Outcome.COMPLETED_WITH_GAPS
-    assert told.coverage is not None
-    assert told.coverage.gaps == (GAP,)
-    stored = cloud.storage.bucket(RESULTS).blob("calls/a.mp3/1/transcript.json").download_as_bytes()
-    assert Transcript.model_validate_json(stored).coverage.gaps == (GAP,)
+    blob = cloud.storage.bucket(RESULTS).blob("calls/a.mp3/1/transcript.json")
+    blob.upload_from_string(transcript(GAP).model_dump_json())
+    message = services.finisher.finish(job.record, completed(transcript()))
+    assert message.outcome is Outcome.COMPLETED_WITH_GAPS
+    assert message.coverage is not None
+    assert message.coverage.gaps == (GAP,)
+    assert Transcript.model_validate_json(blob.download_as_bytes()).coverage.gaps == (GAP,)
 
 
 def test_a_marker_that_cannot_be_read_hides_no_other(services: Services) -> None:

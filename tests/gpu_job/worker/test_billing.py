@@ -1,0 +1,228 @@
+"""Bills of an execution's jobs and its settlement add up to its cost, whatever is killed; speeds are learned."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.engines.chunk_queue import Task
+from gpu_job.settings import JobSettings
+from gpu_job.worker.billing import Billing, Settlement
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.services import JobServices, TaskIdentity, job_services
+from shared.clock import now
+from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_second_usd
+from shared.costs.prices import price_book
+from shared.costs.quotes import PricingContext, Queue, TranscriptionRequest, quotes_for
+from shared.costs.speeds import SHORTEST_DECODED_SECONDS, Observations
+from shared.enums import Engine, Method
+from shared.media import Media
+from shared.settings import SpeedSettings
+from shared.state.ledger import EntryState, month_of
+from tests.support.loopback_cloud import STATE, LoopbackCloud
+
+MEDIA = Media(container="mp3", codec="mp3", duration_seconds=3600, sample_rate_hz=16000, channels=1, size_bytes=9)
+CPU = Engine.PARAKEET_CPU
+
+
+@pytest.fixture
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+    monkeypatch.setenv("JOB_GPU", "none")
+    made = job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))
+    yield made
+    made.publisher.stop()
+
+
+@dataclass
+class OneJob:
+    """An attempt at a job, as Billing sees it."""
+
+    id: str
+    audio_seconds: float
+    spent_before: Bill = field(default_factory=Bill)
+    deepgram_samples: int = 0
+
+    @property
+    def media(self) -> Media:
+        return MEDIA.model_copy(update={"duration_seconds": self.audio_seconds})
+
+
+@dataclass
+class Clock:
+    """A clock that moves when it is told to."""
+
+    at: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def batch_of(jobs: list[OneJob], seconds: float) -> list[Task]:
+    """A chunk of so many seconds of each job."""
+    chunk = Chunk(0, np.zeros(int(seconds * SAMPLE_RATE), np.float32))
+    return [Task(job.id, chunk, lambda result: None) for job in jobs]
+
+
+def run_batch(billing: Billing, clock: Clock, jobs: list[OneJob], took: float) -> None:
+    """A batch with a second of each job that took so long."""
+    billing.batch_begins(CPU)
+    clock.at += took
+    billing.batch_done(CPU, batch_of(jobs, 1.0))
+
+
+@dataclass
+class Books:
+    """What a random history of executions cost, and what was billed for it."""
+
+    usd_per_second: float
+    final: dict[str, Bill] = field(default_factory=dict)
+    """Bills of jobs that ended."""
+    record: dict[str, Bill] = field(default_factory=dict)
+    """What the records of the others say was spent on them."""
+    instance_seconds: float = 0.0
+    deepgram_usd: float = 0.0
+    settled_usd: float = 0.0
+    unbilled_usd: float = 0.0
+    """Executions in which no job ended: on nobody's bill, but in the ledger."""
+
+    @property
+    def cost(self) -> float:
+        return self.instance_seconds * self.usd_per_second + self.deepgram_usd
+
+    @property
+    def billed(self) -> float:
+        return sum(bill.usd for bill in (*self.final.values(), *self.record.values()))
+
+
+def one_execution(services: JobServices, books: Books, chance: random.Random, names: Iterator[str]) -> None:
+    """Jobs come, run, end, are given back; then the execution settles, or is killed right behind its heartbeat."""
+    clock = Clock()
+    task = TaskIdentity(f"transcribe-{uuid.uuid4().hex}", 0, 0)
+    billing = Billing(Meter(began=clock.at), replace(services, task=task), clock=clock)
+    began, running, has_billed = clock.at, list[OneJob](), False
+    for _ in range(chance.randint(1, 12)):
+        clock.at += chance.uniform(0, 30)
+        event = chance.choice(["open", "batch", "batch", "deepgram", "end", "give back"])
+        if event == "open" or not running:
+            waiting = [name for name in books.record if name not in {job.id for job in running}]
+            name = chance.choice(waiting) if waiting and chance.random() < 0.5 else next(names)
+            running.append(OneJob(name, chance.uniform(1, 7200), books.record.get(name, Bill())))
+            billing.open(running[-1])
+        elif event == "batch":
+            run_batch(billing, clock, chance.sample(running, chance.randint(1, len(running))), chance.uniform(0, 20))
+        elif event == "deepgram":
+            job, samples = chance.choice(running), chance.randint(1, 10**6)
+            job.deepgram_samples += samples
+            sent = deepgram_bill("nova-3", samples / SAMPLE_RATE, samples * 2, services.prices)
+            books.deepgram_usd += sent.usd
+            billing.answered_elsewhere()
+        else:
+            job = running.pop(chance.randrange(len(running)))
+            bill = billing.final_bill(job)
+            assert billing.accrued_bill(job) is None
+            books.record.pop(job.id, None)
+            (books.final if event == "end" else books.record)[job.id] = bill
+            has_billed = True
+    if running and chance.random() < 0.5:
+        for job in running:
+            accrued = billing.accrued_bill(job)
+            assert accrued is not None
+            books.record[job.id] = accrued
+        books.instance_seconds += clock.at - began
+        return
+    for job in running:
+        books.record[job.id] = billing.final_bill(job)
+        has_billed = True
+    clock.at += chance.uniform(0, 30)
+    books.instance_seconds += clock.at - began
+    billing.settle()
+    stored = services.state.blob(f"executions/{task.execution}/0-0.json").download_as_bytes()
+    settlement = Settlement.model_validate_json(stored)
+    assert settlement.instance_seconds == pytest.approx(clock.at - began)
+    books.settled_usd += sum(settlement.settled_seconds.values()) * settlement.usd_per_second
+    if not has_billed:
+        books.unbilled_usd += settlement.instance_seconds * settlement.usd_per_second
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), st.integers(1, 4))
+def test_bills_and_settlements_are_what_executions_and_deepgram_cost(
+    services: JobServices, seed: int, executions: int
+) -> None:
+    books, chance = Books(instance_second_usd(services.settings.shape, services.prices)), random.Random(seed)
+    names = (f"job-{number}" for number in range(1000))
+    for _ in range(executions):
+        one_execution(services, books, chance, names)
+    # Those that were given back or killed end with a bill of their record, as an attempt that cost nothing would.
+    assert books.billed + books.settled_usd + books.unbilled_usd == pytest.approx(books.cost, abs=1e-9)
+
+
+def test_the_ledger_has_what_is_on_no_bill(services: JobServices) -> None:
+    clock, job = Clock(), OneJob("job", 60.0)
+    billing = Billing(Meter(began=clock.at), services, clock=clock)
+    billing.open(job)
+    run_batch(billing, clock, [job], took=20.0)
+    billing.final_bill(job)
+    clock.at += 5.0
+    billing.settle()
+    (entry,) = services.ledger.entries(month_of(now()))
+    assert entry.state is EntryState.OVERHEAD
+    assert entry.usd == pytest.approx(5.0 * instance_second_usd(services.settings.shape, services.prices))
+
+
+def test_a_final_bill_has_earlier_attempts_and_what_deepgram_transcribed(services: JobServices) -> None:
+    clock = Clock()
+    billing = Billing(Meter(began=clock.at), services, clock=clock)
+    before = deepgram_bill("nova-3", 30, 9, price_book())
+    job = OneJob("job", 60.0, spent_before=before, deepgram_samples=600 * SAMPLE_RATE)
+    billing.open(job)
+    run_batch(billing, clock, [job], took=20.0)
+    accrued, bill = billing.accrued_bill(job), billing.final_bill(job)
+    assert bill == accrued
+    assert bill.items[: len(before.items)] == before.items
+    minutes = [item.quantity for item in bill.items if item.kind is LineItemKind.DEEPGRAM]
+    assert minutes == pytest.approx([0.5, 10.0])
+    assert bill.usd_of(kind=LineItemKind.CPU) == pytest.approx(20.0 * services.settings.job_vcpu * 0.000018)
+
+
+def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, services: JobServices) -> None:
+    initial = SpeedSettings().initial_speeds(None)
+    for number in range(4):
+        task = TaskIdentity(f"transcribe-{number}", 0, 0)
+        billing = Billing(Meter(began=0.0), replace(services, task=task), clock=Clock())
+        billing.record_decoding(audio_seconds=1200.0, wall_seconds=300.0)
+        billing.record_decoding(audio_seconds=400.0, wall_seconds=100.0)
+        billing.record_decoding(audio_seconds=SHORTEST_DECODED_SECONDS / 2, wall_seconds=1000.0)
+        billing.settle()
+    stored = Observations.model_validate_json(cloud.storage.bucket(STATE).blob("speeds.json").download_as_bytes())
+    assert stored.figures["decode_x_real_time"] == (4.0, 4.0, 4.0, 4.0)
+    learned = services.speeds.speeds(initial)
+    assert learned.decode_x_real_time == 4.0
+    pricing = PricingContext(services.prices, services.settings.shape, initial, "nova-3", idle_seconds=5.0)
+    before, after = (
+        next(one for one in quotes_for(TranscriptionRequest(MEDIA), context, Queue(running=True)))
+        for context in (pricing, replace(pricing, speeds=learned))
+    )
+    assert before.method is after.method is Method.PARAKEET
+    assert after.completion_seconds == pytest.approx(3600 / 4.0)
+    assert after.completion_seconds > before.completion_seconds
+    assert after.bill.usd > before.bill.usd
+
+
+def test_decoders_that_were_not_measured_are_not_observed(cloud: LoopbackCloud, services: JobServices) -> None:
+    clock, job = Clock(), OneJob("job", 60.0)
+    billing = Billing(Meter(began=clock.at), services, clock=clock)
+    billing.open(job)
+    run_batch(billing, clock, [job], took=0.5)
+    billing.settle()
+    stored = Observations.model_validate_json(cloud.storage.bucket(STATE).blob("speeds.json").download_as_bytes())
+    assert stored.figures == {"x_real_time/cpu": (2.0,)}
