@@ -72,7 +72,7 @@ def test_buckets_that_are_not_there_are_told_in_a_line(
         ("gs://uploads/" + "x" * 1025 + "#1", "its name is not valid"),
         ("gs://uploads/x#" + "9" * 30, "has no job"),
         ("gs://missing-bucket/x", "does not exist any more"),
-        ("gs://uploads/a\x00b\nc", r"gs://uploads/a\x00b\nc is gone"),
+        ("gs://uploads/a\x00b\nc", r"gs://uploads/a\x00b\nc does not exist any more"),
         (NOBODY, "has no job"),
     ],
 )
