@@ -27,10 +27,8 @@ from shared.media import Media, Upload
 from shared.state.jobs import JobRecord, JobState
 from shared.state.ledger import Entry, EntryState, Ledger
 from shared.upload_options import UploadOptions
-from trigger_function.decide_and_reserve import decide_and_reserve
-from trigger_function.routing.conditions import conditions_of, queue_of, speeds_of
-from trigger_function.routing.deciding import decide
-from trigger_function.routing.limits import Case
+from trigger_function.decide_and_reserve import current_conditions, decide_and_reserve
+from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services, services_from_environment
 
 JOBS, RUNS, WARM_RUNS = 10_000, 5, 50
@@ -70,24 +68,24 @@ def _cold() -> float:
 
 
 def _warm(services: Services) -> tuple[float, float]:
-    """Seconds of the budget's question and the decision, and of everything a decision does."""
-    conditions, queue, speeds = conditions_of(services, now()), queue_of(services), speeds_of(services)
-    _, case = _upload(1)
+    """Seconds of the budget and the decision as computed, and of everything a decision does, storage included."""
+    conditions = current_conditions(services, now())
+    _, upload = _upload(1)
 
     def compute() -> None:
         services.budget.left()
-        decide(case, services.settings, services.prices, speeds, conditions, queue)
+        services.router.decide(upload, conditions)
 
     computed = [_seconds(compute) for _ in range(WARM_RUNS)]
     whole = [_seconds(partial(decide_and_reserve, services, *_upload(number))) for number in range(WARM_RUNS)]
     return statistics.median(computed), statistics.median(whole)
 
 
-def _upload(number: int) -> tuple[JobRecord, Case]:
+def _upload(number: int) -> tuple[JobRecord, UploadFacts]:
     upload, at = Upload(bucket="uploads", name=f"calls/{number}.mp3", generation=1), now()
     lease = at + timedelta(minutes=10)
     record = JobRecord(upload=upload, state=JobState.CLAIMED, holder="bench", lease_until=lease, received_at=at)
-    return record, Case(upload.job_id, MEDIA, UploadOptions())
+    return record, UploadFacts(upload.job_id, MEDIA, UploadOptions())
 
 
 def _fresh_services() -> Services:

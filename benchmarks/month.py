@@ -19,8 +19,8 @@ from shared.costs.quotes import Queue
 from shared.enums import Method
 from shared.messages import Decision
 from shared.upload_options import UploadOptions
-from trigger_function.routing.deciding import decide
-from trigger_function.routing.limits import Case, Conditions
+from trigger_function.routing.limits import Conditions, UploadFacts
+from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
 
 POLICIES: Mapping[str, Mapping[str, object]] = {
@@ -74,6 +74,7 @@ def settings_of(changes: Mapping[str, object]) -> FunctionSettings:
 def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
     """The month under one deployment's settings."""
     prices, speeds = price_book(), settings.initial_speeds(settings.shape.gpu)
+    router = Router.from_settings(settings, prices)
     device = speeds.of(settings.shape.device)
     job = GpuJob(device.startup_seconds, device.x_real_time, speeds.decode_x_real_time, settings.work_idle_seconds)
     result, waiting = Result(spent=job.spent), dict[int, tuple[Arrival, float]]()
@@ -87,8 +88,8 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
     for arrival in arrivals:
         finished = list(job.run(arrival.at))
         ended()
-        case = Case(arrival.upload.job_id, arrival.media, UploadOptions())
-        decision = decide(case, settings, prices, speeds, Conditions(), Queue(running=job.is_live(arrival.at)))
+        upload = UploadFacts(arrival.upload.job_id, arrival.media, UploadOptions())
+        decision = router.decide(upload, Conditions(speeds, queue=Queue(running=job.is_live(arrival.at))))
         result.methods[decision.method] += 1
         share = _deepgram_share(decision)
         result.api_usd += _api_usd(arrival, share, settings, prices)

@@ -1,14 +1,37 @@
-"""Cloud Storage, reduced to the writes that decide who was first. Google's own client does the work."""
+"""Cloud Storage, reduced to the writes that decide who was first, and to one read-modify-write loop over them.
+
+Google's own client does the work. It repeats a write whose answer was lost, and then meets its own object as 412
+(precondition failed); so what stands there decides who wrote it, not the status.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Bucket
+from pydantic import BaseModel, ValidationError
 
 from shared.errors import StateConflict
+
+_log = logging.getLogger(__name__)
+
+UPDATE_ATTEMPTS = 6
+"""Writes of one update against other processes' writes."""
+
+FIRST_BACKOFF_SECONDS = 0.1
+"""Longest wait after the first lost write; it doubles with each further one. The wait itself is random."""
+
+MAX_BACKOFF_SECONDS = 2.0
+
+_WRITE_ID = "dropscribe-write"
+"""Custom metadata of what `replace` writes, by which a writer knows its own object among others of equal content."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +65,7 @@ def create_once(
     content_type: str = "application/json",
     metadata: Mapping[str, str] | None = None,
 ) -> Versioned:
-    """Write the object unless it exists; the answer is what stands there now, ours or an earlier writer's.
-
-    A lost answer makes the client write again and see its own object as 412, so content decides, not the status.
-    """
+    """Write the object unless it exists; the answer is what stands there now, ours or an earlier writer's."""
     blob = bucket.blob(name)
     if metadata:
         blob.metadata = dict(metadata)
@@ -61,14 +81,14 @@ def create_once(
 
 def replace(bucket: Bucket, name: str, data: bytes, generation: int) -> Versioned:
     """Write the object if it still has `generation` (0: does not exist); otherwise raise StateConflict."""
-    blob = bucket.blob(name)
+    blob, write_id = bucket.blob(name), uuid.uuid4().hex
+    blob.metadata = {_WRITE_ID: write_id}
     try:
         blob.upload_from_string(data, content_type="application/json", if_generation_match=generation)
     except PreconditionFailed:
-        existing = read(bucket, name)
-        if existing is not None and existing.data == data:
-            return existing
-        raise StateConflict(f"{name} was changed by another process") from None
+        blob = bucket.get_blob(name)
+        if blob is None or (blob.metadata or {}).get(_WRITE_ID) != write_id:
+            raise StateConflict(f"{name} was changed by another process") from None
     return Versioned(data, int(blob.generation))
 
 
@@ -79,3 +99,58 @@ def delete(bucket: Bucket, name: str, generation: int | None = None) -> bool:
     except (NotFound, PreconditionFailed):
         return False
     return True
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_json(bucket: Bucket, name: str, default: Model, *, replace_unreadable: bool = False) -> Model:
+    """The object's content; `default` where there is no object.
+
+    Content that is no such model counts as `default` with `replace_unreadable`, and is logged; without, it raises
+    ValidationError.
+    """
+    return _parsed(read(bucket, name), name, default, replace_unreadable=replace_unreadable)
+
+
+def update_json(
+    bucket: Bucket,
+    name: str,
+    default: Model,
+    change: Callable[[Model], Model | None],
+    *,
+    attempts: int = UPDATE_ATTEMPTS,
+    replace_unreadable: bool = False,
+) -> Model:
+    """Read the object as `read_json` does, write what `change` makes of it, and return what stands then.
+
+    Where `change` returns None, or what stands there already, nothing is written. Where another process wrote in
+    between, everything is done again, `change` included, after a random and growing wait. Raises StateConflict where
+    others were faster `attempts` times, and what `change` raises.
+    """
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(random.uniform(0, min(FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1), MAX_BACKOFF_SECONDS)))
+        stored = read(bucket, name)
+        before = _parsed(stored, name, default, replace_unreadable=replace_unreadable)
+        after = change(before)
+        if after is None or after == before:
+            return before
+        try:
+            replace(bucket, name, after.model_dump_json().encode(), stored.generation if stored else 0)
+        except StateConflict:
+            continue
+        return after
+    raise StateConflict(f"{name} was changed by other processes {attempts} times in a row")
+
+
+def _parsed(stored: Versioned | None, name: str, default: Model, *, replace_unreadable: bool) -> Model:
+    if stored is None:
+        return default
+    try:
+        return type(default).model_validate_json(stored.data)
+    except ValidationError:
+        if not replace_unreadable:
+            raise
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": name}})
+        return default

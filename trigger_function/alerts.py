@@ -1,8 +1,8 @@
-"""Alerts: what the deployment's owner should know at once, each told once, on the topic `transcription-alerts`.
+"""Alerts: what the deployment's owner should know at once, each published once, on the topic `transcription-alerts`.
 
-A marker in the state bucket says who tells an alert, and that it was told. Whoever creates the marker publishes; a
-marker that is still untold after a while belonged to a process that died, and the next one who looks publishes again.
-So an alert is never lost, and a listener who knows its `event_id` never sees it twice.
+A marker in the state bucket says which process publishes an alert, and that it did. Where a marker says for a while
+that an alert is being published, its process died, and the next one to notice publishes. So an alert is never lost,
+and a subscriber who remembers `event_id` never acts on it twice.
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared import objects
 from shared.clock import now
 from shared.errors import StateConflict
+from shared.state.jobs import new_holder
 
 PUBLISH_TIMEOUT_SECONDS = 60.0
 """Longest wait until the alert is accepted."""
 
-UNTOLD = timedelta(seconds=2 * PUBLISH_TIMEOUT_SECONDS)
-"""A marker this old that was not told: its writer died."""
+PUBLISHER_DEAD_AFTER = timedelta(seconds=2 * PUBLISH_TIMEOUT_SECONDS)
+"""An alert that was not published so long after its marker was written: the process that wrote it died."""
 
 THRESHOLDS = (0.5, 0.8, 1.0)
-"""Shares of the budget that are worth a warning."""
+"""Shares of the budget that are worth an alert."""
 
 
 class BudgetAlert(BaseModel):
-    """A month's spending reached a share of its budget."""
+    """A month's spending reached a share of its budget, or an upload was rejected because the budget is exhausted."""
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     event_id: str
-    """Stable for month and share, and for the first refusal."""
+    """Stable for month and share, and for the month's first rejection."""
     month: str
     share: Annotated[float, Field(gt=0)]
-    """Of the budget, that was reached; 1 where an upload was refused for want of money."""
+    """Of the budget, that was reached; 1 where an upload was rejected."""
     spent_usd: Annotated[float, Field(ge=0)]
     """Billed and reserved."""
     budget_usd: Annotated[float, Field(gt=0)]
@@ -53,20 +54,22 @@ class BudgetAlert(BaseModel):
 class _Marker(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    taken_at: datetime
-    told: bool = False
+    publisher: str | None = None
+    """The process that publishes the alert; None where none began."""
+    taken_at: datetime | None = None
+    published: bool = False
 
 
-def budget_alerts(month: str, spent: float, budget: float, *, refused: bool = False) -> list[BudgetAlert]:
-    """The shares of its budget that a month has reached, and that an upload was refused for want of money.
+def budget_alerts(month: str, spent: float, budget: float, *, rejected: bool = False) -> list[BudgetAlert]:
+    """The shares of its budget that a month has reached, and that an upload was `rejected` for lack of it.
 
-    A refusal counts as the whole budget, under an id of its own: one huge file early in the month must not use up the
-    warnings of what is spent later.
+    A rejection counts as the whole budget, under an id of its own: one huge file early in the month must not use up
+    the alerts about what is spent later.
     """
     sums = f"{spent / budget:.0%} of the budget of ${budget:.2f} for {month} is spent or reserved: ${spent:.2f}."
-    told = [(f"{share:.0%}", share, sums) for share in THRESHOLDS if spent >= share * budget]
-    if refused:
-        told.append(("refused", 1.0, f"An upload was refused for want of money; {sums}"))
+    reasons = [(f"{share:.0%}", share, sums) for share in THRESHOLDS if spent >= share * budget]
+    if rejected:
+        reasons.append(("rejected", 1.0, f"An upload was rejected: budget exhausted; {sums}"))
     return [
         BudgetAlert(
             event_id=f"budget-{month}-{what}",
@@ -76,54 +79,49 @@ def budget_alerts(month: str, spent: float, budget: float, *, refused: bool = Fa
             budget_usd=budget,
             text=text,
         )
-        for what, share, text in told
+        for what, share, text in reasons
     ]
 
 
 class Alerts:
-    """Tells each alert once, whoever and however many notice it."""
+    """Publishes each alert once, whichever and however many instances notice it."""
 
     def __init__(self, bucket: Bucket, publisher: pubsub_v1.PublisherClient, topic: str) -> None:
         self._bucket = bucket
         self._publisher = publisher
         self._topic = topic
-        self._told: set[str] = set()
+        self._published: set[str] = set()
 
-    def tell(self, alert: BudgetAlert) -> bool:
-        """Publish the alert unless it was told, or is being told; True where this call published it."""
-        if alert.event_id in self._told:
-            return False
-        marker = self._take(alert)
-        if marker is None:
+    def publish(self, alert: BudgetAlert) -> bool:
+        """Publish the alert unless it was, or is being; True where this call did. Raises GoogleAPICallError."""
+        if alert.event_id in self._published or not self._claim(alert):
             return False
         attributes: dict[str, Any] = alert.attributes()
         sent = self._publisher.publish(self._topic, alert.model_dump_json().encode(), **attributes)
         sent.result(timeout=PUBLISH_TIMEOUT_SECONDS)
-        objects.replace(self._bucket, _name(alert), _dump(_Marker(taken_at=now(), told=True)), marker.generation)
-        self._told.add(alert.event_id)
+        objects.update_json(
+            self._bucket, _name(alert), _Marker(), lambda marker: marker.model_copy(update={"published": True})
+        )
+        self._published.add(alert.event_id)
         return True
 
-    def _take(self, alert: BudgetAlert) -> objects.Versioned | None:
-        """Become the one who tells; None where it was told, or another one tells it now."""
-        mine = _dump(_Marker(taken_at=now()))
-        stored = objects.create_once(self._bucket, _name(alert), mine)
-        if stored.data == mine:
-            return stored
-        marker = _Marker.model_validate_json(stored.data)
-        if marker.told:
-            self._told.add(alert.event_id)
-            return None
-        if now() - marker.taken_at < UNTOLD:
-            return None
+    def _claim(self, alert: BudgetAlert) -> bool:
+        """Become the one who publishes the alert; False where it was published, or another process is about to."""
+        at = now()
+        claimed = _Marker(publisher=new_holder("alerts"), taken_at=at)
+
+        def claim(marker: _Marker) -> _Marker | None:
+            alive = marker.taken_at is not None and at - marker.taken_at < PUBLISHER_DEAD_AFTER
+            return None if marker.published or alive else claimed
+
         try:
-            return objects.replace(self._bucket, _name(alert), mine, stored.generation)
+            marker = objects.update_json(self._bucket, _name(alert), _Marker(), claim)
         except StateConflict:
-            return None
+            return False
+        if marker.published:
+            self._published.add(alert.event_id)
+        return marker == claimed
 
 
 def _name(alert: BudgetAlert) -> str:
     return f"alerts/{alert.event_id}.json"
-
-
-def _dump(marker: _Marker) -> bytes:
-    return marker.model_dump_json().encode()

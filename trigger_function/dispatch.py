@@ -1,4 +1,4 @@
-"""Dispatch: a routed upload goes to Deepgram, or on the queue of the job with an execution to take it from there."""
+"""Dispatch: a routed upload goes to Deepgram, or on the queue of the job, with an execution to take it from there."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
 from shared.transcript.model import compose, missing_end, with_gap
 from shared.upload_options import Channels
-from trigger_function.decide_and_reserve import reserve, reserve_other
+from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.launch import launch_cpu, launch_gpu
-from trigger_function.routing.deciding import policy_of
-from trigger_function.routing.engines import deepgram_obstacle, engines_of
+from trigger_function.routing.engines import deepgram_obstacle
 from trigger_function.services import Services
 from trigger_function.signed_url import signed_url
 
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def dispatch(services: Services, job: Job) -> None:
-    """Send the job on its way. Raises what a redelivered event can mend; everything else becomes an outcome."""
+    """Ask Deepgram, or queue the job. Raises what a redelivered event can mend; every other failure is an outcome."""
     with tracing.span("dispatch", method=routed(job)[1].method.value):
         _dispatch(services, job)
 
@@ -43,7 +42,7 @@ def _dispatch(services: Services, job: Job) -> None:
     media, decision = routed(job)
     if decision.method is not Method.DEEPGRAM:
         job = queue(services, job)
-        _execute(services, job, media, decision)
+        _start_execution(services, job, media, decision)
         return
     try:
         _ask_deepgram(services, job, media)
@@ -53,8 +52,8 @@ def _dispatch(services: Services, job: Job) -> None:
             services.finisher.finish(job.record, failed(error))
             return
         _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        instead = _instead(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
-        if not reserve_other(services, job.record.model_copy(update={"decision": instead})):
+        instead = _fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
+        if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
             reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
             services.finisher.finish(job.record, failed(EngineFailed(reason, error.kind)))
             return
@@ -63,9 +62,9 @@ def _dispatch(services: Services, job: Job) -> None:
 
 
 def queue(services: Services, job: Job) -> Job:
-    """Put the job on the queue. Harmless when it is there already: a worker skips what is done or in other hands."""
+    """Put the job on the queue. A second item does no harm: a worker skips what is done or held by another one."""
     media, decision = routed(job)
-    # The record says "queued" before the item is out: a worker that is faster than we are must find it so.
+    # The record says "queued" before the item is published: a worker may have it before this process goes on.
     patience = timedelta(seconds=services.settings.queue_patience_seconds)
     job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
     record = job.record
@@ -83,53 +82,53 @@ def launch_any(services: Services, job_id: str) -> bool:
     return launch_gpu(services, job_id) or launch_cpu(services)
 
 
-def _execute(services: Services, job: Job, media: Media, decision: Decision) -> None:
-    """Find somebody for a queued job. What nobody takes now stays queued, and the reconciler tries again."""
+def _start_execution(services: Services, job: Job, media: Media, decision: Decision) -> None:
+    """Start an execution for a queued job, or else ask Deepgram. Where neither can be, the reconciler tries again."""
     if launch_gpu(services, job.id):
         return
-    if _counts_on_cpu(decision) or policy_of(services.settings).thresholds.is_small(media):
+    if _decided_for_cpu(decision) or services.router.policy.thresholds.is_small(media):
         # What was decided, or small enough for a CPU: cheaper than Deepgram, and soon done.
         _ = launch_cpu(services) or deepgram_instead(services, job, media)
     else:
         _ = deepgram_instead(services, job, media) or launch_cpu(services)
 
 
-def _counts_on_cpu(decision: Decision) -> bool:
-    """Whether the job without a GPU was decided on, knowing that no GPU can be had."""
+def _decided_for_cpu(decision: Decision) -> bool:
+    """Whether the quote was made for the job without a GPU, because no GPU can be had."""
     kinds = {item.kind for item in decision.quote.bill.items} if decision.quote else set()
     return LineItemKind.CPU in kinds and LineItemKind.GPU not in kinds
 
 
 def deepgram_instead(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
-    engines = engines_of(services.settings)
+    engines = services.router.engines
     _, decision = routed(job)
     if not engines.fallback or job.record.options.is_private or deepgram_obstacle(media, engines) is not None:
         return False
     lease = now() + timedelta(seconds=services.settings.claim_seconds)
-    instead = _instead(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
-    if not reserve_other(services, job.record.model_copy(update={"decision": instead})):
-        _queued_again(services, job, decision)
+    instead = _fallback(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
+    if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
+        _back_to_queue(services, job, decision)
         return False
     job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     try:
         _ask_deepgram(services, job, media)
     except EngineFailed as error:
-        _log.warning("deepgram failed too", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        _queued_again(services, services.jobs.load(job.id) or job, decision)
+        _log.warning("deepgram failed as fallback", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+        _back_to_queue(services, services.jobs.load(job.id) or job, decision)
         return False
     return True
 
 
-def _queued_again(services: Services, job: Job, decision: Decision) -> None:
-    """The record says again what the queued item says, and the ledger holds its price."""
+def _back_to_queue(services: Services, job: Job, decision: Decision) -> None:
+    """The record says again what the queued item says, and the ledger holds its predicted cost."""
     patience = timedelta(seconds=services.settings.queue_patience_seconds)
     job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
     reserve(services, job.record)
 
 
-def _instead(before: Decision, method: Method, because: str) -> Decision:
-    """The decision that another method takes over, with the quotes as they were."""
+def _fallback(before: Decision, method: Method, because: str) -> Decision:
+    """The decision for another method, with the quotes as they were."""
     changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
     return before.model_copy(update=changes)
 

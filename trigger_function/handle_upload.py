@@ -1,8 +1,10 @@
-"""The way of one upload through the function: claim, inspect, route, dispatch."""
+"""The way of one upload through the function: claim, inspect, decide and reserve, dispatch."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from google.api_core.exceptions import NotFound
@@ -11,14 +13,15 @@ from google.cloud import storage
 from shared.clock import now
 from shared.errors import BadMedia, Rejected
 from shared.media import Media, Upload
+from shared.messages import Decision
 from shared.state.finisher import rejected
-from shared.state.jobs import Job, new_holder
+from shared.state.jobs import Job, JobRecord, new_holder
 from shared.telemetry import tracing
 from shared.upload_options import parse_upload_options
 from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection.inspector import inspect
-from trigger_function.routing.limits import Case
+from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ READ_TIMEOUT_SECONDS = 30.0
 
 
 def handle(services: Services, upload: Upload) -> None:
-    """Bring the upload on its way, once, however often its event is delivered."""
+    """Start the upload's transcription, once, however often its event is delivered."""
     job = services.jobs.claim(upload, new_holder("function"), timedelta(seconds=services.settings.claim_seconds))
     if job is None:
         _log.info("duplicate event", extra={"fields": {"upload": upload.uri}})
@@ -37,45 +40,57 @@ def handle(services: Services, upload: Upload) -> None:
 
 
 def proceed(services: Services, job: Job) -> None:
-    """Inspect, route and dispatch a job that this process holds. An exception gives the claim back at once."""
+    """Inspect, decide, reserve and dispatch a job that this process has claimed, from where an earlier attempt ended.
+
+    An exception gives the claim back at once.
+    """
+    with _claim_returned_on_error(services, job), tracing.continue_trace(job.record.traceparent):
+        try:
+            if job.record.decision is None:
+                upload = _inspect(services, job.record.upload)
+                decision = _decide(services, job.record, upload)
+                job = services.jobs.save(job, media=upload.media, decision=decision, options=upload.options)
+        except (BadMedia, Rejected) as error:
+            services.finisher.finish(job.record, rejected(error))
+            return
+        dispatch(services, job)
+
+
+@contextmanager
+def _claim_returned_on_error(services: Services, job: Job) -> Iterator[None]:
+    """So that the redelivered event, or the reconciler, need not wait for the claim to expire."""
     try:
-        with tracing.continue_trace(job.record.traceparent):
-            try:
-                job = _inspected(services, job)
-            except (BadMedia, Rejected) as error:
-                services.finisher.finish(job.record, rejected(error))
-                return
-            dispatch(services, job)
+        yield
     except Exception:
-        # So that the redelivered event, or the reconciler, need not wait for the claim to run out.
         current = services.jobs.load(job.id)
         if current is not None and current.record.holder == job.record.holder:
             services.jobs.take(current, lease_until=now())
         raise
 
 
-def _inspected(services: Services, job: Job) -> Job:
-    """Look at the upload and decide; the record then holds both. Raises BadMedia or Rejected."""
-    if job.record.decision is not None:
-        return job
-    upload = job.record.upload
+def _inspect(services: Services, upload: Upload) -> UploadFacts:
+    """What the upload is, and what its owner requested. Raises BadMedia or Rejected."""
     blob = services.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     with tracing.span("inspect") as span:
         try:
             blob.reload(timeout=READ_TIMEOUT_SECONDS)
         except NotFound:
             raise Rejected("The file was deleted or replaced before it could be read.") from None
-        media = media_of(blob, services.settings.inspection_max_bytes)
+        media = inspect_blob(blob, services.settings.inspection_max_bytes)
         tracing.set_attributes(span, **media.model_dump())
-    case = Case(job.id, media, parse_upload_options(blob.metadata or {}))
+    return UploadFacts(upload.job_id, media, parse_upload_options(blob.metadata or {}))
+
+
+def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:
+    """The upload's method, with its predicted cost reserved. Raises Rejected."""
     with tracing.span("decide") as span:
-        decision = decide_and_reserve(services, job.record, case)
+        decision = decide_and_reserve(services, record, upload)
         tracing.set_attributes(span, method=decision.method.value, rule=decision.rule)
-    _log.info("routed", extra={"fields": {"media": case.media.model_dump(), "decision": decision.model_dump()}})
-    return services.jobs.save(job, media=case.media, decision=decision, options=case.options)
+    _log.info("routed", extra={"fields": {"media": upload.media.model_dump(), "decision": decision.model_dump()}})
+    return decision
 
 
-def media_of(blob: storage.Blob, max_bytes: int) -> Media:
+def inspect_blob(blob: storage.Blob, max_bytes: int) -> Media:
     """What an object is, by ranged reads of at most `max_bytes` of it; the blob's properties are loaded already.
 
     Raises BadMedia.

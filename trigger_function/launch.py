@@ -1,4 +1,4 @@
-"""Making sure that a job execution takes the queued work, without starting one for each upload."""
+"""Launching: an execution of the job takes the queued work, and not one is started for each upload."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def launch_gpu(services: Services, job_id: str) -> bool:
     if not settings.enable_gpu_transcription:
         return False
     if not services.gpu.allows(job_id):
-        _log.warning("the GPU's circuit is open")
+        _log.warning("GPU not used: circuit breaker open")
         return False
     failure = _launch(services, settings.gpu_job)
     if failure is not None:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @functions_framework.cloud_event
 def on_upload(event: CloudEvent) -> None:
-    """Take one `google.cloud.storage.object.v1.finalized` event.
+    """Handle one `google.cloud.storage.object.v1.finalized` event.
 
     Returning acknowledges it; an exception has it delivered again. So what can never succeed is logged and swallowed.
     """

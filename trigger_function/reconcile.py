@@ -1,4 +1,4 @@
-"""The reconciler: every job that is not terminal and has gone quiet moves again, or fails with a reason."""
+"""The reconciler: every job that is not terminal and has gone quiet is moved on, or fails with a reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.state.finisher import exhausted, failed
 from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
-from trigger_function.decide_and_reserve import watch_budget
+from trigger_function.decide_and_reserve import alert_on_budget
 from trigger_function.dispatch import deepgram_instead, launch_any, queue, routed
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.services import Services
@@ -21,8 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 def reconcile_all(services: Services) -> dict[str, int]:
-    """Look at every open job once; the answer counts what was done. One job's trouble does not stop the others."""
-    watch_budget(services)
+    """Look at every open job once; how many of them were `waiting`, `restarted`, `queued again`, ...
+
+    A job that raises is counted as `error` and does not stop the others.
+    """
+    alert_on_budget(services)
     done: Counter[str] = Counter()
     for opened in services.jobs.open_jobs():
         with job_context(opened.upload.job_id):
@@ -31,7 +34,7 @@ def reconcile_all(services: Services) -> dict[str, int]:
             except StateConflict:
                 done["busy"] += 1
             except Exception:
-                _log.exception("reconciling failed")
+                _log.exception("job not reconciled")
                 done["error"] += 1
     return dict(done)
 
@@ -44,23 +47,23 @@ def _reconcile(services: Services, opened: OpenJob) -> str:
             return "waiting"
         handle(services, opened.upload)
         return "restarted"
-    waits = job.record.lease_until > now()
-    if waits and job.record.state is not JobState.QUEUED:
-        # Also where its outcome stands: who decided that is about to publish it, and nobody need hear of it twice.
+    is_leased = job.record.lease_until > now()
+    if is_leased and job.record.state is not JobState.QUEUED:
+        # Also where it has an outcome: its holder is about to publish it, and it need not be published twice.
         return "waiting"
     outcome = services.jobs.outcome(job.id)
     if outcome is not None:
         with tracing.continue_trace(job.record.traceparent):
             services.finisher.publish(outcome)
         return "published"
-    if waits:
+    if is_leased:
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
-        return _move(services, job)
+        return _advance(services, job)
 
 
-def _move(services: Services, job: Job) -> str:
-    """A quiet job: try again what it waited for, unless it waited too long or too often."""
+def _advance(services: Services, job: Job) -> str:
+    """Try again what a quiet job waited for, unless it waited too long or too often."""
     settings, record = services.settings, job.record
     if now() - record.received_at > timedelta(hours=settings.max_wait_hours):
         return _give_up(services, job, f"Nothing could transcribe the file within {settings.max_wait_hours:g} h.")
@@ -77,17 +80,20 @@ def _move(services: Services, job: Job) -> str:
         if deepgram_instead(services, job, routed(job)[0]):
             return "sent to deepgram"
         return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
-    # While an execution runs, the item may just stand far back in the queue: that is nobody's failure.
+    # While an execution runs, the item may just be far back in the queue, which is no failure.
     lost = 0 if services.lease.is_live() else 1
     if record.state is JobState.RUNNING or lost:
-        _blame_gpu(services, job)
+        _record_gpu_failure(services, job)
     queue(services, services.jobs.save(job, dispatches=record.dispatches + lost))
     launch_any(services, job.id)
     return "queued again"
 
 
-def _blame_gpu(services: Services, job: Job) -> None:
-    """A worker of the GPU job fell silent over an upload, or none came: a crash, or an image that does not run."""
+def _record_gpu_failure(services: Services, job: Job) -> None:
+    """Tell the circuit breaker, where a worker of the GPU job went silent with an upload or none took it.
+
+    It crashed, or its image does not run.
+    """
     settings, record = services.settings, job.record
     if record.state is JobState.RUNNING:
         # Cloud Run names an execution after its job: `transcribe-x7k2p`, and the worker itself after its execution.

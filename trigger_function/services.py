@@ -1,4 +1,4 @@
-"""What the function works with, made once per instance."""
+"""The clients and stores that the function uses, made once per instance."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output
 from trigger_function.alerts import Alerts
 from trigger_function.budget import Budget
+from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
 
 
 @dataclass(frozen=True)
 class Services(Deployment):
-    """Everything with an effect that the function uses."""
+    """Everything that the function reads from, writes to and decides with."""
 
     settings: FunctionSettings
     work_topic: str
     runner: run_v2.JobsClient
     budget: Budget
     alerts: Alerts
+    router: Router
 
 
 @lru_cache(maxsize=1)
@@ -37,7 +39,7 @@ def services_from_environment() -> Services:
     """The services of this process, from its environment. Raises pydantic's ValidationError for a bad setting."""
     # Before the settings, one of which may be bad: that is to be logged as everything else is.
     configure_logging()
-    if "K_SERVICE" in os.environ:  # Cloud Run's: this process is nobody else's
+    if "K_SERVICE" in os.environ:  # On Cloud Run standard output and error belong to this process alone.
         capture_output()
     settings = FunctionSettings()
     logging.getLogger().setLevel(settings.log_level.upper())
@@ -51,6 +53,7 @@ def services_from_environment() -> Services:
         runner=_runner(settings.run_endpoint),
         budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
         alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),
+        router=Router.from_settings(settings, deployment.prices),
     )
 
 

@@ -29,9 +29,9 @@ from shared.messages import Decision
 from shared.objects import bucket_and_name
 from shared.transcript.timestamps import clock
 from shared.upload_options import UploadOptions, parse_upload_options
-from trigger_function.handle_upload import media_of
-from trigger_function.routing.deciding import decide, order_of, quotes_of
-from trigger_function.routing.limits import Case, Conditions
+from trigger_function.handle_upload import inspect_blob
+from trigger_function.routing.limits import Conditions, UploadFacts
+from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
 
 NO_DEPLOYMENT = {
@@ -103,17 +103,17 @@ def estimate(found: Sequence[InspectedFile], settings: FunctionSettings, prices:
     lines: list[FileEstimate] = []
     total = all_deepgram = all_parakeet = Total()
     queue = parakeet_queue = Queue()
-    now = Conditions()
+    router = Router.from_settings(settings, prices)
     startup = speeds.of(settings.shape.device).startup_seconds
     for file in found:
         if file.media is None:
             lines.append(FileEstimate(file.name, 0.0, None, file.problem))
             continue
-        case = Case(file.job_id, file.media, file.options)
+        upload = UploadFacts(file.job_id, file.media, file.options)
         seconds = file.media.duration_seconds
-        heard = order_of(case, settings).audio_seconds
+        transcribed_seconds = seconds * file.options.streams(file.media)
         try:
-            decision = decide(case, settings, prices, speeds, now, queue)
+            decision = router.decide(upload, Conditions(speeds, queue=queue))
         except Rejected as error:
             lines.append(FileEstimate(file.name, seconds, None, error.reason))
             continue
@@ -121,11 +121,12 @@ def estimate(found: Sequence[InspectedFile], settings: FunctionSettings, prices:
         if (quote := decision.quote) is not None:
             total = total.plus(quote)
             if quote.method is not Method.DEEPGRAM:
-                queue = _queue_after(queue, (1 - quote.deepgram_share) * heard, startup)
-        one_engine = {quote.method: quote for quote in quotes_of(case, settings, prices, speeds, now, parakeet_queue)}
+                queue = _queue_after(queue, (1 - quote.deepgram_share) * transcribed_seconds, startup)
+        quotes = router.quotes(upload, Conditions(speeds, queue=parakeet_queue))
+        one_engine = {quote.method: quote for quote in quotes}
         all_deepgram = all_deepgram.plus(one_engine[Method.DEEPGRAM])
         all_parakeet = all_parakeet.plus(one_engine[Method.PARAKEET])
-        parakeet_queue = _queue_after(parakeet_queue, heard, startup)
+        parakeet_queue = _queue_after(parakeet_queue, transcribed_seconds, startup)
     return Estimate(tuple(lines), total, all_deepgram, all_parakeet)
 
 
@@ -194,7 +195,7 @@ def _remote(blob: Blob, settings: FunctionSettings) -> InspectedFile:
     name = f"gs://{upload.bucket}/{upload.name}"
     try:
         options = parse_upload_options(blob.metadata or {})
-        return InspectedFile(name, upload.job_id, media_of(blob, settings.inspection_max_bytes), options)
+        return InspectedFile(name, upload.job_id, inspect_blob(blob, settings.inspection_max_bytes), options)
     except (BadMedia, Rejected) as error:
         return InspectedFile(name, upload.job_id, None, UploadOptions(), error.reason)
 

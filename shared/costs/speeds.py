@@ -16,7 +16,7 @@ from statistics import median
 from typing import Annotated, Literal
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared import objects
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS, StateConflict
@@ -36,8 +36,6 @@ SHORTEST_DEEPGRAM_SECONDS = 120.0
 SHORTEST_DECODED_SECONDS = 120.0
 """Shorter audio shows the start of the decoder's process, not its speed."""
 CACHE_SECONDS = 30.0
-ATTEMPTS = 5
-"""Writes against other observers. A lost observation costs nothing but its news."""
 
 _NAME = "speeds.json"
 _DECODE, _DEEPGRAM = "decode_x_real_time", "deepgram_x_real_time"
@@ -118,7 +116,7 @@ class Observations(BaseModel):
     schema_version: Literal[1] = 1
     figures: dict[str, tuple[Positive, ...]] = {}
 
-    def with_(self, seen: Figures) -> Observations:
+    def with_run(self, seen: Figures) -> Observations:
         """These and one more run."""
         added = {name: (*self.figures.get(name, ()), value)[-WINDOW:] for name, value in seen.items()}
         return Observations(figures={**self.figures, **added})
@@ -158,39 +156,25 @@ class SpeedStore:
         self._cached: tuple[float, Observations] | None = None
 
     def speeds(self, initial: Speeds) -> Speeds:
-        """The speeds as of a moment ago. The store out of reach is no reason not to route: then the last known ones."""
+        """The speeds as of a moment ago; the last known ones where the store cannot be reached."""
         at = self._clock()
         if self._cached is None or at - self._cached[0] > CACHE_SECONDS:
             try:
-                self._cached = (at, self._read()[0])
+                self._cached = (at, objects.read_json(self._state, _NAME, Observations(), replace_unreadable=True))
             except SERVICE_UNAVAILABLE_ERRORS:
                 _log.warning("speeds not read", exc_info=True)
                 self._cached = (at, self._cached[1] if self._cached else Observations())
         return learned(initial, self._cached[1])
 
     def observe(self, seen: Figures) -> bool:
-        """Add one run; False where other observers were faster every time, or the store is out of reach."""
+        """Add one run; False where it was lost, because others wrote every time or the store cannot be reached."""
         if not seen:
             return True
-        for _ in range(ATTEMPTS):
-            try:
-                before, generation = self._read()
-                objects.replace(self._state, _NAME, before.with_(seen).model_dump_json().encode(), generation)
-            except StateConflict:
-                continue
-            except SERVICE_UNAVAILABLE_ERRORS:
-                break
-            return True
-        _log.warning("observation lost", extra={"fields": {"seen": dict(seen)}}, exc_info=True)
-        return False
-
-    def _read(self) -> tuple[Observations, int]:
-        """What stands there with its generation; content that cannot be read counts as none."""
-        stored = objects.read(self._state, _NAME)
-        if stored is None:
-            return Observations(), 0
         try:
-            return Observations.model_validate_json(stored.data), stored.generation
-        except ValidationError:
-            _log.warning("speeds.json cannot be read; it begins anew", exc_info=True)
-            return Observations(), stored.generation
+            objects.update_json(
+                self._state, _NAME, Observations(), lambda before: before.with_run(seen), replace_unreadable=True
+            )
+        except (StateConflict, *SERVICE_UNAVAILABLE_ERRORS):
+            _log.warning("speed observation not stored", extra={"fields": {"seen": dict(seen)}}, exc_info=True)
+            return False
+        return True

@@ -1,18 +1,16 @@
-"""The GPU's circuit breaker: after a few failures nobody asks for it until one trial upload has shown that it works.
+"""The GPU's circuit breaker: after a few failures no upload uses it until one trial upload has shown that it works.
 
     closed --N failures within a window--> open --cool-down--> half-open (one trial) --its transcript--> closed
                                             ^                        |
                                             +------- a failure ------+
 
 One object in the state bucket, `health/gpu.json`, changed by compare-and-swap, so all instances see one circuit and
-exactly one of them sends the trial. The transitions are pure functions; `Breaker` stores what they answer.
+exactly one of them sends the trial. The transitions are pure functions; `Breaker` stores what they return.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from shared import objects
 from shared.clock import now
@@ -30,15 +28,12 @@ _log = logging.getLogger(__name__)
 
 _NAME = "health/gpu.json"
 
-_TRIES = 6
-"""Writes against other instances' writes."""
-
-_REMEMBERED = 20
-"""Failures that the object keeps."""
+_MAX_FAILURES = 20
+"""Failures that the object keeps, the newest ones."""
 
 
 class CircuitState(StrEnum):
-    """Whether the GPU is asked."""
+    """Whether uploads use the GPU."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -95,7 +90,7 @@ class Health:
     """From when on one upload tries the GPU again; None where the circuit is closed."""
 
     def available(self, at: datetime) -> bool:
-        """Whether an upload may hope for the GPU; which one becomes the trial, `Breaker.allows` decides."""
+        """Whether an upload could have the GPU at that time; which one becomes the trial, `Breaker.allows` decides."""
         return self.next_trial is None or at >= self.next_trial
 
 
@@ -114,7 +109,7 @@ def after_failure(circuit: Circuit, failure: Failure, policy: BreakerPolicy) -> 
         if (failure.job_id is None or one.job_id != failure.job_id)
         and (circuit.state is not CircuitState.CLOSED or failure.at - one.at < policy.window)
     ]
-    failures = (*others, failure)[-_REMEMBERED:]
+    failures = (*others, failure)[-_MAX_FAILURES:]
     opens = circuit.state is CircuitState.HALF_OPEN or len(failures) >= policy.failures
     if circuit.state is CircuitState.OPEN or not opens:
         return circuit.model_copy(update={"failures": failures})
@@ -137,15 +132,18 @@ def after_success(circuit: Circuit, job_id: str | None, at: datetime) -> Circuit
     return Circuit(since=at)
 
 
-def asked(circuit: Circuit, job_id: str, at: datetime, policy: BreakerPolicy) -> tuple[bool, Circuit]:
-    """Whether this upload may have the GPU, and the circuit after the question."""
-    if circuit.state is CircuitState.CLOSED or circuit.trial == job_id:
-        return True, circuit
-    if circuit.retry_at is not None and at < circuit.retry_at:
-        return False, circuit
+def after_request(circuit: Circuit, job_id: str, at: datetime, policy: BreakerPolicy) -> Circuit:
+    """The circuit after an upload asked for the GPU; once the cool-down is over, the first to ask becomes the trial."""
+    if admits(circuit, job_id) or (circuit.retry_at is not None and at < circuit.retry_at):
+        return circuit
     trial = {"state": CircuitState.HALF_OPEN, "retry_at": at + policy.trial, "trial": job_id}
     since = at if circuit.state is CircuitState.OPEN else circuit.since
-    return True, circuit.model_copy(update={**trial, "since": since})
+    return circuit.model_copy(update={**trial, "since": since})
+
+
+def admits(circuit: Circuit, job_id: str) -> bool:
+    """Whether this upload may have the GPU, once `after_request` took its request into account."""
+    return circuit.state is CircuitState.CLOSED or circuit.trial == job_id
 
 
 def health_of(circuit: Circuit) -> Health:
@@ -164,50 +162,32 @@ class Breaker:
 
     def allows(self, job_id: str) -> bool:
         """Whether this upload may have the GPU now; after the cool-down a yes makes it the one trial."""
-        return self._change(lambda circuit: asked(circuit, job_id, self._clock(), self._policy))
+        circuit = self._update(lambda circuit: after_request(circuit, job_id, self._clock(), self._policy))
+        return circuit is not None and admits(circuit, job_id)
 
     def record_failure(self, kind: FailureKind, job_id: str | None = None) -> None:
         """A launch was refused, a task crashed or ran out of memory. Kinds that are the upload's fault do not count."""
         failure = Failure(kind=kind, at=self._clock(), job_id=job_id)
-        self._change(lambda circuit: (True, after_failure(circuit, failure, self._policy)))
+        self._update(lambda circuit: after_failure(circuit, failure, self._policy))
 
     def record_success(self, job_id: str | None = None) -> None:
         """The GPU transcribed an upload, or (None) has shown in another way that it works."""
-        self._change(lambda circuit: (True, after_success(circuit, job_id, self._clock())))
+        self._update(lambda circuit: after_success(circuit, job_id, self._clock()))
 
     def health(self) -> Health:
         """The GPU's health."""
         return gpu_health(self._bucket)
 
-    def _change(self, transition: Callable[[Circuit], tuple[bool, Circuit]]) -> bool:
-        """Read, decide, and write what changed; False, and nothing changed, where others were faster every time."""
-        for attempt in range(_TRIES):
-            circuit, generation = _read(self._bucket)
-            answer, changed = transition(circuit)
-            if changed == circuit:
-                return answer
-            try:
-                objects.replace(self._bucket, _NAME, changed.model_dump_json().encode(), generation)
-            except StateConflict:
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))
-                continue
-            return answer
-        _log.warning("the GPU's circuit is contended")
-        return False
+    def _update(self, transition: Callable[[Circuit], Circuit]) -> Circuit | None:
+        """The circuit as it stands afterwards; None, and nothing changed, where others were faster every time."""
+        try:
+            # A circuit that cannot be read must not stop uploads.
+            return objects.update_json(self._bucket, _NAME, Circuit(), transition, replace_unreadable=True)
+        except StateConflict:
+            _log.warning("GPU circuit breaker not updated: other processes wrote it every time")
+            return None
 
 
 def gpu_health(bucket: Bucket) -> Health:
     """The GPU's health as the state bucket has it."""
-    return health_of(_read(bucket)[0])
-
-
-def _read(bucket: Bucket) -> tuple[Circuit, int]:
-    """The circuit and the generation that the next write replaces. One that cannot be read must not stop uploads."""
-    stored = objects.read(bucket, _NAME)
-    if stored is None:
-        return Circuit(), 0
-    try:
-        return Circuit.model_validate_json(stored.data), stored.generation
-    except ValidationError:
-        _log.exception("unreadable circuit", extra={"fields": {"object": _NAME}})
-        return Circuit(), stored.generation
+    return health_of(objects.read_json(bucket, _NAME, Circuit(), replace_unreadable=True))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from shared.costs.bill import Bill, LineItem, LineItemKind
-from shared.costs.prices import price_book
-from shared.costs.quotes import PricingContext, Queue, Quote, TranscriptionRequest, quotes_for
+from shared.costs.prices import JobShape, PriceBook, price_book
+from shared.costs.quotes import PricingContext, Quote
 from shared.enums import Method
 from shared.media import Media
 from shared.messages import Decision
 from shared.settings import SpeedSettings
-from shared.upload_options import Channels, UploadOptions
+from shared.upload_options import UploadOptions
 from trigger_function.routing.engines import Engines
-from trigger_function.routing.limits import Case, Conditions, Limits, deadline_minutes
-from trigger_function.routing.router import Policy, route
+from trigger_function.routing.limits import Conditions, UploadFacts
+from trigger_function.routing.router import Policy, Router
 from trigger_function.settings import FunctionSettings
 
 MB = 1_000_000
@@ -27,8 +28,7 @@ NEITHER = Engines(gpu=False, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX)
 STRICT = Engines(gpu=True, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX, fallback=False)
 TABLE = Policy(cost_optimization=False)
 COST = Policy()
-NOW = Conditions()
-
+CPU_SHAPE = JobShape(gpu=None, vcpu=8, memory_gib=32)
 SETTINGS = FunctionSettings.model_construct()
 TARIFF = PricingContext(
     price_book(), SETTINGS.shape, SpeedSettings().initial_speeds("nvidia-l4"), "nova-3", idle_seconds=5.0
@@ -48,17 +48,24 @@ def media(seconds: float, size: float = MB, channels: int = 1) -> Media:
     )
 
 
-def quotes(
-    what: Media, options: UploadOptions, limits: Limits, queue: Queue, tariff: PricingContext = TARIFF
-) -> tuple[Quote, ...]:
-    """The quotes that the function would make."""
-    deadline = deadline_minutes(options, limits)
-    order = TranscriptionRequest(
-        what,
-        streams=what.channels if options.channels is Channels.SPLIT else 1,
-        deadline_seconds=None if deadline is None else deadline * 60,
-    )
-    return quotes_for(order, tariff, queue)
+def make_conditions(**changes: Any) -> Conditions:
+    """The conditions of an idle deployment at its starting values, but for `changes`."""
+    return Conditions(TARIFF.speeds, **changes)
+
+
+def router(
+    policy: Policy = COST,
+    engines: Engines = ALL,
+    *,
+    prices: PriceBook = TARIFF.book,
+) -> Router:
+    """A router at the shipped prices."""
+    return Router(policy, engines, prices, SETTINGS.shape, CPU_SHAPE, TARIFF.deepgram_model, TARIFF.idle_seconds)
+
+
+def upload(what: Media, options: UploadOptions | None = None, job_id: str = JOB_ID) -> UploadFacts:
+    """An upload of that recording."""
+    return UploadFacts(job_id, what, options or UploadOptions())
 
 
 def routed(
@@ -66,14 +73,11 @@ def routed(
     policy: Policy = COST,
     engines: Engines = ALL,
     options: UploadOptions | None = None,
-    now: Conditions = NOW,
-    queue: Queue | None = None,
+    conditions: Conditions | None = None,
     job_id: str = JOB_ID,
 ) -> Decision:
     """What is decided for a recording at the shipped prices."""
-    asked = options or UploadOptions()
-    made = quotes(what, asked, policy.limits, queue or Queue())
-    return route(Case(job_id, what, asked), made, policy, engines, now)
+    return router(policy, engines).decide(upload(what, options, job_id), conditions or make_conditions())
 
 
 def quote(method: Method, usd: float, minutes: float) -> Quote:
@@ -83,7 +87,10 @@ def quote(method: Method, usd: float, minutes: float) -> Quote:
 
 
 def chosen(
-    quotes: Sequence[Quote], policy: Policy = COST, now: Conditions = NOW, options: UploadOptions | None = None
-) -> Method:
-    """The method that is taken of given quotes, for an hour of audio."""
-    return route(Case(JOB_ID, media(3600), options or UploadOptions()), quotes, policy, ALL, now).method
+    quotes: Sequence[Quote],
+    policy: Policy = COST,
+    conditions: Conditions | None = None,
+    options: UploadOptions | None = None,
+) -> Decision:
+    """What is decided by given quotes, for an hour of audio."""
+    return router(policy).choose(upload(media(3600), options), conditions or make_conditions(), quotes)

@@ -124,7 +124,7 @@ def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED
     assert message.decision is not None
-    assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish-over-budget")
+    assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "requested-over-budget")
     assert services.ledger.month_sums(month_of(now())).usd < 10
     # Nobody was refused: no warning says so.
     assert shares(cloud) == [0.5, 0.8]
@@ -190,7 +190,7 @@ def test_a_fallback_that_cannot_be_paid_is_no_decision(
     assert message.reason is not None
     assert message.reason.startswith("Deepgram answered 500. Parakeet may not take over")
     assert message.decision is not None
-    assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "wish")
+    assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "requested")
     (entry,) = entries(services)
     assert (entry.state, entry.usd, entry.fallbacks) == (EntryState.BILLED, 0.0, 0)
 

@@ -99,7 +99,7 @@ def test_parakeet_takes_over_from_a_failing_deepgram(
     shared_deepgram_server.fail_next(1, 402)
     handled(cloud, services)
     (item,) = cloud.work_items()
-    assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "wish-fallback")
+    assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "requested-fallback")
     assert item.decision.reason == "deepgram was asked for. Deepgram answered 402. Parakeet takes over."
     assert cloud.executions() == [GPU_JOB]
     assert cloud.terminal_messages() == []
@@ -112,7 +112,7 @@ def test_parakeet_takes_over_where_no_address_can_be_signed(
     services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", GOOGLE_APPLICATION_CREDENTIALS=missing)
     handled(cloud, services)
     (item,) = cloud.work_items()
-    assert item.decision.rule == "wish-fallback"
+    assert item.decision.rule == "requested-fallback"
     assert "could not be signed" in item.decision.reason
 
 

@@ -77,10 +77,11 @@ def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: LoopbackClou
 
 
 @pytest.mark.parametrize(
-    ("wish", "rule"), [(" Parakeet ", "wish"), ("AUTO", "only-allowed"), ("deepgram", "wish-without-deepgram")]
+    ("method", "rule"),
+    [(" Parakeet ", "requested"), ("AUTO", "only-allowed"), ("deepgram", "requested-without-deepgram")],
 )
-def test_an_objects_own_wish_decides(cloud: LoopbackCloud, services: Services, wish: str, rule: str) -> None:
-    handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: wish}))
+def test_an_objects_own_method_decides(cloud: LoopbackCloud, services: Services, method: str, rule: str) -> None:
+    handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: method}))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, rule)
 
@@ -138,10 +139,10 @@ def test_an_objects_wish_goes_before_the_deployments(cloud: LoopbackCloud, make_
     services = make_services(TRANSCRIPTION_METHOD="parakeet")
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "auto"}))
     handle(services, cloud.drop(AUDIO, "b.opus"))
-    assert sorted(item.decision.rule for item in cloud.work_items()) == ["only-allowed", "wish"]
+    assert sorted(item.decision.rule for item in cloud.work_items()) == ["only-allowed", "requested"]
 
 
-def test_an_unknown_wish_is_rejected_by_name(cloud: LoopbackCloud, services: Services) -> None:
+def test_an_unknown_method_is_rejected_by_name(cloud: LoopbackCloud, services: Services) -> None:
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "whisper"}))
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.REJECTED

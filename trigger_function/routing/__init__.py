@@ -1,1 +1,1 @@
-"""Routing: which method transcribes an upload, and why."""
+"""Routing: which method transcribes an upload, and why. Pure; begin with `router.py`."""

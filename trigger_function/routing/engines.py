@@ -16,20 +16,20 @@ class Engines:
     deepgram: bool
     deepgram_max_bytes: int
     fallback: bool = True
-    """Whether a method may yield to another engine."""
+    """Whether another engine may replace the one that was chosen."""
     cpu: bool = False
     """Whether there is a job without GPU."""
 
-
-def engines_of(settings: FunctionSettings) -> Engines:
-    """The engines that this deployment is configured for."""
-    return Engines(
-        gpu=settings.enable_gpu_transcription,
-        deepgram=settings.deepgram_api_key is not None,
-        deepgram_max_bytes=settings.deepgram_max_bytes,
-        fallback=settings.enable_fallback,
-        cpu=settings.cpu_job is not None,
-    )
+    @classmethod
+    def from_settings(cls, settings: FunctionSettings) -> Engines:
+        """The engines that this deployment is configured for."""
+        return cls(
+            gpu=settings.enable_gpu_transcription,
+            deepgram=settings.deepgram_api_key is not None,
+            deepgram_max_bytes=settings.deepgram_max_bytes,
+            fallback=settings.enable_fallback,
+            cpu=settings.cpu_job is not None,
+        )
 
 
 def deepgram_obstacle(media: Media, engines: Engines) -> str | None:

@@ -1,11 +1,12 @@
-"""Limits: what speaks against each method for one upload, under either policy. Pure."""
+"""Limits: what speaks against each method for one upload, under the cost policy and the decision table alike. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shared.costs.quotes import Limit, Quote, Refusal
+from shared.costs.quotes import Limit, Queue, Quote, Refusal
+from shared.costs.speeds import Speeds
 from shared.enums import Method
 from shared.media import Media
 from shared.upload_options import UploadOptions
@@ -21,77 +22,83 @@ class Limits:
     gpu_min_monthly_files: int = 0
     gpu_rollout_percent: int = 100
 
-
-@dataclass(frozen=True)
-class Conditions:
-    """What is so at this moment. None: not known, which limits nothing."""
-
-    gpu_healthy: bool = True
-    budget_left_usd: float | None = None
-    """What the month's budget has left beside all bills and reservations."""
-    month_files: int | None = None
-    """Uploads of this month."""
+    def deadline_minutes(self, options: UploadOptions) -> float | None:
+        """The upload's own deadline, else the deployment's."""
+        return options.deadline_minutes or self.max_completion_minutes
 
 
 @dataclass(frozen=True)
-class Case:
-    """One upload, with what its owner asked for it."""
+class UploadFacts:
+    """One upload as routing sees it: what inspection found, and what its owner requested."""
 
     job_id: str
     media: Media
     options: UploadOptions
 
 
-def deadline_minutes(options: UploadOptions, limits: Limits) -> float | None:
-    """The upload's own deadline, else the deployment's."""
-    return options.deadline_minutes or limits.max_completion_minutes
+@dataclass(frozen=True)
+class Conditions:
+    """What a decision depends on beside upload and settings, read anew for each upload."""
+
+    speeds: Speeds
+    """As learned from the deployment's own runs so far."""
+    gpu_healthy: bool = True
+    """Whether the circuit breaker lets an upload have the GPU."""
+    queue: Queue = field(default_factory=Queue)
+    """Of the job."""
+    budget_left_usd: float | None = None
+    """What the upload's month has left beside all bills and reservations; None without a budget."""
+    month_files: int | None = None
+    """Uploads of that month; None where no limit depends on them."""
 
 
-def judged(quote: Quote, case: Case, limits: Limits, engines: Engines, now: Conditions) -> Quote:
+def with_refusals(quote: Quote, upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions) -> Quote:
     """The quote with everything that speaks against its method."""
     refusals = [*quote.refusals]
     if quote.method is not Method.PARAKEET:
-        refusals += _against_deepgram(case, engines)
+        refusals += _against_deepgram(upload, engines)
     if quote.method is not Method.DEEPGRAM:
-        refusals += _against_job(case, limits, engines, now)
-    refusals += _against_price(quote, case, limits, now)
+        refusals += _against_job(upload, limits, engines, conditions)
+    refusals += _against_price_and_time(quote, upload, limits, conditions)
     return quote.model_copy(update={"refusals": tuple(refusals)})
 
 
-def _against_deepgram(case: Case, engines: Engines) -> Iterator[Refusal]:
-    if case.options.is_private:
+def _against_deepgram(upload: UploadFacts, engines: Engines) -> Iterator[Refusal]:
+    if upload.options.is_private:
         yield Refusal(limit=Limit.PRIVACY, why="the file may not leave for an API")
-    if (obstacle := deepgram_obstacle(case.media, engines)) is not None:
+    if (obstacle := deepgram_obstacle(upload.media, engines)) is not None:
         yield Refusal(limit=Limit.ENGINE, why=obstacle)
 
 
-def _against_job(case: Case, limits: Limits, engines: Engines, now: Conditions) -> Iterator[Refusal]:
+def _against_job(upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions) -> Iterator[Refusal]:
     if not (engines.gpu or engines.cpu):
-        # A private file without local engine would wait for nobody.
-        limit = Limit.PRIVACY if case.options.is_private else Limit.NO_JOB
+        # A private file without a local engine would wait for ever.
+        limit = Limit.PRIVACY if upload.options.is_private else Limit.NO_JOB
         yield Refusal(limit=limit, why="no job is configured that may be used")
-    elif not (engines.cpu or now.gpu_healthy):
+    elif not (engines.cpu or conditions.gpu_healthy):
         yield Refusal(limit=Limit.NO_JOB, why="the GPU job fails at the moment")
-    if now.month_files is not None and now.month_files < limits.gpu_min_monthly_files:
-        why = f"{now.month_files} files this month, the job is for {limits.gpu_min_monthly_files} and more"
+    if conditions.month_files is not None and conditions.month_files < limits.gpu_min_monthly_files:
+        why = f"{conditions.month_files} files this month, the job is for {limits.gpu_min_monthly_files} and more"
         yield Refusal(limit=Limit.MONTHLY_FILES, why=why)
-    if rollout_percentile(case.job_id) >= limits.gpu_rollout_percent:
+    if rollout_percentile(upload.job_id) >= limits.gpu_rollout_percent:
         why = f"the job takes {limits.gpu_rollout_percent} % of the uploads, and this one is not among them"
         yield Refusal(limit=Limit.ROLLOUT, why=why)
 
 
-def _against_price(quote: Quote, case: Case, limits: Limits, now: Conditions) -> Iterator[Refusal]:
-    usd, minutes = quote.bill.usd, quote.completion_seconds / 60
-    if now.budget_left_usd is not None and usd > now.budget_left_usd:
-        why = f"${usd:.4f} would pass the month's budget, of which ${max(0.0, now.budget_left_usd):.4f} is left"
+def _against_price_and_time(
+    quote: Quote, upload: UploadFacts, limits: Limits, conditions: Conditions
+) -> Iterator[Refusal]:
+    usd, minutes, left_usd = quote.bill.usd, quote.completion_seconds / 60, conditions.budget_left_usd
+    if left_usd is not None and usd > left_usd:
+        why = f"${usd:.4f} would pass the month's budget, of which ${max(0.0, left_usd):.4f} is left"
         yield Refusal(limit=Limit.BUDGET, why=why)
-    if case.options.max_cost_usd is not None and usd > case.options.max_cost_usd:
-        why = f"${usd:.4f} is more than the ${case.options.max_cost_usd:g} allowed for the file"
+    if upload.options.max_cost_usd is not None and usd > upload.options.max_cost_usd:
+        why = f"${usd:.4f} is more than the ${upload.options.max_cost_usd:g} allowed for the file"
         yield Refusal(limit=Limit.MAX_COST, why=why)
-    deadline = deadline_minutes(case.options, limits)
+    deadline = limits.deadline_minutes(upload.options)
     if deadline is not None and minutes > deadline:
         yield Refusal(limit=Limit.DEADLINE, why=f"{minutes:.1f} min is later than the {deadline:g} min allowed")
-    per_hour = usd / (case.media.duration_seconds / 3600)
+    per_hour = usd / (upload.media.duration_seconds / 3600)
     if limits.max_cost_per_audio_hour_usd is not None and per_hour > limits.max_cost_per_audio_hour_usd:
         why = f"${per_hour:.3f} an audio hour is more than the ${limits.max_cost_per_audio_hour_usd:g} allowed"
         yield Refusal(limit=Limit.COST_PER_HOUR, why=why)

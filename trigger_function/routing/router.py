@@ -1,25 +1,34 @@
-"""Routing: one upload, the methods' quotes and the rules -> which method transcribes it, and why. Pure.
+"""Routing: which method transcribes an upload, and why. Pure.
 
-1. What speaks against each method is written on its quote (`limits.py`).
-2. A method is chosen: the one that was asked for; else the lowest score (`cost_policy.py`), or with
-   COST_OPTIMIZATION=false the row of the decision table (`decision_table.py`).
-3. Privacy, budget, cost limit and missing engines bind every choice: a forbidden method yields to one that is not, and
-   the reason says so. Where all are forbidden, the upload is rejected with the sums.
+facts about the upload, conditions
+  v
+a quote for every method                  shared/costs/quotes.py
+  v
+what speaks against each of them          limits.py
+  v
+the method that was requested; else the lowest score (score.py),
+or with COST_OPTIMIZATION=false the row of the decision table (decision_table.py)
+  v
+where privacy, budget, cost limit or a missing engine forbid it: a method that they do not forbid
+  v
+Decision, with every quote; or Rejected where every method is forbidden
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from shared.costs.quotes import Limit, Quote
+from shared.costs.prices import JobShape, PriceBook
+from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, quotes_for
 from shared.enums import Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from trigger_function.routing.decision_table import Thresholds, by_table
 from trigger_function.routing.engines import Engines
-from trigger_function.routing.limits import Case, Conditions, Limits, judged
+from trigger_function.routing.limits import Conditions, Limits, UploadFacts, with_refusals
 from trigger_function.routing.score import by_score
+from trigger_function.settings import FunctionSettings
 
 DEFAULT_USD_PER_MINUTE = 0.01
 
@@ -29,66 +38,136 @@ class Policy:
     """How a deployment decides."""
 
     method: Method | None = None
-    """The method for every upload that asks for none."""
+    """The method for every upload that requests none; None: decided for each."""
     cost_optimization: bool = True
+    """The lowest score decides, not the decision table."""
     usd_per_minute: float = DEFAULT_USD_PER_MINUTE
     """What a minute of waiting is worth."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     limits: Limits = field(default_factory=Limits)
 
-
-def route(case: Case, quotes: Sequence[Quote], policy: Policy, engines: Engines, now: Conditions) -> Decision:
-    """The method for an upload, with all quotes. Raises Rejected where no method is left."""
-    by_method = {quote.method: judged(quote, case, policy.limits, engines, now) for quote in quotes}
-    if all(quote.binding for quote in by_method.values()):
-        refused = {refusal.limit for quote in by_method.values() for refusal in quote.binding}
-        kind = FailureKind.QUOTA if Limit.BUDGET in refused else None
-        raise Rejected(f"No method may transcribe the file: {_refusals(by_method)}.", kind)
-    chosen = _chosen(case, by_method, policy, engines, now)
-    decision = _bound(chosen, by_method, policy, engines)
-    return decision.model_copy(update={"quotes": tuple(by_method.values())})
-
-
-def _chosen(case: Case, quotes: Mapping[Method, Quote], policy: Policy, engines: Engines, now: Conditions) -> Decision:
-    if (wish := _wish(case, policy)) is not None:
-        return Decision(method=wish, rule="wish", reason=f"{wish.value} was asked for.")
-    if policy.cost_optimization:
-        return by_score(list(quotes.values()), policy.usd_per_minute)
-    gpu = engines.gpu and now.gpu_healthy
-    return by_table(case.media, policy.thresholds, gpu=gpu, deepgram=engines.deepgram)
-
-
-def _wish(case: Case, policy: Policy) -> Method | None:
-    """The upload's own wish, else the deployment's method; `auto` is the wish that the policy decides."""
-    wish = case.options.method
-    return policy.method if wish is None else None if wish == "auto" else wish
+    @classmethod
+    def from_settings(cls, settings: FunctionSettings) -> Policy:
+        """The policy as this deployment sets it."""
+        return cls(
+            method=None if settings.transcription_method == "auto" else settings.transcription_method,
+            cost_optimization=settings.cost_optimization,
+            usd_per_minute=settings.time_value_usd_per_minute,
+            thresholds=Thresholds(
+                parakeet_max_minutes=settings.parakeet_max_minutes,
+                parakeet_max_mb=settings.parakeet_max_mb,
+                short_hours=settings.short_file_threshold_hours,
+                long_hours=settings.long_file_threshold_hours,
+                deepgram_min_mb=settings.deepgram_min_mb,
+            ),
+            limits=Limits(
+                max_completion_minutes=settings.max_completion_minutes,
+                max_cost_per_audio_hour_usd=settings.max_cost_per_audio_hour_usd,
+                gpu_min_monthly_files=settings.gpu_min_monthly_files,
+                gpu_rollout_percent=settings.gpu_rollout_percent,
+            ),
+        )
 
 
-_YIELDS = {
+@dataclass(frozen=True)
+class Router:
+    """Decides for every upload of one deployment; made once, from its settings and prices."""
+
+    policy: Policy
+    engines: Engines
+    prices: PriceBook
+    gpu_job_shape: JobShape
+    """What an instance of the GPU job is billed for."""
+    cpu_job_shape: JobShape
+    """The same of the job without GPU, which does the work while no GPU can be had, where there is such a job."""
+    deepgram_model: str
+    idle_seconds: float
+    """How long an execution looks for more work before it ends."""
+
+    @classmethod
+    def from_settings(cls, settings: FunctionSettings, prices: PriceBook) -> Router:
+        """The router of the deployment that the settings describe."""
+        return cls(
+            policy=Policy.from_settings(settings),
+            engines=Engines.from_settings(settings),
+            prices=prices,
+            gpu_job_shape=settings.shape,
+            cpu_job_shape=JobShape(gpu=None, vcpu=settings.cpu_job_vcpu, memory_gib=settings.cpu_job_memory_gib),
+            deepgram_model=settings.deepgram_model,
+            idle_seconds=settings.work_idle_seconds,
+        )
+
+    def decide(self, upload: UploadFacts, conditions: Conditions) -> Decision:
+        """The method for an upload, with every method's quote.
+
+        Raises Rejected where no method may be used (of kind QUOTA where the budget is a reason), UnknownPrice or
+        UnknownDevice.
+        """
+        return self.choose(upload, conditions, self.quotes(upload, conditions))
+
+    def quotes(self, upload: UploadFacts, conditions: Conditions) -> tuple[Quote, ...]:
+        """What every method would cost and take. Raises UnknownPrice or UnknownDevice."""
+        on_cpu = self.engines.cpu and not (self.engines.gpu and conditions.gpu_healthy)
+        shape = self.cpu_job_shape if on_cpu else self.gpu_job_shape
+        deadline = self.policy.limits.deadline_minutes(upload.options)
+        request = TranscriptionRequest(
+            upload.media,
+            streams=upload.options.streams(upload.media),
+            deadline_seconds=None if deadline is None else deadline * 60,
+        )
+        pricing = PricingContext(self.prices, shape, conditions.speeds, self.deepgram_model, self.idle_seconds)
+        return quotes_for(request, pricing, conditions.queue)
+
+    def choose(self, upload: UploadFacts, conditions: Conditions, quotes: Iterable[Quote]) -> Decision:
+        """The method to take by the quotes given. Raises Rejected as `decide` does."""
+        limits, engines = self.policy.limits, self.engines
+        quotes = tuple(with_refusals(quote, upload, limits, engines, conditions) for quote in quotes)
+        if all(quote.binding for quote in quotes):
+            raise _rejection(quotes)
+        decision = self._permitted(self._preferred(upload, conditions, quotes), quotes)
+        return decision.model_copy(update={"quotes": quotes})
+
+    def _preferred(self, upload: UploadFacts, conditions: Conditions, quotes: Sequence[Quote]) -> Decision:
+        """The method to take, were none forbidden."""
+        requested = upload.options.method or self.policy.method
+        if requested is not None and requested != "auto":
+            return Decision(method=requested, rule="requested", reason=f"{requested.value} was asked for.")
+        if self.policy.cost_optimization:
+            return by_score(quotes, self.policy.usd_per_minute)
+        gpu = self.engines.gpu and conditions.gpu_healthy
+        return by_table(upload.media, self.policy.thresholds, gpu=gpu, deepgram=self.engines.deepgram)
+
+    def _permitted(self, preferred: Decision, quotes: Sequence[Quote]) -> Decision:
+        """The preferred method; where it is forbidden, one that is not."""
+        binding = {quote.method: quote.binding for quote in quotes}
+        if not binding[preferred.method]:
+            return preferred
+        refusal = binding[preferred.method][0]
+        if refusal.limit is Limit.ENGINE and not self.engines.fallback:
+            name = preferred.method.value.capitalize()
+            raise Rejected(f"{name} cannot be used: {refusal.why}; fallback is switched off.")
+        instead = Method.PARAKEET
+        if binding[instead]:
+            instead = by_score(quotes, self.policy.usd_per_minute).method
+        why = refusal.why[0].upper() + refusal.why[1:]
+        return Decision(
+            method=instead,
+            rule=f"{preferred.rule}-{_RULE_SUFFIXES[refusal.limit]}",
+            reason=f"{preferred.reason} {why}: {instead.value.capitalize()}.",
+        )
+
+
+_RULE_SUFFIXES = {
     Limit.PRIVACY: "private",
     Limit.ENGINE: "without-deepgram",
     Limit.BUDGET: "over-budget",
     Limit.MAX_COST: "over-max-cost",
 }
-"""What a rule is called whose method is forbidden."""
+"""What is appended to the name of a rule whose method is forbidden."""
 
 
-def _bound(chosen: Decision, quotes: Mapping[Method, Quote], policy: Policy, engines: Engines) -> Decision:
-    """The choice, or what takes its place where it is forbidden."""
-    binding = quotes[chosen.method].binding
-    if not binding:
-        return chosen
-    why = binding[0]
-    if why.limit is Limit.ENGINE and not engines.fallback:
-        raise Rejected(f"{chosen.method.value.capitalize()} cannot be used: {why.why}; fallback is switched off.")
-    instead = Method.PARAKEET
-    if quotes[instead].binding:
-        instead = by_score(list(quotes.values()), policy.usd_per_minute).method
-    reason = f"{chosen.reason} {why.why[0].upper()}{why.why[1:]}: {instead.value.capitalize()}."
-    return Decision(method=instead, rule=f"{chosen.rule}-{_YIELDS[why.limit]}", reason=reason)
-
-
-def _refusals(quotes: Mapping[Method, Quote]) -> str:
-    return "; ".join(
-        f"{method.value}: {', '.join(refusal.why for refusal in quote.binding)}" for method, quote in quotes.items()
-    )
+def _rejection(quotes: Sequence[Quote]) -> Rejected:
+    limits = {refusal.limit for quote in quotes for refusal in quote.binding}
+    why = "; ".join(f"{quote.method.value}: {', '.join(one.why for one in quote.binding)}" for quote in quotes)
+    kind = FailureKind.QUOTA if Limit.BUDGET in limits else None
+    return Rejected(f"No method may transcribe the file: {why}.", kind)

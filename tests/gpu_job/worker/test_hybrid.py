@@ -115,7 +115,7 @@ def begin(cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram
 
         def start(options: UploadOptions | None = None) -> Pair:
             media = MEDIA.model_copy(update={"duration_seconds": CHUNKS * CHUNK_SECONDS})
-            decision = Decision(method=Method.HYBRID, rule="wish", reason="So.")
+            decision = Decision(method=Method.HYBRID, rule="requested", reason="So.")
             _, item = queue_job(services, cloud, media=media, decision=decision, options=options or UploadOptions())
             work = claim(services, item).work
             assert work is not None

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from shared import objects
 from shared.costs.speeds import (
-    ATTEMPTS,
     CACHE_SECONDS,
     WINDOW,
     DeviceSpeed,
@@ -32,7 +31,7 @@ NAME = "speeds.json"
 def after(*x_real_time: float) -> float:
     seen = Observations()
     for value in x_real_time:
-        seen = seen.with_(execution_figures("l4", audio_seconds=value, engine_seconds=1.0))
+        seen = seen.with_run(execution_figures("l4", audio_seconds=value, engine_seconds=1.0))
     return learned(INITIAL, seen).of("l4").x_real_time
 
 
@@ -72,7 +71,7 @@ def test_each_figure_is_learned_by_itself() -> None:
             decode_audio_seconds=60.0,
             decode_seconds=0.3,
         )
-        seen = seen.with_(figures).with_(deepgram_figures(600.0, 3.0))
+        seen = seen.with_run(figures).with_run(deepgram_figures(600.0, 3.0))
     speeds = learned(INITIAL, seen)
     assert speeds.of("cpu") == DeviceSpeed(9.0, 5.0)
     assert speeds.of("l4") == INITIAL.of("l4")
@@ -117,7 +116,7 @@ def test_observers_at_once_lose_nothing_that_they_report_as_kept(cloud: Loopback
         kept = [value for value, was_kept in zip(runs, pool.map(observe, runs), strict=True) if was_kept]
     stored = Observations.model_validate_json(bucket.blob(NAME).download_as_bytes())
     assert sorted(stored.figures["x_real_time/l4"]) == kept
-    assert len(kept) >= ATTEMPTS
+    assert len(kept) >= objects.UPDATE_ATTEMPTS
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"figures": {"x_real_time/l4": [-1]}}', b'{"schema_version": 2}'])

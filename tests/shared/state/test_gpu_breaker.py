@@ -14,9 +14,10 @@ from shared.state.gpu_breaker import (
     Circuit,
     CircuitState,
     Failure,
+    admits,
     after_failure,
+    after_request,
     after_success,
-    asked,
     counts,
     health_of,
 )
@@ -35,6 +36,12 @@ def failed(circuit: Circuit, minutes: float, job: str | None, kind: FailureKind 
     return after_failure(circuit, Failure(kind=kind, at=at(minutes), job_id=job), POLICY)
 
 
+def requested(circuit: Circuit, job: str, minutes: float) -> tuple[bool, Circuit]:
+    """Whether the upload gets the GPU, and the circuit after its request."""
+    after = after_request(circuit, job, at(minutes), POLICY)
+    return admits(after, job), after
+
+
 def opened() -> Circuit:
     """Opened at minute 2, so tried again at minute 7."""
     circuit = Circuit()
@@ -44,7 +51,7 @@ def opened() -> Circuit:
 
 
 def on_trial() -> Circuit:
-    return asked(opened(), "trial", at(7), POLICY)[1]
+    return requested(opened(), "trial", 7)[1]
 
 
 def test_it_opens_at_the_third_failure_within_the_window() -> None:
@@ -76,20 +83,20 @@ def test_only_a_bad_upload_is_not_the_gpus_fault(kind: FailureKind) -> None:
     assert (failed(Circuit(), 0, "a", kind) == Circuit()) == (kind is FailureKind.BAD_MEDIA)
 
 
-def test_open_nobody_gets_the_gpu_until_the_cool_down_is_over() -> None:
-    assert asked(opened(), "b", at(6.9), POLICY) == (False, opened())
-    allowed, circuit = asked(opened(), "b", at(7), POLICY)
+def test_open_no_upload_gets_the_gpu_until_the_cool_down_is_over() -> None:
+    assert requested(opened(), "b", 6.9) == (False, opened())
+    allowed, circuit = requested(opened(), "b", 7)
     assert allowed
     assert (circuit.state, circuit.trial, circuit.retry_at) == (CircuitState.HALF_OPEN, "b", at(22))
 
 
 def test_half_open_one_upload_has_the_gpu() -> None:
-    assert asked(on_trial(), "another", at(8), POLICY) == (False, on_trial())
-    assert asked(on_trial(), "trial", at(8), POLICY) == (True, on_trial())
+    assert requested(on_trial(), "another", 8) == (False, on_trial())
+    assert requested(on_trial(), "trial", 8) == (True, on_trial())
 
 
 def test_a_trial_that_never_ends_makes_room_for_another() -> None:
-    allowed, circuit = asked(on_trial(), "another", at(22), POLICY)
+    allowed, circuit = requested(on_trial(), "another", 22)
     assert allowed
     assert (circuit.trial, circuit.since) == ("another", at(7))
 
@@ -159,7 +166,8 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(job=st.sampled_from("abcdef"))
     def asks(self, job: str) -> None:
         before = self.circuit
-        allowed, self.circuit = asked(before, job, self.now, POLICY)
+        self.circuit = after_request(before, job, self.now, POLICY)
+        allowed = admits(self.circuit, job)
         if before.state is CircuitState.CLOSED:
             assert allowed
         elif allowed and before.trial != job:
@@ -180,7 +188,8 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_stays_open_for_ever(self) -> None:
-        assert asked(self.circuit, "someone", self.now + POLICY.cool_down + POLICY.trial, POLICY)[0]
+        later = after_request(self.circuit, "someone", self.now + POLICY.cool_down + POLICY.trial, POLICY)
+        assert admits(later, "someone")
 
 
 TestBreakerMachine = BreakerMachine.TestCase

@@ -185,7 +185,7 @@ def test_a_failed_jobs_real_cost_stays_but_its_audio_does_not_count() -> None:
         ("small", Method.PARAKEET, 0, 0),
         ("small", Method.PARAKEET, 3, 3),
         ("medium", Method.HYBRID, 0, 0),
-        ("wish-fallback", Method.PARAKEET, 0, 1),
+        ("requested-fallback", Method.PARAKEET, 0, 1),
         ("small-fallback", Method.DEEPGRAM, 0, 1),
     ],
 )

@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from shared.costs.prices import JobShape, Price
+from shared.costs.prices import Price
 from shared.costs.quotes import Queue
-from shared.upload_options import UploadOptions
-from tests.support.routing_cases import ALL, COST, JOB_ID, MB, TABLE, TARIFF, media, quotes
-from trigger_function.routing.limits import Case, Conditions, Limits
-from trigger_function.routing.router import Policy, route
+from tests.support.routing_cases import ALL, COST, MB, TABLE, TARIFF, make_conditions, media, router, upload
+from trigger_function.routing.limits import Limits
+from trigger_function.routing.router import Policy
 
 GOLDEN = Path(__file__).with_name("golden_decisions.txt")
 BY_DEADLINE = Policy(limits=Limits(max_completion_minutes=4))
@@ -52,15 +51,10 @@ def decided(length: str, size: str, state: str, policy: Policy, deepgram_usd: fl
     seconds = float(number) * SECONDS[unit]
     what = media(seconds, LARGE if size == "large" else seconds * BYTES_PER_SECOND)
     job = STATES[state]
-    prices = {"nova-3": Price(usd=deepgram_usd, source="test")}
-    tariff = replace(TARIFF, book=TARIFF.book.model_copy(update={"deepgram_minute": prices}))
-    if job.cpu_job and not job.healthy:
-        tariff = replace(tariff, shape=JobShape(gpu=None, vcpu=8, memory_gib=32))
-    made = quotes(what, UploadOptions(), policy.limits, Queue(running=job.running), tariff)
-    engines = replace(ALL, cpu=job.cpu_job)
-    return route(
-        Case(JOB_ID, what, UploadOptions()), made, policy, engines, Conditions(gpu_healthy=job.healthy)
-    ).method.value
+    deepgram = {"nova-3": Price(usd=deepgram_usd, source="test")}
+    prices = TARIFF.book.model_copy(update={"deepgram_minute": deepgram})
+    conditions = make_conditions(gpu_healthy=job.healthy, queue=Queue(running=job.running))
+    return router(policy, replace(ALL, cpu=job.cpu_job), prices=prices).decide(upload(what), conditions).method.value
 
 
 def rows() -> Iterator[tuple[str, str, str, list[str]]]:

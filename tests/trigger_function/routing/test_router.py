@@ -21,9 +21,8 @@ from tests.support.routing_cases import (
     media,
     routed,
 )
-from trigger_function.routing.deciding import policy_of
 from trigger_function.routing.decision_table import Thresholds
-from trigger_function.routing.engines import Engines, deepgram_obstacle, engines_of
+from trigger_function.routing.engines import Engines, deepgram_obstacle
 from trigger_function.routing.limits import Limits
 from trigger_function.routing.router import Policy
 from trigger_function.settings import FunctionSettings
@@ -34,8 +33,8 @@ BIT = 0.001
 PARAKEET, HYBRID, DEEPGRAM = Method.PARAKEET, Method.HYBRID, Method.DEEPGRAM
 
 
-def decided(seconds: float, size: float, engines: Engines = ALL, wish: Method | None = None) -> tuple[Method, str]:
-    decision = routed(media(seconds, size), TABLE, engines, UploadOptions(method=wish))
+def decided(seconds: float, size: float, engines: Engines = ALL, requested: Method | None = None) -> tuple[Method, str]:
+    decision = routed(media(seconds, size), TABLE, engines, UploadOptions(method=requested))
     return decision.method, decision.rule
 
 
@@ -72,20 +71,20 @@ def test_the_table(seconds: float, size: float, everything: str, no_gpu: str, no
         assert decided(seconds, size, engines) == (METHOD_OF_RULE[rule], rule)
 
 
-@pytest.mark.parametrize("wish", Method)
+@pytest.mark.parametrize("requested", Method)
 @pytest.mark.parametrize(("seconds", "size"), [(1, 1), (3 * HOUR, MB), (48 * HOUR, 900 * MB)])
-def test_a_wish_goes_before_the_table(wish: Method, seconds: float, size: float) -> None:
-    assert decided(seconds, size, ALL, wish) == (wish, "wish")
+def test_a_requested_method_goes_before_the_table(requested: Method, seconds: float, size: float) -> None:
+    assert decided(seconds, size, ALL, requested) == (requested, "requested")
 
 
 @pytest.mark.parametrize("engines", [NO_DEEPGRAM, NEITHER])
-@pytest.mark.parametrize("wish", [HYBRID, DEEPGRAM])
-def test_a_wish_yields_where_its_engine_is_missing(wish: Method, engines: Engines) -> None:
-    assert decided(1, 1, engines, wish) == (PARAKEET, "wish-without-deepgram")
+@pytest.mark.parametrize("requested", [HYBRID, DEEPGRAM])
+def test_a_requested_method_yields_where_its_engine_is_missing(requested: Method, engines: Engines) -> None:
+    assert decided(1, 1, engines, requested) == (PARAKEET, "requested-without-deepgram")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "size", "engines", "wish", "reason"),
+    ("seconds", "size", "engines", "requested", "reason"),
     [
         (90, 1.4 * MB, ALL, None, "1.5 min and 1 MB: under 30 min and 50 MB goes to Parakeet."),
         (HOUR, 60 * MB, ALL, None, "1.0 h and 60 MB: up to 2 h goes to Parakeet."),
@@ -110,15 +109,15 @@ def test_a_wish_yields_where_its_engine_is_missing(wish: Method, engines: Engine
     ],
 )
 def test_the_reason_says_what_was_measured_and_what_decided(
-    seconds: float, size: float, engines: Engines, wish: Method | None, reason: str
+    seconds: float, size: float, engines: Engines, requested: Method | None, reason: str
 ) -> None:
-    assert routed(media(seconds, size), TABLE, engines, UploadOptions(method=wish)).reason == reason
+    assert routed(media(seconds, size), TABLE, engines, UploadOptions(method=requested)).reason == reason
 
 
-@pytest.mark.parametrize(("seconds", "wish"), [(5 * HOUR, None), (3 * HOUR, None), (1, DEEPGRAM), (1, HYBRID)])
-def test_without_fallback_a_missing_engine_is_a_rejection(seconds: float, wish: Method | None) -> None:
+@pytest.mark.parametrize(("seconds", "requested"), [(5 * HOUR, None), (3 * HOUR, None), (1, DEEPGRAM), (1, HYBRID)])
+def test_without_fallback_a_missing_engine_is_a_rejection(seconds: float, requested: Method | None) -> None:
     with pytest.raises(Rejected, match="no Deepgram API key is configured; fallback is switched off") as caught:
-        routed(media(seconds), TABLE, STRICT, UploadOptions(method=wish))
+        routed(media(seconds), TABLE, STRICT, UploadOptions(method=requested))
     assert caught.value.kind is FailureKind.REFUSED
 
 
@@ -141,17 +140,17 @@ def test_the_borders_can_be_moved() -> None:
 @given(
     seconds=st.floats(0.001, 1e6),
     size=st.integers(1, 10**11),
-    wish=st.none() | st.sampled_from(Method),
+    requested=st.none() | st.sampled_from(Method),
     gpu=st.booleans(),
     deepgram=st.booleans(),
     cost_optimization=st.booleans(),
 )
 def test_no_upload_is_sent_to_an_engine_that_cannot_take_it(
-    seconds: float, size: int, wish: Method | None, gpu: bool, deepgram: bool, cost_optimization: bool
+    seconds: float, size: int, requested: Method | None, gpu: bool, deepgram: bool, cost_optimization: bool
 ) -> None:
     engines = Engines(gpu=gpu, deepgram=deepgram, deepgram_max_bytes=DEEPGRAM_MAX)
     policy = Policy(cost_optimization=cost_optimization)
-    decision = routed(media(seconds, size), policy, engines, UploadOptions(method=wish))
+    decision = routed(media(seconds, size), policy, engines, UploadOptions(method=requested))
     assert decision.method is PARAKEET or deepgram_obstacle(media(seconds, size), engines) is None
     assert decision.reason
 
@@ -165,8 +164,8 @@ def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) ->
         "gpu_job": "projects/p/locations/l/jobs/j",
     }
     usual = FunctionSettings.model_validate(base)
-    assert policy_of(usual) == Policy()
-    assert engines_of(usual) == NO_DEEPGRAM
+    assert Policy.from_settings(usual) == Policy()
+    assert Engines.from_settings(usual) == NO_DEEPGRAM
     changed = FunctionSettings.model_validate(
         {
             **base,
@@ -189,5 +188,7 @@ def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) ->
             "deepgram_max_bytes": 6,
         }
     )
-    assert policy_of(changed) == Policy(HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), Limits(8, 9, 10, 11))
-    assert engines_of(changed) == Engines(gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False, cpu=True)
+    assert Policy.from_settings(changed) == Policy(HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), Limits(8, 9, 10, 11))
+    assert Engines.from_settings(changed) == Engines(
+        gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False, cpu=True
+    )

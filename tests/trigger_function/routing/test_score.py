@@ -14,9 +14,19 @@ from shared.enums import Method
 from shared.errors import Rejected
 from shared.media import Upload
 from shared.upload_options import Privacy, UploadOptions
-from tests.support.routing_cases import ALL, COST, JOB_ID, NO_DEEPGRAM, NO_GPU, chosen, media, quote, quotes, routed
-from trigger_function.routing.limits import Case, Conditions, Limits, rollout_percentile
-from trigger_function.routing.router import Policy, route
+from tests.support.routing_cases import (
+    NO_DEEPGRAM,
+    NO_GPU,
+    chosen,
+    make_conditions,
+    media,
+    quote,
+    routed,
+    router,
+    upload,
+)
+from trigger_function.routing.limits import Conditions, Limits, rollout_percentile
+from trigger_function.routing.router import Policy
 
 PARAKEET, HYBRID, DEEPGRAM = Method.PARAKEET, Method.HYBRID, Method.DEEPGRAM
 HOUR = 3600.0
@@ -41,24 +51,24 @@ policies = st.builds(
         gpu_rollout_percent=st.sampled_from([0, 100]),
     ),
 )
-conditions = st.builds(Conditions, gpu_healthy=st.booleans(), budget_left_usd=st.none() | dollars)
+some_conditions = st.builds(make_conditions, gpu_healthy=st.booleans(), budget_left_usd=st.none() | dollars)
 
 
-def decided(made: Sequence[Quote], policy: Policy, now: Conditions) -> Method | None:
+def decided(made: Sequence[Quote], policy: Policy, conditions: Conditions) -> Method | None:
     try:
-        return chosen(made, policy, now)
+        return chosen(made, policy, conditions).method
     except Rejected:
         return None
 
 
-@given(some_quotes, policies, conditions)
+@given(some_quotes, policies, some_conditions)
 def test_a_cheaper_and_faster_allowed_method_is_never_passed_over(
-    made: tuple[Quote, ...], policy: Policy, now: Conditions
+    made: tuple[Quote, ...], policy: Policy, conditions: Conditions
 ) -> None:
-    method = decided(made, policy, now)
+    method = decided(made, policy, conditions)
     if method is None:
         return
-    decision = route(Case(JOB_ID, media(HOUR), UploadOptions()), made, policy, ALL, now)
+    decision = chosen(made, policy, conditions)
     taken = decision.quote
     assert taken is not None
     for other in decision.quotes:
@@ -68,30 +78,30 @@ def test_a_cheaper_and_faster_allowed_method_is_never_passed_over(
             assert not taken.refusals
 
 
-@given(some_quotes, policies, conditions, st.sampled_from(Method), st.floats(1, 100))
+@given(some_quotes, policies, some_conditions, st.sampled_from(Method), st.floats(1, 100))
 def test_a_higher_price_never_makes_a_method_chosen(
-    made: tuple[Quote, ...], policy: Policy, now: Conditions, method: Method, factor: float
+    made: tuple[Quote, ...], policy: Policy, conditions: Conditions, method: Method, factor: float
 ) -> None:
     dearer = [
         quote(one.method, one.bill.usd * factor, one.completion_seconds / 60) if one.method is method else one
         for one in made
     ]
-    if decided(dearer, policy, now) is method:
-        assert decided(made, policy, now) is method
+    if decided(dearer, policy, conditions) is method:
+        assert decided(made, policy, conditions) is method
 
 
-@given(some_quotes, policies, conditions, st.sampled_from(Method))
+@given(some_quotes, policies, some_conditions, st.sampled_from(Method))
 def test_what_is_forbidden_is_never_chosen(
-    made: tuple[Quote, ...], policy: Policy, now: Conditions, wish: Method
+    made: tuple[Quote, ...], policy: Policy, conditions: Conditions, requested: Method
 ) -> None:
     for options in (
         UploadOptions(),
         PRIVATE,
-        UploadOptions(method=wish),
-        UploadOptions(method=wish, privacy=Privacy.LOCAL),
+        UploadOptions(method=requested),
+        UploadOptions(method=requested, privacy=Privacy.LOCAL),
     ):
         try:
-            decision = route(Case(JOB_ID, media(HOUR), options), made, policy, ALL, now)
+            decision = chosen(made, policy, conditions, options)
         except Rejected:
             continue
         assert decision.quote is not None
@@ -101,14 +111,14 @@ def test_what_is_forbidden_is_never_chosen(
 
 def test_time_is_worth_what_the_deployment_says() -> None:
     made = [quote(PARAKEET, 0.10, 20), quote(HYBRID, 0.30, 15), quote(DEEPGRAM, 0.25, 2)]
-    assert chosen(made) is DEEPGRAM
-    assert chosen(made, Policy(usd_per_minute=0.008)) is PARAKEET
-    assert chosen(made, Policy(usd_per_minute=0)) is PARAKEET
+    assert chosen(made).method is DEEPGRAM
+    assert chosen(made, Policy(usd_per_minute=0.008)).method is PARAKEET
+    assert chosen(made, Policy(usd_per_minute=0)).method is PARAKEET
 
 
 def test_the_reason_has_the_sums_and_the_decision_every_quote() -> None:
     made = [quote(PARAKEET, 0.10, 20), quote(HYBRID, 0.30, 15), quote(DEEPGRAM, 0.25, 2)]
-    decision = route(Case(JOB_ID, media(HOUR), UploadOptions()), made, COST, ALL, Conditions())
+    decision = chosen(made)
     assert decision.rule == "lowest-score"
     assert decision.reason == (
         "Deepgram is worth most: $0.2500 in 2.0 min, against $0.1000 in 20.0 min for parakeet"
@@ -118,39 +128,45 @@ def test_the_reason_has_the_sums_and_the_decision_every_quote() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "now", "options", "refused", "limit"),
+    ("policy", "conditions", "options", "refused", "limit"),
     [
-        (Policy(limits=Limits(max_completion_minutes=10)), Conditions(), UploadOptions(), PARAKEET, Limit.DEADLINE),
-        (Policy(), Conditions(), UploadOptions(deadline_minutes=10), PARAKEET, Limit.DEADLINE),
+        (
+            Policy(limits=Limits(max_completion_minutes=10)),
+            make_conditions(),
+            UploadOptions(),
+            PARAKEET,
+            Limit.DEADLINE,
+        ),
+        (Policy(), make_conditions(), UploadOptions(deadline_minutes=10), PARAKEET, Limit.DEADLINE),
         (
             Policy(limits=Limits(max_cost_per_audio_hour_usd=0.24)),
-            Conditions(),
+            make_conditions(),
             UploadOptions(),
             DEEPGRAM,
             Limit.COST_PER_HOUR,
         ),
-        (Policy(), Conditions(budget_left_usd=0.2), UploadOptions(), DEEPGRAM, Limit.BUDGET),
-        (Policy(), Conditions(), UploadOptions(max_cost_usd=0.2), DEEPGRAM, Limit.MAX_COST),
-        (Policy(), Conditions(), PRIVATE, DEEPGRAM, Limit.PRIVACY),
-        (Policy(), Conditions(gpu_healthy=False), UploadOptions(), PARAKEET, Limit.NO_JOB),
+        (Policy(), make_conditions(budget_left_usd=0.2), UploadOptions(), DEEPGRAM, Limit.BUDGET),
+        (Policy(), make_conditions(), UploadOptions(max_cost_usd=0.2), DEEPGRAM, Limit.MAX_COST),
+        (Policy(), make_conditions(), PRIVATE, DEEPGRAM, Limit.PRIVACY),
+        (Policy(), make_conditions(gpu_healthy=False), UploadOptions(), PARAKEET, Limit.NO_JOB),
         (
             Policy(limits=Limits(gpu_min_monthly_files=100)),
-            Conditions(month_files=99),
+            make_conditions(month_files=99),
             UploadOptions(),
             PARAKEET,
             Limit.MONTHLY_FILES,
         ),
-        (Policy(limits=Limits(gpu_rollout_percent=0)), Conditions(), UploadOptions(), PARAKEET, Limit.ROLLOUT),
+        (Policy(limits=Limits(gpu_rollout_percent=0)), make_conditions(), UploadOptions(), PARAKEET, Limit.ROLLOUT),
     ],
     ids=lambda value: value.value if isinstance(value, Limit) else "",
 )
 def test_a_limit_refuses_the_best_method_and_says_why(
-    policy: Policy, now: Conditions, options: UploadOptions, refused: Method, limit: Limit
+    policy: Policy, conditions: Conditions, options: UploadOptions, refused: Method, limit: Limit
 ) -> None:
     made = BEST[refused]
     other = DEEPGRAM if refused is PARAKEET else PARAKEET
-    assert chosen(made) is refused
-    decision = route(Case(JOB_ID, media(HOUR), options), made, policy, ALL, now)
+    assert chosen(made).method is refused
+    decision = chosen(made, policy, conditions, options)
     assert (decision.method, decision.rule) == (other, "only-allowed")
     (refusal,) = next(one.refusals for one in decision.quotes if one.method is refused)
     assert refusal.limit is limit
@@ -160,13 +176,8 @@ def test_a_limit_refuses_the_best_method_and_says_why(
 def test_at_a_limit_is_within_it() -> None:
     options = UploadOptions(deadline_minutes=20, max_cost_usd=0.25)
     made = [quote(PARAKEET, 0.25, 20)]
-    decision = route(
-        Case(JOB_ID, media(HOUR), options),
-        made,
-        Policy(limits=Limits(max_cost_per_audio_hour_usd=0.25)),
-        ALL,
-        Conditions(budget_left_usd=0.25),
-    )
+    policy = Policy(limits=Limits(max_cost_per_audio_hour_usd=0.25))
+    decision = chosen(made, policy, make_conditions(budget_left_usd=0.25), options)
     assert decision.quotes[0].refusals == ()
 
 
@@ -175,21 +186,25 @@ def test_where_preferences_leave_nothing_the_least_bad_is_taken() -> None:
     assert decision.rule == "least-bad"
     assert "later than the 1 min allowed" in decision.reason
     late = Policy(limits=Limits(max_completion_minutes=1, gpu_min_monthly_files=9))
-    assert routed(media(10 * HOUR), late, now=Conditions(gpu_healthy=False, month_files=1)).method is DEEPGRAM
+    assert (
+        routed(media(10 * HOUR), late, conditions=make_conditions(gpu_healthy=False, month_files=1)).method is DEEPGRAM
+    )
 
 
 @pytest.mark.parametrize("policy", [Policy(), Policy(cost_optimization=False)], ids=["cost", "table"])
 @pytest.mark.parametrize(
-    ("now", "options", "said"),
+    ("conditions", "options", "said"),
     [
-        (Conditions(budget_left_usd=0.0001), UploadOptions(), "month's budget, of which $0.0001 is left"),
-        (Conditions(), UploadOptions(max_cost_usd=0.0001), "is more than the $0.0001 allowed for the file"),
-        (Conditions(budget_left_usd=0.0001), UploadOptions(method=DEEPGRAM), "deepgram: $0.2581 would pass"),
+        (make_conditions(budget_left_usd=0.0001), UploadOptions(), "month's budget, of which $0.0001 is left"),
+        (make_conditions(), UploadOptions(max_cost_usd=0.0001), "is more than the $0.0001 allowed for the file"),
+        (make_conditions(budget_left_usd=0.0001), UploadOptions(method=DEEPGRAM), "deepgram: $0.2581 would pass"),
     ],
 )
-def test_nothing_is_spent_that_may_not_be(policy: Policy, now: Conditions, options: UploadOptions, said: str) -> None:
+def test_nothing_is_spent_that_may_not_be(
+    policy: Policy, conditions: Conditions, options: UploadOptions, said: str
+) -> None:
     with pytest.raises(Rejected) as caught:
-        routed(media(HOUR), policy, options=options, now=now)
+        routed(media(HOUR), policy, options=options, conditions=conditions)
     assert said in caught.value.reason
     assert all(method.value in caught.value.reason for method in Method)
 
@@ -202,32 +217,34 @@ def test_a_private_file_without_a_local_engine_is_rejected(policy: Policy) -> No
 
 
 def test_a_private_file_waits_for_a_gpu_that_fails() -> None:
-    decision = routed(media(HOUR), options=PRIVATE, now=Conditions(gpu_healthy=False))
+    decision = routed(media(HOUR), options=PRIVATE, conditions=make_conditions(gpu_healthy=False))
     assert (decision.method, decision.rule) == (PARAKEET, "least-bad")
 
 
-@pytest.mark.parametrize("wish", [HYBRID, DEEPGRAM])
-def test_privacy_goes_before_the_wish_for_a_method(wish: Method) -> None:
-    decision = routed(media(60), options=UploadOptions(method=wish, privacy=Privacy.LOCAL))
-    assert (decision.method, decision.rule) == (PARAKEET, "wish-private")
-    assert decision.reason == f"{wish.value} was asked for. The file may not leave for an API: Parakeet."
+@pytest.mark.parametrize("requested", [HYBRID, DEEPGRAM])
+def test_privacy_goes_before_the_requested_method(requested: Method) -> None:
+    decision = routed(media(60), options=UploadOptions(method=requested, privacy=Privacy.LOCAL))
+    assert (decision.method, decision.rule) == (PARAKEET, "requested-private")
+    assert decision.reason == f"{requested.value} was asked for. The file may not leave for an API: Parakeet."
 
 
-def test_a_wish_that_costs_too_much_yields_to_what_may_be_spent() -> None:
-    decision = routed(media(HOUR), options=UploadOptions(method=DEEPGRAM), now=Conditions(budget_left_usd=0.1))
-    assert (decision.method, decision.rule) == (PARAKEET, "wish-over-budget")
+def test_a_requested_method_that_costs_too_much_yields_to_what_may_be_spent() -> None:
+    decision = routed(
+        media(HOUR), options=UploadOptions(method=DEEPGRAM), conditions=make_conditions(budget_left_usd=0.1)
+    )
+    assert (decision.method, decision.rule) == (PARAKEET, "requested-over-budget")
     decision = routed(media(20), options=UploadOptions(method=PARAKEET, max_cost_usd=0.002))
-    assert (decision.method, decision.rule) == (DEEPGRAM, "wish-over-max-cost")
+    assert (decision.method, decision.rule) == (DEEPGRAM, "requested-over-max-cost")
 
 
-def test_a_wish_goes_before_every_preference() -> None:
+def test_a_requested_method_goes_before_every_preference() -> None:
     limits = Limits(max_completion_minutes=0.01, gpu_rollout_percent=0, gpu_min_monthly_files=5)
-    now = Conditions(gpu_healthy=False, month_files=1)
-    decision = routed(media(HOUR), Policy(limits=limits), options=UploadOptions(method=PARAKEET), now=now)
-    assert (decision.method, decision.rule) == (PARAKEET, "wish")
+    conditions = make_conditions(gpu_healthy=False, month_files=1)
+    decision = routed(media(HOUR), Policy(limits=limits), options=UploadOptions(method=PARAKEET), conditions=conditions)
+    assert (decision.method, decision.rule) == (PARAKEET, "requested")
 
 
-def test_the_deployments_method_is_a_wish_unless_the_upload_asks_for_auto() -> None:
+def test_the_deployments_method_is_requested_unless_the_upload_asks_for_auto() -> None:
     fixed = Policy(method=DEEPGRAM)
     assert routed(media(HOUR), fixed).method is DEEPGRAM
     assert routed(media(HOUR), fixed, options=UploadOptions(method=PARAKEET)).method is PARAKEET
@@ -260,8 +277,9 @@ def test_hybrid_is_never_taken_where_parakeet_is_cheaper_and_in_time(
     seconds: float, deadline: float | None, running: bool
 ) -> None:
     options = UploadOptions(deadline_minutes=deadline)
-    decision = routed(media(seconds), options=options, queue=Queue(running=running))
-    parakeet, hybrid, _ = quotes(media(seconds), options, Limits(), Queue(running=running))
+    conditions = make_conditions(queue=Queue(running=running))
+    decision = routed(media(seconds), options=options, conditions=conditions)
+    parakeet, hybrid, _ = router().quotes(upload(media(seconds), options), conditions)
     in_time = deadline is None or parakeet.completion_seconds <= deadline * 60
     if in_time and parakeet.bill.usd <= hybrid.bill.usd:
         assert decision.method is not HYBRID
