@@ -36,7 +36,7 @@ STATE = "state"
 _SERVER = """
 import sys, tempfile
 from pathlib import Path
-from infra.emulators.storage_server import StorageServer
+from infra.emulators.storage.server import StorageServer
 with tempfile.TemporaryDirectory() as folder, StorageServer(Path(folder)) as server:
     print(server.url, flush=True)
     sys.stdin.read()

@@ -27,7 +27,7 @@ from infra.emulators.executions import LocalJob
 from infra.emulators.function_host import FunctionHost
 from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
-from infra.emulators.storage_server import StorageServer
+from infra.emulators.storage.server import StorageServer
 from infra.tiny_parakeet import MODEL_PATH
 
 _log = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ class CloudOptions:
 class LaptopCloud:
     """A whole deployment in `root`: its objects, logs and keys. `start()` returns when an upload can be dropped."""
 
+    storage_server_type: type[StorageServer] = StorageServer
+
     def __init__(self, root: Path, options: CloudOptions | None = None) -> None:
         self.root = root
         self.options = options or CloudOptions()
@@ -71,7 +73,7 @@ class LaptopCloud:
         self.logs.mkdir(exist_ok=True)
         key = _ServiceAccountKey(root / "service-account.json")
         self.eventarc = Eventarc(first_backoff=self.options.event_backoff_seconds)
-        self.storage_server = StorageServer(root / "objects", self._finalized, key.public_pem)
+        self.storage_server = self.storage_server_type(root / "objects", self._finalized, key.public_pem)
         self.deepgram = DeepgramServer(self.options.model, DEEPGRAM_KEY)
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
         self._pubsub = None if emulator else PubSubServer()

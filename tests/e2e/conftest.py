@@ -8,13 +8,14 @@ import pytest
 
 from infra.emulators.cloud import LaptopCloud
 from tests.support.converted_recordings import Convert, converter
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
     """One cloud for all tests that need no settings of their own."""
-    with LaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
         yield running
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.emulators.cloud import ALERTS_TOPIC, PROJECT, STATE, CloudOptions, LaptopCloud
+from infra.emulators.cloud import ALERTS_TOPIC, PROJECT, STATE, CloudOptions
 from infra.recordings import recording
 from shared.clock import now
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import CircuitState, gpu_health
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import user_client_of
 from tests.support.waiting import wait_until
 from trigger_function.alerts import BudgetAlert
@@ -18,7 +19,7 @@ CALL = recording("call").path
 
 def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: Path) -> None:
     settings = {"MONTHLY_BUDGET_USD": "0.0001"}
-    with LaptopCloud(tmp_path, CloudOptions(method="auto", settings=settings)) as cloud:
+    with FaultyLaptopCloud(tmp_path, CloudOptions(method="auto", settings=settings)) as cloud:
         subscriber = cloud.subscriber()
         alerts = subscriber.subscription_path(PROJECT, "owner")
         subscriber.create_subscription(name=alerts, topic=f"projects/{PROJECT}/topics/{ALERTS_TOPIC}")
@@ -35,7 +36,7 @@ def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: P
 def test_refused_launches_open_the_circuit_and_a_trials_transcript_closes_it(tmp_path: Path) -> None:
     settings = {"GPU_BREAKER_FAILURES": "2", "GPU_BREAKER_COOL_DOWN_SECONDS": "5"}
     options = CloudOptions(method="parakeet", deepgram=False, settings=settings)
-    with LaptopCloud(tmp_path, options) as cloud:
+    with FaultyLaptopCloud(tmp_path, options) as cloud:
         state, user = cloud.storage().bucket(STATE), user_client_of(cloud)
         cloud.runner.refuse_next(2, 429)
         refused = []

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from infra.cli.main import app
 from infra.emulators.cloud import PROJECT, STATE, UPLOADS, CloudOptions, LaptopCloud
 from infra.recordings import recording
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
 
 CALL = recording("call").path
@@ -21,7 +22,7 @@ SHAPE = {"JOB_VCPU": "8", "JOB_MEMORY_GIB": "32"}
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
     """A cloud whose policy decides."""
-    with LaptopCloud(tmp_path_factory.mktemp("priced"), CloudOptions(method="auto", settings=SHAPE)) as running:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("priced"), CloudOptions(method="auto", settings=SHAPE)) as running:
         yield running
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from infra.emulators.cloud import CloudOptions, LaptopCloud
 from infra.recordings import recording
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import Message, UserClient, user_client_of
 
 CALL = recording("call").path
@@ -85,7 +86,7 @@ def start(tmp_path: Path) -> Start:
     def started(*, deepgram: bool = True, **settings: str) -> Iterator[tuple[LaptopCloud, UserClient]]:
         # The test calls the reconciler itself.
         options = CloudOptions(deepgram=deepgram, settings=settings, reconcile_seconds=3600)
-        with LaptopCloud(tmp_path / "cloud", options) as cloud:
+        with FaultyLaptopCloud(tmp_path / "cloud", options) as cloud:
             yield cloud, user_client_of(cloud)
 
     return started

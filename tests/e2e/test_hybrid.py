@@ -18,6 +18,7 @@ from shared.state.gpu_breaker import gpu_health
 from tests.e2e.test_engines import bill_lines, engines
 from tests.e2e.test_killed import execution_of, in_the_middle
 from tests.e2e.test_ten_minutes import at_joins, check_times
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import Message, UserClient, user_client_of
 from tests.support.waiting import wait_until
 from tests.support.word_alignment import align_words, word_error_rate
@@ -41,7 +42,7 @@ SETTINGS = {
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
     """A cloud whose Parakeet takes little at a time."""
     options = CloudOptions(settings=SETTINGS, reconcile_seconds=2.0)
-    with LaptopCloud(tmp_path_factory.mktemp("pair"), options) as running:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("pair"), options) as running:
         yield running
 
 
@@ -124,7 +125,7 @@ NOWHERE = {"PARAKEET_MODEL_NAME": "/nowhere/model.nemo"}
 
 
 def test_without_a_gpu_that_works_the_cpu_takes_over_and_the_circuit_hears_of_it(tmp_path: Path) -> None:
-    with LaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4"})) as cloud:
+    with FaultyLaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4"})) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
@@ -134,7 +135,7 @@ def test_without_a_gpu_that_works_the_cpu_takes_over_and_the_circuit_hears_of_it
 
 
 def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
-    with LaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4", **NOWHERE})) as cloud:
+    with FaultyLaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4", **NOWHERE})) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
@@ -149,7 +150,7 @@ def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
 
 def test_without_any_engine_the_upload_fails_with_reasons(tmp_path: Path) -> None:
     options = CloudOptions(deepgram=False, settings={"MAX_ATTEMPTS": "1", **NOWHERE}, reconcile_seconds=2.0)
-    with LaptopCloud(tmp_path, options) as cloud:
+    with FaultyLaptopCloud(tmp_path, options) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "failed"

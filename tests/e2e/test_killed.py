@@ -16,6 +16,7 @@ from infra.emulators.executions import ExecutionState, TaskState
 from infra.recordings import recording
 from shared.costs.bill import Bill
 from tests.support.converted_recordings import Convert
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
 from tests.support.waiting import wait_until
 
@@ -36,7 +37,7 @@ QUICK = {
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
     """A cloud in which silence is noticed within seconds, by the scheduler's reconciler too."""
     options = CloudOptions(settings=QUICK, reconcile_seconds=2.0, event_backoff_seconds=0.2)
-    with LaptopCloud(tmp_path_factory.mktemp("quick"), options) as running:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("quick"), options) as running:
         yield running
 
 

@@ -11,8 +11,9 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.emulators.cloud import JOB, CloudOptions, LaptopCloud
+from infra.emulators.cloud import JOB, CloudOptions
 from infra.recordings import recording
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import Message, user_client_of
 from tests.support.waiting import wait_until
 
@@ -67,7 +68,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     # The job must be there to be asked once it is done; TERM ends it with the cloud.
     settings = {"OTEL_METRICS_EXPORTER": "prometheus", "WORK_IDLE_SECONDS": "60"}
-    with LaptopCloud(tmp_path_factory.mktemp("cloud"), CloudOptions(settings=settings)) as cloud:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("cloud"), CloudOptions(settings=settings)) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(recording("call").path, "calls/a.opus"))
         log = cloud.runner.executions()[0].tasks[0].log

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from infra.emulators.cloud import FUNCTION, CloudOptions, LaptopCloud
+from infra.emulators.cloud import FUNCTION, CloudOptions
 from infra.emulators.cloud_events import finalized
 from infra.emulators.eventarc import Eventarc
 from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
 from shared.telemetry.logs import SEVERITIES
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.otlp_collector import Collector, ReceivedSpan, collector
 from tests.support.user_client import Message, user_client_of
 from tests.support.waiting import wait_until
@@ -62,7 +63,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     letter.write_text("This is no recording. " * 50)
     with collector() as collecting:
         settings = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url}
-        cloud = LaptopCloud(root / "deployment", CloudOptions(settings=settings))
+        cloud = FaultyLaptopCloud(root / "deployment", CloudOptions(settings=settings))
         with cloud:
             user = user_client_of(cloud)
             user.drop(letter, "ignored.part")

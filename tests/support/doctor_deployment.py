@@ -15,9 +15,9 @@ from infra.doctor.bindings import Place
 from infra.doctor.names import Names
 from infra.doctor.settings import DoctorSettings
 from infra.doctor.visit import Report, visit
-from infra.emulators.storage_server import StorageServer
 from shared.costs.prices import PriceBook
 from tests.support.deployed_project import key_of
+from tests.support.faulty_storage import FaultyStorageServer
 from tests.support.google_admin_apis import GoogleApis, Json, World
 
 NAMES = Names("a-project", "us-central1")
@@ -32,7 +32,7 @@ class DoctorDeployment:
     """The servers, and the deployment's state bucket."""
 
     apis: GoogleApis
-    storage: StorageServer
+    storage: FaultyStorageServer
     state: Bucket
     folder: Path
     setenv: Callable[[str, str], None]
@@ -83,7 +83,7 @@ def doctor_deployment(
     world: World, folder: Path, setenv: Callable[[str, str], None], key: Path
 ) -> Iterator[DoctorDeployment]:
     """Start the servers, and lead the doctor to them and nowhere else."""
-    with GoogleApis(world) as apis, StorageServer(folder / "objects") as storage:
+    with GoogleApis(world) as apis, FaultyStorageServer(folder / "objects") as storage:
         account = json.loads(key.read_text()) | {"token_uri": f"{apis.url}/oauth2.googleapis.com/token"}
         credentials = folder / "credentials.json"
         credentials.write_text(json.dumps(account))

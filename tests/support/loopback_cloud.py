@@ -15,9 +15,9 @@ from google.cloud.storage import Client
 from infra.emulators.executions import LocalJob
 from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
-from infra.emulators.storage_server import StorageServer
 from shared.media import Upload
 from shared.messages import TerminalMessage, WorkItem
+from tests.support.faulty_storage import FaultyStorageServer
 
 PROJECT = "small"
 UPLOADS, RESULTS, STATE = "uploads", "results", "state"
@@ -30,7 +30,7 @@ CPU_JOB = f"projects/{PROJECT}/locations/here/jobs/cpu"
 class LoopbackCloud:
     """The servers, and clients of them."""
 
-    storage_server: StorageServer
+    storage_server: FaultyStorageServer
     runner: RunServer
     storage: Client
     publisher: pubsub_v1.PublisherClient
@@ -81,7 +81,7 @@ def loopback_cloud(
 ) -> Iterator[LoopbackCloud]:
     """Start the servers and set the environment by which the production code finds them."""
     with ExitStack() as stack:
-        storage_server = stack.enter_context(StorageServer(folder / "objects", signing_key_pem=key_pem))
+        storage_server = stack.enter_context(FaultyStorageServer(folder / "objects", signing_key_pem=key_pem))
         pubsub = stack.enter_context(PubSubServer())
         logs = folder / "logs"
         logs.mkdir()

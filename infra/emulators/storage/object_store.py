@@ -1,195 +1,207 @@
-"""The objects: what is known of them in memory under one lock, their bytes in files of one folder."""
+"""The objects: their records in memory under one lock, their bytes in one folder, a file each with a random name."""
 
 from __future__ import annotations
 
-import re
+import base64
 import threading
 import time
 import uuid
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-from infra.emulators.storage.content import BLOCK_BYTES, StagedContent
-from infra.emulators.storage.errors import (
-    BucketExistsError,
-    BucketNotFoundError,
-    InvalidRequestError,
-    ObjectNotFoundError,
-    StorageError,
-)
-from infra.emulators.storage.listing import page_of
-from infra.emulators.storage.objects import StoredObject
+import google_crc32c
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from typing import BinaryIO
+from infra.emulators.storage.errors import StorageError, invalid
 
-    from infra.emulators.storage.content import Content
-    from infra.emulators.storage.listing import ListQuery, Page
-    from infra.emulators.storage.objects import Attributes, ObjectKey, Preconditions, Target
+BLOCK_BYTES = 64 * 1024  # what is held in memory of an object at a time
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+MAX_NAME_BYTES = 1024  # of UTF-8
+MAX_LIST_ENTRIES = 1000
 
-_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+
+class ObjectKey(NamedTuple):
+    """A bucket's name and an object's."""
+
+    bucket: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """A bucket and its live objects by name."""
+class Attributes:
+    """What a writer may say about an object."""
 
-    name: str
+    content_type: str = DEFAULT_CONTENT_TYPE
+    content_encoding: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A finished file; `crc32c` is base64 of big-endian bytes, as in an object resource."""
+
+    path: Path
+    size: int
+    crc32c: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One generation of an object."""
+
+    key: ObjectKey
+    generation: int
+    """Microseconds since the epoch, strictly increasing over a store's life."""
+    attributes: Attributes
+    content: Content
     created: datetime
-    objects: dict[str, StoredObject] = field(default_factory=dict)
+
+
+class Page(NamedTuple):
+    """Objects in the order of their names' bytes."""
+
+    objects: list[StoredObject]
+    last_name: str | None
+    """The next page begins behind it; None where this is the last one."""
+
+
+class StagedFile:
+    """A file still being written. `close` removes it, unless it was sealed before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("xb")
+        self._crc32c = 0
+        self._sealed = False
+        self.size = 0
+
+    def append(self, block: bytes) -> None:
+        """Write `block` at the end."""
+        self._file.write(block)
+        self._crc32c = google_crc32c.extend(self._crc32c, block)
+        self.size += len(block)
+
+    def seal(self, expected_crc32c: str | None) -> Content:
+        """Finish the file. Raises StorageError where its checksum is not the expected one."""
+        crc32c = base64.b64encode(self._crc32c.to_bytes(4, "big")).decode("ascii")
+        if expected_crc32c not in (None, crc32c):
+            raise invalid(f'Provided CRC32C "{expected_crc32c}" does not match calculated CRC32C "{crc32c}".')
+        self._file.close()
+        self._sealed = True
+        return Content(self._path, self.size, crc32c)
+
+    def close(self) -> None:
+        """Close the file, and remove it unless it was sealed; idempotent."""
+        self._file.close()
+        if not self._sealed:
+            self._path.unlink(missing_ok=True)
 
 
 class ObjectStore:
-    """Buckets of objects; every method is atomic and raises a StorageError for what it refuses."""
+    """Buckets of objects; every method is atomic and raises StorageError for what it refuses.
+
+    A `generation` that is given but not the live one is not found; a `generation_match` that does not hold is refused,
+    and 0 asks for an object that does not exist.
+    """
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._root = root
         self._lock = threading.RLock()
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, dict[str, StoredObject]] = {}
         self._last_generation = 0
 
-    def create_bucket(self, name: str) -> Bucket:
+    def create_bucket(self, name: str) -> None:
         """Make an empty bucket."""
-        if not _BUCKET_NAME.fullmatch(name):
-            raise InvalidRequestError(f"Invalid bucket name: {name!r}")
         with self._lock:
             if name in self._buckets:
-                raise BucketExistsError(
-                    "Your previous request to create the named bucket succeeded and you already own it."
-                )
-            bucket = self._buckets[name] = Bucket(name, datetime.now(UTC))
-            return bucket
+                raise StorageError(409, "BucketAlreadyOwnedByYou", "You already own this bucket.")
+            self._buckets[name] = {}
 
-    def bucket(self, name: str) -> Bucket:
-        """The bucket of this name."""
-        with self._lock:
-            try:
-                return self._buckets[name]
-            except KeyError:
-                raise BucketNotFoundError("The specified bucket does not exist.") from None
+    def check_bucket(self, name: str) -> None:
+        """Raise StorageError unless there is one of this name."""
+        self._bucket(name)
 
-    def buckets(self) -> list[Bucket]:
-        """All buckets, by name."""
+    def list_page(self, bucket: str, prefix: str, after: str, limit: int) -> Page:
+        """Up to `limit` objects whose names begin with `prefix` and come behind the name `after`."""
         with self._lock:
-            return sorted(self._buckets.values(), key=lambda bucket: bucket.name)
+            objects = list(self._bucket(bucket).values())
+        names = [stored for stored in objects if stored.key.name.startswith(prefix) and stored.key.name > after]
+        names.sort(key=lambda stored: stored.key.name)  # Python compares text as UTF-8's bytes compare
+        limit = min(limit, MAX_LIST_ENTRIES)
+        return Page(names[:limit], names[limit - 1].key.name if len(names) > limit else None)
 
-    def list_page(self, bucket: str, query: ListQuery) -> Page:
-        """A page of a bucket's objects."""
+    def get(self, key: ObjectKey, generation: int | None) -> StoredObject:
+        """The live object."""
         with self._lock:
-            objects = list(self.bucket(bucket).objects.values())
-        return page_of(objects, query)
-
-    def get(self, target: Target) -> StoredObject:
-        """What is known of an object."""
-        with self._lock:
-            stored = self._find(target)
-            target.preconditions.require(stored, reading=True)
+            stored = self._bucket(key.bucket).get(key.name)
+            if stored is None or generation not in (None, stored.generation):
+                raise StorageError(404, "NoSuchKey", f"No such object: {key.bucket}/{key.name}")
             return stored
 
-    def open(self, target: Target) -> tuple[StoredObject, BinaryIO]:
+    def open(self, key: ObjectKey, generation: int | None) -> tuple[StoredObject, BinaryIO]:
         """An object and its open file, which stays readable when the object is replaced or deleted."""
         with self._lock:
-            stored = self.get(target)
+            stored = self.get(key, generation)
             return stored, stored.content.path.open("rb")
 
-    def patch(self, target: Target, resource: Mapping[str, object]) -> StoredObject:
-        """Merge the writable part of `resource` into an object; makes the next metageneration."""
-        with self._lock:
-            stored = self._find_writable(target)
-            patched = replace(
-                stored,
-                metageneration=stored.metageneration + 1,
-                attributes=stored.attributes.patched(resource),
-                updated=datetime.now(UTC),
-            )
-            self._buckets[target.key.bucket].objects[target.key.name] = patched
-            return patched
-
-    def delete(self, target: Target) -> None:
+    def delete(self, key: ObjectKey, generation: int | None, generation_match: int | None) -> None:
         """Remove an object and its bytes."""
         with self._lock:
-            stored = self._find_writable(target)
-            del self._buckets[target.key.bucket].objects[target.key.name]
+            stored = self.get(key, generation)
+            _require(stored, generation_match)
+            del self._buckets[key.bucket][key.name]
         stored.content.path.unlink()
 
-    def stage(self) -> StagedContent:
+    def stage(self) -> StagedFile:
         """A new file to write an object's bytes to."""
-        return StagedContent(self._new_path())
+        return StagedFile(self._root / uuid.uuid4().hex)
 
-    def check_put(self, key: ObjectKey, preconditions: Preconditions) -> None:
+    def check_put(self, key: ObjectKey, generation_match: int | None) -> None:
         """Raise what `put` would raise now."""
-        key.check_name()
+        _check_name(key.name)
         with self._lock:
-            preconditions.require(self.bucket(key.bucket).objects.get(key.name))
+            _require(self._bucket(key.bucket).get(key.name), generation_match)
 
     def put(
-        self, key: ObjectKey, attributes: Attributes, content: Content, preconditions: Preconditions
+        self, key: ObjectKey, attributes: Attributes, content: Content, generation_match: int | None
     ) -> StoredObject:
         """Make `content` the live generation of `key`; owns its file from here on and removes it when refusing."""
         with self._lock:
             try:
-                self.check_put(key, preconditions)
+                self.check_put(key, generation_match)
             except StorageError:
                 content.path.unlink()
                 raise
-            objects = self._buckets[key.bucket].objects
-            replaced = objects.get(key.name)
-            now = datetime.now(UTC)
-            stored = StoredObject(key, self._next_generation(), 1, attributes, content, created=now, updated=now)
-            objects[key.name] = stored
+            self._last_generation = max(self._last_generation + 1, time.time_ns() // 1000)
+            stored = StoredObject(key, self._last_generation, attributes, content, datetime.now(UTC))
+            objects = self._buckets[key.bucket]
+            replaced, objects[key.name] = objects.get(key.name), stored
         if replaced:
             replaced.content.path.unlink()
         return stored
 
-    def copy(
-        self, source: Target, key: ObjectKey, changes: Mapping[str, object], preconditions: Preconditions
-    ) -> StoredObject:
-        """Make `key` a copy of `source` with `changes` merged in; the bytes are linked, as content never changes."""
+    def _bucket(self, name: str) -> dict[str, StoredObject]:
         with self._lock:
-            original = self._find_writable(source)
-            attributes = original.attributes.patched(changes)
-            content = replace(original.content, path=self._new_path())
-            content.path.hardlink_to(original.content.path)
-        return self.put(key, attributes, content, preconditions)
+            if name not in self._buckets:
+                raise StorageError(404, "NoSuchBucket", "The specified bucket does not exist.")
+            return self._buckets[name]
 
-    def compose(
-        self, sources: Sequence[Target], key: ObjectKey, attributes: Attributes, preconditions: Preconditions
-    ) -> StoredObject:
-        """Make `key` of the bytes of `sources`, one after the other."""
-        with ExitStack() as files:
-            parts = []
-            with self._lock:
-                for source in sources:
-                    stored, file = self.open(source)
-                    parts.append((stored, files.enter_context(file)))
-            staged = files.enter_context(self.stage())
-            for _, file in parts:
-                for block in iter(partial(file.read, BLOCK_BYTES), b""):
-                    staged.append(block)
-            count = sum(stored.content.component_count or 1 for stored, _ in parts)
-            content = replace(staged.seal({}), md5=None, component_count=count)
-        return self.put(key, attributes, content, preconditions)
 
-    def _find(self, target: Target) -> StoredObject:
-        stored = self.bucket(target.key.bucket).objects.get(target.key.name)
-        if stored is None or target.generation not in {None, stored.generation}:
-            raise ObjectNotFoundError(f"No such object: {target.key.bucket}/{target.key.name}")
-        return stored
+def _require(live: StoredObject | None, generation_match: int | None) -> None:
+    if generation_match not in (None, live.generation if live else 0):
+        raise StorageError(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
 
-    def _find_writable(self, target: Target) -> StoredObject:
-        stored = self._find(target)
-        target.preconditions.require(stored)
-        return stored
 
-    def _next_generation(self) -> int:
-        self._last_generation = max(self._last_generation + 1, time.time_ns() // 1000)
-        return self._last_generation
-
-    def _new_path(self) -> Path:
-        return self._root / uuid.uuid4().hex
+def _check_name(name: str) -> None:
+    """Raise StorageError unless Cloud Storage would let an object have this name."""
+    try:
+        size = len(name.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise invalid("Object names must be valid UTF-8.") from error
+    if not 1 <= size <= MAX_NAME_BYTES:
+        raise invalid(f"The object name is {size} bytes long, not 1 to {MAX_NAME_BYTES}.")
+    if name in {".", ".."} or not {"\r", "\n"}.isdisjoint(name):
+        raise invalid(f"Disallowed object name {name!r}.")

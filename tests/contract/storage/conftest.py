@@ -13,7 +13,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from infra.emulators.storage_server import StorageServer
+from infra.emulators.storage.server import StorageServer
 from tests.support.storage_testbench import URL as TESTBENCH_URL
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import random
 import urllib.request
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from tests.support.storage_testbench import beyond_testbench
 if TYPE_CHECKING:
     from google.cloud import storage
 
-    from infra.emulators.storage_server import StorageServer
+    from infra.emulators.storage.server import StorageServer
 
 CONTENT = random.Random(1).randbytes(700_000)
 
@@ -34,9 +33,8 @@ def base64_text(digest: bytes) -> str:
 
 
 class TestBuckets:
-    def test_created_bucket_is_found_and_listed(self, client: storage.Client, bucket: storage.Bucket) -> None:
+    def test_created_bucket_is_found(self, client: storage.Client, bucket: storage.Bucket) -> None:
         assert client.get_bucket(bucket.name).name == bucket.name
-        assert bucket.name in [listed.name for listed in client.list_buckets()]
 
     def test_same_name_twice_conflicts(self, client: storage.Client, bucket: storage.Bucket) -> None:
         with pytest.raises(exceptions.Conflict):
@@ -58,10 +56,8 @@ class TestContent:
     def test_bytes_and_checksums_come_back(self, bucket: storage.Bucket, content: bytes) -> None:
         stored(bucket, content)
         fresh = bucket.blob("calls/a.mp3")
-        assert fresh.download_as_bytes(checksum="md5") == content
         assert fresh.download_as_bytes(checksum="crc32c") == content
         # Set from the header that the client checks the bytes against, and skips the check without.
-        assert fresh.md5_hash == base64_text(hashlib.md5(content).digest())
         assert fresh.crc32c == base64_text(google_crc32c.value(content).to_bytes(4, "big"))
 
     @pytest.mark.parametrize("content", [pytest.param(b"", marks=beyond_testbench), CONTENT], ids=["empty", "700 kB"])
@@ -69,17 +65,12 @@ class TestContent:
         stored(bucket, content)
         assert bucket.blob("calls/a.mp3", chunk_size=256 * 1024).download_as_bytes() == content
 
-    def test_plain_resource_path_serves_media_too(self, endpoint: str, bucket: storage.Bucket) -> None:
-        stored(bucket)
-        address = f"{endpoint}/storage/v1/b/{bucket.name}/o/calls%2Fa.mp3?alt=media"
-        with urllib.request.urlopen(address) as response:
-            assert response.read() == CONTENT
-            assert response.headers["Content-Type"] == "audio/mpeg"
-
     def test_reader_keeps_the_generation_it_began_with(self, server: StorageServer, bucket: storage.Bucket) -> None:
         content = CONTENT * 30  # more than the sockets between server and reader hold
         stored(bucket, content)
-        with urllib.request.urlopen(f"{server.url}/storage/v1/b/{bucket.name}/o/calls%2Fa.mp3?alt=media") as response:
+        with urllib.request.urlopen(
+            f"{server.url}/download/storage/v1/b/{bucket.name}/o/calls%2Fa.mp3?alt=media"
+        ) as response:
             head = response.read(1000)
             stored(bucket, b"replaced")
             bucket.delete_blob("calls/a.mp3")
@@ -105,59 +96,40 @@ class TestRanges:
             (65_530, 131_080, CONTENT[65_530:131_081]),
             (699_990, None, CONTENT[-10:]),
             (699_990, 10_000_000, CONTENT[-10:]),
-            (-5, None, CONTENT[-5:]),
-            (-10_000_000, None, CONTENT),
         ],
     )
     def test_range_is_served(self, bucket: storage.Bucket, start: int, end: int | None, expected: bytes) -> None:
         assert stored(bucket).download_as_bytes(start=start, end=end) == expected
 
-    def test_range_moves_only_its_bytes(self, server: StorageServer, bucket: storage.Bucket) -> None:
-        blob, sent_before = stored(bucket), server.bytes_sent
-        blob.download_as_bytes(start=100, end=1123)
-        assert server.bytes_sent - sent_before == 1024
-
     def test_range_behind_the_end_is_refused(self, bucket: storage.Bucket) -> None:
         with pytest.raises(exceptions.RequestRangeNotSatisfiable):
             stored(bucket).download_as_bytes(start=700_000)
 
-    def test_file_reader_seeks(self, server: StorageServer, bucket: storage.Bucket) -> None:
-        blob, sent_before = stored(bucket), server.bytes_sent
-        with blob.open("rb", chunk_size=4096) as reader:
+    def test_file_reader_seeks(self, bucket: storage.Bucket) -> None:
+        with stored(bucket).open("rb", chunk_size=4096) as reader:
             reader.seek(500_000)
             assert reader.read(4) == CONTENT[500_000:500_004]
             reader.seek(-3, 2)
             assert reader.read() == CONTENT[-3:]
-        assert server.bytes_sent - sent_before <= 2 * 4096
 
 
 class TestResource:
     def test_what_the_writer_says_is_kept(self, bucket: storage.Bucket) -> None:
         blob = bucket.blob("a.wav")
         blob.metadata = {"language": "en", "title": "Ünïcode ✓"}
-        blob.cache_control = "no-store"
         blob.upload_from_string(b"abc", content_type="audio/wav")
         fresh = bucket.get_blob("a.wav")
         assert fresh.metadata == blob.metadata
-        assert (fresh.content_type, fresh.cache_control, fresh.size) == ("audio/wav", "no-store", 3)
+        assert (fresh.content_type, fresh.size) == ("audio/wav", 3)
         assert fresh.metageneration == 1
         assert fresh.time_created == fresh.updated
-        assert fresh.etag == blob.etag
 
-    def test_patch_merges_and_counts(self, bucket: storage.Bucket) -> None:
+    @beyond_testbench
+    def test_what_this_server_does_not_keep_is_refused_by_name(self, bucket: storage.Bucket) -> None:
         blob = bucket.blob("a.wav")
-        blob.metadata = {"keep": "1", "drop": "1"}
-        blob.upload_from_string(b"abc")
-        generation, etag = blob.generation, blob.etag
-        blob.metadata = {"drop": None, "add": "2"}
-        blob.content_type = "audio/flac"
-        blob.patch()
-        fresh = bucket.get_blob("a.wav")
-        assert (fresh.metadata["keep"], fresh.metadata["add"]) == ("1", "2")
-        assert "drop" not in fresh.metadata
-        assert (fresh.content_type, fresh.metageneration, fresh.generation) == ("audio/flac", 2, generation)
-        assert fresh.etag != etag
-        assert fresh.updated > fresh.time_created
+        blob.cache_control = "no-store"
+        with pytest.raises(exceptions.MethodNotImplemented, match="cacheControl"):
+            blob.upload_from_string(b"abc")
 
     @beyond_testbench
     def test_generations_grow_and_old_ones_are_gone(self, bucket: storage.Bucket) -> None:
@@ -180,39 +152,3 @@ class TestResource:
         assert not blob.exists()
         with pytest.raises(exceptions.NotFound):
             bucket.blob("calls/a.mp3").delete()
-        with pytest.raises(exceptions.NotFound):
-            bucket.blob("calls/a.mp3").patch()
-
-
-class TestCopies:
-    def test_copy_keeps_everything_but_the_name(self, bucket: storage.Bucket) -> None:
-        original = stored(bucket)
-        copy = bucket.copy_blob(original, bucket, "copy/ä?.mp3")
-        original.delete()
-        assert copy.generation > original.generation
-        assert (copy.content_type, copy.md5_hash) == ("audio/mpeg", original.md5_hash)
-        assert bucket.blob("copy/ä?.mp3").download_as_bytes() == CONTENT
-
-    def test_rewrite_onto_itself(self, bucket: storage.Bucket) -> None:
-        original = stored(bucket)
-        token, rewritten, total = bucket.blob("calls/a.mp3").rewrite(original)
-        assert (token, rewritten, total) == (None, len(CONTENT), len(CONTENT))
-        assert bucket.get_blob("calls/a.mp3").generation > original.generation
-        assert bucket.blob("calls/a.mp3").download_as_bytes() == CONTENT
-
-    @beyond_testbench
-    def test_copy_of_a_generation_that_is_gone_is_not_found(self, bucket: storage.Bucket) -> None:
-        original = stored(bucket, b"one")
-        gone = original.generation
-        stored(bucket, b"two")
-        with pytest.raises(exceptions.NotFound):
-            bucket.copy_blob(original, bucket, "copy", source_generation=gone)
-
-    @beyond_testbench
-    def test_compose_joins_in_order(self, bucket: storage.Bucket) -> None:
-        parts = [stored(bucket, content, name) for name, content in (("b", b"first "), ("a", b"second"))]
-        whole = bucket.blob("whole")
-        whole.content_type = "text/plain"
-        whole.compose(parts)
-        assert whole.download_as_bytes(checksum="crc32c") == b"first second"
-        assert (whole.md5_hash, whole.component_count, whole.content_type) == (None, 2, "text/plain")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.cloud.storage._signing import generate_signed_url_v4
 from google.oauth2.service_account import Credentials
 
-from infra.emulators.storage_server import StorageServer
+from infra.emulators.storage.server import StorageServer
 from tests.support.hostile_names import HOSTILE_NAMES
 
 if TYPE_CHECKING:

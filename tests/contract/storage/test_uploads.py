@@ -15,7 +15,7 @@ import requests
 from google.api_core import exceptions
 from google.resumable_media.requests import ResumableUpload
 
-from infra.emulators.storage_server import StorageServer
+from infra.emulators.storage.server import StorageServer
 from tests.support.object_uploads import UPLOAD_KINDS
 from tests.support.storage_testbench import beyond_testbench
 
@@ -117,11 +117,12 @@ class TestMultipart:
         assert not bucket.blob("a").exists()
 
     @beyond_testbench
-    def test_wrong_checksum_is_refused(self, bucket: storage.Bucket) -> None:
-        blob = bucket.blob("a")
-        blob.md5_hash = "AAAAAAAAAAAAAAAAAAAAAA=="
-        with pytest.raises(exceptions.BadRequest):
-            blob.upload_from_string(b"words", checksum=None)
+    def test_wrong_checksum_is_refused(self, bucket: storage.Bucket, session: requests.Session) -> None:
+        resource = b'{"name": "a", "crc32c": "AAAAAA=="}'
+        body = b"--B\r\nContent-Type: application/json\r\n\r\n" + resource + b"\r\n--B\r\n\r\nmedia\r\n--B--"
+        address = f"{bucket.client.api_endpoint}/upload/storage/v1{bucket.path}/o?uploadType=multipart"
+        answer = session.post(address, body, headers={"Content-Type": "multipart/related; boundary=B"})
+        assert answer.status_code == 400
         assert not bucket.blob("a").exists()
 
 

@@ -1,0 +1,12 @@
+"""A laptop cloud whose servers fail on demand."""
+
+from __future__ import annotations
+
+from infra.emulators.cloud import LaptopCloud
+from tests.support.faulty_storage import FaultyStorageServer
+
+
+class FaultyLaptopCloud(LaptopCloud):
+    """What its servers can do wrong is said by their classes."""
+
+    storage_server_type = FaultyStorageServer

@@ -1,0 +1,64 @@
+"""A storage server that fails on demand."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.emulators.storage.errors import StorageError
+from infra.emulators.storage.object_store import ObjectKey
+from infra.emulators.storage.server import StorageServer
+
+
+@dataclass(slots=True)
+class _Fault:
+    remaining: int
+    status: int
+    method: str | None
+    name_prefix: str
+    before: bool
+
+    def matches(self, method: str, name: str) -> bool:
+        return self.remaining > 0 and self.method in {None, method} and name.startswith(self.name_prefix)
+
+
+class FaultyStorageServer(StorageServer):
+    """Of the faults that match a request, the oldest is used up first."""
+
+    def __init__(self, root: Path, *args: Any, **options: Any) -> None:
+        super().__init__(root, *args, **options)
+        self._faults: list[_Fault] = []
+        self._faults_lock = threading.Lock()
+
+    def fail_next(
+        self, count: int, status: int = 503, method: str | None = None, name_prefix: str = "", before: bool = True
+    ) -> None:
+        """Answer the next `count` requests for one object with `status`; those of `method` and `name_prefix` only.
+
+        With `before=False` the request is carried out first and just its answer is lost. A resumable upload is one
+        POST and a PUT for each chunk; listing is no request for one object.
+        """
+        with self._faults_lock:
+            self._faults.append(_Fault(count, status, method, name_prefix, before))
+
+    @contextmanager
+    def during(self, method: str, key: ObjectKey):
+        fault = self._take(method, key.name)
+        error = StorageError(fault.status, "InternalError", "This fault was injected by a test.") if fault else None
+        if error and fault.before:
+            raise error
+        try:
+            yield
+        finally:
+            if error:
+                raise error
+
+    def _take(self, method: str, name: str) -> _Fault | None:
+        with self._faults_lock:
+            fault = next((fault for fault in self._faults if fault.matches(method, name)), None)
+            if fault:
+                fault.remaining -= 1
+            return fault
