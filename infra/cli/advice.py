@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from shared.enums import Method
 from shared.state.ledger import Entry, EntryState
 
-WORTH_SAYING = 0.01
+MIN_SAVING_SHARE = 0.01
 """Share of the month's bill below which an advice is not given."""
 
-BORDERS_MINUTES = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120)
-"""Lengths that are tried as borders between the engines."""
+THRESHOLDS_MINUTES = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120)
+"""Lengths that are tried as thresholds between the engines."""
 
-EVIDENCE = 10
-"""Uploads that Parakeet must have transcribed before its price an hour says something about others."""
+MIN_PARAKEET_UPLOADS = 10
+"""Uploads that Parakeet must have transcribed before its price is applied to others."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Something to change, and what the month would have cost less."""
+    """A change, and by how much it would have made the month cheaper."""
 
     action: str
     saving_usd: float
@@ -33,7 +33,7 @@ def advice(entries: Sequence[Entry]) -> list[Advice]:
     """What would have saved at least a hundredth of the month's bill, the largest saving first."""
     billed = [entry for entry in entries if entry.state is EntryState.BILLED]
     overhead = sum(entry.usd for entry in entries if entry.state is EntryState.OVERHEAD)
-    floor = WORTH_SAYING * (sum(entry.usd for entry in billed) + overhead)
+    min_saving_usd = MIN_SAVING_SHARE * (sum(entry.usd for entry in billed) + overhead)
     found = [
         one
         for one in (
@@ -42,7 +42,7 @@ def advice(entries: Sequence[Entry]) -> list[Advice]:
             batch_more(billed, overhead),
             raise_shape(billed),
         )
-        if one is not None and one.saving_usd > floor
+        if one is not None and one.saving_usd > min_saving_usd
     ]
     return sorted(found, key=lambda one: -one.saving_usd)
 
@@ -70,7 +70,7 @@ def _saved(served: Sequence[Entry], longest_seconds: float) -> float:
 def long_to_parakeet(billed: Sequence[Entry]) -> Advice | None:
     """Files of N minutes and more to Parakeet, at what its audio hours cost this month, start-up included."""
     parakeet = [entry for entry in _on_instances(billed) if entry.audio_seconds > 0]
-    if len(parakeet) < EVIDENCE:
+    if len(parakeet) < MIN_PARAKEET_UPLOADS:
         return None
     per_second = sum(entry.usd for entry in parakeet) / sum(entry.audio_seconds for entry in parakeet)
     api = [entry for entry in billed if entry.method is Method.DEEPGRAM]
@@ -109,6 +109,6 @@ def _on_instances(billed: Sequence[Entry]) -> Iterator[Entry]:
 
 
 def _best(saving: Callable[[float], float], action: str) -> Advice | None:
-    """The border that saves most."""
-    saved, minutes = max((saving(minutes), -minutes) for minutes in BORDERS_MINUTES)
+    """With the threshold that saves most."""
+    saved, minutes = max((saving(minutes), -minutes) for minutes in THRESHOLDS_MINUTES)
     return Advice(action.format(-minutes), saved) if saved > 0 else None

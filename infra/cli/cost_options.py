@@ -8,32 +8,32 @@ from enum import StrEnum
 import typer
 
 
-class By(StrEnum):
-    """How a report groups a month's jobs."""
+class GroupBy(StrEnum):
+    """How a month's jobs are grouped."""
 
     DAY = "day"
     METHOD = "method"
     PREFIX = "prefix"
 
 
-class Form(StrEnum):
-    """How a report is printed."""
+class OutputFormat(StrEnum):
+    """How costs are printed."""
 
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
 
 
-def form_of(*, as_json: bool, as_csv: bool) -> Form:
-    """The two flags -> one form."""
+def output_format(*, as_json: bool, as_csv: bool) -> OutputFormat:
+    """The two flags -> one format."""
     if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv are two forms of one report")
-    return Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
+        raise typer.BadParameter("--json and --csv are two formats of one report")
+    return OutputFormat.JSON if as_json else OutputFormat.CSV if as_csv else OutputFormat.TABLE
 
 
-def month_named(text: str) -> str:
+def parse_month(text: str) -> str:
     """`2026-11`, checked."""
     try:
         return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).strftime("%Y-%m")
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no month like 2026-11") from None
+        raise typer.BadParameter(f"{text!r} is not a month like 2026-11") from None

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from infra.cli.cost_options import By
+from infra.cli.cost_options import GroupBy
 from shared.state.ledger import Entry, EntryState, month_of
 
-_SHORTEST_TREND = timedelta(days=1)
-"""Of less than a day nothing can be said about a month."""
+_MIN_FORECAST_AGE = timedelta(days=1)
+"""From less of a month none is forecast."""
 
 
-_KEYS: Mapping[By, Callable[[Entry], str]] = {
-    By.DAY: lambda entry: entry.day.isoformat(),
-    By.METHOD: lambda entry: entry.method.value if entry.method else "none",
-    By.PREFIX: lambda entry: f"{entry.folder}/",
+_KEYS: Mapping[GroupBy, Callable[[Entry], str]] = {
+    GroupBy.DAY: lambda entry: entry.day.isoformat(),
+    GroupBy.METHOD: lambda entry: entry.method.value if entry.method else "none",
+    GroupBy.PREFIX: lambda entry: f"{entry.folder}/",
 }
 
 
@@ -65,8 +65,8 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `dropscribe costs` tells."""
+class CostReport:
+    """What `dropscribe costs` prints."""
 
     month: str
     totals: Totals
@@ -76,13 +76,13 @@ class Report:
     groups: Mapping[str, Totals] = field(default_factory=dict)
 
 
-def report(entries: Sequence[Entry], month: str, at: datetime, by: By | None = None) -> Report:
+def cost_report(entries: Sequence[Entry], month: str, at: datetime, by: GroupBy | None = None) -> CostReport:
     """A month's entries -> its report, as of `at`."""
     totals = totals_of(entries)
-    return Report(
+    return CostReport(
         month=month,
         totals=totals,
-        methods=grouped([entry for entry in entries if entry.state is EntryState.BILLED], By.METHOD),
+        methods=grouped([entry for entry in entries if entry.state is EntryState.BILLED], GroupBy.METHOD),
         forecast_usd=forecast(totals.usd + totals.reserved_usd, month, at),
         groups=grouped(entries, by) if by else {},
     )
@@ -103,7 +103,7 @@ def totals_of(entries: Iterable[Entry]) -> Totals:
     )
 
 
-def grouped(entries: Iterable[Entry], by: By) -> dict[str, Totals]:
+def grouped(entries: Iterable[Entry], by: GroupBy) -> dict[str, Totals]:
     """The sums of each group, in the order of their names."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -116,10 +116,10 @@ def forecast(usd: float, month: str, at: datetime) -> float | None:
     begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
     if month_of(at) > month:
         return usd
-    gone = at - begin
-    if gone < _SHORTEST_TREND:
+    elapsed = at - begin
+    if elapsed < _MIN_FORECAST_AGE:
         return None
-    return usd * (timedelta(days=monthrange(begin.year, begin.month)[1]) / gone)
+    return usd * (timedelta(days=monthrange(begin.year, begin.month)[1]) / elapsed)
 
 
 def _ratio(part: float, whole: float) -> float | None:

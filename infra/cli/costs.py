@@ -14,8 +14,8 @@ from rich.text import Text
 
 from infra.cli.advice import Advice, advice
 from infra.cli.buckets import bucket_named, storage_client
-from infra.cli.cost_options import By, Form
-from infra.cli.cost_report import Report, Totals, report
+from infra.cli.cost_options import GroupBy, OutputFormat
+from infra.cli.cost_report import CostReport, Totals, cost_report
 from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import printable
 from shared.clock import now
@@ -29,43 +29,43 @@ _RATIOS = ("usd_per_audio_hour", "saving_usd", "saving_share", "start_up_share",
 
 
 @errors_in_one_line
-def print_costs(bucket: str, month: str | None, by: By | None, form: Form) -> int:
+def print_costs(bucket: str, month: str | None, by: GroupBy | None, output: OutputFormat) -> int:
     """Print the costs of a month (this one) from the ledger in `bucket`. The exit status."""
     at = now()
     month = month or month_of(at)
     entries = list(Ledger(bucket_named(storage_client(), bucket)).entries(month))
-    told, advised = report(entries, month, at, by), advice(entries)
-    match form:
-        case Form.TABLE:
-            _print(told, advised)
-        case Form.JSON:
-            print(as_json(told, advised))
-        case Form.CSV:
-            print(as_csv(told), end="")
+    costs, suggestions = cost_report(entries, month, at, by), advice(entries)
+    match output:
+        case OutputFormat.TABLE:
+            _print(costs, suggestions)
+        case OutputFormat.JSON:
+            print(as_json(costs, suggestions))
+        case OutputFormat.CSV:
+            print(as_csv(costs), end="")
     return 0
 
 
-def as_json(told: Report, advised: Sequence[Advice]) -> str:
+def as_json(costs: CostReport, suggestions: Sequence[Advice]) -> str:
     """The whole report as one JSON object."""
     return json.dumps(
         {
-            "month": told.month,
-            "totals": _figures(told.totals),
-            "methods": _all_figures(told.methods),
-            "forecast_usd": told.forecast_usd,
-            "groups": _all_figures(told.groups),
-            "advice": [asdict(one) for one in advised],
+            "month": costs.month,
+            "totals": _figures(costs.totals),
+            "methods": _all_figures(costs.methods),
+            "forecast_usd": costs.forecast_usd,
+            "groups": _all_figures(costs.groups),
+            "advice": [asdict(one) for one in suggestions],
         },
         indent=2,
     )
 
 
-def as_csv(told: Report) -> str:
+def as_csv(costs: CostReport) -> str:
     """One row a group, or one for the month where nothing is grouped. No cell is a formula to a spreadsheet."""
-    rows = told.groups or {told.month: told.totals}
+    rows = costs.groups or {costs.month: costs.totals}
     out = io.StringIO()
     # All that is no number is quoted: left alone, csv would quote a line feed in a name, but not a carriage return.
-    columns = ["group", *_figures(told.totals)]
+    columns = ["group", *_figures(costs.totals)]
     writer = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     writer.writerows({"group": _no_formula(key), **_figures(totals)} for key, totals in rows.items())
@@ -85,20 +85,20 @@ def _figures(totals: Totals) -> dict[str, float | None]:
     return {**asdict(totals), **{name: getattr(totals, name) for name in _RATIOS}}
 
 
-def _print(told: Report, advised: Sequence[Advice]) -> None:
+def _print(costs: CostReport, suggestions: Sequence[Advice]) -> None:
     console = Console(highlight=False)
-    totals = told.totals
-    console.print(f"[bold]{told.month}[/bold]: {_money(totals.usd)} for {clock(totals.audio_seconds)} of audio")
+    totals = costs.totals
+    console.print(f"[bold]{costs.month}[/bold]: {_money(totals.usd)} for {clock(totals.audio_seconds)} of audio")
     console.print(f"an audio hour    {_money(totals.usd_per_audio_hour)}")
     console.print(f"at Deepgram      {_money(totals.deepgram_usd)}, saved {_share(totals.saving_share)}")
     console.print(f"start-up         {_share(totals.start_up_share)} of the bill")
     console.print(f"fallbacks        {_share(totals.fallback_rate)} of {totals.uploads} uploads")
     console.print(f"reserved         {_money(totals.reserved_usd)} for uploads that are not done")
-    console.print(f"forecast         {_money(told.forecast_usd)} for the whole month")
-    console.print(_table("method", told.methods))
-    if told.groups:
-        console.print(_table("group", told.groups))
-    for one in advised:
+    console.print(f"forecast         {_money(costs.forecast_usd)} for the whole month")
+    console.print(_table("method", costs.methods))
+    if costs.groups:
+        console.print(_table("group", costs.groups))
+    for one in suggestions:
         console.print(f"- {one.action} Saves {_money(one.saving_usd)}.")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gpu_job.asr.nemo.model_files import Precision
-from infra.cli.cost_options import By, form_of, month_named
+from infra.cli.cost_options import GroupBy, output_format, parse_month
 from shared.upload_options import (
     CHANNELS_METADATA,
     METHOD_METADATA,
@@ -97,16 +97,16 @@ def prepare(
 def costs(
     bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
     month: Annotated[
-        str | None, typer.Option("--month", help="Instead of the current month.", metavar="YYYY-MM", parser=month_named)
+        str | None, typer.Option("--month", help="Instead of the current month.", metavar="YYYY-MM", parser=parse_month)
     ] = None,
-    by: Annotated[By | None, typer.Option("--by", help="Group by day, method or folder.")] = None,
+    by: Annotated[GroupBy | None, typer.Option("--by", help="Group by day, method or folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one row for each group.")] = False,
 ) -> None:
     """What a month cost, what it saved against Deepgram, a forecast, and what would have cost less."""
     from infra.cli.costs import print_costs
 
-    raise typer.Exit(print_costs(bucket, month, by, form_of(as_json=as_json, as_csv=as_csv)))
+    raise typer.Exit(print_costs(bucket, month, by, output_format(as_json=as_json, as_csv=as_csv)))
 
 
 @app.command()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from infra.cli.advice import advice, batch_more, long_to_parakeet, raise_shape, short_to_deepgram
-from infra.cli.cost_options import By
-from infra.cli.cost_report import forecast, report, totals_of
+from infra.cli.cost_options import GroupBy
+from infra.cli.cost_report import cost_report, forecast, totals_of
 from shared.enums import Method
 from shared.state.ledger import Entry, EntryState
 
@@ -49,19 +49,19 @@ def test_nothing_has_no_averages() -> None:
 @pytest.mark.parametrize(
     ("by", "groups"),
     [
-        (By.DAY, {"2026-11-03": 1.25, "2026-11-04": 0.75}),
-        (By.METHOD, {"deepgram": 0.5, "none": 0.5, "parakeet": 1.0}),
-        (By.PREFIX, {"/": 1.0, "calls/": 1.0}),
+        (GroupBy.DAY, {"2026-11-03": 1.25, "2026-11-04": 0.75}),
+        (GroupBy.METHOD, {"deepgram": 0.5, "none": 0.5, "parakeet": 1.0}),
+        (GroupBy.PREFIX, {"/": 1.0, "calls/": 1.0}),
     ],
 )
-def test_groups_add_up_to_the_month(by: By, groups: dict[str, float]) -> None:
-    told = report(MONTH, "2026-11", DAY_16, by)
-    assert {key: totals.usd for key, totals in told.groups.items()} == groups
-    assert sum(groups.values()) == told.totals.usd
+def test_groups_add_up_to_the_month(by: GroupBy, groups: dict[str, float]) -> None:
+    costs = cost_report(MONTH, "2026-11", DAY_16, by)
+    assert {key: totals.usd for key, totals in costs.groups.items()} == groups
+    assert sum(groups.values()) == costs.totals.usd
 
 
 def test_the_method_distribution_counts_what_was_billed() -> None:
-    methods = report(MONTH, "2026-11", DAY_16).methods
+    methods = cost_report(MONTH, "2026-11", DAY_16).methods
     assert {key: totals.uploads for key, totals in methods.items()} == {"deepgram": 1, "none": 1, "parakeet": 2}
 
 
@@ -80,7 +80,7 @@ def test_the_forecast_goes_on_at_the_pace_so_far(at: datetime, expected: float |
 
 
 def test_the_reports_forecast_counts_what_is_reserved() -> None:
-    assert report(MONTH, "2026-11", DAY_16).forecast_usd == 6.0
+    assert cost_report(MONTH, "2026-11", DAY_16).forecast_usd == 6.0
 
 
 def test_short_files_alone_in_an_execution_save_it_whole() -> None:

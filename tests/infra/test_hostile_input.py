@@ -14,8 +14,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from infra.cli.cost_options import By
-from infra.cli.cost_report import report
+from infra.cli.cost_options import GroupBy
+from infra.cli.cost_report import cost_report
 from infra.cli.costs import as_csv
 from infra.cli.main import app
 from infra.cli.tables import printable
@@ -197,7 +197,7 @@ def rows_of() -> Callable[[str], list[dict[str, str]]]:
 
     def rows(folder: str) -> list[dict[str, str]]:
         entry = Entry(id="0", state=EntryState.BILLED, day=date(2026, 10, 3), usd=0.25, audio_seconds=60, folder=folder)
-        text = as_csv(report([entry], "2026-10", now(), By.PREFIX))
+        text = as_csv(cost_report([entry], "2026-10", now(), GroupBy.PREFIX))
         return list(csv.DictReader(io.StringIO(text, newline="")))
 
     return rows
