@@ -1,5 +1,5 @@
 variable "alert_emails" {
-  description = "Who is told of alerts, by mail."
+  description = "Mail addresses that get alerts."
   type        = list(string)
   default     = []
   nullable    = false
@@ -11,14 +11,14 @@ variable "alert_emails" {
 }
 
 variable "notification_channels" {
-  description = "Existing channels that are told too (chat, pager), projects/P/notificationChannels/N."
+  description = "Existing notification channels that get alerts too (chat, pager), projects/P/notificationChannels/N."
   type        = list(string)
   default     = []
   nullable    = false
 }
 
 variable "alert_thresholds" {
-  description = "When an alert opens. Rates are shares of the uploads that ended within an hour, if these were at least `uploads`."
+  description = "Thresholds of alerts. Rates are shares of the uploads that ended within an hour, where these were at least `uploads`."
   type = object({
     uploads             = optional(number, 20)
     error_rate          = optional(number, 0.05)
@@ -64,7 +64,7 @@ locals {
     error_rate = {
       title = "More than ${var.alert_thresholds.error_rate * 100} % of the uploads fail"
       query = "(${local.per_hour.failed}) / (${local.per_hour.ended}) > ${var.alert_thresholds.error_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
-      help  = "`reason` and `failure_kind` of the outcomes say why: docs/operations.md, by symptom."
+      help  = "See `reason` and `failure_kind` of the outcomes, and docs/operations.md, by symptom."
     }
     fallback_rate = {
       title = "More than ${var.alert_thresholds.fallback_rate * 100} % of the uploads fall back to another engine"
@@ -74,22 +74,22 @@ locals {
     times_expected = {
       title = "Uploads take more than ${var.alert_thresholds.times_expected} times as long as predicted"
       query = "${local.per_hour.times_expected} > ${var.alert_thresholds.times_expected}"
-      help  = "The median of an hour. Queue too long for one execution, a slow start of instances, or speeds that were learned on other audio."
+      help  = "Median of an hour. The queue may be too long for one execution, instances may start slowly, or speeds were learned on other audio."
     }
   }
 
   threshold_alerts = {
     gpu_use = {
-      title      = "The GPU is paid for and idles"
+      title      = "Low GPU utilization"
       filter     = "metric.type = \"run.googleapis.com/container/gpu/utilizations\" AND ${local.gpu_job_filter}"
       aligner    = "ALIGN_PERCENTILE_50"
       comparison = "COMPARISON_LT"
       threshold  = var.alert_thresholds.gpu_use
       duration   = "900s"
-      help       = "Decoding may not keep up (DECODER_CHILDREN), or batches are small (GPU_BATCH_SIZE, BATCH_AUDIO_SECONDS)."
+      help       = "The GPU is paid for and idle: decoding may not keep up (DECODER_CHILDREN), or batches are small (GPU_BATCH_SIZE, BATCH_AUDIO_SECONDS)."
     }
     gpu_memory = {
-      title      = "GPU memory is nearly full"
+      title      = "High GPU memory utilization"
       filter     = "metric.type = \"run.googleapis.com/container/gpu/memory_utilizations\" AND ${local.gpu_job_filter}"
       aligner    = "ALIGN_PERCENTILE_99"
       comparison = "COMPARISON_GT"
@@ -98,22 +98,22 @@ locals {
       help       = "Lower BATCH_AUDIO_SECONDS or GPU_MEMORY_LIMIT_GB before batches fail and are halved."
     }
     dead_letters = {
-      title      = "Messages that nobody could take"
+      title      = "Dead letters"
       filter     = "metric.type = \"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = monitoring.regex.full_match(\"${var.topic_prefix}-(work|results)-dead-kept\")"
       aligner    = "ALIGN_MAX"
       comparison = "COMPARISON_GT"
       threshold  = 0
       duration   = "0s"
-      help       = "Pull them from the -dead-kept subscriptions; what they say is in data, why they are there in their attributes."
+      help       = "Pull them from the -dead-kept subscriptions; their attributes say why they were not delivered."
     }
     oldest_work = {
-      title      = "Work has waited for more than ${var.alert_thresholds.oldest_work_minutes} minutes"
+      title      = "Work has been queued for more than ${var.alert_thresholds.oldest_work_minutes} minutes"
       filter     = "metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.work.name}\""
       aligner    = "ALIGN_MAX"
       comparison = "COMPARISON_GT"
       threshold  = var.alert_thresholds.oldest_work_minutes * 60
       duration   = "60s"
-      help       = "No execution runs, or none starts: quota, image, or the circuit in health/gpu.json."
+      help       = "No execution runs or starts: check quota, image, and the circuit breaker in health/gpu.json."
     }
     budget = {
       title      = "Half, 80 % or all of the month's budget is spent or reserved"
@@ -122,7 +122,7 @@ locals {
       comparison = "COMPARISON_GT"
       threshold  = 0
       duration   = "0s"
-      help       = "The message in the alerts topic's -kept subscription says which. At 100 % uploads are rejected."
+      help       = "The message in the alerts topic's -kept subscription has the share. At 100 % uploads are rejected."
     }
   }
 }

@@ -6,7 +6,7 @@ locals {
     cost_by_day    = "Dollars, audio and uploads of each day, by the time uploads were received in UTC."
     cost_by_method = "The same for each method, with dollars per hour of audio."
     savings        = "Each month's bills beside Deepgram's price for the same audio."
-    fallback_rate  = "Share of each day's uploads for which another engine than the decided one had to step in."
+    fallback_rate  = "Share of each day's uploads of which another engine had to transcribe at least a part."
   }
 }
 

@@ -17,7 +17,7 @@ resource "google_billing_budget" "monthly" {
     }
   }
 
-  # The same shares as trigger_function/alerts.py tells of.
+  # The same shares as in trigger_function/alerts.py.
   dynamic "threshold_rules" {
     for_each = [0.5, 0.8, 1.0]
 
@@ -27,7 +27,7 @@ resource "google_billing_budget" "monthly" {
     }
   }
 
-  # A budget takes mail alone, and five addresses at most; whoever pays for the account is told anyway.
+  # A budget takes at most five mail channels; billing administrators are notified in any case.
   dynamic "all_updates_rule" {
     for_each = length(var.alert_emails) == 0 ? [] : [values(google_monitoring_notification_channel.email)[*].id]
 

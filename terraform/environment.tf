@@ -24,7 +24,7 @@ locals {
     monthly_budget_usd       = var.monthly_budget_usd
   })
 
-  # The hardware is billed, and quoted above, by what these say: they are the job's own shape.
+  # Bills and quotes are computed from these, so they are the job's own shape.
   job_settings = {
     for device, job in local.jobs : device => merge(local.shared_settings, var.job_settings, {
       work_subscription    = google_pubsub_subscription.work.name
@@ -35,7 +35,7 @@ locals {
     })
   }
 
-  # What is not set keeps the settings models' own default.
+  # Settings that are not set keep the default of the settings models.
   function_environment = merge(var.otel, {
     for name, value in local.function_settings : upper(name) => tostring(value) if value != null
   })

@@ -1,4 +1,4 @@
-# What is switched without a new build: engines, their share of the uploads, and the budget.
+# Switches that need no new build: engines, their share of the uploads, and the budget.
 
 variable "transcription_method" {
   description = "Method for every upload: auto decides by cost and time."
@@ -18,7 +18,7 @@ variable "gpu_enabled" {
 }
 
 variable "gpu_rollout_percent" {
-  description = "Share of the uploads that the job may take, chosen by a hash of the upload."
+  description = "Percentage of uploads that the job may take, chosen by a hash of the upload."
   type        = number
   default     = 100
 
@@ -29,13 +29,13 @@ variable "gpu_rollout_percent" {
 }
 
 variable "monthly_budget_usd" {
-  description = "What transcription may cost in a month: uploads beyond it are rejected. With a billing account it is the billing budget too."
+  description = "Most that transcription may cost in a month: uploads beyond it are rejected. With a billing account also the billing budget."
   type        = number
   default     = null
 
   validation {
     condition     = coalesce(var.monthly_budget_usd, 1) > 0
-    error_message = "More than nothing; null: no limit."
+    error_message = "More than 0; null: no limit."
   }
 }
 

@@ -1,11 +1,11 @@
 locals {
-  # The longest that an event's handler may take; CLAIM_SECONDS is a minute more.
+  # Longest time that an event's handler may take; CLAIM_SECONDS is a minute more.
   function_timeout_seconds = 540
 
   entry_points = {
     on_upload = {
       name        = "${var.name}-upload"
-      description = "Takes an upload: inspects it, decides its method, and sends it on its way."
+      description = "Inspects an upload, decides its method, and dispatches it."
       cpu         = var.function.cpu
       memory      = var.function.memory
       min         = var.function.min_instances
@@ -15,7 +15,7 @@ locals {
     # One tick at a time is enough; a second one would find nothing to do.
     reconcile = {
       name        = "${var.name}-reconcile"
-      description = "Brings jobs forward that have gone quiet."
+      description = "Resumes jobs that made no progress."
       cpu         = "1"
       memory      = var.function.memory
       min         = 0

@@ -5,7 +5,7 @@ locals {
   components = {
     function  = "Inspects uploads, routes them, and reconciles."
     job       = "Transcribes."
-    trigger   = "Brings the uploads bucket's events to the function."
+    trigger   = "Delivers the uploads bucket's events to the function."
     scheduler = "Calls the reconciler."
     build     = "Builds the function's image."
     warehouse = "Writes outcomes into the costs table."

@@ -19,7 +19,7 @@ locals {
       labels = { outcome = "EXTRACT(jsonPayload.outcome)", method = "EXTRACT(jsonPayload.method)" }
     }
     fallbacks = {
-      about  = "Uploads for which another engine than the decided one had to step in."
+      about  = "Uploads of which another engine had to transcribe at least a part."
       filter = "${local.ended_filter} AND jsonPayload.fallbacks > 0"
       labels = {}
     }

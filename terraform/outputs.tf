@@ -9,12 +9,12 @@ output "topics" {
 }
 
 output "images" {
-  description = "Address under which images are pushed: IMAGES/gpu:RELEASE and IMAGES/cpu:RELEASE."
+  description = "Registry address of the images: IMAGES/gpu:RELEASE and IMAGES/cpu:RELEASE."
   value       = local.images
 }
 
 output "jobs" {
-  description = "Full names of the jobs that there are, as GPU_JOB and CPU_JOB have them."
+  description = "Full names of the existing jobs, as in GPU_JOB and CPU_JOB."
   value       = [for device in ["gpu", "cpu"] : "${local.job_name_prefix}/${google_cloud_run_v2_job.this[device].name}" if contains(keys(local.jobs), device)]
 }
 
@@ -39,11 +39,11 @@ output "costs_dataset" {
 }
 
 output "subscribe_command" {
-  description = "How to hear of every outcome."
+  description = "Command that subscribes to all outcomes."
   value       = "gcloud pubsub subscriptions create my-transcripts --project=${var.project} --topic=${google_pubsub_topic.this["results"].name}"
 }
 
 output "add_deepgram_key_command" {
-  description = "How to add the Deepgram key; it is read from the standard input."
+  description = "Command that adds the Deepgram key, read from standard input."
   value       = "gcloud secrets versions add ${google_secret_manager_secret.deepgram.secret_id} --project=${var.project} --data-file=-"
 }

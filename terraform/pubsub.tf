@@ -40,7 +40,7 @@ resource "google_pubsub_subscription" "work" {
   topic   = google_pubsub_topic.this["work"].id
   labels  = var.labels
 
-  # A worker prolongs what it holds; this is how soon the items of a killed one come again.
+  # A worker extends the deadline of what it holds; this is how soon the items of a killed worker are redelivered.
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
 
@@ -48,7 +48,7 @@ resource "google_pubsub_subscription" "work" {
     ttl = ""
   }
 
-  # A busy worker gives items back again and again: only what no worker can read gets so far.
+  # Busy workers return items several times: only an item that no worker can read is delivered this often.
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.this["work-dead"].id
     max_delivery_attempts = 20
@@ -60,7 +60,7 @@ resource "google_pubsub_subscription" "work" {
   }
 }
 
-# Without a subscription a topic forgets at once what it is told.
+# A topic without a subscription drops its messages.
 resource "google_pubsub_subscription" "kept" {
   for_each = toset(["alerts", "work-dead", "results-dead"])
 

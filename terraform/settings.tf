@@ -1,5 +1,5 @@
-# Settings of function and job that are not the deployment's own to fill in: docs/configuration.md says what they mean.
-# What is left out keeps the default of the settings models, which stand nowhere else. A test compares names and types.
+# Settings of function and job that the deployment does not fill in itself; docs/configuration.md explains them. What is
+# left out keeps the default of the settings models, which stand nowhere else. A test compares names and types.
 
 variable "settings" {
   description = "Settings that function and job share."

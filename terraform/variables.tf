@@ -9,7 +9,7 @@ variable "project" {
 }
 
 variable "region" {
-  description = "Where everything is; one that has L4 GPUs, for example us-central1, us-east4, europe-west1, europe-west4 or asia-southeast1."
+  description = "Region of all resources; one that has L4 GPUs, for example us-central1, us-east4, europe-west1, europe-west4 or asia-southeast1."
   type        = string
   default     = "us-central1"
 
@@ -59,13 +59,13 @@ variable "labels" {
 }
 
 variable "deletion_protection" {
-  description = "Whether destroy stops at buckets with objects, the costs table and the jobs. False: it takes everything, transcripts included."
+  description = "Whether destroy stops at buckets with objects, the costs table and the jobs. False: it deletes everything, transcripts included."
   type        = bool
   default     = true
 }
 
 variable "release" {
-  description = "Which build runs: the images' tag, and function-RELEASE.zip in the source bucket. An older one is a rollback."
+  description = "Build to run: the images' tag, and function-RELEASE.zip in the source bucket. An older one is a rollback."
   type        = string
 
   validation {
@@ -86,7 +86,7 @@ variable "kms_key" {
 }
 
 variable "lifecycle_days" {
-  description = "After so many days uploads, results and job records are deleted; null: never. The ledger is kept."
+  description = "Days after which uploads, results and job records are deleted; null: never. The ledger is kept."
   type = object({
     uploads = optional(number)
     results = optional(number)
@@ -102,12 +102,12 @@ variable "lifecycle_days" {
 
   validation {
     condition     = coalesce(var.lifecycle_days.state, 14) >= 14
-    error_message = "Job records keep redelivered events from being done twice: at least 14 days."
+    error_message = "At least 14 days: job records keep redelivered events from being processed twice."
   }
 }
 
 variable "soft_delete_days" {
-  description = "How long deleted objects can be restored; 0: not at all."
+  description = "Days for which deleted objects can be restored; 0: none."
   type        = number
   default     = 7
 
@@ -118,7 +118,7 @@ variable "soft_delete_days" {
 }
 
 variable "gpu_job" {
-  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota to create it. Cloud Run wants at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after an hour."
+  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after an hour."
   type = object({
     enabled         = optional(bool, true)
     cpu             = optional(number, 8)
@@ -131,7 +131,7 @@ variable "gpu_job" {
 
   validation {
     condition     = var.gpu_job.enabled || var.cpu_job.enabled || var.deepgram.enabled
-    error_message = "Without either job and without Deepgram nobody is left to transcribe."
+    error_message = "At least one of gpu_job, cpu_job and deepgram must be enabled."
   }
 
   validation {
@@ -151,7 +151,7 @@ variable "gpu_job" {
 }
 
 variable "cpu_job" {
-  description = "Shape of the same job without a GPU, for small uploads while no GPU can be had."
+  description = "Shape of the same job without a GPU, for small uploads while no GPU is available."
   type = object({
     enabled         = optional(bool, true)
     cpu             = optional(number, 8)
@@ -174,7 +174,7 @@ variable "cpu_job" {
 }
 
 variable "function" {
-  description = "Shape of the function. Instances times concurrency is the number of uploads at Deepgram at once, which allows 100."
+  description = "Shape of the function. Instances times concurrency is the number of simultaneous requests to Deepgram, which allows 100."
   type = object({
     cpu           = optional(string, "1")
     memory        = optional(string, "1Gi")
@@ -202,7 +202,7 @@ variable "function" {
 }
 
 variable "deepgram" {
-  description = "Whether Deepgram may be asked, and which version of the secret holds its key. Enable it after the key was added."
+  description = "Whether Deepgram may be used, and the version of the secret that holds its key. Enable it after adding the key."
   type = object({
     enabled        = optional(bool, false)
     secret_version = optional(string, "latest")
@@ -218,7 +218,7 @@ variable "results_schema" {
 }
 
 variable "reconcile_schedule" {
-  description = "When the reconciler looks for jobs that have gone quiet, in cron's format."
+  description = "When the reconciler runs, in cron's format."
   type        = string
   default     = "*/5 * * * *"
 

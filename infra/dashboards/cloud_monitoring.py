@@ -7,14 +7,14 @@ from typing import Any
 
 from infra.dashboards.definition import PANELS, Line, Panel
 from infra.dashboards.promql import logged, promql
-from infra.dashboards.queries import Googles, is_logged
+from infra.dashboards.queries import GoogleMetric, is_in_logs
 
 COLUMNS, WIDTH, HEIGHT = 48, 24, 16
 
 
 def dashboard() -> dict[str, Any]:
     """Every panel that needs no collector, two in a row."""
-    panels = [panel for panel in PANELS if all(is_logged(line.query) for line in panel.lines)]
+    panels = [panel for panel in PANELS if all(is_in_logs(line.query) for line in panel.lines)]
     return {
         "displayName": "${title}",
         "mosaicLayout": {"columns": COLUMNS, "tiles": [_tile(index, panel) for index, panel in enumerate(panels)]},
@@ -43,12 +43,12 @@ def _data_set(line: Line) -> dict[str, Any]:
 
 
 def _query(line: Line) -> Mapping[str, Any]:
-    if isinstance(line.query, Googles):
+    if isinstance(line.query, GoogleMetric):
         return {"timeSeriesFilter": {"filter": _filter(line.query), "aggregation": _aggregation(line.query)}}
     return {"prometheusQuery": promql(line.query, logged)}
 
 
-def _filter(query: Googles) -> str:
+def _filter(query: GoogleMetric) -> str:
     value = f'monitoring.regex.full_match("{query.value}")' if query.is_pattern else f'"{query.value}"'
     return (
         f'metric.type = "{query.metric}" AND resource.type = "{query.resource}"'
@@ -56,6 +56,6 @@ def _filter(query: Googles) -> str:
     )
 
 
-def _aggregation(query: Googles) -> Mapping[str, str]:
+def _aggregation(query: GoogleMetric) -> Mapping[str, str]:
     aligner = "ALIGN_MAX" if query.quantile is None else f"ALIGN_PERCENTILE_{query.quantile * 100:02.0f}"
     return {"alignmentPeriod": "60s", "perSeriesAligner": aligner}

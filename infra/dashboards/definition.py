@@ -1,16 +1,27 @@
-"""The dashboard itself: what an operator looks at, from what users notice down to the machines."""
+"""The dashboard's panels, from what users notice down to the machines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from infra.dashboards.queries import FUNCTION, JOB, Figure, Googles, Level, LogMetric, Quantile, Query, Ratio, Sum
+from infra.dashboards.queries import (
+    FUNCTION,
+    JOB,
+    GoogleMetric,
+    Level,
+    LogMetric,
+    OwnMetric,
+    Quantile,
+    Query,
+    Ratio,
+    Sum,
+)
 from shared.telemetry import metrics
 
 
 class Unit(Enum):
-    """What a panel's numbers are: in words, and as Grafana calls it."""
+    """Unit of a panel's values: in words, and Grafana's name."""
 
     COUNT = ("", "short")
     SHARE = ("share", "percentunit")
@@ -31,7 +42,7 @@ class Line:
     query: Query
     label: str = ""
     exported: Query | None = None
-    """What Grafana shows instead: what the logs do not tell, or Google knows only in other words."""
+    """What Grafana shows instead, where OpenTelemetry has it in more detail."""
 
     @property
     def in_grafana(self) -> Query:
@@ -50,37 +61,37 @@ class Panel:
     """A line that should not be crossed."""
 
 
-UPLOADS = Figure(metrics.UPLOADS, LogMetric("jobs_ended", is_distribution=False))
-FALLBACKS = Figure(metrics.FALLBACKS, LogMetric("fallbacks", is_distribution=False))
-BILLED = Figure(metrics.BILLED, LogMetric("bill_usd"))
-UNBILLED = Figure(metrics.UNBILLED)
-AUDIO = Figure(metrics.AUDIO)
-GAPS = Figure(metrics.GAPS)
-QUEUE_WAIT = Figure(metrics.QUEUE_WAIT, LogMetric("queue_wait"))
-COMPLETION_TIME = Figure(metrics.COMPLETION_TIME)
-TIMES_EXPECTED = Figure(metrics.TIMES_EXPECTED, LogMetric("times_expected"))
-X_REAL_TIME = Figure(metrics.X_REAL_TIME, LogMetric("x_real_time"))
-COVERAGE = Figure(metrics.COVERAGE, LogMetric("coverage"))
-STARTUP_TIME = Figure(metrics.STARTUP_TIME, LogMetric("startup", (JOB,)))
-BATCH_FILL = Figure(metrics.BATCH_FILL, LogMetric("batch_fill", (JOB,)))
-BATCH_CHUNKS = Figure(metrics.BATCH_CHUNKS)
-LAUNCHES = Figure(metrics.LAUNCHES)
-LAUNCHES_FAILED = Figure(metrics.LAUNCHES_FAILED, LogMetric("launches_failed", (FUNCTION,), is_distribution=False))
+UPLOADS = OwnMetric(metrics.UPLOADS, LogMetric("jobs_ended", is_distribution=False))
+FALLBACKS = OwnMetric(metrics.FALLBACKS, LogMetric("fallbacks", is_distribution=False))
+BILLED = OwnMetric(metrics.BILLED, LogMetric("bill_usd"))
+UNBILLED = OwnMetric(metrics.UNBILLED)
+AUDIO = OwnMetric(metrics.AUDIO)
+GAPS = OwnMetric(metrics.GAPS)
+QUEUE_WAIT = OwnMetric(metrics.QUEUE_WAIT, LogMetric("queue_wait"))
+COMPLETION_TIME = OwnMetric(metrics.COMPLETION_TIME)
+TIMES_EXPECTED = OwnMetric(metrics.TIMES_EXPECTED, LogMetric("times_expected"))
+X_REAL_TIME = OwnMetric(metrics.X_REAL_TIME, LogMetric("x_real_time"))
+COVERAGE = OwnMetric(metrics.COVERAGE, LogMetric("coverage"))
+STARTUP_TIME = OwnMetric(metrics.STARTUP_TIME, LogMetric("startup", (JOB,)))
+BATCH_FILL = OwnMetric(metrics.BATCH_FILL, LogMetric("batch_fill", (JOB,)))
+BATCH_CHUNKS = OwnMetric(metrics.BATCH_CHUNKS)
+LAUNCHES = OwnMetric(metrics.LAUNCHES)
+LAUNCHES_FAILED = OwnMetric(metrics.LAUNCHES_FAILED, LogMetric("launches_failed", (FUNCTION,), is_distribution=False))
 
 
-def _of_queue(metric: str) -> Googles:
-    return Googles(
+def _of_queue(metric: str) -> GoogleMetric:
+    return GoogleMetric(
         f"pubsub.googleapis.com/subscription/{metric}", "pubsub_subscription", "subscription_id", "${work_subscription}"
     )
 
 
-def _of_gpu_job(metric: str, quantile: float | None = None) -> Googles:
-    return Googles(f"run.googleapis.com/{metric}", JOB, "job_name", "${gpu_job}", quantile=quantile)
+def _of_gpu_job(metric: str, quantile: float | None = None) -> GoogleMetric:
+    return GoogleMetric(f"run.googleapis.com/{metric}", JOB, "job_name", "${gpu_job}", quantile=quantile)
 
 
 OLDEST_WORK = _of_queue("oldest_unacked_message_age")
 WAITING_WORK = _of_queue("num_undelivered_messages")
-DEAD_LETTERS = Googles(
+DEAD_LETTERS = GoogleMetric(
     "pubsub.googleapis.com/subscription/num_undelivered_messages",
     "pubsub_subscription",
     "subscription_id",
@@ -90,64 +101,66 @@ DEAD_LETTERS = Googles(
 GPU_USE = _of_gpu_job("container/gpu/utilizations", 0.5)
 GPU_MEMORY = _of_gpu_job("container/gpu/memory_utilizations", 0.99)
 EXECUTIONS = _of_gpu_job("job/running_executions")
-ANSWER_TIME = Googles(
+ANSWER_TIME = GoogleMetric(
     "run.googleapis.com/request_latencies", FUNCTION, "service_name", "${upload_function}", quantile=0.95
 )
 
 PANELS = (
-    Panel("Uploads that ended, an hour", Unit.COUNT, (Line(Sum(UPLOADS, by=("outcome",))),)),
+    Panel("Uploads ended per hour", Unit.COUNT, (Line(Sum(UPLOADS, by=("outcome",))),)),
     Panel(
-        "Errors and fallbacks, share of the uploads of an hour",
+        "Failed and fallback uploads, share per hour",
         Unit.SHARE,
         (
             Line(Ratio(Sum(UPLOADS, where={"outcome": "failed"}), Sum(UPLOADS)), "failed"),
-            Line(Ratio(Sum(FALLBACKS), Sum(UPLOADS)), "fell back"),
+            Line(Ratio(Sum(FALLBACKS), Sum(UPLOADS)), "fallback"),
         ),
     ),
-    Panel("Dollars an hour", Unit.USD, (Line(Sum(BILLED), "billed", exported=Sum(BILLED, by=("kind", "phase"))),)),
+    Panel("Cost per hour ($)", Unit.USD, (Line(Sum(BILLED), "billed", exported=Sum(BILLED, by=("kind", "phase"))),)),
     Panel(
-        "Time until the transcript, times the prediction (median)",
+        "Completion time / predicted time",
         Unit.MULTIPLE,
         (Line(Quantile(TIMES_EXPECTED, 0.5), "median"),),
     ),
     Panel(
-        "Wait for an execution, seconds",
+        "Queue wait (s)",
         Unit.SECONDS,
         (Line(Quantile(QUEUE_WAIT, 0.5), "median"), Line(Quantile(QUEUE_WAIT, 0.95), "95 %")),
     ),
     Panel(
-        "Speed of the work on an upload, times real time",
+        "Processing speed (x real time)",
         Unit.MULTIPLE,
         (Line(Quantile(X_REAL_TIME, 0.5), "median"), Line(Quantile(X_REAL_TIME, 0.05), "slowest 5 %")),
     ),
     Panel(
-        "Speech that has words, share",
+        "Coverage: share of speech with words",
         Unit.SHARE,
         (Line(Quantile(COVERAGE, 0.5), "median"), Line(Quantile(COVERAGE, 0.05), "worst 5 %")),
     ),
     Panel(
-        "Start-up of an execution, seconds",
+        "Execution start-up (s)",
         Unit.SECONDS,
         (Line(Quantile(STARTUP_TIME, 0.5), "median"), Line(Quantile(STARTUP_TIME, 0.95), "95 %")),
     ),
-    Panel("Batches: share that is audio", Unit.SHARE, (Line(Quantile(BATCH_FILL, 0.5), "median"),)),
-    Panel("Oldest work, seconds", Unit.SECONDS, (Line(OLDEST_WORK),), threshold=1800),
-    Panel("Work that waits", Unit.COUNT, (Line(WAITING_WORK),)),
-    Panel("GPU use", Unit.SHARE, (Line(GPU_USE, exported=Level(metrics.GPU_UTILIZATION)),)),
-    Panel("GPU memory", Unit.SHARE, (Line(GPU_MEMORY, exported=Level(metrics.GPU_MEMORY_UTILIZATION)),), 0.85),
-    Panel("Executions of the GPU job", Unit.COUNT, (Line(EXECUTIONS),)),
-    Panel("Launches that failed, an hour", Unit.COUNT, (Line(Sum(LAUNCHES_FAILED, by=("kind",))),)),
-    Panel("Dead letters", Unit.COUNT, (Line(DEAD_LETTERS),), threshold=0),
-    Panel("The function's answers, 95 % within milliseconds", Unit.MILLISECONDS, (Line(ANSWER_TIME),)),
-    Panel("Audio an hour, seconds", Unit.SECONDS, (Line(Sum(AUDIO, by=("engine",))),)),
-    Panel("Speech without words an hour, seconds", Unit.SECONDS, (Line(Sum(GAPS, by=("method",))),)),
+    Panel("Batch fill: share of audio", Unit.SHARE, (Line(Quantile(BATCH_FILL, 0.5), "median"),)),
+    Panel("Oldest queued work (s)", Unit.SECONDS, (Line(OLDEST_WORK),), threshold=1800),
+    Panel("Queued work items", Unit.COUNT, (Line(WAITING_WORK),)),
+    Panel("GPU utilization", Unit.SHARE, (Line(GPU_USE, exported=Level(metrics.GPU_UTILIZATION)),)),
     Panel(
-        "Time until the transcript",
+        "GPU memory utilization", Unit.SHARE, (Line(GPU_MEMORY, exported=Level(metrics.GPU_MEMORY_UTILIZATION)),), 0.85
+    ),
+    Panel("Running executions of the GPU job", Unit.COUNT, (Line(EXECUTIONS),)),
+    Panel("Failed launches per hour", Unit.COUNT, (Line(Sum(LAUNCHES_FAILED, by=("kind",))),)),
+    Panel("Dead letters", Unit.COUNT, (Line(DEAD_LETTERS),), threshold=0),
+    Panel("Function latency, 95th percentile (ms)", Unit.MILLISECONDS, (Line(ANSWER_TIME),)),
+    Panel("Audio transcribed per hour (s)", Unit.SECONDS, (Line(Sum(AUDIO, by=("engine",))),)),
+    Panel("Gaps per hour (s)", Unit.SECONDS, (Line(Sum(GAPS, by=("method",))),)),
+    Panel(
+        "Completion time (s)",
         Unit.SECONDS,
         (Line(Quantile(COMPLETION_TIME, 0.5), "median"), Line(Quantile(COMPLETION_TIME, 0.95), "95 %")),
     ),
-    Panel("Chunks in a batch", Unit.COUNT, (Line(Quantile(BATCH_CHUNKS, 0.5), "median"),)),
-    Panel("Executions started, an hour", Unit.COUNT, (Line(Sum(LAUNCHES, by=("job_name",))),)),
-    Panel("Dollars of executions on no bill, an hour", Unit.USD, (Line(Sum(UNBILLED)),)),
+    Panel("Chunks per batch", Unit.COUNT, (Line(Quantile(BATCH_CHUNKS, 0.5), "median"),)),
+    Panel("Executions started per hour", Unit.COUNT, (Line(Sum(LAUNCHES, by=("job_name",))),)),
+    Panel("Unbilled execution cost per hour ($)", Unit.USD, (Line(Sum(UNBILLED)),)),
 )
-"""A panel with a line that the logs do not tell is Grafana's alone."""
+"""A panel with a line that is not in the logs is in Grafana only."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.dashboards.definition import PANELS, Line, Panel
 from infra.dashboards.promql import exported, promql
-from infra.dashboards.queries import Googles, Query, sums_of
+from infra.dashboards.queries import GoogleMetric, Query, sums_of
 
 SCHEMA_VERSION = 42
 """Of the classic model, which Grafana 12 and 13 import (grafana/grafana, dashboard schema migrations)."""
@@ -109,4 +109,4 @@ def _legend(line: Line) -> str:
 
 
 def _source(query: Query) -> Mapping[str, str]:
-    return {"type": "prometheus", "uid": f"${{{GOOGLE if isinstance(query, Googles) else METRICS}}}"}
+    return {"type": "prometheus", "uid": f"${{{GOOGLE if isinstance(query, GoogleMetric) else METRICS}}}"}

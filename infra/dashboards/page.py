@@ -7,25 +7,25 @@ from collections.abc import Iterator
 
 from infra.dashboards import definition
 from infra.dashboards.promql import prometheus_name
-from infra.dashboards.queries import Figure
+from infra.dashboards.queries import OwnMetric
 from shared.telemetry.metrics import CATALOGUE, Counter, Gauge, Histogram, Metric
 
 _HEAD = """# Metrics
 
-Every figure that function and job measure: as OpenTelemetry exports it (`OTEL_METRICS_EXPORTER`), by its name in
-Prometheus, and, where the logs tell it, as the metric that Terraform makes out of them
+Every metric of function and job: as OpenTelemetry exports it (`OTEL_METRICS_EXPORTER`), by its name in
+Prometheus, and, where a log line has it, as the metric that Terraform makes out of the logs
 (`logging.googleapis.com/user/dropscribe/NAME`). Histograms have `_bucket`, `_sum` and `_count` in Prometheus. This page
 is written by `python -m infra.dashboards.page > docs/metrics.md`; a test holds it to the code. How to export and show
 them: docs/telemetry.md.
 
-| metric | in Prometheus | out of the logs | unit | labels | what |
+| metric | in Prometheus | out of the logs | unit | labels | description |
 |---|---|---|---|---|---|
 """
 _KINDS = {Counter: "counter", Histogram: "histogram", Gauge: "gauge"}
 _LOGGED = {
     one.metric: one.logged.name
     for one in vars(definition).values()
-    if isinstance(one, Figure) and one.logged is not None
+    if isinstance(one, OwnMetric) and one.logged is not None
 }
 
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from infra.dashboards.queries import Figure, Googles, Level, Quantile, Query, Ratio, Sum
+from infra.dashboards.queries import GoogleMetric, Level, OwnMetric, Quantile, Query, Ratio, Sum
 from shared.telemetry.metrics import Counter, Metric
 
 RANGE = "1h"
-"""Ours are summed over so long: uploads take minutes, and a deployment may have few."""
+"""Range over which our metrics are summed: uploads take minutes, and a deployment may have few."""
 BEFORE = "1d"
-"""How far back the value that a process had before is looked for; a function exports only while it is at work."""
-GOOGLES_RANGE = "5m"
-"""Google's metrics come once a minute, and a moment late."""
+"""How far back a process's earlier value is looked for: a function exports only while it handles events."""
+GOOGLE_RANGE = "5m"
+"""Range for Google's metrics, which come once a minute and with some delay."""
 
-Increase = Callable[[Figure, str, Mapping[str, str]], str]
-"""Figure, `sum` or `bucket`, labels -> what it grew by, in a store's own names."""
+Increase = Callable[[OwnMetric, str, Mapping[str, str]], str]
+"""OwnMetric, `sum` or `bucket`, labels -> the query for its increase, in the names of one store."""
 
 
 def promql(query: Query, increase: Increase) -> str:
-    """A query for the store whose names `increase` knows."""
+    """A query in PromQL; `increase` has the names of the store."""
     match query:
         case Sum(figure, by, where):
             grouped = f"sum by ({', '.join(by)})" if by else "sum"
@@ -34,15 +34,15 @@ def promql(query: Query, increase: Increase) -> str:
             return f"histogram_quantile({share:g}, sum by (le) ({increase(figure, 'bucket', {})}))"
         case Level(gauge):
             return f"max({prometheus_name(gauge)})"
-        case Googles():
-            return _googles(query)
+        case GoogleMetric():
+            return _google_metric(query)
 
 
-def logged(figure: Figure, what: str, where: Mapping[str, str]) -> str:
-    """Out of Cloud Monitoring's metrics from the logs. Raises ValueError for a figure that no line tells."""
+def logged(figure: OwnMetric, what: str, where: Mapping[str, str]) -> str:
+    """The increase of a metric made out of the logs. Raises ValueError for one that no log line has."""
     metric = figure.logged
     if metric is None:
-        raise ValueError(f"{figure.metric.name} is in no line of the logs")
+        raise ValueError(f"{figure.metric.name} is in no log line")
     name = f"${{metric_prefix}}{metric.name}" + (f"_{what}" if metric.is_distribution else "")
     # Functions and jobs write the same lines; a query must name each resource type.
     return " or ".join(
@@ -50,8 +50,8 @@ def logged(figure: Figure, what: str, where: Mapping[str, str]) -> str:
     )
 
 
-def exported(figure: Figure, what: str, where: Mapping[str, str]) -> str:
-    """Out of what OpenTelemetry exports.
+def exported(figure: OwnMetric, what: str, where: Mapping[str, str]) -> str:
+    """The increase of a metric exported by OpenTelemetry.
 
     Not `increase()`, which takes a series' first value for its start: every execution is a series of its own, and a
     short one is exported once, when all is counted.
@@ -69,16 +69,16 @@ def prometheus_name(metric: Metric) -> str:
     return "_".join(part for part in parts if part)
 
 
-def googles_name(metric: str) -> str:
+def google_metric_name(metric: str) -> str:
     """`run.googleapis.com/job/x` -> `run_googleapis_com:job_x` (docs, "Mapping Cloud Monitoring metrics to PromQL")."""
     domain, _, path = metric.partition("/")
     return ":".join(re.sub(r"[^a-zA-Z0-9]", "_", part) for part in (domain, path))
 
 
-def _googles(query: Googles) -> str:
-    name = googles_name(query.metric)
+def _google_metric(query: GoogleMetric) -> str:
+    name = google_metric_name(query.metric)
     equals = "=~" if query.is_pattern else "="
-    chosen = f'{{monitored_resource="{query.resource}", {query.label}{equals}"{query.value}"}}[{GOOGLES_RANGE}]'
+    chosen = f'{{monitored_resource="{query.resource}", {query.label}{equals}"{query.value}"}}[{GOOGLE_RANGE}]'
     if query.quantile is None:
         return f"max by ({query.label}) (max_over_time({name}{chosen}))"
     return f"histogram_quantile({query.quantile:g}, sum by (le) (increase({name}_bucket{chosen})))"

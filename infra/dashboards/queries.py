@@ -1,7 +1,7 @@
-"""What a line of a chart shows, said apart from any store of metrics.
+"""Queries of a chart's lines, independent of where the metrics are stored.
 
-A figure of ours is in two stores: in Cloud Monitoring as a metric out of the logs, which every deployment has, and
-wherever OpenTelemetry exports it to. Google's own metrics are in Cloud Monitoring.
+Our own metrics are in two stores: in Cloud Monitoring, made out of the logs, in every deployment; and wherever
+OpenTelemetry exports them to. Google's metrics are in Cloud Monitoring.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from shared.telemetry.metrics import Counter, Gauge, Histogram
 
 FUNCTION, JOB = "cloud_run_revision", "cloud_run_job"
-"""Monitored resources that write our lines: functions and jobs."""
+"""Monitored resources that write our log lines: functions and jobs."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class LogMetric:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of ours in both stores."""
+class OwnMetric:
+    """One of our metrics, in both stores."""
 
     metric: Counter | Histogram
     logged: LogMetric | None = None
-    """None where no line of the logs tells it."""
+    """None where no log line has it."""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """What came within an hour."""
+    """The increase of an hour."""
 
-    figure: Figure
+    figure: OwnMetric
     by: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,34 +52,34 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Quantile:
-    """Of the values of an hour."""
+    """A quantile of the values of an hour."""
 
-    figure: Figure
+    figure: OwnMetric
     share: float
 
 
 @dataclass(frozen=True)
 class Level:
-    """The highest of all processes."""
+    """The highest value of all processes."""
 
     gauge: Gauge
 
 
 @dataclass(frozen=True)
-class Googles:
-    """A metric of Google's own: the highest of a number, or a quantile of a distribution."""
+class GoogleMetric:
+    """A metric of Google's: the highest value of a number, or a quantile of a distribution."""
 
     metric: str
-    """As Cloud Monitoring's list of metrics has it."""
+    """Its type in Cloud Monitoring's list of metrics."""
     resource: str
     label: str
     value: str
-    """What the label must be, or match."""
+    """The label's value, or a pattern for it."""
     is_pattern: bool = False
     quantile: float | None = None
 
 
-Query = Sum | Ratio | Quantile | Level | Googles
+Query = Sum | Ratio | Quantile | Level | GoogleMetric
 
 
 def sums_of(query: Query) -> tuple[Sum, ...]:
@@ -93,11 +93,11 @@ def sums_of(query: Query) -> tuple[Sum, ...]:
             return ()
 
 
-def figures_of(query: Query) -> tuple[Figure, ...]:
-    """Our figures in a query."""
+def own_metrics_of(query: Query) -> tuple[OwnMetric, ...]:
+    """Our metrics in a query."""
     return (query.figure,) if isinstance(query, Quantile) else tuple(one.figure for one in sums_of(query))
 
 
-def is_logged(query: Query) -> bool:
-    """Whether Cloud Monitoring has all of it without a collector."""
-    return not isinstance(query, Level) and all(figure.logged for figure in figures_of(query))
+def is_in_logs(query: Query) -> bool:
+    """Whether Cloud Monitoring has everything in the query without a collector."""
+    return not isinstance(query, Level) and all(figure.logged for figure in own_metrics_of(query))

@@ -20,8 +20,8 @@ from infra.dashboards.__main__ import FOLDER, rendered
 from infra.dashboards.definition import PANELS
 from infra.dashboards.grafana import NAMES
 from infra.dashboards.page import page
-from infra.dashboards.promql import googles_name, prometheus_name
-from infra.dashboards.queries import Googles, Level, Query, figures_of, is_logged, sums_of
+from infra.dashboards.promql import google_metric_name, prometheus_name
+from infra.dashboards.queries import GoogleMetric, Level, Query, is_in_logs, own_metrics_of, sums_of
 from shared.telemetry.metrics import CATALOGUE, Counter, Histogram, Metric
 from tests.support.google_metrics import DISTRIBUTION, GOOGLE_METRICS
 
@@ -98,37 +98,37 @@ def test_grafana_asks_for_what_is_exported(target: Mapping[str, Any], exported: 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_is_of_a_figure_that_can_be_asked_so(query: Query) -> None:
-    for figure in figures_of(query):
+    for figure in own_metrics_of(query):
         assert figure.metric in CATALOGUE
     for one in sums_of(query):
         assert isinstance(one.figure.metric, Counter)
         assert {*one.by, *one.where} <= set(one.figure.metric.attributes)
     if isinstance(query, Level):
         assert query.gauge in CATALOGUE
-    if isinstance(query, Googles):
+    if isinstance(query, GoogleMetric):
         kind, source = GOOGLE_METRICS[query.metric]
         assert (query.quantile is not None) == (kind == DISTRIBUTION)
         assert source.startswith("https://cloud.google.com/")
 
 
 def test_every_metric_of_the_catalogue_is_shown_but_for_the_parts_of_a_batch() -> None:
-    shown = {figure.metric for query in QUERIES for figure in figures_of(query)}
+    shown = {figure.metric for query in QUERIES for figure in own_metrics_of(query)}
     shown |= {query.gauge for query in QUERIES if isinstance(query, Level)}
     assert {metric.name for metric in set(CATALOGUE) - shown} == {"dropscribe.batch.audio", "dropscribe.batch.time"}
 
 
 def test_googles_metrics_are_named_as_promql_has_them() -> None:
     # The examples of Google's page "Mapping Cloud Monitoring metrics to PromQL".
-    assert googles_name("kubernetes.io/container/cpu/limit_cores") == "kubernetes_io:container_cpu_limit_cores"
-    assert googles_name("logging.googleapis.com/log_entry_count") == "logging_googleapis_com:log_entry_count"
-    known = {googles_name(metric) for metric in GOOGLE_METRICS}
+    assert google_metric_name("kubernetes.io/container/cpu/limit_cores") == "kubernetes_io:container_cpu_limit_cores"
+    assert google_metric_name("logging.googleapis.com/log_entry_count") == "logging_googleapis_com:log_entry_count"
+    known = {google_metric_name(metric) for metric in GOOGLE_METRICS}
     asked = {name for target in TARGETS for name in re.findall(r"\w+_googleapis_com:\w+", target["expr"])}
     assert {name.removesuffix("_bucket") for name in asked} <= known
     assert asked
 
 
 def test_what_has_no_line_in_the_logs_is_grafanas_alone() -> None:
-    in_both = [panel.title for panel in PANELS if all(is_logged(line.query) for line in panel.lines)]
+    in_both = [panel.title for panel in PANELS if all(is_in_logs(line.query) for line in panel.lines)]
     assert [tile["widget"]["title"] for tile in TILES] == in_both
     assert [panel["title"] for panel in GRAFANA["panels"]] == [panel.title for panel in PANELS]
     assert 12 <= len(in_both) < len(PANELS)

@@ -24,7 +24,7 @@ from gpu_job.worker.billing import Billing
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.dashboards import definition
-from infra.dashboards.queries import Figure
+from infra.dashboards.queries import OwnMetric
 from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
 from shared.clock import now
 from shared.costs.bill import Bill, LineItem, LineItemKind
@@ -195,12 +195,12 @@ def test_what_others_log_is_not_counted(deployed: Deployed, entries: list[Entry]
 FIGURES = [
     one
     for one in vars(definition).values()
-    if isinstance(one, Figure) and one.logged and isinstance(one.metric, Histogram)
+    if isinstance(one, OwnMetric) and one.logged and isinstance(one.metric, Histogram)
 ]
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.metric.name)
-def test_buckets_are_those_of_the_same_figure_elsewhere(deployed: Deployed, figure: Figure) -> None:
+def test_buckets_are_those_of_the_same_figure_elsewhere(deployed: Deployed, figure: OwnMetric) -> None:
     assert figure.logged is not None
     metric = deployed.log_metrics[figure.logged.name]
     (buckets,) = metric["bucket_options"][0]["explicit_buckets"]
