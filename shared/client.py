@@ -1,4 +1,4 @@
-"""For programs that use a deployment: drop files, hear how they ended, fetch the results."""
+"""For programs that use a deployment: upload files, receive their outcomes, fetch the results."""
 
 from __future__ import annotations
 

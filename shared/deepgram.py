@@ -1,4 +1,4 @@
-"""Deepgram: a signed URL in, the same transcript as Parakeet's out. The SDK's own retries are off.
+"""Deepgram: a signed URL or audio in, words with times and speakers out. The SDK's own retries are off.
 
 The SDK retries on time-outs, 429 and every 5xx, which sends (and bills) the same audio again and again; here a call is
 repeated only where Deepgram cannot have done the work: a refused connection, 429, and 503.
@@ -34,12 +34,12 @@ class DeepgramResult:
     passage: Passage
     duration_seconds: float
     channels: int
-    """Channels that were heard apart, each of which is billed."""
+    """Channels that were transcribed separately, each of which is billed."""
     request_id: str
     model: str
 
 
-class _NotDoneError(Exception):
+class _NotBilledError(Exception):
     """The call failed before Deepgram can have billed it."""
 
     def __init__(self, error: EngineFailed) -> None:
@@ -64,7 +64,7 @@ class Deepgram:
         """
         try:
             for attempt in stamina.retry_context(
-                on=_NotDoneError,
+                on=_NotBilledError,
                 attempts=self._settings.deepgram_attempts,
                 wait_initial=1.0,
                 wait_max=20.0,
@@ -72,7 +72,7 @@ class Deepgram:
             ):
                 with attempt:
                     return self._call(audio, language, split)
-        except _NotDoneError as final:
+        except _NotBilledError as final:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
@@ -102,9 +102,9 @@ class Deepgram:
             if status < 300:  # the work was done, but its answer is not JSON
                 raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
             failure = EngineFailed(f"Deepgram answered {status}.", kind_of_status(status))
-            raise (_NotDoneError(failure) if status in RETRIED_STATUS else failure) from error
+            raise (_NotBilledError(failure) if status in RETRIED_STATUS else failure) from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _NotDoneError(EngineFailed("Deepgram could not be reached.", FailureKind.NETWORK)) from error
+            raise _NotBilledError(EngineFailed("Deepgram could not be reached.", FailureKind.NETWORK)) from error
         except httpx.TimeoutException as error:
             waited = time.monotonic() - began
             raise EngineFailed(f"Deepgram gave no answer within {waited:.0f} s.", FailureKind.TIMEOUT) from error
@@ -112,7 +112,7 @@ class Deepgram:
             raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
         except httpx.RequestError as error:
             raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
-        answer = heard(response, self._model, split=split)
+        answer = parse_response(response, self._model, split=split)
         AUDIO.add(answer.duration_seconds * answer.channels, engine=Engine.DEEPGRAM.value)
         return answer
 
@@ -129,7 +129,7 @@ def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
     )
 
 
-def heard(response: Any, model: str, *, split: bool = False) -> DeepgramResult:
+def parse_response(response: Any, model: str, *, split: bool = False) -> DeepgramResult:
     """Deepgram's response -> words by time; `split`: a channel is a speaker. EngineFailed where it is no transcript."""
     try:
         channels = response.results.channels if split else [response.results.channels[0]]

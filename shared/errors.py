@@ -8,7 +8,7 @@ import google.api_core.exceptions as google_errors
 import requests
 
 SERVICE_UNAVAILABLE_ERRORS = (google_errors.GoogleAPICallError, google_errors.RetryError, requests.RequestException)
-"""How Google's clients say that a service did not answer: with a status, too late, or not at all."""
+"""What Google's clients raise where a service answers with an error, not in time, or not at all."""
 
 
 class FailureKind(StrEnum):
@@ -27,14 +27,14 @@ class FailureKind(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What becomes of a chunk that an engine failed on, after what can be retried was retried."""
+    """What is done about a chunk that an engine failed on, once retries are used up."""
 
     GIVE_UP = "give_up"
-    """Every engine would fail on it."""
+    """It becomes a gap: every engine would fail on it."""
     NEXT_ENGINE = "next_engine"
-    """Another engine does it; the next chunk may fare better here."""
+    """Another engine does it; this one is used for the next chunk again."""
     LEAVE_ENGINE = "leave_engine"
-    """Another engine does it and all that follow: the next chunk would meet the same."""
+    """Another engine does it and all that follow: this one would fail on each of them."""
 
 
 REMEDIES = {
@@ -73,7 +73,7 @@ class BadMedia(DropscribeError):
 
 
 class Rejected(DropscribeError):
-    """The upload is sound, but its own wishes or the deployment's rules forbid the work."""
+    """The upload can be transcribed, but its own options or the deployment's limits forbid it."""
 
     kind = FailureKind.REFUSED
 

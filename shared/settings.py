@@ -24,27 +24,31 @@ def setting(default: Any, about: str, *, unit: str = "", source: str = "", **lim
 
 
 class BreakerSettings(BaseSettings):
-    """When the GPU is given up for a while, and how it is tried again."""
+    """When the GPU's circuit breaker opens, and how the GPU is tried again."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     gpu_breaker_failures: int = setting(
         3,
-        "So many failures of different uploads within the window, and nobody asks for the GPU.",
+        "Failures of different uploads within the window after which no upload uses the GPU.",
         unit="failures",
         ge=1,
     )
-    gpu_breaker_window_seconds: float = setting(600.0, "Failures older than this do not count.", unit="s", gt=0)
+    gpu_breaker_window_seconds: float = setting(600.0, "Age up to which a failure counts.", unit="s", gt=0)
     gpu_breaker_cool_down_seconds: float = setting(
-        300.0, "After this time one upload tries the GPU again.", unit="s", source="quota is freed in minutes", gt=0
+        300.0,
+        "Time after which one upload, the trial, uses the GPU again.",
+        unit="s",
+        source="quota is freed in minutes",
+        gt=0,
     )
     gpu_breaker_trial_seconds: float = setting(
-        900.0, "A trial that did not end by then makes room for another one.", unit="s", gt=0
+        900.0, "Time after which an unfinished trial is given up for another one.", unit="s", gt=0
     )
 
 
 class BudgetSettings(BaseSettings):
-    """What a month may cost, and who is warned."""
+    """What a month may cost, and where alerts about it are published."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -58,16 +62,16 @@ class BudgetSettings(BaseSettings):
     )
     budget_cache_seconds: float = setting(
         60.0,
-        "How long an instance trusts a sum of the ledger; 0: it lists for every upload.",
+        "How long an instance uses its last sum of the ledger; 0: it sums for every upload.",
         unit="s",
         source="docs/costs.md, the bound",
         ge=0,
     )
-    alerts_topic: str = setting("transcription-alerts", "Pub/Sub topic of budget warnings.", min_length=3)
+    alerts_topic: str = setting("transcription-alerts", "Pub/Sub topic of budget alerts.", min_length=3)
 
 
 class DeploymentSettings(BreakerSettings):
-    """Where the deployment's parts are, and what holds for all of them."""
+    """Where the deployment's parts are, and what is the same for function and job."""
 
     google_cloud_project: str = setting(..., "Google Cloud project that holds the pipeline.", min_length=1)
     results_bucket: BucketName = setting(..., "Bucket that receives transcripts and receipts.")
@@ -77,16 +81,18 @@ class DeploymentSettings(BreakerSettings):
     work_topic: str = setting("transcription-work", "Pub/Sub topic of work items.", min_length=3)
     price_book: Path | None = setting(None, "TOML file used instead of the shipped price book.")
     deepgram_model: str = setting(
-        "nova-3", "Deepgram model that is asked, and whose price savings are measured against.", min_length=1
+        "nova-3", "Deepgram model that is used, and whose price savings are compared with.", min_length=1
     )
     max_completion_minutes: float | None = setting(
-        None, "Deadline of every upload that brings none.", unit="min", gt=0, le=LONGEST_DEADLINE_MINUTES
+        None, "Deadline of every upload that sets none itself.", unit="min", gt=0, le=LONGEST_DEADLINE_MINUTES
     )
-    enable_fallback: bool = setting(True, "Whether another engine is asked when the chosen one fails.")
-    language: str = setting("en", "Language of the recordings, as Deepgram and players name it.", unit="BCP 47 tag")
+    enable_fallback: bool = setting(True, "Whether another engine takes over when the chosen one fails.")
+    language: str = setting(
+        "en", "Language of the recordings, as Deepgram and subtitle players expect it.", unit="BCP 47 tag"
+    )
     max_attempts: int = setting(
         3,
-        "A job whose worker died this often while working on it, or that was put on the queue this often, fails.",
+        "Attempts after which a job fails: workers that died with it, or times it was queued in vain.",
         unit="attempts",
         source="a file that kills the decoder must not do so for ever",
         ge=1,
@@ -122,7 +128,7 @@ class DeepgramSettings(BaseSettings):
 
 
 class JobShapeSettings(BaseSettings):
-    """What one instance of the job is billed for; the function quotes by it, the job bills by it."""
+    """What one instance of the job is billed for, in the function's quotes and in the job's bills."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -130,18 +136,18 @@ class JobShapeSettings(BaseSettings):
     job_vcpu: float = setting(8.0, "vCPUs of the job's instances.", unit="vCPU", gt=0)
     job_memory_gib: float = setting(32.0, "Memory of the job's instances.", unit="GiB", gt=0)
     work_idle_seconds: float = setting(
-        5.0, "An execution that found no work for so long ends.", unit="s", source="idle instances are billed", ge=0
+        5.0, "Time without work after which an execution ends.", unit="s", source="idle instances are billed", ge=0
     )
 
     @property
     def shape(self) -> JobShape:
-        """The hardware that is billed."""
+        """The hardware of an instance, as it is billed."""
         gpu = self.job_gpu if self.job_gpu and self.job_gpu != "none" else None
         return JobShape(gpu=gpu, vcpu=self.job_vcpu, memory_gib=self.job_memory_gib)
 
 
 class SpeedSettings(BaseSettings):
-    """What quotes assume before this deployment's own runs say better."""
+    """Speeds that quotes assume until this deployment has measured its own."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -153,7 +159,7 @@ class SpeedSettings(BaseSettings):
         gt=0,
     )
     cpu_startup_seconds: float = setting(
-        30.0, "The same of an instance without GPU.", unit="s", source="as with a GPU", gt=0
+        30.0, "Start-up of an instance without GPU.", unit="s", source="as with a GPU", gt=0
     )
     gpu_x_real_time: float = setting(
         123.0,
@@ -178,7 +184,7 @@ class SpeedSettings(BaseSettings):
     )
     deepgram_x_real_time: float = setting(
         100.0,
-        "Audio that Deepgram answers for in a second.",
+        "Audio that Deepgram transcribes in a second.",
         unit="x real time",
         source="an assumption, no figure is public; learned from the first answers",
         gt=0,

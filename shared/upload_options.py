@@ -1,4 +1,4 @@
-"""Wishes: what the owner of an upload asks for it, as custom metadata of the object."""
+"""Upload options: what the owner of an upload requests for it, as custom metadata of the object."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_COST_METADATA = "transcribe-max-cost"
 
 
 class Channels(StrEnum):
-    """What becomes of an upload's channels."""
+    """How an upload's channels are transcribed."""
 
     MIX = "mix"
-    """They are heard together."""
+    """Mixed into one."""
     SPLIT = "split"
-    """Each is heard alone, as one speaker."""
+    """Each by itself, as one speaker."""
 
 
 class Privacy(StrEnum):
@@ -35,17 +35,17 @@ class Privacy(StrEnum):
     ANY = "any"
     """To every engine of the deployment."""
     LOCAL = "local"
-    """Never to somebody else's API, whatever fails."""
+    """Only to the deployment's own engines, whatever fails."""
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 LONGEST_DEADLINE_MINUTES = 1e9
-"""1,900 years. What is later than the year 9999 is no date, and a worker could not compute with it."""
+"""1,900 years. A date after the year 9999 cannot be represented, so a worker could not compute with it."""
 
 
 class UploadOptions(BaseModel):
-    """What was asked for one upload. What was not asked is the deployment's to decide."""
+    """What was requested for one upload; the deployment's settings decide the rest."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,11 +62,11 @@ class UploadOptions(BaseModel):
         return self.privacy is Privacy.LOCAL
 
     def streams(self, media: Media) -> int:
-        """Channels that are heard apart, each of them a recording of its own to every engine."""
+        """Recordings that engines transcribe and bill: one, or each channel by itself."""
         return media.channels if self.channels is Channels.SPLIT else 1
 
     def metadata(self) -> dict[str, str]:
-        """The wishes as metadata of an object; empty where there are none."""
+        """The options as metadata of an object; empty where none was requested."""
         asked = {
             METHOD_METADATA: self.method,
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
@@ -78,8 +78,8 @@ class UploadOptions(BaseModel):
 
 
 def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
-    """An object's metadata -> its owner's wishes. Raises Rejected for a word or number that is none."""
-    # Tools spell keys as they like, and `Transcribe-Privacy` that nobody reads would send the file to an API.
+    """An object's metadata -> its owner's options. Raises Rejected for a value that is not allowed."""
+    # Tools change the case of keys, and a `Transcribe-Privacy` that is not found would send the file to an API.
     metadata = {key.lower(): value for key, value in metadata.items()}
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
     privacy = _asked(metadata, PRIVACY_METADATA)

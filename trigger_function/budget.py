@@ -59,7 +59,7 @@ class Budget:
         self._lock = threading.Lock()
 
     def spent(self, at: datetime | None = None) -> float | None:
-        """Billed and reserved so far in the month of `at` (now); None without a budget: then nobody lists."""
+        """Billed and reserved so far in the month of `at` (now); None, and nothing listed, without a budget."""
         if self.limit_usd is None:
             return None
         with self._lock:

@@ -145,19 +145,19 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     began = time.monotonic()
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
-        heard = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
-        tracing.set_attributes(span, duration_seconds=heard.duration_seconds, channels=heard.channels)
+        result = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
+        tracing.set_attributes(span, duration_seconds=result.duration_seconds, channels=result.channels)
     # Deepgram bills what it decoded, which can differ from what the header promised.
-    duration = heard.duration_seconds or media.duration_seconds
+    duration = result.duration_seconds or media.duration_seconds
     transcript = compose(
-        upload=upload, duration=duration, language=settings.language, model=heard.model, passages=[heard.passage]
+        upload=upload, duration=duration, language=settings.language, model=result.model, passages=[result.passage]
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)
-    billed_seconds, answered = duration * heard.channels, time.monotonic() - began
+    billed_seconds, answered = duration * result.channels, time.monotonic() - began
     bill = deepgram_bill(settings.deepgram_model, billed_seconds, media.size_bytes, services.prices)
     services.finisher.finish(job.record, completed(transcript), job.record.spent + bill)
-    # What was heard is out before anything is learned from it.
+    # The transcript is published before the speeds are updated.
     services.speeds.observe(deepgram_figures(billed_seconds, answered))
 
 

@@ -90,10 +90,7 @@ def _advance(services: Services, job: Job) -> str:
 
 
 def _record_gpu_failure(services: Services, job: Job) -> None:
-    """Tell the circuit breaker, where a worker of the GPU job went silent with an upload or none took it.
-
-    It crashed, or its image does not run.
-    """
+    """Where a worker of the GPU job went silent with an upload (INTERNAL), or no worker took it (TIMEOUT)."""
     settings, record = services.settings, job.record
     if record.state is JobState.RUNNING:
         # Cloud Run names an execution after its job: `transcribe-x7k2p`, and the worker itself after its execution.

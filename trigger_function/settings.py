@@ -1,4 +1,4 @@
-"""The function's settings: what counts as an upload, how its method is decided, and where the job is."""
+"""The function's settings: which objects are uploads, how a method is decided, and which jobs there are."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
 
     gpu_job: str = setting(..., "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
     cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
-    cpu_job_vcpu: float = setting(8.0, "vCPUs of that job's instances.", unit="vCPU", gt=0)
-    cpu_job_memory_gib: float = setting(32.0, "Memory of that job's instances.", unit="GiB", gt=0)
+    cpu_job_vcpu: float = setting(8.0, "vCPUs of the instances of the job without a GPU.", unit="vCPU", gt=0)
+    cpu_job_memory_gib: float = setting(32.0, "Memory of the instances of the job without a GPU.", unit="GiB", gt=0)
     run_endpoint: str | None = setting(
         None, "Address of the Cloud Run Admin API, where it is not Google's.", pattern="^https?://"
     )
@@ -35,29 +35,29 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
         (".*", "*.tmp", "*.part", "*.crdownload", "*.filepart", "Thumbs.db", "*.ini", "*.json", "*.csv", "*.md5"),
         "Uploads whose file name matches one of these are not transcribed.",
         unit="comma-separated shell patterns on the last part of the name",
-        source="partial downloads, desktop litter and side files",
+        source="partial downloads, files of desktop systems, side files",
     )
 
     transcription_method: Literal["auto"] | Method = setting("auto", "Method for every upload, or auto.")
     enable_gpu_transcription: bool = setting(True, "Whether the GPU job may be used.")
     cost_optimization: bool = setting(
-        True, "Take the method with the lowest cost and time; false: the decision table by length and size."
+        True, "Whether cost and time decide the method; false: the decision table by length and size."
     )
     time_value_usd_per_minute: float = setting(
-        0.01, "What a minute until the transcript is worth.", unit="$ per min", ge=0, allow_inf_nan=False
+        0.01, "What a minute of waiting for the transcript is worth.", unit="$ per min", ge=0, allow_inf_nan=False
     )
     max_cost_per_audio_hour_usd: float | None = setting(
         None,
-        "Methods that cost more are refused. COST_THRESHOLD_PER_HOUR is its older name and works too.",
+        "Methods that cost more are refused. COST_THRESHOLD_PER_HOUR is its older name.",
         unit="$ per h of audio",
         gt=0,
         validation_alias=AliasChoices("max_cost_per_audio_hour_usd", "cost_threshold_per_hour"),
     )
     gpu_min_monthly_files: int = setting(
-        0, "In a month with fewer uploads Deepgram is used instead of the job.", unit="files", ge=0
+        0, "Uploads a month below which Deepgram is used instead of the job.", unit="files", ge=0
     )
     gpu_rollout_percent: int = setting(
-        100, "Share of the uploads that the job may take, chosen by a hash of the upload.", unit="%", ge=0, le=100
+        100, "Share of the uploads that the job may take, selected by a hash of the upload.", unit="%", ge=0, le=100
     )
     parakeet_max_minutes: float = setting(
         30.0,
@@ -88,34 +88,38 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
     )
 
     inspection_max_bytes: int = setting(
-        8 * 2**20, "Most that inspection reads of one upload.", unit="bytes", source="real headers need < 1 MiB", gt=0
+        8 * 2**20,
+        "Most bytes that inspection reads of one upload.",
+        unit="bytes",
+        source="real headers need < 1 MiB",
+        gt=0,
     )
     claim_seconds: float = setting(
         600.0,
-        "A claim this old whose holder said nothing more is free again.",
+        "Age after which a claim without a sign of life from its holder is free again.",
         unit="s",
         source="an event-driven function may take 540 s",
         gt=0,
     )
     launch_seconds: float = setting(
         300.0,
-        "Time a launched execution has to report before another one may be launched.",
+        "Time a launched execution has to start work before another one may be launched.",
         unit="s",
         source="image pull and GPU start take seconds to minutes",
         gt=0,
     )
     queue_patience_seconds: float = setting(
-        900.0, "A queued item not taken up by then is looked after by the reconciler.", unit="s", gt=0
+        900.0, "Time after which the reconciler handles a queued job that no worker took.", unit="s", gt=0
     )
     max_wait_hours: float = setting(
         24.0,
-        "A job that is not terminal after this time fails.",
+        "Time after which a job without an outcome fails.",
         unit="h",
         source="Eventarc gives an event up after 24 h",
         gt=0,
     )
     signed_url_seconds: float = setting(
-        3600.0, "How long Deepgram may fetch an upload through its signed URL.", unit="s", gt=0, le=604800
+        3600.0, "How long the signed URL is valid through which Deepgram fetches an upload.", unit="s", gt=0, le=604800
     )
 
     @field_validator("ignore_patterns", mode="before")
@@ -124,7 +128,7 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _thresholds_ascend(self) -> FunctionSettings:
+    def _check_thresholds_ascend(self) -> FunctionSettings:
         hours = (self.parakeet_max_minutes / 60, self.short_file_threshold_hours, self.long_file_threshold_hours)
         if not hours[0] <= hours[1] <= hours[2]:
             raise ValueError(

@@ -98,7 +98,7 @@ def execution_figures(
 
 
 def deepgram_figures(audio_seconds: float, answer_seconds: float) -> Figures:
-    """What one answer of Deepgram shows; nothing where the audio was too short to tell."""
+    """What one answer of Deepgram shows; nothing where the audio was too short."""
     if audio_seconds < SHORTEST_DEEPGRAM_SECONDS or answer_seconds <= 0:
         return {}
     return _sound({_DEEPGRAM: audio_seconds / answer_seconds})
@@ -156,7 +156,7 @@ class SpeedStore:
         self._cached: tuple[float, Observations] | None = None
 
     def speeds(self, initial: Speeds) -> Speeds:
-        """The speeds as of a moment ago; the last known ones where the store cannot be reached."""
+        """The speeds of at most CACHE_SECONDS ago; the last known ones where the store cannot be reached."""
         at = self._clock()
         if self._cached is None or at - self._cached[0] > CACHE_SECONDS:
             try:

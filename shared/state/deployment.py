@@ -20,7 +20,7 @@ from shared.state.ledger import Ledger
 
 @dataclass(frozen=True)
 class Deployment:
-    """Everything with an effect that both sides use."""
+    """Everything that both sides read from and write to."""
 
     storage: Client
     state: Bucket
@@ -40,7 +40,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)
     jobs, prices = JobStore(state), price_book(settings.price_book)
-    # Here, so that a model without a price ends the process at once instead of every upload's way.
+    # Here, so that a model without a price ends the process at once, not every upload with an error.
     prices.deepgram_minute_usd(settings.deepgram_model)
     ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
     finisher = Finisher(

@@ -45,7 +45,7 @@ class ExecutionLease:
         self._bucket = bucket
 
     def is_live(self) -> bool:
-        """Whether an execution runs, or was launched a moment ago."""
+        """Whether an execution runs, or was launched and has still to start."""
         stored = objects.read(self._bucket, _NAME)
         return stored is not None and _parse(stored).until > now()
 

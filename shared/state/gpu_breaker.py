@@ -48,7 +48,7 @@ class Failure(BaseModel):
     kind: FailureKind
     at: datetime
     job_id: str | None = None
-    """The upload that was at work, where there was one."""
+    """The upload that was being transcribed, where there was one."""
 
 
 class Circuit(BaseModel):

@@ -53,20 +53,20 @@ class JobRecord(BaseModel):
     state: JobState
     holder: str
     lease_until: datetime
-    """When silence means that the holder is gone, or that a queued item went missing."""
+    """When the holder counts as dead, or the queued item as lost, unless the record is written before."""
     received_at: datetime
     started_at: datetime | None = None
     attempts: int = 0
-    """How often a worker began this job and was not told to stop."""
+    """How often a worker began this job, except where it was asked to stop (SIGTERM)."""
     dispatches: int = 0
-    """How often the job was put on the queue for a worker that never came."""
+    """How often the job was queued and no worker took it."""
     media: Media | None = None
     decision: Decision | None = None
     options: UploadOptions = UploadOptions()
     transcribed_seconds: float = 0.0
-    """Audio that has its words, as of the worker's last sign of life."""
+    """Audio that is transcribed, as of the worker's last heartbeat."""
     spent: Bill = Bill()
-    """What the attempts cost, the one at work as of its last sign of life."""
+    """What the attempts cost; the running one as of its last heartbeat."""
     last_error: str | None = None
     """Why the last attempt ended, in one sentence."""
     traceparent: str | None = None
@@ -102,7 +102,7 @@ class JobStore:
         self._bucket = bucket
 
     def claim(self, upload: Upload, holder: str, lease: timedelta) -> Job | None:
-        """Become the one who handles this upload; None where somebody else did, does, or left it to the queue."""
+        """Become the holder of this upload's job; None where it has ended, is queued, or another holder has it."""
         at = now()
         job = self.load(upload.job_id) or self._open(upload, holder, at, at + lease)
         if job.record.holder == holder:
@@ -149,7 +149,7 @@ class JobStore:
         return TerminalMessage.model_validate_json(stored.data) if stored else None
 
     def decide(self, message: TerminalMessage) -> TerminalMessage:
-        """Make this the job's terminal outcome unless it has one; the answer is the outcome that stands."""
+        """Make this the job's terminal outcome unless it has one; the outcome that stands."""
         data = message.model_dump_json().encode()
         stored = objects.create_once(self._bucket, _outcome_name(message.job_id), data)
         return TerminalMessage.model_validate_json(stored.data)
@@ -165,7 +165,7 @@ class JobStore:
             try:
                 opened = OpenJob.model_validate_json(stored.data) if stored else None
             except ValidationError:
-                _log.exception("unreadable marker", extra={"fields": {"object": blob.name}})
+                _log.exception("unreadable object in the state bucket", extra={"fields": {"object": blob.name}})
                 continue
             if opened:
                 yield opened

@@ -17,7 +17,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from infra.emulators.deepgram_server import DeepgramServer, ListenRequest
 from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
-from shared.deepgram import Deepgram, heard
+from shared.deepgram import Deepgram, parse_response
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
@@ -63,7 +63,7 @@ def parsed(body: object) -> Any:
 
 
 def words_of(body: object) -> list[Word]:
-    return list(heard(parsed(body), "nova-3").passage.words)
+    return list(parse_response(parsed(body), "nova-3").passage.words)
 
 
 # A recording, really heard
@@ -244,7 +244,7 @@ def test_the_speaker_of_a_word_is_kept() -> None:
 def test_channels_heard_apart_are_speakers_and_their_words_are_in_order() -> None:
     body = answer(word("one", 1.0), word("three", 3.0))
     body["results"]["channels"] += answer(word("two", 2.0, speaker=7))["results"]["channels"]
-    together, apart = heard(parsed(body), "nova-3"), heard(parsed(body), "nova-3", split=True)
+    together, apart = parse_response(parsed(body), "nova-3"), parse_response(parsed(body), "nova-3", split=True)
     assert [(w.text, w.speaker) for w in apart.passage.words] == [("one", 0), ("two", 1), ("three", 0)]
     assert [w.text for w in together.passage.words] == ["one", "three"]
     assert (together.channels, apart.channels) == (1, 2)
@@ -265,7 +265,7 @@ def test_words_without_text_are_left_out() -> None:
 
 
 def test_nothing_said_is_an_answer() -> None:
-    result = heard(parsed(answer()), "nova-3")
+    result = parse_response(parsed(answer()), "nova-3")
     assert (list(result.passage.words), result.duration_seconds) == ([], 9.0)
 
 
@@ -295,5 +295,5 @@ NO_TRANSCRIPTS = {
 @pytest.mark.parametrize("body", NO_TRANSCRIPTS.values(), ids=NO_TRANSCRIPTS.keys())
 def test_what_is_no_transcript_is_not_taken_for_one(body: object) -> None:
     with pytest.raises(EngineFailed) as failure:
-        heard(parsed(body), "nova-3")
+        parse_response(parsed(body), "nova-3")
     assert failure.value.kind is FailureKind.INTERNAL

@@ -76,15 +76,17 @@ def test_what_the_pipeline_writes_is_never_an_upload(cloud: LoopbackCloud, servi
     assert cloud.names(STATE) == []
 
 
+@pytest.mark.parametrize("prefix", ["done", "done/", "/done/"])
 def test_one_bucket_may_hold_uploads_and_under_a_prefix_results(
-    cloud: LoopbackCloud, make_services: MakeServices
+    cloud: LoopbackCloud, make_services: MakeServices, prefix: str
 ) -> None:
-    make_services(RESULTS_BUCKET=UPLOADS, RESULTS_PREFIX="done/")
+    make_services(RESULTS_BUCKET=UPLOADS, RESULTS_PREFIX=prefix)
     on_upload(finalized(cloud.drop(AUDIO, "done/a.mp3/1/copy.mp3")))
     assert cloud.names(STATE) == []
-    upload = cloud.drop(AUDIO, "new/a.mp3")
-    on_upload(finalized(upload))
-    assert [item.upload for item in cloud.work_items()] == [upload]
+    for name in ("new/a.mp3", "done-later/a.mp3"):
+        upload = cloud.drop(AUDIO, name)
+        on_upload(finalized(upload))
+        assert [item.upload for item in cloud.work_items()] == [upload]
 
 
 def test_the_reconciler_answers_with_its_counts(cloud: LoopbackCloud, services: Services) -> None:

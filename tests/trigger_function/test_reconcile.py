@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared import objects
 from shared.clock import now
-from shared.enums import Method, Outcome
+from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
@@ -179,3 +180,25 @@ def test_one_broken_record_does_not_stop_the_others(cloud: LoopbackCloud, make_s
     cloud.storage.bucket(STATE).blob(f"jobs/{broken.job_id}/record.json").upload_from_string(b"{")
     assert reconcile_all(services) == {"error": 1, "queued again": 1}
     assert [item.job_id for item in cloud.work_items()] == [job.id]
+
+
+def test_a_job_that_no_worker_takes_goes_to_deepgram_and_its_missing_end_is_a_gap(
+    cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
+) -> None:
+    services = make_services(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url)
+    # The header states a minute; the recording has 20 s.
+    quiet(services, cloud.drop(AUDIO), dispatches=3)
+    assert reconcile_all(services) == {"sent to deepgram": 1}
+    message = only_message(cloud)
+    assert message.outcome is Outcome.COMPLETED_WITH_GAPS
+    assert message.engines == (Engine.DEEPGRAM,)
+    assert message.coverage is not None
+    (gap,) = message.coverage.gaps
+    assert 18 < gap.start < 21
+    assert gap.end == 60.0
+
+
+def test_a_job_that_no_worker_takes_fails_without_deepgram(cloud: LoopbackCloud, services: Services) -> None:
+    quiet(services, cloud.drop(AUDIO), dispatches=3)
+    assert reconcile_all(services) == {"failed": 1}
+    assert only_message(cloud).outcome is Outcome.FAILED

@@ -1,4 +1,4 @@
-"""PyAV behind walls: known demuxers only, no second file, no protocol, no video decoder, no line on stderr."""
+"""PyAV restricted: known demuxers only, no second file, no protocol, no video decoder, no line on stderr."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ READ_BYTES = 8 * 1024
 FIRST_PACKET_WITHIN = 512 * 1024
 """Bytes into the file within which the audio should begin."""
 
-SETTLING_BYTES = 8 * 1024
-"""After a jump a parser takes chance bytes for frames before it finds the true ones."""
+RESYNC_BYTES = 8 * 1024
+"""Skipped after a seek: a parser takes arbitrary bytes for frames before it finds the true ones."""
 
 MAX_ALLOCATION_BYTES = 64 * 2**20
 """Largest block of memory that FFmpeg may ask for: a chunk header of eight bytes can make it claim gigabytes."""
@@ -123,8 +123,8 @@ def describe(file: RandomAccess) -> Description:
 def stretches(file: RandomAccess, stream_index: int, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:
     """The stretch of each range [start, end) of bytes in which packets of the stream begin.
 
-    A range from 0 is read from the first packet on; any other needs a container in which a demuxer finds its feet
-    anywhere: MPEG audio and transport streams, ADTS, AC-3, FLAC, Ogg, ASF. Raises as `demuxer` does.
+    A range from 0 is read from the first packet on; any other needs a container that a demuxer can
+    enter anywhere: MPEG audio and transport streams, ADTS, AC-3, FLAC, Ogg, ASF. Raises as `demuxer` does.
     """
     with demuxer(file) as container:
         stream = next((stream for stream in container.streams.audio if stream.index == stream_index), None)
@@ -198,8 +198,8 @@ def _first_packet_at(container: InputContainer, stream: AudioStream) -> int | No
 def _stretch(container: InputContainer, stream: AudioStream, start: int, end: int) -> Stretch | None:
     if start:
         container.seek(start, unsupported_byte_offset=True)
-    settled = start + SETTLING_BYTES if start else 0
-    packets = [packet for packet in _packets(container, stream, end) if packet.pos >= settled]
+    reliable_from = start + RESYNC_BYTES if start else 0
+    packets = [packet for packet in _packets(container, stream, end) if packet.pos >= reliable_from]
     if not packets:
         return None
     tick = float(stream.time_base or 0)

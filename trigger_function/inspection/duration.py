@@ -9,7 +9,13 @@ from shared.errors import BadMedia
 from trigger_function.inspection.containers import cluster_before, is_chained
 from trigger_function.inspection.declared_size import HEAD_BYTES, stated_mp3_bytes, stated_size
 from trigger_function.inspection.demux import FIRST_PACKET_WITHIN, READ_BYTES, Description, Stretch, stretches
-from trigger_function.inspection.last_times import CLUSTERS, FRAGMENTS, last_time, last_time_of_parts, times_run_on
+from trigger_function.inspection.last_packet import (
+    CLUSTERS,
+    FRAGMENTS,
+    last_packet_end,
+    last_packet_end_of_parts,
+    times_increase,
+)
 from trigger_function.inspection.mp4 import Movie, Track
 from trigger_function.inspection.ranged_reader import RandomAccess
 
@@ -21,7 +27,7 @@ SAMPLE_BYTES = 24 * 1024
 """Of larger ones packets are counted in this many places of this size."""
 
 MP3_TAG_BYTES = 4096
-"""Room for the frame that holds an MP3's own table of contents."""
+"""Read before an MP3's first packet, for the frame with its table of contents (Xing, Info or VBRI)."""
 
 TOLERANCE = 0.01
 
@@ -34,7 +40,7 @@ class Duration(NamedTuple):
 
 
 def duration(file: RandomAccess, audio: Description) -> Duration:
-    """Length of the audio in any container but MP4. Raises BadMedia where nothing tells it."""
+    """Length of the audio in any container but MP4. Raises BadMedia where it cannot be determined."""
     if audio.first_packet_at is None and file.size <= FIRST_PACKET_WITHIN:
         return Duration(0.0)
     match audio.container:
@@ -43,11 +49,11 @@ def duration(file: RandomAccess, audio: Description) -> Duration:
         case "aiff" | "au" | "caf" | "w64" | "wav" if audio.bits_per_second:
             return _by_constant_rate(file, audio)
         case "flac":
-            return _until(last_time(file, audio), file, audio)
+            return _until(last_packet_end(file, audio), file, audio)
         case "mpeg" | "mpegts":
             return _unless_joined(file, audio)
         case "asf":
-            return _stated_if_complete(file, audio) or _until(last_time(file, audio), file, audio)
+            return _stated_if_complete(file, audio) or _until(last_packet_end(file, audio), file, audio)
         case "matroska,webm":
             return _stated_if_complete(file, audio) or _by_clusters(file, audio)
         case "avi":
@@ -59,13 +65,13 @@ def duration(file: RandomAccess, audio: Description) -> Duration:
 
 
 def movie_duration(file: RandomAccess, movie: Movie, track: Track, audio: Description) -> Duration:
-    """Length of an MP4's audio track. Raises BadMedia where nothing tells it.
+    """Length of an MP4's audio track. Raises BadMedia where it cannot be determined.
 
     Fragmented files, recordings mostly, state none. Their `audio` describes the header with the first fragment.
     """
     if movie.first_fragment is None:
         return _cut_to(movie.share_of_data, track.seconds)
-    last = last_time_of_parts(movie.without_tables(file), audio, movie.first_fragment.start, FRAGMENTS)
+    last = last_packet_end_of_parts(movie.without_tables(file), audio, movie.first_fragment.start, FRAGMENTS)
     if last is None:
         return _by_beginning(movie.header(file), audio)
     # A header that has sample tables as well holds the first samples, from 0 on, in them.
@@ -110,15 +116,15 @@ def _by_constant_rate(file: RandomAccess, audio: Description) -> Duration:
 
 
 def _unless_joined(file: RandomAccess, audio: Description) -> Duration:
-    last = last_time(file, audio)
-    if last is not None and times_run_on(file, audio, last):
+    last = last_packet_end(file, audio)
+    if last is not None and times_increase(file, audio, last):
         return Duration(last - audio.start_seconds)
     return _by_beginning(file, audio)
 
 
 def _by_clusters(file: RandomAccess, audio: Description) -> Duration:
     first = None if audio.first_packet_at is None else cluster_before(file, audio.first_packet_at)
-    return _until(None if first is None else last_time_of_parts(file, audio, first, CLUSTERS), file, audio)
+    return _until(None if first is None else last_packet_end_of_parts(file, audio, first, CLUSTERS), file, audio)
 
 
 def _until(last: float | None, file: RandomAccess, audio: Description) -> Duration:

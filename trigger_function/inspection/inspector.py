@@ -108,8 +108,8 @@ def _after_id3(file: RandomAccess) -> RandomAccess:
 def _check(audio: Description, length: Duration, size: int) -> None:
     """Raise BadMedia where the header says what cannot be."""
     if audio.sample_rate_hz not in SAMPLE_RATES_HZ or audio.channels not in CHANNELS:
-        told = f"{audio.channels} channels at {audio.sample_rate_hz} Hz"
-        raise BadMedia(f"The file is damaged: its header tells of {told}.")
+        stated = f"{audio.channels} channels at {audio.sample_rate_hz} Hz"
+        raise BadMedia(f"The file is damaged: its header states {stated}.")
     if length.seconds <= 0:
         raise BadMedia("The recording is 0 seconds long.")
     if not math.isfinite(length.seconds) or length.seconds * LOWEST_BITS_PER_SECOND > size * 8:

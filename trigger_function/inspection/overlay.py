@@ -1,4 +1,4 @@
-"""Another look at the same bytes: a demuxer sees a file in which the parts it must not read are marked as padding."""
+"""Views of a file with bytes replaced or left out, so that a demuxer takes what it must not read for padding."""
 
 from __future__ import annotations
 

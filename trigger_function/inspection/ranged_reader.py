@@ -1,4 +1,4 @@
-"""A remote object as a seekable file that moves only the blocks somebody reads."""
+"""A remote object as a seekable file that fetches only the blocks that are read."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from deepgram import DeepgramClient, ListenV1Response
 
-from shared.deepgram import heard
+from shared.deepgram import parse_response
 from shared.enums import Engine
 from shared.media import Upload
 from shared.transcript.deepgram_json import plain_word, to_deepgram
@@ -95,7 +95,7 @@ def test_the_sdk_reads_utterances_and_their_words(conversation: Transcript) -> N
 
 
 def test_our_own_reader_of_deepgram_finds_the_same_words_again(conversation: Transcript) -> None:
-    assert tuple(heard(answered(to_deepgram(conversation)), "nova-3").passage.words) == conversation.words
+    assert tuple(parse_response(answered(to_deepgram(conversation)), "nova-3").passage.words) == conversation.words
 
 
 def test_utterances_have_ids_of_their_own_that_do_not_change(conversation: Transcript) -> None:

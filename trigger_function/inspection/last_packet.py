@@ -1,4 +1,4 @@
-"""When the last packet ends, for files whose header does not tell: the end of the file is read, not the middle."""
+"""When the last packet ends, for files whose header does not state it: only the end of the file is read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from trigger_function.inspection.ranged_reader import RandomAccess, ReadBudgetEx
 TAILS_BYTES = (128 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """How far from the end the last packets are looked for, nearest first."""
 
-LOOK_BYTES = 64 * 1024
-"""What one look at the middle of a file reads."""
+PROBE_BYTES = 64 * 1024
+"""Read at one place in the middle of a file."""
 
 FILLER_BYTES = 16
 """Shortest gap between two parts that padding can fill."""
@@ -36,7 +36,7 @@ CLUSTERS = Parts(CLUSTER, 0, void_element)
 FRAGMENTS = Parts(b"moof", 4, free_box)
 
 
-def last_time(file: RandomAccess, audio: Description) -> float | None:
+def last_packet_end(file: RandomAccess, audio: Description) -> float | None:
     """Seconds, for containers whose packets can be found from anywhere; None where the end shows no time."""
     for tail in TAILS_BYTES:
         start = max(file.size - tail, 0)
@@ -50,7 +50,7 @@ def last_time(file: RandomAccess, audio: Description) -> float | None:
     return None
 
 
-def last_time_of_parts(file: RandomAccess, audio: Description, first_part: int, parts: Parts) -> float | None:
+def last_packet_end_of_parts(file: RandomAccess, audio: Description, first_part: int, parts: Parts) -> float | None:
     """Seconds, for containers that are read part by part from the first one on; None where the end shows no time.
 
     The demuxer is shown a file that has padding from the first part up to one near the end.
@@ -71,13 +71,13 @@ def last_time_of_parts(file: RandomAccess, audio: Description, first_part: int, 
     return None
 
 
-def times_run_on(file: RandomAccess, audio: Description, last: float) -> bool:
+def times_increase(file: RandomAccess, audio: Description, last: float) -> bool:
     """Do the times rise from the start over three places in the middle to `last`? Not in recordings joined as bytes."""
     places = [file.size * quarter // 4 for quarter in (1, 2, 3)]
     for place in places:
-        file.read_at(place, LOOK_BYTES)
-    looks = stretches(file, audio.stream_index, [(place, place + LOOK_BYTES) for place in places])
-    seen = [look.start_seconds for look in looks if look.start_seconds is not None]
+        file.read_at(place, PROBE_BYTES)
+    probes = stretches(file, audio.stream_index, [(place, place + PROBE_BYTES) for place in places])
+    seen = [probe.start_seconds for probe in probes if probe.start_seconds is not None]
     return all(earlier < later for earlier, later in pairwise((audio.start_seconds, *seen, last)))
 
 
