@@ -57,7 +57,7 @@ def outcomes(
 
 
 def results_folder(root: Path, message: TerminalMessage) -> Path:
-    """A folder under `root` named like the upload; its name is anybody's, so it may not lead out of `root`."""
+    """A folder under `root` named like the upload, whose name may not lead out of `root`: uploaders choose it."""
     parts = PurePosixPath(message.upload.name).parts
     return root.joinpath(*(part for part in parts if part not in ("/", "//", "..")))
 

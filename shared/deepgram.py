@@ -29,7 +29,7 @@ RETRIED_STATUS = frozenset({429, 503})
 
 @dataclass(frozen=True)
 class DeepgramResult:
-    """Deepgram's answer: words in time order and what it says about itself."""
+    """Deepgram's response: words in time order, duration, channels and model."""
 
     passage: Passage
     duration_seconds: float
@@ -161,7 +161,7 @@ def _words(channel: Any, number: int | None) -> list[Word]:
 
 
 def _finite(value: Any) -> float:
-    """A number that is one: JSON as Python reads it may hold NaN and Infinity."""
+    """A finite number: Python's JSON reader accepts NaN and Infinity."""
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{number} is no time")

@@ -67,7 +67,7 @@ class DropscribeError(Exception):
 
 
 class BadMedia(DropscribeError):
-    """The upload cannot be transcribed by anyone: the outcome is `rejected`."""
+    """The file cannot be transcribed by any engine: the outcome is `rejected`."""
 
     kind = FailureKind.BAD_MEDIA
 
@@ -79,7 +79,7 @@ class Rejected(DropscribeError):
 
 
 class EngineFailed(DropscribeError):
-    """An engine gave no answer; another one may."""
+    """An engine failed; another one may do the work."""
 
 
 class LaunchFailed(DropscribeError):
@@ -109,7 +109,7 @@ def kind_of_status(status: int) -> FailureKind:
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """An exception -> its kind, by the libraries' own classes and status codes, never by words in messages."""
+    """An exception -> its kind, by the libraries' own classes and status codes, never by the text of messages."""
     match error:
         case DropscribeError():
             return error.kind

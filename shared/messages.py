@@ -1,4 +1,4 @@
-"""What travels on Pub/Sub: work items to the job, and one terminal message per upload to whoever listens."""
+"""What travels on Pub/Sub: work items to the job, and one terminal message per upload to subscribers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Decision(BaseModel):
     rule: str
     reason: str
     quotes: tuple[Quote, ...] = ()
-    """Every method's, the refused ones with why."""
+    """Every method's, with the limits that it would pass."""
 
     @property
     def quote(self) -> Quote | None:

@@ -162,7 +162,7 @@ run "budget_that_tells_nobody_by_mail" {
 
   assert {
     condition     = length(google_billing_budget.monthly[0].all_updates_rule) == 0
-    error_message = "Without mail addresses the account's own people are told."
+    error_message = "Without mail addresses billing administrators are notified."
   }
 }
 
@@ -176,7 +176,7 @@ run "alerts" {
 
   assert {
     condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.query), values(google_monitoring_alert_policy.threshold)) : policy.notification_channels == tolist([google_monitoring_notification_channel.email["owner@example.org"].id])])
-    error_message = "Every alert is sent to somebody."
+    error_message = "Every alert has a notification channel."
   }
 
   assert {

@@ -31,6 +31,6 @@ variable "billing_account" {
 }
 
 variable "alert_emails" {
-  description = "Who is told of alerts."
+  description = "Mail addresses that get alerts."
   type        = list(string)
 }
