@@ -1,4 +1,4 @@
-# make demo: set up, transcribe the shipped recordings. make test: set up, run every test.
+# make demo: set up, transcribe the shipped recordings. make test: set up, run every test. make test-fast: the quick ones.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,15 +10,19 @@ CHECKOV := build/checkov/bin/checkov
 HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test check terraform images deploy destroy format bench clean
+.PHONY: demo test test-fast check terraform images deploy destroy format bench clean
 
 demo: $(READY)
 	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
 
 test: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
 	@echo "Coverage of trigger_function and shared: at least 90 % of branches (fail_under in pyproject.toml)."
+
+# What needs no NeMo, no processes and no slow servers: for the loop of editing and trying.
+test-fast: $(READY)
+	$(BIN)/pytest --fast -n auto -q
 
 check: $(READY)
 	$(BIN)/ruff check

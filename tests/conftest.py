@@ -7,15 +7,36 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.tiny_parakeet import MODEL_PATH
+from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F401 - pytest's hook
+from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_ignore_collect,
+)
 from tests.support.function_services import MakeServices, function_services
 from tests.support.loopback_cloud import PROJECT, LoopbackCloud, loopback_cloud
 from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.recordings_server import recordings_server
 from tests.support.service_account import write_service_account
 from trigger_function.services import Services
+
+# As many tests as there are cores run side by side: a thread pool in each would have them wait for one another.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+# The same examples each time, and no limit on the time of one: both would fail by chance on a loaded machine.
+settings.register_profile("dropscribe", deadline=None, derandomize=True)
+settings.load_profile("dropscribe")
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide enough that no table is wrapped, however long the paths in it are."""
+    monkeypatch.setenv("COLUMNS", "1000")
 
 
 @pytest.fixture(scope="session")

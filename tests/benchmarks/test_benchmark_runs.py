@@ -14,6 +14,7 @@ from benchmarks.length_memory import NullCloud
 from benchmarks.runs import looped, run
 from gpu_job.asr.device import Device
 from infra.tiny_parakeet import MODEL_PATH
+from tests.support.waiting import PATIENCE
 
 CPU = Device("cpu", torch.float32)
 PLAN = Plan(Sweep([2], max_audio_seconds=4, runs=1), engine_seconds=0.05, job_seconds=0.1, peer_batches=(1,))
@@ -59,7 +60,7 @@ def test_a_section_that_fails_is_a_row_and_the_others_go_on() -> None:
 
 def test_a_run_tells_its_audio_its_time_and_what_the_time_went_to(tmp_path: Path) -> None:
     with NullCloud(tmp_path / "cloud") as cloud:
-        done = run(cloud, looped(90.0, tmp_path), copies=2, timeout=120.0)
+        done = run(cloud, looped(90.0, tmp_path), copies=2, timeout=PATIENCE)
 
     assert done.audio_seconds == pytest.approx(180.0, abs=1.0)
     assert 0 < done.start_up_seconds < done.wall_seconds

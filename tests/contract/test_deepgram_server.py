@@ -30,9 +30,7 @@ from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.transcript.deepgram_json import plain_word
-
-PATIENCE = 120.0
-"""Seconds; only a broken server uses them up."""
+from tests.support.waiting import PATIENCE, wait_until
 
 
 class Caller:
@@ -277,7 +275,7 @@ def test_stop_ends_a_stalled_request(deepgram_server: DeepgramServer, caller: Ca
     deepgram_server.stall_next(1, 10 * PATIENCE)
     with ThreadPoolExecutor() as pool:
         stalled = pool.submit(caller.of_bytes, b"x")
-        wait_until(lambda: len(deepgram_server.requests) == 1)
+        wait_until(lambda: len(deepgram_server.requests) == 1, "the request came")
         deepgram_server.stop()
         assert isinstance(stalled.exception(PATIENCE), httpx.TransportError)
 
@@ -289,18 +287,11 @@ def ears() -> set[BaseProcess]:
     return {process for process in multiprocessing.active_children() if process.name == "deepgram-ear"}
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_stop_ends_a_hearing_and_its_process(deepgram_server: DeepgramServer, caller: Caller) -> None:
     others = ears()
     with ThreadPoolExecutor() as pool:
         unheard = pool.submit(caller.of_bytes, recording("memo.wav").path.read_bytes())
-        wait_until(lambda: ears() - others)
+        wait_until(lambda: ears() - others, "a process hears")
         deepgram_server.stop()
         assert isinstance(unheard.exception(PATIENCE), httpx.TransportError)
     assert ears() <= others

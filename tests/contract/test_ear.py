@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,8 +14,8 @@ from infra.emulators.ear import Ear
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import EngineFailed
+from tests.support.waiting import PATIENCE, wait_until
 
-PATIENCE = 120.0
 """Seconds; only a broken ear uses them up."""
 MEMO = recording("memo.wav").path
 
@@ -34,11 +33,7 @@ def pids() -> set[int | None]:
 
 def new_pid(others: set[int | None]) -> int:
     """The process that is not one of `others`, as soon as there is one."""
-    deadline = time.monotonic() + PATIENCE
-    while not (new := pids() - others):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    (pid,) = new
+    (pid,) = wait_until(lambda: pids() - others, "a new process")
     assert pid
     return pid
 

@@ -19,12 +19,11 @@ import pytest
 from infra.emulators.cloud_events import finalized
 from infra.emulators.eventarc import Eventarc
 from infra.emulators.http_server import HttpServer
+from tests.support.waiting import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-PATIENCE = 30.0
-"""Seconds; only a broken server uses them up."""
 QUICK = 0.01
 
 RESOURCE = {"kind": "storage#object", "bucket": "uploads", "name": "calls/a.mp3", "generation": "1795208821483764"}
@@ -221,9 +220,7 @@ def test_an_event_that_waits_for_its_next_attempt_is_in_nobodys_way(running: Exi
     eventarc = running.enter_context(Eventarc(url, first_backoff=3600.0, max_in_flight=1))
     eventarc.deliver(RESOURCE)
     eventarc.deliver(RESOURCE)
-    deadline = time.monotonic() + PATIENCE
-    while not eventarc.delivered and time.monotonic() < deadline:
-        time.sleep(QUICK)
+    wait_until(lambda: eventarc.delivered, "the second event is delivered")
     assert (eventarc.delivered, eventarc.retried) == (1, 1)
 
 

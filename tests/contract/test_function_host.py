@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import time
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,13 +14,12 @@ import pytest
 from infra.emulators.cloud_events import finalized
 from infra.emulators.eventarc import Eventarc
 from infra.emulators.function_host import FunctionHost
+from tests.support.waiting import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE = 30.0
-"""Seconds; only a broken server uses them up."""
 
 FUNCTIONS = """
 import fcntl, json, os
@@ -123,9 +121,7 @@ def test_a_body_that_is_not_json_crashes_a_careless_function_again_and_again_but
     poison = replace(finalized({"bucket": "uploads", "name": "poison.mp3"}), body=b"\xff\x00 not JSON")
     eventarc.publish(poison)
     eventarc.deliver({"bucket": "uploads", "name": "good.mp3", "generation": "17"})
-    deadline = time.monotonic() + PATIENCE
-    while not (eventarc.delivered and eventarc.retried >= 3) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: eventarc.delivered and eventarc.retried >= 3, "the good event and three tries of the bad one")
     assert eventarc.delivered == 1
     assert [line["id"] for line in printed(log) if "call" in line].count(poison.id) >= 3
     assert "byte indices must be integers" in log.read_text()
@@ -158,7 +154,5 @@ def test_stop_leaves_no_process(tmp_path: Path, log: Path) -> None:
     lock = tmp_path / "lock"
     with host("environment", tmp_path, log):
         assert is_locked(lock)
-    deadline = time.monotonic() + PATIENCE
-    while is_locked(lock) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: not is_locked(lock), "the child is gone")
     assert not is_locked(lock)

@@ -10,9 +10,7 @@ import pytest
 import requests
 
 from infra.emulators.http_server import HttpServer
-
-PATIENCE = 30.0
-"""Seconds; only a broken server uses them up."""
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture

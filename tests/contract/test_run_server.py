@@ -18,14 +18,13 @@ from google.cloud import run_v2
 
 from infra.emulators.executions import ExecutionState, LocalJob, Phase
 from infra.emulators.run_server import RunServer
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 JOB = "projects/dropscribe/locations/us-central1/jobs/transcribe"
-PATIENCE = 30.0
-"""Seconds; only a broken server uses them up."""
 
 REPORT = "import json, os, sys; print(json.dumps({'env': dict(os.environ), 'args': sys.argv[1:]}))"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,14 +15,13 @@ from google.cloud import run_v2
 
 from infra.emulators.executions import LocalJob, Phase
 from infra.emulators.run_server import RunServer
+from tests.support.waiting import PATIENCE, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 JOB = "projects/dropscribe/locations/us-central1/jobs/transcribe"
-PATIENCE = 30.0
-"""Seconds; only a broken server uses them up."""
 
 POLITE = """
 import signal, sys, time
@@ -86,13 +84,6 @@ def python(code: str, lock: Path | None = None) -> LocalJob:
     return LocalJob(JOB, (sys.executable, "-c", code), {"LOCK": str(lock)}, max_retries=0)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def is_locked(path: Path) -> bool:
     with path.open("a") as file:
         try:
@@ -130,7 +121,7 @@ def completed(execution: run_v2.Execution) -> run_v2.Condition:
 def test_a_cancelled_task_is_told_to_terminate_and_not_tried_again(serve: Serve) -> None:
     server = serve(replace(python(POLITE), max_retries=3))
     name = run(server, task_count=1)
-    wait_until(lambda: "ready" in output(server))
+    wait_until(lambda: "ready" in output(server), "the task is ready")
     assert executions(server).get_execution(name=name).running_count == 1
     executions(server).cancel_execution(name=name)
     server.wait_idle(PATIENCE)
@@ -145,7 +136,7 @@ def test_a_cancelled_task_is_told_to_terminate_and_not_tried_again(serve: Serve)
 def test_a_task_that_does_not_terminate_is_killed_after_its_grace(serve: Serve) -> None:
     server = serve(python(STUBBORN), grace_seconds=0.3)
     name = run(server)
-    wait_until(lambda: "ready" in output(server))
+    wait_until(lambda: "ready" in output(server), "the task is ready")
     executions(server).cancel_execution(name=name)
     server.wait_idle(PATIENCE)
     [state] = server.executions()
@@ -156,7 +147,7 @@ def test_a_task_that_does_not_terminate_is_killed_after_its_grace(serve: Serve) 
 def test_while_a_task_takes_its_grace_the_execution_is_cancelling(serve: Serve) -> None:
     server = serve(python(STUBBORN), grace_seconds=0.5)
     name = run(server)
-    wait_until(lambda: "ready" in output(server))
+    wait_until(lambda: "ready" in output(server), "the task is ready")
     operation = executions(server).cancel_execution(name=name)
     assert completed(operation.metadata).execution_reason == run_v2.Condition.ExecutionReason.CANCELLING
     assert operation.metadata.completion_time is None
@@ -210,9 +201,9 @@ def test_a_task_that_is_killed_from_outside_is_tried_again(serve: Serve) -> None
 def test_the_children_of_a_task_end_with_it(serve: Serve, lock: Path) -> None:
     server = serve(python(PARENT, lock))
     name = run(server)
-    wait_until(lambda: is_locked(lock))
+    wait_until(lambda: is_locked(lock), "the child holds the lock")
     executions(server).cancel_execution(name=name)
-    wait_until(lambda: not is_locked(lock))
+    wait_until(lambda: not is_locked(lock), "the child is gone")
 
 
 def test_what_a_task_leaves_behind_ends_with_it(serve: Serve, lock: Path) -> None:
@@ -221,13 +212,13 @@ def test_what_a_task_leaves_behind_ends_with_it(serve: Serve, lock: Path) -> Non
     server.wait_idle(PATIENCE)
     assert server.executions()[0].phase is Phase.SUCCEEDED
     assert lock.exists()
-    wait_until(lambda: not is_locked(lock))
+    wait_until(lambda: not is_locked(lock), "the child is gone")
 
 
 def test_a_task_that_had_not_begun_when_its_execution_was_cancelled_never_does(serve: Serve) -> None:
     server = serve(replace(python(POLITE), task_count=3, parallelism=1))
     name = run(server)
-    wait_until(lambda: "ready" in output(server))
+    wait_until(lambda: "ready" in output(server), "the task is ready")
     executions(server).cancel_execution(name=name)
     server.wait_idle(PATIENCE)
     [state] = server.executions()
@@ -238,11 +229,11 @@ def test_a_task_that_had_not_begun_when_its_execution_was_cancelled_never_does(s
 def test_stop_ends_every_task_and_its_children(serve: Serve, lock: Path) -> None:
     server = serve(python(PARENT, lock))
     run(server, task_count=2)
-    wait_until(lambda: is_locked(lock) and server.executions()[0].count(Phase.RUNNING) == 2)
+    wait_until(lambda: is_locked(lock) and server.executions()[0].count(Phase.RUNNING) == 2, "both tasks run")
     server.stop()
     [state] = server.executions()
     assert state.count(Phase.CANCELLED) == 2
-    wait_until(lambda: not is_locked(lock))
+    wait_until(lambda: not is_locked(lock), "the child is gone")
 
 
 def test_waiting_for_a_task_that_does_not_end_times_out(serve: Serve) -> None:

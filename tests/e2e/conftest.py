@@ -10,6 +10,7 @@ from infra.emulators.cloud import LaptopCloud
 from tests.support.converted_recordings import Convert, converter
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +23,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 @pytest.fixture
 def user(cloud: LaptopCloud) -> UserClient:
     """A client of the shared cloud, once everything before has ended."""
-    cloud.eventarc.wait_idle(60)
-    cloud.runner.wait_idle(60)
+    cloud.eventarc.wait_idle(PATIENCE)
+    cloud.runner.wait_idle(PATIENCE)
     return user_client_of(cloud)
 
 

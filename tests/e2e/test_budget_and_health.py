@@ -11,7 +11,7 @@ from shared.errors import FailureKind
 from shared.state.gpu_breaker import CircuitState, gpu_health
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import user_client_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 from trigger_function.alerts import BudgetAlert
 
 CALL = recording("call").path
@@ -27,7 +27,7 @@ def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: P
         message = user.outcome(user.drop(CALL, "calls/a.opus"))
         assert (message["outcome"], message["failure_kind"]) == ("rejected", "quota")
         assert "of which $0.0001 is left" in message["reason"]
-        received = subscriber.pull(subscription=alerts, max_messages=10, timeout=30).received_messages
+        received = subscriber.pull(subscription=alerts, max_messages=10, timeout=PATIENCE).received_messages
         told = [BudgetAlert.model_validate_json(one.message.data).share for one in received]
         assert told == [1.0]
         assert not cloud.runner.executions()

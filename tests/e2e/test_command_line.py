@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.recordings import recording
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 RESULTS = {
     "transcript.json", "deepgram.json", "words.csv", "paragraphs.csv", "transcript.srt", "transcript.vtt",
@@ -73,7 +73,7 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
     out = tmp_path / "out"
     files = [recording("call").path, corrupt, recording("memo").path]
     with dropscribe(mark, "run", *files, "--out", out, "--json") as process:
-        printed, _ = process.communicate(timeout=150)
+        printed, _ = process.communicate(timeout=PATIENCE)
         assert marked(mark) == []
     lines = [json.loads(line) for line in printed.splitlines()]
 
@@ -90,13 +90,13 @@ def test_run_succeeds_and_an_interrupted_run_leaves_no_process(mark: str, tmp_pa
     with dropscribe(mark, *arguments) as process:
         wait_until(lambda: len(marked(mark)) > 2, "functions and engine")
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
         assert marked(mark) == []
     assert printed == ""
 
     with dropscribe(mark, *arguments) as process:
-        printed, _ = process.communicate(timeout=150)
+        printed, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert json.loads(printed)["outcome"] == "completed"
 
@@ -107,11 +107,9 @@ def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp
     with dropscribe(mark, "up", folder) as process:
         shutil.copy(recording("memo").path, folder)
         results = folder / "transcripts" / "memo.wav"
-        wait_until(
-            lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "the transcript", 150
-        )
+        wait_until(lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "the transcript")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
         assert marked(mark) == []
     assert (results / "transcript.txt").read_text().strip()

@@ -13,6 +13,7 @@ from infra.emulators.cloud import PROJECT, STATE, UPLOADS, CloudOptions, LaptopC
 from infra.recordings import recording
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
+from tests.support.waiting import PATIENCE
 
 CALL = recording("call").path
 # Whatever this machine has: prices of the decisions below.
@@ -28,8 +29,8 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 
 @pytest.fixture
 def owner(priced: LaptopCloud) -> UserClient:
-    priced.eventarc.wait_idle(60)
-    priced.runner.wait_idle(60)
+    priced.eventarc.wait_idle(PATIENCE)
+    priced.runner.wait_idle(PATIENCE)
     return user_client_of(priced)
 
 

@@ -12,6 +12,7 @@ from infra.emulators.cloud import CloudOptions, LaptopCloud
 from infra.recordings import recording
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import Message, UserClient, user_client_of
+from tests.support.waiting import PATIENCE
 
 CALL = recording("call").path
 SERVER_ERROR = 500
@@ -96,7 +97,7 @@ def test_without_any_engine_an_upload_stays_queued_until_a_job_starts(start: Sta
     with start(deepgram=False, QUEUE_PATIENCE_SECONDS="0.1") as (cloud, user):
         cloud.runner.refuse_next(1)
         name = user.drop(CALL)
-        cloud.eventarc.wait_idle(60)
+        cloud.eventarc.wait_idle(PATIENCE)
         assert not cloud.runner.executions()
         assert user.message_count(name) == 0
 
@@ -105,7 +106,7 @@ def test_without_any_engine_an_upload_stays_queued_until_a_job_starts(start: Sta
 
         assert message["outcome"] == "completed", message["reason"]
         assert len(cloud.runner.executions()) == 1
-        cloud.runner.wait_idle(60)
+        cloud.runner.wait_idle(PATIENCE)
         assert user.message_count(name) == 1
 
 

@@ -20,7 +20,7 @@ from tests.e2e.test_killed import execution_of, in_the_middle
 from tests.e2e.test_ten_minutes import at_joins, check_times
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import Message, UserClient, user_client_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.word_alignment import align_words, word_error_rate
 
 CALL, TEN_MINUTES = recording("call"), recording("long_seen")
@@ -49,8 +49,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 @pytest.fixture
 def owner(pair: LaptopCloud) -> Iterator[UserClient]:
     """A client of that cloud, once everything before has ended."""
-    pair.eventarc.wait_idle(60)
-    pair.runner.wait_idle(60)
+    pair.eventarc.wait_idle(PATIENCE)
+    pair.runner.wait_idle(PATIENCE)
     yield user_client_of(pair)
     pair.deepgram.recover()
 
@@ -117,7 +117,7 @@ def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owne
     message = owner.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
     check_words(owner, message)
-    pair.runner.wait_idle(60)
+    pair.runner.wait_idle(PATIENCE)
     assert owner.message_count(name) == 1
 
 

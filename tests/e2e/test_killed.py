@@ -18,7 +18,7 @@ from shared.costs.bill import Bill
 from tests.support.converted_recordings import Convert
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 UNAVAILABLE = 503
 QUICK = {
@@ -44,8 +44,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 @pytest.fixture
 def listener(quick: LaptopCloud) -> UserClient:
     """A client of the quick cloud, once everything before has ended."""
-    quick.eventarc.wait_idle(60)
-    quick.runner.wait_idle(60)
+    quick.eventarc.wait_idle(PATIENCE)
+    quick.runner.wait_idle(PATIENCE)
     return user_client_of(quick)
 
 
@@ -124,7 +124,7 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     record = record_of(listener, name)
     assert record is not None
     assert record["attempts"] == attempts
-    quick.runner.wait_idle(60)
+    quick.runner.wait_idle(PATIENCE)
     assert listener.message_count(name) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_state_bucket_that_fails_for_a_while(
 
     message = listener.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
-    quick.eventarc.wait_idle(60)
-    quick.runner.wait_idle(60)
+    quick.eventarc.wait_idle(PATIENCE)
+    quick.runner.wait_idle(PATIENCE)
     quick.reconcile()
     assert listener.message_count(name) == 1

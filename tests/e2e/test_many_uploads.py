@@ -11,7 +11,7 @@ import pytest
 from infra.emulators.cloud import STATE, LaptopCloud
 from infra.recordings import shipped
 from tests.support.user_client import Message, UserClient
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 SHORT_SECONDS = 60.0
 UPLOADS = 20
@@ -36,8 +36,8 @@ def heard(cloud: LaptopCloud, user: UserClient, tmp_path: Path) -> list[Message]
     for _ in range(2):
         cloud.eventarc.redeliver(repeated.id)
     user.outcomes(names)
-    cloud.eventarc.wait_idle(60)
-    cloud.runner.wait_idle(60)
+    cloud.eventarc.wait_idle(PATIENCE)
+    cloud.runner.wait_idle(PATIENCE)
     cloud.reconcile()
     user.pull()
     return [message for message in user.messages if message["upload"]["name"] in names]

@@ -15,7 +15,7 @@ from infra.emulators.cloud import JOB, CloudOptions
 from infra.recordings import recording
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import Message, user_client_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 SCOPE = "otel_scope_"
 
@@ -33,7 +33,7 @@ class Page:
         url = next((line["url"] for line in lines if line["message"] == "metrics are served"), None)
         if url is None:
             return None
-        text = requests.get(url, timeout=30).text
+        text = requests.get(url, timeout=PATIENCE).text
         samples = {}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

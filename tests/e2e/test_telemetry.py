@@ -22,7 +22,7 @@ from shared.telemetry.logs import SEVERITIES
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.otlp_collector import Collector, ReceivedSpan, collector
 from tests.support.user_client import Message, user_client_of
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 Line = dict[str, Any]
 
@@ -71,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             cloud.storage_server.fail_next(1, 403, method="GET", name_prefix="refused")
             names = [user.drop(CALL, "heard.opus"), user.drop(letter, "refused.mp3")]
             messages = user.outcomes(names)
-            cloud.runner.wait_idle(60)
+            cloud.runner.wait_idle(PATIENCE)
             states = cloud.runner.executions()
             cloud.reconcile()
         jobs = {state.name.rpartition("/")[2]: lines_of(state.tasks[0].log) for state in states}
@@ -131,7 +131,7 @@ def test_an_event_that_comes_again_goes_on_in_the_first_ones_trace(run: Run) -> 
 
 def test_a_job_with_a_bad_setting_says_so_in_one_line() -> None:
     environment = {"PATH": os.environ["PATH"], "CLOUD_RUN_EXECUTION": "transcribe-x7", "STATE_BUCKET": "s"}
-    done = subprocess.run([sys.executable, "-m", "gpu_job"], env=environment, capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-m", "gpu_job"], env=environment, capture_output=True, timeout=PATIENCE)
     (line,) = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
     assert done.returncode == 1
     assert (line["severity"], line["execution"]) == ("CRITICAL", "transcribe-x7")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from gpu_job.asr.device import Device
-from gpu_job.asr.nemo.parakeet import Limits, Parakeet
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
@@ -13,14 +13,20 @@ from gpu_job.audio.ffmpeg import DecoderLimits
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 
-LIMITS = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
+if TYPE_CHECKING:
+    from gpu_job.asr.nemo.parakeet import Parakeet
 
 
 @pytest.fixture(scope="session")
 def parakeet() -> Parakeet:
+    # Here, as it takes seconds and most tests of this folder do without.
     import torch
 
-    return Parakeet.load(str(MODEL_PATH), LIMITS, Device("cpu", torch.float32))
+    from gpu_job.asr.device import Device
+    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+
+    limits = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
+    return Parakeet.load(str(MODEL_PATH), limits, Device("cpu", torch.float32))
 
 
 @pytest.fixture(scope="session")

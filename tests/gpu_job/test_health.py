@@ -16,6 +16,7 @@ from gpu_job.asr.nemo.model_files import WEIGHTS, Precision
 from gpu_job.health import HealthReport, examine, kernel_driver
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.dockerfile_rules import FOLDER, parse
+from tests.support.waiting import PATIENCE
 
 PARAMETERS = 1_509_398
 READ_ONLY = "mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp"
@@ -131,7 +132,7 @@ def test_the_drivers_version_is_read_off_the_kernel_module(tmp_path: Path) -> No
 def test_the_command_prints_one_line_and_exits_by_it(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "JOB_GPU": "none", "PARAKEET_MODEL_NAME": str(tmp_path / "nothing")}
     done = subprocess.run(
-        [sys.executable, "-m", "gpu_job.health"], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "gpu_job.health"], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     (line,) = done.stdout.splitlines()
     assert done.returncode == 1
@@ -141,7 +142,10 @@ def test_the_command_prints_one_line_and_exits_by_it(tmp_path: Path) -> None:
 def test_the_images_environment_does_for_a_read_only_root_without_a_network(prepared: Path) -> None:
     """The check that Cloud Build makes of the image: nothing is written but below /tmp, and nothing is fetched."""
     alone = ["unshare", "--user", "--map-root-user", "--mount", "--net", "sh", "-euc"]
-    if not shutil.which("unshare") or subprocess.run([*alone, READ_ONLY], capture_output=True, timeout=30).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*alone, READ_ONLY], capture_output=True, timeout=PATIENCE).returncode
+    ):
         pytest.skip("No namespace with a read-only root can be made here.")
     image = parse((FOLDER / "Dockerfile.cpu").read_text()).final.environment
     environment = {
@@ -158,7 +162,7 @@ def test_the_images_environment_does_for_a_read_only_root_without_a_network(prep
         f" && mkdir /dev/shm/tree && mount --rbind '{tree}' /dev/shm/tree && {READ_ONLY} && cd /"
         f" && '{python}' -m gpu_job.health --load && ! touch /written 2>&-"
     )
-    done = subprocess.run([*alone, script], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*alone, script], env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     report = HealthReport.model_validate_json(done.stdout)
     assert report.healthy

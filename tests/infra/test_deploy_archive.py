@@ -19,8 +19,8 @@ from infra.recordings import recording
 from shared.media import Upload
 from shared.upload_options import METHOD_METADATA
 from tests.support.loopback_cloud import GPU_JOB, LoopbackCloud
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 60.0
 """Seconds; only a broken function uses them up."""
 
 # Read by the interpreter before anything else: of all that is installed only what requirements.txt names can be found.

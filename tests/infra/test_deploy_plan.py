@@ -15,6 +15,7 @@ from infra.deploy.options import OptionError, Options, Place
 from infra.deploy.steps import Step
 from infra.doctor.names import Names
 from infra.terraform_offline.terraform import ROOT
+from tests.support.waiting import PATIENCE
 
 PLACE = Place(Names("my-project", "europe-west4"))
 NEW = Options(PLACE, "abc123")
@@ -149,7 +150,7 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

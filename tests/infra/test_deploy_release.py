@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.release import NoCheckoutError, checkout
+from tests.support.waiting import PATIENCE
 
 
 def git(folder: Path, *arguments: str) -> None:
     identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from infra.deploy.runner import NOT_FOUND, Runner
 from infra.deploy.steps import Check, Step
 from infra.doctor.names import Names
 from infra.terraform_offline.terraform import ROOT
+from tests.support.waiting import PATIENCE
 
 OPTIONS = Options(Place(Names("my-project", "us-central1")), "abc123", approved=True, with_deepgram_key=True)
 
@@ -196,7 +197,7 @@ def called(verb: str, *options: str, answer: str = "") -> subprocess.CompletedPr
     """`python -m infra.deploy`, with nobody at a terminal."""
     where = ("--project", "my-project", "--region", "us-central1")
     command = [sys.executable, "-m", "infra.deploy", verb, *where, *options]
-    return subprocess.run(command, cwd=ROOT, input=answer, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, input=answer, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_nothing_is_deleted_before_the_projects_name_was_typed(stand_ins: StandIns) -> None:

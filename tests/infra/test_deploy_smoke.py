@@ -19,6 +19,7 @@ from infra.recordings import recording
 from infra.terraform_offline.terraform import ROOT
 from tests.support import loopback_cloud
 from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.waiting import PATIENCE
 
 MEMO = recording("memo").text
 TOPIC = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
@@ -74,7 +75,7 @@ def test_the_command_finds_the_deployment_by_terraforms_outputs(laptop: LaptopCl
         env={**laptop.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert ran.returncode == 0, ran.stderr
     assert "doctor remembered the report" in ran.stdout

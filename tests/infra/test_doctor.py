@@ -19,11 +19,12 @@ from infra.doctor.google import Google
 from infra.doctor.settings import DoctorSettings
 from shared.clock import now
 from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
+from tests.support.waiting import PATIENCE
 
 
 def doctor(*options: str) -> tuple[int, str]:
     """The command's exit status and output."""
-    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["doctor", "--project", NAMES.project, *options])
+    told = CliRunner().invoke(app, ["doctor", "--project", NAMES.project, *options])
     assert told.exception is None or isinstance(told.exception, SystemExit)
     return told.exit_code, told.stdout
 
@@ -150,7 +151,7 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others(monkeypatch: pyte
     hung = threading.Event()
 
     def hangs(_: Context) -> Iterable[Finding]:
-        hung.wait(30)
+        hung.wait(PATIENCE)
         return ()
 
     def breaks(_: Context) -> Iterable[Finding]:

@@ -26,6 +26,7 @@ from infra.doctor.resources_project import DimensionsInfo, QuotaDetails, QuotaIn
 from infra.terraform_offline.terraform import ROOT
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
 from tests.support.google_admin_apis import TOKEN, Asked
+from tests.support.waiting import PATIENCE
 
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())
 
@@ -130,7 +131,7 @@ def test_every_question_is_documented_and_every_answer_has_its_shape(deployment:
         called.add(method["id"])
         assert set(parse_qs(asked.query)) <= set(method["query"])
         url = f"{deployment.apis.url}/{asked.host}/{asked.path}?{asked.query}"
-        answer = requests.request(asked.verb, url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
+        answer = requests.request(asked.verb, url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE)
         assert answer.ok, asked
         assert list(faults_of(answer.json(), asked.host, {"$ref": method["answer"]}, asked.path)) == []
     documented = {method["id"] for api in APIS.values() for method in api["methods"]}
@@ -139,7 +140,7 @@ def test_every_question_is_documented_and_every_answer_has_its_shape(deployment:
 
 def test_nobody_is_answered_without_the_token(deployment: DoctorDeployment) -> None:
     key = next(iter(deployment.world.resources))
-    assert requests.get(f"{deployment.apis.url}/{key}", timeout=10).status_code == 401
+    assert requests.get(f"{deployment.apis.url}/{key}", timeout=PATIENCE).status_code == 401
 
 
 def test_apis_are_those_that_terraform_enables() -> None:

@@ -78,7 +78,12 @@ def prices(days: int, region: str = NAMES.region) -> Seed:
     return lambda deployment: deployment.use_prices_of(datetime.now(UTC) - timedelta(days=days), region)
 
 
-LONG_AGO = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def silent_tick(deployment: DoctorDeployment) -> None:
+    """The scheduler tried for the last time long ago."""
+    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    changed(TICK, lastAttemptTime=f"{long_ago:%Y-%m-%dT%H:%M:%SZ}")(deployment)
+
+
 DELETE_ALL = {"action": {"type": "Delete"}, "condition": {"age": 90}}
 
 FAULTS: dict[str, tuple[Seed, str, str, str]] = {
@@ -106,7 +111,7 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     "tick-gone": (lambda p: p.world.resources.pop(TICK), "scheduler", "fail", "terraform apply"),
     "tick-paused": (changed(TICK, state="PAUSED"), "scheduler", "fail", "scheduler jobs resume"),
     "tick-fails": (changed(TICK, status={"code": 13}), "scheduler", "fail", "scheduler jobs run"),
-    "tick-silent": (changed(TICK, lastAttemptTime=LONG_AGO), "scheduler", "warn", "scheduler jobs run"),
+    "tick-silent": (silent_tick, "scheduler", "warn", "scheduler jobs run"),
     "job-gone": (gone(GPU_JOB), "gpu job", "fail", "terraform apply"),
     "no-image": (
         changed(GPU_JOB, terminalCondition={"state": "CONDITION_FAILED", "message": "Image 'x' not found"}),

@@ -20,7 +20,7 @@ AUDIO = recording("call").path.read_bytes()
 
 
 def explained(job: str, *options: str) -> tuple[int, str]:
-    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["explain", job, "--bucket", STATE, *options])
+    told = CliRunner().invoke(app, ["explain", job, "--bucket", STATE, *options])
     return told.exit_code, told.output
 
 

@@ -29,7 +29,7 @@ NOBODY = "f" * 24
 
 
 def told(*arguments: str, **environment: str) -> Result:
-    done = CliRunner(env={"COLUMNS": "300", **environment}).invoke(app, list(arguments))
+    done = CliRunner(env=environment).invoke(app, list(arguments))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     return done
 

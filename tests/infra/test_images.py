@@ -20,6 +20,7 @@ from gpu_job.asr.nemo.model_files import BadModel, Precision, PreparedModel
 from infra.docker.bake_model import bake
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse, problems
+from tests.support.waiting import PATIENCE
 
 SHA256 = hashlib.sha256(MODEL_PATH.read_bytes()).hexdigest()
 HADOLINT = os.environ.get("HADOLINT") or shutil.which("hadolint") or str(ROOT / "build/hadolint/bin/hadolint")
@@ -108,7 +109,7 @@ def test_the_model_is_fetched_and_baked_by_what_its_stage_copies(tmp_path: Path)
             env={**os.environ, "PYTHONPATH": "", "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "fetched")},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
     assert done.returncode == 0, done.stderr
     assert f"sha256 {SHA256}" in done.stdout
@@ -156,6 +157,6 @@ def test_a_model_with_another_checksum_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_hadolint_finds_nothing(name: str) -> None:
     command = [HADOLINT, "--config", str(FOLDER / ".hadolint.yaml"), str(FOLDER / name)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == ""
     assert done.returncode == 0

@@ -13,6 +13,7 @@ from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.upload_options import Channels, UploadOptions
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, LoopbackCloud
+from tests.support.waiting import PATIENCE
 
 AT = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -32,7 +33,9 @@ def ended(name: str) -> TerminalMessage:
 def publish(cloud: LoopbackCloud, *messages: TerminalMessage) -> None:
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     for message in messages:
-        cloud.publisher.publish(topic, message.model_dump_json().encode(), **message.attributes()).result(timeout=30)
+        cloud.publisher.publish(topic, message.model_dump_json().encode(), **message.attributes()).result(
+            timeout=PATIENCE
+        )
 
 
 def test_a_dropped_file_is_an_upload(cloud: LoopbackCloud, tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def test_each_wanted_outcome_comes_once(cloud: LoopbackCloud) -> None:
     subscription = cloud.subscription(RESULTS_TOPIC)
     heard = [
         message
-        for message in outcomes(cloud.subscriber, subscription, {mine.job_id, late.job_id}, timeout=60)
+        for message in outcomes(cloud.subscriber, subscription, {mine.job_id, late.job_id}, timeout=PATIENCE)
         if message is not None
     ]
     assert heard == [mine, late]
@@ -73,7 +76,7 @@ def test_each_wanted_outcome_comes_once(cloud: LoopbackCloud) -> None:
 
 
 def test_nothing_wanted_is_nothing_waited_for(cloud: LoopbackCloud) -> None:
-    assert list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [], timeout=60)) == []
+    assert list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [], timeout=PATIENCE)) == []
 
 
 def test_a_listener_that_waits_hears_so_and_then_the_outcome(cloud: LoopbackCloud) -> None:

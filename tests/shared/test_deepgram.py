@@ -22,9 +22,8 @@ from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
 from shared.transcript.model import Word
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 120.0
-"""Seconds; only a broken server uses them up."""
 AUDIO = "http://127.0.0.1:9/a.mp3"
 """Nobody fetches it: the faults come before the work."""
 

@@ -19,6 +19,7 @@ from shared.errors import (
     kind_of,
 )
 from tests.support.loopback_cloud import STATE, LoopbackCloud
+from tests.support.waiting import PATIENCE
 
 KINDS = [
     (BadMedia("x"), FailureKind.BAD_MEDIA),
@@ -73,7 +74,7 @@ def test_a_server_that_is_gone_is_a_network_failure() -> None:
     with HttpServer(flask.Flask("gone")) as server:
         url = server.url
     with pytest.raises(requests.RequestException) as caught:
-        requests.get(url, timeout=5)
+        requests.get(url, timeout=PATIENCE)
     assert kind_of(caught.value) is FailureKind.NETWORK
 
 

@@ -12,13 +12,14 @@ import pytest
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherClient as RawPublisherClient
 
+from tests.support.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from google.pubsub_v1.types import PubsubMessage, ReceivedMessage
 
 PROJECT = "projects/dropscribe-test"
-PATIENCE = 30.0  # seconds; only a failing test takes them
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 
 from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
+from tests.support.waiting import PATIENCE
 
 Message = dict[str, Any]
 """A terminal message as its JSON says it."""
@@ -54,7 +55,7 @@ class UserClient:
             self.messages.append(json.loads(one.message.data))
             self._subscriber.acknowledge(subscription=self._subscription, ack_ids=[one.ack_id])
 
-    def outcomes(self, names: Iterable[str], timeout: float = 120.0) -> dict[str, Message]:
+    def outcomes(self, names: Iterable[str], timeout: float = PATIENCE) -> dict[str, Message]:
         """The terminal message of each of `names`; TimeoutError where one does not come."""
         wanted = set(names)
         deadline = time.monotonic() + timeout
@@ -64,7 +65,7 @@ class UserClient:
             self.pull()
         return {message["upload"]["name"]: message for message in self.messages if message["upload"]["name"] in wanted}
 
-    def outcome(self, name: str, timeout: float = 120.0) -> Message:
+    def outcome(self, name: str, timeout: float = PATIENCE) -> Message:
         """The terminal message of one upload."""
         return self.outcomes([name], timeout)[name]
 

@@ -25,6 +25,7 @@ from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage
 from shared.transcript.model import Coverage, Gap
 from tests.support.google_pubsub_emulator import PubSubEmulator, find_emulator
+from tests.support.waiting import PATIENCE
 
 AT = datetime(2026, 8, 1, 12, 0, 0, 123456, UTC)
 UPLOAD = Upload(bucket="uploads", name="calls/ü.mp3", generation=2**62)
@@ -143,7 +144,7 @@ def topics() -> Iterator[Any]:
             path = publisher.create_topic(
                 request={"name": f"projects/p/topics/{name}", "schema_settings": settings}
             ).name
-            return lambda data: publisher.publish(path, json.dumps(data).encode()).result(timeout=30)
+            return lambda data: publisher.publish(path, json.dumps(data).encode()).result(timeout=PATIENCE)
 
         yield topic
 

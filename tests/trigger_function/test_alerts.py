@@ -11,6 +11,7 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from shared.clock import now
 from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
+from tests.support.waiting import PATIENCE
 from trigger_function import alerts as module
 from trigger_function.alerts import PUBLISHER_DEAD_AFTER, Alerts, BudgetAlert, budget_alerts
 
@@ -33,7 +34,7 @@ def instance(cloud: LoopbackCloud, topic: str) -> Callable[[], Alerts]:
 
 def published(cloud: LoopbackCloud) -> list[BudgetAlert]:
     subscription = cloud.subscription(TOPIC)
-    received = cloud.subscriber.pull(subscription=subscription, max_messages=50, timeout=5).received_messages
+    received = cloud.subscriber.pull(subscription=subscription, max_messages=50, timeout=PATIENCE).received_messages
     cloud.subscriber.acknowledge(subscription=subscription, ack_ids=[one.ack_id for one in received])
     return [BudgetAlert.model_validate_json(one.message.data) for one in received]
 

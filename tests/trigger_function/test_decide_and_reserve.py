@@ -19,6 +19,7 @@ from shared.state.jobs import JobState
 from shared.state.ledger import Entry, EntryState, Ledger, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
+from tests.support.waiting import PATIENCE
 from trigger_function.alerts import BudgetAlert
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.reconcile import reconcile_all
@@ -50,7 +51,7 @@ def deepgram(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> dict[
 def shares(cloud: LoopbackCloud) -> list[float]:
     """Of the budget, that were told since the last look."""
     request = {"subscription": cloud.subscription(ALERTS), "max_messages": 10}
-    received = cloud.subscriber.pull(request=request, timeout=5).received_messages
+    received = cloud.subscriber.pull(request=request, timeout=PATIENCE).received_messages
     ack_ids = [one.ack_id for one in received]
     cloud.subscriber.acknowledge(subscription=cloud.subscription(ALERTS), ack_ids=ack_ids)
     return [BudgetAlert.model_validate_json(one.message.data).share for one in received]

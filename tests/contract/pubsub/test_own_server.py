@@ -13,7 +13,8 @@ from google.api_core import exceptions
 from google.pubsub_v1.types import PubsubMessage, PullRequest, PullResponse
 
 from infra.emulators.pubsub.server import PubSubServer
-from tests.support.pubsub_clients import PATIENCE, connected, payloads
+from tests.support.pubsub_clients import connected, payloads
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from tests.support.pubsub_clients import PubSub

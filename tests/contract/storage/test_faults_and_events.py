@@ -14,6 +14,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from infra.emulators.storage.server import StorageServer
 from tests.support.faulty_storage import FaultyStorageServer
 from tests.support.object_uploads import UPLOAD_KINDS
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +111,7 @@ class TestEvents:
         upload(bucket.blob("calls/ä b.mp3"), b"words")
         (event,) = events
         blob = bucket.get_blob("calls/ä b.mp3")
-        assert event == requests.get(str(event["selfLink"]), timeout=10).json()
+        assert event == requests.get(str(event["selfLink"]), timeout=PATIENCE).json()
         expected = {
             "kind": "storage#object",
             "id": f"{bucket.name}/calls/ä b.mp3/{blob.generation}",

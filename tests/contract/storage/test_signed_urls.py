@@ -17,6 +17,7 @@ from google.oauth2.service_account import Credentials
 
 from infra.emulators.storage.server import StorageServer
 from tests.support.hostile_names import HOSTILE_NAMES
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,16 +77,16 @@ def error_code(response: requests.Response) -> str | None:
 
 
 def test_anyone_with_the_url_may_read(blob: storage.Blob, sign: Callable[..., str]) -> None:
-    response = requests.get(sign(blob), timeout=10)
+    response = requests.get(sign(blob), timeout=PATIENCE)
     assert (response.status_code, response.content) == (200, CONTENT)
     assert response.headers["Content-Type"] == "audio/mpeg"
 
 
 def test_ranges_are_honoured(blob: storage.Blob, sign: Callable[..., str]) -> None:
-    response = requests.get(sign(blob), headers={"Range": "bytes=100-199"}, timeout=10)
+    response = requests.get(sign(blob), headers={"Range": "bytes=100-199"}, timeout=PATIENCE)
     assert (response.status_code, response.content) == (206, CONTENT[100:200])
     assert response.headers["Content-Range"] == f"bytes 100-199/{len(CONTENT)}"
-    beyond = requests.get(sign(blob), headers={"Range": f"bytes={len(CONTENT)}-"}, timeout=10)
+    beyond = requests.get(sign(blob), headers={"Range": f"bytes={len(CONTENT)}-"}, timeout=PATIENCE)
     assert (beyond.status_code, error_code(beyond)) == (416, "InvalidRange")
 
 
@@ -95,7 +96,7 @@ def test_any_name_can_be_signed(bucket: storage.Bucket, sign: Callable[..., str]
     blob.upload_from_string(b"words")
     address = urlsplit(sign(blob))
     # Unlike requests, http.client leaves dots and slashes of the path as they are.
-    connection = http.client.HTTPConnection(address.netloc, timeout=10)
+    connection = http.client.HTTPConnection(address.netloc, timeout=PATIENCE)
     connection.request("GET", f"{address.path}?{address.query}")
     response = connection.getresponse()
     assert (response.status, response.read()) == (200, b"words")
@@ -104,22 +105,22 @@ def test_any_name_can_be_signed(bucket: storage.Bucket, sign: Callable[..., str]
 
 def test_order_of_parameters_does_not_matter(blob: storage.Blob, sign: Callable[..., str]) -> None:
     path, _, query = sign(blob).partition("?")
-    assert requests.get(f"{path}?{'&'.join(reversed(query.split('&')))}", timeout=10).content == CONTENT
+    assert requests.get(f"{path}?{'&'.join(reversed(query.split('&')))}", timeout=PATIENCE).content == CONTENT
 
 
 def test_signed_generation_is_the_one_that_is_read(blob: storage.Blob, sign: Callable[..., str]) -> None:
     url = sign(blob, generation=blob.generation)
-    assert requests.get(url, timeout=10).content == CONTENT
+    assert requests.get(url, timeout=PATIENCE).content == CONTENT
     blob.upload_from_string(b"replaced")
-    gone = requests.get(url, timeout=10)
+    gone = requests.get(url, timeout=PATIENCE)
     assert (gone.status_code, error_code(gone)) == (404, "NoSuchKey")
 
 
 def test_signed_headers_must_come_with_the_request(blob: storage.Blob, sign: Callable[..., str]) -> None:
     url = sign(blob, headers={"X-Goog-Note": "two   words"})
-    assert requests.get(url, headers={"x-goog-note": "two words"}, timeout=10).status_code == 200
-    assert requests.get(url, headers={"x-goog-note": "others"}, timeout=10).status_code == 403
-    assert requests.get(url, timeout=10).status_code == 403
+    assert requests.get(url, headers={"x-goog-note": "two words"}, timeout=PATIENCE).status_code == 200
+    assert requests.get(url, headers={"x-goog-note": "others"}, timeout=PATIENCE).status_code == 403
+    assert requests.get(url, timeout=PATIENCE).status_code == 403
 
 
 def test_expired_url_is_refused(blob: storage.Blob, endpoint: str, private_key: rsa.RSAPrivateKey) -> None:
@@ -130,7 +131,7 @@ def test_expired_url_is_refused(blob: storage.Blob, endpoint: str, private_key: 
         api_access_endpoint=endpoint,
         _request_timestamp="20260101T000000Z",
     )
-    response = requests.get(url, timeout=10)
+    response = requests.get(url, timeout=PATIENCE)
     assert (response.status_code, error_code(response)) == (400, "ExpiredToken")
 
 
@@ -139,7 +140,7 @@ def test_signature_of_another_key_is_refused(blob: storage.Blob, endpoint: str) 
     url = blob.generate_signed_url(
         version="v4", expiration=HOUR, api_access_endpoint=endpoint, credentials=credentials_of(stranger)
     )
-    response = requests.get(url, timeout=10)
+    response = requests.get(url, timeout=PATIENCE)
     assert (response.status_code, error_code(response)) == (403, "SignatureDoesNotMatch")
 
 
@@ -158,7 +159,7 @@ def test_altered_url_is_refused(blob: storage.Blob, sign: Callable[..., str], ol
     blob.bucket.blob("calls/other.mp3").upload_from_string(b"secret")
     url = sign(blob)
     assert old in url
-    response = requests.get(url.replace(old, new), timeout=10)
+    response = requests.get(url.replace(old, new), timeout=PATIENCE)
     assert (response.status_code, error_code(response)) == (403, "SignatureDoesNotMatch")
 
 
@@ -178,17 +179,17 @@ def test_altered_url_is_refused(blob: storage.Blob, sign: Callable[..., str], ol
 def test_malformed_url_is_refused(blob: storage.Blob, sign: Callable[..., str], old: str, new: str) -> None:
     url = sign(blob)
     assert old in url
-    assert requests.get(url.replace(old, new), timeout=10).status_code == 400
+    assert requests.get(url.replace(old, new), timeout=PATIENCE).status_code == 400
 
 
 def test_url_signed_for_one_method_is_not_good_for_another(blob: storage.Blob, sign: Callable[..., str]) -> None:
-    assert requests.delete(sign(blob), timeout=10).status_code == 403
-    assert requests.get(sign(blob, method="DELETE"), timeout=10).status_code == 403
+    assert requests.delete(sign(blob), timeout=PATIENCE).status_code == 403
+    assert requests.get(sign(blob, method="DELETE"), timeout=PATIENCE).status_code == 403
     assert blob.exists()
 
 
 def test_unsigned_url_is_refused(blob: storage.Blob, endpoint: str) -> None:
-    response = requests.get(f"{endpoint}/{blob.bucket.name}/calls/a%20b.mp3", timeout=10)
+    response = requests.get(f"{endpoint}/{blob.bucket.name}/calls/a%20b.mp3", timeout=PATIENCE)
     assert (response.status_code, error_code(response)) == (403, "AccessDenied")
 
 
@@ -199,7 +200,7 @@ def test_what_is_not_there(
     client: storage.Client, bucket: storage.Bucket, sign: Callable[..., str], bucket_name: str | None, code: str
 ) -> None:
     missing = client.bucket(bucket_name or bucket.name).blob("<missing> & gone")
-    response = requests.get(sign(missing), timeout=10)
+    response = requests.get(sign(missing), timeout=PATIENCE)
     assert (response.status_code, error_code(response)) == (404, code)
 
 
@@ -210,7 +211,7 @@ def test_server_without_a_key_honours_no_signature(
         blob = connect(keyless.url).create_bucket("uploads").blob("a")
         blob.upload_from_string(b"words")
         url = sign(blob)
-        response = requests.get(keyless.url + url[url.index("/uploads") :], timeout=10)
+        response = requests.get(keyless.url + url[url.index("/uploads") :], timeout=PATIENCE)
         assert (response.status_code, error_code(response)) == (403, "SignatureDoesNotMatch")
 
 

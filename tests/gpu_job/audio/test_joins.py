@@ -19,6 +19,7 @@ from gpu_job.audio.joins import CHECKED, Ahead, alike
 from gpu_job.audio.parallel import LEAD, Parallel
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from tests.support.sounds import make, noise, raw, silence, stated, tone
+from tests.support.waiting import PATIENCE
 
 LIMITS = DecoderLimits()
 HALVES = Parallel(children=2, ahead_seconds=120.0)
@@ -49,7 +50,7 @@ def test_a_reader_is_no_further_ahead_than_it_may() -> None:
             yield np.zeros((100, 1), np.float32)
 
     ahead = Ahead(endless(), stopped.set, 1000)
-    assert is_full.wait(30)
+    assert is_full.wait(PATIENCE)
     taken = [len(block) for _, block in zip(range(5), ahead, strict=False)]
     time.sleep(0.1)  # in which an unbounded one would read on
     assert given <= 1000 + sum(taken) + 2 * 100

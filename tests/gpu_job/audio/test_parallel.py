@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
 from shared.errors import BadMedia
 from shared.media import Media
+from tests.support.child_processes import child_processes
 from tests.support.sounds import make, stated
 
 LIMITS = DecoderLimits()
@@ -146,5 +148,5 @@ def test_a_listener_who_leaves_early_leaves_no_decoder(folder: Path) -> None:
     assert not children_of_this_process() - before
 
 
-def children_of_this_process() -> set[str]:
-    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+def children_of_this_process() -> set[int]:
+    return child_processes(os.getpid())

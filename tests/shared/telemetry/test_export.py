@@ -14,6 +14,7 @@ import pytest
 
 from shared.telemetry.export import is_enabled
 from tests.support.otlp_collector import collector
+from tests.support.waiting import PATIENCE
 
 PROGRAM = """
 import sys, threading
@@ -41,7 +42,7 @@ def ran(seconds: float = 5.0, **environment: str) -> tuple[str, list[dict[str, A
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return done.stdout.strip(), [json.loads(line) for line in done.stderr.splitlines()]
 

@@ -20,6 +20,7 @@ from shared.telemetry import metrics
 from shared.telemetry.metrics import CATALOGUE, Counter, Gauge, Histogram, Metric
 from shared.transcript.model import Coverage, Gap
 from tests.support.recorded_metrics import RecordedMetrics, Values, labels
+from tests.support.waiting import PATIENCE
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=600, sample_rate_hz=16000, channels=1, size_bytes=9)
@@ -160,5 +161,5 @@ def test_without_an_exporter_no_sdk_is_loaded() -> None:
         "import sys; from shared.telemetry.metrics import UPLOADS; UPLOADS.add(1, outcome='x', method='y');"
         "print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "[]\n"

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.support.waiting import PATIENCE
+
 PROGRAM = """
 import logging, os, subprocess, sys, threading, warnings
 from shared.telemetry.logs import configure_logging, job_context
@@ -21,7 +23,10 @@ capture_output()
 def said_by(body: str, status: int = 0) -> list[dict[str, Any]]:
     """The lines of both streams of a process that does this, each without its time."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(body=body)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        [sys.executable, "-c", PROGRAM.format(body=body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE,
     )
     assert done.returncode == status, done.stdout.decode()
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
@@ -103,7 +108,7 @@ theirs.warning('[NeMo W] two\\nlines')
 
 def test_children_keep_the_real_streams() -> None:
     body = """subprocess.run([sys.executable, '-c', 'print(1)'], stdout=sys.stdout, check=True)"""
-    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True, timeout=PATIENCE)
     assert done.stdout == b"1\n"
 
 

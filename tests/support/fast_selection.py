@@ -1,0 +1,103 @@
+"""`pytest --fast`: the tests that need no NeMo, no processes and no server that takes seconds to start.
+
+Nobody marks a test. A test file is left out before it is imported where its imports say so, and a test where its
+fixtures do. What is left is for the loop of editing and trying; `make test` runs everything.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SLOW_LIBRARIES = frozenset({"torch", "nemo"})
+"""Seconds to import, through whichever module of the project."""
+SLOW_IN_TESTS = frozenset(
+    {
+        "subprocess",
+        "multiprocessing",
+        "infra.cli.running",
+        "infra.docker.locks",
+        "infra.emulators.cloud",
+        "infra.emulators.function_host",
+        "infra.terraform_offline.terraform",
+    }
+)
+"""What starts processes, where a test or its helpers import it themselves."""
+SLOW_FIXTURES = frozenset(
+    {"deepgram_server", "shared_deepgram_server", "parakeet", "long_chunks", "record", "cover", "convert"}
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out what needs NeMo, processes or slow servers")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("--fast") and collection_path.match("test_*.py") and is_slow(collection_path):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--fast"):
+        return
+    slow = [item for item in items if SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in set(slow)]
+
+
+def is_slow(test_file: Path) -> bool:
+    """Whether to import this file is slow, or it starts processes."""
+    found, left = set[Path](), [test_file]
+    while left:
+        file = left.pop()
+        if file in found:
+            continue
+        found.add(file)
+        in_tests = file.is_relative_to(ROOT / "tests")
+        for name in imported(file):
+            if name.partition(".")[0] in SLOW_LIBRARIES or (in_tests and name in SLOW_IN_TESTS):
+                return True
+            left += files_of(name)
+    return False
+
+
+@cache
+def imported(file: Path) -> frozenset[str]:
+    """The modules that are imported with a file: not those in functions, and not those for types alone."""
+    return frozenset(_imported(ast.parse(file.read_text()).body))
+
+
+@cache
+def files_of(module: str) -> tuple[Path, ...]:
+    """The files that Python runs for a module of this project, its packages' included."""
+    parts = module.split(".")
+    files = [ROOT.joinpath(*parts[:count], "__init__.py") for count in range(1, len(parts) + 1)]
+    return tuple(file for file in (*files, ROOT.joinpath(*parts).with_suffix(".py")) if file.is_file())
+
+
+def _imported(statements: list[ast.stmt]) -> Iterator[str]:
+    for statement in statements:
+        match statement:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=other):
+                yield from _imported(other)
+            case ast.If(body=body, orelse=other):
+                yield from _imported(body)
+                yield from _imported(other)
+            case ast.Try(body=body, orelse=other, handlers=handlers):
+                yield from _imported(body)
+                yield from _imported(other)
+                for handler in handlers:
+                    yield from _imported(handler.body)
+            case ast.ClassDef(body=body) | ast.With(body=body):
+                yield from _imported(body)
