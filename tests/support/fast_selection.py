@@ -29,7 +29,7 @@ SLOW_IN_TESTS = frozenset(
 )
 """What starts processes, where a test or its helpers import it themselves."""
 SLOW_FIXTURES = frozenset(
-    {"deepgram_server", "shared_deepgram_server", "parakeet", "long_chunks", "record", "cover", "convert"}
+    {"deepgram_server", "shared_deepgram_server", "emulator", "parakeet", "long_chunks", "record", "cover", "convert"}
 )
 
 
@@ -46,9 +46,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--fast"):
         return
-    slow = [item for item in items if SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in set(slow)]
+    slow = {item for item in items if isinstance(item, pytest.Function) and SLOW_FIXTURES & fixtures_of(item)}
+    config.hook.pytest_deselected(items=list(slow))
+    items[:] = [item for item in items if item not in slow]
+
+
+def fixtures_of(test: pytest.Function) -> set[str]:
+    """The fixtures of a test, those included that it is parametrised with by name."""
+    parameters = test.callspec.params.values() if hasattr(test, "callspec") else ()
+    return {*test.fixturenames, *(one for one in parameters if isinstance(one, str))}
 
 
 def is_slow(test_file: Path) -> bool:
