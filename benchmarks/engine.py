@@ -15,7 +15,7 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]  # ships no types
 import torch
 
-from benchmarks.engine_runs import through_engine_room
+from benchmarks.engine_runs import through_local_engine
 from benchmarks.full_model import babble, build_full_model
 from benchmarks.report import Measurement
 from gpu_job.asr.device import Device, Precision, best_device
@@ -39,12 +39,12 @@ TOKENS_PER_SECOND = 4.0
 
 
 def tiny() -> Iterator[Measurement]:
-    """Through the engine room, from arrays in hand to words with times."""
+    """Through the local engine, from arrays in hand to words with times."""
     from nemo.collections.asr.models import ASRModel
 
     chunks = _mixed_chunks()
     ours = Parakeet.load(str(MODEL_PATH), Limits(CHUNKS, BATCH_SECONDS, BATCH_SECONDS))
-    parts = sorted(through_engine_room(ours, chunks).parts, key=lambda part: part.start)
+    parts = sorted(through_local_engine(ours, chunks).parts, key=lambda part: part.start)
     texts = [" ".join(word.text for word in words_of(part.tokens)) for part in parts]
     peer = ASRModel.restore_from(str(MODEL_PATH), map_location="cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +130,7 @@ def _wav_files(arrays: Sequence[Samples], folder: Path) -> list[str]:
 def _round(ours: Parakeet, chunks: Sequence[Chunk], peer: Any, audio: Sequence[Any]) -> list[float]:
     """Seconds of one run of ours, and of one run of the peer with each of its batch sizes."""
     peers = [_timed(partial(_transcribe, peer, audio, batch)) for batch in PEER_BATCHES]
-    return [through_engine_room(ours, chunks).wall_seconds, *peers]
+    return [through_local_engine(ours, chunks).wall_seconds, *peers]
 
 
 def _transcribe(model: Any, audio: Sequence[Any], batch: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs of the engine alone: chunks through the real engine room, whose three stages overlap."""
+"""Runs of the engine alone: chunks through the real local engine, whose three stages overlap."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
 from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.task import Task
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class EngineRun:
         return sum(len(part.tokens) for part in self.parts) / self.audio_seconds
 
 
-def through_engine_room(recognizer: Recognizer, chunks: Sequence[Chunk], timeout: float = 600.0) -> EngineRun:
-    """Every chunk through a new engine room, all of them waiting from the start. Raises where one has no answer."""
+def through_local_engine(recognizer: Recognizer, chunks: Sequence[Chunk], timeout: float = 600.0) -> EngineRun:
+    """Every chunk through a new engine, all of them queued before it starts. Raises where one has no result."""
     parts: list[ChunkResult] = []
     done = threading.Event()
 
@@ -48,27 +48,17 @@ def through_engine_room(recognizer: Recognizer, chunks: Sequence[Chunk], timeout
             done.set()
 
     audio_seconds = seconds(sum(len(chunk.samples) for chunk in chunks))
-    room = LocalEngine(
-        recognizer.engine,
-        recognizer.name,
-        lambda: recognizer,
-        audio_seconds,
-        on_begin=lambda: None,
-        on_batch=lambda tasks: None,
-        on_delivered=lambda tasks: None,
-        on_smaller=lambda recognizer: None,
-    )
-    chain = EngineChain([room])
-    room.feeding(+1)
+    chain = EngineChain()
+    engine = LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, audio_seconds, chain)
+    chain.add(engine)
     for chunk in chunks:
-        room.submit(Task("run", chunk, deliver), wait=False)
-    room.feeding(-1)
+        engine.submit(Task("run", chunk, deliver), wait=False)
     began = time.perf_counter()
     chain.start()
     finished = done.wait(timeout)
     wall_seconds = time.perf_counter() - began
     chain.stop()
-    reasons = {part.failure for part in parts if part.failure} or ({room.failure.reason} if room.failure else set())
+    reasons = {part.failure for part in parts if part.failure} or ({engine.failure.reason} if engine.failure else set())
     if reasons or not finished:
         raise RuntimeError(f"{len(parts)} of {len(chunks)} chunks came back; {'; '.join(reasons) or 'time is up'}")
     return EngineRun(parts, audio_seconds, wall_seconds)

@@ -20,7 +20,7 @@ import torch
 from nemo.utils import logging as nemo_logging
 
 from benchmarks import gpu_rows, model_load
-from benchmarks.engine_runs import EngineRun, through_engine_room
+from benchmarks.engine_runs import EngineRun, through_local_engine
 from benchmarks.gpu_sweep import (
     Point,
     Stopped,
@@ -121,7 +121,7 @@ class GpuBenchmark:
             batches = ceil(self.plan.engine_seconds * best.encoder_factor / (size * best.chunk_seconds))
             count = size * min(max(batches, MIN_BATCHES), MAX_BATCHES)
             chunks = [Chunk(index * best.chunk_seconds * SAMPLE_RATE, samples) for index in range(count)]
-            done = self.engine_runs[best.chunk_seconds] = through_engine_room(engine, chunks)
+            done = self.engine_runs[best.chunk_seconds] = through_local_engine(engine, chunks)
             yield gpu_rows.engine_row(best, size, done, self.name)
             del engine
 

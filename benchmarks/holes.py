@@ -7,30 +7,28 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
-from typing import Any
 
-from benchmarks.joins import Speech, errors, hear, material, our_cuts, plain, tiny
+from benchmarks.joins import Speech, errors, material, plain, tiny
 from benchmarks.report import Measurement
+from benchmarks.transcription import Transcribed, tiny_engine, transcribed
 from gpu_job.asr.tokens import Token
-from gpu_job.assembly.assemble import Assembly, ChunkResult
-from gpu_job.audio.chunker import Chunk
+from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.samples import seconds
-from gpu_job.audit.audit import Audit
 from gpu_job.audit.evidence import TimedWord, heard_words
-from gpu_job.audit.findings import Findings
 from gpu_job.audit.intervals import Span
-from gpu_job.audit.questions import AuditRules, Hole, Retry, VadQuery
-from gpu_job.audit.runner import AuditRunner, Deliver
+from gpu_job.audit.questions import AuditRules
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.task import Task
+from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings
-from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import TrueWord
 from shared.enums import Engine
+from shared.errors import EngineFailed
 from shared.transcript.model import Word
 
 CHUNK_SECONDS: float = JobSettings.model_fields["chunk_seconds"].default
@@ -43,75 +41,86 @@ APART_SECONDS = 40.0
 SEEDS = (1, 2)
 SAME_SECONDS = 0.5
 """By how much two hearings may differ about the time of a word."""
-_DETECTOR = SpeechDetector()
+
+
+class LossyEngine:
+    """The tiny model without the words of some stretches; the audit's windows it transcribes whole.
+
+    Like an engine slower than the decoder, it gives no result before everything is cut.
+    """
+
+    engine = Engine.PARAKEET_CPU
+    model = "tiny"
+    failure: EngineFailed | None = None
+    is_local = True
+
+    def __init__(self, holes: Sequence[Span] = (), known: Mapping[int, Sequence[Token]] | None = None) -> None:
+        """`holes`: the words that begin in one of them are missed. `known`: tokens by a chunk's first sample."""
+        self._holes = holes
+        self._known = known or {}
+        self._queued: list[Task] = []
+
+    def start(self) -> None:
+        """Nothing is loaded here."""
+
+    def stop(self) -> None:
+        """Nothing runs by itself."""
+
+    def drop(self, job_id: str) -> None:
+        """There is one job only."""
+
+    def add_feeder(self) -> None:
+        """The first chunk comes."""
+
+    def remove_feeder(self) -> None:
+        """All is cut: transcribe."""
+        for task in self._queued:
+            start = seconds(task.chunk.start)
+            known = self._known.get(task.chunk.start)
+            tokens = [token.later(-start) for token in known] if known is not None else _tokens(task)
+            spoken = [token.later(start) for token in tokens]
+            task.complete(self.engine, [token.later(-start) for token in _without(spoken, self._holes)])
+
+    def submit(self, task: Task, *, wait: bool) -> None:
+        """A chunk waits; a window of the audit is transcribed at once."""
+        if task.urgent:
+            task.complete(self.engine, _tokens(task))
+        else:
+            self._queued.append(task)
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """A recording, its chunks, and what was heard in each, on the recording's clock."""
+    """A recording, and the result of each of its chunks before anything is missed."""
 
     speech: Speech
-    chunks: Sequence[Chunk]
-    tokens: Sequence[Sequence[Token]]
+    cuts: CutRules
+    results: Sequence[ChunkResult]
 
-    def deaf_to(self, holes: Sequence[Span]) -> Hearing:
-        """The same without the words that begin in one of the holes."""
-        return Hearing(self.speech, self.chunks, [_without(tokens, holes) for tokens in self.tokens])
+    @cached_property
+    def words(self) -> Sequence[Word]:
+        """Of the transcript without holes and without audit."""
+        return self.transcribed((), None).transcript.words
 
-    def words(self, findings: Findings) -> list[Word]:
-        """As the job assembles them."""
-        assembly = Assembly()
-        for chunk, tokens in zip(self.chunks, self.tokens, strict=True):
-            assembly.add(ChunkResult(chunk.start, chunk.end, Engine.PARAKEET_CPU, tuple(tokens)))
-        return [word for passage in assembly.passages([findings]) for word in passage.words]
+    def transcribed(self, holes: Sequence[Span], rules: AuditRules | None) -> Transcribed:
+        """The recording through the job's pipeline, by an engine that misses these holes. None: without audit."""
+        chain = EngineChain()
+        chain.add(LossyEngine(holes, {result.start: result.tokens for result in self.results}))
+        return transcribed(self.speech.path, chain, PipelineOptions(cuts=self.cuts, audit=rules))
 
 
 @cache
 def first_hearings(kind: str, longest: float) -> tuple[Hearing, ...]:
     """Of each recording, cut into chunks of so many seconds."""
-    heard = []
-    for speech in material()[kind]:
-        cut = our_cuts(speech.samples, CutRules(max_seconds=longest))
-        heard.append(Hearing(speech, cut, [stretch.tokens for stretch in hear(tiny(), cut)]))
-    return tuple(heard)
+    cuts = CutRules(max_seconds=longest)
+    return tuple(
+        Hearing(speech, cuts, transcribed(speech.path, tiny_engine(), PipelineOptions(cuts=cuts, audit=None)).results)
+        for speech in material()[kind]
+    )
 
 
-class _Watched(Audit):
-    """An audit that keeps what it asked."""
-
-    def __init__(self, rules: AuditRules) -> None:
-        super().__init__(rules)
-        self.asked: list[VadQuery] = []
-
-    def answer(self, question: VadQuery, speech: Sequence[tuple[float, float]]) -> Retry | None:
-        self.asked.append(question)
-        return super().answer(question, speech)
-
-
-class _AtOnce(Executor):
-    """Runs what it is given before it returns."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(work(*args, **kwargs))
-        return future
-
-
-def audit(hearing: Hearing, rules: AuditRules) -> _Watched:
-    """A settled audit. All is cut before the first chunk is heard: the engine is slower than the decoder."""
-
-    def decode_again(window: Chunk, deliver: Deliver) -> None:
-        deliver(hear(tiny(), [window])[0].tokens)
-
-    watched = _Watched(rules)
-    repairing = AuditRunner(watched, _DETECTOR, _AtOnce(), decode_again, lambda: None)
-    for chunk in hearing.chunks:
-        repairing.cut(chunk)
-    for chunk, tokens in zip(hearing.chunks, hearing.tokens, strict=True):
-        repairing.heard(chunk.start, tokens)
-    repairing.end()
-    assert repairing.is_settled
-    return watched
+def _tokens(task: Task) -> list[Token]:
+    return tiny().transcribe([task.chunk.samples])[0]
 
 
 @dataclass
@@ -144,18 +153,17 @@ class Tally:
 
     def add(self, hearing: Hearing, holes: Sequence[Span], rules: AuditRules) -> None:
         """One recording, deaf to these holes at first, audited and repaired."""
-        deaf = hearing.deaf_to(holes)
-        watched = audit(deaf, rules)
-        whole, repaired = hearing.words(Findings()), deaf.words(watched.findings)
-        asked = [question.span for question in watched.asked if isinstance(question, Hole)]
-        gaps = [Span(gap.start, gap.end) for gap in watched.findings.gaps]
+        audited = hearing.transcribed(holes, rules)
+        whole, repaired = hearing.words, audited.transcript.words
+        findings = audited.findings
+        gaps = [Span(gap.start, gap.end) for gap in findings.gaps]
         for hole in holes:
             lost = [word for word in whole if hole.start <= word.start < hole.end]
             if lost:
-                self._count_found(lost, asked, rules.min_speech_seconds)
+                self._count_found(lost, findings.asked, rules.min_speech_seconds)
                 is_told = any(hole.common(gap).seconds > 0 for gap in gaps)
                 self._count_words(len(lost), _said(whole, hole), _said(repaired, hole), is_told=is_told)
-        self.decoded_seconds += watched.findings.decoded_seconds
+        self.decoded_seconds += findings.decoded_seconds
         self.audio_seconds += seconds(len(hearing.speech.samples))
         self.errors += _errors(hearing.speech.words, repaired)
         self.errors_before += _errors(hearing.speech.words, whole)
@@ -188,7 +196,7 @@ class Tally:
 
 def blank_chunks(hearing: Hearing, seed: int) -> list[Span]:
     """Every fourth chunk, from one of the first four on."""
-    return [Span(seconds(chunk.start), seconds(chunk.end)) for chunk in hearing.chunks[seed % EVERY :: EVERY]]
+    return [Span(seconds(chunk.start), seconds(chunk.end)) for chunk in hearing.results[seed % EVERY :: EVERY]]
 
 
 def scattered(hearing: Hearing, seed: int, length: float) -> list[Span]:
@@ -202,7 +210,7 @@ def scattered(hearing: Hearing, seed: int, length: float) -> list[Span]:
 
 def across_joins(hearing: Hearing, seed: int, length: float) -> list[Span]:
     """Holes of one length with every second join in the middle."""
-    middles = [seconds(before.end + after.start) / 2 for before, after in pairwise(hearing.chunks)]
+    middles = [seconds(before.end + after.start) / 2 for before, after in pairwise(hearing.results)]
     return [Span(middle - length / 2, middle + length / 2) for middle in middles[seed % 2 :: 2]]
 
 
@@ -225,17 +233,17 @@ def nothing_injected(kind: str, longest: float) -> Measurement:
     asked = decoded = 0.0
     before, after = Counter[str](), Counter[str]()
     for hearing in first_hearings(kind, longest):
-        watched = audit(hearing, AuditRules())
-        findings = watched.findings
+        audited = hearing.transcribed((), AuditRules())
+        findings = audited.findings
         gaps, dropped, questions = (
             gaps + len(findings.gaps),
             dropped + len(findings.dropped),
-            questions + len(watched.asked),
+            questions + len(findings.asked),
         )
         true_dropped += sum(_is_true(heard, hearing.speech.words) for heard in findings.dropped)
         asked, decoded = asked + findings.asked_seconds, decoded + findings.decoded_seconds
-        before += _errors(hearing.speech.words, hearing.words(Findings()))
-        after += _errors(hearing.speech.words, hearing.words(findings))
+        before += _errors(hearing.speech.words, hearing.words)
+        after += _errors(hearing.speech.words, audited.transcript.words)
     return Measurement(
         f"holes: {kind}, none injected, CHUNK_SECONDS={longest:g}: gaps and true words dropped",
         gaps + true_dropped,

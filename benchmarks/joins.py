@@ -5,26 +5,32 @@ Ten-minute recordings with truth, as they are and with every pause taken out, so
 
 from __future__ import annotations
 
+import atexit
 import re
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kaldialign
 import numpy as np
+import soundfile  # type: ignore[import-untyped]  # ships no types
 
 from benchmarks.report import Measurement
+from benchmarks.transcription import LONGEST_BATCH_SECONDS, tiny_engine, transcribed
 from gpu_job.asr.tokens import Token, words_of
-from gpu_job.assembly.merge import Stretch, kept
-from gpu_job.audio.chunker import Chunk, chunks
+from gpu_job.assembly.merge import Stretch
+from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
 from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings
 from infra.recordings import TrueWord, recording
 from infra.tiny_parakeet import MODEL_PATH
@@ -37,8 +43,6 @@ NEAR_SECONDS = 1.0
 """How far from a join a word still counts as being at it."""
 FIXED_SECONDS, FIXED_OVERLAP_SECONDS = 30.0, 5.0
 """The cuts of the design this project replaces, at their smallest overlap."""
-LONGEST_BATCH_SECONDS = 80.0
-"""Audio in one batch on a CPU; a longer chunk is a batch of its own."""
 CHUNK_SECONDS = (10, 15, 20, 30, 45, 60, 120)
 _GAP = "*"
 
@@ -48,8 +52,17 @@ class Speech:
     """A recording and its truth."""
 
     name: str
+    path: Path
     samples: Samples
     words: tuple[TrueWord, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The words of a recording, and where its chunks meet, in seconds."""
+
+    words: Sequence[Word]
+    joins: Sequence[float]
 
 
 @dataclass
@@ -79,7 +92,7 @@ class Errors:
 def shipped_speech(name: str) -> Speech:
     """A shipped recording, decoded as the job does."""
     found = recording(name)
-    return Speech(name, np.concatenate(list(decode(found.path, DecoderLimits()))), found.words)
+    return Speech(name, found.path, np.concatenate(list(decode(found.path, DecoderLimits()))), found.words)
 
 
 def without_pauses(speech: Speech) -> Speech:
@@ -92,12 +105,31 @@ def without_pauses(speech: Speech) -> Speech:
         pieces.append(speech.samples[begin:end])
         words.append(TrueWord(word.word, seconds(clock), seconds(clock + end - begin)))
         clock += end - begin
-    return Speech(f"{speech.name}, no pauses", np.concatenate(pieces), tuple(words))
+    samples = np.concatenate(pieces)
+    path = _folder() / f"{speech.name}-no-pauses.wav"
+    soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
+    return Speech(f"{speech.name}, no pauses", path, samples, tuple(words))
 
 
-def our_cuts(samples: Samples, cutting: CutRules) -> list[Chunk]:
-    """What the job does."""
-    return list(chunks([samples], cutting))
+@cache
+def _folder() -> Path:
+    """For recordings that are made here, until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="joins-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+def our_way(speech: Speech, cuts: CutRules) -> Outcome:
+    """What the job does, but for its audit."""
+    done = transcribed(speech.path, tiny_engine(), PipelineOptions(cuts=cuts, audit=None))
+    stretches = [Stretch(seconds(one.start), seconds(one.end), one.tokens) for one in done.results]
+    return Outcome(done.transcript.words, joins(stretches))
+
+
+def fixed_way(speech: Speech, join: Callable[[Sequence[Stretch]], list[Word]]) -> Outcome:
+    """Chunks of one length that overlap, and a way to join their words."""
+    stretches = hear(tiny(), fixed_cuts(speech.samples))
+    return Outcome(join(stretches), joins(stretches))
 
 
 def fixed_cuts(samples: Samples) -> list[Chunk]:
@@ -123,12 +155,6 @@ def hear(model: Parakeet, cut: Sequence[Chunk]) -> list[Stretch]:
         )
         for index, chunk in enumerate(cut)
     ]
-
-
-def merged(stretches: Sequence[Stretch]) -> list[Word]:
-    """As the job does."""
-    slices = kept(stretches)
-    return [word for each, keep in zip(stretches, slices, strict=True) for word in words_of(each.tokens[keep])]
 
 
 def concatenated(stretches: Sequence[Stretch]) -> list[Word]:
@@ -172,16 +198,16 @@ def plain(word: str) -> str:
     return re.sub(r"[^a-z0-9']", "", word.lower())
 
 
-Way = tuple[Callable[[Samples], list[Chunk]], Callable[[Sequence[Stretch]], list[Word]]]
+Way = Callable[[Speech], Outcome]
 """How to cut, and how to make one text of what was heard."""
 
 
-def ways(cutting: CutRules) -> dict[str, Way]:
+def ways(cuts: CutRules) -> dict[str, Way]:
     """Our cuts, and those of the replaced design with the two simplest ways to join them."""
     return {
-        "ours": (partial(our_cuts, cutting=cutting), merged),
-        "fixed cuts, concatenated": (fixed_cuts, concatenated),
-        "fixed cuts, split in the middle": (fixed_cuts, cut_in_the_middle),
+        "ours": partial(our_way, cuts=cuts),
+        "fixed cuts, concatenated": partial(fixed_way, join=concatenated),
+        "fixed cuts, split in the middle": partial(fixed_way, join=cut_in_the_middle),
     }
 
 
@@ -208,20 +234,19 @@ def single_pass(kind: str) -> list[list[Word]]:
 
 def compare(kind: str, way: Way) -> tuple[Errors, Errors]:
     """Errors of a way to cut, and those of the single pass, near the same joins and elsewhere."""
-    cut, join = way
     ours, single = Errors(), Errors()
     for speech, whole in zip(material()[kind], single_pass(kind), strict=True):
-        heard = hear(tiny(), cut(speech.samples))
-        ours += errors(speech.words, join(heard), joins(heard))
-        single += errors(speech.words, whole, joins(heard))
+        outcome = way(speech)
+        ours += errors(speech.words, outcome.words, outcome.joins)
+        single += errors(speech.words, whole, outcome.joins)
     return ours, single
 
 
 def at_joins() -> Iterator[Measurement]:
     """Errors at joins: our cuts and the replaced design's, each beside the single pass."""
-    cutting = CutRules(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
+    cuts = CutRules(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
     for kind in material():
-        for name, way in ways(cutting).items():
+        for name, way in ways(cuts).items():
             ours, single = compare(kind, way)
             found, allowed = ours.at_joins.total(), single.at_joins.total()
             yield Measurement(
@@ -235,13 +260,13 @@ def at_joins() -> Iterator[Measurement]:
 
 
 def chunk_seconds() -> Iterator[Measurement]:
-    """Word error rate and speed by CHUNK_SECONDS, decoding not included."""
+    """Word error rate and speed by CHUNK_SECONDS, decoding included."""
     for longest in CHUNK_SECONDS:
-        way = partial(our_cuts, cutting=CutRules(max_seconds=longest)), merged
+        way = partial(our_way, cuts=CutRules(max_seconds=longest))
         for kind, speeches in material().items():
             began = time.perf_counter()
             for speech in speeches:
-                hear(tiny(), way[0](speech.samples))
+                way(speech)
             speed = sum(seconds(len(speech.samples)) for speech in speeches) / (time.perf_counter() - began)
             ours, single = compare(kind, way)
             yield Measurement(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.resident import megabytes
-from benchmarks.stages import transcript_of
+from benchmarks.stages import assembled
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import SAMPLE_RATE
@@ -33,5 +33,5 @@ def parts(hours: float) -> Iterator[ChunkResult]:
 if __name__ == "__main__":
     before = megabytes("VmHWM")
     upload = Upload(bucket="uploads", name="long.opus", generation=1)
-    render(transcript_of(upload, list(parts(float(sys.argv[1]))), "null", "en"))
+    render(assembled(upload, list(parts(float(sys.argv[1]))), "null", "en"))
     print(megabytes("VmHWM") - before)

@@ -14,9 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import gpu_job.__main__  # noqa: F401  # what a worker imports before its model
-from benchmarks.engine_runs import through_engine_room
+from benchmarks.engine_runs import through_local_engine
 from gpu_job import BEGAN
-from gpu_job.assembly.assemble import Assembly, ChunkResult, coverage
+from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.decode import decode
 from gpu_job.audit.findings import Findings
@@ -27,7 +27,7 @@ from infra.local_media import inspected
 from shared.enums import Engine
 from shared.media import Upload
 from shared.state.finisher import completed
-from shared.transcript.model import Transcript, compose
+from shared.transcript.model import Transcript
 
 START_UP = "start-up"
 
@@ -36,47 +36,41 @@ def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]
     """Stage and seconds. Start-up is the process's own life until its model is loaded."""
     recognizer = services.load_model(Engine.PARAKEET_CPU)
     yield START_UP, time.monotonic() - BEGAN
-    recipe, clock = services.recipe, _Clock()
+    options, clock = services.settings.pipeline_options, _Clock()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
         with clock:
-            fetch(services.storage, upload, path, recipe.fetch_timeout_seconds)
+            fetch(services.storage, upload, path, services.settings.fetch_timeout_seconds)
         yield "fetch", clock.seconds
         media = inspected(path)  # the function's part, and so not timed
         with clock:
-            blocks = list(decode(path, recipe.decoder, media=media, parallel=recipe.parallel))
+            blocks = list(decode(path, options.decoder, media=media, parallel=options.parallel))
         yield "decode", clock.seconds
     with clock:
-        cut = list(chunks(blocks, recipe.cutting))
+        cut = list(chunks(blocks, options.cuts))
     yield "cut", clock.seconds
-    heard = through_engine_room(recognizer, cut)
+    heard = through_local_engine(recognizer, cut)
     yield "transcribe", heard.wall_seconds
     with clock:
         _end(services, upload, heard.parts, recognizer.name)
     yield "assemble, render and publish", clock.seconds
 
 
-def transcript_of(upload: Upload, parts: Sequence[ChunkResult], model: str, language: str) -> Transcript:
-    """The parts of one channel, not audited -> the transcript, as the job assembles it."""
-    assembly, findings = Assembly(), [Findings()]
-    for part in parts:
+def assembled(upload: Upload, results: Sequence[ChunkResult], model: str, language: str) -> Transcript:
+    """The results of one channel, not audited -> the transcript, as the job assembles it."""
+    assembly = Assembly()
+    for result in results:
         assembly.expect()
-        assembly.add(part)
-    assembly.end(max(part.end for part in parts))
-    passages, gaps = assembly.passages(findings), assembly.gaps(findings)
-    return compose(
-        upload=upload,
-        duration=assembly.duration,
-        language=language,
-        model=model,
-        passages=passages,
-        coverage=coverage(passages, gaps, findings),
+        assembly.add(result)
+    assembly.end(max(result.end for result in results))
+    return transcript_of(
+        assembly, [Findings()], lambda _: model, job_id=upload.job_id, source=upload.uri, language=language
     )
 
 
 def _end(services: JobServices, upload: Upload, parts: Sequence[ChunkResult], model: str) -> None:
     """Parts -> every result stored, and the message published."""
-    transcript = transcript_of(upload, parts, model, services.settings.language)
+    transcript = assembled(upload, parts, model, services.settings.language)
     job = services.jobs.claim(upload, services.task.holder, timedelta(minutes=1))
     assert job is not None  # the upload is known to nobody else
     services.finisher.finish(job.record, completed(transcript))

@@ -38,11 +38,11 @@ def main() -> int:
     export.start("dropscribe-job")
     services = job_services(settings, task)
     subscriber = pubsub_v1.SubscriberClient()
-    inbox = WorkSubscription(
+    subscription = WorkSubscription(
         subscriber, subscriber.subscription_path(settings.google_cloud_project, settings.work_subscription)
     )
     meter = Meter(began=BEGAN - settings.instance_start_seconds)
-    worker = Worker(services, inbox, Billing(meter, services))
+    worker = Worker(services, subscription, Billing(meter, services))
     for number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the interrupted main thread may hold the very lock that stop() needs.
         signal.signal(number, lambda *_: threading.Thread(target=worker.stop, daemon=True).start())

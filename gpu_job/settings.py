@@ -6,6 +6,12 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from gpu_job.asr.load_recognizer import RecognizerOptions
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.parallel import Parallel, usable_cores
+from gpu_job.audit.questions import AuditRules
+from gpu_job.pipeline import PipelineOptions
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
 
 
@@ -119,6 +125,32 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         if self.stop_margin_seconds >= self.task_timeout_seconds:
             raise ValueError("STOP_MARGIN_SECONDS must be less than TASK_TIMEOUT_SECONDS")
         return self
+
+    @property
+    def recognizer_options(self) -> RecognizerOptions:
+        """How the model is loaded and how large its batches may be."""
+        return RecognizerOptions(
+            max_chunks=self.max_batch_chunks,
+            gpu_audio_seconds=self.batch_audio_seconds,
+            cpu_audio_seconds=self.cpu_batch_audio_seconds,
+            gpu_memory_gb=self.gpu_memory_limit_gb,
+            precision=self.model_precision,
+        )
+
+    @property
+    def pipeline_options(self) -> PipelineOptions:
+        """How uploads become transcripts."""
+        return PipelineOptions(
+            language=self.language,
+            cuts=CutRules(max_seconds=self.chunk_seconds),
+            audit=AuditRules(
+                gap_seconds=self.audit_gap_seconds,
+                max_share=self.audit_max_share,
+                spare_seconds=self.audit_spare_seconds,
+            ),
+            decoder=DecoderLimits(self.decode_stall_seconds, self.decoder_memory_mb),
+            parallel=Parallel(min(self.decoder_children, usable_cores()), self.decoder_ahead_seconds),
+        )
 
     @property
     def max_batch_chunks(self) -> int:

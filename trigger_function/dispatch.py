@@ -150,7 +150,12 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = result.duration_seconds or media.duration_seconds
     transcript = compose(
-        upload=upload, duration=duration, language=settings.language, model=result.model, passages=[result.passage]
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=duration,
+        language=settings.language,
+        model=result.model,
+        passages=[result.passage],
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)

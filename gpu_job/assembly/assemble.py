@@ -1,9 +1,9 @@
-"""Assembly: the parts of an upload, in whatever order they come -> passages, gaps and coverage. Pure."""
+"""Assembly: the chunk results of a file, in whatever order they come -> passages, gaps and coverage. Pure."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import accumulate, groupby
@@ -17,7 +17,8 @@ from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
 from gpu_job.audit.findings import Findings, amended
 from gpu_job.audit.intervals import Span, bridged, total
 from shared.enums import Engine
-from shared.transcript.model import Coverage, Gap, Passage, Word
+from shared.errors import EngineFailed
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class ChunkResult:
     """Whether another engine was to do it, and failed."""
 
 
-def part(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> ChunkResult:
-    """Tokens timed from the chunk's start -> a part timed from the upload's start."""
+def chunk_result(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> ChunkResult:
+    """Tokens timed from the chunk's start -> a result timed from the upload's start."""
     offset = seconds(chunk.start)
     return ChunkResult(chunk.start, chunk.end, engine, tuple(token.later(offset) for token in tokens), channel=channel)
 
@@ -52,14 +53,14 @@ class AttributedWord(NamedTuple):
 
 @dataclass
 class Assembly:
-    """The parts of one upload as they arrive. Complete when as many came as were cut, and no more will be cut."""
+    """The results of one file as they arrive. Complete when as many came as were cut, and no more will be cut."""
 
-    _parts: dict[tuple[int, int], ChunkResult] = field(default_factory=dict)
+    _results: dict[tuple[int, int], ChunkResult] = field(default_factory=dict)
     """By channel and first sample."""
     _cut: int = 0
     _samples: int | None = None
     """Length of the upload, known when its last chunk was cut."""
-    _holes: list[Gap] = field(default_factory=list)
+    _unreadable: list[Gap] = field(default_factory=list)
 
     def expect(self) -> None:
         """One more chunk was cut."""
@@ -67,15 +68,15 @@ class Assembly:
 
     def add(self, arrived: ChunkResult) -> None:
         """A chunk's words; a second answer for the same chunk is ignored."""
-        self._parts.setdefault((arrived.channel, arrived.start), arrived)
+        self._results.setdefault((arrived.channel, arrived.start), arrived)
 
     def end(self, samples: int) -> None:
         """The last chunk was cut; the upload has so many samples."""
         self._samples = samples
 
-    def hole(self, gap: Gap) -> None:
+    def add_gap(self, gap: Gap) -> None:
         """A stretch of audio that could not be read."""
-        self._holes.append(gap)
+        self._unreadable.append(gap)
 
     @property
     def is_cut(self) -> bool:
@@ -85,20 +86,20 @@ class Assembly:
     @property
     def is_complete(self) -> bool:
         """Whether every chunk has its answer."""
-        return self._samples is not None and len(self._parts) == self._cut
+        return self._samples is not None and len(self._results) == self._cut
 
     @property
     def duration(self) -> float:
         """Seconds of audio decoded. Only of an upload whose end was reached."""
         return seconds(self._samples or 0)
 
-    def parts(self) -> list[ChunkResult]:
+    def results(self) -> list[ChunkResult]:
         """What arrived so far, by channel and time."""
-        return [self._parts[place] for place in sorted(self._parts)]
+        return [self._results[place] for place in sorted(self._results)]
 
     def passages(self, findings: Sequence[Findings]) -> list[Passage]:
         """The words of all channels in time order, with the engine that wrote them. `findings`: of each channel."""
-        channels = groupby(self.parts(), key=lambda done: done.channel)
+        channels = groupby(self.results(), key=lambda done: done.channel)
         apart = len(findings) > 1
         heard = merge(
             *(_heard(list(parts), findings[channel], channel if apart else None) for channel, parts in channels),
@@ -112,11 +113,40 @@ class Assembly:
         """Chunks that failed, audio that could not be read, and speech without words, in time order."""
         failed = [
             Gap(start=seconds(one.start), end=seconds(one.end), reason=one.failure)
-            for one in self.parts()
+            for one in self.results()
             if one.failure
         ]
         unheard = [gap for each in findings for gap in each.gaps]
-        return sorted([*failed, *self._holes, *unheard], key=lambda gap: gap.start)
+        return sorted([*failed, *self._unreadable, *unheard], key=lambda gap: gap.start)
+
+
+def transcript_of(
+    assembly: Assembly,
+    findings: Sequence[Findings],
+    model: Callable[[Sequence[Engine]], str],
+    *,
+    job_id: str,
+    source: str,
+    language: str,
+) -> Transcript:
+    """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
+
+    Raises EngineFailed where every chunk failed.
+    """
+    results, passages, gaps = assembly.results(), assembly.passages(findings), assembly.gaps(findings)
+    failures = [result.failure for result in results if result.failure]
+    if failures and len(failures) == len(results):
+        raise EngineFailed(failures[0])
+    engines = list(dict.fromkeys(result.engine for result in results if not result.failure))
+    return compose(
+        job_id=job_id,
+        source=source,
+        duration=max([assembly.duration, *(gap.end for gap in gaps)]),
+        language=language,
+        model=model(engines),
+        passages=passages,
+        coverage=coverage(passages, gaps, findings),
+    )
 
 
 def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:

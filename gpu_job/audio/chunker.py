@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -25,15 +26,22 @@ class Chunk:
     samples: Samples
     speech_share: float = 1.0
     """Part of it that may be speech, by its levels: a guess, good enough to put first what holds most words."""
+    known_levels: Levels | None = field(default=None, repr=False)
+    """Its loudness, where whoever cut it has computed that."""
 
     @property
     def end(self) -> int:
         """One past the last sample."""
         return self.start + len(self.samples)
 
+    @cached_property
+    def levels(self) -> Levels:
+        """Its loudness, [frames of 10 ms] in dB below full scale."""
+        return levels(self.samples) if self.known_levels is None else self.known_levels
+
 
 class Chunker:
-    """Takes sample blocks of any length, gives chunks as soon as each is certain. Holds one window in memory."""
+    """Takes blocks of samples of any length, gives chunks as soon as each is certain. Holds one window in memory."""
 
     def __init__(self, rules: CutRules) -> None:
         self._rules = rules
@@ -103,7 +111,8 @@ class _Window:
             # A copy, so that a waiting chunk does not keep its whole blocks alive.
             level = self.level
             loud = np.count_nonzero(level[: cut.end] > np.percentile(level, 10) + above_floor_db)
-            yield Chunk(self._start, self._first(cut.end * FRAME), loud / cut.end)
+            own = level[: cut.end].copy()
+            yield Chunk(self._start, self._first(cut.end * FRAME), loud / cut.end, own)
         self._drop(cut.resume)
 
     def _first(self, samples: int) -> Samples:

@@ -159,5 +159,6 @@ class Audit:
         for section in done:
             section.let_go()
         self._open += len(questions)
+        self.findings.asked += [query.span for query in questions if isinstance(query, Hole)]
         self.findings.asked_seconds += sum(seconds(len(question.window.samples)) for question in questions)
         return questions

@@ -1,14 +1,14 @@
-"""Sections: chunks under audit, each with its neighbours, and what there is to ask about one."""
+"""Candidates: what in a chunk under audit may be speech without words, or words without speech."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from gpu_job.audio.chunker import Chunk
-from gpu_job.audio.loudness import FRAMES_PER_SECOND, Levels, levels, quietest
+from gpu_job.audio.loudness import FRAMES_PER_SECOND, Levels, quietest
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import UNSURE, WORDS_PER_SECOND, Loudness, TimedWord, islands, sounding_seconds
 from gpu_job.audit.intervals import Span, between
@@ -31,10 +31,6 @@ class AuditedChunk:
     """None until its answer is there."""
     failed: bool = False
     examined: bool = False
-    level: Levels = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.level = levels(self.chunk.samples)
 
     @property
     def span(self) -> Span:
@@ -83,15 +79,15 @@ class AuditedChunk:
 
 def examine(section: AuditedChunk, rules: AuditRules) -> list[VadQuery]:
     """What there is to ask about a section that is ready."""
-    if len(section.level) == 0:
+    if len(section.chunk.levels) == 0:
         return []
-    around = Loudness.of(np.concatenate([each.level for each in section.near]))
+    around = Loudness.of(np.concatenate([each.chunk.levels for each in section.near]))
     questions: list[VadQuery] = []
     sound: Chunk | None = None
     for span in free_stretches(section):
         if section.is_blank or span.seconds > rules.gap_seconds:
             sound = sound or joined([each.chunk for each in section.near])
-            if sounding_seconds(levels(part(sound, span).samples), around) >= rules.min_speech_seconds:
+            if sounding_seconds(part(sound, span).levels, around) >= rules.min_speech_seconds:
                 window = _with_context(sound, span, rules.context_seconds)
                 questions.append(Hole(window, span, *_edges(section, span)))
     for words in _together(_doubted(section, around), 2 * rules.context_seconds):
@@ -124,7 +120,7 @@ def free_stretches(section: AuditedChunk) -> list[Span]:
 def _with_context(sound: Chunk, span: Span, context: float) -> Chunk:
     """A stretch with up to `context` seconds on both sides, begun and ended where it is quiet, not inside a word."""
     whole = part(sound, span.grown(context))
-    level, held = levels(whole.samples), Span(seconds(whole.start), seconds(whole.end))
+    level, held = whole.levels, Span(seconds(whole.start), seconds(whole.end))
     first = _quiet_place(level, span.start - held.start - context / 2)
     last = _quiet_place(level[::-1], held.end - span.end - context / 2)
     return part(whole, Span(held.start + first, held.end - last))
@@ -150,7 +146,7 @@ _REACH_SECONDS = 0.2
 def _doubted(section: AuditedChunk, around: Loudness) -> list[TimedWord]:
     """Words that stand alone, that the engine was unsure of, that nothing sounds at, or that are few in much sound."""
     words = section.words or []
-    if len(words) < WORDS_PER_SECOND * sounding_seconds(section.level, around):
+    if len(words) < WORDS_PER_SECOND * sounding_seconds(section.chunk.levels, around):
         return words
     alone = islands(words, (cover for each in section.near if each is not section for cover in each.covers))
 
@@ -160,7 +156,7 @@ def _doubted(section: AuditedChunk, around: Loudness) -> list[TimedWord]:
             return True
         begin, end = heard.cover.grown(_REACH_SECONDS)
         first, last = (max(0, round((at - section.span.start) * FRAMES_PER_SECOND)) for at in (begin, end))
-        return sounding_seconds(section.level[first:last], around) == 0.0
+        return sounding_seconds(section.chunk.levels[first:last], around) == 0.0
 
     return [heard for heard in words if heard in alone or is_doubtful(heard)]
 

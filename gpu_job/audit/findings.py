@@ -30,6 +30,8 @@ class Findings:
     """Words where nobody speaks."""
     gaps: list[Gap] = field(default_factory=list)
     """Speech without words."""
+    asked: list[Span] = field(default_factory=list)
+    """Stretches without words that the detector was asked about."""
     asked_seconds: float = 0.0
     """Shown to the detector."""
     decoded_seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Repairing: one channel's audit at work. A few threads ask the speech detector, and the engine hears holes again."""
+"""Runs one channel's audit: a few threads query the speech detector, and engines transcribe windows again."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 MAX_WAITING = 32
 """Questions that may wait for the threads, each with its window: 40 MB at most with chunks of 20 s."""
 
-Deliver = Callable[[Sequence[Token]], None]
-"""Takes what was heard in a window, on the upload's clock; nothing where the engine failed. From any thread."""
+DeliverTokens = Callable[[Sequence[Token]], None]
+"""Takes the tokens of a window, on the upload's clock; none where the engine failed. From any thread."""
 
 
 class Detector(Protocol):
@@ -35,26 +35,30 @@ class Detector(Protocol):
     def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]: ...
 
 
-class AuditRunner:
-    """Used from any thread. `cut` answers questions itself where too many wait, so its caller must hold no lock.
+class AuditHost(Protocol):
+    """What an audit needs of the file it belongs to."""
 
-    `decode` hands a window to the engine, and may block; it raises EngineFailed where the engine is gone. `settled` is
-    called, perhaps twice, when an answer settles the audit; callers of `heard` and `end` look at `is_settled`.
-    """
+    def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
+        """Have a window transcribed again. May block. Raises EngineFailed where no engine is left."""
+
+    def settled(self) -> None:
+        """An answer has settled the audit. May be called twice; callers of `heard` and `end` look at `is_settled`."""
+
+
+class AuditRunner:
+    """Used from any thread. `cut` answers queries itself where too many wait, so its caller must hold no lock."""
 
     def __init__(
         self,
         audit: Audit,
         detector: Detector,
         threads: Executor,
-        decode: Callable[[Chunk, Deliver], None],
-        settled: Callable[[], None],
+        host: AuditHost,
     ) -> None:
         self._audit = audit
         self._detector = detector
         self._threads = threads
-        self._decode = decode
-        self._settled = settled
+        self._host = host
         self._questions: deque[VadQuery] = deque()
         self._lock = threading.Lock()
 
@@ -115,10 +119,10 @@ class AuditRunner:
     def _go_on(self, retry: Retry | None) -> None:
         if retry is None:
             if self.is_settled:
-                self._settled()
+                self._host.settled()
             return
         try:
-            self._decode(retry.window, partial(self._decoded, retry))
+            self._host.transcribe_window(retry.window, partial(self._decoded, retry))
         except EngineFailed as error:
             # Left open, so that the upload does not end with a gap that another attempt can fill.
             _log.warning("audit abandoned", extra={"fields": {"why": error.reason}})

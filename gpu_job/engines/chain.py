@@ -1,19 +1,20 @@
-"""The engine chain: what one engine cannot do, the next one does. For the missing chunks only.
+"""The engine chain: what one engine cannot transcribe, the next one does. For the missing chunks only.
 
 Within an engine a batch that fails is halved until the chunk at fault stands alone; such a chunk goes on to the next
-engine. An engine that is gone hands on everything it had. A chunk that no engine could do has no words; but where no
-engine is left at all, chunks stay unanswered, and the worker hands their uploads over.
+engine. An engine that fails for good hands on everything it had. A chunk that every engine failed on has no words; but
+where no engine is left at all, chunks stay unanswered, and the worker gives their jobs back to the queue.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.listener import EngineListener
+from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy
 
@@ -21,140 +22,157 @@ _log = logging.getLogger(__name__)
 
 
 class ChainedEngine(Protocol):
-    """An engine at work. It calls back `EngineChain.failed` and `EngineChain.gone`."""
+    """An engine of a chain. It reports chunks it cannot do, and its own end, to its FailureHandler."""
 
     @property
     def engine(self) -> Engine: ...
     @property
     def model(self) -> str: ...
     @property
-    def failure(self) -> EngineFailed | None: ...
-    @property
-    def takes_private(self) -> bool:
-        """Whether audio stays here with it."""
+    def failure(self) -> EngineFailed | None:
+        """Why it transcribes nothing more; None while it works."""
 
-    def start(self, chain: EngineChain) -> None: ...
+    @property
+    def is_local(self) -> bool:
+        """Whether audio stays on this machine."""
+
+    def start(self) -> None: ...
     def stop(self) -> None: ...
     def submit(self, task: Task, *, wait: bool) -> None:
-        """Raises EngineFailed where the engine is gone."""
+        """Queue a task; `wait`: block while the queue is full. Raises EngineFailed where the engine has ended."""
 
     def drop(self, job_id: str) -> None: ...
-    def feeding(self, change: int) -> None: ...
+    def add_feeder(self) -> None: ...
+    def remove_feeder(self) -> None: ...
+
+
+class FailureHandler(Protocol):
+    """Finds another engine for what one has failed on."""
+
+    def chunk_failed(self, source: ChainedEngine, task: Task, error: EngineFailed) -> None:
+        """`source` cannot transcribe this chunk."""
+
+    def engine_failed(self, source: ChainedEngine, tasks: Sequence[Task], error: EngineFailed) -> None:
+        """`source` will transcribe nothing more; it had these tasks."""
 
 
 class EngineChain:
-    """The engines in the order in which they are asked; the first is started at once, others when they are needed."""
+    """Engines in the order in which they are tried; the first is started at once, others when they are needed."""
 
-    def __init__(
-        self,
-        rooms: Sequence[ChainedEngine],
-        *,
-        fallback: bool = True,
-        on_delivered: Callable[[Sequence[Task]], None] = lambda tasks: None,
-        on_gone: Callable[[Engine, EngineFailed, Sequence[str]], None] = lambda engine, error, jobs: None,
-    ) -> None:
-        """`fallback`: whether others than the first may stand in. `on_delivered`: told of chunks that an engine left
-        behind, after they found their place. `on_gone`: told of an engine that is gone, why, and of which jobs it had
-        chunks."""
-        self._rooms = rooms
-        self._asked = rooms if fallback else rooms[:1]
-        self._on_delivered = on_delivered
-        self._on_gone = on_gone
+    def __init__(self, *, fallback: bool = True, listener: EngineListener | None = None) -> None:
+        """`fallback`: whether engines after the first are tried where it fails."""
+        self._fallback = fallback
+        self._listener = listener or EngineListener()
+        self._engines: list[ChainedEngine] = []
         self._started: list[ChainedEngine] = []
         self._lock = threading.Lock()
         self._stopped = False
 
+    def add(self, engine: ChainedEngine) -> None:
+        """Append an engine; before `start`."""
+        self._engines.append(engine)
+
     def start(self) -> None:
-        """Load the first engine."""
-        self.ready(self._rooms[0])
+        """Start the first engine."""
+        self.ensure_started(self._engines[0])
 
     def stop(self) -> None:
-        """Take no more chunks."""
+        """Take no more chunks. A running batch may still deliver."""
         with self._lock:
             self._stopped = True
-        for room in self._rooms:
-            room.stop()
+        for engine in self._engines:
+            engine.stop()
 
-    def ready(self, room: ChainedEngine) -> None:
-        """Have a room of the chain started, so that it can be handed chunks."""
+    def ensure_started(self, engine: ChainedEngine) -> None:
+        """Start an engine of the chain unless it runs, so that it can be given chunks."""
         with self._lock:
-            if not self._stopped and room not in self._started:
-                room.start(self)
-                self._started.append(room)
+            if not self._stopped and engine not in self._started:
+                engine.start()
+                self._started.append(engine)
 
     @property
     def failure(self) -> EngineFailed | None:
         """Why no engine is left; None while there is one."""
-        failures = [room.failure for room in self._asked]
+        failures = [engine.failure for engine in self._tried]
         known = [failure for failure in failures if failure is not None]
-        return None if len(known) < len(failures) else _together(known)
+        return None if len(known) < len(failures) else _combined(known)
+
+    @property
+    def is_available(self) -> bool:
+        """Whether chunks can still be submitted: it was not stopped, and an engine is left."""
+        return not self._stopped and self.failure is None
 
     def model(self, engines: Sequence[Engine]) -> str:
         """The models of these engines, as the transcript names them."""
-        names = [room.model for room in self._rooms if room.engine in engines]
-        return " + ".join(dict.fromkeys(names)) or self._rooms[0].model
+        names = [engine.model for engine in self._engines if engine.engine in engines]
+        return " + ".join(dict.fromkeys(names)) or self._engines[0].model
 
-    def feeding(self, change: int) -> None:
-        """One more (+1) or one less (-1) decoder is feeding chunks."""
-        for room in self._rooms:
-            room.feeding(change)
+    @contextmanager
+    def feeding(self) -> Iterator[None]:
+        """A decoder submits chunks inside: engines may wait a moment for a batch to fill up."""
+        for engine in self._engines:
+            engine.add_feeder()
+        try:
+            yield
+        finally:
+            for engine in self._engines:
+                engine.remove_feeder()
 
     def drop(self, job_id: str) -> None:
-        """Forget the waiting chunks of a job that ended."""
-        for room in self._rooms:
-            room.drop(job_id)
+        """Discard the queued chunks of a job that ended."""
+        for engine in self._engines:
+            engine.drop(job_id)
 
     def submit(self, task: Task) -> None:
-        """Hand in a chunk; blocks while too much audio waits. Raises EngineFailed where no engine is left for it."""
-        refused = self._pass_on(task, wait=True)
-        if refused is not None:
-            raise _together(list(refused.asked.values()))
+        """Queue a chunk; blocks while the queue is full. Raises EngineFailed where no engine can take it."""
+        rejected = self._pass_on(task, wait=True)
+        if rejected is not None:
+            raise _combined(list(rejected.failures.values()))
 
-    def failed(self, room: ChainedEngine, task: Task, error: EngineFailed) -> None:
-        """`room` cannot do this chunk: another engine is asked, or the chunk has no words."""
-        fields = {"job_id": task.job_id, "engine": room.engine, "kind": error.kind, "reason": error.reason}
+    def chunk_failed(self, source: ChainedEngine, task: Task, error: EngineFailed) -> None:
+        """Give the chunk to another engine; a chunk that none can do has no words."""
+        fields = {"job_id": task.job_id, "engine": source.engine, "kind": error.kind, "reason": error.reason}
         _log.warning("chunk failed", extra={"fields": fields})
-        task = _after(task, room, error)
+        task = task.after(source.engine, error)
         if REMEDIES[error.kind] is Remedy.GIVE_UP:
-            task.give_up(room.engine)
+            task.fail(source.engine)
         else:
-            self._find_place(task, room)
+            self._find_engine(task, source)
 
-    def gone(self, room: ChainedEngine, left: Sequence[Task], error: EngineFailed) -> None:
-        """`room` will answer nothing more: what it had goes to another engine. Without one the worker hands over."""
-        fields = {"engine": room.engine, "kind": error.kind, "reason": error.reason, "chunks": len(left)}
-        _log.error("engine gone", extra={"fields": fields})
-        for task in left:
-            self._find_place(_after(task, room, error), room)
-        self._on_delivered(left)
-        self._on_gone(room.engine, error, list(dict.fromkeys(task.job_id for task in left)))
+    def engine_failed(self, source: ChainedEngine, tasks: Sequence[Task], error: EngineFailed) -> None:
+        """Give its chunks to other engines. Where there is none, they stay unanswered for another attempt."""
+        fields = {"engine": source.engine, "kind": error.kind, "reason": error.reason, "chunks": len(tasks)}
+        _log.error("engine failed for good", extra={"fields": fields})
+        for task in tasks:
+            self._find_engine(task.after(source.engine, error), source)
+        self._listener.engine_failed(source.engine, error, list(dict.fromkeys(task.job_id for task in tasks)))
 
-    def _find_place(self, task: Task, last: ChainedEngine) -> None:
-        refused = self._pass_on(task, wait=False)
-        # Where nobody is left at all, the next attempt may have a sounder engine for it.
-        if refused is not None and self.failure is None and not self._stopped:
-            refused.give_up(last.engine)
+    @property
+    def _tried(self) -> Sequence[ChainedEngine]:
+        return self._engines if self._fallback else self._engines[:1]
+
+    def _find_engine(self, task: Task, last: ChainedEngine) -> None:
+        rejected = self._pass_on(task, wait=False)
+        # Where no engine is left at all, the next attempt may have a sounder one.
+        if rejected is not None and self.is_available:
+            rejected.fail(last.engine)
 
     def _pass_on(self, task: Task, *, wait: bool) -> Task | None:
-        """To the first engine that takes it and was not asked yet. None; or, where none does, the task with reasons."""
-        for room in self._asked:
-            if room.engine in task.asked or (task.stays and not room.takes_private):
+        """To the first engine that takes it and has not failed on it. None; or the task with every engine's reason."""
+        for engine in self._tried:
+            if engine.engine in task.failures or (task.stays_local and not engine.is_local):
                 continue
-            self.ready(room)
+            self.ensure_started(engine)
             try:
-                room.submit(task, wait=wait)
+                engine.submit(task, wait=wait)
             except EngineFailed as error:
-                task = _after(task, room, error)
+                task = task.after(engine.engine, error)
                 continue
             return None
         return task
 
 
-def _after(task: Task, room: ChainedEngine, error: EngineFailed) -> Task:
-    return replace(task, asked={**task.asked, room.engine: error})
-
-
-def _together(failures: Sequence[EngineFailed]) -> EngineFailed:
+def _combined(failures: Sequence[EngineFailed]) -> EngineFailed:
     """Failures of one engine after the other as one, of the last one's kind."""
     if not failures:
         return EngineFailed("There is no engine that may be asked.", FailureKind.REFUSED)

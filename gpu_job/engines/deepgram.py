@@ -1,4 +1,4 @@
-"""The Deepgram room: Deepgram as one of the job's engines, asked for chunks or ranges of them, several at a time."""
+"""Deepgram as one of the job's engines: called for chunks or ranges of them, several calls at a time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from opentelemetry.trace import SpanKind
 
 from gpu_job.asr.tokens import Token, tokens_of
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
-from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.chain import FailureHandler
+from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.ranges import pieces_of, recording_of, returned
+from gpu_job.engines.task import Task
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, Remedy, kind_of
@@ -32,36 +33,36 @@ MAX_WAITING = 32
 
 
 class DeepgramEngine:
-    """Chunks go in from any thread; parts come out on the calling threads."""
+    """Tasks go in from any thread; results come out on the calls' threads."""
 
     engine = Engine.DEEPGRAM
-    takes_private = False
+    is_local = False
 
     def __init__(
         self,
         connect: Callable[[], Deepgram],
         model: str,
         language: str,
-        on_delivered: Callable[[Sequence[Task]], None],
+        failures: FailureHandler,
+        listener: EngineListener | None = None,
     ) -> None:
-        """`connect` is called once, when the first chunk came: it imports the SDK, which takes a second."""
+        """`connect` is called once, for the first chunk: it imports the SDK, which takes a second."""
         self.model = f"deepgram {model}"
         self.failure: EngineFailed | None = None
         self._connect = connect
         self._connecting = threading.Lock()
         self._deepgram: Deepgram | None = None
         self._language = language
-        self._on_delivered = on_delivered
+        self._failures = failures
+        self._listener = listener or EngineListener()
         self._calls: dict[Future[None], Sequence[Task]] = {}
-        """Made or waiting to be made."""
+        """Running or waiting to run."""
         self._changed = threading.Condition()
         self._stopped = False
-        self._chain: EngineChain | None = None
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deepgram")
 
-    def start(self, chain: EngineChain) -> None:
-        """Take chunks from now on."""
-        self._chain = chain
+    def start(self) -> None:
+        """Nothing has to be loaded."""
 
     def stop(self) -> None:
         """Make no more calls. Running ones may still deliver."""
@@ -71,8 +72,8 @@ class DeepgramEngine:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
-    def has_place(self) -> bool:
-        """Whether another call could be made at once."""
+    def has_capacity(self) -> bool:
+        """Whether another call could start at once."""
         with self._changed:
             return self.failure is None and not self._stopped and len(self._calls) < CALLS_AT_ONCE
 
@@ -83,25 +84,27 @@ class DeepgramEngine:
         return sum(seconds(len(task.chunk.samples)) for task in tasks)
 
     def submit(self, task: Task, *, wait: bool) -> None:
-        """Hand in a chunk; `wait`: block while too many wait. Raises EngineFailed where Deepgram cannot be asked."""
+        """Queue a task; `wait`: block while too many wait. Raises EngineFailed where Deepgram cannot be called."""
         self._submit([task], wait)
 
     def submit_range(self, tasks: Sequence[Task]) -> None:
-        """Hand in chunks in a row, for one call. Where Deepgram cannot be asked, its neighbours in the chain are."""
+        """Queue tasks in a row, for one call. Where Deepgram cannot be called, other engines of the chain get them."""
         try:
             self._submit(tasks, wait=False)
         except EngineFailed as error:
             self._return(tasks, error)
-            self._on_delivered(tasks)
 
     def drop(self, job_id: str) -> None:
-        """Forget the waiting chunks of a job that ended: their calls are not made any more."""
+        """Discard the queued chunks of a job that ended: their calls are not made."""
         with self._changed:
             calls = [call for call, tasks in self._calls.items() if tasks[0].job_id == job_id]
         for call in calls:
             call.cancel()
 
-    def feeding(self, change: int) -> None:
+    def add_feeder(self) -> None:
+        """Calls never wait for more chunks."""
+
+    def remove_feeder(self) -> None:
         """Calls never wait for more chunks."""
 
     def _submit(self, tasks: Sequence[Task], wait: bool) -> None:
@@ -124,41 +127,40 @@ class DeepgramEngine:
         try:
             if self.failure is not None:
                 raise self.failure
-            for task, tokens in zip(tasks, self._heard(tasks), strict=True):
-                task.answer(self.engine, tokens)
+            for task, tokens in zip(tasks, self._tokens(tasks), strict=True):
+                task.complete(self.engine, tokens)
         except Exception as error:
-            # The boundary of the thread: whatever happened, every chunk must get an answer from somebody.
+            # The boundary of the thread: whatever happened, every chunk must get a result from some engine.
             self._failed(tasks, error)
-        self._on_delivered(tasks)
+        self._listener.batch_finished(self.engine, tasks)
 
-    def _heard(self, tasks: Sequence[Task]) -> list[list[Token]]:
+    def _tokens(self, tasks: Sequence[Task]) -> list[list[Token]]:
         with self._connecting:
             self._deepgram = self._deepgram or self._connect()
         pieces = pieces_of([task.chunk for task in tasks])
-        # Chunks in a row are of one upload.
-        with tasks[0].about(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
-            heard = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
-        return returned(tokens_of(heard.passage.words), pieces)
+        # Tasks in a row are of one job.
+        with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
+            result = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
+        return returned(tokens_of(result.passage.words), pieces)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
         if not isinstance(error, EngineFailed):
-            _log.error("deepgram could not be asked", exc_info=error)
-            error = EngineFailed(f"Deepgram could not be asked ({type(error).__name__}).", kind_of(error))
+            _log.error("deepgram call failed", exc_info=error)
+            error = EngineFailed(f"Deepgram could not be called ({type(error).__name__}).", kind_of(error))
         if REMEDIES[error.kind] is Remedy.LEAVE_ENGINE:
-            self._give_up(error)
+            self._end(error)
         self._return(tasks, error)
 
-    def _give_up(self, error: EngineFailed) -> None:
+    def _end(self, error: EngineFailed) -> None:
         with self._changed:
             is_first, self.failure = self.failure is None, self.failure or error
             self._changed.notify_all()
-        if is_first and self._chain is not None:
-            self._chain.gone(self, [], error)
+        if is_first:
+            self._failures.engine_failed(self, [], error)
 
     def _return(self, tasks: Sequence[Task], error: EngineFailed) -> None:
-        assert self._chain is not None  # set at the start
         for task in tasks:
-            self._chain.failed(self, task, error)
+            self._failures.chunk_failed(self, task, error)
 
 
 def as_wav(samples: Samples) -> bytes:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from gpu_job.asr.batch_fill import Fill
 from gpu_job.audio.samples import seconds
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.task import Task
 from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.services import JobServices
 from shared import objects

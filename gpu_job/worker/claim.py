@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.running_job import ClaimedJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.enums import Method
@@ -23,9 +23,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """The work to do; or none, and then after how many seconds the item should come again (None: never)."""
+    """The job to do; or none, and then after how many seconds the item should come again (None: never)."""
 
-    work: RunningJob | None = None
+    claimed: ClaimedJob | None = None
     retry_after_seconds: int | None = None
 
 
@@ -44,7 +44,7 @@ def claim(services: JobServices, item: WorkItem) -> ClaimResult:
             services.finisher.publish(outcome)
         return NOTHING_TO_DO
     record = job.record
-    if _in_other_hands(job, services.task.holder):
+    if _is_held_by_another(job, services.task.holder):
         return ClaimResult(retry_after_seconds=max(1, int((record.lease_until - now()).total_seconds()) + 1))
     if record.attempts >= services.settings.max_attempts:
         services.finisher.finish(record, failed(DropscribeError(exhausted(record), FailureKind.INTERNAL)))
@@ -62,10 +62,10 @@ def claim(services: JobServices, item: WorkItem) -> ClaimResult:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
     stored = services.checkpoints.load(job.id) if record.started_at else {}
     # The record's own word first: the item is a copy, and perhaps an old one.
-    return ClaimResult(RunningJob(taken, record.media or item.media, record.decision or item.decision, [], stored))
+    return ClaimResult(ClaimedJob(taken, record.media or item.media, record.decision or item.decision, stored))
 
 
-def _in_other_hands(job: Job, holder: str) -> bool:
+def _is_held_by_another(job: Job, holder: str) -> bool:
     record = job.record
     if record.lease_until <= now():
         return False

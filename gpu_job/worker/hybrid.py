@@ -7,16 +7,16 @@ the other one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gpu_job.audio.samples import seconds
-from gpu_job.engines.chunk_queue import Task
 from gpu_job.engines.deepgram import DeepgramEngine
+from gpu_job.engines.task import Task
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.periodic import PeriodicTask
 from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.running_jobs import RunningJobs
 from shared.clock import now
 from shared.enums import Engine, Method
 
@@ -69,13 +69,13 @@ class Hybrid(PeriodicTask):
 
     def __init__(
         self,
-        works: Callable[[], Sequence[RunningJob]],
+        jobs: RunningJobs,
         engines: Engines,
         max_minutes: float | None,
     ) -> None:
         """`max_minutes`: deadline of uploads that bring none, from their event on."""
         super().__init__("hybrid", LOOK_SECONDS)
-        self._works = works
+        self._jobs = jobs
         self._engines = engines
         self._max_minutes = max_minutes
         self._came: dict[str, datetime] = {}
@@ -83,55 +83,55 @@ class Hybrid(PeriodicTask):
 
     def tick(self) -> None:
         """Look at every hybrid upload once."""
-        works = self._works()
+        jobs = self._jobs.all()
         for times in (self._came, self._since):
-            for ended in times.keys() - {work.id for work in works}:
+            for ended in times.keys() - {job.id for job in jobs}:
                 del times[ended]
-        for work in works:
-            if work.decision.method is Method.HYBRID and work.may_leave:
-                with work.about():
+        for job in jobs:
+            if job.decision.method is Method.HYBRID and job.may_use_deepgram:
+                with job.log_context():
                     try:
-                        self._look(work)
+                        self._look(job)
                     except Exception:
                         # Whatever it is, Parakeet goes on, only later.
                         _log.exception("hybrid failed")
 
-    def _look(self, work: RunningJob) -> None:
+    def _look(self, job: RunningJob) -> None:
         deepgram = self._engines.deepgram
         if deepgram is None:
             return
-        want = wanted(self._progress(work, deepgram))
-        while want > 0 and deepgram.has_place:
-            tasks = self._take_last(work, min(want, RANGE_SECONDS))
+        want = wanted(self._progress(job, deepgram))
+        while want > 0 and deepgram.has_capacity:
+            tasks = self._take_last(job, min(want, RANGE_SECONDS))
             if not tasks:
                 return
             taken = sum(seconds(len(task.chunk.samples)) for task in tasks)
             want -= taken
-            self._engines.chain.ready(deepgram)
+            self._engines.chain.ensure_started(deepgram)
             deepgram.submit_range(tasks)
             _log.info("deepgram takes a range", extra={"fields": {"seconds": round(taken, 1)}})
 
-    def _take_last(self, work: RunningJob, max_seconds: float) -> list[Task]:
-        """From whichever device's chunks wait."""
-        taken = (room.take_last(work.id, max_seconds, Engine.DEEPGRAM) for room in self._engines.local)
+    def _take_last(self, job: RunningJob, max_seconds: float) -> list[Task]:
+        """From whichever local engine has some queued."""
+        taken = (engine.take_last(job.id, max_seconds, Engine.DEEPGRAM) for engine in self._engines.local)
         return next((tasks for tasks in taken if tasks), [])
 
-    def _progress(self, work: RunningJob, deepgram: DeepgramEngine) -> Progress:
-        record = work.job.record
+    def _progress(self, job: RunningJob, deepgram: DeepgramEngine) -> Progress:
+        record = job.record
         minutes = record.options.deadline_minutes or self._max_minutes
         left = record.received_at + timedelta(minutes=minutes) - now() if minutes else None
-        since = self._came.setdefault(work.id, now())
-        if any(room.is_loaded for room in self._engines.local):
-            since = self._since.setdefault(work.id, now())
+        since = self._came.setdefault(job.id, now())
+        if any(engine.is_loaded for engine in self._engines.local):
+            since = self._since.setdefault(job.id, now())
         # In this order: what Deepgram answers in between is counted twice for a moment, rather than not at all.
-        pending = deepgram.pending_seconds(work.id)
-        by_deepgram = work.answered_seconds(lambda part: part.engine is Engine.DEEPGRAM)
-        by_parakeet = work.answered_seconds(lambda part: part.engine is not Engine.DEEPGRAM)
+        pending = deepgram.pending_seconds(job.id)
+        by_deepgram = job.transcribed_seconds_by(lambda result: result.engine is Engine.DEEPGRAM)
+        by_parakeet = job.transcribed_seconds_by(lambda result: result.engine is not Engine.DEEPGRAM)
         return Progress(
-            audio=work.expected_seconds(),
+            audio=job.transcription.expected_seconds(),
             by_parakeet=by_parakeet,
-            measured=work.answered_seconds(
-                lambda part: part.engine is not Engine.DEEPGRAM and not work.is_stored(part)
+            measured=job.transcribed_seconds_by(
+                lambda result: result.engine is not Engine.DEEPGRAM and not job.transcription.is_stored(result)
             ),
             given=pending + by_deepgram,
             elapsed=(now() - since).total_seconds(),

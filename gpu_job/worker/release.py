@@ -1,15 +1,16 @@
-"""How an upload leaves the worker: ended, given back to the queue, or handed over by a worker that must leave too."""
+"""How a job leaves the worker: ended, given back to the queue, or handed over by a worker that must end."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from opentelemetry.trace import StatusCode
 
 from gpu_job.engines.chain import EngineChain
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
@@ -25,105 +26,105 @@ GIVE_UP_TRIES = 3
 
 
 class JobRelease:
-    """Each upload leaves once, by whichever way comes first."""
+    """Each job is released once, by whichever way comes first."""
 
     def __init__(
         self,
         services: JobServices,
-        inbox: WorkSubscription,
+        subscription: WorkSubscription,
         billing: Billing,
         engines: EngineChain,
-        on_left: Callable[[RunningJob], None],
+        jobs: RunningJobs,
     ) -> None:
         self._services = services
-        self._inbox = inbox
+        self._subscription = subscription
         self._billing = billing
         self._engines = engines
-        self._on_left = on_left
+        self._jobs = jobs
 
-    def end(self, work: RunningJob, result: JobResult) -> None:
+    def end(self, job: RunningJob, result: JobResult) -> None:
         """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
-        if not work.end_once():
+        if not job.release_once():
             return
-        bill = work.spent_before
+        bill = job.spent_before
         try:
-            self._engines.drop(work.id)
-            bill = self._billing.final_bill(work)
-            self._services.finisher.finish(work.job.record, result, bill, self._services.task.execution)
-            tracing.set_attributes(work.span, outcome=result.outcome.value)
-            for ack_id in work.ack_ids:
-                self._inbox.done(ack_id)
+            self._engines.drop(job.id)
+            bill = self._billing.final_bill(job)
+            self._services.finisher.finish(job.record, result, bill, self._services.task.execution)
+            tracing.set_attributes(job.span, outcome=result.outcome.value)
+            for ack_id in job.ack_ids:
+                self._subscription.done(ack_id)
         except Exception:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
             why, pause = "The outcome could not be stored or published.", int(self._services.settings.lease_seconds)
-            self._try_to_give_up(work, why, bill, pause)
+            self._try_to_give_up(job, why, bill, pause)
         else:
-            self._clean_up(work)
+            self._clean_up(job)
         finally:
-            self._left(work)
+            self._removed(job)
 
-    def give_back(self, work: RunningJob, why: str) -> None:
-        """Give the upload back to the queue, counted as an attempt."""
-        if not work.end_once():
+    def give_back(self, job: RunningJob, why: str) -> None:
+        """Give the job back to the queue, counted as an attempt."""
+        if not job.release_once():
             return
-        with work.about():
+        with job.log_context():
             try:
-                self._engines.drop(work.id)
-                self._try_to_give_up(work, why, self._billing.final_bill(work))
+                self._engines.drop(job.id)
+                self._try_to_give_up(job, why, self._billing.final_bill(job))
             finally:
-                self._left(work)
+                self._removed(job)
 
-    def hand_over(self, works: Iterable[RunningJob]) -> None:
-        """The worker must leave: store what is done and put every upload back, not counted as an attempt."""
+    def hand_over(self, jobs: Iterable[RunningJob]) -> None:
+        """The worker must end: store what is done and put every job back, not counted as an attempt."""
         failure = self._engines.failure
-        for work in works:
-            if not work.end_once():
+        for job in jobs:
+            if not job.release_once():
                 continue
-            with work.about():
+            with job.log_context():
                 try:
-                    attempts = work.job.record.attempts - (0 if failure else 1)
+                    attempts = job.record.attempts - (0 if failure else 1)
                     why = failure.reason if failure else None
-                    self._give_up_claim(work, why, attempts, self._billing.final_bill(work))
+                    self._give_up_claim(job, why, attempts, self._billing.final_bill(job))
                 except Exception:
-                    # One upload's trouble must not keep the others: its lease runs out, and the reconciler has it.
+                    # One job's trouble must not keep the others: its lease runs out, and the reconciler has it.
                     _log.exception("handing over failed")
                 finally:
-                    work.span.end()
+                    job.span.end()
 
-    def _try_to_give_up(self, work: RunningJob, why: str, bill: Bill, pause_seconds: int = 0) -> None:
+    def _try_to_give_up(self, job: RunningJob, why: str, bill: Bill, pause_seconds: int = 0) -> None:
         try:
-            self._give_up_claim(work, why, work.job.record.attempts, bill, pause_seconds)
+            self._give_up_claim(job, why, job.record.attempts, bill, pause_seconds)
         except Exception:
             # Nobody waits for this thread's answer. The lease runs out, and the reconciler has the upload.
             _log.exception("giving back failed")
 
     def _give_up_claim(
-        self, work: RunningJob, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0
+        self, job: RunningJob, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0
     ) -> None:
-        work.span.set_status(StatusCode.ERROR, "given back to the queue")
+        job.span.set_status(StatusCode.ERROR, "given back to the queue")
         changes = {"lease_until": now(), "attempts": attempts, "spent": bill, "last_error": why}
         try:
             for _ in range(GIVE_UP_TRIES):
                 # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
-                job = self._services.jobs.load(work.id) or work.job
-                if job.record.holder != self._services.task.holder:
+                stored = self._services.jobs.load(job.id) or job.stored
+                if stored.record.holder != self._services.task.holder:
                     break
-                if self._services.jobs.take(job, state=JobState.QUEUED, **changes):
+                if self._services.jobs.take(stored, state=JobState.QUEUED, **changes):
                     break
             # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
-            self._services.checkpoints.store(work.id, work.unsaved())
+            self._services.checkpoints.store(job.id, job.take_unsaved())
         finally:
-            for ack_id in work.ack_ids:
-                self._inbox.give_back(ack_id, pause_seconds)
+            for ack_id in job.ack_ids:
+                self._subscription.give_back(ack_id, pause_seconds)
 
-    def _clean_up(self, work: RunningJob) -> None:
+    def _clean_up(self, job: RunningJob) -> None:
         try:
-            self._services.checkpoints.delete(work.id)
+            self._services.checkpoints.delete(job.id)
         except Exception:
             # The job has ended; what is left of its parts goes with the bucket's lifecycle rule.
             _log.warning("checkpoints were not deleted", exc_info=True)
 
-    def _left(self, work: RunningJob) -> None:
-        work.span.end()
-        self._on_left(work)
+    def _removed(self, job: RunningJob) -> None:
+        job.span.end()
+        self._jobs.remove(job)

@@ -9,26 +9,26 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
 
 from gpu_job.audio.samples import seconds
-from gpu_job.engines.chunk_queue import Task
-from gpu_job.worker.running_job import RunningJob
+from gpu_job.engines.task import Task
+from gpu_job.worker.running_job import ClaimedJob
 from gpu_job.worker.services import TaskIdentity
 from shared.enums import Engine
 from shared.telemetry import tracing
 
 
-def attempt_at(work: RunningJob, traceparent: str | None, task: TaskIdentity) -> Span:
-    """From the claim until the upload leaves: in the upload's own trace, whoever queued it and whatever attempt it is.
+def attempt_span(claimed: ClaimedJob, traceparent: str | None, task: TaskIdentity) -> Span:
+    """From the claim until the job is released: in the upload's own trace, whatever attempt it is.
 
     `traceparent`: the span that queued the upload; without one it is the span that took its event.
     """
-    record = work.job.record
+    record = claimed.job.record
     return tracing.start_span(
         "transcribe",
         tracing.context_of(traceparent or record.traceparent),
         SpanKind.CONSUMER,
-        job_id=work.id,
+        job_id=claimed.job.id,
         attempt=record.attempts,
-        duration_seconds=work.media.duration_seconds,
+        duration_seconds=claimed.media.duration_seconds,
         execution=task.execution,
     )
 
@@ -40,11 +40,11 @@ class BatchSpans:
         self._engine = engine
         self._began_ns = 0
 
-    def begins(self) -> None:
+    def batch_started(self) -> None:
         """A batch begins."""
         self._began_ns = time.time_ns()
 
-    def done(self, tasks: Sequence[Task]) -> None:
+    def batch_finished(self, tasks: Sequence[Task]) -> None:
         """It has run: in the trace of its upload where it was for one, in a trace of its own where for several."""
         spans = list({task.job_id: task.span for task in tasks}.values())
         known = [span for span in spans if span.get_span_context().is_valid]

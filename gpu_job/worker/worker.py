@@ -1,7 +1,7 @@
-"""The worker: one task of a job execution. It takes uploads from the queue until there are none, then leaves.
+"""The worker: one task of a job execution. It takes uploads from the queue until there are none, then ends.
 
-Threads: this one pulls; one for each upload in flight fetches, decodes and cuts; the engine room's transcribes; one
-keeps leases and checkpoints. An upload is acknowledged after its outcome stands.
+Threads: this one pulls; one for each job fetches, decodes and cuts; the engines have their own; one renews leases and
+stores checkpoints. A work item is acknowledged after its outcome is stored.
 """
 
 from __future__ import annotations
@@ -9,26 +9,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
-from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio.chunker import Chunk
-from gpu_job.audit.audit import Audit
-from gpu_job.audit.runner import AuditRunner, Deliver
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.pipeline import AUDIT_THREADS, Pipeline
+from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.build_engines import engines_of
+from gpu_job.worker.build_engines import build_engines
 from gpu_job.worker.claim import ClaimResult, claim, own_items
-from gpu_job.worker.ending import ending_of
-from gpu_job.worker.feed import prepare
+from gpu_job.worker.ending import result_of
+from gpu_job.worker.engine_listener import WorkerEngineListener
+from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import Hybrid
 from gpu_job.worker.release import JobRelease
-from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.running_job import JobOwner, RunningJob
+from gpu_job.worker.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.spans import attempt_at
+from gpu_job.worker.spans import attempt_span
 from gpu_job.worker.subscription import Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected
 from shared.state.finisher import failed, rejected
@@ -37,211 +35,174 @@ from shared.telemetry.logs import job_context
 
 _log = logging.getLogger(__name__)
 
-AUDITORS = 2
-"""Threads that ask the speech detector; its network runs outside the interpreter's lock."""
-
 PULL_SECONDS = 2.0
-"""Longest wait in one pull, so that a finished upload's place is soon filled."""
+"""Longest wait in one pull, so that a finished job's place is soon filled."""
 
 
-class Worker:
+class Worker(JobOwner):
     """One run of the job's process."""
 
-    def __init__(self, services: JobServices, inbox: WorkSubscription, billing: Billing) -> None:
+    def __init__(self, services: JobServices, subscription: WorkSubscription, billing: Billing) -> None:
         self._services = services
         self._settings = services.settings
-        self._inbox = inbox
+        self._subscription = subscription
         self._billing = billing
-        self._works: dict[str, RunningJob] = {}
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._keeper = Heartbeat(services, lambda: list(self._works.values()), billing.accrued_bill)
-        engines = engines_of(services, billing, self._delivered)
+        self._jobs = RunningJobs(self._settings.uploads_in_flight)
+        engines = build_engines(services, WorkerEngineListener(services, billing))
         self._engines = engines.chain
-        self._leaving = JobRelease(services, inbox, billing, self._engines, self._forget)
-        self._hybrid = Hybrid(lambda: list(self._works.values()), engines, self._settings.max_completion_minutes)
+        self._audit_threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
+        self._pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
+        self._heartbeat = Heartbeat(services, self._jobs, billing)
+        self._release = JobRelease(services, subscription, billing, engines.chain, self._jobs)
+        self._hybrid = Hybrid(self._jobs, engines, self._settings.max_completion_minutes)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
-        self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")
 
     def stop(self) -> None:
-        """Hand the work on and leave. From any thread, but not in a signal handler: it takes locks."""
+        """Give the jobs back and end. From any thread, but not in a signal handler: it takes locks."""
         self._stopping.set()
-        self._wake.set()
+        self._jobs.wake()
 
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
-        self._keeper.hold_lease()
+        self._heartbeat.hold_lease()
         self._engines.start()
-        with self._inbox:
-            with self._keeper, self._hybrid:
+        with self._subscription:
+            with self._heartbeat, self._hybrid:
                 try:
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
                     self._pull_until_empty()
                     clean = not self._stopping.is_set() and self._engines.failure is None
                 except Exception:
-                    # Whatever it is, the uploads in flight must be put back, and the decoders must not wait for ever.
+                    # Whatever it is, running jobs must be put back, and the decoders must not wait for ever.
                     _log.exception("worker failed")
                     clean = False
             self._stopping.set()
             self._engines.stop()
             if not clean:
-                self._leaving.hand_over(list(self._works.values()))
+                self._release.hand_over(self._jobs.all())
             try:
-                self._keeper.release_lease()
+                self._heartbeat.release_lease()
                 self._billing.settle()
             except Exception:
                 # The work is done and billed; the lease runs out by itself. Another attempt would only cost more.
-                _log.exception("leaving failed")
-            # Decoders of handed-over uploads end by themselves: the engine room refuses their chunks. Last, for a
-            # download is not cut short, and Cloud Run gives ten seconds.
+                _log.exception("settling the execution failed")
+            # Decoders of handed-over jobs end by themselves: the engines refuse their chunks. Last, for a download is
+            # not cut short, and Cloud Run gives ten seconds.
             self._threads.shutdown(wait=True, cancel_futures=True)
-            self._auditors.shutdown(wait=False, cancel_futures=True)
+            self._audit_threads.shutdown(wait=False, cancel_futures=True)
         return clean
 
     def _pull_until_empty(self) -> None:
         idle_since = time.monotonic()
         while not self._stopping.is_set() and self._engines.failure is None:
-            places = self._settings.uploads_in_flight - len(self._works)
-            if places <= 0:
-                self._wake.wait(PULL_SECONDS)
-                self._wake.clear()
+            free = self._jobs.free
+            if free <= 0:
+                self._jobs.wait_for_room(PULL_SECONDS)
                 continue
-            received = self._inbox.pull(places, PULL_SECONDS)
+            received = self._subscription.pull(free, PULL_SECONDS)
             for one in received:
                 self._begin(one)
-            if received or self._works:
+            if received or len(self._jobs):
                 idle_since = time.monotonic()
-            elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_done():
+            elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
 
-    def _queue_is_done(self) -> bool:
+    def _queue_is_empty(self) -> bool:
         """Give up the lease, then look once more: an upload that was queued while we held it is ours to take."""
-        self._keeper.release_lease()
-        last = self._inbox.pull(self._settings.uploads_in_flight, PULL_SECONDS)
+        self._heartbeat.release_lease()
+        last = self._subscription.pull(self._settings.uploads_in_flight, PULL_SECONDS)
         if last:
-            self._keeper.hold_lease()
+            self._heartbeat.hold_lease()
         for one in last:
             self._begin(one)
         return not last
 
     def _begin(self, received: Received) -> None:
-        """Take one item on, or settle it at once where there is nothing to do."""
+        """Start one item's job, or settle the item at once where there is nothing to do."""
         item, ack_id = received.item, received.ack_id
         with job_context(item.job_id), tracing.continue_trace(received.traceparent):
-            running = self._works.get(item.job_id)
-            if running is not None and not running.has_ended:
-                running.ack_ids.extend([ack_id] if ack_id else [])
-                return
+            running = self._jobs.get(item.job_id)
             if running is not None:
-                # It is being given back, or its outcome stored: whoever gets the item later finds which.
-                if ack_id:
-                    self._inbox.give_back(ack_id, int(PULL_SECONDS))
+                self._add_receipt(running, ack_id)
                 return
-            try:
-                claimed = claim(self._services, item)
-            except Exception:
-                # Storage did not answer, or the record cannot be read: this item's trouble, not the others'.
-                _log.exception("claiming failed")
-                claimed = ClaimResult(retry_after_seconds=int(self._settings.lease_seconds))
-            if claimed.work is None:
-                if ack_id and claimed.retry_after_seconds is None:
-                    self._inbox.done(ack_id)
-                elif ack_id and claimed.retry_after_seconds is not None:
-                    self._inbox.give_back(ack_id, claimed.retry_after_seconds)
+            result = self._claim(received)
+            if result.claimed is None:
+                if ack_id and result.retry_after_seconds is None:
+                    self._subscription.done(ack_id)
+                elif ack_id and result.retry_after_seconds is not None:
+                    self._subscription.give_back(ack_id, result.retry_after_seconds)
                 return
-            work = claimed.work
-            work.ack_ids.extend([ack_id] if ack_id else [])
-            work.on_trouble = partial(self._in_trouble, work)
-            work.span = attempt_at(work, received.traceparent, self._services.task)
-            work.audits = [self._audit(work, channel) for channel in range(work.job.record.options.streams(work.media))]
-            self._billing.open(work)
-            with self._lock:
-                self._works[work.id] = work
-            self._threads.submit(self._prepare, work)
+            span = attempt_span(result.claimed, received.traceparent, self._services.task)
+            job = RunningJob(result.claimed, self._pipeline, self, span)
+            job.ack_ids.extend([ack_id] if ack_id else [])
+            self._billing.open(job)
+            self._jobs.add(job)
+            self._threads.submit(self._feed, job)
 
-    def _audit(self, work: RunningJob, channel: int) -> AuditRunner:
-        def decode_again(window: Chunk, deliver: Deliver) -> None:
-            def heard(part: ChunkResult) -> None:
-                try:
-                    work.heard_again(part)
-                    deliver(part.tokens)
-                except Exception as error:
-                    work.on_trouble(error)
+    def _add_receipt(self, running: RunningJob, ack_id: str | None) -> None:
+        """An item came again whose job runs here."""
+        if not running.is_released:
+            running.ack_ids.extend([ack_id] if ack_id else [])
+        elif ack_id:
+            # It is being given back, or its outcome stored: whoever gets the item later finds which.
+            self._subscription.give_back(ack_id, int(PULL_SECONDS))
 
-            stays = not work.may_leave
+    def _claim(self, received: Received) -> ClaimResult:
+        try:
+            return claim(self._services, received.item)
+        except Exception:
+            # Storage did not answer, or the record cannot be read: this item's trouble, not the others'.
+            _log.exception("claiming failed")
+            return ClaimResult(retry_after_seconds=int(self._settings.lease_seconds))
+
+    def _feed(self, job: RunningJob) -> None:
+        """On a thread of the job's own."""
+        with job.log_context():
             try:
-                self._engines.submit(Task(work.id, window, heard, channel, stays, urgent=True, span=work.span))
-            except EngineFailed:
-                if self._engines.failure is not None or self._stopping.is_set():
-                    raise
-                # Only the engines that may hear this upload are gone: no other attempt is coming.
-                deliver(())
-
-        services = self._services
-        return AuditRunner(
-            Audit(services.auditing),
-            services.detector,
-            self._auditors,
-            decode_again,
-            partial(self._later, self._end_if_complete, work),
-        )
-
-    def _prepare(self, work: RunningJob) -> None:
-        with work.about():
-            self._engines.feeding(+1)
-            try:
-                prepare(work, self._services.storage, self._engines, self._services.recipe)
+                feed(job, self._services.storage, self._settings.fetch_timeout_seconds)
+                pace = job.transcription.decode_pace
+                self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
             except (BadMedia, Rejected) as error:
-                self._leaving.end(work, rejected(error))
+                self._release.end(job, rejected(error))
             except EngineFailed as error:
-                # A stopped engine room refuses chunks: then this upload is handed over, not failed.
+                # A stopped engine refuses chunks: then this job is handed over, not failed.
                 if self._engines.failure is None and not self._stopping.is_set():
-                    self._leaving.end(work, failed(error))
+                    self._release.end(job, failed(error))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
-                _log.exception("preparing failed")
-                self._leaving.give_back(work, f"Preparing the file failed ({type(error).__name__}: {error}).")
-            else:
-                self._end_if_complete(work)
-            finally:
-                self._engines.feeding(-1)
+                _log.exception("feeding failed")
+                self._release.give_back(job, f"Reading the file failed ({type(error).__name__}: {error}).")
 
-    def _in_trouble(self, work: RunningJob, error: Exception) -> None:
-        with work.about():
-            _log.error("an answer could not be taken", exc_info=error)
-        self._later(self._leaving.give_back, work, f"An answer could not be taken ({type(error).__name__}: {error}).")
+    def job_complete(self, job: RunningJob) -> None:
+        """Assemble and end it, on a thread that may take its time."""
+        self._later(self._end, job)
 
-    def _delivered(self, tasks: Sequence[Task]) -> None:
-        for job_id in {task.job_id for task in tasks}:
-            work = self._works.get(job_id)
-            if work is not None and work.is_complete():
-                self._later(self._end_if_complete, work)
+    def job_broke(self, job: RunningJob, error: Exception) -> None:
+        """Give it back, on a thread that may take its time."""
+        with job.log_context():
+            _log.error("a result could not be taken", exc_info=error)
+        self._later(self._release.give_back, job, f"A result could not be taken ({type(error).__name__}: {error}).")
 
-    def _later(self, call: Callable[..., None], work: RunningJob, *more: str) -> None:
-        """On a thread that may take its time. Once the worker leaves, its uploads were handed over."""
+    def _later(self, call: Callable[..., None], job: RunningJob, *more: str) -> None:
         try:
-            self._threads.submit(call, work, *more)
+            self._threads.submit(call, job, *more)
         except RuntimeError:
-            with work.about():
-                _log.info("too late")
+            # The worker ends: its jobs were handed over.
+            with job.log_context():
+                _log.info("job already handed over")
 
-    def _end_if_complete(self, work: RunningJob) -> None:
-        if not work.is_complete():
+    def _end(self, job: RunningJob) -> None:
+        if job.is_released:
             return
-        with work.about():
+        with job.log_context():
             try:
                 with tracing.span("assemble"):
-                    ending = ending_of(work, self._engines.model, self._services)
+                    result = result_of(job)
             except Exception as error:
-                # Nobody looks at this thread's result: an upload that cannot be ended would be kept alive for ever.
+                # Nobody looks at this thread's result: a job that cannot be ended would be kept alive for ever.
                 _log.exception("assembling failed")
-                self._leaving.give_back(work, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
+                self._release.give_back(job, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
                 return
-            self._leaving.end(work, ending)
-
-    def _forget(self, work: RunningJob) -> None:
-        with self._lock:
-            self._works.pop(work.id, None)
-        self._wake.set()
+            self._release.end(job, result)

@@ -29,7 +29,6 @@ from infra.emulators.ear import Ear
 from infra.emulators.http_server import HttpServer
 from shared.enums import Engine
 from shared.errors import BadMedia, EngineFailed
-from shared.media import Upload
 from shared.transcript.deepgram_json import to_deepgram
 from shared.transcript.model import Passage, compose
 from shared.transcript.timestamps import rounded
@@ -235,7 +234,8 @@ def _results(hearing: Hearing, request_id: str, parameters: Mapping[str, str]) -
 def _channel(hearing: Hearing, number: int, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     words = [word.model_copy(update={"speaker": None}) for word in hearing.words if word.speaker in (None, number)]
     transcript = compose(
-        upload=Upload(bucket=MODEL_ID, name=request_id, generation=1),
+        job_id=request_id,
+        source=MODEL_ID,
         duration=hearing.duration,
         language=parameters.get("language", "en"),
         model=MODEL_ID,

@@ -9,23 +9,18 @@ import logging
 import multiprocessing
 import signal
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gpu_job.assembly.assemble import Assembly, part
-from gpu_job.audio.chunker import Chunker
+from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.decode import decode, decode_channels
-from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.samples import seconds
-from gpu_job.audit.findings import Findings
+from gpu_job.engines.open_engine import open_engine
+from gpu_job.pipeline import PipelineOptions, transcribe
 from infra.local_media import inspected
+from shared.enums import Engine
 from shared.errors import DropscribeError, EngineFailed
+from shared.upload_options import Channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +28,13 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from gpu_job.asr.nemo.parakeet import Parakeet
-    from gpu_job.audio.chunker import Chunk
+    from gpu_job.engines.chain import EngineChain
     from shared.transcript.model import Word
 
 BATCH_CHUNKS = 4
-"""Chunks heard at once; together 80 s of audio at most."""
+"""Chunks in a batch; together 80 s of audio at most."""
+
+CUTS = CutRules(max_seconds=20.0)
 
 
 @dataclass(frozen=True)
@@ -128,51 +122,33 @@ def _serve(model: str, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # NeMo's telemetry is off, and says so in two warnings.
     logging.getLogger("nv_one_logger").addHandler(logging.NullHandler())
-    load = cache(partial(_load, model))
-    with suppress(EOFError):
+    with ExitStack() as stack, suppress(EOFError):
+        engine: EngineChain | None = None
         while True:
             path, split = pipe.recv()
             try:
-                pipe.send(_hear(load(), path, split))
+                # Loaded for the first recording; where that fails, the next one tries again.
+                engine = engine if engine and engine.is_available else stack.enter_context(_engine(model))
+                pipe.send(_hear(engine, path, split))
             except DropscribeError as failure:
                 pipe.send(failure)
 
 
-def _load(model: str) -> Parakeet:
+@contextmanager
+def _engine(model: str) -> Iterator[EngineChain]:
+    """The model on the CPU, in fp32, so that a recording's words do not depend on what else is transcribed."""
     import torch
-
-    from gpu_job.asr.device import Device
-    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
 
     # The model is tiny, and a laptop's other cores have the job's work to do.
     torch.set_num_threads(1)
-    audio = BATCH_CHUNKS * CutRules().max_seconds
-    return Parakeet.load(model, Limits(BATCH_CHUNKS, audio, audio), Device("cpu", torch.float32))
+    options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds, precision="fp32")
+    with open_engine(model, engine=Engine.PARAKEET_CPU, options=options) as engine:
+        yield engine
 
 
-def _hear(parakeet: Parakeet, path: Path, split: bool) -> Hearing:
-    stream = _channels(path) if split else (block[np.newaxis] for block in decode(path, DecoderLimits()))
-    first = next(stream)
-    chunkers = [Chunker(CutRules()) for _ in first]
-    assembly, samples = Assembly(), 0
-
-    def cut() -> Iterator[tuple[int, Chunk]]:
-        nonlocal samples
-        for block in chain([first], stream):
-            samples += block.shape[1]
-            for channel, chunker in enumerate(chunkers):
-                yield from ((channel, chunk) for chunk in chunker.add(block[channel]))
-        for channel, chunker in enumerate(chunkers):
-            yield from ((channel, chunk) for chunk in chunker.end())
-
-    waiting = cut()
-    while batch := list(islice(waiting, BATCH_CHUNKS)):
-        answers = parakeet.transcribe([chunk.samples for _, chunk in batch])
-        for (channel, chunk), tokens in zip(batch, answers, strict=True):
-            assembly.add(part(chunk, parakeet.engine, tokens, channel))
-    passages = assembly.passages([Findings() for _ in first])
-    return Hearing(tuple(word for passage in passages for word in passage.words), len(first), seconds(samples))
-
-
-def _channels(path: Path) -> Iterator[NDArray[np.float32]]:
-    yield from decode_channels(path, DecoderLimits(), media=inspected(path))
+def _hear(engine: EngineChain, path: Path, split: bool) -> Hearing:
+    media = inspected(path) if split else None
+    options = PipelineOptions(cuts=CUTS, audit=None)
+    channels = Channels.SPLIT if split else Channels.MIX
+    transcript = transcribe(path, engine=engine, channels=channels, media=media, options=options)
+    return Hearing(transcript.words, media.channels if media else 1, transcript.duration)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.enums import Engine
-from shared.media import Media, Upload
+from shared.media import Media
 
 Seconds = Annotated[float, Field(ge=0)]
 """Seconds from the start of the upload."""
@@ -85,7 +85,7 @@ class Transcript(_Frozen):
     schema_version: Literal[1] = 1
     job_id: str
     source: str
-    """`gs://bucket/name#generation`."""
+    """`gs://bucket/name#generation`, or `file:///path` where there is no deployment."""
     duration: Seconds
     language: str
     model: str
@@ -125,7 +125,8 @@ class Grouping:
 
 def compose(
     *,
-    upload: Upload,
+    job_id: str,
+    source: str,
     duration: float,
     language: str,
     model: str,
@@ -145,8 +146,8 @@ def compose(
         spoken = sum(segment.end - segment.start for segment in segments)
         coverage = Coverage(speech_seconds=spoken, covered_seconds=spoken, audited=False)
     return Transcript(
-        job_id=upload.job_id,
-        source=upload.uri,
+        job_id=job_id,
+        source=source,
         duration=duration,
         language=language,
         model=model,

@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
-from gpu_job.audit.audit import Audit
-from gpu_job.audit.runner import AuditRunner
+from opentelemetry.trace import INVALID_SPAN
+
+from gpu_job.engines.chain import EngineChain
+from gpu_job.pipeline import Pipeline, PipelineOptions
 from gpu_job.settings import JobSettings
 from gpu_job.vad.detector import SpeechDetector
+from gpu_job.worker.running_job import ClaimedJob, JobOwner, RunningJob
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.enums import Method
 from shared.media import Media, Upload
@@ -40,13 +43,28 @@ def worker_services(task: TaskIdentity = TASK) -> Iterator[JobServices]:
         root.handlers[:], root.level = handlers, level
 
 
-def idle_audit() -> AuditRunner:
-    """An audit that has no reason to ask anybody."""
+class IdleOwner:
+    """An owner that takes note of what its jobs report."""
 
-    def never(*_: object) -> NoReturn:
-        raise AssertionError("the audit asked for a window to be heard again")
+    def __init__(self) -> None:
+        self.complete: list[str] = []
+        self.broken: list[Exception] = []
 
-    return AuditRunner(Audit(), SpeechDetector(), ThreadPoolExecutor(1), never, lambda: None)
+    def job_complete(self, job: RunningJob) -> None:
+        self.complete.append(job.id)
+
+    def job_broke(self, job: RunningJob, error: Exception) -> None:
+        self.broken.append(error)
+
+
+def running_job(
+    claimed: ClaimedJob | None, engines: EngineChain | None = None, owner: JobOwner | None = None
+) -> RunningJob:
+    """A claimed job in a worker's hands, without an audit."""
+    assert claimed is not None
+    options = PipelineOptions(audit=None)
+    pipeline = Pipeline(engines or EngineChain(), options, SpeechDetector(), ThreadPoolExecutor(1))
+    return RunningJob(claimed, pipeline, owner or IdleOwner(), INVALID_SPAN)
 
 
 def as_task(services: JobServices, execution: str, attempt: int = 0) -> JobServices:

@@ -134,7 +134,15 @@ def transcribed_by(services: JobServices) -> None:
     record = services.jobs.save(claimed, media=MEDIA, decision=DECISION, **times).record
     coverage = Coverage(speech_seconds=100, covered_seconds=90, gaps=(Gap(start=5, end=15, reason="Noise."),))
     words = [Passage(Engine.PARAKEET_CPU, [Word(text="one", start=1, end=2)])]
-    heard = compose(upload=upload, duration=120, language="en", model="m", passages=words, coverage=coverage)
+    heard = compose(
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=120,
+        language="en",
+        model="m",
+        passages=words,
+        coverage=coverage,
+    )
     services.finisher.finish(record, completed(heard, fallbacks=1), BILL, "transcribe-1")
 
 

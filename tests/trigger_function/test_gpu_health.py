@@ -58,7 +58,13 @@ def transcribed_by(engine: Engine, upload: Upload) -> JobResult:
     passages = [Passage(engine, [Word(text="one", start=1, end=2)])]
     coverage = Coverage(speech_seconds=1, covered_seconds=1, gaps=())
     transcript = compose(
-        upload=upload, duration=8, language="en", model="parakeet", passages=passages, coverage=coverage
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=8,
+        language="en",
+        model="parakeet",
+        passages=passages,
+        coverage=coverage,
     )
     return completed(transcript)
 

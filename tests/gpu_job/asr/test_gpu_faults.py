@@ -17,8 +17,9 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.task import Task
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
@@ -127,19 +128,16 @@ class Late(Lost):
 def test_chunks_of_a_lost_gpu_stay_unanswered_for_the_next_attempt(engine: type[FakeRecognizer], count: int) -> None:
     parts: Queue[ChunkResult] = Queue()
     gone: Queue[EngineFailed] = Queue()
-    room = LocalEngine(
-        Engine.PARAKEET_GPU,
-        "lost",
-        engine,
-        1000.0,
-        on_begin=lambda: None,
-        on_batch=lambda tasks: None,
-        on_delivered=lambda tasks: None,
-        on_smaller=lambda recognizer: None,
-    )
-    chain = EngineChain([room], on_gone=lambda engine, error, jobs: gone.put(error))
+
+    class Failures(EngineListener):
+        def engine_failed(self, engine: Engine, error: EngineFailed, job_ids: Sequence[str]) -> None:
+            gone.put(error)
+
+    chain = EngineChain(listener=Failures())
+    local = LocalEngine(Engine.PARAKEET_GPU, "lost", engine, 1000.0, chain)
+    chain.add(local)
     for at in range(count):
-        room.submit(Task("job", Chunk(at * SAMPLE_RATE, np.zeros(SAMPLE_RATE, np.float32)), parts.put), wait=False)
+        local.submit(Task("job", Chunk(at * SAMPLE_RATE, np.zeros(SAMPLE_RATE, np.float32)), parts.put), wait=False)
     chain.start()
     assert gone.get(timeout=WAIT).kind is FailureKind.MODEL_LOAD
     assert chain.failure is not None

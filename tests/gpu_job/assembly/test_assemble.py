@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gpu_job.asr.tokens import Token
-from gpu_job.assembly.assemble import Assembly, ChunkResult, coverage, part
+from gpu_job.assembly.assemble import Assembly, ChunkResult, chunk_result, coverage
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.audit.evidence import heard_words
@@ -27,7 +27,7 @@ NOTHING_FOUND = [Findings()]
 def spoken(at: float, text: str, channel: int = 0, engine: Engine = CPU) -> ChunkResult:
     """Two seconds with one word in the second second."""
     chunk = Chunk(int(at * SAMPLE_RATE), silence(2))
-    return part(chunk, engine, [Token(f" {text}", 1.0, 1.5)], channel)
+    return chunk_result(chunk, engine, [Token(f" {text}", 1.0, 1.5)], channel)
 
 
 def assembled(*parts: ChunkResult) -> Assembly:
@@ -110,7 +110,7 @@ def test_what_the_audit_found_is_in_the_words() -> None:
 
 def test_failed_chunks_holes_and_unheard_speech_are_gaps_in_time_order() -> None:
     assembly = assembled(spoken(0, "a"), ChunkResult(4 * SAMPLE_RATE, 6 * SAMPLE_RATE, CPU, failure="Broken."))
-    assembly.hole(Gap(start=10.0, end=15.0, reason="unreadable"))
+    assembly.add_gap(Gap(start=10.0, end=15.0, reason="unreadable"))
     findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="Unheard.")], decoded_seconds=3.0, audited=False)]
     passages, gaps = assembly.passages(findings), assembly.gaps(findings)
     assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [

@@ -1,10 +1,11 @@
-"""Repairing with the real detector and the real model: lost words come back, and nothing is made of noise."""
+"""The audit runner with the real detector and the real model: lost words come back, and nothing is made of noise."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from gpu_job.audit.evidence import heard_words
 from gpu_job.audit.findings import amended
 from gpu_job.audit.intervals import Span
 from gpu_job.audit.questions import AuditRules
-from gpu_job.audit.runner import MAX_WAITING, AuditRunner, Deliver
+from gpu_job.audit.runner import MAX_WAITING, AuditRunner, DeliverTokens
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import VadThresholds
 from infra.recordings import recording
@@ -55,33 +56,51 @@ def heard(parakeet: Parakeet, sound: Samples) -> list[tuple[Chunk, list[Token]]]
     return [(chunk, on_upload_clock(chunk, parakeet.transcribe([chunk.samples])[0])) for chunk in cut]
 
 
-class Upload:
-    """One channel on its way: what the worker does with a Repairing."""
+Transcribe = Callable[[Chunk, DeliverTokens], None]
 
-    def __init__(self, decode_again: Callable[[Chunk, Deliver], None], threads: Executor, rules: AuditRules) -> None:
-        self.settled = threading.Event()
+
+@dataclass
+class Host:
+    """What an audit needs of its file."""
+
+    transcribe: Transcribe
+    is_settled: threading.Event = field(default_factory=threading.Event)
+
+    def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
+        self.transcribe(window, deliver)
+
+    def settled(self) -> None:
+        self.is_settled.set()
+
+
+class Upload:
+    """One channel on its way through its audit."""
+
+    def __init__(self, transcribe: Transcribe, threads: Executor) -> None:
+        self.host = Host(transcribe)
+        self.threads = threads
         self.tokens: list[Token] = []
-        self.repairing = AuditRunner(Audit(rules), DETECTOR, threads, decode_again, self.settled.set)
+        self.runner = AuditRunner(Audit(AuditRules()), DETECTOR, threads, self.host)
 
     def run(self, answers: Iterable[tuple[Chunk, Sequence[Token]]]) -> list[Token]:
         """The tokens after audit and repair."""
         for chunk, tokens in answers:
-            self.repairing.cut(chunk)
+            self.runner.cut(chunk)
             self.tokens.extend(tokens)
-            self.repairing.heard(chunk.start, tokens)
-        self.repairing.end()
-        assert self.repairing.is_settled or self.settled.wait(60)
-        return amended(self.tokens, self.repairing.findings)
+            self.runner.heard(chunk.start, tokens)
+        self.runner.end()
+        assert self.runner.is_settled or self.host.is_settled.wait(60)
+        return amended(self.tokens, self.runner.findings)
 
 
 @pytest.fixture
 def upload(parakeet: Parakeet, threads: Executor) -> Upload:
     """With the tiny model."""
 
-    def decode_again(window: Chunk, deliver: Deliver) -> None:
+    def transcribe(window: Chunk, deliver: DeliverTokens) -> None:
         deliver(on_upload_clock(window, parakeet.transcribe([window.samples])[0]))
 
-    return Upload(decode_again, threads, AuditRules())
+    return Upload(transcribe, threads)
 
 
 def without(tokens: Iterable[Token], hole: Span) -> list[Token]:
@@ -96,7 +115,7 @@ def whole(heard: Iterable[tuple[Chunk, list[Token]]]) -> list[Token]:
 
 def test_speech_with_its_words_raises_no_question(upload: Upload, heard: list[tuple[Chunk, list[Token]]]) -> None:
     assert upload.run(heard) == whole(heard)
-    assert upload.repairing.findings.asked_seconds == 0
+    assert upload.runner.findings.asked_seconds == 0
 
 
 @pytest.mark.parametrize("blank", [0, 1, -1])
@@ -107,7 +126,7 @@ def test_a_blank_chunk_is_found_and_repaired(
     repaired = upload.run((chunk, [] if chunk is lost else tokens) for chunk, tokens in heard)
     assert len(plain_words(heard[blank][1])) > 3
     assert plain_words(repaired) == plain_words(whole(heard))
-    assert upload.repairing.findings.gaps == []
+    assert upload.runner.findings.gaps == []
     starts = [time for word in words_of(repaired) for time in (word.start, word.end)]
     assert starts == sorted(starts)
 
@@ -126,16 +145,16 @@ def test_a_hole_across_a_join_is_repaired(parakeet: Parakeet, upload: Upload, so
     repaired = upload.run(zip(pair, answers, strict=True))
     assert len(plain_words(truth)) - len(plain_words(deaf)) >= 4
     assert plain_words(repaired) == plain_words(truth)
-    assert upload.repairing.findings.gaps == []
+    assert upload.runner.findings.gaps == []
 
 
 def test_what_the_model_cannot_hear_is_a_gap(threads: Executor, heard: list[tuple[Chunk, list[Token]]]) -> None:
-    upload = Upload(lambda window, deliver: deliver([]), threads, AuditRules())
+    upload = Upload(lambda window, deliver: deliver([]), threads)
     chunk, tokens = heard[0]
     hole = Span(tokens[8].start, tokens[-8].start)
     kept = without(tokens, hole)
     assert upload.run([(chunk, kept)]) == kept
-    gaps = upload.repairing.findings.gaps
+    gaps = upload.runner.findings.gaps
     assert {gap.reason for gap in gaps} == {NO_WORDS}
     assert all(hole.start - 0.5 < gap.start < gap.end < hole.end + 0.5 for gap in gaps)
     assert sum(gap.end - gap.start for gap in gaps) > 0.5 * hole.seconds
@@ -157,10 +176,10 @@ def test_where_nobody_speaks_there_are_no_gaps_and_no_words(parakeet: Parakeet, 
     ghosts = [Token(" yeah", 5.0, 5.3, 0.9), Token(".", 5.3, 5.4, 0.9), Token(" mm", 12.0, 12.2, 0.3)]
     chunk = Chunk(7 * SAMPLE_RATE, sound)
     for tokens in (parakeet.transcribe([sound])[0], ghosts):
-        channel = Upload(upload.repairing._decode, upload.repairing._threads, AuditRules())
+        channel = Upload(upload.host.transcribe, upload.threads)
         assert channel.run([(chunk, on_upload_clock(chunk, tokens))]) == []
-        assert channel.repairing.findings.gaps == []
-        assert len(channel.repairing.findings.dropped) == len(words_of(tokens))
+        assert channel.runner.findings.gaps == []
+        assert len(channel.runner.findings.dropped) == len(words_of(tokens))
 
 
 def test_a_detector_that_fails_is_owned_up_to(threads: Executor, heard: list[tuple[Chunk, list[Token]]]) -> None:
@@ -168,38 +187,38 @@ def test_a_detector_that_fails_is_owned_up_to(threads: Executor, heard: list[tup
         def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]:
             raise RuntimeError("no memory")
 
-    settled = threading.Event()
-    repairing = AuditRunner(Audit(), Broken(), threads, lambda *_: None, settled.set)
-    repairing.cut(heard[0][0])
-    repairing.heard(heard[0][0].start, [])
-    repairing.end()
-    assert settled.wait(30)
-    assert not repairing.findings.audited
+    host = Host(lambda *_: None)
+    runner = AuditRunner(Audit(), Broken(), threads, host)
+    runner.cut(heard[0][0])
+    runner.heard(heard[0][0].start, [])
+    runner.end()
+    assert host.is_settled.wait(30)
+    assert not runner.findings.audited
 
 
-def gone(window: Chunk, deliver: Deliver) -> None:
+def gone(window: Chunk, deliver: DeliverTokens) -> None:
     raise EngineFailed("The engine was stopped.")
 
 
 def test_without_an_engine_the_audit_stays_open(heard: list[tuple[Chunk, list[Token]]]) -> None:
     """The upload is handed over then, and must not end with a gap that another worker can fill."""
     with ThreadPoolExecutor(1) as pool:
-        repairing = AuditRunner(Audit(), DETECTOR, pool, gone, lambda: None)
-        repairing.cut(heard[0][0])
-        repairing.heard(heard[0][0].start, [])
-        repairing.end()
-    assert not repairing.is_settled
-    assert repairing.findings.gaps == []
+        runner = AuditRunner(Audit(), DETECTOR, pool, Host(gone))
+        runner.cut(heard[0][0])
+        runner.heard(heard[0][0].start, [])
+        runner.end()
+    assert not runner.is_settled
+    assert runner.findings.gaps == []
 
 
 def test_threads_that_were_shut_down_leave_it_open(heard: list[tuple[Chunk, list[Token]]]) -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
-    repairing = AuditRunner(Audit(), DETECTOR, pool, gone, lambda: None)
-    repairing.cut(heard[0][0])
-    repairing.heard(heard[0][0].start, [])
-    repairing.end()
-    assert not repairing.is_settled
+    runner = AuditRunner(Audit(), DETECTOR, pool, Host(gone))
+    runner.cut(heard[0][0])
+    runner.heard(heard[0][0].start, [])
+    runner.end()
+    assert not runner.is_settled
 
 
 def test_whoever_cuts_helps_where_the_threads_fall_behind() -> None:
@@ -209,15 +228,15 @@ def test_whoever_cuts_helps_where_the_threads_fall_behind() -> None:
 
     asked: list[int] = []
 
-    class Counting:
+    class FakeRecognizer:
         def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]:
             asked.append(len(samples))
             return []
 
-    repairing = AuditRunner(Audit(), Counting(), Stuck(), gone, lambda: None)
+    runner = AuditRunner(Audit(), FakeRecognizer(), Stuck(), Host(gone))
     burst = np.concatenate([silence(1), noise(1, -20)])
     for n in range(MAX_WAITING + 10):
         start = n * 10 * SAMPLE_RATE
-        repairing.cut(Chunk(start, burst))
-        repairing.heard(start, [])
+        runner.cut(Chunk(start, burst))
+        runner.heard(start, [])
     assert 8 <= len(asked) <= 10

@@ -14,10 +14,11 @@ import pytest
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.engines.chain import ChainedEngine, EngineChain
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import DeepgramEngine
+from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.local import FAILURES_IN_A_ROW, LocalEngine
+from gpu_job.engines.task import Task
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
@@ -38,7 +39,7 @@ class Strict(FakeRecognizer):
 
 
 @dataclass
-class Line:
+class Line(EngineListener):
     """Parakeet on a GPU and on a CPU that can do anything, and what came out of them."""
 
     gpu: FakeRecognizer = field(default_factory=lambda: Strict(engine=GPU, name="large"))
@@ -49,37 +50,31 @@ class Line:
     loaded: list[Engine] = field(default_factory=list)
     parts: Queue[ChunkResult] = field(default_factory=Queue)
     gone: Queue[tuple[Engine, FailureKind, Sequence[str]]] = field(default_factory=Queue)
-    told: Queue[str] = field(default_factory=Queue)
-    """Jobs of chunks that came to an end."""
+    finished: Queue[str] = field(default_factory=Queue)
+    """Jobs of the tasks in each batch that is over."""
 
-    def room(self, recognizer: FakeRecognizer, max_waiting_seconds: float = 1000.0) -> LocalEngine:
-        return LocalEngine(
-            recognizer.engine,
-            recognizer.name,
-            partial(self._loaded, recognizer),
-            max_waiting_seconds,
-            on_begin=lambda: None,
-            on_batch=lambda tasks: None,
-            on_delivered=self._delivered,
-            on_smaller=lambda recognizer: None,
-        )
+    def chain(
+        self, *, deepgram: bool = False, fallback: bool = True, max_queued_seconds: float = 1000.0
+    ) -> EngineChain:
+        """`deepgram`: whether Deepgram, which must not be called, comes last."""
+        chain = EngineChain(fallback=fallback, listener=self)
+        for recognizer in (self.gpu, self.cpu):
+            load = partial(self._loaded, recognizer)
+            chain.add(LocalEngine(recognizer.engine, recognizer.name, load, max_queued_seconds, chain, self))
+        if deepgram:
+            chain.add(DeepgramEngine(_never_connected, "nova-3", "en", chain, self))
+        return chain
 
-    def chain(self, *more: DeepgramEngine, fallback: bool = True, max_waiting_seconds: float = 1000.0) -> EngineChain:
-        rooms: list[ChainedEngine] = [
-            self.room(self.gpu, max_waiting_seconds),
-            self.room(self.cpu, max_waiting_seconds),
-            *more,
-        ]
-        return EngineChain(
-            rooms,
-            fallback=fallback,
-            on_delivered=self._delivered,
-            on_gone=lambda engine, error, jobs: self.gone.put((engine, error.kind, jobs)),
-        )
+    def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self.finished.put(task.job_id)
+
+    def engine_failed(self, engine: Engine, error: EngineFailed, job_ids: Sequence[str]) -> None:
+        self.gone.put((engine, error.kind, job_ids))
 
     def task(self, at: int, value: float = 0.0, job: str = "job", *, private: bool = False) -> Task:
         samples = np.full(SAMPLE_RATE, value, np.float32)
-        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put, stays=private)
+        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put, stays_local=private)
 
     def delivered(self, count: int) -> dict[int, ChunkResult]:
         """The next parts, by the second at which they begin; no chunk has two."""
@@ -95,10 +90,6 @@ class Line:
             raise error
         return recognizer
 
-    def _delivered(self, tasks: Sequence[Task]) -> None:
-        for task in tasks:
-            self.told.put(task.job_id)
-
 
 @pytest.fixture
 def line() -> Iterator[Line]:
@@ -110,16 +101,8 @@ def line() -> Iterator[Line]:
     made.gpu.gate.set()
 
 
-@pytest.fixture
-def deepgram() -> Iterator[DeepgramEngine]:
-    """Deepgram that must not be asked."""
-
-    def connect() -> Deepgram:
-        raise AssertionError("audio was about to leave")
-
-    room = DeepgramEngine(connect, "nova-3", "en", lambda tasks: None)
-    yield room
-    room.stop()
+def _never_connected() -> Deepgram:
+    raise AssertionError("audio was about to leave")
 
 
 @pytest.mark.parametrize("value", [BROKEN, UNFIT])
@@ -215,17 +198,16 @@ def test_without_fallback_only_the_first_engine_is_asked(line: Line) -> None:
 
 
 def test_what_may_not_leave_is_given_up_with_reasons_where_only_deepgram_is_left(
-    line: Line, deepgram: DeepgramEngine
+    line: Line,
 ) -> None:
     line.load = {GPU: EngineFailed("No GPU."), CPU: EngineFailed("No model.")}
     line.may_load.clear()
-    chain = line.chain(deepgram)
+    chain = line.chain(deepgram=True)
     chain.start()
     chain.submit(line.task(0, job="private", private=True))
     line.may_load.set()
     part = line.delivered(1)[0]
     assert part.failure == "No GPU. No model."
-    assert line.told.get(timeout=WAIT) == "private"
     assert chain.failure is None
     with pytest.raises(EngineFailed, match="No model"):
         chain.submit(line.task(1, private=True))
@@ -251,7 +233,7 @@ def refused(submit: Callable[[], None]) -> str:
 
 
 def test_a_stopped_chain_keeps_no_decoder_waiting_at_any_engine(line: Line) -> None:
-    chain = line.chain(max_waiting_seconds=4)
+    chain = line.chain(max_queued_seconds=4)
     chain.start()
     reasons: Queue[str] = Queue()
     decoder = threading.Thread(target=lambda: reasons.put(refused(lambda: chain.submit(line.task(0)))), daemon=True)
@@ -269,5 +251,5 @@ def test_an_engine_that_fails_while_the_chain_stops_answers_for_nobody(line: Lin
     line.gpu.begun.get(timeout=WAIT)
     chain.stop()
     line.gpu.gate.set()
-    assert line.told.get(timeout=WAIT) == "job"
+    assert line.finished.get(timeout=WAIT) == "job"
     assert line.parts.empty()

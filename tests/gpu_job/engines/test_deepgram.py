@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from queue import Queue
 
@@ -16,9 +16,9 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
 from gpu_job.engines.deepgram import CALLS_AT_ONCE, MAX_WAITING, DeepgramEngine
 from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.task import Task
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.deepgram import Deepgram
@@ -43,7 +43,6 @@ class Line:
     deepgram: DeepgramEngine
     chain: EngineChain
     parts: Queue[ChunkResult] = field(default_factory=Queue)
-    told: Queue[str] = field(default_factory=Queue)
 
     def task(self, chunk: Chunk, job: str = "job") -> Task:
         return Task(job, chunk, self.parts.put)
@@ -68,27 +67,13 @@ def opened() -> Iterator[Opened]:
     recognizer.gate.set()
 
     def make(url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None) -> Line:
-        told: Queue[str] = Queue()
-
-        def delivered(tasks: Sequence[Task]) -> None:
-            for task in tasks:
-                told.put(task.job_id)
-
         settings = DeepgramSettings(deepgram_api_key=key, deepgram_base_url=url, deepgram_attempts=2)
-        room = DeepgramEngine(connect or (lambda: Deepgram(settings, "nova-3")), "nova-3", "en", delivered)
-        parakeet = LocalEngine(
-            Engine.PARAKEET_CPU,
-            "counting",
-            lambda: recognizer,
-            1000.0,
-            on_begin=lambda: None,
-            on_batch=lambda tasks: None,
-            on_delivered=delivered,
-            on_smaller=lambda recognizer: None,
-        )
-        chain = EngineChain([room, parakeet])
+        chain = EngineChain()
+        deepgram = DeepgramEngine(connect or (lambda: Deepgram(settings, "nova-3")), "nova-3", "en", chain)
+        chain.add(deepgram)
+        chain.add(LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1000.0, chain))
         chain.start()
-        lines.append(Line(room, chain, told=told))
+        lines.append(Line(deepgram, chain))
         return lines[-1]
 
     yield make
@@ -152,12 +137,12 @@ def test_after_a_failure_that_every_call_would_meet_no_more_are_made(
     line.delivered(1)
     assert line.deepgram.failure is not None
     assert line.deepgram.failure.kind is kind
-    assert not line.deepgram.has_place
+    assert not line.deepgram.has_capacity
     line.chain.submit(line.tone(1))
     line.deepgram.submit_range([line.tone(2), line.tone(3)])
     assert {part.engine for part in line.delivered(3)} == {Engine.PARAKEET_CPU}
     assert len(deepgram_server.requests) == 1
-    assert caplog.messages.count("engine gone") == 1
+    assert caplog.messages.count("engine failed for good") == 1
 
 
 def test_calls_that_wait_when_the_key_is_refused_are_not_made(opened: Opened, deepgram_server: DeepgramServer) -> None:
@@ -196,10 +181,10 @@ def test_waiting_calls_of_an_ended_job_are_not_made_and_the_job_may_come_again(
 
 def test_a_full_room_makes_decoders_wait_until_it_is_stopped(opened: Opened, stalled: DeepgramServer) -> None:
     line = opened(stalled.url)
-    assert line.deepgram.has_place
+    assert line.deepgram.has_capacity
     for at in range(MAX_WAITING):
         line.chain.submit(line.tone(at))
-    assert not line.deepgram.has_place
+    assert not line.deepgram.has_capacity
     refused: Queue[str] = Queue()
 
     def one_more() -> None:
@@ -220,6 +205,6 @@ def test_a_chunk_that_both_fail_on_has_both_reasons(opened: Opened, deepgram_ser
     deepgram_server.fail_next(1, SERVER_ERROR)
     line = opened(deepgram_server.url)
     asked = {Engine.PARAKEET_CPU: EngineFailed("Too large.", FailureKind.OUT_OF_MEMORY)}
-    line.chain.submit(replace(line.tone(0), asked=asked))
+    line.chain.submit(replace(line.tone(0), failures=asked))
     (part,) = line.delivered(1)
     assert part.failure == "Too large. Deepgram answered 500."

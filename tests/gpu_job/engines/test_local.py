@@ -1,41 +1,58 @@
-"""The engine room: batches from all uploads, back pressure, and a broken chunk that harms nobody else."""
+"""The local engine: batches from all uploads, back pressure, and a broken chunk that harms nobody else."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Queue
 
 import numpy as np
 import pytest
 
 from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.recognizer import Recognizer
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.local import FAILURES_IN_A_ROW, FAILURES_OF_ONE_UPLOAD, LocalEngine
+from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, WAIT, FakeRecognizer
 
 
+class Reports(EngineListener):
+    """What an engine reported."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        """The jobs of each batch's tasks."""
+        self.smaller: list[BatchLimits] = []
+        """The limits after each batch that was too large."""
+
+    def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        self.batches.append([task.job_id for task in tasks])
+
+    def batch_limits_reduced(self, recognizer: Recognizer) -> None:
+        self.smaller.append(recognizer.batch_limits)
+
+
 @dataclass
-class House:
-    """A running engine room, and what came out of it."""
+class Opened:
+    """A local engine, alone in its chain, and what came out of it."""
 
     recognizer: FakeRecognizer
-    room: LocalEngine
-    parts: Queue[ChunkResult]
-    batches: list[list[str]]
-    smaller: list[BatchLimits]
-    """The limits after each batch that was too large."""
+    engine: LocalEngine
+    chain: EngineChain
+    reports: Reports
+    parts: Queue[ChunkResult] = field(default_factory=Queue)
 
     def submit(self, task: Task) -> None:
-        self.room.submit(task, wait=True)
+        self.engine.submit(task, wait=True)
 
     def task(self, at: int, seconds: float = 1.0, value: float = 0.0, job: str = "job") -> Task:
         samples = np.full(int(seconds * SAMPLE_RATE), value, np.float32)
@@ -47,34 +64,27 @@ class House:
         return {part.start // SAMPLE_RATE: part for part in parts}
 
 
-Opened = Callable[..., House]
+Open = Callable[..., Opened]
 
 
 @pytest.fixture
-def house() -> Iterator[Opened]:
-    opened: list[House] = []
+def open_engine() -> Iterator[Open]:
+    opened: list[Opened] = []
 
-    def open_one(max_waiting_seconds: float = 1000.0, load: Callable[[], FakeRecognizer] | None = None) -> House:
+    def open_one(max_queued_seconds: float = 1000.0, load: Callable[[], FakeRecognizer] | None = None) -> Opened:
         recognizer = FakeRecognizer()
-        batches: list[list[str]] = []
-        smaller: list[BatchLimits] = []
-        room = LocalEngine(
-            Engine.PARAKEET_CPU,
-            "counting",
-            load or (lambda: recognizer),
-            max_waiting_seconds,
-            on_begin=lambda: None,
-            on_batch=lambda tasks: batches.append([task.job_id for task in tasks]),
-            on_delivered=lambda tasks: None,
-            on_smaller=lambda recognizer: smaller.append(recognizer.batch_limits),
+        reports, chain = Reports(), EngineChain()
+        engine = LocalEngine(
+            Engine.PARAKEET_CPU, "counting", load or (lambda: recognizer), max_queued_seconds, chain, reports
         )
-        opened.append(House(recognizer, room, Queue(), batches, smaller))
+        chain.add(engine)
+        opened.append(Opened(recognizer, engine, chain, reports))
         return opened[-1]
 
     yield open_one
     for one in opened:
         one.recognizer.gate.set()
-        one.room.stop()
+        one.chain.stop()
 
 
 @contextmanager
@@ -86,12 +96,12 @@ def thread(work: Callable[[], object]) -> Iterator[threading.Thread]:
     assert not started.is_alive()
 
 
-def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
-    here = house()
+def test_words_come_back_to_their_chunk_and_place(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
     for at in range(9):
         here.submit(here.task(at * 10, seconds=1 + at / 10, value=at, job=f"job-{at % 2}"))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     found = here.delivered(9)
     for at in range(9):
         part = found[at * 10]
@@ -102,8 +112,8 @@ def test_words_come_back_to_their_chunk_and_place(house: Opened) -> None:
     assert max(here.recognizer.begun.get(timeout=WAIT) for _ in range(3)) == 4
 
 
-def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
-    here = house(max_waiting_seconds=10)
+def test_a_full_room_makes_decoders_wait(open_engine: Open) -> None:
+    here = open_engine(max_queued_seconds=10)
     for at in range(10):
         here.submit(here.task(at))
     accepted = threading.Event()
@@ -115,74 +125,74 @@ def test_a_full_room_makes_decoders_wait(house: Opened) -> None:
     with thread(one_more):
         assert not accepted.wait(0.2)
         here.recognizer.gate.set()
-        here.room.start(EngineChain([here.room]))
+        here.chain.start()
         assert accepted.wait(WAIT)
     assert sorted(here.delivered(11)) == list(range(11))
 
 
-def test_a_chunk_longer_than_the_room_is_taken_when_it_is_empty(house: Opened) -> None:
-    here = house(max_waiting_seconds=1)
+def test_a_chunk_longer_than_the_room_is_taken_when_it_is_empty(open_engine: Open) -> None:
+    here = open_engine(max_queued_seconds=1)
     here.recognizer.gate.set()
     here.submit(here.task(0, seconds=30))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     assert len(here.delivered(1)[0].tokens) == 1
 
 
 @pytest.mark.parametrize("broken", range(4))
 @pytest.mark.parametrize("value", [BROKEN, UNFIT])
-def test_a_broken_chunk_fails_alone(house: Opened, broken: int, value: float) -> None:
-    here = house()
+def test_a_broken_chunk_fails_alone(open_engine: Open, broken: int, value: float) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
     for at in range(4):
         here.submit(here.task(at, value=value if at == broken else at))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     found = here.delivered(4)
     assert {at for at, part in found.items() if part.failure} == {broken}
     assert "ValueError" in (found[broken].failure or "")
     assert all(part.tokens for at, part in found.items() if at != broken)
-    assert here.room.failure is None
+    assert here.engine.failure is None
 
 
-def test_a_batch_too_large_for_the_memory_is_halved_and_not_tried_again(house: Opened) -> None:
-    here = house()
+def test_a_batch_too_large_for_the_memory_is_halved_and_not_tried_again(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.room_for = 1
     here.recognizer.gate.set()
     for at in range(24):
         here.submit(here.task(at, value=at))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     assert all(part.tokens for part in here.delivered(24).values())
-    assert here.smaller[-1].largest(SAMPLE_RATE) == 1
-    assert len(here.batches[-1]) == 1
+    assert here.reports.smaller[-1].largest(SAMPLE_RATE) == 1
+    assert len(here.reports.batches[-1]) == 1
 
 
-def test_an_answer_that_cannot_be_read_fails_its_batch_only(house: Opened) -> None:
-    here = house()
+def test_an_answer_that_cannot_be_read_fails_its_batch_only(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
     for at in range(4):
         here.submit(here.task(at, value=MUTE if at == 2 else at))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     assert all(part.failure for part in here.delivered(4).values())
     here.submit(here.task(9))
     assert here.delivered(1)[9].tokens
-    assert here.room.failure is None
+    assert here.engine.failure is None
 
 
-def test_failures_with_successes_between_them_do_not_stop_the_engine(house: Opened) -> None:
-    here = house()
+def test_failures_with_successes_between_them_do_not_stop_the_engine(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     for at in range(4 * FAILURES_IN_A_ROW):
         here.submit(here.task(at, value=BROKEN if at % 2 else at))
         here.delivered(1)
-    assert here.room.failure is None
+    assert here.engine.failure is None
 
 
-def test_an_engine_that_fails_again_and_again_stops(house: Opened) -> None:
-    here = house()
+def test_an_engine_that_fails_again_and_again_stops(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
     for at in range(8):
         here.submit(here.task(at, value=BROKEN, job=f"job-{at % 2}"))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     assert len(here.delivered(FAILURES_IN_A_ROW - 1)) == FAILURES_IN_A_ROW - 1
     # The engine's thread notes the failure a moment after its last delivery; until then chunks are accepted.
     with pytest.raises(EngineFailed, match="in a row"):
@@ -190,26 +200,26 @@ def test_an_engine_that_fails_again_and_again_stops(house: Opened) -> None:
     assert here.parts.empty()
 
 
-def test_one_uploads_broken_chunks_do_not_take_the_engine_from_the_others(house: Opened) -> None:
-    here = house()
+def test_one_uploads_broken_chunks_do_not_take_the_engine_from_the_others(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
     for at in range(FAILURES_OF_ONE_UPLOAD - 1):
         here.submit(here.task(at, value=BROKEN))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     assert len(here.delivered(FAILURES_OF_ONE_UPLOAD - 1)) == FAILURES_OF_ONE_UPLOAD - 1
     here.submit(here.task(99, job="another"))
     assert here.delivered(1)[99].tokens
-    assert here.room.failure is None
+    assert here.engine.failure is None
 
 
-def test_what_waits_may_be_dropped_while_the_engine_waits_for_a_fuller_batch(house: Opened) -> None:
-    here = house()
+def test_what_waits_may_be_dropped_while_the_engine_waits_for_a_fuller_batch(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
-    here.room.feeding(+1)
-    here.room.start(EngineChain([here.room]))
+    here.engine.add_feeder()
+    here.chain.start()
     for _ in range(5):
         here.submit(here.task(0, job="ended"))
-        here.room.drop("ended")
+        here.engine.drop("ended")
     here.submit(here.task(7))
     assert here.delivered(1)[7].tokens
 
@@ -223,12 +233,12 @@ def test_what_waits_may_be_dropped_while_the_engine_waits_for_a_fuller_batch(hou
     ids=["known", "unknown"],
 )
 def test_who_waits_for_an_engine_that_cannot_start_learns_why(
-    house: Opened, error: Exception, kind: FailureKind
+    open_engine: Open, error: Exception, kind: FailureKind
 ) -> None:
     def load() -> FakeRecognizer:
         raise error
 
-    here = house(max_waiting_seconds=1, load=load)
+    here = open_engine(max_queued_seconds=1, load=load)
     here.submit(here.task(0))
     refused: Queue[Exception] = Queue()
 
@@ -239,16 +249,16 @@ def test_who_waits_for_an_engine_that_cannot_start_learns_why(
             refused.put(failure)
 
     with thread(one_more):
-        here.room.start(EngineChain([here.room]))
+        here.chain.start()
         failure = refused.get(timeout=WAIT)
     assert isinstance(failure, EngineFailed)
-    assert failure is here.room.failure
+    assert failure is here.engine.failure
     assert failure.kind is kind
 
 
-def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
-    here = house(max_waiting_seconds=4)
-    here.room.start(EngineChain([here.room]))
+def test_stopping_frees_who_waits_and_takes_no_new_batch(open_engine: Open) -> None:
+    here = open_engine(max_queued_seconds=4)
+    here.chain.start()
     for at in range(4):
         here.submit(here.task(at))
     assert here.recognizer.begun.get(timeout=WAIT) >= 1
@@ -262,31 +272,31 @@ def test_stopping_frees_who_waits_and_takes_no_new_batch(house: Opened) -> None:
             refused.put(failure.reason)
 
     with thread(more):
-        here.room.stop()
+        here.engine.stop()
         assert "stopped" in refused.get(timeout=WAIT)
     here.recognizer.gate.set()
     assert here.delivered(1)
-    assert here.room.failure is None
+    assert here.engine.failure is None
     assert here.recognizer.begun.empty()
 
 
-def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(house: Opened) -> None:
-    here = house(max_waiting_seconds=4)
+def test_chunks_of_a_job_that_ended_are_dropped_and_make_room(open_engine: Open) -> None:
+    here = open_engine(max_queued_seconds=4)
     for at in range(4):
         here.submit(here.task(at, job="ended" if at % 2 else "going on"))
-    here.room.drop("ended")
+    here.engine.drop("ended")
     here.submit(here.task(8, seconds=2))
     here.recognizer.gate.set()
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     assert sorted(here.delivered(3)) == [0, 2, 8]
     assert here.parts.empty()
 
 
-def test_a_batch_waits_a_moment_for_decoders_that_are_feeding(house: Opened) -> None:
-    here = house()
+def test_a_batch_waits_a_moment_for_decoders_that_are_feeding(open_engine: Open) -> None:
+    here = open_engine()
     here.recognizer.gate.set()
-    here.room.feeding(+1)
+    here.engine.add_feeder()
     here.submit(here.task(0))
-    here.room.start(EngineChain([here.room]))
+    here.chain.start()
     # One chunk, a decoder that never gives another: the moment passes and the chunk is run.
     assert sorted(here.delivered(1)) == [0]

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio.chunker import Chunk
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.task import Task
 from gpu_job.worker.checkpoints import Checkpoints
 from gpu_job.worker.claim import NOTHING_TO_DO, claim, own_items
-from gpu_job.worker.running_job import RunningJob
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
-from shared.errors import DropscribeError, FailureKind
+from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.messages import Decision
 from shared.state.finisher import failed
 from shared.state.jobs import JobState
 from tests.support.loopback_cloud import LoopbackCloud
-from tests.support.sounds import silence
-from tests.support.worker_services import ABSENT, TASK, as_task, idle_audit, queue_job, work_item, worker_services
+from tests.support.sounds import make, noise, raw, silence
+from tests.support.worker_services import ABSENT, TASK, as_task, queue_job, running_job, work_item, worker_services
 
 SOON = timedelta(seconds=40)
 PART = ChunkResult(0, 16000, Engine.PARAKEET_CPU, (Token(" Island", 0.1, 0.4, 0.9),))
@@ -40,11 +43,11 @@ def services(cloud: LoopbackCloud) -> Iterator[JobServices]:
 
 def test_a_queued_job_is_taken(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud)
-    work = claim(services, item).work
-    assert work is not None
-    assert work.upload == job.record.upload
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    assert claimed.job.record.upload == job.record.upload
     stored = services.jobs.load(job.id)
-    assert stored == work.job
+    assert stored == claimed.job
     assert (stored.record.state, stored.record.holder, stored.record.attempts) == (JobState.RUNNING, TASK.holder, 1)
     assert stored.record.lease_until > now()
     assert stored.record.started_at is not None
@@ -56,17 +59,17 @@ def test_an_item_without_a_record_is_dropped(services: JobServices) -> None:
 
 def test_another_workers_live_job_is_left_until_its_lease_ends(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() + SOON)
-    claimed = claim(services, item)
-    assert claimed.work is None
-    assert 30 < (claimed.retry_after_seconds or 0) <= 42
+    result = claim(services, item)
+    assert result.claimed is None
+    assert 30 < (result.retry_after_seconds or 0) <= 42
     assert services.jobs.load(job.id) == job
 
 
 def test_another_workers_job_is_taken_once_it_is_silent(cloud: LoopbackCloud, services: JobServices) -> None:
     _, item = queue_job(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() - SOON, attempts=1)
-    work = claim(services, item).work
-    assert work is not None
-    assert work.job.record.attempts == 2
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    assert claimed.job.record.attempts == 2
 
 
 def test_a_killed_predecessors_job_is_ours_at_once(cloud: LoopbackCloud, services: JobServices) -> None:
@@ -85,13 +88,10 @@ def test_a_killed_predecessors_job_is_ours_at_once(cloud: LoopbackCloud, service
     second = as_task(services, TASK.execution, attempt=1)
     assert list(own_items(second)) == [item]
     assert list(own_items(as_task(services, "transcribe-y8", attempt=1))) == []
-    work = claim(second, item).work
-    assert work is not None
-    assert work.job.record.started_at == started
-    work.audits = [idle_audit()]
-    assert work.cut(0, Chunk(0, silence(1))) is False
-    assert work.cut(0, Chunk(0, silence(0.9))) is True
-    assert work.assembly.parts() == [PART]
+    claimed = claim(second, item).claimed
+    assert claimed is not None
+    assert claimed.job.record.started_at == started
+    assert claimed.stored == {(0, PART.start, PART.end): PART}
 
 
 def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: LoopbackCloud, services: JobServices) -> None:
@@ -106,10 +106,10 @@ def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: LoopbackCloud,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services.jobs, "outcome", late)
-        claimed = claim(services, item)
-    assert claimed.work is None
-    assert claimed.retry_after_seconds
-    assert taken[0].work is not None
+        result = claim(services, item)
+    assert result.claimed is None
+    assert result.retry_after_seconds
+    assert taken[0].claimed is not None
 
 
 def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: LoopbackCloud, services: JobServices) -> None:
@@ -141,9 +141,9 @@ def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, ser
 def test_what_deepgram_is_at_is_left_alone(cloud: LoopbackCloud, services: JobServices, method: Method) -> None:
     decision = Decision(method=method, rule="small", reason="")
     _, item = queue_job(services, cloud, state=JobState.CLAIMED, decision=decision, lease_until=now() + SOON)
-    claimed = claim(services, item)
-    assert (claimed.work is None) == (method is Method.DEEPGRAM)
-    assert bool(claimed.retry_after_seconds) == (method is Method.DEEPGRAM)
+    result = claim(services, item)
+    assert (result.claimed is None) == (method is Method.DEEPGRAM)
+    assert bool(result.retry_after_seconds) == (method is Method.DEEPGRAM)
 
 
 def test_checkpoints_add_up_and_are_forgotten(services: JobServices) -> None:
@@ -163,16 +163,67 @@ def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices
     assert services.checkpoints.load("one") == {}
 
 
-def test_a_failed_chunk_is_not_kept_for_the_next_attempt(cloud: LoopbackCloud, services: JobServices) -> None:
+class HalfBroken:
+    """An engine that transcribes the first chunk as PART, and fails on all others."""
+
+    engine, model, failure, is_local = Engine.PARAKEET_CPU, "half", None, True
+
+    def __init__(self) -> None:
+        self.submitted: list[Task] = []
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def drop(self, job_id: str) -> None: ...
+    def add_feeder(self) -> None: ...
+    def remove_feeder(self) -> None: ...
+
+    def submit(self, task: Task, *, wait: bool) -> None:
+        self.submitted.append(task)
+        if task.chunk.start == 0:
+            task.complete(self.engine, PART.tokens)
+        else:
+            task.after(self.engine, EngineFailed("Broken.")).fail(self.engine)
+
+
+@pytest.fixture
+def bursts(tmp_path: Path) -> Path:
+    """Two seconds of noise with silence between them, which become two chunks."""
+    sound = np.concatenate([noise(1, -20), silence(10), noise(1, -20)])
+    return make(tmp_path / "bursts.wav", *raw(tmp_path / "bursts.raw", sound))
+
+
+def test_a_failed_chunk_is_not_kept_for_the_next_attempt(
+    cloud: LoopbackCloud, services: JobServices, bursts: Path
+) -> None:
     _, item = queue_job(services, cloud)
-    work = claim(services, item).work
-    assert isinstance(work, RunningJob)
-    work.audits = [idle_audit()]
-    work.arrive(PART)
-    work.arrive(OTHER)
-    assert work.unsaved() == [PART]
-    assert work.unsaved() == []
-    assert work.assembly.parts() == [PART, OTHER]
+    chain, engine = EngineChain(), HalfBroken()
+    chain.add(engine)
+    job = running_job(claim(services, item).claimed, chain)
+    job.transcription.feed(bursts)
+    first, second = job.transcription.results()
+    assert (first.tokens, first.failure) == (PART.tokens, None)
+    assert (second.tokens, second.failure) == ((), "Broken.")
+    assert job.take_unsaved() == [first]
+    assert job.take_unsaved() == []
+
+
+def test_what_an_earlier_attempt_transcribed_is_not_submitted_again(
+    cloud: LoopbackCloud, services: JobServices, bursts: Path
+) -> None:
+    _, item = queue_job(services, cloud)
+    chain, engine = EngineChain(), HalfBroken()
+    chain.add(engine)
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    first = running_job(claimed, chain)
+    first.transcription.feed(bursts)
+    (kept, _), before = first.transcription.results(), len(engine.submitted)
+    again = running_job(replace(claimed, stored={(0, kept.start, kept.end): kept}), chain)
+    again.transcription.feed(bursts)
+    assert [task.chunk.start for task in engine.submitted[before:]] == [first.transcription.results()[1].start]
+    assert again.transcription.results()[0] == kept
+    assert again.transcription.is_stored(kept)
+    assert again.take_unsaved() == []
 
 
 def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
@@ -181,7 +232,7 @@ def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "limit", "may_leave"),
+    ("method", "limit", "may_use_deepgram"),
     [
         (Method.PARAKEET, None, True),
         (Method.PARAKEET, Limit.MAX_COST, False),
@@ -190,13 +241,13 @@ def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
         (Method.HYBRID, Limit.MAX_COST, True),
     ],
 )
-def test_what_money_forbade_at_routing_is_not_sent_to_deepgram_later(
-    cloud: LoopbackCloud, services: JobServices, method: Method, limit: Limit | None, may_leave: bool
+def test_what_cost_limits_forbade_at_routing_is_not_sent_to_deepgram_later(
+    cloud: LoopbackCloud, services: JobServices, method: Method, limit: Limit | None, may_use_deepgram: bool
 ) -> None:
     refusals = (Refusal(limit=limit, why="it was refused"),) if limit else ()
     quote = Quote(method=Method.DEEPGRAM, bill=Bill(), completion_seconds=1.0, refusals=refusals)
     decision = Decision(method=method, rule="small", reason="Short.", quotes=(quote,))
     _, item = queue_job(services, cloud, decision=decision)
-    work = claim(services, item).work
-    assert work is not None
-    assert work.may_leave is may_leave
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    assert running_job(claimed).may_use_deepgram is may_use_deepgram

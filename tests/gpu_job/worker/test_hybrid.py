@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio.chunker import Chunk
-from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
 from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.local import LocalEngine
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.claim import claim
 from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, wanted
 from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.running_jobs import RunningJobs
 from infra.emulators.deepgram_server import DeepgramServer
 from shared.deepgram import Deepgram
 from shared.enums import Engine, Method
@@ -31,12 +31,17 @@ from shared.settings import DeepgramSettings
 from shared.upload_options import Privacy, UploadOptions
 from tests.support.fake_recognizer import WAIT, FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.sounds import make, noise, raw, silence
 from tests.support.waiting import wait_until
-from tests.support.worker_services import MEDIA, idle_audit, queue_job, worker_services
+from tests.support.worker_services import MEDIA, queue_job, running_job, worker_services
 
 SERVER_ERROR = 500
-CHUNKS, CHUNK_SECONDS, FIRST = 60, 10, 4
+PATIENCE = 240.0
+"""Seconds; ten minutes of noise are transcribed meanwhile, on a machine that may be busy."""
+CHUNKS, APART_SECONDS, FIRST = 60, 10, 4
 """Ten minutes, of which Parakeet gets through the first four chunks before it hangs."""
+SOUND_SECONDS = 7.5
+"""Of each chunk; then there is silence, in which it ends."""
 
 seconds = st.floats(0, 1e5)
 progresses = st.builds(
@@ -85,70 +90,80 @@ def test_a_model_that_still_loads_gets_its_time_but_not_all_of_it() -> None:
 
 
 @dataclass
+class Stuck(FakeRecognizer):
+    """Hangs after its first chunks, until its gate is opened."""
+
+    done: int = 0
+
+    def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
+        if self.done >= FIRST and not self.is_free:
+            assert self.gate.wait(PATIENCE)
+            self.is_free = True
+        self.done += len(batch)
+        return batch
+
+    is_free: bool = False
+
+
+@dataclass
 class Pair:
     """Both engines at work on one upload, Parakeet stuck after its first chunks."""
 
     work: RunningJob
-    parakeet: FakeRecognizer
+    parakeet: Stuck
+    first: int
+    """Chunks that Parakeet got through."""
     deepgram: DeepgramEngine
 
     def parts(self) -> list[ChunkResult]:
-        with self.work.lock:
-            return self.work.assembly.parts()
+        return self.work.transcription.results()
 
     def by(self, engine: Engine) -> list[int]:
         """Places of the chunks that an engine answered."""
-        return [part.start // SAMPLE_RATE // CHUNK_SECONDS for part in self.parts() if part.engine is engine]
+        return [round(part.start / SAMPLE_RATE / APART_SECONDS) for part in self.parts() if part.engine is engine]
 
 
 Begin = Callable[..., Pair]
 
 
-def ignore(tasks: Sequence[Task]) -> None:
-    """Nobody waits for the upload's end here."""
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten minutes of bursts of noise."""
+    folder = tmp_path_factory.mktemp("sound")
+    burst = np.concatenate([noise(SOUND_SECONDS, -20), silence(APART_SECONDS - SOUND_SECONDS)])
+    return make(folder / "bursts.wav", *raw(folder / "bursts.raw", np.tile(burst, CHUNKS)))
 
 
 @pytest.fixture
-def begin(cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str) -> Iterator[Begin]:
+def begin(
+    cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str, sound: Path
+) -> Iterator[Begin]:
     """`begin(wishes)`: an upload of ten minutes without a word, at work on both engines."""
     with ExitStack() as running, worker_services() as services:
 
         def start(options: UploadOptions | None = None) -> Pair:
-            media = MEDIA.model_copy(update={"duration_seconds": CHUNKS * CHUNK_SECONDS})
+            media = MEDIA.model_copy(update={"duration_seconds": CHUNKS * APART_SECONDS})
             decision = Decision(method=Method.HYBRID, rule="requested", reason="So.")
             _, item = queue_job(services, cloud, media=media, decision=decision, options=options or UploadOptions())
-            work = claim(services, item).work
-            assert work is not None
-            work.audits = [idle_audit()]
             settings = DeepgramSettings(
                 deepgram_api_key=deepgram_key, deepgram_base_url=shared_deepgram_server.url, deepgram_attempts=1
             )
-            recognizer = FakeRecognizer()
-            recognizer.gate.set()
-            deepgram = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", ignore)
-            parakeet = LocalEngine(
-                Engine.PARAKEET_CPU,
-                "counting",
-                lambda: recognizer,
-                1200.0,
-                on_begin=lambda: None,
-                on_batch=ignore,
-                on_delivered=ignore,
-                on_smaller=lambda recognizer: None,
-            )
-            chain = EngineChain([parakeet, deepgram])
+            recognizer = Stuck()
+            chain = EngineChain()
+            parakeet = LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1200.0, chain)
+            deepgram = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", chain)
+            chain.add(parakeet)
+            chain.add(deepgram)
+            work = running_job(claim(services, item).claimed, chain)
             running.callback(recognizer.gate.set)
             running.callback(chain.stop)
             chain.start()
-            for at in range(CHUNKS):
-                if at == FIRST:
-                    wait_until(lambda: len(work.assembly.parts()) == FIRST, "Parakeet's first words", WAIT)
-                    recognizer.gate.clear()
-                chunk = Chunk(at * CHUNK_SECONDS * SAMPLE_RATE, np.zeros(CHUNK_SECONDS * SAMPLE_RATE, np.float32))
-                if work.cut(0, chunk):
-                    chain.submit(Task(work.id, chunk, work.arrive, stays=not work.may_leave))
-            running.enter_context(Hybrid(lambda: [work], Engines(chain, [parakeet], deepgram), None))
-            return Pair(work, recognizer, deepgram)
+            jobs = RunningJobs(capacity=1)
+            jobs.add(work)
+            work.transcription.feed(sound)
+            wait_until(lambda: len(work.transcription.results()) >= FIRST, "Parakeet's first words", WAIT)
+            running.enter_context(Hybrid(jobs, Engines(chain, [parakeet], deepgram), None))
+            return Pair(work, recognizer, len(work.transcription.results()), deepgram)
 
         yield start
 
@@ -159,16 +174,19 @@ def test_without_a_deadline_deepgram_takes_from_the_back_until_they_meet(
     calls = len(shared_deepgram_server.requests)
     pair = begin()
     wait_until(
-        lambda: pair.by(Engine.DEEPGRAM) and not pair.deepgram.pending_seconds(pair.work.id), "Deepgram's part", 60
+        lambda: pair.by(Engine.DEEPGRAM) and not pair.deepgram.pending_seconds(pair.work.id),
+        "Deepgram's part",
+        PATIENCE,
     )
     by_deepgram = pair.by(Engine.DEEPGRAM)
     assert by_deepgram == list(range(by_deepgram[0], CHUNKS))
     # The others are in Parakeet's hands: one batch runs, one is ready, one is on its way to be.
-    assert FIRST < by_deepgram[0] <= FIRST + 3 * 4
+    assert pair.first < by_deepgram[0] <= pair.first + 3 * 4
     asked = shared_deepgram_server.requests[calls:]
-    assert len(asked) == -(-len(by_deepgram) * CHUNK_SECONDS // RANGE_SECONDS)
+    longest = max(part.end - part.start for part in pair.parts()) / SAMPLE_RATE
+    assert len(asked) == -(-len(by_deepgram) // int(RANGE_SECONDS / longest))
     pair.parakeet.gate.set()
-    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", PATIENCE)
     assert pair.by(Engine.PARAKEET_CPU) == list(range(by_deepgram[0]))
     assert not any(part.failure or part.is_fallback for part in pair.parts())
 
@@ -179,12 +197,12 @@ def test_what_deepgram_fails_on_comes_back_and_is_not_sent_again(
     calls = len(shared_deepgram_server.requests)
     shared_deepgram_server.fail_next(2, SERVER_ERROR)
     pair = begin()
-    wait_until(lambda: len(shared_deepgram_server.requests) == calls + 2, "both calls", WAIT)
-    wait_until(lambda: not pair.deepgram.pending_seconds(pair.work.id), "both answers", WAIT)
+    wait_until(lambda: len(shared_deepgram_server.requests) == calls + 2, "both calls", PATIENCE)
+    wait_until(lambda: not pair.deepgram.pending_seconds(pair.work.id), "both answers", PATIENCE)
     pair.parakeet.gate.set()
-    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", PATIENCE)
     assert pair.by(Engine.PARAKEET_CPU) == list(range(CHUNKS))
-    assert sum(part.is_fallback for part in pair.parts()) >= CHUNKS - FIRST - 3 * 4
+    assert sum(part.is_fallback for part in pair.parts()) >= CHUNKS - pair.first - 3 * 4
     assert len(shared_deepgram_server.requests) == calls + 2
 
 
@@ -200,6 +218,6 @@ def test_parakeet_keeps_what_may_not_leave_and_what_it_has_time_for(
     pair = begin(options)
     time.sleep(2.5 * LOOK_SECONDS)
     pair.parakeet.gate.set()
-    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", WAIT)
+    wait_until(lambda: len(pair.parts()) == CHUNKS, "the end", PATIENCE)
     assert pair.by(Engine.PARAKEET_CPU) == list(range(CHUNKS))
     assert len(shared_deepgram_server.requests) == calls

@@ -17,8 +17,8 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.chunk_queue import Task
 from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.meter import Meter
@@ -47,27 +47,20 @@ def test_the_fill_of_several_batches_is_that_of_all_their_room() -> None:
 
 
 def run(recognizer: FakeRecognizer, lengths: Sequence[int], broken: int | None = None) -> list[ChunkResult]:
-    """Chunks of so many seconds through an engine room of their own, all waiting before it starts."""
+    """Chunks of so many seconds through an engine of their own, all queued before it starts."""
     parts: Queue[ChunkResult] = Queue()
-    room = LocalEngine(
-        Engine.PARAKEET_CPU,
-        "counting",
-        lambda: recognizer,
-        1000.0,
-        on_begin=lambda: None,
-        on_batch=lambda tasks: None,
-        on_delivered=lambda tasks: None,
-        on_smaller=lambda _: None,
-    )
+    chain = EngineChain()
+    engine = LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1000.0, chain)
+    chain.add(engine)
     recognizer.gate.set()
     for number, length in enumerate(lengths):
         samples = np.full(length * SAMPLE_RATE, BROKEN if number == broken else 0.0, np.float32)
-        room.submit(Task("job", Chunk(number * 100 * SAMPLE_RATE, samples), parts.put), wait=True)
-    room.start(EngineChain([room]))
+        engine.submit(Task("job", Chunk(number * 100 * SAMPLE_RATE, samples), parts.put), wait=True)
+    chain.start()
     try:
         return [parts.get(timeout=WAIT) for _ in lengths]
     finally:
-        room.stop()
+        chain.stop()
 
 
 def test_batches_are_measured(recorded_metrics: RecordedMetrics) -> None:

@@ -20,13 +20,13 @@ from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.engines.chain import EngineChain
 from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
-from gpu_job.worker.feed import prepare
+from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.meter import Meter
+from gpu_job.worker.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
@@ -40,6 +40,7 @@ from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobState
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make
+from tests.support.worker_services import running_job
 
 AUDIO = recording("call.opus").path.read_bytes()
 DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
@@ -121,27 +122,30 @@ def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, ser
     settings = services.settings.model_copy(update={"heartbeat_seconds": 0.05})
     brisk = replace(services, settings=settings)
     jobs = [queued(cloud, services, name) for name in ("broken.opus", "sound.opus")]
-    works = [claim(brisk, item_of(job)).work for job in jobs]
-    broken, sound = [work for work in works if work is not None]
+    broken, sound = [running_job(claim(brisk, item_of(job)).claimed) for job in jobs]
+    running = RunningJobs(capacity=2)
+    running.add(broken)
+    running.add(sound)
     services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
-    claimed_until, give_up_at = sound.job.record.lease_until, time.monotonic() + 20
-    with Heartbeat(brisk, lambda: [broken, sound], lambda work: None):
-        while sound.job.record.lease_until == claimed_until and time.monotonic() < give_up_at:
+    claimed_until, give_up_at = sound.record.lease_until, time.monotonic() + 20
+    with Heartbeat(brisk, running, Billing(Meter(time.monotonic()), brisk)):
+        while sound.record.lease_until == claimed_until and time.monotonic() < give_up_at:
             time.sleep(0.02)
-    assert sound.job.record.lease_until > claimed_until
+    assert sound.record.lease_until > claimed_until
 
 
 def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services: ParrotServices) -> None:
     brisk = replace(services, settings=services.settings.model_copy(update={"heartbeat_seconds": 0.05}))
     job = queued(cloud, services, "a.opus")
-    work = claim(brisk, item_of(job)).work
-    assert work is not None
+    work = running_job(claim(brisk, item_of(job)).claimed)
+    running = RunningJobs(capacity=1)
+    running.add(work)
     billing = Billing(Meter(began=time.monotonic() - 3600), brisk)  # an hour that nobody lived to bill
     billing.open(work)
-    work.heard_again(ChunkResult(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
+    work.window_transcribed(ChunkResult(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
     give_up_at = time.monotonic() + 20
-    with Heartbeat(brisk, lambda: [work], billing.accrued_bill):
-        while not work.job.record.spent.usd and time.monotonic() < give_up_at:
+    with Heartbeat(brisk, running, billing):
+        while not work.record.spent.usd and time.monotonic() < give_up_at:
             time.sleep(0.02)
     left = services.jobs.load(job.id)
     assert left is not None
@@ -162,11 +166,11 @@ def test_an_upload_that_was_handed_over_is_decoded_no_further(
     cloud: LoopbackCloud, services: ParrotServices, tmp_path: Path
 ) -> None:
     silent = make(tmp_path / "silent.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "60")
-    work = claim(services, item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))).work
-    assert work is not None
-    work.end_once()
-    with pytest.raises(EngineFailed, match="handed over"):
-        prepare(work, services.storage, EngineChain([]), services.recipe)
+    item = item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))
+    job = running_job(claim(services, item).claimed)
+    job.release_once()
+    with pytest.raises(EngineFailed, match="cancelled"):
+        feed(job, services.storage, services.settings.fetch_timeout_seconds)
 
 
 def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(

@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.audio.chunker import Chunk
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.task import Task
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
@@ -152,8 +152,8 @@ def test_a_batch_of_several_uploads_is_linked_to_each(recorded_spans: RecordedSp
     tasks = {name: Task(name, chunk, lambda _: None, span=span) for name, span in uploads.items()}
     spans = BatchSpans(Engine.PARAKEET_CPU)
     for batch in ([*tasks.values(), tasks["a"]], [tasks["b"]]):
-        spans.begins()
-        spans.done(batch)
+        spans.batch_started()
+        spans.batch_finished(batch)
     for span in uploads.values():
         span.end()
     both, alone = recorded_spans.all("batch")

@@ -52,7 +52,15 @@ def heard(text: str, *, upload: Upload = UPLOAD, gaps: tuple[Gap, ...] = ()) -> 
     words = [Word(text=one, start=index, end=index + 0.5) for index, one in enumerate(text.split())]
     coverage = Coverage(speech_seconds=50, covered_seconds=40 if gaps else 50, gaps=gaps)
     passages = [Passage(Engine.PARAKEET_GPU, words)]
-    return compose(upload=upload, duration=120, language="en", model="parakeet", passages=passages, coverage=coverage)
+    return compose(
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=120,
+        language="en",
+        model="parakeet",
+        passages=passages,
+        coverage=coverage,
+    )
 
 
 def bill(usd: float) -> Bill:

@@ -18,7 +18,15 @@ GAP = Gap(start=1, end=3, reason="The engine failed.")
 def transcript(*gaps: Gap) -> Transcript:
     heard = Passage(Engine.PARAKEET_CPU, [Word(text="Hello.", start=0.0, end=0.5)])
     coverage = Coverage(speech_seconds=3, covered_seconds=3 - 2 * len(gaps), gaps=gaps)
-    return compose(upload=UPLOAD, duration=3, language="en", model="m", passages=[heard], coverage=coverage)
+    return compose(
+        job_id=UPLOAD.job_id,
+        source=UPLOAD.uri,
+        duration=3,
+        language="en",
+        model="m",
+        passages=[heard],
+        coverage=coverage,
+    )
 
 
 def test_the_outcome_has_the_gaps_of_the_transcript_that_is_stored(cloud: LoopbackCloud, services: Services) -> None:

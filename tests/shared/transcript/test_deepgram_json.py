@@ -24,7 +24,15 @@ def spoken(text: str, *, start: float = 0.0, speaker: int | None = None, confide
 
 
 def transcript(*passages: Passage, coverage: Coverage | None = None) -> Transcript:
-    return compose(upload=UPLOAD, duration=60.0004, language="en", model="tiny", passages=passages, coverage=coverage)
+    return compose(
+        job_id=UPLOAD.job_id,
+        source=UPLOAD.uri,
+        duration=60.0004,
+        language="en",
+        model="tiny",
+        passages=passages,
+        coverage=coverage,
+    )
 
 
 def gpu(*words: Word) -> Passage:

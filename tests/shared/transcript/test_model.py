@@ -49,7 +49,15 @@ def spoken(text: str, start: float = 0.0, *, step: float = 0.4, speaker: int | N
 
 
 def composed(*passages: Passage, duration: float = 1000, coverage: Coverage | None = None) -> Transcript:
-    return compose(upload=UPLOAD, duration=duration, language="en", model="m", passages=passages, coverage=coverage)
+    return compose(
+        job_id=UPLOAD.job_id,
+        source=UPLOAD.uri,
+        duration=duration,
+        language="en",
+        model="m",
+        passages=passages,
+        coverage=coverage,
+    )
 
 
 def segments(*passages: Passage, grouping: Grouping | None = None) -> list[str]:

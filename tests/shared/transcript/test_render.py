@@ -28,7 +28,15 @@ def spoken(text: str, *, start: float = 0.0, speaker: int | None = None) -> list
 
 def transcript(words: list[Word], *, coverage: Coverage | None = None, duration: float = 1000.0) -> Transcript:
     passages = [Passage(Engine.PARAKEET_GPU, words)] if words else []
-    return compose(upload=UPLOAD, duration=duration, language="en", model="tiny", passages=passages, coverage=coverage)
+    return compose(
+        job_id=UPLOAD.job_id,
+        source=UPLOAD.uri,
+        duration=duration,
+        language="en",
+        model="tiny",
+        passages=passages,
+        coverage=coverage,
+    )
 
 
 def files(made_from: Transcript) -> dict[str, str]:

@@ -26,7 +26,15 @@ def transcript(
     *passages: Passage, coverage: Coverage | None = None, name: str = "a.mp3", model: str = "m"
 ) -> Transcript:
     upload = Upload(bucket="uploads", name=name, generation=1)
-    return compose(upload=upload, duration=7323.0, language="en", model=model, passages=passages, coverage=coverage)
+    return compose(
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=7323.0,
+        language="en",
+        model=model,
+        passages=passages,
+        coverage=coverage,
+    )
 
 
 def gpu(words: list[Word]) -> Passage:

@@ -1,0 +1,38 @@
+"""An engine for programs without a deployment: one model, opened once for many files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.local import LocalEngine
+from shared.enums import Engine
+
+MAX_QUEUED_SECONDS = 2400.0
+"""Decoded audio that may wait for the model: 154 MB; BUFFERED_AUDIO_SECONDS of docs/configuration.md."""
+
+
+@contextmanager
+def open_engine(
+    model: str, *, engine: Engine | None = None, options: RecognizerOptions | None = None
+) -> Iterator[EngineChain]:
+    """`with open_engine("nvidia/parakeet-tdt-0.6b-v2") as engine:` transcribe any number of files with it.
+
+    The model is loaded in the background; what goes wrong there is raised by whoever submits audio. `engine`: the GPU
+    or the CPU; None: the GPU where there is one.
+    """
+    if engine is None:
+        from gpu_job.asr.device import accelerator
+
+        engine = Engine.PARAKEET_GPU if accelerator() == "cuda" else Engine.PARAKEET_CPU
+    chain = EngineChain()
+    load = partial(load_recognizer, model, engine, options or RecognizerOptions())
+    chain.add(LocalEngine(engine, model, load, MAX_QUEUED_SECONDS, chain))
+    chain.start()
+    try:
+        yield chain
+    finally:
+        chain.stop()

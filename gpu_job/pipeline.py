@@ -1,0 +1,405 @@
+"""The pipeline: a file in, its transcript out.
+
+    decode -> chunk -> engine -> audit -> assemble
+
+Everything streams and memory is bounded: decoded audio waits in the engine's queue, which blocks the decoder while it
+is full; a chunk's audio is freed once it and its neighbours are transcribed and audited.
+
+`transcribe()` does one file. The worker runs the same `FileTranscription` for several files at once over one set of
+engines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from opentelemetry.trace import INVALID_SPAN, Span
+
+from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
+from gpu_job.audio.chunker import Chunk, Chunker
+from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode import decode, decode_channels
+from gpu_job.audio.ffmpeg import DecoderDied, DecoderLimits
+from gpu_job.audio.parallel import Parallel
+from gpu_job.audio.samples import seconds
+from gpu_job.audit.audit import Audit
+from gpu_job.audit.findings import Findings
+from gpu_job.audit.questions import AuditRules
+from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.open_engine import open_engine
+from gpu_job.engines.task import Task
+from gpu_job.vad.detector import SpeechDetector
+from shared.errors import EngineFailed
+from shared.media import Media
+from shared.transcript.model import Gap, Transcript, missing_end
+from shared.upload_options import Channels
+
+AUDIT_THREADS = 2
+"""Threads that run the speech detector; its network runs outside the interpreter's lock."""
+
+POLL_SECONDS = 0.5
+"""How often `transcribe` looks whether its engine is still there."""
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How files become transcripts. The defaults are a deployment's."""
+
+    language: str = "en"
+    """BCP 47 tag that the transcript states."""
+    cuts: CutRules = field(default_factory=lambda: CutRules(max_seconds=30.0))
+    """Where chunks are cut; CHUNK_SECONDS of docs/configuration.md."""
+    audit: AuditRules | None = field(default_factory=AuditRules)
+    """None: no audit; the transcript's coverage then says `audited: false`."""
+    decoder: DecoderLimits = field(default_factory=DecoderLimits)
+    parallel: Parallel = field(default_factory=Parallel)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What all files share: the engines, the speech detector and its threads, and the options."""
+
+    engines: EngineChain
+    options: PipelineOptions
+    detector: Detector
+    audit_threads: Executor
+
+
+class TranscriptionListener:
+    """Whoever waits for a file's transcript. Called on any thread, the engines' too, so it must be quick.
+
+    Override what is of interest; the rest does nothing.
+    """
+
+    def chunk_transcribed(self, result: ChunkResult) -> None:
+        """An engine transcribed a chunk."""
+
+    def window_transcribed(self, result: ChunkResult) -> None:
+        """An engine transcribed a window of the audit again: its words are the audit's, its price is the file's."""
+
+    def complete(self) -> None:
+        """Every chunk has its result and the audit is done. May be called more than once."""
+
+    def broke(self, error: Exception) -> None:
+        """A result could not be taken: the transcription will not become complete."""
+
+
+def transcribe(
+    path: str | Path,
+    *,
+    engine: EngineChain | str | Path,
+    channels: Channels = Channels.MIX,
+    media: Media | None = None,
+    options: PipelineOptions | None = None,
+) -> Transcript:
+    """Transcribe one audio or video file. Blocks until the transcript is there; memory does not grow with the length.
+
+    `engine`: a chain of engines, opened once with `open_engine` for many files; or a model for this file alone: a name
+    at NVIDIA or Hugging Face, a `.nemo` file, or a directory made by `dropscribe prepare-model`.
+    `channels`: mixed, or each transcribed alone as one speaker, which takes `media`.
+    `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
+    compared with what the file's header states.
+    Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, and
+    ValueError for split channels without `media`.
+    """
+    if channels is Channels.SPLIT and media is None:
+        raise ValueError("split channels take `media`, which says how many there are")
+    path = Path(path)
+    source = path.absolute().as_uri()
+    with ExitStack() as stack:
+        if not isinstance(engine, EngineChain):
+            engine = stack.enter_context(open_engine(str(engine)))
+        threads = stack.enter_context(ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit"))
+        pipeline = Pipeline(engine, options or PipelineOptions(), SpeechDetector(), threads)
+        waiting = _Waiting()
+        job_id = hashlib.sha256(source.encode()).hexdigest()[:24]
+        file = FileTranscription(pipeline, job_id, waiting, media=media, channels=channels)
+        try:
+            file.feed(path)
+            waiting.wait(engine)
+            return file.assemble(source)
+        finally:
+            file.cancel()
+            engine.drop(job_id)
+
+
+class _Waiting(TranscriptionListener):
+    """Waits for one file."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._error: Exception | None = None
+
+    def complete(self) -> None:
+        self._ended.set()
+
+    def broke(self, error: Exception) -> None:
+        self._error = error
+        self._ended.set()
+
+    def wait(self, engines: EngineChain) -> None:
+        """Raises EngineFailed where no engine is left, and what broke."""
+        while not self._ended.wait(POLL_SECONDS):
+            if not engines.is_available:
+                raise engines.failure or EngineFailed("The engine was stopped.")
+        if self._error is not None:
+            raise self._error
+
+
+class DecodePace:
+    """How fast a file is decoded and cut while nothing else holds it up: measured until the engine's queue is full."""
+
+    BLOCKED_SECONDS = 0.1
+    """Handing chunks on takes longer than this only where the queue is full."""
+
+    def __init__(self) -> None:
+        self.audio_seconds = 0.0
+        self.wall_seconds = 0.0
+        self._began = time.monotonic()
+        self._is_blocked = False
+
+    def add(self, audio_seconds: float, handed_on_in: float) -> None:
+        """A block was decoded, and its chunks were handed on in so many seconds."""
+        self._is_blocked = self._is_blocked or handed_on_in > self.BLOCKED_SECONDS
+        if not self._is_blocked:
+            self.audio_seconds += audio_seconds
+            self.wall_seconds = time.monotonic() - self._began
+
+
+class FileTranscription:
+    """One file on its way to a transcript.
+
+    The feeding thread decodes, cuts and submits; engines deliver results on their threads; the audit submits windows
+    to be transcribed again. Complete when every chunk has its result and the audit is settled.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        job_id: str,
+        listener: TranscriptionListener,
+        *,
+        media: Media | None = None,
+        channels: Channels = Channels.MIX,
+        stays_local: bool = False,
+        stored: Mapping[tuple[int, int, int], ChunkResult] | None = None,
+        span: Span = INVALID_SPAN,
+    ) -> None:
+        """`stays_local`: whether no audio may be sent to an API. `stored`: results of an earlier attempt, by channel,
+        first and last sample: such chunks are not submitted again."""
+        self.job_id = job_id
+        self.decode_pace = DecodePace()
+        self._pipeline = pipeline
+        self._listener = listener
+        self._media = media
+        self._split = channels is Channels.SPLIT
+        self._channels = media.channels if media is not None and self._split else 1
+        self._stays_local = stays_local
+        self._stored = stored or {}
+        self._span = span
+        self._lock = threading.Lock()
+        self._assembly = Assembly()
+        self._chunk_seconds = 0.0
+        """Audio in all chunks, of all channels."""
+        self._chunked_until = 0.0
+        """Where the last chunk ends."""
+        self._cancelled = False
+        rules = pipeline.options.audit
+        self._audits = [
+            AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
+            for channel in range(self._channels if rules is not None else 0)
+        ]
+
+    # Feeding: decode, chunk, submit.
+
+    def feed(self, path: Path) -> float:
+        """Decode the file, cut it and submit every chunk; blocks while the engine's queue is full.
+
+        The answer is the seconds of audio decoded. What cannot be read becomes a gap. Raises BadMedia or DecoderDied
+        where nothing can be decoded, EngineFailed where no engine takes chunks or the transcription was cancelled.
+        """
+        chunkers = [Chunker(self._pipeline.options.cuts) for _ in range(self._channels)]
+        decoded = 0
+        with self._pipeline.engines.feeding():
+            try:
+                for block in self._blocks(path):
+                    if self._cancelled:
+                        # No chunk may say so: a file that is silent, or was transcribed before, submits none.
+                        raise EngineFailed("The transcription was cancelled.")
+                    decoded += block.shape[1]
+                    began = time.monotonic()
+                    for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
+                        self._submit(channel, chunker.add(samples))
+                    self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
+            except DecoderDied as error:
+                if decoded == 0:
+                    raise
+                # What came until then keeps its words; the rest of the file is a gap that says why.
+                self._add_gap(self._missing_rest(seconds(decoded), error))
+            else:
+                if self._media and (gap := missing_end(self._media, seconds(decoded))) is not None:
+                    self._add_gap(gap)
+            for channel, chunker in enumerate(chunkers):
+                self._submit(channel, chunker.end())
+        with self._lock:
+            self._assembly.end(decoded)
+        for audit in self._audits:
+            audit.end()
+        self.report_if_complete()
+        return seconds(decoded)
+
+    def _blocks(self, path: Path) -> Iterator[NDArray[np.float32]]:
+        """Blocks of shape [channels, T]."""
+        options = self._pipeline.options
+        if self._split and self._channels > 1:
+            assert self._media is not None  # it says how many channels there are
+            yield from decode_channels(
+                path, options.decoder, media=self._media, parallel=options.parallel, on_hole=self._add_gap
+            )
+            return
+        for block in decode(path, options.decoder, media=self._media, parallel=options.parallel, on_hole=self._add_gap):
+            yield block[np.newaxis]
+
+    def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
+        for chunk in chunks:
+            with self._lock:
+                self._assembly.expect()
+                self._chunk_seconds += seconds(len(chunk.samples))
+                self._chunked_until = max(self._chunked_until, seconds(chunk.end))
+            if self._audits:
+                self._audits[channel].cut(chunk)
+            stored = self._stored.get((channel, chunk.start, chunk.end))
+            if stored is not None:
+                self._add(stored)
+            else:
+                self._pipeline.engines.submit(self._task(chunk, channel))
+
+    def _task(self, chunk: Chunk, channel: int) -> Task:
+        return Task(self.job_id, chunk, self._delivered, channel, self._stays_local, span=self._span)
+
+    def _missing_rest(self, decoded_seconds: float, error: DecoderDied) -> Gap:
+        """The stretch behind a dead decoder's last sample, to the end that the header states."""
+        stated = self._media.duration_seconds if self._media else 0.0
+        return Gap(start=decoded_seconds, end=max(decoded_seconds, stated), reason=error.reason)
+
+    def cancel(self) -> None:
+        """Have `feed` end soon; results are still taken."""
+        self._cancelled = True
+
+    # Results: from the engines' threads, and from the audit.
+
+    def _delivered(self, result: ChunkResult) -> None:
+        """What goes wrong here is this file's trouble, not the engine's."""
+        try:
+            if result.failure is None:
+                self._listener.chunk_transcribed(result)
+            self._add(result)
+            self.report_if_complete()
+        except Exception as error:
+            self._listener.broke(error)
+
+    def _add(self, result: ChunkResult) -> None:
+        with self._lock:
+            self._assembly.add(result)
+        if self._audits:
+            self._audits[result.channel].heard(result.start, result.tokens, failed=result.failure is not None)
+
+    def _add_gap(self, gap: Gap) -> None:
+        with self._lock:
+            self._assembly.add_gap(gap)
+
+    def transcribe_window(self, channel: int, window: Chunk, deliver: DeliverTokens) -> None:
+        """For the audit: transcribe a window again. Blocks while the queue is full. Raises EngineFailed."""
+
+        def transcribed(result: ChunkResult) -> None:
+            try:
+                self._listener.window_transcribed(result)
+                deliver(result.tokens)
+            except Exception as error:
+                self._listener.broke(error)
+
+        engines = self._pipeline.engines
+        try:
+            engines.submit(
+                Task(self.job_id, window, transcribed, channel, self._stays_local, urgent=True, span=self._span)
+            )
+        except EngineFailed:
+            if not engines.is_available:
+                raise
+            # Only the engines that may have this file's audio are gone: no other attempt is coming.
+            deliver(())
+
+    def report_if_complete(self) -> None:
+        """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
+        if self.is_complete():
+            self._listener.complete()
+
+    def is_complete(self) -> bool:
+        """Whether every chunk has its result, no more will be cut, and the audit is done."""
+        with self._lock:
+            has_results = self._assembly.is_complete
+        return has_results and all(audit.is_settled for audit in self._audits)
+
+    # The transcript.
+
+    def assemble(self, source: str) -> Transcript:
+        """The transcript of a complete file; `source` names it. Raises EngineFailed where every chunk failed."""
+        language, model = self._pipeline.options.language, self._pipeline.engines.model
+        with self._lock:
+            return transcript_of(
+                self._assembly, self.findings(), model, job_id=self.job_id, source=source, language=language
+            )
+
+    def findings(self) -> list[Findings]:
+        """What the audit of each channel found. Read it when the file is complete."""
+        if not self._audits:
+            return [Findings(audited=False) for _ in range(self._channels)]
+        return [audit.findings for audit in self._audits]
+
+    # Progress.
+
+    def results(self) -> list[ChunkResult]:
+        """What arrived so far, by channel and time."""
+        with self._lock:
+            return self._assembly.results()
+
+    def is_stored(self, result: ChunkResult) -> bool:
+        """Whether it is an earlier attempt's."""
+        return (result.channel, result.start, result.end) in self._stored
+
+    def transcribed_seconds(self) -> float:
+        """Audio that has its result; with split channels, each counts its share."""
+        return sum(seconds(result.end - result.start) for result in self.results()) / self._channels
+
+    def expected_seconds(self) -> float:
+        """Audio that engines will have had in the end: what was cut, and of the rest as large a share as of that."""
+        with self._lock:
+            if self._assembly.is_cut or self._media is None:
+                return self._chunk_seconds
+            until = self._chunked_until
+            share = min(1.0, self._chunk_seconds / (self._channels * until)) if until else 1.0
+            return self._chunk_seconds + share * self._channels * max(0.0, self._media.duration_seconds - until)
+
+
+@dataclass(frozen=True)
+class _ChannelAudit:
+    """What one channel's audit asks of its file."""
+
+    file: FileTranscription
+    channel: int
+
+    def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
+        self.file.transcribe_window(self.channel, window, deliver)
+
+    def settled(self) -> None:
+        self.file.report_if_complete()

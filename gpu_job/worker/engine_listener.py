@@ -1,0 +1,48 @@
+"""What the worker does with its engines' reports: bill the time, trace the batches, remember limits and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpu_job.asr.recognizer import Recognizer
+from gpu_job.engines.listener import EngineListener
+from gpu_job.engines.task import Task
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.services import JobServices
+from gpu_job.worker.spans import BatchSpans
+from shared.enums import Engine
+from shared.errors import EngineFailed
+from shared.telemetry.logs import log_telemetry_errors
+
+
+class WorkerEngineListener(EngineListener):
+    """One for all engines of a worker."""
+
+    def __init__(self, services: JobServices, billing: Billing) -> None:
+        self._services = services
+        self._billing = billing
+        self._spans: dict[Engine, BatchSpans] = {}
+
+    def batch_started(self, engine: Engine) -> None:
+        """From now on the instance's time is the batch's."""
+        self._billing.batch_begins(engine)
+        self._spans.setdefault(engine, BatchSpans(engine)).batch_started()
+
+    def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """The time since it started goes to its jobs; a call to Deepgram takes none of the instance's."""
+        if engine is Engine.DEEPGRAM:
+            self._billing.answered_elsewhere()
+            return
+        self._billing.batch_done(engine, tasks)
+        with log_telemetry_errors():
+            self._spans[engine].batch_finished(tasks)
+
+    def batch_limits_reduced(self, recognizer: Recognizer) -> None:
+        """No later worker shall try so large a batch on this hardware."""
+        self._services.store_batch_limits(recognizer)
+
+    def engine_failed(self, engine: Engine, error: EngineFailed, job_ids: Sequence[str]) -> None:
+        """Other instances learn through the circuit breaker that the GPU fails."""
+        if engine is Engine.PARAKEET_GPU:
+            # With chunks of several uploads nobody knows whose fault it was.
+            self._services.record_gpu_failure(error.kind, job_ids[0] if len(job_ids) == 1 else None)

@@ -1,0 +1,172 @@
+"""The core call: a file in, its transcript out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpu_job import transcribe
+from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.audio.samples import Samples
+from gpu_job.audit.questions import AuditRules
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.open_engine import open_engine
+from gpu_job.pipeline import DecodePace, PipelineOptions
+from gpu_job.settings import JobSettings
+from infra.local_media import inspected
+from infra.recordings import Recording, recording
+from infra.tiny_parakeet import MODEL_PATH
+from shared.enums import Engine
+from shared.errors import BadMedia, EngineFailed, FailureKind
+from shared.upload_options import Channels
+from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.sounds import make, noise, raw, silence
+
+CALL = recording("call.opus")
+
+
+def chain_of(recognizer: FakeRecognizer | Parakeet, *, starts: bool = True) -> EngineChain:
+    chain = EngineChain()
+    chain.add(LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
+    if starts:
+        chain.start()
+    return chain
+
+
+@pytest.fixture
+def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
+    chain = chain_of(parakeet)
+    yield chain
+    chain.stop()
+
+
+def plain(words: Sequence[str]) -> list[str]:
+    return [word.casefold().strip(".,?!") for word in words]
+
+
+@pytest.mark.parametrize("name", ["call.opus", "memo.wav", "stream.mp4"])
+def test_a_recording_becomes_its_words(engine: EngineChain, name: str) -> None:
+    truth: Recording = recording(name)
+    transcript = transcribe(truth.path, engine=engine, media=inspected(truth.path))
+    assert plain([word.text for word in transcript.words]) == plain([word.word for word in truth.words])
+    assert transcript.coverage.audited
+    assert transcript.coverage.gaps == ()
+    assert transcript.duration == pytest.approx(truth.duration, abs=0.1)
+    assert transcript.source == truth.path.absolute().as_uri()
+    assert transcript.engines == (Engine.PARAKEET_CPU,)
+
+
+def test_without_what_inspection_found_the_words_are_the_same(engine: EngineChain) -> None:
+    known = transcribe(CALL.path, engine=engine, media=inspected(CALL.path))
+    assert transcribe(str(CALL.path), engine=engine).words == known.words
+
+
+def test_each_channel_is_a_speaker(engine: EngineChain, tmp_path: Path) -> None:
+    call, memo = CALL.path, recording("memo.wav").path
+    both = "[0:a]aformat=channel_layouts=mono[l];[1:a]aformat=channel_layouts=mono[r];[l][r]join=inputs=2[out]"
+    path = make(tmp_path / "two.wav", "-i", str(call), "-i", str(memo), "-filter_complex", both, "-map", "[out]")
+    transcript = transcribe(path, engine=engine, media=inspected(path), channels=Channels.SPLIT)
+    for speaker, alone in enumerate((CALL, recording("memo.wav"))):
+        heard = [word.text for word in transcript.words if word.speaker == speaker]
+        assert plain(heard) == plain([word.word for word in alone.words])[: len(heard)]
+        assert heard
+    with pytest.raises(ValueError, match="media"):
+        transcribe(path, engine=engine, channels=Channels.SPLIT)
+
+
+def test_without_an_audit_nothing_vouches_for_the_coverage(engine: EngineChain) -> None:
+    transcript = transcribe(CALL.path, engine=engine, options=PipelineOptions(audit=None, language="de"))
+    assert not transcript.coverage.audited
+    assert transcript.language == "de"
+    assert transcript.words
+
+
+def test_a_model_is_opened_for_one_file(tmp_path: Path) -> None:
+    """As the README says it, in a process of its own: torch and NeMo are imported by the engine's thread."""
+    program = f"from gpu_job import transcribe; print(transcribe({str(CALL.path)!r}, engine={str(MODEL_PATH)!r}).text)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert plain(done.stdout.split()) == plain([word.word for word in CALL.words])
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    heavy = ("numpy", "torch", "nemo", "google.cloud")
+    program = f"import sys, gpu_job; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error() -> None:
+    with open_engine("/nowhere/model.nemo", engine=Engine.PARAKEET_CPU) as engine, pytest.raises(EngineFailed) as found:
+        transcribe(CALL.path, engine=engine)
+    assert found.value.kind is FailureKind.MODEL_LOAD
+
+
+def test_a_file_without_sound_is_an_error(engine: EngineChain, tmp_path: Path) -> None:
+    path = tmp_path / "letter.mp3"
+    path.write_bytes(b"Dear all, " * 1000)
+    with pytest.raises(BadMedia):
+        transcribe(path, engine=engine)
+
+
+def bursts(folder: Path, *levels: float) -> Path:
+    """Noise for a second each, of these first samples' kinds, far apart."""
+    pieces: list[Samples] = []
+    for level in levels:
+        pieces += [noise(1, level), silence(10)]
+    return make(folder / "bursts.wav", *raw(folder / "bursts.raw", np.concatenate(pieces)))
+
+
+class AlwaysBroken(FakeRecognizer):
+    """Fails on every chunk."""
+
+    def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
+        raise ValueError("broken")
+
+
+def test_where_every_chunk_failed_the_call_fails(tmp_path: Path) -> None:
+    chain = chain_of(AlwaysBroken())
+    with pytest.raises(EngineFailed, match="ValueError"):
+        transcribe(bursts(tmp_path, -20, -20), engine=chain)
+    chain.stop()
+
+
+def test_an_engine_that_ends_meanwhile_ends_the_call(tmp_path: Path) -> None:
+    class Ending(FakeRecognizer):
+        def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
+            raise EngineFailed("No GPU any more.", FailureKind.MODEL_LOAD)
+
+    chain = chain_of(Ending())
+    with pytest.raises(EngineFailed, match="No GPU any more"):
+        transcribe(bursts(tmp_path, -20), engine=chain)
+    chain.stop()
+
+
+def test_silence_is_a_transcript_without_words(engine: EngineChain, tmp_path: Path) -> None:
+    path = make(tmp_path / "silent.wav", *raw(tmp_path / "silent.raw", silence(30)))
+    transcript = transcribe(path, engine=engine)
+    assert (transcript.text, transcript.coverage.gaps, transcript.duration) == ("", (), 30.0)
+
+
+def test_the_defaults_are_a_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOOGLE_CLOUD_PROJECT", "RESULTS_BUCKET", "STATE_BUCKET"):
+        monkeypatch.setenv(name, "some-name")
+    settings = JobSettings()
+    assert settings.pipeline_options == PipelineOptions()
+    assert settings.pipeline_options.audit == AuditRules()
+
+
+def test_the_pace_is_that_of_decoding_until_the_queue_is_full() -> None:
+    pace = DecodePace()
+    for _ in range(3):
+        pace.add(audio_seconds=5.0, handed_on_in=0.001)
+    before = pace.wall_seconds
+    assert pace.audio_seconds == 15.0
+    pace.add(audio_seconds=5.0, handed_on_in=10.0)
+    pace.add(audio_seconds=5.0, handed_on_in=0.001)
+    assert (pace.audio_seconds, pace.wall_seconds) == (15.0, before)
