@@ -10,7 +10,7 @@ CHECKOV := build/checkov/bin/checkov
 HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test test-fast check terraform images deploy destroy format bench clean
+.PHONY: demo test test-fast check terraform images deploy plan destroy format bench clean
 
 demo: $(READY)
 	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
@@ -52,6 +52,9 @@ WHERE = $(if $(and $(PROJECT),$(REGION)),,$(error make $@ PROJECT=my-project REG
 
 deploy: $(READY)
 	@$(BIN)/python -m infra.deploy deploy $(WHERE) $(call option,RELEASE,release) $(if $(FORCE),--force) $(if $(YES),--yes)
+
+plan: $(READY)
+	@$(BIN)/python -m infra.deploy plan $(WHERE) $(call option,RELEASE,release)
 
 destroy: $(READY)
 	@$(BIN)/python -m infra.deploy destroy $(WHERE)

@@ -14,8 +14,8 @@ from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import printable
 from infra.doctor.findings import Finding, Status
 from infra.doctor.names import Names
+from infra.doctor.report import Report, diagnose
 from infra.doctor.settings import DoctorSettings
-from infra.doctor.visit import Report, visit
 
 _STYLE = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red", Status.UNKNOWN: "magenta"}
 _INDENT = 9
@@ -23,14 +23,14 @@ _INDENT = 9
 
 @errors_in_one_line
 def print_report(names: Names, *, deployed: bool | None, as_json: bool) -> int:
-    """Examine and print. The exit status: 1 where anything fails."""
+    """Check and print. The exit status: 1 where anything fails."""
     console = Console(stderr=as_json)
     with console.status("Asking Google ..."):
-        report = visit(names, DoctorSettings(), deployed=deployed)
+        report = diagnose(names, DoctorSettings(), deployed=deployed)
     if as_json:
         sys.stdout.write(json.dumps(as_dict(report), indent=2) + "\n")
     else:
-        _print(report, console)
+        print_findings(report, console)
     return 1 if report.failed else 0
 
 
@@ -53,7 +53,8 @@ def _counts(report: Report) -> dict[str, int]:
     return {status.value: counts[status] for status in Status}
 
 
-def _print(report: Report, console: Console) -> None:
+def print_findings(report: Report, console: Console) -> None:
+    """Every line below its group's name, with what to do about it, and how many there are of each status."""
     for section in report.sections:
         console.print(Text(f"\n{section.group}", style="bold"))
         for finding in section.findings:

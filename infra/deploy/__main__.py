@@ -1,4 +1,4 @@
-"""The command line behind `make deploy` and `make destroy`."""
+"""The command line behind `make deploy`, `make plan` and `make destroy`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from infra.deploy import plan, preflight
+from infra.cli.doctor import print_findings
+from infra.deploy import plan
 from infra.deploy.options import DEFAULT_VARIABLES, OptionError, Options, Place
 from infra.deploy.release import Checkout, NoCheckoutError, checkout
-from infra.deploy.runner import Runner, told
+from infra.deploy.runner import Runner, shell_lines
 from infra.doctor.names import Names
+from infra.doctor.report import preflight
+from infra.doctor.settings import DoctorSettings
 from infra.terraform_offline.terraform import ROOT
 
 USAGE_STATUS = 2
@@ -59,18 +62,40 @@ def deploy(
         approved=yes,
         with_deepgram_key=key is not None,
     )
-    checks, steps = preflight.before_deployment(options), plan.deployment(options)
+    steps = plan.deployment(options)
     if dry_run:
-        print(told(checks, steps))
+        print(shell_lines(steps))
         return
     console = Console()
     source = "this checkout" if options.builds else "built before"
     console.print(f"Release {options.release} ({source}) to {project}, {region}.", markup=False, highlight=False)
     runner = Runner(ROOT, console, {} if key is None else {plan.DEEPGRAM_KEY: key})
-    if not runner.check(checks):
+    if not _may_begin(options.place, console, None if options.builds else options.release):
         raise typer.Exit(1)
     runner.announce(steps)
     raise typer.Exit(runner.run(steps))
+
+
+@app.command("plan")
+def compare(
+    project: Project,
+    region: Region,
+    deployment: Name = "dropscribe",
+    bucket_prefix: Prefix = None,
+    topic_prefix: Topics = "transcription",
+    variables: Variables = None,
+    release: Annotated[str | None, typer.Option("--release", help="The one that runs; else this checkout.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Say what Terraform would change, and what was changed behind its back. Changes nothing."""
+    place = _place(project, region, deployment, bucket_prefix, topic_prefix, variables)
+    options = Options(place, release or checkout(ROOT).release, builds=False)
+    steps = plan.comparison(place, options.release)
+    if dry_run:
+        print(shell_lines(steps))
+        return
+    console = Console()
+    raise typer.Exit(Runner(ROOT, console, {}).run(steps) if _may_begin(place, console) else 1)
 
 
 @app.command()
@@ -85,16 +110,16 @@ def destroy(
 ) -> None:
     """Delete a deployment, its transcripts included."""
     place = _place(project, region, deployment, bucket_prefix, topic_prefix, variables)
-    checks, steps = (*preflight.tools(), *preflight.access(place), preflight.region(place)), plan.removal(place)
+    steps = plan.removal(place)
     if dry_run:
-        print(told(checks, steps))
+        print(shell_lines(steps))
         return
     print(f"This deletes deployment {deployment} of project {project}: uploads, transcripts, bills, images.")
     print(f"Type the project's id to go on ({project}): ", end="", flush=True)
     if sys.stdin.readline().strip() != project:
         raise OptionError("That is not the project's id: nothing was deleted.")
-    runner = Runner(ROOT, Console(), {})
-    status = runner.run(steps) if runner.check(checks) else 1
+    console = Console()
+    status = Runner(ROOT, console, {}).run(steps) if _may_begin(place, console) else 1
     if status == 0:
         print(f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{place.state_bucket}")
     raise typer.Exit(status)
@@ -110,6 +135,13 @@ def _place(
     except ValueError as error:
         raise OptionError(f"{error}.") from None
     return Place(names, variables)
+
+
+def _may_begin(place: Place, console: Console, release: str | None = None) -> bool:
+    """Whether all is there that the steps need; `release`: one that must have been built. Prints what was checked."""
+    report = preflight(place.names, DoctorSettings(), release=release)
+    print_findings(report, console)
+    return not report.stops_deploy
 
 
 def _to_build(release: str | None) -> Checkout | None:

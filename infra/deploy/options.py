@@ -1,4 +1,4 @@
-"""What is asked for, and what follows from it before Terraform has run."""
+"""The options of a deployment, and what follows from them before Terraform has run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RELEASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 class OptionError(ValueError):
-    """An option that cannot be meant, in a sentence for who gave it."""
+    """A wrong option, in a sentence for who gave it."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,6 @@ class Place:
         return f"gs://{self.names.bucket('source')}"
 
     @property
-    def registry(self) -> str:
-        """Under which the images are pushed."""
-        return f"{self.names.region}-docker.pkg.dev/{self.project}/{self.names.name}"
-
-    @property
     def folder(self) -> Path:
         """Terraform's folder below the checkout; `make clean` may take it, for the state is not in it."""
         return Path("build", "deploy", self.project, self.names.name)
@@ -85,18 +80,8 @@ class Options:
     approved: bool = False
     """Whether Terraform goes on without asking."""
     with_deepgram_key: bool = False
-    """Whether a key is at hand, to be added to the secret."""
+    """Whether a key was given, to be added to the secret."""
 
     def __post_init__(self) -> None:
         if not _RELEASE.fullmatch(self.release):
             raise OptionError(f"RELEASE is an image tag: letters, digits, dots, hyphens. Not {self.release!r}.")
-
-    @property
-    def archive_name(self) -> str:
-        """The function's archive, as function.tf looks for it."""
-        return f"function-{self.release}.zip"
-
-    @property
-    def archive_url(self) -> str:
-        """Where it lies."""
-        return f"{self.place.source_url}/{self.archive_name}"

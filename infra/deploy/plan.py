@@ -1,4 +1,4 @@
-"""The steps of `make deploy` and `make destroy`, as a function of what is asked for."""
+"""The steps of `make deploy`, `make plan` and `make destroy`, as a function of their options."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from infra.deploy.options import Options, Place
-from infra.deploy.preflight import built
-from infra.deploy.steps import Command, Step
+from infra.deploy.steps import Step
 from infra.deploy.workspace import module_of
+from infra.doctor.commands import Command, built
 
 BUILD_FILE = "infra/docker/cloudbuild.yaml"
 DEEPGRAM_KEY = "DEEPGRAM_API_KEY"
@@ -58,6 +58,18 @@ def deployment(options: Options) -> tuple[Step, ...]:
         _apply(options),
         _doctor(options.place, "after"),
         *_proof(options.place),
+    )
+
+
+def comparison(place: Place, release: str) -> tuple[Step, ...]:
+    """What Terraform would change, and what was changed behind its back; changes nothing."""
+    return (
+        *_terraform(place),
+        Step(
+            "Compare",
+            f"What there is, with the configuration and release {release}.",
+            _in(place, "plan", *place.arguments(release)),
+        ),
     )
 
 
@@ -126,7 +138,8 @@ def _terraform(place: Place) -> Iterator[Step]:
 
 
 def _build(options: Options) -> Iterator[Step]:
-    place, ready = options.place, built(options)
+    place = options.place
+    ready = built(place.names, options.release)
     *images, archive = ready
     key_can_be_kept = (("gcloud", "secrets", "describe", place.names.secret, f"--project={place.project}"),)
     targets = (f"-target={address}" for address in FOUNDATION)
@@ -148,7 +161,8 @@ def _build(options: Options) -> Iterator[Step]:
         hint=f"Its log: gcloud logging read resource.type=build --project={place.project} --limit=100. "
         "An image that was pushed stays as it is; a build account that is minutes old may lack its roles yet.",
     )  # fmt: skip
-    path = str(place.folder / options.archive_name)
+    archive_url = place.names.archive_url(options.release)
+    path = str(place.folder / archive_url.rpartition("/")[2])
     yield Step(
         "Pack the function",
         "Its code and its pinned requirements, the same bytes each time.",
@@ -158,7 +172,7 @@ def _build(options: Options) -> Iterator[Step]:
     yield Step(
         "Upload the function",
         "Under the release's name, and never over another one.",
-        ("gcloud", "storage", "cp", "--if-generation-match=0", path, options.archive_url),
+        ("gcloud", "storage", "cp", "--if-generation-match=0", path, archive_url),
         done_if=(archive,),
     )
 
@@ -176,7 +190,7 @@ def _deepgram_key(place: Place) -> Step:
 def _doctor(place: Place, when: Literal["before", "after"]) -> Step:
     return Step(
         f"Ask the doctor, {when} the deploy",
-        "Quota, APIs, permissions, prices: each line with its fix.",
+        "Quota, APIs, prices, the Deepgram key: each line with its fix.",
         _python("infra.cli.main", "doctor", f"--project={place.project}", f"--region={place.names.region}",
                 f"--name={place.names.name}", f"--bucket-prefix={place.bucket_prefix}",
                 f"--topic-prefix={place.names.topic_prefix}", f"--{when}-deploy"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from infra.deploy.steps import Command
+from infra.doctor.commands import Command
 from shared.clock import now
 from shared.enums import Outcome
 from shared.media import Upload

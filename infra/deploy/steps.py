@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Command = tuple[str, ...]
-"""A program and its arguments; no shell reads them."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that must be true before anything is made."""
-
-    title: str
-    command: Command
-    """Succeeds where it is true."""
-    fix: str
-    expects: str = ""
-    """A regular expression that must be found in what the command prints."""
+from infra.doctor.commands import Command
 
 
 @dataclass(frozen=True)

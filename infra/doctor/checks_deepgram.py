@@ -11,7 +11,7 @@ import requests
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, unknown, warn
 from infra.doctor.google import Missing, Unanswered
-from infra.doctor.resources_deployment import SecretAccess, SecretVariable, SecretVersion
+from infra.doctor.resources import SecretAccess, SecretVariable, SecretVersion
 
 VARIABLE = "DEEPGRAM_API_KEY"
 RENEW = "Make a new one at https://console.deepgram.com and add it to the secret."
@@ -27,7 +27,7 @@ def key(context: Context) -> Iterator[Finding]:
             how = f"Optional: {VARIABLE} in the environment is tried here before it is added to the secret."
             yield ok("Deepgram key", f"None to try. {how}")
         else:
-            yield tried(given.get_secret_value(), context)
+            yield _tried(given.get_secret_value(), context)
         return
     used = _variable(context)
     if used is None:
@@ -61,10 +61,10 @@ def _stored(context: Context, used: SecretVariable) -> Finding:
         return unknown("Deepgram key", f"It is enabled, but could not be tried: {error.says}", needs)
     except (binascii.Error, UnicodeDecodeError):
         return fail("Deepgram key", "The secret holds no text.", add)
-    return tried(secret, context)
+    return _tried(secret, context)
 
 
-def tried(secret: str, context: Context) -> Finding:
+def _tried(secret: str, context: Context) -> Finding:
     """What Deepgram says of a key: `GET /v1/auth/token`, the test request of its documentation on authenticating."""
     secret = secret.strip()
     if not (secret.isascii() and secret.isprintable() and secret):

@@ -1,4 +1,4 @@
-"""Checks of what comes before a deployment: project, billing, APIs, region, quota, prices."""
+"""Checks of what comes before a deployment: APIs, region, quota, prices."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
-from infra.doctor.google import Missing, Unanswered
+from infra.doctor.google import Unanswered
 from infra.doctor.names import Names
-from infra.doctor.resources_project import BillingInfo, QuotaInfo, Services
+from infra.doctor.resources import QuotaInfo, Services
 from shared.costs.prices import PriceBook
 
 APIS = (
@@ -33,31 +33,6 @@ L4_REGIONS_SOURCE = "https://cloud.google.com/run/docs/configuring/jobs/gpu"
 GPU_QUOTA = "NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion"
 GPU_QUOTA_METRIC = "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy"
 NO_LIMIT = -1
-
-
-def project(context: Context) -> Iterator[Finding]:
-    """The project exists and is not on its way out."""
-    name = context.names.project
-    try:
-        state = context.project().state
-    except Missing:
-        yield fail("project", f"There is no project {name}.", f"gcloud projects create {name}")
-        return
-    if state != "ACTIVE":
-        yield fail("project", f"{name} is {state or 'in no state'}.", f"gcloud projects undelete {name}")
-    else:
-        yield ok("project", f"{name} is active.")
-
-
-def billing(context: Context) -> Iterator[Finding]:
-    """Somebody pays."""
-    name = context.names.project
-    info = context.google.get(BillingInfo, "cloudbilling.googleapis.com", f"v1/projects/{name}/billingInfo")
-    if info.billing_enabled:
-        yield ok("billing", f"{info.billing_account_name or 'An account'} pays.")
-    else:
-        link = f"gcloud billing projects link {name} --billing-account=ACCOUNT"
-        yield fail("billing", "No open billing account is linked to the project.", link)
 
 
 def apis(context: Context) -> Iterator[Finding]:
@@ -107,14 +82,14 @@ def gpu_quota(context: Context) -> Iterator[Finding]:
 
 
 def _wants_gpu(context: Context) -> bool:
-    """Whether uploads may go to the GPU job; so they may where nobody says otherwise."""
+    """Whether uploads may go to the GPU job, as they may by default."""
     if not context.deployed:
         return True
     try:
-        told = context.function("upload").service_config.environment_variables
+        variables = context.function("upload").service_config.environment_variables
     except Unanswered:
         return True
-    return told.get("ENABLE_GPU_TRANSCRIPTION") != "false"
+    return variables.get("ENABLE_GPU_TRANSCRIPTION") != "false"
 
 
 def limit_in(region: str, quota: QuotaInfo) -> int:

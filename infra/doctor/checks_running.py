@@ -1,4 +1,4 @@
-"""Checks of what runs: functions, the reconciler's tick, jobs, the GPU's health, and jobs that are stuck."""
+"""Checks of what runs: functions, scheduler, jobs, the GPU's health, stuck jobs, messages that wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Missing, Unanswered
 from infra.doctor.names import FUNCTIONS
-from infra.doctor.resources_deployment import RunJob, SchedulerJob
+from infra.doctor.resources import RunJob, SchedulerJob, Subscription, TimeSeriesPage
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 from shared.state.gpu_breaker import CircuitState, gpu_health
 from shared.state.jobs import JobStore, OpenJob
@@ -25,11 +25,12 @@ LONGEST_SILENCE = timedelta(hours=1)
 MOST_OPEN_JOBS = 100
 """So many are looked at: each takes two reads."""
 
-_APPLY = "terraform apply"
+OLDEST_WORK = timedelta(minutes=30)
+"""As the alert of terraform/alerting.tf."""
 
 
 def functions(context: Context) -> Iterator[Finding]:
-    """Both are active, and the uploads' events reach the first one again and again until it has handled them."""
+    """Both are active."""
     problems = (problem for purpose in FUNCTIONS for problem in _function_problems(context, purpose))
     yield from or_ok(problems, "functions", f"{' and '.join(FUNCTIONS)} are active.")
 
@@ -39,19 +40,12 @@ def _function_problems(context: Context, purpose: str) -> Iterator[Finding]:
     try:
         function = context.function(purpose)
     except Missing:
-        yield fail("functions", f"There is no function {name}.", _APPLY)
+        yield fail("functions", f"There is no function {name}.", context.names.make("plan"))
         return
     if function.state != "ACTIVE":
         why = "; ".join(one.message for one in function.state_messages)
         logs = f"gcloud functions logs read {name} --region={context.names.region} --project={context.names.project}"
         yield fail("functions", f"{name} is {function.state or 'in no state'}. {why}".strip(), logs)
-    if purpose != "upload":
-        return
-    trigger, uploads = function.event_trigger, context.names.bucket("uploads")
-    if trigger is None or uploads not in {one.value for one in trigger.event_filters if one.attribute == "bucket"}:
-        yield fail("functions", f"{name} hears nothing of {uploads}.", _APPLY)
-    elif trigger.retry_policy != "RETRY_POLICY_RETRY":
-        yield fail("functions", f"{name} is told of an upload once only: a failed event is lost.", _APPLY)
 
 
 def scheduler(context: Context) -> Iterator[Finding]:
@@ -62,7 +56,7 @@ def scheduler(context: Context) -> Iterator[Finding]:
     try:
         found = context.google.get(SchedulerJob, "cloudscheduler.googleapis.com", f"v1/{names.location}/jobs/{job}")
     except Missing:
-        yield fail("scheduler", f"There is no scheduler job {job}: nobody looks after quiet jobs.", _APPLY)
+        yield fail("scheduler", f"There is no scheduler job {job}: nothing calls the reconciler.", names.make("plan"))
         return
     if found.state != "ENABLED":
         yield fail("scheduler", f"{job} is {found.state or 'in no state'}.", run.replace(" run ", " resume "))
@@ -82,7 +76,7 @@ def jobs(context: Context) -> Iterator[Finding]:
         try:
             found = context.job(device)
         except Missing:
-            yield fail(f"{device} job", f"There is no job {name}.", _APPLY)
+            yield fail(f"{device} job", f"There is no job {name}.", context.names.make("plan"))
             continue
         yield from or_ok(_job_problems(context, device, found), f"{device} job", _described(found))
 
@@ -91,10 +85,7 @@ def _job_problems(context: Context, device: str, job: RunJob) -> Iterator[Findin
     name, state = context.names.job(device), job.terminal_condition.state
     if state in ("CONDITION_FAILED", "CONDITION_PENDING"):
         says = f"{name} is not ready: {job.terminal_condition.message or state}."
-        yield fail(f"{device} job", says, "Put the image where the release is looked for, then " + _APPLY)
-    selector = job.template.template.node_selector
-    if device == "gpu" and (selector is None or not selector.accelerator):
-        yield fail(f"{device} job", f"{name} has no GPU.", _APPLY)
+        yield fail(f"{device} job", says, "An image that is missing: " + context.names.make("deploy"))
     last = job.latest_created_execution
     if last is not None and last.completion_status == "EXECUTION_FAILED":
         where = f"--region={context.names.region} --project={context.names.project}"
@@ -104,52 +95,105 @@ def _job_problems(context: Context, device: str, job: RunJob) -> Iterator[Findin
 
 
 def _described(job: RunJob) -> str:
-    image = job.template.template.containers[0].image if job.template.template.containers else "no image"
     last = job.latest_created_execution
     status = last.completion_status.removeprefix("EXECUTION_").lower() if last else "none yet"
-    return f"Ready with {image}; last execution: {status}."
+    return f"Ready with {job.image or 'no image'}; last execution: {status}."
 
 
 def health(context: Context) -> Iterator[Finding]:
-    """What the deployment itself thinks of its GPU."""
+    """The circuit breaker of the GPU, which the deployment keeps in its state bucket."""
     with _state_read(context):
         found = gpu_health(context.storage.bucket(context.names.bucket("state")))
     why = ", ".join(f"{count} x {kind}" for kind, count in found.failures.items())
     since = f" since {found.since:%Y-%m-%d %H:%M} UTC" if found.since else ""
     if found.state is CircuitState.OPEN:
         again = f"{found.next_trial:%H:%M} UTC" if found.next_trial else "any time"
-        fix = f"One upload tries again at {again}. quota: the GPU quota; credentials: the roles; else the job's log."
-        yield fail("GPU health", f"Given up{since}: {why or 'no reason kept'}. Uploads go elsewhere.", fix)
+        fix = f"A trial upload may start at {again}. quota: the GPU quota; credentials: the roles; else the job's log."
+        yield fail(
+            "GPU health",
+            f"The circuit is open{since}: {why or 'no failure recorded'}. Uploads take other engines.",
+            fix,
+        )
     elif found.state is CircuitState.HALF_OPEN:
         yield warn(
-            "GPU health", f"On trial{since}, after {why or 'no reason kept'}.", "Wait for the trial upload's end."
+            "GPU health", f"Half-open{since}, after {why or 'no failure recorded'}.", "Wait for the trial upload's end."
         )
     else:
-        yield ok("GPU health", f"In use{since}." + (f" Lately: {why}." if why else ""))
+        yield ok("GPU health", f"The circuit is closed{since}." + (f" Recent failures: {why}." if why else ""))
 
 
 def stuck_jobs(context: Context) -> Iterator[Finding]:
-    """No open job has been left alone by everybody."""
+    """No open job is overdue for the reconciler."""
     store = JobStore(context.storage.bucket(context.names.bucket("state")))
     with _state_read(context):
-        looked_at = list(islice(store.open_jobs(), MOST_OPEN_JOBS))
-        stuck = [one for one in looked_at if _is_stuck(store, one, context)]
-    many = "or more " if len(looked_at) == MOST_OPEN_JOBS else ""
+        open_jobs = list(islice(store.open_jobs(), MOST_OPEN_JOBS))
+        stuck = [one for one in open_jobs if _is_stuck(store, one, context)]
+    many = "or more " if len(open_jobs) == MOST_OPEN_JOBS else ""
     if stuck:
         first = min(stuck, key=lambda one: one.opened_at)
         explain = f"dropscribe explain {first.upload.job_id} --bucket {context.names.bucket('state')}"
         since = f"{first.opened_at:%Y-%m-%d %H:%M} UTC"
-        says = f"{len(stuck)} of {len(looked_at)} {many}open jobs are stuck, the oldest since {since}."
+        says = f"{len(stuck)} of {len(open_jobs)} {many}open jobs are stuck, the oldest since {since}."
         yield fail("open jobs", says, f"See scheduler and functions; then: {explain}")
     else:
-        yield ok("open jobs", f"{len(looked_at)} {many}open, none stuck.")
+        yield ok("open jobs", f"{len(open_jobs)} {many}open, none stuck.")
 
 
 def _is_stuck(store: JobStore, opened: OpenJob, context: Context) -> bool:
-    """Whether the reconciler should have seen to it long ago."""
+    """Whether its lease ended so long ago that the reconciler should have taken it up."""
     job = store.load(opened.upload.job_id)
     due = job.record.lease_until if job else opened.opened_at
     return context.at - due > timedelta(minutes=context.settings.doctor_stuck_minutes)
+
+
+def costs_table(context: Context) -> Iterator[Finding]:
+    """Pub/Sub can write outcomes into BigQuery: what it says itself, whatever the roles are."""
+    name = context.names.costs_subscription
+    path = f"v1/projects/{context.names.project}/subscriptions/{name}"
+    try:
+        table = context.google.get(Subscription, "pubsub.googleapis.com", path).bigquery_config
+    except Missing:
+        yield fail("costs table", f"There is no subscription {name}.", context.names.make("plan"))
+        return
+    if table.state not in ("", "ACTIVE"):
+        compare = f"Roles and columns: {context.names.make('plan')}"
+        yield fail("costs table", f"{name} cannot write to {table.table}: {table.state}.", compare)
+    else:
+        yield ok("costs table", f"Outcomes are written to {table.table}.")
+
+
+def backlog(context: Context) -> Iterator[Finding]:
+    """No work waits for long, and there are no dead letters (Cloud Monitoring's figures, minutes old)."""
+    yield from or_ok(_waiting(context), "backlog", "No work waits for long, and there are no dead letters.")
+
+
+def _waiting(context: Context) -> Iterator[Finding]:
+    names = context.names
+    oldest = _newest_value(context, names.work_subscription, "oldest_unacked_message_age")
+    if oldest is not None and oldest > OLDEST_WORK.total_seconds():
+        says = f"The oldest work has waited for {timedelta(seconds=oldest)}."
+        yield warn("backlog", says, "No execution runs, or none starts: see the jobs, the GPU quota and its health.")
+    for subscription in names.dead_letter_subscriptions:
+        count = _newest_value(context, subscription, "num_undelivered_messages")
+        if count:
+            pull = f"gcloud pubsub subscriptions pull {subscription} --project={names.project} --limit=10"
+            yield warn("backlog", f"{count} dead letters in {subscription}.", pull)
+
+
+def _newest_value(context: Context, subscription: str, metric: str) -> int | None:
+    """The newest value of the last ten minutes; None where nothing was measured, as for an idle subscription."""
+    page = context.google.get(
+        TimeSeriesPage,
+        "monitoring.googleapis.com",
+        f"v3/projects/{context.names.project}/timeSeries",
+        {
+            "filter": f'metric.type = "pubsub.googleapis.com/subscription/{metric}"'
+            f' AND resource.labels.subscription_id = "{subscription}"',
+            "interval.startTime": (context.at - timedelta(minutes=10)).isoformat(),
+            "interval.endTime": context.at.isoformat(),
+        },
+    )
+    return next((point.value.int64_value for series in page.time_series for point in series.points), None)
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from google.cloud.storage import Client
 
 from infra.doctor.google import ApiOff, Google, Missing, Unanswered
 from infra.doctor.names import DEVICES, Names
-from infra.doctor.resources_deployment import CloudFunction, RunJob
-from infra.doctor.resources_project import Project
+from infra.doctor.resources import CloudFunction, RunJob
 from infra.doctor.settings import DoctorSettings
 
 
@@ -23,52 +22,43 @@ class Context:
     google: Google
     storage: Client
     at: datetime
-    deployed: bool
-
-    def project(self) -> Project:
-        """The project. Raises Unanswered."""
-        return self.google.get(Project, "cloudresourcemanager.googleapis.com", f"v3/projects/{self.names.project}")
-
-    def project_number(self) -> str:
-        """What Google's own accounts are named after. Raises Unanswered."""
-        return self.project().name.removeprefix("projects/")
+    deployed: bool = False
+    release: str | None = None
+    """One that must have been built, for a deploy that builds none."""
 
     def function(self, purpose: str) -> CloudFunction:
         """One of FUNCTIONS. Raises Unanswered."""
-        return function_of(self.google, self.names, purpose)
+        path = f"v2/{self.names.location}/functions/{self.names.function(purpose)}"
+        return self.google.get(CloudFunction, "cloudfunctions.googleapis.com", path)
 
     def job(self, device: str) -> RunJob:
         """The job with `gpu` or `cpu`. Raises Unanswered."""
-        return job_of(self.google, self.names, device)
+        path = f"v2/{self.names.location}/jobs/{self.names.job(device)}"
+        return self.google.get(RunJob, "run.googleapis.com", path)
 
     def devices(self) -> tuple[str, ...]:
         """What the jobs run on: the function knows whether there is one without a GPU. Raises Unanswered."""
         try:
-            told = self.function("upload").service_config.environment_variables
+            variables = self.function("upload").service_config.environment_variables
         except Missing:
             return DEVICES
-        return DEVICES if "CPU_JOB" in told else DEVICES[:1]
+        return DEVICES if "CPU_JOB" in variables else DEVICES[:1]
 
-
-def function_of(google: Google, names: Names, purpose: str) -> CloudFunction:
-    """One of FUNCTIONS. Raises Unanswered."""
-    path = f"v2/{names.location}/functions/{names.function(purpose)}"
-    return google.get(CloudFunction, "cloudfunctions.googleapis.com", path)
-
-
-def job_of(google: Google, names: Names, device: str) -> RunJob:
-    """The job with `gpu` or `cpu`. Raises Unanswered."""
-    return google.get(RunJob, "run.googleapis.com", f"v2/{names.location}/jobs/{names.job(device)}")
-
-
-def is_deployed(google: Google, names: Names) -> bool:
-    """Whether the function or the GPU job is there, or nobody can tell; buckets alone are a deploy half begun."""
-    for ask in (lambda: function_of(google, names, "upload"), lambda: job_of(google, names, "gpu")):
-        try:
-            ask()
-        except (Missing, ApiOff):
-            continue
-        except Unanswered:
+    def is_deployed(self) -> bool:
+        """Whether the function or the GPU job is there, or cannot be asked; buckets alone are a deploy half begun."""
+        for ask in (lambda: self.function("upload"), lambda: self.job("gpu")):
+            try:
+                ask()
+            except (Missing, ApiOff):
+                continue
+            except Unanswered:
+                return True
             return True
-        return True
-    return False
+        return False
+
+    def running_release(self) -> str | None:
+        """The GPU image's tag; None where it cannot be asked."""
+        try:
+            return self.job("gpu").image.rpartition(":")[2] or None
+        except Unanswered:
+            return None

@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from infra.doctor.findings import Finding, fail, ok, warn
 from infra.doctor.google import Google, Unanswered
 from infra.doctor.names import Names
-from infra.doctor.resources_project import UserInfo
+from infra.doctor.resources import UserInfo
 from infra.doctor.settings import DoctorSettings
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)

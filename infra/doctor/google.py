@@ -1,6 +1,6 @@
 """Google's REST APIs, asked once a question: typed answers, and one kind of error with what to do about it.
 
-Paths, verbs and field names are those of Google's discovery documents (tests/infra/google_apis.json holds them to
+Paths and field names are those of Google's discovery documents (tests/infra/google_apis.json holds them to
 these); Cloud Quotas has none and follows its REST reference. Nothing here was ever run against Google itself.
 """
 
@@ -15,11 +15,11 @@ import requests
 from google.auth.exceptions import GoogleAuthError
 from pydantic import BaseModel, ValidationError
 
-from infra.doctor.answers import ErrorAnswer
+from infra.doctor.resources import ErrorAnswer
 
 R = TypeVar("R", bound=BaseModel)
 
-NEEDED_ROLES = "roles/viewer and roles/iam.securityReviewer on the project"
+NEEDED_ROLES = "roles/viewer on the project"
 """What lets the doctor ask all but the state bucket's objects and the Deepgram key."""
 
 
@@ -53,20 +53,13 @@ class Google:
 
     def get(self, answer: type[R], host: str, path: str, query: Mapping[str, Any] | None = None) -> R:
         """`GET https://HOST/PATH` as an `answer`."""
-        return self._ask(answer, "GET", host, path, {"params": query})
-
-    def post(self, answer: type[R], host: str, path: str, body: Mapping[str, Any]) -> R:
-        """`POST https://HOST/PATH`, for the questions that Google asks this way, as an `answer`."""
-        return self._ask(answer, "POST", host, path, {"json": body})
-
-    def _ask(self, answer: type[R], verb: str, host: str, path: str, sent: Mapping[str, Any]) -> R:
         base = f"{self._endpoint}/{host}" if self._endpoint else f"https://{host}"
         response = self._once(
-            (verb, host, path, repr(sent)),
-            lambda: self._session.request(verb, f"{base}/{path}", timeout=self._timeout, **sent),
+            (host, path, repr(query)),
+            lambda: self._session.get(f"{base}/{path}", params=query, timeout=self._timeout),
         )
         if not response.ok:
-            raise refusal(response, host, self._project)
+            raise _refusal(response, host, self._project)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
@@ -80,12 +73,12 @@ class Google:
             try:
                 asked.set_result(ask())
             except (requests.RequestException, GoogleAuthError) as error:
-                asked.set_exception(no_answer(error, self._timeout))
+                asked.set_exception(_no_answer(error, self._timeout))
         return asked.result()
 
 
-def no_answer(error: Exception, timeout: float) -> Unanswered:
-    """A question that never reached Google, or came back too late."""
+def _no_answer(error: Exception, timeout: float) -> Unanswered:
+    """A question that never reached Google, or was not answered in time."""
     if isinstance(error, requests.Timeout):
         return Unanswered(f"No answer within {timeout:g} s.", "Try again; DOCTOR_TIMEOUT_SECONDS waits longer.")
     if isinstance(error, GoogleAuthError):
@@ -93,7 +86,7 @@ def no_answer(error: Exception, timeout: float) -> Unanswered:
     return Unanswered(f"Not reached ({type(error).__name__}).", "Look at the network and at proxy settings.")
 
 
-def refusal(response: requests.Response, host: str, project: str) -> Unanswered:
+def _refusal(response: requests.Response, host: str, project: str) -> Unanswered:
     """An answer that is none, by its status and Google's own reason."""
     try:
         error = ErrorAnswer.model_validate_json(response.content).error

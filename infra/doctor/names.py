@@ -5,14 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-BUCKETS = ("uploads", "results", "state", "source")
-TOPICS = ("work", "results", "alerts", "work-dead", "results-dead")
-KEPT = ("alerts", "work-dead", "results-dead")
-"""Topics with a subscription that only keeps what they were told."""
 FUNCTIONS = ("upload", "reconcile")
 DEVICES = ("gpu", "cpu")
 """What jobs run on; the second one may be left out."""
-COMPONENTS = ("function", "job", "trigger", "scheduler", "build", "warehouse")
 
 _PATTERNS = {
     "project": "[a-z][a-z0-9-]{4,28}[a-z0-9]",
@@ -62,26 +57,33 @@ class Names:
         return f"{self.name}-deepgram-api-key"
 
     @property
-    def dataset(self) -> str:
-        """BigQuery's, of the costs."""
-        return f"{self.name.replace('-', '_')}_costs"
+    def dead_letter_subscriptions(self) -> tuple[str, str]:
+        """What keeps the messages that could not be processed: of work, and of results."""
+        return f"{self.topic_prefix}-work-dead-kept", f"{self.topic_prefix}-results-dead-kept"
 
     @property
-    def repository(self) -> str:
-        """Artifact Registry's, of the functions' images."""
-        return f"{self.name}-functions"
+    def registry(self) -> str:
+        """Under which the images are pushed."""
+        return f"{self.region}-docker.pkg.dev/{self.project}/{self.name}"
+
+    def archive_url(self, release: str) -> str:
+        """Where a release's function lies."""
+        return f"gs://{self.bucket('source')}/function-{release}.zip"
+
+    def make(self, target: str, release: str | None = None) -> str:
+        """The command `make TARGET` for this deployment."""
+        given = {
+            "DEPLOYMENT": self.name if self.name != "dropscribe" else None,
+            "TOPIC_PREFIX": self.topic_prefix if self.topic_prefix != "transcription" else None,
+            "BUCKET_PREFIX": self.bucket_prefix if self.bucket_prefix != f"{self.project}-{self.name}" else None,
+            "RELEASE": release,
+        }
+        options = "".join(f" {name}={value}" for name, value in given.items() if value)
+        return f"make {target} PROJECT={self.project} REGION={self.region}{options}"
 
     def bucket(self, purpose: str) -> str:
-        """Name of one of BUCKETS."""
+        """Name of a bucket: `uploads`, `results`, `state`, `source`; `terraform` for its state."""
         return f"{self.bucket_prefix or f'{self.project}-{self.name}'}-{purpose}"
-
-    def topic(self, purpose: str) -> str:
-        """Id of one of TOPICS."""
-        return f"{self.topic_prefix}-{purpose}"
-
-    def kept(self, purpose: str) -> str:
-        """Id of the subscription of one of KEPT."""
-        return f"{self.topic_prefix}-{purpose}-kept"
 
     def function(self, purpose: str) -> str:
         """Id of one of FUNCTIONS."""
@@ -90,7 +92,3 @@ class Names:
     def job(self, device: str) -> str:
         """Id of the job with `gpu` or `cpu`."""
         return f"{self.name}-{device}"
-
-    def account(self, component: str) -> str:
-        """Mail address of one of COMPONENTS."""
-        return f"{self.name}-{component}@{self.project}.iam.gserviceaccount.com"

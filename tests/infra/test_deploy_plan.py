@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.deploy import plan, preflight
+from infra.deploy import plan
 from infra.deploy.options import OptionError, Options, Place
 from infra.deploy.steps import Step
+from infra.doctor.commands import built
 from infra.doctor.names import Names
 from infra.terraform_offline.terraform import ROOT
 from tests.support.waiting import PATIENCE
@@ -51,11 +52,10 @@ def test_an_older_release_is_applied_without_a_build_and_must_be_there() -> None
     steps = plan.deployment(OLDER)
     assert not {"Create registry and buckets", "Build the images", "Upload the function"} & set(titles(steps))
     assert "-var=release=v1" in step(steps, "Apply everything").command
-    checked = [check.command[-1] for check in preflight.before_deployment(OLDER)]
+    checked = [command[-1] for command in built(PLACE.names, "v1")]
     images = "europe-west4-docker.pkg.dev/my-project/dropscribe"
     assert {f"{images}/gpu:v1", f"{images}/cpu:v1"} <= set(checked)
     assert "gs://my-project-dropscribe-source/function-v1.zip" in checked
-    assert not [check for check in preflight.before_deployment(NEW) if "abc123" in str(check)]
 
 
 def test_a_release_is_built_and_uploaded_once_and_never_over_another() -> None:
@@ -78,7 +78,7 @@ def test_the_build_is_told_what_its_file_asks_for() -> None:
     address = file["substitutions"]["_IMAGES"]
     for name, value in {"PROJECT_ID": "my-project", **dict(pair.split("=") for pair in given.split(","))}.items():
         address = address.replace(f"${{{name}}}", value)
-    assert address == PLACE.registry
+    assert address == PLACE.names.registry
 
 
 def test_terraform_asks_unless_it_was_told_not_to() -> None:
@@ -119,7 +119,7 @@ def test_two_deployments_of_a_project_share_neither_state_nor_folder_nor_images(
     one, other = Place(Names("my-project", "europe-west4")), Place(Names("my-project", "europe-west4", "calls"))
     assert one.state_bucket != other.state_bucket
     assert one.folder != other.folder
-    assert one.registry != other.registry
+    assert one.names.registry != other.names.registry
 
 
 def test_protection_is_lifted_from_what_is_there_before_everything_is_deleted() -> None:
@@ -164,7 +164,18 @@ def test_a_dry_run_prints_the_commands_and_no_key() -> None:
     assert any(line.startswith("terraform") and " apply -var=" in line for line in commands)
     assert "gcloud secrets versions add dropscribe-deepgram-api-key" in made.stdout
     assert "s3cret" not in made.stdout + made.stderr
+    assert "# First, these are checked: credentials, Terraform, gcloud, project, billing" in made.stdout
     assert not (ROOT / "build/deploy/my-project").exists()
+
+
+def test_a_dry_run_of_plan_compares_with_the_release_that_is_given() -> None:
+    made = make("plan", "PROJECT=my-project", "REGION=us-central1", "RELEASE=v1", "DRY_RUN=1")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines()[-1].startswith(
+        "terraform -chdir=build/deploy/my-project/dropscribe/terraform plan "
+    )
+    assert made.stdout.splitlines()[-1].endswith(" -var=release=v1")
+    assert " apply " not in made.stdout
 
 
 def test_a_dry_run_of_destroy_asks_nobody() -> None:

@@ -1,85 +1,41 @@
-"""Order, repetition and failure of a deployment, with stand-ins on the PATH that only write down what they were told.
-
-They are no Google Cloud and no Terraform: nothing here says that those would accept the commands.
-"""
+"""Order, repetition and failure of a deployment, with stand-ins for gcloud and Terraform."""
 
 from __future__ import annotations
 
 import io
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from infra.cli.doctor import print_findings
 from infra.deploy.options import Options, Place
-from infra.deploy.plan import DEEPGRAM_KEY, deployment, removal
-from infra.deploy.preflight import before_deployment
-from infra.deploy.runner import NOT_FOUND, Runner
-from infra.deploy.steps import Check, Step
+from infra.deploy.plan import DEEPGRAM_KEY, comparison, deployment, removal
+from infra.deploy.runner import Runner
+from infra.deploy.steps import Step
+from infra.doctor.commands import PROGRAM_NOT_FOUND, ask
 from infra.doctor.names import Names
+from infra.doctor.report import preflight
+from infra.doctor.settings import DoctorSettings
 from infra.terraform_offline.terraform import ROOT
+from tests.support.command_stand_ins import READY, CommandStandIns, command_stand_ins
+from tests.support.doctor_deployment import DoctorDeployment, fixes, not_ok
 from tests.support.waiting import PATIENCE
 
 OPTIONS = Options(Place(Names("my-project", "us-central1")), "abc123", approved=True, with_deepgram_key=True)
 
-STAND_IN = """#!{python} -IS
-import json, os, pathlib, sys
-words, folder = sys.argv[1:], pathlib.Path({folder!r})
-read = sys.stdin.read() if "--data-file=-" in words else ""
-with (folder / "told.jsonl").open("a") as told:
-    told.write(json.dumps([{name!r}, words, read]) + "\\n")
-answers = json.loads((folder / "answers.json").read_text())
-for part, (status, output) in answers.items():
-    if part in " ".join([{name!r}, *words]):
-        print(output)
-        sys.exit(status)
-"""
-
-
-@dataclass(frozen=True)
-class StandIns:
-    """Programs called gcloud, terraform and python that answer as they are told, and 0 where nobody told them."""
-
-    folder: Path
-
-    def answer(self, **answers: tuple[int, str]) -> None:
-        """`answer(**{"buckets describe": (1, "")})`: exit status and output, by a part of the command."""
-        (self.folder / "answers.json").write_text(json.dumps(answers))
-
-    def told(self) -> list[str]:
-        """The commands, the oldest first."""
-        return [" ".join([name, *words]) for name, words, _ in self._lines()]
-
-    def read(self) -> list[str]:
-        """What was read from a standard input."""
-        return [text for _, _, text in self._lines() if text]
-
-    def _lines(self) -> list[tuple[str, list[str], str]]:
-        path = self.folder / "told.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
 
 @pytest.fixture
-def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandStandIns:
     """First on the PATH, and in the place of the steps' interpreter."""
-    for name in ("gcloud", "terraform", "python"):
-        path = tmp_path / name
-        path.write_text(STAND_IN.format(python=sys.executable, folder=str(tmp_path), name=name))
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = StandIns(tmp_path)
-    made.answer()
-    return made
+    return command_stand_ins(tmp_path / "programs", monkeypatch.setenv, "gcloud", "terraform", "python")
 
 
 @pytest.fixture
-def steps(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> tuple[Step, ...]:
+def steps(stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch) -> tuple[Step, ...]:
     monkeypatch.setattr(sys, "executable", str(stand_ins.folder / "python"))
     return deployment(OPTIONS)
 
@@ -105,12 +61,14 @@ def run(tmp_path: Path) -> Run:
     return ran
 
 
-def acted(stand_ins: StandIns) -> list[str]:
+def acted(stand_ins: CommandStandIns) -> list[str]:
     """Commands that are no probes."""
-    return [line for line in stand_ins.told() if " describe " not in line]
+    return [line for line in stand_ins.called() if " describe " not in line]
 
 
-def test_a_first_deployment_runs_every_step_in_order(stand_ins: StandIns, steps: tuple[Step, ...], run: Run) -> None:
+def test_a_first_deployment_runs_every_step_in_order(
+    stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run
+) -> None:
     stand_ins.answer(**NOTHING_THERE)
     status, said = run(steps)
     assert status == 0
@@ -118,7 +76,7 @@ def test_a_first_deployment_runs_every_step_in_order(stand_ins: StandIns, steps:
     assert "Done already" not in said
 
 
-def test_what_is_there_is_not_made_again(stand_ins: StandIns, steps: tuple[Step, ...], run: Run) -> None:
+def test_what_is_there_is_not_made_again(stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run) -> None:
     assert run(steps)[0] == 0
     done = "\n".join(acted(stand_ins))
     assert "builds submit" not in done
@@ -128,7 +86,7 @@ def test_what_is_there_is_not_made_again(stand_ins: StandIns, steps: tuple[Step,
 
 
 def test_the_first_failure_ends_it_and_the_next_run_goes_on_from_there(
-    stand_ins: StandIns, steps: tuple[Step, ...], run: Run
+    stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run
 ) -> None:
     stand_ins.answer(**NOTHING_THERE, **{"builds submit": (3, "")})
     status, said = run(steps)
@@ -146,51 +104,82 @@ def test_the_first_failure_ends_it_and_the_next_run_goes_on_from_there(
     assert "infra.deploy.smoke" in "\n".join(again)
 
 
-def test_the_doctors_complaints_are_told_and_stop_nothing(
-    stand_ins: StandIns, steps: tuple[Step, ...], run: Run
+def test_what_the_doctor_finds_before_a_deploy_is_printed_and_stops_nothing(
+    stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run
 ) -> None:
     stand_ins.answer(doctor=(1, "GPU quota: 0"))
     status, said = run(steps)
     assert status == 0
     assert "gpu_enabled = false" in said
-    assert "infra.deploy.smoke" in "\n".join(stand_ins.told())
+    assert "infra.deploy.smoke" in "\n".join(stand_ins.called())
 
 
 def test_the_key_is_read_from_standard_input_and_stands_nowhere_else(
-    stand_ins: StandIns, steps: tuple[Step, ...], run: Run
+    stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run
 ) -> None:
     _, said = run(steps)
     assert stand_ins.read() == ["s3cret"]
-    assert "s3cret" not in said + "".join(stand_ins.told())
+    assert "s3cret" not in said + "".join(stand_ins.called())
 
 
-def test_checks_that_fail_are_all_told_with_their_fix_and_no_token_is_shown(
-    stand_ins: StandIns, tmp_path: Path
+def test_checks_that_fail_are_all_printed_with_their_fix_and_no_token_is_shown(
+    empty_project: DoctorDeployment,
 ) -> None:
-    stand_ins.answer(**{
-        "auth print-access-token": (0, "ya29.token"),
-        "terraform version": (0, "Terraform v1.11.4"),
-        "gcloud version": (0, "Google Cloud SDK 528.0.0"),
-        "projects describe": (0, "DELETE_REQUESTED"),
-        "billing projects": (0, "False"),
-    })  # fmt: skip
+    empty_project.commands.answer(
+        **READY | {"gcloud projects describe": (0, "DELETE_REQUESTED"), "billing projects": (0, "False")}
+    )
     said = io.StringIO()
-    assert not Runner(tmp_path, Console(file=said, width=200), {}).check(before_deployment(OPTIONS))
+    report = preflight(OPTIONS.place.names, DoctorSettings())
+    print_findings(report, Console(file=said, width=200))
+    assert report.stops_deploy
     lines = said.getvalue().splitlines()
-    assert [line for line in lines if line.startswith("FAIL")] == [
-        "FAIL  Project my-project can be seen",
-        "FAIL  The project is billed",
+    assert [line for line in lines if line.startswith(("fail", "unknown"))] == [
+        "fail     project: my-project is DELETE_REQUESTED.",
+        "fail     billing: No open billing account is linked to the project.",
     ]
     assert any("gcloud billing projects link my-project" in line for line in lines)
     assert "ya29" not in said.getvalue()
 
 
+def test_a_project_that_is_ready_may_be_deployed_to(empty_project: DoctorDeployment) -> None:
+    report = preflight(OPTIONS.place.names, DoctorSettings())
+    assert not report.stops_deploy
+    assert {finding.status.value for finding in report.findings()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "subject", "fix"),
+    [
+        ({"terraform version": (0, "Terraform v1.8.5")}, "Terraform", "Install Terraform 1.9"),
+        ({"gcloud version": (1, "")}, "gcloud", "https://cloud.google.com/sdk/docs/install"),
+        ({"auth print-access-token": (1, "")}, "gcloud", "gcloud auth login --update-adc"),
+        ({"gcloud projects describe": (1, "")}, "project", "gcloud auth list"),
+        ({"storage buckets list": (0, "EUROPE-WEST4")}, "deployment's region", "DEPLOYMENT=..."),
+        ({"images describe": (1, "")}, "release", "docker tags list us-central1-docker.pkg.dev/my-project"),
+        ({"function-v1.zip": (1, "")}, "release", "docker tags list us-central1-docker.pkg.dev/my-project"),
+    ],
+)
+def test_whatever_is_not_as_it_must_be_or_cannot_be_asked_stops_a_deploy(
+    empty_project: DoctorDeployment, answer: dict[str, tuple[int, str]], subject: str, fix: str
+) -> None:
+    empty_project.commands.answer(**READY | answer)
+    report = preflight(OPTIONS.place.names, DoctorSettings(), release="v1")
+    assert report.stops_deploy
+    assert set(not_ok(report)) == {subject}
+    assert fix in fixes(report, subject)
+
+
+def test_without_credentials_nothing_is_deployed(empty_project: DoctorDeployment) -> None:
+    empty_project.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(empty_project.folder / "nothing.json"))
+    report = preflight(OPTIONS.place.names, DoctorSettings())
+    assert report.stops_deploy
+    assert set(not_ok(report)) == {"credentials"}
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    said = io.StringIO()
-    runner = Runner(tmp_path, Console(file=said, width=200), {})
-    assert not runner.check([Check("It is there", ("no-such-program",), "Install it.")])
-    assert "no-such-program is not on the PATH." in said.getvalue()
-    assert runner.run([Step("Run it", "", ("no-such-program",))]) == NOT_FOUND
+    assert ask(("no-such-program",)).complaint == "no-such-program is not on the PATH."
+    runner = Runner(tmp_path, Console(file=io.StringIO()), {})
+    assert runner.run([Step("Run it", "", ("no-such-program",))]) == PROGRAM_NOT_FOUND
 
 
 def called(verb: str, *options: str, answer: str = "") -> subprocess.CompletedProcess[str]:
@@ -200,29 +189,41 @@ def called(verb: str, *options: str, answer: str = "") -> subprocess.CompletedPr
     return subprocess.run(command, cwd=ROOT, input=answer, capture_output=True, text=True, timeout=PATIENCE)
 
 
-def test_nothing_is_deleted_before_the_projects_name_was_typed(stand_ins: StandIns) -> None:
+def test_nothing_is_deleted_before_the_projects_name_was_typed(stand_ins: CommandStandIns) -> None:
     refused = called("destroy", answer="yes\n")
     assert refused.returncode != 0
     assert "uploads, transcripts" in refused.stdout
     assert "nothing was deleted" in refused.stderr
-    assert stand_ins.told() == []
+    assert stand_ins.called() == []
 
 
-def test_nothing_is_deployed_where_nobody_can_approve_it(stand_ins: StandIns) -> None:
+def test_nothing_is_deployed_where_nobody_can_approve_it(stand_ins: CommandStandIns) -> None:
     refused = called("deploy", "--release=v1")
     assert refused.returncode != 0
     assert "YES=1" in refused.stderr
-    assert stand_ins.told() == []
+    assert stand_ins.called() == []
 
 
-def test_nothing_is_made_where_a_check_fails(stand_ins: StandIns) -> None:
+def test_nothing_is_made_where_a_check_fails(empty_project: DoctorDeployment) -> None:
+    empty_project.commands.answer(**READY | {"gcloud projects describe": (0, "DELETE_REQUESTED")})
     refused = called("deploy", "--release=v1", "--yes")
     assert refused.returncode == 1
-    assert "FAIL  Project my-project can be seen" in refused.stdout
-    assert not [line for line in stand_ins.told() if " create " in line or " apply " in line or " enable " in line]
+    assert "fail     project: my-project is DELETE_REQUESTED." in refused.stdout
+    ran = empty_project.commands.called()
+    assert [line for line in ran if "images describe" in line]
+    assert not [line for line in ran if " create " in line or " apply " in line or " enable " in line]
 
 
-def test_a_removal_ends_with_a_destroy(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_a_comparison_changes_nothing(stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setattr(sys, "executable", str(stand_ins.folder / "python"))
+    assert run(comparison(OPTIONS.place, "v1"))[0] == 0
+    ran = stand_ins.called()
+    assert " plan -var=project=my-project " in ran[-1]
+    assert ran[-1].endswith("-var=release=v1")
+    assert not [line for line in ran if " apply " in line or " destroy " in line or line.startswith("gcloud")]
+
+
+def test_a_removal_ends_with_a_destroy(stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr(sys, "executable", str(stand_ins.folder / "python"))
     assert run(removal(OPTIONS.place))[0] == 0
     assert " destroy -auto-approve " in acted(stand_ins)[-1]

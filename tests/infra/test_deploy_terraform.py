@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.deploy import workspace
-from infra.deploy.options import Options, Place
+from infra.deploy.options import Place
 from infra.deploy.plan import FOUNDATION, NO_RELEASE
 from infra.deploy.protection import PROTECTED_BY, protected
 from infra.deploy.smoke import deployed
@@ -75,10 +75,25 @@ def test_names_are_those_that_the_module_gives(offline: Workspace) -> None:
     bucket = values['google_storage_bucket.this["source"]']["name"]
     function = values['google_cloudfunctions2_function.this["on_upload"]']
     archive = function["build_config"][0]["source"][0]["storage_source"][0]["object"]
-    assert f"gs://{bucket}/{archive}" == Options(PLACE, "v1").archive_url
+    assert f"gs://{bucket}/{archive}" == PLACE.names.archive_url("v1")
     jobs = [values[f'google_cloud_run_v2_job.this["{device}"]'] for device in DEVICES]
     images = [job["template"][0]["template"][0]["containers"][0]["image"] for job in jobs]
-    assert images == [f"{PLACE.registry}/{device}:v1" for device in DEVICES]
+    assert images == [f"{PLACE.names.registry}/{device}:v1" for device in DEVICES]
+
+
+def test_the_doctor_asks_by_the_names_that_the_module_gives(offline: Workspace) -> None:
+    values = {one["address"]: one["values"] for one in resources(applied(offline))}
+    names = PLACE.names
+    for purpose, key in (("upload", "on_upload"), ("reconcile", "reconcile")):
+        assert values[f'google_cloudfunctions2_function.this["{key}"]']["name"] == names.function(purpose)
+    for device in DEVICES:
+        assert values[f'google_cloud_run_v2_job.this["{device}"]']["name"] == names.job(device)
+    given = {(address.partition(".")[0], one["name"]) for address, one in values.items() if "name" in one}
+    pubsub = (names.work_subscription, names.costs_subscription, *names.dead_letter_subscriptions)
+    assert {("google_pubsub_subscription", name) for name in pubsub} <= given
+    assert ("google_storage_bucket", names.bucket("state")) in given
+    assert ("google_cloud_scheduler_job", f"{names.name}-reconcile") in given
+    assert values["google_secret_manager_secret.deepgram"]["secret_id"] == names.secret
 
 
 def test_the_smoke_test_finds_its_way_by_the_modules_outputs(offline: Workspace) -> None:

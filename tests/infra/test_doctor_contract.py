@@ -18,11 +18,10 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
-from infra.doctor import checks_project, resources_deployment, resources_project
-from infra.doctor.answers import Answer
+from infra.doctor import checks_project, resources
 from infra.doctor.checks_project import L4_REGIONS, limit_in, quota_link
 from infra.doctor.names import Names
-from infra.doctor.resources_project import DimensionsInfo, QuotaDetails, QuotaInfo
+from infra.doctor.resources import Answer, DimensionsInfo, QuotaDetails, QuotaInfo
 from infra.terraform_offline.terraform import ROOT
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
 from tests.support.google_admin_apis import TOKEN, Asked
@@ -31,23 +30,16 @@ from tests.support.waiting import PATIENCE
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())
 
 READ_AS: dict[type[Answer], tuple[str, str]] = {
-    resources_project.UserInfo: ("www.googleapis.com", "Userinfo"),
-    resources_project.Project: ("cloudresourcemanager.googleapis.com", "Project"),
-    resources_project.BillingInfo: ("cloudbilling.googleapis.com", "ProjectBillingInfo"),
-    resources_project.Services: ("serviceusage.googleapis.com", "BatchGetServicesResponse"),
-    resources_project.QuotaInfo: ("cloudquotas.googleapis.com", "QuotaInfo"),
-    resources_project.Policy: ("iam.googleapis.com", "Policy"),
-    resources_project.Dataset: ("bigquery.googleapis.com", "Dataset"),
-    resources_project.ServiceAccount: ("iam.googleapis.com", "ServiceAccount"),
-    resources_deployment.Bucket: ("storage.googleapis.com", "Bucket"),
-    resources_deployment.Topic: ("pubsub.googleapis.com", "Topic"),
-    resources_deployment.Subscription: ("pubsub.googleapis.com", "Subscription"),
-    resources_deployment.CloudFunction: ("cloudfunctions.googleapis.com", "Function"),
-    resources_deployment.RunJob: ("run.googleapis.com", "GoogleCloudRunV2Job"),
-    resources_deployment.SchedulerJob: ("cloudscheduler.googleapis.com", "Job"),
-    resources_deployment.SecretVersion: ("secretmanager.googleapis.com", "SecretVersion"),
-    resources_deployment.SecretAccess: ("secretmanager.googleapis.com", "AccessSecretVersionResponse"),
-    resources_deployment.TimeSeriesPage: ("monitoring.googleapis.com", "ListTimeSeriesResponse"),
+    resources.UserInfo: ("www.googleapis.com", "Userinfo"),
+    resources.Services: ("serviceusage.googleapis.com", "BatchGetServicesResponse"),
+    resources.QuotaInfo: ("cloudquotas.googleapis.com", "QuotaInfo"),
+    resources.Subscription: ("pubsub.googleapis.com", "Subscription"),
+    resources.CloudFunction: ("cloudfunctions.googleapis.com", "Function"),
+    resources.RunJob: ("run.googleapis.com", "GoogleCloudRunV2Job"),
+    resources.SchedulerJob: ("cloudscheduler.googleapis.com", "Job"),
+    resources.SecretVersion: ("secretmanager.googleapis.com", "SecretVersion"),
+    resources.SecretAccess: ("secretmanager.googleapis.com", "AccessSecretVersionResponse"),
+    resources.TimeSeriesPage: ("monitoring.googleapis.com", "ListTimeSeriesResponse"),
 }
 
 
@@ -122,7 +114,7 @@ def method_of(asked: Asked) -> Mapping[str, Any]:
 
 def test_every_question_is_documented_and_every_answer_has_its_shape(deployment: DoctorDeployment) -> None:
     deployment.world.measured[(NAMES.work_subscription, "oldest_unacked_message_age")] = 60
-    deployment.visit()
+    deployment.report()
     questions = [one for one in deployment.apis.asked if one.host in APIS]
     assert {one.host for one in deployment.apis.asked} - set(APIS) == {"oauth2.googleapis.com", "api.deepgram.com"}
     called = set()
@@ -146,6 +138,14 @@ def test_nobody_is_answered_without_the_token(deployment: DoctorDeployment) -> N
 def test_apis_are_those_that_terraform_enables() -> None:
     listed = (ROOT / "terraform" / "apis.tf").read_text().partition("toset([")[2].partition("])")[0]
     assert sorted(re.findall(r'"(\w+)"', listed)) == sorted(checks_project.APIS)
+
+
+def test_names_are_limited_as_the_module_limits_them() -> None:
+    variables = (ROOT / "terraform" / "variables.tf").read_text()
+    patterns = re.findall(r'regex\("\^([^"]+)\$", var\.(?:project|region|name)\)', variables)
+    assert len(patterns) == 3
+    for pattern in patterns:
+        assert f'"{pattern}"' in (ROOT / "infra" / "doctor" / "names.py").read_text()
 
 
 def test_regions_with_l4_are_those_that_terraform_names() -> None:

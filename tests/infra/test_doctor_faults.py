@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.doctor.bindings import Kind, Place
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
-from tests.support.deployed_project import key_of
+from tests.support.command_stand_ins import READY
+from tests.support.deployed_project import job_key, subscription_key
 from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
 
 Seed = Callable[[DoctorDeployment], object]
@@ -20,34 +20,34 @@ Seed = Callable[[DoctorDeployment], object]
 UPLOAD = f"cloudfunctions.googleapis.com/v2/{NAMES.location}/functions/{NAMES.function('upload')}"
 TICK = f"cloudscheduler.googleapis.com/v1/{NAMES.location}/jobs/{NAMES.name}-reconcile"
 QUOTA = f"cloudquotas.googleapis.com/v1/projects/{NAMES.project}"
-PROJECT = f"cloudresourcemanager.googleapis.com/v3/projects/{NAMES.project}"
-BILLING = f"cloudbilling.googleapis.com/v1/projects/{NAMES.project}/billingInfo"
 SECRET = f"secretmanager.googleapis.com/v1/projects/{NAMES.project}/secrets/{NAMES.secret}/versions/latest"
-GPU_JOB = Place(Kind.JOB, NAMES.job("gpu"))
-WORK = Place(Kind.SUBSCRIPTION, NAMES.work_subscription)
-STATE = Place(Kind.BUCKET, NAMES.bucket("state"))
-UPLOADS = Place(Kind.BUCKET, NAMES.bucket("uploads"))
+GPU_JOB = job_key(NAMES, "gpu")
+COSTS = subscription_key(NAMES, NAMES.costs_subscription)
 
 
-def gone(place: Place) -> Seed:
-    return lambda deployment: deployment.world.resources.pop(key_of(NAMES, place))
+def gone(key: str) -> Seed:
+    return lambda deployment: deployment.world.resources.pop(key)
 
 
-def changed(key: str | Place, **fields: object) -> Seed:
-    path = key if isinstance(key, str) else key_of(NAMES, key)
-    return lambda deployment: deployment.world.resources[path].update(fields)
+def changed(key: str, **fields: object) -> Seed:
+    return lambda deployment: deployment.world.resources[key].update(fields)
 
 
-def set_in(key: str | Place, *path: str, to: object) -> Seed:
+def set_in(key: str, *path: str, to: object) -> Seed:
     """Change a field of a field."""
 
     def seed(deployment: DoctorDeployment) -> None:
-        where = deployment.world.resources[key if isinstance(key, str) else key_of(NAMES, key)]
+        where = deployment.world.resources[key]
         for part in path[:-1]:
             where = where[part]
         where[path[-1]] = to
 
     return seed
+
+
+def printed(command: str, status: int, output: str = "") -> Seed:
+    """What a program answers."""
+    return lambda deployment: deployment.commands.answer(**READY | {command: (status, output)})
 
 
 def no_quota(deployment: DoctorDeployment) -> None:
@@ -84,12 +84,11 @@ def silent_tick(deployment: DoctorDeployment) -> None:
     changed(TICK, lastAttemptTime=f"{long_ago:%Y-%m-%dT%H:%M:%SZ}")(deployment)
 
 
-DELETE_ALL = {"action": {"type": "Delete"}, "condition": {"age": 90}}
-
 FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     # what: the seed, the line that changes, its status, and a part of its fix
-    "project-deleted": (changed(PROJECT, state="DELETE_REQUESTED"), "project", "fail", "undelete"),
-    "no-billing": (changed(BILLING, billingEnabled=False), "billing", "fail", "gcloud billing projects link"),
+    "project-deleted": (printed("gcloud projects describe", 0, "DELETE_REQUESTED"), "project", "fail", "undelete"),
+    "project-unseen": (printed("gcloud projects describe", 1), "project", "unknown", "gcloud projects list"),
+    "no-billing": (printed("billing projects", 0, "False"), "billing", "fail", "gcloud billing projects link"),
     "api-off": (lambda p: p.world.enabled.discard("run.googleapis.com"), "APIs", "fail", "enable run.googleapis.com"),
     "quota-0": (no_quota, "GPU quota", "fail", "nvidia_l4_gpu_allocation_no_zonal_redundancy"),
     "circuit-open": (circuit(FailureKind.QUOTA), "GPU health", "fail", "GPU quota"),
@@ -104,60 +103,32 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
         set_in(UPLOAD, "serviceConfig", "secretEnvironmentVariables", to=[]), "Deepgram key", "warn", "enabled = true",
     ),
     "function-failed": (changed(UPLOAD, state="FAILED"), "functions", "fail", "gcloud functions logs read"),
-    "told-once": (
-        set_in(UPLOAD, "eventTrigger", "retryPolicy", to="RETRY_POLICY_DO_NOT_RETRY"), "functions", "fail", "terraform",
-    ),
-    "deaf": (set_in(UPLOAD, "eventTrigger", "eventFilters", to=[]), "functions", "fail", "terraform apply"),
-    "tick-gone": (lambda p: p.world.resources.pop(TICK), "scheduler", "fail", "terraform apply"),
+    "tick-gone": (lambda p: p.world.resources.pop(TICK), "scheduler", "fail", "make plan PROJECT="),
     "tick-paused": (changed(TICK, state="PAUSED"), "scheduler", "fail", "scheduler jobs resume"),
     "tick-fails": (changed(TICK, status={"code": 13}), "scheduler", "fail", "scheduler jobs run"),
     "tick-silent": (silent_tick, "scheduler", "warn", "scheduler jobs run"),
-    "job-gone": (gone(GPU_JOB), "gpu job", "fail", "terraform apply"),
+    "job-gone": (gone(GPU_JOB), "gpu job", "fail", "make plan PROJECT="),
     "no-image": (
         changed(GPU_JOB, terminalCondition={"state": "CONDITION_FAILED", "message": "Image 'x' not found"}),
         "gpu job", "fail", "image",
     ),
-    "no-gpu": (set_in(GPU_JOB, "template", "template", "nodeSelector", to={}), "gpu job", "fail", "terraform apply"),
     "execution-failed": (
         set_in(GPU_JOB, "latestCreatedExecution", "completionStatus", to="EXECUTION_FAILED"),
         "gpu job", "warn", "executions describe dropscribe-gpu-abcde",
     ),
     "stuck-job": (claimed(timedelta(hours=-1)), "open jobs", "fail", "dropscribe explain "),
-    "bucket-gone": (gone(UPLOADS), "buckets", "fail", "terraform apply"),
-    "access-lists": (
-        set_in(UPLOADS, "iamConfiguration", "uniformBucketLevelAccess", to={"enabled": False}),
-        "buckets", "warn", "--uniform-bucket-level-access",
-    ),
-    "may-be-public": (
-        set_in(UPLOADS, "iamConfiguration", "publicAccessPrevention", to="inherited"),
-        "buckets", "warn", "--public-access-prevention",
-    ),
-    "other-region": (changed(UPLOADS, location="US"), "buckets", "warn", "one region"),
-    "ledger-expires": (set_in(STATE, "lifecycle", "rule", to=[DELETE_ALL]), "buckets", "fail", "jobs/"),
-    "dataset-gone": (gone(Place(Kind.DATASET, NAMES.dataset)), "costs dataset", "fail", "terraform apply"),
-    "topic-gone": (gone(Place(Kind.TOPIC, NAMES.topic("work"))), "topics", "fail", "terraform apply"),
-    "no-dead-letter": (
-        lambda p: p.resource(WORK).pop("deadLetterPolicy"), "subscriptions", "fail", "terraform apply",
-    ),
-    "topic-deleted": (changed(WORK, topic="_deleted-topic_"), "subscriptions", "fail", "subscriptions delete"),
-    "short-deadline": (changed(WORK, ackDeadlineSeconds=10), "subscriptions", "warn", "terraform apply"),
-    "expires": (changed(WORK, expirationPolicy={"ttl": "2678400s"}), "subscriptions", "warn", "terraform apply"),
     "not-written": (
-        set_in(Place(Kind.SUBSCRIPTION, NAMES.costs_subscription), "bigqueryConfig", "state", to="PERMISSION_DENIED"),
-        "subscriptions", "fail", "warehouse",
+        set_in(COSTS, "bigqueryConfig", "state", to="PERMISSION_DENIED"), "costs table", "fail", "make plan PROJECT=",
     ),
+    "costs-gone": (gone(COSTS), "costs table", "fail", "make plan PROJECT="),
     "old-work": (
         lambda p: p.world.measured.update({(NAMES.work_subscription, "oldest_unacked_message_age"): 3600}),
         "backlog", "warn", "GPU quota",
     ),
     "dead-letters": (
-        lambda p: p.world.measured.update({(NAMES.kept("work-dead"), "num_undelivered_messages"): 2}),
+        lambda p: p.world.measured.update({(NAMES.dead_letter_subscriptions[0], "num_undelivered_messages"): 2}),
         "backlog", "warn", "subscriptions pull",
     ),
-    "account-disabled": (
-        changed(Place(Kind.ACCOUNT, NAMES.account("job")), disabled=True), "account job", "fail", "accounts enable",
-    ),
-    "account-gone": (gone(Place(Kind.ACCOUNT, NAMES.account("job"))), "account job", "fail", "terraform apply"),
 }  # fmt: skip
 
 
@@ -165,7 +136,7 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
 def test_a_fault_changes_its_own_line(deployment: DoctorDeployment, fault: str) -> None:
     seed, subject, status, fix = FAULTS[fault]
     seed(deployment)
-    report = deployment.visit()
+    report = deployment.report()
     assert not_ok(report) == {subject: {status}}
     assert fix in fixes(report, subject)
 
@@ -175,26 +146,26 @@ def test_a_fault_changes_its_own_line(deployment: DoctorDeployment, fault: str) 
     [claimed(timedelta(minutes=10)), claimed(timedelta(minutes=-10)), prices(89)],
     ids=["held", "due", "89-days"],
 )
-def test_what_is_not_too_late_yet_is_no_fault(deployment: DoctorDeployment, seed: Seed) -> None:
+def test_what_is_not_overdue_yet_is_no_fault(deployment: DoctorDeployment, seed: Seed) -> None:
     seed(deployment)
-    assert not_ok(deployment.visit()) == {}
+    assert not_ok(deployment.report()) == {}
 
 
 def test_a_deployment_that_needs_no_cpu_job_misses_none(deployment: DoctorDeployment) -> None:
     del deployment.world.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
-    gone(Place(Kind.JOB, NAMES.job("cpu")))(deployment)
-    assert not_ok(deployment.visit()) == {}
+    gone(job_key(NAMES, "cpu"))(deployment)
+    assert not_ok(deployment.report()) == {}
 
 
 def test_without_a_gpu_in_use_its_quota_is_no_failure(deployment: DoctorDeployment) -> None:
     no_quota(deployment)
     set_in(UPLOAD, "serviceConfig", "environmentVariables", "ENABLE_GPU_TRANSCRIPTION", to="false")(deployment)
-    assert not_ok(deployment.visit()) == {"GPU quota": {"warn"}}
+    assert not_ok(deployment.report()) == {"GPU quota": {"warn"}}
 
 
 def test_without_its_function_a_deployment_is_looked_at_all_the_same(deployment: DoctorDeployment) -> None:
     del deployment.world.resources[UPLOAD]
-    assert not_ok(deployment.visit()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
+    assert not_ok(deployment.report()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
 
 
 UNANSWERED: dict[str, tuple[Seed, str]] = {
@@ -216,7 +187,7 @@ UNANSWERED: dict[str, tuple[Seed, str]] = {
 def test_what_cannot_be_asked_is_unknown_and_ends_nothing(deployment: DoctorDeployment, fault: str) -> None:
     seed, fix = UNANSWERED[fault]
     seed(deployment)
-    report = deployment.visit()
+    report = deployment.report()
     assert not_ok(report) == {"GPU quota": {"unknown"}}
     assert fix in fixes(report, "GPU quota")
     assert not report.failed
@@ -238,21 +209,20 @@ DEEPGRAM: dict[str, tuple[Seed, str]] = {
 def test_only_what_deepgram_refuses_is_a_bad_key(deployment: DoctorDeployment, fault: str) -> None:
     seed, status = DEEPGRAM[fault]
     seed(deployment)
-    assert not_ok(deployment.visit()) == ({"Deepgram key": {status}} if status else {})
+    assert not_ok(deployment.report()) == ({"Deepgram key": {status}} if status else {})
 
 
 def test_an_answer_that_takes_too_long_is_unknown(deployment: DoctorDeployment) -> None:
     deployment.setenv("DOCTOR_TIMEOUT_SECONDS", "3")
     deployment.apis.stall(QUOTA, 60)
-    report = deployment.visit()
+    report = deployment.report()
     assert not_ok(report) == {"GPU quota": {"unknown"}}
     assert "DOCTOR_TIMEOUT_SECONDS" in fixes(report, "GPU quota")
 
 
 def test_a_service_that_is_refused_changes_only_what_asks_it(deployment: DoctorDeployment) -> None:
     deployment.apis.refuse("pubsub.googleapis.com", 403, "no")
-    unknown = {"topics", "subscriptions", "account function", "account job", "Pub/Sub agent", "public access"}
-    assert not_ok(deployment.visit()) == {subject: {"unknown"} for subject in unknown}
+    assert not_ok(deployment.report()) == {"costs table": {"unknown"}}
 
 
 def test_nothing_at_google_may_be_looked_at(deployment: DoctorDeployment) -> None:
@@ -260,11 +230,11 @@ def test_nothing_at_google_may_be_looked_at(deployment: DoctorDeployment) -> Non
         deployment.apis.refuse(host, 403, "no")
     deployment.apis.refuse("serviceusage.googleapis.com", 403, "no")
     deployment.apis.refuse("monitoring.googleapis.com", 403, "no")
-    lines = not_ok(deployment.visit())
+    lines = not_ok(deployment.report())
     assert {status for statuses in lines.values() for status in statuses} == {"unknown"}
     assert {"region", "price book", "open jobs", "GPU health"} & set(lines) == set()
 
 
 def test_a_state_bucket_that_cannot_be_read_is_unknown(deployment: DoctorDeployment) -> None:
     deployment.storage.fail_next(20, status=403, name_prefix="health/")
-    assert not_ok(deployment.visit()) == {"GPU health": {"unknown"}}
+    assert not_ok(deployment.report()) == {"GPU health": {"unknown"}}

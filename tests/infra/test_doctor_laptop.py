@@ -1,4 +1,4 @@
-"""The doctor visits the laptop cloud: its buckets are the laptop's, its functions have the laptop's settings."""
+"""The doctor looks at the laptop cloud: its buckets are the laptop's, its functions have the laptop's settings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.doctor.names import FUNCTIONS, Names
+from infra.doctor.report import diagnose
 from infra.doctor.settings import DoctorSettings
-from infra.doctor.visit import visit
 from infra.emulators import cloud as laptop
 from infra.emulators.cloud import LaptopCloud
 from shared.errors import FailureKind
@@ -53,7 +53,7 @@ def world_of(cloud: LaptopCloud) -> World:
 
 
 @pytest.mark.usefixtures("no_ambient_credentials")
-def test_a_laptop_has_all_but_a_gpu(
+def test_a_laptops_state_is_read_as_a_deployments(
     cloud: LaptopCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service_account: tuple[Path, bytes]
 ) -> None:
     blob = cloud.storage().bucket(laptop.UPLOADS).blob("calls/a.mp3")
@@ -67,10 +67,9 @@ def test_a_laptop_has_all_but_a_gpu(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.storage_server.url)
 
         def lines() -> Lines:
-            return not_ok(visit(NAMES, DoctorSettings()))
+            return not_ok(diagnose(NAMES, DoctorSettings()))
 
-        # The laptop's one job has no accelerator.
-        assert lines() == {"gpu job": {"fail"}}
+        assert lines() == {}
         policy = BreakerPolicy(1, MINUTES, MINUTES, MINUTES)
         Breaker(state, policy).record_failure(FailureKind.QUOTA, upload.job_id)
-        assert lines() == {"gpu job": {"fail"}, "GPU health": {"fail"}}
+        assert lines() == {"GPU health": {"fail"}}

@@ -1,13 +1,12 @@
-"""What Google's admin APIs know of a project: a bare one, and one with a deployment as terraform/ makes it."""
+"""What Google's admin APIs say of a project: a bare one, and one with a deployment as terraform/ makes it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from infra.doctor.bindings import Binding, Kind, Place, bindings
 from infra.doctor.checks_project import APIS, GPU_QUOTA, GPU_QUOTA_METRIC
-from infra.doctor.names import BUCKETS, COMPONENTS, DEVICES, FUNCTIONS, KEPT, TOPICS, Names
+from infra.doctor.names import DEVICES, FUNCTIONS, Names
 from tests.support.google_admin_apis import Json, World
 
 NUMBER = "123456789012"
@@ -21,18 +20,6 @@ def bare_project(names: Names, *, quota: int = 3) -> World:
     quota_path = f"cloudquotas.googleapis.com/v1/{project}/locations/global/services/run.googleapis.com/quotaInfos"
     return World(
         resources={
-            f"cloudresourcemanager.googleapis.com/v3/{project}": {
-                "name": f"projects/{NUMBER}",
-                "projectId": names.project,
-                "state": "ACTIVE",
-                "displayName": names.project,
-            },
-            f"cloudbilling.googleapis.com/v1/{project}/billingInfo": {
-                "name": f"{project}/billingInfo",
-                "projectId": names.project,
-                "billingAccountName": "billingAccounts/012345-6789AB-CDEF01",
-                "billingEnabled": True,
-            },
             f"{quota_path}/{GPU_QUOTA}": {
                 "name": f"projects/{NUMBER}/locations/global/services/run.googleapis.com/quotaInfos/{GPU_QUOTA}",
                 "quotaId": GPU_QUOTA,
@@ -48,7 +35,6 @@ def bare_project(names: Names, *, quota: int = 3) -> World:
                 ],
             },
         },
-        policies={f"cloudresourcemanager.googleapis.com/v3/{project}": []},
         enabled={f"{api}.googleapis.com" for api in APIS},
     )
 
@@ -56,110 +42,39 @@ def bare_project(names: Names, *, quota: int = 3) -> World:
 def deployed(names: Names, deepgram_key: str) -> World:
     """The same project after a deploy of `RELEASE`, with Deepgram enabled."""
     world = bare_project(names)
-    for build in (_storage, _pubsub, _accounts, _functions, _jobs, _secret):
+    for build in (_costs, _functions, _jobs, _secret):
         world.resources.update(build(names))
     version = f"{_SECRETS}/v1/projects/{names.project}/secrets/{names.secret}/versions/latest"
     world.secrets[version] = deepgram_key
     world.deepgram_keys.add(deepgram_key)
-    for binding in bindings(names, NUMBER, DEVICES):
-        grant(world, names, binding)
     return world
 
 
 _SECRETS = "secretmanager.googleapis.com"
 
 
-def grant(world: World, names: Names, binding: Binding) -> None:
-    """Add a binding to the policy of its place."""
-    if binding.place.kind is Kind.DATASET:
-        # BigQuery keeps its oldest roles under their old names.
-        role = {"roles/bigquery.dataEditor": "WRITER"}.get(binding.role, binding.role)
-        access = {"role": role, "userByEmail": binding.member.removeprefix("serviceAccount:")}
-        world.resources[key_of(names, binding.place)].setdefault("access", []).append(access)
-        return
-    entry: Json = {"role": binding.role, "members": [binding.member]}
-    if binding.condition:
-        entry["condition"] = {"title": names.name, "expression": binding.condition}
-    world.policies.setdefault(key_of(names, binding.place), []).append(entry)
+def job_key(names: Names, device: str) -> str:
+    """Where the job with `gpu` or `cpu` is found."""
+    return f"run.googleapis.com/v2/{names.location}/jobs/{names.job(device)}"
 
 
-def key_of(names: Names, place: Place) -> str:
-    """Where a place and its policy are found."""
-    project = f"projects/{names.project}"
-    parent = {
-        Kind.PROJECT: "cloudresourcemanager.googleapis.com/v3/projects",
-        Kind.BUCKET: "storage.googleapis.com/storage/v1/b",
-        Kind.TOPIC: f"pubsub.googleapis.com/v1/{project}/topics",
-        Kind.SUBSCRIPTION: f"pubsub.googleapis.com/v1/{project}/subscriptions",
-        Kind.JOB: f"run.googleapis.com/v2/{names.location}/jobs",
-        Kind.SERVICE: f"run.googleapis.com/v2/{names.location}/services",
-        Kind.ACCOUNT: f"iam.googleapis.com/v1/{project}/serviceAccounts",
-        Kind.SECRET: f"{_SECRETS}/v1/{project}/secrets",
-        Kind.REPOSITORY: f"artifactregistry.googleapis.com/v1/{names.location}/repositories",
-        Kind.DATASET: f"bigquery.googleapis.com/bigquery/v2/{project}/datasets",
-    }
-    return f"{parent[place.kind]}/{place.name}"
+def subscription_key(names: Names, name: str) -> str:
+    """Where a subscription is found."""
+    return f"pubsub.googleapis.com/v1/projects/{names.project}/subscriptions/{name}"
 
 
-def _storage(names: Names) -> Iterator[tuple[str, Json]]:
-    for purpose in BUCKETS:
-        rules: list[Json] = [{"action": {"type": "AbortIncompleteMultipartUpload"}, "condition": {"age": 1}}]
-        if purpose == "state":
-            condition = {"age": 90, "matchesPrefix": ["jobs/"]}
-            rules.append({"action": {"type": "Delete"}, "condition": condition})
-        yield (
-            key_of(names, Place(Kind.BUCKET, names.bucket(purpose))),
-            {
-                "kind": "storage#bucket",
-                "name": names.bucket(purpose),
-                "projectNumber": NUMBER,
-                "location": names.region.upper(),
-                "locationType": "region",
-                "iamConfiguration": {
-                    "uniformBucketLevelAccess": {"enabled": True},
-                    "publicAccessPrevention": "enforced",
-                },
-                "lifecycle": {"rule": rules},
-            },
-        )
-    dataset = {"projectId": names.project, "datasetId": names.dataset}
-    place = Place(Kind.DATASET, names.dataset)
-    yield key_of(names, place), {"kind": "bigquery#dataset", "datasetReference": dataset, "location": names.region}
-
-
-def _pubsub(names: Names) -> Iterator[tuple[str, Json]]:
-    project = f"projects/{names.project}"
-    for purpose in TOPICS:
-        name = names.topic(purpose)
-        yield key_of(names, Place(Kind.TOPIC, name)), {"name": f"{project}/topics/{name}", "state": "ACTIVE"}
-    subscriptions = {
-        names.work_subscription: ("work", "work-dead", 60),
-        names.costs_subscription: ("results", "results-dead", 10),
-        **{names.kept(purpose): (purpose, None, 10) for purpose in KEPT},
-    }
-    for name, (topic, dead, seconds) in subscriptions.items():
-        resource: Json = {
+def _costs(names: Names) -> Iterator[tuple[str, Json]]:
+    project, name = f"projects/{names.project}", names.costs_subscription
+    table = f"{names.project}.{names.name}_costs.outcomes"
+    yield (
+        subscription_key(names, name),
+        {
             "name": f"{project}/subscriptions/{name}",
-            "topic": f"{project}/topics/{names.topic(topic)}",
-            "ackDeadlineSeconds": seconds,
-            "messageRetentionDuration": "604800s",
-            "expirationPolicy": {},
+            "topic": f"{project}/topics/{names.topic_prefix}-results",
+            "bigqueryConfig": {"table": table, "useTableSchema": True, "state": "ACTIVE"},
             "state": "ACTIVE",
-        }
-        if dead is not None:
-            dead_topic = f"{project}/topics/{names.topic(dead)}"
-            resource["deadLetterPolicy"] = {"deadLetterTopic": dead_topic, "maxDeliveryAttempts": 20}
-        if name == names.costs_subscription:
-            table = f"{names.project}.{names.dataset}.outcomes"
-            resource["bigqueryConfig"] = {"table": table, "useTableSchema": True, "state": "ACTIVE"}
-        yield key_of(names, Place(Kind.SUBSCRIPTION, name)), resource
-
-
-def _accounts(names: Names) -> Iterator[tuple[str, Json]]:
-    for component in COMPONENTS:
-        mail = names.account(component)
-        resource = {"name": f"projects/{names.project}/serviceAccounts/{mail}", "email": mail}
-        yield key_of(names, Place(Kind.ACCOUNT, mail)), {**resource, "projectId": names.project}
+        },
+    )
 
 
 def _functions(names: Names) -> Iterator[tuple[str, Json]]:
@@ -176,7 +91,6 @@ def _functions(names: Names) -> Iterator[tuple[str, Json]]:
                     "CPU_JOB": f"{names.location}/jobs/{names.job('cpu')}",
                 },
                 "secretEnvironmentVariables": [secret],
-                "serviceAccountEmail": names.account("function"),
             },
         }
         if purpose == "upload":
@@ -197,14 +111,13 @@ def _jobs(names: Names) -> Iterator[tuple[str, Json]]:
     for device in DEVICES:
         task: Json = {
             "containers": [{"image": f"{names.region}-docker.pkg.dev/{names.project}/{names.name}/{device}:{RELEASE}"}],
-            "serviceAccount": names.account("job"),
             "timeout": "3600s",
         }
         if device == "gpu":
             task["nodeSelector"] = {"accelerator": "nvidia-l4"}
         name = f"{names.location}/jobs/{names.job(device)}"
         yield (
-            key_of(names, Place(Kind.JOB, names.job(device))),
+            job_key(names, device),
             {
                 "name": name,
                 "template": {"taskCount": 1, "template": task},

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from google.cloud.storage import Bucket, Client
 
-from infra.doctor.bindings import Place
 from infra.doctor.names import Names
+from infra.doctor.report import Report, diagnose
 from infra.doctor.settings import DoctorSettings
-from infra.doctor.visit import Report, visit
 from shared.costs.prices import PriceBook
-from tests.support.deployed_project import key_of
+from tests.support.command_stand_ins import READY, CommandStandIns, command_stand_ins
 from tests.support.faulty_storage import FaultyStorageServer
-from tests.support.google_admin_apis import GoogleApis, Json, World
+from tests.support.google_admin_apis import GoogleApis, World
 
 NAMES = Names("a-project", "us-central1")
 KEY = "correct-horse"
@@ -29,10 +28,11 @@ Lines = dict[str, set[str]]
 
 @dataclass(frozen=True)
 class DoctorDeployment:
-    """The servers, and the deployment's state bucket."""
+    """The servers and programs that answer for it, and its state bucket."""
 
     apis: GoogleApis
     storage: FaultyStorageServer
+    commands: CommandStandIns
     state: Bucket
     folder: Path
     setenv: Callable[[str, str], None]
@@ -42,17 +42,9 @@ class DoctorDeployment:
         """What the APIs know."""
         return self.apis.world
 
-    def resource(self, place: Place) -> Json:
-        """What a place is, to be changed."""
-        return self.world.resources[key_of(NAMES, place)]
-
-    def policy(self, place: Place) -> list[Json]:
-        """The bindings of a place, to be changed."""
-        return self.world.policies[key_of(NAMES, place)]
-
-    def visit(self) -> Report:
-        """The report."""
-        return visit(NAMES, DoctorSettings())
+    def report(self) -> Report:
+        """The doctor's."""
+        return diagnose(NAMES, DoctorSettings())
 
     def use_prices_of(self, day: datetime, region: str = "us-central1") -> None:
         """A price book of that day."""
@@ -98,7 +90,9 @@ def doctor_deployment(
         }
         for name, value in environment.items():
             setenv(name, value)
+        commands = command_stand_ins(folder / "programs", setenv, "gcloud", "terraform")
+        commands.answer(**READY)
         state = Client(project=NAMES.project).create_bucket(NAMES.bucket("state"))
-        opened = DoctorDeployment(apis, storage, state, folder, setenv)
+        opened = DoctorDeployment(apis, storage, commands, state, folder, setenv)
         opened.use_prices_of(datetime.now(UTC))
         yield opened

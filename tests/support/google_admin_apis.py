@@ -1,6 +1,6 @@
 """Google's admin APIs on loopback, each below the name of its host: what a deployment's owner can look up over REST.
 
-Only what is asked about resources and their policies, in the shapes of Google's discovery documents, to which
+Only what the doctor asks, in the shapes of Google's discovery documents, to which
 tests/infra/google_apis.json holds it. Deepgram's `GET /v1/auth/token` is here too, below api.deepgram.com.
 """
 
@@ -46,8 +46,6 @@ class World:
     """What the APIs know. Keys are `HOST/PATH`, as resources are got."""
 
     resources: dict[str, Json] = field(default_factory=dict)
-    policies: dict[str, list[Json]] = field(default_factory=dict)
-    """Bindings of what has an IAM policy."""
     enabled: set[str] = field(default_factory=set)
     """APIs, by host."""
     secrets: dict[str, str] = field(default_factory=dict)
@@ -115,12 +113,8 @@ class GoogleApis(HttpServer):
 
     def _found(self, host: str, path: str) -> Mapping[str, Any] | None:
         key, world = f"{host}/{path}", self.world
-        if host == "storage.googleapis.com" and path.endswith("/iam"):
-            return _policy(world.policies.get(key.removesuffix("/iam")))
         resource, _, verb = key.partition(":")
         match verb:
-            case "getIamPolicy":
-                return _policy(world.policies.get(resource))
             case "batchGet":
                 return {"services": [self._service(name) for name in flask.request.args.getlist("names")]}
             case "access":
@@ -166,10 +160,6 @@ class GoogleApis(HttpServer):
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _policy(bindings: list[Json] | None) -> Json | None:
-    return None if bindings is None else {"version": 3, "etag": "BwX=", "bindings": bindings}
 
 
 def _json(body: Mapping[str, Any]) -> flask.Response:

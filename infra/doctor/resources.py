@@ -1,109 +1,57 @@
-"""Answers about the parts of a deployment. Fields at their default are left out of Google's JSON."""
+"""What the doctor reads of Google's answers: JSON in its spelling. Fields at their default are left out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from infra.doctor.answers import Answer
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 
-class UniformAccess(Answer):
-    """Whether object ACLs are off."""
+class Answer(BaseModel):
+    """JSON in Google's spelling."""
 
-    enabled: bool = False
-
-
-class IamConfiguration(Answer):
-    """How a bucket is protected."""
-
-    uniform_bucket_level_access: UniformAccess = UniformAccess()
-    public_access_prevention: str = ""
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
 
-class LifecycleAction(Answer):
-    """What a rule does."""
+class UserInfo(Answer):
+    """oauth2 userinfo."""
 
-    type: str = ""
-
-
-class LifecycleCondition(Answer):
-    """When it does it."""
-
-    age: int | None = None
-    matches_prefix: tuple[str, ...] = ()
+    email: str = ""
 
 
-class LifecycleRule(Answer):
-    """One rule."""
-
-    action: LifecycleAction = LifecycleAction()
-    condition: LifecycleCondition = LifecycleCondition()
-
-
-class Lifecycle(Answer):
-    """A bucket's rules."""
-
-    rule: tuple[LifecycleRule, ...] = ()
-
-
-class Bucket(Answer):
-    """storage v1 Bucket."""
-
-    location: str = ""
-    iam_configuration: IamConfiguration = IamConfiguration()
-    lifecycle: Lifecycle = Lifecycle()
-
-
-class Topic(Answer):
-    """pubsub v1 Topic."""
+class Service(Answer):
+    """serviceusage v1 Service."""
 
     name: str
-
-
-class DeadLetterPolicy(Answer):
-    """Where messages go that nobody can take."""
-
-    dead_letter_topic: str = ""
-    max_delivery_attempts: int = 5
-
-
-class ExpirationPolicy(Answer):
-    """When an unused subscription is deleted; no time: never."""
-
-    ttl: str = ""
-
-
-class BigQueryConfig(Answer):
-    """Delivery into a table."""
-
-    table: str = ""
     state: str = ""
 
 
-class Subscription(Answer):
-    """pubsub v1 Subscription."""
+class Services(Answer):
+    """Answer of services:batchGet."""
 
-    topic: str = ""
-    ack_deadline_seconds: int = 10
-    dead_letter_policy: DeadLetterPolicy | None = None
-    expiration_policy: ExpirationPolicy | None = None
-    bigquery_config: BigQueryConfig | None = None
-    detached: bool = False
+    services: tuple[Service, ...] = ()
 
 
-class EventFilter(Answer):
-    """Which events a trigger takes."""
+class QuotaDetails(Answer):
+    """The effective limit; -1: none."""
 
-    attribute: str = ""
-    value: str = ""
+    value: int = 0
 
 
-class EventTrigger(Answer):
-    """What calls a function."""
+class DimensionsInfo(Answer):
+    """A limit for some values of the dimensions, or, without them, for all others."""
 
-    retry_policy: str = ""
-    event_filters: tuple[EventFilter, ...] = ()
+    dimensions: Mapping[str, str] = {}
+    details: QuotaDetails = QuotaDetails()
+    applicable_locations: tuple[str, ...] = ()
+
+
+class QuotaInfo(Answer):
+    """cloudquotas v1 QuotaInfo."""
+
+    dimensions_infos: tuple[DimensionsInfo, ...] = ()
 
 
 class SecretVariable(Answer):
@@ -119,7 +67,6 @@ class ServiceConfig(Answer):
 
     environment_variables: Mapping[str, str] = {}
     secret_environment_variables: tuple[SecretVariable, ...] = ()
-    revision: str = ""
 
 
 class StateMessage(Answer):
@@ -134,7 +81,6 @@ class CloudFunction(Answer):
     state: str = ""
     state_messages: tuple[StateMessage, ...] = ()
     service_config: ServiceConfig = ServiceConfig()
-    event_trigger: EventTrigger | None = None
 
 
 class RunCondition(Answer):
@@ -158,17 +104,10 @@ class Container(Answer):
     image: str = ""
 
 
-class NodeSelector(Answer):
-    """Hardware beside the usual."""
-
-    accelerator: str = ""
-
-
 class TaskTemplate(Answer):
     """One task."""
 
     containers: tuple[Container, ...] = ()
-    node_selector: NodeSelector | None = None
 
 
 class ExecutionTemplate(Answer):
@@ -184,6 +123,11 @@ class RunJob(Answer):
     terminal_condition: RunCondition = RunCondition()
     latest_created_execution: ExecutionReference | None = None
 
+    @property
+    def image(self) -> str:
+        """Address and tag; empty where there is none."""
+        return next((container.image for container in self.template.template.containers), "")
+
 
 class RpcStatus(Answer):
     """google.rpc.Status; code 0 is success."""
@@ -198,6 +142,19 @@ class SchedulerJob(Answer):
     state: str = ""
     last_attempt_time: datetime | None = None
     status: RpcStatus = RpcStatus()
+
+
+class BigQueryConfig(Answer):
+    """Delivery into a table."""
+
+    table: str = ""
+    state: str = ""
+
+
+class Subscription(Answer):
+    """pubsub v1 Subscription."""
+
+    bigquery_config: BigQueryConfig = BigQueryConfig()
 
 
 class SecretVersion(Answer):
@@ -241,3 +198,27 @@ class TimeSeriesPage(Answer):
     """Answer of timeSeries.list."""
 
     time_series: tuple[TimeSeries, ...] = ()
+
+
+class ErrorDetail(Answer):
+    """google.rpc.ErrorInfo, or another kind of detail."""
+
+    reason: str = ""
+
+
+class ErrorBody(Answer):
+    """What `error` holds, of every API."""
+
+    message: str = ""
+    details: tuple[ErrorDetail, ...] = ()
+
+    @property
+    def says_api_off(self) -> bool:
+        """Whether the API is not enabled in the project."""
+        return any(detail.reason == "SERVICE_DISABLED" for detail in self.details)
+
+
+class ErrorAnswer(Answer):
+    """The body of a refusal."""
+
+    error: ErrorBody

@@ -1,0 +1,143 @@
+"""Checks that Terraform's and Google's command lines make, which work in a project whose APIs are all still off."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.doctor.context import Context
+from infra.doctor.findings import Finding, fail, ok, unknown
+from infra.doctor.names import DEVICES, Names
+
+Command = tuple[str, ...]
+"""A program and its arguments; no shell reads them."""
+
+PROGRAM_NOT_FOUND = 127
+"""Exit status, as a shell has it."""
+
+_TIMEOUT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended, or that could not be run."""
+
+    status: int
+    output: str
+    complaint: str
+
+
+def ask(command: Command, folder: Path | None = None) -> Ended:
+    """Run a command that changes nothing."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS
+        )
+    except FileNotFoundError:
+        return Ended(PROGRAM_NOT_FOUND, "", f"{command[0]} is not on the PATH.")
+    except subprocess.TimeoutExpired:
+        return Ended(1, "", f"{shlex.join(command)} did not answer within {_TIMEOUT_SECONDS:g} s.")
+    return Ended(done.returncode, done.stdout.strip(), done.stderr.strip())
+
+
+def _asked(subject: str, command: Command, fix: str) -> str | Finding:
+    """What the command prints; where it fails, that the answer is not known."""
+    ended = ask(command)
+    if ended.status == 0:
+        return ended.output
+    return unknown(subject, ended.complaint.partition("\n")[0] or f"{command[0]} failed ({ended.status}).", fix)
+
+
+def terraform(_: Context) -> Iterator[Finding]:
+    """Terraform is there, and new enough."""
+    install = "Install Terraform 1.9 or newer: https://developer.hashicorp.com/terraform/install"
+    found = _asked("Terraform", ("terraform", "version"), install)
+    if isinstance(found, Finding):
+        yield found
+    elif re.match(r"Terraform v(1\.(9|\d\d)|[2-9])", found):
+        yield ok("Terraform", f"{found.partition(chr(10))[0]}.")
+    else:
+        yield fail("Terraform", f"Too old: {found.partition(chr(10))[0]}.", install)
+
+
+def gcloud(_: Context) -> Iterator[Finding]:
+    """Google Cloud's command line is there, and signed in."""
+    install = "Install it: https://cloud.google.com/sdk/docs/install"
+    found = _asked("gcloud", ("gcloud", "version"), install)
+    if isinstance(found, Finding):
+        yield found
+        return
+    token = _asked("gcloud", ("gcloud", "auth", "print-access-token"), "gcloud auth login --update-adc")
+    yield token if isinstance(token, Finding) else ok("gcloud", f"{found.partition(chr(10))[0]}, signed in.")
+
+
+def project(context: Context) -> Iterator[Finding]:
+    """The project exists and is not on its way out."""
+    name = context.names.project
+    command = ("gcloud", "projects", "describe", name, "--format=value(lifecycleState)")
+    which = "Is it the project's id? Does the account have a role on it? gcloud projects list; gcloud auth list"
+    state = _asked("project", command, which)
+    if isinstance(state, Finding):
+        yield state
+    elif state == "ACTIVE":
+        yield ok("project", f"{name} is active.")
+    else:
+        yield fail("project", f"{name} is {state or 'in no state'}.", f"gcloud projects undelete {name}")
+
+
+def billing(context: Context) -> Iterator[Finding]:
+    """An open billing account is linked to the project."""
+    name = context.names.project
+    command = ("gcloud", "billing", "projects", "describe", name, "--format=value(billingEnabled)")
+    link = f"gcloud billing projects link {name} --billing-account=ACCOUNT (gcloud billing accounts list)"
+    enabled = _asked("billing", command, link)
+    if isinstance(enabled, Finding):
+        yield enabled
+    elif enabled == "True":
+        yield ok("billing", "A billing account is linked.")
+    else:
+        yield fail("billing", "No open billing account is linked to the project.", link)
+
+
+def same_region(context: Context) -> Iterator[Finding]:
+    """The deployment is not elsewhere: Terraform would delete it there, and make it anew."""
+    names = context.names
+    bucket = names.bucket("terraform")
+    command = ("gcloud", "storage", "buckets", "list", f"--project={names.project}", f"--filter=name={bucket}",
+               "--format=value(location)")  # fmt: skip
+    location = _asked("deployment's region", command, "It takes roles/storage.admin on the project.")
+    if isinstance(location, Finding):
+        yield location
+    elif location.lower() in ("", names.region):
+        yield ok("deployment's region", f"It is in {names.region}, or new.")
+    else:
+        says = f"The deployment is in {location.lower()}, not in {names.region}."
+        yield fail("deployment's region", says, "Another region is another deployment: DEPLOYMENT=...")
+
+
+def release(context: Context) -> Iterator[Finding]:
+    """Every part of the release that is asked for was built: what a rollback relies on."""
+    if context.release is None:
+        return
+    fix = f"Releases that are there: gcloud artifacts docker tags list {context.names.registry}/gpu"
+    parts = zip(
+        (*(f"{device} image" for device in DEVICES), "archive"), built(context.names, context.release), strict=True
+    )
+    missing = [part for part, command in parts if ask(command).status != 0]
+    if missing:
+        yield fail("release", f"{context.release} has no {' and no '.join(missing)}.", fix)
+    else:
+        yield ok("release", f"{context.release} was built.")
+
+
+def built(names: Names, release: str) -> tuple[Command, ...]:
+    """Commands that all succeed where every part of the release is there: the images, and last the archive."""
+    images = tuple(
+        ("gcloud", "artifacts", "docker", "images", "describe", f"{names.registry}/{device}:{release}")
+        for device in DEVICES
+    )
+    return (*images, ("gcloud", "storage", "objects", "describe", names.archive_url(release)))
