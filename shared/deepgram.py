@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from heapq import merge
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import stamina
@@ -100,21 +101,28 @@ class Deepgram:
         except ApiError as error:
             status = error.status_code or 500
             if status < 300:  # the work was done, but its answer is not JSON
-                raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
-            failure = EngineFailed(f"Deepgram answered {status}.", kind_of_status(status))
+                raise _unreadable() from error
+            may_be_billed = (status == HTTPStatus.REQUEST_TIMEOUT or status >= 500) and status not in RETRIED_STATUS
+            failure = EngineFailed(f"Deepgram answered {status}.", kind_of_status(status), may_be_billed=may_be_billed)
             raise (_NotBilledError(failure) if status in RETRIED_STATUS else failure) from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _NotBilledError(EngineFailed("Deepgram could not be reached.", FailureKind.NETWORK)) from error
         except httpx.TimeoutException as error:
             waited = time.monotonic() - began
-            raise EngineFailed(f"Deepgram gave no answer within {waited:.0f} s.", FailureKind.TIMEOUT) from error
+            reason = f"Deepgram gave no answer within {waited:.0f} s."
+            raise EngineFailed(reason, FailureKind.TIMEOUT, may_be_billed=True) from error
         except (ValueError, ParsingError, httpx.DecodingError) as error:
-            raise EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL) from error
+            raise _unreadable() from error
         except httpx.RequestError as error:
-            raise EngineFailed("The connection to Deepgram broke.", FailureKind.NETWORK) from error
+            reason = "The connection to Deepgram broke."
+            raise EngineFailed(reason, FailureKind.NETWORK, may_be_billed=True) from error
         answer = parse_response(response, self._model, split=split)
         AUDIO.add(answer.duration_seconds * answer.channels, engine=Engine.DEEPGRAM.value)
         return answer
+
+
+def _unreadable() -> EngineFailed:
+    return EngineFailed("Deepgram's answer could not be read.", FailureKind.INTERNAL, may_be_billed=True)
 
 
 def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
@@ -138,7 +146,8 @@ def parse_response(response: Any, model: str, *, split: bool = False) -> Deepgra
         duration = max(0.0, _finite(response.metadata.duration))
         request_id = str(response.metadata.request_id or "")
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise EngineFailed("Deepgram's answer is not a transcript.", FailureKind.INTERNAL) from error
+        reason = "Deepgram's answer is not a transcript."
+        raise EngineFailed(reason, FailureKind.INTERNAL, may_be_billed=True) from error
     return DeepgramResult(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
 
 

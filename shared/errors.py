@@ -81,6 +81,11 @@ class Rejected(DropscribeError):
 class EngineFailed(DropscribeError):
     """An engine failed; another one may do the work."""
 
+    def __init__(self, reason: str, kind: FailureKind | None = None, *, may_be_billed: bool = False) -> None:
+        """`may_be_billed`: whether an API may have done the work and bill it, though its answer did not arrive."""
+        super().__init__(reason, kind)
+        self.may_be_billed = may_be_billed
+
 
 class LaunchFailed(DropscribeError):
     """No job execution could be started now."""

@@ -145,7 +145,14 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     began = time.monotonic()
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
-        result = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
+        try:
+            result = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
+        except EngineFailed as error:
+            if error.may_be_billed:
+                audio_seconds = media.duration_seconds * job.record.options.streams(media)
+                bill = deepgram_bill(settings.deepgram_model, audio_seconds, media.size_bytes, services.prices)
+                services.jobs.take(job, spent=job.record.spent + bill)
+            raise
         tracing.set_attributes(span, duration_seconds=result.duration_seconds, channels=result.channels)
     # Deepgram bills what it decoded, which can differ from what the header promised.
     duration = result.duration_seconds or media.duration_seconds

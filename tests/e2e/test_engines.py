@@ -54,7 +54,10 @@ def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, user
     assert message["decision"]["method"] == "parakeet"
     assert "Parakeet takes over" in message["decision"]["reason"]
     assert engines(user, message) == {"parakeet-cpu"}
-    assert all(line.startswith("cloud run") for line in bill_lines(message))
+    deepgram, rest = bill_lines(message)[:2], bill_lines(message)[2:]
+    assert deepgram == ["deepgram nova-3", "cloud storage egress"]
+    assert rest
+    assert all(line.startswith("cloud run") for line in rest)
 
 
 def test_an_unknown_method_is_rejected_with_the_known_ones(user: UserClient) -> None:

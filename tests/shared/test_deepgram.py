@@ -124,25 +124,26 @@ def test_a_request_that_was_turned_away_is_repeated_and_heard_once(
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "kind", "may_be_billed"),
     [
-        (400, FailureKind.REFUSED),
-        (401, FailureKind.CREDENTIALS),
-        (402, FailureKind.QUOTA),
-        (403, FailureKind.CREDENTIALS),
-        (408, FailureKind.TIMEOUT),
-        (500, FailureKind.NETWORK),
-        (502, FailureKind.NETWORK),
-        (504, FailureKind.TIMEOUT),
+        (400, FailureKind.REFUSED, False),
+        (401, FailureKind.CREDENTIALS, False),
+        (402, FailureKind.QUOTA, False),
+        (403, FailureKind.CREDENTIALS, False),
+        (408, FailureKind.TIMEOUT, True),
+        (500, FailureKind.NETWORK, True),
+        (502, FailureKind.NETWORK, True),
+        (504, FailureKind.TIMEOUT, True),
     ],
 )
 def test_a_failure_that_may_have_been_billed_is_not_repeated(
-    deepgram_server: DeepgramServer, deepgram_key: str, status: int, kind: FailureKind
+    deepgram_server: DeepgramServer, deepgram_key: str, status: int, kind: FailureKind, may_be_billed: bool
 ) -> None:
     deepgram_server.fail_next(1, status)
     with pytest.raises(EngineFailed) as failure:
         adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, "en")
     assert (failure.value.kind, len(deepgram_server.requests)) == (kind, 1)
+    assert failure.value.may_be_billed is may_be_billed
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, FailureKind.RATE_LIMIT), (503, FailureKind.NETWORK)])
@@ -154,6 +155,7 @@ def test_being_turned_away_is_final_after_the_last_attempt(
     with pytest.raises(EngineFailed) as failure:
         adapter(deepgram_server.url, deepgram_key, attempts=attempts).transcribe(AUDIO, "en")
     assert (failure.value.kind, len(deepgram_server.requests)) == (kind, attempts)
+    assert not failure.value.may_be_billed
 
 
 def test_a_broken_connection_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
@@ -161,6 +163,7 @@ def test_a_broken_connection_is_not_repeated(deepgram_server: DeepgramServer, de
     with pytest.raises(EngineFailed) as failure:
         adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, "en")
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.NETWORK, 1)
+    assert failure.value.may_be_billed
 
 
 def test_silence_beyond_the_time_limit_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
@@ -168,6 +171,7 @@ def test_silence_beyond_the_time_limit_is_not_repeated(deepgram_server: Deepgram
     with pytest.raises(EngineFailed) as failure:
         adapter(deepgram_server.url, deepgram_key, timeout=1.0).transcribe(AUDIO, "en")
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 1)
+    assert failure.value.may_be_billed
 
 
 def test_a_refused_connection_is_repeated(deepgram_key: str) -> None:

@@ -12,6 +12,7 @@ import stamina
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.clock import now
+from shared.costs.bill import LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
@@ -103,6 +104,23 @@ def test_parakeet_takes_over_from_a_failing_deepgram(
     assert item.decision.reason == "deepgram was asked for. Deepgram answered 402. Parakeet takes over."
     assert cloud.executions() == [GPU_JOB]
     assert cloud.terminal_messages() == []
+
+
+@pytest.mark.parametrize(("status", "is_billed"), [(500, True), (402, False)])
+def test_a_call_that_deepgram_may_bill_is_on_the_bill_though_it_failed(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: DeepgramServer,
+    status: int,
+    is_billed: bool,
+) -> None:
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram")
+    shared_deepgram_server.fail_next(1, status)
+    record = record_of(services, handled(cloud, services))
+    assert record.state is JobState.QUEUED
+    kinds = [line.kind for line in record.spent.items]
+    assert kinds == ([LineItemKind.DEEPGRAM, LineItemKind.EGRESS] if is_billed else [])
 
 
 def test_parakeet_takes_over_where_no_address_can_be_signed(
