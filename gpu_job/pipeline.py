@@ -29,6 +29,7 @@ from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode, decode_channels
 from gpu_job.audio.ffmpeg import DecoderDied, DecoderLimits
+from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.parallel import Parallel
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.audit import Audit
@@ -154,26 +155,6 @@ class _Waiting(TranscriptionListener):
                 raise engines.failure or EngineFailed("The engine was stopped.")
         if self._error is not None:
             raise self._error
-
-
-class DecodePace:
-    """How fast a file is decoded and cut while nothing else holds it up: measured until the engine's queue is full."""
-
-    BLOCKED_SECONDS = 0.1
-    """Handing chunks on takes longer than this only where the queue is full."""
-
-    def __init__(self) -> None:
-        self.audio_seconds = 0.0
-        self.wall_seconds = 0.0
-        self._began = time.monotonic()
-        self._is_blocked = False
-
-    def add(self, audio_seconds: float, handed_on_in: float) -> None:
-        """A block was decoded, and its chunks were handed on in so many seconds."""
-        self._is_blocked = self._is_blocked or handed_on_in > self.BLOCKED_SECONDS
-        if not self._is_blocked:
-            self.audio_seconds += audio_seconds
-            self.wall_seconds = time.monotonic() - self._began
 
 
 class FileTranscription:

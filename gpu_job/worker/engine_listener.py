@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, set_span_in_context
+
 from gpu_job.asr.recognizer import Recognizer
+from gpu_job.audio.samples import seconds
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.spans import BatchSpans
 from shared.enums import Engine
 from shared.errors import EngineFailed
+from shared.telemetry import tracing
 from shared.telemetry.logs import log_telemetry_errors
 
 
@@ -46,3 +51,29 @@ class WorkerEngineListener(EngineListener):
         if engine is Engine.PARAKEET_GPU:
             # With chunks of several uploads nobody knows whose fault it was.
             self._services.record_gpu_failure(error.kind, job_ids[0] if len(job_ids) == 1 else None)
+
+
+class BatchSpans:
+    """Of one engine, whose thread alone calls this: what a batch held is known when it has run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._began_ns = 0
+
+    def batch_started(self) -> None:
+        """A batch begins."""
+        self._began_ns = time.time_ns()
+
+    def batch_finished(self, tasks: Sequence[Task]) -> None:
+        """It has run: in the trace of its upload where it was for one, in a trace of its own where for several."""
+        spans = list({task.job_id: task.span for task in tasks}.values())
+        known = [span for span in spans if span.get_span_context().is_valid]
+        tracing.start_span(
+            "batch",
+            set_span_in_context(spans[0], Context()) if len(spans) == 1 else Context(),
+            links=[Link(span.get_span_context()) for span in known],
+            began_ns=self._began_ns,
+            engine=self._engine.value,
+            chunks=len(tasks),
+            audio_seconds=seconds(sum(len(task.chunk.samples) for task in tasks)),
+        ).end()

@@ -12,8 +12,7 @@ from typing import Any
 
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.periodic import PeriodicTask
-from gpu_job.worker.running_job import RunningJob
-from gpu_job.worker.running_jobs import RunningJobs
+from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.state.execution_lease import HeldLease

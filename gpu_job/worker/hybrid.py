@@ -15,8 +15,7 @@ from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.task import Task
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.periodic import PeriodicTask
-from gpu_job.worker.running_job import RunningJob
-from gpu_job.worker.running_jobs import RunningJobs
+from gpu_job.worker.running_job import RunningJob, RunningJobs
 from shared.clock import now
 from shared.enums import Engine, Method
 

@@ -9,13 +9,13 @@ from opentelemetry.trace import StatusCode
 
 from gpu_job.engines.chain import EngineChain
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.running_job import RunningJob
-from gpu_job.worker.running_jobs import RunningJobs
+from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.state.finisher import JobResult
+from shared.errors import EngineFailed
+from shared.state.finisher import JobResult, completed, failed
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
 
@@ -128,3 +128,13 @@ class JobRelease:
     def _removed(self, job: RunningJob) -> None:
         job.span.end()
         self._jobs.remove(job)
+
+
+def result_of(job: RunningJob) -> JobResult:
+    """The transcript of a complete job; failed where every chunk failed."""
+    try:
+        transcript = job.transcription.assemble(job.upload.uri)
+    except EngineFailed as error:
+        return failed(error)
+    fallbacks = sum(result.is_fallback for result in job.transcription.results())
+    return completed(transcript, fallbacks=fallbacks)

@@ -1,4 +1,4 @@
-"""One job in a worker's hands: its record, its receipts, and its transcription."""
+"""The jobs in a worker's hands: of each its record, its receipts and its transcription."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanKind
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
@@ -36,6 +36,23 @@ class ClaimedJob:
     media: Media
     decision: Decision
     stored: StoredResults = field(default_factory=dict)
+
+
+def attempt_span(claimed: ClaimedJob, traceparent: str | None, execution: str) -> Span:
+    """From the claim until the job is released: in the upload's own trace, whatever attempt it is.
+
+    `traceparent`: the span that queued the upload; without one it is the span that took its event.
+    """
+    record = claimed.job.record
+    return tracing.start_span(
+        "transcribe",
+        tracing.context_of(traceparent or record.traceparent),
+        SpanKind.CONSUMER,
+        job_id=claimed.job.id,
+        attempt=record.attempts,
+        duration_seconds=claimed.media.duration_seconds,
+        execution=execution,
+    )
 
 
 class JobOwner(Protocol):
@@ -161,3 +178,53 @@ class RunningJob(TranscriptionListener):
             first, self._released = not self._released, True
         self.transcription.cancel()
         return first
+
+
+class RunningJobs:
+    """By id; used from any thread."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._jobs: dict[str, RunningJob] = {}
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._jobs)
+
+    @property
+    def free(self) -> int:
+        """How many more jobs there is room for."""
+        return self._capacity - len(self)
+
+    def get(self, job_id: str) -> RunningJob | None:
+        """The job, where it is running here."""
+        with self._changed:
+            return self._jobs.get(job_id)
+
+    def add(self, job: RunningJob) -> None:
+        """A job begins."""
+        with self._changed:
+            self._jobs[job.id] = job
+
+    def remove(self, job: RunningJob) -> None:
+        """A job was released."""
+        with self._changed:
+            self._jobs.pop(job.id, None)
+            self._changed.notify_all()
+
+    def wait_for_room(self, timeout_seconds: float) -> None:
+        """Until there is room for a job, or `wake` is called, or the time is over."""
+        with self._changed:
+            if len(self._jobs) >= self._capacity:
+                self._changed.wait(timeout_seconds)
+
+    def wake(self) -> None:
+        """End a `wait_for_room`."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def all(self) -> list[RunningJob]:
+        """The jobs of this moment."""
+        with self._changed:
+            return list(self._jobs.values())

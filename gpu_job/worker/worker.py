@@ -17,16 +17,13 @@ from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import build_engines
 from gpu_job.worker.claim import ClaimResult, claim, own_items
-from gpu_job.worker.ending import result_of
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import Hybrid
-from gpu_job.worker.release import JobRelease
-from gpu_job.worker.running_job import JobOwner, RunningJob
-from gpu_job.worker.running_jobs import RunningJobs
+from gpu_job.worker.release import JobRelease, result_of
+from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.spans import attempt_span
 from gpu_job.worker.subscription import Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected
 from shared.state.finisher import failed, rejected
@@ -134,7 +131,7 @@ class Worker(JobOwner):
                 elif ack_id and result.retry_after_seconds is not None:
                     self._subscription.give_back(ack_id, result.retry_after_seconds)
                 return
-            span = attempt_span(result.claimed, received.traceparent, self._services.task)
+            span = attempt_span(result.claimed, received.traceparent, self._services.task.execution)
             job = RunningJob(result.claimed, self._pipeline, self, span)
             job.ack_ids.extend([ack_id] if ack_id else [])
             self._billing.open(job)

@@ -12,12 +12,13 @@ import pytest
 
 from gpu_job import transcribe
 from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import Samples
 from gpu_job.audit.questions import AuditRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import DecodePace, PipelineOptions
+from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings
 from infra.local_media import inspected
 from infra.recordings import Recording, recording

@@ -21,8 +21,7 @@ from gpu_job.engines.local import LocalEngine
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.claim import claim
 from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, wanted
-from gpu_job.worker.running_job import RunningJob
-from gpu_job.worker.running_jobs import RunningJobs
+from gpu_job.worker.running_job import RunningJob, RunningJobs
 from infra.emulators.deepgram_server import DeepgramServer
 from shared.deepgram import Deepgram
 from shared.enums import Engine, Method

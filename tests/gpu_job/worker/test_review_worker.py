@@ -26,7 +26,7 @@ from gpu_job.worker.claim import claim
 from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.running_jobs import RunningJobs
+from gpu_job.worker.running_job import RunningJobs
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
