@@ -68,7 +68,7 @@ def _meets(queue: Queue | None) -> float:
 def _quote(seconds: float, method: Method, queue: Queue) -> Quote:
     settings = settings_of({})
     speeds = settings.initial_speeds(settings.shape.gpu)
-    tariff = PricingContext(price_book(), settings.shape, speeds, settings.deepgram_model, settings.work_idle_seconds)
+    pricing = PricingContext(price_book(), settings.shape, speeds, settings.deepgram_model, settings.work_idle_seconds)
     media = Media(
         container="mp3",
         codec="mp3",
@@ -77,4 +77,4 @@ def _quote(seconds: float, method: Method, queue: Queue) -> Quote:
         channels=1,
         size_bytes=round(seconds * _KILOBITS * 125),
     )
-    return next(quote for quote in quotes_for(TranscriptionRequest(media), tariff, queue) if quote.method is method)
+    return next(quote for quote in quotes_for(TranscriptionRequest(media), pricing, queue) if quote.method is method)

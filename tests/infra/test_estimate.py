@@ -18,7 +18,7 @@ from shared.enums import Method
 from shared.media import Upload
 from shared.upload_options import MAX_COST_METADATA, PRIVACY_METADATA, Channels, UploadOptions
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
-from tests.support.routing_cases import TARIFF, media
+from tests.support.routing_cases import PRICING, media
 from trigger_function.settings import FunctionSettings
 
 CALL, LONG = recording("call").path, recording("long_seen").path
@@ -37,7 +37,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> FunctionSettings:
 
 def test_the_sums_are_those_of_the_files_and_of_one_engine_for_all(settings: FunctionSettings) -> None:
     files = [found("a", 20), found("b", 7200), found("c", 7200)]
-    made = estimate(files, settings, price_book(), TARIFF.speeds)
+    made = estimate(files, settings, price_book(), PRICING.speeds)
     methods = [line.decision.method for line in made.lines if line.decision]
     assert methods == [Method.DEEPGRAM, Method.PARAKEET, Method.PARAKEET]
     quoted = [line.decision.quote.bill.usd for line in made.lines if line.decision and line.decision.quote]
@@ -57,13 +57,13 @@ def test_a_file_waits_for_every_channel_that_is_heard_apart_before_it(settings: 
     stereo = found("a", 7200, channels=Channels.SPLIT)
     assert stereo.media is not None
     stereo = replace(stereo, media=stereo.media.model_copy(update={"channels": 2}))
-    made = estimate([stereo, found("b", 7200)], settings, price_book(), TARIFF.speeds)
+    made = estimate([stereo, found("b", 7200)], settings, price_book(), PRICING.speeds)
     assert made.all_parakeet.seconds == pytest.approx(30 + 3 * 7200 / 123)
 
 
 def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:
     files = [found("a", 3600, max_cost_usd=0.0001), InspectedFile("b", "0" * 24, None, UploadOptions(), "Not audio.")]
-    made = estimate(files, settings, price_book(), TARIFF.speeds)
+    made = estimate(files, settings, price_book(), PRICING.speeds)
     assert [line.decision for line in made.lines] == [None, None]
     assert made.lines[1].problem == "Not audio."
     assert (made.total.usd, made.all_deepgram.usd, made.audio_seconds) == (0, 0, 0)

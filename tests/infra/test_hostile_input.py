@@ -28,7 +28,7 @@ from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
 NOBODY = "f" * 24
 
 
-def told(*arguments: str, **environment: str) -> Result:
+def run_command(*arguments: str, **environment: str) -> Result:
     done = CliRunner(env=environment).invoke(app, list(arguments))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     return done
@@ -36,7 +36,7 @@ def told(*arguments: str, **environment: str) -> Result:
 
 def sentence(*arguments: str, **environment: str) -> str:
     """What a command that refuses says: one line, and nothing on the standard output."""
-    done = told(*arguments, **environment)
+    done = run_command(*arguments, **environment)
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -77,7 +77,7 @@ def test_buckets_that_are_not_there_are_told_in_a_line(
     ],
 )
 def test_uploads_that_cannot_be_are_told_in_a_line(cloud: LoopbackCloud, job: str, says: str) -> None:
-    done = told("explain", job, "--bucket", STATE)
+    done = run_command("explain", job, "--bucket", STATE)
     assert done.exit_code == 1
     assert says in done.output
     assert done.output.count("\n") == 1
@@ -113,8 +113,8 @@ def test_the_doctors_own_settings_are_told_in_a_line(bad: str) -> None:
 
 
 def test_an_empty_prefix_has_no_recordings(cloud: LoopbackCloud) -> None:
-    assert told("estimate", f"gs://{UPLOADS}/none/").output == f"No recordings in gs://{UPLOADS}/none/.\n"
-    done = told("estimate", f"gs://{UPLOADS}/none/", "--json")
+    assert run_command("estimate", f"gs://{UPLOADS}/none/").output == f"No recordings in gs://{UPLOADS}/none/.\n"
+    done = run_command("estimate", f"gs://{UPLOADS}/none/", "--json")
     assert (done.exit_code, json.loads(done.stdout)["files"]) == (1, [])
 
 
@@ -122,18 +122,18 @@ def test_an_empty_prefix_has_no_recordings(cloud: LoopbackCloud) -> None:
 def test_files_of_0_bytes_and_odd_names_are_rejected_one_by_one(tmp_path: Path, name: bytes) -> None:
     path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - pathlib takes no bytes
     Path(os.fsdecode(path)).touch()
-    done = told("estimate", os.fsdecode(path))
+    done = run_command("estimate", os.fsdecode(path))
     assert done.exit_code == 1
     assert "The file is empty." in done.output
     assert "\x1b" not in done.output
-    assert json.loads(told("estimate", os.fsdecode(path), "--json").stdout)["files"][0]["rejected"]
+    assert json.loads(run_command("estimate", os.fsdecode(path), "--json").stdout)["files"][0]["rejected"]
 
 
 def test_a_path_longer_than_an_objects_name_is_only_a_path(tmp_path: Path) -> None:
     folder = tmp_path.joinpath(*("d" * 200 for _ in range(6)))
     folder.mkdir(parents=True)
     (folder / "a.mp3").touch()
-    assert "The file is empty." in told("estimate", str(folder / "a.mp3")).output
+    assert "The file is empty." in run_command("estimate", str(folder / "a.mp3")).output
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -141,12 +141,12 @@ def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"x")
     path.chmod(0)
-    assert "It cannot be read: Permission denied." in told("estimate", str(path)).output
+    assert "It cannot be read: Permission denied." in run_command("estimate", str(path)).output
 
 
 def test_names_in_buckets_do_not_steer_the_terminal(cloud: LoopbackCloud) -> None:
     cloud.drop(b"", "calls/\x1b]0;owned\x07.mp3")
-    output = told("estimate", f"gs://{UPLOADS}/").output
+    output = run_command("estimate", f"gs://{UPLOADS}/").output
     assert "\x1b" not in output
     assert r"calls/\x1b]0;owned\x07.mp3" in output
 

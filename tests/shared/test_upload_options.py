@@ -1,4 +1,4 @@
-"""An owner's wishes as metadata of the object, there and back."""
+"""An owner's options as metadata of the object, there and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A deployment for tests that call the function in-process: the local servers, Google's clients, and who looks in."""
+"""A deployment for tests that call the function in-process: local servers, Google's clients, readers of results."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ TABLE = Policy(cost_optimization=False)
 COST = Policy()
 CPU_SHAPE = JobShape(gpu=None, vcpu=8, memory_gib=32)
 SETTINGS = FunctionSettings.model_construct()
-TARIFF = PricingContext(
+PRICING = PricingContext(
     price_book(), SETTINGS.shape, SpeedSettings().initial_speeds("nvidia-l4"), "nova-3", idle_seconds=5.0
 )
 """The shipped prices and starting values, whatever the environment says."""
@@ -50,17 +50,17 @@ def media(seconds: float, size: float = MB, channels: int = 1) -> Media:
 
 def make_conditions(**changes: Any) -> Conditions:
     """The conditions of an idle deployment at its starting values, but for `changes`."""
-    return Conditions(TARIFF.speeds, **changes)
+    return Conditions(PRICING.speeds, **changes)
 
 
 def router(
     policy: Policy = COST,
     engines: Engines = ALL,
     *,
-    prices: PriceBook = TARIFF.book,
+    prices: PriceBook = PRICING.book,
 ) -> Router:
     """A router at the shipped prices."""
-    return Router(policy, engines, prices, SETTINGS.shape, CPU_SHAPE, TARIFF.deepgram_model, TARIFF.idle_seconds)
+    return Router(policy, engines, prices, SETTINGS.shape, CPU_SHAPE, PRICING.deepgram_model, PRICING.idle_seconds)
 
 
 def upload(what: Media, options: UploadOptions | None = None, job_id: str = JOB_ID) -> UploadFacts:

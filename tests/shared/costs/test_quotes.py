@@ -31,7 +31,7 @@ BOOK = PriceBook(
     deepgram_minute={"nova": price(0.6)},
 )
 SPEEDS = Speeds({"l4": DeviceSpeed(30.0, 100.0), "cpu": DeviceSpeed(20.0, 10.0)}, 400.0, 50.0)
-TARIFF = PricingContext(BOOK, JobShape(gpu="l4", vcpu=4, memory_gib=10), SPEEDS, "nova", idle_seconds=5.0)
+PRICING = PricingContext(BOOK, JobShape(gpu="l4", vcpu=4, memory_gib=10), SPEEDS, "nova", idle_seconds=5.0)
 USD_PER_SECOND = 0.1 + 4 * 0.01 + 10 * 0.001
 HALF_GIB = 2**29
 RUNNING = Queue(running=True)
@@ -47,14 +47,14 @@ def order(
 
 
 def quote(
-    method: Method, what: TranscriptionRequest, tariff: PricingContext = TARIFF, queue: Queue | None = None
+    method: Method, what: TranscriptionRequest, pricing: PricingContext = PRICING, queue: Queue | None = None
 ) -> Quote:
-    (one,) = (quote for quote in quotes_for(what, tariff, queue or Queue()) if quote.method is method)
+    (one,) = (quote for quote in quotes_for(what, pricing, queue or Queue()) if quote.method is method)
     return one
 
 
 def test_every_method_has_a_quote() -> None:
-    assert [one.method for one in quotes_for(order(), TARIFF, Queue())] == list(Method)
+    assert [one.method for one in quotes_for(order(), PRICING, Queue())] == list(Method)
 
 
 def test_a_lone_upload_pays_for_start_up_and_idle_time() -> None:
@@ -81,7 +81,7 @@ def test_a_running_execution_has_no_start_up_but_may_have_a_queue() -> None:
 
 
 def test_the_slower_of_decoder_and_model_sets_the_pace() -> None:
-    slow = replace(TARIFF, speeds=replace(SPEEDS, decode_x_real_time=20.0))
+    slow = replace(PRICING, speeds=replace(SPEEDS, decode_x_real_time=20.0))
     assert quote(Method.PARAKEET, order(), slow, RUNNING).completion_seconds == pytest.approx(50)
 
 
@@ -99,7 +99,7 @@ def test_channels_heard_apart_are_recordings_of_their_own() -> None:
 
 
 def test_the_cpu_variant_is_quoted_at_its_own_speed_without_a_gpu_line() -> None:
-    cpu = replace(TARIFF, shape=JobShape(gpu=None, vcpu=4, memory_gib=10))
+    cpu = replace(PRICING, shape=JobShape(gpu=None, vcpu=4, memory_gib=10))
     made = quote(Method.PARAKEET, order(), cpu)
     assert made.completion_seconds == pytest.approx(20 + 100)
     assert made.bill.usd_of(kind=LineItemKind.GPU) == 0
@@ -107,13 +107,13 @@ def test_the_cpu_variant_is_quoted_at_its_own_speed_without_a_gpu_line() -> None
 
 def test_what_is_unknown_is_an_error_and_never_free() -> None:
     with pytest.raises(UnknownPrice, match="nova-9"):
-        quotes_for(order(), replace(TARIFF, deepgram_model="nova-9"), Queue())
+        quotes_for(order(), replace(PRICING, deepgram_model="nova-9"), Queue())
     other = JobShape(gpu="h100", vcpu=4, memory_gib=10)
     with pytest.raises(UnknownDevice, match=r"no speed is known of 'h100' \(known: cpu, l4\)"):
-        quotes_for(order(), replace(TARIFF, shape=other), Queue())
+        quotes_for(order(), replace(PRICING, shape=other), Queue())
     fast = Speeds({"h100": DeviceSpeed(1, 1)}, 400.0, 50.0)
     with pytest.raises(UnknownPrice, match="h100"):
-        quotes_for(order(), replace(TARIFF, shape=other, speeds=fast), Queue())
+        quotes_for(order(), replace(PRICING, shape=other, speeds=fast), Queue())
 
 
 def test_without_deadline_both_parts_of_a_hybrid_end_together() -> None:
@@ -163,7 +163,7 @@ def test_the_share_meets_the_deadline_wherever_any_share_does(
 def test_longer_audio_costs_and_takes_more(seconds: float, factor: float, waiting: float) -> None:
     queue = Queue(waiting_seconds=waiting)
     for short, long in zip(
-        quotes_for(order(seconds), TARIFF, queue), quotes_for(order(seconds * factor), TARIFF, queue), strict=True
+        quotes_for(order(seconds), PRICING, queue), quotes_for(order(seconds * factor), PRICING, queue), strict=True
     ):
         assert long.bill.usd > short.bill.usd
         assert long.completion_seconds > short.completion_seconds

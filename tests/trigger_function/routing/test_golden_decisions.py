@@ -11,7 +11,7 @@ import pytest
 
 from shared.costs.prices import Price
 from shared.costs.quotes import Queue
-from tests.support.routing_cases import ALL, COST, MB, TABLE, TARIFF, make_conditions, media, router, upload
+from tests.support.routing_cases import ALL, COST, MB, PRICING, TABLE, make_conditions, media, router, upload
 from trigger_function.routing.limits import Limits
 from trigger_function.routing.router import Policy
 
@@ -52,7 +52,7 @@ def decided(length: str, size: str, state: str, policy: Policy, deepgram_usd: fl
     what = media(seconds, LARGE if size == "large" else seconds * BYTES_PER_SECOND)
     job = STATES[state]
     deepgram = {"nova-3": Price(usd=deepgram_usd, source="test")}
-    prices = TARIFF.book.model_copy(update={"deepgram_minute": deepgram})
+    prices = PRICING.book.model_copy(update={"deepgram_minute": deepgram})
     conditions = make_conditions(gpu_healthy=job.healthy, queue=Queue(running=job.running))
     return router(policy, replace(ALL, cpu=job.cpu_job), prices=prices).decide(upload(what), conditions).method.value
 
