@@ -53,6 +53,6 @@ def memory_over_uploads() -> Iterator[Measurement]:
 
 def _worker_megabytes(cloud: LaptopCloud) -> float:
     """RSS of the worker that runs now."""
-    pid = cloud.runner.executions()[-1].tasks[0].pid
+    pid = cloud.runner.executions()[-1].pid
     assert pid is not None  # it has answered
     return megabytes("VmRSS", pid)

@@ -75,7 +75,7 @@ def run(cloud: LaptopCloud, path: Path, copies: int = 1, timeout: float = 600.0)
     subscriber.create_subscription(name=subscription, topic=topic)
     jobs = {drop(bucket, path, f"{name}/{number}{path.suffix}").job_id for number in range(copies)}
     ended = [message for message in outcomes(subscriber, subscription, jobs, timeout) if message is not None]
-    wall_seconds = (datetime.now(UTC) - _process_start(cloud)).total_seconds()
+    wall_seconds = (datetime.now(UTC) - cloud.runner.executions()[-1].started).total_seconds()
     cloud.runner.wait_idle(LEAVE_SECONDS)
     return JobRun(_transcribed_seconds(ended), wall_seconds, spent([message.bill for message in ended]))
 
@@ -83,13 +83,7 @@ def run(cloud: LaptopCloud, path: Path, copies: int = 1, timeout: float = 600.0)
 def worker_pid(cloud: LaptopCloud) -> int | None:
     """The worker's process, which leads a group of its own; None before the first one."""
     executions = cloud.runner.executions()
-    return executions[-1].tasks[0].pid if executions else None
-
-
-def _process_start(cloud: LaptopCloud) -> datetime:
-    started = cloud.runner.executions()[-1].started
-    assert started is not None  # a message came, so a worker ran
-    return started
+    return executions[-1].pid if executions else None
 
 
 def _transcribed_seconds(ended: Sequence[TerminalMessage]) -> float:

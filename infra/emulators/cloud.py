@@ -64,6 +64,7 @@ class LaptopCloud:
     """A whole deployment in `root`: its objects, logs and keys. `start()` returns when an upload can be dropped."""
 
     storage_server_type: type[StorageServer] = StorageServer
+    run_server_type: type[RunServer] = RunServer
 
     def __init__(self, root: Path, options: CloudOptions | None = None) -> None:
         self.root = root
@@ -80,7 +81,7 @@ class LaptopCloud:
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
         self.environment = self._environment(key.path)
         command = (sys.executable, "-m", "gpu_job")
-        self.runner = RunServer([LocalJob(JOB, command, self.environment)], self.logs)
+        self.runner = self.run_server_type([LocalJob(JOB, command, self.environment)], self.logs)
         self.environment["RUN_ENDPOINT"] = self.runner.url
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import heapq
-import http.client
 import logging
-import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from itertools import count
+from typing import NamedTuple, Self
+
+import requests
 
 from infra.emulators.cloud_events import Event, finalized, new_traceparent
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import TracebackType
-
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, order=True)
-class Delivery:
-    """One copy of an event on its way; the earliest due sorts first. Times in seconds, on the monotonic clock."""
+class _Delivery(NamedTuple):
+    """An event on its way; the earliest due sorts first. Times in seconds, on the monotonic clock."""
 
     due: float
     number: int
-    expires: float
     backoff: float
     event: Event
 
 
 class Eventarc:
-    """Posts events to `url` at least once: what gets no 2xx is sent again, after pauses that double, until it expires.
+    """Posts events to `url` at least once: what gets no 2xx is sent again, after pauses that double up to the longest.
 
-    All times in seconds. Events given before `url` is known wait for it. Every event is sent `copies` times, as
-    Eventarc now and then does; `url` and `copies` may be changed at any time.
+    All times in seconds. Events given before `url` is known wait for it; `url` may be changed at any time.
     """
 
     def __init__(
@@ -46,27 +38,21 @@ class Eventarc:
         *,
         first_backoff: float = 10.0,
         max_backoff: float = 600.0,
-        retention: float = 86_400.0,
         timeout: float = 600.0,
         max_in_flight: int = 8,
-        copies: int = 1,
     ) -> None:
-        self.copies = copies
         self._url = url
         self._first_backoff = first_backoff
         self._max_backoff = max_backoff
-        self._retention = retention
         self._timeout = timeout
         self._changed = threading.Condition()
         self._events: dict[str, Event] = {}
-        self._waiting: list[Delivery] = []
-        self._open: set[socket.socket] = set()
+        self._waiting: list[_Delivery] = []
         self._in_flight = 0
-        self._numbered = 0
+        self._numbers = count()
         self._stopping = False
         self._delivered = 0
         self._retried = 0
-        self._dropped = 0
         self._threads = tuple(
             threading.Thread(target=self._work, name=f"eventarc-{number}", daemon=True)
             for number in range(max_in_flight)
@@ -91,18 +77,13 @@ class Eventarc:
 
     @property
     def delivered(self) -> int:
-        """Copies that were answered with 2xx."""
+        """Attempts that were answered with 2xx."""
         return self._delivered
 
     @property
     def retried(self) -> int:
-        """Attempts that failed and were put back, to be made again."""
+        """Attempts that failed and will be made again."""
         return self._retried
-
-    @property
-    def dropped(self) -> int:
-        """Copies that were given up because their retention had ended."""
-        return self._dropped
 
     def start(self) -> None:
         """Post from now on."""
@@ -110,24 +91,16 @@ class Eventarc:
             thread.start()
 
     def stop(self) -> None:
-        """Post nothing more, cutting what is in flight; idempotent."""
+        """Post nothing more; an answer that is still awaited counts no longer. Idempotent."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-            for connection in self._open:
-                with suppress(OSError):  # closed by the function
-                    connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def deliver(self, resource: Mapping[str, object]) -> None:
@@ -135,16 +108,15 @@ class Eventarc:
         self.publish(finalized(resource))
 
     def redeliver(self, event_id: str) -> None:
-        """Send an event of the past once more, whatever became of it; KeyError if there was none."""
-        with self._changed:
-            self._enqueue(self._events[event_id])
+        """Send an event of the past once more, as Eventarc now and then does; KeyError if there was none."""
+        self.publish(self._events[event_id])
 
     def publish(self, event: Event) -> None:
         """Send `event` as it is; returns at once."""
         with self._changed:
             self._events[event.id] = event
-            for _ in range(self.copies):
-                self._enqueue(event)
+            heapq.heappush(self._waiting, _Delivery(time.monotonic(), next(self._numbers), self._first_backoff, event))
+            self._changed.notify_all()
 
     def wait_idle(self, timeout: float) -> None:
         """Return when no event waits or is in flight; TimeoutError after `timeout` seconds."""
@@ -152,23 +124,24 @@ class Eventarc:
             if not self._changed.wait_for(lambda: not self._waiting and not self._in_flight, timeout):
                 raise TimeoutError(f"{len(self._waiting) + self._in_flight} events are on their way after {timeout} s")
 
-    def _enqueue(self, event: Event) -> None:
-        now = time.monotonic()
-        self._numbered += 1
-        expires = now + self._retention
-        heapq.heappush(self._waiting, Delivery(now, self._numbered, expires, self._first_backoff, event))
-        self._changed.notify_all()
-
     def _work(self) -> None:
         while (next_delivery := self._take()) is not None:
             url, delivery = next_delivery
             accepted = self._post(url, delivery.event)
             with self._changed:
                 self._in_flight -= 1
-                self._settle(delivery, accepted)
+                if self._stopping:
+                    return
+                if accepted:
+                    self._delivered += 1
+                else:
+                    self._retried += 1
+                    backoff = min(2 * delivery.backoff, self._max_backoff)
+                    again = delivery._replace(due=time.monotonic() + delivery.backoff, backoff=backoff)
+                    heapq.heappush(self._waiting, again)
                 self._changed.notify_all()
 
-    def _take(self) -> tuple[str, Delivery] | None:
+    def _take(self) -> tuple[str, _Delivery] | None:
         """The next delivery, once it is due, and where to; None when it is time to stop."""
         with self._changed:
             while not self._stopping:
@@ -182,45 +155,15 @@ class Eventarc:
                 self._changed.wait(pause)
         return None
 
-    def _settle(self, delivery: Delivery, accepted: bool) -> None:
-        due = time.monotonic() + delivery.backoff
-        if accepted:
-            self._delivered += 1
-        elif due >= delivery.expires:
-            self._dropped += 1
-            logger.warning("event %s about %s is dropped", delivery.event.id, delivery.event.name)
-        else:
-            self._retried += 1
-            backoff = min(2 * delivery.backoff, self._max_backoff)
-            heapq.heappush(self._waiting, replace(delivery, due=due, backoff=backoff))
-
     def _post(self, url: str, event: Event) -> bool:
         """Whether the function accepted the event."""
-        target = urlsplit(url)
-        connection = http.client.HTTPConnection(target.netloc, timeout=self._timeout)
+        headers = {**event.headers(), "traceparent": new_traceparent()}
         try:
-            connection.connect()
-            with self._cut_at_stop(connection.sock):
-                headers = {**event.headers(), "traceparent": new_traceparent()}
-                connection.request("POST", target.path or "/", event.body, headers)
-                response = connection.getresponse()
-                response.read()
-        except (OSError, http.client.HTTPException) as error:
-            logger.info("event %s: %s", event.id, error)
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy stands between this machine and itself
+                answer = session.post(url, event.body, headers=headers, timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            _log.info("event %s was not delivered: %s", event.id, error)
             return False
-        finally:
-            connection.close()
-        logger.info("event %s: status %d", event.id, response.status)
-        return 200 <= response.status < 300
-
-    @contextmanager
-    def _cut_at_stop(self, connection: socket.socket) -> Iterator[None]:
-        with self._changed:
-            if self._stopping:
-                raise ConnectionAbortedError("stopping")
-            self._open.add(connection)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._open.discard(connection)
+        _log.info("event %s: status %d", event.id, answer.status_code)
+        return 200 <= answer.status_code < 300

@@ -6,15 +6,11 @@ import logging
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from weakref import WeakSet
 
+from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from flask import Flask
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +22,7 @@ class HttpServer:
     """
 
     def __init__(self, app: Flask) -> None:
+        self.app = app
         self._server = _Server("127.0.0.1", 0, app, _Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name=f"http-{app.name}", daemon=True
@@ -52,9 +49,7 @@ class HttpServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -113,7 +113,7 @@ def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owne
     task = in_the_middle(pair, owner, name)
     assert task.pid is not None
     os.kill(task.pid, signal.SIGKILL)
-    wait_until(lambda: any(one.attempt == 1 for one in execution_of(pair).tasks), "the retry")
+    wait_until(lambda: execution_of(pair).attempt == 1, "the retry")
     message = owner.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
     check_words(owner, message)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.emulators.cloud import STATE, CloudOptions, LaptopCloud
-from infra.emulators.executions import ExecutionState, TaskState
+from infra.emulators.executions import ExecutionState
 from infra.recordings import recording
 from shared.costs.bill import Bill
 from tests.support.converted_recordings import Convert
@@ -78,8 +78,8 @@ def record_of(user: UserClient, name: str) -> dict[str, Any] | None:
     return None
 
 
-def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> TaskState:
-    """The task that works on an upload, as soon as it has stored some of its words."""
+def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> ExecutionState:
+    """The execution that works on an upload, as soon as it has stored some of its words."""
 
     def look() -> bool:
         record = record_of(user, name)
@@ -87,7 +87,7 @@ def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> TaskState:
 
     wait_until(look, f"{name} at work")
     assert user.message_count(name) == 0, "over before it could be disturbed"
-    return execution_of(cloud).tasks[0]
+    return execution_of(cloud)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     attempts: int,
 ) -> None:
     name = listener.drop(half_hour, f"{how.name}.opus")
-    task = in_the_middle(quick, listener, name)
-    assert task.pid is not None
+    execution = in_the_middle(quick, listener, name)
+    assert execution.pid is not None
     record = record_of(listener, name)
     assert record is not None
     spent = Bill.model_validate(record["spent"]).usd
     assert spent > 0
-    os.kill(task.pid, how)
-    retried = wait_until(lambda: next((t for t in execution_of(quick).tasks if t.attempt == 1), None), "the retry")
-    assert retried.index == task.index
+    os.kill(execution.pid, how)
+    wait_until(lambda: execution_of(quick).attempt == 1, "the retry")
+    assert execution_of(quick).name == execution.name
 
     message = listener.outcome(name)
     assert message["outcome"] == "completed", message["reason"]

@@ -71,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with FaultyLaptopCloud(tmp_path_factory.mktemp("cloud"), CloudOptions(settings=settings)) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(recording("call").path, "calls/a.opus"))
-        log = cloud.runner.executions()[0].tasks[0].log
+        log = cloud.runner.executions()[0].log
 
         def ended() -> Page | None:
             page = Page.read(log)

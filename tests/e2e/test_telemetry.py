@@ -74,7 +74,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             cloud.runner.wait_idle(PATIENCE)
             states = cloud.runner.executions()
             cloud.reconcile()
-        jobs = {state.name.rpartition("/")[2]: lines_of(state.tasks[0].log) for state in states}
+        jobs = {state.name.rpartition("/")[2]: lines_of(state.log) for state in states}
         function = [line for target in ("on_upload", "reconcile") for line in lines_of(cloud.logs / f"{target}.log")]
         yield Run(messages, function, jobs, collecting)
 

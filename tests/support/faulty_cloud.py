@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra.emulators.cloud import LaptopCloud
+from tests.support.faulty_run_server import FaultyRunServer
 from tests.support.faulty_storage import FaultyStorageServer
 
 
@@ -10,3 +11,4 @@ class FaultyLaptopCloud(LaptopCloud):
     """What its servers can do wrong is said by their classes."""
 
     storage_server_type = FaultyStorageServer
+    run_server_type = FaultyRunServer

@@ -14,9 +14,9 @@ from google.cloud.storage import Client
 
 from infra.emulators.executions import LocalJob
 from infra.emulators.pubsub.server import PubSubServer
-from infra.emulators.run_server import RunServer
 from shared.media import Upload
 from shared.messages import TerminalMessage, WorkItem
+from tests.support.faulty_run_server import FaultyRunServer
 from tests.support.faulty_storage import FaultyStorageServer
 
 PROJECT = "small"
@@ -31,7 +31,7 @@ class LoopbackCloud:
     """The servers, and clients of them."""
 
     storage_server: FaultyStorageServer
-    runner: RunServer
+    runner: FaultyRunServer
     storage: Client
     publisher: pubsub_v1.PublisherClient
     subscriber: pubsub_v1.SubscriberClient
@@ -86,7 +86,7 @@ def loopback_cloud(
         logs = folder / "logs"
         logs.mkdir()
         jobs = [LocalJob(name, (sys.executable, "-c", "pass"), {}) for name in (GPU_JOB, CPU_JOB)]
-        runner = stack.enter_context(RunServer(jobs, logs))
+        runner = stack.enter_context(FaultyRunServer(jobs, logs))
         environment = {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "GOOGLE_APPLICATION_CREDENTIALS": str(key),
