@@ -88,9 +88,9 @@ def _start_execution(services: Services, job: Job, media: Media, decision: Decis
         return
     if _decided_for_cpu(decision) or services.router.policy.thresholds.is_small(media):
         # What was decided, or small enough for a CPU: cheaper than Deepgram, and soon done.
-        _ = launch_cpu(services) or deepgram_instead(services, job, media)
+        _ = launch_cpu(services) or fall_back_to_deepgram(services, job, media)
     else:
-        _ = deepgram_instead(services, job, media) or launch_cpu(services)
+        _ = fall_back_to_deepgram(services, job, media) or launch_cpu(services)
 
 
 def _decided_for_cpu(decision: Decision) -> bool:
@@ -99,7 +99,7 @@ def _decided_for_cpu(decision: Decision) -> bool:
     return LineItemKind.CPU in kinds and LineItemKind.GPU not in kinds
 
 
-def deepgram_instead(services: Services, job: Job, media: Media) -> bool:
+def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = services.router.engines
     _, decision = routed(job)
@@ -151,7 +151,7 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
             if error.may_be_billed:
                 audio_seconds = media.duration_seconds * job.record.options.streams(media)
                 bill = deepgram_bill(settings.deepgram_model, audio_seconds, media.size_bytes, services.prices)
-                services.jobs.take(job, spent=job.record.spent + bill)
+                services.jobs.try_save(job, spent=job.record.spent + bill)
             raise
         tracing.set_attributes(span, duration_seconds=result.duration_seconds, channels=result.channels)
     # Deepgram bills what it decoded, which can differ from what the header promised.

@@ -64,7 +64,7 @@ def _claim_returned_on_error(services: Services, job: Job) -> Iterator[None]:
     except Exception:
         current = services.jobs.load(job.id)
         if current is not None and current.record.holder == job.record.holder:
-            services.jobs.take(current, lease_until=now())
+            services.jobs.try_save(current, lease_until=now())
         raise
 
 

@@ -13,7 +13,7 @@ from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
-from trigger_function.dispatch import deepgram_instead, launch_any, queue, routed
+from trigger_function.dispatch import fall_back_to_deepgram, launch_any, queue, routed
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.services import Services
 
@@ -69,7 +69,7 @@ def _advance(services: Services, job: Job) -> str:
         return _give_up(services, job, f"Nothing could transcribe the file within {settings.max_wait_hours:g} h.")
     if record.state is JobState.CLAIMED:
         lease = now() + timedelta(seconds=settings.claim_seconds)
-        taken = services.jobs.take(job, holder=new_holder("reconciler"), lease_until=lease)
+        taken = services.jobs.try_save(job, holder=new_holder("reconciler"), lease_until=lease)
         if taken is None:
             return "busy"
         proceed(services, taken)
@@ -77,7 +77,7 @@ def _advance(services: Services, job: Job) -> str:
     if record.attempts >= settings.max_attempts:
         return _give_up(services, job, exhausted(record))
     if record.dispatches >= settings.max_attempts:
-        if deepgram_instead(services, job, routed(job)[0]):
+        if fall_back_to_deepgram(services, job, routed(job)[0]):
             return "sent to deepgram"
         return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just be far back in the queue, which is no failure.

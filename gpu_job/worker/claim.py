@@ -49,7 +49,7 @@ def claim(services: JobServices, item: WorkItem) -> ClaimResult:
     if record.attempts >= services.settings.max_attempts:
         services.finisher.finish(record, failed(DropscribeError(exhausted(record), FailureKind.INTERNAL)))
         return NOTHING_TO_DO
-    taken = services.jobs.take(
+    taken = services.jobs.try_save(
         job,
         state=JobState.RUNNING,
         holder=services.task.holder,

@@ -86,7 +86,7 @@ class Heartbeat(PeriodicTask):
         if (bill := self._billing.accrued_bill(running)) is not None:
             # If this process is killed, the record is the only place that says what it cost.
             changes["spent"] = bill
-        taken = self._services.jobs.take(running.stored, lease_until=now() + self._term, **changes)
+        taken = self._services.jobs.try_save(running.stored, lease_until=now() + self._term, **changes)
         newest = taken or self._services.jobs.load(running.id)
         # A record that somebody else took over meanwhile is theirs to keep alive.
         if newest is not None and newest.record.holder == self._services.task.holder:

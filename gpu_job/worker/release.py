@@ -110,7 +110,7 @@ class JobRelease:
                 stored = self._services.jobs.load(job.id) or job.stored
                 if stored.record.holder != self._services.task.holder:
                     break
-                if self._services.jobs.take(stored, state=JobState.QUEUED, **changes):
+                if self._services.jobs.try_save(stored, state=JobState.QUEUED, **changes):
                     break
             # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
             self._services.checkpoints.store(job.id, job.take_unsaved())

@@ -88,10 +88,10 @@ def execution_figures(
     Model and decoders have audio of their own: channels that are transcribed apart are decoded once, and decoders
     are measured only while nothing else holds them up.
     """
-    return _sound(
+    return _plausible(
         {
-            _startup(device): startup_seconds or 0.0,
-            _engine(device): audio_seconds / engine_seconds if engine_seconds > 0 else 0.0,
+            _startup_figure(device): startup_seconds or 0.0,
+            _speed_figure(device): audio_seconds / engine_seconds if engine_seconds > 0 else 0.0,
             _DECODE: decode_audio_seconds / decode_seconds if decode_seconds > 0 else 0.0,
         }
     )
@@ -101,10 +101,10 @@ def deepgram_figures(audio_seconds: float, answer_seconds: float) -> Figures:
     """What one answer of Deepgram shows; nothing where the audio was too short."""
     if audio_seconds < SHORTEST_DEEPGRAM_SECONDS or answer_seconds <= 0:
         return {}
-    return _sound({_DEEPGRAM: audio_seconds / answer_seconds})
+    return _plausible({_DEEPGRAM: audio_seconds / answer_seconds})
 
 
-def _sound(figures: Figures) -> Figures:
+def _plausible(figures: Figures) -> Figures:
     return {name: value for name, value in figures.items() if value > 0 and math.isfinite(value)}
 
 
@@ -122,7 +122,7 @@ class Observations(BaseModel):
         return Observations(figures={**self.figures, **added})
 
 
-def learned(initial: Speeds, seen: Observations) -> Speeds:
+def learned_speeds(initial: Speeds, seen: Observations) -> Speeds:
     """The starting values, moved by what was observed."""
 
     def estimate(name: str, start: float) -> float:
@@ -130,7 +130,7 @@ def learned(initial: Speeds, seen: Observations) -> Speeds:
 
     devices = {
         device: DeviceSpeed(
-            estimate(_startup(device), speed.startup_seconds), estimate(_engine(device), speed.x_real_time)
+            estimate(_startup_figure(device), speed.startup_seconds), estimate(_speed_figure(device), speed.x_real_time)
         )
         for device, speed in initial.devices.items()
     }
@@ -139,11 +139,11 @@ def learned(initial: Speeds, seen: Observations) -> Speeds:
     )
 
 
-def _startup(device: str) -> str:
+def _startup_figure(device: str) -> str:
     return f"startup_seconds/{device}"
 
 
-def _engine(device: str) -> str:
+def _speed_figure(device: str) -> str:
     return f"x_real_time/{device}"
 
 
@@ -164,7 +164,7 @@ class SpeedStore:
             except SERVICE_UNAVAILABLE_ERRORS:
                 _log.warning("speeds not read", exc_info=True)
                 self._cached = (at, self._cached[1] if self._cached else Observations())
-        return learned(initial, self._cached[1])
+        return learned_speeds(initial, self._cached[1])
 
     def observe(self, seen: Figures) -> bool:
         """Add one run; False where it was lost, because others wrote every time or the store cannot be reached."""

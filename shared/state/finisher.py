@@ -126,7 +126,7 @@ class Finisher:
         if standing is not None:
             return standing
         bill = record.spent if bill is None else bill
-        return self._jobs.decide(self._terminal_message(record, result, bill, execution))
+        return self._jobs.record_outcome(self._terminal_message(record, result, bill, execution))
 
     def publish(self, message: TerminalMessage) -> None:
         """Publish a decided outcome, enter its bill in the ledger and close its job.

@@ -110,7 +110,7 @@ class JobStore:
         abandoned = job.record.state is JobState.CLAIMED and job.record.lease_until < at
         if not abandoned or self.outcome(upload.job_id) is not None:
             return None
-        return self.take(job, holder=holder, lease_until=at + lease)
+        return self.try_save(job, holder=holder, lease_until=at + lease)
 
     def _open(self, upload: Upload, holder: str, at: datetime, lease_until: datetime) -> Job:
         """Create marker and record; the marker first, for a record without one would never be reconciled."""
@@ -136,7 +136,7 @@ class JobStore:
         record = JobRecord.model_validate({**dict(job.record), **changes})
         return _job(objects.replace(self._bucket, _record_name(job.id), _dump(record), job.generation))
 
-    def take(self, job: Job, **changes: Any) -> Job | None:
+    def try_save(self, job: Job, **changes: Any) -> Job | None:
         """As `save`, but None where another process was faster."""
         try:
             return self.save(job, **changes)
@@ -148,7 +148,7 @@ class JobStore:
         stored = objects.read(self._bucket, _outcome_name(job_id))
         return TerminalMessage.model_validate_json(stored.data) if stored else None
 
-    def decide(self, message: TerminalMessage) -> TerminalMessage:
+    def record_outcome(self, message: TerminalMessage) -> TerminalMessage:
         """Make this the job's terminal outcome unless it has one; the outcome that stands."""
         data = message.model_dump_json().encode()
         stored = objects.create_once(self._bucket, _outcome_name(message.job_id), data)

@@ -53,7 +53,7 @@ def test_a_dropped_file_is_an_upload(cloud: LoopbackCloud, tmp_path: Path) -> No
     assert blob.metadata == {"transcribe-method": "deepgram", "transcribe-channels": "split"}
 
 
-def test_a_file_of_unknown_kind_may_be_dropped_without_a_wish(cloud: LoopbackCloud, tmp_path: Path) -> None:
+def test_a_file_of_unknown_kind_may_be_dropped_without_options(cloud: LoopbackCloud, tmp_path: Path) -> None:
     path = tmp_path / "recording"
     path.write_bytes(b"sound")
     upload = drop(cloud.storage.bucket(UPLOADS), path, "recording")
@@ -65,12 +65,12 @@ def test_each_wanted_outcome_comes_once(cloud: LoopbackCloud) -> None:
     mine, other, late = ended("a"), ended("b"), ended("c")
     publish(cloud, other, mine, mine, late)
     subscription = cloud.subscription(RESULTS_TOPIC)
-    heard = [
+    received = [
         message
         for message in outcomes(cloud.subscriber, subscription, {mine.job_id, late.job_id}, timeout=PATIENCE)
         if message is not None
     ]
-    assert heard == [mine, late]
+    assert received == [mine, late]
     # What was left out was acknowledged too.
     assert cloud.terminal_messages() == []
 
@@ -79,7 +79,7 @@ def test_nothing_wanted_is_nothing_waited_for(cloud: LoopbackCloud) -> None:
     assert list(outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [], timeout=PATIENCE)) == []
 
 
-def test_a_listener_that_waits_hears_so_and_then_the_outcome(cloud: LoopbackCloud) -> None:
+def test_none_comes_while_it_waits_and_then_the_outcome(cloud: LoopbackCloud) -> None:
     mine = ended("a")
     listening = outcomes(cloud.subscriber, cloud.subscription(RESULTS_TOPIC), [mine.job_id])
     assert next(listening) is None

@@ -65,7 +65,7 @@ def words_of(body: object) -> list[Word]:
     return list(parse_response(parsed(body), "nova-3").passage.words)
 
 
-# A recording, really heard
+# A recording, really transcribed
 
 
 def test_a_recording_comes_back_as_written_words_with_their_times(
@@ -92,7 +92,7 @@ def test_a_recording_comes_back_as_written_words_with_their_times(
     )
 
 
-def test_audio_in_hand_is_heard_like_audio_at_an_address(
+def test_audio_as_bytes_is_transcribed_like_audio_at_an_address(
     shared_deepgram_server: DeepgramServer, deepgram_key: str, recordings_url: str
 ) -> None:
     memo, engine = recording("memo.wav").path, adapter(shared_deepgram_server.url, deepgram_key)
@@ -104,7 +104,7 @@ def test_audio_in_hand_is_heard_like_audio_at_an_address(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_request_that_was_turned_away_is_repeated_and_heard_once(
+def test_a_request_that_was_refused_is_repeated_and_transcribed_once(
     shared_deepgram_server: DeepgramServer, deepgram_key: str, recordings_url: str, status: int
 ) -> None:
     before = len(shared_deepgram_server.requests)
@@ -178,9 +178,9 @@ def test_a_refused_connection_is_repeated(deepgram_key: str) -> None:
     retries: list[RetryDetails] = []
     set_on_retry_hooks([retries.append])
     try:
-        with socket.socket() as nobody_listens:
-            nobody_listens.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
             with pytest.raises(EngineFailed) as failure:
                 adapter(url, deepgram_key).transcribe(AUDIO, "en")
     finally:
@@ -244,7 +244,7 @@ def test_the_speaker_of_a_word_is_kept() -> None:
     assert [w.speaker for w in words_of(answer(word(speaker=0), word(speaker=1), word()))] == [0, 1, None]
 
 
-def test_channels_heard_apart_are_speakers_and_their_words_are_in_order() -> None:
+def test_split_channels_are_speakers_and_their_words_are_in_order() -> None:
     body = answer(word("one", 1.0), word("three", 3.0))
     body["results"]["channels"] += answer(word("two", 2.0, speaker=7))["results"]["channels"]
     together, apart = parse_response(parsed(body), "nova-3"), parse_response(parsed(body), "nova-3", split=True)

@@ -49,7 +49,7 @@ def deepgram(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> dict[
 
 
 def shares(cloud: LoopbackCloud) -> list[float]:
-    """Of the budget, that were told since the last look."""
+    """Of the budget, in the alerts published since the last call."""
     request = {"subscription": cloud.subscription(ALERTS), "max_messages": 10}
     received = cloud.subscriber.pull(request=request, timeout=PATIENCE).received_messages
     ack_ids = [one.ack_id for one in received]
@@ -131,7 +131,7 @@ def test_the_cheaper_method_is_taken_where_the_dear_one_would_pass_the_budget(
     assert shares(cloud) == [0.5, 0.8]
 
 
-def test_a_dear_engine_that_nobody_needs_is_no_reason_to_warn(
+def test_a_method_over_budget_that_is_not_chosen_is_no_reason_for_an_alert(
     cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
     # The job's start-up would pass the budget, and Deepgram is asked for anyway.

@@ -75,7 +75,7 @@ def test_many_uploads_start_one_execution(cloud: LoopbackCloud, services: Servic
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_deepgram_hears_the_upload_through_a_signed_url(
+def test_deepgram_fetches_the_upload_through_a_signed_url(
     cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str]
 ) -> None:
     services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram")

@@ -69,7 +69,9 @@ def transcribed_by(engine: Engine, upload: Upload) -> JobResult:
     return completed(transcript)
 
 
-def test_refused_launches_open_it_and_then_nobody_asks(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+def test_refused_launches_open_it_and_then_nothing_is_launched(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
     services = make_services(**TWO)
     cloud.runner.refuse_next(2, 429)
     for name in ("a.wav", "b.wav", "c.wav"):

@@ -86,7 +86,7 @@ def test_an_objects_own_method_decides(cloud: LoopbackCloud, services: Services,
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, rule)
 
 
-def test_the_decision_is_told_with_its_quotes_wherever_it_goes(
+def test_the_decision_carries_its_quotes_into_record_and_message(
     cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
 ) -> None:
     services = make_services(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url)
@@ -135,7 +135,7 @@ def test_what_may_not_be_spent_is_not(cloud: LoopbackCloud, services: Services) 
     assert cloud.executions() == []
 
 
-def test_an_objects_wish_goes_before_the_deployments(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+def test_an_objects_method_goes_before_the_deployments(cloud: LoopbackCloud, make_services: MakeServices) -> None:
     services = make_services(TRANSCRIPTION_METHOD="parakeet")
     handle(services, cloud.drop(AUDIO, metadata={METHOD_METADATA: "auto"}))
     handle(services, cloud.drop(AUDIO, "b.opus"))
@@ -149,7 +149,7 @@ def test_an_unknown_method_is_rejected_by_name(cloud: LoopbackCloud, services: S
     assert message.reason == ("The file's transcribe-method is 'whisper'; known are auto, parakeet, hybrid, deepgram.")
 
 
-def test_without_fallback_a_wish_that_cannot_be_granted_is_rejected(
+def test_without_fallback_a_method_that_cannot_be_used_is_rejected(
     cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:
     services = make_services(ENABLE_FALLBACK="false")
@@ -201,7 +201,7 @@ def test_an_exception_leaves_a_job_alone_that_is_in_other_hands_by_now(
     assert reconcile_all(services) == {"waiting": 1}
 
 
-def test_channels_are_heard_as_their_owner_asks(cloud: LoopbackCloud, services: Services) -> None:
+def test_channels_are_split_as_their_owner_asks(cloud: LoopbackCloud, services: Services) -> None:
     handle(services, cloud.drop(AUDIO, metadata={CHANNELS_METADATA: "Split"}))
     handle(services, cloud.drop(AUDIO, "b.opus"))
     assert sorted(item.options.channels for item in cloud.work_items()) == [Channels.MIX, Channels.SPLIT]

@@ -87,9 +87,7 @@ def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: LoopbackCloud, se
     assert cloud.executions() == [GPU_JOB]
 
 
-def test_a_job_far_back_in_a_queue_that_is_worked_on_is_nobodys_failure(
-    cloud: LoopbackCloud, services: Services
-) -> None:
+def test_a_job_far_back_in_a_queue_that_is_worked_on_is_no_failure(cloud: LoopbackCloud, services: Services) -> None:
     assert services.lease.take("execution/busy", AGO)
     job = quiet(services, cloud.drop(AUDIO))
     assert reconcile_all(services) == {"queued again": 1}

@@ -20,7 +20,7 @@ from shared.costs.speeds import (
     SpeedStore,
     deepgram_figures,
     execution_figures,
-    learned,
+    learned_speeds,
 )
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
@@ -32,11 +32,11 @@ def after(*x_real_time: float) -> float:
     seen = Observations()
     for value in x_real_time:
         seen = seen.with_run(execution_figures("l4", audio_seconds=value, engine_seconds=1.0))
-    return learned(INITIAL, seen).of("l4").x_real_time
+    return learned_speeds(INITIAL, seen).of("l4").x_real_time
 
 
 def test_nothing_seen_is_what_the_settings_say() -> None:
-    assert learned(INITIAL, Observations()) == INITIAL
+    assert learned_speeds(INITIAL, Observations()) == INITIAL
 
 
 def test_one_odd_run_moves_nothing() -> None:
@@ -72,7 +72,7 @@ def test_each_figure_is_learned_by_itself() -> None:
             decode_seconds=0.3,
         )
         seen = seen.with_run(figures).with_run(deepgram_figures(600.0, 3.0))
-    speeds = learned(INITIAL, seen)
+    speeds = learned_speeds(INITIAL, seen)
     assert speeds.of("cpu") == DeviceSpeed(9.0, 5.0)
     assert speeds.of("l4") == INITIAL.of("l4")
     assert (speeds.decode_x_real_time, speeds.deepgram_x_real_time) == (200.0, 200.0)
@@ -143,7 +143,7 @@ def test_reading_is_cached_for_a_short_time(cloud: LoopbackCloud) -> None:
 
 
 @pytest.mark.parametrize("error", [RetryError("too late", None), requests.ConnectionError("no route")])
-def test_a_store_that_does_not_answer_at_all_stops_nobody_either(
+def test_a_store_that_does_not_answer_at_all_stops_no_decision_either(
     cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     # The client itself retries for two minutes before it gives up so.
@@ -156,7 +156,7 @@ def test_a_store_that_does_not_answer_at_all_stops_nobody_either(
     assert not store.observe({"decode_x_real_time": 7.0})
 
 
-def test_a_store_out_of_reach_stops_nobody(cloud: LoopbackCloud) -> None:
+def test_a_store_that_cannot_be_reached_stops_no_decision(cloud: LoopbackCloud) -> None:
     store = SpeedStore(cloud.storage.bucket(STATE))
     cloud.storage_server.fail_next(2, 403, "GET", NAME)
     assert store.speeds(INITIAL) == INITIAL

@@ -1,4 +1,4 @@
-"""The execution lease: of many launchers one launches, its worker takes over, and nobody renews what he lost."""
+"""The execution lease: of many launchers one launches, its worker takes over, and a lost lease is not renewed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def lease(cloud: LoopbackCloud) -> ExecutionLease:
     return ExecutionLease(cloud.storage.bucket(STATE))
 
 
-def test_nobody_holds_it_at_first(lease: ExecutionLease) -> None:
+def test_it_is_free_at_first(lease: ExecutionLease) -> None:
     assert not lease.is_live()
     assert lease.take(A_LAUNCHER, TERM)
     assert lease.is_live()

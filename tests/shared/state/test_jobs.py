@@ -87,15 +87,15 @@ def test_a_job_that_ended_is_not_claimed_again(cloud: LoopbackCloud, services: S
     assert len(cloud.terminal_messages()) == 1
 
 
-def test_a_write_over_somebody_elses_is_a_conflict(jobs: JobStore) -> None:
+def test_a_write_over_another_process_write_is_a_conflict(jobs: JobStore) -> None:
     job = jobs.claim(UPLOAD, "me", LEASE)
     assert job is not None
     saved = jobs.save(job, state=JobState.QUEUED, attempts=1)
     with pytest.raises(StateConflict):
         jobs.save(job, state=JobState.RUNNING)
-    assert jobs.take(job, state=JobState.RUNNING) is None
+    assert jobs.try_save(job, state=JobState.RUNNING) is None
     assert jobs.load(job.id) == saved
-    taken = jobs.take(saved, state=JobState.RUNNING)
+    taken = jobs.try_save(saved, state=JobState.RUNNING)
     assert taken is not None
     assert (taken.record.state, taken.record.attempts) == (JobState.RUNNING, 1)
 
@@ -110,6 +110,6 @@ def test_jobs_are_open_until_they_are_closed(jobs: JobStore) -> None:
     assert [jobs.is_open(upload.job_id) for upload in uploads] == [True, False, True]
 
 
-def test_holders_are_told_apart() -> None:
+def test_holders_have_different_names() -> None:
     assert len({new_holder("function") for _ in range(100)}) == 100
     assert new_holder("function").startswith("function/")

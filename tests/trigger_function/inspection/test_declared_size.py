@@ -1,4 +1,4 @@
-"""A header tells how long its file is, where it can know."""
+"""A header states how many bytes its file has, where its writer could know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations where the header says nothing, lies, or tells of more than the file has."""
+"""Durations where the header states none, a wrong one, or more than the file has."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_of_a_file_cut_in_the_middle_the_readable_part_counts(
 
 
 @pytest.mark.parametrize(("suffix", "options"), [("mp4", "-movflags faststart"), ("flv", "-c:a aac"), ("avi", "")])
-def test_the_length_of_a_cut_file_whose_end_tells_no_time_is_an_estimate(
+def test_the_length_of_a_cut_file_whose_end_has_no_time_is_an_estimate(
     suffix: str, options: str, record: Record
 ) -> None:
     data = record(suffix, *options.split())

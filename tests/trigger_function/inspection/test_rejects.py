@@ -1,4 +1,4 @@
-"""Files that nobody can transcribe: each is refused with a reason that its owner understands."""
+"""Files that cannot be transcribed: each is refused with a reason that its owner understands."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_an_mp4_that_says_longer_than_it_can_last(record: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "value", "told"),
+    ("offset", "value", "expected"),
     [
         (8, b"\0\0", "0 channels"),
         (8, b"\xff\xff", "65535 channels"),
@@ -184,12 +184,12 @@ def test_an_mp4_that_says_longer_than_it_can_last(record: Record) -> None:
         (10, b"\xff\xff\xff\x7f", "at 2147483647 Hz"),
     ],
 )
-def test_sound_that_cannot_be(offset: int, value: bytes, told: str, record: Record) -> None:
+def test_sound_that_cannot_be(offset: int, value: bytes, expected: str, record: Record) -> None:
     wav = record("wav")
     at = wav.index(b"fmt ") + 2 + offset
     reason = refusal(wav[:at] + value + wav[at + len(value) :])
     assert reason.startswith("The file is damaged: its header")
-    assert told in reason or "cannot be read" in reason
+    assert expected in reason or "cannot be read" in reason
 
 
 def test_a_header_larger_than_may_be_read(record: Record, large_cover: str) -> None:
