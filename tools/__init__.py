@@ -1,1 +1,1 @@
-"""How the files that ship in `infra` are made: the tiny model and the recordings. Not part of the wheel."""
+"""How files that ship in `infra` are made: tiny model, recordings, provider schema. Not part of the wheel."""

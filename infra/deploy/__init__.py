@@ -1,1 +1,1 @@
-"""`make deploy` and `make destroy`: a deployment as a list of commands, told, run, and run again after a failure."""
+"""`make deploy`, `make plan`, `make destroy`: lists of commands that can be printed, run, and run again."""

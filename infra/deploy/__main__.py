@@ -13,7 +13,7 @@ from rich.console import Console
 
 from infra.cli.doctor import print_findings
 from infra.deploy import plan
-from infra.deploy.options import DEFAULT_VARIABLES, OptionError, Options, Place
+from infra.deploy.options import DEFAULT_VARIABLES, OptionError, Options, Target
 from infra.deploy.release import Checkout, NoCheckoutError, checkout
 from infra.deploy.runner import Runner, shell_lines
 from infra.doctor.names import Names
@@ -53,10 +53,10 @@ def deploy(
     if here is not None and here.changes is not None and not (force or dry_run):
         raise OptionError("There are uncommitted changes: commit them, or deploy them as they are with FORCE=1.")
     if not (yes or dry_run or sys.stdin.isatty()):
-        raise OptionError("Nobody is here to approve what Terraform would do: YES=1 goes on without asking.")
+        raise OptionError("There is no terminal to approve what Terraform would do: YES=1 applies without asking.")
     key = _deepgram_key(dry_run=dry_run)
     options = Options(
-        _place(project, region, deployment, bucket_prefix, topic_prefix, variables),
+        _target(project, region, deployment, bucket_prefix, topic_prefix, variables),
         release=here.release if here is not None else release or "",
         builds=here is not None,
         approved=yes,
@@ -70,7 +70,7 @@ def deploy(
     source = "this checkout" if options.builds else "built before"
     console.print(f"Release {options.release} ({source}) to {project}, {region}.", markup=False, highlight=False)
     runner = Runner(ROOT, console, {} if key is None else {plan.DEEPGRAM_KEY: key})
-    if not _may_begin(options.place, console, None if options.builds else options.release):
+    if not _may_begin(options.target, console, None if options.builds else options.release):
         raise typer.Exit(1)
     runner.announce(steps)
     raise typer.Exit(runner.run(steps))
@@ -87,15 +87,15 @@ def compare(
     release: Annotated[str | None, typer.Option("--release", help="The one that runs; else this checkout.")] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Say what Terraform would change, and what was changed behind its back. Changes nothing."""
-    place = _place(project, region, deployment, bucket_prefix, topic_prefix, variables)
-    options = Options(place, release or checkout(ROOT).release, builds=False)
-    steps = plan.comparison(place, options.release)
+    """Say what Terraform would change, and what was changed without it. Changes nothing."""
+    target = _target(project, region, deployment, bucket_prefix, topic_prefix, variables)
+    options = Options(target, release or checkout(ROOT).release, builds=False)
+    steps = plan.comparison(target, options.release)
     if dry_run:
         print(shell_lines(steps))
         return
     console = Console()
-    raise typer.Exit(Runner(ROOT, console, {}).run(steps) if _may_begin(place, console) else 1)
+    raise typer.Exit(Runner(ROOT, console, {}).run(steps) if _may_begin(target, console) else 1)
 
 
 @app.command()
@@ -109,8 +109,8 @@ def destroy(
     dry_run: DryRun = False,
 ) -> None:
     """Delete a deployment, its transcripts included."""
-    place = _place(project, region, deployment, bucket_prefix, topic_prefix, variables)
-    steps = plan.removal(place)
+    target = _target(project, region, deployment, bucket_prefix, topic_prefix, variables)
+    steps = plan.removal(target)
     if dry_run:
         print(shell_lines(steps))
         return
@@ -119,27 +119,27 @@ def destroy(
     if sys.stdin.readline().strip() != project:
         raise OptionError("That is not the project's id: nothing was deleted.")
     console = Console()
-    status = Runner(ROOT, console, {}).run(steps) if _may_begin(place, console) else 1
+    status = Runner(ROOT, console, {}).run(steps) if _may_begin(target, console) else 1
     if status == 0:
-        print(f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{place.state_bucket}")
+        print(f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{target.state_bucket}")
     raise typer.Exit(status)
 
 
-def _place(
+def _target(
     project: str, region: str, name: str, bucket_prefix: str | None, topic_prefix: str, variables: Path | None
-) -> Place:
+) -> Target:
     if variables is None and DEFAULT_VARIABLES.is_file():
         variables = DEFAULT_VARIABLES
     try:
         names = Names(project, region, name, topic_prefix, bucket_prefix)
     except ValueError as error:
         raise OptionError(f"{error}.") from None
-    return Place(names, variables)
+    return Target(names, variables)
 
 
-def _may_begin(place: Place, console: Console, release: str | None = None) -> bool:
+def _may_begin(target: Target, console: Console, release: str | None = None) -> bool:
     """Whether all is there that the steps need; `release`: one that must have been built. Prints what was checked."""
-    report = preflight(place.names, DoctorSettings(), release=release)
+    report = preflight(target.names, DoctorSettings(), release=release)
     print_findings(report, console)
     return not report.stops_deploy
 

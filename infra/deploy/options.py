@@ -19,8 +19,8 @@ class OptionError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a deployment lies. Two deployments may share a project under different names."""
+class Target:
+    """Which deployment. Two may share a project under different names."""
 
     names: Names
     variables: Path | None = None
@@ -73,7 +73,7 @@ class Place:
 class Options:
     """A deployment that is asked for."""
 
-    place: Place
+    target: Target
     release: str
     builds: bool = True
     """Whether the release is this checkout. Another one must have been built before: nothing is built for it."""

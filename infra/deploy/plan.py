@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Literal
 
-from infra.deploy.options import Options, Place
+from infra.deploy.options import Options, Target
 from infra.deploy.steps import Step
 from infra.deploy.workspace import module_of
 from infra.doctor.commands import Command, built
@@ -43,57 +43,57 @@ FOUNDATION = (
 about when it creates those: they take minutes to spread, and the images take longer to build."""
 
 NO_RELEASE = "none"
-"""Nothing is deployed under it: destroy has to be told some release."""
+"""For destroy, which deploys nothing: the variable has to have some value."""
 
 
 def deployment(options: Options) -> tuple[Step, ...]:
     """From nothing, or from any release, to `options.release`."""
     return (
-        *_project(options.place),
-        _doctor(options.place, "before"),
-        _schema(options.place),
-        *_terraform(options.place),
+        *_project(options.target),
+        _doctor(options.target, "before"),
+        _schema(options.target),
+        *_terraform(options.target),
         *(_build(options) if options.builds else ()),
-        *((_deepgram_key(options.place),) if options.with_deepgram_key else ()),
+        *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
         _apply(options),
-        _doctor(options.place, "after"),
-        *_proof(options.place),
+        _doctor(options.target, "after"),
+        *_proof(options.target),
     )
 
 
-def comparison(place: Place, release: str) -> tuple[Step, ...]:
-    """What Terraform would change, and what was changed behind its back; changes nothing."""
+def comparison(target: Target, release: str) -> tuple[Step, ...]:
+    """What Terraform would change, and what was changed without it; changes nothing."""
     return (
-        *_terraform(place),
+        *_terraform(target),
         Step(
             "Compare",
-            f"What there is, with the configuration and release {release}.",
-            _in(place, "plan", *place.arguments(release)),
+            f"What exists, with the configuration and release {release}.",
+            _in(target, "plan", *target.arguments(release)),
         ),
     )
 
 
-def removal(place: Place) -> tuple[Step, ...]:
+def removal(target: Target) -> tuple[Step, ...]:
     """From a deployment, or what a failed one has left, to nothing."""
-    unprotected = (*place.arguments(NO_RELEASE), "-var=deletion_protection=false")
+    unprotected = (*target.arguments(NO_RELEASE), "-var=deletion_protection=false")
     return (
-        *_terraform(place),
+        *_terraform(target),
         Step(
             "Lift the deletion protection",
             "Google and Terraform refuse to delete what is protected, and look at what was applied last.",
-            _python("infra.deploy.protection", str(module_of(place.folder)), *unprotected),
+            _python("infra.deploy.protection", str(module_of(target.folder)), *unprotected),
         ),
         Step(
             "Delete everything",
             "Transcripts, uploads, bills and images included.",
-            _in(place, "destroy", "-auto-approve", *unprotected),
+            _in(target, "destroy", "-auto-approve", *unprotected),
             hint="A bucket that still receives objects is not empty: stop what uploads.",
         ),
     )
 
 
-def _project(place: Place) -> Iterator[Step]:
-    project = f"--project={place.project}"
+def _project(target: Target) -> Iterator[Step]:
+    project = f"--project={target.project}"
     yield Step(
         "Enable the first APIs",
         "Terraform enables the others through them.",
@@ -103,66 +103,66 @@ def _project(place: Place) -> Iterator[Step]:
     for service in AGENTS:
         yield Step(
             f"Create the agent of {service}",
-            "A new project has none until somebody asks, and roles are given to it.",
+            "A new project has none until it is asked for, and roles are given to it.",
             ("gcloud", "beta", "services", "identity", "create", f"--service={service}.googleapis.com", project),
             hint="gcloud components install beta",
         )
     yield Step(
         "Create the bucket of Terraform's state",
         "Whoever deploys next, from wherever, goes on from there.",
-        ("gcloud", "storage", "buckets", "create", f"gs://{place.state_bucket}", project,
-         f"--location={place.names.region}", "--uniform-bucket-level-access", "--public-access-prevention"),
-        done_if=(("gcloud", "storage", "buckets", "describe", f"gs://{place.state_bucket}"),),
-        hint="Bucket names are unique in the world: where somebody else has this one, give BUCKET_PREFIX=...",
+        ("gcloud", "storage", "buckets", "create", f"gs://{target.state_bucket}", project,
+         f"--location={target.names.region}", "--uniform-bucket-level-access", "--public-access-prevention"),
+        done_if=(("gcloud", "storage", "buckets", "describe", f"gs://{target.state_bucket}"),),
+        hint="Bucket names are unique in the world: where this one is taken, give BUCKET_PREFIX=...",
     )  # fmt: skip
     yield Step(
         "Keep old versions of the state",
-        "A state that was lost or spoilt can be brought back.",
-        ("gcloud", "storage", "buckets", "update", f"gs://{place.state_bucket}", "--versioning"),
+        "A state that was lost or damaged can be restored.",
+        ("gcloud", "storage", "buckets", "update", f"gs://{target.state_bucket}", "--versioning"),
     )
 
 
-def _terraform(place: Place) -> Iterator[Step]:
+def _terraform(target: Target) -> Iterator[Step]:
     yield Step(
         "Copy the configuration",
         "So that this checkout stays clean, and each deployment has its own folder.",
-        _python("infra.deploy.workspace", str(place.folder)),
+        _python("infra.deploy.workspace", str(target.folder)),
     )
     yield Step(
         "Attach Terraform to its state",
         "It fetches Google's provider, too.",
-        _in(place, "init", "-reconfigure", f"-backend-config=bucket={place.state_bucket}",
+        _in(target, "init", "-reconfigure", f"-backend-config=bucket={target.state_bucket}",
             "-backend-config=prefix=terraform"),
         hint="Where there is no such bucket, there is no deployment of this name, or it was made under other options.",
     )  # fmt: skip
 
 
 def _build(options: Options) -> Iterator[Step]:
-    place = options.place
-    ready = built(place.names, options.release)
+    target = options.target
+    ready = built(target.names, options.release)
     *images, archive = ready
-    key_can_be_kept = (("gcloud", "secrets", "describe", place.names.secret, f"--project={place.project}"),)
+    key_can_be_kept = (("gcloud", "secrets", "describe", target.names.secret, f"--project={target.project}"),)
     targets = (f"-target={address}" for address in FOUNDATION)
     yield Step(
         "Create registry and buckets",
         "Jobs and functions cannot be created before their images and archive are in there.",
-        _in(place, "apply", *_approval(options), *targets, *place.arguments(options.release)),
+        _in(target, "apply", *_approval(options), *targets, *target.arguments(options.release)),
         done_if=ready + (key_can_be_kept if options.with_deepgram_key else ()),
         hint="An API or a role that is minutes old may not be known everywhere yet.",
     )
-    called = {"_NAME": place.names.name, "_REGION": place.names.region, "_RELEASE": options.release}
+    called = {"_NAME": target.names.name, "_REGION": target.names.region, "_RELEASE": options.release}
     yield Step(
         "Build the images",
         "Cloud Build makes both, with the model inside, and has each transcribe a second of sound.",
-        ("gcloud", "beta", "builds", "submit", ".", f"--config={BUILD_FILE}", f"--project={place.project}",
-         f"--gcs-source-staging-dir={place.source_url}/builds",
+        ("gcloud", "beta", "builds", "submit", ".", f"--config={BUILD_FILE}", f"--project={target.project}",
+         f"--gcs-source-staging-dir={target.source_url}/builds",
          f"--substitutions={','.join(f'{name}={value}' for name, value in called.items())}"),
         done_if=tuple(images),
-        hint=f"Its log: gcloud logging read resource.type=build --project={place.project} --limit=100. "
+        hint=f"Its log: gcloud logging read resource.type=build --project={target.project} --limit=100. "
         "An image that was pushed stays as it is; a build account that is minutes old may lack its roles yet.",
     )  # fmt: skip
-    archive_url = place.names.archive_url(options.release)
-    path = str(place.folder / archive_url.rpartition("/")[2])
+    archive_url = target.names.archive_url(options.release)
+    path = str(target.folder / archive_url.rpartition("/")[2])
     yield Step(
         "Pack the function",
         "Its code and its pinned requirements, the same bytes each time.",
@@ -177,33 +177,33 @@ def _build(options: Options) -> Iterator[Step]:
     )
 
 
-def _deepgram_key(place: Place) -> Step:
+def _deepgram_key(target: Target) -> Step:
     return Step(
         "Add the Deepgram key",
         "To Secret Manager, past command lines, plans and Terraform's state.",
-        ("gcloud", "secrets", "versions", "add", place.names.secret, f"--project={place.project}", "--data-file=-"),
+        ("gcloud", "secrets", "versions", "add", target.names.secret, f"--project={target.project}", "--data-file=-"),
         hint="The secret is made by a first deployment; deploy without the key where it is not there yet.",
         secret=DEEPGRAM_KEY,
     )
 
 
-def _doctor(place: Place, when: Literal["before", "after"]) -> Step:
+def _doctor(target: Target, when: Literal["before", "after"]) -> Step:
     return Step(
         f"Ask the doctor, {when} the deploy",
         "Quota, APIs, prices, the Deepgram key: each line with its fix.",
-        _python("infra.cli.main", "doctor", f"--project={place.project}", f"--region={place.names.region}",
-                f"--name={place.names.name}", f"--bucket-prefix={place.bucket_prefix}",
-                f"--topic-prefix={place.names.topic_prefix}", f"--{when}-deploy"),
+        _python("infra.cli.main", "doctor", f"--project={target.project}", f"--region={target.names.region}",
+                f"--name={target.names.name}", f"--bucket-prefix={target.bucket_prefix}",
+                f"--topic-prefix={target.names.topic_prefix}", f"--{when}-deploy"),
         hint="Without GPU quota set gpu_enabled = false in VARS: the CPU job and Deepgram do the work.",
         is_advice=True,
     )  # fmt: skip
 
 
-def _schema(place: Place) -> Step:
+def _schema(target: Target) -> Step:
     return Step(
         "Show Pub/Sub an outcome and its schema",
         "A topic with a schema refuses what does not fit it.",
-        _python("infra.deploy.schema", place.project),
+        _python("infra.deploy.schema", target.project),
         hint="Where Pub/Sub says that the message does not fit, set results_schema = false in VARS.",
         is_advice=True,
     )
@@ -213,22 +213,22 @@ def _apply(options: Options) -> Step:
     return Step(
         "Apply everything",
         f"Functions and jobs of release {options.release}, and all they need.",
-        _in(options.place, "apply", *_approval(options), *options.place.arguments(options.release)),
+        _in(options.target, "apply", *_approval(options), *options.target.arguments(options.release)),
         hint="docs/deploy.md, 'When a step fails', knows the common messages.",
     )
 
 
-def _proof(place: Place) -> Iterator[Step]:
+def _proof(target: Target) -> Iterator[Step]:
     yield Step(
         "Transcribe a recording",
-        "An upload of ours must come back as a transcript.",
-        _python("infra.deploy.smoke", str(module_of(place.folder)), place.project),
+        "The smoke test: a recording must come back as a transcript.",
+        _python("infra.deploy.smoke", str(module_of(target.folder)), target.project),
     )
-    yield Step("Say what there is", "Buckets to drop files into, and how to hear of outcomes.", _in(place, "output"))
+    yield Step("Print the outputs", "Buckets to upload to, and how to subscribe to outcomes.", _in(target, "output"))
 
 
-def _in(place: Place, command: str, *arguments: str) -> Command:
-    return ("terraform", f"-chdir={module_of(place.folder)}", command, *arguments)
+def _in(target: Target, command: str, *arguments: str) -> Command:
+    return ("terraform", f"-chdir={module_of(target.folder)}", command, *arguments)
 
 
 def _approval(options: Options) -> tuple[str, ...]:

@@ -28,8 +28,8 @@ from shared.state.jobs import JobRecord, JobStore
 
 SAMPLE = "memo.wav"
 FOLDER = "smoke-test"
-LEAST_SHARE = 0.5
-"""Of the recording's words. The voice is synthetic, and which engine hears it is the deployment's choice."""
+MIN_MATCHING_SHARE = 0.5
+"""Of the recording's words. The voice is synthetic, and the deployment chooses the engine."""
 
 
 class SmokeError(Exception):
@@ -37,7 +37,7 @@ class SmokeError(Exception):
 
 
 @dataclass(frozen=True)
-class Deployed:
+class SmokeTarget:
     """Where a deployment is reached."""
 
     uploads: str
@@ -49,7 +49,7 @@ class Deployed:
 
 
 @dataclass(frozen=True)
-class Patience:
+class WaitLimits:
     """How long is waited, in seconds."""
 
     event: float = 180.0
@@ -59,7 +59,7 @@ class Patience:
     """The first execution fetches a large image."""
 
 
-def deployed(outputs: Mapping[str, Any], project: str) -> Deployed:
+def smoke_target(outputs: Mapping[str, Any], project: str) -> SmokeTarget:
     """From what `terraform output -json` prints."""
     values = {name: output["value"] for name, output in outputs.items()}
     function = values["functions"]["on_upload"]
@@ -68,7 +68,7 @@ def deployed(outputs: Mapping[str, Any], project: str) -> Deployed:
         f"gcloud run jobs executions list --job={job} --region={region} --project={project}"
         for _, _, _, region, _, job in (name.split("/") for name in values["jobs"])
     ]
-    return Deployed(
+    return SmokeTarget(
         values["buckets"]["uploads"], values["buckets"]["state"], values["topics"]["results"], (logs, *executions)
     )
 
@@ -76,13 +76,13 @@ def deployed(outputs: Mapping[str, Any], project: str) -> Deployed:
 def smoke_test(
     storage: Client,
     subscriber: SubscriberClient,
-    target: Deployed,
+    target: SmokeTarget,
     console: Console,
-    patience: Patience = Patience(),
+    limits: WaitLimits = WaitLimits(),
 ) -> TerminalMessage:
     """Drop the recording, wait for its outcome, print its bill. Raises SmokeError."""
     sample = recording(SAMPLE)
-    message = _outcome(storage, subscriber, target, sample, console, patience)
+    message = _outcome(storage, subscriber, target, sample, console, limits)
     console.print(outcome_table([message]))
     console.print(bill_table(message.bill))
     if message.outcome is not Outcome.COMPLETED:
@@ -91,12 +91,12 @@ def smoke_test(
     bucket, name = bucket_and_name(address)
     text = storage.bucket(bucket).blob(name).download_as_text()
     console.print(f"{address}\n{text.strip()}", markup=False, highlight=False, soft_wrap=True)
-    if (share := heard_share(text, sample.text)) < LEAST_SHARE:
+    if (share := matching_share(text, sample.text)) < MIN_MATCHING_SHARE:
         raise _error(f"Only {share:.0%} of the recording's words are in its transcript.", target, message.job_id)
     return message
 
 
-def heard_share(text: str, truth: str) -> float:
+def matching_share(text: str, truth: str) -> float:
     """Share of the truth's words that stand in `text`, in their order; case and punctuation do not count."""
     said, heard = _words(truth), _words(text)
     blocks = SequenceMatcher(None, said, heard, autojunk=False).get_matching_blocks()
@@ -108,31 +108,31 @@ def _words(text: str) -> list[str]:
 
 
 def _outcome(
-    storage: Client, subscriber: SubscriberClient, target: Deployed, sample: Recording, console: Console,
-    patience: Patience,
+    storage: Client, subscriber: SubscriberClient, target: SmokeTarget, sample: Recording, console: Console,
+    limits: WaitLimits,
 ) -> TerminalMessage:  # fmt: skip
     store = JobStore(storage.bucket(target.state))
     name = f"{FOLDER}/{sample.path.name}"
     jobs: list[str] = []
     with _subscription(subscriber, target.results_topic) as subscription, Progress(console, [name]) as progress:
-        for _ in range(patience.drops):
+        for _ in range(limits.drops):
             jobs.append(drop(storage.bucket(target.uploads), sample.path, name).job_id)
             dropped = time.monotonic()
             try:
-                for message in outcomes(subscriber, subscription, jobs, patience.outcome):
+                for message in outcomes(subscriber, subscription, jobs, limits.outcome):
                     if message is not None:
                         progress.finish(message)
                         return message
                     if (record := _record(store, jobs)) is not None:
                         progress.update(name, record)
-                    elif time.monotonic() - dropped > patience.event:
+                    elif time.monotonic() - dropped > limits.event:
                         break
             except TimeoutError as error:
                 record = _record(store, jobs)
                 known = "." if record is None else f": it is {record.state}. {record.last_error or ''}"
-                raise _error(f"No outcome within {patience.outcome:g} s{known}", target, jobs[-1]) from error
-    waited = f"within {patience.event:g} s each"
-    raise _error(f"No event of {patience.drops} uploads reached the function {waited}.", target, None)
+                raise _error(f"No outcome within {limits.outcome:g} s{known}", target, jobs[-1]) from error
+    waited = f"within {limits.event:g} s each"
+    raise _error(f"No event of {limits.drops} uploads reached the function {waited}.", target, None)
 
 
 def _record(store: JobStore, jobs: Sequence[str]) -> JobRecord | None:
@@ -141,7 +141,7 @@ def _record(store: JobStore, jobs: Sequence[str]) -> JobRecord | None:
     return next(taken, None)
 
 
-def _error(why: str, target: Deployed, job_id: str | None) -> SmokeError:
+def _error(why: str, target: SmokeTarget, job_id: str | None) -> SmokeError:
     explain = [] if job_id is None else [f"dropscribe explain {job_id} --bucket={target.state}"]
     return SmokeError("\n  ".join((f"{why}\nWhere to look:", *explain, *target.where_to_look, "docs/operations.md")))
 
@@ -160,7 +160,7 @@ def _subscription(subscriber: SubscriberClient, topic: str) -> Iterator[str]:
 def main(module: str, project: str) -> int:
     """Test the deployment whose Terraform folder is `module`."""
     printed = subprocess.run(("terraform", f"-chdir={module}", "output", "-json"), check=True, stdout=subprocess.PIPE)
-    target = deployed(json.loads(printed.stdout), project)
+    target = smoke_target(json.loads(printed.stdout), project)
     with closing(SubscriberClient()) as subscriber:
         try:
             smoke_test(Client(project=project), subscriber, target, Console())

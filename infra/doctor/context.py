@@ -45,7 +45,7 @@ class Context:
         return DEVICES if "CPU_JOB" in variables else DEVICES[:1]
 
     def is_deployed(self) -> bool:
-        """Whether the function or the GPU job is there, or cannot be asked; buckets alone are a deploy half begun."""
+        """Whether the function or the GPU job is there, or cannot be asked; buckets alone are an unfinished deploy."""
         for ask in (lambda: self.function("upload"), lambda: self.job("gpu")):
             try:
                 ask()

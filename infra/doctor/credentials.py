@@ -70,7 +70,7 @@ def _described(credentials: Credentials, asked: Google, names: Names, *, lacks_q
 
 
 def _who(credentials: Credentials, asked: Google) -> str:
-    """A service account knows its name; Google tells a user's."""
+    """A service account's credentials name it; for a user Google is asked."""
     email = getattr(credentials, "service_account_email", None)
     if email:
         return str(email)

@@ -67,7 +67,7 @@ class Names:
         return f"{self.region}-docker.pkg.dev/{self.project}/{self.name}"
 
     def archive_url(self, release: str) -> str:
-        """Where a release's function lies."""
+        """Of a release's function."""
         return f"gs://{self.bucket('source')}/function-{release}.zip"
 
     def make(self, target: str, release: str | None = None) -> str:

@@ -84,5 +84,5 @@ def _deployment(context: Context) -> Finding:
         which = f", release {release}" if release else ""
         compare = f"What Terraform made, compared with what is there: {names.make('plan', release)}"
         return ok("deployment", f"{names.name} is in {names.region}{which}. {compare}")
-    waiting = len(at_stages(Stage.DEPLOYMENT))
-    return warn("deployment", f"Not deployed yet: {waiting} checks wait for it.", names.make("deploy"))
+    left_out = len(at_stages(Stage.DEPLOYMENT))
+    return warn("deployment", f"Not deployed yet: {left_out} checks were left out.", names.make("deploy"))

@@ -10,7 +10,7 @@ from shared.settings import DeepgramSettings, DeploymentSettings, setting
 
 
 class DoctorSettings(DeepgramSettings):
-    """How the doctor asks, and when it finds something old."""
+    """How long the doctor waits for answers, and what it takes for old."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -23,9 +23,9 @@ class DoctorSettings(DeepgramSettings):
     doctor_price_book_days: int = setting(90, "A price book that was read longer ago is reported.", unit="days", ge=1)
     doctor_stuck_minutes: float = setting(
         30.0,
-        "A job that should have been looked after this long ago is stuck.",
+        "A job that has been overdue for this long is stuck.",
         unit="min",
-        source="the reconciler looks every 5 min",
+        source="the reconciler runs every 5 min",
         gt=0,
     )
     price_book: Path | None = setting(None, str(DeploymentSettings.model_fields["price_book"].description))

@@ -11,16 +11,16 @@ import pytest
 import yaml
 
 from infra.deploy import plan
-from infra.deploy.options import OptionError, Options, Place
+from infra.deploy.options import OptionError, Options, Target
 from infra.deploy.steps import Step
 from infra.doctor.commands import built
 from infra.doctor.names import Names
 from infra.terraform_offline.terraform import ROOT
 from tests.support.waiting import PATIENCE
 
-PLACE = Place(Names("my-project", "europe-west4"))
-NEW = Options(PLACE, "abc123")
-OLDER = Options(PLACE, "v1", builds=False)
+TARGET = Target(Names("my-project", "europe-west4"))
+NEW = Options(TARGET, "abc123")
+OLDER = Options(TARGET, "v1", builds=False)
 
 
 def titles(steps: tuple[Step, ...]) -> list[str]:
@@ -52,7 +52,7 @@ def test_an_older_release_is_applied_without_a_build_and_must_be_there() -> None
     steps = plan.deployment(OLDER)
     assert not {"Create registry and buckets", "Build the images", "Upload the function"} & set(titles(steps))
     assert "-var=release=v1" in step(steps, "Apply everything").command
-    checked = [command[-1] for command in built(PLACE.names, "v1")]
+    checked = [command[-1] for command in built(TARGET.names, "v1")]
     images = "europe-west4-docker.pkg.dev/my-project/dropscribe"
     assert {f"{images}/gpu:v1", f"{images}/cpu:v1"} <= set(checked)
     assert "gs://my-project-dropscribe-source/function-v1.zip" in checked
@@ -78,19 +78,19 @@ def test_the_build_is_told_what_its_file_asks_for() -> None:
     address = file["substitutions"]["_IMAGES"]
     for name, value in {"PROJECT_ID": "my-project", **dict(pair.split("=") for pair in given.split(","))}.items():
         address = address.replace(f"${{{name}}}", value)
-    assert address == PLACE.names.registry
+    assert address == TARGET.names.registry
 
 
 def test_terraform_asks_unless_it_was_told_not_to() -> None:
     asked = [one for one in plan.deployment(NEW) if "apply" in one.command]
-    told = [one for one in plan.deployment(Options(PLACE, "abc123", approved=True)) if "apply" in one.command]
+    told = [one for one in plan.deployment(Options(TARGET, "abc123", approved=True)) if "apply" in one.command]
     assert len(asked) == len(told) == 2
     assert not [one for one in asked if "-auto-approve" in one.command]
     assert all("-auto-approve" in one.command for one in told)
 
 
 def test_the_deepgram_key_goes_in_before_the_functions_and_through_standard_input_only() -> None:
-    steps = plan.deployment(Options(PLACE, "abc123", with_deepgram_key=True))
+    steps = plan.deployment(Options(TARGET, "abc123", with_deepgram_key=True))
     key = step(steps, "Add the Deepgram key")
     order = titles(steps)
     assert order.index("Create registry and buckets") < order.index(key.title) < order.index("Apply everything")
@@ -103,7 +103,7 @@ def test_the_deepgram_key_goes_in_before_the_functions_and_through_standard_inpu
 def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "production.tfvars"
     file.touch()
-    arguments = Place(Names("my-project", "europe-west4", "calls", "calls", "acme-calls"), file).arguments("v1")
+    arguments = Target(Names("my-project", "europe-west4", "calls", "calls", "acme-calls"), file).arguments("v1")
     assert arguments[0] == f"-var-file={file}"
     assert arguments[1:] == (
         "-var=project=my-project",
@@ -116,14 +116,14 @@ def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
 
 
 def test_two_deployments_of_a_project_share_neither_state_nor_folder_nor_images() -> None:
-    one, other = Place(Names("my-project", "europe-west4")), Place(Names("my-project", "europe-west4", "calls"))
+    one, other = Target(Names("my-project", "europe-west4")), Target(Names("my-project", "europe-west4", "calls"))
     assert one.state_bucket != other.state_bucket
     assert one.folder != other.folder
     assert one.names.registry != other.names.registry
 
 
 def test_protection_is_lifted_from_what_is_there_before_everything_is_deleted() -> None:
-    steps = plan.removal(PLACE)
+    steps = plan.removal(TARGET)
     assert titles(steps)[-2:] == ["Lift the deletion protection", "Delete everything"]
     for one in steps[-2:]:
         assert one.command[-1] == "-var=deletion_protection=false"
@@ -132,12 +132,12 @@ def test_protection_is_lifted_from_what_is_there_before_everything_is_deleted() 
 
 def test_a_file_that_is_not_there_is_said_before_anything_runs() -> None:
     with pytest.raises(OptionError, match=r"there is no file no/such\.tfvars"):
-        Place(Names("my-project", "europe-west4"), Path("no/such.tfvars"))
+        Target(Names("my-project", "europe-west4"), Path("no/such.tfvars"))
 
 
 def test_a_release_that_is_no_tag_is_refused() -> None:
     with pytest.raises(OptionError, match="image tag"):
-        Options(PLACE, "feature/x")
+        Options(TARGET, "feature/x")
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from infra.cli.doctor import print_findings
-from infra.deploy.options import Options, Place
+from infra.deploy.options import Options, Target
 from infra.deploy.plan import DEEPGRAM_KEY, comparison, deployment, removal
 from infra.deploy.runner import Runner
 from infra.deploy.steps import Step
@@ -25,12 +25,12 @@ from tests.support.command_stand_ins import READY, CommandStandIns, command_stan
 from tests.support.doctor_deployment import DoctorDeployment, fixes, not_ok
 from tests.support.waiting import PATIENCE
 
-OPTIONS = Options(Place(Names("my-project", "us-central1")), "abc123", approved=True, with_deepgram_key=True)
+OPTIONS = Options(Target(Names("my-project", "us-central1")), "abc123", approved=True, with_deepgram_key=True)
 
 
 @pytest.fixture
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandStandIns:
-    """First on the PATH, and in the place of the steps' interpreter."""
+    """First on the PATH, and in the target of the steps' interpreter."""
     return command_stand_ins(tmp_path / "programs", monkeypatch.setenv, "gcloud", "terraform", "python")
 
 
@@ -129,7 +129,7 @@ def test_checks_that_fail_are_all_printed_with_their_fix_and_no_token_is_shown(
         **READY | {"gcloud projects describe": (0, "DELETE_REQUESTED"), "billing projects": (0, "False")}
     )
     said = io.StringIO()
-    report = preflight(OPTIONS.place.names, DoctorSettings())
+    report = preflight(OPTIONS.target.names, DoctorSettings())
     print_findings(report, Console(file=said, width=200))
     assert report.stops_deploy
     lines = said.getvalue().splitlines()
@@ -142,7 +142,7 @@ def test_checks_that_fail_are_all_printed_with_their_fix_and_no_token_is_shown(
 
 
 def test_a_project_that_is_ready_may_be_deployed_to(empty_project: DoctorDeployment) -> None:
-    report = preflight(OPTIONS.place.names, DoctorSettings())
+    report = preflight(OPTIONS.target.names, DoctorSettings())
     assert not report.stops_deploy
     assert {finding.status.value for finding in report.findings()} == {"ok"}
 
@@ -163,7 +163,7 @@ def test_whatever_is_not_as_it_must_be_or_cannot_be_asked_stops_a_deploy(
     empty_project: DoctorDeployment, answer: dict[str, tuple[int, str]], subject: str, fix: str
 ) -> None:
     empty_project.commands.answer(**READY | answer)
-    report = preflight(OPTIONS.place.names, DoctorSettings(), release="v1")
+    report = preflight(OPTIONS.target.names, DoctorSettings(), release="v1")
     assert report.stops_deploy
     assert set(not_ok(report)) == {subject}
     assert fix in fixes(report, subject)
@@ -171,7 +171,7 @@ def test_whatever_is_not_as_it_must_be_or_cannot_be_asked_stops_a_deploy(
 
 def test_without_credentials_nothing_is_deployed(empty_project: DoctorDeployment) -> None:
     empty_project.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(empty_project.folder / "nothing.json"))
-    report = preflight(OPTIONS.place.names, DoctorSettings())
+    report = preflight(OPTIONS.target.names, DoctorSettings())
     assert report.stops_deploy
     assert set(not_ok(report)) == {"credentials"}
 
@@ -216,7 +216,7 @@ def test_nothing_is_made_where_a_check_fails(empty_project: DoctorDeployment) ->
 
 def test_a_comparison_changes_nothing(stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr(sys, "executable", str(stand_ins.folder / "python"))
-    assert run(comparison(OPTIONS.place, "v1"))[0] == 0
+    assert run(comparison(OPTIONS.target, "v1"))[0] == 0
     ran = stand_ins.called()
     assert " plan -var=project=my-project " in ran[-1]
     assert ran[-1].endswith("-var=release=v1")
@@ -225,5 +225,5 @@ def test_a_comparison_changes_nothing(stand_ins: CommandStandIns, monkeypatch: p
 
 def test_a_removal_ends_with_a_destroy(stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.setattr(sys, "executable", str(stand_ins.folder / "python"))
-    assert run(removal(OPTIONS.place))[0] == 0
+    assert run(removal(OPTIONS.target))[0] == 0
     assert " destroy -auto-approve " in acted(stand_ins)[-1]

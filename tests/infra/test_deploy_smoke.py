@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.api_core.exceptions import NotFound
 from rich.console import Console
 
-from infra.deploy.smoke import Deployed, Patience, SmokeError, deployed, heard_share, smoke_test
+from infra.deploy.smoke import SmokeError, SmokeTarget, WaitLimits, matching_share, smoke_target, smoke_test
 from infra.emulators.cloud import JOB, PROJECT, RESULTS_TOPIC, STATE, UPLOADS, LaptopCloud
 from infra.recordings import recording
 from infra.terraform_offline.terraform import ROOT
@@ -40,21 +41,27 @@ def test_a_recording_comes_back_though_the_first_event_of_a_new_trigger_is_lost(
         laptop.eventarc, "deliver", lambda resource: deliver(resource) if lost else lost.append(resource)
     )
     printed = io.StringIO()
+    created: list[str] = []
     subscriber = laptop.subscriber()
+    create = subscriber.create_subscription
+    monkeypatch.setattr(
+        subscriber, "create_subscription", lambda name, topic: created.append(name) or create(name=name, topic=topic)
+    )
     message = smoke_test(
         laptop.storage(),
         subscriber,
-        Deployed(UPLOADS, STATE, TOPIC),
+        SmokeTarget(UPLOADS, STATE, TOPIC),
         Console(file=printed, width=200),
-        Patience(event=0.5, drops=100),
+        WaitLimits(event=0.5, drops=100),
     )
-    left = list(subscriber.list_subscriptions(request={"project": f"projects/{PROJECT}"}))
 
     assert len(lost) == 1
     assert message.bill.usd > 0
     assert message.results["transcript.txt"] in printed.getvalue()
     assert "doctor remembered the report" in printed.getvalue()
-    assert not [one.name for one in left if "smoke-test" in one.name]
+    [subscription] = created
+    with pytest.raises(NotFound):
+        subscriber.pull(subscription=subscription, max_messages=1, timeout=PATIENCE)
 
 
 def test_the_command_finds_the_deployment_by_terraforms_outputs(laptop: LaptopCloud, tmp_path: Path) -> None:
@@ -83,9 +90,9 @@ def test_the_command_finds_the_deployment_by_terraforms_outputs(laptop: LaptopCl
 
 def test_where_no_event_arrives_it_says_where_to_look(cloud: LoopbackCloud) -> None:
     topic = f"projects/{loopback_cloud.PROJECT}/topics/{loopback_cloud.RESULTS_TOPIC}"
-    target = Deployed(loopback_cloud.UPLOADS, loopback_cloud.STATE, topic, ("gcloud logging read ...",))
+    target = SmokeTarget(loopback_cloud.UPLOADS, loopback_cloud.STATE, topic, ("gcloud logging read ...",))
     with pytest.raises(SmokeError, match="No event of 2 uploads reached the function") as failed:
-        smoke_test(cloud.storage, cloud.subscriber, target, Console(file=io.StringIO()), Patience(event=0, drops=2))
+        smoke_test(cloud.storage, cloud.subscriber, target, Console(file=io.StringIO()), WaitLimits(event=0, drops=2))
     assert "gcloud logging read ..." in str(failed.value)
 
 
@@ -99,7 +106,7 @@ def test_where_no_event_arrives_it_says_where_to_look(cloud: LoopbackCloud) -> N
     ],
 )
 def test_the_share_of_words_that_were_heard(text: str, share: float) -> None:
-    assert heard_share(text, MEMO) == pytest.approx(share)
+    assert matching_share(text, MEMO) == pytest.approx(share)
 
 
 def test_a_deployment_is_found_by_what_terraform_put_out() -> None:
@@ -109,7 +116,7 @@ def test_a_deployment_is_found_by_what_terraform_put_out() -> None:
         "functions": {"on_upload": "dropscribe-upload"},
         "jobs": ["projects/p/locations/us-east4/jobs/dropscribe-gpu"],
     }
-    found = deployed({name: {"value": value} for name, value in outputs.items()}, "p")
+    found = smoke_target({name: {"value": value} for name, value in outputs.items()}, "p")
     assert (found.uploads, found.state) == ("p-uploads", "p-state")
     assert found.results_topic == "projects/p/topics/transcription-results"
     assert "service_name=dropscribe-upload" in found.where_to_look[0]

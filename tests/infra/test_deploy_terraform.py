@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from infra.deploy import workspace
-from infra.deploy.options import Place
+from infra.deploy.options import Target
 from infra.deploy.plan import FOUNDATION, NO_RELEASE
 from infra.deploy.protection import PROTECTED_BY, protected
-from infra.deploy.smoke import deployed
+from infra.deploy.smoke import smoke_target
 from infra.doctor.names import DEVICES, Names
 from infra.terraform_offline.provider import serving
 from infra.terraform_offline.terraform import ROOT, SKIPPED, Workspace, find_terraform
 
-PLACE = Place(Names("a-project", "us-central1"))
+TARGET = Target(Names("a-project", "us-central1"))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_every_target_and_variable_is_one_of_the_module() -> None:
     resources = {".".join(found) for found in re.findall(r'^resource "(\w+)" "(\w+)"', text, re.MULTILINE)}
     variables = set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
     assert set(FOUNDATION) <= resources
-    given = {argument.split("=")[1] for argument in PLACE.arguments("v1")}
+    given = {argument.split("=")[1] for argument in TARGET.arguments("v1")}
     assert given | {"deletion_protection"} <= variables
 
 
@@ -75,15 +75,15 @@ def test_names_are_those_that_the_module_gives(offline: Workspace) -> None:
     bucket = values['google_storage_bucket.this["source"]']["name"]
     function = values['google_cloudfunctions2_function.this["on_upload"]']
     archive = function["build_config"][0]["source"][0]["storage_source"][0]["object"]
-    assert f"gs://{bucket}/{archive}" == PLACE.names.archive_url("v1")
+    assert f"gs://{bucket}/{archive}" == TARGET.names.archive_url("v1")
     jobs = [values[f'google_cloud_run_v2_job.this["{device}"]'] for device in DEVICES]
     images = [job["template"][0]["template"][0]["containers"][0]["image"] for job in jobs]
-    assert images == [f"{PLACE.names.registry}/{device}:v1" for device in DEVICES]
+    assert images == [f"{TARGET.names.registry}/{device}:v1" for device in DEVICES]
 
 
 def test_the_doctor_asks_by_the_names_that_the_module_gives(offline: Workspace) -> None:
     values = {one["address"]: one["values"] for one in resources(applied(offline))}
-    names = PLACE.names
+    names = TARGET.names
     for purpose, key in (("upload", "on_upload"), ("reconcile", "reconcile")):
         assert values[f'google_cloudfunctions2_function.this["{key}"]']["name"] == names.function(purpose)
     for device in DEVICES:
@@ -97,7 +97,7 @@ def test_the_doctor_asks_by_the_names_that_the_module_gives(offline: Workspace) 
 
 
 def test_the_smoke_test_finds_its_way_by_the_modules_outputs(offline: Workspace) -> None:
-    found = deployed(applied(offline)["values"]["outputs"], "a-project")
+    found = smoke_target(applied(offline)["values"]["outputs"], "a-project")
     assert found.uploads == "a-project-dropscribe-uploads"
     assert found.state == "a-project-dropscribe-state"
     assert found.where_to_look[1].startswith(

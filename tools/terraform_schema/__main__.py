@@ -1,4 +1,4 @@
-"""`python -m infra.terraform_offline.extract LIB`: google.json, the schemas of what terraform/ uses.
+"""`python -m tools.terraform_schema LIB`: infra/terraform_offline/google.json, the schemas of what terraform/ uses.
 
 LIB is the `lib` folder of npm's `@cdktf/provider-google` (`npm pack @cdktf/provider-google@16.12.1`), which is made
 from the schema of provider 6.50.0; only that schema's facts are read out of it. The file has the shape of
