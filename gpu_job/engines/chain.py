@@ -175,5 +175,5 @@ class EngineChain:
 def _combined(failures: Sequence[EngineFailed]) -> EngineFailed:
     """Failures of one engine after the other as one, of the last one's kind."""
     if not failures:
-        return EngineFailed("There is no engine that may be asked.", FailureKind.REFUSED)
+        return EngineFailed("No engine may be used for this file.", FailureKind.REFUSED)
     return EngineFailed(" ".join(dict.fromkeys(failure.reason for failure in failures)), failures[-1].kind)

@@ -1,4 +1,4 @@
-"""Ranges: chunks in a row as one recording, and the words heard in it back to their chunks. Pure."""
+"""Ranges: consecutive chunks as one recording, and its tokens back to their chunks. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Piece:
 
     chunk: Chunk
     skipped: int
-    """What it shares with the chunk before it, and so is heard there."""
+    """Samples it shares with the chunk before it, which are in the recording already."""
     offset: int
     """Where the rest of it begins."""
 

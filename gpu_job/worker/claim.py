@@ -33,7 +33,7 @@ NOTHING_TO_DO = ClaimResult()
 
 
 def claim(services: JobServices, item: WorkItem) -> ClaimResult:
-    """Take the item's job on, unless it has ended or is in other hands."""
+    """Claim the item's job, unless it has ended or another process holds it."""
     job = services.jobs.load(item.job_id)
     if job is None:
         _log.warning("a work item without a record")

@@ -50,7 +50,7 @@ class Progress:
         return max(0.0, self.audio - self.by_parakeet - self.given)
 
 
-def wanted(progress: Progress) -> float:
+def seconds_for_deepgram(progress: Progress) -> float:
     """How much more audio Deepgram is to take now: what Parakeet, at its measured speed, will not have in time.
 
     Without a deadline all of it, from Parakeet's first words on: the start-up is paid for, and quotes count on it.
@@ -81,7 +81,7 @@ class Hybrid(PeriodicTask):
         self._since: dict[str, datetime] = {}
 
     def tick(self) -> None:
-        """Look at every hybrid upload once."""
+        """Check every hybrid job once."""
         jobs = self._jobs.all()
         for times in (self._came, self._since):
             for ended in times.keys() - {job.id for job in jobs}:
@@ -90,16 +90,16 @@ class Hybrid(PeriodicTask):
             if job.decision.method is Method.HYBRID and job.may_use_deepgram:
                 with job.log_context():
                     try:
-                        self._look(job)
+                        self._move_to_deepgram(job)
                     except Exception:
                         # Whatever it is, Parakeet goes on, only later.
                         _log.exception("hybrid failed")
 
-    def _look(self, job: RunningJob) -> None:
+    def _move_to_deepgram(self, job: RunningJob) -> None:
         deepgram = self._engines.deepgram
         if deepgram is None:
             return
-        want = wanted(self._progress(job, deepgram))
+        want = seconds_for_deepgram(self._progress(job, deepgram))
         while want > 0 and deepgram.has_capacity:
             tasks = self._take_last(job, min(want, RANGE_SECONDS))
             if not tasks:

@@ -1,4 +1,4 @@
-"""The jobs in a worker's hands: of each its record, its receipts and its transcription."""
+"""The jobs that run in a worker: of each its record, its acknowledgement ids and its transcription."""
 
 from __future__ import annotations
 

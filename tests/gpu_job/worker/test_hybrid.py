@@ -20,7 +20,7 @@ from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.local import LocalEngine
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.claim import claim
-from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, wanted
+from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, seconds_for_deepgram
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from infra.emulators.deepgram_server import DeepgramServer
 from shared.deepgram import Deepgram
@@ -55,37 +55,37 @@ progresses = st.builds(
 
 
 @given(progresses)
-def test_never_more_than_the_rest_is_wanted(progress: Progress) -> None:
-    assert 0 <= wanted(progress) <= progress.rest
+def test_never_more_than_the_rest_is_seconds_for_deepgram(progress: Progress) -> None:
+    assert 0 <= seconds_for_deepgram(progress) <= progress.rest
 
 
 @given(progresses, st.floats(-1e4, 1e5), seconds)
-def test_the_more_time_is_left_the_less_is_wanted(progress: Progress, left: float, more: float) -> None:
-    later = wanted(replace(progress, left=left + more))
-    assert later <= wanted(replace(progress, left=left))
+def test_the_more_time_is_left_the_less_is_seconds_for_deepgram(progress: Progress, left: float, more: float) -> None:
+    later = seconds_for_deepgram(replace(progress, left=left + more))
+    assert later <= seconds_for_deepgram(replace(progress, left=left))
 
 
 @given(progresses)
-def test_past_the_deadline_all_of_the_rest_is_wanted(progress: Progress) -> None:
-    assert wanted(replace(progress, left=-1.0)) == progress.rest
+def test_past_the_deadline_all_of_the_rest_is_seconds_for_deepgram(progress: Progress) -> None:
+    assert seconds_for_deepgram(replace(progress, left=-1.0)) == progress.rest
 
 
 def test_parakeets_speed_decides_how_much_it_keeps() -> None:
     # 100 s of audio in 10 s: with 20 s left it will have done 300 of 600 s.
     progress = Progress(audio=600, by_parakeet=100, measured=100, given=0, elapsed=10, left=20)
-    assert wanted(progress) == 300
-    assert wanted(replace(progress, given=300)) == 0
+    assert seconds_for_deepgram(progress) == 300
+    assert seconds_for_deepgram(replace(progress, given=300)) == 0
     # What an earlier attempt heard says nothing about the speed of this one.
-    assert wanted(replace(progress, by_parakeet=300, measured=100)) == 100
-    assert wanted(replace(progress, left=200)) == 0
+    assert seconds_for_deepgram(replace(progress, by_parakeet=300, measured=100)) == 100
+    assert seconds_for_deepgram(replace(progress, left=200)) == 0
 
 
 def test_a_model_that_still_loads_gets_its_time_but_not_all_of_it() -> None:
     loading = Progress(audio=600, by_parakeet=0, measured=0, given=0, elapsed=10, left=100)
-    assert wanted(loading) == 0
-    assert wanted(replace(loading, elapsed=30)) == 600
-    assert wanted(replace(loading, left=None)) == 0
-    assert wanted(replace(loading, left=None, measured=10, by_parakeet=10)) == 590
+    assert seconds_for_deepgram(loading) == 0
+    assert seconds_for_deepgram(replace(loading, elapsed=30)) == 600
+    assert seconds_for_deepgram(replace(loading, left=None)) == 0
+    assert seconds_for_deepgram(replace(loading, left=None, measured=10, by_parakeet=10)) == 590
 
 
 @dataclass
