@@ -112,7 +112,7 @@ class GpuBenchmark:
                 yield gpu_rows.memory_row(largest, memory_of(self._model, self.device))
 
     def engine(self) -> Iterator[Measurement]:
-        """The engine through the engine room, at the encoder's fastest batch of each chunk length."""
+        """The engine alone, at the encoder's fastest batch of each chunk length."""
         for best in self._fastest():
             engine = parakeet(self._model, self.device, best.chunks, best.chunk_seconds)
             samples = noise(best.chunk_seconds)

@@ -1,4 +1,4 @@
-"""The inbox: work items pulled from Pub/Sub, kept ours while we work, acknowledged when their part is stored."""
+"""Work items pulled from Pub/Sub: leased while the worker has them, acknowledged when their part is stored."""
 
 from __future__ import annotations
 

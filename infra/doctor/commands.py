@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """A command that ended, or that could not be run."""
 
     status: int
@@ -31,17 +31,17 @@ class Ended:
     complaint: str
 
 
-def ask(command: Command, folder: Path | None = None) -> Ended:
+def ask(command: Command, folder: Path | None = None) -> CommandResult:
     """Run a command that changes nothing."""
     try:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS
         )
     except FileNotFoundError:
-        return Ended(PROGRAM_NOT_FOUND, "", f"{command[0]} is not on the PATH.")
+        return CommandResult(PROGRAM_NOT_FOUND, "", f"{command[0]} is not on the PATH.")
     except subprocess.TimeoutExpired:
-        return Ended(1, "", f"{shlex.join(command)} did not answer within {_TIMEOUT_SECONDS:g} s.")
-    return Ended(done.returncode, done.stdout.strip(), done.stderr.strip())
+        return CommandResult(1, "", f"{shlex.join(command)} did not answer within {_TIMEOUT_SECONDS:g} s.")
+    return CommandResult(done.returncode, done.stdout.strip(), done.stderr.strip())
 
 
 def _asked(subject: str, command: Command, fix: str) -> str | Finding:

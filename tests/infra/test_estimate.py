@@ -93,7 +93,7 @@ def test_a_file_that_is_not_there_is_said_before_anything_is_read() -> None:
     assert "no/such.mp3" in told.output
 
 
-def test_a_prefix_is_inspected_with_the_deployments_settings_wishes_and_speeds(
+def test_a_prefix_is_inspected_with_the_deployments_settings_options_and_speeds(
     cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPGRAM_API_KEY", "k")

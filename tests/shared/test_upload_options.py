@@ -23,7 +23,7 @@ amounts = st.none() | st.floats(1e-6, 1e9)
         max_cost_usd=amounts,
     )
 )
-def test_wishes_come_back_from_metadata(options: UploadOptions) -> None:
+def test_options_come_back_from_metadata(options: UploadOptions) -> None:
     assert parse_upload_options(options.metadata()) == options
 
 

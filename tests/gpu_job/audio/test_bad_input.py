@@ -80,8 +80,8 @@ def drop_all(cloud: LoopbackCloud, folder: Path) -> None:
 
 def work_through(cloud: LoopbackCloud) -> None:
     with worker_services() as services:
-        inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-        assert Worker(services, inbox, Billing(Meter(time.monotonic()), services)).run()
+        subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+        assert Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
 
 
 def stored(cloud: LoopbackCloud, message: TerminalMessage) -> Transcript | None:

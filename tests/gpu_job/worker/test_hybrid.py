@@ -137,7 +137,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def begin(
     cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str, sound: Path
 ) -> Iterator[Begin]:
-    """`begin(wishes)`: an upload of ten minutes without a word, at work on both engines."""
+    """`begin(options)`: an upload of ten minutes without a word, in progress on both engines."""
     with ExitStack() as running, worker_services() as services:
 
         def start(options: UploadOptions | None = None) -> Pair:

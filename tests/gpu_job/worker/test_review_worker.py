@@ -79,9 +79,9 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     made.publisher.stop()
 
 
-def worker(services: ParrotServices, inbox: WorkSubscription) -> Worker:
+def worker(services: ParrotServices, subscription: WorkSubscription) -> Worker:
     billing = Billing(Meter(time.monotonic()), services)
-    return Worker(services, inbox, billing)
+    return Worker(services, subscription, billing)
 
 
 def queued(
@@ -183,9 +183,9 @@ def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(
         *[cloud.subscriber.pull(subscription=cloud.subscription(WORK_TOPIC), max_messages=1, timeout=5, retry=None)],
         StopIteration,
     ]
-    inbox = WorkSubscription(cast(pubsub_v1.SubscriberClient, flaky), cloud.subscription(WORK_TOPIC))
-    assert inbox.pull(1, 0.01) == []
-    assert [one.item.job_id for one in inbox.pull(1, 0.01)] == [job.id]
+    subscription = WorkSubscription(cast(pubsub_v1.SubscriberClient, flaky), cloud.subscription(WORK_TOPIC))
+    assert subscription.pull(1, 0.01) == []
+    assert [one.item.job_id for one in subscription.pull(1, 0.01)] == [job.id]
 
 
 def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
@@ -193,8 +193,8 @@ def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
 ) -> None:
     forbidden = Mock(wraps=cloud.subscriber)
     forbidden.pull.side_effect = PermissionDenied("no")
-    inbox = WorkSubscription(cast(pubsub_v1.SubscriberClient, forbidden), cloud.subscription(WORK_TOPIC))
-    assert not worker(services, inbox).run()
+    subscription = WorkSubscription(cast(pubsub_v1.SubscriberClient, forbidden), cloud.subscription(WORK_TOPIC))
+    assert not worker(services, subscription).run()
     assert not services.lease.is_live()
 
 
@@ -204,8 +204,8 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
     job = queued(cloud, services, "a.opus")
     finisher = Mock(wraps=services.finisher)
     finisher.finish.side_effect = TimeoutError("Pub/Sub does not answer")
-    inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-    assert worker(replace(services, finisher=finisher), inbox).run()
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    assert worker(replace(services, finisher=finisher), subscription).run()
     left = services.jobs.load(job.id)
     assert left is not None
     assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)

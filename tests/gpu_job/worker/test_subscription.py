@@ -1,4 +1,4 @@
-"""The inbox: what is pulled stays ours until it is done or given back, and what cannot be read is not lost."""
+"""Work items: what is pulled stays ours until it is done or given back, and what cannot be read is not lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpu_job.worker import subscription as inbox_module
+from gpu_job.worker import subscription as subscription_module
 from gpu_job.worker.subscription import Received, WorkSubscription
 from shared.messages import WorkItem
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
@@ -17,11 +17,11 @@ ITEM = work_item(ABSENT)
 
 @pytest.fixture
 def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox_module, "ACK_DEADLINE_SECONDS", 1)
+    monkeypatch.setattr(subscription_module, "ACK_DEADLINE_SECONDS", 1)
 
 
 @pytest.fixture
-def inbox(cloud: LoopbackCloud) -> Iterator[WorkSubscription]:
+def subscription(cloud: LoopbackCloud) -> Iterator[WorkSubscription]:
     with WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)) as opened:
         yield opened
 
@@ -40,41 +40,41 @@ def receipt(received: Received) -> str:
     return received.ack_id
 
 
-def pulled_within(inbox: WorkSubscription, seconds: int) -> list[Received]:
+def pulled_within(subscription: WorkSubscription, seconds: int) -> list[Received]:
     """The next items, as soon as there are any."""
     for _ in range(seconds):
-        if received := inbox.pull(10, 1.0):
+        if received := subscription.pull(10, 1.0):
             return received
     return []
 
 
-def test_an_empty_queue_gives_nothing(inbox: WorkSubscription) -> None:
-    assert inbox.pull(10, 1.0) == []
+def test_an_empty_queue_gives_nothing(subscription: WorkSubscription) -> None:
+    assert subscription.pull(10, 1.0) == []
 
 
-def test_no_more_is_pulled_than_there_is_room_for(cloud: LoopbackCloud, inbox: WorkSubscription) -> None:
+def test_no_more_is_pulled_than_there_is_room_for(cloud: LoopbackCloud, subscription: WorkSubscription) -> None:
     items = [work_item(ABSENT.model_copy(update={"generation": number})) for number in (1, 2, 3)]
     send(cloud, *items)
-    first = inbox.pull(2, 5.0)
+    first = subscription.pull(2, 5.0)
     assert len(first) <= 2
     rest = []
     while len(first) + len(rest) < 3:
-        rest += pulled_within(inbox, 5)
+        rest += pulled_within(subscription, 5)
     assert {one.item.job_id for one in first + rest} == {item.job_id for item in items}
 
 
 def test_what_is_held_stays_ours_beyond_its_deadline_and_what_is_done_never_returns(
-    short_deadlines: None, cloud: LoopbackCloud, inbox: WorkSubscription
+    short_deadlines: None, cloud: LoopbackCloud, subscription: WorkSubscription
 ) -> None:
     send(cloud, ITEM)
-    (received,) = pulled_within(inbox, 5)
+    (received,) = pulled_within(subscription, 5)
     assert received.item == ITEM
-    assert pulled_within(inbox, 3) == []
-    inbox.done(receipt(received))
-    assert pulled_within(inbox, 2) == []
+    assert pulled_within(subscription, 3) == []
+    subscription.done(receipt(received))
+    assert pulled_within(subscription, 2) == []
 
 
-def test_without_the_inbox_an_item_returns_after_its_deadline(short_deadlines: None, cloud: LoopbackCloud) -> None:
+def test_an_item_of_a_killed_worker_returns_after_its_deadline(short_deadlines: None, cloud: LoopbackCloud) -> None:
     send(cloud, ITEM)
     with WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)) as killed:
         assert len(pulled_within(killed, 5)) == 1
@@ -82,36 +82,36 @@ def test_without_the_inbox_an_item_returns_after_its_deadline(short_deadlines: N
         assert [one.item for one in pulled_within(successor, 20)] == [ITEM]
 
 
-def test_what_is_given_back_comes_again(cloud: LoopbackCloud, inbox: WorkSubscription) -> None:
+def test_what_is_given_back_comes_again(cloud: LoopbackCloud, subscription: WorkSubscription) -> None:
     send(cloud, ITEM)
-    (received,) = pulled_within(inbox, 5)
-    inbox.give_back(receipt(received))
-    (again,) = pulled_within(inbox, 5)
+    (received,) = pulled_within(subscription, 5)
+    subscription.give_back(receipt(received))
+    (again,) = pulled_within(subscription, 5)
     assert again.item == ITEM
-    inbox.give_back(receipt(again), after_seconds=3)
-    assert inbox.pull(10, 1.0) == []
-    assert [one.item for one in pulled_within(inbox, 20)] == [ITEM]
+    subscription.give_back(receipt(again), after_seconds=3)
+    assert subscription.pull(10, 1.0) == []
+    assert [one.item for one in pulled_within(subscription, 20)] == [ITEM]
 
 
 def test_a_long_pause_is_cut_to_what_pubsub_allows(
-    cloud: LoopbackCloud, inbox: WorkSubscription, caplog: pytest.LogCaptureFixture
+    cloud: LoopbackCloud, subscription: WorkSubscription, caplog: pytest.LogCaptureFixture
 ) -> None:
     send(cloud, ITEM)
-    (received,) = pulled_within(inbox, 5)
-    inbox.give_back(receipt(received), after_seconds=100_000)
-    assert not [record for record in caplog.records if record.name == inbox_module.__name__]
-    assert inbox.pull(10, 1.0) == []
+    (received,) = pulled_within(subscription, 5)
+    subscription.give_back(receipt(received), after_seconds=100_000)
+    assert not [record for record in caplog.records if record.name == subscription_module.__name__]
+    assert subscription.pull(10, 1.0) == []
 
 
-def test_an_unreadable_item_goes_back_and_harms_no_other(cloud: LoopbackCloud, inbox: WorkSubscription) -> None:
+def test_an_unreadable_item_goes_back_and_harms_no_other(cloud: LoopbackCloud, subscription: WorkSubscription) -> None:
     publish(cloud, b"{}")
     publish(cloud, b"\xff\xfe")
     send(cloud, ITEM)
     found: list[Received] = []
     for _ in range(5):
-        found += inbox.pull(10, 1.0)
+        found += subscription.pull(10, 1.0)
     assert [one.item for one in found] == [ITEM]
-    inbox.done(receipt(found[0]))
+    subscription.done(receipt(found[0]))
     request = {"subscription": cloud.subscription(WORK_TOPIC), "max_messages": 10}
     seen: set[bytes] = set()
     while len(seen) < 2:

@@ -73,8 +73,8 @@ def work(cloud: LoopbackCloud, function_services: Services, parakeet: Parakeet) 
         services = HearingServices(**vars(usual), recognizer=parakeet)
 
         def run() -> None:
-            inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-            assert Worker(services, inbox, Billing(Meter(time.monotonic()), services)).run()
+            subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+            assert Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
 
         yield run
 

@@ -68,7 +68,7 @@ Transcribed = Callable[..., TerminalMessage]
 def transcribed(
     cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transcribed]:
-    """`transcribed(services, wishes=...)`: what a worker with such services makes of a short call."""
+    """`transcribed(services, options=...)`: what a worker with such services makes of a short call."""
     environment = {
         "WORK_IDLE_SECONDS": "0",
         "WORK_SUBSCRIPTION": f"{WORK_TOPIC}-test",
@@ -86,8 +86,8 @@ def transcribed(
             _, item = queue_job(services, cloud, data=CALL.path.read_bytes(), media=media, **changes)
             path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
             services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=30)
-            inbox = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-            assert Worker(services, inbox, Billing(Meter(time.monotonic()), services)).run()
+            subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+            assert Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
             (message,) = cloud.terminal_messages()
             return message
 
