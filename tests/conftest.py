@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from infra.emulators.deepgram_server import DeepgramServer
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F401 - pytest's hook
 from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
@@ -17,6 +16,7 @@ from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
     pytest_collection_modifyitems,
     pytest_ignore_collect,
 )
+from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices, function_services
 from tests.support.loopback_cloud import PROJECT, LoopbackCloud, loopback_cloud
 from tests.support.recorded_metrics import RecordedMetrics
@@ -45,16 +45,16 @@ def deepgram_key() -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_deepgram_server(deepgram_key: str) -> Iterator[DeepgramServer]:
+def shared_deepgram_server(deepgram_key: str) -> Iterator[FaultyDeepgramServer]:
     """A stand-in that really hears. A test that injects a fault must use it up."""
-    with DeepgramServer(str(MODEL_PATH), deepgram_key) as server:
+    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key) as server:
         yield server
 
 
 @pytest.fixture
-def deepgram_server(deepgram_key: str) -> Iterator[DeepgramServer]:
+def deepgram_server(deepgram_key: str) -> Iterator[FaultyDeepgramServer]:
     """A stand-in of the test's own; hearing with it takes the seconds in which the model is loaded."""
-    with DeepgramServer(str(MODEL_PATH), deepgram_key) as server:
+    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key) as server:
         yield server
 
 

@@ -65,6 +65,7 @@ class LaptopCloud:
 
     storage_server_type: type[StorageServer] = StorageServer
     run_server_type: type[RunServer] = RunServer
+    deepgram_server_type: type[DeepgramServer] = DeepgramServer
 
     def __init__(self, root: Path, options: CloudOptions | None = None) -> None:
         self.root = root
@@ -75,7 +76,7 @@ class LaptopCloud:
         key = _ServiceAccountKey(root / "service-account.json")
         self.eventarc = Eventarc(first_backoff=self.options.event_backoff_seconds)
         self.storage_server = self.storage_server_type(root / "objects", self._finalized, key.public_pem)
-        self.deepgram = DeepgramServer(self.options.model, DEEPGRAM_KEY)
+        self.deepgram = self.deepgram_server_type(self.options.model, DEEPGRAM_KEY)
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
         self._pubsub = None if emulator else PubSubServer()
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")

@@ -1,4 +1,4 @@
-"""Deepgram on a laptop: `POST /v1/listen` for pre-recorded audio, heard by a local model and answered in its shape.
+"""Deepgram on a laptop: `POST /v1/listen` for recordings, transcribed by a local model and answered in Deepgram's form.
 
 It reaches nothing but loopback, and refuses what it cannot do rather than ignore it.
 """
@@ -9,10 +9,8 @@ import hashlib
 import hmac
 import ipaddress
 import logging
-import socket
 import threading
 import uuid
-from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import httpx
-from werkzeug.http import HTTP_STATUS_CODES
 
-from infra.emulators.ear import Ear
 from infra.emulators.http_server import HttpServer
+from infra.emulators.transcriber_process import TranscriberProcess
 from shared.enums import Engine
 from shared.errors import BadMedia, EngineFailed
 from shared.transcript.deepgram_json import to_deepgram
@@ -36,21 +33,15 @@ from shared.transcript.timestamps import rounded
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from infra.emulators.ear import Hearing
+    from infra.emulators.transcriber_process import TranscribedFile
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 FETCH_TIMEOUT_SECONDS = 30.0
 BLOCK_BYTES = 1 << 16
 MODEL_ID = "local-stand-in"
 
 _PARAMETERS = frozenset({"model", "language", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel"})
-_ERRORS = {
-    401: ("INVALID_AUTH", "Invalid credentials."),
-    402: ("ASR_PAYMENT_REQUIRED", "Project does not have enough credits for an ASR request."),
-    429: ("TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
-}
-"""Deepgram's names for what `fail_next` can feign; other statuses go by their HTTP names."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +53,7 @@ class ListenRequest:
     url_host: str | None
     """Host of the address to fetch; None where the request brought no readable address."""
     audio_seconds: float | None = None
-    """Audio that was transcribed and is billed, each channel heard apart for itself; None as long as none was."""
-
-
-@dataclass(frozen=True)
-class _Failure:
-    status: int
-
-
-@dataclass(frozen=True)
-class _Stall:
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Cut:
-    pass
+    """Audio that was transcribed and is billed, separate channels added up; None while there is none."""
 
 
 class _RefusalError(Exception):
@@ -87,7 +63,7 @@ class _RefusalError(Exception):
 
 
 class DeepgramServer(HttpServer):
-    """Hears with the `.nemo` file `model` and answers those who know `api_key`.
+    """Transcribes with the `.nemo` file `model` for those who know `api_key`.
 
     The model is loaded, in a process of its own, by the first request that gets so far.
     """
@@ -95,12 +71,11 @@ class DeepgramServer(HttpServer):
     def __init__(self, model: str, api_key: str) -> None:
         app = flask.Flask("deepgram", static_folder=None)
         app.add_url_rule("/v1/listen", view_func=self._listen, methods=["POST"])
+        app.before_request(self._record)
         super().__init__(app)
         self._model = model
         self._api_key = api_key
-        self._ear = Ear(model)
-        self._stopping = threading.Event()
-        self._faults: deque[_Failure | _Stall | _Cut] = deque()
+        self._transcriber = TranscriberProcess(model)
         self._requests: list[ListenRequest] = []
         self._requests_lock = threading.Lock()
 
@@ -110,99 +85,60 @@ class DeepgramServer(HttpServer):
         with self._requests_lock:
             return tuple(self._requests)
 
-    def fail_next(self, count: int, status: int) -> None:
-        """Answer the next `count` requests that have no fault yet with `status`, and transcribe nothing."""
-        self._faults.extend([_Failure(status)] * count)
-
-    def stall_next(self, count: int, seconds: float) -> None:
-        """Begin the work on each of the next `count` requests that have no fault yet only after `seconds`."""
-        self._faults.extend([_Stall(seconds)] * count)
-
-    def cut_next(self, count: int) -> None:
-        """Close the connections of the next `count` requests that have no fault yet without an answer."""
-        self._faults.extend([_Cut()] * count)
-
-    def recover(self) -> None:
-        """Forget the faults that no request has met yet."""
-        self._faults.clear()
-
     def stop(self) -> None:
-        """Refuse new connections, cut the open ones, stalled requests included, and end the model's process."""
-        self._stopping.set()
+        """Stop as every server does, and end the model's process."""
         super().stop()
-        self._ear.stop()
+        self._transcriber.stop()
 
     def _listen(self) -> flask.Response:
         request_id = str(uuid.uuid4())
-        number = self._note()
-        fault = self._next_fault()
-        if isinstance(fault, _Cut) or (isinstance(fault, _Stall) and self._stopping.wait(fault.seconds)):
-            return _hang_up()
         try:
-            if isinstance(fault, _Failure):
-                raise _RefusalError(fault.status, *_error(fault.status))
             self._authorize()
             _refuse_unsupported(flask.request.args)
-            return flask.jsonify(self._transcribed(number, request_id))
+            return flask.jsonify(self._transcribed(request_id))
         except _RefusalError as refusal:
             body = {"err_code": refusal.code, "err_msg": refusal.message, "request_id": request_id}
             return flask.make_response(body, refusal.status)
 
-    def _note(self) -> int:
-        asked = ListenRequest(
+    def _record(self) -> None:
+        request = ListenRequest(
             model=flask.request.args.get("model", ""),
             language=flask.request.args.get("language", "en"),
             url_host=_host(flask.request.get_json(silent=True)) if flask.request.is_json else None,
         )
         with self._requests_lock:
-            self._requests.append(asked)
-            return len(self._requests) - 1
-
-    def _next_fault(self) -> _Failure | _Stall | _Cut | None:
-        with suppress(IndexError):
-            return self._faults.popleft()
-        return None
+            flask.g.number = len(self._requests)
+            self._requests.append(request)
 
     def _authorize(self) -> None:
         scheme, _, key = flask.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "token" or not hmac.compare_digest(key.encode(), self._api_key.encode()):
-            raise _RefusalError(401, *_error(401))
+            raise _RefusalError(401, "INVALID_AUTH", "Invalid credentials.")
 
-    def _transcribed(self, number: int, request_id: str) -> dict[str, Any]:
+    def _transcribed(self, request_id: str) -> dict[str, Any]:
         with _audio() as (path, sha256):
             try:
-                hearing = self._ear.hear(path, split=_wants(flask.request.args, "multichannel"))
+                found = self._transcriber.transcribe(path, split=_wants(flask.request.args, "multichannel"))
             except BadMedia as bad:
                 message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
                 raise _RefusalError(400, "Bad Request", message) from bad
             except EngineFailed as failure:
-                logger.warning("nothing was heard: %s", failure.reason)
+                _log.warning("transcription failed: %s", failure.reason)
                 raise _RefusalError(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
         with self._requests_lock:
-            self._requests[number] = replace(self._requests[number], audio_seconds=hearing.duration * hearing.channels)
+            number = flask.g.number
+            self._requests[number] = replace(self._requests[number], audio_seconds=found.duration * found.channels)
         metadata = {
             "transaction_key": "deprecated",
             "request_id": request_id,
             "sha256": sha256,
             "created": datetime.now(UTC).isoformat(),
-            "duration": rounded(hearing.duration),
-            "channels": hearing.channels,
+            "duration": rounded(found.duration),
+            "channels": found.channels,
             "models": [MODEL_ID],
             "model_info": {MODEL_ID: {"name": f"local stand-in with {Path(self._model).name}", "arch": "parakeet"}},
         }
-        return {"metadata": metadata, "results": _results(hearing, request_id, flask.request.args)}
-
-
-def _error(status: int) -> tuple[str, str]:
-    name = HTTP_STATUS_CODES.get(status, "Unknown")
-    return _ERRORS.get(status, (name.upper().replace(" ", "_"), f"{name}."))
-
-
-def _hang_up() -> flask.Response:
-    with suppress(OSError):  # the client was faster
-        flask.request.get_data(cache=False)  # in the middle of a large body it would not notice for minutes
-        flask.request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-    return flask.Response()
+        return {"metadata": metadata, "results": _results(found, request_id, flask.request.args)}
 
 
 def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
@@ -216,9 +152,9 @@ def _wants(parameters: Mapping[str, str], name: str) -> bool:
     return parameters.get(name, "").lower() == "true"
 
 
-def _results(hearing: Hearing, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+def _results(found: TranscribedFile, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Deepgram's `results`, with no more than was asked for."""
-    channels = [_channel(hearing, number, request_id, parameters) for number in range(hearing.channels)]
+    channels = [_channel(found, number, request_id, parameters) for number in range(found.channels)]
     results: dict[str, Any] = {"channels": [channel for each in channels for channel in each["channels"]]}
     if _wants(parameters, "utterances"):
         utterances = [
@@ -231,12 +167,12 @@ def _results(hearing: Hearing, request_id: str, parameters: Mapping[str, str]) -
     return results
 
 
-def _channel(hearing: Hearing, number: int, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    words = [word.model_copy(update={"speaker": None}) for word in hearing.words if word.speaker in (None, number)]
+def _channel(found: TranscribedFile, number: int, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    words = [word.model_copy(update={"speaker": None}) for word in found.words if word.speaker in (None, number)]
     transcript = compose(
         job_id=request_id,
         source=MODEL_ID,
-        duration=hearing.duration,
+        duration=found.duration,
         language=parameters.get("language", "en"),
         model=MODEL_ID,
         passages=[Passage(Engine.PARAKEET_CPU, words)],

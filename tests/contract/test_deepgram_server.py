@@ -76,7 +76,7 @@ def word_error_rate(answer: Any, truth: str) -> float:
     return float(edit_distance(true_words, heard_words)["total"] / len(true_words))
 
 
-# Hearing
+# Transcription
 
 
 @pytest.mark.parametrize("name", ["memo.wav", "stream.mp4"])
@@ -280,21 +280,21 @@ def test_stop_ends_a_stalled_request(deepgram_server: DeepgramServer, caller: Ca
         assert isinstance(stalled.exception(PATIENCE), httpx.TransportError)
 
 
-# The process that hears
+# The process that transcribes
 
 
-def ears() -> set[BaseProcess]:
-    return {process for process in multiprocessing.active_children() if process.name == "deepgram-ear"}
+def transcribers() -> set[BaseProcess]:
+    return {process for process in multiprocessing.active_children() if process.name == "deepgram-transcriber"}
 
 
-def test_stop_ends_a_hearing_and_its_process(deepgram_server: DeepgramServer, caller: Caller) -> None:
-    others = ears()
+def test_stop_ends_a_transcription_and_its_process(deepgram_server: DeepgramServer, caller: Caller) -> None:
+    others = transcribers()
     with ThreadPoolExecutor() as pool:
-        unheard = pool.submit(caller.of_bytes, recording("memo.wav").path.read_bytes())
-        wait_until(lambda: ears() - others, "a process hears")
+        unanswered = pool.submit(caller.of_bytes, recording("memo.wav").path.read_bytes())
+        wait_until(lambda: transcribers() - others, "a transcriber runs")
         deepgram_server.stop()
-        assert isinstance(unheard.exception(PATIENCE), httpx.TransportError)
-    assert ears() <= others
+        assert isinstance(unanswered.exception(PATIENCE), httpx.TransportError)
+    assert transcribers() <= others
 
 
 def test_the_process_that_serves_never_imports_the_model_code() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infra.emulators.cloud import LaptopCloud
+from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.faulty_run_server import FaultyRunServer
 from tests.support.faulty_storage import FaultyStorageServer
 
@@ -12,3 +13,4 @@ class FaultyLaptopCloud(LaptopCloud):
 
     storage_server_type = FaultyStorageServer
     run_server_type = FaultyRunServer
+    deepgram_server_type = FaultyDeepgramServer

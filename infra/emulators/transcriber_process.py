@@ -1,4 +1,4 @@
-"""The ear of the Deepgram stand-in: a child process that hears a file with the job's decoder, cutter and model.
+"""The Deepgram stand-in's transcriber: a child process that calls `gpu_job.pipeline.transcribe`.
 
 A child, because NeMo takes seconds to import and its memory should go when the cloud stops; nobody else imports it.
 """
@@ -38,13 +38,13 @@ CUTS = CutRules(max_seconds=20.0)
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """What was heard in one recording."""
+class TranscribedFile:
+    """The words of one recording."""
 
     words: tuple[Word, ...]
-    """Of channels heard apart, each as one speaker."""
+    """Of channels transcribed separately, each as one speaker."""
     channels: int
-    """Channels heard apart."""
+    """Channels transcribed separately."""
     duration: float
     """Seconds of audio decoded."""
 
@@ -59,8 +59,8 @@ class _Child:
         self.process.join()
 
 
-class Ear:
-    """Hears with the model in the file `model`, one recording at a time. Its process starts with the first one."""
+class TranscriberProcess:
+    """Transcribes one recording at a time with the model in the file `model`. The first one starts the process."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -69,7 +69,7 @@ class Ear:
         self._stopped = False
         self._child_lock = threading.Lock()
 
-    def hear(self, path: Path, *, split: bool = False) -> Hearing:
+    def transcribe(self, path: Path, *, split: bool = False) -> TranscribedFile:
         """What is said in a file; `split`: in each channel.
 
         Raises BadMedia, and EngineFailed without a model or where its process ends.
@@ -78,10 +78,10 @@ class Ear:
             child = self._running_child()
             try:
                 child.pipe.send((path, split))
-                answer: Hearing | DropscribeError = child.pipe.recv()
+                answer: TranscribedFile | DropscribeError = child.pipe.recv()
             except (EOFError, OSError) as error:
                 self._forget(child)
-                raise EngineFailed("The process that hears has ended.") from error
+                raise EngineFailed("The transcriber's process has ended.") from error
         if isinstance(answer, DropscribeError):
             raise answer
         return answer
@@ -109,7 +109,7 @@ class Ear:
 def _spawn(model: str) -> _Child:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(model, theirs), name="deepgram-ear", daemon=True)
+    process = context.Process(target=_serve, args=(model, theirs), name="deepgram-transcriber", daemon=True)
     process.start()
     # Only without our copy of the child's end does its death close the pipe.
     theirs.close()
@@ -117,7 +117,7 @@ def _spawn(model: str) -> _Child:
 
 
 def _serve(model: str, pipe: Connection) -> None:
-    """The child's life: each path is answered with a Hearing or a failure, until the parent is gone."""
+    """The child's life: each path is answered with a TranscribedFile or a failure, until the parent is gone."""
     # Ctrl-C reaches every process of the terminal; when this one ends is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # NeMo's telemetry is off, and says so in two warnings.
@@ -129,7 +129,7 @@ def _serve(model: str, pipe: Connection) -> None:
             try:
                 # Loaded for the first recording; where that fails, the next one tries again.
                 engine = engine if engine and engine.is_available else stack.enter_context(_engine(model))
-                pipe.send(_hear(engine, path, split))
+                pipe.send(_transcribe(engine, path, split))
             except DropscribeError as failure:
                 pipe.send(failure)
 
@@ -146,9 +146,9 @@ def _engine(model: str) -> Iterator[EngineChain]:
         yield engine
 
 
-def _hear(engine: EngineChain, path: Path, split: bool) -> Hearing:
+def _transcribe(engine: EngineChain, path: Path, split: bool) -> TranscribedFile:
     media = inspected(path) if split else None
     options = PipelineOptions(cuts=CUTS, audit=None)
     channels = Channels.SPLIT if split else Channels.MIX
     transcript = transcribe(path, engine=engine, channels=channels, media=media, options=options)
-    return Hearing(transcript.words, media.channels if media else 1, transcript.duration)
+    return TranscribedFile(transcript.words, media.channels if media else 1, transcript.duration)

@@ -1,0 +1,72 @@
+"""A Deepgram stand-in that fails on demand."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import flask
+from werkzeug.http import HTTP_STATUS_CODES
+
+from infra.emulators.deepgram_server import DeepgramServer
+
+ERRORS = {
+    402: ("ASR_PAYMENT_REQUIRED", "Project does not have enough credits for an ASR request."),
+    429: ("TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
+}
+"""Deepgram's names; other statuses go by their HTTP names."""
+
+Fault = Callable[[], flask.Response | None]
+
+
+class FaultyDeepgramServer(DeepgramServer):
+    """Each request meets the oldest fault that no request has met yet."""
+
+    def __init__(self, model: str, api_key: str) -> None:
+        super().__init__(model, api_key)
+        self._stopping = threading.Event()
+        self._faults: deque[Fault] = deque()
+        self.app.before_request(self._next_fault)
+
+    def fail_next(self, count: int, status: int) -> None:
+        """Answer the next `count` requests with `status`, and transcribe nothing."""
+        self._faults.extend([lambda: _failure(status)] * count)
+
+    def stall_next(self, count: int, seconds: float) -> None:
+        """Begin the work on each of the next `count` requests only after `seconds`."""
+        self._faults.extend([lambda: _hang_up() if self._stopping.wait(seconds) else None] * count)
+
+    def cut_next(self, count: int) -> None:
+        """Close the connections of the next `count` requests without an answer."""
+        self._faults.extend([_hang_up] * count)
+
+    def recover(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._faults.clear()
+
+    def stop(self) -> None:
+        """Stop as every server does, stalled requests included."""
+        self._stopping.set()
+        super().stop()
+
+    def _next_fault(self) -> flask.Response | None:
+        with suppress(IndexError):
+            return self._faults.popleft()()
+        return None
+
+
+def _failure(status: int) -> flask.Response:
+    name = HTTP_STATUS_CODES.get(status, "Unknown")
+    code, message = ERRORS.get(status, (name.upper().replace(" ", "_"), f"{name}."))
+    return flask.make_response({"err_code": code, "err_msg": message, "request_id": str(uuid.uuid4())}, status)
+
+
+def _hang_up() -> flask.Response:
+    with suppress(OSError):  # the client was faster
+        flask.request.get_data(cache=False)  # in the middle of a large body it would not notice for minutes
+        flask.request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return flask.Response()
