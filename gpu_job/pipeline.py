@@ -85,9 +85,6 @@ class TranscriptionListener:
     def chunk_transcribed(self, result: ChunkResult) -> None:
         """An engine transcribed a chunk."""
 
-    def window_transcribed(self, result: ChunkResult) -> None:
-        """An engine transcribed a window of the audit again: its words are the audit's, its price is the file's."""
-
     def complete(self) -> None:
         """Every chunk has its result and the audit is done. May be called more than once."""
 
@@ -304,7 +301,6 @@ class FileTranscription:
 
         def transcribed(result: ChunkResult) -> None:
             try:
-                self._listener.window_transcribed(result)
                 deliver(result.tokens)
             except Exception as error:
                 self._listener.broke(error)

@@ -140,7 +140,13 @@ class DeepgramEngine:
         pieces = pieces_of([task.chunk for task in tasks])
         # Tasks in a row are of one job.
         with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
-            result = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
+            self._listener.call_started(self.engine, tasks)
+            try:
+                result = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
+            except EngineFailed as error:
+                if not error.may_be_billed:
+                    self._listener.call_not_billed(self.engine, tasks)
+                raise
         return returned(tokens_of(result.passage.words), pieces)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:

@@ -19,6 +19,12 @@ class EngineListener:
     def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """A batch, or an API call, with these tasks is over; the results may still be on their way."""
 
+    def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """The audio of these tasks is sent to an API, which from now on may bill it, whatever becomes of the call."""
+
+    def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """A call that started failed before the API can have done the work."""
+
     def batch_limits_reduced(self, recognizer: Recognizer) -> None:
         """A batch did not fit into memory; `recognizer.batch_limits` are smaller now."""
 

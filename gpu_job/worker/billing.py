@@ -1,7 +1,7 @@
 """Billing: what each job costs, put together in one place: `Billing.final_bill`.
 
 Earlier attempts, as the job's record has them; this attempt's part of the instance's time, from the meter; and the
-audio that this attempt had Deepgram transcribe. Heartbeats write the sum so far into the record, so the bill of an
+audio that this attempt sent to Deepgram. Heartbeats write the sum so far into the record, so the bill of an
 attempt that is killed is on the next one's.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -45,10 +46,6 @@ class BilledJob(Protocol):
     @property
     def spent_before(self) -> Bill:
         """What earlier attempts cost."""
-
-    @property
-    def deepgram_samples(self) -> int:
-        """Audio that Deepgram transcribed for it in this attempt."""
 
 
 class Settlement(BaseModel):
@@ -91,6 +88,8 @@ class Billing:
         """In which decoders were held up by nothing, with the audio they made in them."""
         self._decode_audio_seconds = 0.0
         self._fill = Fill()
+        self._deepgram_samples = Counter[str]()
+        """Job id -> audio that this attempt sent to Deepgram."""
 
     def open(self, job: BilledJob) -> None:
         """A job is in progress from now on."""
@@ -126,6 +125,20 @@ class Billing:
             if self._batch_began is None:
                 self._meter.end_start_up(self._clock())
 
+    def call_started(self, tasks: Sequence[Task]) -> None:
+        """The audio of these tasks is sent to Deepgram, which may bill it from now on."""
+        with self._lock:
+            for task in tasks:
+                self._deepgram_samples[task.job_id] += len(task.chunk.samples)
+
+    def call_not_billed(self, tasks: Sequence[Task]) -> None:
+        """A call that started failed before Deepgram can have done the work."""
+        with self._lock:
+            for task in tasks:
+                # Where the job's final bill was made meanwhile, the call stays on it.
+                if self._deepgram_samples[task.job_id] >= len(task.chunk.samples):
+                    self._deepgram_samples[task.job_id] -= len(task.chunk.samples)
+
     def record_decoding(self, audio_seconds: float, wall_seconds: float) -> None:
         """An upload's decoder made `audio_seconds` of audio (of the upload's time, however many channels) in
         `wall_seconds`, while nothing else held it up."""
@@ -139,17 +152,19 @@ class Billing:
         """What the job would cost if this attempt ended now; None once its final bill was made."""
         with self._lock:
             seconds_by_phase = self._meter.accrued(job.id, self._clock())
-        return None if seconds_by_phase is None else self._bill(job, seconds_by_phase)
+            sent = self._deepgram_samples[job.id]
+        return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, sent)
 
     def final_bill(self, job: BilledJob) -> Bill:
         """This attempt at the job ends, whatever its outcome: what the job cost, earlier attempts included. Once."""
         with self._lock:
             seconds_by_phase = self._meter.close(job.id, self._clock())
             self._billed_seconds += sum(seconds_by_phase.values())
-        return self._bill(job, seconds_by_phase)
+            sent = self._deepgram_samples.pop(job.id, 0)
+        return self._bill(job, seconds_by_phase, sent)
 
-    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds) -> Bill:
-        sent = job.deepgram_samples
+    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, sent: int) -> Bill:
+        """`sent`: samples that this attempt sent to Deepgram."""
         instance = instance_bill(self._shape, seconds_by_phase, self._prices)
         deepgram = deepgram_bill(self._deepgram_model, seconds(sent), sent * BYTES_PER_SAMPLE_SENT, self._prices)
         return job.spent_before + instance + deepgram

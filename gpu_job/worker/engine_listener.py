@@ -42,6 +42,14 @@ class WorkerEngineListener(EngineListener):
         with log_telemetry_errors():
             self._spans[engine].batch_finished(tasks)
 
+    def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """Its jobs pay for the call."""
+        self._billing.call_started(tasks)
+
+    def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """Its jobs do not pay for the call."""
+        self._billing.call_not_billed(tasks)
+
     def batch_limits_reduced(self, recognizer: Recognizer) -> None:
         """No later worker shall try so large a batch on this hardware."""
         self._services.store_batch_limits(recognizer)

@@ -15,7 +15,7 @@ from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription, Pipeline, TranscriptionListener
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit
-from shared.enums import Engine, Method
+from shared.enums import Method
 from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.jobs import Job, JobRecord
@@ -90,8 +90,6 @@ class RunningJob(TranscriptionListener):
         )
         self._owner = owner
         self._lock = threading.Lock()
-        self.deepgram_samples = 0
-        """Audio that Deepgram transcribed in this attempt, windows of the audit included: for the bill."""
         self._unsaved: list[ChunkResult] = []
         self._released = False
 
@@ -127,19 +125,9 @@ class RunningJob(TranscriptionListener):
     # What its transcription reports.
 
     def chunk_transcribed(self, result: ChunkResult) -> None:
-        """Keep the result for the next checkpoint, and count it for the bill."""
+        """Keep the result for the next checkpoint."""
         with self._lock:
             self._unsaved.append(result)
-            self._count_deepgram(result)
-
-    def window_transcribed(self, result: ChunkResult) -> None:
-        """Count the result for the bill."""
-        with self._lock:
-            self._count_deepgram(result)
-
-    def _count_deepgram(self, result: ChunkResult) -> None:
-        if result.engine is Engine.DEEPGRAM and result.failure is None:
-            self.deepgram_samples += result.end - result.start
 
     def complete(self) -> None:
         """Have the owner end the job."""

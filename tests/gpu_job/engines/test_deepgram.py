@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Queue
 
@@ -17,6 +18,7 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import CALLS_AT_ONCE, MAX_WAITING, DeepgramEngine
+from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
 from infra.emulators.deepgram_server import DeepgramServer
@@ -26,6 +28,7 @@ from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
 from tests.support.fake_recognizer import WAIT, FakeRecognizer
+from tests.support.waiting import wait_until
 
 SERVER_ERROR, NO_CREDIT, UNKNOWN_KEY = 500, 402, 401
 
@@ -37,11 +40,25 @@ def _no_pauses() -> Iterator[None]:
 
 
 @dataclass
+class Calls(EngineListener):
+    """Samples of each job that Deepgram may bill."""
+
+    samples: Counter[str] = field(default_factory=Counter)
+
+    def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        self.samples.update({task.job_id: len(task.chunk.samples) for task in tasks})
+
+    def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        self.samples.subtract({task.job_id: len(task.chunk.samples) for task in tasks})
+
+
+@dataclass
 class Line:
     """Deepgram, with Parakeet beside it, and what came out of them."""
 
     deepgram: DeepgramEngine
     chain: EngineChain
+    calls: Calls
     parts: Queue[ChunkResult] = field(default_factory=Queue)
 
     def task(self, chunk: Chunk, job: str = "job") -> Task:
@@ -68,12 +85,12 @@ def opened() -> Iterator[Opened]:
 
     def make(url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None) -> Line:
         settings = DeepgramSettings(deepgram_api_key=key, deepgram_base_url=url, deepgram_attempts=2)
-        chain = EngineChain()
-        deepgram = DeepgramEngine(connect or (lambda: Deepgram(settings, "nova-3")), "nova-3", "en", chain)
+        chain, calls = EngineChain(), Calls()
+        deepgram = DeepgramEngine(connect or (lambda: Deepgram(settings, "nova-3")), "nova-3", "en", chain, calls)
         chain.add(deepgram)
         chain.add(LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1000.0, chain))
         chain.start()
-        lines.append(Line(deepgram, chain))
+        lines.append(Line(deepgram, chain, calls))
         return lines[-1]
 
     yield make
@@ -123,6 +140,23 @@ def test_what_deepgram_fails_on_its_neighbour_does(opened: Opened, deepgram_serv
     assert all(part.is_fallback for part in parts)
     assert line.deepgram.failure is None
     assert line.deepgram.pending_seconds("job") == 0
+
+
+@pytest.mark.parametrize(("status", "is_billed"), [(SERVER_ERROR, True), (400, False), (429, False)])
+def test_a_call_that_fails_is_billed_where_deepgram_may_have_done_it(
+    opened: Opened, deepgram_server: DeepgramServer, status: int, is_billed: bool
+) -> None:
+    deepgram_server.fail_next(2, status)
+    line = opened(deepgram_server.url)
+    line.chain.submit(line.tone(0))
+    line.delivered(1)
+    assert line.calls.samples["job"] == (SAMPLE_RATE if is_billed else 0)
+
+
+def test_a_call_is_on_the_bill_before_its_answer_comes(opened: Opened, stalled: DeepgramServer) -> None:
+    line = opened(stalled.url)
+    line.chain.submit(line.tone(0))
+    wait_until(lambda: line.calls.samples["job"] == SAMPLE_RATE, "a call that is counted")
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,6 @@ class OneJob:
     id: str
     audio_seconds: float
     spent_before: Bill = field(default_factory=Bill)
-    deepgram_samples: int = 0
 
     @property
     def media(self) -> Media:
@@ -120,8 +119,12 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
         elif event == "batch":
             run_batch(billing, clock, chance.sample(running, chance.randint(1, len(running))), chance.uniform(0, 20))
         elif event == "deepgram":
-            job, samples = chance.choice(running), chance.randint(1, 10**6)
-            job.deepgram_samples += samples
+            # Called twice: one call is turned away, and costs nothing.
+            call = batch_of([chance.choice(running)], chance.uniform(0.1, 10))
+            billing.call_started(call)
+            billing.call_started(call)
+            billing.call_not_billed(call)
+            samples = len(call[0].chunk.samples)
             sent = deepgram_bill("nova-3", samples / SAMPLE_RATE, samples * 2, services.prices)
             books.deepgram_usd += sent.usd
             billing.answered_elsewhere()
@@ -179,12 +182,13 @@ def test_the_ledger_has_what_is_on_no_bill(services: JobServices) -> None:
     assert entry.usd == pytest.approx(5.0 * instance_second_usd(services.settings.shape, services.prices))
 
 
-def test_a_final_bill_has_earlier_attempts_and_what_deepgram_transcribed(services: JobServices) -> None:
+def test_a_final_bill_has_earlier_attempts_and_what_was_sent_to_deepgram(services: JobServices) -> None:
     clock = Clock()
     billing = Billing(Meter(began=clock.at), services, clock=clock)
     before = deepgram_bill("nova-3", 30, 9, price_book())
-    job = OneJob("job", 60.0, spent_before=before, deepgram_samples=600 * SAMPLE_RATE)
+    job = OneJob("job", 60.0, spent_before=before)
     billing.open(job)
+    billing.call_started(batch_of([job], 600.0))
     run_batch(billing, clock, [job], took=20.0)
     accrued, bill = billing.accrued_bill(job), billing.final_bill(job)
     assert bill == accrued
@@ -192,6 +196,19 @@ def test_a_final_bill_has_earlier_attempts_and_what_deepgram_transcribed(service
     minutes = [item.quantity for item in bill.items if item.kind is LineItemKind.DEEPGRAM]
     assert minutes == pytest.approx([0.5, 10.0])
     assert bill.usd_of(kind=LineItemKind.CPU) == pytest.approx(20.0 * services.settings.job_vcpu * 0.000018)
+
+
+def test_a_call_that_fails_after_the_final_bill_takes_nothing_from_the_next_attempt(services: JobServices) -> None:
+    clock, job = Clock(), OneJob("job", 60.0)
+    billing = Billing(Meter(began=clock.at), services, clock=clock)
+    billing.open(job)
+    call = batch_of([job], 60.0)
+    billing.call_started(call)
+    assert billing.final_bill(job).usd_of(kind=LineItemKind.DEEPGRAM) > 0
+    billing.call_not_billed(call)
+    again = replace(job)
+    billing.open(again)
+    assert billing.final_bill(again).usd_of(kind=LineItemKind.DEEPGRAM) == 0
 
 
 def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, services: JobServices) -> None:

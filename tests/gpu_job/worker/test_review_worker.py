@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import cast
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
-from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio import decode
+from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
@@ -142,7 +144,7 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services
     running.add(work)
     billing = Billing(Meter(began=time.monotonic() - 3600), brisk)  # an hour that nobody lived to bill
     billing.open(work)
-    work.window_transcribed(ChunkResult(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
+    billing.call_started([Task(job.id, Chunk(0, np.zeros(600 * SAMPLE_RATE, np.float32)), lambda result: None)])
     give_up_at = time.monotonic() + 20
     with Heartbeat(brisk, running, billing):
         while not work.record.spent.usd and time.monotonic() < give_up_at:
