@@ -55,18 +55,18 @@ progresses = st.builds(
 
 
 @given(progresses)
-def test_never_more_than_the_rest_is_seconds_for_deepgram(progress: Progress) -> None:
+def test_never_more_than_the_rest_goes_to_deepgram(progress: Progress) -> None:
     assert 0 <= seconds_for_deepgram(progress) <= progress.rest
 
 
 @given(progresses, st.floats(-1e4, 1e5), seconds)
-def test_the_more_time_is_left_the_less_is_seconds_for_deepgram(progress: Progress, left: float, more: float) -> None:
+def test_the_more_time_is_left_the_less_goes_to_deepgram(progress: Progress, left: float, more: float) -> None:
     later = seconds_for_deepgram(replace(progress, left=left + more))
     assert later <= seconds_for_deepgram(replace(progress, left=left))
 
 
 @given(progresses)
-def test_past_the_deadline_all_of_the_rest_is_seconds_for_deepgram(progress: Progress) -> None:
+def test_past_the_deadline_all_of_the_rest_goes_to_deepgram(progress: Progress) -> None:
     assert seconds_for_deepgram(replace(progress, left=-1.0)) == progress.rest
 
 
