@@ -66,6 +66,7 @@ class LaptopCloud:
     storage_server_type: type[StorageServer] = StorageServer
     run_server_type: type[RunServer] = RunServer
     deepgram_server_type: type[DeepgramServer] = DeepgramServer
+    """Tests put servers here that fail on demand."""
 
     def __init__(self, root: Path, options: CloudOptions | None = None) -> None:
         self.root = root

@@ -51,7 +51,7 @@ class Caller:
 
 
 @pytest.fixture
-def hearing(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> Caller:
+def shared_caller(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> Caller:
     return Caller(shared_deepgram_server, deepgram_key)
 
 
@@ -72,27 +72,27 @@ def refusal(call: Callable[[], object]) -> tuple[int | None, str, str]:
 
 def word_error_rate(answer: Any, truth: str) -> float:
     true_words = [plain_word(word) for word in truth.split()]
-    heard_words = [word.word for word in answer.results.channels[0].alternatives[0].words]
-    return float(edit_distance(true_words, heard_words)["total"] / len(true_words))
+    found_words = [word.word for word in answer.results.channels[0].alternatives[0].words]
+    return float(edit_distance(true_words, found_words)["total"] / len(true_words))
 
 
 # Transcription
 
 
 @pytest.mark.parametrize("name", ["memo.wav", "stream.mp4"])
-def test_a_recording_is_heard_from_its_address(hearing: Caller, recordings_url: str, name: str) -> None:
-    answer = hearing.of_url(f"{recordings_url}/{name}")
+def test_a_recording_is_transcribed_from_its_address(shared_caller: Caller, recordings_url: str, name: str) -> None:
+    answer = shared_caller.of_url(f"{recordings_url}/{name}")
     assert word_error_rate(answer, recording(name).text) < 0.2
 
 
-def test_a_recording_is_heard_from_its_bytes(hearing: Caller) -> None:
+def test_a_recording_is_transcribed_from_its_bytes(shared_caller: Caller) -> None:
     memo = recording("memo.wav")
-    assert word_error_rate(hearing.of_bytes(memo.path.read_bytes()), memo.text) < 0.2
+    assert word_error_rate(shared_caller.of_bytes(memo.path.read_bytes()), memo.text) < 0.2
 
 
-def test_the_metadata_say_what_was_heard_and_that_no_deepgram_heard_it(hearing: Caller) -> None:
+def test_the_metadata_say_what_was_transcribed_and_that_it_was_not_deepgram(shared_caller: Caller) -> None:
     memo = recording("memo.wav")
-    metadata = hearing.of_bytes(memo.path.read_bytes()).metadata
+    metadata = shared_caller.of_bytes(memo.path.read_bytes()).metadata
     assert UUID(metadata.request_id)
     assert metadata.sha256 == hashlib.sha256(memo.path.read_bytes()).hexdigest()
     assert metadata.duration == pytest.approx(memo.duration, abs=0.1)
@@ -102,8 +102,8 @@ def test_the_metadata_say_what_was_heard_and_that_no_deepgram_heard_it(hearing: 
     assert metadata.model_info[model]["name"] == f"local stand-in with {MODEL_PATH.name}"
 
 
-def test_words_come_plain_and_as_written(hearing: Caller) -> None:
-    alternative = hearing.of_bytes(recording("memo.wav").path.read_bytes()).results.channels[0].alternatives[0]
+def test_words_come_plain_and_as_written(shared_caller: Caller) -> None:
+    alternative = shared_caller.of_bytes(recording("memo.wav").path.read_bytes()).results.channels[0].alternatives[0]
     written = [word.punctuated_word for word in alternative.words]
     assert alternative.transcript == " ".join(written)
     assert [word.word for word in alternative.words] == [plain_word(word) for word in written]
@@ -122,14 +122,14 @@ def test_words_come_plain_and_as_written(hearing: Caller) -> None:
     ids=["nothing", "utterances", "paragraphs", "smart format"],
 )
 def test_utterances_and_paragraphs_come_on_request(
-    hearing: Caller, asked: dict[str, bool | None], utterances: bool, paragraphs: bool
+    shared_caller: Caller, asked: dict[str, bool | None], utterances: bool, paragraphs: bool
 ) -> None:
-    results = hearing.of_bytes(recording("memo.wav").path.read_bytes(), **asked).results
+    results = shared_caller.of_bytes(recording("memo.wav").path.read_bytes(), **asked).results
     assert bool(results.utterances) is utterances
     assert bool(results.channels[0].alternatives[0].paragraphs) is paragraphs
 
 
-def test_channels_are_heard_and_billed_apart(hearing: Caller, shared_deepgram_server: DeepgramServer) -> None:
+def test_channels_are_billed_separately(shared_caller: Caller, shared_deepgram_server: DeepgramServer) -> None:
     memo = recording("memo.wav")
     with wave.open(str(memo.path)) as mono:
         left = np.frombuffer(mono.readframes(mono.getnframes()), "<i2")
@@ -140,38 +140,38 @@ def test_channels_are_heard_and_billed_apart(hearing: Caller, shared_deepgram_se
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(np.stack([left, np.zeros_like(left)], axis=1).tobytes())
-    answer = hearing.of_bytes(stereo.getvalue(), multichannel=True)
+    answer = shared_caller.of_bytes(stereo.getvalue(), multichannel=True)
     assert word_error_rate(answer, memo.text) < 0.2
     assert [len(channel.alternatives[0].words) > 0 for channel in answer.results.channels] == [True, False]
     assert answer.metadata.channels == 2
     assert shared_deepgram_server.requests[-1].audio_seconds == pytest.approx(2 * memo.duration, abs=0.2)
 
 
-def test_what_is_no_media_is_refused_and_spoils_nothing(hearing: Caller) -> None:
-    status, code, message = refusal(lambda: hearing.of_bytes(b"no sound at all" * 100))
+def test_what_is_no_media_is_refused_and_spoils_nothing(shared_caller: Caller) -> None:
+    status, code, message = refusal(lambda: shared_caller.of_bytes(b"no sound at all" * 100))
     assert (status, code) == (400, "Bad Request")
     assert "corrupt or unsupported data" in message
-    assert refusal(lambda: hearing.of_bytes(b""))[:2] == (400, "Bad Request")
-    assert hearing.of_bytes(recording("memo.wav").path.read_bytes()).metadata.duration > 0
+    assert refusal(lambda: shared_caller.of_bytes(b""))[:2] == (400, "Bad Request")
+    assert shared_caller.of_bytes(recording("memo.wav").path.read_bytes()).metadata.duration > 0
 
 
-def test_silence_is_heard_as_silence(hearing: Caller) -> None:
+def test_silence_has_no_words(shared_caller: Caller) -> None:
     file = io.BytesIO()
     with wave.open(file, "wb") as silence:
         silence.setparams((1, 2, 16_000, 0, "NONE", ""))
         silence.writeframes(bytes(2 * 16_000))
-    answer = hearing.of_bytes(file.getvalue())
+    answer = shared_caller.of_bytes(file.getvalue())
     (alternative,) = answer.results.channels[0].alternatives
     assert (alternative.transcript, alternative.words, answer.metadata.duration) == ("", [], 1.0)
 
 
 def test_every_request_is_remembered_with_the_audio_it_is_billed_for(
-    hearing: Caller, shared_deepgram_server: DeepgramServer, recordings_url: str
+    shared_caller: Caller, shared_deepgram_server: DeepgramServer, recordings_url: str
 ) -> None:
     before = len(shared_deepgram_server.requests)
-    hearing.of_url(f"{recordings_url}/memo.wav", language="en-GB")
+    shared_caller.of_url(f"{recordings_url}/memo.wav", language="en-GB")
     with pytest.raises(ApiError):
-        hearing.of_bytes(b"no sound at all", model="nova-2")
+        shared_caller.of_bytes(b"no sound at all", model="nova-2")
     assert shared_deepgram_server.requests[before:] == (
         ListenRequest("nova-3", "en-GB", "127.0.0.1", pytest.approx(recording("memo.wav").duration, abs=0.1)),
         ListenRequest("nova-2", "en", None, None),
@@ -187,7 +187,7 @@ def test_a_wrong_key_is_refused(deepgram_server: DeepgramServer) -> None:
 
 
 @pytest.mark.parametrize("authorization", [{}, {"Authorization": "correct-horse"}, {"Authorization": "Token \xe9"}])
-def test_without_a_token_nothing_is_heard(deepgram_server: DeepgramServer, authorization: dict[str, str]) -> None:
+def test_without_a_token_nothing_is_transcribed(deepgram_server: DeepgramServer, authorization: dict[str, str]) -> None:
     headers = {name: value.encode("latin-1") for name, value in authorization.items()}
     answer = httpx.post(f"{deepgram_server.url}/v1/listen", headers=headers, content=b"x", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["err_code"]) == (401, "INVALID_AUTH")
