@@ -15,7 +15,7 @@ from infra.doctor.commands import PROGRAM_NOT_FOUND, ask
 
 
 class Runner:
-    """Runs commands in `folder`, and says what it does."""
+    """Runs commands in `folder`, and prints what it does."""
 
     def __init__(self, folder: Path, console: Console, secrets: Mapping[str, str]) -> None:
         self._folder = folder
@@ -34,7 +34,7 @@ class Runner:
                 self._say("Done already.")
                 continue
             self._say(shlex.join(step.command))
-            status = self._ran(step)
+            status = self._run_command(step)
             if status != 0 and step.is_advice:
                 self._say(f"This stops nothing. {step.hint}".rstrip())
             elif status != 0:
@@ -43,7 +43,7 @@ class Runner:
                 return status
         return 0
 
-    def _ran(self, step: Step) -> int:
+    def _run_command(self, step: Step) -> int:
         secret = None if step.secret is None else self._secrets[step.secret].encode()
         try:
             return subprocess.run(step.command, cwd=self._folder, input=secret).returncode

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from infra.terraform_offline.environments import problems
-from infra.terraform_offline.provider import serving
+from infra.terraform_offline.provider import schema_provider
 from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     if binary is None:
         print(SKIPPED)
         return 0
-    with serving() as provider, tempfile.TemporaryDirectory(prefix="terraform-") as folder:
+    with schema_provider() as provider, tempfile.TemporaryDirectory(prefix="terraform-") as folder:
         workspace = Workspace(binary, Path(folder), provider)
         for done in workspace.checks():
             print(f"{'ok    ' if done.ok else 'FAILED'}  {done.command}")

@@ -30,7 +30,7 @@ MODELS: Mapping[str, type[BaseSettings]] = {
     'google_cloud_run_v2_job.this["gpu"]': JobSettings,
     'google_cloud_run_v2_job.this["cpu"]': JobSettings,
 }
-"""Who reads settings, and which."""
+"""The settings model of each function and job."""
 
 NOT_DEPLOYED = {
     "run_endpoint": "for a Cloud Run that is not Google's: the laptop's",
@@ -71,8 +71,8 @@ run "everything" {{
 
 
 @dataclass(frozen=True)
-class Given:
-    """What one component is started with."""
+class ComponentEnvironment:
+    """The environment that one function or job is started with."""
 
     component: str
     values: Mapping[str, str]
@@ -104,18 +104,20 @@ def declared_settings(text: str) -> dict[str, dict[str, str]]:
     return {match[1]: dict(_ATTRIBUTE.findall(match[2])) for match in _OBJECT.finditer(text)}
 
 
-def environments(plan: Mapping[str, Any]) -> Iterator[Given]:
+def environments(plan: Mapping[str, Any]) -> Iterator[ComponentEnvironment]:
     """The environment of every component of a plan."""
     planned = {change["address"]: change["change"]["after"] for change in plan["resource_changes"]}
     for component in MODELS:
         if component.startswith("google_cloudfunctions2_function"):
             service = planned[component]["service_config"][0]
             secrets = frozenset(one["key"] for one in service["secret_environment_variables"])
-            yield Given(component, service["environment_variables"], secrets)
+            yield ComponentEnvironment(component, service["environment_variables"], secrets)
         else:
             env = planned[component]["template"][0]["template"][0]["containers"][0]["env"]
             secrets = frozenset(one["name"] for one in env if one["value_source"])
-            yield Given(component, {one["name"]: one["value"] for one in env if one["name"] not in secrets}, secrets)
+            yield ComponentEnvironment(
+                component, {one["name"]: one["value"] for one in env if one["name"] not in secrets}, secrets
+            )
 
 
 def terraform_type(field: FieldInfo) -> str:
@@ -150,19 +152,19 @@ def _sample(field: FieldInfo) -> object:
     return 1 if terraform_type(field) == "number" else "x"
 
 
-def _unknown(given: Given) -> Iterator[str]:
+def _unknown(given: ComponentEnvironment) -> Iterator[str]:
     known = {name.upper() for name in MODELS[given.component].model_fields}
     for name in sorted((given.values.keys() | given.secrets) - known):
         yield f"{given.component} is given {name}, which is no setting of its."
 
 
-def _missing(given: Given) -> Iterator[str]:
+def _missing(given: ComponentEnvironment) -> Iterator[str]:
     wanted = {name.upper() for name in MODELS[given.component].model_fields if name not in NOT_DEPLOYED}
     for name in sorted(wanted - given.values.keys() - given.secrets):
         yield f"{given.component} cannot be given {name}."
 
 
-def _refused(given: Given) -> Iterator[str]:
+def _refused(given: ComponentEnvironment) -> Iterator[str]:
     model = MODELS[given.component]
     with _environment({**dict.fromkeys(given.secrets, "secret"), **given.values}):
         try:

@@ -34,8 +34,8 @@ _QUIET = (
 
 
 @contextmanager
-def serving() -> Iterator[dict[str, str]]:
-    """The provider at work in this process; yields the environment that leads Terraform to it."""
+def schema_provider() -> Iterator[dict[str, str]]:
+    """Serve the provider in this process; yields the environment by which Terraform finds it."""
     response = schema_response(json.loads(SCHEMA.read_text())["provider_schemas"][SOURCE])
     answers: dict[str, Callable[..., bytes]] = dict.fromkeys(_QUIET, lambda _, __: b"")
     answers["GetProviderSchema"] = lambda _, __: response

@@ -21,7 +21,7 @@ COMMAND_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """A command that ended."""
 
     command: str
@@ -41,7 +41,7 @@ def find_terraform() -> Path | None:
 
 
 class Workspace:
-    """A copy of the configuration in `root`, which init may write to and tests may spoil."""
+    """A copy of the configuration in `root`, which init and tests may change."""
 
     def __init__(self, binary: Path, root: Path, provider: Mapping[str, str]) -> None:
         self._binary = binary
@@ -56,7 +56,7 @@ class Workspace:
         """The copied module."""
         return self.root / "terraform"
 
-    def checks(self) -> Iterator[Done]:
+    def checks(self) -> Iterator[CommandResult]:
         """Format, module, tests, and each example; every command as it ends. Stops at the first that fails."""
         commands = [("fmt", "-check", "-recursive", "-diff"), ("init", "-backend=false"), ("validate",), ("test",)]
         steps = [(self.module, command) for command in commands]
@@ -76,7 +76,7 @@ class Workspace:
             raise RuntimeError("\n".join(str(line.get("@message")) + str(line.get("diagnostic", "")) for line in lines))
         return lines
 
-    def run(self, *command: str, folder: Path | None = None) -> Done:
+    def run(self, *command: str, folder: Path | None = None) -> CommandResult:
         """Run terraform in the module or another folder of the copy."""
         at = folder or self.module
         ended = subprocess.run(
@@ -88,7 +88,9 @@ class Workspace:
             text=True,
             timeout=COMMAND_SECONDS,
         )
-        return Done(f"{at.relative_to(self.root)}: terraform {' '.join(command)}", ended.returncode, ended.stdout)
+        return CommandResult(
+            f"{at.relative_to(self.root)}: terraform {' '.join(command)}", ended.returncode, ended.stdout
+        )
 
 
 def _plain(command: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from infra.deploy.plan import FOUNDATION, NO_RELEASE
 from infra.deploy.protection import PROTECTED_BY, protected
 from infra.deploy.smoke import smoke_target
 from infra.doctor.names import DEVICES, Names
-from infra.terraform_offline.provider import serving
+from infra.terraform_offline.provider import schema_provider
 from infra.terraform_offline.terraform import ROOT, SKIPPED, Workspace, find_terraform
 
 TARGET = Target(Names("a-project", "us-central1"))
@@ -27,7 +27,7 @@ def offline(tmp_path: Path) -> Iterator[Workspace]:
     binary = find_terraform()
     if binary is None:
         pytest.skip(SKIPPED)
-    with serving() as provider:
+    with schema_provider() as provider:
         yield Workspace(binary, tmp_path / "module", provider)
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from infra.terraform_offline.provider import serving
+from infra.terraform_offline.provider import schema_provider
 from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
 
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[Mapping[str, str]]:
-    with serving() as environment:
+    with schema_provider() as environment:
         yield environment
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, provider: Mapping[str, str]) -> Workspace:
-    """A copy that may be spoilt, ready for validate and test."""
+    """A copy that may be changed, ready for validate and test."""
     binary = find_terraform()
     if binary is None:
         pytest.skip(SKIPPED)
