@@ -125,6 +125,8 @@ def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: Loopb
     expected = {file.name: file.data for file in render(heard("the first", gaps=gaps))}
     assert {name: stored(cloud, message, name) for name in expected} == expected
     assert (message.word_count, message.outcome) == (2, Outcome.COMPLETED_WITH_GAPS)
+    assert message.coverage is not None
+    assert message.coverage.gaps == gaps
     receipt = Receipt.model_validate_json(stored(cloud, message, "receipt.json"))
     assert receipt.outcome is message.outcome
 

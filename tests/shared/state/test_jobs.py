@@ -113,3 +113,9 @@ def test_jobs_are_open_until_they_are_closed(jobs: JobStore) -> None:
 def test_holders_have_different_names() -> None:
     assert len({new_holder("function") for _ in range(100)}) == 100
     assert new_holder("function").startswith("function/")
+
+
+def test_an_unreadable_marker_hides_no_other(cloud: LoopbackCloud, jobs: JobStore) -> None:
+    cloud.storage.bucket(STATE).blob("open/000.json").upload_from_string(b"not a marker")
+    assert jobs.claim(UPLOAD, "me", LEASE)
+    assert [opened.upload for opened in jobs.open_jobs()] == [UPLOAD]
