@@ -96,7 +96,7 @@ class Billing:
         with self._lock:
             self._meter.open(job.id, job.media.duration_seconds)
 
-    def batch_begins(self, engine: Engine) -> None:
+    def batch_started(self, engine: Engine) -> None:
         """Time until now went to no job."""
         with self._lock:
             self._batch_began, self._batch_engine = self._clock(), engine
@@ -105,7 +105,7 @@ class Billing:
                 self._startup_seconds = self._batch_began - self._meter.began
                 STARTUP_TIME.record(self._startup_seconds, device=self._shape.device)
 
-    def batch_done(self, engine: Engine, tasks: Sequence[Task]) -> None:
+    def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Time since the batch began went to the jobs in it."""
         audio: dict[str, float] = {}
         for task in tasks:
@@ -119,7 +119,7 @@ class Billing:
                 self._engine_seconds += at - (self._batch_began or at)
                 self._audio_seconds += sum(audio.values())
 
-    def answered_elsewhere(self) -> None:
+    def call_finished(self) -> None:
         """An API transcribed something: where no batch ran yet, the start-up ends with it."""
         with self._lock:
             if self._batch_began is None:

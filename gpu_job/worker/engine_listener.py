@@ -30,15 +30,15 @@ class WorkerEngineListener(EngineListener):
 
     def batch_started(self, engine: Engine) -> None:
         """From now on the instance's time is the batch's."""
-        self._billing.batch_begins(engine)
+        self._billing.batch_started(engine)
         self._spans.setdefault(engine, BatchSpans(engine)).batch_started()
 
     def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """The time since it started goes to its jobs; a call to Deepgram takes none of the instance's."""
         if engine is Engine.DEEPGRAM:
-            self._billing.answered_elsewhere()
+            self._billing.call_finished()
             return
-        self._billing.batch_done(engine, tasks)
+        self._billing.batch_finished(engine, tasks)
         with log_telemetry_errors():
             self._spans[engine].batch_finished(tasks)
 

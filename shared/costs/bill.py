@@ -109,7 +109,7 @@ def instance_second_usd(shape: JobShape, book: PriceBook) -> float:
 def deepgram_bill(model: str, audio_seconds: float, sent_bytes: float, book: PriceBook) -> Bill:
     """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
 
-    `audio_seconds`: each channel that is heard apart counts. Raises UnknownPrice.
+    `audio_seconds`: each channel that is transcribed separately counts. Raises UnknownPrice.
     """
     audio = LineItem(
         kind=LineItemKind.DEEPGRAM,

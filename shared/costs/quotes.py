@@ -101,12 +101,12 @@ class TranscriptionRequest:
 
     media: Media
     streams: int = 1
-    """Channels that are heard apart: each is a recording of its own, to every engine."""
+    """Channels that are transcribed separately: each is a recording of its own, to every engine."""
     deadline_seconds: float | None = None
 
     @property
     def audio_seconds(self) -> float:
-        """Audio that engines hear and bill."""
+        """Audio that engines transcribe and bill."""
         return self.media.duration_seconds * self.streams
 
 

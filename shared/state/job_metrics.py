@@ -38,8 +38,8 @@ class JobMetrics:
         """The figures of an outcome; `fallbacks`: as the ledger counts them."""
         quote = message.decision.quote if message.decision else None
         took = message.wait_seconds + message.work_seconds
-        heard = message.coverage
-        audio = message.media.duration_seconds if heard and message.media else None
+        coverage = message.coverage
+        audio = message.media.duration_seconds if coverage and message.media else None
         return cls(
             outcome=message.outcome,
             method=message.decision.method if message.decision else None,
@@ -47,11 +47,11 @@ class JobMetrics:
             bill_usd=message.bill.usd,
             fallbacks=fallbacks,
             wait_seconds=message.wait_seconds if message.execution else None,
-            completion_seconds=took if heard else None,
+            completion_seconds=took if coverage else None,
             times_expected=took / quote.completion_seconds if quote and quote.completion_seconds else None,
             x_real_time=audio / message.work_seconds if audio is not None and message.work_seconds else None,
-            coverage=heard.share if heard else None,
-            gap_seconds=sum(gap.end - gap.start for gap in heard.gaps) if heard else None,
+            coverage=coverage.share if coverage else None,
+            gap_seconds=sum(gap.end - gap.start for gap in coverage.gaps) if coverage else None,
         )
 
     def fields(self) -> dict[str, Any]:

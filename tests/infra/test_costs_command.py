@@ -32,13 +32,16 @@ def costs(*options: str) -> str:
 
 @pytest.mark.usefixtures("_ledger")
 def test_three_forms_of_one_report() -> None:
-    told = json.loads(costs("--json", "--by", "method"))
-    assert (told["totals"]["usd"], told["totals"]["usd_per_audio_hour"]) == (1.0, pytest.approx(1 / 3))
-    assert told["totals"]["saving_share"] == pytest.approx(1 / 3)
-    assert told["forecast_usd"] == 1.0
+    report = json.loads(costs("--json", "--by", "method"))
+    assert (report["totals"]["usd"], report["totals"]["usd_per_audio_hour"]) == (
+        1.0,
+        pytest.approx(1 / 3),
+    )
+    assert report["totals"]["saving_share"] == pytest.approx(1 / 3)
+    assert report["forecast_usd"] == 1.0
     rows = {row["group"]: row for row in csv.DictReader(costs("--csv", "--by", "method").splitlines())}
     assert {key: float(row["usd"]) for key, row in rows.items()} == {"parakeet": 0.5, "deepgram": 0.5}
-    assert {key: one["usd"] for key, one in told["groups"].items()} == {"parakeet": 0.5, "deepgram": 0.5}
+    assert {key: one["usd"] for key, one in report["groups"].items()} == {"parakeet": 0.5, "deepgram": 0.5}
     table = costs()
     assert "2026-10: $1.00 for 03:00:00 of audio" in table
     assert "saved 33.3%" in table

@@ -158,8 +158,8 @@ def execution(services: JobServices, batches: int) -> None:
     billing = Billing(Meter(began=0.0), services, clock=lambda: float(next(clock)))
     tasks = [Task("j", Chunk(0, np.zeros(length * SAMPLE_RATE, np.float32)), lambda part: None) for length in (3, 1)]
     for _ in range(batches):
-        billing.batch_begins(Engine.PARAKEET_CPU)
-        billing.batch_done(Engine.PARAKEET_CPU, tasks)
+        billing.batch_started(Engine.PARAKEET_CPU)
+        billing.batch_finished(Engine.PARAKEET_CPU, tasks)
     billing.settle()
 
 

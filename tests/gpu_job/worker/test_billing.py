@@ -73,9 +73,9 @@ def batch_of(jobs: list[OneJob], seconds: float) -> list[Task]:
 
 def run_batch(billing: Billing, clock: Clock, jobs: list[OneJob], took: float) -> None:
     """A batch with a second of each job that took so long."""
-    billing.batch_begins(CPU)
+    billing.batch_started(CPU)
     clock.at += took
-    billing.batch_done(CPU, batch_of(jobs, 1.0))
+    billing.batch_finished(CPU, batch_of(jobs, 1.0))
 
 
 @dataclass
@@ -127,7 +127,7 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             samples = len(call[0].chunk.samples)
             sent = deepgram_bill("nova-3", samples / SAMPLE_RATE, samples * 2, services.prices)
             books.deepgram_usd += sent.usd
-            billing.answered_elsewhere()
+            billing.call_finished()
         else:
             job = running.pop(chance.randrange(len(running)))
             bill = billing.final_bill(job)

@@ -99,8 +99,8 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
     billing = Billing(Meter(began=0.0), services, clock=lambda: next(clock))
     tasks = [Task("j", Chunk(0, np.zeros(SAMPLE_RATE, np.float32)), lambda part: None)]
     for _ in range(2):
-        billing.batch_begins(Engine.PARAKEET_CPU)
-        billing.batch_done(Engine.PARAKEET_CPU, tasks)
+        billing.batch_started(Engine.PARAKEET_CPU)
+        billing.batch_finished(Engine.PARAKEET_CPU, tasks)
     billing.settle()
     seen = recorded_metrics.collect()
     startup = seen["dropscribe.execution.startup", labels(device="cpu")]

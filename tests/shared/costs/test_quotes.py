@@ -92,7 +92,7 @@ def test_deepgram_is_billed_by_the_minute_and_for_the_file_it_fetches() -> None:
     assert made.deepgram_share == 1
 
 
-def test_channels_heard_apart_are_recordings_of_their_own() -> None:
+def test_channels_transcribed_separately_are_recordings_of_their_own() -> None:
     twice = order(streams=2)
     assert quote(Method.DEEPGRAM, twice).bill.usd == pytest.approx(22.0)
     assert quote(Method.PARAKEET, twice, queue=RUNNING).bill.usd == pytest.approx(20 * USD_PER_SECOND)

@@ -48,7 +48,7 @@ def opened(services: Services, upload: Upload = UPLOAD, **changes: Any) -> JobRe
     return services.jobs.save(job, **{"media": media, "decision": decision, **changes}).record
 
 
-def heard(text: str, *, upload: Upload = UPLOAD, gaps: tuple[Gap, ...] = ()) -> Transcript:
+def transcript_of(text: str, *, upload: Upload = UPLOAD, gaps: tuple[Gap, ...] = ()) -> Transcript:
     words = [Word(text=one, start=index, end=index + 0.5) for index, one in enumerate(text.split())]
     coverage = Coverage(speech_seconds=50, covered_seconds=40 if gaps else 50, gaps=gaps)
     passages = [Passage(Engine.PARAKEET_GPU, words)]
@@ -72,10 +72,10 @@ def stored(cloud: LoopbackCloud, message: TerminalMessage, name: str) -> bytes:
     return bytes(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
 
 
-def test_a_transcript_is_stored_told_and_closed(cloud: LoopbackCloud, services: Services) -> None:
+def test_a_transcript_is_stored_and_published_and_the_job_closed(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services, spent=bill(0.001))
     cost = record.spent + bill(0.002)
-    message = services.finisher.finish(record, completed(heard("one two three")), cost, "execution-1")
+    message = services.finisher.finish(record, completed(transcript_of("one two three")), cost, "execution-1")
     assert cloud.terminal_messages() == [message]
     assert (message.outcome, message.reason, message.word_count) == (Outcome.COMPLETED, None, 3)
     assert (message.engines, message.model) == ((Engine.PARAKEET_GPU,), "parakeet")
@@ -93,36 +93,37 @@ def test_a_transcript_is_stored_told_and_closed(cloud: LoopbackCloud, services: 
     assert receipt.duration_seconds == 120
 
 
-def test_ending_twice_tells_once_and_the_first_ending_stands(cloud: LoopbackCloud, services: Services) -> None:
+def test_finishing_twice_publishes_once_and_the_first_result_stands(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
-    first = services.finisher.finish(record, completed(heard("one two")), bill(1))
+    first = services.finisher.finish(record, completed(transcript_of("one two")), bill(1))
     again = services.finisher.finish(record, failed(DropscribeError("Late.")), bill(2))
     assert again == first
     assert cloud.terminal_messages() == [first]
 
 
-def test_finishers_at_once_tell_one_outcome(cloud: LoopbackCloud, services: Services) -> None:
+def test_finishers_at_once_publish_one_outcome(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     with ThreadPoolExecutor(4) as pool:
         texts = ["one", "one two", "one two three", "one two three four"]
-        told = list(pool.map(lambda text: services.finisher.finish(record, completed(heard(text)), bill(1)), texts))
-    assert all(one == told[0] for one in told)
+        results = [completed(transcript_of(text)) for text in texts]
+        published = list(pool.map(lambda result: services.finisher.finish(record, result, bill(1)), results))
+    assert all(one == published[0] for one in published)
     messages = cloud.terminal_messages()
     assert messages
     # Two may publish between the decision and the closing; listeners know the message by its event_id.
-    assert all(message == told[0] for message in messages)
-    transcript = Transcript.model_validate_json(stored(cloud, told[0], "transcript.json"))
-    assert told[0].word_count == len(transcript.words)
+    assert all(message == published[0] for message in messages)
+    transcript = Transcript.model_validate_json(stored(cloud, published[0], "transcript.json"))
+    assert published[0].word_count == len(transcript.words)
 
 
 def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     gaps = (Gap(start=10, end=12.5, reason="Nothing was heard."),)
-    first, *_ = render(heard("the first", gaps=gaps))
+    first, *_ = render(transcript_of("the first", gaps=gaps))
     # As after a kill just behind the first write.
     objects.create_once(cloud.storage.bucket(RESULTS), f"{UPLOAD.name}/{UPLOAD.generation}/{first.name}", first.data)
-    message = services.finisher.finish(record, completed(heard("the second and longer")), bill(1))
-    expected = {file.name: file.data for file in render(heard("the first", gaps=gaps))}
+    message = services.finisher.finish(record, completed(transcript_of("the second and longer")), bill(1))
+    expected = {file.name: file.data for file in render(transcript_of("the first", gaps=gaps))}
     assert {name: stored(cloud, message, name) for name in expected} == expected
     assert (message.word_count, message.outcome) == (2, Outcome.COMPLETED_WITH_GAPS)
     assert message.coverage is not None
@@ -133,7 +134,7 @@ def test_every_file_comes_from_the_transcript_that_was_stored_first(cloud: Loopb
 
 def test_a_transcript_with_gaps_says_so(cloud: LoopbackCloud, services: Services) -> None:
     gaps = (Gap(start=1, end=3, reason="Noise."), Gap(start=10, end=10.5, reason="Noise."))
-    message = services.finisher.finish(opened(services), completed(heard("one", gaps=gaps)), bill(1))
+    message = services.finisher.finish(opened(services), completed(transcript_of("one", gaps=gaps)), bill(1))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
     assert message.reason == "No words for 2 stretches, 2.5 s in all; coverage.gaps lists them."
     assert message.coverage is not None
@@ -169,7 +170,7 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud
     topic = cloud.publisher.topic_path(PROJECT, RESULTS_TOPIC)
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
-        services.finisher.finish(opened(services, lease_until=now()), completed(heard("one")), bill(1))
+        services.finisher.finish(opened(services, lease_until=now()), completed(transcript_of("one")), bill(1))
     assert services.jobs.is_open(UPLOAD.job_id)
     decided = services.jobs.outcome(UPLOAD.job_id)
     assert decided is not None
@@ -181,11 +182,11 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud
     assert not services.jobs.is_open(UPLOAD.job_id)
 
 
-def test_a_decision_whose_answer_was_lost_is_told_once(cloud: LoopbackCloud, services: Services) -> None:
+def test_an_outcome_whose_write_was_answered_late_is_published_once(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     name = f"jobs/{UPLOAD.job_id}/outcome"
     cloud.storage_server.fail_next(1, method="POST", name_prefix=name, before=False)
-    message = services.finisher.finish(record, completed(heard("one")), bill(1))
+    message = services.finisher.finish(record, completed(transcript_of("one")), bill(1))
     assert cloud.terminal_messages() == [message]
 
 
@@ -195,7 +196,9 @@ def test_names_too_long_for_a_result_are_shortened(
 ) -> None:
     # "/7/" and the room kept for the longest file name take 27 more bytes.
     upload = UPLOAD.model_copy(update={"name": "n" * letters})
-    message = services.finisher.finish(opened(services, upload), completed(heard("one", upload=upload)), bill(1))
+    message = services.finisher.finish(
+        opened(services, upload), completed(transcript_of("one", upload=upload)), bill(1)
+    )
     names = cloud.names(RESULTS)
     assert len(names) == len(FILES)
     assert max(len(name.encode()) for name in names) <= MAX_OBJECT_NAME_BYTES
@@ -206,7 +209,7 @@ def test_names_too_long_for_a_result_are_shortened(
 @pytest.mark.parametrize("prefix", ["done", "/done/", "done/"])
 def test_results_may_have_a_folder(cloud: LoopbackCloud, make_services: MakeServices, prefix: str) -> None:
     services = make_services(RESULTS_PREFIX=prefix)
-    services.finisher.finish(opened(services), completed(heard("one")), bill(1))
+    services.finisher.finish(opened(services), completed(transcript_of("one")), bill(1))
     assert set(cloud.names(RESULTS)) == {f"done/calls/a.mp3/7/{name}" for name in FILES}
 
 
@@ -214,7 +217,7 @@ def test_waiting_and_work_are_measured_from_the_event_and_the_start(services: Se
     record = opened(services)
     record = record.model_copy(update={"received_at": record.received_at - timedelta(seconds=100)})
     started = record.model_copy(update={"started_at": record.received_at + timedelta(seconds=30)})
-    message = services.finisher.finish(started, completed(heard("one")), bill(1))
+    message = services.finisher.finish(started, completed(transcript_of("one")), bill(1))
     assert message.wait_seconds == pytest.approx(30)
     assert message.work_seconds >= 70
 
