@@ -88,7 +88,7 @@ def _memory(engine: Parakeet, device: Device, sounds: Sequence[Samples]) -> Meas
     prepared = engine.prepare(sounds)
     measured = _allocated(lambda: engine.run(prepared))
     chunks, samples = prepared.slices[0].signal.shape
-    predicted = memory_of(engine._model, device).activations(chunks, samples)
+    predicted = memory_of(engine.model, device).activations(chunks, samples)
     told = f"measured {measured / 2**20:.0f} MiB, predicted {predicted / 2**20:.0f} MiB"
     ratio = measured / predicted
     name = f"engine: full architecture, activations of {chunks} x {seconds(samples):.0f} s"

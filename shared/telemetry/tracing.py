@@ -22,7 +22,7 @@ TRACEPARENT = "traceparent"
 Value = str | bool | int | float
 
 _W3C = TraceContextTextMapPropagator()
-_tracer = trace.get_tracer("dropscribe")
+tracer = trace.get_tracer("dropscribe")
 
 
 def context_of(traceparent: str | None) -> Context:
@@ -50,7 +50,7 @@ def span(
 
     Of an exception only the type is recorded: messages of libraries quote addresses.
     """
-    with _tracer.start_as_current_span(
+    with tracer.start_as_current_span(
         name, parent, kind, _known(attributes), record_exception=False, set_status_on_exception=False
     ) as started:
         try:
@@ -70,7 +70,7 @@ def start_span(
     **attributes: Value | None,
 ) -> Span:
     """A span that another thread may end, or that began at a time in the past, in ns since 1970."""
-    return _tracer.start_span(name, parent, kind, _known(attributes), links, began_ns)
+    return tracer.start_span(name, parent, kind, _known(attributes), links, began_ns)
 
 
 @contextmanager

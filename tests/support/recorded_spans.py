@@ -20,7 +20,7 @@ class RecordedSpans:
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         # The process's own provider could be set only once, and for all tests.
-        monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("tests"))
+        monkeypatch.setattr(tracing, "tracer", provider.get_tracer("tests"))
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds within which whatever is right happens, on a machine that others use, too. Only a failing test takes them."""
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 0.2
 

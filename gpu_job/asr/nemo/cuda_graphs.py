@@ -53,30 +53,31 @@ class Decoder:
     """NeMo's batched decoder. Belongs to the thread that owns the model."""
 
     def __init__(self, computer: Any, max_chunks: int, *, on_gpu: bool) -> None:
-        self._computer = computer
+        self.computer = computer
+        """NeMo's label-looping computer."""
         self._max_chunks = max_chunks
         self._captures = on_gpu and computer.cuda_graphs_mode is not None
 
     @property
     def mode(self) -> str:
         """How NeMo decodes here: without conditional nodes, which a driver before CUDA 12.6 lacks, it is slower."""
-        return str(self._computer.cuda_graphs_mode.value) if self._captures else "eager"
+        return str(self.computer.cuda_graphs_mode.value) if self._captures else "eager"
 
     def __call__(self, encoded: torch.Tensor, frames: torch.Tensor) -> Any:
         """[chunks, frames, width] and how many frames count -> the hypotheses; there may be more rows than chunks."""
         if self._captures:
             encoded, frames = self._roomy(encoded, frames)
         try:
-            found, _ = self._computer(x=encoded, out_len=frames)
+            found, _ = self.computer(x=encoded, out_len=frames)
         except Exception:
             # It may have new storage and still the graphs of the old: its loop would wait for them for ever.
-            self._computer.reset_cuda_graphs_state()
+            self.computer.reset_cuda_graphs_state()
             raise
         return found
 
     def _roomy(self, encoded: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch, padded where it makes NeMo allocate, so that it allocates what was decided here."""
-        state = self._computer.state
+        state = self.computer.state
         kept = Size(state.batch_size, state.max_time) if state is not None else Size(0, 0)
         batch = Size(encoded.shape[0], encoded.shape[1])
         if kept.holds(batch):

@@ -108,27 +108,28 @@ class Parakeet:
         self.device = device
         self._memory = memory_of(model, device)
         self.batch_limits = limits.of(device, self._memory)
-        self._model = model.to(device.name).eval()
-        self._model.preprocessor.featurizer.dither = 0.0
-        self._model.preprocessor.featurizer.pad_to = 0
-        for part in (self._model.encoder, self._model.decoder, self._model.joint):
+        self.model = model.to(device.name).eval()
+        """NeMo's, set up for greedy batched decoding."""
+        self.model.preprocessor.featurizer.dither = 0.0
+        self.model.preprocessor.featurizer.pad_to = 0
+        for part in (self.model.encoder, self.model.decoder, self.model.joint):
             part.to(device.dtype)
-        for layer in self._model.encoder.layers:
+        for layer in self.model.encoder.layers:
             layer.self_attn.use_pytorch_sdpa = self._memory.attention is Attention.SDPA
-        decoding = self._model.cfg.decoding
+        decoding = self.model.cfg.decoding
         with open_dict(decoding):
             decoding.strategy = "greedy_batch"
             decoding.compute_timestamps = True
             decoding.confidence_cfg = OmegaConf.create(CONFIDENCE)
-        self._model.change_decoding_strategy(decoding, verbose=False)
-        computer = self._model.decoding.decoding.decoding_computer
-        self._decode = Decoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
-        self._vocabulary = Vocabulary.of(self._model.tokenizer.tokenizer, self._model.decoding.supported_punctuation)
-        self._frame_seconds = self._model.encoder.subsampling_factor * self._model.cfg.preprocessor.window_stride
+        self.model.change_decoding_strategy(decoding, verbose=False)
+        computer = self.model.decoding.decoding.decoding_computer
+        self.decoder = Decoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
+        self._vocabulary = Vocabulary.of(self.model.tokenizer.tokenizer, self.model.decoding.supported_punctuation)
+        self._frame_seconds = self.model.encoder.subsampling_factor * self.model.cfg.preprocessor.window_stride
         # Streams of one priority are 32 that are given out in turn: NeMo's captures must not come upon this one.
         # Untyped in torch.
         self._copies = torch.cuda.Stream(priority=-1) if device.is_gpu else None  # type: ignore[no-untyped-call]
-        fields = {"hardware": self.hardware, "precision": str(device.dtype), "decoder": self._decode.mode}
+        fields = {"hardware": self.hardware, "precision": str(device.dtype), "decoder": self.decoder.mode}
         _log.info("model ready", extra={"fields": fields})
 
     @property
@@ -196,14 +197,14 @@ class Parakeet:
                     tensor.record_stream(ours)
                 torch.cuda.reset_peak_memory_stats()
             encoded, frames = _joined([self._encode(part) for part in prepared.slices])
-            heard = self._collect(self._decode(encoded, frames), prepared.seconds)
+            heard = self._collect(self.decoder(encoded, frames), prepared.seconds)
         self._learn(prepared)
         return heard
 
     def _encode(self, part: Slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Samples -> [chunks, frames, width], and how many frames count."""
-        features, frames = self._model.preprocessor(input_signal=part.signal, length=part.lengths)
-        encoded, encoded_frames = self._model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
+        features, frames = self.model.preprocessor(input_signal=part.signal, length=part.lengths)
+        encoded, encoded_frames = self.model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
         return encoded.transpose(1, 2), encoded_frames
 
     def _learn(self, prepared: Prepared) -> None:

@@ -59,7 +59,7 @@ def test_a_batch_that_does_not_fit_is_free_while_its_error_is_still_held(
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: living.append(sum(one() is not None for one in activations)))
-    monkeypatch.setattr(parakeet._model.encoder.layers[-1], "forward", full)
+    monkeypatch.setattr(parakeet.model.encoder.layers[-1], "forward", full)
     with pytest.raises(EngineFailed) as caught:
         parakeet.run(parakeet.prepare([noise(2, -20.0)]))
     assert caught.value.kind is FailureKind.OUT_OF_MEMORY

@@ -26,13 +26,13 @@ class OnGpu:
     """NeMo's decoder as it is on a GPU; where graphs would be replayed, it calls what they were captured from."""
 
     def __init__(self, computer: Any) -> None:
-        self._computer = copy.copy(computer)
-        self._computer.force_cuda_graphs_mode("no_graphs")
-        self._allocate = self._computer._graph_reinitialize
-        self._computer._graph_reinitialize = self._count
+        self.computer = copy.copy(computer)
+        self.computer.force_cuda_graphs_mode("no_graphs")
+        self._allocate = self.computer._graph_reinitialize
+        self.computer._graph_reinitialize = self._count
         self.captures = 0
-        self.cuda_graphs_mode = self._computer.cuda_graphs_mode
-        self.reset_cuda_graphs_state = self._computer.reset_cuda_graphs_state
+        self.cuda_graphs_mode = self.computer.cuda_graphs_mode
+        self.reset_cuda_graphs_state = self.computer.reset_cuda_graphs_state
         self.fails = False
 
     def _count(self, encoded: torch.Tensor) -> None:
@@ -43,21 +43,29 @@ class OnGpu:
 
     @property
     def state(self) -> Any:
-        return self._computer.state
+        return self.computer.state
 
     def __call__(self, x: torch.Tensor, out_len: torch.Tensor) -> Any:
-        return self._computer.cuda_graphs_impl(encoder_output=x, encoder_output_length=out_len)
+        return self.computer.cuda_graphs_impl(encoder_output=x, encoder_output_length=out_len)
+
+
+class WithoutPadding(Decoder):
+    """A decoder that hands NeMo the batches as they are."""
+
+    def __call__(self, encoded: torch.Tensor, frames: torch.Tensor) -> Any:
+        found, _ = self.computer(x=encoded, out_len=frames)
+        return found
 
 
 def with_decoder(parakeet: Parakeet, computer: OnGpu, max_chunks: int) -> Parakeet:
     changed = copy.copy(parakeet)
-    changed._decode = Decoder(computer, max_chunks, on_gpu=True)
+    changed.decoder = Decoder(computer, max_chunks, on_gpu=True)
     return changed
 
 
 @pytest.fixture
 def on_gpu(parakeet: Parakeet) -> OnGpu:
-    return OnGpu(parakeet._model.decoding.decoding.decoding_computer)
+    return OnGpu(parakeet.model.decoding.decoding.decoding_computer)
 
 
 @pytest.fixture
@@ -93,9 +101,9 @@ def test_without_the_roomy_storage_nearly_every_batch_is_captured(
     parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above would otherwise prove nothing; INITIAL_MAX_TIME is what NeMo allows for, 30 s."""
-    monkeypatch.setattr(type(on_gpu._computer), "INITIAL_MAX_TIME", 1)
-    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
-    monkeypatch.setattr(here._decode, "_roomy", lambda encoded, frames: (encoded, frames))
+    monkeypatch.setattr(type(on_gpu.computer), "INITIAL_MAX_TIME", 1)
+    here = copy.copy(parakeet)
+    here.decoder = WithoutPadding(on_gpu, MAX_CHUNKS, on_gpu=True)
     heard(here, batches)
     assert on_gpu.captures >= 6
 
@@ -105,16 +113,16 @@ def test_after_a_failure_the_decoder_begins_anew(parakeet: Parakeet, on_gpu: OnG
     encoded, frames = torch.zeros(1, 10, 112), torch.tensor([10])
     on_gpu.fails = True
     with torch.inference_mode(), pytest.raises(torch.OutOfMemoryError):
-        here._decode(encoded, frames)
+        here.decoder(encoded, frames)
     assert on_gpu.state is None
     on_gpu.fails = False
     assert rounded(heard(here, batches[:1])) == rounded(heard(parakeet, batches[:1]))
 
 
 def test_on_a_cpu_nothing_is_padded(parakeet: Parakeet) -> None:
-    assert parakeet._decode.mode == "eager"
+    assert parakeet.decoder.mode == "eager"
     with torch.inference_mode():
-        found = parakeet._decode(torch.zeros(3, 10, 112), torch.tensor([10, 5, 1]))
+        found = parakeet.decoder(torch.zeros(3, 10, 112), torch.tensor([10, 5, 1]))
     assert found.transcript.shape[0] == 3
 
 

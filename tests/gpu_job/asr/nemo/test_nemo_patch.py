@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import random
-import subprocess
-import sys
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,8 +14,6 @@ from gpu_job.asr.nemo.nemo_patch import LOOP, RIGHT, WRONG, NemoChanged, apply, 
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk
-from infra.recordings import recording
-from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import FailureKind
 
 DecoderOutput = list[tuple[str, float, float]]
@@ -109,30 +105,24 @@ def test_word_ends_never_overlap(alone: dict[int, DecoderOutput]) -> None:
             assert start <= end <= following + 1e-6
 
 
-STOCK = f"""
-import torch
-from gpu_job.asr.nemo import nemo_patch, parakeet
-from gpu_job.audio.chunker import chunks
-from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.asr.device import Device
-from gpu_job.asr.tokens import words_of
-from pathlib import Path
-nemo_patch.apply = lambda: None
-limits = parakeet.Limits(16, 640, 640)
-model = parakeet.Parakeet.load({str(MODEL_PATH)!r}, limits, Device("cpu", torch.float32))
-source = decode(Path({str(recording("long_seen.opus").path)!r}), DecoderLimits())
-found = [chunk.samples for chunk, _ in zip(chunks(source, CutRules()), range(8))]
-together, alone = model.transcribe(found), [model.transcribe([samples])[0] for samples in found]
-together, alone = ([words_of(tokens) for tokens in heard] for heard in (together, alone))
-starts = [[(word.text, word.start) for word in words] for words in together]
-assert starts == [[(word.text, word.start) for word in words] for words in alone], "texts or starts differ"
-assert together != alone, "ends are right: NeMo was corrected, and nemo_patch can go"
-"""
-
-
-def test_without_the_correction_ends_differ() -> None:
+def test_without_the_correction_ends_differ(
+    parakeet: Parakeet,
+    some_chunks: list[Chunk],
+    alone: dict[int, DecoderOutput],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The tests above would otherwise prove nothing."""
-    done = subprocess.run([sys.executable, "-c", STOCK], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    from nemo.collections.asr.parts.submodules.transducer_decoding import tdt_label_looping
+
+    names: dict[str, object] = {}
+    exec(compile(installed_source(), "as installed", "exec"), vars(tdt_label_looping), names)
+    monkeypatch.setattr(tdt_label_looping.GreedyBatchedTDTLabelLoopingComputer, "torch_impl", names["torch_impl"])
+    chunks = some_chunks[:8]
+    together, each = in_batches(parakeet, chunks, 8), in_batches(parakeet, chunks, 1)
+    assert _starts(together) == _starts(each), "texts or starts differ"
+    assert together != each, "ends are right: NeMo was corrected, and nemo_patch can go"
+    assert each == {chunk.start: alone[chunk.start] for chunk in chunks}
+
+
+def _starts(found: dict[int, DecoderOutput]) -> dict[int, list[tuple[str, float]]]:
+    return {chunk: [(text, start) for text, start, _ in words] for chunk, words in found.items()}

@@ -99,7 +99,7 @@ def test_chunks_are_left_as_they_were(parakeet: Parakeet) -> None:
 
 def test_the_model_stays_in_inference_mode(parakeet: Parakeet) -> None:
     parakeet.transcribe([silence(1)])
-    model = parakeet._model
+    model = parakeet.model
     assert not any(
         part.training for network in (model, model.encoder, model.decoder, model.joint) for part in _layers(network)
     )
@@ -162,7 +162,7 @@ def test_stages_of_several_batches_may_overlap(parakeet: Parakeet, long_chunks: 
 
 
 def test_the_memory_model_knows_the_model(parakeet: Parakeet) -> None:
-    memory = memory_of(parakeet._model, parakeet.device)
+    memory = memory_of(parakeet.model, parakeet.device)
     assert memory.architecture == Architecture(parameters=1_509_398, mels=128, channels=32, width=112, heads=4)
     assert (memory.value_bytes, memory.attention) == (4, Attention.SDPA)
 

@@ -103,7 +103,7 @@ def test_no_token_is_later_than_its_chunk() -> None:
 
 def nemo_hypotheses(parakeet: Parakeet, batch: Sequence[Any]) -> list[Any]:
     """What NeMo makes of the same encoder output, by its own long way."""
-    model = parakeet._model
+    model = parakeet.model
     ((signal, lengths),) = parakeet.prepare(batch).slices
     with torch.inference_mode():
         features, frames = model.preprocessor(input_signal=signal, length=lengths)
@@ -125,7 +125,7 @@ def test_words_and_times_are_nemos_own(parakeet: Parakeet, long_chunks: list[Chu
 
 
 def test_every_piece_of_the_model_is_spelled_as_its_tokenizer_does(parakeet: Parakeet) -> None:
-    tokenizer = parakeet._model.tokenizer
-    vocabulary = Vocabulary.of(tokenizer.tokenizer, parakeet._model.decoding.supported_punctuation)
+    tokenizer = parakeet.model.tokenizer
+    vocabulary = Vocabulary.of(tokenizer.tokenizer, parakeet.model.decoding.supported_punctuation)
     for index, piece in enumerate(vocabulary.pieces):
         assert piece.text.strip() == tokenizer.ids_to_text([index]).strip()
