@@ -12,8 +12,8 @@ from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
+from tests.support.waiting import PATIENCE
 
-WAIT = 20.0
 BROKEN = -1.0
 """The first sample of a chunk on which the engine fails."""
 UNFIT, MUTE = -2.0, -3.0
@@ -42,7 +42,7 @@ class FakeRecognizer:
 
     def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
         self.begun.put(len(batch))
-        assert self.gate.wait(WAIT)
+        assert self.gate.wait(PATIENCE)
         if len(batch) > self.room_for:
             raise EngineFailed("Too large.", FailureKind.OUT_OF_MEMORY)
         if not self.survives and any(samples[0] == BROKEN for samples in batch):

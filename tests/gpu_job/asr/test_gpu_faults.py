@@ -23,8 +23,9 @@ from gpu_job.engines.task import Task
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from tests.support.fake_recognizer import WAIT, FakeRecognizer
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import noise
+from tests.support.waiting import PATIENCE
 
 LAUNCH_FAILURE = 719
 """cudaErrorLaunchFailure: the context of the process is of no more use."""
@@ -139,6 +140,6 @@ def test_chunks_of_a_lost_gpu_stay_unanswered_for_the_next_attempt(engine: type[
     for at in range(count):
         local.submit(Task("job", Chunk(at * SAMPLE_RATE, np.zeros(SAMPLE_RATE, np.float32)), parts.put), wait=False)
     chain.start()
-    assert gone.get(timeout=WAIT).kind is FailureKind.MODEL_LOAD
+    assert gone.get(timeout=PATIENCE).kind is FailureKind.MODEL_LOAD
     assert chain.failure is not None
     assert parts.empty()

@@ -30,6 +30,7 @@ from infra.recordings import recording
 from shared.errors import EngineFailed
 from tests.support.settled_audit import on_upload_clock, plain_words
 from tests.support.sounds import music, noise, silence, tone
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
 
@@ -89,7 +90,7 @@ class Upload:
             self.tokens.extend(tokens)
             self.runner.heard(chunk.start, tokens)
         self.runner.end()
-        assert self.runner.is_settled or self.host.is_settled.wait(60)
+        assert self.runner.is_settled or self.host.is_settled.wait(PATIENCE)
         return amended(self.tokens, self.runner.findings)
 
 
@@ -192,7 +193,7 @@ def test_a_detector_that_fails_is_owned_up_to(threads: Executor, heard: list[tup
     runner.cut(heard[0][0])
     runner.heard(heard[0][0].start, [])
     runner.end()
-    assert host.is_settled.wait(30)
+    assert host.is_settled.wait(PATIENCE)
     assert not runner.findings.audited
 
 

@@ -22,7 +22,8 @@ from gpu_job.engines.task import Task
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, WAIT, FakeRecognizer
+from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, FakeRecognizer
+from tests.support.waiting import PATIENCE
 
 GPU, CPU = Engine.PARAKEET_GPU, Engine.PARAKEET_CPU
 BAD_FILE = -4.0
@@ -78,13 +79,13 @@ class Line(EngineListener):
 
     def delivered(self, count: int) -> dict[int, ChunkResult]:
         """The next parts, by the second at which they begin; no chunk has two."""
-        parts = [self.parts.get(timeout=WAIT) for _ in range(count)]
+        parts = [self.parts.get(timeout=PATIENCE) for _ in range(count)]
         found = {part.start // SAMPLE_RATE: part for part in parts}
         assert len(found) == count
         return found
 
     def _loaded(self, recognizer: FakeRecognizer) -> FakeRecognizer:
-        assert self.may_load.wait(WAIT)
+        assert self.may_load.wait(PATIENCE)
         self.loaded.append(recognizer.engine)
         if error := self.load.get(recognizer.engine):
             raise error
@@ -138,7 +139,7 @@ def test_without_a_gpu_the_cpu_does_all_of_it(line: Line) -> None:
     for at in range(9):
         chain.submit(line.task(at, at, job=f"job-{at % 2}"))
     line.may_load.set()
-    engine, kind, jobs = line.gone.get(timeout=WAIT)
+    engine, kind, jobs = line.gone.get(timeout=PATIENCE)
     assert (engine, kind, sorted(jobs)) == (GPU, FailureKind.MODEL_LOAD, ["job-0", "job-1"])
     chain.submit(line.task(9))
     found = line.delivered(10)
@@ -155,10 +156,10 @@ def test_an_engine_that_dies_leaves_no_chunk_behind_and_none_is_answered_twice(l
         chain.submit(line.task(at, value if at >= 10 else at))
     chain.start()
     # All three stages have something in hand when the failures begin.
-    line.gpu.begun.get(timeout=WAIT)
+    line.gpu.begun.get(timeout=PATIENCE)
     line.gpu.gate.set()
     found = line.delivered(chunks)
-    assert line.gone.get(timeout=WAIT)[0] is GPU
+    assert line.gone.get(timeout=PATIENCE)[0] is GPU
     assert all(part.tokens for part in found.values())
     assert {found[at].engine for at in range(10, chunks)} == {CPU}
     with pytest.raises(Empty):
@@ -173,7 +174,7 @@ def test_where_both_engines_die_the_rest_stays_unanswered_for_another_attempt(li
     chain.start()
     chain.submit(line.task(0))
     line.may_load.set()
-    assert {line.gone.get(timeout=WAIT)[0] for _ in range(2)} == {GPU, CPU}
+    assert {line.gone.get(timeout=PATIENCE)[0] for _ in range(2)} == {GPU, CPU}
     assert chain.failure is not None
     assert (chain.failure.reason, chain.failure.kind) == ("No GPU. No model.", FailureKind.MODEL_LOAD)
     with pytest.raises(EngineFailed, match="No GPU"):
@@ -192,7 +193,7 @@ def test_without_fallback_only_the_first_engine_is_asked(line: Line) -> None:
     assert line.loaded == [GPU]
     for at in range(10, 10 + FAILURES_IN_A_ROW):
         chain.submit(line.task(at, BROKEN, job=f"job-{at % 2}"))
-    line.gone.get(timeout=WAIT)
+    line.gone.get(timeout=PATIENCE)
     assert chain.failure is not None
     assert line.loaded == [GPU]
 
@@ -238,9 +239,9 @@ def test_a_stopped_chain_keeps_no_decoder_waiting_at_any_engine(line: Line) -> N
     reasons: Queue[str] = Queue()
     decoder = threading.Thread(target=lambda: reasons.put(refused(lambda: chain.submit(line.task(0)))), daemon=True)
     decoder.start()
-    line.gpu.begun.get(timeout=WAIT)
+    line.gpu.begun.get(timeout=PATIENCE)
     chain.stop()
-    assert reasons.get(timeout=WAIT) == "The engine was stopped."
+    assert reasons.get(timeout=PATIENCE) == "The engine was stopped."
     assert line.loaded == [GPU]
 
 
@@ -248,8 +249,8 @@ def test_an_engine_that_fails_while_the_chain_stops_answers_for_nobody(line: Lin
     chain = line.chain()
     chain.start()
     chain.submit(line.task(0, BROKEN))
-    line.gpu.begun.get(timeout=WAIT)
+    line.gpu.begun.get(timeout=PATIENCE)
     chain.stop()
     line.gpu.gate.set()
-    assert line.finished.get(timeout=WAIT) == "job"
+    assert line.finished.get(timeout=PATIENCE) == "job"
     assert line.parts.empty()

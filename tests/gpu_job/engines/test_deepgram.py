@@ -27,8 +27,8 @@ from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
-from tests.support.fake_recognizer import WAIT, FakeRecognizer
-from tests.support.waiting import wait_until
+from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.waiting import PATIENCE, wait_until
 
 SERVER_ERROR, NO_CREDIT, UNKNOWN_KEY = 500, 402, 401
 
@@ -70,7 +70,7 @@ class Line:
 
     def delivered(self, count: int) -> list[ChunkResult]:
         """The next parts, by time."""
-        return sorted((self.parts.get(timeout=2 * WAIT) for _ in range(count)), key=lambda part: part.start)
+        return sorted((self.parts.get(timeout=PATIENCE) for _ in range(count)), key=lambda part: part.start)
 
 
 Opened = Callable[..., Line]
@@ -232,7 +232,7 @@ def test_a_full_room_makes_decoders_wait_until_it_is_stopped(opened: Opened, sta
     decoder.join(0.2)
     assert decoder.is_alive()
     line.deepgram.stop()
-    assert "stopped" in refused.get(timeout=WAIT)
+    assert "stopped" in refused.get(timeout=PATIENCE)
 
 
 def test_a_chunk_that_both_fail_on_has_both_reasons(opened: Opened, deepgram_server: DeepgramServer) -> None:

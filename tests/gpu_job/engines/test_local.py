@@ -22,7 +22,8 @@ from gpu_job.engines.local import FAILURES_IN_A_ROW, FAILURES_OF_ONE_UPLOAD, Loc
 from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, WAIT, FakeRecognizer
+from tests.support.fake_recognizer import BROKEN, MUTE, UNFIT, FakeRecognizer
+from tests.support.waiting import PATIENCE
 
 
 class Reports(EngineListener):
@@ -60,7 +61,7 @@ class Opened:
 
     def delivered(self, count: int) -> dict[int, ChunkResult]:
         """The next parts, by the second at which they begin."""
-        parts = [self.parts.get(timeout=WAIT) for _ in range(count)]
+        parts = [self.parts.get(timeout=PATIENCE) for _ in range(count)]
         return {part.start // SAMPLE_RATE: part for part in parts}
 
 
@@ -92,7 +93,7 @@ def thread(work: Callable[[], object]) -> Iterator[threading.Thread]:
     started = threading.Thread(target=work, daemon=True)
     started.start()
     yield started
-    started.join(WAIT)
+    started.join(PATIENCE)
     assert not started.is_alive()
 
 
@@ -109,7 +110,7 @@ def test_words_come_back_to_their_chunk_and_place(open_engine: Open) -> None:
         assert word.text == f" {int((1 + at / 10) * SAMPLE_RATE)}:{at}"
         assert (word.start, word.end) == (at * 10, at * 10 + 1)
         assert part.engine is Engine.PARAKEET_CPU
-    assert max(here.recognizer.begun.get(timeout=WAIT) for _ in range(3)) == 4
+    assert max(here.recognizer.begun.get(timeout=PATIENCE) for _ in range(3)) == 4
 
 
 def test_a_full_room_makes_decoders_wait(open_engine: Open) -> None:
@@ -126,7 +127,7 @@ def test_a_full_room_makes_decoders_wait(open_engine: Open) -> None:
         assert not accepted.wait(0.2)
         here.recognizer.gate.set()
         here.chain.start()
-        assert accepted.wait(WAIT)
+        assert accepted.wait(PATIENCE)
     assert sorted(here.delivered(11)) == list(range(11))
 
 
@@ -250,7 +251,7 @@ def test_who_waits_for_an_engine_that_cannot_start_learns_why(
 
     with thread(one_more):
         here.chain.start()
-        failure = refused.get(timeout=WAIT)
+        failure = refused.get(timeout=PATIENCE)
     assert isinstance(failure, EngineFailed)
     assert failure is here.engine.failure
     assert failure.kind is kind
@@ -261,7 +262,7 @@ def test_stopping_frees_who_waits_and_takes_no_new_batch(open_engine: Open) -> N
     here.chain.start()
     for at in range(4):
         here.submit(here.task(at))
-    assert here.recognizer.begun.get(timeout=WAIT) >= 1
+    assert here.recognizer.begun.get(timeout=PATIENCE) >= 1
     refused: Queue[str] = Queue()
 
     def more() -> None:
@@ -273,7 +274,7 @@ def test_stopping_frees_who_waits_and_takes_no_new_batch(open_engine: Open) -> N
 
     with thread(more):
         here.engine.stop()
-        assert "stopped" in refused.get(timeout=WAIT)
+        assert "stopped" in refused.get(timeout=PATIENCE)
     here.recognizer.gate.set()
     assert here.delivered(1)
     assert here.engine.failure is None

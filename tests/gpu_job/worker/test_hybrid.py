@@ -28,15 +28,13 @@ from shared.enums import Engine, Method
 from shared.messages import Decision
 from shared.settings import DeepgramSettings
 from shared.upload_options import Privacy, UploadOptions
-from tests.support.fake_recognizer import WAIT, FakeRecognizer
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.worker_services import MEDIA, queue_job, running_job, worker_services
 
 SERVER_ERROR = 500
-PATIENCE = 240.0
-"""Seconds; ten minutes of noise are transcribed meanwhile, on a machine that may be busy."""
 CHUNKS, APART_SECONDS, FIRST = 60, 10, 4
 """Ten minutes, of which Parakeet gets through the first four chunks before it hangs."""
 SOUND_SECONDS = 7.5
@@ -160,7 +158,7 @@ def begin(
             jobs = RunningJobs(capacity=1)
             jobs.add(work)
             work.transcription.feed(sound)
-            wait_until(lambda: len(work.transcription.results()) >= FIRST, "Parakeet's first words", WAIT)
+            wait_until(lambda: len(work.transcription.results()) >= FIRST, "Parakeet's first words", PATIENCE)
             running.enter_context(Hybrid(jobs, Engines(chain, [parakeet], deepgram), None))
             return Pair(work, recognizer, len(work.transcription.results()), deepgram)
 

@@ -25,9 +25,10 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.costs.bill import instance_second_usd
 from shared.enums import Engine
-from tests.support.fake_recognizer import BROKEN, WAIT, FakeRecognizer
+from tests.support.fake_recognizer import BROKEN, FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.recorded_metrics import RecordedMetrics, Values, labels
+from tests.support.waiting import PATIENCE
 
 CPU = labels(engine="parakeet-cpu")
 
@@ -58,7 +59,7 @@ def run(recognizer: FakeRecognizer, lengths: Sequence[int], broken: int | None =
         engine.submit(Task("job", Chunk(number * 100 * SAMPLE_RATE, samples), parts.put), wait=True)
     chain.start()
     try:
-        return [parts.get(timeout=WAIT) for _ in lengths]
+        return [parts.get(timeout=PATIENCE) for _ in lengths]
     finally:
         chain.stop()
 

@@ -10,6 +10,7 @@ from gpu_job.worker import subscription as subscription_module
 from gpu_job.worker.subscription import Received, WorkSubscription
 from shared.messages import WorkItem
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from tests.support.waiting import PATIENCE
 from tests.support.worker_services import ABSENT, work_item
 
 ITEM = work_item(ABSENT)
@@ -27,7 +28,7 @@ def subscription(cloud: LoopbackCloud) -> Iterator[WorkSubscription]:
 
 
 def publish(cloud: LoopbackCloud, data: bytes) -> None:
-    cloud.publisher.publish(cloud.publisher.topic_path(PROJECT, WORK_TOPIC), data).result(timeout=10)
+    cloud.publisher.publish(cloud.publisher.topic_path(PROJECT, WORK_TOPIC), data).result(timeout=PATIENCE)
 
 
 def send(cloud: LoopbackCloud, *items: WorkItem) -> None:
@@ -115,5 +116,5 @@ def test_an_unreadable_item_goes_back_and_harms_no_other(cloud: LoopbackCloud, s
     request = {"subscription": cloud.subscription(WORK_TOPIC), "max_messages": 10}
     seen: set[bytes] = set()
     while len(seen) < 2:
-        seen |= {bytes(one.message.data) for one in cloud.subscriber.pull(request, timeout=10).received_messages}
+        seen |= {bytes(one.message.data) for one in cloud.subscriber.pull(request, timeout=PATIENCE).received_messages}
     assert seen == {b"{}", b"\xff\xfe"}

@@ -38,6 +38,7 @@ from shared.telemetry import tracing
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import RESULTS, RESULTS_TOPIC, WORK_TOPIC, LoopbackCloud
 from tests.support.recorded_spans import RecordedSpans, id_of, named, parent_of
+from tests.support.waiting import PATIENCE
 from tests.support.worker_services import work_item, worker_services
 from trigger_function.main import on_upload, reconcile
 from trigger_function.services import Services
@@ -180,7 +181,7 @@ def test_whoever_queues_it_again_and_whichever_attempt_takes_it_go_on_in_its_tra
         function_services.publisher.publish, function_services.work_topic, work_item(upload).model_dump_json().encode()
     )
     cloud.work_items()
-    publish().result(timeout=10)
+    publish().result(timeout=PATIENCE)
     work()
     trace_id, _ = named(header)
     reconciled, upload_span = recorded_spans.one("reconcile", trace_id), recorded_spans.one("upload", trace_id)

@@ -24,6 +24,7 @@ from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
 from shared.upload_options import Privacy, UploadOptions
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from tests.support.waiting import PATIENCE
 from tests.support.worker_services import MEDIA, queue_job, worker_services
 
 CALL = recording("call.opus")
@@ -85,7 +86,7 @@ def transcribed(
             media = MEDIA.model_copy(update={"duration_seconds": CALL.duration})
             _, item = queue_job(services, cloud, data=CALL.path.read_bytes(), media=media, **changes)
             path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
-            services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=30)
+            services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
             subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
             assert Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
             (message,) = cloud.terminal_messages()
