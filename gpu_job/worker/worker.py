@@ -21,7 +21,7 @@ from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import Hybrid
-from gpu_job.worker.release import JobRelease, result_of
+from gpu_job.worker.job_release import JobRelease, result_of
 from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import Received, WorkSubscription
