@@ -78,6 +78,12 @@ class Rejected(DropscribeError):
     kind = FailureKind.REFUSED
 
 
+class UploadNotReadable(DropscribeError):
+    """Cloud Storage will never let this deployment read the upload, which is not its owner's fault: it is `failed`."""
+
+    kind = FailureKind.REFUSED
+
+
 class EngineFailed(DropscribeError):
     """An engine failed; another one may do the work."""
 

@@ -37,7 +37,7 @@ LAYERS = {
     ],
     "shared": [
         {"clock", "enums", "errors", "media"},
-        {"objects", "upload_options", "telemetry"},
+        {"objects", "storage_errors", "upload_options", "telemetry"},
         {"costs", "transcript"},
         {"messages", "settings"},
         {"client", "deepgram", "state"},

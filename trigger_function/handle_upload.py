@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import storage
 
 from shared.clock import now
-from shared.errors import BadMedia, Rejected
+from shared.errors import BadMedia, Rejected, UploadNotReadable
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.finisher import rejected
+from shared.state.finisher import failed, rejected
 from shared.state.jobs import Job, JobRecord, new_holder
+from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
 from shared.upload_options import parse_upload_options
 from trigger_function.decide_and_reserve import decide_and_reserve
@@ -53,6 +54,9 @@ def proceed(services: Services, job: Job) -> None:
         except (BadMedia, Rejected) as error:
             services.finisher.finish(job.record, rejected(error))
             return
+        except UploadNotReadable as error:
+            services.finisher.finish(job.record, failed(error))
+            return
         dispatch(services, job)
 
 
@@ -69,14 +73,19 @@ def _claim_returned_on_error(services: Services, job: Job) -> Iterator[None]:
 
 
 def _inspect(services: Services, upload: Upload) -> UploadFacts:
-    """What the upload is, and what its owner requested. Raises BadMedia or Rejected."""
+    """What the upload is, and what its owner requested.
+
+    Raises BadMedia, Rejected or UploadNotReadable, and the client's error where Cloud Storage may answer another time.
+    """
     blob = services.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     with tracing.span("inspect") as span:
         try:
             blob.reload(timeout=READ_TIMEOUT_SECONDS)
-        except NotFound:
-            raise Rejected("The file was deleted or replaced before it could be read.") from None
-        media = inspect_blob(blob, services.settings.inspection_max_bytes)
+            media = inspect_blob(blob, services.settings.inspection_max_bytes)
+        except GoogleAPICallError as error:
+            if (refusal := refusal_of(error)) is not None:
+                raise refusal from error
+            raise
         tracing.set_attributes(span, **media.model_dump())
     return UploadFacts(upload.job_id, media, parse_upload_options(blob.metadata or {}))
 

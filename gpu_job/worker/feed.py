@@ -5,17 +5,20 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.storage import Client
 
 from gpu_job.worker.running_job import RunningJob
-from shared.errors import Rejected
 from shared.media import Upload
+from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
 
 
 def feed(job: RunningJob, client: Client, fetch_timeout_seconds: float) -> None:
-    """Submit every chunk of the job's upload. Raises Rejected, BadMedia, EngineFailed, or a storage error."""
+    """Submit every chunk of the job's upload.
+
+    Raises Rejected, UploadNotReadable, BadMedia, EngineFailed, or the error of a service that may answer another time.
+    """
     with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
         path = Path(folder) / "upload"
         with tracing.span("fetch", size_bytes=job.media.size_bytes):
@@ -27,10 +30,15 @@ def feed(job: RunningJob, client: Client, fetch_timeout_seconds: float) -> None:
 
 
 def fetch(client: Client, upload: Upload, path: Path, timeout: float) -> None:
-    """Download exactly this generation; the client checks the content's checksum. Raises Rejected where it is gone."""
+    """Download exactly this generation; the client checks the content's checksum.
+
+    Raises Rejected or UploadNotReadable where Cloud Storage will never give it, and the client's error where it may.
+    """
     blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     try:
         # Raw: content that says it is gzip would otherwise be unpacked on the way, to any size.
         blob.download_to_filename(str(path), timeout=timeout, raw_download=True)
-    except NotFound:
-        raise Rejected("The file was deleted or replaced before it could be transcribed.") from None
+    except GoogleAPICallError as error:
+        if (refusal := refusal_of(error)) is not None:
+            raise refusal from error
+        raise

@@ -25,7 +25,7 @@ from gpu_job.worker.job_release import JobRelease, result_of
 from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import Received, WorkSubscription
-from shared.errors import BadMedia, EngineFailed, Rejected
+from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable
 from shared.state.finisher import failed, rejected
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
@@ -163,6 +163,8 @@ class Worker(JobOwner):
                 self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
             except (BadMedia, Rejected) as error:
                 self._release.end(job, rejected(error))
+            except UploadNotReadable as error:
+                self._release.end(job, failed(error))
             except EngineFailed as error:
                 # A stopped engine refuses chunks: then this job is handed over, not failed.
                 if self._engines.failure is None and not self._stopping.is_set():

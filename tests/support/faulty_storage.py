@@ -12,6 +12,8 @@ from infra.emulators.storage.errors import StorageError
 from infra.emulators.storage.object_store import ObjectKey
 from infra.emulators.storage.server import StorageServer
 
+_NO_FAULT = 200
+
 
 @dataclass(slots=True)
 class _Fault:
@@ -20,6 +22,7 @@ class _Fault:
     method: str | None
     name_prefix: str
     before: bool
+    message: str
 
     def matches(self, method: str, name: str) -> bool:
         return self.remaining > 0 and self.method in {None, method} and name.startswith(self.name_prefix)
@@ -34,20 +37,31 @@ class FaultyStorageServer(StorageServer):
         self._faults_lock = threading.Lock()
 
     def fail_next(
-        self, count: int, status: int = 503, method: str | None = None, name_prefix: str = "", before: bool = True
+        self,
+        count: int,
+        status: int = 503,
+        method: str | None = None,
+        name_prefix: str = "",
+        before: bool = True,
+        message: str = "This fault was injected by a test.",
     ) -> None:
-        """Answer the next `count` requests for one object with `status`; those of `method` and `name_prefix` only.
+        """Answer the next `count` requests for one object with an error; those of `method` and `name_prefix` only.
 
         With `before=False` the request is carried out first and just its answer is lost. A resumable upload is one
         POST and a PUT for each chunk; listing is no request for one object.
         """
         with self._faults_lock:
-            self._faults.append(_Fault(count, status, method, name_prefix, before))
+            self._faults.append(_Fault(count, status, method, name_prefix, before, message))
+
+    def answer_next(self, count: int, method: str, name_prefix: str) -> None:
+        """Leave the next `count` such requests as they are, before faults that are named later."""
+        self.fail_next(count, _NO_FAULT, method, name_prefix)
 
     @contextmanager
     def during(self, method: str, key: ObjectKey):
         fault = self._take(method, key.name)
-        error = StorageError(fault.status, "InternalError", "This fault was injected by a test.") if fault else None
+        is_fault = fault is not None and fault.status != _NO_FAULT
+        error = StorageError(fault.status, "InternalError", fault.message) if is_fault else None
         if error and fault.before:
             raise error
         try:

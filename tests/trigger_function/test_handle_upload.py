@@ -6,19 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from google.api_core.exceptions import Forbidden, NotFound
+from google.api_core.exceptions import MethodNotImplemented, NotFound
 
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.costs.speeds import SpeedStore, execution_figures
 from shared.enums import Method, Outcome
 from shared.errors import FailureKind
+from shared.media import Upload
 from shared.messages import Receipt
 from shared.state.jobs import JobState
 from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, Channels
+from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, LoopbackCloud
-from trigger_function.handle_upload import handle
+from trigger_function.handle_upload import handle, proceed
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
@@ -62,6 +64,47 @@ def test_an_upload_that_is_gone_before_it_is_read_is_rejected(
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
     assert message.reason == "The file was deleted or replaced before it could be read."
+
+
+@pytest.mark.parametrize(("status", "message", "outcome", "kind", "reason"), FINAL_ANSWERS, ids=FINAL_ANSWER_NAMES)
+@pytest.mark.parametrize("answers_before", [0, 1])
+def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_delivery(
+    cloud: LoopbackCloud,
+    services: Services,
+    status: int,
+    message: str,
+    outcome: Outcome,
+    kind: FailureKind,
+    reason: str,
+    answers_before: int,
+) -> None:
+    upload = cloud.drop(AUDIO)
+    job = services.jobs.claim(upload, "function/test", timedelta(minutes=1))
+    assert job is not None
+    # With one good answer before, the metadata can be read and the content cannot, as with a customer-supplied key.
+    cloud.storage_server.answer_next(answers_before, "GET", upload.name)
+    cloud.storage_server.fail_next(1, status, "GET", upload.name, message=message)
+    proceed(services, job)
+    (told,) = cloud.terminal_messages()
+    assert (told.outcome, told.failure_kind, told.reason) == (outcome, kind, reason)
+    assert list(services.jobs.open_jobs()) == []
+
+
+def test_a_bucket_that_is_gone_ends_the_job(cloud: LoopbackCloud, services: Services) -> None:
+    handle(services, Upload(bucket="never-made", name="a.mp3", generation=1))
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
+    assert message.reason == "The file's bucket does not exist any more."
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_answer_that_may_be_another_next_time_is_asked_for_again(
+    cloud: LoopbackCloud, services: Services, status: int
+) -> None:
+    upload = cloud.drop(AUDIO)
+    cloud.storage_server.fail_next(1, status, "GET", upload.name)
+    handle(services, upload)
+    assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
 
 
 def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: LoopbackCloud, services: Services) -> None:
@@ -160,8 +203,8 @@ def test_without_fallback_a_method_that_cannot_be_used_is_rejected(
 
 def test_an_exception_gives_the_claim_back_for_the_next_delivery(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
-    cloud.storage_server.fail_next(1, 403, "GET", upload.name)
-    with pytest.raises(Forbidden):
+    cloud.storage_server.fail_next(1, 501, "GET", upload.name)
+    with pytest.raises(MethodNotImplemented):
         handle(services, upload)
     assert cloud.work_items() == []
     handle(services, upload)

@@ -36,10 +36,11 @@ from infra.recordings import recording
 from shared.clock import now
 from shared.costs.bill import Phase, deepgram_bill, instance_bill
 from shared.enums import Engine, Method, Outcome
-from shared.errors import EngineFailed
+from shared.errors import EngineFailed, FailureKind
 from shared.media import Media
 from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobState
+from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE, wait_until
@@ -119,6 +120,26 @@ def test_an_item_whose_record_cannot_be_read_does_not_stop_another(
     assert message.job_id == sound.id
     assert message.outcome is Outcome.COMPLETED
     assert not services.lease.is_live()
+
+
+@pytest.mark.parametrize(("status", "said", "outcome", "kind", "reason"), FINAL_ANSWERS, ids=FINAL_ANSWER_NAMES)
+def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_attempt(
+    cloud: LoopbackCloud,
+    services: ParrotServices,
+    status: int,
+    said: str,
+    outcome: Outcome,
+    kind: FailureKind,
+    reason: str,
+) -> None:
+    job = queued(cloud, services, "locked.opus")
+    cloud.storage_server.fail_next(1, status, "GET", "locked.opus", message=said)
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind, message.reason) == (outcome, kind, reason)
+    ended = services.jobs.load(job.id)
+    assert ended is not None
+    assert ended.record.attempts == 1
 
 
 def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, services: ParrotServices) -> None:
