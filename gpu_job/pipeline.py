@@ -28,9 +28,9 @@ from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode, decode_channels
-from gpu_job.audio.ffmpeg import DecoderDied, DecoderLimits
+from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
 from gpu_job.audio.pace import DecodePace
-from gpu_job.audio.parallel import Parallel
+from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
@@ -63,7 +63,7 @@ class PipelineOptions:
     audit: AuditRules | None = field(default_factory=AuditRules)
     """None: no audit; the transcript's coverage then says `audited: false`."""
     decoder: DecoderLimits = field(default_factory=DecoderLimits)
-    parallel: Parallel = field(default_factory=Parallel)
+    parallel: ParallelDecoding = field(default_factory=ParallelDecoding)
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class FileTranscription:
     def feed(self, path: Path) -> float:
         """Decode the file, cut it and submit every chunk; blocks while the engine's queue is full.
 
-        The answer is the seconds of audio decoded. What cannot be read becomes a gap. Raises BadMedia or DecoderDied
+        The answer is the seconds of audio decoded. What cannot be read becomes a gap. Raises BadMedia or DecoderFailed
         where nothing can be decoded, EngineFailed where no engine takes chunks or the transcription was cancelled.
         """
         chunkers = [Chunker(self._pipeline.options.cuts) for _ in range(self._channels)]
@@ -219,7 +219,7 @@ class FileTranscription:
                     for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
                         self._submit(channel, chunker.add(samples))
                     self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
-            except DecoderDied as error:
+            except DecoderFailed as error:
                 if decoded == 0:
                     raise
                 # What came until then keeps its words; the rest of the file is a gap that says why.
@@ -242,10 +242,12 @@ class FileTranscription:
         if self._split and self._channels > 1:
             assert self._media is not None  # it says how many channels there are
             yield from decode_channels(
-                path, options.decoder, media=self._media, parallel=options.parallel, on_hole=self._add_gap
+                path, options.decoder, media=self._media, parallel=options.parallel, on_damage=self._add_gap
             )
             return
-        for block in decode(path, options.decoder, media=self._media, parallel=options.parallel, on_hole=self._add_gap):
+        for block in decode(
+            path, options.decoder, media=self._media, parallel=options.parallel, on_damage=self._add_gap
+        ):
             yield block[np.newaxis]
 
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
@@ -265,7 +267,7 @@ class FileTranscription:
     def _task(self, chunk: Chunk, channel: int) -> Task:
         return Task(self.job_id, chunk, self._delivered, channel, self._stays_local, span=self._span)
 
-    def _missing_rest(self, decoded_seconds: float, error: DecoderDied) -> Gap:
+    def _missing_rest(self, decoded_seconds: float, error: DecoderFailed) -> Gap:
         """The stretch behind a dead decoder's last sample, to the end that the header states."""
         stated = self._media.duration_seconds if self._media else 0.0
         return Gap(start=decoded_seconds, end=max(decoded_seconds, stated), reason=error.reason)

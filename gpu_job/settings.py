@@ -9,7 +9,7 @@ from pydantic import model_validator
 from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.parallel import Parallel, usable_cores
+from gpu_job.audio.parallel import ParallelDecoding, usable_cores
 from gpu_job.audit.questions import AuditRules
 from gpu_job.pipeline import PipelineOptions
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
@@ -149,7 +149,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
                 spare_seconds=self.audit_spare_seconds,
             ),
             decoder=DecoderLimits(self.decode_stall_seconds, self.decoder_memory_mb),
-            parallel=Parallel(min(self.decoder_children, usable_cores()), self.decoder_ahead_seconds),
+            parallel=ParallelDecoding(min(self.decoder_children, usable_cores()), self.decoder_ahead_seconds),
         )
 
     @property

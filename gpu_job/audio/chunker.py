@@ -1,4 +1,4 @@
-"""Chunks: a stream of samples -> stretches of up to CHUNK_SECONDS, each cut where `gpu_job.audio.cuts` says."""
+"""Cut a stream of samples into chunks of up to CHUNK_SECONDS, each where `gpu_job.audio.cuts` says."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gpu_job.audio.cuts import Cut, CutRules, next_cut
 from gpu_job.audio.loudness import FRAME, Levels, levels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 
-_FORESIGHT_SECONDS = 10
-"""Seen behind the longest chunk: lets the noise floor settle, and a pause behind the cut be seen whole."""
+_LOOKAHEAD_SECONDS = 10
+"""Audio looked at behind the longest chunk: lets the noise floor settle, and a pause behind the cut be seen whole."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of audio that the model sees at once. Where nobody pauses it starts before the previous one's end."""
+    """A stretch of audio that the model sees at once. Without a pause it starts before the previous one's end."""
 
     start: int
     """First sample, counted from the start of the upload."""
     samples: Samples
     speech_share: float = 1.0
-    """Part of it that may be speech, by its levels: a guess, good enough to put first what holds most words."""
+    """Part of it that may be speech, by its levels: a rough estimate, by which batches are filled."""
     known_levels: Levels | None = field(default=None, repr=False)
-    """Its loudness, where whoever cut it has computed that."""
+    """Its loudness, where the chunker has computed it."""
 
     @property
     def end(self) -> int:
@@ -47,20 +47,20 @@ class Chunker:
         self._rules = rules
         # The window's length is fixed: where cuts fall must not depend on how the stream came in blocks, or
         # checkpoints would not fit.
-        self._look = int(rules.max_seconds + _FORESIGHT_SECONDS) * SAMPLE_RATE // FRAME
+        self._window_frames = int(rules.max_seconds + _LOOKAHEAD_SECONDS) * SAMPLE_RATE // FRAME
         self._window = _Window()
 
     def add(self, block: Samples) -> Iterator[Chunk]:
         """The next samples -> the chunks that are certain now. To be exhausted before the next call."""
-        window, look = self._window, self._look
+        window, size = self._window, self._window_frames
         window.add(block)
-        while window.frames >= look and (cut := next_cut(window.level[:look], self._rules, last=False)):
+        while window.frames >= size and (cut := next_cut(window.level[:size], self._rules, last=False)):
             yield from window.cut(cut, self._rules.still_above_floor_db)
 
     def end(self) -> Iterator[Chunk]:
         """No more samples come -> the last chunks."""
         window = self._window
-        window.fill_up()
+        window.pad_last_frame()
         while window.frames and (cut := next_cut(window.level, self._rules, last=True)):
             yield from window.cut(cut, self._rules.still_above_floor_db)
 
@@ -91,8 +91,8 @@ class _Window:
         self._rest = block[whole:].copy()
         self._take(block[:whole])
 
-    def fill_up(self) -> None:
-        """At the end: a rest shorter than a frame has no level of its own; silence behind it makes it heard."""
+    def pad_last_frame(self) -> None:
+        """At the end: fill the last frame up with silence, as levels are of whole frames."""
         self._take(np.pad(self._rest, (0, -len(self._rest) % FRAME)))
         self._rest = self._rest[:0]
 

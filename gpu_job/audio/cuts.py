@@ -1,7 +1,8 @@
-"""Cuts: levels -> where the next chunk ends. Pure.
+"""Choose where a chunk is cut: levels -> the end of the next chunk. Pure.
 
-Two tiers. Where people pause, the widest pause of the allowed window is cut, and inaudible silence is left out. Where
-nobody pauses, neighbours overlap around the quietest place, and what both heard is merged (`gpu_job.assembly.merge`).
+Two tiers. Where there are pauses, the cut is in the widest of the allowed window, and inaudible silence is left out.
+Where there are none, neighbours overlap around the quietest place, and what both recognized is merged
+(`gpu_job.assembly.merge`).
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class CutRules:
     """Kept of a pause on either side: soft onsets and fading ends. Half a second of leading silence can silence
     a transducer (FluidAudio issue 746)."""
     overlap_seconds: float = 2.0
-    """Heard by both neighbours where nobody pauses, give or take 1.2 s; less where chunks are short. With 1 s the merge
+    """Shared by both neighbours where there is no pause, give or take 1.2 s; less in short chunks. With 1 s the merge
     made more errors than a single pass; more than 2 s brought nothing."""
     valley_seconds: float = 0.1
-    """Width over which the quietest place is sought where nobody pauses."""
+    """Width over which the quietest place is sought where there is no pause."""
 
     def __post_init__(self) -> None:
         if self.max_seconds * self.min_share < 1 or self.min_share > 0.6:
@@ -48,7 +49,7 @@ class CutRules:
 
 
 class Cut(NamedTuple):
-    """One chunk's place, in frames of the window that was looked at; the next look starts at `resume`.
+    """One chunk's place, in frames of the window; the next window starts at `resume`.
 
     Silence to be left out is a cut whose chunk is empty; `resume` before `end` is an overlap.
     """
@@ -80,13 +81,13 @@ def next_cut(level: Levels, rules: CutRules, *, last: bool) -> Cut | None:
     first = int(longest * rules.min_share)
     silent = min(still, loud - rules.silent_below_loud_db)
     pauses = runs_below(level, silent, rules.min_pause_seconds)
-    cuts = [(end - begin, _in_pause(level, begin, end, rules)) for begin, end in pauses]
+    cuts = [(end - begin, _cut_in_pause(level, begin, end, rules)) for begin, end in pauses]
     allowed = [(width, cut) for width, cut in cuts if first <= cut.end <= longest]
-    return max(allowed)[1] if allowed else _overlapping(level, first, longest, rules)
+    return max(allowed)[1] if allowed else _overlapping_cut(level, first, longest, rules)
 
 
-def _in_pause(level: Levels, begin: int, end: int, rules: CutRules) -> Cut:
-    """Cut a pause so that little silence leads into the next chunk; what nobody can hear between is left out."""
+def _cut_in_pause(level: Levels, begin: int, end: int, rules: CutRules) -> Cut:
+    """Cut a pause so that little silence leads into the next chunk; inaudible silence between is left out."""
     padding = _frames(rules.padding_seconds)
     resume = max((begin + end) // 2, end - padding)
     if level[begin:end].max() >= rules.audible_db:
@@ -94,10 +95,10 @@ def _in_pause(level: Levels, begin: int, end: int, rules: CutRules) -> Cut:
     return Cut(min(resume, begin + padding), resume)
 
 
-def _overlapping(level: Levels, first: int, longest: int, rules: CutRules) -> Cut:
+def _overlapping_cut(level: Levels, first: int, longest: int, rules: CutRules) -> Cut:
     """Two chunks that share the surroundings of the quietest place, and begin and end in lesser valleys beside it."""
     width = max(1, _frames(rules.valley_seconds))
-    # Half an overlap with its reach is a third of the shortest chunk at most: no place is heard by three chunks.
+    # Half an overlap with its reach is a third of the shortest chunk at most: no place lies in three chunks.
     half = min(_frames(rules.overlap_seconds / 2), (first // 3 - width) * 2 // 3)
     reach = half // 2 + width
     valley = quietest(level, first, longest - half - reach, width)

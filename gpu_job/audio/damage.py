@@ -1,4 +1,4 @@
-"""Holes: where a file is damaged, as told by what the decoder complains of and what it then gives."""
+"""Find where a file is damaged, by the decoder's error messages and the zeros it fills in."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import numpy as np
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 
-SHORTEST = SAMPLE_RATE * 80 // 1000
+MIN_ZEROED_FRAMES = SAMPLE_RATE * 80 // 1000
 """ffmpeg fills in from 100 ms on (`min_hard_comp`); resampling blurs the edges."""
 
-AFTER_COMPLAINT = 8 * SAMPLE_RATE
-"""A complaint comes before the silence that follows from it: by what waits in the pipe (4 s) and in ffmpeg's queues."""
+AFTER_ERROR_FRAMES = 8 * SAMPLE_RATE
+"""An error message comes before the zeros it explains: by what is in the pipe (4 s) and in ffmpeg's queues."""
 
-REFUSED = b"Error submitting packet to decoder"
-"""What ffmpeg says of each codec frame that is lost."""
+PACKET_ERROR = b"Error submitting packet to decoder"
+"""ffmpeg's message for each codec frame that is lost."""
 
-MANY_REFUSED = 4
+MIN_PACKET_ERRORS = 4
 """Codec frames last about 25 ms. Tags within a file and the seams of joined ones cost one or two."""
 
-Hole = tuple[int, int]
+DamagedSpan = tuple[int, int]
 """[start, end) in frames of the upload."""
 
 
-class HoleFinder:
-    """Looks for damage in one decoder's stream.
+class DamageDetector:
+    """Finds damage in one decoder's stream.
 
-    In most containers the timestamps go on behind a damaged stretch, and ffmpeg fills in exact zeros: a hole. Silence
-    that nobody complained of is meant to be there. Files without timestamps close up over what is lost: where many
-    codec frames were refused and no zeros follow, the hole is a point, known to within some seconds.
+    In most containers the timestamps go on behind a damaged stretch, and ffmpeg fills in exact zeros. Zeros
+    without an error message are silence of the recording. In files without timestamps nothing is filled in: where many
+    codec frames were refused and no zeros follow, the damage is a point, known to within some seconds.
     """
 
     def __init__(self, start: int) -> None:
-        self.holes: list[Hole] = []
+        self.spans: list[DamagedSpan] = []
         """Found by their zeros."""
         self._refusals: list[tuple[int, int]] = []
         self._position = start
@@ -43,15 +43,15 @@ class HoleFinder:
     @property
     def points(self) -> list[int]:
         """Frames at about which something is lost."""
-        return [place for place, refused in self._refusals if refused >= MANY_REFUSED]
+        return [place for place, refused in self._refusals if refused >= MIN_PACKET_ERRORS]
 
-    def feed(self, frames: Samples, said: bytes) -> None:
-        """Look at the next frames, shape [T, channels], and at what was complained of before all were written."""
+    def feed(self, frames: Samples, stderr: bytes) -> None:
+        """Take the next frames, shape [T, channels], and ffmpeg's stderr from before all of them were written."""
         begin, end = self._position, self._position + len(frames)
         self._position = end
-        if said:
-            self._watch_until = end + AFTER_COMPLAINT
-        if refused := said.count(REFUSED):
+        if stderr:
+            self._watch_until = end + AFTER_ERROR_FRAMES
+        if refused := stderr.count(PACKET_ERROR):
             self._count(begin, refused)
         if self._open is None and begin >= self._watch_until:
             return
@@ -66,31 +66,31 @@ class HoleFinder:
                 self._close(last)
 
     def finish(self) -> None:
-        """No more will be read of this stretch, though the file goes on."""
+        """This window ends here, though the file goes on."""
         self._close(self._position)
 
     def _count(self, place: int, refused: int) -> None:
-        if self._refusals and place - self._refusals[-1][0] < AFTER_COMPLAINT:
+        if self._refusals and place - self._refusals[-1][0] < AFTER_ERROR_FRAMES:
             first, before = self._refusals.pop()
             place, refused = first, before + refused
         self._refusals.append((place, refused))
 
     def _close(self, end: int) -> None:
-        if self._open is not None and end - self._open >= SHORTEST:
-            self.holes.append((self._open, end))
+        if self._open is not None and end - self._open >= MIN_ZEROED_FRAMES:
+            self.spans.append((self._open, end))
         self._open = None
 
 
-def united(finders: Iterable[HoleFinder]) -> list[Hole]:
-    """What all decoders of a file found, in order of time. A hole across a join is seen from both sides."""
-    finders = list(finders)
-    together: list[Hole] = []
-    for start, end in sorted(hole for finder in finders for hole in finder.holes):
+def merge_damage(detectors: Iterable[DamageDetector]) -> list[DamagedSpan]:
+    """What the detectors of all decoders found, in order of time. Damage across a join is seen from both sides."""
+    detectors = list(detectors)
+    together: list[DamagedSpan] = []
+    for start, end in sorted(span for detector in detectors for span in detector.spans):
         if together and start <= together[-1][1]:
             together[-1] = (together[-1][0], max(end, together[-1][1]))
         else:
             together.append((start, end))
-    for point in sorted(point for finder in finders for point in finder.points):
-        if all(end < point - AFTER_COMPLAINT or start > point + AFTER_COMPLAINT for start, end in together):
+    for point in sorted(point for detector in detectors for point in detector.points):
+        if all(end < point - AFTER_ERROR_FRAMES or start > point + AFTER_ERROR_FRAMES for start, end in together):
             together.append((point, point))
     return sorted(together)

@@ -1,4 +1,4 @@
-"""A decoder at work: a child process whose samples and complaints are read as they come.
+"""Run ffmpeg as a child process and read its samples and its stderr as they come.
 
 A child, because a codec's crash must not end the worker, and because limits on memory and time can be set on it.
 """
@@ -22,8 +22,8 @@ from shared.errors import EngineFailed, FailureKind
 PIPE_BYTES = 256 * 1024
 """How far a child may be ahead of its reader: 4 s of mono samples."""
 
-COMPLAINTS_BYTES = 4096
-"""The end of a decoder's standard error that is kept."""
+STDERR_TAIL_BYTES = 4096
+"""How much of the end of a decoder's standard error is kept."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class DecoderLimits:
     memory_mb: int = 2000
 
 
-class DecoderDied(EngineFailed):
-    """The decoder ended before the file did; the samples that came until then are sound."""
+class DecoderFailed(EngineFailed):
+    """The decoder ended before the file did; the samples that came until then are good."""
 
     def __init__(self, reason: str, kind: FailureKind | None = None, *, detail: str = "") -> None:
         super().__init__(reason, kind)
         self.detail = detail
-        """What the decoder complained of, in brackets; empty where it said nothing."""
+        """The decoder's last error message, in brackets; empty where there is none."""
 
 
 class DecoderChild:
     """A running ffmpeg, or a pipe of them. A context manager: on the way out all are ended and reaped."""
 
     def __init__(self, commands: Sequence[list[str]], limits: DecoderLimits) -> None:
-        self.complaints = b""
+        self.stderr_tail = b""
         """The end of what it wrote to standard error until now."""
         self._stall_seconds = limits.stall_seconds
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -94,9 +94,9 @@ class DecoderChild:
         os.close(self._errors)
 
     def reads(self) -> Iterator[tuple[bytes, bytes]]:
-        """What came on standard output, and what was complained of before that was written.
+        """What came on standard output, and what came on standard error before that was written.
 
-        Raises DecoderDied where nothing comes for too long.
+        Raises DecoderFailed where nothing comes for too long.
         """
         stdout = self._processes[-1].stdout
         assert stdout is not None  # opened as a pipe above
@@ -108,72 +108,72 @@ class DecoderChild:
         while not has_ended:
             ready = [pipe for pipe, _ in poll.poll(self._stall_seconds * 1000)]
             if not ready:
-                raise DecoderDied(f"The decoder gave no sound for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
+                raise DecoderFailed(f"The decoder gave no audio for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
             data = os.read(output, PIPE_BYTES) if output in ready else b""
             has_ended = output in ready and not data
-            complaint = self._listen()
-            if complaint is None and not is_silent:
+            errors = self._read_stderr()
+            if errors is None and not is_silent:
                 poll.unregister(self._errors)
                 is_silent = True
-            if data or complaint:
-                yield data, complaint or b""
+            if data or errors:
+                yield data, errors or b""
 
-    def _listen(self) -> bytes | None:
+    def _read_stderr(self) -> bytes | None:
         """What came on standard error; None after its end."""
         try:
-            said = os.read(self._errors, PIPE_BYTES)
+            read = os.read(self._errors, PIPE_BYTES)
         except BlockingIOError:
             return b""
-        self.complaints = (self.complaints + said)[-COMPLAINTS_BYTES:]
-        return said or None
+        self.stderr_tail = (self.stderr_tail + read)[-STDERR_TAIL_BYTES:]
+        return read or None
 
     def kill(self) -> None:
-        """End it from any thread; whoever reads sees the end of the samples."""
+        """End it from any thread; its reader sees the end of the samples."""
         for child in self._processes:
             child.kill()
 
     def status(self) -> int:
-        """Wait for the end -> 0 where all went well. Raises DecoderDied where it does not come."""
+        """Wait for the end -> 0 where all went well. Raises DecoderFailed where it does not come."""
         try:
             statuses = [child.wait(self._stall_seconds) for child in self._processes]
         except subprocess.TimeoutExpired:
-            raise DecoderDied("The decoder did not end.", FailureKind.TIMEOUT) from None
-        self._listen()
+            raise DecoderFailed("The decoder did not end.", FailureKind.TIMEOUT) from None
+        self._read_stderr()
         return next(filter(None, statuses), 0)
 
     def detail(self, status: int) -> str:
-        """The last complaint, in brackets and without the path of our copy, else a bad exit status."""
-        lines = [line for line in self.complaints.decode(errors="replace").splitlines() if line.strip()]
+        """The last error message, in brackets and without the path of our copy, else a bad exit status."""
+        lines = [line for line in self.stderr_tail.decode(errors="replace").splitlines() if line.strip()]
         if lines:
             return f" ({lines[-1].rsplit('] ', 1)[-1].rsplit(': ', 1)[-1].strip()})"
         return f" (the decoder ended with status {status})" if status else ""
 
 
-def blocks(child: DecoderChild, frame_bytes: int) -> Iterator[tuple[bytearray, bytes]]:
+def read_blocks(child: DecoderChild, frame_bytes: int) -> Iterator[tuple[bytearray, bytes]]:
     """All that a child writes, in blocks of whole frames: a second or more, but for the last one.
 
-    With each block, the end of what the child complained of before it had written all of it. Raises DecoderDied where
-    it stalls, ends badly or writes nothing at all.
+    With each block, the end of what the child wrote to stderr before it had written all of the block. Raises
+    DecoderFailed where it stalls, ends badly or writes nothing at all.
     """
-    died: DecoderDied | None = None
-    block, said, is_empty = bytearray(), b"", True
+    failure: DecoderFailed | None = None
+    block, stderr, is_empty = bytearray(), b"", True
     least = SAMPLE_RATE * frame_bytes
     with child:
         try:
-            for data, complaint in child.reads():
+            for data, errors in child.reads():
                 block += data
-                said = (said + complaint)[-PIPE_BYTES:]
+                stderr = (stderr + errors)[-PIPE_BYTES:]
                 if len(block) >= least:
                     whole = len(block) // frame_bytes * frame_bytes
-                    yield block[:whole], said
-                    block, said, is_empty = block[whole:], b"", False
-        except DecoderDied as error:
-            died = error
-        if block or said:
-            yield block[: len(block) // frame_bytes * frame_bytes], said
-        if died:
-            raise died
+                    yield block[:whole], stderr
+                    block, stderr, is_empty = block[whole:], b"", False
+        except DecoderFailed as error:
+            failure = error
+        if block or stderr:
+            yield block[: len(block) // frame_bytes * frame_bytes], stderr
+        if failure:
+            raise failure
         status = child.status()
         if status or (is_empty and not block):
             detail = child.detail(status)
-            raise DecoderDied(f"The decoder broke off{detail}.", detail=detail)
+            raise DecoderFailed(f"The decoder broke off{detail}.", detail=detail)

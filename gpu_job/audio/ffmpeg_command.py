@@ -1,4 +1,4 @@
-"""The decoder's command lines: any upload -> 16 kHz float32 samples on the player's clock.
+"""Build ffmpeg's command lines: any upload -> 16 kHz float32 samples on the player's clock.
 
 ffmpeg may open nothing but the one file: demuxers and protocols are allow-listed.
 """
@@ -23,11 +23,11 @@ class Selection:
     """What is read of a file."""
 
     split: int | None = None
-    """The first so many channels, each for itself; None: the mix of all."""
+    """Number of channels to keep separate, from the first; None: the mix of all."""
     only: int | None = None
     """This channel instead of the mix."""
-    picture: bool = False
-    """The picture is read too, and thrown away: in MPEG streams ffmpeg starts the clock with the first that is read."""
+    read_video: bool = False
+    """Read the video stream too, and discard it: in MPEG, ffmpeg starts the clock with the first stream it reads."""
 
     @property
     def channels(self) -> int:
@@ -50,12 +50,12 @@ def command(path: Path, selection: Selection, start: int = 0, frames: int | None
     """One decoder of `frames` frames, or of all, from the frame `start` on. Samples go to its standard output."""
     where = ["-ss", _seconds(start)] if start else []
     length = [] if frames is None else ["-t", _seconds(frames)]
-    # Late starts and holes in the timestamps become silence, so that a word's time is the player's time.
-    thrown_away = ["-map", "0:v:0", "-c:v", "copy", "-f", "null", "-"] if selection.picture else []
-    return [*_opened(path, where), *_filtered(selection, ":async=1:first_pts=0"), *length, *_RAW, *thrown_away]
+    # Late starts and jumps in the timestamps become silence, so that a word's time is the player's time.
+    discarded = ["-map", "0:v:0", "-c:v", "copy", "-f", "null", "-"] if selection.read_video else []
+    return [*_opened(path, where), *_filtered(selection, ":async=1:first_pts=0"), *length, *_RAW, *discarded]
 
 
-def steady_commands(path: Path, selection: Selection, *, has_clock: bool) -> list[list[str]]:
+def format_change_commands(path: Path, selection: Selection, *, has_clock: bool) -> list[list[str]]:
     """Decoders in a pipe for a file whose sample rate or channels change on the way.
 
     At a change ffmpeg sets up its filters anew, and `first_pts=0` would insert all the time gone by once more. So the

@@ -1,4 +1,4 @@
-"""Levels: samples -> how loud each 10 ms is, deaf to DC offset and nearly so to mains hum."""
+"""Measure loudness: samples -> the level of each 10 ms, without DC offset and nearly without mains hum."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Windows: how a long file is shared out among several decoders at once.
+"""Plan the windows of a long file that several decoders work on at once.
 
-Each window's decoder starts a little before it. What it has there must be what the decoder before it had: a file in
-which seeking misses is found out so at a join, and one decoder goes on alone.
+Each window's decoder starts a little before it, in its lead. There its samples must be those of the decoder before it:
+so inexact seeking is found at a join (`gpu_job.audio.joins`), and one decoder goes on alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from shared.media import Media
 
 EXACT_CONTAINERS = frozenset({"aac", "ac3", "aiff", "amr", "au", "caf", "flac", "mov", "mp3", "ogg", "w64", "wav"})
-"""Those in which ffmpeg finds a second to the sample. Matroska, FLV, AVI and ASF round times to 1 ms or worse."""
+"""Those in which ffmpeg seeks to the exact sample. Matroska, FLV, AVI and ASF round times to 1 ms or worse."""
 
 INEXACT_CODECS = frozenset({"vorbis"})
 """After a seek, a Vorbis stream may be off by up to a packet."""
@@ -23,16 +23,16 @@ UNTIMED_CONTAINERS = frozenset({"aac", "ac3", "amr", "eac3", "mp3"})
 """Nothing but one codec frame after the other, without index or timestamps: a window's decoder reads all that comes
 before it, 60 ms for each hour."""
 
-UNTIMED_HORIZON = 6 * 3600
+MAX_UNTIMED_SECONDS = 6 * 3600
 """Seconds after which reading up to a window takes longer than decoding it."""
 
-HORIZON = 7 * 24 * 3600
+MAX_WINDOWED_SECONDS = 7 * 24 * 3600
 """Seconds; a header may state anything, and one decoder goes on from there."""
 
-SHORTEST_WINDOW = 30
+MIN_WINDOW_SECONDS = 30
 """Seconds; a child takes 15 ms to start, as long as it takes to decode 15 s."""
 
-LEAD = 4 * SAMPLE_RATE
+LEAD_FRAMES = 4 * SAMPLE_RATE
 """Frames that a window's decoder starts early."""
 
 
@@ -42,17 +42,17 @@ def usable_cores() -> int:
 
 
 @dataclass(frozen=True)
-class Parallel:
-    """How many decoders work on one file, and how much they may hold ready."""
+class ParallelDecoding:
+    """How many decoders work on one file, and how much audio they may buffer."""
 
     children: int = field(default_factory=lambda: min(4, usable_cores()))
     ahead_seconds: float = 600.0
-    """Of decoded sound, over all windows and channels: 38 MB."""
+    """Buffered audio, over all windows and channels: 38 MB."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What one decoder is to give, in frames of the upload; the last one goes on to the file's end."""
+    """What one decoder works on, in frames of the upload; the last one goes on to the file's end."""
 
     start: int
     end: int | None
@@ -60,11 +60,11 @@ class Window:
     @property
     def decoder_start(self) -> int:
         """Where its decoder starts."""
-        return max(0, self.start - LEAD)
+        return max(0, self.start - LEAD_FRAMES)
 
     @property
     def decoder_frames(self) -> int | None:
-        """How much its decoder is to give, the lead included."""
+        """Frames its decoder is asked for, the lead included."""
         return None if self.end is None else self.end - self.decoder_start
 
 
@@ -73,19 +73,20 @@ def container_of(media: Media) -> str:
     return media.container.partition(",")[0]
 
 
-def windows(media: Media, channels: int, parallel: Parallel) -> list[Window]:
-    """Windows at whole seconds, as alike as can be, their number a multiple of the children; one where that is wiser.
+def plan_windows(media: Media, channels: int, parallel: ParallelDecoding) -> list[Window]:
+    """Windows at whole seconds, about equally long, their number a multiple of the children; one where seeking is
+    inexact or the file is short.
 
     The stated length is only a hint.
     """
     container = container_of(media)
     seconds = media.duration_seconds
-    seconds = min(seconds, UNTIMED_HORIZON if container in UNTIMED_CONTAINERS else HORIZON)
+    seconds = min(seconds, MAX_UNTIMED_SECONDS if container in UNTIMED_CONTAINERS else MAX_WINDOWED_SECONDS)
     exact = container in EXACT_CONTAINERS and media.codec not in INEXACT_CODECS
-    if not exact or parallel.children < 2 or seconds < 2 * SHORTEST_WINDOW:
+    if not exact or parallel.children < 2 or seconds < 2 * MIN_WINDOW_SECONDS:
         return [Window(0, None)]
     longest = parallel.ahead_seconds / (parallel.children * channels)
     count = parallel.children * math.ceil(seconds / (parallel.children * longest))
-    length = max(SHORTEST_WINDOW, math.ceil(seconds / count)) * SAMPLE_RATE
+    length = max(MIN_WINDOW_SECONDS, math.ceil(seconds / count)) * SAMPLE_RATE
     starts = range(0, int(seconds * SAMPLE_RATE), length)
     return [Window(start, start + length) for start in starts[:-1]] + [Window(starts[-1], None)]

@@ -1,4 +1,4 @@
-"""The form of sound inside the job: mono float32 samples in [-1, 1] at 16 kHz."""
+"""The audio format inside the job: mono float32 samples in [-1, 1] at 16 kHz."""
 
 from __future__ import annotations
 

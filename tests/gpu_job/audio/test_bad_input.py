@@ -165,7 +165,7 @@ def test_a_damaged_stretch_is_a_gap_between_words(ends: dict[str, End]) -> None:
     [
         ("states the impossible", "its header says that it lasts longer than it can"),
         ("damaged header", "its header is cut off or cannot be read"),
-        ("header alone", "No sound could be decoded from the file"),
+        ("header alone", "No audio could be decoded from the file"),
     ],
 )
 def test_what_cannot_be_read_is_rejected_and_says_why(ends: dict[str, End], name: str, reason: str) -> None:

@@ -114,7 +114,7 @@ def test_what_is_not_media_is_refused_in_words_for_a_person(tmp_path: Path, data
     path.write_bytes(data)
     with pytest.raises(BadMedia) as caught:
         samples_of(path)
-    assert caught.value.reason.startswith("No sound could be decoded from the file")
+    assert caught.value.reason.startswith("No audio could be decoded from the file")
     assert str(tmp_path) not in caught.value.reason
     assert "status" not in caught.value.reason
 

@@ -9,7 +9,7 @@ import pytest
 
 from gpu_job.audio.decode import decode, decode_channels
 from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.parallel import Parallel
+from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.errors import BadMedia
 from tests.support.sounds import make, noise, raw, silence, stated, tone
@@ -78,7 +78,7 @@ def test_each_channel_of_a_long_file_for_itself(tmp_path: Path) -> None:
     sounds = [noise(70, -20.0, seed=number) for number in range(2)]
     path = wave(tmp_path / "a.wav", *sounds)
     media = stated(path, "wav", 70.0, channels=2)
-    parallel = Parallel(children=2, ahead_seconds=240.0)
+    parallel = ParallelDecoding(children=2, ahead_seconds=240.0)
     together = np.concatenate(list(decode_channels(path, LIMITS, media=media, parallel=parallel)), axis=1)
     assert np.array_equal(together, np.stack(sounds))
 

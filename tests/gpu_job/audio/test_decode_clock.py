@@ -9,7 +9,7 @@ import pytest
 
 from gpu_job.audio.decode import decode
 from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.parallel import Parallel
+from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.media import Media
 from shared.transcript.model import Gap
@@ -41,7 +41,7 @@ def starts(samples: Samples) -> list[float]:
 def beeps_of(path: Path, media: Media | None = None) -> list[float]:
     """Of the decoded file, which is not damaged."""
     holes: list[Gap] = []
-    samples = np.concatenate(list(decode(path, LIMITS, media=media, on_hole=holes.append)))
+    samples = np.concatenate(list(decode(path, LIMITS, media=media, on_damage=holes.append)))
     assert holes == []
     return starts(samples)
 
@@ -118,7 +118,7 @@ def test_a_sample_rate_that_changes_within_a_window(tmp_path: Path) -> None:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     media = stated(path, "mp3", 100.0)
     samples, alone = (
-        np.concatenate(list(decode(path, LIMITS, media=media, parallel=Parallel(children, 120.0))))
+        np.concatenate(list(decode(path, LIMITS, media=media, parallel=ParallelDecoding(children, 120.0))))
         for children in (2, 1)
     )
     assert np.array_equal(samples, alone)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode, longest_seconds
-from gpu_job.audio.ffmpeg import DecoderDied, DecoderLimits
-from gpu_job.audio.parallel import Parallel
+from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
+from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
 from shared.media import Media
@@ -19,14 +19,14 @@ from shared.transcript.model import Gap
 from tests.support.sounds import make, raw, silence, stated, tone
 
 LIMITS = DecoderLimits()
-HALVES = Parallel(children=2, ahead_seconds=120.0)
+HALVES = ParallelDecoding(children=2, ahead_seconds=120.0)
 SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path))
 
 
 def heard(path: Path, media: Media | None = None) -> tuple[Samples, list[Gap]]:
     """What is decoded, and the damage that is told."""
     holes: list[Gap] = []
-    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_hole=holes.append))), holes
+    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_damage=holes.append))), holes
 
 
 def damaged(path: Path, begin: float, end: float) -> Path:
@@ -121,7 +121,7 @@ def test_a_file_may_not_go_on_for_ever(tmp_path: Path) -> None:
         tmp_path / "a.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "3700", "-frame_size", "65000"
     )
     lengths: list[int] = []
-    with pytest.raises(DecoderDied, match="far beyond the length that it states"):
+    with pytest.raises(DecoderFailed, match="far beyond the length that it states"):
         lengths.extend(len(block) for block in decode(path, LIMITS, media=stated(path, "flac", 1.0)))
     assert 3600 < sum(lengths) / SAMPLE_RATE < 3700
 

@@ -13,28 +13,28 @@ import pytest
 
 from gpu_job.audio import decode as decode_module
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderDied, DecoderLimits
+from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
 from gpu_job.audio.ffmpeg_command import Selection
-from gpu_job.audio.joins import CHECKED, Ahead, alike
-from gpu_job.audio.parallel import LEAD, Parallel
+from gpu_job.audio.joins import COMPARED_FRAMES, ReadAhead, same_audio
+from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from tests.support.sounds import make, noise, raw, silence, stated, tone
 from tests.support.waiting import PATIENCE
 
 LIMITS = DecoderLimits()
-HALVES = Parallel(children=2, ahead_seconds=120.0)
+HALVES = ParallelDecoding(children=2, ahead_seconds=120.0)
 
 
 def test_what_differs_by_a_sample_does_not_join() -> None:
     sound = noise(4, -30.0)[:, None]
-    assert alike(sound[:CHECKED], sound[:CHECKED])
-    assert not alike(sound[:CHECKED], sound[1 : CHECKED + 1])
+    assert same_audio(sound[:COMPARED_FRAMES], sound[:COMPARED_FRAMES])
+    assert not same_audio(sound[:COMPARED_FRAMES], sound[1 : COMPARED_FRAMES + 1])
     low = tone(4, -20.0, 100.0)[:, None]
-    assert not alike(low[:CHECKED], low[1 : CHECKED + 1])
-    assert not alike(sound[:CHECKED], noise(4, -30.0, seed=1)[:CHECKED, None])
-    assert alike(silence(3)[:, None], silence(3)[:, None])
-    assert not alike(silence(3)[:, None], sound[:CHECKED])
-    assert LEAD > CHECKED
+    assert not same_audio(low[:COMPARED_FRAMES], low[1 : COMPARED_FRAMES + 1])
+    assert not same_audio(sound[:COMPARED_FRAMES], noise(4, -30.0, seed=1)[:COMPARED_FRAMES, None])
+    assert same_audio(silence(3)[:, None], silence(3)[:, None])
+    assert not same_audio(silence(3)[:, None], sound[:COMPARED_FRAMES])
+    assert LEAD_FRAMES > COMPARED_FRAMES
 
 
 def test_a_reader_is_no_further_ahead_than_it_may() -> None:
@@ -49,7 +49,7 @@ def test_a_reader_is_no_further_ahead_than_it_may() -> None:
                 is_full.set()
             yield np.zeros((100, 1), np.float32)
 
-    ahead = Ahead(endless(), stopped.set, 1000)
+    ahead = ReadAhead(endless(), stopped.set, 1000)
     assert is_full.wait(PATIENCE)
     taken = [len(block) for _, block in zip(range(5), ahead, strict=False)]
     time.sleep(0.1)  # in which an unbounded one would read on
@@ -62,12 +62,12 @@ def test_a_reader_is_no_further_ahead_than_it_may() -> None:
 def test_what_a_reader_met_comes_after_what_it_read() -> None:
     def breaking() -> Generator[Samples]:
         yield np.zeros((100, 1), np.float32)
-        raise DecoderDied("codec broke")
+        raise DecoderFailed("codec broke")
 
-    ahead = Ahead(breaking(), lambda: None, 1000)
+    ahead = ReadAhead(breaking(), lambda: None, 1000)
     blocks = iter(ahead)
     assert len(next(blocks)) == 100
-    with pytest.raises(DecoderDied, match="codec broke"):
+    with pytest.raises(DecoderFailed, match="codec broke"):
         next(blocks)
     ahead.close()
 
@@ -105,8 +105,8 @@ def test_a_decoder_that_dies_in_its_window_leaves_what_came(minutes: Path, monke
     alone = np.concatenate(list(decode(minutes, LIMITS)))
     dying(monkeypatch, after=20)
     came: list[Samples] = []
-    with pytest.raises(DecoderDied, match="broke off"):
+    with pytest.raises(DecoderFailed, match="broke off"):
         came.extend(decode(minutes, LIMITS, media=stated(minutes, "wav", 70.0), parallel=HALVES))
     together = np.concatenate(came)
-    assert len(together) == 35 * SAMPLE_RATE + 20 * SAMPLE_RATE - LEAD
+    assert len(together) == 35 * SAMPLE_RATE + 20 * SAMPLE_RATE - LEAD_FRAMES
     assert np.array_equal(together, alone[: len(together)])

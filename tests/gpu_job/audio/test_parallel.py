@@ -11,7 +11,7 @@ import pytest
 
 from gpu_job.audio.decode import decode
 from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.parallel import SHORTEST_WINDOW, Parallel, Window, windows
+from gpu_job.audio.parallel import MIN_WINDOW_SECONDS, ParallelDecoding, Window, plan_windows
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
 from shared.errors import BadMedia
@@ -20,7 +20,7 @@ from tests.support.child_processes import child_processes
 from tests.support.sounds import make, stated
 
 LIMITS = DecoderLimits()
-HALVES = Parallel(children=2, ahead_seconds=4 * SHORTEST_WINDOW)
+HALVES = ParallelDecoding(children=2, ahead_seconds=4 * MIN_WINDOW_SECONDS)
 SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path), "-ar", "44100", "-ac", "2")
 PICTURE = ("-f", "lavfi", "-i", "color=size=64x64:rate=5:duration=75")
 LATE = ("-itsoffset", "1.5", *SPEECH[:4], *PICTURE, "-map", "0:a", "-map", "1:v", "-c:v", "mpeg4")
@@ -56,7 +56,7 @@ def made(folder: Path, name: str) -> Path:
     return path
 
 
-def all_of(path: Path, media: Media | None = None, parallel: Parallel = HALVES) -> Samples:
+def all_of(path: Path, media: Media | None = None, parallel: ParallelDecoding = HALVES) -> Samples:
     return np.concatenate(list(decode(path, LIMITS, media=media, parallel=parallel)))
 
 
@@ -118,24 +118,24 @@ def test_windows_follow_each_other_and_what_is_held_ahead_is_bounded(
 ) -> None:
     path = tmp_path / "a.wav"
     path.touch()
-    parallel = Parallel(children=children)
+    parallel = ParallelDecoding(children=children)
     media = stated(tmp_path, "wav", seconds)
-    plan = windows(media, channels, parallel)
+    plan = plan_windows(media, channels, parallel)
     assert [window.start for window in plan[1:]] == [window.end for window in plan[:-1]]
     assert (plan[0].start, plan[-1].end) == (0, None)
     assert all(window.start % SAMPLE_RATE == 0 for window in plan)
     lengths = [window.end - window.start for window in plan if window.end]
     held = max(lengths) / SAMPLE_RATE * children * channels
-    assert held <= parallel.ahead_seconds + children * channels or max(lengths) == SHORTEST_WINDOW * SAMPLE_RATE
+    assert held <= parallel.ahead_seconds + children * channels or max(lengths) == MIN_WINDOW_SECONDS * SAMPLE_RATE
 
 
 def test_files_that_are_short_or_cannot_be_sought_in_have_one_decoder(tmp_path: Path) -> None:
     one = [Window(0, None)]
-    assert windows(stated(tmp_path, "mp3", 50.0), 1, HALVES) == one
-    assert windows(stated(tmp_path, "matroska,webm", 5000.0), 1, HALVES) == one
-    assert windows(stated(tmp_path, "ogg", 5000.0, codec="vorbis"), 1, HALVES) == one
-    assert windows(stated(tmp_path, "mp3", 5000.0), 1, Parallel(children=1)) == one
-    assert len(windows(stated(tmp_path, "ogg", 5000.0, codec="opus"), 1, HALVES)) > 1
+    assert plan_windows(stated(tmp_path, "mp3", 50.0), 1, HALVES) == one
+    assert plan_windows(stated(tmp_path, "matroska,webm", 5000.0), 1, HALVES) == one
+    assert plan_windows(stated(tmp_path, "ogg", 5000.0, codec="vorbis"), 1, HALVES) == one
+    assert plan_windows(stated(tmp_path, "mp3", 5000.0), 1, ParallelDecoding(children=1)) == one
+    assert len(plan_windows(stated(tmp_path, "ogg", 5000.0, codec="opus"), 1, HALVES)) > 1
 
 
 def test_a_listener_who_leaves_early_leaves_no_decoder(folder: Path) -> None:
