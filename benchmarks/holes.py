@@ -19,9 +19,9 @@ from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.samples import seconds
-from gpu_job.audit.evidence import TimedWord, heard_words
+from gpu_job.audit.evidence import TimedWord, timed_words
 from gpu_job.audit.intervals import Span
-from gpu_job.audit.questions import AuditRules
+from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
 from gpu_job.pipeline import PipelineOptions
@@ -40,7 +40,7 @@ APART_SECONDS = 40.0
 """One hole at a random place of each such stretch."""
 SEEDS = (1, 2)
 SAME_SECONDS = 0.5
-"""By how much two hearings may differ about the time of a word."""
+"""By how much two transcripts may differ about the time of a word."""
 
 
 class LossyEngine:
@@ -90,7 +90,7 @@ class LossyEngine:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Baseline:
     """A recording, and the result of each of its chunks before anything is missed."""
 
     speech: Speech
@@ -110,11 +110,11 @@ class Hearing:
 
 
 @cache
-def first_hearings(kind: str, longest: float) -> tuple[Hearing, ...]:
+def baselines_of(kind: str, longest: float) -> tuple[Baseline, ...]:
     """Of each recording, cut into chunks of so many seconds."""
     cuts = CutRules(max_seconds=longest)
     return tuple(
-        Hearing(speech, cuts, transcribed(speech.path, tiny_engine(), PipelineOptions(cuts=cuts, audit=None)).results)
+        Baseline(speech, cuts, transcribed(speech.path, tiny_engine(), PipelineOptions(cuts=cuts, audit=None)).results)
         for speech in material()[kind]
     )
 
@@ -130,49 +130,50 @@ class Tally:
     holes: int = 0
     """With as much speech as the audit asks for before it has anything decoded again."""
     found: int = 0
-    """Of these: the detector was asked about every word that was lost."""
+    """Of these: every word that was lost was shown to the detector."""
     shorter: int = 0
     """Holes with less speech."""
     shorter_found: int = 0
-    told: int = 0
-    """Holes of both kinds whose words are not all back, and a gap in the coverage says so."""
+    reported: int = 0
+    """Holes of both kinds whose words are not all back, with a gap in the coverage."""
     lost: int = 0
     """Words."""
     restored: int = 0
-    """Words that are back as they were heard before."""
+    """Words that are back as they were recognized before."""
     misheard: int = 0
     """Words with another in their place."""
     silent: int = 0
-    """Words of which nothing tells."""
-    decoded_seconds: float = 0.0
+    """Words lost without a gap."""
+    retranscribed_seconds: float = 0.0
     audio_seconds: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     """Against the truth, after repair."""
     errors_before: Counter[str] = field(default_factory=Counter)
     """Without any hole."""
 
-    def add(self, hearing: Hearing, holes: Sequence[Span], rules: AuditRules) -> None:
-        """One recording, deaf to these holes at first, audited and repaired."""
-        audited = hearing.transcribed(holes, rules)
-        whole, repaired = hearing.words, audited.transcript.words
+    def add(self, baseline: Baseline, holes: Sequence[Span], rules: AuditRules) -> None:
+        """One recording, these holes missed at first, audited and repaired."""
+        audited = baseline.transcribed(holes, rules)
+        whole, repaired = baseline.words, audited.transcript.words
         findings = audited.findings
         gaps = [Span(gap.start, gap.end) for gap in findings.gaps]
         for hole in holes:
             lost = [word for word in whole if hole.start <= word.start < hole.end]
             if lost:
-                self._count_found(lost, findings.asked, rules.min_speech_seconds)
-                is_told = any(hole.common(gap).seconds > 0 for gap in gaps)
-                self._count_words(len(lost), _said(whole, hole), _said(repaired, hole), is_told=is_told)
-        self.decoded_seconds += findings.decoded_seconds
-        self.audio_seconds += seconds(len(hearing.speech.samples))
-        self.errors += _errors(hearing.speech.words, repaired)
-        self.errors_before += _errors(hearing.speech.words, whole)
+                self._count_found(lost, findings.queried, rules.min_speech_seconds)
+                is_reported = any(hole.common(gap).seconds > 0 for gap in gaps)
+                self._count_words(len(lost), _said(whole, hole), _said(repaired, hole), is_reported=is_reported)
+        self.retranscribed_seconds += findings.retranscribed_seconds
+        self.audio_seconds += seconds(len(baseline.speech.samples))
+        self.errors += _errors(baseline.speech.words, repaired)
+        self.errors_before += _errors(baseline.speech.words, whole)
 
-    def told_of(self, runs: int) -> str:
-        """All but what was found, in words."""
+    def summary(self, runs: int) -> str:
+        """All figures but `found`, as one sentence."""
+        share = 100 * self.retranscribed_seconds / self.audio_seconds
         return (
             f"{self.restored} of {self.lost} words restored, {self.misheard} misheard, {self.silent} lost silently,"
-            f" the others in {self.told} gaps; decoded again {100 * self.decoded_seconds / self.audio_seconds:.1f} %;"
+            f" the others in {self.reported} gaps; decoded again {share:.1f} %;"
             f" errors a run {self.errors.total() / runs:.1f}, without holes {self.errors_before.total() / runs:.1f};"
             f" {self.shorter_found} of {self.shorter} shorter ones found"
         )
@@ -184,70 +185,70 @@ class Tally:
         else:
             self.shorter, self.shorter_found = self.shorter + 1, self.shorter_found + found
 
-    def _count_words(self, lost: int, before: Counter[str], after: Counter[str], *, is_told: bool) -> None:
+    def _count_words(self, lost: int, before: Counter[str], after: Counter[str], *, is_reported: bool) -> None:
         missing, new = (before - after).total(), (after - before).total()
         self.lost += lost
         self.restored += lost - missing
-        self.told += missing > 0 and is_told
-        if not is_told:
+        self.reported += missing > 0 and is_reported
+        if not is_reported:
             self.misheard += min(missing, new)
             self.silent += max(0, missing - new)
 
 
-def blank_chunks(hearing: Hearing, seed: int) -> list[Span]:
+def blank_chunks(baseline: Baseline, seed: int) -> list[Span]:
     """Every fourth chunk, from one of the first four on."""
-    return [Span(seconds(chunk.start), seconds(chunk.end)) for chunk in hearing.results[seed % EVERY :: EVERY]]
+    return [Span(seconds(chunk.start), seconds(chunk.end)) for chunk in baseline.results[seed % EVERY :: EVERY]]
 
 
-def scattered(hearing: Hearing, seed: int, length: float) -> list[Span]:
+def scattered(baseline: Baseline, seed: int, length: float) -> list[Span]:
     """Holes of one length at random places."""
-    rng, whole = random.Random(seed), seconds(len(hearing.speech.samples))
+    rng, whole = random.Random(seed), seconds(len(baseline.speech.samples))
     places = [
         rng.uniform(at, at + APART_SECONDS / 2) for at in range(0, int(whole - APART_SECONDS), int(APART_SECONDS))
     ]
     return [Span(place, place + length) for place in places]
 
 
-def across_joins(hearing: Hearing, seed: int, length: float) -> list[Span]:
+def across_joins(baseline: Baseline, seed: int, length: float) -> list[Span]:
     """Holes of one length with every second join in the middle."""
-    middles = [seconds(before.end + after.start) / 2 for before, after in pairwise(hearing.results)]
+    middles = [seconds(before.end + after.start) / 2 for before, after in pairwise(baseline.results)]
     return [Span(middle - length / 2, middle + length / 2) for middle in middles[seed % 2 :: 2]]
 
 
-def kinds() -> Iterator[tuple[str, list[list[tuple[Hearing, list[Span]]]]]]:
+def kinds() -> Iterator[tuple[str, list[list[tuple[Baseline, list[Span]]]]]]:
     """Each kind of hole: its name, and in every run the recordings with their holes."""
-    hearings = first_hearings("speech", CHUNK_SECONDS)
+    baselines = baselines_of("speech", CHUNK_SECONDS)
     yield (
         "every fourth chunk blank",
-        [[(hearing, blank_chunks(hearing, seed)) for hearing in hearings] for seed in range(EVERY)],
+        [[(baseline, blank_chunks(baseline, seed)) for baseline in baselines] for seed in range(EVERY)],
     )
     for length in HOLE_SECONDS:
         for name, places in (("at random places", scattered), ("across joins", across_joins)):
-            runs = [[(hearing, places(hearing, seed, length)) for hearing in hearings] for seed in SEEDS]
+            runs = [[(baseline, places(baseline, seed, length)) for baseline in baselines] for seed in SEEDS]
             yield f"{length:g} s blank {name}", runs
 
 
 def nothing_injected(kind: str, longest: float) -> Measurement:
-    """The audit where the engine heard everything: it must neither lose a word nor cry wolf."""
-    gaps = true_dropped = dropped = questions = 0
+    """The audit where the engine missed nothing: it must neither drop a true word nor report a gap."""
+    gaps = true_dropped = dropped = queries = 0
     asked = decoded = 0.0
     before, after = Counter[str](), Counter[str]()
-    for hearing in first_hearings(kind, longest):
-        audited = hearing.transcribed((), AuditRules())
+    for baseline in baselines_of(kind, longest):
+        audited = baseline.transcribed((), AuditRules())
         findings = audited.findings
-        gaps, dropped, questions = (
+        gaps, dropped, queries = (
             gaps + len(findings.gaps),
             dropped + len(findings.dropped),
-            questions + len(findings.asked),
+            queries + len(findings.queried),
         )
-        true_dropped += sum(_is_true(heard, hearing.speech.words) for heard in findings.dropped)
-        asked, decoded = asked + findings.asked_seconds, decoded + findings.decoded_seconds
-        before += _errors(hearing.speech.words, hearing.words)
-        after += _errors(hearing.speech.words, audited.transcript.words)
+        true_dropped += sum(_is_true(heard, baseline.speech.words) for heard in findings.dropped)
+        asked, decoded = asked + findings.queried_seconds, decoded + findings.retranscribed_seconds
+        before += _errors(baseline.speech.words, baseline.words)
+        after += _errors(baseline.speech.words, audited.transcript.words)
     return Measurement(
         f"holes: {kind}, none injected, CHUNK_SECONDS={longest:g}: gaps and true words dropped",
         gaps + true_dropped,
-        f"({questions} questions on {asked:.0f} s, {decoded:.0f} s decoded again, {dropped} words dropped)",
+        f"({queries} queries on {asked:.0f} s, {decoded:.0f} s decoded again, {dropped} words dropped)",
         f"{after.total()} errors; not audited: {before.total()}",
         "0",
         gaps + true_dropped == 0,
@@ -263,13 +264,13 @@ def holes() -> Iterator[Measurement]:
         for budget, rules in BUDGETS.items():
             tally = Tally()
             for run in runs:
-                for hearing, places in run:
-                    tally.add(hearing, places, rules)
+                for baseline, places in run:
+                    tally.add(baseline, places, rules)
             yield Measurement(
                 f"holes: {name}, {budget}: found",
                 tally.found,
                 f"of {tally.holes} holes with speech",
-                tally.told_of(runs=len(runs)),
+                tally.summary(runs=len(runs)),
                 "all found",
                 tally.found == tally.holes,
             )
@@ -277,7 +278,7 @@ def holes() -> Iterator[Measurement]:
 
 def _without(tokens: Iterable[Token], holes: Sequence[Span]) -> list[Token]:
     kept = [
-        heard for heard in heard_words(tokens) if not any(hole.start <= heard.word.start < hole.end for hole in holes)
+        heard for heard in timed_words(tokens) if not any(hole.start <= heard.word.start < hole.end for hole in holes)
     ]
     return [token for heard in kept for token in heard.tokens]
 

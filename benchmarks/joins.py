@@ -24,7 +24,7 @@ import soundfile  # type: ignore[import-untyped]  # ships no types
 from benchmarks.report import Measurement
 from benchmarks.transcription import LONGEST_BATCH_SECONDS, tiny_engine, transcribed
 from gpu_job.asr.tokens import Token, words_of
-from gpu_job.assembly.merge import Stretch
+from gpu_job.assembly.merge import ChunkTokens
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
@@ -122,11 +122,11 @@ def _folder() -> Path:
 def our_way(speech: Speech, cuts: CutRules) -> Outcome:
     """What the job does, but for its audit."""
     done = transcribed(speech.path, tiny_engine(), PipelineOptions(cuts=cuts, audit=None))
-    stretches = [Stretch(seconds(one.start), seconds(one.end), one.tokens) for one in done.results]
+    stretches = [ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in done.results]
     return Outcome(done.transcript.words, joins(stretches))
 
 
-def fixed_way(speech: Speech, join: Callable[[Sequence[Stretch]], list[Word]]) -> Outcome:
+def fixed_way(speech: Speech, join: Callable[[Sequence[ChunkTokens]], list[Word]]) -> Outcome:
     """Chunks of one length that overlap, and a way to join their words."""
     stretches = hear(tiny(), fixed_cuts(speech.samples))
     return Outcome(join(stretches), joins(stretches))
@@ -139,7 +139,7 @@ def fixed_cuts(samples: Samples) -> list[Chunk]:
     return [Chunk(start, samples[start : start + length]) for start in range(0, len(samples) - overlap, step)]
 
 
-def hear(model: Parakeet, cut: Sequence[Chunk]) -> list[Stretch]:
+def hear(model: Parakeet, cut: Sequence[Chunk]) -> list[ChunkTokens]:
     """Every chunk's tokens, on the recording's clock."""
     by_length = sorted(range(len(cut)), key=lambda index: -len(cut[index].samples))
     heard: dict[int, list[Token]] = {}
@@ -148,7 +148,7 @@ def hear(model: Parakeet, cut: Sequence[Chunk]) -> list[Stretch]:
         batch, by_length = by_length[:size], by_length[size:]
         heard |= dict(zip(batch, model.transcribe([cut[index].samples for index in batch]), strict=True))
     return [
-        Stretch(
+        ChunkTokens(
             seconds(chunk.start),
             seconds(chunk.end),
             [token.later(seconds(chunk.start)) for token in heard[index]],
@@ -157,12 +157,12 @@ def hear(model: Parakeet, cut: Sequence[Chunk]) -> list[Stretch]:
     ]
 
 
-def concatenated(stretches: Sequence[Stretch]) -> list[Word]:
+def concatenated(stretches: Sequence[ChunkTokens]) -> list[Word]:
     """As the replaced design does."""
     return [word for each in stretches for word in words_of(each.tokens)]
 
 
-def cut_in_the_middle(stretches: Sequence[Stretch]) -> list[Word]:
+def cut_in_the_middle(stretches: Sequence[ChunkTokens]) -> list[Word]:
     """Words that start before the middle of an overlap are the first chunk's, the others the second's."""
     middles = [(after.start + before.end) / 2 for before, after in pairwise(stretches)]
     bounds = pairwise([0.0, *middles, float("inf")])
@@ -174,7 +174,7 @@ def cut_in_the_middle(stretches: Sequence[Stretch]) -> list[Word]:
     ]
 
 
-def joins(stretches: Sequence[Stretch]) -> list[float]:
+def joins(stretches: Sequence[ChunkTokens]) -> list[float]:
     """Where chunks meet, in seconds; the middle of what they share or of what is left out."""
     return [(before.end + after.start) / 2 for before, after in pairwise(stretches)]
 

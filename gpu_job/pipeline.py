@@ -34,7 +34,7 @@ from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
-from gpu_job.audit.questions import AuditRules
+from gpu_job.audit.queries import AuditRules
 from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
@@ -292,7 +292,7 @@ class FileTranscription:
         with self._lock:
             self._assembly.add(result)
         if self._audits:
-            self._audits[result.channel].heard(result.start, result.tokens, failed=result.failure is not None)
+            self._audits[result.channel].transcribed(result.start, result.tokens, failed=result.failure is not None)
 
     def _add_gap(self, gap: Gap) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding, usable_cores
-from gpu_job.audit.questions import AuditRules
+from gpu_job.audit.queries import AuditRules
 from gpu_job.pipeline import PipelineOptions
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
 

@@ -31,7 +31,7 @@ class Token(NamedTuple):
         return self._replace(start=self.start + seconds, end=self.end + seconds)
 
 
-def whole(tokens: Sequence[Token]) -> Sequence[Token]:
+def ensure_word_start(tokens: Sequence[Token]) -> Sequence[Token]:
     """The same, where the first one begins a word: what one chunk heard is never glued to another's word."""
     if not tokens or tokens[0].begins_word:
         return tokens

@@ -9,13 +9,13 @@ from heapq import merge
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
-from gpu_job.asr.tokens import Token, whole, words_of
-from gpu_job.assembly.merge import Stretch, kept
+from gpu_job.asr.tokens import Token, ensure_word_start, words_of
+from gpu_job.assembly.merge import ChunkTokens, kept_slices
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
-from gpu_job.audit.findings import Findings, amended
-from gpu_job.audit.intervals import Span, bridged, total
+from gpu_job.audit.findings import Findings, apply_findings
+from gpu_job.audit.intervals import Span, merge_close, total
 from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
@@ -156,22 +156,22 @@ def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequenc
     for passage in passages:
         for word in passage.words:
             spoken.setdefault(word.speaker, []).append(Span(word.start, word.end))
-    covered = sum(total(bridged(spans, SPEECH_PAUSE_SECONDS)) for spans in spoken.values())
+    covered = sum(total(merge_close(spans, SPEECH_PAUSE_SECONDS)) for spans in spoken.values())
     return Coverage(
         speech_seconds=covered + sum(gap.end - gap.start for gap in gaps),
         covered_seconds=covered,
         gaps=tuple(gaps),
         audited=all(each.audited for each in findings),
         dropped_words=sum(len(each.dropped) for each in findings),
-        repaired_seconds=sum(each.decoded_seconds for each in findings),
+        repaired_seconds=sum(each.retranscribed_seconds for each in findings),
     )
 
 
 def _heard(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> list[AttributedWord]:
     """The parts of one channel in time order -> its words. Where parts overlap, what both heard counts once."""
-    stays = kept([Stretch(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
-    tokens = [token for one, stay in zip(parts, stays, strict=True) for token in whole(one.tokens[stay])]
-    words = words_of(amended(tokens, findings), speaker)
+    stays = kept_slices([ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
+    tokens = [token for one, stay in zip(parts, stays, strict=True) for token in ensure_word_start(one.tokens[stay])]
+    words = words_of(apply_findings(tokens, findings), speaker)
     starts = [seconds(one.start) for one in parts]
     # The order of tokens is right even where, at a seam, times run backwards a little.
     clocks = accumulate((word.start for word in words), max)

@@ -22,7 +22,7 @@ Pair = tuple[int, int]
 """A place in the left tokens and one in the right: of two matching tokens, or of a seam before these two."""
 
 
-class Stretch(NamedTuple):
+class ChunkTokens(NamedTuple):
     """What was heard in one chunk. Times in seconds on the upload's clock."""
 
     start: float
@@ -30,7 +30,7 @@ class Stretch(NamedTuple):
     tokens: Sequence[Token]
 
 
-def kept(stretches: Sequence[Stretch], tolerance: float = TOLERANCE_SECONDS) -> list[slice]:
+def kept_slices(stretches: Sequence[ChunkTokens], tolerance: float = TOLERANCE_SECONDS) -> list[slice]:
     """Chunks in time order, each of which may overlap the next -> which of their tokens make up the whole.
 
     Words are made of each chunk's slice alone. Their starts run backwards at a seam by `tolerance` at most.

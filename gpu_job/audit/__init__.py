@@ -1,1 +1,1 @@
-"""The audit: speech without words is decoded again, words without speech are dropped, the rest is a gap."""
+"""The audit: speech without words is transcribed again, words without speech are dropped, the rest is a gap."""

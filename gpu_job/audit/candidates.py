@@ -1,4 +1,4 @@
-"""Candidates: what in a chunk under audit may be speech without words, or words without speech."""
+"""Find in a chunk what may be speech without words, or words without speech: what to ask the speech detector."""
 
 from __future__ import annotations
 
@@ -10,31 +10,38 @@ import numpy as np
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.loudness import FRAMES_PER_SECOND, Levels, quietest
 from gpu_job.audio.samples import seconds
-from gpu_job.audit.evidence import UNSURE, WORDS_PER_SECOND, Loudness, TimedWord, islands, sounding_seconds
-from gpu_job.audit.intervals import Span, between
-from gpu_job.audit.questions import AuditRules, Hole, SuspectWords, VadQuery, part
+from gpu_job.audit.evidence import (
+    LOW_CONFIDENCE,
+    MIN_WORDS_PER_SECOND,
+    Loudness,
+    TimedWord,
+    isolated_words,
+    sounding_seconds,
+)
+from gpu_job.audit.intervals import Span, uncovered
+from gpu_job.audit.queries import AuditRules, SuspectWords, UntranscribedSpan, VadQuery, slice_chunk
 
 LONG_SILENCE_SECONDS = 3.0
-"""Chunks between which no more than this was left out are neighbours; a hole can reach from one into the next."""
+"""Chunks with no more than this left out between them are neighbours: missing speech can reach into the next one."""
 
 
 @dataclass(eq=False)
 class AuditedChunk:
-    """A chunk, what was heard in it, and its neighbours: chunks that overlap it, touch it or are not far away."""
+    """A chunk, its words, and its neighbours: chunks that overlap it, touch it or are not far away."""
 
     chunk: Chunk
     before: AuditedChunk | None
     after: AuditedChunk | None = None
     is_followed: bool = False
-    """Whether it is known what comes after."""
+    """Whether the next chunk is known, or that there is none."""
     words: list[TimedWord] | None = None
-    """None until its answer is there."""
+    """None until its result is there."""
     failed: bool = False
     examined: bool = False
 
     @property
     def span(self) -> Span:
-        """When it sounds."""
+        """Its time in the upload."""
         return Span(seconds(self.chunk.start), seconds(self.chunk.end))
 
     @property
@@ -47,20 +54,20 @@ class AuditedChunk:
     @property
     def near(self) -> list[AuditedChunk]:
         """Itself and its neighbours, in time order."""
-        return [section for section in (self.before, self, self.after) if section is not None]
+        return [audited for audited in (self.before, self, self.after) if audited is not None]
 
     @property
     def is_ready(self) -> bool:
-        """Whether all is there that its examination takes."""
-        return not self.examined and self.is_followed and all(section.words is not None for section in self.near)
+        """Whether its words and its neighbours' are there, and it was not examined yet."""
+        return not self.examined and self.is_followed and all(audited.words is not None for audited in self.near)
 
     @property
     def is_done(self) -> bool:
         """Whether no examination needs it any more."""
-        return all(section.examined for section in self.near)
+        return all(audited.examined for audited in self.near)
 
-    def let_go(self) -> None:
-        """Free its neighbours from it, or each would keep the next one's audio alive."""
+    def unlink(self) -> None:
+        """Remove it from its neighbours, or each would keep the next one's audio alive."""
         if self.before is not None:
             self.before.after = None
         if self.after is not None:
@@ -68,62 +75,62 @@ class AuditedChunk:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it was heard, and nothing in it."""
+        """Whether it was transcribed, and has no words."""
         return not self.words and not self.failed
 
     @property
     def covers(self) -> list[Span]:
-        """Where it has words. A failed chunk is a gap already: nothing in it is asked."""
-        return [self.span] if self.failed else [heard.cover for heard in self.words or ()]
+        """Where it has words. A failed chunk is a gap already, so all of it counts."""
+        return [self.span] if self.failed else [timed.cover for timed in self.words or ()]
 
 
-def examine(section: AuditedChunk, rules: AuditRules) -> list[VadQuery]:
-    """What there is to ask about a section that is ready."""
-    if len(section.chunk.levels) == 0:
+def queries_for(audited: AuditedChunk, rules: AuditRules) -> list[VadQuery]:
+    """What to ask the detector about a chunk that is ready."""
+    if len(audited.chunk.levels) == 0:
         return []
-    around = Loudness.of(np.concatenate([each.chunk.levels for each in section.near]))
-    questions: list[VadQuery] = []
-    sound: Chunk | None = None
-    for span in free_stretches(section):
-        if section.is_blank or span.seconds > rules.gap_seconds:
-            sound = sound or joined([each.chunk for each in section.near])
-            if sounding_seconds(part(sound, span).levels, around) >= rules.min_speech_seconds:
-                window = _with_context(sound, span, rules.context_seconds)
-                questions.append(Hole(window, span, *_edges(section, span)))
-    for words in _together(_doubted(section, around), 2 * rules.context_seconds):
-        sound = sound or joined([each.chunk for each in section.near])
+    around = Loudness.of(np.concatenate([each.chunk.levels for each in audited.near]))
+    queries: list[VadQuery] = []
+    audio: Chunk | None = None
+    for span in untranscribed_spans(audited):
+        if audited.is_blank or span.seconds > rules.gap_seconds:
+            audio = audio or concatenated([each.chunk for each in audited.near])
+            if sounding_seconds(slice_chunk(audio, span).levels, around) >= rules.min_speech_seconds:
+                window = _with_context(audio, span, rules.context_seconds)
+                queries.append(UntranscribedSpan(window, span, *_edges(audited, span)))
+    for words in _grouped(_suspect_words(audited, around), 2 * rules.context_seconds):
+        audio = audio or concatenated([each.chunk for each in audited.near])
         reach = Span(words[0].cover.start, words[-1].cover.end).grown(rules.context_seconds)
-        questions.append(SuspectWords(part(sound, reach), tuple(words)))
-    return questions
+        queries.append(SuspectWords(slice_chunk(audio, reach), tuple(words)))
+    return queries
 
 
-def free_stretches(section: AuditedChunk) -> list[Span]:
-    """The stretches without words that are a section's: those that begin in it, even where they end in the next one.
+def untranscribed_spans(audited: AuditedChunk) -> list[Span]:
+    """The spans without words that belong to a chunk: those that begin in it, even where they end in the next one.
 
-    One that reaches into a blank section is the blank one's. Blank neighbours are divided where the second begins, or
-    there would be no end to it.
+    One that reaches into a blank chunk belongs to the blank one. Blank neighbours are divided where the second begins:
+    else a span could grow without end.
     """
-    before, own, after = section.before, section.reach, section.after
-    covers = [cover for each in section.near for cover in each.covers]
-    if section.is_blank and before is not None and before.is_blank:
+    before, own, after = audited.before, audited.reach, audited.after
+    covers = [cover for each in audited.near for cover in each.covers]
+    if audited.is_blank and before is not None and before.is_blank:
         covers.append(Span(own.start, own.start))
     last = own.end if after is None else after.span.start
-    both_blank = section.is_blank and after is not None and after.is_blank
+    both_blank = audited.is_blank and after is not None and after.is_blank
     end = own.end if after is None else last if both_blank else after.reach.end
-    free = between(covers, Span(section.near[0].reach.start, end))
-    if section.is_blank:
+    free = uncovered(covers, Span(audited.near[0].reach.start, end))
+    if audited.is_blank:
         return [span for span in free if span.start < last and span.end > own.start]
     taken = after is not None and after.is_blank
     return [span for span in free if own.start <= span.start < last and not (taken and span.end > last)]
 
 
-def _with_context(sound: Chunk, span: Span, context: float) -> Chunk:
-    """A stretch with up to `context` seconds on both sides, begun and ended where it is quiet, not inside a word."""
-    whole = part(sound, span.grown(context))
+def _with_context(audio: Chunk, span: Span, context: float) -> Chunk:
+    """A span with up to `context` seconds on both sides, begun and ended where it is quiet, not inside a word."""
+    whole = slice_chunk(audio, span.grown(context))
     level, held = whole.levels, Span(seconds(whole.start), seconds(whole.end))
     first = _quiet_place(level, span.start - held.start - context / 2)
     last = _quiet_place(level[::-1], held.end - span.end - context / 2)
-    return part(whole, Span(held.start + first, held.end - last))
+    return slice_chunk(whole, Span(held.start + first, held.end - last))
 
 
 def _quiet_place(level: Levels, within: float) -> float:
@@ -132,48 +139,48 @@ def _quiet_place(level: Levels, within: float) -> float:
     return quietest(level, 0, frames, width) / FRAMES_PER_SECOND if width <= frames <= len(level) else 0.0
 
 
-def _edges(section: AuditedChunk, span: Span) -> tuple[str | None, str | None]:
-    words = [heard for each in section.near for heard in each.words or ()]
-    before = next((heard.word.text for heard in words if heard.cover.end == span.start), None)
-    after = next((heard.word.text for heard in words if heard.cover.start == span.end), None)
+def _edges(audited: AuditedChunk, span: Span) -> tuple[str | None, str | None]:
+    words = [timed for each in audited.near for timed in each.words or ()]
+    before = next((timed.word.text for timed in words if timed.cover.end == span.start), None)
+    after = next((timed.word.text for timed in words if timed.cover.start == span.end), None)
     return before, after
 
 
-_REACH_SECONDS = 0.2
-"""Word times are so exact; what sounds so near a word may be the word."""
+_WORD_TIME_TOLERANCE = 0.2
+"""Word times are this exact: sound so near a word may be the word."""
 
 
-def _doubted(section: AuditedChunk, around: Loudness) -> list[TimedWord]:
-    """Words that stand alone, that the engine was unsure of, that nothing sounds at, or that are few in much sound."""
-    words = section.words or []
-    if len(words) < WORDS_PER_SECOND * sounding_seconds(section.chunk.levels, around):
+def _suspect_words(audited: AuditedChunk, around: Loudness) -> list[TimedWord]:
+    """Isolated words, words of low confidence or where it is silent, and all words where they are few for the sound."""
+    words = audited.words or []
+    if len(words) < MIN_WORDS_PER_SECOND * sounding_seconds(audited.chunk.levels, around):
         return words
-    alone = islands(words, (cover for each in section.near if each is not section for cover in each.covers))
+    alone = isolated_words(words, (cover for each in audited.near if each is not audited for cover in each.covers))
 
-    def is_doubtful(heard: TimedWord) -> bool:
-        sure = heard.word.confidence
-        if sure is not None and sure < UNSURE:
+    def is_suspect(timed: TimedWord) -> bool:
+        confidence = timed.word.confidence
+        if confidence is not None and confidence < LOW_CONFIDENCE:
             return True
-        begin, end = heard.cover.grown(_REACH_SECONDS)
-        first, last = (max(0, round((at - section.span.start) * FRAMES_PER_SECOND)) for at in (begin, end))
-        return sounding_seconds(section.chunk.levels[first:last], around) == 0.0
+        begin, end = timed.cover.grown(_WORD_TIME_TOLERANCE)
+        first, last = (max(0, round((at - audited.span.start) * FRAMES_PER_SECOND)) for at in (begin, end))
+        return sounding_seconds(audited.chunk.levels[first:last], around) == 0.0
 
-    return [heard for heard in words if heard in alone or is_doubtful(heard)]
+    return [timed for timed in words if timed in alone or is_suspect(timed)]
 
 
-def _together(words: list[TimedWord], apart: float) -> Iterator[list[TimedWord]]:
+def _grouped(words: list[TimedWord], apart: float) -> Iterator[list[TimedWord]]:
     """Words in runs without a pause as long as `apart`."""
     run: list[TimedWord] = []
-    for heard in words:
-        if run and heard.cover.start - run[-1].cover.end >= apart:
+    for timed in words:
+        if run and timed.cover.start - run[-1].cover.end >= apart:
             yield run
             run = []
-        run.append(heard)
+        run.append(timed)
     if run:
         yield run
 
 
-def joined(chunks: list[Chunk]) -> Chunk:
+def concatenated(chunks: list[Chunk]) -> Chunk:
     """Neighbouring chunks as one. What was left out between them is silence."""
     samples = [chunks[0].samples]
     end = chunks[0].end

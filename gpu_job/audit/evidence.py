@@ -1,4 +1,4 @@
-"""Evidence of speech and of its absence: what words cover, where there are none, where it sounds, and what to doubt.
+"""Measure evidence of speech: the time that words cover, how long it sounds, and which words are isolated.
 
 Pure functions over words, levels and times. Times in seconds on the upload's clock.
 """
@@ -17,7 +17,7 @@ from shared.transcript.model import Word
 
 LETTER_SECONDS, WORD_SECONDS = 0.25, 0.5
 """A word lasts no longer than this for each letter and once: slow speech takes 0.1 s a letter. Parakeet's last token
-before a hole can end behind the hole, and would hide it."""
+before missing words can end behind them, and would hide that they are missing."""
 
 
 class TimedWord(NamedTuple):
@@ -28,12 +28,12 @@ class TimedWord(NamedTuple):
 
     @property
     def cover(self) -> Span:
-        """The time in which it can really have been spoken."""
+        """Its time, limited to how long it can have taken to say it."""
         start, letters = self.word.start, len(self.word.text)
         return Span(start, min(self.word.end, start + LETTER_SECONDS * letters + WORD_SECONDS))
 
 
-def heard_words(tokens: Iterable[Token]) -> list[TimedWord]:
+def timed_words(tokens: Iterable[Token]) -> list[TimedWord]:
     """Tokens in time order -> words."""
     return [TimedWord(word, tuple(group)) for group in by_word(tokens) for word in words_of(group)]
 
@@ -70,27 +70,27 @@ def sounding_seconds(level: Levels, around: Loudness) -> float:
     return int(np.count_nonzero(level >= threshold)) / FRAMES_PER_SECOND
 
 
-UNSURE = 0.5
-"""A word less sure than this is asked about. Tiny Parakeet is surer of all 2,779 words of the long recordings."""
-ISLAND_PAUSE_SECONDS = 1.0
-ISLAND_WORDS = 3
-"""So few words with nothing for so long on both sides are asked about."""
-WORDS_PER_SECOND = 0.5
-"""In a chunk with fewer words to the second of sound, all are asked about: speech has two to four."""
+LOW_CONFIDENCE = 0.5
+"""Words below this confidence are suspect. Tiny Parakeet is above it for all 2,779 words of the long recordings."""
+ISOLATED_PAUSE_SECONDS = 1.0
+MAX_ISOLATED_WORDS = 3
+"""So few words with nothing for so long on both sides are suspect."""
+MIN_WORDS_PER_SECOND = 0.5
+"""In a chunk with fewer words to the second of sound, all are suspect: speech has two to four."""
 
 
-def islands(words: Sequence[TimedWord], around: Iterable[Span]) -> list[TimedWord]:
+def isolated_words(words: Sequence[TimedWord], around: Iterable[Span]) -> list[TimedWord]:
     """The words that stand alone or in short groups, far from each other and from what neighbouring chunks hold."""
     others = list(around)
     groups: list[list[TimedWord]] = []
-    for heard in words:
-        if groups and heard.cover.start - groups[-1][-1].cover.end < ISLAND_PAUSE_SECONDS:
-            groups[-1].append(heard)
+    for timed in words:
+        if groups and timed.cover.start - groups[-1][-1].cover.end < ISOLATED_PAUSE_SECONDS:
+            groups[-1].append(timed)
         else:
-            groups.append([heard])
+            groups.append([timed])
     alone: list[TimedWord] = []
     for group in groups:
-        reach = Span(group[0].cover.start, group[-1].cover.end).grown(ISLAND_PAUSE_SECONDS)
-        if len(group) <= ISLAND_WORDS and not any(reach.common(other).seconds > 0 for other in others):
+        reach = Span(group[0].cover.start, group[-1].cover.end).grown(ISOLATED_PAUSE_SECONDS)
+        if len(group) <= MAX_ISOLATED_WORDS and not any(reach.common(other).seconds > 0 for other in others):
             alone.extend(group)
     return alone

@@ -1,4 +1,4 @@
-"""Intervals of time, in seconds, and what they have in common. Pure."""
+"""Arithmetic on intervals of time, in seconds. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """A stretch of time."""
+    """An interval of time."""
 
     start: float
     end: float
@@ -17,7 +17,7 @@ class Span(NamedTuple):
         return max(0.0, self.end - self.start)
 
     def common(self, other: Span) -> Span:
-        """What both have; shorter than nothing where they are apart."""
+        """The intersection; its end lies before its start where they are apart."""
         return Span(max(self.start, other.start), min(self.end, other.end))
 
     def grown(self, seconds: float) -> Span:
@@ -25,7 +25,7 @@ class Span(NamedTuple):
         return Span(self.start - seconds, self.end + seconds)
 
 
-def bridged(spans: Iterable[Span], pause: float) -> list[Span]:
+def merge_close(spans: Iterable[Span], pause: float) -> list[Span]:
     """Spans in order, those less than `pause` seconds apart made one."""
     merged: list[Span] = []
     for span in sorted(spans):
@@ -36,7 +36,7 @@ def bridged(spans: Iterable[Span], pause: float) -> list[Span]:
     return merged
 
 
-def between(spans: Iterable[Span], whole: Span) -> list[Span]:
+def uncovered(spans: Iterable[Span], whole: Span) -> list[Span]:
     """The parts of `whole` that none of the spans covers, in order. Spans without length divide it."""
     free: list[Span] = []
     at = whole.start
@@ -49,7 +49,7 @@ def between(spans: Iterable[Span], whole: Span) -> list[Span]:
     return [*free, Span(at, whole.end)] if at < whole.end else free
 
 
-def inside(spans: Iterable[Span], whole: Span) -> list[Span]:
+def clipped(spans: Iterable[Span], whole: Span) -> list[Span]:
     """What of the spans lies inside `whole`."""
     parts = (span.common(whole) for span in spans)
     return [part for part in parts if part.seconds > 0]

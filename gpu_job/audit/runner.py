@@ -1,4 +1,4 @@
-"""Runs one channel's audit: a few threads query the speech detector, and engines transcribe windows again."""
+"""Run one channel's audit: a few threads query the speech detector, and engines transcribe windows again."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import Samples
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
-from gpu_job.audit.questions import Retry, VadQuery
+from gpu_job.audit.queries import Retry, VadQuery
 from gpu_job.vad.segments import VadThresholds
 from shared.errors import EngineFailed
 
 _log = logging.getLogger(__name__)
 
-MAX_WAITING = 32
-"""Questions that may wait for the threads, each with its window: 40 MB at most with chunks of 20 s."""
+MAX_WAITING_QUERIES = 32
+"""Queries that may wait for the threads, each with its window: 40 MB at most with chunks of 20 s."""
 
 DeliverTokens = Callable[[Sequence[Token]], None]
 """Takes the tokens of a window, on the upload's clock; none where the engine failed. From any thread."""
 
 
 class Detector(Protocol):
-    """What tells speech from other sound."""
+    """A voice activity detector."""
 
     def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]: ...
 
@@ -42,11 +42,11 @@ class AuditHost(Protocol):
         """Have a window transcribed again. May block. Raises EngineFailed where no engine is left."""
 
     def settled(self) -> None:
-        """An answer has settled the audit. May be called twice; callers of `heard` and `end` look at `is_settled`."""
+        """The last query or retry is done. May be called twice; after `transcribed` and `end` check `is_settled`."""
 
 
 class AuditRunner:
-    """Used from any thread. `cut` answers queries itself where too many wait, so its caller must hold no lock."""
+    """Used from any thread. `cut` runs queries itself where too many wait, so its caller must hold no lock."""
 
     def __init__(
         self,
@@ -59,79 +59,79 @@ class AuditRunner:
         self._detector = detector
         self._threads = threads
         self._host = host
-        self._questions: deque[VadQuery] = deque()
+        self._queries: deque[VadQuery] = deque()
         self._lock = threading.Lock()
 
     def cut(self, chunk: Chunk) -> None:
         """The next chunk was cut. Where the threads cannot keep up, the caller, who makes the work, helps."""
         with self._lock:
-            questions = self._audit.cut(chunk)
-        self._ask(questions)
-        while len(self._questions) > MAX_WAITING:
-            self._answer_one()
+            queries = self._audit.cut(chunk)
+        self._submit(queries)
+        while len(self._queries) > MAX_WAITING_QUERIES:
+            self._run_one_query()
 
-    def heard(self, start: int, tokens: Iterable[Token], *, failed: bool = False) -> None:
+    def transcribed(self, start: int, tokens: Iterable[Token], *, failed: bool = False) -> None:
         """The tokens of the chunk that begins at this sample, on the upload's clock; or that its engine failed."""
         with self._lock:
-            questions = self._audit.heard(start, tokens, failed=failed)
-        self._ask(questions)
+            queries = self._audit.transcribed(start, tokens, failed=failed)
+        self._submit(queries)
 
     def end(self) -> None:
         """No more chunks will be cut."""
         with self._lock:
-            questions = self._audit.end()
-        self._ask(questions)
+            queries = self._audit.end()
+        self._submit(queries)
 
     @property
     def is_settled(self) -> bool:
-        """Whether all is heard, asked and answered: the findings change no more."""
+        """Whether the audit is done: the findings change no more."""
         with self._lock:
             return self._audit.is_settled
 
     @property
     def findings(self) -> Findings:
-        """What was found. Read it when all is settled."""
+        """What was found. Read it when the audit is settled."""
         return self._audit.findings
 
-    def _ask(self, questions: Sequence[VadQuery]) -> None:
-        self._questions.extend(questions)
-        for _ in questions:
-            self._later(self._answer_one)
+    def _submit(self, queries: Sequence[VadQuery]) -> None:
+        self._queries.extend(queries)
+        for _ in queries:
+            self._later(self._run_one_query)
 
-    def _answer_one(self) -> None:
+    def _run_one_query(self) -> None:
         try:
-            question = self._questions.popleft()
+            query = self._queries.popleft()
         except IndexError:
-            return  # somebody else was faster
+            return  # another thread took it
         try:
-            speech = self._detector.speech(question.window.samples, question.detection)
+            speech = self._detector.speech(query.window.samples, query.detection)
         except Exception:
-            # Whatever a detector dies of, the words are there; only that nobody vouches for them is to be said.
+            # Whatever the detector raises, the words are there; the coverage only says that they are not audited.
             _log.exception("speech detection failed")
             with self._lock:
-                self._audit.unanswered(question)
+                self._audit.query_failed(query)
             retry = None
         else:
             with self._lock:
-                retry = self._audit.answer(question, speech)
-        self._go_on(retry)
+                retry = self._audit.answer(query, speech)
+        self._continue(retry)
 
-    def _go_on(self, retry: Retry | None) -> None:
+    def _continue(self, retry: Retry | None) -> None:
         if retry is None:
             if self.is_settled:
                 self._host.settled()
             return
         try:
-            self._host.transcribe_window(retry.window, partial(self._decoded, retry))
+            self._host.transcribe_window(retry.window, partial(self._retranscribed, retry))
         except EngineFailed as error:
             # Left open, so that the upload does not end with a gap that another attempt can fill.
             _log.warning("audit abandoned", extra={"fields": {"why": error.reason}})
 
-    def _decoded(self, retry: Retry, tokens: Sequence[Token]) -> None:
+    def _retranscribed(self, retry: Retry, tokens: Sequence[Token]) -> None:
         with self._lock:
-            further = self._audit.decoded(retry, tokens)
+            further = self._audit.retranscribed(retry, tokens)
         # Not here: the engine's thread must not wait until there is room for another window.
-        self._later(partial(self._go_on, further))
+        self._later(partial(self._continue, further))
 
     def _later(self, work: Callable[[], None]) -> None:
         try:

@@ -14,7 +14,7 @@ from gpu_job import transcribe
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import Samples
-from gpu_job.audit.questions import AuditRules
+from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.open_engine import open_engine

@@ -1,4 +1,4 @@
-"""An audit from beginning to end, with anything that tells speech and anything that hears words."""
+"""An audit from beginning to end, with any speech detector and any recognizer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import Samples, seconds
 from gpu_job.audit.audit import Audit
-from gpu_job.audit.questions import AuditRules, Retry, VadQuery
+from gpu_job.audit.queries import AuditRules, Retry, VadQuery
 
 Speech = Callable[[Chunk, VadQuery], Sequence[tuple[float, float]]]
-"""A question's window -> where somebody speaks, in seconds from its start."""
+"""A query's window -> where there is speech, in seconds from its start."""
 
 Recognize = Callable[[Chunk], Iterable[Token]]
-"""A window -> what is heard in it, on the upload's clock."""
+"""A window -> its tokens, on the upload's clock."""
 
 
 def settled_audit(
@@ -28,36 +28,36 @@ def settled_audit(
     failed: Iterable[int] = (),
     seed: int | None = None,
 ) -> Audit:
-    """A settled audit. `first` hears the chunks, `again` the windows of holes; with a seed, all answers are late."""
+    """A settled audit. `first` recognizes the chunks, `again` retries' windows; with a seed, all results are late."""
     audit, late, rng = Audit(rules), list[Chunk](), random.Random(seed)
-    questions: list[VadQuery] = []
+    queries: list[VadQuery] = []
     retries: list[Retry] = []
 
     def answer_some(least: int) -> None:
-        while len(questions) + len(retries) > least:
-            if questions:
-                question = questions.pop(rng.randrange(len(questions)))
-                further = audit.answer(question, speech(question.window, question))
+        while len(queries) + len(retries) > least:
+            if queries:
+                query = queries.pop(rng.randrange(len(queries)))
+                further = audit.answer(query, speech(query.window, query))
             else:
                 retry = retries.pop(rng.randrange(len(retries)))
-                further = audit.decoded(retry, (again or first)(retry.window))
+                further = audit.retranscribed(retry, (again or first)(retry.window))
             retries.extend([further] if further else [])
 
-    def hear(chunk: Chunk) -> None:
+    def recognize(chunk: Chunk) -> None:
         is_failed = chunk.start in failed
-        questions.extend(audit.heard(chunk.start, () if is_failed else first(chunk), failed=is_failed))
+        queries.extend(audit.transcribed(chunk.start, () if is_failed else first(chunk), failed=is_failed))
 
     for chunk in chunks:
-        questions.extend(audit.cut(chunk))
+        queries.extend(audit.cut(chunk))
         late.append(chunk)
         while late and (seed is None or len(late) > 4):
-            hear(late.pop(rng.randrange(len(late))))
+            recognize(late.pop(rng.randrange(len(late))))
         answer_some(0 if seed is None else 3)
-    questions.extend(audit.end())
+    queries.extend(audit.end())
     rng.shuffle(late)
     for chunk in late:
         assert not audit.is_settled
-        hear(chunk)
+        recognize(chunk)
     answer_some(0)
     assert audit.is_settled
     return audit

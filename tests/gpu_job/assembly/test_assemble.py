@@ -12,7 +12,7 @@ from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import Assembly, ChunkResult, chunk_result, coverage
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.audit.evidence import heard_words
+from gpu_job.audit.evidence import timed_words
 from gpu_job.audit.findings import Findings, Splice
 from gpu_job.audit.intervals import Span
 from gpu_job.worker.services import TaskIdentity
@@ -103,7 +103,7 @@ def test_what_the_audit_found_is_in_the_words() -> None:
     assembly = assembled(spoken(0, "nobody's"), spoken(6, "kept"))
     findings = Findings(
         splices=[Splice(Span(2.0, 6.0), (Token(" found", 3.0, 3.4),))],
-        dropped=heard_words(spoken(0, "nobody's").tokens),
+        dropped=timed_words(spoken(0, "nobody's").tokens),
     )
     assert texts(assembly.passages([findings])) == ["found", "kept"]
 
@@ -111,7 +111,7 @@ def test_what_the_audit_found_is_in_the_words() -> None:
 def test_failed_chunks_holes_and_unheard_speech_are_gaps_in_time_order() -> None:
     assembly = assembled(spoken(0, "a"), ChunkResult(4 * SAMPLE_RATE, 6 * SAMPLE_RATE, CPU, failure="Broken."))
     assembly.add_gap(Gap(start=10.0, end=15.0, reason="unreadable"))
-    findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="Unheard.")], decoded_seconds=3.0, audited=False)]
+    findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="Unheard.")], retranscribed_seconds=3.0, audited=False)]
     passages, gaps = assembly.passages(findings), assembly.gaps(findings)
     assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [
         (4, 6, "Broken."),

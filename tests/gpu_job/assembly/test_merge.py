@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_job.asr.tokens import Token, words_of
-from gpu_job.assembly.merge import TOLERANCE_SECONDS, Stretch, kept, seam
+from gpu_job.assembly.merge import TOLERANCE_SECONDS, ChunkTokens, kept_slices, seam
 
 START, END = 8.0, 10.0
 """What both chunks hear."""
@@ -176,17 +176,17 @@ def test_without_a_match_both_stay_to_the_middle_and_no_place_is_left_blank() ->
 @examples
 @given(SPEECH, st.lists(st.floats(2.0, 5.0), min_size=1, max_size=6))
 def test_a_row_of_chunks_gives_the_whole(truth: list[Token], lengths: list[float]) -> None:
-    stretches, begin = [], 0.0
+    chunks, begin = [], 0.0
     for length in lengths:
         end = begin + length
         tokens = [token for token in heard_right(truth, begin) if token.end <= end]
-        stretches.append(Stretch(begin, end, tokens))
+        chunks.append(ChunkTokens(begin, end, tokens))
         begin = end - 1.0
-    tokens = [token for each, keep in zip(stretches, kept(stretches), strict=True) for token in each.tokens[keep]]
+    tokens = [token for each, keep in zip(chunks, kept_slices(chunks), strict=True) for token in each.tokens[keep]]
     assert tokens == [token for token in truth if token.end <= begin + 1.0]
 
 
 def test_chunks_that_only_meet_keep_everything() -> None:
-    first, second = Stretch(0.0, 2.0, at(0.1, " a", " b")), Stretch(2.0, 4.0, at(2.1, " b", " c"))
-    assert kept([first, second]) == [slice(0, 2), slice(0, 2)]
-    assert kept([]) == []
+    first, second = ChunkTokens(0.0, 2.0, at(0.1, " a", " b")), ChunkTokens(2.0, 4.0, at(2.1, " b", " c"))
+    assert kept_slices([first, second]) == [slice(0, 2), slice(0, 2)]
+    assert kept_slices([]) == []

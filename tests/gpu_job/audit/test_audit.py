@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_job.asr.tokens import Token, whole, words_of
+from gpu_job.asr.tokens import Token, ensure_word_start, words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
-from gpu_job.audit.audit import NO_MORE, NO_WORDS, Audit
-from gpu_job.audit.findings import Findings, Splice, amended, fitting
+from gpu_job.audit.audit import NO_WORDS_REASON, RETRY_LIMIT_REASON, Audit
+from gpu_job.audit.findings import Findings, Splice, apply_findings, words_inside
 from gpu_job.audit.intervals import Span
-from gpu_job.audit.questions import AuditRules, Hole, VadQuery
+from gpu_job.audit.queries import AuditRules, UntranscribedSpan, VadQuery
 from tests.support.settled_audit import Recognize, plain_words, settled_audit
 from tests.support.sounds import noise, silence
 
@@ -24,7 +24,7 @@ WORD, STEP = 0.3, 0.4
 
 
 class Talk:
-    """Somebody says " 0", " 1" and so on, without a pause but for the silences given."""
+    """Speech of the words " 0", " 1" and so on, without a pause but for the silences given."""
 
     def __init__(self, length: float, silences: Iterable[Span] = ()) -> None:
         quiet = list(silences)
@@ -43,27 +43,29 @@ class Talk:
         begin = round(start * SAMPLE_RATE)
         return Chunk(begin, self.samples[begin : round(end * SAMPLE_RATE)])
 
-    def heard(self, window: Chunk) -> list[Token]:
+    def recognized(self, window: Chunk) -> list[Token]:
         """Every word that is wholly in the window."""
         begin, end = seconds(window.start) - 0.01, seconds(window.end) + 0.01
         return [token for token in self.tokens if begin <= token.start and token.end <= end]
 
     def speech(self, window: Chunk, _: VadQuery) -> list[tuple[float, float]]:
         start = seconds(window.start)
-        return [(token.start - start, token.end - start) for token in self.heard(window)]
+        return [(token.start - start, token.end - start) for token in self.recognized(window)]
 
-    def deaf(self, *spans: Span) -> Recognize:
-        """An engine that hears no word in these spans."""
+    def missing(self, *spans: Span) -> Recognize:
+        """An engine that recognizes no word in these spans."""
 
-        def hear(window: Chunk) -> list[Token]:
-            return [token for token in self.heard(window) if not any(s.start <= token.start < s.end for s in spans)]
+        def recognize(window: Chunk) -> list[Token]:
+            return [
+                token for token in self.recognized(window) if not any(s.start <= token.start < s.end for s in spans)
+            ]
 
-        return hear
+        return recognize
 
 
-def merged(chunks: Iterable[Chunk], hear: Recognize) -> list[Token]:
+def merged(chunks: Iterable[Chunk], recognize: Recognize) -> list[Token]:
     """What the chunks' answers come to, each token once."""
-    return sorted({token for chunk in chunks for token in hear(chunk)}, key=lambda token: token.start)
+    return sorted({token for chunk in chunks for token in recognize(chunk)}, key=lambda token: token.start)
 
 
 HOLES = [
@@ -85,36 +87,38 @@ HOLES = [
 def test_a_hole_is_found_and_its_words_put_back(places: list[tuple[int, int]], hole: Span, seed: int | None) -> None:
     talk = Talk(20)
     chunks = [talk.chunk(*place) for place in places]
-    first = talk.deaf(hole)
-    audit = settled_audit(chunks, first, again=talk.heard, speech=talk.speech, seed=seed)
-    repaired = amended(merged(chunks, first), audit.findings)
-    whole = merged([talk.chunk(places[0][0], places[-1][1])], talk.heard)
-    assert plain_words(repaired) == plain_words(whole)
+    first = talk.missing(hole)
+    audit = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed)
+    repaired = apply_findings(merged(chunks, first), audit.findings)
+    expected = merged([talk.chunk(places[0][0], places[-1][1])], talk.recognized)
+    assert plain_words(repaired) == plain_words(expected)
     assert audit.findings.gaps == []
-    assert audit.findings.decoded_seconds > 0
+    assert audit.findings.retranscribed_seconds > 0
 
 
 def test_a_hole_reaches_over_silence_that_was_left_out() -> None:
     talk = Talk(20, [Span(9.6, 11.2)])
     chunks = [talk.chunk(0, 9.9), talk.chunk(10.9, 20)]
-    audit = settled_audit(chunks, talk.deaf(Span(9, 9.5), Span(11.2, 11.8)), again=talk.heard, speech=talk.speech)
+    audit = settled_audit(
+        chunks, talk.missing(Span(9, 9.5), Span(11.2, 11.8)), again=talk.recognized, speech=talk.speech
+    )
     assert [plain_words(splice.tokens) for splice in audit.findings.splices] == [["23", "28", "29"]]
 
 
-def test_a_pause_is_not_asked_about() -> None:
+def test_a_pause_raises_no_query() -> None:
     talk = Talk(20, [Span(5, 9)])
     audit = Audit()
-    assert audit.cut(talk.chunk(0, 20)) == audit.heard(0, talk.tokens) == audit.end() == []
+    assert audit.cut(talk.chunk(0, 20)) == audit.transcribed(0, talk.tokens) == audit.end() == []
     assert audit.is_settled
 
 
 def test_a_word_that_ends_too_late_does_not_hide_a_hole() -> None:
     talk = Talk(20)
     chunk, hole = talk.chunk(0, 20), Span(8, 13)
-    heard = talk.deaf(hole)(chunk)
+    heard = talk.missing(hole)(chunk)
     smeared = [token._replace(end=13.0) if token.text == " 19" else token for token in heard]
-    audit = settled_audit([chunk], lambda _: smeared, again=talk.heard, speech=talk.speech)
-    repaired = amended(smeared, audit.findings)
+    audit = settled_audit([chunk], lambda _: smeared, again=talk.recognized, speech=talk.speech)
+    repaired = apply_findings(smeared, audit.findings)
     # A word of two letters may have lasted for a second: what was said in it is not looked for.
     assert plain_words(repaired) == [str(n) for n in range(50) if n not in (20, 21)]
     assert all(a.end <= b.start for a, b in itertools.pairwise(repaired))
@@ -127,33 +131,39 @@ def test_what_stays_empty_is_a_gap_as_long_as_the_speech() -> None:
 
     def again(window: Chunk) -> list[Token]:
         windows.append(window)
-        return talk.deaf(hole)(window)
+        return talk.missing(hole)(window)
 
-    audit = settled_audit([chunk], talk.deaf(hole), again=again, speech=talk.speech)
+    audit = settled_audit([chunk], talk.missing(hole), again=again, speech=talk.speech)
     (gap,) = audit.findings.gaps
-    assert (gap.start, gap.end, gap.reason) == (pytest.approx(9.2, abs=0.21), pytest.approx(11.9, abs=0.21), NO_WORDS)
+    assert (gap.start, gap.end, gap.reason) == (
+        pytest.approx(9.2, abs=0.21),
+        pytest.approx(11.9, abs=0.21),
+        NO_WORDS_REASON,
+    )
     assert audit.findings.splices == []
     # Each try begins elsewhere, with all of the speech and nothing that is not.
     assert len({window.start for window in windows}) == len(windows) >= 3
     assert all(window.start < 9.2 * SAMPLE_RATE and window.end > 11.9 * SAMPLE_RATE for window in windows)
-    assert audit.findings.decoded_seconds == pytest.approx(sum(seconds(len(window.samples)) for window in windows))
+    assert audit.findings.retranscribed_seconds == pytest.approx(
+        sum(seconds(len(window.samples)) for window in windows)
+    )
 
 
-def test_a_second_try_may_hear_what_the_first_did_not() -> None:
+def test_a_second_try_may_recognize_what_the_first_did_not() -> None:
     talk, hole, tries = Talk(20), Span(8, 13), itertools.count()
 
     def again(window: Chunk) -> list[Token]:
-        return [] if next(tries) == 0 else talk.heard(window)
+        return [] if next(tries) == 0 else talk.recognized(window)
 
     chunk = talk.chunk(0, 20)
-    audit = settled_audit([chunk], talk.deaf(hole), again=again, speech=talk.speech)
-    assert plain_words(amended(talk.deaf(hole)(chunk), audit.findings)) == plain_words(talk.tokens)
+    audit = settled_audit([chunk], talk.missing(hole), again=again, speech=talk.speech)
+    assert plain_words(apply_findings(talk.missing(hole)(chunk), audit.findings)) == plain_words(talk.tokens)
     assert next(tries) == 2
 
 
 def test_half_a_repair_is_kept_and_the_rest_is_a_gap() -> None:
     talk, chunk = Talk(20), Talk(20).chunk(0, 20)
-    audit = settled_audit([chunk], talk.deaf(Span(5, 13)), again=talk.deaf(Span(9, 13)), speech=talk.speech)
+    audit = settled_audit([chunk], talk.missing(Span(5, 13)), again=talk.missing(Span(9, 13)), speech=talk.speech)
     assert plain_words(audit.findings.splices[0].tokens) == [str(n) for n in range(13, 23)]
     (gap,) = audit.findings.gaps
     assert gap.start == pytest.approx(9.3, abs=0.5)
@@ -165,29 +175,29 @@ def test_beyond_its_share_of_decoding_holes_are_gaps() -> None:
     spans = [Span(at, at + 3) for at in range(5, 60, 10)]
     rules = AuditRules(max_share=0.1, spare_seconds=10)
     chunks = [talk.chunk(at, at + 20) for at in range(0, 60, 20)]
-    audit = settled_audit(chunks, talk.deaf(*spans), again=talk.heard, speech=talk.speech, rules=rules)
+    audit = settled_audit(chunks, talk.missing(*spans), again=talk.recognized, speech=talk.speech, rules=rules)
     found = audit.findings
-    assert found.decoded_seconds <= 10 + 0.1 * 60
+    assert found.retranscribed_seconds <= 10 + 0.1 * 60
     assert len(found.splices) >= 2
     assert len(found.splices) + len(found.gaps) == len(spans)
-    assert {gap.reason for gap in found.gaps} == {NO_MORE}
+    assert {gap.reason for gap in found.gaps} == {RETRY_LIMIT_REASON}
 
 
 def test_a_failed_chunk_is_a_gap_already() -> None:
     talk = Talk(20)
     chunks = [talk.chunk(0, 10), talk.chunk(10, 20)]
-    audit = settled_audit(chunks, talk.heard, speech=talk.speech, failed=[chunks[1].start])
+    audit = settled_audit(chunks, talk.recognized, speech=talk.speech, failed=[chunks[1].start])
     assert audit.findings == Findings()
 
 
-def test_words_where_nobody_speaks_are_dropped() -> None:
+def test_words_without_speech_are_dropped() -> None:
     talk = Talk(20, [Span(6, 14)])
     chunk = talk.chunk(0, 20)
-    ghosts = [Token(" m", 10.0, 10.1, 0.9), Token("m.", 10.1, 10.2, 0.9)]
-    tokens = sorted([*talk.tokens, *ghosts], key=lambda token: token.start)
+    hallucinated = [Token(" m", 10.0, 10.1, 0.9), Token("m.", 10.1, 10.2, 0.9)]
+    tokens = sorted([*talk.tokens, *hallucinated], key=lambda token: token.start)
     audit = settled_audit([chunk], lambda _: tokens, speech=talk.speech)
     assert [heard.word.text for heard in audit.findings.dropped] == ["mm."]
-    assert amended(tokens, audit.findings) == talk.tokens
+    assert apply_findings(tokens, audit.findings) == talk.tokens
 
 
 @pytest.mark.parametrize("off", [-0.2, 0.0, 0.2])
@@ -202,78 +212,78 @@ def test_a_lone_word_with_speech_near_stays(off: float) -> None:
 
     audit = settled_audit([talk.chunk(0, 20)], lambda _: tokens, speech=speech)
     assert audit.findings.dropped == []
-    assert audit.findings.asked_seconds > 0
+    assert audit.findings.queried_seconds > 0
 
 
 def test_a_dropped_word_whose_first_piece_begins_none_is_dropped_whole() -> None:
     rest_of_a_word = [Token("ev", 0.2, 0.3, 0.1), Token("er", 0.3, 0.5, 0.1)]
     audit = settled_audit([Chunk(0, noise(5, -30.0))], lambda _: rest_of_a_word, speech=lambda *_: [])
-    assert amended(whole(rest_of_a_word), audit.findings) == []
+    assert apply_findings(ensure_word_start(rest_of_a_word), audit.findings) == []
 
 
-def test_a_question_without_an_answer_is_owned_up_to() -> None:
+def test_after_a_failed_query_the_coverage_is_not_audited() -> None:
     talk, audit = Talk(20), Audit()
     audit.cut(talk.chunk(0, 20))
-    audit.heard(0, talk.deaf(Span(5, 9))(talk.chunk(0, 20)))
-    (question,) = audit.end()
-    assert isinstance(question, Hole)
+    audit.transcribed(0, talk.missing(Span(5, 9))(talk.chunk(0, 20)))
+    (query,) = audit.end()
+    assert isinstance(query, UntranscribedSpan)
     assert not audit.is_settled
-    audit.unanswered(question)
+    audit.query_failed(query)
     assert audit.is_settled
     assert not audit.findings.audited
 
 
-def test_audio_is_let_go_as_soon_as_its_neighbours_are_known() -> None:
+def test_audio_is_freed_as_soon_as_its_neighbours_are_known() -> None:
     talk, audit = Talk(100), Audit()
     for at in range(0, 100, 10):
         chunk = talk.chunk(at, at + 10)
         audit.cut(chunk)
-        audit.heard(chunk.start, talk.heard(chunk))
+        audit.transcribed(chunk.start, talk.recognized(chunk))
         assert audit.held_seconds <= 20
     audit.end()
     assert audit.held_seconds == 0
 
 
-def test_a_second_answer_changes_nothing() -> None:
+def test_a_second_result_changes_nothing() -> None:
     talk, audit = Talk(20), Audit()
     audit.cut(talk.chunk(0, 20))
-    audit.heard(0, talk.tokens)
-    assert audit.heard(0, []) == audit.heard(7, []) == audit.end() == []
+    audit.transcribed(0, talk.tokens)
+    assert audit.transcribed(0, []) == audit.transcribed(7, []) == audit.end() == []
 
 
 @pytest.mark.parametrize("samples", [silence(20), silence(0.001), noise(20, -75)], ids=["silence", "short", "faint"])
-def test_silence_raises_no_question(samples: Samples) -> None:
+def test_silence_raises_no_query(samples: Samples) -> None:
     audit = Audit()
-    assert [*audit.cut(Chunk(0, samples)), *audit.heard(0, []), *audit.end()] == []
+    assert [*audit.cut(Chunk(0, samples)), *audit.transcribed(0, []), *audit.end()] == []
     assert audit.is_settled
 
 
-def test_a_word_heard_twice_by_two_windows_is_one_and_said_twice_is_two() -> None:
+def test_a_word_recognized_twice_by_two_windows_is_one_and_said_twice_is_two() -> None:
     hole = Span(5.0, 8.0)
     again = [Token(" very", 5.1, 5.4), Token(" old", 6.0, 6.3), Token(" house", 7.8, 8.1)]
-    assert [heard.word.text for heard in fitting(again, hole, "Very", "house.")] == ["old"]
+    assert [heard.word.text for heard in words_inside(again, hole, "Very", "house.")] == ["old"]
     twice = [Token(" very", 4.6, 4.9), *again, Token(" house", 8.3, 8.6)]
-    assert [heard.word.text for heard in fitting(twice, hole, "Very", "house.")] == ["very", "old", "house"]
+    assert [heard.word.text for heard in words_inside(twice, hole, "Very", "house.")] == ["very", "old", "house"]
 
 
 def test_a_splice_stands_between_words_never_within() -> None:
     kept = [Token(" be", 1.0, 4.0), Token("fore", 4.0, 4.2), Token(" after", 6.0, 6.3)]
     splice = Splice(Span(3.0, 6.0), (Token(" now", 4.1, 4.4),))
-    assert plain_words(amended(kept, Findings(splices=[splice]))) == ["before", "now", "after"]
-    assert plain_words(amended(kept[:2], Findings(splices=[splice]))) == ["before", "now"]
-    assert plain_words(amended([], Findings(splices=[splice]))) == ["now"]
+    assert plain_words(apply_findings(kept, Findings(splices=[splice]))) == ["before", "now", "after"]
+    assert plain_words(apply_findings(kept[:2], Findings(splices=[splice]))) == ["before", "now"]
+    assert plain_words(apply_findings([], Findings(splices=[splice]))) == ["now"]
 
 
 @st.composite
 def talks(draw: st.DrawFn) -> tuple[Talk, list[Chunk], list[Span]]:
-    """Speech in chunks that touch, overlap or leave out silence, and where the engine is deaf."""
+    """Speech in chunks that touch, overlap or leave out silence, and what the engine misses."""
     ends = list(itertools.accumulate(draw(st.lists(st.integers(3, 12), min_size=2, max_size=5))))
     overlaps = draw(st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.0]), min_size=len(ends), max_size=len(ends)))
     places = draw(st.lists(st.tuples(st.floats(0, ends[-1]), st.floats(2, 9)), max_size=3))
-    deaf = [Span(at, at + long) for at, long in places]
+    missing = [Span(at, at + long) for at, long in places]
     talk = Talk(float(ends[-1]))
     starts = [0.0, *(end - overlap for end, overlap in zip(ends, overlaps, strict=True))]
-    return talk, [talk.chunk(start, end) for start, end in zip(starts, ends, strict=False)], deaf
+    return talk, [talk.chunk(start, end) for start, end in zip(starts, ends, strict=False)], missing
 
 
 @settings(max_examples=40, deadline=None)
@@ -281,21 +291,21 @@ def talks(draw: st.DrawFn) -> tuple[Talk, list[Chunk], list[Span]]:
 def test_whatever_is_lost_comes_back_in_order_and_nothing_else_moves(
     case: tuple[Talk, list[Chunk], list[Span]], seed: int
 ) -> None:
-    talk, chunks, deaf = case
-    first = talk.deaf(*deaf)
+    talk, chunks, missing = case
+    first = talk.missing(*missing)
     before = merged(chunks, first)
     generous = AuditRules(max_share=10)
-    audit = settled_audit(chunks, first, again=talk.heard, speech=talk.speech, seed=seed, rules=generous)
-    after = amended(before, audit.findings)
+    audit = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed, rules=generous)
+    after = apply_findings(before, audit.findings)
     assert [token.start for token in after] == sorted(token.start for token in after)
     said = plain_words(before)
     assert [word for word in plain_words(after) if word in said] == said
     for splice in audit.findings.splices:
-        assert all(splice.hole.start <= (t.start + t.end) / 2 < splice.hole.end for t in splice.tokens)
+        assert all(splice.span.start <= (t.start + t.end) / 2 < splice.span.end for t in splice.tokens)
     assert audit.held_seconds == 0
     # What is still missing are stretches too short to ask about.
-    missing = [int(token.text) for token in merged(chunks, talk.heard) if token not in set(after)]
+    missing = [int(token.text) for token in merged(chunks, talk.recognized) if token not in set(after)]
     runs = itertools.groupby(enumerate(missing), lambda pair: pair[1] - pair[0])
     assert all(len(list(run)) * STEP <= generous.gap_seconds for _, run in runs)
-    in_order = settled_audit(chunks, first, again=talk.heard, speech=talk.speech, rules=generous)
-    assert words_of(amended(before, in_order.findings)) == words_of(after)
+    in_order = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, rules=generous)
+    assert words_of(apply_findings(before, in_order.findings)) == words_of(after)

@@ -18,12 +18,12 @@ from gpu_job.audio.decode import decode
 from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.loudness import FRAME, levels, quietest
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.audit.audit import NO_WORDS, Audit
-from gpu_job.audit.evidence import heard_words
-from gpu_job.audit.findings import amended
+from gpu_job.audit.audit import NO_WORDS_REASON, Audit
+from gpu_job.audit.evidence import timed_words
+from gpu_job.audit.findings import apply_findings
 from gpu_job.audit.intervals import Span
-from gpu_job.audit.questions import AuditRules
-from gpu_job.audit.runner import MAX_WAITING, AuditRunner, DeliverTokens
+from gpu_job.audit.queries import AuditRules
+from gpu_job.audit.runner import MAX_WAITING_QUERIES, AuditRunner, DeliverTokens
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import VadThresholds
 from infra.recordings import recording
@@ -88,10 +88,10 @@ class Upload:
         for chunk, tokens in answers:
             self.runner.cut(chunk)
             self.tokens.extend(tokens)
-            self.runner.heard(chunk.start, tokens)
+            self.runner.transcribed(chunk.start, tokens)
         self.runner.end()
         assert self.runner.is_settled or self.host.is_settled.wait(PATIENCE)
-        return amended(self.tokens, self.runner.findings)
+        return apply_findings(self.tokens, self.runner.findings)
 
 
 @pytest.fixture
@@ -106,17 +106,17 @@ def upload(parakeet: Parakeet, threads: Executor) -> Upload:
 
 def without(tokens: Iterable[Token], hole: Span) -> list[Token]:
     """Without the words that begin there."""
-    words = [heard for heard in heard_words(tokens) if not hole.start <= heard.word.start < hole.end]
+    words = [heard for heard in timed_words(tokens) if not hole.start <= heard.word.start < hole.end]
     return [token for heard in words for token in heard.tokens]
 
 
-def whole(heard: Iterable[tuple[Chunk, list[Token]]]) -> list[Token]:
+def all_tokens(heard: Iterable[tuple[Chunk, list[Token]]]) -> list[Token]:
     return [token for _, tokens in heard for token in tokens]
 
 
-def test_speech_with_its_words_raises_no_question(upload: Upload, heard: list[tuple[Chunk, list[Token]]]) -> None:
-    assert upload.run(heard) == whole(heard)
-    assert upload.runner.findings.asked_seconds == 0
+def test_speech_with_its_words_raises_no_query(upload: Upload, heard: list[tuple[Chunk, list[Token]]]) -> None:
+    assert upload.run(heard) == all_tokens(heard)
+    assert upload.runner.findings.queried_seconds == 0
 
 
 @pytest.mark.parametrize("blank", [0, 1, -1])
@@ -126,7 +126,7 @@ def test_a_blank_chunk_is_found_and_repaired(
     lost = heard[blank][0]
     repaired = upload.run((chunk, [] if chunk is lost else tokens) for chunk, tokens in heard)
     assert len(plain_words(heard[blank][1])) > 3
-    assert plain_words(repaired) == plain_words(whole(heard))
+    assert plain_words(repaired) == plain_words(all_tokens(heard))
     assert upload.runner.findings.gaps == []
     starts = [time for word in words_of(repaired) for time in (word.start, word.end)]
     assert starts == sorted(starts)
@@ -134,34 +134,34 @@ def test_a_blank_chunk_is_found_and_repaired(
 
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
 def test_a_hole_across_a_join_is_repaired(parakeet: Parakeet, upload: Upload, sound: Samples, overlap: float) -> None:
-    """Two chunks that part in the middle of a sentence, both deaf to what is around the cut."""
+    """Two chunks that part in the middle of a sentence, both without the words around the cut."""
     level = levels(sound)
     cut = quietest(level, 1800, 2200, 5) * FRAME
     pair = [Chunk(0, sound[:cut]), Chunk(begin := cut - int(overlap * SAMPLE_RATE), sound[begin : 40 * SAMPLE_RATE])]
     hole = Span(cut / SAMPLE_RATE - 2, cut / SAMPLE_RATE + 2)
     truth = on_upload_clock(Chunk(0, sound[:0]), parakeet.transcribe([sound[: 40 * SAMPLE_RATE]])[0])
-    deaf = without(truth, hole)
-    first = len(without(deaf, Span(hole.end, 40)))
-    answers = [deaf[:first], deaf[first:]]
+    missed = without(truth, hole)
+    first = len(without(missed, Span(hole.end, 40)))
+    answers = [missed[:first], missed[first:]]
     repaired = upload.run(zip(pair, answers, strict=True))
-    assert len(plain_words(truth)) - len(plain_words(deaf)) >= 4
+    assert len(plain_words(truth)) - len(plain_words(missed)) >= 4
     assert plain_words(repaired) == plain_words(truth)
     assert upload.runner.findings.gaps == []
 
 
-def test_what_the_model_cannot_hear_is_a_gap(threads: Executor, heard: list[tuple[Chunk, list[Token]]]) -> None:
+def test_what_the_model_cannot_recognize_is_a_gap(threads: Executor, heard: list[tuple[Chunk, list[Token]]]) -> None:
     upload = Upload(lambda window, deliver: deliver([]), threads)
     chunk, tokens = heard[0]
     hole = Span(tokens[8].start, tokens[-8].start)
     kept = without(tokens, hole)
     assert upload.run([(chunk, kept)]) == kept
     gaps = upload.runner.findings.gaps
-    assert {gap.reason for gap in gaps} == {NO_WORDS}
+    assert {gap.reason for gap in gaps} == {NO_WORDS_REASON}
     assert all(hole.start - 0.5 < gap.start < gap.end < hole.end + 0.5 for gap in gaps)
     assert sum(gap.end - gap.start for gap in gaps) > 0.5 * hole.seconds
 
 
-NOBODY = {
+NO_SPEECH = {
     "silence": silence(20),
     "noise": noise(20, -20),
     "soft noise": noise(20, -45),
@@ -171,19 +171,21 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("sound", NOBODY.values(), ids=NOBODY.keys())
-def test_where_nobody_speaks_there_are_no_gaps_and_no_words(parakeet: Parakeet, upload: Upload, sound: Samples) -> None:
-    """What the model hears there, if anything, and what a worse one would."""
-    ghosts = [Token(" yeah", 5.0, 5.3, 0.9), Token(".", 5.3, 5.4, 0.9), Token(" mm", 12.0, 12.2, 0.3)]
+@pytest.mark.parametrize("sound", NO_SPEECH.values(), ids=NO_SPEECH.keys())
+def test_without_speech_there_are_no_gaps_and_no_words(parakeet: Parakeet, upload: Upload, sound: Samples) -> None:
+    """The words of the model there, if any, and what a worse one would."""
+    hallucinated = [Token(" yeah", 5.0, 5.3, 0.9), Token(".", 5.3, 5.4, 0.9), Token(" mm", 12.0, 12.2, 0.3)]
     chunk = Chunk(7 * SAMPLE_RATE, sound)
-    for tokens in (parakeet.transcribe([sound])[0], ghosts):
+    for tokens in (parakeet.transcribe([sound])[0], hallucinated):
         channel = Upload(upload.host.transcribe, upload.threads)
         assert channel.run([(chunk, on_upload_clock(chunk, tokens))]) == []
         assert channel.runner.findings.gaps == []
         assert len(channel.runner.findings.dropped) == len(words_of(tokens))
 
 
-def test_a_detector_that_fails_is_owned_up_to(threads: Executor, heard: list[tuple[Chunk, list[Token]]]) -> None:
+def test_after_a_detector_fails_the_coverage_is_not_audited(
+    threads: Executor, heard: list[tuple[Chunk, list[Token]]]
+) -> None:
     class Broken:
         def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]:
             raise RuntimeError("no memory")
@@ -191,7 +193,7 @@ def test_a_detector_that_fails_is_owned_up_to(threads: Executor, heard: list[tup
     host = Host(lambda *_: None)
     runner = AuditRunner(Audit(), Broken(), threads, host)
     runner.cut(heard[0][0])
-    runner.heard(heard[0][0].start, [])
+    runner.transcribed(heard[0][0].start, [])
     runner.end()
     assert host.is_settled.wait(PATIENCE)
     assert not runner.findings.audited
@@ -206,7 +208,7 @@ def test_without_an_engine_the_audit_stays_open(heard: list[tuple[Chunk, list[To
     with ThreadPoolExecutor(1) as pool:
         runner = AuditRunner(Audit(), DETECTOR, pool, Host(gone))
         runner.cut(heard[0][0])
-        runner.heard(heard[0][0].start, [])
+        runner.transcribed(heard[0][0].start, [])
         runner.end()
     assert not runner.is_settled
     assert runner.findings.gaps == []
@@ -217,7 +219,7 @@ def test_threads_that_were_shut_down_leave_it_open(heard: list[tuple[Chunk, list
     pool.shutdown()
     runner = AuditRunner(Audit(), DETECTOR, pool, Host(gone))
     runner.cut(heard[0][0])
-    runner.heard(heard[0][0].start, [])
+    runner.transcribed(heard[0][0].start, [])
     runner.end()
     assert not runner.is_settled
 
@@ -236,8 +238,8 @@ def test_whoever_cuts_helps_where_the_threads_fall_behind() -> None:
 
     runner = AuditRunner(Audit(), FakeRecognizer(), Stuck(), Host(gone))
     burst = np.concatenate([silence(1), noise(1, -20)])
-    for n in range(MAX_WAITING + 10):
+    for n in range(MAX_WAITING_QUERIES + 10):
         start = n * 10 * SAMPLE_RATE
         runner.cut(Chunk(start, burst))
-        runner.heard(start, [])
+        runner.transcribed(start, [])
     assert 8 <= len(asked) <= 10

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpu_job.audio.decode import decode
 from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.audit.questions import HINT, SPEECH
+from gpu_job.audit.queries import FAINT_SPEECH, SPEECH
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import FRAME, VadThresholds, spoken
 from gpu_job.vad.silero import model_path
@@ -51,7 +51,7 @@ def test_the_probabilities_are_those_of_the_shipped_network(detector: SpeechDete
 def test_words_are_speech(detector: SpeechDetector, one: Recording) -> None:
     """All but one in a thousand by the common rules, and each by the rules that decide whether a word may go."""
     probabilities, second = detector.probabilities(samples_of(one.path.name)), SAMPLE_RATE / FRAME
-    for rules, misses in ((SPEECH, 0.001), (HINT, 0.0)):
+    for rules, misses in ((SPEECH, 0.001), (FAINT_SPEECH, 0.0)):
         found = spoken(probabilities, rules)
         missed = [
             word for word in one.words if not any(a < word.end * second and b > word.start * second for a, b in found)
