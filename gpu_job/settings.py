@@ -1,4 +1,4 @@
-"""The job's settings: the model, the cut, the batch, the hardware it is billed for, and when it stops."""
+"""The job's settings: the model, chunks, batches, the audit, leases, and when the task stops."""
 
 from __future__ import annotations
 

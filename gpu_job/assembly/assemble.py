@@ -1,4 +1,4 @@
-"""Assembly: the chunk results of a file, in whatever order they come -> passages, gaps and coverage. Pure."""
+"""Assemble the chunk results of a file, in whatever order they come, into passages, gaps and coverage. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ChunkResult:
     """Why there are no words."""
     channel: int = 0
     is_fallback: bool = False
-    """Whether another engine was to do it, and failed."""
+    """Whether another engine failed on it before."""
 
 
 def chunk_result(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> ChunkResult:
@@ -44,7 +44,7 @@ def chunk_result(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel:
 
 
 class AttributedWord(NamedTuple):
-    """A word with its place in the order of words, and who heard it."""
+    """A word with its place in the order of words, and the engine that recognized it."""
 
     clock: float
     word: Word
@@ -67,7 +67,7 @@ class Assembly:
         self._cut += 1
 
     def add(self, arrived: ChunkResult) -> None:
-        """A chunk's words; a second answer for the same chunk is ignored."""
+        """A chunk's words; a second result for the same chunk is ignored."""
         self._results.setdefault((arrived.channel, arrived.start), arrived)
 
     def end(self, samples: int) -> None:
@@ -85,7 +85,7 @@ class Assembly:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every chunk has its answer."""
+        """Whether every chunk has its result."""
         return self._samples is not None and len(self._results) == self._cut
 
     @property
@@ -100,13 +100,17 @@ class Assembly:
     def passages(self, findings: Sequence[Findings]) -> list[Passage]:
         """The words of all channels in time order, with the engine that wrote them. `findings`: of each channel."""
         channels = groupby(self.results(), key=lambda done: done.channel)
-        apart = len(findings) > 1
-        heard = merge(
-            *(_heard(list(parts), findings[channel], channel if apart else None) for channel, parts in channels),
+        is_split = len(findings) > 1
+        words = merge(
+            *(
+                _channel_words(list(parts), findings[channel], channel if is_split else None)
+                for channel, parts in channels
+            ),
             key=lambda one: one.clock,
         )
         return [
-            Passage(engine, [one.word for one in words]) for engine, words in groupby(heard, key=lambda one: one.engine)
+            Passage(engine, [each.word for each in group])
+            for engine, group in groupby(words, key=lambda one: one.engine)
         ]
 
     def gaps(self, findings: Sequence[Findings]) -> list[Gap]:
@@ -116,8 +120,8 @@ class Assembly:
             for one in self.results()
             if one.failure
         ]
-        unheard = [gap for each in findings for gap in each.gaps]
-        return sorted([*failed, *self._unreadable, *unheard], key=lambda gap: gap.start)
+        missing_speech = [gap for each in findings for gap in each.gaps]
+        return sorted([*failed, *self._unreadable, *missing_speech], key=lambda gap: gap.start)
 
 
 def transcript_of(
@@ -150,8 +154,8 @@ def transcript_of(
 
 
 def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:
-    """How much of the speech has words. Speech is where there are words, short pauses included, and where there ought
-    to be; of channels heard apart, the sum."""
+    """How much of the speech has words. Speech is where there are words, short pauses included, and in gaps;
+    of split channels, the sum."""
     spoken: dict[int | None, list[Span]] = {}
     for passage in passages:
         for word in passage.words:
@@ -167,10 +171,10 @@ def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequenc
     )
 
 
-def _heard(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> list[AttributedWord]:
-    """The parts of one channel in time order -> its words. Where parts overlap, what both heard counts once."""
-    stays = kept_slices([ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
-    tokens = [token for one, stay in zip(parts, stays, strict=True) for token in ensure_word_start(one.tokens[stay])]
+def _channel_words(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> list[AttributedWord]:
+    """The results of one channel in time order -> its words. Where they overlap, what both recognized counts once."""
+    slices = kept_slices([ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
+    tokens = [token for one, kept in zip(parts, slices, strict=True) for token in ensure_word_start(one.tokens[kept])]
     words = words_of(apply_findings(tokens, findings), speaker)
     starts = [seconds(one.start) for one in parts]
     # The order of tokens is right even where, at a seam, times run backwards a little.

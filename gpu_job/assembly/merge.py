@@ -1,9 +1,9 @@
-"""Merging: what two overlapping chunks heard -> where the first one's tokens end and the second one's begin. Pure.
+"""Merge the tokens of overlapping chunks: where the first one's end and the second one's begin. Pure.
 
 Tokens are matched by their text, in order, where their times are close. The seam lies where both sides are between
-words, and contradicts no match: so it invents nothing, glues no halves, and doubles no word that was matched. Of all
-such places it takes the one that keeps most words, and of equals the one nearest to the middle, where both chunks hear
-well. Times decide only about what has no match.
+words, and contradicts no match: so it invents no word, joins no halves of two words, and doubles no word that was
+matched. Of all such places it takes the one that keeps most words, and of equals the one nearest to the middle, where
+both chunks have context. Times decide only where tokens have no match.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Pair = tuple[int, int]
 
 
 class ChunkTokens(NamedTuple):
-    """What was heard in one chunk. Times in seconds on the upload's clock."""
+    """The tokens of one chunk. Times in seconds on the upload's clock."""
 
     start: float
     end: float
     tokens: Sequence[Token]
 
 
-def kept_slices(stretches: Sequence[ChunkTokens], tolerance: float = TOLERANCE_SECONDS) -> list[slice]:
-    """Chunks in time order, each of which may overlap the next -> which of their tokens make up the whole.
+def kept_slices(chunks: Sequence[ChunkTokens], tolerance: float = TOLERANCE_SECONDS) -> list[slice]:
+    """Chunks in time order, each of which may overlap the next -> which of their tokens make up the text.
 
     Words are made of each chunk's slice alone. Their starts run backwards at a seam by `tolerance` at most.
     """
-    firsts, ends = [0] * len(stretches), [len(each.tokens) for each in stretches]
-    for index, (left, right) in enumerate(pairwise(stretches)):
+    firsts, ends = [0] * len(chunks), [len(each.tokens) for each in chunks]
+    for index, (left, right) in enumerate(pairwise(chunks)):
         if right.start < left.end:
             ends[index], firsts[index + 1] = seam(left.tokens, right.tokens, right.start, left.end, tolerance)
     return [slice(first, max(first, end)) for first, end in zip(firsts, ends, strict=True)]

@@ -1,1 +1,1 @@
-"""Voice activity detection: where in a stretch of samples somebody speaks."""
+"""Voice activity detection: where in a window of samples there is speech."""

@@ -1,4 +1,4 @@
-"""Where somebody speaks: stretches of a window of samples, by Silero's voice activity detector."""
+"""Detect speech in a window of samples, by Silero's voice activity detector."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_job.audio.samples import Samples, seconds
-from gpu_job.vad.segments import FRAME, VadThresholds, spoken
+from gpu_job.vad.segments import FRAME, VadThresholds, speech_segments
 
 if TYPE_CHECKING:
     from gpu_job.vad.silero import Silero
 
 
 class SpeechDetector:
-    """Keeps nothing from one window to the next, so any number of threads may use one detector at once."""
+    """Stateless: any number of threads may use one detector at once."""
 
     def speech(self, samples: Samples, rules: VadThresholds | None = None) -> list[tuple[float, float]]:
-        """Stretches in which somebody speaks, in seconds from the first sample."""
-        stretches = spoken(self.probabilities(samples), rules or VadThresholds())
-        return [(seconds(begin * FRAME), seconds(min(end * FRAME, len(samples)))) for begin, end in stretches]
+        """Segments of speech as (start, end), in seconds from the first sample."""
+        segments = speech_segments(self.probabilities(samples), rules or VadThresholds())
+        return [(seconds(begin * FRAME), seconds(min(end * FRAME, len(samples)))) for begin, end in segments]
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Probability of speech in each frame -> [frames]. The last frame may be part silence."""
@@ -31,7 +31,7 @@ class SpeechDetector:
 
     @cached_property
     def _network(self) -> Silero:
-        # At the first question: torch takes a second to import, and most uploads are being fetched by then.
+        # At the first query: torch takes a second to import, and most uploads are being fetched by then.
         from gpu_job.vad import silero
 
         return silero.load()

@@ -1,4 +1,4 @@
-"""Detection: probabilities of speech, frame by frame -> stretches in which somebody speaks. Pure."""
+"""Turn probabilities of speech, one a frame, into segments of speech. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FRAME = 512
 
 @dataclass(frozen=True)
 class VadThresholds:
-    """From probabilities to stretches of speech. The figures are those of Silero's own function, but for the last."""
+    """Thresholds for segments of speech. The figures are those of Silero's own function, but for the last."""
 
     begins_at: float = 0.5
-    """Probability from which on somebody speaks."""
+    """Probability from which on there is speech."""
     ends_below: float = 0.35
-    """Probability below which nobody does any more."""
+    """Probability below which speech ends."""
     min_pause_seconds: float = 0.1
     """Shorter pauses belong to the speech around them."""
     min_speech_seconds: float = 0.2
-    """Shorter stretches are clicks and breaths."""
+    """Shorter segments are clicks and breaths."""
 
 
-def spoken(probabilities: NDArray[np.float32], rules: VadThresholds) -> list[tuple[int, int]]:
-    """Stretches of speech, as [start, end) in frames."""
+def speech_segments(probabilities: NDArray[np.float32], rules: VadThresholds) -> list[tuple[int, int]]:
+    """Segments of speech, as [start, end) in frames."""
     # Where a frame lies between the thresholds, the last one that did not decides.
     decided = np.where(probabilities >= rules.begins_at, 1, np.where(probabilities < rules.ends_below, 0, -1))
     last = np.maximum.accumulate(np.where(decided >= 0, np.arange(len(decided)), -1))

@@ -1,4 +1,4 @@
-"""Silero's network: the probability of speech in each frame of 32 ms, for a whole window in one call.
+"""Run Silero's network: the probability of speech in each frame of 32 ms, for a whole window in one call.
 
 The weights are those of the `silero-vad` package. Its Python code is not imported, because that limits the whole
 process to one torch thread; and it sees one frame at a time, where here all frames of a window go through the
@@ -46,7 +46,7 @@ def model_path() -> Path:
 
 def _weights(path: Path) -> dict[str, Tensor]:
     """The 16 kHz half of the shipped network, under the names used here."""
-    kept = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]  # torch's gap
+    shipped = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]  # torch's gap
     names = {
         "spectrum.weight": "stft.forward_basis_buffer",
         "output.weight": "decoder.decoder.2.weight",
@@ -54,7 +54,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
         **{f"encoder.{n}.{kind}": f"encoder.{n}.reparam_conv.{kind}" for n in range(4) for kind in ("weight", "bias")},
         **{f"memory.{kind}_l0": f"decoder.rnn.{kind}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
     }
-    return {ours: kept[f"_model.{theirs}"] for ours, theirs in names.items()}
+    return {ours: shipped[f"_model.{theirs}"] for ours, theirs in names.items()}
 
 
 class Silero(torch.nn.Module):

@@ -76,7 +76,7 @@ def test_an_upload_without_sound_is_complete_at_once() -> None:
     assert assembly.gaps(NOTHING_FOUND) == []
 
 
-def test_a_word_that_two_chunks_heard_counts_once() -> None:
+def test_a_word_that_two_chunks_recognized_counts_once() -> None:
     first, second = spoken(0, "twice"), spoken(0.5, "twice")
     second = replace(second, tokens=first.tokens)
     assert texts(assembled(first, second).passages(NOTHING_FOUND)) == ["twice"]
@@ -87,14 +87,14 @@ def test_the_rest_of_a_word_is_never_glued_to_another_chunks_word() -> None:
     assert texts(assembled(spoken(0, "whole"), rest).passages(NOTHING_FOUND)) == ["whole", "rest"]
 
 
-def test_channels_heard_apart_are_speakers_whose_words_are_in_order() -> None:
+def test_split_channels_are_speakers_whose_words_are_in_order() -> None:
     parts = [spoken(0, "one"), spoken(4, "three"), spoken(2, "two", channel=1), spoken(6, "four", channel=1)]
     passages = assembled(*parts).passages([Findings(), Findings()])
     assert texts(passages) == ["one", "two", "three", "four"]
     assert [word.speaker for passage in passages for word in passage.words] == [0, 1, 0, 1]
 
 
-def test_each_word_says_who_heard_it() -> None:
+def test_each_word_names_its_engine() -> None:
     passages = assembled(spoken(0, "a"), spoken(2, "b"), spoken(4, "c", engine=GPU)).passages(NOTHING_FOUND)
     assert [(passage.engine, texts([passage])) for passage in passages] == [(CPU, ["a", "b"]), (GPU, ["c"])]
 
@@ -111,11 +111,11 @@ def test_what_the_audit_found_is_in_the_words() -> None:
 def test_failed_chunks_holes_and_unheard_speech_are_gaps_in_time_order() -> None:
     assembly = assembled(spoken(0, "a"), ChunkResult(4 * SAMPLE_RATE, 6 * SAMPLE_RATE, CPU, failure="Broken."))
     assembly.add_gap(Gap(start=10.0, end=15.0, reason="unreadable"))
-    findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="Unheard.")], retranscribed_seconds=3.0, audited=False)]
+    findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="No words.")], retranscribed_seconds=3.0, audited=False)]
     passages, gaps = assembly.passages(findings), assembly.gaps(findings)
     assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [
         (4, 6, "Broken."),
-        (7, 8, "Unheard."),
+        (7, 8, "No words."),
         (10, 15, "unreadable"),
     ]
     found = coverage(passages, gaps, findings)

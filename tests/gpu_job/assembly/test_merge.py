@@ -1,4 +1,4 @@
-"""Merging: what two overlapping chunks heard becomes one text, with nothing lost, doubled, glued or made up."""
+"""Merging: what two overlapping chunks recognized becomes one text, with nothing lost, doubled, glued or made up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpu_job.asr.tokens import Token, words_of
 from gpu_job.assembly.merge import TOLERANCE_SECONDS, ChunkTokens, kept_slices, seam
 
 START, END = 8.0, 10.0
-"""What both chunks hear."""
+"""What both chunks contain."""
 FRAME = 0.08
 WORDS = [(" a",), (" b",), (" c", "x"), (" d", "x", "y"), (" e", "."), (" f", "y")]
 
@@ -37,11 +37,11 @@ SPEECH = st.integers(0, 10**9).map(speech_of)
 examples = settings(max_examples=100, deadline=None)
 
 
-def heard_left(truth: list[Token]) -> list[Token]:
+def tokens_left(truth: list[Token]) -> list[Token]:
     return [token for token in truth if token.end <= END]
 
 
-def heard_right(truth: list[Token], begin: float = START) -> list[Token]:
+def tokens_right(truth: list[Token], begin: float = START) -> list[Token]:
     """Of a chunk that starts within a word, only later words: half a word would be another one."""
     tokens = [token for token in truth if token.start >= begin]
     first = next((index for index, token in enumerate(tokens) if token.begins_word), len(tokens))
@@ -67,8 +67,8 @@ def whole_words(tokens: list[Token]) -> list[Token]:
 
 @examples
 @given(SPEECH)
-def test_two_that_heard_the_same_give_exactly_what_was_said(truth: list[Token]) -> None:
-    assert merged(heard_left(truth), heard_right(truth)) == truth
+def test_two_with_the_same_tokens_give_exactly_what_was_said(truth: list[Token]) -> None:
+    assert merged(tokens_left(truth), tokens_right(truth)) == truth
 
 
 @examples
@@ -76,17 +76,17 @@ def test_two_that_heard_the_same_give_exactly_what_was_said(truth: list[Token]) 
 def test_times_may_differ(truth: list[Token], seed: int) -> None:
     """Each by half the tolerance, one way or the other."""
     dice = random.Random(seed)
-    right = heard_right(truth)
+    right = tokens_right(truth)
     shifted = [token.later(dice.uniform(-0.5, 0.5) * TOLERANCE_SECONDS) for token in right]
-    together = merged(heard_left(truth), shifted)
+    together = merged(tokens_left(truth), shifted)
     assert texts(together) == texts(truth)
     assert all(before.start - after.start <= TOLERANCE_SECONDS for before, after in pairwise(together))
 
 
 @examples
 @given(SPEECH, st.booleans())
-def test_one_who_heard_nothing_in_the_overlap_takes_nothing_from_the_other(truth: list[Token], left: bool) -> None:
-    first, second = heard_left(truth), heard_right(truth)
+def test_one_without_tokens_in_the_overlap_takes_nothing_from_the_other(truth: list[Token], left: bool) -> None:
+    first, second = tokens_left(truth), tokens_right(truth)
     if left:
         first = [token for token in first if token.end <= START]
         assert merged(first, second) == first + second
@@ -98,7 +98,7 @@ def test_one_who_heard_nothing_in_the_overlap_takes_nothing_from_the_other(truth
 @examples
 @given(SPEECH, st.integers(0, 4), st.integers(0, 4))
 def test_words_dropped_at_the_edges_come_from_the_other_side(truth: list[Token], ends: int, begins: int) -> None:
-    left, right = heard_left(truth), heard_right(truth)
+    left, right = tokens_left(truth), tokens_right(truth)
     for _ in range(ends):
         if whole_words(left) and whole_words(left)[-1].end > START:
             left = whole_words(left)
@@ -113,13 +113,13 @@ def test_words_dropped_at_the_edges_come_from_the_other_side(truth: list[Token],
 
 @examples
 @given(SPEECH, SPEECH, st.sampled_from([0.0, 6.0, 8.0, 9.5]))
-def test_whatever_was_heard(first: list[Token], second: list[Token], later: float) -> None:
-    left = heard_left(first)
-    right = heard_right([token.later(later) for token in second])
+def test_any_two_token_lists(first: list[Token], second: list[Token], later: float) -> None:
+    left = tokens_left(first)
+    right = tokens_right([token.later(later) for token in second])
     keep, begin = seam(left, right, START, END)
     assert all(token.end > START for token in left[keep:])
     assert all(token.start < END for token in right[:begin])
-    # Words are whole on both sides: each was heard so by one of the two.
+    # Words are whole on both sides: each was recognized so by one of the two.
     assert keep == len(left) or left[keep].begins_word
     assert begin == len(right) or begin == 0 or right[begin].begins_word
     made = {(word.text, word.start) for word in words_of(left[:keep] + right[begin:])}
@@ -179,7 +179,7 @@ def test_a_row_of_chunks_gives_the_whole(truth: list[Token], lengths: list[float
     chunks, begin = [], 0.0
     for length in lengths:
         end = begin + length
-        tokens = [token for token in heard_right(truth, begin) if token.end <= end]
+        tokens = [token for token in tokens_right(truth, begin) if token.end <= end]
         chunks.append(ChunkTokens(begin, end, tokens))
         begin = end - 1.0
     tokens = [token for each, keep in zip(chunks, kept_slices(chunks), strict=True) for token in each.tokens[keep]]

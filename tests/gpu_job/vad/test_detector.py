@@ -16,7 +16,7 @@ from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.queries import FAINT_SPEECH, SPEECH
 from gpu_job.vad.detector import SpeechDetector
-from gpu_job.vad.segments import FRAME, VadThresholds, spoken
+from gpu_job.vad.segments import FRAME, VadThresholds, speech_segments
 from gpu_job.vad.silero import model_path
 from infra.recordings import Recording, recording, shipped
 from tests.support.sounds import music, noise, silence, tone
@@ -52,7 +52,7 @@ def test_words_are_speech(detector: SpeechDetector, one: Recording) -> None:
     """All but one in a thousand by the common rules, and each by the rules that decide whether a word may go."""
     probabilities, second = detector.probabilities(samples_of(one.path.name)), SAMPLE_RATE / FRAME
     for rules, misses in ((SPEECH, 0.001), (FAINT_SPEECH, 0.0)):
-        found = spoken(probabilities, rules)
+        found = speech_segments(probabilities, rules)
         missed = [
             word for word in one.words if not any(a < word.end * second and b > word.start * second for a, b in found)
         ]
@@ -139,4 +139,4 @@ RULES = VadThresholds(begins_at=0.5, ends_below=0.3, min_pause_seconds=0.1, min_
     ids=["nothing", "between", "lingers", "throughout", "short pause", "long pause", "short speech"],
 )
 def test_from_probabilities_to_stretches(probabilities: list[float], expected: list[tuple[int, int]]) -> None:
-    assert spoken(np.array(probabilities, np.float32), RULES) == expected
+    assert speech_segments(np.array(probabilities, np.float32), RULES) == expected
