@@ -165,9 +165,9 @@ def test_the_defaults_are_a_deployments(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_pace_is_that_of_decoding_until_the_queue_is_full() -> None:
     pace = DecodePace()
     for _ in range(3):
-        pace.add(audio_seconds=5.0, handed_on_in=0.001)
+        pace.add(audio_seconds=5.0, submit_seconds=0.001)
     before = pace.wall_seconds
     assert pace.audio_seconds == 15.0
-    pace.add(audio_seconds=5.0, handed_on_in=10.0)
-    pace.add(audio_seconds=5.0, handed_on_in=0.001)
+    pace.add(audio_seconds=5.0, submit_seconds=10.0)
+    pace.add(audio_seconds=5.0, submit_seconds=0.001)
     assert (pace.audio_seconds, pace.wall_seconds) == (15.0, before)
