@@ -54,6 +54,15 @@ connections, rate limits and 503 are retried with backoff and jitter (shared.dee
 of our own that fails several times in a row is left."""
 
 
+MAX_REASON_CHARACTERS = 2000
+"""Of a reason; messages carry it, and it may quote what a library or a server said."""
+
+
+def shortened(text: str, max_characters: int) -> str:
+    """The text, or its beginning with an ellipsis."""
+    return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"
+
+
 class DropscribeError(Exception):
     """A failure with its kind and one sentence for the person who dropped the file."""
 
@@ -61,7 +70,7 @@ class DropscribeError(Exception):
 
     def __init__(self, reason: str, kind: FailureKind | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason, MAX_REASON_CHARACTERS)
         if kind is not None:
             self.kind = kind
 

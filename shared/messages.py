@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from shared.costs.bill import Bill
 from shared.costs.quotes import Quote
 from shared.enums import Engine, Method, Outcome
-from shared.errors import FailureKind
+from shared.errors import FailureKind, shortened
 from shared.media import Media, Upload
-from shared.transcript.model import Coverage
+from shared.transcript.model import Coverage, Gap, Seconds
 from shared.upload_options import UploadOptions
 
 
@@ -72,6 +72,39 @@ class Saving(BaseModel):
         return self.usd / self.deepgram_usd if self.deepgram_usd > 0 else 0.0
 
 
+MAX_MESSAGE_GAPS = 100
+MAX_GAP_REASON_CHARACTERS = 500
+"""Of each gap in a message. Pub/Sub takes 10 MB; a message with all this stays under 1 MB, whatever the transcript."""
+
+
+class CoverageSummary(Coverage):
+    """A transcript's coverage with its first gaps only; transcript.json and receipt.json have all of them."""
+
+    gaps: Annotated[tuple[Gap, ...], Field(max_length=MAX_MESSAGE_GAPS)] = ()
+    gap_count: Annotated[int, Field(ge=0)]
+    """How many gaps there are in all."""
+    gap_seconds: Seconds
+    """Sum of all gaps."""
+
+    @classmethod
+    def of(cls, coverage: Coverage) -> CoverageSummary:
+        """Leave out the gaps, and the ends of their reasons, that are too many for a message."""
+        first = coverage.gaps[:MAX_MESSAGE_GAPS]
+        return cls(
+            speech_seconds=coverage.speech_seconds,
+            covered_seconds=coverage.covered_seconds,
+            gaps=tuple(
+                Gap(start=gap.start, end=gap.end, reason=shortened(gap.reason, MAX_GAP_REASON_CHARACTERS))
+                for gap in first
+            ),
+            audited=coverage.audited,
+            dropped_words=coverage.dropped_words,
+            repaired_seconds=coverage.repaired_seconds,
+            gap_count=len(coverage.gaps),
+            gap_seconds=sum(gap.end - gap.start for gap in coverage.gaps),
+        )
+
+
 class TerminalMessage(_Message):
     """How one upload ended: exactly one per generation, recognisable by `event_id` when delivered twice."""
 
@@ -90,7 +123,7 @@ class TerminalMessage(_Message):
     """Chunks that another engine than the first had to do, after that one failed."""
     model: str | None = None
     word_count: Annotated[int, Field(ge=0)] = 0
-    coverage: Coverage | None = None
+    coverage: CoverageSummary | None = None
     results: Mapping[str, str] = Field(default_factory=dict)
     """File name -> `gs://` address."""
     bill: Bill = Bill()

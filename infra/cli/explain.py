@@ -137,6 +137,8 @@ def _print_outcome(outcome: TerminalMessage, receipt: Receipt | None, console: C
         console.print(f"\nCoverage: {covered:.1f} of {speech:.1f} s of speech have words.", highlight=False)
         for gap in outcome.coverage.gaps:
             console.print(gap_mark(gap), markup=False, highlight=False)
+        if more := outcome.coverage.gap_count - len(outcome.coverage.gaps):
+            console.print(f"... and {more} more gaps; transcript.json lists all of them.", highlight=False)
 
 
 def _comparison(outcome: TerminalMessage) -> str:

@@ -20,7 +20,7 @@ from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
 from shared.enums import Engine, Outcome
 from shared.errors import DropscribeError, FailureKind
-from shared.messages import Receipt, Saving, TerminalMessage, event_id
+from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.jobs import JobRecord, JobStore
@@ -59,7 +59,7 @@ def completed(transcript: Transcript, *, fallbacks: int = 0) -> JobResult:
     if not gaps:
         return JobResult(Outcome.COMPLETED, transcript, fallbacks=fallbacks)
     missing = sum(gap.end - gap.start for gap in gaps)
-    reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps lists them."
+    reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps of transcript.json lists them."
     return JobResult(Outcome.COMPLETED_WITH_GAPS, transcript, reason, fallbacks=fallbacks)
 
 
@@ -187,7 +187,7 @@ class Finisher:
             fallbacks=receipt.fallbacks,
             model=transcript.model if transcript else None,
             word_count=len(transcript.words) if transcript else 0,
-            coverage=receipt.coverage,
+            coverage=CoverageSummary.of(receipt.coverage) if receipt.coverage else None,
             results=results,
             bill=bill,
             saving=saving,

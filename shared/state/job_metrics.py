@@ -51,7 +51,7 @@ class JobMetrics:
             times_expected=took / quote.completion_seconds if quote and quote.completion_seconds else None,
             x_real_time=audio / message.work_seconds if audio is not None and message.work_seconds else None,
             coverage=coverage.share if coverage else None,
-            gap_seconds=sum(gap.end - gap.start for gap in coverage.gaps) if coverage else None,
+            gap_seconds=coverage.gap_seconds if coverage else None,
         )
 
     def fields(self) -> dict[str, Any]:

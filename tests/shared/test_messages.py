@@ -7,13 +7,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine, Method, Outcome
-from shared.errors import FailureKind
+from shared.errors import MAX_REASON_CHARACTERS, DropscribeError, FailureKind
 from shared.media import Media, Upload
-from shared.messages import Decision, Saving, TerminalMessage, WorkItem, event_id
+from shared.messages import (
+    MAX_GAP_REASON_CHARACTERS,
+    MAX_MESSAGE_GAPS,
+    CoverageSummary,
+    Decision,
+    Saving,
+    TerminalMessage,
+    WorkItem,
+    event_id,
+)
 from shared.transcript.model import Coverage, Gap
 
 UPLOAD = Upload(bucket="uploads", name="calls/\u00fc \U0001f600.mp3", generation=2**62)
@@ -51,7 +62,9 @@ def test_a_work_item_comes_back_as_it_was_sent() -> None:
             engines=(Engine.PARAKEET_GPU, Engine.DEEPGRAM),
             model="m",
             word_count=3,
-            coverage=Coverage(speech_seconds=9, covered_seconds=8, gaps=(Gap(start=1, end=2, reason="Noise."),)),
+            coverage=CoverageSummary.of(
+                Coverage(speech_seconds=9, covered_seconds=8, gaps=(Gap(start=1, end=2, reason="Noise."),))
+            ),
             results={"transcript.json": "gs://results/a"},
             bill=Bill(items=(LineItem(kind=LineItemKind.GPU, resource="r", quantity=2, unit="s", usd_per_unit=0.1),)),
             saving=Saving(deepgram_model="nova-3", deepgram_usd=1, bill_usd=0.2),
@@ -92,6 +105,34 @@ def test_attributes_are_strings_to_filter_by() -> None:
         "schema_version": "1",
     }
     assert terminal(outcome=Outcome.REJECTED).attributes()["method"] == "none"
+
+
+@given(
+    count=st.integers(0, 100_000),
+    text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    repeats=st.integers(1, 500),
+)
+def test_a_message_stays_under_1_mb_whatever_its_gaps(count: int, text: str, repeats: int) -> None:
+    # One gap many times: what is under test is the number and the length of reasons, which may be any text.
+    gaps = (Gap(start=1, end=1.5, reason=text * repeats),) * count
+    summary = CoverageSummary.of(Coverage(speech_seconds=9, covered_seconds=8, gaps=gaps))
+    reason = DropscribeError(text * 10_000).reason
+    message = terminal(coverage=summary, reason=reason)
+    body = message.model_dump_json().encode()
+    assert len(body) < 1_000_000
+    assert TerminalMessage.model_validate_json(body) == message
+    assert (summary.gap_count, len(summary.gaps)) == (count, min(count, MAX_MESSAGE_GAPS))
+    assert summary.gap_seconds == count / 2
+    assert all(len(gap.reason) <= MAX_GAP_REASON_CHARACTERS for gap in summary.gaps)
+    assert len(reason) <= MAX_REASON_CHARACTERS
+
+
+def test_a_message_cannot_be_made_with_more_gaps_than_a_summary_has() -> None:
+    gaps = (Gap(start=1, end=2, reason="Noise."),) * (MAX_MESSAGE_GAPS + 1)
+    with pytest.raises(ValidationError, match="gaps"):
+        CoverageSummary(speech_seconds=9, covered_seconds=8, gaps=gaps, gap_count=len(gaps), gap_seconds=9)
+    with pytest.raises(ValidationError, match="coverage"):
+        terminal(coverage=Coverage(speech_seconds=9, covered_seconds=8, gaps=gaps))
 
 
 def test_another_version_is_not_misread() -> None:

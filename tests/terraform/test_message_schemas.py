@@ -22,7 +22,7 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Media, Upload
-from shared.messages import Decision, Saving, TerminalMessage
+from shared.messages import CoverageSummary, Decision, Saving, TerminalMessage
 from shared.transcript.model import Coverage, Gap
 from tests.support.google_pubsub_emulator import PubSubEmulator, find_emulator
 from tests.support.waiting import PATIENCE
@@ -51,7 +51,9 @@ MOST = TerminalMessage(
     engines=(Engine.PARAKEET_GPU, Engine.DEEPGRAM),
     model="m",
     word_count=3,
-    coverage=Coverage(speech_seconds=9, covered_seconds=8, gaps=(Gap(start=1, end=2, reason="Noise."),)),
+    coverage=CoverageSummary.of(
+        Coverage(speech_seconds=9, covered_seconds=8, gaps=(Gap(start=1, end=2, reason="Noise."),))
+    ),
     results={"transcript.json": "gs://results/a"},
     bill=BILL,
     saving=Saving(deepgram_model="nova-3", deepgram_usd=1, bill_usd=0.2),

@@ -16,7 +16,7 @@ from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.media import Media, Upload
-from shared.messages import Decision, Receipt, TerminalMessage
+from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
 from shared.state.finisher import MAX_OBJECT_NAME_BYTES, JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
@@ -27,6 +27,7 @@ from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
 UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=7)
+MAX_MESSAGE_BYTES = 1_000_000
 FILES = {
     "transcript.json",
     "deepgram.json",
@@ -136,9 +137,28 @@ def test_a_transcript_with_gaps_says_so(cloud: LoopbackCloud, services: Services
     gaps = (Gap(start=1, end=3, reason="Noise."), Gap(start=10, end=10.5, reason="Noise."))
     message = services.finisher.finish(opened(services), completed(transcript_of("one", gaps=gaps)), bill(1))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
-    assert message.reason == "No words for 2 stretches, 2.5 s in all; coverage.gaps lists them."
+    assert message.reason == "No words for 2 stretches, 2.5 s in all; coverage.gaps of transcript.json lists them."
     assert message.coverage is not None
     assert message.coverage.gaps == gaps
+
+
+def test_a_message_about_100_000_gaps_with_long_reasons_stays_small_and_the_files_have_them_all(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    gaps = tuple(
+        Gap(start=index / 1000, end=index / 1000 + 0.0005, reason="\N{BELL}" * 600) for index in range(100_000)
+    )
+    message = services.finisher.finish(opened(services), completed(transcript_of("one", gaps=gaps)), bill(1))
+    assert len(message.model_dump_json().encode()) < MAX_MESSAGE_BYTES
+    assert cloud.terminal_messages() == [message]
+    assert message.coverage is not None
+    assert (len(message.coverage.gaps), message.coverage.gap_count) == (MAX_MESSAGE_GAPS, 100_000)
+    assert message.coverage.gap_seconds == pytest.approx(50)
+    assert (
+        message.reason == "No words for 100000 stretches, 50.0 s in all; coverage.gaps of transcript.json lists them."
+    )
+    for name in ("transcript.json", "receipt.json"):
+        assert len(json.loads(stored(cloud, message, name))["coverage"]["gaps"]) == 100_000
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from shared.costs.bill import Bill, LineItem, LineItemKind, Phase
 from shared.costs.quotes import Quote
 from shared.enums import Method, Outcome
 from shared.media import Media, Upload
-from shared.messages import Decision, TerminalMessage
+from shared.messages import CoverageSummary, Decision, TerminalMessage
 from shared.state.job_metrics import JobMetrics
 from shared.telemetry import metrics
 from shared.telemetry.metrics import CATALOGUE, Counter, Gauge, Histogram, Metric
@@ -52,10 +52,12 @@ def message(**changes: Any) -> TerminalMessage:
         "reason": "No words.",
         "decision": Decision(method=Method.PARAKEET, rule="small", reason="Small.", quotes=(quote,)),
         "media": MEDIA,
-        "coverage": Coverage(
-            speech_seconds=500,
-            covered_seconds=490,
-            gaps=(Gap(start=1, end=8, reason="x"), Gap(start=9, end=12, reason="x")),
+        "coverage": CoverageSummary.of(
+            Coverage(
+                speech_seconds=500,
+                covered_seconds=490,
+                gaps=(Gap(start=1, end=8, reason="x"), Gap(start=9, end=12, reason="x")),
+            )
         ),
         "bill": BILL,
         "execution": "transcribe-1",
