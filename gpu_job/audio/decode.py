@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from gpu_job.audio.damage import DamageDetector, merge_damage
 from gpu_job.audio.ffmpeg import DecoderChild, DecoderFailed, DecoderLimits, read_blocks
 from gpu_job.audio.ffmpeg_command import Selection, command, format_change_commands
-from gpu_job.audio.joins import DecodingMismatch, ReadAhead, join_windows
 from gpu_job.audio.parallel import UNTIMED_CONTAINERS, ParallelDecoding, Window, container_of, plan_windows
-from gpu_job.audio.phase import louder_of_cancelling_channels
+from gpu_job.audio.phase_cancellation import louder_of_cancelling_channels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audio.window_joins import DecodingMismatch, ReadAhead, join_windows
 from shared.errors import BadMedia, FailureKind
 from shared.media import Media
 from shared.transcript.model import Gap

@@ -1,7 +1,7 @@
 """Plan the windows of a long file that several decoders work on at once.
 
 Each window's decoder starts a little before it, in its lead. There its samples must be those of the decoder before it:
-so inexact seeking is found at a join (`gpu_job.audio.joins`), and one decoder goes on alone.
+so inexact seeking is found at a join (`gpu_job.audio.window_joins`), and one decoder goes on alone.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class JobServices(Deployment):
         if engine is Engine.PARAKEET_GPU:
             from torch import cuda
 
-            from gpu_job.asr.gpu_watch import watch_gpu
+            from gpu_job.asr.gpu_metrics import watch_gpu
 
             watch_gpu(cuda)
         try:

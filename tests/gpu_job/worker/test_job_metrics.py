@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_job.asr.batch_fill import Fill
-from gpu_job.asr.gpu_watch import watch_gpu
+from gpu_job.asr.gpu_metrics import watch_gpu
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE

@@ -15,9 +15,9 @@ from gpu_job.audio import decode as decode_module
 from gpu_job.audio.decode import decode
 from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
 from gpu_job.audio.ffmpeg_command import Selection
-from gpu_job.audio.joins import COMPARED_FRAMES, ReadAhead, same_audio
 from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audio.window_joins import COMPARED_FRAMES, ReadAhead, same_audio
 from tests.support.sounds import make, noise, raw, silence, stated, tone
 from tests.support.waiting import PATIENCE
 
