@@ -60,7 +60,7 @@ def transcribed(path: Path, engines: EngineChain, options: PipelineOptions) -> T
     if waiting.error:
         raise waiting.error
     (findings,) = file.findings()
-    return Transcribed(file.assemble(path.name), file.results(), findings)
+    return Transcribed(file.assemble(path.name, path.name), file.results(), findings)
 
 
 @cache

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -50,6 +51,8 @@ AUDIT_THREADS = 2
 
 POLL_SECONDS = 0.5
 """How often `transcribe` looks whether its engine is still there."""
+
+_CANCELLED = "The transcription was cancelled."
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class TranscriptionListener:
         """Every chunk has its result and the audit is done. May be called more than once."""
 
     def broke(self, error: Exception) -> None:
-        """A result could not be taken: the transcription will not become complete."""
+        """A result could not be taken, or the audit ended: the transcription will not become complete."""
 
 
 def transcribe(
@@ -107,28 +110,34 @@ def transcribe(
     `channels`: mixed, or each transcribed alone as one speaker, which takes `media`.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.
-    Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, and
-    ValueError for split channels without `media`.
+    Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, OSError
+    where the file cannot be opened, and ValueError for split channels without `media`.
     """
     if channels is Channels.SPLIT and media is None:
         raise ValueError("split channels take `media`, which says how many there are")
     path = Path(path)
+    with path.open("rb"):
+        pass  # a wrong path is known before a model is loaded
     source = path.absolute().as_uri()
     with ExitStack() as stack:
         if not isinstance(engine, EngineChain):
             engine = stack.enter_context(open_engine(str(engine)))
-        threads = stack.enter_context(ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit"))
+        threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
         pipeline = Pipeline(engine, options or PipelineOptions(), SpeechDetector(), threads)
         waiting = _Waiting()
         job_id = hashlib.sha256(source.encode()).hexdigest()[:24]
-        file = FileTranscription(pipeline, job_id, waiting, media=media, channels=channels)
+        # The same file may be transcribed twice at once: each call drops its own chunks only.
+        call_id = f"{job_id}-{uuid.uuid4().hex[:8]}"
+        file = FileTranscription(pipeline, call_id, waiting, media=media, channels=channels)
         try:
             file.feed(path)
             waiting.wait(engine)
-            return file.assemble(source)
+            return file.assemble(source, job_id)
         finally:
             file.cancel()
-            engine.drop(job_id)
+            engine.drop(call_id)
+            # After an error, or Ctrl-C, nobody waits for the rest of the audit.
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Waiting(TranscriptionListener):
@@ -213,7 +222,7 @@ class FileTranscription:
                 for block in self._blocks(path):
                     if self._cancelled:
                         # No chunk may say so: a file that is silent, or was transcribed before, submits none.
-                        raise EngineFailed("The transcription was cancelled.")
+                        raise EngineFailed(_CANCELLED)
                     decoded += block.shape[1]
                     began = time.monotonic()
                     for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
@@ -273,7 +282,7 @@ class FileTranscription:
         return Gap(start=decoded_seconds, end=max(decoded_seconds, stated), reason=error.reason)
 
     def cancel(self) -> None:
-        """Have `feed` end soon; results are still taken."""
+        """Have `feed` and the audit end soon; results are still taken."""
         self._cancelled = True
 
     # Results: from the engines' threads, and from the audit.
@@ -300,6 +309,8 @@ class FileTranscription:
 
     def transcribe_window(self, channel: int, window: Chunk, deliver: DeliverTokens) -> None:
         """For the audit: transcribe a window again. Blocks while the queue is full. Raises EngineFailed."""
+        if self._cancelled:
+            raise EngineFailed(_CANCELLED)
 
         def transcribed(result: ChunkResult) -> None:
             try:
@@ -318,6 +329,10 @@ class FileTranscription:
             # Only the engines that may have this file's audio are gone: no other attempt is coming.
             deliver(())
 
+    def audit_broke(self, error: Exception) -> None:
+        """For the audit: it will not settle."""
+        self._listener.broke(error)
+
     def report_if_complete(self) -> None:
         """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
         if self.is_complete():
@@ -331,12 +346,12 @@ class FileTranscription:
 
     # The transcript.
 
-    def assemble(self, source: str) -> Transcript:
-        """The transcript of a complete file; `source` names it. Raises EngineFailed where every chunk failed."""
+    def assemble(self, source: str, job_id: str) -> Transcript:
+        """The transcript of a complete file, which states these two. Raises EngineFailed where every chunk failed."""
         language, model = self._pipeline.options.language, self._pipeline.engines.model
         with self._lock:
             return transcript_of(
-                self._assembly, self.findings(), model, job_id=self.job_id, source=source, language=language
+                self._assembly, self.findings(), model, job_id=job_id, source=source, language=language
             )
 
     def findings(self) -> list[Findings]:
@@ -382,3 +397,6 @@ class _ChannelAudit:
 
     def settled(self) -> None:
         self.file.report_if_complete()
+
+    def broke(self, error: Exception) -> None:
+        self.file.audit_broke(error)

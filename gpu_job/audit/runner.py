@@ -44,6 +44,9 @@ class AuditHost(Protocol):
     def settled(self) -> None:
         """The last query or retry is done. May be called twice; after `transcribed` and `end` check `is_settled`."""
 
+    def broke(self, error: Exception) -> None:
+        """A thread of the audit ended with an exception: it will not settle."""
+
 
 class AuditRunner:
     """Used from any thread. `cut` runs queries itself where too many wait, so its caller must hold no lock."""
@@ -136,6 +139,13 @@ class AuditRunner:
     def _later(self, work: Callable[[], None]) -> None:
         try:
             # In the caller's context: what is logged there is logged for the same upload.
-            self._threads.submit(copy_context().run, work)
+            self._threads.submit(copy_context().run, self._guarded, work)
         except RuntimeError:
             _log.warning("audit abandoned", extra={"fields": {"why": "The threads were shut down."}})
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """The boundary of the threads, whose results nobody looks at: the file must not wait for ever."""
+        try:
+            work()
+        except Exception as error:
+            self._host.broke(error)

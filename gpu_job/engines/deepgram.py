@@ -127,12 +127,16 @@ class DeepgramEngine:
         try:
             if self.failure is not None:
                 raise self.failure
-            for task, tokens in zip(tasks, self._tokens(tasks), strict=True):
+            try:
+                results = self._tokens(tasks)
+            finally:
+                # Before the results: the last one ends its job, whose bill shows that the call is over.
+                self._listener.batch_finished(self.engine, tasks)
+            for task, tokens in zip(tasks, results, strict=True):
                 task.complete(self.engine, tokens)
         except Exception as error:
             # The boundary of the thread: whatever happened, every chunk must get a result from some engine.
             self._failed(tasks, error)
-        self._listener.batch_finished(self.engine, tasks)
 
     def _tokens(self, tasks: Sequence[Task]) -> list[list[Token]]:
         with self._connecting:

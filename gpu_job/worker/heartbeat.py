@@ -75,13 +75,16 @@ class Heartbeat(PeriodicTask):
         # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
         results = running.take_unsaved() if save else []
         try:
-            self._renew_claim(running)
-            self._services.checkpoints.store(running.id, results)
+            if self._renew_claim(running):
+                self._services.checkpoints.store(running.id, results)
+            else:
+                running.save_later(results)
         except Exception:
             running.save_later(results)
             raise
 
-    def _renew_claim(self, running: RunningJob) -> None:
+    def _renew_claim(self, running: RunningJob) -> bool:
+        """False where somebody else wrote the record meanwhile: then it does not have what this attempt cost."""
         changes: dict[str, Any] = {"transcribed_seconds": running.transcription.transcribed_seconds()}
         if (bill := self._billing.accrued_bill(running)) is not None:
             # If this process is killed, the record is the only place that says what it cost.
@@ -91,3 +94,4 @@ class Heartbeat(PeriodicTask):
         # A record that somebody else took over meanwhile is theirs to keep alive.
         if newest is not None and newest.record.holder == self._services.task.holder:
             running.stored = newest
+        return taken is not None

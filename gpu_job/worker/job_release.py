@@ -111,9 +111,9 @@ class JobRelease:
                 if stored.record.holder != self._services.task.holder:
                     break
                 if self._services.jobs.try_save(stored, state=JobState.QUEUED, **changes):
+                    # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
+                    self._services.checkpoints.store(job.id, job.take_unsaved())
                     break
-            # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
-            self._services.checkpoints.store(job.id, job.take_unsaved())
         finally:
             for ack_id in job.ack_ids:
                 self._subscription.give_back(ack_id, pause_seconds)
@@ -133,7 +133,7 @@ class JobRelease:
 def result_of(job: RunningJob) -> JobResult:
     """The transcript of a complete job; failed where every chunk failed."""
     try:
-        transcript = job.transcription.assemble(job.upload.uri)
+        transcript = job.transcription.assemble(job.upload.uri, job.id)
     except EngineFailed as error:
         return failed(error)
     fallbacks = sum(result.is_fallback for result in job.transcription.results())

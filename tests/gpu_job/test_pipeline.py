@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
 
 from gpu_job import transcribe
+from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.tokens import Token
+from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.pace import DecodePace
-from gpu_job.audio.samples import Samples
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import PipelineOptions
+from gpu_job.engines.task import Task
+from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions, TranscriptionListener
 from gpu_job.settings import JobSettings
+from gpu_job.vad.detector import SpeechDetector
 from infra.local_media import inspected
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
@@ -28,6 +36,7 @@ from shared.errors import BadMedia, EngineFailed, FailureKind
 from shared.upload_options import Channels
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make, noise, raw, silence
+from tests.support.waiting import PATIENCE
 
 CALL = recording("call.opus")
 
@@ -146,6 +155,81 @@ def test_an_engine_that_ends_meanwhile_ends_the_call(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match="No GPU any more"):
         transcribe(bursts(tmp_path, -20), engine=chain)
     chain.stop()
+
+
+class Deaf(FakeRecognizer):
+    """Gives no word for any chunk."""
+
+    def finish(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        return [[] for _ in batch]
+
+
+class NoThreads(LocalEngine):
+    """Cannot take what the audit submits."""
+
+    def submit(self, task: Task, *, wait: bool) -> None:
+        if task.urgent:
+            raise RuntimeError("can't start new thread")
+        super().submit(task, wait=wait)
+
+
+@pytest.mark.timeout(120)
+def test_an_audit_that_ends_in_an_exception_ends_the_call() -> None:
+    deaf, chain = Deaf(), EngineChain()
+    deaf.gate.set()
+    chain.add(NoThreads(deaf.engine, deaf.name, lambda: deaf, 1000.0, chain))
+    chain.start()
+    with pytest.raises(RuntimeError, match="new thread"):
+        transcribe(CALL.path, engine=chain)
+    chain.stop()
+
+
+@pytest.mark.timeout(120)
+def test_one_file_may_be_transcribed_twice_at_once(tmp_path: Path) -> None:
+    recognizer, submitted = FakeRecognizer(BatchLimits(1, 40 * SAMPLE_RATE)), Queue[int]()
+
+    class Counting(LocalEngine):
+        def submit(self, task: Task, *, wait: bool) -> None:
+            super().submit(task, wait=wait)
+            submitted.put(task.chunk.start)
+
+    chain, path = EngineChain(), bursts(tmp_path, *[-20] * 6)
+    chain.add(Counting(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
+    chain.start()
+    nine = inspected(path).model_copy(update={"channels": 9})
+    with ThreadPoolExecutor(1) as caller:
+        first = caller.submit(transcribe, path, engine=chain, options=PipelineOptions(audit=None))
+        try:
+            for _ in range(6):
+                submitted.get(timeout=PATIENCE)
+            with pytest.raises(BadMedia, match="9 channels"):
+                transcribe(path, engine=chain, media=nine, channels=Channels.SPLIT)
+            recognizer.gate.set()
+            assert len(first.result(timeout=PATIENCE).words) == 6
+        finally:
+            chain.stop()
+
+
+def test_after_a_cancelled_call_the_audit_submits_nothing() -> None:
+    recognizer = FakeRecognizer()
+    chain = chain_of(recognizer)
+    with ThreadPoolExecutor(1) as threads:
+        pipeline = Pipeline(chain, PipelineOptions(), SpeechDetector(), threads)
+        file = FileTranscription(pipeline, "job", TranscriptionListener())
+        file.cancel()
+        with pytest.raises(EngineFailed, match="cancelled"):
+            file.transcribe_window(0, Chunk(0, noise(1, -20)), lambda tokens: None)
+    assert recognizer.begun.empty()
+    chain.stop()
+
+
+@pytest.mark.parametrize(("name", "error"), [("absent.wav", FileNotFoundError), ("", IsADirectoryError)])
+def test_a_wrong_path_is_known_before_a_model_is_loaded(tmp_path: Path, name: str, error: type[OSError]) -> None:
+    before = {thread.ident for thread in threading.enumerate()}
+    with pytest.raises(error):
+        transcribe(tmp_path / name, engine="/nowhere/model.nemo")
+    started = [thread for thread in threading.enumerate() if thread.ident not in before]
+    assert [thread.name for thread in started if thread.name.startswith("engine-")] == []
 
 
 def test_silence_is_a_transcript_without_words(engine: EngineChain, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import Queue
 
 import numpy as np
 import pytest
@@ -66,12 +67,16 @@ class Host:
 
     transcribe: Transcribe
     is_settled: threading.Event = field(default_factory=threading.Event)
+    errors: Queue[Exception] = field(default_factory=Queue)
 
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         self.transcribe(window, deliver)
 
     def settled(self) -> None:
         self.is_settled.set()
+
+    def broke(self, error: Exception) -> None:
+        self.errors.put(error)
 
 
 class Upload:

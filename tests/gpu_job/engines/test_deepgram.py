@@ -131,6 +131,22 @@ def test_a_range_and_its_chunks_one_by_one_give_the_same_words_in_the_same_place
         assert all(seconds(chunk.start) <= token.start <= token.end <= seconds(chunk.end) for token in one.tokens)
 
 
+def test_a_call_is_reported_before_its_results(deepgram_key: str, shared_deepgram_server: DeepgramServer) -> None:
+    """The last result ends its job: what the report changes in the job's bill would come too late."""
+    order: Queue[str] = Queue()
+
+    class Noting(EngineListener):
+        def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
+            order.put("call")
+
+    settings = DeepgramSettings(deepgram_api_key=deepgram_key, deepgram_base_url=shared_deepgram_server.url)
+    engine = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", EngineChain(), Noting())
+    chunk = Chunk(0, np.zeros(SAMPLE_RATE, np.float32))
+    engine.submit(Task("job", chunk, lambda result: order.put("result")), wait=True)
+    assert [order.get(timeout=PATIENCE) for _ in range(2)] == ["call", "result"]
+    engine.stop()
+
+
 def test_what_deepgram_fails_on_its_neighbour_does(opened: Opened, deepgram_server: DeepgramServer) -> None:
     deepgram_server.fail_next(1, SERVER_ERROR)
     line = opened(deepgram_server.url)

@@ -18,6 +18,7 @@ from google.cloud import pubsub_v1
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio import decode
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -181,6 +182,25 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services
     (message,) = cloud.terminal_messages()
     assert message.bill.usd == pytest.approx(cost, rel=0.05)
     assert message.bill.usd > left.record.spent.usd
+
+
+@pytest.mark.parametrize("holder", ["transcribe-1/0", "transcribe-2/0"], ids=["own", "foreign"])
+def test_what_the_record_has_no_price_of_is_in_no_checkpoint(
+    cloud: LoopbackCloud, services: ParrotServices, holder: str
+) -> None:
+    """The next attempt would neither transcribe it again nor bill it."""
+    eager = replace(services, settings=services.settings.model_copy(update={"checkpoint_seconds": 0.0}))
+    work = running_job(claim(eager, item_of(queued(cloud, eager, "a.opus"))).claimed)
+    running, billing = RunningJobs(capacity=1), Billing(Meter(time.monotonic()), eager)
+    running.add(work)
+    billing.open(work)
+    work.chunk_transcribed(ChunkResult(0, 600 * SAMPLE_RATE, Engine.DEEPGRAM))
+    eager.jobs.save(work.stored, holder=holder)
+    heartbeat = Heartbeat(eager, running, billing)
+    heartbeat.tick()
+    assert eager.checkpoints.load(work.id) == {}
+    heartbeat.tick()
+    assert len(eager.checkpoints.load(work.id)) == (holder == eager.task.holder)
 
 
 def test_an_upload_that_was_handed_over_is_decoded_no_further(
