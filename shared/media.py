@@ -5,7 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.object_names import name_problem
+
+
+def _object_name(name: str) -> str:
+    if (problem := name_problem(name)) is not None:
+        raise ValueError(f"no object has this name: {problem}")
+    return name
 
 
 class Upload(BaseModel):
@@ -14,7 +22,7 @@ class Upload(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     bucket: Annotated[str, Field(min_length=3, max_length=222)]
-    name: Annotated[str, Field(min_length=1, max_length=1024)]
+    name: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_object_name)]
     generation: Annotated[int, Field(gt=0)]
 
     @property

@@ -36,6 +36,7 @@ LAYERS = {
         {"__main__"},
     ],
     "shared": [
+        {"object_names"},
         {"clock", "enums", "errors", "media"},
         {"objects", "storage_errors", "upload_options", "telemetry"},
         {"costs", "transcript"},

@@ -65,7 +65,7 @@ def print_findings(report: Report, console: Console) -> None:
 
 def _print_finding(finding: Finding, console: Console) -> None:
     status = Text(f"{finding.status:<{_INDENT}}", style=_STYLE[finding.status])
-    line = Text.assemble(status, (f"{finding.subject}: ", "bold"), printable(finding.says))
+    line = Text.assemble(status, (f"{printable(finding.subject)}: ", "bold"), printable(finding.says))
     console.print(line, soft_wrap=True)
     if finding.fix:
         # Unbroken, so that a command can be copied.

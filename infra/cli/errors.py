@@ -12,7 +12,7 @@ from google.auth.exceptions import GoogleAuthError
 from pydantic import ValidationError
 from rich.console import Console
 
-from infra.cli.tables import printable
+from infra.cli.tables import print_line
 from shared.costs.prices import UnknownPrice
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 
@@ -38,7 +38,7 @@ def errors_in_one_line(command: Callable[P, int]) -> Callable[P, int]:
             UnknownPrice,
             ValidationError,
         ) as error:
-            Console(stderr=True).print(printable(message_of(error)), markup=False, highlight=False, soft_wrap=True)
+            print_line(Console(stderr=True), message_of(error))
             return 1
 
     return wrapper
@@ -55,9 +55,16 @@ def message_of(error: Exception) -> str:
             return f"No credentials: {_first_line(error)} Run gcloud auth application-default login."
         case OSError(filename=str(name), strerror=str(why)):
             return f"{name}: {why}"
+        case OSError(strerror=str(why)):
+            return why
         case CommandError() | UnknownPrice():
             return str(error)
     return f"Service unavailable: {_first_line(error)}"
+
+
+def reason_of(error: Exception) -> str:
+    """As `message_of`, without the name of a file that the reader knows already."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else message_of(error)
 
 
 def _message(error: GoogleAPICallError) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
-from infra.cli.tables import printable
+from infra.cli.tables import print_line, printable
 from infra.local_media import inspected
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.quotes import Queue, Quote
@@ -26,6 +26,7 @@ from shared.enums import Method
 from shared.errors import BadMedia, Rejected
 from shared.media import Media, Upload
 from shared.messages import Decision
+from shared.object_names import object_name
 from shared.objects import bucket_and_name
 from shared.transcript.timestamps import clock
 from shared.upload_options import UploadOptions, parse_upload_options
@@ -44,9 +45,6 @@ NO_DEPLOYMENT = {
 """Where the environment names no deployment: the shipped settings, with both engines."""
 
 PARALLEL_INSPECTIONS = 8
-
-LONGEST_NAME = 1024
-"""Longest name of an object, in characters."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
     """Inspect `places`, files or `gs://` prefixes. The exit status: 0 where every file would be transcribed."""
     console = Console(stderr=as_json)
     if missing := [place for place in places if not (_is_remote(place) or Path(place).is_file())]:
-        console.print(printable(f"No such file: {', '.join(missing)}"), markup=False, highlight=False)
+        print_line(console, f"No such file: {', '.join(missing)}")
         return 2
     deployed = bool(os.environ.get("GPU_JOB"))
     settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
@@ -153,7 +151,7 @@ def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
     elif made.lines:
         _print(made, console)
     else:
-        console.print(printable(f"No recordings in {', '.join(places)}."), markup=False, highlight=False)
+        print_line(console, f"No recordings in {', '.join(places)}.")
     return 0 if made.lines and all(line.decision for line in made.lines) else 1
 
 
@@ -178,9 +176,8 @@ def _inspected(place: str, settings: FunctionSettings) -> Iterator[InspectedFile
 
 
 def _local(path: Path, settings: FunctionSettings) -> InspectedFile:
-    # Only rollout looks at it. A path may be longer than an object's name, and need not be text.
-    name = os.fsencode(path.resolve()).decode(errors="replace")[-LONGEST_NAME:]
-    upload = Upload(bucket="files", name=name, generation=1)
+    # Only rollout looks at it.
+    upload = Upload(bucket="files", name=object_name(path.resolve()), generation=1)
     try:
         media = inspected(path, settings.inspection_max_bytes)
     except BadMedia as error:
@@ -239,7 +236,7 @@ def _print(made: Estimate, console: Console) -> None:
     console.print(table)
     for line in made.lines:
         if line.problem:
-            console.print(printable(f"{line.name}: {line.problem}"), markup=False, highlight=False)
+            print_line(console, f"{line.name}: {line.problem}")
     console.print(f"{clock(made.audio_seconds)} of audio", highlight=False)
     for name, one in (
         ("as decided", made.total),

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
-from infra.cli.tables import bill_table, printable, quote_table
+from infra.cli.tables import bill_table, print_line, quote_table
 from shared import objects
 from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
@@ -49,7 +49,7 @@ def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
     try:
         explained = look_up(client, state_bucket, job)
     except NotFoundError as error:
-        console.print(printable(str(error)), markup=False, highlight=False, soft_wrap=True)
+        print_line(console, str(error))
         return 1
     if as_json:
         sys.stdout.write(json.dumps(as_dict(explained)) + "\n")
@@ -113,13 +113,14 @@ def as_dict(explained: Explained) -> dict[str, object]:
 def _print(explained: Explained, console: Console) -> None:
     record, outcome, decision = explained.record, explained.outcome, explained.decision
     state = outcome.outcome.value if outcome else f"{record.state.value}, not ended yet"
-    console.print(printable(record.upload.uri), markup=False, highlight=False)
+    print_line(console, record.upload.uri)
     console.print(f"job {record.upload.job_id}: {state}", markup=False, highlight=False)
     reason = outcome.reason if outcome else record.last_error
     if reason:
-        console.print(reason, markup=False, highlight=False)
+        print_line(console, reason)
     if decision is not None:
-        console.print(f"\n{decision.method} ({decision.rule}): {decision.reason}", markup=False, highlight=False)
+        console.print()
+        print_line(console, f"{decision.method} ({decision.rule}): {decision.reason}")
         if decision.quotes:
             console.print(quote_table([("", decision)]))
     if outcome is not None:
@@ -131,12 +132,12 @@ def _print_outcome(outcome: TerminalMessage, receipt: Receipt | None, console: C
     if outcome.bill.items:
         console.print(bill_table(outcome.bill))
     if receipt is not None and receipt.execution is not None:
-        console.print(f"Execution: {receipt.execution}", markup=False, highlight=False)
+        print_line(console, f"Execution: {receipt.execution}")
     if outcome.coverage is not None:
         covered, speech = outcome.coverage.covered_seconds, outcome.coverage.speech_seconds
         console.print(f"\nCoverage: {covered:.1f} of {speech:.1f} s of speech have words.", highlight=False)
         for gap in outcome.coverage.gaps:
-            console.print(gap_mark(gap), markup=False, highlight=False)
+            print_line(console, gap_mark(gap))
         if more := outcome.coverage.gap_count - len(outcome.coverage.gaps):
             console.print(f"... and {more} more gaps; transcript.json lists all of them.", highlight=False)
 

@@ -45,7 +45,7 @@ Model = Annotated[
 
 @app.command()
 def run(
-    files: Annotated[list[Path], typer.Argument(help="Recordings.", exists=True, dir_okay=False, readable=True)],
+    files: Annotated[list[Path], typer.Argument(help="Recordings.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("transcripts"),
     method: Annotated[MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")] = (
         MethodChoice.AUTO

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gpu_job.asr.nemo.model_files import BadModel, Precision
+from infra.cli.tables import print_line
 
 
 def prepare_model(source: str, target: Path, precision: Precision) -> int:
@@ -18,10 +19,11 @@ def prepare_model(source: str, target: Path, precision: Precision) -> int:
     try:
         prepared = prepare(source, target, precision)
     except BadModel as error:
-        console.print(error.reason, markup=False, highlight=False)
+        print_line(console, error.reason)
         return 1
     manifest = prepared.manifest
     size = sum(record.size for record in manifest.files.values())
     line = f"{manifest.source}: {manifest.parameters / 1e6:.1f} M parameters, {manifest.precision}, {size / 1e6:.1f} MB"
-    console.print(f"{line}\nPARAKEET_MODEL_NAME={target}", markup=False, highlight=False, soft_wrap=True)
+    print_line(console, line)
+    print_line(console, f"PARAKEET_MODEL_NAME={target}")
     return 0

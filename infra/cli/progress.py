@@ -8,6 +8,7 @@ from typing import Self
 from rich import progress as bars
 from rich.console import Console
 
+from infra.cli.tables import print_line, printable
 from shared.messages import TerminalMessage
 from shared.state.jobs import JobRecord
 
@@ -27,7 +28,7 @@ class Progress:
             console=console,
             disable=not self._is_live,
         )
-        self._tasks = {name: self._bars.add_task(name, total=1.0, status="uploaded") for name in names}
+        self._tasks = {name: self._bars.add_task(printable(name), total=1.0, status="uploaded") for name in names}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -51,4 +52,4 @@ class Progress:
         self._bars.update(self._tasks[name], completed=share, status=status)
         if not self._is_live and self._printed.get(name) != status:
             self._printed[name] = status
-            self._console.print(f"{name}: {status}", markup=False, highlight=False)
+            print_line(self._console, f"{name}: {status}")

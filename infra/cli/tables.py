@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,8 +22,14 @@ _STYLE = {
 
 
 def printable(text: str) -> str:
-    """Text with control characters escaped: file names may contain sequences that control a terminal."""
+    """Text from outside, one line: what controls a terminal or turns its writing direction is escaped, as are line
+    breaks and bytes that are not UTF-8. Names, reasons and transcripts reach the terminal through this only."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print text from outside as one line, unbroken."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
@@ -65,7 +72,7 @@ def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
                 quote.method,
                 f"${quote.bill.usd:.5f}",
                 f"{quote.completion_seconds:.1f} s",
-                Text("; ".join(refusal.why for refusal in quote.refusals)),
+                Text(printable("; ".join(refusal.why for refusal in quote.refusals))),
             )
     return table
 
@@ -78,7 +85,7 @@ def bill_table(bill: Bill) -> Table:
     table.add_column("unit")
     table.add_column("cost", justify="right")
     for item in bill.items:
-        table.add_row(Text(item.resource), f"{item.quantity:.3f}", item.unit, f"${item.usd:.5f}")
+        table.add_row(Text(printable(item.resource)), f"{item.quantity:.3f}", printable(item.unit), f"${item.usd:.5f}")
     return table
 
 

@@ -18,7 +18,7 @@ from google.cloud.storage import Client
 from rich.console import Console
 
 from infra.cli.progress import Progress
-from infra.cli.tables import bill_table, outcome_table
+from infra.cli.tables import bill_table, outcome_table, print_line
 from infra.recordings import Recording, recording
 from shared.client import drop, outcomes
 from shared.enums import Outcome
@@ -90,7 +90,8 @@ def smoke_test(
     address = message.results["transcript.txt"]
     bucket, name = bucket_and_name(address)
     text = storage.bucket(bucket).blob(name).download_as_text()
-    console.print(f"{address}\n{text.strip()}", markup=False, highlight=False, soft_wrap=True)
+    for line in (address, *text.strip().splitlines()):
+        print_line(console, line)
     if (share := matching_share(text, sample.text)) < MIN_MATCHING_SHARE:
         raise _error(f"Only {share:.0%} of the recording's words are in its transcript.", target, message.job_id)
     return message

@@ -21,6 +21,7 @@ from shared.costs.prices import PriceBook
 from shared.enums import Engine, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
+from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.jobs import JobRecord, JobStore
@@ -33,9 +34,6 @@ _log = logging.getLogger(__name__)
 
 PUBLISH_TIMEOUT_SECONDS = 60.0
 """The publisher retries inside this time; past it the job stays open and the reconciler publishes."""
-
-MAX_OBJECT_NAME_BYTES = 1024
-"""Cloud Storage, "Object names"."""
 
 LONGEST_FILE_NAME_BYTES = 24
 """Room for the name of any result, so that all results of a job lie in one folder."""

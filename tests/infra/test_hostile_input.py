@@ -12,15 +12,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from infra.cli.cost_options import GroupBy
 from infra.cli.cost_report import cost_report
 from infra.cli.costs import as_csv
 from infra.cli.main import app
-from infra.cli.tables import printable
+from infra.cli.tables import print_line, printable, quote_table
 from infra.recordings import recording
 from shared.clock import now
+from shared.costs.bill import Bill
+from shared.costs.quotes import Limit, Quote, Refusal
+from shared.enums import Method
+from shared.messages import Decision
 from shared.state.ledger import Entry, EntryState
 from tests.support.google_admin_apis import GoogleApis, World
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
@@ -157,6 +162,20 @@ def test_names_in_buckets_do_not_steer_the_terminal(cloud: LoopbackCloud) -> Non
 )
 def test_only_what_is_no_character_is_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_texts_from_outside_do_not_steer_the_terminal() -> None:
+    evil = "\x1b[2J\u202egpj[bold]\r\n"
+    quote = Quote(
+        method=Method.DEEPGRAM, bill=Bill(), completion_seconds=1.0, refusals=(Refusal(limit=Limit.ENGINE, why=evil),)
+    )
+    decision = Decision(method=Method.DEEPGRAM, rule="r", reason=evil, quotes=(quote,))
+    console = Console(record=True, width=1000, file=io.StringIO())
+    console.print(quote_table([(evil, decision)]))
+    print_line(console, evil + "\udcff")
+    printed = console.export_text()
+    assert not {"\x1b", "\u202e", "\udcff", "\r"} & set(printed)
+    assert printed.count(r"\x1b[2J\u202egpj[bold]\r\n") == 3
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

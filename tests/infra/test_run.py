@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from shared.client import results_folder
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
+from shared.object_names import name_problem
 from shared.upload_options import Privacy, UploadOptions
 
 
@@ -22,11 +26,54 @@ def test_numbered_names_do_not_meet_a_files_own_name() -> None:
     assert names == ["a.mp3", "a-2.mp3", "a-3.mp3", "a-4.mp3"]
 
 
+def test_a_name_that_no_object_can_have_is_numbered_like_any_other() -> None:
+    names = unique_names(
+        [Path("one/a\nb.mp3"), Path("two/a\nb.mp3"), Path("x" * 251 + ".mp3"), Path("x" * 251 + ".mp3")]
+    )
+    assert len(set(names)) == 4
+    assert all(name_problem(name) is None and len(name) <= 255 for name in names)
+    assert names[0].startswith("a%0Ab-")
+
+
 def test_a_file_that_a_bucket_would_ignore_gets_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.touch()
     assert run_files([path], tmp_path / "out", UploadOptions(), None, as_json=False) == 1
     assert '"rejected"' in (tmp_path / "out" / "notes.csv" / "receipt.json").read_text()
+
+
+def test_what_is_no_readable_file_is_a_line_each_and_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+    names = ["folder", "pipe", "socket", "gone.mp3", "esc\x1b.mp3", os.fsdecode(b"\xff.mp3")]
+    out = tmp_path / "out"
+    arguments = ["run", *(str(tmp_path / name) for name in names), "/dev/null", "--out", str(out)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        f"{tmp_path}/folder: rejected: It is a folder, not a file",
+        f"{tmp_path}/pipe: rejected: It is a pipe, not a file",
+        f"{tmp_path}/socket: rejected: It is a socket, not a file",
+        f"{tmp_path}/gone.mp3: rejected: No such file or directory",
+        f"{tmp_path}/esc\\x1b.mp3: rejected: No such file or directory",
+        f"{tmp_path}/\\udcff.mp3: rejected: No such file or directory",
+        "/dev/null: rejected: It is a device, not a file",
+    ]
+    printed = [json.loads(line) for line in CliRunner().invoke(app, [*arguments, "--json"]).stdout.splitlines()]
+    assert [line["file"] for line in printed] == [*(str(tmp_path / name) for name in names), "/dev/null"]
+    assert {line["outcome"] for line in printed} == {"rejected"}
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "/proc/nobody"])
+def test_an_out_folder_that_cannot_be_one_is_a_line(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "a.mp3").touch()
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "a.mp3"), "--out", str(tmp_path / out)])
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1
+    assert out in done.output
 
 
 def test_results_do_not_take_the_place_of_a_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,6 +60,24 @@ def test_a_file_of_unknown_kind_may_be_dropped_without_options(cloud: LoopbackCl
     upload = drop(cloud.storage.bucket(UPLOADS), path, "recording")
     blob = cloud.storage.bucket(UPLOADS).get_blob("recording")
     assert (blob.content_type, blob.metadata, blob.generation) == ("application/octet-stream", None, upload.generation)
+
+
+@pytest.mark.parametrize("size", [1000, 9 * 2**20], ids=["multipart", "resumable"])
+def test_a_file_that_shrinks_while_it_is_read_is_an_error(
+    cloud: LoopbackCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"x" * size)
+    stated = os.fstat
+
+    def then_shrink(descriptor: int) -> os.stat_result:
+        found = stated(descriptor)
+        os.truncate(path, 100)
+        return found
+
+    monkeypatch.setattr("shared.client.os.fstat", then_shrink)
+    with pytest.raises(OSError, match="while it was read"):
+        drop(cloud.storage.bucket(UPLOADS), path, "a.mp3")
 
 
 def test_each_wanted_outcome_comes_once(cloud: LoopbackCloud) -> None:

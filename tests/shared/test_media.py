@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.media import Upload
+from shared.object_names import name_problem
 
-BUCKETS, NAMES, GENERATIONS = st.text(min_size=3, max_size=20), st.text(min_size=1, max_size=20), st.integers(1, 2**63)
+
+def is_allowed(name: str) -> bool:
+    return name_problem(name) is None
+
+
+BUCKETS, NAMES, GENERATIONS = (
+    st.text(min_size=3, max_size=20),
+    st.text(min_size=1, max_size=20).filter(is_allowed),
+    st.integers(1, 2**63),
+)
 UPLOADS = st.builds(Upload, bucket=BUCKETS, name=NAMES, generation=GENERATIONS)
 
 
@@ -39,7 +49,19 @@ def test_another_upload_is_another_job(changes: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bucket": "ab"}, {"bucket": None}, {"name": ""}, {"name": "n" * 1025}, {"generation": 0}, {"generation": "x"}],
+    [
+        {"bucket": "ab"},
+        {"bucket": None},
+        {"name": ""},
+        {"name": "n" * 1025},
+        {"name": "é" * 513},
+        {"name": "a\nb"},
+        {"name": "a\r"},
+        {"name": ".."},
+        {"name": "\udcff"},
+        {"generation": 0},
+        {"generation": "x"},
+    ],
 )
 def test_what_cloud_storage_cannot_hold_is_no_upload(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

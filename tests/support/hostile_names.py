@@ -14,6 +14,8 @@ HOSTILE_NAMES = (
     "hash#fragment",
     "semi;colon=and'quote\"back\\slash",
     "tab\tand\x01control",
+    "\x1b]0;owned\x07 and \u202egpj.mp3",
+    "nul\0byte",
     "ünïcödé/日本語/𝄞.mp3",
     "e\u0301 is not é",
     "o/compose",

@@ -13,11 +13,14 @@ from werkzeug.test import EnvironBuilder
 from infra.recordings import recording
 from shared.media import Upload
 from tests.support.function_services import MakeServices
+from tests.support.hostile_names import HOSTILE_NAMES
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
 from trigger_function.main import on_upload, reconcile
 from trigger_function.services import Services, services_from_environment
 
 AUDIO = recording("call.opus").path.read_bytes()
+IGNORED_NAMES = ("trailing/", "...")
+"""Of the hostile names: folders' and hidden ones."""
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 
 
@@ -50,12 +53,23 @@ def test_an_upload_is_queued_once_for_all_its_events(cloud: LoopbackCloud, servi
         {"bucket": UPLOADS, "name": "a.mp3", "generation": "0"},
         {"bucket": UPLOADS, "name": "", "generation": "1"},
         {"bucket": 7, "name": "a.mp3", "generation": "1"},
+        {"bucket": UPLOADS, "name": "line\nbreak.mp3", "generation": "1"},
+        {"bucket": UPLOADS, "name": "carriage\rreturn.mp3", "generation": "1"},
+        {"bucket": UPLOADS, "name": "\udcff.mp3", "generation": "1"},
+        {"bucket": UPLOADS, "name": "é" * 513, "generation": "1"},
     ],
 )
 def test_a_malformed_event_is_swallowed(cloud: LoopbackCloud, services: Services, data: Any) -> None:
     # An exception would have it delivered again, for a day.
     on_upload(event(data))
     assert cloud.names(STATE) == []
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name[:20]))
+def test_every_name_that_cloud_storage_allows_is_queued(cloud: LoopbackCloud, services: Services, name: str) -> None:
+    upload = cloud.drop(AUDIO, name)
+    on_upload(finalized(upload))
+    assert [item.upload for item in cloud.work_items()] == ([] if name in IGNORED_NAMES else [upload])
 
 
 def test_an_event_of_another_type_is_no_upload(cloud: LoopbackCloud, services: Services) -> None:

@@ -17,7 +17,8 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.media import Media, Upload
 from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
-from shared.state.finisher import MAX_OBJECT_NAME_BYTES, JobResult, completed, exhausted, failed, rejected
+from shared.object_names import MAX_OBJECT_NAME_BYTES
+from shared.state.finisher import JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
 from shared.transcript.render import render

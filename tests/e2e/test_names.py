@@ -1,0 +1,109 @@
+"""Files whose names, kinds and places are odd, by the real command line: one answer each, and the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.recordings import recording
+from tests.support.waiting import PATIENCE, wait_until
+
+MEMO = recording("memo").path
+BROKEN, NOT_UTF8, RED = "line\nbreak.wav", os.fsdecode(b"caf\xe9.wav"), "\x1b[31mred\u202e.wav"
+COMMAND = [sys.executable, "-m", "infra.cli.main"]
+ENVIRONMENT = {**os.environ, "COLUMNS": "1000"}
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Started in the background by a shell, this process ignores Ctrl-C, and so would those that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def copies(folder: Path, *names: str) -> list[Path]:
+    """The recording under each of the names."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(MEMO, folder / name)
+    return [folder / name for name in names]
+
+
+def test_run_answers_for_each_file_and_goes_on_with_the_others(tmp_path: Path) -> None:
+    odd = copies(tmp_path, BROKEN, NOT_UTF8, RED, "one/same.wav", "two/same.wav")
+    (link,) = [tmp_path / "link.wav"]
+    link.symlink_to(MEMO)
+    (tmp_path / "empty.wav").touch()
+    os.mkfifo(tmp_path / "pipe.wav")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "taken.wav").touch()
+    unusable = [tmp_path / "gone.wav", tmp_path / "pipe.wav", tmp_path, *copies(tmp_path, "taken.wav")]
+    files = [unusable[0], *odd, odd[-1], link, tmp_path / "empty.wav", *unusable[1:]]
+    done = subprocess.run([*COMMAND, "run", *files, "--out", out, "--json"], env=ENVIRONMENT, capture_output=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert done.returncode == 1
+    assert [line["outcome"] for line in lines] == ["rejected", *["completed"] * 7, *["rejected"] * 4]
+    assert [line["file"] for line in lines if "file" in line] == [str(path) for path in unusable]
+    names = [line["upload"]["name"] for line in lines if "upload" in line]
+    assert names[0].startswith("line%0Abreak-")
+    assert names[1].startswith("caf%E9-")
+    assert names[2:] == [RED, "same.wav", "same-2.wav", "same-3.wav", "link.wav", "empty.wav"]
+    assert all((out / name / "transcript.txt").read_text().strip() for name in names[:-1])
+    assert lines[8]["reason"] == "The file is empty."
+    assert b"\x1b" not in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert rb"line\nbreak.wav: uploaded as line%0Abreak-" in done.stderr
+
+
+def test_up_answers_for_each_file_and_leaves_what_lies_outside_alone(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "watched", tmp_path / "outside"
+    deep = "/".join(["d" * 200] * 6)
+    copies(folder, BROKEN, NOT_UTF8, RED, f"{deep}/deep.wav", ".store/inside.wav")
+    copies(outside, "secret.wav")
+    (folder / "stored").symlink_to(".store")
+    (folder / "secret.wav").symlink_to(outside / "secret.wav")
+    (folder / "outside").symlink_to(outside)
+    (folder / "nothing.wav").symlink_to("gone.wav")
+    os.mkfifo(folder / "pipe.wav")
+    printed = tmp_path / "printed"
+    with printed.open("wb") as output:
+        process = subprocess.Popen([*COMMAND, "up", folder], env=ENVIRONMENT, stdout=output, stderr=output)
+        try:
+            results = folder / "transcripts"
+            wait_until(lambda: len(list(results.rglob("transcript.txt"))) == 5, "the transcripts")
+            # Later than all others: what is wrong with them was answered once, and stopped nothing.
+            copies(folder, "late.wav")
+            wait_until(lambda: (results / "late.wav" / "transcript.txt").exists(), "the late one")
+            time.sleep(2)
+            assert process.poll() is None
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+    text = printed.read_text()
+    assert process.returncode == 0
+    assert "Traceback" not in text
+    assert "\x1b" not in text
+    for name, why in {
+        "secret.wav": "It is a link out of the folder, or to its results",
+        "outside": "It is a link out of the folder, or to its results",
+        "nothing.wav": "No such file or directory",
+        "pipe.wav": "It is a pipe, not a file",
+    }.items():
+        assert text.count(f"{name}: rejected: {why}\n") == 1
+    names = {path.parent.relative_to(results).as_posix() for path in results.rglob("transcript.txt")}
+    assert {RED, "stored/inside.wav", "late.wav"} < names
+    assert not any("secret" in name for name in names)
+    assert any(name.startswith("line%0Abreak-") for name in names)
+    assert any(name.startswith("d" * 200) and "/deep-" in name for name in names)
