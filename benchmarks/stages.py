@@ -40,7 +40,8 @@ def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
         with clock:
-            fetch(services.storage, upload, path, services.settings.fetch_timeout_seconds)
+            settings = services.settings
+            fetch(services.storage, upload, path, settings.fetch_timeout_seconds, settings.max_unpacked_bytes)
         yield "fetch", clock.seconds
         media = inspected(path)  # the function's part, and so not timed
         with clock:

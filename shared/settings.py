@@ -97,6 +97,13 @@ class DeploymentSettings(BreakerSettings):
         source="a file that kills the decoder must not do so for ever",
         ge=1,
     )
+    max_unpacked_bytes: int = setting(
+        2_000_000_000,
+        "Largest content of an upload that is stored with Content-Encoding: gzip.",
+        unit="bytes, unpacked",
+        source="what Deepgram takes of one file; 17 h of 16 kHz mono WAV",
+        gt=0,
+    )
     log_level: str = setting(
         "INFO", "Least severity that is logged.", pattern="^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$"
     )

@@ -20,6 +20,7 @@ variable "settings" {
     enable_fallback               = optional(bool)
     language                      = optional(string)
     max_attempts                  = optional(number)
+    max_unpacked_bytes            = optional(number)
     log_level                     = optional(string)
   })
   default  = {}

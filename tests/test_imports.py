@@ -38,7 +38,7 @@ LAYERS = {
     "shared": [
         {"object_names"},
         {"clock", "enums", "errors", "media"},
-        {"objects", "storage_errors", "upload_options", "telemetry"},
+        {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry"},
         {"costs", "transcript"},
         {"messages", "settings"},
         {"client", "deepgram", "state"},

@@ -12,6 +12,7 @@ from google.cloud import storage
 
 from shared.clock import now
 from shared.errors import BadMedia, Rejected, UploadNotReadable
+from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.finisher import failed, rejected
@@ -21,9 +22,11 @@ from shared.telemetry import tracing
 from shared.upload_options import parse_upload_options
 from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.dispatch import dispatch
+from trigger_function.inspection.gzip_object import GzipObject
 from trigger_function.inspection.inspector import inspect
 from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services
+from trigger_function.settings import FunctionSettings
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ def _inspect(services: Services, upload: Upload) -> UploadFacts:
     with tracing.span("inspect") as span:
         try:
             blob.reload(timeout=READ_TIMEOUT_SECONDS)
-            media = inspect_blob(blob, services.settings.inspection_max_bytes)
+            media = inspect_blob(blob, services.settings)
         except GoogleAPICallError as error:
             if (refusal := refusal_of(error)) is not None:
                 raise refusal from error
@@ -99,18 +102,23 @@ def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decis
     return decision
 
 
-def inspect_blob(blob: storage.Blob, max_bytes: int) -> Media:
-    """What an object is, by ranged reads of at most `max_bytes` of it; the blob's properties are loaded already.
+def inspect_blob(blob: storage.Blob, settings: FunctionSettings) -> Media:
+    """What an object is, by ranged reads; the blob's properties are loaded already.
 
-    Raises BadMedia.
+    At most INSPECTION_MAX_BYTES of it are read, of an object that is stored with gzip encoding all of it and so much of
+    its content, whose size is the media's. Raises BadMedia, and Rejected where that is larger than MAX_UNPACKED_BYTES.
     """
 
     def fetch(start: int, end: int) -> bytes:
-        # Raw: Cloud Storage ignores ranges where it unpacks content that says it is gzip.
+        # Raw: Cloud Storage ignores ranges where it unpacks gzip encoding itself.
         return bytes(
             blob.download_as_bytes(
                 start=start, end=end - 1, timeout=READ_TIMEOUT_SECONDS, checksum=None, raw_download=True
             )
         )
 
-    return inspect(fetch, int(blob.size), max_bytes=max_bytes)
+    size = int(blob.size)
+    if is_gzip_encoded(blob.content_encoding) and size >= len(MAGIC) and fetch(0, len(MAGIC)) == MAGIC:
+        content = GzipObject(fetch, size, settings.max_unpacked_bytes)
+        return inspect(content.fetch, content.unpacked_size, max_bytes=settings.inspection_max_bytes)
+    return inspect(fetch, size, max_bytes=settings.inspection_max_bytes)

@@ -9,12 +9,16 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.storage import Client
 
 from gpu_job.worker.running_job import RunningJob
+from shared import gzip_content
 from shared.media import Upload
 from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
 
+READ_BYTES = 2**16
+"""Of a gzip-encoded upload, at a time."""
 
-def feed(job: RunningJob, client: Client, fetch_timeout_seconds: float) -> None:
+
+def feed(job: RunningJob, client: Client, fetch_timeout_seconds: float, max_unpacked_bytes: int) -> None:
     """Submit every chunk of the job's upload.
 
     Raises Rejected, UploadNotReadable, BadMedia, EngineFailed, or the error of a service that may answer another time.
@@ -22,17 +26,18 @@ def feed(job: RunningJob, client: Client, fetch_timeout_seconds: float) -> None:
     with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
         path = Path(folder) / "upload"
         with tracing.span("fetch", size_bytes=job.media.size_bytes):
-            fetch(client, job.upload, path, fetch_timeout_seconds)
+            fetch(client, job.upload, path, fetch_timeout_seconds, max_unpacked_bytes)
         # With the waits for room in the queue of the engine, which is slower than the decoder.
         with tracing.span("decode") as span:
             decoded_seconds = job.transcription.feed(path)
             tracing.set_attributes(span, decoded_seconds=decoded_seconds)
 
 
-def fetch(client: Client, upload: Upload, path: Path, timeout: float) -> None:
-    """Download exactly this generation; the client checks the content's checksum.
+def fetch(client: Client, upload: Upload, path: Path, timeout: float, max_unpacked_bytes: int) -> None:
+    """Download exactly this generation; the client checks the content's checksum. Gzip encoding is unpacked.
 
-    Raises Rejected or UploadNotReadable where Cloud Storage will never give it, and the client's error where it may.
+    Raises Rejected or UploadNotReadable where Cloud Storage will never give it, and the client's error where it may;
+    BadMedia where the encoding is damaged, Rejected where the content is larger than `max_unpacked_bytes`.
     """
     blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     try:
@@ -42,3 +47,20 @@ def fetch(client: Client, upload: Upload, path: Path, timeout: float) -> None:
         if (refusal := refusal_of(error)) is not None:
             raise refusal from error
         raise
+    if gzip_content.is_gzip_encoded(blob.content_encoding):
+        _unpack(path, max_unpacked_bytes)
+
+
+def _unpack(path: Path, max_bytes: int) -> None:
+    """Put the unpacked content in the file's place; a file that is no gzip, whatever its metadata says, stays."""
+    packed = path.with_suffix(".gz")
+    path.rename(packed)
+    with packed.open("rb") as file:
+        if file.read(len(gzip_content.MAGIC)) != gzip_content.MAGIC:
+            packed.rename(path)
+            return
+        file.seek(0)
+        with path.open("wb") as out:
+            for piece in gzip_content.unpacked(iter(lambda: file.read(READ_BYTES), b""), max_bytes):
+                out.write(piece)
+    packed.unlink()

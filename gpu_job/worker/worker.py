@@ -158,7 +158,8 @@ class Worker(JobOwner):
         """On a thread of the job's own."""
         with job.log_context():
             try:
-                feed(job, self._services.storage, self._settings.fetch_timeout_seconds)
+                settings = self._settings
+                feed(job, self._services.storage, settings.fetch_timeout_seconds, settings.max_unpacked_bytes)
                 pace = job.transcription.decode_pace
                 self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
             except (BadMedia, Rejected) as error:

@@ -192,7 +192,7 @@ def _remote(blob: Blob, settings: FunctionSettings) -> InspectedFile:
     name = f"gs://{upload.bucket}/{upload.name}"
     try:
         options = parse_upload_options(blob.metadata or {})
-        return InspectedFile(name, upload.job_id, inspect_blob(blob, settings.inspection_max_bytes), options)
+        return InspectedFile(name, upload.job_id, inspect_blob(blob, settings), options)
     except (BadMedia, Rejected) as error:
         return InspectedFile(name, upload.job_id, None, UploadOptions(), error.reason)
 

@@ -36,10 +36,17 @@ class LoopbackCloud:
     publisher: pubsub_v1.PublisherClient
     subscriber: pubsub_v1.SubscriberClient
 
-    def drop(self, data: bytes, name: str = "calls/a.mp3", metadata: Mapping[str, str] | None = None) -> Upload:
+    def drop(
+        self,
+        data: bytes,
+        name: str = "calls/a.mp3",
+        metadata: Mapping[str, str] | None = None,
+        content_encoding: str | None = None,
+    ) -> Upload:
         """Put an object into the uploads bucket; no event follows."""
         blob = self.storage.bucket(UPLOADS).blob(name)
         blob.metadata = dict(metadata or {})
+        blob.content_encoding = content_encoding
         blob.upload_from_string(data)
         return Upload(bucket=UPLOADS, name=name, generation=int(blob.generation))
 

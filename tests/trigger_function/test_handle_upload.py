@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -105,6 +106,48 @@ def test_an_answer_that_may_be_another_next_time_is_asked_for_again(
     cloud.storage_server.fail_next(1, status, "GET", upload.name)
     handle(services, upload)
     assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
+
+
+def test_a_gzip_encoded_upload_is_inspected_unpacked(cloud: LoopbackCloud, services: Services) -> None:
+    handle(services, cloud.drop(AUDIO))
+    handle(services, cloud.drop(gzip.compress(AUDIO), "packed.opus", content_encoding="gzip"))
+    handle(services, cloud.drop(AUDIO, "claims.opus", content_encoding="gzip"))
+    assert [item.media.size_bytes for item in cloud.work_items()] == [len(AUDIO)] * 3
+    assert cloud.terminal_messages() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "reason"),
+    [
+        (
+            gzip.compress(bytes(2_000_000)),
+            FailureKind.REFUSED,
+            "The file is stored with gzip encoding, and unpacked it is larger than 1 MB (MAX_UNPACKED_BYTES).",
+        ),
+        (gzip.compress(AUDIO)[:-9], FailureKind.BAD_MEDIA, "The file is damaged: its gzip encoding ends too early."),
+        (gzip.compress(b""), FailureKind.BAD_MEDIA, "The file is empty."),
+    ],
+    ids=["bomb", "cut", "empty"],
+)
+def test_gzip_encoding_that_cannot_be_unpacked_is_rejected(
+    cloud: LoopbackCloud, make_services: MakeServices, content: bytes, kind: FailureKind, reason: str
+) -> None:
+    services = make_services(MAX_UNPACKED_BYTES="1000000")
+    handle(services, cloud.drop(content, content_encoding="gzip"))
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.failure_kind, message.reason) == (Outcome.REJECTED, kind, reason)
+
+
+def test_deepgram_gets_a_gzip_encoded_upload_unpacked(
+    cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
+) -> None:
+    services = make_services(DEEPGRAM_API_KEY=deepgram_key, DEEPGRAM_BASE_URL=shared_deepgram_server.url)
+    metadata = {METHOD_METADATA: "deepgram"}
+    handle(services, cloud.drop(AUDIO, metadata=metadata))
+    handle(services, cloud.drop(gzip.compress(AUDIO), metadata=metadata, content_encoding="gzip"))
+    plain, packed = cloud.terminal_messages()
+    assert packed.word_count == plain.word_count > 0
+    assert packed.outcome is plain.outcome
 
 
 def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: LoopbackCloud, services: Services) -> None:

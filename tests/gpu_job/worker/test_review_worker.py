@@ -211,7 +211,7 @@ def test_an_upload_that_was_handed_over_is_decoded_no_further(
     job = running_job(claim(services, item).claimed)
     job.release_once()
     with pytest.raises(EngineFailed, match="cancelled"):
-        feed(job, services.storage, services.settings.fetch_timeout_seconds)
+        feed(job, services.storage, services.settings.fetch_timeout_seconds, services.settings.max_unpacked_bytes)
 
 
 def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(
