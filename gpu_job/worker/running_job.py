@@ -175,6 +175,7 @@ class RunningJobs:
         self._capacity = capacity
         self._jobs: dict[str, RunningJob] = {}
         self._changed = threading.Condition()
+        self._woken = False
 
     def __len__(self) -> int:
         with self._changed:
@@ -204,12 +205,12 @@ class RunningJobs:
     def wait_for_room(self, timeout_seconds: float) -> None:
         """Until there is room for a job, or `wake` is called, or the time is over."""
         with self._changed:
-            if len(self._jobs) >= self._capacity:
-                self._changed.wait(timeout_seconds)
+            self._changed.wait_for(lambda: self._woken or len(self._jobs) < self._capacity, timeout_seconds)
 
     def wake(self) -> None:
-        """End a `wait_for_room`."""
+        """End every `wait_for_room`, now and from now on."""
         with self._changed:
+            self._woken = True
             self._changed.notify_all()
 
     def all(self) -> list[RunningJob]:
