@@ -1,4 +1,4 @@
-"""Habits of the tests themselves: public names only, nothing imported from a conftest, no clock read at import."""
+"""Habits of the tests themselves: public names only, helpers from tests/support, no clock read at import."""
 
 from __future__ import annotations
 
@@ -43,17 +43,20 @@ def private_names(source: str) -> Iterator[str]:
                 continue
 
 
-def conftest_imports(source: str) -> Iterator[str]:
-    """Imports from a conftest, which pytest loads by itself and under a name of its own."""
+def helper_imports(source: str) -> Iterator[str]:
+    """Imports from a conftest or from a test's file: what two files need stands in tests/support."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.ImportFrom(module=str(module), names=names):
-                if "conftest" in module.split(".") or any(alias.name == "conftest" for alias in names):
-                    yield module
+                modules = [f"{module}.{alias.name}" for alias in names]
             case ast.Import(names=names):
-                yield from (alias.name for alias in names if "conftest" in alias.name.split("."))
+                modules = [alias.name for alias in names]
             case _:
                 continue
+        for module in modules:
+            parts = module.split(".")
+            if parts[0] == "tests" and any(part == "conftest" or part.startswith("test_") for part in parts):
+                yield module
 
 
 def clock_readings(source: str) -> Iterator[str]:
@@ -81,7 +84,7 @@ def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in {"self", "cls"}
 
 
-@pytest.mark.parametrize("habit", [private_names, conftest_imports, clock_readings])
+@pytest.mark.parametrize("habit", [private_names, helper_imports, clock_readings])
 def test_habits_are_kept(habit: object) -> None:
     assert callable(habit)
     assert {f"{file.relative_to(TESTS)}: {one}" for file in FILES for one in habit(file.read_text())} == set()
@@ -95,9 +98,10 @@ def test_habits_are_kept(habit: object) -> None:
         (private_names, "worker._x()"),
         (private_names, "worker.part._x = 1"),
         (private_names, "monkeypatch.setattr(worker, '_x', 1)"),
-        (conftest_imports, "from tests.conftest import x"),
-        (conftest_imports, "def f():\n  from tests import conftest"),
-        (conftest_imports, "import tests.e2e.conftest"),
+        (helper_imports, "from tests.conftest import x"),
+        (helper_imports, "def f():\n  from tests import conftest"),
+        (helper_imports, "import tests.e2e.conftest"),
+        (helper_imports, "from tests.e2e.test_killed import in_the_middle"),
         (clock_readings, "AGO = now() - HOUR"),
         (clock_readings, "@parametrize('at', [datetime.now(UTC)])\ndef f(): ..."),
         (clock_readings, "class A:\n  at = time.time()"),

@@ -11,7 +11,7 @@ import pytest
 from infra.emulators.cloud import CloudOptions, LaptopCloud
 from infra.recordings import recording
 from tests.support.faulty_cloud import FaultyLaptopCloud
-from tests.support.user_client import Message, UserClient, user_client_of
+from tests.support.user_client import UserClient, bill_lines, user_client_of
 from tests.support.waiting import PATIENCE
 
 CALL = recording("call").path
@@ -19,22 +19,12 @@ SERVER_ERROR = 500
 """Not asked again after this one: Deepgram may have billed the call."""
 
 
-def engines(user: UserClient, message: Message) -> set[str]:
-    """Who wrote the segments of a transcript."""
-    return {segment["engine"] for segment in user.result(message, "transcript.json")["segments"]}
-
-
-def bill_lines(message: Message) -> list[str]:
-    """The resources on a bill."""
-    return [item["resource"] for item in message["bill"]["items"]]
-
-
 def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, user: UserClient) -> None:
     message = user.outcome(user.drop(CALL, "asked/call.opus", method="deepgram"))
 
     assert message["outcome"] == "completed", message["reason"]
     assert message["decision"]["method"] == "deepgram"
-    assert engines(user, message) == {"deepgram"}
+    assert user.engines(message) == {"deepgram"}
     assert bill_lines(message) == ["deepgram nova-3", "cloud storage egress"]
     assert message["bill"]["usd"] > 0
     # It came to fetch the file itself, through a signed URL of the storage server.
@@ -53,7 +43,7 @@ def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, user
     assert message["outcome"] == "completed", message["reason"]
     assert message["decision"]["method"] == "parakeet"
     assert "Parakeet takes over" in message["decision"]["reason"]
-    assert engines(user, message) == {"parakeet-cpu"}
+    assert user.engines(message) == {"parakeet-cpu"}
     deepgram, rest = bill_lines(message)[:2], bill_lines(message)[2:]
     assert deepgram == ["deepgram nova-3", "cloud storage egress"]
     assert rest
@@ -74,7 +64,7 @@ def test_deepgram_stands_in_where_no_job_starts(cloud: LaptopCloud, user: UserCl
     message = user.outcome(user.drop(CALL, "refused/call.opus"))
 
     assert message["outcome"] == "completed", message["reason"]
-    assert engines(user, message) == {"deepgram"}
+    assert user.engines(message) == {"deepgram"}
     assert "No job could be started" in message["decision"]["reason"]
     assert len(cloud.runner.executions()) == executions
 

@@ -15,13 +15,11 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import gpu_health
-from tests.e2e.test_engines import bill_lines, engines
-from tests.e2e.test_killed import execution_of, in_the_middle
-from tests.e2e.test_ten_minutes import at_joins, check_times
 from tests.support.faulty_cloud import FaultyLaptopCloud
-from tests.support.user_client import Message, UserClient, user_client_of
+from tests.support.job_progress import execution_of, in_the_middle
+from tests.support.user_client import Message, UserClient, bill_lines, user_client_of
 from tests.support.waiting import PATIENCE, wait_until
-from tests.support.word_alignment import align_words, word_error_rate
+from tests.support.word_alignment import align_words, at_joins, check_times, word_error_rate
 
 CALL, TEN_MINUTES = recording("call"), recording("long_seen")
 BOTH = {"parakeet-cpu", "deepgram"}
@@ -72,7 +70,7 @@ def check_words(user: UserClient, message: Message) -> None:
 def test_both_engines_write_one_text_and_are_on_one_bill(owner: UserClient) -> None:
     message = owner.outcome(owner.drop(TEN_MINUTES.path, "both.opus", method="hybrid"))
     assert message["outcome"] == "completed", message["reason"]
-    assert engines(owner, message) == BOTH
+    assert owner.engines(message) == BOTH
     check_words(owner, message)
     assert message["model"] == "parakeet-tdt-tiny + deepgram nova-3"
     lines = bill_lines(message)
@@ -100,7 +98,7 @@ def test_what_deepgram_does_not_answer_parakeet_does(
     breaks(pair.deepgram)
     message = owner.outcome(owner.drop(TEN_MINUTES.path, f"{breaks.__name__}.opus", method="hybrid"))
     assert message["outcome"] == "completed", message["reason"]
-    assert engines(owner, message) == writers
+    assert owner.engines(message) == writers
     check_words(owner, message)
     assert owner.result(message, "receipt.json")["fallbacks"] > 0
     # Deepgram bills what it answered, and may bill a call that broke or ended with a 500.
@@ -129,7 +127,7 @@ def test_without_a_gpu_that_works_the_cpu_takes_over_and_the_circuit_hears_of_it
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
-        assert engines(user, message) == {"parakeet-cpu"}
+        assert user.engines(message) == {"parakeet-cpu"}
         assert user.result(message, "receipt.json")["fallbacks"] > 0
         assert gpu_health(cloud.storage().bucket(STATE)).failures == {FailureKind.MODEL_LOAD: 1}
 
@@ -139,7 +137,7 @@ def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
-        assert engines(user, message) == {"deepgram"}
+        assert user.engines(message) == {"deepgram"}
         assert message["model"] == "deepgram nova-3"
         assert "deepgram nova-3" in bill_lines(message)
         private = user.outcome(user.drop(CALL.path, "private.opus", privacy="local"))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.emulators.cloud import STATE, CloudOptions, LaptopCloud
-from infra.emulators.executions import ExecutionState
+from infra.emulators.cloud import CloudOptions, LaptopCloud
 from infra.recordings import recording
 from shared.costs.bill import Bill
 from tests.support.converted_recordings import Convert
 from tests.support.faulty_cloud import FaultyLaptopCloud
+from tests.support.job_progress import execution_of, in_the_middle, record_of
 from tests.support.user_client import UserClient, user_client_of
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -50,44 +48,16 @@ def listener(quick: LaptopCloud) -> UserClient:
 
 
 @pytest.fixture(scope="module")
-def half_hour(convert: Convert) -> Path:
-    """Three times the ten minutes."""
-    return convert("long_seen", "half_hour.opus", "-stream_loop", "2", after=("-c", "copy"))
+def twenty_minutes(convert: Convert) -> Path:
+    """Twice the ten minutes."""
+    return convert("long_seen", "twenty_minutes.opus", "-stream_loop", "1", after=("-c", "copy"))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(quick: LaptopCloud, half_hour: Path) -> str:
-    """The text of the half hour when nobody dies."""
+def undisturbed(quick: LaptopCloud, twenty_minutes: Path) -> str:
+    """The text of the twenty minutes when nobody dies."""
     user = user_client_of(quick)
-    return user.text(user.outcome(user.drop(half_hour, "undisturbed.opus")))
-
-
-def execution_of(cloud: LaptopCloud) -> ExecutionState:
-    """The newest execution as it is now."""
-    return cloud.runner.executions()[-1]
-
-
-def record_of(user: UserClient, name: str) -> dict[str, Any] | None:
-    """The job record of an upload, once there is one."""
-    for blob in user.storage.bucket(STATE).list_blobs(prefix="jobs/"):
-        if blob.name.endswith("record.json"):
-            # By its name alone: the listed generation may be gone by now.
-            record: dict[str, Any] = json.loads(user.read(f"gs://{STATE}/{blob.name}"))
-            if record["upload"]["name"] == name:
-                return record
-    return None
-
-
-def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> ExecutionState:
-    """The execution that works on an upload, as soon as it has stored some of its words."""
-
-    def look() -> bool:
-        record = record_of(user, name)
-        return record is not None and record["state"] == "running" and record["transcribed_seconds"] > 0
-
-    wait_until(look, f"{name} at work")
-    assert user.message_count(name) == 0, "over before it could be disturbed"
-    return execution_of(cloud)
+    return user.text(user.outcome(user.drop(twenty_minutes, "undisturbed.opus")))
 
 
 @pytest.mark.parametrize(
@@ -101,12 +71,12 @@ def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> ExecutionS
 def test_a_worker_that_ends_in_the_middle_is_resumed(
     quick: LaptopCloud,
     listener: UserClient,
-    half_hour: Path,
+    twenty_minutes: Path,
     undisturbed: str,
     how: signal.Signals,
     attempts: int,
 ) -> None:
-    name = listener.drop(half_hour, f"{how.name}.opus")
+    name = listener.drop(twenty_minutes, f"{how.name}.opus")
     execution = in_the_middle(quick, listener, name)
     assert execution.pid is not None
     record = record_of(listener, name)

@@ -16,11 +16,9 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
 from infra.recordings import recording
 from tests.support.converted_recordings import Convert
-from tests.support.user_client import Message, UserClient
-from tests.support.word_alignment import AlignedWord, align_words, word_error_rate
+from tests.support.user_client import UserClient
+from tests.support.word_alignment import align_words, at_joins, check_times, word_error_rate
 
-NEAR_SECONDS = 1.0
-"""How far from a join a word still counts as being at it."""
 VIDEO = ("-f", "lavfi", "-i", "color=c=black:s=64x64:r=5")
 SOURCES = {"seen.m4a": "long_seen", "seen.mp3": "long_seen", "unseen.mp4": "long_unseen"}
 MOST_AT_JOINS = {"long_seen": 1, "long_unseen": 2}
@@ -55,22 +53,8 @@ def test_words_times_and_joins(user: UserClient, files: dict[str, Path]) -> None
         assert len(at_joins(steps, places)) <= MOST_AT_JOINS[SOURCES[name]], at_joins(steps, places)
 
 
-def check_times(transcript: Message) -> None:
-    """Word times never run backwards and lie inside the audio."""
-    words = transcript["words"]
-    assert all(word["start"] <= word["end"] for word in words)
-    assert all(before["start"] <= after["start"] for before, after in pairwise(words))
-    assert words[-1]["end"] <= transcript["duration"]
-
-
 def joins(path: Path) -> list[float]:
     """Where the job's chunks of a file meet, in seconds."""
     cutting = CutRules(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
     cut = list(chunks(decode(path, DecoderLimits()), cutting))
     return [(before.end + after.start) / 2 / SAMPLE_RATE for before, after in pairwise(cut)]
-
-
-def at_joins(steps: list[AlignedWord], places: list[float]) -> list[AlignedWord]:
-    """Words lost or made up next to a join."""
-    near = (step for step in steps if any(abs(step.start - place) <= NEAR_SECONDS for place in places))
-    return [step for step in near if step.said is None or step.heard is None]

@@ -87,6 +87,10 @@ class UserClient:
         """The words of a transcript."""
         return " ".join(word["text"] for word in self.result(message, "transcript.json")["words"])
 
+    def engines(self, message: Message) -> set[str]:
+        """Who wrote the segments of a transcript."""
+        return {segment["engine"] for segment in self.result(message, "transcript.json")["segments"]}
+
     def _names(self) -> set[str]:
         return {message["upload"]["name"] for message in self.messages}
 
@@ -94,3 +98,8 @@ class UserClient:
 def user_client_of(cloud: LaptopCloud) -> UserClient:
     """Somebody new with a subscription to the results of `cloud`."""
     return UserClient(cloud.storage(), cloud.subscriber(), UPLOADS, f"projects/{PROJECT}/topics/{RESULTS_TOPIC}")
+
+
+def bill_lines(message: Message) -> list[str]:
+    """The resources on a bill."""
+    return [item["resource"] for item in message["bill"]["items"]]

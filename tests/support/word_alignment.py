@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import kaldialign
 
@@ -11,6 +12,8 @@ from infra.recordings import Recording
 from tests.support.user_client import Message
 
 GAP = "*"
+NEAR_SECONDS = 1.0
+"""How far from a join a word still counts as being at it."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,17 @@ def align_words(truth: Recording, words: list[Message]) -> list[AlignedWord]:
 def word_error_rate(steps: list[AlignedWord]) -> float:
     """Word error rate."""
     return sum(step.said != step.heard for step in steps) / sum(step.said is not None for step in steps)
+
+
+def check_times(transcript: Message) -> None:
+    """Word times never run backwards and lie inside the audio."""
+    words = transcript["words"]
+    assert all(word["start"] <= word["end"] for word in words)
+    assert all(before["start"] <= after["start"] for before, after in pairwise(words))
+    assert words[-1]["end"] <= transcript["duration"]
+
+
+def at_joins(steps: list[AlignedWord], places: list[float]) -> list[AlignedWord]:
+    """Words lost or made up next to a join."""
+    near = (step for step in steps if any(abs(step.start - place) <= NEAR_SECONDS for place in places))
+    return [step for step in near if step.said is None or step.heard is None]

@@ -192,8 +192,9 @@ def test_a_fallback_that_cannot_be_paid_is_no_decision(
     assert message.reason.startswith("Deepgram answered 500. Parakeet may not take over")
     assert message.decision is not None
     assert (message.decision.method, message.decision.rule) == (Method.DEEPGRAM, "requested")
+    assert message.bill.usd > 0, "Deepgram may bill a call that it answered with a 500"
     (entry,) = entries(services)
-    assert (entry.state, entry.usd, entry.fallbacks) == (EntryState.BILLED, 0.0, 0)
+    assert (entry.state, entry.usd, entry.fallbacks) == (EntryState.BILLED, message.bill.usd, 0)
 
 
 def test_money_that_others_took_meanwhile_is_seen_near_the_limit(
