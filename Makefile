@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 # Where the CPU build of torch is found: it saves gigabytes of CUDA. Empty, or out of reach: PyPI's build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+# One more than there are cores: tests wait for servers and processes, too.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 CHECKOV := build/checkov/bin/checkov
 HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
@@ -17,12 +19,12 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
 	@echo "Coverage of trigger_function and shared: at least 90 % of branches (fail_under in pyproject.toml)."
 
 # What needs no NeMo, no processes and no slow servers: for the loop of editing and trying.
 test-fast: $(READY)
-	$(BIN)/pytest --fast -n auto -q
+	$(BIN)/pytest --fast -n $(WORKERS) -q
 
 check: $(READY)
 	$(BIN)/ruff check
