@@ -1,7 +1,8 @@
-"""The audio format inside the job: mono float32 samples in [-1, 1] at 16 kHz."""
+"""The audio formats inside the job: float32 samples in [-1, 1] at 16 kHz, mono or in all the channels of a file."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +13,19 @@ SAMPLE_RATE = 16_000
 
 Samples: TypeAlias = NDArray[np.float32]
 """Shape [T], mono, 16 kHz, in [-1, 1]."""
+
+Frames: TypeAlias = NDArray[np.float32]
+"""Shape [T, channels], 16 kHz, in [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class AudioBlock:
+    """Consecutive samples of all channels of a file, as the decoder gives them."""
+
+    samples: Frames
+    layout: tuple[str, ...] | None = None
+    """FFmpeg's name of each channel ("FL", "FR", "FC", "LFE", "BL", ...); None where the file does not say where they
+    belong."""
 
 
 def seconds(samples: int) -> float:
