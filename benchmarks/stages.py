@@ -50,10 +50,10 @@ def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]
     with clock:
         cut = list(chunks(blocks, options.cuts))
     yield "cut", clock.seconds
-    heard = through_local_engine(recognizer, cut)
-    yield "transcribe", heard.wall_seconds
+    done = through_local_engine(recognizer, cut)
+    yield "transcribe", done.wall_seconds
     with clock:
-        _end(services, upload, heard.parts, recognizer.name)
+        _end(services, upload, done.parts, recognizer.name)
     yield "assemble, render and publish", clock.seconds
 
 
@@ -61,7 +61,7 @@ def assembled(upload: Upload, results: Sequence[ChunkResult], model: str, langua
     """The results of one channel, not audited -> the transcript, as the job assembles it."""
     assembly = Assembly()
     for result in results:
-        assembly.expect()
+        assembly.expect(result.start, result.end)
         assembly.add(result)
     assembly.end(max(result.end for result in results))
     return transcript_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audit.findings import Findings
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions, TranscriptionListener
+from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
+from gpu_job.transcription_listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Engine
@@ -36,29 +36,13 @@ class Transcribed:
     findings: Findings
 
 
-class _Waiting(TranscriptionListener):
-    def __init__(self) -> None:
-        self.ended = threading.Event()
-        self.error: Exception | None = None
-
-    def complete(self) -> None:
-        self.ended.set()
-
-    def broke(self, error: Exception) -> None:
-        self.error = error
-        self.ended.set()
-
-
 def transcribed(path: Path, engines: EngineChain, options: PipelineOptions) -> Transcribed:
-    """One file of one channel. Raises TimeoutError, and what broke."""
-    waiting = _Waiting()
+    """One file of one channel. Raises TimeoutError, EngineFailed, and what broke."""
+    listener = BlockingListener()
     with ThreadPoolExecutor(1) as threads:
-        file = FileTranscription(Pipeline(engines, options, SpeechDetector(), threads), path.name, waiting)
+        file = FileTranscription(Pipeline(engines, options, SpeechDetector(), threads), path.name, listener)
         file.feed(path)
-        if not waiting.ended.wait(TIMEOUT_SECONDS):
-            raise TimeoutError(f"{path.name} was not transcribed within {TIMEOUT_SECONDS:g} s")
-    if waiting.error:
-        raise waiting.error
+        listener.wait(engines, TIMEOUT_SECONDS)
     (findings,) = file.findings()
     return Transcribed(file.assemble(path.name, path.name), file.results(), findings)
 

@@ -40,6 +40,7 @@ from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
+from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from shared.errors import EngineFailed
 from shared.media import Media
@@ -48,9 +49,6 @@ from shared.upload_options import Channels
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
-
-POLL_SECONDS = 0.5
-"""How often `transcribe` looks whether its engine is still there."""
 
 _CANCELLED = "The transcription was cancelled."
 
@@ -77,22 +75,6 @@ class Pipeline:
     options: PipelineOptions
     detector: Detector
     audit_threads: Executor
-
-
-class TranscriptionListener:
-    """Whoever waits for a file's transcript. Called on any thread, the engines' too, so it must be quick.
-
-    Override what is of interest; the rest does nothing.
-    """
-
-    def chunk_transcribed(self, result: ChunkResult) -> None:
-        """An engine transcribed a chunk."""
-
-    def complete(self) -> None:
-        """Every chunk has its result and the audit is done. May be called more than once."""
-
-    def broke(self, error: Exception) -> None:
-        """A result could not be taken, or the audit ended: the transcription will not become complete."""
 
 
 def transcribe(
@@ -124,43 +106,20 @@ def transcribe(
             engine = stack.enter_context(open_engine(str(engine)))
         threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
         pipeline = Pipeline(engine, options or PipelineOptions(), SpeechDetector(), threads)
-        waiting = _Waiting()
+        transcription = BlockingListener()
         job_id = hashlib.sha256(source.encode()).hexdigest()[:24]
         # The same file may be transcribed twice at once: each call drops its own chunks only.
         call_id = f"{job_id}-{uuid.uuid4().hex[:8]}"
-        file = FileTranscription(pipeline, call_id, waiting, media=media, channels=channels)
+        file = FileTranscription(pipeline, call_id, transcription, media=media, channels=channels)
         try:
             file.feed(path)
-            waiting.wait(engine)
+            transcription.wait(engine)
             return file.assemble(source, job_id)
         finally:
             file.cancel()
             engine.drop(call_id)
             # After an error, or Ctrl-C, nobody waits for the rest of the audit.
             threads.shutdown(wait=False, cancel_futures=True)
-
-
-class _Waiting(TranscriptionListener):
-    """Waits for one file."""
-
-    def __init__(self) -> None:
-        self._ended = threading.Event()
-        self._error: Exception | None = None
-
-    def complete(self) -> None:
-        self._ended.set()
-
-    def broke(self, error: Exception) -> None:
-        self._error = error
-        self._ended.set()
-
-    def wait(self, engines: EngineChain) -> None:
-        """Raises EngineFailed where no engine is left, and what broke."""
-        while not self._ended.wait(POLL_SECONDS):
-            if not engines.is_available:
-                raise engines.failure or EngineFailed("The engine was stopped.")
-        if self._error is not None:
-            raise self._error
 
 
 class FileTranscription:
@@ -196,10 +155,6 @@ class FileTranscription:
         self._span = span
         self._lock = threading.Lock()
         self._assembly = Assembly()
-        self._chunk_seconds = 0.0
-        """Audio in all chunks, of all channels."""
-        self._chunked_until = 0.0
-        """Where the last chunk ends."""
         self._cancelled = False
         rules = pipeline.options.audit
         self._audits = [
@@ -262,9 +217,7 @@ class FileTranscription:
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
             with self._lock:
-                self._assembly.expect()
-                self._chunk_seconds += seconds(len(chunk.samples))
-                self._chunked_until = max(self._chunked_until, seconds(chunk.end))
+                self._assembly.expect(chunk.start, chunk.end)
             if self._audits:
                 self._audits[channel].cut(chunk)
             stored = self._stored.get((channel, chunk.start, chunk.end))
@@ -374,13 +327,10 @@ class FileTranscription:
         return sum(seconds(result.end - result.start) for result in self.results()) / self._channels
 
     def expected_seconds(self) -> float:
-        """Audio that engines will have had in the end: what was cut, and of the rest as large a share as of that."""
+        """Audio that engines will have had in the end, the sum of all channels; estimated until all is cut."""
+        stated = self._media.duration_seconds if self._media else None
         with self._lock:
-            if self._assembly.is_cut or self._media is None:
-                return self._chunk_seconds
-            until = self._chunked_until
-            share = min(1.0, self._chunk_seconds / (self._channels * until)) if until else 1.0
-            return self._chunk_seconds + share * self._channels * max(0.0, self._media.duration_seconds - until)
+            return self._assembly.expected_seconds(stated, self._channels)
 
 
 @dataclass(frozen=True)

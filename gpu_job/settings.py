@@ -9,10 +9,14 @@ from pydantic import model_validator
 from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.parallel import ParallelDecoding, usable_cores
+from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
+from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
 from gpu_job.pipeline import PipelineOptions
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
+
+_PIPELINE, _RECOGNIZER = PipelineOptions(), RecognizerOptions()
+"""Where `transcribe` and the job have the same default, it stands there."""
 
 
 class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
@@ -25,40 +29,45 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         min_length=1,
     )
     model_precision: Literal["auto", "bf16", "fp32"] = setting(
-        "auto",
+        _RECOGNIZER.precision,
         "What the model computes in; auto: bf16 on a GPU, and on a CPU that has it for models of 100 M parameters or"
         " more.",
         source="docs/benchmarks.md",
     )
     chunk_seconds: float = setting(
-        30.0, "Longest stretch of audio the model sees at once.", unit="s", source="docs/benchmarks.md", ge=5, le=1200
+        _PIPELINE.cuts.max_seconds,
+        "Longest stretch of audio the model sees at once.",
+        unit="s",
+        source="docs/benchmarks.md",
+        ge=5,
+        le=1200,
     )
     chunk_duration_minutes: float | None = setting(
         None, "Older name of CHUNK_SECONDS, in minutes; CHUNK_SECONDS goes before it.", unit="min", gt=0, le=20
     )
     gpu_batch_size: int = setting(
-        128, "Most chunks in one batch on a GPU; memory may allow fewer.", unit="chunks", ge=1
+        _RECOGNIZER.max_chunks, "Most chunks in one batch on a GPU; memory may allow fewer.", unit="chunks", ge=1
     )
     max_concurrent_chunks: int | None = setting(
         None, "Most chunks in one batch on any device, where fewer than GPU_BATCH_SIZE are wanted.", unit="chunks", ge=1
     )
     enable_batch_processing: bool = setting(True, "Whether chunks run in batches; without, one at a time.")
     gpu_memory_limit_gb: float = setting(
-        20.0,
+        _RECOGNIZER.gpu_memory_gb,
         "Most GPU memory that weights and batches may take; the card's own size is a limit too.",
         unit="GiB",
         source="an L4 has 24 GB; some is the driver's",
         gt=0,
     )
     batch_audio_seconds: float = setting(
-        1200.0,
+        _RECOGNIZER.gpu_audio_seconds,
         "Most audio in one batch on a GPU, padding included; memory may allow less.",
         unit="s",
         source="about 200 MiB of activations per minute of audio in bf16: 4 GB; not measured on a GPU yet",
         gt=0,
     )
     cpu_batch_audio_seconds: float = setting(
-        320.0,
+        _RECOGNIZER.cpu_audio_seconds,
         "Most audio in one batch on a CPU, padding included.",
         unit="s",
         source="tiny model, 2 cores: 378 x real time with 80 s, 594 with 320 s (2026-11-21)",
@@ -66,38 +75,53 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     )
     uploads_in_flight: int = setting(4, "Uploads that are fetched, decoded and transcribed together.", ge=1)
     buffered_audio_seconds: float = setting(
-        2400.0,
+        BUFFERED_AUDIO_SECONDS,
         "Decoded audio that may wait for the model.",
         unit="s",
         source="two batches; 4 bytes x 16 kHz: 154 MB",
         gt=0,
     )
     fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
-    decode_stall_seconds: float = setting(60.0, "A decoder that is silent for so long is ended.", unit="s", gt=0)
+    decode_stall_seconds: float = setting(
+        _PIPELINE.decoder.stall_seconds, "A decoder that is silent for so long is ended.", unit="s", gt=0
+    )
     decoder_children: int = setting(
-        4, "Most decoders at work on one long file; never more than there are cores.", unit="processes", ge=1, le=16
+        DECODER_CHILDREN,
+        "Most decoders at work on one long file; never more than there are cores.",
+        unit="processes",
+        ge=1,
+        le=16,
     )
     decoder_ahead_seconds: float = setting(
-        600.0,
+        _PIPELINE.parallel.ahead_seconds,
         "Decoded audio that the decoders of one file may hold ready.",
         unit="s",
         source="4 bytes x 16 kHz: 38 MB",
         ge=60,
         le=3600,
     )
-    decoder_memory_mb: int = setting(2000, "Address space one decoder may use.", unit="MB", ge=256)
+    decoder_memory_mb: int = setting(
+        _PIPELINE.decoder.memory_mb, "Address space one decoder may use.", unit="MB", ge=256
+    )
     audit_gap_seconds: float = setting(
-        1.5,
+        AuditRules().gap_seconds,
         "A longer stretch without words is looked at again where it sounds.",
         unit="s",
         source="docs/benchmarks.md",
         gt=0,
     )
     audit_max_share: float = setting(
-        0.1, "Most audio that is decoded a second time, as a share of all.", source="bounds the cost", ge=0, le=1
+        AuditRules().max_share,
+        "Most audio that is decoded a second time, as a share of all.",
+        source="bounds the cost",
+        ge=0,
+        le=1,
     )
     audit_spare_seconds: float = setting(
-        30.0, "Audio that may be decoded a second time besides, however short the upload.", unit="s", ge=0
+        AuditRules().spare_seconds,
+        "Audio that may be decoded a second time besides, however short the upload.",
+        unit="s",
+        ge=0,
     )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
     heartbeat_seconds: float = setting(15.0, "How often a worker says that it is alive.", unit="s", gt=0)

@@ -30,6 +30,7 @@ LAYERS = {
         {"audit"},
         {"assembly"},
         {"engines"},
+        {"transcription_listener"},
         {"pipeline"},
         {"settings"},
         {"health", "worker"},

@@ -15,7 +15,7 @@ from shared.telemetry.logs import remove_library_handlers
 
 @dataclass(frozen=True)
 class RecognizerOptions:
-    """How a model is loaded and how large its batches may be; the job's settings have the same defaults."""
+    """How a model is loaded and how large its batches may be. The defaults are the job's settings', too."""
 
     max_chunks: int = 128
     """Most chunks in one batch."""

@@ -58,13 +58,20 @@ class Assembly:
     _results: dict[tuple[int, int], ChunkResult] = field(default_factory=dict)
     """By channel and first sample."""
     _cut: int = 0
+    """Chunks."""
+    _cut_seconds: float = 0.0
+    """Audio in them, of all channels."""
+    _cut_until: float = 0.0
+    """Where the last of them ends, in seconds."""
     _samples: int | None = None
     """Length of the upload, known when its last chunk was cut."""
     _unreadable: list[Gap] = field(default_factory=list)
 
-    def expect(self) -> None:
-        """One more chunk was cut."""
+    def expect(self, start: int, end: int) -> None:
+        """One more chunk was cut; its first sample, and the one behind its last."""
         self._cut += 1
+        self._cut_seconds += seconds(end - start)
+        self._cut_until = max(self._cut_until, seconds(end))
 
     def add(self, arrived: ChunkResult) -> None:
         """A chunk's words; a second result for the same chunk is ignored."""
@@ -79,11 +86,6 @@ class Assembly:
         self._unreadable.append(gap)
 
     @property
-    def is_cut(self) -> bool:
-        """Whether the last chunk was cut."""
-        return self._samples is not None
-
-    @property
     def is_complete(self) -> bool:
         """Whether every chunk has its result."""
         return self._samples is not None and len(self._results) == self._cut
@@ -92,6 +94,16 @@ class Assembly:
     def duration(self) -> float:
         """Seconds of audio decoded. Only of an upload whose end was reached."""
         return seconds(self._samples or 0)
+
+    def expected_seconds(self, stated: float | None, channels: int) -> float:
+        """Audio in all chunks once all is cut: what was cut, and of the rest as large a share as of that.
+
+        `stated`: the upload's length by its header; None where it is not known.
+        """
+        if self._samples is not None or stated is None:
+            return self._cut_seconds
+        share = min(1.0, self._cut_seconds / (channels * self._cut_until)) if self._cut_until else 1.0
+        return self._cut_seconds + share * channels * max(0.0, stated - self._cut_until)
 
     def results(self) -> list[ChunkResult]:
         """What arrived so far, by channel and time."""

@@ -32,6 +32,9 @@ MAX_WINDOWED_SECONDS = 7 * 24 * 3600
 MIN_WINDOW_SECONDS = 30
 """Seconds; a child takes 15 ms to start, as long as it takes to decode 15 s."""
 
+DECODER_CHILDREN = 4
+"""Most decoders at work on one file where nothing else is set; never more than there are cores."""
+
 LEAD_FRAMES = 4 * SAMPLE_RATE
 """Frames that a window's decoder starts early."""
 
@@ -45,7 +48,7 @@ def usable_cores() -> int:
 class ParallelDecoding:
     """How many decoders work on one file, and how much audio they may buffer."""
 
-    children: int = field(default_factory=lambda: min(4, usable_cores()))
+    children: int = field(default_factory=lambda: min(DECODER_CHILDREN, usable_cores()))
     ahead_seconds: float = 600.0
     """Buffered audio, over all windows and channels: 38 MB."""
 

@@ -12,6 +12,9 @@ from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import EngineFailed
 
+BUFFERED_AUDIO_SECONDS = 2400.0
+"""Decoded audio that may wait for the model where nothing else is set: two full batches; 4 bytes x 16 kHz: 154 MB."""
+
 LINGER_SECONDS = 0.2
 """How long an idle engine waits for a batch to fill; a decoder makes about 200 s of audio in that time."""
 

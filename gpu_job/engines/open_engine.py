@@ -8,11 +8,9 @@ from functools import partial
 
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
 from gpu_job.engines.local import LocalEngine
 from shared.enums import Engine
-
-MAX_QUEUED_SECONDS = 2400.0
-"""Decoded audio that may wait for the model: 154 MB; BUFFERED_AUDIO_SECONDS of docs/configuration.md."""
 
 
 @contextmanager
@@ -30,7 +28,7 @@ def open_engine(
         engine = Engine.PARAKEET_GPU if accelerator() == "cuda" else Engine.PARAKEET_CPU
     chain = EngineChain()
     load = partial(load_recognizer, model, engine, options or RecognizerOptions())
-    chain.add(LocalEngine(engine, model, load, MAX_QUEUED_SECONDS, chain))
+    chain.add(LocalEngine(engine, model, load, BUFFERED_AUDIO_SECONDS, chain))
     chain.start()
     try:
         yield chain

@@ -12,7 +12,8 @@ from opentelemetry.trace import Span, SpanKind
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
-from gpu_job.pipeline import FileTranscription, Pipeline, TranscriptionListener
+from gpu_job.pipeline import FileTranscription, Pipeline
+from gpu_job.transcription_listener import TranscriptionListener
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit
 from shared.enums import Method

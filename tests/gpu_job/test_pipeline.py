@@ -25,8 +25,9 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions, TranscriptionListener
+from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.settings import JobSettings
+from gpu_job.transcription_listener import TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from infra.local_media import inspected
 from infra.recordings import Recording, recording

@@ -33,7 +33,7 @@ def spoken(at: float, text: str, channel: int = 0, engine: Engine = CPU) -> Chun
 def assembled(*parts: ChunkResult) -> Assembly:
     assembly = Assembly()
     for one in parts:
-        assembly.expect()
+        assembly.expect(one.start, one.end)
         assembly.add(one)
     return assembly
 
@@ -56,8 +56,8 @@ def test_the_order_of_arrival_does_not_matter(seed: int) -> None:
 
 def test_complete_is_when_the_end_is_known_and_every_chunk_has_its_answer() -> None:
     assembly = Assembly()
-    assembly.expect()
-    assembly.expect()
+    assembly.expect(0, 2 * SAMPLE_RATE)
+    assembly.expect(2 * SAMPLE_RATE, 4 * SAMPLE_RATE)
     assembly.add(spoken(0, "a"))
     assembly.add(spoken(0, "again"))
     assert not assembly.is_complete
@@ -135,3 +135,18 @@ def test_by_hand_it_is_a_first_task_of_its_own(environ: dict[str, str]) -> None:
     task = TaskIdentity.of(environ)
     assert (task.index, task.attempt) == (0, 0)
     assert task.execution.startswith("by-hand-")
+
+
+@pytest.mark.parametrize(
+    ("channels", "stated", "expected"),
+    [(1, 60.0, 40.0), (2, 60.0, 40.0), (1, None, 20.0), (1, 10.0, 20.0)],
+    ids=["half of it so far", "two channels, a quarter each", "length unknown", "longer than stated"],
+)
+def test_expected_audio_is_estimated_until_all_is_cut(channels: int, stated: float | None, expected: float) -> None:
+    assembly = Assembly()
+    # 20 s of the first 30: of the next 30 as large a share.
+    assembly.expect(0, 10 * SAMPLE_RATE)
+    assembly.expect(20 * SAMPLE_RATE, 30 * SAMPLE_RATE)
+    assert assembly.expected_seconds(stated, channels) == pytest.approx(expected)
+    assembly.end(60 * SAMPLE_RATE)
+    assert assembly.expected_seconds(stated, channels) == 20.0
