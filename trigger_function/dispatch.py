@@ -21,7 +21,8 @@ from shared.messages import Decision, WorkItem
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS, completed, failed
 from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
-from shared.transcript.model import compose, missing_end, with_gap
+from shared.transcript.compose import compose
+from shared.transcript.model import missing_end, with_gap
 from shared.upload_options import Channels
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.launch import launch_cpu, launch_gpu
@@ -163,6 +164,7 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
         language=settings.language,
         model=result.model,
         passages=[result.passage],
+        channels=result.channels,
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)

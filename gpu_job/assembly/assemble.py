@@ -18,7 +18,8 @@ from gpu_job.audit.findings import Findings, apply_findings
 from gpu_job.audit.intervals import Span, merge_close, total
 from shared.enums import Engine
 from shared.errors import EngineFailed
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from shared.transcript.compose import compose
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def transcript_of(
         language=language,
         model=model(engines),
         passages=passages,
+        channels=len(findings),
         coverage=coverage(passages, gaps, findings),
     )
 

@@ -14,7 +14,6 @@ import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from operator import itemgetter
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -26,8 +25,9 @@ from infra.emulators.http_server import HttpServer
 from infra.emulators.transcriber_process import TranscriberProcess
 from shared.enums import Engine
 from shared.errors import BadMedia, EngineFailed
+from shared.transcript.compose import compose
 from shared.transcript.deepgram_json import to_deepgram
-from shared.transcript.model import Passage, compose
+from shared.transcript.model import Passage
 from shared.transcript.timestamps import rounded
 
 if TYPE_CHECKING:
@@ -154,30 +154,21 @@ def _wants(parameters: Mapping[str, str], name: str) -> bool:
 
 def _results(found: TranscribedFile, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Deepgram's `results`, with no more than was asked for."""
-    channels = [_channel(found, number, request_id, parameters) for number in range(found.channels)]
-    results: dict[str, Any] = {"channels": [channel for each in channels for channel in each["channels"]]}
-    if _wants(parameters, "utterances"):
-        utterances = [
-            utterance | {"channel": number} for number, each in enumerate(channels) for utterance in each["utterances"]
-        ]
-        results["utterances"] = sorted(utterances, key=itemgetter("start"))
-    if not (_wants(parameters, "paragraphs") or _wants(parameters, "smart_format")):
-        for channel in results["channels"]:
-            del channel["alternatives"][0]["paragraphs"]
-    return results
-
-
-def _channel(found: TranscribedFile, number: int, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    words = [word.model_copy(update={"speaker": None}) for word in found.words if word.speaker in (None, number)]
     transcript = compose(
         job_id=request_id,
         source=MODEL_ID,
         duration=found.duration,
         language=parameters.get("language", "en"),
         model=MODEL_ID,
-        passages=[Passage(Engine.PARAKEET_CPU, words)],
+        passages=[Passage(Engine.PARAKEET_CPU, found.words)],
+        channels=found.channels,
     )
     results: dict[str, Any] = to_deepgram(transcript)["results"]
+    if not _wants(parameters, "utterances"):
+        del results["utterances"]
+    if not (_wants(parameters, "paragraphs") or _wants(parameters, "smart_format")):
+        for channel in results["channels"]:
+            del channel["alternatives"][0]["paragraphs"]
     return results
 
 

@@ -13,38 +13,47 @@ from statistics import fmean
 from typing import Any
 
 from shared.transcript.model import Paragraph, Segment, Transcript, Word
+from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import rounded
 
 Json = dict[str, Any]
 
 
 def to_deepgram(transcript: Transcript) -> Json:
-    """Deepgram's response to `punctuate`, `paragraphs` and `utterances`, and to `diarize` where speakers are known."""
-    words = [_word(word) for word in transcript.words]
+    """Deepgram's response to `punctuate`, `paragraphs` and `utterances`; to `multichannel` where channels were
+    transcribed each by itself, and else to `diarize` where speakers are known."""
+    is_multichannel = transcript.channels > 1
+    words = [_word(word, None if is_multichannel else word.speaker) for word in transcript.words]
     return {
         "metadata": _metadata(transcript),
         "results": {
             "channels": [
-                {
-                    "alternatives": [
-                        {
-                            "transcript": transcript.text,
-                            "confidence": _confidence(transcript.words),
-                            "words": words,
-                            "paragraphs": {
-                                "transcript": _paragraphs_text(transcript.paragraphs),
-                                "paragraphs": [
-                                    _paragraph(paragraph, transcript.segments) for paragraph in transcript.paragraphs
-                                ],
-                            },
-                        }
-                    ]
-                }
+                {"alternatives": [_alternative(transcript, words, channel if is_multichannel else None)]}
+                for channel in range(transcript.channels)
             ],
             "utterances": [
-                _utterance(f"{transcript.job_id}-{index}", segment, transcript.words, words)
+                _utterance(f"{transcript.job_id}-{index}", segment, transcript, words)
                 for index, segment in enumerate(transcript.segments)
             ],
+        },
+    }
+
+
+def _alternative(transcript: Transcript, words: Sequence[Json], channel: int | None) -> Json:
+    """What was said in a channel; None: in the only one, by all speakers."""
+    heard, paragraphs = list(range(len(words))), transcript.paragraphs
+    text = transcript.text
+    if channel is not None:
+        heard = [index for index, word in enumerate(transcript.words) if word.speaker == channel]
+        paragraphs = tuple(paragraph for paragraph in paragraphs if paragraph.speaker == channel)
+        text = join_words(paragraph.text for paragraph in paragraphs)
+    return {
+        "transcript": text,
+        "confidence": _confidence([transcript.words[index] for index in heard]),
+        "words": [words[index] for index in heard],
+        "paragraphs": {
+            "transcript": _paragraphs_text(paragraphs, name_speakers=channel is None),
+            "paragraphs": [_paragraph(paragraph, transcript) for paragraph in paragraphs],
         },
     }
 
@@ -62,14 +71,14 @@ def plain_word(text: str) -> str:
 def _metadata(transcript: Transcript) -> Json:
     words_by_engine: Counter[str] = Counter()
     for segment in transcript.segments:
-        words_by_engine[segment.engine.value] += segment.last_word - segment.first_word + 1
+        words_by_engine[segment.engine.value] += len(segment.word_indexes(transcript.words))
     # The transcript names one model. Where several engines wrote, it cannot be the model of each of them.
     name = transcript.model if len(words_by_engine) == 1 else None
     coverage = transcript.coverage
     return {
         "request_id": transcript.job_id,
         "duration": rounded(transcript.duration),
-        "channels": 1,
+        "channels": transcript.channels,
         "models": list(words_by_engine),
         "model_info": {
             engine: {"name": name or engine, "arch": engine, "words": count}
@@ -86,52 +95,53 @@ def _metadata(transcript: Transcript) -> Json:
     }
 
 
-def _word(word: Word) -> Json:
+def _word(word: Word, speaker: int | None) -> Json:
     return {
         "word": plain_word(word.text),
         "start": rounded(word.start),
         "end": rounded(word.end),
         "confidence": word.confidence,
         "punctuated_word": word.text,
-        **_speaker(word.speaker),
+        **_speaker(speaker),
     }
 
 
-def _paragraph(paragraph: Paragraph, segments: Sequence[Segment]) -> Json:
-    inside = segments[paragraph.first_segment : paragraph.last_segment + 1]
+def _paragraph(paragraph: Paragraph, transcript: Transcript) -> Json:
+    inside = transcript.segments[paragraph.first_segment : paragraph.last_segment + 1]
     return {
         "sentences": [
             {"text": segment.text, "start": rounded(segment.start), "end": rounded(segment.end)} for segment in inside
         ],
-        "num_words": inside[-1].last_word - inside[0].first_word + 1,
+        "num_words": sum(len(segment.word_indexes(transcript.words)) for segment in inside),
         "start": rounded(paragraph.start),
         "end": rounded(paragraph.end),
-        **_speaker(paragraph.speaker),
+        **_speaker(paragraph.speaker if transcript.channels == 1 else None),
     }
 
 
-def _paragraphs_text(paragraphs: Sequence[Paragraph]) -> str:
+def _paragraphs_text(paragraphs: Sequence[Paragraph], *, name_speakers: bool) -> str:
     """Deepgram starts this text with a line break and names a speaker where the speaker changes."""
     speaker = None
     texts = []
     for paragraph in paragraphs:
-        changed = paragraph.speaker is not None and paragraph.speaker != speaker
+        changed = name_speakers and paragraph.speaker is not None and paragraph.speaker != speaker
         texts.append(f"Speaker {paragraph.speaker}: {paragraph.text}" if changed else paragraph.text)
         speaker = paragraph.speaker
     return "\n" + "\n\n".join(texts) if texts else ""
 
 
-def _utterance(name: str, segment: Segment, words: Sequence[Word], plain_words: Sequence[Json]) -> Json:
-    inside = slice(segment.first_word, segment.last_word + 1)
+def _utterance(name: str, segment: Segment, transcript: Transcript, words: Sequence[Json]) -> Json:
+    indexes = segment.word_indexes(transcript.words)
+    is_multichannel = transcript.channels > 1
     return {
         "start": rounded(segment.start),
         "end": rounded(segment.end),
-        "confidence": _confidence(words[inside]),
-        "channel": 0,
+        "confidence": _confidence([transcript.words[index] for index in indexes]),
+        "channel": segment.speaker if is_multichannel else 0,
         "transcript": segment.text,
-        "words": plain_words[inside],
+        "words": [words[index] for index in indexes],
         "id": name,
-        **_speaker(segment.speaker),
+        **_speaker(None if is_multichannel else segment.speaker),
     }
 
 

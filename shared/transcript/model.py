@@ -1,8 +1,8 @@
-"""The transcript: words with times, grouped into segments and paragraphs, and how much of the speech it covers."""
+"""The transcript: words with times, their segments and paragraphs, and how much of the speech has words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -30,7 +30,8 @@ class Word(_Frozen):
 
 
 class Segment(_Frozen):
-    """Consecutive words of one sentence, speaker and engine: `words[first_word:last_word + 1]` of the transcript."""
+    """Consecutive words of one sentence, speaker and engine: of `words[first_word:last_word + 1]` of the transcript
+    those of this speaker. Where two people talk at once, such ranges overlap."""
 
     start: Seconds
     end: Seconds
@@ -39,6 +40,11 @@ class Segment(_Frozen):
     last_word: Annotated[int, Field(ge=0)]
     engine: Engine
     speaker: int | None = None
+
+    def word_indexes(self, words: Sequence[Word]) -> list[int]:
+        """The places of the segment's words in the transcript's `words`."""
+        inside = range(self.first_word, self.last_word + 1)
+        return [index for index in inside if words[index].speaker == self.speaker]
 
 
 class Paragraph(_Frozen):
@@ -89,9 +95,14 @@ class Transcript(_Frozen):
     duration: Seconds
     language: str
     model: str
+    channels: Annotated[int, Field(ge=1)] = 1
+    """Channels that were transcribed each by itself. Of several, a word's speaker is its channel."""
     text: str
+    """The texts of the segments, in their order."""
     words: tuple[Word, ...]
+    """By start, of all speakers together."""
     segments: tuple[Segment, ...]
+    """By first word."""
     paragraphs: tuple[Paragraph, ...]
     coverage: Coverage
 
@@ -107,56 +118,6 @@ class Passage:
 
     engine: Engine
     words: Sequence[Word]
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Where words break into segments and segments into paragraphs."""
-
-    segment_pause_seconds: float = 1.0
-    """A pause this long ends a segment even without a full stop."""
-    segment_max_seconds: float = 30.0
-    """A segment this long ends at the next word: speech without punctuation must not become one endless line."""
-    paragraph_pause_seconds: float = 2.0
-    """A pause this long starts a new paragraph."""
-    paragraph_max_words: int = 120
-    """A paragraph this long ends with its segment."""
-
-
-def compose(
-    *,
-    job_id: str,
-    source: str,
-    duration: float,
-    language: str,
-    model: str,
-    passages: Iterable[Passage],
-    coverage: Coverage | None = None,
-    grouping: Grouping | None = None,
-) -> Transcript:
-    """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known."""
-    inside: list[Passage] = []
-    clock = 0.0
-    for passage in passages:
-        clamped = clamp_times(passage.words, duration, clock)
-        clock = clamped[-1].start if clamped else clock
-        inside.append(Passage(passage.engine, clamped))
-    words, segments, paragraphs = group(inside, grouping)
-    if coverage is None:
-        spoken = sum(segment.end - segment.start for segment in segments)
-        coverage = Coverage(speech_seconds=spoken, covered_seconds=spoken, audited=False)
-    return Transcript(
-        job_id=job_id,
-        source=source,
-        duration=duration,
-        language=language,
-        model=model,
-        text=" ".join(word.text for word in words),
-        words=words,
-        segments=segments,
-        paragraphs=paragraphs,
-        coverage=coverage,
-    )
 
 
 SHORT_BY_SECONDS, SHORT_BY_SHARE = 2.0, 0.01
@@ -180,91 +141,3 @@ def with_gap(transcript: Transcript, gap: Gap) -> Transcript:
         update={"speech_seconds": before.speech_seconds + gap.end - gap.start, "gaps": (*before.gaps, gap)}
     )
     return transcript.model_copy(update={"coverage": coverage, "duration": max(transcript.duration, gap.end)})
-
-
-def clamp_times(words: Iterable[Word], duration: float, clock: float = 0.0) -> list[Word]:
-    """The words with times inside the audio and starts that never run backwards, from `clock` seconds on."""
-    inside = []
-    for word in words:
-        start = min(max(word.start, clock), duration)
-        end = min(max(word.end, start), duration)
-        moved = start != word.start or end != word.end
-        inside.append(word.model_copy(update={"start": start, "end": end}) if moved else word)
-        clock = start
-    return inside
-
-
-SENTENCE_ENDS = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
-_CLOSERS = "\"')]}\u201d\u2019"
-
-
-def ends_sentence(text: str) -> bool:
-    """Whether a written word closes its sentence; quotes and brackets after the full stop do not hide it."""
-    return text.rstrip(_CLOSERS).endswith(SENTENCE_ENDS)
-
-
-def group(
-    passages: Iterable[Passage], grouping: Grouping | None = None
-) -> tuple[tuple[Word, ...], tuple[Segment, ...], tuple[Paragraph, ...]]:
-    """Passages in time order -> all words, their segments and their paragraphs."""
-    rules = grouping or Grouping()
-    words: list[Word] = []
-    segments: list[Segment] = []
-    first = 0
-    engines: list[Engine] = []
-    for passage in passages:
-        words.extend(passage.words)
-        engines.extend([passage.engine] * len(passage.words))
-    for index in range(1, len(words) + 1):
-        if index == len(words) or _breaks_segment(words, engines, first, index, rules):
-            segments.append(_segment(words, first, index - 1, engines[first]))
-            first = index
-    return tuple(words), tuple(segments), tuple(_paragraphs(segments, rules))
-
-
-def _breaks_segment(words: Sequence[Word], engines: Sequence[Engine], first: int, index: int, rules: Grouping) -> bool:
-    before, word = words[index - 1], words[index]
-    return (
-        engines[index] != engines[first]
-        or word.speaker != before.speaker
-        or ends_sentence(before.text)
-        or word.start - before.end >= rules.segment_pause_seconds
-        or word.end - words[first].start > rules.segment_max_seconds
-    )
-
-
-def _segment(words: Sequence[Word], first: int, last: int, engine: Engine) -> Segment:
-    inside = words[first : last + 1]
-    return Segment(
-        start=inside[0].start,
-        end=inside[-1].end,
-        text=" ".join(word.text for word in inside),
-        first_word=first,
-        last_word=last,
-        engine=engine,
-        speaker=inside[0].speaker,
-    )
-
-
-def _paragraphs(segments: Sequence[Segment], rules: Grouping) -> Iterable[Paragraph]:
-    first = 0
-    for index in range(1, len(segments) + 1):
-        if index < len(segments):
-            before, segment = segments[index - 1], segments[index]
-            words_so_far = before.last_word - segments[first].first_word + 1
-            if (
-                segment.speaker == before.speaker
-                and segment.start - before.end < rules.paragraph_pause_seconds
-                and words_so_far < rules.paragraph_max_words
-            ):
-                continue
-        inside = segments[first:index]
-        yield Paragraph(
-            start=inside[0].start,
-            end=inside[-1].end,
-            text=" ".join(segment.text for segment in inside),
-            first_segment=first,
-            last_segment=index - 1,
-            speaker=inside[0].speaker,
-        )
-        first = index

@@ -19,7 +19,8 @@ from itertools import accumulate, pairwise, zip_longest
 from math import inf
 from typing import NamedTuple
 
-from shared.transcript.model import Word, ends_sentence
+from shared.transcript.model import Word
+from shared.transcript.sentences import ends_with_terminal
 from shared.transcript.timestamps import milliseconds
 
 
@@ -126,7 +127,7 @@ def _break_after(piece: _Piece, following: _Piece, rules: SubtitleRules) -> _Bre
     pause_ms = following.start - piece.end
     if following.speaker != piece.speaker or pause_ms >= rules.pause_ms:
         return _Break(0.0, forced=True)
-    if ends_sentence(piece.text):
+    if ends_with_terminal(piece.text):
         return _Break(0.0, inside=_INNER_SENTENCE_END)
     return _Break(_CLAUSE_END if piece.text.endswith(CLAUSE_ENDS) or pause_ms >= _BREATH_MS else _MID_PHRASE)
 
@@ -186,7 +187,7 @@ def _lines(texts: Sequence[str], width: int) -> tuple[str, ...]:
 
     def badness(index: int) -> tuple[bool, int]:
         top, bottom = ends[index], len(whole) - ends[index] - 1
-        at_punctuation = ends_sentence(texts[index]) or texts[index].endswith(CLAUSE_ENDS)
+        at_punctuation = ends_with_terminal(texts[index]) or texts[index].endswith(CLAUSE_ENDS)
         return max(top, bottom) > width, abs(top - bottom) - _PUNCTUATION_BONUS * at_punctuation
 
     end = ends[min(range(len(ends)), key=badness)]

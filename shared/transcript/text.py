@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from shared.enums import Engine
 from shared.transcript.model import Gap, Segment, Transcript
+from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import clock_range, milliseconds
 
 
@@ -63,7 +64,7 @@ def _block(segments: Sequence[Segment]) -> Block:
     return Block(
         start=segments[0].start,
         end=segments[-1].end,
-        text=_one_line(" ".join(segment.text for segment in segments)),
+        text=_one_line(join_words(segment.text for segment in segments)),
         speaker=segments[0].speaker,
         engines=tuple(dict.fromkeys(segment.engine for segment in segments)),
     )

@@ -36,7 +36,8 @@ from shared.messages import Decision
 from shared.state.finisher import completed, rejected
 from shared.telemetry.logs import configure_logging
 from shared.telemetry.metrics import Histogram
-from shared.transcript.model import Coverage, Gap, Passage, Word, compose
+from shared.transcript.compose import compose
+from shared.transcript.model import Coverage, Gap, Passage, Word
 from tests.support.function_services import MakeServices
 from tests.support.google_metrics import GOOGLE_METRICS
 from tests.support.logging_query import Entry, extract, matches

@@ -19,7 +19,8 @@ from shared.messages import Decision
 from shared.state.finisher import JobResult, completed, rejected
 from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState
 from shared.state.jobs import JobRecord, JobState
-from shared.transcript.model import Coverage, Passage, Word, compose
+from shared.transcript.compose import compose
+from shared.transcript.model import Coverage, Passage, Word
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, GPU_JOB, LoopbackCloud
 from trigger_function.handle_upload import handle

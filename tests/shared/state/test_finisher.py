@@ -20,7 +20,8 @@ from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.state.finisher import JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from shared.transcript.compose import compose
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud

@@ -10,8 +10,9 @@ from deepgram import DeepgramClient, ListenV1Response
 from shared.deepgram import parse_response
 from shared.enums import Engine
 from shared.media import Upload
+from shared.transcript.compose import compose
 from shared.transcript.deepgram_json import plain_word, to_deepgram
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 
 UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
 
@@ -23,7 +24,7 @@ def spoken(text: str, *, start: float = 0.0, speaker: int | None = None, confide
     ]
 
 
-def transcript(*passages: Passage, coverage: Coverage | None = None) -> Transcript:
+def transcript(*passages: Passage, coverage: Coverage | None = None, channels: int = 1) -> Transcript:
     return compose(
         job_id=UPLOAD.job_id,
         source=UPLOAD.uri,
@@ -31,6 +32,7 @@ def transcript(*passages: Passage, coverage: Coverage | None = None) -> Transcri
         language="en",
         model="tiny",
         passages=passages,
+        channels=channels,
         coverage=coverage,
     )
 
@@ -104,6 +106,25 @@ def test_the_sdk_reads_utterances_and_their_words(conversation: Transcript) -> N
 
 def test_our_own_reader_of_deepgram_finds_the_same_words_again(conversation: Transcript) -> None:
     assert tuple(parse_response(answered(to_deepgram(conversation)), "nova-3").passage.words) == conversation.words
+
+
+def test_channels_transcribed_each_by_itself_are_told_apart_as_deepgram_does() -> None:
+    first, second = spoken("Hello, who is there?", speaker=0), spoken("It is me.", start=1.2, speaker=1)
+    call = transcript(gpu(*sorted([*first, *second], key=lambda word: word.start)), channels=3)
+    payload = to_deepgram(call)
+    response = answered(payload)
+    heard = [(channel.alternatives or [])[0] for channel in response.results.channels]
+    assert [alternative.transcript for alternative in heard] == ["Hello, who is there?", "It is me.", ""]
+    assert [alternative.paragraphs and alternative.paragraphs.transcript for alternative in heard] == [
+        "\nHello, who is there?",
+        "\nIt is me.",
+        "",
+    ]
+    utterances = [(one.channel, one.transcript, len(one.words or [])) for one in response.results.utterances or []]
+    assert utterances == [(0, "Hello, who is there?", 4), (1, "It is me.", 3)]
+    assert response.metadata.channels == 3
+    assert "speaker" not in json.dumps(payload).lower()
+    assert tuple(parse_response(response, "nova-3", split=True).passage.words) == call.words
 
 
 def test_utterances_have_ids_of_their_own_that_do_not_change(conversation: Transcript) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from shared.enums import Engine
 from shared.media import Upload
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from shared.transcript.compose import compose
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)

@@ -8,8 +8,9 @@ import pytest
 
 from shared.enums import Engine
 from shared.media import Upload
+from shared.transcript.compose import compose
 from shared.transcript.html_page import to_html
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word, compose
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.text import to_text
 
 VOID = {"meta", "br"}
