@@ -303,7 +303,15 @@ class FileTranscription:
         """The transcript of a complete file, which states these two. Raises EngineFailed where every chunk failed."""
         language, model = self._pipeline.options.language, self._pipeline.engines.model
         # Without the lock, for which a heartbeat would wait: a complete file's assembly changes no more.
-        return transcript_of(self._assembly, self.findings(), model, job_id=job_id, source=source, language=language)
+        return transcript_of(
+            self._assembly,
+            self.findings(),
+            model,
+            job_id=job_id,
+            source=source,
+            language=language,
+            tracks=self._media.transcript_tracks() if self._media else (),
+        )
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shared.formats.tracks import AudioTrack, TranscriptTrack
 from shared.object_names import name_problem
 
 
@@ -38,7 +40,10 @@ class Upload(BaseModel):
 
 
 class Media(BaseModel):
-    """What inspection learned of an upload without decoding it."""
+    """What inspection learned of an upload without decoding it.
+
+    Codec, sample rate, channels and length are those of `track`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,6 +58,18 @@ class Media(BaseModel):
     channels: Annotated[int, Field(gt=0)]
     size_bytes: Annotated[int, Field(gt=0)]
     has_video: bool = False
+    tracks: tuple[AudioTrack, ...] = ()
+    """Every audio track of the file; empty where inspection did not list them."""
+    track: Annotated[int, Field(ge=0)] = 0
+    """FFmpeg's index of the stream that is to be transcribed."""
+    mixes_tracks: bool = False
+    """All audio tracks are to be transcribed, mixed into one recording; it lasts as long as the longest."""
+
+    def transcript_tracks(self, heard: Collection[int] | None = None) -> tuple[TranscriptTrack, ...]:
+        """The file's tracks as a transcript lists them. `heard`: stream indexes; None: as was to be transcribed."""
+        if heard is None:
+            heard = [track.index for track in self.tracks if track.is_readable] if self.mixes_tracks else [self.track]
+        return tuple(TranscriptTrack(**dict(track), is_heard=track.index in heard) for track in self.tracks)
 
 
 # Lists of other files (HLS, concat, DASH, SDP) must never join.

@@ -12,6 +12,7 @@ from shared.costs.bill import Bill
 from shared.costs.quotes import Quote
 from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind, shortened
+from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
 from shared.transcript.model import Coverage, Gap, Seconds
 from shared.upload_options import UploadOptions
@@ -122,6 +123,8 @@ class TerminalMessage(_Message):
     fallbacks: Annotated[int, Field(ge=0)] = 0
     """Chunks that another engine than the first had to do, after that one failed."""
     model: str | None = None
+    tracks: tuple[TranscriptTrack, ...] = ()
+    """The file's audio tracks, and which of them was transcribed; empty where there is no transcript."""
     word_count: Annotated[int, Field(ge=0)] = 0
     coverage: CoverageSummary | None = None
     results: Mapping[str, str] = Field(default_factory=dict)

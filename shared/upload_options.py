@@ -11,10 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.enums import Method
 from shared.errors import Rejected
+from shared.formats.languages import language_code
+from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.media import Media
 
 METHOD_METADATA = "transcribe-method"
 CHANNELS_METADATA = "transcribe-channels"
+TRACK_METADATA = "transcribe-track"
 PRIVACY_METADATA = "transcribe-privacy"
 DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
@@ -51,6 +54,8 @@ class UploadOptions(BaseModel):
 
     method: Literal["auto"] | Method | None = None
     channels: Channels = Channels.MIX
+    track: RequestedTrack | None = None
+    """None: the track that the file marks as its default, else the first."""
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -70,6 +75,7 @@ class UploadOptions(BaseModel):
         asked = {
             METHOD_METADATA: self.method,
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
+            TRACK_METADATA: self.track,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,
@@ -82,10 +88,13 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
     # Tools change the case of keys, and a `Transcribe-Privacy` that is not found would send the file to an API.
     metadata = {key.lower(): value for key, value in metadata.items()}
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
-    privacy = _asked(metadata, PRIVACY_METADATA)
+    privacy, track = _asked(metadata, PRIVACY_METADATA), _track(_asked(metadata, TRACK_METADATA))
+    if track == ALL_TRACKS and channels == Channels.SPLIT:
+        raise Rejected(f"{TRACK_METADATA}: all mixes tracks, and {CHANNELS_METADATA}: split takes one track.")
     return UploadOptions(
         method="auto" if method == "auto" else _word(METHOD_METADATA, method, Method, "auto") if method else None,
         channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
+        track=track,
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
@@ -105,6 +114,15 @@ def _word(key: str, value: str, words: type[_Words], *others: str) -> _Words:
     except ValueError:
         known = ", ".join([*others, *words])
         raise Rejected(f"The file's {key} is {value!r}; known are {known}.") from None
+
+
+def _track(value: str) -> RequestedTrack | None:
+    if value.isascii() and value.isdecimal() and int(value[:9]) > 0:
+        return int(value[:9])
+    if value and value != ALL_TRACKS and language_code(value) is None:
+        wanted = f"a track's number from 1, a language such as de or deu, or {ALL_TRACKS}"
+        raise Rejected(f"The file's {TRACK_METADATA} is {value!r}; it has to be {wanted}.")
+    return value or None
 
 
 def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:

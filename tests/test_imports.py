@@ -37,8 +37,9 @@ LAYERS = {
         {"__main__"},
     ],
     "shared": [
-        {"object_names"},
-        {"clock", "enums", "errors", "media"},
+        {"object_names", "errors"},
+        {"formats"},
+        {"clock", "enums", "media"},
         {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry"},
         {"costs", "transcript"},
         {"messages", "settings"},

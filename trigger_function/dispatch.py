@@ -26,7 +26,7 @@ from shared.transcript.model import missing_end, with_gap
 from shared.upload_options import Channels
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.launch import launch_cpu, launch_gpu
-from trigger_function.routing.engines import deepgram_obstacle
+from trigger_function.routing.engines import deepgram_obstacle, deepgram_track_obstacle
 from trigger_function.services import Services
 from trigger_function.signed_url import signed_url
 
@@ -104,7 +104,8 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = services.router.engines
     _, decision = routed(job)
-    if not engines.fallback or job.record.options.is_private or deepgram_obstacle(media, engines) is not None:
+    obstacle = deepgram_obstacle(media, engines) or deepgram_track_obstacle(media)
+    if not engines.fallback or job.record.options.is_private or obstacle is not None:
         return False
     lease = now() + timedelta(seconds=services.settings.claim_seconds)
     instead = _fallback(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
@@ -165,6 +166,7 @@ def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
         model=result.model,
         passages=[result.passage],
         channels=result.channels,
+        tracks=media.transcript_tracks(),
     )
     if (hole := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, hole)

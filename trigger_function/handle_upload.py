@@ -12,6 +12,7 @@ from google.cloud import storage
 
 from shared.clock import now
 from shared.errors import BadMedia, Rejected, UploadNotReadable
+from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
@@ -84,13 +85,14 @@ def _inspect(services: Services, upload: Upload) -> UploadFacts:
     with tracing.span("inspect") as span:
         try:
             blob.reload(timeout=READ_TIMEOUT_SECONDS)
-            media = inspect_blob(blob, services.settings)
+            options = parse_upload_options(blob.metadata or {})
+            media = inspect_blob(blob, services.settings, options.track)
         except GoogleAPICallError as error:
             if (refusal := refusal_of(error)) is not None:
                 raise refusal from error
             raise
-        tracing.set_attributes(span, **media.model_dump())
-    return UploadFacts(upload.job_id, media, parse_upload_options(blob.metadata or {}))
+        tracing.set_attributes(span, **media.model_dump(exclude={"tracks"}))
+    return UploadFacts(upload.job_id, media, options)
 
 
 def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:
@@ -102,11 +104,12 @@ def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decis
     return decision
 
 
-def inspect_blob(blob: storage.Blob, settings: FunctionSettings) -> Media:
+def inspect_blob(blob: storage.Blob, settings: FunctionSettings, track: RequestedTrack | None = None) -> Media:
     """What an object is, by ranged reads; the blob's properties are loaded already.
 
     At most INSPECTION_MAX_BYTES of it are read, of an object that is stored with gzip encoding all of it and so much of
-    its content, whose size is the media's. Raises BadMedia, and Rejected where that is larger than MAX_UNPACKED_BYTES.
+    its content, whose size is the media's. `track`: as `inspect` takes it. Raises BadMedia, and Rejected where the
+    content is larger than MAX_UNPACKED_BYTES or has no such track.
     """
 
     def fetch(start: int, end: int) -> bytes:
@@ -120,5 +123,5 @@ def inspect_blob(blob: storage.Blob, settings: FunctionSettings) -> Media:
     size = int(blob.size)
     if is_gzip_encoded(blob.content_encoding) and size >= len(MAGIC) and fetch(0, len(MAGIC)) == MAGIC:
         content = GzipObject(fetch, size, settings.max_unpacked_bytes)
-        return inspect(content.fetch, content.unpacked_size, max_bytes=settings.inspection_max_bytes)
-    return inspect(fetch, size, max_bytes=settings.inspection_max_bytes)
+        return inspect(content.fetch, content.unpacked_size, track=track, max_bytes=settings.inspection_max_bytes)
+    return inspect(fetch, size, track=track, max_bytes=settings.inspection_max_bytes)

@@ -18,6 +18,7 @@ from gpu_job.audit.findings import Findings, apply_findings
 from gpu_job.audit.intervals import Span, merge_close, total
 from shared.enums import Engine
 from shared.errors import EngineFailed
+from shared.formats.tracks import TranscriptTrack
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 
@@ -145,6 +146,7 @@ def transcript_of(
     job_id: str,
     source: str,
     language: str,
+    tracks: tuple[TranscriptTrack, ...] = (),
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
@@ -164,6 +166,7 @@ def transcript_of(
         passages=passages,
         channels=len(findings),
         coverage=coverage(passages, gaps, findings),
+        tracks=tracks,
     )
 
 

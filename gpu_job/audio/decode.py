@@ -58,8 +58,11 @@ def decode(
     breaks off, or the file goes on far beyond its stated length.
     """
     stereo = media is not None and media.channels == 2
+    stream = _stream(media)
     selection = Selection(
-        only=louder_of_cancelling_channels(path, limits) if stereo else None, read_video=_needs_video(media)
+        stream=stream,
+        only=louder_of_cancelling_channels(path, limits, stream) if stereo else None,
+        read_video=_needs_video(media),
     )
     for frames in _Decoding(path, limits, selection, media, parallel or ParallelDecoding()).stream(on_damage):
         yield frames[:, 0]
@@ -80,7 +83,7 @@ def decode_channels(
     if media.channels > MAX_SPLIT_CHANNELS:
         limit = f"at most {MAX_SPLIT_CHANNELS} can be transcribed separately"
         raise BadMedia(f"The recording has {media.channels} channels; {limit}.")
-    selection = Selection(split=media.channels, read_video=_needs_video(media))
+    selection = Selection(split=media.channels, stream=_stream(media), read_video=_needs_video(media))
     for frames in _Decoding(path, limits, selection, media, parallel or ParallelDecoding()).stream(on_damage):
         yield np.ascontiguousarray(frames.T)
 
@@ -166,6 +169,10 @@ class _Decoding:
             yield frames
         if is_cut:
             detector.finish()
+
+
+def _stream(media: Media | None) -> int | None:
+    return media.track if media is not None and media.tracks else None
 
 
 def _needs_video(media: Media | None) -> bool:

@@ -24,6 +24,8 @@ class Selection:
 
     split: int | None = None
     """Number of channels to keep separate, from the first; None: the mix of all."""
+    stream: int | None = None
+    """FFmpeg's index of the audio stream; None: the first."""
     only: int | None = None
     """This channel instead of the mix."""
     read_video: bool = False
@@ -52,7 +54,13 @@ def command(path: Path, selection: Selection, start: int = 0, frames: int | None
     length = [] if frames is None else ["-t", _seconds(frames)]
     # Late starts and jumps in the timestamps become silence, so that a word's time is the player's time.
     discarded = ["-map", "0:v:0", "-c:v", "copy", "-f", "null", "-"] if selection.read_video else []
-    return [*_opened(path, where), *_filtered(selection, ":async=1:first_pts=0"), *length, *_RAW, *discarded]
+    return [
+        *_opened(path, where, selection.stream),
+        *_filtered(selection, ":async=1:first_pts=0"),
+        *length,
+        *_RAW,
+        *discarded,
+    ]
 
 
 def format_change_commands(path: Path, selection: Selection, *, has_clock: bool) -> list[list[str]]:
@@ -63,9 +71,9 @@ def format_change_commands(path: Path, selection: Selection, *, has_clock: bool)
     container has no timestamps (`has_clock`), ffmpeg's guesses are wrong after a change, and samples are only counted.
     """
     if not has_clock:
-        return [[*_opened(path, []), *_filtered(selection, ""), *_RAW]]
+        return [[*_opened(path, [], selection.stream), *_filtered(selection, ""), *_RAW]]
     form = [
-        *_opened(path, []),
+        *_opened(path, [], selection.stream),
         *_filtered(selection, ":async=1", is_last=False),
         "-c:a",
         "pcm_f32le",
@@ -88,9 +96,9 @@ def _program() -> list[str]:
     return [ffmpeg(), "-hide_banner", "-v", "error", *limits, "-threads", "1"]
 
 
-def _opened(path: Path, where: list[str]) -> list[str]:
+def _opened(path: Path, where: list[str], stream: int | None) -> list[str]:
     allowed = ["-protocol_whitelist", "file,pipe", "-format_whitelist", ",".join(DEMUXERS)]
-    source = ["-i", f"file:{path}", "-map", "0:a:0", "-vn", "-sn", "-dn"]
+    source = ["-i", f"file:{path}", "-map", "0:a:0" if stream is None else f"0:{stream}", "-vn", "-sn", "-dn"]
     return [*_program(), "-nostdin", *allowed, *where, *source]
 
 

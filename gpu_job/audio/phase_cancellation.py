@@ -20,9 +20,9 @@ CANCELLED_SHARE = 0.01
 """Share of the energy that is left in the mix: -20 dB. Independent channels leave half of it, equal ones all."""
 
 
-def louder_of_cancelling_channels(path: Path, limits: DecoderLimits) -> int | None:
+def louder_of_cancelling_channels(path: Path, limits: DecoderLimits, stream: int | None = None) -> int | None:
     """The louder channel of a stereo file whose mono mix is nearly silent; None where the mix is good or unknown."""
-    selection = Selection(split=2)
+    selection = Selection(split=2, stream=stream)
     energy, mixed = np.zeros(2), 0.0
     child = DecoderChild([command(path, selection, 0, PROBED_SECONDS * SAMPLE_RATE)], limits)
     try:

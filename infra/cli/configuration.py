@@ -25,6 +25,8 @@ _TAIL = """
 |---|---|
 | `transcribe-method` | `auto`, `parakeet`, `hybrid` or `deepgram`, for this file only |
 | `transcribe-channels` | `mix` (default): all channels together; `split`: each alone, as one speaker |
+| `transcribe-track` | audio track: its number, from 1; a language, `de`, `ger` and `deu` alike; or `all`, mixed. \
+By default the track that the file marks as its default, else the first |
 | `transcribe-privacy` | `any` (default); `local`: the audio is never sent to an API, whatever fails |
 | `transcribe-deadline-minutes` | minutes until the transcript, instead of `MAX_COMPLETION_MINUTES` |
 | `transcribe-max-cost` | dollars; a method that would cost more is not used |

@@ -17,13 +17,14 @@ from rich.text import Text
 
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
-from infra.cli.tables import print_line, printable
+from infra.cli.tables import print_line, printable, tracks_line
 from infra.local_media import inspected
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.quotes import Queue, Quote
 from shared.costs.speeds import Speeds, SpeedStore
 from shared.enums import Method
 from shared.errors import BadMedia, Rejected
+from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.object_names import object_name
@@ -67,6 +68,8 @@ class FileEstimate:
     audio_seconds: float
     decision: Decision | None
     problem: str | None = None
+    tracks: tuple[TranscriptTrack, ...] = ()
+    """The file's audio tracks, and which of them would be transcribed."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def estimate(found: Sequence[InspectedFile], settings: FunctionSettings, prices:
         except Rejected as error:
             lines.append(FileEstimate(file.name, seconds, None, error.reason))
             continue
-        lines.append(FileEstimate(file.name, seconds, decision))
+        lines.append(FileEstimate(file.name, seconds, decision, tracks=file.media.transcript_tracks()))
         if (quote := decision.quote) is not None:
             total = total.plus(quote)
             if quote.method is not Method.DEEPGRAM:
@@ -192,7 +195,7 @@ def _remote(blob: Blob, settings: FunctionSettings) -> InspectedFile:
     name = f"gs://{upload.bucket}/{upload.name}"
     try:
         options = parse_upload_options(blob.metadata or {})
-        return InspectedFile(name, upload.job_id, inspect_blob(blob, settings), options)
+        return InspectedFile(name, upload.job_id, inspect_blob(blob, settings, options.track), options)
     except (BadMedia, Rejected) as error:
         return InspectedFile(name, upload.job_id, None, UploadOptions(), error.reason)
 
@@ -216,6 +219,7 @@ def _file(line: FileEstimate) -> dict[str, object]:
         "usd": quote.bill.usd,
         "seconds": quote.completion_seconds,
         "decision": line.decision.model_dump(mode="json"),
+        "tracks": [track.model_dump(mode="json") for track in line.tracks],
     }
 
 
@@ -235,8 +239,8 @@ def _print(made: Estimate, console: Console) -> None:
         table.add_row(Text(printable(line.name)), length, quote.method, time, price)
     console.print(table)
     for line in made.lines:
-        if line.problem:
-            print_line(console, f"{line.name}: {line.problem}")
+        if (remark := line.problem or tracks_line(line.tracks)) is not None:
+            print_line(console, f"{line.name}: {remark}")
     console.print(f"{clock(made.audio_seconds)} of audio", highlight=False)
     for name, one in (
         ("as decided", made.total),

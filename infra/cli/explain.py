@@ -13,7 +13,7 @@ from rich.console import Console
 
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
-from infra.cli.tables import bill_table, print_line, quote_table
+from infra.cli.tables import bill_table, print_line, quote_table, tracks_line
 from shared import objects
 from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
@@ -118,6 +118,9 @@ def _print(explained: Explained, console: Console) -> None:
     reason = outcome.reason if outcome else record.last_error
     if reason:
         print_line(console, reason)
+    tracks = outcome.tracks if outcome else record.media.transcript_tracks() if record.media else ()
+    if (line := tracks_line(tracks)) is not None:
+        print_line(console, line)
     if decision is not None:
         console.print()
         print_line(console, f"{decision.method} ({decision.rule}): {decision.reason}")

@@ -11,10 +11,12 @@ import typer
 
 from gpu_job.asr.nemo.model_files import Precision
 from infra.cli.cost_options import GroupBy, output_format, parse_month
+from shared.errors import Rejected
 from shared.upload_options import (
     CHANNELS_METADATA,
     METHOD_METADATA,
     PRIVACY_METADATA,
+    TRACK_METADATA,
     Channels,
     Privacy,
     parse_upload_options,
@@ -53,6 +55,9 @@ def run(
     channels: Annotated[Channels, typer.Option("--channels", help="All together, or each as one speaker.")] = (
         Channels.MIX
     ),
+    track: Annotated[
+        str, typer.Option("--track", help="Audio track: its number from 1, a language, or all, mixed.", metavar="TRACK")
+    ] = "",
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -65,7 +70,11 @@ def run(
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
-    options = parse_upload_options({METHOD_METADATA: method, CHANNELS_METADATA: channels, PRIVACY_METADATA: privacy})
+    asked = {METHOD_METADATA: method, CHANNELS_METADATA: channels, PRIVACY_METADATA: privacy, TRACK_METADATA: track}
+    try:
+        options = parse_upload_options(asked)
+    except Rejected as error:
+        raise typer.BadParameter(error.reason) from None
 
     raise typer.Exit(run_files(files, out, options, model, as_json=as_json))
 

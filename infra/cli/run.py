@@ -17,7 +17,7 @@ from rich.text import Text
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.progress import Progress
 from infra.cli.session import Session, session
-from infra.cli.tables import bill_line, outcome_table, print_line, printable, quote_table
+from infra.cli.tables import bill_line, outcome_table, print_line, printable, quote_table, tracks_line
 from infra.emulators.cloud import STATE, UPLOADS
 from shared.client import UPLOAD_ERRORS, drop, fetch_results, open_file, outcomes
 from shared.enums import Outcome
@@ -121,6 +121,9 @@ def _report(messages: Sequence[TerminalMessage], out: Path, seconds: float, cons
     for name, decision in decisions:
         reason = f"{decision.method} ({decision.rule}): {decision.reason}"
         console.print(_named(name, reason), soft_wrap=True)
+    for message in messages:
+        if (tracks := tracks_line(message.tracks)) is not None:
+            console.print(_named(message.upload.name, tracks), soft_wrap=True)
     console.print(quote_table(decisions))
     for message in messages:
         text = message.reason or preview(out / message.upload.name) or "(no words)"

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from shared.costs.bill import Bill
 from shared.enums import Outcome
+from shared.formats.tracks import TranscriptTrack
 from shared.messages import Decision, TerminalMessage
 from shared.transcript.timestamps import clock
 
@@ -75,6 +76,15 @@ def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
                 Text(printable("; ".join(refusal.why for refusal in quote.refusals))),
             )
     return table
+
+
+def tracks_line(tracks: Sequence[TranscriptTrack]) -> str | None:
+    """Which of a file's audio tracks is transcribed; None where it has only one."""
+    if len(tracks) < 2:
+        return None
+    heard = ", ".join(track.label for track in tracks if track.is_heard)
+    others = ", ".join(track.label for track in tracks if not track.is_heard)
+    return f"audio track {heard}" + (f"; the file also has {others}" if others else "")
 
 
 def bill_table(bill: Bill) -> Table:

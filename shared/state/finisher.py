@@ -184,6 +184,7 @@ class Finisher:
             engines=receipt.engines,
             fallbacks=receipt.fallbacks,
             model=transcript.model if transcript else None,
+            tracks=transcript.tracks if transcript else (),
             word_count=len(transcript.words) if transcript else 0,
             coverage=CoverageSummary.of(receipt.coverage) if receipt.coverage else None,
             results=results,

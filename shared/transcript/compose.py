@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.enums import Engine
+from shared.formats.tracks import TranscriptTrack
 from shared.transcript.model import Coverage, Paragraph, Passage, Segment, Transcript, Word
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.spacing import join_words
@@ -35,6 +36,7 @@ def compose(
     passages: Iterable[Passage],
     channels: int = 1,
     coverage: Coverage | None = None,
+    tracks: tuple[TranscriptTrack, ...] = (),
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
@@ -63,6 +65,7 @@ def compose(
         segments=segments,
         paragraphs=paragraphs,
         coverage=coverage,
+        tracks=tracks,
     )
 
 

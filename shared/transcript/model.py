@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.enums import Engine
+from shared.formats.tracks import TranscriptTrack
 from shared.media import Media
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -105,6 +106,8 @@ class Transcript(_Frozen):
     """By first word."""
     paragraphs: tuple[Paragraph, ...]
     coverage: Coverage
+    tracks: tuple[TranscriptTrack, ...] = ()
+    """The file's audio tracks, and which of them was transcribed; empty where they were not listed."""
 
     @property
     def engines(self) -> tuple[Engine, ...]:

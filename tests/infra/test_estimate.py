@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from infra.cli.estimate import NO_DEPLOYMENT, InspectedFile, estimate
 from infra.cli.main import app
+from infra.cli.tables import tracks_line
 from infra.recordings import recording
 from shared.costs.prices import price_book
 from shared.costs.speeds import SpeedStore, execution_figures
@@ -18,7 +19,7 @@ from shared.enums import Method
 from shared.media import Upload
 from shared.upload_options import MAX_COST_METADATA, PRIVACY_METADATA, Channels, UploadOptions
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
-from tests.support.routing_cases import PRICING, media
+from tests.support.routing_cases import PRICING, film, media
 from trigger_function.settings import FunctionSettings
 
 CALL, LONG = recording("call").path, recording("long_seen").path
@@ -59,6 +60,12 @@ def test_a_file_waits_for_every_channel_that_is_heard_apart_before_it(settings: 
     stereo = replace(stereo, media=stereo.media.model_copy(update={"channels": 2}))
     made = estimate([stereo, found("b", 7200)], settings, price_book(), PRICING.speeds)
     assert made.all_parakeet.seconds == pytest.approx(30 + 3 * 7200 / 123)
+
+
+def test_a_person_reads_which_of_several_tracks_is_heard() -> None:
+    assert tracks_line(film(2).transcript_tracks()) == "audio track 2 (aac); the file also has 1 (aac)"
+    assert tracks_line(film(1, mixed=True).transcript_tracks()) == "audio track 1 (aac), 2 (aac)"
+    assert tracks_line(film(1).transcript_tracks()[:1]) is None
 
 
 def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:

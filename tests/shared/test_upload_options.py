@@ -17,7 +17,8 @@ amounts = st.none() | st.floats(1e-6, 1e9)
     st.builds(
         UploadOptions,
         method=st.none() | st.just("auto") | st.sampled_from(Method),
-        channels=st.sampled_from(Channels),
+        channels=st.just(Channels.MIX),
+        track=st.none() | st.integers(1, 99) | st.sampled_from(["de", "deu", "pt-br", "all"]),
         privacy=st.sampled_from(Privacy),
         deadline_minutes=amounts,
         max_cost_usd=amounts,
@@ -25,6 +26,22 @@ amounts = st.none() | st.floats(1e-6, 1e9)
 )
 def test_options_come_back_from_metadata(options: UploadOptions) -> None:
     assert parse_upload_options(options.metadata()) == options
+
+
+def test_split_channels_come_back_from_metadata() -> None:
+    options = UploadOptions(channels=Channels.SPLIT, track=2)
+    assert parse_upload_options(options.metadata()) == options
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "german", "1.5", "first one"])
+def test_what_names_no_track_is_rejected(value: str) -> None:
+    with pytest.raises(Rejected, match=r"transcribe-track is .*; it has to be a track's number from 1, a language"):
+        parse_upload_options({"transcribe-track": value})
+
+
+def test_tracks_that_are_mixed_have_no_channels_to_split() -> None:
+    with pytest.raises(Rejected, match="transcribe-track: all mixes tracks, and transcribe-channels: split takes one"):
+        parse_upload_options({"transcribe-track": "all", "transcribe-channels": "split"})
 
 
 def test_nothing_asked_is_no_metadata() -> None:

@@ -9,6 +9,7 @@ from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.prices import JobShape, PriceBook, price_book
 from shared.costs.quotes import PricingContext, Quote
 from shared.enums import Method
+from shared.formats.tracks import AudioTrack
 from shared.media import Media
 from shared.messages import Decision
 from shared.settings import SpeedSettings
@@ -46,6 +47,12 @@ def media(seconds: float, size: float = MB, channels: int = 1) -> Media:
         channels=channels,
         size_bytes=int(size),
     )
+
+
+def film(track: int, *, mixed: bool = False) -> Media:
+    """A recording of half a minute with two audio tracks, of which the one with this number is wanted, or both."""
+    tracks = tuple(AudioTrack(number=number, index=number, codec="aac") for number in (1, 2))
+    return media(30).model_copy(update={"tracks": tracks, "track": track, "mixes_tracks": mixed})
 
 
 def make_conditions(**changes: Any) -> Conditions:

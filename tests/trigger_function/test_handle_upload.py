@@ -17,10 +17,11 @@ from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.state.jobs import JobState
-from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, Channels
+from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, TRACK_METADATA, Channels
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, LoopbackCloud
+from tests.support.tone_recordings import ffmpeg
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
@@ -285,6 +286,21 @@ def test_an_exception_leaves_a_job_alone_that_is_in_other_hands_by_now(
     assert job is not None
     assert (job.record.holder, job.record.state) == ("execution/fast", JobState.RUNNING)
     assert reconcile_all(services) == {"waiting": 1}
+
+
+def test_the_track_is_the_one_that_its_owner_asks_for(cloud: LoopbackCloud, services: Services) -> None:
+    twice = ("-map", "0", "-map", "0", "-c", "copy", "-f", "matroska", "pipe:1")
+    film = ffmpeg("-i", str(recording("call.opus").path), *twice)
+    for name, track in (("a.mkv", "1"), ("b.mkv", "2"), ("c.mkv", "All"), ("d.mkv", "3")):
+        handle(services, cloud.drop(film, name, metadata={TRACK_METADATA: track}))
+    media = {item.upload.name: item.media for item in cloud.work_items()}
+    assert [(media[name].track, media[name].mixes_tracks) for name in ("a.mkv", "b.mkv", "c.mkv")] == [
+        (0, False),
+        (1, False),
+        (0, True),
+    ]
+    (message,) = cloud.terminal_messages()
+    assert message.reason == "The file has no audio track 3, as its transcribe-track says; it has 1 (opus), 2 (opus)."
 
 
 def test_channels_are_split_as_their_owner_asks(cloud: LoopbackCloud, services: Services) -> None:

@@ -16,6 +16,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from shared.errors import BadMedia
+from shared.formats.av_tracks import audio_tracks
+from shared.formats.tracks import AudioTrack, RequestedTrack, chosen_track
 from shared.media import DEMUXERS
 from trigger_function.inspection.declared_size import HEAD_BYTES
 from trigger_function.inspection.ranged_reader import RandomAccess
@@ -57,9 +59,11 @@ class Undemuxable(Exception):
 
 @dataclass(frozen=True)
 class Description:
-    """What the header says about the first audio stream; 0 where it says nothing."""
+    """What the header says about one audio stream; 0 where it says nothing."""
 
     container: str
+    tracks: tuple[AudioTrack, ...]
+    """All of the file."""
     codec: str
     stream_index: int
     stream_id: int
@@ -96,28 +100,43 @@ class Stretch(NamedTuple):
     """Earliest start and latest end of the packets that carry a time."""
 
 
-def describe(file: RandomAccess) -> Description:
-    """Header of the file's first audio stream. Raises BadMedia without one, else as `demuxer` does."""
+def describe(file: RandomAccess, requested: RequestedTrack | None = None) -> Description:
+    """Header of the audio stream that is to be transcribed.
+
+    Raises BadMedia where the file has none, Rejected where it has no such track, else as `demuxer` does.
+    """
     with demuxer(file) as container:
-        stream = next(iter(container.streams.audio), None)
+        tracks = audio_tracks(container)
         has_video = any(not video.disposition & _STILL for video in container.streams.video)
-        if stream is None:
+        if not tracks:
             raise BadMedia("The file has no audio track (video only)." if has_video else "The file has no audio track.")
-        codec = stream.codec_context
+        chosen = chosen_track(tracks, requested)
+        if not chosen.is_readable:
+            raise BadMedia(f"The file's sound has a codec that is not read: {codec_title(chosen.codec)}.")
+        stream = next(one for one in container.streams.audio if one.index == chosen.index)
         return Description(
             container=container.format.name,
-            codec=codec.codec.canonical_name if codec else "unknown",
+            tracks=tracks,
+            codec=chosen.codec,
             stream_index=stream.index,
             stream_id=stream.id,
-            sample_rate_hz=codec.sample_rate if codec else 0,
-            channels=codec.channels if codec else 0,
-            bits_per_second=(codec.bit_rate if codec else None) or 0,
+            sample_rate_hz=chosen.sample_rate_hz,
+            channels=chosen.channels,
+            bits_per_second=stream.codec_context.bit_rate or 0,
             stated_seconds=_stated_seconds(container, stream),
             start_seconds=(container.start_time or 0) / av.time_base,
             first_packet_at=_first_packet_at(container, stream),
             is_encrypted="enc_key_id" in stream.metadata,
             has_video=has_video,
         )
+
+
+_CODEC_TITLES = {"ac4": "AC-4", "mpegh_3d_audio": "MPEG-H 3D Audio", "unknown": "an unknown one"}
+
+
+def codec_title(codec: str) -> str:
+    """A codec's name as people write it."""
+    return _CODEC_TITLES.get(codec, codec.upper().replace("_", " "))
 
 
 def stretches(file: RandomAccess, stream_index: int, ranges: Sequence[tuple[int, int]]) -> list[Stretch]:

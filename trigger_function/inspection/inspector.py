@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 from shared.errors import BadMedia
+from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.media import Media
 from trigger_function.inspection.containers import index_padding, is_avi, picture_padding
 from trigger_function.inspection.declared_size import HEAD_BYTES
@@ -26,28 +28,31 @@ MAX_ID3_TAGS = 8
 _ENCRYPTED = "The file is encrypted (DRM), so it cannot be read."
 
 
-def inspect(fetch: Fetch, size: int, *, max_bytes: int = MAX_BYTES) -> Media:
+def inspect(fetch: Fetch, size: int, *, track: RequestedTrack | None = None, max_bytes: int = MAX_BYTES) -> Media:
     """The upload of `size` bytes behind `fetch`, by at most `max_bytes` of them.
 
-    Where there are several audio tracks, it describes the first: the one that is decoded.
-    Raises BadMedia where the file cannot be transcribed, and whatever `fetch` raises as it is.
+    `track`: which audio track is to be transcribed; None: as `chosen_track` does.
+    Raises BadMedia where the file cannot be transcribed, Rejected where it has no such track, and whatever `fetch`
+    raises as it is.
     """
     if size <= 0:
         raise BadMedia("The file is empty.")
     try:
-        return _inspect(RangedReader(fetch, size, max_bytes=max_bytes))
+        return _inspect(RangedReader(fetch, size, max_bytes=max_bytes), track)
     except ReadBudgetExceeded:
         raise BadMedia("The file's header is too large to be read.") from None
 
 
-def _inspect(file: RandomAccess) -> Media:
+def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
     head = file.read_at(0, HEAD_BYTES)
     if not is_media(head) and (kind := looks_like(head)):
         raise BadMedia(f"This is not an audio or video file (it looks like {kind}).")
     if is_encrypted_asf(head):
         raise BadMedia(_ENCRYPTED)
     try:
-        audio, length = _read_mp4(file) if is_mp4(head) else _read_other(_relevant(file, head))
+        audio, length = _read(file, head, requested)
+        if requested == ALL_TRACKS:
+            length = _longest(file, head, audio, length)
     except Undemuxable:
         if is_media(head):
             raise BadMedia("The file is damaged: its header is cut off or cannot be read.") from None
@@ -62,12 +67,30 @@ def _inspect(file: RandomAccess) -> Media:
         channels=audio.channels,
         size_bytes=file.size,
         has_video=audio.has_video,
+        tracks=audio.tracks,
+        track=audio.stream_index,
+        mixes_tracks=requested == ALL_TRACKS and len(audio.tracks) > 1,
     )
 
 
-def _read_mp4(file: RandomAccess) -> tuple[Description, Duration]:
+def _read(file: RandomAccess, head: bytes, requested: RequestedTrack | None) -> tuple[Description, Duration]:
+    return _read_mp4(file, requested) if is_mp4(head) else _read_other(_relevant(file, head), requested)
+
+
+def _longest(file: RandomAccess, head: bytes, audio: Description, length: Duration) -> Duration:
+    """Of all tracks that can be read, where the described one has this length."""
+    lengths = [length]
+    for track in audio.tracks:
+        if track.is_readable and track.index != audio.stream_index:
+            # A track without sound has no part in the mix.
+            with suppress(BadMedia):
+                lengths.append(_read(file, head, track.number)[1])
+    return Duration(max(one.seconds for one in lengths), any(one.is_estimate for one in lengths))
+
+
+def _read_mp4(file: RandomAccess, requested: RequestedTrack | None) -> tuple[Description, Duration]:
     movie = read_movie(file)
-    audio = describe(movie.header(file))
+    audio = describe(movie.header(file), requested)
     track = movie.track(audio.stream_id)
     if track.is_external:
         raise BadMedia("The file's sound lies in another file, which is not followed.")
@@ -76,8 +99,8 @@ def _read_mp4(file: RandomAccess) -> tuple[Description, Duration]:
     return audio, movie_duration(file, movie, track, audio)
 
 
-def _read_other(file: RandomAccess) -> tuple[Description, Duration]:
-    audio = describe(file)
+def _read_other(file: RandomAccess, requested: RequestedTrack | None) -> tuple[Description, Duration]:
+    audio = describe(file, requested)
     if audio.is_encrypted:
         raise BadMedia(_ENCRYPTED)
     return audio, duration(file, audio)

@@ -32,6 +32,20 @@ class Engines:
         )
 
 
+def deepgram_track_obstacle(media: Media) -> str | None:
+    """Why Deepgram would hear another track than is wanted; None where it hears the right one.
+
+    It is sent the whole file and takes a track by itself, the first by all that is known. The job decodes the wanted
+    track, so this does not concern a hybrid's part.
+    """
+    if media.mixes_tracks:
+        return f"Deepgram hears one audio track of a file, and all {len(media.tracks)} are wanted"
+    wanted = next((track for track in media.tracks if track.index == media.track), None)
+    if wanted is not None and wanted.number > 1:
+        return f"Deepgram hears the first of a file's audio tracks, and track {wanted.label} is wanted"
+    return None
+
+
 def deepgram_obstacle(media: Media, engines: Engines) -> str | None:
     """Why Deepgram cannot take this upload; None where it can."""
     if not engines.deepgram:

@@ -134,13 +134,3 @@ def test_a_large_cover_is_not_fetched(suffix: str, record: Record, large_cover: 
     media = inspect(remote.fetch, remote.size)
     assert media.duration_seconds == pytest.approx(SECONDS, rel=0.01)
     assert remote.bytes_fetched < 2**20
-
-
-@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-@pytest.mark.parametrize("default", [0, 1])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_of_several_tracks_the_first_counts(suffix: str, default: int, channels: int, record: Record) -> None:
-    tracks = f"-map 0:a -map 0:a -c:a aac -ac:a:0 {channels} -ac:a:1 {3 - channels}"
-    marks = f"-default_mode infer_no_subs -disposition:a 0 -disposition:a:{default} default"
-    options = f"{tracks} {marks if suffix == 'mkv' else ''}"
-    assert inspected(record(suffix, *options.split())).channels == channels

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.enums import Method
 from shared.errors import FailureKind, Rejected
+from shared.media import Media
 from shared.upload_options import UploadOptions
 from tests.support.routing_cases import (
     ALL,
+    COST,
     DEEPGRAM_MAX,
     MB,
     NEITHER,
@@ -18,6 +22,7 @@ from tests.support.routing_cases import (
     NO_GPU,
     STRICT,
     TABLE,
+    film,
     media,
     routed,
 )
@@ -128,6 +133,26 @@ def test_without_fallback_what_needs_no_other_engine_is_routed() -> None:
 def test_the_obstacle_is_exact_to_the_byte() -> None:
     assert deepgram_obstacle(media(1, DEEPGRAM_MAX), ALL) is None
     assert deepgram_obstacle(media(1, DEEPGRAM_MAX + 1), ALL) == "Deepgram takes at most 2 GB"
+
+
+@pytest.mark.parametrize("policy", [TABLE, COST], ids=["table", "cost"])
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        (film(2), r"Deepgram hears the first of a file's audio tracks, and track 2 \(aac\) is wanted: Parakeet"),
+        (film(1, mixed=True), "Deepgram hears one audio track of a file, and all 2 are wanted: Parakeet"),
+    ],
+    ids=["second", "all"],
+)
+def test_a_track_that_deepgram_would_not_take_is_the_jobs(policy: Policy, what: Media, why: str) -> None:
+    decision = routed(what, policy, ALL, UploadOptions(method=DEEPGRAM))
+    assert decision.method is PARAKEET
+    assert re.search(why, decision.reason)
+    assert routed(what, policy, ALL, UploadOptions(method=HYBRID)).method is HYBRID
+
+
+def test_the_first_track_may_go_to_deepgram() -> None:
+    assert routed(film(1), COST, ALL, UploadOptions(method=DEEPGRAM)).method is DEEPGRAM
 
 
 def test_the_borders_can_be_moved() -> None:
