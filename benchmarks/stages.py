@@ -26,7 +26,7 @@ from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.local_media import inspected
 from shared.enums import Engine
 from shared.media import Upload
-from shared.state.finisher import completed
+from shared.state.job_result import completed
 from shared.transcript.model import Transcript
 
 START_UP = "start-up"

@@ -18,7 +18,8 @@ from shared.enums import Method
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.media import Media
 from shared.messages import Decision, WorkItem
-from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS, completed, failed
+from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
+from shared.state.job_result import completed, failed
 from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
 from shared.transcript.compose import compose

@@ -16,7 +16,7 @@ from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.finisher import failed, rejected
+from shared.state.job_result import failed, rejected
 from shared.state.jobs import Job, JobRecord, new_holder
 from shared.storage_errors import refusal_of
 from shared.telemetry import tracing

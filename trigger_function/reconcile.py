@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shared.clock import now
 from shared.errors import DropscribeError, FailureKind, StateConflict
-from shared.state.finisher import exhausted, failed
+from shared.state.job_result import exhausted, failed
 from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context

@@ -15,7 +15,7 @@ from shared.clock import now
 from shared.enums import Method
 from shared.errors import DropscribeError, FailureKind
 from shared.messages import WorkItem
-from shared.state.finisher import exhausted, failed
+from shared.state.job_result import exhausted, failed
 from shared.state.jobs import Job, JobState
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.errors import EngineFailed
-from shared.state.finisher import JobResult, completed, failed
+from shared.state.job_result import JobResult, completed, failed
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
 

@@ -26,7 +26,7 @@ from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attemp
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable
-from shared.state.finisher import failed, rejected
+from shared.state.job_result import failed, rejected
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 

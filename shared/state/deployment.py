@@ -16,6 +16,7 @@ from shared.state.finisher import Finisher
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
 from shared.state.ledger import Ledger
+from shared.state.result_files import ResultFiles
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
         jobs=jobs,
         ledger=ledger,
         gpu=gpu,
-        results=client.bucket(settings.results_bucket),
-        prefix=settings.results_prefix,
+        files=ResultFiles(client.bucket(settings.results_bucket), settings.results_prefix),
         publisher=publisher,
         topic=publisher.topic_path(settings.google_cloud_project, settings.results_topic),
         prices=prices,

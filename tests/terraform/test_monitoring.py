@@ -33,7 +33,7 @@ from shared.enums import Engine, Method
 from shared.errors import BadMedia
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.finisher import completed, rejected
+from shared.state.job_result import completed, rejected
 from shared.telemetry.logs import configure_logging
 from shared.telemetry.metrics import Histogram
 from shared.transcript.compose import compose

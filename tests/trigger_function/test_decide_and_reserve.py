@@ -14,7 +14,7 @@ from infra.recordings import recording
 from shared.clock import now
 from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, FailureKind
-from shared.state.finisher import failed
+from shared.state.job_result import failed
 from shared.state.jobs import JobState
 from shared.state.ledger import Entry, EntryState, Ledger, month_of
 from tests.support.function_services import MakeServices

@@ -16,8 +16,8 @@ from shared.enums import Engine, Method
 from shared.errors import BadMedia, FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.finisher import JobResult, completed, rejected
 from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState
+from shared.state.job_result import JobResult, completed, rejected
 from shared.state.jobs import JobRecord, JobState
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Passage, Word

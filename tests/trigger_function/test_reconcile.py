@@ -15,7 +15,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
-from shared.state.finisher import failed
+from shared.state.job_result import failed
 from shared.state.jobs import Job, JobState, OpenJob
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud

@@ -24,8 +24,8 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.messages import Decision
-from shared.state.finisher import failed
-from shared.state.jobs import JobState
+from shared.state.job_result import failed
+from shared.state.jobs import JobState, OpenJob
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence
 from tests.support.worker_services import ABSENT, TASK, as_task, queue_job, running_job, work_item, worker_services
@@ -131,9 +131,13 @@ def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobS
 
 def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud)
-    services.finisher.decide(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
+    outcome = services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
+    assert cloud.terminal_messages() == [outcome]
+    # As after a kill between the outcome and its message.
+    marker = OpenJob(upload=job.record.upload, opened_at=now()).model_dump_json().encode()
+    objects.create_once(services.state, f"open/{job.id}.json", marker)
     assert claim(services, item) is NOTHING_TO_DO
-    assert [message.job_id for message in cloud.terminal_messages()] == [job.id]
+    assert cloud.terminal_messages() == [outcome]
     assert not services.jobs.is_open(job.id)
 
 

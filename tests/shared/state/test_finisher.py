@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,12 +19,14 @@ from shared.errors import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.media import Media, Upload
 from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
-from shared.state.finisher import JobResult, completed, exhausted, failed, rejected
+from shared.state.job_result import JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
+from shared.state.ledger import EntryState, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
 from tests.support.function_services import MakeServices
+from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
@@ -201,6 +204,39 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud
     assert reconcile_all(services) == {"published": 1}
     assert cloud.terminal_messages() == [decided]
     assert not services.jobs.is_open(UPLOAD.job_id)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_a_finisher_killed_at_any_write_leaves_one_outcome_whose_files_message_and_bill_agree(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    gaps = (Gap(start=1, end=3, reason="Noise."),)
+    for write in count(1):
+        upload = UPLOAD.model_copy(update={"generation": write})
+        record = opened(services, upload, lease_until=now())
+        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+            services.finisher.finish(record, completed(transcript_of("one", upload=upload, gaps=gaps)), bill(1))
+        if kill.happened and services.jobs.outcome(upload.job_id) is None:
+            # The next attempt knows other words, and its bill is another one.
+            services.finisher.finish(record, completed(transcript_of("one two", upload=upload)), bill(2))
+        reconcile_all(services)
+        outcome = services.jobs.outcome(upload.job_id)
+        assert outcome is not None
+        assert {one.event_id for one in cloud.terminal_messages()} == {outcome.event_id}
+        assert not services.jobs.is_open(upload.job_id)
+        receipt = Receipt.model_validate_json(stored(cloud, outcome, "receipt.json"))
+        assert (receipt.bill, receipt.outcome) == (outcome.bill, outcome.outcome)
+        transcript = Transcript.model_validate_json(stored(cloud, outcome, "transcript.json"))
+        assert receipt.coverage == transcript.coverage
+        assert (outcome.word_count, outcome.outcome) == (
+            (1, Outcome.COMPLETED_WITH_GAPS) if transcript.coverage.gaps else (2, Outcome.COMPLETED)
+        )
+        (entry,) = [one for one in services.ledger.entries(month_of(now())) if one.id == upload.job_id]
+        assert (entry.state, entry.usd) == (EntryState.BILLED, outcome.bill.usd)
+        if not kill.happened:
+            break
+    # Eight files and a receipt, the outcome, the ledger's entry and the marker.
+    assert write == len(FILES) + 3 + 1
 
 
 def test_an_outcome_whose_write_was_answered_late_is_published_once(cloud: LoopbackCloud, services: Services) -> None:

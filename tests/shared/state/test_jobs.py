@@ -10,7 +10,7 @@ import pytest
 from shared.clock import now
 from shared.errors import DropscribeError, StateConflict
 from shared.media import Upload
-from shared.state.finisher import failed
+from shared.state.job_result import failed
 from shared.state.jobs import JobState, JobStore, OpenJob, new_holder
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.services import Services

@@ -1,0 +1,48 @@
+"""How a job ended, before anything of it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.enums import Outcome
+from shared.errors import DropscribeError, FailureKind
+from shared.state.jobs import JobRecord
+from shared.transcript.model import Transcript
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """An outcome with its transcript, or with the reason why there is none."""
+
+    outcome: Outcome
+    transcript: Transcript | None = None
+    reason: str | None = None
+    failure_kind: FailureKind | None = None
+    fallbacks: int = 0
+    """Chunks that another engine than the first transcribed, after that one failed."""
+
+
+def completed(transcript: Transcript, *, fallbacks: int = 0) -> JobResult:
+    """A transcript -> completed, or completed_with_gaps where words of something that was said are missing."""
+    gaps = transcript.coverage.gaps
+    if not gaps:
+        return JobResult(Outcome.COMPLETED, transcript, fallbacks=fallbacks)
+    missing = sum(gap.end - gap.start for gap in gaps)
+    reason = f"No words for {len(gaps)} stretches, {missing:.1f} s in all; coverage.gaps of transcript.json lists them."
+    return JobResult(Outcome.COMPLETED_WITH_GAPS, transcript, reason, fallbacks=fallbacks)
+
+
+def rejected(error: DropscribeError) -> JobResult:
+    """The upload itself is at fault."""
+    return JobResult(Outcome.REJECTED, reason=error.reason, failure_kind=error.kind)
+
+
+def failed(error: DropscribeError) -> JobResult:
+    """Every engine that may be used was tried."""
+    return JobResult(Outcome.FAILED, reason=error.reason, failure_kind=error.kind)
+
+
+def exhausted(record: JobRecord) -> str:
+    """Why a job whose workers ended again and again is given up."""
+    last = f" The last time: {record.last_error}" if record.last_error else ""
+    return f"The worker ended {record.attempts} times while it worked on the file.{last}"

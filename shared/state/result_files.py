@@ -1,0 +1,67 @@
+"""The files of a job in the results bucket: `<prefix><upload's name>/<generation>/transcript.json` and its like.
+
+Each is written once. Whoever comes later, a second worker or a redelivered event, finds the first one's file there.
+"""
+
+from __future__ import annotations
+
+from google.cloud.storage import Bucket
+
+from shared import objects
+from shared.media import Upload
+from shared.messages import Receipt
+from shared.object_names import MAX_OBJECT_NAME_BYTES
+from shared.transcript.model import Transcript
+from shared.transcript.render import render
+
+TRANSCRIPT_NAME = "transcript.json"
+RECEIPT_NAME = "receipt.json"
+
+LONGEST_FILE_NAME_BYTES = 24
+"""Room for the name of any result, so that all results of a job lie in one folder."""
+
+
+class ResultFiles:
+    """Writes results, and reads the transcript that was stored first."""
+
+    def __init__(self, bucket: Bucket, prefix: str) -> None:
+        """`prefix`: the folder for all results; empty for the bucket's top."""
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def store_transcript(self, upload: Upload, transcript: Transcript) -> tuple[Transcript, dict[str, str]]:
+        """Store every format. The transcript.json that was stored first stands, and all other files are made from it.
+
+        Returns that transcript, and name -> `gs://` address of each file.
+        """
+        first, *others = render(transcript)
+        stored = objects.create_once(self._bucket, self._path(upload, first.name), first.data, first.content_type)
+        if stored.data != first.data:
+            transcript = Transcript.model_validate_json(stored.data)
+            _, *others = render(transcript)
+        for file in others:
+            objects.create_once(self._bucket, self._path(upload, file.name), file.data, file.content_type)
+        return transcript, {file.name: self._uri(upload, file.name) for file in (first, *others)}
+
+    def stored_transcript(self, upload: Upload) -> Transcript | None:
+        """The transcript that was stored first, if any was."""
+        stored = objects.read(self._bucket, self._path(upload, TRANSCRIPT_NAME))
+        return Transcript.model_validate_json(stored.data) if stored else None
+
+    def store_receipt(self, receipt: Receipt) -> None:
+        """Store the receipt, unless there is one."""
+        path = self._path(receipt.upload, RECEIPT_NAME)
+        objects.create_once(self._bucket, path, receipt.model_dump_json(indent=2).encode())
+
+    def receipt_address(self, upload: Upload) -> dict[str, str]:
+        """Name -> `gs://` address of the receipt, which may not be stored yet."""
+        return {RECEIPT_NAME: self._uri(upload, RECEIPT_NAME)}
+
+    def _path(self, upload: Upload, file: str) -> str:
+        folder = f"{self._prefix}{upload.name}/{upload.generation}/"
+        if len(folder.encode()) + LONGEST_FILE_NAME_BYTES > MAX_OBJECT_NAME_BYTES:
+            folder = f"{self._prefix}long-names/{upload.job_id}/"
+        return folder + file
+
+    def _uri(self, upload: Upload, file: str) -> str:
+        return f"gs://{self._bucket.name}/{self._path(upload, file)}"
