@@ -15,6 +15,7 @@ from shared.transcript.deepgram_json import to_deepgram
 from shared.transcript.html_page import to_html
 from shared.transcript.model import Coverage, Paragraph, Transcript, Word
 from shared.transcript.subtitle_files import to_srt, to_vtt
+from shared.transcript.subtitle_rules import SubtitleRules
 from shared.transcript.subtitles import cues
 from shared.transcript.text import to_text
 from shared.transcript.timestamps import decimal, rounded
@@ -29,9 +30,12 @@ class Rendered:
     data: bytes
 
 
-def render(transcript: Transcript) -> tuple[Rendered, ...]:
-    """Every file of a transcript, transcript.json first; read back, that one renders to the same bytes again."""
-    subtitles = cues(transcript.words)
+def render(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[Rendered, ...]:
+    """Every file of a transcript, transcript.json first; read back, that one renders to the same bytes again.
+
+    `rules`: of its subtitles; None: those of its language.
+    """
+    subtitles = cues(transcript, rules)
     table = (
         ("transcript.json", "application/json", _json(_transcript_json(transcript))),
         ("deepgram.json", "application/json", _json(to_deepgram(transcript))),

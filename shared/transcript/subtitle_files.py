@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from pysubs2 import SSAEvent, SSAFile
 
-from shared.transcript.subtitles import Cue
+from shared.transcript.subtitles import Cue, Turn
+from shared.transcript.text import speaker_name
 
 # SRT has no escapes, and players read tags, `{\an8}`, `\N` and entities in it. Full-width forms look alike, take the
 # same number of characters, and NFKC normalisation gives the original text back.
@@ -18,27 +19,34 @@ _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 def to_srt(cues: Iterable[Cue]) -> str:
     """SubRip; an empty file where there are no cues."""
-    return _written(cues, "srt", _srt_text)
+    return _written(cues, "srt", lambda turn: map(_srt_text, turn.lines))
 
 
 def to_vtt(cues: Iterable[Cue]) -> str:
-    """WebVTT; nothing but its header where there are no cues."""
-    return _written(cues, "vtt", _vtt_text)
+    """WebVTT, where speakers are known with a voice tag for each; nothing but its header where there are no cues."""
+    return _written(cues, "vtt", _vtt_lines)
 
 
 def _srt_text(line: str) -> str:
     return _ENTITY.sub("\uff06", line.translate(_FULL_WIDTH))
 
 
-def _vtt_text(line: str) -> str:
+def _vtt_lines(turn: Turn) -> Iterable[str]:
     # The backslash would be pysubs2's own escape for a line break.
-    return html.escape(line, quote=False).replace("\\", "&#92;")
+    lines = [html.escape(line, quote=False).replace("\\", "&#92;") for line in turn.lines]
+    if turn.speaker is not None:
+        lines[0] = f"<v {speaker_name(turn.speaker)}>{lines[0]}"
+        lines[-1] += "</v>"
+    return lines
 
 
-def _written(cues: Iterable[Cue], format_name: str, text_of: Callable[[str], str]) -> str:
+def _written(cues: Iterable[Cue], format_name: str, lines_of: Callable[[Turn], Iterable[str]]) -> str:
     file = SSAFile()
     file.events = [
-        SSAEvent(start=cue.start_ms, end=cue.end_ms, text=r"\N".join(map(text_of, cue.lines))) for cue in cues
+        SSAEvent(
+            start=cue.start_ms, end=cue.end_ms, text=r"\N".join(line for turn in cue.turns for line in lines_of(turn))
+        )
+        for cue in cues
     ]
     # "Keep tags" means here: braces in the text are text, nothing is to be interpreted or removed.
     return file.to_string(format_name, keep_ssa_tags=True)

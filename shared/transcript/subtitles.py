@@ -1,54 +1,67 @@
-"""Words -> cues of subtitle grade: where to break them, how to lay out their lines, how long to show them.
+"""A transcript -> subtitles (cues): where to break them, how to lay out their lines, how long to show them.
 
 Breaking is a shortest path: a cue costs more where it ends in mid-phrase, swallows a sentence end, flashes by, asks to
 be read too fast or stands nearly empty, and the cheapest sequence of cues wins. Short neighbours merge by themselves.
+People who talk at once stand in one cue, a dash before each ("dual speakers" of Netflix's and the BBC's guides): to cut
+a cue while somebody else's word sounds costs as much as a flash.
 
 Where the rules conflict, the earlier one holds:
-1. no word is lost, cues are chronological and never overlap, and no cue mixes speakers;
-2. at most two lines of `line_chars`, for at most `max_ms`;
-3. at least `floor_ms` on screen: the next cue starts late rather than let this one flash by;
-4. a cue starts with its first word;
-5. at least `min_ms`, then time enough to read it: both take silence that follows, never the next cue's time.
+1. no word is lost, cues follow one another and never overlap;
+2. a cue starts at most 0.5 s before or after its first word, and ends at most 0.5 s after its last one;
+3. at most `lines` lines of `columns`, or a line for each of more people at once, for at most `max_ms`;
+4. at least 0.5 s on screen: the next cue starts late rather than let this one flash by;
+5. a cue starts with its first word;
+6. at least `min_ms`, then time enough to read it: both take silence around it, never another cue's time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise, zip_longest
 from math import inf
 from typing import NamedTuple
 
-from shared.transcript.model import Word
-from shared.transcript.sentences import ends_with_terminal
-from shared.transcript.timestamps import milliseconds
+from shared.transcript.cue_lines import lay_out, rows_after
+from shared.transcript.model import Transcript
+from shared.transcript.subtitle_pieces import Piece, pieces
+from shared.transcript.subtitle_rules import SubtitleRules
 
 
 @dataclass(frozen=True)
-class SubtitleRules:
-    """The limits of one cue. Times are in milliseconds, lengths in characters."""
+class Turn:
+    """What one speaker says in a cue, line by line."""
 
-    line_chars: int = 42
-    min_ms: int = 1000
-    max_ms: int = 7000
-    floor_ms: int = 500
-    pause_ms: int = 1000
-    """A pause this long always ends a cue. Not under `min_ms`, so that the pause leaves room to show the cue."""
-    chars_per_second: float = 17.0
-    """How fast viewers read."""
+    speaker: int | None
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Cue:
-    """One or two lines of text, shown from `start_ms` until `end_ms`."""
+    """Text shown from `start_ms` until `end_ms`: of one speaker, or of several who talk at once."""
 
     start_ms: int
     end_ms: int
-    lines: tuple[str, ...]
-    speaker: int | None = None
+    turns: tuple[Turn, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines as they are shown."""
+        return tuple(line for turn in self.turns for line in turn.lines)
 
 
-CLAUSE_ENDS = (",", ";", ":", "\u2014", "\u2013", "\u2026", "\u3001", "\uff0c")
+LINGER_MS = 500
+"""How long a cue may stay after its last word: 12 frames (Netflix, timing to audio); BBC: 1.5 s."""
+LATE_MS = 500
+"""How late a cue may start, to let the one before be seen."""
+EARLY_MS = 500
+"""How early a cue may start, where its words alone are shorter than `min_ms`; BBC: 1.5 s."""
+FLOOR_MS = 500
+"""Shortest time on screen, but where more is said at once than cues can hold."""
+PAUSE_MS = 1000
+"""Silence this long always ends a cue: it leaves room to show this one and the next."""
+
+DASH = "- "
+_DASH_COLUMNS = len(DASH)
 
 # Costs of a cue, on one scale: a nearly empty cue costs 1. A flash outweighs any bad break, because a reader misses it.
 _MID_PHRASE = 3.0
@@ -58,18 +71,13 @@ _FLASH = 10.0
 _HURRIED_SECOND = 1.0
 _BREATH_MS = 300
 """A pause this long is as good a place to break as a comma."""
-
-_PUNCTUATION_BONUS = 8
-"""Characters of imbalance that a line break after punctuation is worth."""
-
-
-class _Piece(NamedTuple):
-    """A word, or a part of one that is too long for a line. Times in milliseconds."""
-
-    text: str
-    start: int
-    end: int
-    speaker: int | None
+_OVERLAP = 10.0
+_FULL_OVERLAP_MS = 500
+"""A cue that ends while others' words sound for this long costs `_OVERLAP`; less overlap costs less."""
+_TURN = 4.0
+_TURN_OVERLAP_MS = 250
+"""To share a cue costs people who talk one after the other `_TURN`; nothing where they overlap by this much."""
+_EXTRA_LINE = 12.0
 
 
 class _Break(NamedTuple):
@@ -80,36 +88,19 @@ class _Break(NamedTuple):
     forced: bool = False
 
 
-def cues(words: Sequence[Word], rules: SubtitleRules | None = None) -> tuple[Cue, ...]:
-    """Words in time order -> cues in time order. Takes time linear in the number of words."""
-    rules = rules or SubtitleRules()
-    pieces = [piece for word in words for piece in _pieces(word, rules.line_chars)]
-    groups = [pieces[first:after] for first, after in _layout(pieces, rules)]
+def cues(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[Cue, ...]:
+    """The subtitles, in time order. Takes time linear in the number of words."""
+    rules = rules or SubtitleRules.of_language(transcript.language)
+    all_pieces = pieces(transcript, rules.columns, PAUSE_MS)
+    groups = [all_pieces[first:after] for first, after in _layout(all_pieces, rules)]
     return tuple(_timed(groups, rules))
 
 
-def _pieces(word: Word, width: int) -> Iterator[_Piece]:
-    """Whitespace inside a word, line breaks included, separates pieces; time is shared out by characters."""
-    texts = [part[at : at + width] for part in word.text.split() for at in range(0, len(part), width)]
-    start, end = milliseconds(word.start), milliseconds(word.end)
-    edges = [0, *accumulate(map(len, texts))]
-    for text, (before, after) in zip(texts, pairwise(edges), strict=True):
-        yield _Piece(
-            text,
-            start + (end - start) * before // edges[-1],
-            start + (end - start) * after // edges[-1],
-            word.speaker,
-        )
-
-
-def _layout(pieces: Sequence[_Piece], rules: SubtitleRules) -> list[tuple[int, int]]:
+def _layout(pieces: Sequence[Piece], rules: SubtitleRules) -> list[tuple[int, int]]:
     """The cheapest way to cut pieces into cues, as half-open ranges of pieces."""
     cheapest = [0.0] + [inf] * len(pieces)
     begins = [0] * (len(pieces) + 1)
-    breaks = [
-        *(_break_after(piece, following, rules) for piece, following in pairwise(pieces)),
-        _Break(0.0, forced=True),
-    ]
+    breaks = _breaks(pieces)
     for first in range(len(pieces)):
         for after, cost in _candidates(pieces, breaks, first, rules):
             if cheapest[first] + cost < cheapest[after]:
@@ -123,39 +114,125 @@ def _layout(pieces: Sequence[_Piece], rules: SubtitleRules) -> list[tuple[int, i
     return ranges[::-1]
 
 
-def _break_after(piece: _Piece, following: _Piece, rules: SubtitleRules) -> _Break:
+def _breaks(pieces: Sequence[Piece]) -> list[_Break]:
+    """The place after each piece."""
+    next_of_speaker: list[Piece | None] = [None] * len(pieces)
+    seen: dict[int | None, Piece] = {}
+    for index in reversed(range(len(pieces))):
+        next_of_speaker[index] = seen.get(pieces[index].speaker)
+        seen[pieces[index].speaker] = pieces[index]
+    breaks = []
+    cut_costs: dict[int | None, float] = {}
+    """Of each speaker: what it costs to cut off what follows the latest piece."""
+    latest: dict[int | None, Piece] = {}
+    ends: dict[int | None, int] = {}
+    for index, (piece, own) in enumerate(zip(pieces, next_of_speaker, strict=True)):
+        cut_costs[piece.speaker] = _cut_cost(piece, own) if own else 0.0
+        latest[piece.speaker] = piece
+        ends[piece.speaker] = max(piece.end, ends.get(piece.speaker, 0))
+        if index + 1 == len(pieces):
+            breaks.append(_Break(0.0, forced=True))
+            break
+        following = pieces[index + 1]
+        if following.start - max(ends.values()) >= PAUSE_MS:
+            breaks.append(_Break(0.0, forced=True))
+            continue
+        others = (end for speaker, end in ends.items() if speaker != following.speaker)
+        overlap_ms = max(0, max(others, default=0) - following.start)
+        inside, before = 0.0, latest.get(following.speaker)
+        if before and before.ends_sentence:
+            inside += _INNER_SENTENCE_END
+        if piece.speaker != following.speaker and not cut_costs.get(following.speaker):
+            inside += _TURN * max(0.0, 1 - overlap_ms / _TURN_OVERLAP_MS)
+        cost = sum(cut_costs.values()) + _OVERLAP * min(1.0, overlap_ms / _FULL_OVERLAP_MS)
+        breaks.append(_Break(cost, inside))
+    return breaks
+
+
+def _cut_cost(piece: Piece, following: Piece) -> float:
+    """What it costs to cut between two pieces of a speaker."""
     pause_ms = following.start - piece.end
-    if following.speaker != piece.speaker or pause_ms >= rules.pause_ms:
-        return _Break(0.0, forced=True)
-    if ends_with_terminal(piece.text):
-        return _Break(0.0, inside=_INNER_SENTENCE_END)
-    return _Break(_CLAUSE_END if piece.text.endswith(CLAUSE_ENDS) or pause_ms >= _BREATH_MS else _MID_PHRASE)
+    if piece.ends_sentence or pause_ms >= PAUSE_MS:
+        return 0.0
+    return _CLAUSE_END if piece.ends_clause or pause_ms >= _BREATH_MS else _MID_PHRASE
+
+
+class _Rows:
+    """The rows that a growing cue of several speakers takes."""
+
+    def __init__(self, rules: SubtitleRules, pieces: Iterable[Piece]) -> None:
+        self._rules = rules
+        self._spoken: dict[int | None, list[Piece]] = {}
+        self._filled: dict[int | None, tuple[int, int]] = {}
+        self.fits = all(self.add(piece) for piece in pieces)
+        """Whether these pieces do."""
+
+    @property
+    def extra_lines(self) -> int:
+        """Speakers that have no line by the rules."""
+        return max(0, len(self._spoken) - self._rules.lines)
+
+    def add(self, piece: Piece) -> bool:
+        """Add a piece; whether its speaker's rows, or with a new speaker everybody's, still fit."""
+        spoken = self._spoken.setdefault(piece.speaker, [])
+        spoken.append(piece)
+        columns, lines = _share(self._rules, len(self._spoken))
+        if len(spoken) > 1:
+            filled = self._filled[piece.speaker] = rows_after(*self._filled[piece.speaker], piece, columns)
+            return filled[0] <= lines
+        # Each speaker has fewer and shorter lines than before.
+        for speaker, said in self._spoken.items():
+            row = taken = 0
+            for each in said:
+                row, taken = rows_after(row, taken, each, columns)
+            self._filled[speaker] = row, taken
+        return all(row <= lines for row, _ in self._filled.values())
+
+
+def _share(rules: SubtitleRules, speakers: int) -> tuple[int, int]:
+    """Columns and lines of each of so many speakers in a cue."""
+    if speakers == 1:
+        return rules.columns, rules.lines
+    return rules.columns - _DASH_COLUMNS, max(1, rules.lines // speakers)
 
 
 def _candidates(
-    pieces: Sequence[_Piece], breaks: Sequence[_Break], first: int, rules: SubtitleRules
+    pieces: Sequence[Piece], breaks: Sequence[_Break], first: int, rules: SubtitleRules
 ) -> Iterator[tuple[int, float]]:
     """Every cue that may start with piece `first`: where the next one would start, and what this one costs."""
-    begin = pieces[first].start
-    capacity = 2 * rules.line_chars
-    characters = row = -1
-    rows = 1
+    begin, alone = pieces[first].start, pieces[first].speaker
+    line_columns, lines = rules.columns, rules.lines
+    capacity = lines * line_columns
+    # The space before the first piece is not shown.
+    columns = characters = -int(pieces[first].is_spaced)
     inside = 0.0
+    # Rows of the one speaker, counted here: nearly all cues have one, and every piece is in a dozen candidates.
+    row = taken = 0
+    rows: _Rows | None = None
     for last in range(first, len(pieces)):
         piece = pieces[last]
         if last > first and piece.end - begin > rules.max_ms:
             return
-        length = len(piece.text) + 1
-        row += length
-        if row > rules.line_chars:
-            if rows == 2:
+        if rows is not None:
+            if not rows.add(piece):
                 return
-            rows, row = 2, length - 1
-        characters += length
+        elif piece.speaker == alone:
+            together = taken + piece.is_spaced + piece.columns
+            row, taken = (row, together) if row and together <= line_columns else (row + 1, piece.columns)
+            if row > lines:
+                return
+        else:
+            rows = _Rows(rules, pieces[first : last + 1])
+            if not rows.fits:
+                return
+        columns += piece.is_spaced + piece.columns
+        characters += piece.is_spaced + piece.characters
         following = pieces[last + 1].start if last + 1 < len(pieces) else inf
         shown_ms = min(following - begin, rules.max_ms)
         reading_ms = 1000 * characters / rules.chars_per_second
-        cost = (1 - characters / capacity) ** 2 + breaks[last].cost + inside
+        cost = (1 - columns / capacity) ** 2 + breaks[last].cost + inside
+        if rows is not None:
+            cost += _EXTRA_LINE * rows.extra_lines
         if shown_ms < rules.min_ms:
             cost += _FLASH * (1 - shown_ms / rules.min_ms)
         if shown_ms < reading_ms:
@@ -166,29 +243,34 @@ def _candidates(
         inside += breaks[last].inside
 
 
-def _timed(groups: Sequence[Sequence[_Piece]], rules: SubtitleRules) -> Iterator[Cue]:
-    earliest = 0
-    for group, following in zip_longest(groups, groups[1:]):
-        start = max(earliest, group[0].start)
-        earliest = start + rules.floor_ms
-        limit = max(earliest, following[0].start) if following else inf
-        lines = _lines([piece.text for piece in group], rules.line_chars)
-        reading_ms = round(1000 * sum(map(len, lines)) / rules.chars_per_second)
-        wanted = max(group[-1].end, start + rules.min_ms, start + reading_ms)
-        yield Cue(start, int(min(wanted, start + rules.max_ms, limit)), lines, group[0].speaker)
+def _timed(groups: Sequence[Sequence[Piece]], rules: SubtitleRules) -> Iterator[Cue]:
+    spans = [(group[0].start, max(piece.end for piece in group)) for group in groups]
+    starts: list[int] = []
+    for first, last in spans:
+        earliest = starts[-1] + FLOOR_MS if starts else 0
+        start = min(max(first, earliest), first + LATE_MS, last)
+        starts.append(max(start, starts[-1] + 1) if starts else start)
+    free = 0
+    for index, (group, (first, last)) in enumerate(zip(groups, spans, strict=True)):
+        start = starts[index]
+        characters = sum(piece.is_spaced + piece.characters for piece in group) - group[0].is_spaced
+        reading_ms = round(1000 * characters / rules.chars_per_second)
+        wanted = max(last, min(last + LINGER_MS, start + max(rules.min_ms, reading_ms)))
+        limit = starts[index + 1] if index + 1 < len(starts) else inf
+        end = int(max(start + 1, min(wanted, start + rules.max_ms, limit)))
+        if start == first:
+            start = max(min(start, end - rules.min_ms), first - EARLY_MS, free)
+        free = end
+        yield Cue(start, end, _turns(group, rules))
 
 
-def _lines(texts: Sequence[str], width: int) -> tuple[str, ...]:
-    """One line where it fits, else two of similar length, broken after punctuation where that is near the middle."""
-    whole = " ".join(texts)
-    if len(whole) <= width:
-        return (whole,)
-    ends = list(accumulate((len(text) + 1 for text in texts), initial=-1))[1:-1]
-
-    def badness(index: int) -> tuple[bool, int]:
-        top, bottom = ends[index], len(whole) - ends[index] - 1
-        at_punctuation = ends_with_terminal(texts[index]) or texts[index].endswith(CLAUSE_ENDS)
-        return max(top, bottom) > width, abs(top - bottom) - _PUNCTUATION_BONUS * at_punctuation
-
-    end = ends[min(range(len(ends)), key=badness)]
-    return whole[:end], whole[end + 1 :]
+def _turns(group: Sequence[Piece], rules: SubtitleRules) -> tuple[Turn, ...]:
+    """The pieces of a cue by speaker, in the order in which they begin."""
+    by_speaker: dict[int | None, list[Piece]] = {}
+    for piece in group:
+        by_speaker.setdefault(piece.speaker, []).append(piece)
+    columns, _ = _share(rules, len(by_speaker))
+    if len(by_speaker) == 1:
+        return tuple(Turn(speaker, lay_out(said, columns)) for speaker, said in by_speaker.items())
+    dashed = ((speaker, lay_out(said, columns)) for speaker, said in by_speaker.items())
+    return tuple(Turn(speaker, (DASH + lines[0], *lines[1:])) for speaker, lines in dashed)

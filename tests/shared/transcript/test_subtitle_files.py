@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.transcript.subtitle_files import to_srt, to_vtt
-from shared.transcript.subtitles import Cue
+from shared.transcript.subtitles import Cue, Turn
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -26,13 +26,20 @@ HOSTILE = [
     "1",
     "a < b > c { d } e \\ f",
 ]
+
+
+def cue(start_ms: int, end_ms: int, *lines: str) -> Cue:
+    """What one person says who is not known."""
+    return Cue(start_ms, end_ms, (Turn(None, lines),))
+
+
 lines = st.text(alphabet="ab1 <>&;-:,#{}\\Nnhi/\u00e9", min_size=1, max_size=42).map(lambda line: f"x{line}".strip())
 
 
 @st.composite
 def cue_lists(draw: st.DrawFn) -> list[Cue]:
     texts = draw(st.lists(st.lists(lines, min_size=1, max_size=2), max_size=8))
-    return [Cue(2000 * index, 2000 * index + 1500, tuple(text)) for index, text in enumerate(texts)]
+    return [cue(2000 * index, 2000 * index + 1500, *text) for index, text in enumerate(texts)]
 
 
 def read(file: str, format_name: str) -> list[tuple[int, int, list[str]]]:
@@ -69,7 +76,7 @@ def test_vtt_reads_back_as_it_was_written(cues: list[Cue]) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_is_no_syntax_in_srt(text: str) -> None:
-    file = to_srt([Cue(0, 1000, (text, "end"))])
+    file = to_srt([cue(0, 1000, text, "end")])
     number, times, top, bottom, *rest = file.split("\n")
     assert (number, times, bottom, rest) == ("1", "00:00:00,000 --> 00:00:01,000", "end", ["", ""])
     assert not re.search(r"[<>{}\\]|&#?\w+;", top)
@@ -78,7 +85,7 @@ def test_text_is_no_syntax_in_srt(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_is_no_syntax_in_vtt(text: str) -> None:
-    file = to_vtt([Cue(0, 1000, (text, "end"))])
+    file = to_vtt([cue(0, 1000, text, "end")])
     header, blank, _number, times, top, bottom, *rest = file.split("\n")
     assert (header, blank, times, bottom, rest) == ("WEBVTT", "", "00:00:00.000 --> 00:00:01.000", "end", ["", ""])
     assert not re.search(r"[<>\\]|-->", top)
@@ -86,7 +93,7 @@ def test_text_is_no_syntax_in_vtt(text: str) -> None:
 
 
 def test_ordinary_text_stays_readable_in_srt() -> None:
-    assert "AT&T says: it's 5 o'clock." in to_srt([Cue(0, 1000, ("AT&T says: it's 5 o'clock.",))])
+    assert "AT&T says: it's 5 o'clock." in to_srt([cue(0, 1000, "AT&T says: it's 5 o'clock.")])
 
 
 def test_without_cues_srt_is_empty_and_vtt_keeps_its_header() -> None:
@@ -95,6 +102,12 @@ def test_without_cues_srt_is_empty_and_vtt_keeps_its_header() -> None:
 
 
 def test_times_past_an_hour() -> None:
-    cue = Cue(86_399_999, 86_400_000 + 3_600_000, ("late",))
-    assert "23:59:59,999 --> 25:00:00,000" in to_srt([cue])
-    assert "23:59:59.999 --> 25:00:00.000" in to_vtt([cue])
+    late = cue(86_399_999, 86_400_000 + 3_600_000, "late")
+    assert "23:59:59,999 --> 25:00:00,000" in to_srt([late])
+    assert "23:59:59.999 --> 25:00:00.000" in to_vtt([late])
+
+
+def test_vtt_names_each_speaker_and_srt_shows_the_dashes_alone() -> None:
+    both = Cue(0, 1000, (Turn(0, ("- Hello", "again")), Turn(1, ("- Yes & no",))))
+    assert to_vtt([both]).split("\n")[4:7] == ["<v Speaker 0>- Hello", "again</v>", "<v Speaker 1>- Yes &amp; no</v>"]
+    assert to_srt([both]).split("\n")[2:5] == ["- Hello", "again", "- Yes & no"]

@@ -1,0 +1,105 @@
+"""A transcript's words -> the pieces that subtitles are made of: what stands on one line whatever the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import accumulate, pairwise, zip_longest
+from typing import NamedTuple
+
+from shared.transcript.display import break_units, cut, graphemes, keeps_together, visible, width
+from shared.transcript.model import Transcript, Word
+from shared.transcript.sentences import ends_with_terminal
+from shared.transcript.spacing import needs_space
+from shared.transcript.timestamps import milliseconds
+
+CLAUSE_ENDS = (",", ";", ":", "\u2014", "\u2013", "\u2026", "\u3001", "\uff0c", "\u060c", "\u061b")
+
+
+class Piece(NamedTuple):
+    """A word, words that no line may separate, or a part of a word. Times in milliseconds."""
+
+    text: str
+    start: int
+    end: int
+    speaker: int | None
+    is_spaced: bool
+    """Whether a space stands between it and the piece before, of the same speaker."""
+    ends_sentence: bool
+    columns: int
+    characters: int
+
+    @property
+    def ends_clause(self) -> bool:
+        """Whether a comma or its like closes it."""
+        return self.text.endswith(CLAUSE_ENDS)
+
+
+def pieces(transcript: Transcript, columns: int, pause_ms: int) -> list[Piece]:
+    """The pieces of all speakers in the order of their starts. None is wider than `columns`."""
+    words = transcript.words
+    by_speaker: dict[int | None, list[Word]] = {}
+    for word in words:
+        by_speaker.setdefault(word.speaker, []).append(word)
+    ends = {segment.last_word for segment in transcript.segments}
+    closing = {id(words[index]) for index in ends if ends_with_terminal(words[index].text)}
+    each = (_of_one_speaker(spoken, closing, columns, pause_ms) for spoken in by_speaker.values())
+    return list(merge(*each, key=lambda piece: piece.start))
+
+
+def _of_one_speaker(words: Sequence[Word], closing: set[int], columns: int, pause_ms: int) -> Iterator[Piece]:
+    """`closing`: the `id`s of the words that end a sentence."""
+    before: Piece | None = None
+    for word, following in zip_longest(words, words[1:]):
+        for piece in _of_word(word, following, before, id(word) in closing, columns):
+            joined = _joined(before, piece, columns, pause_ms) if before else None
+            if before and not joined:
+                yield before
+            before = joined or piece
+    if before:
+        yield before
+
+
+def _of_word(
+    word: Word, following: Word | None, before: Piece | None, closes_sentence: bool, columns: int
+) -> Iterator[Piece]:
+    """Whitespace inside a word, line breaks included, separates pieces; time is shared out by characters."""
+    texts: list[tuple[str, bool]] = []
+    for number, part in enumerate(visible(word.text).split()):
+        is_spaced = number > 0 or (before is not None and needs_space(before.text, part))
+        for unit in break_units(part):
+            for text in cut(unit, columns) if width(unit) > columns else (unit,):
+                texts.append((text, is_spaced))
+                is_spaced = False
+    start, end = milliseconds(word.start), milliseconds(word.end)
+    if len(texts) > 1 and following is not None:
+        # The parts stay before the next word, whose time may lie inside this one's.
+        end = max(start, min(end, milliseconds(following.start)))
+    edges = [0, *accumulate(len(text) for text, _ in texts)]
+    for number, ((text, is_spaced), (first, after)) in enumerate(zip(texts, pairwise(edges), strict=True)):
+        yield Piece(
+            text,
+            start + (end - start) * first // edges[-1],
+            start + (end - start) * after // edges[-1],
+            word.speaker,
+            is_spaced,
+            closes_sentence if number == len(texts) - 1 else ends_with_terminal(text),
+            width(text),
+            len(graphemes(text)),
+        )
+
+
+def _joined(before: Piece, piece: Piece, columns: int, pause_ms: int) -> Piece | None:
+    """Both as one piece, where no line may end between them."""
+    if piece.start - before.end >= pause_ms or not keeps_together(before.text, piece.text):
+        return None
+    together = before.columns + piece.is_spaced + piece.columns
+    if together > columns:
+        return None
+    return before._replace(
+        text=f"{before.text}{' ' if piece.is_spaced else ''}{piece.text}",
+        end=max(before.end, piece.end),
+        ends_sentence=piece.ends_sentence,
+        columns=together,
+        characters=before.characters + piece.is_spaced + piece.characters,
+    )
