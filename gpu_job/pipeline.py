@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +227,15 @@ class FileTranscription:
                 self._pipeline.engines.submit(self._task(chunk, channel))
 
     def _task(self, chunk: Chunk, channel: int) -> Task:
-        return Task(self.job_id, chunk, self._delivered, channel, self._stays_local, span=self._span)
+        return Task(
+            self.job_id,
+            chunk,
+            self._delivered,
+            channel,
+            self._stays_local,
+            span=self._span,
+            leave_open=self._listener.broke,
+        )
 
     def _missing_rest(self, decoded_seconds: float, error: DecoderFailed) -> Gap:
         """The stretch behind a dead decoder's last sample, to the end that the header states."""
@@ -271,14 +279,15 @@ class FileTranscription:
             except Exception as error:
                 self._listener.broke(error)
 
-        engines = self._pipeline.engines
+        engines, task = self._pipeline.engines, self._task(window, channel)
         try:
-            engines.submit(
-                Task(self.job_id, window, transcribed, channel, self._stays_local, urgent=True, span=self._span)
-            )
-        except EngineFailed:
+            engines.submit(replace(task, deliver=transcribed, urgent=True))
+        except EngineFailed as error:
             if not engines.is_available:
                 raise
+            if engines.process_failure is not None:
+                self._listener.broke(error)
+                return
             # Only the engines that may have this file's audio are gone: no other attempt is coming.
             deliver(())
 

@@ -26,7 +26,8 @@ class TranscriptionListener:
         """Every chunk has its result and the audit is done. May be called more than once."""
 
     def broke(self, error: Exception) -> None:
-        """A result could not be taken, or the audit ended: the transcription will not become complete."""
+        """The transcription will not become complete: a result could not be taken, the audit ended, or only engines of
+        another process may do the rest (EngineFailed). May be called more than once."""
 
 
 class BlockingListener(TranscriptionListener):

@@ -16,7 +16,10 @@ class FailureKind(StrEnum):
 
     BAD_MEDIA = "bad_media"
     CREDENTIALS = "credentials"
+    GPU_LOST = "gpu_lost"
+    """A fault in a kernel: CUDA refuses every call until the process ends."""
     MODEL_LOAD = "model_load"
+    """There is no model, or no device for it, in any process of this deployment."""
     NETWORK = "network"
     OUT_OF_MEMORY = "out_of_memory"
     QUOTA = "quota"
@@ -34,12 +37,15 @@ class Remedy(StrEnum):
     NEXT_ENGINE = "next_engine"
     """Another engine does it; this one is used for the next chunk again."""
     LEAVE_ENGINE = "leave_engine"
-    """Another engine does it and all that follow: this one would fail on each of them."""
+    """Another engine does it and all that follow: this one would fail on each of them, in another process, too."""
+    LEAVE_PROCESS = "leave_process"
+    """Another engine does it and all that follow, but none that runs in this process. Another process may be sound."""
 
 
 REMEDIES = {
     FailureKind.BAD_MEDIA: Remedy.GIVE_UP,
     FailureKind.CREDENTIALS: Remedy.LEAVE_ENGINE,
+    FailureKind.GPU_LOST: Remedy.LEAVE_PROCESS,
     FailureKind.MODEL_LOAD: Remedy.LEAVE_ENGINE,
     FailureKind.NETWORK: Remedy.NEXT_ENGINE,
     FailureKind.OUT_OF_MEMORY: Remedy.NEXT_ENGINE,

@@ -37,7 +37,7 @@ def failure_of(error: Exception) -> EngineFailed | None:
     if isinstance(error, torch.OutOfMemoryError) or getattr(error, "error_code", None) == NO_MEMORY:
         return EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY)
     if isinstance(error, torch.AcceleratorError) and not cuda_answers():
-        return EngineFailed("The GPU failed; only another process can use it.", FailureKind.MODEL_LOAD)
+        return EngineFailed("The GPU failed; only another process can use it.", FailureKind.GPU_LOST)
     return None
 
 

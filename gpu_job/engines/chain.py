@@ -2,7 +2,8 @@
 
 Within an engine a batch that fails is halved until the chunk at fault stands alone; such a chunk goes on to the next
 engine. An engine that fails for good hands on everything it had. A chunk that every engine failed on has no words; but
-where no engine is left at all, chunks stay unanswered, and the worker gives their jobs back to the queue.
+where an engine of another process may do it, because this process lost its GPU or no engine is left at all, it stays
+unanswered, and the worker gives its job back to the queue.
 """
 
 from __future__ import annotations
@@ -93,9 +94,20 @@ class EngineChain:
     @property
     def failure(self) -> EngineFailed | None:
         """Why no engine is left; None while there is one."""
-        failures = [engine.failure for engine in self._tried]
+        failures = [self._failure_of(engine) for engine in self._tried]
         known = [failure for failure in failures if failure is not None]
         return None if len(known) < len(failures) else _combined(known)
+
+    @property
+    def process_failure(self) -> EngineFailed | None:
+        """Why no local engine is left, where those of another process may work. None while one is left here, and where
+        none would be anywhere, such as without a model.
+
+        A chunk that no engine transcribes is then left unanswered, even if others, such as Deepgram, still work.
+        """
+        failures = [self._failure_of(engine) for engine in self._tried if engine.is_local]
+        elsewhere = [failure for failure in failures if failure and REMEDIES[failure.kind] is not Remedy.LEAVE_ENGINE]
+        return _combined(elsewhere) if elsewhere and None not in failures else None
 
     @property
     def is_available(self) -> bool:
@@ -153,23 +165,40 @@ class EngineChain:
 
     def _find_engine(self, task: Task, last: ChainedEngine) -> None:
         rejected = self._pass_on(task, wait=False)
-        # Where no engine is left at all, the next attempt may have a sounder one.
-        if rejected is not None and self.is_available:
+        # Where no engine is left at all, whoever waits for it sees that; the next attempt may have a sounder one.
+        if rejected is None or not self.is_available:
+            return
+        if (failure := self.process_failure) is not None:
+            rejected.leave_open(failure)
+        else:
             rejected.fail(last.engine)
+
+    def _failure_of(self, engine: ChainedEngine) -> EngineFailed | None:
+        """An engine's failure; of a local one that was not started, that of another which took the process with it."""
+        if engine.failure is not None or not engine.is_local or engine in self._started:
+            return engine.failure
+        failures = (other.failure for other in self._tried)
+        return next((failure for failure in failures if failure and _ends_process(failure)), None)
 
     def _pass_on(self, task: Task, *, wait: bool) -> Task | None:
         """To the first engine that takes it and has not failed on it. None; or the task with every engine's reason."""
         for engine in self._tried:
             if engine.engine in task.failures or (task.stays_local and not engine.is_local):
                 continue
-            self.ensure_started(engine)
             try:
+                if (failure := self._failure_of(engine)) is not None:
+                    raise failure
+                self.ensure_started(engine)
                 engine.submit(task, wait=wait)
             except EngineFailed as error:
                 task = task.after(engine.engine, error)
                 continue
             return None
         return task
+
+
+def _ends_process(failure: EngineFailed) -> bool:
+    return REMEDIES[failure.kind] is Remedy.LEAVE_PROCESS
 
 
 def _combined(failures: Sequence[EngineFailed]) -> EngineFailed:

@@ -208,7 +208,7 @@ class _Stages:
             output = self._recognizer.run(batch.data)
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
-            if len(batch.tasks) == 1:
+            if len(batch.tasks) == 1 or _ends_engine(error):
                 self._failed(batch.tasks, error)
                 return
             if kind_of(error) is FailureKind.OUT_OF_MEMORY:
@@ -238,7 +238,7 @@ class _Stages:
             self._queue.mark_done(batch.tasks)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
-        if REMEDIES[kind_of(error)] is Remedy.LEAVE_ENGINE:
+        if _ends_engine(error):
             raise error
         self._failures += 1
         self._failed_jobs |= {task.job_id for task in tasks}
@@ -251,6 +251,10 @@ class _Stages:
         for task in tasks:
             self._failure_handler.chunk_failed(self._source, task, EngineFailed(reason, kind_of(error)))
         self._queue.mark_done(tasks)
+
+
+def _ends_engine(error: Exception) -> bool:
+    return REMEDIES[kind_of(error)] in {Remedy.LEAVE_ENGINE, Remedy.LEAVE_PROCESS}
 
 
 def _record_batch(engine: Engine, tasks: Sequence[Task], spent: float) -> None:

@@ -77,7 +77,7 @@ class JobRelease:
 
     def hand_over(self, jobs: Iterable[RunningJob]) -> None:
         """The worker must end: store what is done and put every job back, not counted as an attempt."""
-        failure = self._engines.failure
+        failure = self._engines.failure or self._engines.process_failure
         for job in jobs:
             if not job.release_once():
                 continue

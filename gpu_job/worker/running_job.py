@@ -63,7 +63,8 @@ class JobOwner(Protocol):
         """Everything for the job's transcript is there. May be called more than once."""
 
     def job_broke(self, job: RunningJob, error: Exception) -> None:
-        """A result could not be taken: the job needs another attempt."""
+        """The job needs another attempt: a result could not be taken, or no engine is left for it here (EngineFailed).
+        May be called more than once."""
 
 
 class RunningJob(TranscriptionListener):
@@ -205,11 +206,18 @@ class RunningJobs:
 
     def wait_for_room(self, timeout_seconds: float) -> None:
         """Until there is room for a job, or `wake` is called, or the time is over."""
+        self._wait_for_fewer_than(self._capacity, timeout_seconds)
+
+    def wait_until_none(self, timeout_seconds: float) -> None:
+        """Until no job runs, or `wake` is called, or the time is over."""
+        self._wait_for_fewer_than(1, timeout_seconds)
+
+    def _wait_for_fewer_than(self, jobs: int, timeout_seconds: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._woken or len(self._jobs) < self._capacity, timeout_seconds)
+            self._changed.wait_for(lambda: self._woken or len(self._jobs) < jobs, timeout_seconds)
 
     def wake(self) -> None:
-        """End every `wait_for_room`, now and from now on."""
+        """End every wait, now and from now on."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()

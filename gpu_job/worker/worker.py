@@ -70,7 +70,7 @@ class Worker(JobOwner):
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
                     self._pull_until_empty()
-                    clean = not self._stopping.is_set() and self._engines.failure is None
+                    clean = not self._stopping.is_set() and self._engine_failure is None
                 except Exception:
                     # Whatever it is, running jobs must be put back, and the decoders must not wait for ever.
                     _log.exception("worker failed")
@@ -94,6 +94,12 @@ class Worker(JobOwner):
     def _pull_until_empty(self) -> None:
         idle_since = time.monotonic()
         while not self._stopping.is_set() and self._engines.failure is None:
+            if self._engines.process_failure is not None:
+                # Take no more; what other engines can still do is ended, the rest was given back.
+                if not len(self._jobs):
+                    return
+                self._jobs.wait_until_none(PULL_SECONDS)
+                continue
             free = self._jobs.free
             if free <= 0:
                 self._jobs.wait_for_room(PULL_SECONDS)
@@ -105,6 +111,11 @@ class Worker(JobOwner):
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
+
+    @property
+    def _engine_failure(self) -> EngineFailed | None:
+        """Why another process must take the work that is left; None while this one can."""
+        return self._engines.failure or self._engines.process_failure
 
     def _queue_is_empty(self) -> bool:
         """Give up the lease, then look once more: an upload that was queued while we held it is ours to take."""
@@ -119,6 +130,11 @@ class Worker(JobOwner):
     def _begin(self, received: Received) -> None:
         """Start one item's job, or settle the item at once where there is nothing to do."""
         item, ack_id = received.item, received.ack_id
+        if self._engine_failure is not None:
+            # The engines failed while it was pulled: an attempt here would fail and be counted.
+            if ack_id:
+                self._subscription.give_back(ack_id)
+            return
         with job_context(item.job_id), tracing.continue_trace(received.traceparent):
             running = self._jobs.get(item.job_id)
             if running is not None:
@@ -168,7 +184,11 @@ class Worker(JobOwner):
                 self._release.end(job, failed(error))
             except EngineFailed as error:
                 # A stopped engine refuses chunks: then this job is handed over, not failed.
-                if self._engines.failure is None and not self._stopping.is_set():
+                if self._engines.failure is not None or self._stopping.is_set():
+                    return
+                if self._engines.process_failure is not None:
+                    self._release.give_back(job, error.reason)
+                else:
                     self._release.end(job, failed(error))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
@@ -181,6 +201,9 @@ class Worker(JobOwner):
 
     def job_broke(self, job: RunningJob, error: Exception) -> None:
         """Give it back, on a thread that may take its time."""
+        if isinstance(error, EngineFailed):
+            self._later(self._release.give_back, job, error.reason)
+            return
         with job.log_context():
             _log.error("a result could not be taken", exc_info=error)
         self._later(self._release.give_back, job, f"A result could not be taken ({type(error).__name__}: {error}).")

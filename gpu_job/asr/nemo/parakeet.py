@@ -152,7 +152,8 @@ class Parakeet:
         where: str | None = None,
         precision: Precision = Precision.AUTO,
     ) -> Parakeet:
-        """Load a prepared directory, a `.nemo` file or a published model. Raises EngineFailed of kind model_load.
+        """Load a prepared directory, a `.nemo` file or a published model. Raises EngineFailed of kind model_load, or
+        gpu_lost where CUDA failed in this process before.
 
         Without `device`: `where` (cuda or cpu), else the best there is, in the precision that suits the model there.
         """
@@ -160,7 +161,7 @@ class Parakeet:
         nemo_patch.apply()
         if not cuda_answers():
             # On a CPU, too, NeMo asks CUDA at every batch.
-            raise EngineFailed("CUDA failed in this process; only another one can transcribe.", FailureKind.MODEL_LOAD)
+            raise EngineFailed("CUDA failed in this process; only another one can transcribe.", FailureKind.GPU_LOST)
         try:
             model, called = model_loading.load(name, device.name if device else where or accelerator())
             return cls(model, called, device or best_device(precision, _parameters(model), where), limits)

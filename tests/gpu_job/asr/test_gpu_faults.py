@@ -88,7 +88,7 @@ def test_only_cudas_own_error_shows_that_the_gpu_is_lost() -> None:
     assert not cuda_answers()
     failure = failure_of(cuda_error(LAUNCH_FAILURE))
     assert failure is not None
-    assert failure.kind is FailureKind.MODEL_LOAD
+    assert failure.kind is FailureKind.GPU_LOST
     assert failure_of(ValueError("broken")) is None
 
 
@@ -96,7 +96,7 @@ def test_only_cudas_own_error_shows_that_the_gpu_is_lost() -> None:
 def test_a_process_that_lost_its_gpu_loads_no_model_for_the_cpu_either() -> None:
     with pytest.raises(EngineFailed) as caught:
         Parakeet.load(str(MODEL_PATH), Limits(1, 30, 30), where="cpu")
-    assert caught.value.kind is FailureKind.MODEL_LOAD
+    assert caught.value.kind is FailureKind.GPU_LOST
     assert "another" in caught.value.reason
 
 
@@ -140,6 +140,6 @@ def test_chunks_of_a_lost_gpu_stay_unanswered_for_the_next_attempt(engine: type[
     for at in range(count):
         local.submit(Task("job", Chunk(at * SAMPLE_RATE, np.zeros(SAMPLE_RATE, np.float32)), parts.put), wait=False)
     chain.start()
-    assert gone.get(timeout=PATIENCE).kind is FailureKind.MODEL_LOAD
+    assert gone.get(timeout=PATIENCE).kind is FailureKind.GPU_LOST
     assert chain.failure is not None
     assert parts.empty()

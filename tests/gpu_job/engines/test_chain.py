@@ -50,6 +50,7 @@ class Line(EngineListener):
     may_load: threading.Event = field(default_factory=threading.Event)
     loaded: list[Engine] = field(default_factory=list)
     parts: Queue[ChunkResult] = field(default_factory=Queue)
+    left_open: Queue[EngineFailed] = field(default_factory=Queue)
     gone: Queue[tuple[Engine, FailureKind, Sequence[str]]] = field(default_factory=Queue)
     finished: Queue[str] = field(default_factory=Queue)
     """Jobs of the tasks in each batch that is over."""
@@ -75,7 +76,8 @@ class Line(EngineListener):
 
     def task(self, at: int, value: float = 0.0, job: str = "job", *, private: bool = False) -> Task:
         samples = np.full(SAMPLE_RATE, value, np.float32)
-        return Task(job, Chunk(at * SAMPLE_RATE, samples), self.parts.put, stays_local=private)
+        chunk = Chunk(at * SAMPLE_RATE, samples)
+        return Task(job, chunk, self.parts.put, stays_local=private, leave_open=self.left_open.put)
 
     def delivered(self, count: int) -> dict[int, ChunkResult]:
         """The next parts, by the second at which they begin; no chunk has two."""
@@ -201,7 +203,9 @@ def test_without_fallback_only_the_first_engine_is_asked(line: Line) -> None:
 def test_what_may_not_leave_is_given_up_with_reasons_where_only_deepgram_is_left(
     line: Line,
 ) -> None:
-    line.load = {GPU: EngineFailed("No GPU."), CPU: EngineFailed("No model.")}
+    """No other process of this deployment would have a model either."""
+    reasons = {GPU: "No GPU.", CPU: "No model."}
+    line.load = {engine: EngineFailed(reason, FailureKind.MODEL_LOAD) for engine, reason in reasons.items()}
     line.may_load.clear()
     chain = line.chain(deepgram=True)
     chain.start()
@@ -209,9 +213,49 @@ def test_what_may_not_leave_is_given_up_with_reasons_where_only_deepgram_is_left
     line.may_load.set()
     part = line.delivered(1)[0]
     assert part.failure == "No GPU. No model."
-    assert chain.failure is None
+    assert line.left_open.empty()
+    assert (chain.failure, chain.process_failure) == (None, None)
     with pytest.raises(EngineFailed, match="No model"):
         chain.submit(line.task(1, private=True))
+
+
+class Lost(FakeRecognizer):
+    """Loses its GPU in the first batch."""
+
+    def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
+        super().run(batch)
+        raise EngineFailed("The GPU failed.", FailureKind.GPU_LOST)
+
+
+def test_what_may_not_leave_a_process_that_lost_its_gpu_stays_unanswered_for_another_attempt(line: Line) -> None:
+    """The model on the CPU asks CUDA, too: it is not even loaded."""
+    line.gpu = Lost(engine=GPU)
+    chain = line.chain(deepgram=True)
+    chain.start()
+    for at in range(6):
+        chain.submit(line.task(at, private=True))
+    line.gpu.gate.set()
+    assert {line.left_open.get(timeout=PATIENCE).reason for _ in range(6)} == {"The GPU failed."}
+    assert line.parts.empty()
+    assert chain.failure is None
+    assert chain.process_failure is not None
+    assert chain.process_failure.kind is FailureKind.GPU_LOST
+    with pytest.raises(EngineFailed, match="The GPU failed"):
+        chain.submit(line.task(9, private=True))
+    assert line.loaded == [GPU]
+
+
+def test_engines_that_fail_in_a_row_may_work_in_another_process(line: Line) -> None:
+    line.cpu.survives = False
+    chain = line.chain(deepgram=True)
+    chain.start()
+    for at in range(2 * FAILURES_IN_A_ROW):
+        chain.submit(line.task(at, BROKEN, job=f"job-{at % 2}", private=True))
+    line.gpu.gate.set()
+    assert {line.gone.get(timeout=PATIENCE)[0] for _ in range(2)} == {GPU, CPU}
+    assert "in a row" in line.left_open.get(timeout=PATIENCE).reason
+    assert chain.failure is None
+    assert chain.process_failure is not None
 
 
 def test_a_bad_chunk_is_bad_for_every_engine(line: Line) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from shared.costs.bill import LineItemKind, Phase
 from shared.enums import Engine, Outcome
 from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
+from shared.state.jobs import Job, JobState
 from shared.upload_options import Privacy, UploadOptions
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
@@ -65,11 +67,58 @@ class BareServices(JobServices):
 Transcribed = Callable[..., TerminalMessage]
 
 
+class Lost(Deaf):
+    """Loses its GPU in the first batch."""
+
+    def run(self, prepared: int) -> int:
+        raise EngineFailed("The GPU failed.", FailureKind.GPU_LOST)
+
+
+class LostServices(JobServices):
+    def load_model(self, engine: Engine) -> Deaf:
+        return Lost()
+
+
+class LaterLost(Deaf):
+    """Hears nothing in the first batch, and loses its GPU when the audit has it listen again."""
+
+    def run(self, prepared: int) -> int:
+        self._batches += 1
+        if self._batches > 1:
+            raise EngineFailed("The GPU failed.", FailureKind.GPU_LOST)
+        return prepared
+
+
+class LaterLostServices(JobServices):
+    def load_model(self, engine: Engine) -> Deaf:
+        return LaterLost()
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A cloud with short calls on its queue, for workers of any kind of services."""
+
+    cloud: LoopbackCloud
+    services: JobServices
+
+    def queue(self, **changes: Any) -> Job:
+        media = MEDIA.model_copy(update={"duration_seconds": CALL.duration})
+        job, item = queue_job(self.services, self.cloud, data=CALL.path.read_bytes(), media=media, **changes)
+        path = self.services.publisher.topic_path(PROJECT, WORK_TOPIC)
+        self.services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
+        return job
+
+    def work(self, kind: type[JobServices]) -> bool:
+        """Whether a worker with such services left nothing to another process."""
+        services = kind(**vars(self.services))
+        subscription = WorkSubscription(self.cloud.subscriber, self.cloud.subscription(WORK_TOPIC))
+        return Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
+
+
 @pytest.fixture
-def transcribed(
+def deployed(
     cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Transcribed]:
-    """`transcribed(services, options=...)`: what a worker with such services makes of a short call."""
+) -> Iterator[Deployed]:
     environment = {
         "WORK_IDLE_SECONDS": "0",
         "WORK_SUBSCRIPTION": f"{WORK_TOPIC}-test",
@@ -79,20 +128,21 @@ def transcribed(
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with worker_services() as usual:
+    with worker_services() as services:
+        yield Deployed(cloud, services)
 
-        def run(kind: type[JobServices], **changes: Any) -> TerminalMessage:
-            services = kind(**vars(usual))
-            media = MEDIA.model_copy(update={"duration_seconds": CALL.duration})
-            _, item = queue_job(services, cloud, data=CALL.path.read_bytes(), media=media, **changes)
-            path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
-            services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
-            subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-            assert Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
-            (message,) = cloud.terminal_messages()
-            return message
 
-        yield run
+@pytest.fixture
+def transcribed(deployed: Deployed) -> Transcribed:
+    """`transcribed(services, options=...)`: what a worker with such services makes of a short call."""
+
+    def run(kind: type[JobServices], **changes: Any) -> TerminalMessage:
+        deployed.queue(**changes)
+        assert deployed.work(kind)
+        (message,) = deployed.cloud.terminal_messages()
+        return message
+
+    return run
 
 
 def deepgram_minutes(message: TerminalMessage) -> float:
@@ -130,3 +180,41 @@ def test_without_a_model_deepgram_does_what_may_leave(
     message = transcribed(BareServices, name="private.opus", options=UploadOptions(privacy=Privacy.LOCAL))
     assert (message.outcome, message.reason) == (Outcome.FAILED, "There is no model.")
     assert len(shared_deepgram_server.requests) == calls
+
+
+def test_a_worker_that_lost_its_gpu_ends_what_may_leave_and_gives_the_rest_another_attempt(deployed: Deployed) -> None:
+    public = deployed.queue(name="public.opus")
+    private = [deployed.queue(name=f"{n}.opus", options=UploadOptions(privacy=Privacy.LOCAL)) for n in range(2)]
+    assert not deployed.work(LostServices)
+    (message,) = deployed.cloud.terminal_messages()
+    assert (message.job_id, message.outcome) == (public.id, Outcome.COMPLETED)
+    assert message.engines == (Engine.DEEPGRAM,)
+    for job in private:
+        left = deployed.services.jobs.load(job.id)
+        assert left is not None
+        assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+        assert left.record.last_error == "The GPU failed."
+    assert deployed.work(DeafServices)
+    ended = deployed.cloud.terminal_messages()
+    assert {message.job_id for message in ended} == {job.id for job in private}
+    assert {message.outcome for message in ended} == {Outcome.COMPLETED_WITH_GAPS}
+
+
+def test_a_gpu_that_is_lost_during_the_audit_gives_a_private_upload_another_attempt(deployed: Deployed) -> None:
+    job = deployed.queue(options=UploadOptions(privacy=Privacy.LOCAL))
+    assert not deployed.work(LaterLostServices)
+    left = deployed.services.jobs.load(job.id)
+    assert left is not None
+    assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+    assert deployed.cloud.terminal_messages() == []
+
+
+def test_a_worker_that_lost_its_gpu_takes_no_more_work(deployed: Deployed) -> None:
+    """One private upload after the other would use up its attempts here."""
+    local = UploadOptions(privacy=Privacy.LOCAL)
+    jobs = [deployed.queue(name=f"{number}.opus", options=local) for number in range(6)]
+    assert deployed.services.settings.uploads_in_flight < len(jobs)
+    assert not deployed.work(LostServices)
+    attempts = [job.record.attempts for one in jobs if (job := deployed.services.jobs.load(one.id))]
+    assert sorted(attempts)[:2] == [0, 0]
+    assert max(attempts) == 1
