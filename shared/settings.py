@@ -6,13 +6,21 @@ The function's own settings stand in `trigger_function/settings.py`, the job's i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr, StringConstraints
+from pydantic import AliasChoices, Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.costs.prices import JobShape
 from shared.costs.speeds import DeviceSpeed, Speeds
+from shared.subtitle_rules import (
+    MAX_CHARS_PER_SECOND,
+    MAX_COLUMNS,
+    MAX_LINES,
+    MAX_SECONDS,
+    MIN_COLUMNS,
+    SubtitleOptions,
+)
 from shared.upload_options import LONGEST_DEADLINE_MINUTES
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
@@ -70,7 +78,62 @@ class BudgetSettings(BaseSettings):
     alerts_topic: str = setting("transcription-alerts", "Pub/Sub topic of budget alerts.", min_length=3)
 
 
-class DeploymentSettings(BreakerSettings):
+class SubtitleSettings(BaseSettings):
+    """What subtitles may be, where an upload's `transcribe-subtitles` does not say."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    subtitle_line_columns: int | None = setting(
+        None,
+        "Longest line of a subtitle; a full-width character takes two. By default 42, 26 in Japanese, 32 in Chinese and"
+        " Korean.",
+        unit="columns",
+        source="Netflix, Timed Text Style Guides: 42 characters, 13 and 16 full-width ones",
+        ge=MIN_COLUMNS,
+        le=MAX_COLUMNS,
+    )
+    subtitle_lines: int = setting(
+        2, "Most lines of a subtitle.", unit="lines", source="Netflix and BBC", ge=1, le=MAX_LINES
+    )
+    subtitle_min_seconds: float = setting(
+        1.0,
+        "Shortest time on screen, as far as 0.5 s before and after the words allow.",
+        unit="s",
+        source="Netflix has 5/6 s",
+        gt=0,
+        le=MAX_SECONDS,
+    )
+    subtitle_max_seconds: float = setting(
+        7.0, "Longest time on screen.", unit="s", source="Netflix", gt=0, le=MAX_SECONDS
+    )
+    subtitle_chars_per_second: float | None = setting(
+        None,
+        "How fast viewers read. By default 17, 4 in Japanese, 9 in Chinese, 12 in Korean.",
+        unit="characters a second",
+        source="Netflix, Timed Text Style Guides",
+        gt=0,
+        le=MAX_CHARS_PER_SECOND,
+    )
+
+    @model_validator(mode="after")
+    def _shortest_is_not_longer(self) -> Self:
+        if self.subtitle_min_seconds > self.subtitle_max_seconds:
+            raise ValueError("SUBTITLE_MIN_SECONDS is more than SUBTITLE_MAX_SECONDS")
+        return self
+
+    @property
+    def subtitles(self) -> SubtitleOptions:
+        """What the deployment requests instead of what a language's rules have."""
+        return SubtitleOptions(
+            line=self.subtitle_line_columns,
+            lines=self.subtitle_lines,
+            min=self.subtitle_min_seconds,
+            max=self.subtitle_max_seconds,
+            cps=self.subtitle_chars_per_second,
+        )
+
+
+class DeploymentSettings(BreakerSettings, SubtitleSettings):
     """Where the deployment's parts are, and what is the same for function and job."""
 
     google_cloud_project: str = setting(..., "Google Cloud project that holds the pipeline.", min_length=1)

@@ -7,17 +7,26 @@ from enum import StrEnum
 from math import inf, isfinite
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.enums import Method
 from shared.errors import Rejected
 from shared.formats.languages import language_code
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.media import Media
+from shared.subtitle_rules import (
+    MAX_CHARS_PER_SECOND,
+    MAX_COLUMNS,
+    MAX_LINES,
+    MAX_SECONDS,
+    MIN_COLUMNS,
+    SubtitleOptions,
+)
 
 METHOD_METADATA = "transcribe-method"
 CHANNELS_METADATA = "transcribe-channels"
 TRACK_METADATA = "transcribe-track"
+SUBTITLES_METADATA = "transcribe-subtitles"
 PRIVACY_METADATA = "transcribe-privacy"
 DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
@@ -56,6 +65,7 @@ class UploadOptions(BaseModel):
     channels: Channels = Channels.MIX
     track: RequestedTrack | None = None
     """None: the track that the file marks as its default, else the first."""
+    subtitles: SubtitleOptions | None = None
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -76,6 +86,7 @@ class UploadOptions(BaseModel):
             METHOD_METADATA: self.method,
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
             TRACK_METADATA: self.track,
+            SUBTITLES_METADATA: self.subtitles,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,
@@ -95,6 +106,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         method="auto" if method == "auto" else _word(METHOD_METADATA, method, Method, "auto") if method else None,
         channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
         track=track,
+        subtitles=_subtitles(_asked(metadata, SUBTITLES_METADATA)),
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
@@ -123,6 +135,26 @@ def _track(value: str) -> RequestedTrack | None:
         wanted = f"a track's number from 1, a language such as de or deu, or {ALL_TRACKS}"
         raise Rejected(f"The file's {TRACK_METADATA} is {value!r}; it has to be {wanted}.")
     return value or None
+
+
+def _subtitles(value: str) -> SubtitleOptions | None:
+    """`line=37,lines=2,min=1,max=6,cps=17`, or some of them."""
+    if not value:
+        return None
+    pairs = [(key.strip(), number.strip()) for key, _, number in (part.partition("=") for part in value.split(","))]
+    try:
+        options = SubtitleOptions(**dict(pairs))
+        is_right = len(dict(pairs)) == len(pairs) and dict(pairs).keys() <= SubtitleOptions.model_fields.keys()
+    except ValidationError:
+        is_right = False
+    if not is_right or (options.min and options.max and options.min > options.max):
+        limits = (
+            f"a line of {MIN_COLUMNS} to {MAX_COLUMNS} columns, 1 to {MAX_LINES} lines, min and max of up to"
+            f" {MAX_SECONDS:g} s, and up to {MAX_CHARS_PER_SECOND:g} characters a second"
+        )
+        example = "line=37,lines=2,min=1,max=6,cps=17"
+        raise Rejected(f"The file's {SUBTITLES_METADATA} is {value!r}; it has to be like {example}, with {limits}.")
+    return options
 
 
 def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:

@@ -21,6 +21,11 @@ variable "settings" {
     language                      = optional(string)
     max_attempts                  = optional(number)
     max_unpacked_bytes            = optional(number)
+    subtitle_line_columns         = optional(number)
+    subtitle_lines                = optional(number)
+    subtitle_min_seconds          = optional(number)
+    subtitle_max_seconds          = optional(number)
+    subtitle_chars_per_second     = optional(number)
     log_level                     = optional(string)
   })
   default  = {}

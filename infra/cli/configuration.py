@@ -27,6 +27,9 @@ _TAIL = """
 | `transcribe-channels` | `mix` (default): all channels together; `split`: each alone, as one speaker |
 | `transcribe-track` | audio track: its number, from 1; a language, `de`, `ger` and `deu` alike; or `all`, mixed. \
 By default the track that the file marks as its default, else the first |
+| `transcribe-subtitles` | subtitles of this file: some of `line=37,lines=2,min=1,max=6,cps=17`: columns of a line (a \
+full-width character takes two), lines, shortest and longest time on screen in seconds, characters read in a second. \
+What is left out is as the settings say |
 | `transcribe-privacy` | `any` (default); `local`: the audio is never sent to an API, whatever fails |
 | `transcribe-deadline-minutes` | minutes until the transcript, instead of `MAX_COMPLETION_MINUTES` |
 | `transcribe-max-cost` | dollars; a method that would cost more is not used |

@@ -16,6 +16,7 @@ from shared.upload_options import (
     CHANNELS_METADATA,
     METHOD_METADATA,
     PRIVACY_METADATA,
+    SUBTITLES_METADATA,
     TRACK_METADATA,
     Channels,
     Privacy,
@@ -58,6 +59,10 @@ def run(
     track: Annotated[
         str, typer.Option("--track", help="Audio track: its number from 1, a language, or all, mixed.", metavar="TRACK")
     ] = "",
+    subtitles: Annotated[
+        str,
+        typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES"),
+    ] = "",
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -70,7 +75,13 @@ def run(
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
-    asked = {METHOD_METADATA: method, CHANNELS_METADATA: channels, PRIVACY_METADATA: privacy, TRACK_METADATA: track}
+    asked = {
+        METHOD_METADATA: method,
+        CHANNELS_METADATA: channels,
+        PRIVACY_METADATA: privacy,
+        TRACK_METADATA: track,
+        SUBTITLES_METADATA: subtitles,
+    }
     try:
         options = parse_upload_options(asked)
     except Rejected as error:

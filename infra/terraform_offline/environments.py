@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args
 
+from annotated_types import Ge
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -149,7 +150,9 @@ def _sample(field: FieldInfo) -> object:
         return ",".join(field.default)
     if field.default not in (None, PydanticUndefined):
         return field.default
-    return 1 if terraform_type(field) == "number" else "x"
+    if terraform_type(field) != "number":
+        return "x"
+    return next((limit.ge for limit in field.metadata if isinstance(limit, Ge)), 1)
 
 
 def _unknown(given: ComponentEnvironment) -> Iterator[str]:

@@ -53,6 +53,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
         topic=publisher.topic_path(settings.google_cloud_project, settings.results_topic),
         prices=prices,
         deepgram_model=settings.deepgram_model,
+        subtitles=settings.subtitles,
     )
     return Deployment(
         client, state, publisher, jobs, ExecutionLease(state), ledger, gpu, SpeedStore(state), finisher, prices

@@ -32,6 +32,7 @@ from shared.state.job_result import JobResult, completed
 from shared.state.jobs import JobRecord, JobStore
 from shared.state.ledger import Ledger, billed
 from shared.state.result_files import ResultFiles
+from shared.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.telemetry import tracing
 from shared.transcript.model import Transcript
 
@@ -55,7 +56,9 @@ class Finisher:
         topic: str,
         prices: PriceBook,
         deepgram_model: str,
+        subtitles: SubtitleOptions | None = None,
     ) -> None:
+        """`subtitles`: what the deployment wants of them, where an upload does not say."""
         self._jobs = jobs
         self._ledger = ledger
         self._gpu = gpu
@@ -64,6 +67,7 @@ class Finisher:
         self._topic = topic
         self._prices = prices
         self._deepgram_model = deepgram_model
+        self._subtitles = subtitles
 
     def finish(
         self, record: JobRecord, result: JobResult, bill: Bill | None = None, execution: str | None = None
@@ -78,7 +82,8 @@ class Finisher:
         if outcome is None:
             results: dict[str, str] = {}
             if result.transcript is not None:
-                transcript, results = self._files.store_transcript(record.upload, result.transcript)  # step 1
+                rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
+                transcript, results = self._files.store_transcript(record.upload, result.transcript, rules)  # step 1
                 # An earlier finisher's transcript may have gaps that ours has not: the outcome is the stored one's.
                 result = completed(transcript, fallbacks=result.fallbacks)
             message = self._message(record, result, record.spent if bill is None else bill, execution, results)

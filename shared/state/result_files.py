@@ -11,6 +11,7 @@ from shared import objects
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
+from shared.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import render
 
@@ -29,16 +30,18 @@ class ResultFiles:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
-    def store_transcript(self, upload: Upload, transcript: Transcript) -> tuple[Transcript, dict[str, str]]:
+    def store_transcript(
+        self, upload: Upload, transcript: Transcript, subtitles: SubtitleRules
+    ) -> tuple[Transcript, dict[str, str]]:
         """Store every format. The transcript.json that was stored first stands, and all other files are made from it.
 
         Returns that transcript, and name -> `gs://` address of each file.
         """
-        first, *others = render(transcript)
+        first, *others = render(transcript, subtitles)
         stored = objects.create_once(self._bucket, self._path(upload, first.name), first.data, first.content_type)
         if stored.data != first.data:
             transcript = Transcript.model_validate_json(stored.data)
-            _, *others = render(transcript)
+            _, *others = render(transcript, subtitles)
         for file in others:
             objects.create_once(self._bucket, self._path(upload, file.name), file.data, file.content_type)
         return transcript, {file.name: self._uri(upload, file.name) for file in (first, *others)}

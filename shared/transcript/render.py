@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from shared.subtitle_rules import SubtitleRules
 from shared.transcript.deepgram_json import to_deepgram
 from shared.transcript.html_page import to_html
 from shared.transcript.model import Coverage, Paragraph, Transcript, Word
 from shared.transcript.subtitle_files import to_srt, to_vtt
-from shared.transcript.subtitle_rules import SubtitleRules
 from shared.transcript.subtitles import cues
 from shared.transcript.text import to_text
 from shared.transcript.timestamps import decimal, rounded

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from shared.subtitle_rules import SubtitleRules
 from shared.transcript.cue_lines import lay_out, rows_after
 from shared.transcript.model import Transcript
 from shared.transcript.subtitle_pieces import Piece, pieces
-from shared.transcript.subtitle_rules import SubtitleRules
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Break(NamedTuple):
 
 def cues(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[Cue, ...]:
     """The subtitles, in time order. Takes time linear in the number of words."""
-    rules = rules or SubtitleRules.of_language(transcript.language)
+    rules = rules or SubtitleRules.of(transcript.language)
     all_pieces = pieces(transcript, rules.columns, PAUSE_MS)
     groups = [all_pieces[first:after] for first, after in _layout(all_pieces, rules)]
     return tuple(_timed(groups, rules))

@@ -8,9 +8,19 @@ from hypothesis import strategies as st
 
 from shared.enums import Method
 from shared.errors import Rejected
+from shared.subtitle_rules import SubtitleOptions
 from shared.upload_options import Channels, Privacy, UploadOptions, parse_upload_options
 
 amounts = st.none() | st.floats(1e-6, 1e9)
+seconds = st.none() | st.floats(0.1, 5)
+subtitles = st.builds(
+    SubtitleOptions,
+    line=st.none() | st.integers(8, 200),
+    lines=st.none() | st.integers(1, 10),
+    min=seconds,
+    max=st.none() | st.floats(5, 60),
+    cps=st.none() | st.floats(1, 100),
+).filter(lambda wanted: str(wanted) != "")
 
 
 @given(
@@ -19,6 +29,7 @@ amounts = st.none() | st.floats(1e-6, 1e9)
         method=st.none() | st.just("auto") | st.sampled_from(Method),
         channels=st.just(Channels.MIX),
         track=st.none() | st.integers(1, 99) | st.sampled_from(["de", "deu", "pt-br", "all"]),
+        subtitles=st.none() | subtitles,
         privacy=st.sampled_from(Privacy),
         deadline_minutes=amounts,
         max_cost_usd=amounts,
@@ -31,6 +42,45 @@ def test_options_come_back_from_metadata(options: UploadOptions) -> None:
 def test_split_channels_come_back_from_metadata() -> None:
     options = UploadOptions(channels=Channels.SPLIT, track=2)
     assert parse_upload_options(options.metadata()) == options
+
+
+def test_subtitles_are_asked_for_rule_by_rule() -> None:
+    options = parse_upload_options({"transcribe-subtitles": " Line=37, lines=3,min=0.8,MAX=6,cps=20 "})
+    assert options.subtitles == SubtitleOptions(line=37, lines=3, min=0.8, max=6, cps=20)
+    assert parse_upload_options({"transcribe-subtitles": "cps=12.5"}).subtitles == SubtitleOptions(cps=12.5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "37",
+        "line",
+        "line=",
+        "line=wide",
+        "line=7",
+        "line=201",
+        "line=37.5",
+        "lines=0",
+        "lines=11",
+        "min=0",
+        "min=-1",
+        "max=61",
+        "max=nan",
+        "min=3,max=2",
+        "cps=inf",
+        "line=37,line=38",
+        "width=37",
+        "line=37;lines=2",
+        "line=37,",
+        "=",
+    ],
+)
+def test_what_is_no_rule_for_subtitles_is_rejected_with_what_they_are_like(value: str) -> None:
+    expected = (
+        r"transcribe-subtitles is .*; it has to be like line=37,lines=2,min=1,max=6,cps=17, with a line of 8 to 200"
+    )
+    with pytest.raises(Rejected, match=expected):
+        parse_upload_options({"transcribe-subtitles": value})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "german", "1.5", "first one"])

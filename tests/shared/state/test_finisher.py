@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+import pysubs2
 import pytest
 from google.api_core.exceptions import NotFound
 
@@ -22,9 +23,11 @@ from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.state.job_result import JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
 from shared.state.ledger import EntryState, month_of
+from shared.subtitle_rules import SubtitleOptions
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
+from shared.upload_options import UploadOptions
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud
@@ -97,6 +100,16 @@ def test_a_transcript_is_stored_and_published_and_the_job_closed(cloud: Loopback
     receipt = Receipt.model_validate_json(stored(cloud, message, "receipt.json"))
     assert (receipt.bill, receipt.saving, receipt.execution) == (message.bill, message.saving, "execution-1")
     assert receipt.duration_seconds == 120
+
+
+def test_subtitles_are_as_the_settings_and_the_uploads_options_want_them(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(SUBTITLE_LINE_COLUMNS="9", SUBTITLE_LINES="1")
+    record = opened(services, options=UploadOptions(subtitles=SubtitleOptions(lines=3)))
+    message = services.finisher.finish(record, completed(transcript_of("one two three four")), bill(1))
+    (cue,) = pysubs2.SSAFile.from_string(stored(cloud, message, "transcript.srt").decode())
+    assert cue.text.split(r"\N") == ["one two", "three", "four"]
 
 
 def test_finishing_twice_publishes_once_and_the_first_result_stands(cloud: LoopbackCloud, services: Services) -> None:

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.enums import Engine
+from shared.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.display import visible, width
 from shared.transcript.model import Passage, Transcript, Word
-from shared.transcript.subtitle_rules import SubtitleRules
 from shared.transcript.subtitles import EARLY_MS, FLOOR_MS, LATE_MS, LINGER_MS, Cue, Turn, cues
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
