@@ -12,10 +12,11 @@ from gpu_job.audio.ffmpeg import DecoderLimits
 from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
+from gpu_job.engines.time_limits import TimeLimits
 from gpu_job.pipeline import PipelineOptions
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
 
-_PIPELINE, _RECOGNIZER = PipelineOptions(), RecognizerOptions()
+_PIPELINE, _RECOGNIZER, _TIME_LIMITS = PipelineOptions(), RecognizerOptions(), TimeLimits()
 """Where `transcribe` and the job have the same default, it stands there."""
 
 
@@ -71,6 +72,21 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         "Most audio in one batch on a CPU, padding included.",
         unit="s",
         source="tiny model, 2 cores: 378 x real time with 80 s, 594 with 320 s (2026-11-21)",
+        gt=0,
+    )
+    model_load_timeout_seconds: float = setting(
+        1800.0,
+        "A model that takes longer to load is taken for hung: the process leaves, and another one has its work.",
+        unit="s",
+        source="the full model loads within 62 s (docs/benchmarks.md); the rest is for a download",
+        gt=0,
+    )
+    batch_timeout_seconds: float = setting(
+        _TIME_LIMITS.batch_seconds,
+        "The same for a batch, besides the time in which its audio plays. An attempt of that length counts, however it"
+        " ended, if it transcribed nothing.",
+        unit="s",
+        source="the full model in fp32 on two cores is 11.8 times as fast as its audio plays (docs/benchmarks.md)",
         gt=0,
     )
     uploads_in_flight: int = setting(4, "Uploads that are fetched, decoded and transcribed together.", ge=1)
@@ -149,6 +165,11 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         if self.stop_margin_seconds >= self.task_timeout_seconds:
             raise ValueError("STOP_MARGIN_SECONDS must be less than TASK_TIMEOUT_SECONDS")
         return self
+
+    @property
+    def time_limits(self) -> TimeLimits:
+        """When a model is taken for hung."""
+        return TimeLimits(self.model_load_timeout_seconds, self.batch_timeout_seconds)
 
     @property
     def recognizer_options(self) -> RecognizerOptions:

@@ -20,6 +20,8 @@ class FailureKind(StrEnum):
     """A fault in a kernel: CUDA refuses every call until the process ends."""
     MODEL_LOAD = "model_load"
     """There is no model, or no device for it, in any process of this deployment."""
+    MODEL_HUNG = "model_hung"
+    """The model did not come back from a call; the thread that waits for it cannot be ended."""
     NETWORK = "network"
     OUT_OF_MEMORY = "out_of_memory"
     QUOTA = "quota"
@@ -47,6 +49,7 @@ REMEDIES = {
     FailureKind.CREDENTIALS: Remedy.LEAVE_ENGINE,
     FailureKind.GPU_LOST: Remedy.LEAVE_PROCESS,
     FailureKind.MODEL_LOAD: Remedy.LEAVE_ENGINE,
+    FailureKind.MODEL_HUNG: Remedy.LEAVE_PROCESS,
     FailureKind.NETWORK: Remedy.NEXT_ENGINE,
     FailureKind.OUT_OF_MEMORY: Remedy.NEXT_ENGINE,
     FailureKind.QUOTA: Remedy.LEAVE_ENGINE,

@@ -70,11 +70,11 @@ class ChunkQueue:
             self._taken, self._queued, self._samples = {}, [], 0
         return left
 
-    def mark_done(self, tasks: Iterable[Task]) -> None:
-        """Tasks of a batch have their result, or another engine has them."""
+    def take_done(self, tasks: Iterable[Task]) -> list[Task]:
+        """Tasks of a batch are done, or failed: those that were not drained meanwhile, whose result is the caller's to
+        deliver. Each is given out once."""
         with self._changed:
-            for task in tasks:
-                self._taken.pop(id(task), None)
+            return [task for task in tasks if self._taken.pop(id(task), None) is not None]
 
     def add_feeder(self) -> None:
         """One more decoder submits chunks: waiting a moment for a full batch makes sense."""

@@ -10,17 +10,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from queue import Queue
 from typing import Any
 
 from gpu_job.asr.batch_fill import Fill
 from gpu_job.asr.recognizer import Recognizer
+from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chain import FailureHandler
 from gpu_job.engines.chunk_queue import ChunkQueue
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
+from gpu_job.engines.time_limits import TimeLimits, time_limit
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
 from shared.telemetry import metrics
@@ -57,6 +60,7 @@ class LocalEngine:
         max_queued_seconds: float,
         failures: FailureHandler,
         listener: EngineListener | None = None,
+        limits: TimeLimits | None = None,
     ) -> None:
         """`load` is called once, on the engine's thread, when it is started. `max_queued_seconds`: of audio."""
         self.engine = engine
@@ -67,7 +71,10 @@ class LocalEngine:
         self._load = load
         self._failures = failures
         self._listener = listener or EngineListener()
+        self._limits = limits or TimeLimits()
         self._is_loaded = False
+        self._reporting = threading.Lock()
+        self._is_reported = False
 
     def start(self) -> None:
         """Load the model and run batches from now on."""
@@ -105,16 +112,33 @@ class LocalEngine:
     def _run(self) -> None:
         try:
             began = time.monotonic()
-            recognizer = self._load()
+            with time_limit(self._limits.load_seconds, self._hung):
+                recognizer = self._load()
         except Exception as error:
             self._end(error)
         else:
             self.model, self._is_loaded = recognizer.name, True
             fields = {"model": recognizer.name, "seconds": round(time.monotonic() - began, 2)}
             _log.info("model loaded", extra={"fields": fields})
-            _Stages(recognizer, self, self._queue, self._failures, self._listener, self._end).run()
-        if self.failure is not None:
-            self._failures.engine_failed(self, self._queue.drain(), self.failure)
+            _Stages(recognizer, self, self._queue, self._failures, self._listener, self._end, self._limit).run()
+        self._report_failure()
+
+    def _limit(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
+        return time_limit(self._limits.batch(tasks), self._hung)
+
+    def _hung(self, limit_seconds: float) -> None:
+        """The model did not come back in time: its thread cannot be ended, but the chunks can have another engine."""
+        reason = f"The model did not answer within {limit_seconds:.0f} s; only another process can use it."
+        self._end(EngineFailed(reason, FailureKind.MODEL_HUNG))
+        self._report_failure()
+
+    def _report_failure(self) -> None:
+        """Once, with what has no result; a hung model that answers in the end has nothing left to deliver."""
+        with self._reporting:
+            if self.failure is None or self._is_reported:
+                return
+            self._is_reported = True
+        self._failures.engine_failed(self, self._queue.drain(), self.failure)
 
     def _end(self, error: Exception) -> None:
         """Whatever happened, those who submit must learn that the engine transcribes nothing more."""
@@ -136,13 +160,16 @@ class _Stages:
         failures: FailureHandler,
         listener: EngineListener,
         end: Callable[[Exception], None],
+        limit: Callable[[Sequence[Task]], AbstractContextManager[None]],
     ) -> None:
+        """`limit`: around each call of the model with these tasks."""
         self._recognizer = recognizer
         self._source = source
         self._queue = queue
         self._failure_handler = failures
         self._listener = listener
         self._end = end
+        self._limit = limit
         self._prepared: Queue[_Batch] = Queue(maxsize=1)
         self._outputs: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
@@ -181,7 +208,8 @@ class _Stages:
     def _batch(self, tasks: Sequence[Task]) -> _Batch:
         """A batch made ready, or the exception that prevented it: whose fault it is shows when the batch is halved."""
         try:
-            return _Batch(tasks, self._recognizer.prepare([task.chunk.samples for task in tasks]))
+            with self._limit(tasks):
+                return _Batch(tasks, self._recognizer.prepare([task.chunk.samples for task in tasks]))
         except Exception as error:
             return _Batch(tasks, error)
 
@@ -205,7 +233,8 @@ class _Stages:
             if isinstance(batch.data, Exception):
                 raise batch.data
             began = time.monotonic()
-            output = self._recognizer.run(batch.data)
+            with self._limit(batch.tasks):
+                output = self._recognizer.run(batch.data)
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
             if len(batch.tasks) == 1 or _ends_engine(error):
@@ -224,18 +253,28 @@ class _Stages:
         self._outputs.put(_Batch(batch.tasks, output))
 
     def _finish(self) -> None:
-        engine = self._recognizer.engine
         while (batch := self._outputs.get()) is not _END:
             try:
-                results = self._recognizer.finish(batch.data)
+                with self._limit(batch.tasks):
+                    results = self._recognizer.finish(batch.data)
             except Exception as error:
                 self._failed(batch.tasks, error)
                 continue
             self._failures, self._failed_jobs = 0, set()
             for task, tokens in zip(batch.tasks, results, strict=True):
-                metrics.AUDIO.add(seconds(len(task.chunk.samples)), engine=engine.value)
-                task.complete(engine, tokens)
-            self._queue.mark_done(batch.tasks)
+                if self._queue.take_done([task]):
+                    self._complete(task, tokens)
+
+    def _complete(self, task: Task, tokens: list[Token]) -> None:
+        engine = self._recognizer.engine
+        metrics.AUDIO.add(seconds(len(task.chunk.samples)), engine=engine.value)
+        try:
+            task.complete(engine, tokens)
+        except Exception as error:
+            # Tokens that make no result: nobody else has the task any more.
+            _log.exception("a result could not be made")
+            failure = EngineFailed(f"The engine's answer makes no result ({type(error).__name__}).")
+            self._failure_handler.chunk_failed(self._source, task, failure)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
         if _ends_engine(error):
@@ -248,9 +287,8 @@ class _Stages:
             raise EngineFailed(f"The engine failed {self._failures} times in a row.", kind_of(error)) from error
         _log.error("chunks not transcribed", extra={"fields": {"chunks": len(tasks)}}, exc_info=error)
         reason = error.reason if isinstance(error, EngineFailed) else f"The engine failed ({type(error).__name__})."
-        for task in tasks:
+        for task in self._queue.take_done(tasks):
             self._failure_handler.chunk_failed(self._source, task, EngineFailed(reason, kind_of(error)))
-        self._queue.mark_done(tasks)
 
 
 def _ends_engine(error: Exception) -> bool:

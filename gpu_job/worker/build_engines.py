@@ -37,6 +37,7 @@ def build_engines(services: JobServices, listener: EngineListener) -> Engines:
             settings.buffered_audio_seconds,
             chain,
             listener,
+            settings.time_limits,
         )
         for engine in [Engine.PARAKEET_GPU] * (settings.shape.gpu is not None) + [Engine.PARAKEET_CPU]
     ]

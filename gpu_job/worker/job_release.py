@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 GIVE_UP_TRIES = 3
 """Writes against our own heartbeat's, which comes once in a while."""
 
+_STUCK = "The worker was told to stop, and had transcribed nothing of the file until then."
+
 
 class JobRelease:
     """Each job is released once, by whichever way comes first."""
@@ -76,15 +78,20 @@ class JobRelease:
                 self._removed(job)
 
     def hand_over(self, jobs: Iterable[RunningJob]) -> None:
-        """The worker must end: store what is done and put every job back, not counted as an attempt."""
+        """The worker must end: store what is done and put every job back.
+
+        That counts as an attempt where the engines failed, and where the attempt did nothing for as long as a batch may
+        take: otherwise an upload on which a worker hangs would occupy one after the other.
+        """
         failure = self._engines.failure or self._engines.process_failure
         for job in jobs:
             if not job.release_once():
                 continue
             with job.log_context():
                 try:
-                    attempts = job.record.attempts - (0 if failure else 1)
-                    why = failure.reason if failure else None
+                    is_stuck = job.seconds_without_result() >= self._services.settings.batch_timeout_seconds
+                    attempts = job.record.attempts - (0 if failure or is_stuck else 1)
+                    why = failure.reason if failure else _STUCK if is_stuck else None
                     self._give_up_claim(job, why, attempts, self._billing.final_bill(job))
                 except Exception:
                     # One job's trouble must not keep the others: its lease runs out, and the reconciler has it.

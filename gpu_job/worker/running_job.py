@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -94,6 +95,8 @@ class RunningJob(TranscriptionListener):
         self._lock = threading.Lock()
         self._unsaved: list[ChunkResult] = []
         self._released = False
+        self._claimed_at = time.monotonic()
+        self._has_result = False
 
     @property
     def id(self) -> str:
@@ -130,6 +133,7 @@ class RunningJob(TranscriptionListener):
         """Keep the result for the next checkpoint."""
         with self._lock:
             self._unsaved.append(result)
+            self._has_result = True
 
     def complete(self) -> None:
         """Have the owner end the job."""
@@ -151,6 +155,10 @@ class RunningJob(TranscriptionListener):
         """Take results back that could not be stored: the next checkpoint has them."""
         with self._lock:
             self._unsaved.extend(results)
+
+    def seconds_without_result(self) -> float:
+        """How long the attempt has been going on without a first new result; 0 once it has one."""
+        return 0.0 if self._has_result else time.monotonic() - self._claimed_at
 
     def transcribed_seconds_by(self, is_counted: Callable[[ChunkResult], bool]) -> float:
         """Audio of some of the results, the sum of all channels."""

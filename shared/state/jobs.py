@@ -57,7 +57,7 @@ class JobRecord(BaseModel):
     received_at: datetime
     started_at: datetime | None = None
     attempts: int = 0
-    """How often a worker began this job, except where it was asked to stop (SIGTERM)."""
+    """How often a worker began this job, except where it was asked to stop (SIGTERM) while the job went on."""
     dispatches: int = 0
     """How often the job was queued and no worker took it."""
     media: Media | None = None

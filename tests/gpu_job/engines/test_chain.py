@@ -11,6 +11,7 @@ from queue import Empty, Queue
 import numpy as np
 import pytest
 
+from gpu_job.asr.batching import BatchLimits
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -19,6 +20,7 @@ from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.local import FAILURES_IN_A_ROW, LocalEngine
 from gpu_job.engines.task import Task
+from gpu_job.engines.time_limits import TimeLimits
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
@@ -56,13 +58,18 @@ class Line(EngineListener):
     """Jobs of the tasks in each batch that is over."""
 
     def chain(
-        self, *, deepgram: bool = False, fallback: bool = True, max_queued_seconds: float = 1000.0
+        self,
+        *,
+        deepgram: bool = False,
+        fallback: bool = True,
+        max_queued_seconds: float = 1000.0,
+        limits: TimeLimits | None = None,
     ) -> EngineChain:
         """`deepgram`: whether Deepgram, which must not be called, comes last."""
         chain = EngineChain(fallback=fallback, listener=self)
         for recognizer in (self.gpu, self.cpu):
             load = partial(self._loaded, recognizer)
-            chain.add(LocalEngine(recognizer.engine, recognizer.name, load, max_queued_seconds, chain, self))
+            chain.add(LocalEngine(recognizer.engine, recognizer.name, load, max_queued_seconds, chain, self, limits))
         if deepgram:
             chain.add(DeepgramEngine(_never_connected, "nova-3", "en", chain, self))
         return chain
@@ -243,6 +250,32 @@ def test_what_may_not_leave_a_process_that_lost_its_gpu_stays_unanswered_for_ano
     with pytest.raises(EngineFailed, match="The GPU failed"):
         chain.submit(line.task(9, private=True))
     assert line.loaded == [GPU]
+
+
+def test_a_model_that_hangs_leaves_its_chunks_and_delivers_none_of_them_later(line: Line) -> None:
+    line.gpu.batch_limits = BatchLimits(1, SAMPLE_RATE)
+    chain = line.chain(deepgram=True, limits=TimeLimits(batch_seconds=0.01))
+    chain.start()
+    for at in range(6):
+        chain.submit(line.task(at, private=True))
+    assert all("did not answer" in line.left_open.get(timeout=PATIENCE).reason for _ in range(6))
+    assert line.gone.get(timeout=PATIENCE)[:2] == (GPU, FailureKind.MODEL_HUNG)
+    assert line.loaded == [GPU]
+    line.gpu.gate.set()
+    assert line.finished.get(timeout=PATIENCE) == "job"
+    with pytest.raises(Empty):
+        line.parts.get(timeout=0.2)
+    assert line.gone.empty()
+
+
+def test_a_model_that_hangs_while_it_is_loaded_is_left(line: Line) -> None:
+    line.may_load.clear()
+    chain = line.chain(limits=TimeLimits(load_seconds=0.01))
+    chain.submit(line.task(0))
+    chain.start()
+    assert line.gone.get(timeout=PATIENCE) == (GPU, FailureKind.MODEL_HUNG, ["job"])
+    assert chain.failure is not None
+    assert line.parts.empty()
 
 
 def test_engines_that_fail_in_a_row_may_work_in_another_process(line: Line) -> None:

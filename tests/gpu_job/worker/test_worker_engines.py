@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,12 @@ class LostServices(JobServices):
         return Lost()
 
 
+class HungServices(JobServices):
+    def load_model(self, engine: Engine) -> Deaf:
+        threading.Event().wait(PATIENCE)
+        raise AssertionError("the process was to leave")
+
+
 class LaterLost(Deaf):
     """Hears nothing in the first batch, and loses its GPU when the audit has it listen again."""
 
@@ -123,6 +130,7 @@ def deployed(
         "WORK_IDLE_SECONDS": "0",
         "WORK_SUBSCRIPTION": f"{WORK_TOPIC}-test",
         "JOB_GPU": "none",
+        "MODEL_LOAD_TIMEOUT_SECONDS": "1",
         "DEEPGRAM_API_KEY": deepgram_key,
         "DEEPGRAM_BASE_URL": shared_deepgram_server.url,
     }
@@ -182,10 +190,13 @@ def test_without_a_model_deepgram_does_what_may_leave(
     assert len(shared_deepgram_server.requests) == calls
 
 
-def test_a_worker_that_lost_its_gpu_ends_what_may_leave_and_gives_the_rest_another_attempt(deployed: Deployed) -> None:
+@pytest.mark.parametrize(("kind", "reason"), [(LostServices, "The GPU failed"), (HungServices, "did not answer")])
+def test_a_worker_that_lost_its_model_ends_what_may_leave_and_gives_the_rest_another_attempt(
+    deployed: Deployed, kind: type[JobServices], reason: str
+) -> None:
     public = deployed.queue(name="public.opus")
     private = [deployed.queue(name=f"{n}.opus", options=UploadOptions(privacy=Privacy.LOCAL)) for n in range(2)]
-    assert not deployed.work(LostServices)
+    assert not deployed.work(kind)
     (message,) = deployed.cloud.terminal_messages()
     assert (message.job_id, message.outcome) == (public.id, Outcome.COMPLETED)
     assert message.engines == (Engine.DEEPGRAM,)
@@ -193,7 +204,7 @@ def test_a_worker_that_lost_its_gpu_ends_what_may_leave_and_gives_the_rest_anoth
         left = deployed.services.jobs.load(job.id)
         assert left is not None
         assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
-        assert left.record.last_error == "The GPU failed."
+        assert reason in (left.record.last_error or "")
     assert deployed.work(DeafServices)
     ended = deployed.cloud.terminal_messages()
     assert {message.job_id for message in ended} == {job.id for job in private}
