@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
+from gpu_job.audio.audible import AudibleAudio
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode, decode_channels
@@ -50,6 +51,7 @@ from shared.upload_options import Channels
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
 
+_OTHER_RANGE = "The engine's result was for another range of the audio."
 _CANCELLED = "The transcription was cancelled."
 
 
@@ -170,7 +172,9 @@ class FileTranscription:
         The answer is the seconds of audio decoded. What cannot be read becomes a gap. Raises BadMedia or DecoderFailed
         where nothing can be decoded, EngineFailed where no engine takes chunks or the transcription was cancelled.
         """
-        chunkers = [Chunker(self._pipeline.options.cuts) for _ in range(self._channels)]
+        cuts = self._pipeline.options.cuts
+        chunkers = [Chunker(cuts) for _ in range(self._channels)]
+        audible = [AudibleAudio(cuts.audible_db) for _ in range(self._channels)]
         decoded = 0
         with self._pipeline.engines.feeding():
             try:
@@ -180,7 +184,8 @@ class FileTranscription:
                         raise EngineFailed(_CANCELLED)
                     decoded += block.shape[1]
                     began = time.monotonic()
-                    for channel, (chunker, samples) in enumerate(zip(chunkers, block, strict=True)):
+                    for channel, (chunker, sound, samples) in enumerate(zip(chunkers, audible, block, strict=True)):
+                        sound.add(samples)
                         self._submit(channel, chunker.add(samples))
                     self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
             except DecoderFailed as error:
@@ -194,7 +199,7 @@ class FileTranscription:
             for channel, chunker in enumerate(chunkers):
                 self._submit(channel, chunker.end())
         with self._lock:
-            self._assembly.end(decoded)
+            self._assembly.end(decoded, [sound.end() for sound in audible])
         for audit in self._audits:
             audit.end()
         self.report_if_complete()
@@ -227,10 +232,15 @@ class FileTranscription:
                 self._pipeline.engines.submit(self._task(chunk, channel))
 
     def _task(self, chunk: Chunk, channel: int) -> Task:
+        def delivered(result: ChunkResult) -> None:
+            if (result.channel, result.start, result.end) != (channel, chunk.start, chunk.end):
+                result = ChunkResult(chunk.start, chunk.end, result.engine, failure=_OTHER_RANGE, channel=channel)
+            self._delivered(result)
+
         return Task(
             self.job_id,
             chunk,
-            self._delivered,
+            delivered,
             channel,
             self._stays_local,
             span=self._span,

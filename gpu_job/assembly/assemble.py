@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from gpu_job.asr.tokens import Token, ensure_word_start, words_of
+from gpu_job.assembly.completeness import RecognizedChunk, lost_words, untranscribed
 from gpu_job.assembly.merge import ChunkTokens, kept_slices
+from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
@@ -68,6 +70,8 @@ class Assembly:
     _samples: int | None = None
     """Length of the upload, known when its last chunk was cut."""
     _unreadable: list[Gap] = field(default_factory=list)
+    _audible: dict[int, Sequence[SampleRange]] = field(default_factory=dict)
+    """By channel; nothing is compared where it is not known."""
 
     def expect(self, start: int, end: int) -> None:
         """One more chunk was cut; its first sample, and the one behind its last."""
@@ -79,8 +83,9 @@ class Assembly:
         """A chunk's words; a second result for the same chunk is ignored."""
         self._results.setdefault((arrived.channel, arrived.start), arrived)
 
-    def end(self, samples: int) -> None:
-        """The last chunk was cut; the upload has so many samples."""
+    def end(self, samples: int, audible: Iterable[Sequence[SampleRange]] = ()) -> None:
+        """The last chunk was cut; the upload has so many samples. `audible`: where each channel has sound."""
+        self._audible = dict(enumerate(audible))
         self._samples = samples
 
     def add_gap(self, gap: Gap) -> None:
@@ -111,6 +116,10 @@ class Assembly:
         """What arrived so far, by channel and time."""
         return [self._results[place] for place in sorted(self._results)]
 
+    def results_of(self, channel: int) -> list[ChunkResult]:
+        """What arrived so far of one channel, by time."""
+        return [one for one in self.results() if one.channel == channel]
+
     def passages(self, findings: Sequence[Findings]) -> list[Passage]:
         """The words of all channels in time order, with the engine that wrote them. `findings`: of each channel."""
         channels = groupby(self.results(), key=lambda done: done.channel)
@@ -127,15 +136,30 @@ class Assembly:
             for engine, group in groupby(words, key=lambda one: one.engine)
         ]
 
-    def gaps(self, findings: Sequence[Findings]) -> list[Gap]:
-        """Chunks that failed, audio that could not be read, and speech without words, in time order."""
+    def gaps(self, findings: Sequence[Findings], passages: Sequence[Passage]) -> list[Gap]:
+        """Chunks that failed, sound that was in none, audio that could not be read, speech without words, and words
+        that were lost, in time order."""
         failed = [
             Gap(start=seconds(one.start), end=seconds(one.end), reason=one.failure)
             for one in self.results()
             if one.failure
         ]
         missing_speech = [gap for each in findings for gap in each.gaps]
-        return sorted([*failed, *self._unreadable, *missing_speech], key=lambda gap: gap.start)
+        lost = [*self._not_transcribed(), *self._words_lost(findings, passages)]
+        return sorted([*failed, *self._unreadable, *missing_speech, *lost], key=lambda gap: gap.start)
+
+    def _not_transcribed(self) -> Iterator[Gap]:
+        for channel, audible in self._audible.items():
+            yield from untranscribed(audible, ((one.start, one.end) for one in self.results_of(channel)))
+
+    def _words_lost(self, findings: Sequence[Findings], passages: Iterable[Passage]) -> Iterator[Gap]:
+        written: dict[int, list[Word]] = {}
+        for passage in passages:
+            for word in passage.words:
+                written.setdefault(word.speaker or 0, []).append(word)
+        for channel, found in enumerate(findings):
+            chunks = [RecognizedChunk(one.start, one.end, one.tokens) for one in self.results_of(channel)]
+            yield from lost_words(chunks, found, written.get(channel, []))
 
 
 def transcript_of(
@@ -152,7 +176,8 @@ def transcript_of(
 
     Raises EngineFailed where every chunk failed.
     """
-    results, passages, gaps = assembly.results(), assembly.passages(findings), assembly.gaps(findings)
+    results, passages = assembly.results(), assembly.passages(findings)
+    gaps = assembly.gaps(findings, passages)
     failures = [result.failure for result in results if result.failure]
     if failures and len(failures) == len(results):
         raise EngineFailed(failures[0])

@@ -73,7 +73,7 @@ def test_an_upload_without_sound_is_complete_at_once() -> None:
     assembly.end(0)
     assert assembly.is_complete
     assert assembly.passages(NOTHING_FOUND) == []
-    assert assembly.gaps(NOTHING_FOUND) == []
+    assert assembly.gaps(NOTHING_FOUND, []) == []
 
 
 def test_a_word_that_two_chunks_recognized_counts_once() -> None:
@@ -112,7 +112,8 @@ def test_failed_chunks_holes_and_unheard_speech_are_gaps_in_time_order() -> None
     assembly = assembled(spoken(0, "a"), ChunkResult(4 * SAMPLE_RATE, 6 * SAMPLE_RATE, CPU, failure="Broken."))
     assembly.add_gap(Gap(start=10.0, end=15.0, reason="unreadable"))
     findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="No words.")], retranscribed_seconds=3.0, audited=False)]
-    passages, gaps = assembly.passages(findings), assembly.gaps(findings)
+    passages = assembly.passages(findings)
+    gaps = assembly.gaps(findings, passages)
     assert [(gap.start, gap.end, gap.reason) for gap in gaps] == [
         (4, 6, "Broken."),
         (7, 8, "No words."),
