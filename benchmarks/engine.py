@@ -23,7 +23,7 @@ from gpu_job.asr.nemo.parakeet import Limits, Parakeet, memory_of
 from gpu_job.asr.tokens import words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 
 from benchmarks.report import Measurement
@@ -17,8 +18,7 @@ from benchmarks.resident import family_megabytes
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
-from gpu_job.audio.ffmpeg_command import ffmpeg
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import usable_cores
 from gpu_job.audio.samples import SAMPLE_RATE
 from infra.recordings import recording
@@ -93,7 +93,20 @@ def _hour(folder: Path, suffix: str) -> Path:
     path = folder / f"hour.{suffix}"
     source = ["-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", str(HOUR)]
     subprocess.run(
-        [ffmpeg(), "-v", "error", *source, "-ar", "44100", "-ac", "2", "-b:a", "128k", str(path)], check=True
+        [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            "-v",
+            "error",
+            *source,
+            "-ar",
+            "44100",
+            "-ac",
+            "2",
+            "-b:a",
+            "128k",
+            str(path),
+        ],
+        check=True,
     )
     return path
 
@@ -112,7 +125,7 @@ def _media(path: Path, suffix: str) -> Media:
 
 def _command(path: Path, *part: str) -> list[str]:
     form = ["-vn", "-ar", str(SAMPLE_RATE), "-ac", "1", "-f", "f32le", "pipe:1"]
-    return [ffmpeg(), "-v", "error", "-nostdin", *part, "-i", str(path), *form]
+    return [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *part, "-i", str(path), *form]
 
 
 def _ffmpeg(path: Path, *part: str) -> subprocess.Popen[bytes]:

@@ -28,7 +28,7 @@ from gpu_job.assembly.merge import ChunkTokens
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings

@@ -30,7 +30,7 @@ from gpu_job.audio.audible import AudibleAudio
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode, decode_channels
-from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
+from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import seconds
@@ -45,7 +45,7 @@ from gpu_job.transcription_listener import BlockingListener, TranscriptionListen
 from gpu_job.vad.detector import SpeechDetector
 from shared.errors import EngineFailed
 from shared.media import Media
-from shared.transcript.model import Gap, Transcript, missing_end
+from shared.transcript.model import Gap, Transcript
 from shared.upload_options import Channels
 
 AUDIT_THREADS = 2
@@ -193,9 +193,6 @@ class FileTranscription:
                     raise
                 # What came until then keeps its words; the rest of the file is a gap that says why.
                 self._add_gap(self._missing_rest(seconds(decoded), error))
-            else:
-                if self._media and (gap := missing_end(self._media, seconds(decoded))) is not None:
-                    self._add_gap(gap)
             for channel, chunker in enumerate(chunkers):
                 self._submit(channel, chunker.end())
         with self._lock:

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS

@@ -14,7 +14,7 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from shared.media import Media
 
 EXACT_CONTAINERS = frozenset({"aac", "ac3", "aiff", "amr", "au", "caf", "flac", "mov", "mp3", "ogg", "w64", "wav"})
-"""Those in which ffmpeg seeks to the exact sample. Matroska, FLV, AVI and ASF round times to 1 ms or worse."""
+"""Those in which FFmpeg seeks to the exact sample. Matroska, FLV, AVI and ASF round times to 1 ms or worse."""
 
 INEXACT_CODECS = frozenset({"vorbis"})
 """After a seek, a Vorbis stream may be off by up to a packet."""
@@ -30,7 +30,7 @@ MAX_WINDOWED_SECONDS = 7 * 24 * 3600
 """Seconds; a header may state anything, and one decoder goes on from there."""
 
 MIN_WINDOW_SECONDS = 30
-"""Seconds; a child takes 15 ms to start, as long as it takes to decode 15 s."""
+"""Seconds; a window costs its lead and a seek, and each child 0.1 s of a core to start."""
 
 DECODER_CHILDREN = 4
 """Most decoders at work on one file where nothing else is set; never more than there are cores."""
@@ -76,7 +76,7 @@ def container_of(media: Media) -> str:
     return media.container.partition(",")[0]
 
 
-def plan_windows(media: Media, channels: int, parallel: ParallelDecoding) -> list[Window]:
+def plan_windows(media: Media, parallel: ParallelDecoding) -> list[Window]:
     """Windows at whole seconds, about equally long, their number a multiple of the children; one where seeking is
     inexact or the file is short.
 
@@ -88,7 +88,7 @@ def plan_windows(media: Media, channels: int, parallel: ParallelDecoding) -> lis
     exact = container in EXACT_CONTAINERS and media.codec not in INEXACT_CODECS
     if not exact or parallel.children < 2 or seconds < 2 * MIN_WINDOW_SECONDS:
         return [Window(0, None)]
-    longest = parallel.ahead_seconds / (parallel.children * channels)
+    longest = parallel.ahead_seconds / (parallel.children * media.channels)
     count = parallel.children * math.ceil(seconds / (parallel.children * longest))
     length = max(MIN_WINDOW_SECONDS, math.ceil(seconds / count)) * SAMPLE_RATE
     starts = range(0, int(seconds * SAMPLE_RATE), length)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 
-from gpu_job.audio.ffmpeg import DecoderFailed
+from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.parallel import LEAD_FRAMES, Window
-from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames
 
 COMPARED_FRAMES = 3 * SAMPLE_RATE
 """Frames at the lead's end that are compared. A decoder that starts in mid-file gives the right samples after some
@@ -32,32 +33,39 @@ class DecodingMismatch(Exception):
     """This strategy would not give the samples that one decoder gives; those that came until now are right."""
 
 
+class WindowBorder:
+    """Stands in a decoder's stream where one of its windows ends."""
+
+
+Item: TypeAlias = AudioBlock | WindowBorder
+
+
 class ReadAhead:
     """A stream that is read by a thread of its own, up to `capacity` frames ahead of its consumer."""
 
-    def __init__(self, frames: Generator[Samples], stop: Callable[[], None], capacity: int) -> None:
-        """`stop`: makes `frames` end soon, from any thread."""
+    def __init__(self, items: Generator[Item], stop: Callable[[], None], capacity: int) -> None:
+        """`stop`: makes `items` end soon, from any thread."""
         self._stop = stop
         self._capacity = capacity
         self._changed = threading.Condition()
-        self._held: deque[Samples] = deque()
+        self._held: deque[Item] = deque()
         self._size = 0
         self._error: BaseException | None = None
         self._ended = False
         self._closed = False
-        self._thread = threading.Thread(target=self._read, args=(frames,), name="decoder", daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(items,), name="decoder", daemon=True)
         self._thread.start()
 
-    def _read(self, frames: Generator[Samples]) -> None:
+    def _read(self, items: Generator[Item]) -> None:
         try:
-            with closing(frames):
-                for block in frames:
+            with closing(items):
+                for item in items:
                     with self._changed:
                         self._changed.wait_for(lambda: self._size < self._capacity or self._closed)
                         if self._closed:
                             break
-                        self._held.append(block)
-                        self._size += len(block)
+                        self._held.append(item)
+                        self._size += _frames(item)
                         self._changed.notify_all()
         except BaseException as error:  # raised again by `__iter__`
             self._error = error
@@ -66,16 +74,16 @@ class ReadAhead:
                 self._ended = True
                 self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Samples]:
+    def __iter__(self) -> Iterator[Item]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._held or self._ended)
                 if not self._held:
                     break
-                block = self._held.popleft()
-                self._size -= len(block)
+                item = self._held.popleft()
+                self._size -= _frames(item)
                 self._changed.notify_all()
-            yield block
+            yield item
         if self._error:
             raise self._error
 
@@ -88,50 +96,65 @@ class ReadAhead:
         self._thread.join()
 
 
-def join_windows(plan: Sequence[Window], start: Callable[[Window], ReadAhead], children: int) -> Iterator[Samples]:
-    """The windows' frames, shape [T, channels], in order, each window's lead checked and left out.
+def join_windows(
+    plan: Sequence[Window], start: Callable[[Sequence[Window]], ReadAhead], children: int
+) -> Iterator[AudioBlock]:
+    """The windows' blocks in order, each window's lead checked and left out. A decoder has every `children`th window.
 
     Raises DecodingMismatch where a window does not continue the one before it, and what the streams raise.
     """
-    waiting, reading = deque(plan), deque[ReadAhead]()
-    recent: deque[Samples] = deque(maxlen=8)  # more than CHECKED: all blocks but the outer ones last a second
+    streams: list[ReadAhead] = []
+    recent: deque[Frames] = deque(maxlen=8)  # more than COMPARED_FRAMES: all blocks but the outer ones last a second
     try:
-        for window in plan:
-            while waiting and len(reading) < children:
-                reading.append(start(waiting.popleft()))
-            blocks = iter(reading[0])
+        streams.extend(start(plan[number::children]) for number in range(min(children, len(plan))))
+        readers = [iter(stream) for stream in streams]
+        for number, window in enumerate(plan):
+            blocks = _until_border(readers[number % children])
             if window.start:
-                lead = _read_lead(blocks)
-                if not same_audio(
-                    np.concatenate(recent)[-COMPARED_FRAMES:], lead[LEAD_FRAMES - COMPARED_FRAMES : LEAD_FRAMES]
-                ):
-                    raise DecodingMismatch(f"the decoders differ at {window.start // SAMPLE_RATE} s")
-                blocks = chain([lead[LEAD_FRAMES:]], blocks)
+                blocks = _behind_lead(blocks, recent, window)
             taken = 0
             for block in blocks:
-                recent.append(block)
-                taken += len(block)
+                recent.append(block.samples)
+                taken += len(block.samples)
                 yield block
             if window.end is not None and taken < window.end - window.start:
                 return
-            reading.popleft().close()
     finally:
-        for stream in reading:
+        for stream in streams:
             stream.close()
 
 
-def _read_lead(blocks: Iterator[Samples]) -> Samples:
-    """The first LEAD frames and what came along with them."""
-    taken: list[Samples] = []
+def _until_border(items: Iterator[Item]) -> Iterator[AudioBlock]:
+    for item in items:
+        if isinstance(item, WindowBorder):
+            return
+        yield item
+
+
+def _behind_lead(blocks: Iterator[AudioBlock], before: Iterable[Frames], window: Window) -> Iterator[AudioBlock]:
+    """The blocks without the lead, in which there have to be the samples that came `before`."""
+    lead: list[AudioBlock] = []
     try:
-        while sum(map(len, taken)) < LEAD_FRAMES:
-            taken.append(next(blocks))
+        while sum(len(block.samples) for block in lead) < LEAD_FRAMES:
+            lead.append(next(blocks))
     except (StopIteration, DecoderFailed):
         raise DecodingMismatch("a window's decoder ended before it began") from None
-    return np.concatenate(taken)
+    channels = lead[-1].samples.shape[1]
+    if any(frames.shape[1] != channels for frames in (*before, *(block.samples for block in lead))):
+        raise DecodingMismatch("the channels change")
+    taken = np.concatenate([block.samples for block in lead])
+    compared = taken[LEAD_FRAMES - COMPARED_FRAMES : LEAD_FRAMES]
+    if not same_audio(np.concatenate(list(before))[-COMPARED_FRAMES:], compared):
+        raise DecodingMismatch(f"the decoders differ at {window.start // SAMPLE_RATE} s")
+    rest = taken[LEAD_FRAMES:]
+    return chain([AudioBlock(rest, lead[-1].layout)] if len(rest) else [], blocks)
 
 
-def same_audio(before: Samples, after: Samples) -> bool:
+def _frames(item: Item) -> int:
+    return len(item.samples) if isinstance(item, AudioBlock) else 0
+
+
+def same_audio(before: Frames, after: Frames) -> bool:
     """Whether two decoders gave the same samples at the same time, or only silence. Shape [T, channels] each."""
     inside = slice(MAX_LAG, len(before) - MAX_LAG)
     if max(np.abs(before).max(), np.abs(after).max()) < INAUDIBLE:

@@ -123,16 +123,14 @@ class Passage:
     words: Sequence[Word]
 
 
-SHORT_BY_SECONDS, SHORT_BY_SHARE = 2.0, 0.01
-"""A file may end this much earlier than its header says, in seconds and as a share: headers round, encoders pad."""
+SHORT_BY_SECONDS = 0.5
+"""A file may end this much earlier than its header says, however long it is: headers round, encoders pad."""
 
 
 def missing_end(media: Media, decoded_seconds: float) -> Gap | None:
     """The gap between the end of the decoded audio and the end that the header states; None where they agree."""
     stated = media.duration_seconds
-    if media.duration_is_estimate:
-        return None
-    if stated - decoded_seconds <= max(SHORT_BY_SECONDS, SHORT_BY_SHARE * stated):
+    if media.duration_is_estimate or stated - decoded_seconds <= SHORT_BY_SECONDS:
         return None
     return Gap(start=decoded_seconds, end=stated, reason="The file says there is audio here, but it cannot be read.")
 

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from gpu_job.audio.ffmpeg_command import ffmpeg
+import imageio_ffmpeg
+
 from infra.recordings import recording
 
 Convert = Callable[..., Path]
@@ -18,7 +19,17 @@ def converter(folder: Path) -> Convert:
 
     def convert(source: str, name: str, *before: str, after: tuple[str, ...] = ()) -> Path:
         path = folder / name
-        command = [ffmpeg(), "-nostdin", "-v", "error", "-y", *before, "-i", str(recording(source).path), *after]
+        command = [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            "-nostdin",
+            "-v",
+            "error",
+            "-y",
+            *before,
+            "-i",
+            str(recording(source).path),
+            *after,
+        ]
         subprocess.run([*command, str(path)], check=True)
         return path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import Samples
 from infra.recordings import Recording, recording
 from shared.upload_options import CHANNELS_METADATA

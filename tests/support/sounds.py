@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 
-from gpu_job.audio.ffmpeg_command import ffmpeg
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.media import Media
 
@@ -60,7 +60,11 @@ def blocks(samples: Samples, lengths: Iterable[int]) -> Iterator[Samples]:
 
 def make(path: Path, *arguments: str) -> Path:
     """A media file from the same ffmpeg that decodes."""
-    subprocess.run([ffmpeg(), "-v", "error", "-y", *arguments, str(path)], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *arguments, str(path)],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
     return path
 
 

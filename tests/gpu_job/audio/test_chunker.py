@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.loudness import FRAME, levels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import TrueWord, recording

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job.audio import ffmpeg
+from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording, shipped
 from shared.errors import BadMedia, EngineFailed, FailureKind
@@ -42,7 +42,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
             super().__init__(*args, **kwargs)
             started.append(self)
 
-    monkeypatch.setattr(ffmpeg.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(decoder_child.subprocess, "Popen", Recorded)
     return started
 
 

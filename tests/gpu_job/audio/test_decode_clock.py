@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.media import Media
@@ -76,7 +76,7 @@ def test_sound_that_starts_after_the_picture(tmp_path: Path, source: tuple[str, 
     late = ("-itsoffset", "1.25", "-i", str(wave), "-ar", "48000", "-c:a", "aac", "-c:v", "mpeg4")
     path = make(tmp_path / name, *PICTURE, *late, "-map", "0:v", "-map", "1:a")
     container = {"late.mp4": "mov,mp4,m4a", "late.mkv": "matroska,webm", "late.ts": "mpegts"}[name]
-    found = beeps_of(path, stated(path, container, 8.0, picture=True))
+    found = beeps_of(path, stated(path, container, 1.25 + SECONDS, picture=True))
     assert found == pytest.approx([1.25 + at for at in BEEPS], abs=TOLERANCE)
 
 

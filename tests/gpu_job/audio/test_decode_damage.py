@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode, longest_seconds
-from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
+from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
@@ -74,7 +74,7 @@ def test_a_damaged_stretch_is_told_and_the_rest_keeps_its_time(tmp_path: Path, n
     rest = slice(60 * SAMPLE_RATE, 70 * SAMPLE_RATE)
     assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
     for hole in holes:
-        assert not samples[int(hole.start * SAMPLE_RATE) : int(hole.end * SAMPLE_RATE)].any()
+        assert not samples[int((hole.start + 0.05) * SAMPLE_RATE) : int((hole.end - 0.05) * SAMPLE_RATE)].any()
         assert "damaged" in hole.reason
 
 
@@ -103,7 +103,7 @@ def test_silence_is_no_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("suffix", ["mp3", "aac"])
-def test_where_frames_have_no_timestamps_the_place_of_the_damage_is_told(
+def test_where_frames_have_no_timestamps_lost_sound_takes_about_its_time(
     tmp_path: Path, suffix: str, several: bool
 ) -> None:
     path = make(tmp_path / f"a.{suffix}", *SPEECH, "-ar", "44100")
@@ -111,9 +111,10 @@ def test_where_frames_have_no_timestamps_the_place_of_the_damage_is_told(
     whole, none = heard(path, media)
     assert none == []
     samples, holes = heard(damaged(path, 0.60, 0.64), media)
-    assert len(whole) - 4 * SAMPLE_RATE < len(samples) < len(whole)
-    assert 1 <= len(holes) <= 2
-    assert all(0.60 * 75 - 6 < hole.start <= hole.end < 0.64 * 75 + 2 for hole in holes)
+    assert len(samples) == pytest.approx(len(whole), abs=SAMPLE_RATE)
+    (hole,) = holes
+    assert (hole.start, hole.end) == pytest.approx((0.60 * 75, 0.64 * 75), abs=1.0)
+    assert "damaged" in hole.reason
 
 
 def test_a_file_may_not_go_on_for_ever(tmp_path: Path) -> None:

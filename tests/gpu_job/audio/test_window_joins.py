@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job.audio import decode as decode_module
+from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
-from gpu_job.audio.ffmpeg_command import Selection
+from gpu_job.audio.decoder.records import Order
+from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
-from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.audio.window_joins import COMPARED_FRAMES, ReadAhead, same_audio
+from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
+from gpu_job.audio.window_joins import COMPARED_FRAMES, ReadAhead, WindowBorder, same_audio
 from tests.support.sounds import make, noise, raw, silence, stated, tone
 from tests.support.waiting import PATIENCE
 
@@ -41,17 +41,17 @@ def test_a_reader_is_no_further_ahead_than_it_may() -> None:
     given = 0
     stopped, is_full = threading.Event(), threading.Event()
 
-    def endless() -> Generator[Samples]:
+    def endless() -> Generator[AudioBlock]:
         nonlocal given
         while not stopped.is_set():
             given += 100
             if given > 1000:
                 is_full.set()
-            yield np.zeros((100, 1), np.float32)
+            yield AudioBlock(np.zeros((100, 1), np.float32))
 
     ahead = ReadAhead(endless(), stopped.set, 1000)
     assert is_full.wait(PATIENCE)
-    taken = [len(block) for _, block in zip(range(5), ahead, strict=False)]
+    taken = [block_length(item) for _, item in zip(range(5), ahead, strict=False)]
     time.sleep(0.1)  # in which an unbounded one would read on
     assert given <= 1000 + sum(taken) + 2 * 100
     ahead.close()
@@ -60,13 +60,13 @@ def test_a_reader_is_no_further_ahead_than_it_may() -> None:
 
 
 def test_what_a_reader_met_comes_after_what_it_read() -> None:
-    def breaking() -> Generator[Samples]:
-        yield np.zeros((100, 1), np.float32)
+    def breaking() -> Generator[AudioBlock]:
+        yield AudioBlock(np.zeros((100, 1), np.float32))
         raise DecoderFailed("codec broke")
 
     ahead = ReadAhead(breaking(), lambda: None, 1000)
     blocks = iter(ahead)
-    assert len(next(blocks)) == 100
+    assert block_length(next(blocks)) == 100
     with pytest.raises(DecoderFailed, match="codec broke"):
         next(blocks)
     ahead.close()
@@ -79,19 +79,25 @@ def minutes(tmp_path: Path) -> Path:
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """The decoders of all windows but the first give so many seconds and crash."""
-    real = decode_module.command
+    """Decoders that begin in mid-file give so many seconds of samples and crash."""
+    real = decoder_child.command
 
-    def command(path: Path, selection: Selection, start: int = 0, frames: int | None = None) -> list[str]:
-        arguments = real(path, selection, start, frames)
-        if start == 0:
-            return arguments
-        size = after * SAMPLE_RATE * 4
-        script = f"import os, subprocess; p = subprocess.Popen({arguments!r}, stdout=-1); left = {size}\n"
-        script += "while left: left -= os.write(1, p.stdout.read(min(left, 65536)))\np.kill(); p.wait(); os.abort()"
+    def command(order: Order) -> list[str]:
+        if order.windows[0][0] == 0:
+            return real(order)
+        # A record of a second of mono samples is 5 bytes of header and 64,000 of samples; the format comes before it.
+        script = f"import os, subprocess; p = subprocess.Popen({real(order)!r}, stdout=-1); r = p.stdout.read\n"
+        script += "def copy():\n    h = r(5); n = int.from_bytes(h[1:], 'little'); d = h + r(n)\n"
+        script += "    while d: d = d[os.write(1, d):]\n"
+        script += f"for _ in range({after} + 1): copy()\np.kill(); p.wait(); os.abort()"
         return [sys.executable, "-c", script]
 
-    monkeypatch.setattr(decode_module, "command", command)
+    monkeypatch.setattr(decoder_child, "command", command)
+
+
+def block_length(item: AudioBlock | WindowBorder) -> int:
+    assert isinstance(item, AudioBlock)
+    return len(item.samples)
 
 
 def test_where_a_window_cannot_be_begun_one_decoder_goes_on(minutes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.queries import FAINT_SPEECH, SPEECH
 from gpu_job.vad.detector import SpeechDetector

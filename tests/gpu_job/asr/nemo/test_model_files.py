@@ -20,7 +20,7 @@ from gpu_job.asr.nemo.model_files import CONFIG, MANIFEST, WEIGHTS, FileRecord, 
 from gpu_job.asr.nemo.model_loading import build
 from gpu_job.asr.nemo.parakeet import Limits, Parakeet
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderLimits
+from gpu_job.audio.decoder_child import DecoderLimits
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import EngineFailed, FailureKind

@@ -1,0 +1,29 @@
+"""Decode one file: `python -m gpu_job.audio.decoder ORDER`. Records go to standard output (`records.py`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gpu_job.audio.decoder.placing import CannotDecode
+from gpu_job.audio.decoder.reading import decode
+from gpu_job.audio.decoder.records import Order, RecordWriter, Refusal
+
+
+def main(argument: str) -> int:
+    """The exit status: 0 where the last record is an account or a refusal."""
+    writer = RecordWriter(sys.stdout.buffer)
+    try:
+        decode(Order.from_json(argument), writer)
+    except CannotDecode as error:
+        writer.record(Refusal(error.reason, error.only_windows))
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1])
+    # Not by way of the interpreter's own end, which would free gigabytes of a damaged file piece by piece.
+    sys.stdout.flush()
+    os._exit(status)

@@ -1,0 +1,63 @@
+"""The upload as PyAV reads it: one file or a part of it, with bytes of its header corrected. Nothing else is opened."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+
+
+class ByteSource:
+    """Bytes [start, end) of an open file, with patches. Never raises: PyAV prints what a callback raises."""
+
+    def __init__(self, descriptor: int, start: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
+        """`patches`: offsets in the file and the bytes that stand there instead."""
+        self.failure: str | None = None
+        """Why reading ended before the end of the file."""
+        self.size = end - start
+        self._descriptor = descriptor
+        self._start = start
+        self._end = end
+        self._at = start
+        self._patches = patches or {}
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes from the current position."""
+        data = self.read_at(self._at - self._start, count)
+        self._at += len(data)
+        return data
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset` on, without moving."""
+        at = self._start + offset
+        try:
+            data = os.pread(self._descriptor, max(0, min(count, self._end - at)), at)
+        except OSError as error:
+            self.failure = str(error)
+            return b""
+        return _patched(data, at, self._patches) if self._patches else data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file."""
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = max(self._start, base + offset)
+        return self.tell()
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._at - self._start
+
+    def refuse_to_open(self, url: str, flags: int, options: dict[str, str]) -> io.BytesIO:
+        """An empty file in place of another one that the upload asks for."""
+        self.failure = "the file refers to another file or address, which is not followed"
+        return io.BytesIO()
+
+
+def _patched(data: bytes, at: int, patches: Mapping[int, bytes]) -> bytes:
+    changed = bytearray(data)
+    end = at + len(data)
+    for start, patch in patches.items():
+        first, last = max(start, at), min(start + len(patch), end)
+        if first < last:
+            changed[first - at : last - at] = patch[first - start : last - start]
+    return bytes(changed)

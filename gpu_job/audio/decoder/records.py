@@ -1,0 +1,195 @@
+"""What the decoder writes to its standard output and the job reads: records of a kind, a length and a payload."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO, TypeAlias
+
+ESTIMATE_TOLERANCE = 0.5
+"""Share by which an estimated length of lost sound may be wrong before the end of the file is missed, too."""
+
+_HEADER = struct.Struct("<cI")
+_COUNT = struct.Struct("<Q")
+
+_SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END, _ACCOUNT, _REFUSAL = b"S", b"Z", b"F", b"L", b"W", b"A", b"X"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the decoder is asked for; travels as its one argument."""
+
+    path: str
+    demuxers: tuple[str, ...]
+    """FFmpeg's names of those that may open the file."""
+    track: int | None = None
+    """Index among all streams; None: the default-flagged audio stream, else the first."""
+    windows: tuple[tuple[int, int | None], ...] = ((0, None),)
+    """First frame and number of frames of each stretch of the output, in order; None: to the end of the file."""
+    longest_seconds: float = float("inf")
+    """A pause that would make the file longer than this is no pause but a clock that was set anew."""
+    max_allocation: int = 256 * 2**20
+    """Bytes that one field of a file's header may have FFmpeg reserve."""
+
+    def to_json(self) -> str:
+        """ASCII, whatever bytes the path is made of."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        """The order that `to_json` wrote."""
+        fields = json.loads(text)
+        windows = tuple((start, frames) for start, frames in fields.pop("windows"))
+        return cls(demuxers=tuple(fields.pop("demuxers")), windows=windows, **fields)
+
+
+@dataclass(frozen=True)
+class SampleBytes:
+    """Interleaved float32 samples of the format before it."""
+
+    data: bytearray
+
+
+@dataclass(frozen=True)
+class Silence:
+    """So many frames of silence."""
+
+    frames: int
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the samples that follow are: of the first record, and of each that comes after a change."""
+
+    channels: int
+    layout: tuple[str, ...] | None
+    """FFmpeg's name of each channel; None where the file does not state any."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Sound of the file that is not in the samples, in frames of the output.
+
+    `start == end` where the samples go on without a hole. It may lie behind the last sample.
+    """
+
+    start: int
+    end: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class WindowEnd:
+    """The window is complete; the next one's samples follow."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the decoder counted, from the file's first packet to its last. Its last record."""
+
+    packets: int
+    packet_seconds: float
+    """Sum of the packets' durations: how much sound the file has, whether or not it could be decoded."""
+    decoded_seconds: float
+    """Sound that came out of the packets, pauses not counted."""
+    refused_packets: int
+    """Packets that the codec made nothing of."""
+    frames: int
+    """Of the output, with all silence."""
+    estimated_loss_seconds: float
+    """Lost sound whose length is only known by the bytes that it took."""
+    promised_seconds: float | None
+    """What the header says of this stream's length, where that is exact and the file had to keep it; else None."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The decoder cannot do what it was asked for. Its last record."""
+
+    reason: str
+    only_windows: bool = False
+    """The file can be decoded from its start to its end, but not in windows."""
+
+
+Record: TypeAlias = SampleBytes | Silence | Format | Loss | WindowEnd | Account | Refusal
+
+
+class RecordWriter:
+    """Writes records, each at once."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output.fileno()
+
+    def samples(self, data: bytes | memoryview) -> None:
+        """Interleaved float32 samples."""
+        self._write(_SAMPLES, data)
+
+    def record(self, record: Silence | Format | Loss | WindowEnd | Account | Refusal) -> None:
+        """Any other record."""
+        match record:
+            case Silence():
+                self._write(_SILENCE, _COUNT.pack(record.frames))
+            case Format():
+                self._write(_FORMAT, json.dumps(asdict(record)).encode())
+            case Loss():
+                self._write(_LOSS, json.dumps(asdict(record)).encode())
+            case WindowEnd():
+                self._write(_WINDOW_END, b"")
+            case Account():
+                self._write(_ACCOUNT, json.dumps(asdict(record)).encode())
+            case Refusal():
+                self._write(_REFUSAL, json.dumps(asdict(record)).encode())
+
+    def _write(self, kind: bytes, payload: bytes | memoryview) -> None:
+        parts = [memoryview(_HEADER.pack(kind, len(payload))), memoryview(payload)]
+        while parts:
+            written = os.writev(self._output, parts)
+            while parts and written >= len(parts[0]):
+                written -= len(parts.pop(0))
+            if parts:
+                parts[0] = parts[0][written:]
+
+
+class RecordReader:
+    """Takes bytes as they come out of a pipe and gives the records that are complete."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """The records that these bytes complete. Raises ValueError for what no decoder writes."""
+        self._buffer += data
+        at = 0
+        while len(self._buffer) - at >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(self._buffer, at)
+            end = at + _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            yield _record(kind, self._buffer[at + _HEADER.size : end])
+            at = end
+        del self._buffer[:at]
+
+
+def _record(kind: bytes, payload: bytearray) -> Record:
+    match kind:
+        case b"S":
+            return SampleBytes(payload)
+        case b"Z":
+            return Silence(*_COUNT.unpack(payload))
+        case b"F":
+            fields = json.loads(payload)
+            layout = fields["layout"]
+            return Format(fields["channels"], None if layout is None else tuple(layout))
+        case b"L":
+            return Loss(**json.loads(payload))
+        case b"W":
+            return WindowEnd()
+        case b"A":
+            return Account(**json.loads(payload))
+        case b"X":
+            return Refusal(**json.loads(payload))
+        case _:
+            raise ValueError(f"no record of a decoder is of the kind {kind!r}")

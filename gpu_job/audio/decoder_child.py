@@ -1,0 +1,130 @@
+"""Run the decoder as a child process and read its records as they come.
+
+A child, because a codec's crash must not end the worker, and because limits on memory and time can be set on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gpu_job.audio.decoder.records import Account, Order, Record, RecordReader, Refusal
+from shared.errors import EngineFailed, FailureKind
+
+PIPE_BYTES = 256 * 1024
+"""How far a child may be ahead of its reader: 4 s of mono samples."""
+
+STDERR_TAIL_BYTES = 4096
+"""How much of the end of a decoder's standard error is kept."""
+
+_PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class DecoderLimits:
+    """What one decoder may use."""
+
+    stall_seconds: float = 60.0
+    memory_mb: int = 2000
+
+
+class DecoderFailed(EngineFailed):
+    """The decoder ended before the file did; the samples that came until then are good."""
+
+    def __init__(self, reason: str, kind: FailureKind | None = None, *, detail: str = "") -> None:
+        super().__init__(reason, kind)
+        self.detail = detail
+        """Why, in brackets; empty where it is not known."""
+
+
+def command(order: Order) -> list[str]:
+    """The decoder's command line."""
+    return [sys.executable, "-B", "-s", "-m", "gpu_job.audio.decoder", order.to_json()]
+
+
+class DecoderChild:
+    """A running decoder. A context manager: on the way out it is ended and reaped."""
+
+    def __init__(self, order: Order, limits: DecoderLimits) -> None:
+        self._stall_seconds = limits.stall_seconds
+        paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._child = subprocess.Popen(
+            command(order),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        assert self._child.stdout is not None  # opened as a pipe above
+        # From outside, after the start: code between fork and exec is not safe in a program with threads.
+        if hasattr(resource, "prlimit"):
+            size = limits.memory_mb * 1_000_000
+            with suppress(ProcessLookupError):  # it may have ended already
+                resource.prlimit(self._child.pid, resource.RLIMIT_AS, (size, size))
+                resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (0, 0))
+                resource.prlimit(self._child.pid, resource.RLIMIT_CORE, (0, 0))
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # a user's pipes may hold only so much together
+                fcntl.fcntl(self._child.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._child.wait()
+        for pipe in (self._child.stdout, self._child.stderr):
+            if pipe:
+                pipe.close()
+
+    def records(self) -> Iterator[Record]:
+        """All that it writes; the last record is an account or a refusal.
+
+        Raises DecoderFailed where nothing comes for too long, and where it ends without either.
+        """
+        assert self._child.stdout is not None  # opened as a pipe
+        output = self._child.stdout.fileno()
+        poll = select.poll()
+        poll.register(output, select.POLLIN)
+        reader = RecordReader()
+        record: Record | None = None
+        while True:
+            if not poll.poll(self._stall_seconds * 1000):
+                raise DecoderFailed(f"The decoder gave no audio for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
+            data = os.read(output, PIPE_BYTES)
+            if not data:
+                break
+            for record in reader.feed(data):
+                yield record
+        if not isinstance(record, Account | Refusal):
+            detail = self._ending()
+            raise DecoderFailed(f"The decoder broke off{detail}.", detail=detail)
+
+    def kill(self) -> None:
+        """End it from any thread; its reader sees the end of the records."""
+        self._child.kill()
+
+    def _ending(self) -> str:
+        """How it ended, in brackets: the last line that it wrote to standard error, else its status."""
+        try:
+            status = self._child.wait(self._stall_seconds)
+        except subprocess.TimeoutExpired:
+            raise DecoderFailed("The decoder did not end.", FailureKind.TIMEOUT) from None
+        assert self._child.stderr is not None  # opened as a pipe
+        written = self._child.stderr.read()[-STDERR_TAIL_BYTES:].decode(errors="replace")
+        lines = [line.strip() for line in written.splitlines() if line.strip()]
+        if status < 0 or not lines:
+            return f" (the decoder ended with status {status})"
+        return f" ({lines[-1]})"
