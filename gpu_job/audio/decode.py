@@ -13,9 +13,9 @@ import numpy as np
 from gpu_job.audio.decoder.records import (
     ESTIMATE_TOLERANCE,
     Account,
+    DecodingRequest,
     Format,
     Loss,
-    Order,
     Refusal,
     SampleBytes,
     Silence,
@@ -211,20 +211,20 @@ class _Decoding:
             else:
                 return
         whole = Window(0, None)
-        yield from _skip(frames_read, self._blocks(DecoderChild(self._order([whole]), self.limits), [whole]))
+        yield from _skip(frames_read, self._blocks(DecoderChild(self._request([whole]), self.limits), [whole]))
 
     def _windows(self, plan: list[Window]) -> Iterator[AudioBlock]:
         assert self.media is not None  # it says how long the windows are
         capacity = int(self.parallel.ahead_seconds * SAMPLE_RATE) // (self.parallel.children * self.media.channels)
 
         def start(windows: Sequence[Window]) -> ReadAhead:
-            child = DecoderChild(self._order(windows), self.limits)
+            child = DecoderChild(self._request(windows), self.limits)
             return ReadAhead(self._items(child, windows), child.kill, capacity)
 
         return join_windows(plan, start, self.parallel.children)
 
-    def _order(self, windows: Sequence[Window]) -> Order:
-        return Order(
+    def _request(self, windows: Sequence[Window]) -> DecodingRequest:
+        return DecodingRequest(
             path=str(self.path),
             demuxers=DEMUXERS,
             track=self.track,

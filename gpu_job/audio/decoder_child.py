@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gpu_job.audio.decoder.records import Account, Order, Record, RecordReader, Refusal
+from gpu_job.audio.decoder.records import Account, DecodingRequest, Record, RecordReader, Refusal
 from shared.errors import EngineFailed, FailureKind
 
 PIPE_BYTES = 256 * 1024
@@ -47,19 +47,19 @@ class DecoderFailed(EngineFailed):
         """Why, in brackets; empty where it is not known."""
 
 
-def command(order: Order) -> list[str]:
+def command(request: DecodingRequest) -> list[str]:
     """The decoder's command line."""
-    return [sys.executable, "-B", "-s", "-m", "gpu_job.audio.decoder", order.to_json()]
+    return [sys.executable, "-B", "-s", "-m", "gpu_job.audio.decoder", request.to_json()]
 
 
 class DecoderChild:
     """A running decoder. A context manager: on the way out it is ended and reaped."""
 
-    def __init__(self, order: Order, limits: DecoderLimits) -> None:
+    def __init__(self, request: DecodingRequest, limits: DecoderLimits) -> None:
         self._stall_seconds = limits.stall_seconds
         paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._child = subprocess.Popen(
-            command(order),
+            command(request),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Decode one file: `python -m gpu_job.audio.decoder ORDER`. Records go to standard output (`records.py`)."""
+"""Decode one file: `python -m gpu_job.audio.decoder REQUEST`. Records go to standard output (`records.py`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 
 from gpu_job.audio.decoder.placing import CannotDecode
 from gpu_job.audio.decoder.reading import decode
-from gpu_job.audio.decoder.records import Order, RecordWriter, Refusal
+from gpu_job.audio.decoder.records import DecodingRequest, RecordWriter, Refusal
 
 
 def main(argument: str) -> int:
     """The exit status: 0 where the last record is an account or a refusal."""
     writer = RecordWriter(sys.stdout.buffer)
     try:
-        decode(Order.from_json(argument), writer)
+        decode(DecodingRequest.from_json(argument), writer)
     except CannotDecode as error:
         writer.record(Refusal(error.reason, error.only_windows))
     except BrokenPipeError:

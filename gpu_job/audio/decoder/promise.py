@@ -97,13 +97,14 @@ def _wave_seconds(stream: AudioStream, source: ByteSource) -> float | None:
 
 
 def _matroska_end(container: InputContainer, stream: AudioStream, source: ByteSource) -> float | None:
-    """The track's own DURATION tag; of a file with nothing but this track, the length of its segment."""
+    """The track's own DURATION tag, and of a file with nothing but this track the length of its segment."""
+    stated = []
     tag = next((text for name, text in stream.metadata.items() if name.startswith("DURATION")), "")
     if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\s*", tag):
         hours, minutes, seconds = match.groups()
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        stated.append(3600 * int(hours) + 60 * int(minutes) + float(seconds))
     head = source.read_at(0, _HEAD_BYTES)
-    is_stated = b"\x44\x89\x84" in head or b"\x44\x89\x88" in head
-    if len(container.streams) == 1 and is_stated and container.duration:
-        return container.duration / 1_000_000
-    return None
+    has_duration = b"\x44\x89\x84" in head or b"\x44\x89\x88" in head  # an element of 4 or 8 bytes
+    if len(container.streams) == 1 and has_duration and container.duration:
+        stated.append(container.duration / 1_000_000)
+    return max(stated, default=None)

@@ -24,7 +24,7 @@ from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, ClockRules, Pl
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
 from gpu_job.audio.decoder.promise import flac_block_sizes, promised_end
 from gpu_job.audio.decoder.recordings import recording_starts
-from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account, Order, RecordWriter, WindowEnd
+from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account, DecodingRequest, RecordWriter, WindowEnd
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 
 READ_BYTES = 64 * 1024
@@ -73,38 +73,38 @@ class _Counts:
     estimated_loss_seconds: float = 0.0
 
 
-def decode(order: Order, writer: RecordWriter) -> None:
-    """Write what the order asks for. Raises CannotDecode."""
-    _bound_allocations(order.max_allocation)
+def decode(request: DecodingRequest, writer: RecordWriter) -> None:
+    """Write what is asked for. Raises CannotDecode."""
+    _bound_allocations(request.max_allocation)
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
-        descriptor = os.open(order.path, os.O_RDONLY)
+        descriptor = os.open(request.path, os.O_RDONLY)
     except OSError as error:
         raise CannotDecode(str(error.strerror)) from None
     size = os.fstat(descriptor).st_size
     counts = _Counts()
-    in_windows = order.windows != ((0, None),)
+    in_windows = request.windows != ((0, None),)
     with ExitStack() as stack:
         whole = ByteSource(descriptor, 0, size)
-        container = stack.enter_context(_opened(whole, order))
+        container = stack.enter_context(_opened(whole, request))
         starts = [0]
-        if order.windows[0][0] == 0:
+        if request.windows[0][0] == 0:
             starts = recording_starts(whole, _name(container))
         if in_windows and len(starts) > 1:
             raise CannotDecode("the file holds several recordings", only_windows=True)
-        output = Output(writer, *order.windows[0])
+        output = Output(writer, *request.windows[0])
         promised = None
         if len(starts) == 1:
-            recording = _Recording(order, container, whole, counts)
-            for number, (first, count) in enumerate(order.windows):
+            recording = _Recording(request, container, whole, counts)
+            for number, (first, count) in enumerate(request.windows):
                 if number:
                     output = Output(writer, first, count)
                 promised = recording.decode(output, Clock(recording.rules, first / OUTPUT_RATE), in_windows=in_windows)
                 writer.record(WindowEnd())
         else:
             stack.close()
-            _decode_all(order, descriptor, [*starts, size], output, counts)
+            _decode_all(request, descriptor, [*starts, size], output, counts)
             writer.record(WindowEnd())
     writer.record(
         Account(
@@ -119,15 +119,15 @@ def decode(order: Order, writer: RecordWriter) -> None:
     )
 
 
-def _decode_all(order: Order, descriptor: int, borders: list[int], output: Output, counts: _Counts) -> None:
+def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], output: Output, counts: _Counts) -> None:
     """One recording after the other, each as a file of its own."""
     has_sound = False
     failure: CannotDecode | None = None
     for start, end in pairwise(borders):
         source = ByteSource(descriptor, start, end)
         try:
-            with _opened(source, order) as container:
-                recording = _Recording(order, container, source, counts, is_first=start == 0)
+            with _opened(source, request) as container:
+                recording = _Recording(request, container, source, counts, is_first=start == 0)
                 clock = Clock[AudioFrame](recording.rules)
                 clock.begin_recording(output.position / OUTPUT_RATE)
                 recording.decode(output, clock, in_windows=False)
@@ -144,18 +144,24 @@ class _Recording:
     """One open recording and its chosen track."""
 
     def __init__(
-        self, order: Order, container: InputContainer, source: ByteSource, counts: _Counts, *, is_first: bool = True
+        self,
+        request: DecodingRequest,
+        container: InputContainer,
+        source: ByteSource,
+        counts: _Counts,
+        *,
+        is_first: bool = True,
     ) -> None:
         self._container = container
         self._source = source
         self._counts = counts
-        self._stream = _chosen(container, order.track, is_first=is_first)
+        self._stream = _chosen(container, request.track, is_first=is_first)
         for other in container.streams:
             other.discard = Discard.none if other.index == self._stream.index else Discard.all
         self._stream.codec_context.thread_count = 1
         self._tick = float(self._stream.time_base or 0)
         self._origin = _origin(container, self._stream)
-        self.rules = _rules(container, self._stream, order)
+        self.rules = _rules(container, self._stream, request)
         self._complaint_until = -1.0
         self._good_bytes, self._good_seconds = 0, 0.0
         self._refused_bytes, self._refused_seconds = 0, 0.0
@@ -342,11 +348,11 @@ def _bound_allocations(limit: int) -> None:
 
 
 @contextmanager
-def _opened(source: ByteSource, order: Order) -> Iterator[InputContainer]:
+def _opened(source: ByteSource, request: DecodingRequest) -> Iterator[InputContainer]:
     """The bytes as a container with sound. Raises CannotDecode."""
     for probed in (PROBED_BYTES, PROBED_AGAIN_BYTES):
         source.seek(0)
-        container = _open(source, order, probed)
+        container = _open(source, request, probed)
         if container.streams.audio or probed >= source.size:
             break
         container.close()
@@ -356,9 +362,9 @@ def _opened(source: ByteSource, order: Order) -> Iterator[InputContainer]:
         yield container
 
 
-def _open(source: ByteSource, order: Order, probed: int) -> InputContainer:
+def _open(source: ByteSource, request: DecodingRequest, probed: int) -> InputContainer:
     options = {
-        "format_whitelist": ",".join(order.demuxers),
+        "format_whitelist": ",".join(request.demuxers),
         "protocol_whitelist": "none",
         "codec_whitelist": ",".join(PROBING_DECODERS),
         "probesize": str(probed),
@@ -413,11 +419,11 @@ def _origin(container: InputContainer, stream: AudioStream) -> float:
     return start
 
 
-def _rules(container: InputContainer, stream: AudioStream, order: Order) -> ClockRules:
+def _rules(container: InputContainer, stream: AudioStream, request: DecodingRequest) -> ClockRules:
     name = _name(container)
     return ClockRules(
         has_times=name not in COUNTED_CONTAINERS,
         has_pauses=name not in NUMBERED_CONTAINERS,
         discontinuity_seconds=DISCONTINUITY_SECONDS if name in JUMPING_CLOCKS else float("inf"),
-        longest_seconds=order.longest_seconds,
+        longest_seconds=request.longest_seconds,
     )

@@ -19,7 +19,7 @@ _SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END, _ACCOUNT, _REFUSAL = b"S", b"Z"
 
 
 @dataclass(frozen=True)
-class Order:
+class DecodingRequest:
     """What the decoder is asked for; travels as its one argument."""
 
     path: str
@@ -39,8 +39,8 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
-        """The order that `to_json` wrote."""
+    def from_json(cls, text: str) -> DecodingRequest:
+        """The request that `to_json` wrote."""
         fields = json.loads(text)
         windows = tuple((start, frames) for start, frames in fields.pop("windows"))
         return cls(demuxers=tuple(fields.pop("demuxers")), windows=windows, **fields)

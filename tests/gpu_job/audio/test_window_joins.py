@@ -13,7 +13,7 @@ import pytest
 
 from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder.records import Order
+from gpu_job.audio.decoder.records import DecodingRequest
 from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
@@ -82,11 +82,11 @@ def dying(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Decoders that begin in mid-file give so many seconds of samples and crash."""
     real = decoder_child.command
 
-    def command(order: Order) -> list[str]:
-        if order.windows[0][0] == 0:
-            return real(order)
+    def command(request: DecodingRequest) -> list[str]:
+        if request.windows[0][0] == 0:
+            return real(request)
         # A record of a second of mono samples is 5 bytes of header and 64,000 of samples; the format comes before it.
-        script = f"import os, subprocess; p = subprocess.Popen({real(order)!r}, stdout=-1); r = p.stdout.read\n"
+        script = f"import os, subprocess; p = subprocess.Popen({real(request)!r}, stdout=-1); r = p.stdout.read\n"
         script += "def copy():\n    h = r(5); n = int.from_bytes(h[1:], 'little'); d = h + r(n)\n"
         script += "    while d: d = d[os.write(1, d):]\n"
         script += f"for _ in range({after} + 1): copy()\np.kill(); p.wait(); os.abort()"
