@@ -23,8 +23,6 @@ _NEVER_FIRST = frozenset(
     "\u061f\u06d4\u0964\u0965\u0e2f\u0e46\u0eaf\u0ec6\u104a\u104b\u17d4\u17d5\u17d6\u17d7"
 ) | frozenset(map(chr, range(0x31F0, 0x3200)))
 _NEVER_LAST = frozenset("$\u00a3\u00a5\u20ac\u00bf\u00a1\uff04\uffe5")
-_UNREADABLE = frozenset({"Cc", "Cs"})
-"""Control characters and halves of surrogate pairs, which no UTF-8 file can hold."""
 _UNSEEN = frozenset({"Cf", "Zs", "Zl", "Zp"})
 _CLOSING, _OPENING = frozenset({"Pe", "Pf", "Mn", "Mc", "Me"}), frozenset({"Ps", "Pi"})
 
@@ -40,9 +38,9 @@ def width(text: str) -> int:
 
 def visible(text: str) -> str:
     """The text without control characters, each run of whitespace one space; empty where a reader would see nothing."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # nothing but text and spaces
         return " ".join(text.split())
-    kept = "".join(" " if one.isspace() else one for one in text if one.isspace() or category(one) not in _UNREADABLE)
+    kept = "".join(" " if one.isspace() else one for one in text if one.isspace() or category(one) != "Cc")
     return "" if all(category(one) in _UNSEEN for one in kept) else " ".join(kept.split())
 
 

@@ -80,7 +80,10 @@ def _csv(column: str, timed: Iterable[Word | Paragraph]) -> str:
 # Text from an unknown recording must not run as a formula when somebody opens the file in a spreadsheet. Quoting does
 # not prevent that, a leading apostrophe does. Only what a spreadsheet would evaluate gets one: dashes and numbers
 # such as -5 or +3.5% stay plain for every other reader, and transcript.json has the exact text of everything.
-_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+# What stands before it and is not seen, some programs drop.
+_FORMULA = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+)
 _HARMLESS = re.compile(r"[+-](\d+([.,:]\d+)*)?[%.,;:!?]*")
 
 

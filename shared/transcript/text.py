@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.enums import Engine
+from shared.transcript.display import visible
 from shared.transcript.model import Gap, Segment, Transcript
 from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import clock_range, milliseconds
@@ -30,12 +31,11 @@ def reading_order(transcript: Transcript) -> Iterator[Block | Gap]:
         pending: list[Segment] = []
         for segment in transcript.segments[paragraph.first_segment : paragraph.last_segment + 1]:
             while gaps and milliseconds(gaps[0].start) <= milliseconds(segment.start):
-                if pending:
-                    yield _block(pending)
-                    pending = []
+                yield from _blocks(pending)
+                pending = []
                 yield gaps.popleft()
             pending.append(segment)
-        yield _block(pending)
+        yield from _blocks(pending)
     yield from gaps
 
 
@@ -46,7 +46,7 @@ def speaker_name(speaker: int) -> str:
 
 def gap_mark(gap: Gap) -> str:
     """`[no transcript from 00:12:03 to 00:12:09: reason]`."""
-    return f"[no transcript from {clock_range(gap.start, gap.end)}: {_one_line(gap.reason)}]"
+    return f"[no transcript from {clock_range(gap.start, gap.end)}: {visible(gap.reason)}]"
 
 
 def to_text(transcript: Transcript) -> str:
@@ -60,15 +60,8 @@ def _paragraph(part: Block | Gap) -> str:
     return part.text if part.speaker is None else f"{speaker_name(part.speaker)}: {part.text}"
 
 
-def _block(segments: Sequence[Segment]) -> Block:
-    return Block(
-        start=segments[0].start,
-        end=segments[-1].end,
-        text=_one_line(join_words(segment.text for segment in segments)),
-        speaker=segments[0].speaker,
-        engines=tuple(dict.fromkeys(segment.engine for segment in segments)),
-    )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _blocks(segments: Sequence[Segment]) -> Iterator[Block]:
+    """The one block of some segments of a paragraph; none where there is nothing to read."""
+    if text := visible(join_words(segment.text for segment in segments)):
+        engines = tuple(dict.fromkeys(segment.engine for segment in segments))
+        yield Block(segments[0].start, segments[-1].end, text, segments[0].speaker, engines)

@@ -102,7 +102,6 @@ def test_a_cut_splits_no_grapheme_and_loses_nothing(text: str, columns: int) -> 
         (" two\n\n words\u2028here ", "two words here"),
         ("a\x00b\x1b[1m\x7f\x9f", "ab[1m"),
         ("\x85\x1ca", "a"),
-        ("\ud800a", "a"),
         ("\u200b\u202e\ufeff", ""),
         (FAMILY, FAMILY),
         ("\u0301", "\u0301"),

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import csv
+import html.parser
 import io
 import json
+import re
+import unicodedata
 
 import pysubs2
 import pytest
@@ -138,7 +141,10 @@ def test_csv_reads_back_the_words_but_for_the_guard(texts: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["=HYPERLINK(1)", "+cmd|'/C", "-2+3+cmd|'!A0", "@SUM(A1)", "\t=1", "\r=1", " =1+1", "-ish", "\uff1dSUM(1)"],
+    [
+        *("=HYPERLINK(1)", "+cmd|'/C", "-2+3+cmd|'!A0", "@SUM(A1)", "\t=1", "\r=1", " =1+1", "-ish", "\uff1dSUM(1)"),
+        *("\x00=1", "\u200b=1", "\ufeff\u202e+1"),
+    ],
 )
 def test_no_cell_can_run_as_a_formula(text: str) -> None:
     made = files(transcript([Word(text=text, start=0, end=1)]))
@@ -173,3 +179,54 @@ def test_an_empty_transcript_makes_valid_empty_files() -> None:
 def test_text_outside_ascii_is_written_as_utf_8() -> None:
     made = render(transcript([Word(text="na\u00efve\U0001f600", start=0, end=1)]))
     assert all("na\u00efve\U0001f600".encode() in file.data for file in made)
+
+
+HOSTILE = [
+    "</p><script>alert(1)</script>",
+    "--> 00:00:00.000 --> 00:00:09.000",
+    "1\n00:00:00,000 --> 00:00:09,000\nfake",
+    "\n\n\r\n\r",
+    "WEBVTT\n\nNOTE x\n\nSTYLE\n::cue{}",
+    "\u2028\u2029\x85\x0b\x0c\x1c",
+    "\x00\x1b]0;title\x07\x9b31m\x7f",
+    "\u202eevil\u202c\u2067x",
+    "\u200b\u200d\ufeff",
+    "e\u0301\u0301\u0301",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466\U0001f44d\U0001f3fd\U0001f1e9\U0001f1ea",
+    "&lt;b&gt; &amp; &#60; <i> {\\an8} \\N \\h",
+    "$source ${content} %s {0}",
+    "\u4eca\u65e5\u3002\u300c\u300d",
+]
+
+
+def seen(text: str) -> list[str]:
+    """The characters that a reader sees."""
+    return [one for one in text if not one.isspace() and unicodedata.category(one) not in ("Cc", "Cf")]
+
+
+@unhurried
+@given(st.lists(st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=20), min_size=1, max_size=8), st.booleans())
+def test_no_text_breaks_out_of_its_place_in_any_format(texts: list[str], is_split: bool) -> None:
+    words = [
+        Word(text=text, start=index * 0.7, end=index * 0.7 + 0.9, speaker=index % 2 if is_split else None)
+        for index, text in enumerate(texts)
+    ]
+    made = files(transcript(words))
+    for name in ("transcript.txt", "transcript.html", "transcript.srt", "transcript.vtt"):
+        assert not [one for one in made[name] if unicodedata.category(one) == "Cc" and one != "\n"]
+    # SubRip: number, times, lines, a blank line; and WebVTT, whose header comes first.
+    cues = made["transcript.srt"].split("\n\n")[:-1]
+    assert [cue.split("\n")[0] for cue in cues] == [str(number + 1) for number in range(len(cues))]
+    assert made["transcript.srt"].count("-->") == made["transcript.vtt"].count("-->") == len(cues)
+    assert made["transcript.vtt"].split("\n\n")[0] == "WEBVTT"
+    assert len(made["transcript.vtt"].split("\n\n")) == len(cues) + 2
+    page = html.parser.HTMLParser()
+    tags: list[str] = []
+    page.handle_starttag = lambda tag, _attributes: tags.append(tag)  # type: ignore[method-assign]
+    page.feed(made["transcript.html"])
+    assert set(tags) <= {
+        *("html", "head", "meta", "title", "style", "body", "h1", "dl", "dt", "dd", "main"),
+        *("p", "time", "br", "b", "bdi"),
+    }
+    plain = re.sub("Speaker [01]: ", "", made["transcript.txt"])
+    assert sorted(seen(plain)) == sorted(seen("".join(texts)))

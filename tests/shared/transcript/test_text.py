@@ -24,14 +24,18 @@ def spoken(text: str, *, start: float = 0.0, speaker: int | None = None) -> list
 
 
 def transcript(
-    *passages: Passage, coverage: Coverage | None = None, name: str = "a.mp3", model: str = "m"
+    *passages: Passage,
+    coverage: Coverage | None = None,
+    name: str = "a.mp3",
+    model: str = "m",
+    language: str = "en",
 ) -> Transcript:
     upload = Upload(bucket="uploads", name=name, generation=1)
     return compose(
         job_id=upload.job_id,
         source=upload.uri,
         duration=7323.0,
-        language="en",
+        language=language,
         model=model,
         passages=passages,
         coverage=coverage,
@@ -161,6 +165,34 @@ def test_markup_in_words_names_and_reasons_stays_text() -> None:
     page = Page(to_html(hostile))
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "img"})
     assert page.text.count(attack) == 5
+
+
+@pytest.mark.parametrize(("language", "tag"), [("ar", "ar"), ("pt-BR", "pt-BR"), ("multi", ""), ('"><b>', "")])
+def test_the_page_is_in_the_transcripts_language(language: str, tag: str) -> None:
+    page = Page(to_html(transcript(gpu(spoken("One.")), language=language)))
+    assert page.tags[0] == ("html", {"lang": tag})
+
+
+def test_each_paragraph_has_the_direction_of_its_own_words() -> None:
+    words = spoken("\u0645\u0631\u062d\u0628\u0627 \u0628\u0643.", speaker=0)
+    mixed = transcript(
+        gpu(words),
+        Passage(Engine.DEEPGRAM, spoken("Hello.", start=60, speaker=1)),
+        language="ar",
+        coverage=missing((20, 30, "x")),
+    )
+    page = Page(to_html(mixed))
+    paragraphs = [attributes for tag, attributes in page.tags if tag == "p"]
+    assert [one["dir"] for one in paragraphs] == ["auto", "ltr", "auto"]
+    # Letters that are not the speaker's: dir="auto" passes over elements with a direction of their own, and over <bdi>.
+    assert [attributes["dir"] for tag, attributes in page.tags if tag == "span"] == ["ltr", "ltr"]
+    assert [tag for tag, _ in page.tags if tag in ("b", "bdi")] == ["b", "bdi"] * 2
+
+
+def test_what_cannot_be_seen_makes_no_paragraph() -> None:
+    silent = transcript(gpu([Word(text="\u200b\x00", start=0, end=1)]))
+    assert to_text(silent) == ""
+    assert Page(to_html(silent)).paragraphs == ["No speech was found."]
 
 
 def test_the_page_loads_nothing_and_fits_a_phone() -> None:
