@@ -7,7 +7,10 @@ repeated only where Deepgram cannot have done the work: a refused connection, 42
 from __future__ import annotations
 
 import math
+import threading
 import time
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from heapq import merge
@@ -55,13 +58,14 @@ class Deepgram:
         if settings.deepgram_api_key is None:
             raise EngineFailed("No Deepgram API key is configured.", FailureKind.CREDENTIALS)
         self._settings = settings
-        self._model = model
+        self.model = model
         self._client = _client(settings, settings.deepgram_api_key.get_secret_value().strip())
 
     def transcribe(self, audio: str | bytes, language: str, *, split: bool = False) -> DeepgramResult:
         """Transcribe an audio file, or what a URL serves; `split`: each channel as one speaker.
 
-        Raises EngineFailed with its kind.
+        Blocks for DEEPGRAM_TIMEOUT_SECONDS and DEEPGRAM_LATE_SECONDS at most: a caller that has another engine goes on
+        after the first of them (`begin`, `answer_in_time`). Raises EngineFailed with its kind.
         """
         try:
             for attempt in stamina.retry_context(
@@ -77,6 +81,21 @@ class Deepgram:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
+    def begin(self, audio: str | bytes, language: str, *, split: bool = False) -> Future[DeepgramResult]:
+        """As `transcribe`, on a thread of its own, which does not keep the process alive."""
+        answer: Future[DeepgramResult] = Future()
+
+        def call() -> None:
+            try:
+                result = self.transcribe(audio, language, split=split)
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)
+
+        threading.Thread(target=copy_context().run, args=(call,), name="deepgram-call", daemon=True).start()
+        return answer
+
     def _call(self, audio: str | bytes, language: str, split: bool) -> DeepgramResult:
         import httpx
         from deepgram.core.api_error import ApiError
@@ -91,7 +110,7 @@ class Deepgram:
         began = time.monotonic()
         try:
             response = ask(
-                model=self._model,
+                model=self.model,
                 language=language,
                 smart_format=True,
                 punctuate=True,
@@ -116,9 +135,18 @@ class Deepgram:
         except httpx.RequestError as error:
             reason = "The connection to Deepgram broke."
             raise EngineFailed(reason, FailureKind.NETWORK, may_be_billed=True) from error
-        answer = parse_response(response, self._model, split=split)
+        answer = parse_response(response, self.model, split=split)
         AUDIO.add(answer.duration_seconds * answer.channels, engine=Engine.DEEPGRAM.value)
         return answer
+
+
+def answer_in_time(answer: Future[DeepgramResult], timeout_seconds: float) -> DeepgramResult:
+    """The answer of a call on another thread. Raises EngineFailed, also where it did not come in time yet."""
+    if not wait([answer], timeout_seconds).done:
+        raise EngineFailed(
+            f"Deepgram gave no answer within {timeout_seconds:.0f} s.", FailureKind.TIMEOUT, may_be_billed=True
+        )
+    return answer.result()
 
 
 def _unreadable() -> EngineFailed:
@@ -132,9 +160,8 @@ def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
     base = settings.deepgram_base_url.rstrip("/")
     socket = base.replace("http", "ws", 1)
     environment = DeepgramClientEnvironment(base=base, production=socket, agent=socket, agent_rest=base)
-    return DeepgramClient(
-        api_key=key, environment=environment, timeout=settings.deepgram_timeout_seconds, max_retries=0
-    )
+    timeout = settings.deepgram_timeout_seconds + settings.deepgram_late_seconds
+    return DeepgramClient(api_key=key, environment=environment, timeout=timeout, max_retries=0)
 
 
 def parse_response(response: Any, model: str, *, split: bool = False) -> DeepgramResult:

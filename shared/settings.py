@@ -186,10 +186,17 @@ class DeepgramSettings(BaseSettings):
     )
     deepgram_timeout_seconds: float = setting(
         240.0,
-        "Longest wait for one answer.",
+        "Longest wait for one answer before another engine takes over.",
         unit="s",
-        source="two attempts fit into the 540 s an event-driven function may take",
+        source="with DEEPGRAM_LATE_SECONDS it fits into the 540 s an event-driven function may take",
         gt=0,
+    )
+    deepgram_late_seconds: float = setting(
+        240.0,
+        "How much longer an answer is waited for, and used where the other engine has none yet.",
+        unit="s",
+        source="see DEEPGRAM_TIMEOUT_SECONDS",
+        ge=0,
     )
     deepgram_attempts: int = setting(2, "Calls for one upload, the first included.", unit="calls", ge=1, le=5)
     deepgram_max_bytes: int = setting(

@@ -7,6 +7,7 @@ variable "settings" {
     work_idle_seconds             = optional(number)
     deepgram_base_url             = optional(string)
     deepgram_timeout_seconds      = optional(number)
+    deepgram_late_seconds         = optional(number)
     deepgram_attempts             = optional(number)
     deepgram_max_bytes            = optional(number)
     gpu_breaker_failures          = optional(number)

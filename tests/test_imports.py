@@ -46,10 +46,11 @@ LAYERS = {
         {"client", "deepgram", "state"},
     ],
     "trigger_function": [
-        {"alerts", "budget", "inspection", "settings", "signed_url"},
+        {"alerts", "budget", "inspection", "late_answers", "settings", "signed_url"},
         {"routing"},
         {"services"},
         {"launch", "decide_and_reserve"},
+        {"deepgram_call"},
         {"dispatch"},
         {"handle_upload"},
         {"reconcile"},

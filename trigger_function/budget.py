@@ -96,6 +96,14 @@ class Budget:
             self._listed(month)
             return False
 
+    def hold(self, record: JobRecord, usd: float) -> None:
+        """Hold what was spent on a job already, whatever the budget; its bill takes the place."""
+        if self.limit_usd is None:
+            return
+        with self._lock:
+            self._ledger.reserve(reservation(record, usd))
+            self._listed(month_of(record.received_at))
+
     def release(self, record: JobRecord) -> None:
         """Take back what is held for a job, where it has no bill yet; `left()` is fresh afterwards."""
         if self.limit_usd is None:

@@ -30,13 +30,14 @@ def decide_and_reserve(services: Services, record: JobRecord, upload: UploadFact
     """Decide, and hold the predicted cost. Raises Rejected where no method may be used or paid for."""
     for attempt in range(ATTEMPTS):
         decision = _decide(services, record, upload)
-        if reserve(services, record.model_copy(update={"media": upload.media, "decision": decision})):
+        decided = record.model_copy(update={"media": upload.media, "decision": decision})
+        if reserve(services, decided):
             alert_on_budget(services)
             return decision
         # Near the limit several instances may see each other's reservations, and all withdraw; not so next time.
         time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))
     alert_on_budget(services, rejected=True)
-    raise Rejected(services.budget.refusal(_usd(decision), record.received_at), FailureKind.QUOTA)
+    raise Rejected(services.budget.refusal(_usd(decided), record.received_at), FailureKind.QUOTA)
 
 
 def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:
@@ -69,14 +70,19 @@ def current_conditions(services: Services, received_at: datetime) -> Conditions:
 
 
 def reserve(services: Services, record: JobRecord) -> bool:
-    """Hold what the decided method is predicted to cost; False, and nothing held, where the budget has less."""
-    return record.decision is None or services.budget.reserve(record, _usd(record.decision))
+    """Hold what the job has cost so far and what the decided method is predicted to cost; False where the budget has
+    less: then only what is spent is held."""
+    if services.budget.reserve(record, _usd(record)):
+        return True
+    if record.spent.usd > 0:
+        services.budget.hold(record, record.spent.usd)
+    return False
 
 
 def reserve_fallback(services: Services, record: JobRecord) -> bool:
     """As `reserve`, for a method that replaces another one: the owner's cost limit for the upload holds too."""
     limit = record.options.max_cost_usd
-    if record.decision is not None and limit is not None and _usd(record.decision) > limit:
+    if limit is not None and _usd(record) > limit:
         return False
     return reserve(services, record)
 
@@ -98,5 +104,7 @@ def alert_on_budget(services: Services, *, rejected: bool = False) -> None:
             _log.exception("budget alert not published", extra={"fields": {"event_id": alert.event_id}})
 
 
-def _usd(decision: Decision) -> float:
-    return decision.quote.bill.usd if decision.quote else 0.0
+def _usd(record: JobRecord) -> float:
+    """What the job will have cost: calls of earlier attempts that may be billed, and the decided method's quote."""
+    quote = record.decision.quote if record.decision else None
+    return record.spent.usd + (quote.bill.usd if quote else 0.0)

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import logging
-import time
 from datetime import timedelta
 from typing import Any
 
-from google.auth.exceptions import GoogleAuthError
 from opentelemetry.trace import SpanKind
 
 from shared.clock import now
-from shared.costs.bill import LineItemKind, deepgram_bill
-from shared.costs.speeds import deepgram_figures
-from shared.deepgram import Deepgram
+from shared.costs.bill import LineItemKind
 from shared.enums import Method
-from shared.errors import DropscribeError, EngineFailed, FailureKind
+from shared.errors import DropscribeError, EngineFailed
 from shared.media import Media
 from shared.messages import Decision, WorkItem
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
-from shared.state.job_result import completed, failed
+from shared.state.job_result import failed
 from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
-from shared.transcript.compose import compose
-from shared.transcript.model import missing_end, with_gap
-from shared.upload_options import Channels
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
+from trigger_function.deepgram_call import transcribe_with_deepgram
 from trigger_function.launch import launch_cpu, launch_gpu
 from trigger_function.routing.engines import deepgram_obstacle, deepgram_track_obstacle
 from trigger_function.services import Services
-from trigger_function.signed_url import signed_url
 
 _log = logging.getLogger(__name__)
 
@@ -47,20 +40,30 @@ def _dispatch(services: Services, job: Job) -> None:
         _start_execution(services, job, media, decision)
         return
     try:
-        _ask_deepgram(services, job, media)
+        transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:
-        job = services.jobs.load(job.id) or job
-        if not services.settings.enable_fallback:
-            services.finisher.finish(job.record, failed(error))
-            return
-        _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        instead = _fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
-        if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
-            reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
-            services.finisher.finish(job.record, failed(EngineFailed(reason, error.kind)))
-            return
-        queue(services, services.jobs.save(job, decision=instead))
-        launch_any(services, job.id)
+        _replace_deepgram(services, services.jobs.load(job.id) or job, decision, error)
+
+
+def _replace_deepgram(services: Services, job: Job, decision: Decision, error: EngineFailed) -> None:
+    """Queue a job that Deepgram failed on for Parakeet, where that is allowed and affordable; otherwise it failed."""
+    if not services.settings.enable_fallback:
+        _fail(services, job, error)
+        return
+    _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+    instead = _fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
+    if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
+        reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
+        _fail(services, job, EngineFailed(reason, error.kind))
+        return
+    queue(services, services.jobs.save(job, decision=instead))
+    launch_any(services, job.id)
+
+
+def _fail(services: Services, job: Job, error: EngineFailed) -> None:
+    # With a late answer the job has an outcome, and this one is dropped.
+    services.late_answers.wait()
+    services.finisher.finish(job.record, failed(error))
 
 
 def queue(services: Services, job: Job) -> Job:
@@ -115,7 +118,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
         return False
     job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     try:
-        _ask_deepgram(services, job, media)
+        transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:
         _log.warning("deepgram failed as fallback", extra={"fields": {"kind": error.kind, "reason": error.reason}})
         _back_to_queue(services, services.jobs.load(job.id) or job, decision)
@@ -134,48 +137,6 @@ def _fallback(before: Decision, method: Method, because: str) -> Decision:
     """The decision for another method, with the quotes as they were."""
     changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
     return before.model_copy(update=changes)
-
-
-def _ask_deepgram(services: Services, job: Job, media: Media) -> None:
-    """Transcribe and finish. Raises EngineFailed."""
-    settings, upload = services.settings, job.record.upload
-    engine = Deepgram(settings, settings.deepgram_model)
-    job = services.jobs.save(job, started_at=now())
-    try:
-        url = signed_url(services.storage, upload, timedelta(seconds=settings.signed_url_seconds))
-    except GoogleAuthError as error:
-        # A missing role on the service account: waiting for it would cost the upload a day.
-        raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
-    began = time.monotonic()
-    with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
-        try:
-            result = engine.transcribe(url, settings.language, split=job.record.options.channels is Channels.SPLIT)
-        except EngineFailed as error:
-            if error.may_be_billed:
-                audio_seconds = media.duration_seconds * job.record.options.streams(media)
-                bill = deepgram_bill(settings.deepgram_model, audio_seconds, media.size_bytes, services.prices)
-                services.jobs.try_save(job, spent=job.record.spent + bill)
-            raise
-        tracing.set_attributes(span, duration_seconds=result.duration_seconds, channels=result.channels)
-    # Deepgram bills what it decoded, which can differ from what the header promised.
-    duration = result.duration_seconds or media.duration_seconds
-    transcript = compose(
-        job_id=upload.job_id,
-        source=upload.uri,
-        duration=duration,
-        language=settings.language,
-        model=result.model,
-        passages=[result.passage],
-        channels=result.channels,
-        tracks=media.transcript_tracks(),
-    )
-    if (hole := missing_end(media, duration)) is not None:
-        transcript = with_gap(transcript, hole)
-    billed_seconds, answered = duration * result.channels, time.monotonic() - began
-    bill = deepgram_bill(settings.deepgram_model, billed_seconds, media.size_bytes, services.prices)
-    services.finisher.finish(job.record, completed(transcript), job.record.spent + bill)
-    # The transcript is published before the speeds are updated.
-    services.speeds.observe(deepgram_figures(billed_seconds, answered))
 
 
 def routed(job: Job) -> tuple[Media, Decision]:

@@ -47,15 +47,18 @@ def on_upload(event: CloudEvent) -> None:
             raise InternalServerError(original_exception=error) from error
         finally:
             # Cloud Run may give this process no CPU until the next event.
+            services.late_answers.wait()
             export.flush()
 
 
 @functions_framework.http
 def reconcile(_: flask.Request) -> Mapping[str, int]:
     """Bring every job forward that is not terminal and has gone quiet. A scheduler calls this."""
+    services = services_from_environment()
     try:
-        return reconcile_all(services_from_environment())
+        return reconcile_all(services)
     finally:
+        services.late_answers.wait()
         export.flush()
 
 

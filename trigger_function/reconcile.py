@@ -102,5 +102,7 @@ def _record_gpu_failure(services: Services, job: Job) -> None:
 
 
 def _give_up(services: Services, job: Job, reason: str) -> str:
+    # Deepgram's answer may be late: then the job has an outcome, and this one is dropped.
+    services.late_answers.wait()
     services.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
     return "failed"

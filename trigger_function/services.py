@@ -18,6 +18,7 @@ from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output
 from trigger_function.alerts import Alerts
 from trigger_function.budget import Budget
+from trigger_function.late_answers import LateAnswers
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
 
@@ -32,6 +33,7 @@ class Services(Deployment):
     budget: Budget
     alerts: Alerts
     router: Router
+    late_answers: LateAnswers
 
 
 @lru_cache(maxsize=1)
@@ -54,6 +56,7 @@ def services_from_environment() -> Services:
         budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
         alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),
         router=Router.from_settings(settings, deployment.prices),
+        late_answers=LateAnswers(),
     )
 
 

@@ -36,6 +36,8 @@ class Totals:
     deepgram_usd: float
     """The transcribed audio at Deepgram's price."""
     start_up_usd: float
+    possibly_usd: float
+    """Of `usd`: calls to Deepgram whose answer did not come, which it may have billed."""
     uploads_with_fallback: int
 
     @property
@@ -99,6 +101,7 @@ def totals_of(entries: Iterable[Entry]) -> Totals:
         reserved_usd=sum(entry.usd for entry in entries if entry.state is EntryState.RESERVED),
         deepgram_usd=sum(entry.deepgram_usd for entry in billed),
         start_up_usd=sum(entry.start_up_usd for entry in billed),
+        possibly_usd=sum(entry.possibly_usd for entry in billed),
         uploads_with_fallback=sum(entry.fallbacks > 0 for entry in billed),
     )
 

@@ -92,6 +92,7 @@ def _print(costs: CostReport, suggestions: Sequence[Advice]) -> None:
     console.print(f"an audio hour    {_money(totals.usd_per_audio_hour)}")
     console.print(f"at Deepgram      {_money(totals.deepgram_usd)}, saved {_share(totals.saving_share)}")
     console.print(f"start-up         {_share(totals.start_up_share)} of the bill")
+    console.print(f"possibly billed  {_money(totals.possibly_usd)} by Deepgram, for calls without an answer")
     console.print(f"fallbacks        {_share(totals.fallback_rate)} of {totals.uploads} uploads")
     console.print(f"reserved         {_money(totals.reserved_usd)} for uploads that are not done")
     console.print(f"forecast         {_money(costs.forecast_usd)} for the whole month")

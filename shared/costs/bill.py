@@ -47,6 +47,8 @@ class LineItem(BaseModel):
     quantity: Annotated[float, Field(ge=0)]
     unit: str
     usd_per_unit: Annotated[float, Field(ge=0)]
+    possibly_billed: bool = False
+    """Whether nobody knows if Deepgram bills it: a call began whose answer did not come."""
 
     @computed_field
     @property
@@ -68,9 +70,22 @@ class Bill(BaseModel):
         """Dollars of all lines."""
         return sum(item.usd for item in self.items)
 
+    @property
+    def possibly_usd(self) -> float:
+        """Of them those that are only possibly billed."""
+        return sum(item.usd for item in self.items if item.possibly_billed)
+
     def usd_of(self, *, kind: LineItemKind | None = None, phase: Phase | None = None) -> float:
         """Dollars of the lines of one kind, or of one phase, or of both."""
         return sum(item.usd for item in self.items if kind in (None, item.kind) and phase in (None, item.phase))
+
+    def replaced(self, before: Bill, after: Bill) -> Bill:
+        """This bill with the lines of `after` in the place of those of `before`, as far as it has them."""
+        items = list(self.items)
+        for item in before.items:
+            if item in items:
+                items.remove(item)
+        return Bill(items=(*items, *after.items))
 
     def __add__(self, other: Bill) -> Bill:
         return Bill(items=self.items + other.items)
@@ -106,24 +121,30 @@ def instance_second_usd(shape: JobShape, book: PriceBook) -> float:
     return instance_bill(shape, {Phase.WAITING: 1.0}, book).usd
 
 
-def deepgram_bill(model: str, audio_seconds: float, sent_bytes: float, book: PriceBook) -> Bill:
+def deepgram_bill(
+    model: str, audio_seconds: float, sent_bytes: float, book: PriceBook, *, possibly: bool = False
+) -> Bill:
     """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
 
-    `audio_seconds`: each channel that is transcribed separately counts. Raises UnknownPrice.
+    `audio_seconds`: each channel that is transcribed separately counts. `possibly`: whether nobody knows that it
+    did. Raises UnknownPrice.
     """
+    note = " (possibly billed)" if possibly else ""
     audio = LineItem(
         kind=LineItemKind.DEEPGRAM,
-        resource=f"deepgram {model}",
+        resource=f"deepgram {model}{note}",
         quantity=audio_seconds / 60,
         unit="min",
         usd_per_unit=book.deepgram_minute_usd(model),
+        possibly_billed=possibly,
     )
     sent = LineItem(
         kind=LineItemKind.EGRESS,
-        resource="cloud storage egress",
+        resource=f"cloud storage egress{note}",
         quantity=sent_bytes / 2**30,
         unit="GiB",
         usd_per_unit=book.cloud_storage.egress_gib.usd,
+        possibly_billed=possibly,
     )
     return Bill(items=tuple(item for item in (audio, sent) if item.quantity > 0))
 

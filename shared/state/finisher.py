@@ -25,6 +25,7 @@ from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
 from shared.enums import Engine
+from shared.media import Upload
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
@@ -91,6 +92,11 @@ class Finisher:
         if self._jobs.is_open(outcome.job_id):
             self._publish(outcome, transcript)
         return outcome
+
+    def stored_result(self, upload: Upload) -> JobResult | None:
+        """Step 1 as an earlier finisher took it, if it did: words that need not be transcribed again."""
+        transcript = self._files.stored_transcript(upload)
+        return None if transcript is None else completed(transcript)
 
     def publish(self, outcome: TerminalMessage) -> None:
         """Publish an outcome whose finisher died before the job was closed."""

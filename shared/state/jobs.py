@@ -65,8 +65,10 @@ class JobRecord(BaseModel):
     options: UploadOptions = UploadOptions()
     transcribed_seconds: float = 0.0
     """Audio that is transcribed, as of the worker's last heartbeat."""
+    deepgram_calls: int = 0
+    """How often the function called Deepgram for it, whatever became of the call."""
     spent: Bill = Bill()
-    """What the attempts cost; the running one as of its last heartbeat."""
+    """What the attempts cost; the running one as of its last heartbeat. It has a call to Deepgram before it is made."""
     last_error: str | None = None
     """Why the last attempt ended, in one sentence."""
     traceparent: str | None = None

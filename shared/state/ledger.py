@@ -73,6 +73,8 @@ class Entry(BaseModel):
     cpu_usd: Dollars = 0.0
     api_usd: Dollars = 0.0
     """Paid to Deepgram."""
+    possibly_usd: Dollars = 0.0
+    """Of `usd`: calls to Deepgram whose answer did not come."""
     fallbacks: Annotated[int, Field(ge=0)] = 0
     """How often another engine had to step in: for the whole upload, or for a chunk of it."""
 
@@ -126,6 +128,7 @@ def billed(message: TerminalMessage) -> Entry:
         waiting_usd=message.bill.usd_of(phase=Phase.WAITING),
         cpu_usd=message.bill.usd_of(kind=LineItemKind.CPU),
         api_usd=message.bill.usd_of(kind=LineItemKind.DEEPGRAM),
+        possibly_usd=message.bill.possibly_usd,
         fallbacks=_fallbacks(message),
     )
 

@@ -39,6 +39,7 @@ def adapter(url: str, key: str | None, *, timeout: float = PATIENCE, attempts: i
         deepgram_api_key=key,
         deepgram_base_url=url,
         deepgram_timeout_seconds=timeout,
+        deepgram_late_seconds=0,
         deepgram_attempts=attempts,
     )
     return Deepgram(settings, "nova-3")

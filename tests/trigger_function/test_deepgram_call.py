@@ -1,0 +1,337 @@
+"""The function's calls to Deepgram: on the bill whatever is killed, and their answers used though they come late."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+
+import pytest
+import stamina
+
+from infra.recordings import recording
+from shared.clock import now
+from shared.costs.bill import LineItemKind
+from shared.enums import Engine, Method, Outcome
+from shared.errors import DropscribeError, FailureKind
+from shared.media import Upload
+from shared.messages import Receipt, TerminalMessage
+from shared.state.job_result import failed
+from shared.state.jobs import JobRecord, JobState
+from shared.state.ledger import Entry, EntryState, month_of
+from tests.support.faulty_deepgram import FaultyDeepgramServer
+from tests.support.function_services import MakeServices
+from tests.support.killed_process import killed_at
+from tests.support.loopback_cloud import RESULTS, LoopbackCloud
+from trigger_function.dispatch import dispatch
+from trigger_function.handle_upload import handle
+from trigger_function.reconcile import reconcile_all
+from trigger_function.services import Services
+
+AUDIO = recording("memo.wav").path.read_bytes()
+LATE = {"DEEPGRAM_TIMEOUT_SECONDS": "0.2"}
+"""Less than any answer of a stalled server takes."""
+DEEPGRAM_USD = 0.000607
+PARAKEET_USD = 0.01382
+"""About what the quotes for this recording are; Parakeet pays for a start."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=1):
+        yield
+
+
+@pytest.fixture
+def deepgram(shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str) -> Iterator[dict[str, str]]:
+    """Settings of a deployment that sends everything to Deepgram."""
+    yield {
+        "DEEPGRAM_API_KEY": deepgram_key,
+        "DEEPGRAM_BASE_URL": shared_deepgram_server.url,
+        "TRANSCRIPTION_METHOD": "deepgram",
+    }
+    shared_deepgram_server.recover()
+
+
+def record_of(services: Services, upload: Upload) -> JobRecord:
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    return job.record
+
+
+def entry_of(services: Services, upload: Upload) -> Entry:
+    (entry,) = [one for one in services.ledger.entries(month_of(now())) if one.id == upload.job_id]
+    return entry
+
+
+def receipt_of(cloud: LoopbackCloud, message: TerminalMessage) -> Receipt:
+    key = message.results["receipt.json"].removeprefix(f"gs://{RESULTS}/")
+    return Receipt.model_validate_json(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
+
+
+def calls_on(message: TerminalMessage, *, possibly: bool) -> int:
+    lines = [line for line in message.bill.items if line.kind is LineItemKind.DEEPGRAM]
+    return sum(line.possibly_billed is possibly for line in lines)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+) -> None:
+    services = make_services(
+        **deepgram, CLAIM_SECONDS="0.001", MONTHLY_BUDGET_USD="100", BUDGET_CACHE_SECONDS="0", MAX_ATTEMPTS="5"
+    )
+    lost, reused = 0, 0
+    for write in count(1):
+        upload = cloud.drop(AUDIO, f"calls/{write}.wav")
+        requests = len(shared_deepgram_server.requests)
+        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+            handle(services, upload)
+        made_by_the_killed = len(shared_deepgram_server.requests) - requests
+        # The event comes again, and so does the scheduler's tick, both more than once.
+        for _ in range(2):
+            handle(services, upload)
+            reconcile_all(services)
+        message = services.jobs.outcome(upload.job_id)
+        assert message is not None
+        assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
+        assert {one.event_id for one in cloud.terminal_messages()} == {message.event_id}
+        assert not services.jobs.is_open(upload.job_id)
+        made = len(shared_deepgram_server.requests) - requests
+        on_bill = calls_on(message, possibly=True) + calls_on(message, possibly=False)
+        # Killed between the record and the call, it is on the bill without having been made.
+        assert made <= on_bill <= made + (made_by_the_killed == 0)
+        assert on_bill <= 2
+        lost += calls_on(message, possibly=True)
+        reused += made == 1 and calls_on(message, possibly=False) == 0
+        entry, receipt = entry_of(services, upload), receipt_of(cloud, message)
+        assert receipt.bill == message.bill
+        assert (entry.state, entry.usd) == (EntryState.BILLED, message.bill.usd)
+        assert entry.possibly_usd == message.bill.possibly_usd
+        if not kill.happened:
+            break
+    assert lost
+    assert reused, "an answer that was stored before the kill needs no second call"
+    sums = services.ledger.month_sums(month_of(now()))
+    assert services.budget.spent() == sums.usd
+    assert sums.jobs == write
+
+
+def test_a_call_that_was_lost_is_called_possibly_billed(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.cut_next(1)
+    services = make_services(**deepgram, ENABLE_FALLBACK="false")
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert [line.resource for line in message.bill.items] == [
+        "deepgram nova-3 (possibly billed)",
+        "cloud storage egress (possibly billed)",
+    ]
+    assert message.bill.possibly_usd == message.bill.usd == pytest.approx(DEEPGRAM_USD, rel=0.1)
+    entry = entry_of(services, upload)
+    assert entry.possibly_usd == entry.usd == message.bill.usd
+
+
+def test_a_late_answer_is_used_where_no_other_engine_has_one(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**deepgram, **LATE)
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    # Parakeet has it, and what the call may cost is known.
+    (item,) = cloud.work_items()
+    assert item.decision.method is Method.PARAKEET
+    services.late_answers.wait()
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
+    assert message.decision is not None
+    assert message.decision.method is Method.DEEPGRAM
+    assert message.decision.reason.endswith("Its answer came late.")
+    assert (calls_on(message, possibly=False), calls_on(message, possibly=True)) == (1, 0)
+    assert entry_of(services, upload).usd == message.bill.usd
+
+
+def test_a_late_answer_has_what_the_other_engine_cost_meanwhile_on_its_bill(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**deepgram, **LATE)
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    (quote,) = [one for one in job.record.decision.quotes if one.method is Method.PARAKEET]  # type: ignore[union-attr]
+    # As a worker's heartbeat writes it.
+    services.jobs.save(job, state=JobState.RUNNING, holder="gpu/0", spent=job.record.spent + quote.bill)
+    services.late_answers.wait()
+    (message,) = cloud.terminal_messages()
+    assert message.bill.usd == pytest.approx(quote.bill.usd + message.bill.usd_of(kind=LineItemKind.DEEPGRAM), abs=1e-3)
+    assert (calls_on(message, possibly=False), calls_on(message, possibly=True)) == (1, 0)
+
+
+def test_a_late_answer_changes_no_outcome(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**deepgram, **LATE)
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    outcome = services.finisher.finish(record_of(services, upload), failed(DropscribeError("Given up.")))
+    services.late_answers.wait()
+    assert cloud.terminal_messages() == [outcome]
+    assert services.jobs.outcome(upload.job_id) == outcome
+    assert outcome.bill.possibly_usd > 0
+
+
+def test_without_another_engine_a_late_answer_is_waited_for(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**deepgram, **LATE, ENABLE_FALLBACK="false")
+    handle(services, cloud.drop(AUDIO))
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
+
+
+@pytest.mark.parametrize(
+    ("limits", "metadata"),
+    [({"MONTHLY_BUDGET_USD": "0.0141"}, {}), ({}, {"transcribe-max-cost": "0.0141"})],
+    ids=["budget", "max cost"],
+)
+def test_what_a_lost_call_may_have_cost_counts_where_parakeet_would_take_over(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+    limits: dict[str, str],
+    metadata: dict[str, str],
+) -> None:
+    shared_deepgram_server.fail_next(1, 500)
+    services = make_services(**deepgram, **limits)
+    upload = cloud.drop(AUDIO, metadata=metadata)
+    handle(services, upload)
+    # Either alone would have been within the limit.
+    assert max(DEEPGRAM_USD, PARAKEET_USD) < 0.0141 < DEEPGRAM_USD + PARAKEET_USD
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert (message.reason or "").endswith("Parakeet may not take over: it would cost more than is allowed or left.")
+    assert entry_of(services, upload).usd == message.bill.usd == message.bill.possibly_usd > 0
+
+
+def test_a_lost_call_and_parakeet_are_reserved_together(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.fail_next(1, 500)
+    services = make_services(**deepgram, MONTHLY_BUDGET_USD="10")
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    entry, record = entry_of(services, upload), record_of(services, upload)
+    assert record.decision is not None
+    assert record.decision.quote is not None
+    assert entry.usd == pytest.approx(record.spent.usd + record.decision.quote.bill.usd)
+    assert entry.usd == pytest.approx(DEEPGRAM_USD + PARAKEET_USD, rel=0.1)
+
+
+def test_deepgram_is_not_called_again_and_again_by_processes_that_are_killed(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    services = make_services(**deepgram, CLAIM_SECONDS="0.001")
+    requests = len(shared_deepgram_server.requests)
+    upload = cloud.drop(AUDIO)
+    shared_deepgram_server.fail_next(1, 500)
+    handle(services, upload)
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    assert job.record.deepgram_calls == 1
+    time.sleep(0.002)
+    decision = job.record.decision
+    assert decision is not None
+    decision = decision.model_copy(update={"method": Method.DEEPGRAM})
+    lost = services.jobs.save(job, state=JobState.CLAIMED, decision=decision, deepgram_calls=3)
+    dispatch(services, lost)
+    record = record_of(services, upload)
+    assert record.decision is not None
+    assert record.decision.method is Method.PARAKEET
+    assert "Deepgram was called 3 times for the file, and no answer was stored." in record.decision.reason
+    assert len(shared_deepgram_server.requests) == requests + 1
+
+
+def test_a_call_that_deepgram_cannot_have_billed_is_taken_back(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.fail_next(1, 402)
+    services = make_services(**deepgram)
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    record = record_of(services, upload)
+    assert (record.deepgram_calls, record.spent.items) == (0, ())
+    assert record.lease_until > now() - timedelta(minutes=1)
+
+
+def test_a_call_that_is_refused_late_is_taken_back(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    # The server answers 401 once it turns to the request.
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**{**deepgram, "DEEPGRAM_API_KEY": "wrong"}, **LATE)
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    assert record_of(services, upload).spent.possibly_usd > 0
+    services.late_answers.wait()
+    assert record_of(services, upload).spent.items == ()
+    assert cloud.terminal_messages() == []
+
+
+def test_a_late_answers_failure_is_no_failure_of_the_job(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**deepgram, **LATE)
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
+    services.late_answers.wait()
+    assert services.jobs.is_open(upload.job_id)
+    assert services.jobs.outcome(upload.job_id) is None
+    assert record_of(services, upload).state is JobState.QUEUED
+    assert FailureKind.TIMEOUT not in {one.failure_kind for one in cloud.terminal_messages()}

@@ -1,0 +1,159 @@
+"""The function's own calls to Deepgram: on the record with their price before they are made, so that no kill loses it.
+
+    killed                                   what the next attempt does
+    before the record has the call           calls Deepgram
+    behind that, before the answer is stored calls Deepgram again; the lost call stays on the bill, as possibly billed
+    behind transcript.json                   finishes with it, without a call
+    behind the outcome                       publishes it
+
+Where no answer comes within DEEPGRAM_TIMEOUT_SECONDS another engine takes over. An answer that comes within
+DEEPGRAM_LATE_SECONDS more is used all the same where no outcome stands by then.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from google.auth.exceptions import GoogleAuthError
+from opentelemetry.trace import SpanKind
+
+from shared.clock import now
+from shared.costs.bill import Bill, deepgram_bill
+from shared.costs.speeds import deepgram_figures
+from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
+from shared.errors import EngineFailed, FailureKind
+from shared.media import Media
+from shared.state.job_result import completed
+from shared.state.jobs import Job, JobRecord
+from shared.telemetry import tracing
+from shared.transcript.compose import compose
+from shared.transcript.model import missing_end, with_gap
+from shared.upload_options import Channels
+from trigger_function.decide_and_reserve import reserve_fallback
+from trigger_function.services import Services
+from trigger_function.signed_url import signed_url
+
+_log = logging.getLogger(__name__)
+
+SAVE_TRIES = 3
+"""Writes of a record against a worker's heartbeat."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call that is made or was."""
+
+    record: JobRecord
+    """As it was at the call."""
+    media: Media
+    price: Bill
+    """The call's lines in `record.spent`, possibly billed; lines of the answer take their place."""
+    began: float
+    """On the monotonic clock."""
+
+    @property
+    def job_id(self) -> str:
+        return self.record.upload.job_id
+
+
+def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None:
+    """Call Deepgram, and finish the job with its answer. Raises EngineFailed, also where the answer is late."""
+    settings = services.settings
+    if job.record.started_at is not None and (stored := services.finisher.stored_result(job.record.upload)) is not None:
+        services.finisher.finish(job.record, stored)
+        return
+    if job.record.deepgram_calls >= settings.max_attempts:
+        # Each of them may be billed.
+        reason = f"Deepgram was called {job.record.deepgram_calls} times for the file, and no answer was stored."
+        raise EngineFailed(reason, FailureKind.TIMEOUT)
+    if job.record.spent.usd > 0 and not reserve_fallback(services, job.record):
+        # The attempt that was killed may be billed: to call once more may be too much.
+        raise EngineFailed("Another call to Deepgram would cost more than is allowed or left.", FailureKind.QUOTA)
+    engine = Deepgram(settings, settings.deepgram_model)
+    try:
+        url = signed_url(services.storage, job.record.upload, timedelta(seconds=settings.signed_url_seconds))
+    except GoogleAuthError as error:
+        # A missing role on the service account: waiting for it would cost the upload a day.
+        raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
+    price = _price(services, media.duration_seconds * job.record.options.streams(media), media, possibly=True)
+    job = services.jobs.save(
+        job, started_at=now(), deepgram_calls=job.record.deepgram_calls + 1, spent=job.record.spent + price
+    )
+    call = _Call(job.record, media, price, time.monotonic())
+    split = job.record.options.channels is Channels.SPLIT
+    with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
+        answer = engine.begin(url, settings.language, split=split)
+        try:
+            in_time = answer_in_time(answer, settings.deepgram_timeout_seconds)
+        except EngineFailed as error:
+            if not error.may_be_billed:
+                _take_back(services, call)
+            elif not answer.done():
+                use, failed = partial(_finish_late, services, call), partial(_failed_late, services, call)
+                services.late_answers.expect(answer, use=use, failed=failed)
+            raise
+        tracing.set_attributes(span, duration_seconds=in_time.duration_seconds, channels=in_time.channels)
+    _finish(services, job.record, call, in_time)
+
+
+def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> None:
+    """Use an answer that came while another engine had the job, unless that one has ended it."""
+    job = services.jobs.load(call.job_id)
+    if job is None or services.jobs.outcome(job.id) is not None:
+        _log.info("a late answer is not needed")
+        return
+    _log.info("a late answer is used")
+    decision = call.record.decision
+    if decision is not None:
+        decision = decision.model_copy(update={"reason": f"{decision.reason} Its answer came late."})
+    _finish(services, job.record.model_copy(update={"decision": decision}), call, answer)
+
+
+def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:
+    _log.info("no late answer", extra={"fields": {"reason": error.reason}})
+    if not error.may_be_billed:
+        _take_back(services, call)
+
+
+def _finish(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> None:
+    """`record`: the newest, with what the job cost until now."""
+    took, media, upload = time.monotonic() - call.began, call.media, record.upload
+    # Deepgram bills what it decoded, which can differ from what the header promised.
+    duration = answer.duration_seconds or media.duration_seconds
+    transcript = compose(
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=duration,
+        language=services.settings.language,
+        model=answer.model,
+        passages=[answer.passage],
+        channels=answer.channels,
+        tracks=media.transcript_tracks(),
+    )
+    if (missing := missing_end(media, duration)) is not None:
+        transcript = with_gap(transcript, missing)
+    billed_seconds = duration * answer.channels
+    bill = record.spent.replaced(call.price, _price(services, billed_seconds, media))
+    services.finisher.finish(record, completed(transcript), bill)
+    # The transcript is published before the speeds are updated.
+    services.speeds.observe(deepgram_figures(billed_seconds, took))
+
+
+def _take_back(services: Services, call: _Call) -> None:
+    """A call failed before Deepgram can have billed it."""
+    for _ in range(SAVE_TRIES):
+        job = services.jobs.load(call.job_id)
+        if job is None or services.jobs.try_save(
+            job, deepgram_calls=job.record.deepgram_calls - 1, spent=job.record.spent.replaced(call.price, Bill())
+        ):
+            return
+
+
+def _price(services: Services, audio_seconds: float, media: Media, *, possibly: bool = False) -> Bill:
+    """`audio_seconds`: the sum of all channels that are transcribed separately."""
+    model = services.settings.deepgram_model
+    return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, possibly=possibly)
