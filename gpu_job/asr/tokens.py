@@ -1,7 +1,8 @@
 """Tokens: what an engine hears, piece by piece, with times; and how they make words.
 
-A token's text is its piece of the model's vocabulary, with a leading space where it begins a word. Within one model
-texts and ids say the same, and texts also fit an engine that knows no ids.
+A token's text is its piece of the model's vocabulary, with a leading space where it begins a word. Chinese and Japanese
+have no spaces; there a token is a word, else a chunk would be one. Within one model texts and ids say the same, and
+texts also fit an engine that knows no ids.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from shared.transcript.display import begins_unspaced_word
 from shared.transcript.model import Word
 
 
@@ -24,7 +26,7 @@ class Token(NamedTuple):
     @property
     def begins_word(self) -> bool:
         """Whether a new word starts here."""
-        return self.text.startswith(" ")
+        return self.text.startswith(" ") or begins_unspaced_word(self.text)
 
     def later(self, seconds: float) -> Token:
         """The same token on a clock that began so much earlier."""

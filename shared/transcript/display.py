@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from unicodedata import category
 
-from shared.transcript.spacing import is_south_east_asian, needs_space
+from shared.transcript.spacing import is_east_asian, is_south_east_asian, needs_space
 
 # The classes of UAX #14, and of JIS X 4051, that no line starts with (CL, CP, EX, IS, NS, CJ, PO) and that none ends
 # with (OP, PR), as far as their general category does not say so: closing and opening brackets and quotes do.
@@ -61,6 +61,11 @@ def keeps_together(before: str, after: str) -> bool:
     if needs_space(before, after):
         return all(map(_is_never_first, after)) or all(map(_is_never_last, before))
     return _is_never_first(after[0]) or _is_never_last(before[-1])
+
+
+def begins_unspaced_word(text: str) -> bool:
+    """Whether a word of Chinese or Japanese may begin with a text: not with closing punctuation or a small kana."""
+    return text[:1] >= "\u2e80" and is_east_asian(text[0]) and not _is_never_first(text[0])
 
 
 @lru_cache(maxsize=4096)

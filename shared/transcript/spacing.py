@@ -47,9 +47,14 @@ def needs_space(before: str, after: str) -> bool:
     left, right = before[-1], after[0]
     if left < "\u0e00" and right < "\u0e00":  # the common case, decided without a table
         return True
-    if _is_in(left, _EAST_ASIAN) or _is_in(right, _EAST_ASIAN):
+    if is_east_asian(left) or is_east_asian(right):
         return False
     return not (is_south_east_asian(left) and is_south_east_asian(right))
+
+
+def is_east_asian(character: str) -> bool:
+    """Whether it is of the scripts of Chinese and Japanese, their punctuation included."""
+    return _is_in(character, _EAST_ASIAN)
 
 
 def is_south_east_asian(character: str) -> bool:
