@@ -54,10 +54,14 @@ class Media(BaseModel):
     duration_seconds: Annotated[float, Field(gt=0)]
     duration_is_estimate: bool = False
     """True where part of the length was extrapolated, by byte rate or past the end of a cut file."""
+    promised_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Length by the header, where that is exact; None where the file promises none. What is missing of it is a gap."""
     sample_rate_hz: Annotated[int, Field(gt=0)]
     channels: Annotated[int, Field(gt=0)]
     size_bytes: Annotated[int, Field(gt=0)]
     has_video: bool = False
+    has_wrong_sizes: bool = False
+    """Its header states sizes that hide sound from whoever trusts them; the job's decoder reads all of it."""
     tracks: tuple[AudioTrack, ...] = ()
     """Every audio track of the file; empty where inspection did not list them."""
     track: Annotated[int, Field(ge=0)] = 0

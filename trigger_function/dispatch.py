@@ -21,7 +21,7 @@ from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
 from trigger_function.launch import launch_cpu, launch_gpu
-from trigger_function.routing.engines import deepgram_obstacle, deepgram_track_obstacle
+from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = services.router.engines
     _, decision = routed(job)
-    obstacle = deepgram_obstacle(media, engines) or deepgram_track_obstacle(media)
+    obstacle = deepgram_obstacle(media, engines) or deepgram_file_obstacle(media)
     if not engines.fallback or job.record.options.is_private or obstacle is not None:
         return False
     lease = now() + timedelta(seconds=services.settings.claim_seconds)

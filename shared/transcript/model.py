@@ -129,8 +129,8 @@ SHORT_BY_SECONDS = 0.5
 
 def missing_end(media: Media, decoded_seconds: float) -> Gap | None:
     """The gap between the end of the decoded audio and the end that the header states; None where they agree."""
-    stated = media.duration_seconds
-    if media.duration_is_estimate or stated - decoded_seconds <= SHORT_BY_SECONDS:
+    stated = media.promised_seconds or (0.0 if media.duration_is_estimate else media.duration_seconds)
+    if stated - decoded_seconds <= SHORT_BY_SECONDS:
         return None
     return Gap(start=decoded_seconds, end=stated, reason="The file says there is audio here, but it cannot be read.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from trigger_function.inspection.declared_size import HEAD_BYTES
 from trigger_function.inspection.ranged_reader import RandomAccess
@@ -72,6 +72,41 @@ def cluster_before(file: RandomAccess, block_at: int) -> int | None:
     """Byte offset of the cluster that the block at `block_at`, early in the file, belongs to; None where none does."""
     at = file.read_at(0, block_at).rfind(CLUSTER)
     return None if at < 0 else at
+
+
+_TIMECODE = 0xE7
+_CLUSTER_PROBES, _CLUSTER_PROBE_BYTES = 4, 64 * 1024
+_READ_WHOLE_BYTES = 512 * 1024
+
+
+def times_of_clusters_increase(file: RandomAccess, first: int) -> bool:
+    """Do the times of clusters rise, in a few places from the first one on? Not in recordings joined as bytes."""
+    step = (file.size - first) // _CLUSTER_PROBES
+    if file.size - first <= _READ_WHOLE_BYTES:
+        data = file.read_at(first, file.size - first)
+        times = [_cluster_time(data, match.start()) for match in re.finditer(CLUSTER, data)]
+    else:
+        times = []
+        for number in range(_CLUSTER_PROBES):
+            data = file.read_at(first + number * step, _CLUSTER_PROBE_BYTES)
+            times.append(_cluster_time(data, data.find(CLUSTER)))
+    seen = [time for time in times if time is not None]
+    return all(earlier <= later for earlier, later in pairwise(seen))
+
+
+def _cluster_time(data: bytes, at: int) -> int | None:
+    """The time of a cluster that stands there, in the segment's units; None where it cannot be seen."""
+    if at < 0 or at + len(CLUSTER) >= len(data) or not data[at + len(CLUSTER)]:
+        return None
+    body = at + len(CLUSTER) + 9 - data[at + len(CLUSTER)].bit_length()
+    for _ in range(3):
+        if body + 2 > len(data) or not data[body + 1] & 0x80:
+            return None
+        kind, size = data[body], data[body + 1] & 0x7F
+        if kind == _TIMECODE:
+            return int.from_bytes(data[body + 2 : body + 2 + size])
+        body += 2 + size
+    return None
 
 
 def void_element(start: int, end: int) -> bytes:

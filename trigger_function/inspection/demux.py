@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,11 +72,17 @@ class Description:
     channels: int
     bits_per_second: int
     stated_seconds: float
+    """Of the stream, else of the file."""
+    track_seconds: float | None
+    """When the stream ends, by a tag of its own; None without one."""
     start_seconds: float
+    """When the file's first stream begins."""
     first_packet_at: int | None
     """Byte offset; None where no audio packet begins within FIRST_PACKET_WITHIN."""
     is_encrypted: bool
     has_video: bool
+    is_only_stream: bool
+    """Whether the file has nothing but this stream, so that its length is the stream's."""
 
 
 class _Packet(NamedTuple):
@@ -92,6 +99,8 @@ class Stretch(NamedTuple):
 
     seconds: float
     """Sum of the packets' durations."""
+    packet_bytes: int
+    """Sum of the packets' sizes."""
     seconds_before_last: float
     bytes_before_last: int
     """The same without the last packet, and how far that begins behind the first, whatever stands between them."""
@@ -124,10 +133,12 @@ def describe(file: RandomAccess, requested: RequestedTrack | None = None) -> Des
             channels=chosen.channels,
             bits_per_second=stream.codec_context.bit_rate or 0,
             stated_seconds=_stated_seconds(container, stream),
+            track_seconds=_tagged_seconds(stream),
             start_seconds=(container.start_time or 0) / av.time_base,
             first_packet_at=_first_packet_at(container, stream),
             is_encrypted="enc_key_id" in stream.metadata,
             has_video=has_video,
+            is_only_stream=len(container.streams) == 1,
         )
 
 
@@ -210,6 +221,13 @@ def _stated_seconds(container: InputContainer, stream: AudioStream) -> float:
     return (container.duration or 0) / av.time_base
 
 
+def _tagged_seconds(stream: AudioStream) -> float | None:
+    """By Matroska's tag, for example `00:00:10.034000000`."""
+    text = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\s*", text)
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) if match else None
+
+
 def _first_packet_at(container: InputContainer, stream: AudioStream) -> int | None:
     return next((packet.pos for packet in _packets(container, stream, FIRST_PACKET_WITHIN)), None)
 
@@ -225,6 +243,7 @@ def _stretch(container: InputContainer, stream: AudioStream, start: int, end: in
     times = [(packet.pts, packet.pts + packet.duration) for packet in packets if packet.pts is not None]
     return Stretch(
         seconds=tick * sum(packet.duration for packet in packets),
+        packet_bytes=sum(packet.size for packet in packets),
         seconds_before_last=tick * sum(packet.duration for packet in packets[:-1]),
         bytes_before_last=packets[-1].pos - packets[0].pos,
         start_seconds=tick * min(start for start, _ in times) if times else None,

@@ -6,12 +6,14 @@ import math
 from contextlib import suppress
 
 from shared.errors import BadMedia
+from shared.formats.header_sizes import header_patches
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.media import Media
 from trigger_function.inspection.containers import index_padding, is_avi, picture_padding
 from trigger_function.inspection.declared_size import HEAD_BYTES
 from trigger_function.inspection.demux import Description, Undemuxable, describe
-from trigger_function.inspection.duration import Duration, duration, movie_duration
+from trigger_function.inspection.duration import duration, movie_duration
+from trigger_function.inspection.length import Duration
 from trigger_function.inspection.mp4 import ENCRYPTED_ENTRIES, is_mp4, read_movie
 from trigger_function.inspection.overlay import Overlay, Tail
 from trigger_function.inspection.ranged_reader import MAX_BYTES, Fetch, RandomAccess, RangedReader, ReadBudgetExceeded
@@ -49,6 +51,9 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
         raise BadMedia(f"This is not an audio or video file (it looks like {kind}).")
     if is_encrypted_asf(head):
         raise BadMedia(_ENCRYPTED)
+    patches = header_patches(file)
+    if patches:
+        file = Overlay(file, patches)
     try:
         audio, length = _read(file, head, requested)
         if requested == ALL_TRACKS:
@@ -63,10 +68,12 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
         codec=audio.codec,
         duration_seconds=length.seconds,
         duration_is_estimate=length.is_estimate,
+        promised_seconds=length.promised_seconds,
         sample_rate_hz=audio.sample_rate_hz,
         channels=audio.channels,
         size_bytes=file.size,
         has_video=audio.has_video,
+        has_wrong_sizes=bool(patches),
         tracks=audio.tracks,
         track=audio.stream_index,
         mixes_tracks=requested == ALL_TRACKS and len(audio.tracks) > 1,
@@ -85,7 +92,10 @@ def _longest(file: RandomAccess, head: bytes, audio: Description, length: Durati
             # A track without sound has no part in the mix.
             with suppress(BadMedia):
                 lengths.append(_read(file, head, track.number)[1])
-    return Duration(max(one.seconds for one in lengths), any(one.is_estimate for one in lengths))
+    promised = [one.promised_seconds for one in lengths if one.promised_seconds is not None]
+    return Duration(
+        max(one.seconds for one in lengths), any(one.is_estimate for one in lengths), max(promised, default=None)
+    )
 
 
 def _read_mp4(file: RandomAccess, requested: RequestedTrack | None) -> tuple[Description, Duration]:

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from trigger_function.inspection.containers import CLUSTER, void_element
-from trigger_function.inspection.demux import Description, Undemuxable, stretches
+from trigger_function.inspection.demux import Description, Stretch, Undemuxable, stretches
 from trigger_function.inspection.mp4 import free_box
-from trigger_function.inspection.overlay import Overlay
+from trigger_function.inspection.overlay import Head, Overlay
 from trigger_function.inspection.ranged_reader import RandomAccess, ReadBudgetExceeded
 
 TAILS_BYTES = (128 * 1024, 1024 * 1024, 4 * 1024 * 1024)
@@ -17,6 +17,21 @@ TAILS_BYTES = (128 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 
 PROBE_BYTES = 64 * 1024
 """Read at one place in the middle of a file."""
+
+
+class _Jump(NamedTuple):
+    """How much longer times may run than the packets at their byte rate."""
+
+    factor: float
+    seconds: float
+
+    def longest(self, estimated_seconds: float) -> float:
+        """Of a file estimated so long."""
+        return self.factor * estimated_seconds + self.seconds
+
+
+TIMES_JUMP_BY = _Jump(1.5, 10.0)
+"""Pictures have varying rates; a transport stream's decoder takes a step of more than 10 s for a new clock."""
 
 FILLER_BYTES = 16
 """Shortest gap between two parts that padding can fill."""
@@ -71,13 +86,19 @@ def last_packet_end_of_parts(file: RandomAccess, audio: Description, first_part:
     return None
 
 
-def times_increase(file: RandomAccess, audio: Description, last: float) -> bool:
-    """Do the times rise from the start over three places in the middle to `last`? Not in recordings joined as bytes."""
+def probe_middle(file: RandomAccess, audio: Description) -> list[Stretch]:
+    """The audio at three places in the middle, for containers whose packets can be found from anywhere."""
     places = [file.size * quarter // 4 for quarter in (1, 2, 3)]
     for place in places:
         file.read_at(place, PROBE_BYTES)
-    probes = stretches(file, audio.stream_index, [(place, place + PROBE_BYTES) for place in places])
-    seen = [probe.start_seconds for probe in probes if probe.start_seconds is not None]
+    # Each in a file that ends behind it, so that nothing more is read where there is no packet.
+    ends = [(place, min(place + PROBE_BYTES, file.size)) for place in places]
+    return [found for start, end in ends for found in stretches(Head(file, end), audio.stream_index, [(start, end)])]
+
+
+def times_increase(file: RandomAccess, audio: Description, last: float) -> bool:
+    """Do the times rise from the start over three places in the middle to `last`? Not in recordings joined as bytes."""
+    seen = [probe.start_seconds for probe in probe_middle(file, audio) if probe.start_seconds is not None]
     return all(earlier < later for earlier, later in pairwise((audio.start_seconds, *seen, last)))
 
 

@@ -25,6 +25,17 @@ class Overlay(RandomAccess):
         return bytes(data)
 
 
+class Head(RandomAccess):
+    """`file` up to the byte `end`."""
+
+    def __init__(self, file: RandomAccess, end: int) -> None:
+        super().__init__(min(end, file.size))
+        self._file = file
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        return self._file.read_at(offset, max(0, min(count, self.size - offset)))
+
+
 class Tail(RandomAccess):
     """`file` from the byte `start` on."""
 

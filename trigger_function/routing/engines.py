@@ -32,17 +32,19 @@ class Engines:
         )
 
 
-def deepgram_track_obstacle(media: Media) -> str | None:
-    """Why Deepgram would hear another track than is wanted; None where it hears the right one.
+def deepgram_file_obstacle(media: Media) -> str | None:
+    """Why Deepgram would not hear what is wanted of the file; None where it does.
 
-    It is sent the whole file and takes a track by itself, the first by all that is known. The job decodes the wanted
-    track, so this does not concern a hybrid's part.
+    It is sent the whole file and takes a track by itself, the first by all that is known. The job decodes all of the
+    wanted track, so this does not concern a hybrid's part.
     """
     if media.mixes_tracks:
         return f"Deepgram hears one audio track of a file, and all {len(media.tracks)} are wanted"
     wanted = next((track for track in media.tracks if track.index == media.track), None)
     if wanted is not None and wanted.number > 1:
         return f"Deepgram hears the first of a file's audio tracks, and track {wanted.label} is wanted"
+    if media.has_wrong_sizes:
+        return "the file's header states wrong sizes, and Deepgram would stop there"
     return None
 
 

@@ -10,7 +10,7 @@ from shared.costs.speeds import Speeds
 from shared.enums import Method
 from shared.media import Media
 from shared.upload_options import UploadOptions
-from trigger_function.routing.engines import Engines, deepgram_obstacle, deepgram_track_obstacle
+from trigger_function.routing.engines import Engines, deepgram_file_obstacle, deepgram_obstacle
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Conditions:
 def with_refusals(quote: Quote, upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions) -> Quote:
     """The quote with everything that speaks against its method."""
     refusals = [*quote.refusals]
-    if quote.method is Method.DEEPGRAM and (obstacle := deepgram_track_obstacle(upload.media)) is not None:
+    if quote.method is Method.DEEPGRAM and (obstacle := deepgram_file_obstacle(upload.media)) is not None:
         refusals.append(Refusal(limit=Limit.ENGINE, why=obstacle))
     if quote.method is not Method.PARAKEET:
         refusals += _against_deepgram(upload, engines)

@@ -141,13 +141,17 @@ def test_the_obstacle_is_exact_to_the_byte() -> None:
     [
         (film(2), r"Deepgram hears the first of a file's audio tracks, and track 2 \(aac\) is wanted: Parakeet"),
         (film(1, mixed=True), "Deepgram hears one audio track of a file, and all 2 are wanted: Parakeet"),
+        (
+            film(1).model_copy(update={"has_wrong_sizes": True}),
+            "states wrong sizes, and Deepgram would stop there",
+        ),
     ],
-    ids=["second", "all"],
+    ids=["second", "all", "sizes"],
 )
-def test_a_track_that_deepgram_would_not_take_is_the_jobs(policy: Policy, what: Media, why: str) -> None:
+def test_what_deepgram_would_not_hear_is_the_jobs(policy: Policy, what: Media, why: str) -> None:
     decision = routed(what, policy, ALL, UploadOptions(method=DEEPGRAM))
     assert decision.method is PARAKEET
-    assert re.search(why, decision.reason)
+    assert re.search(why, decision.reason, re.IGNORECASE)
     assert routed(what, policy, ALL, UploadOptions(method=HYBRID)).method is HYBRID
 
 

@@ -1,0 +1,122 @@
+"""Sizes in the headers of WAV, RF64, BW64 and Wave64 files that are behind, and the patches that correct them.
+
+Recorders write the sizes when they end. One that dies leaves those of its last update, or of its start; a size of 32
+bits begins anew after 4 GB.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from shared.formats.chunks import PLACEHOLDERS, Chunk, ChunkLayout, ReadableBytes, is_four_characters
+
+_KNOWN = frozenset(
+    [
+        *b"LIST bext iXML axml chna smpl inst plst fact PEAK JUNK junk FLLR cart DISP acid data RIFF RF64".split(),
+        b"id3 ",
+        b"ID3 ",
+        b"cue ",
+        b"PAD ",
+    ]
+)
+RIFF = ChunkLayout(4, "<I", is_four_characters, known=_KNOWN)
+RIFX = ChunkLayout(4, ">I", is_four_characters, known=_KNOWN)
+
+_GUID_ENDS = (bytes.fromhex("f3acd3118cd100c04f8edb8a"), bytes.fromhex("2f91cf11a5d628db04c10000"))
+WAVE64 = ChunkLayout(16, "<q", lambda guid: guid.endswith(_GUID_ENDS), counts_header=True, alignment=8)
+_WAVE64_FIRST_CHUNK = 40
+
+MAX_WRAPS = 16
+"""How often a size of 32 bits may have begun anew: 64 GB."""
+
+_LARGEST = 2**60
+"""A size of 64 bits above this stands for `unknown`."""
+
+_UNKNOWN = 0
+"""A data size with which FFmpeg reads a WAV file to its end."""
+
+
+class WaveData(NamedTuple):
+    """The data chunk of a file: its place, the size that its header states, and the true one."""
+
+    chunk: Chunk
+    stated_bytes: int
+    """As it is meant: of RF64 the one in the `ds64` chunk; 0 where it is a placeholder."""
+    sound_bytes: int
+    """Of sound that the file has."""
+    patches: Mapping[int, bytes]
+    """What FFmpeg has to be shown to read all of it."""
+
+
+def wave_data(file: ReadableBytes) -> WaveData | None:
+    """The first data chunk of a WAV, RF64 or Wave64 file; None where there is none."""
+    head = file.read_at(0, 12)
+    if head.startswith(b"riff\x2e\x91\xcf\x11"):
+        return _wave64_data(file)
+    if head[8:] != b"WAVE":
+        return None
+    match head[:4]:
+        case b"RIFF":
+            return _riff_data(file, RIFF)
+        case b"RIFX":
+            return _riff_data(file, RIFX)
+        case b"RF64" | b"BW64":
+            return _rf64_data(file)
+    return None
+
+
+def _riff_data(file: ReadableBytes, layout: ChunkLayout) -> WaveData | None:
+    chunk = next((chunk for chunk in layout.chunks(file, 12) if chunk.kind == b"data"), None)
+    if chunk is None:
+        return None
+    stated, room = chunk.end - chunk.body, file.size - chunk.body
+    if stated > room:
+        is_known = not any(stated in placeholder for placeholder in PLACEHOLDERS)
+        return WaveData(chunk, stated if is_known else 0, room, {})
+    if layout.goes_on_behind(file, chunk):
+        return WaveData(chunk, stated, stated, {})
+    if stated == 0:
+        return WaveData(chunk, 0, room, {})
+    true = _unwrapped(file, layout, chunk)
+    size = struct.pack(layout.size, true if true < 0xFFFF_FFFF else _UNKNOWN)
+    return WaveData(chunk, true, true, {chunk.start + 4: size})
+
+
+def _unwrapped(file: ReadableBytes, layout: ChunkLayout, chunk: Chunk) -> int:
+    """The true size of a data chunk that does not end where it says: with the bits that were lost, or all there is."""
+    for more in range(2**32, min(file.size - chunk.end, MAX_WRAPS * 2**32) + 1, 2**32):
+        longer = chunk._replace(end=chunk.end + more, next=chunk.next + more)
+        if layout.goes_on_behind(file, longer):
+            return longer.end - longer.body
+    return file.size - chunk.body
+
+
+def _rf64_data(file: ReadableBytes) -> WaveData | None:
+    sizes_at: int | None = None
+    for chunk in RIFF.chunks(file, 12):
+        if chunk.kind == b"ds64":
+            sizes_at = chunk.body + 8
+        if chunk.kind == b"data" and sizes_at is not None:
+            (stated,) = struct.unpack("<Q", file.read_at(sizes_at, 8))
+            room = file.size - chunk.body
+            chunk = chunk._replace(end=chunk.body + stated, next=chunk.body + stated + stated % 2)
+            if room < stated < _LARGEST:
+                return WaveData(chunk, stated, room, {})
+            if 0 < stated <= room and RIFF.goes_on_behind(file, chunk):
+                return WaveData(chunk, stated, stated, {})
+            return WaveData(chunk, room, room, {sizes_at: struct.pack("<Q", room)})
+    return None
+
+
+def _wave64_data(file: ReadableBytes) -> WaveData | None:
+    chunk = next((one for one in WAVE64.chunks(file, _WAVE64_FIRST_CHUNK) if one.kind.startswith(b"data")), None)
+    if chunk is None:
+        return None
+    stated, room = chunk.end - chunk.body, file.size - chunk.body
+    if room < stated < _LARGEST:
+        return WaveData(chunk, stated, room, {})
+    if 0 < stated <= room and WAVE64.goes_on_behind(file, chunk):
+        return WaveData(chunk, stated, stated, {})
+    return WaveData(chunk, room, room, {chunk.start + 16: struct.pack("<q", file.size - chunk.start)})
