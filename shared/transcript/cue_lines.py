@@ -20,7 +20,7 @@ def rows_after(row: int, taken: int, piece: Piece, columns: int) -> tuple[int, i
 
 
 def lay_out(pieces: Sequence[Piece], columns: int) -> tuple[str, ...]:
-    """As few lines as they fit on, of similar width. Only a piece that is wider than `columns` makes a wider line."""
+    """As few lines as they fit on, of similar width. No piece is wider than `columns`."""
     count = taken = 0
     for piece in pieces:
         count, taken = rows_after(count, taken, piece, columns)
@@ -43,7 +43,7 @@ def _balanced(pieces: Sequence[Piece], columns: int, count: int) -> list[int]:
         for first, (cost, ends) in cheapest.items():
             for after in range(first + 1, len(pieces) + 1):
                 wide = edges[after] - edges[first] - pieces[first].is_spaced
-                if wide > columns and after > first + 1:
+                if wide > columns:
                     break
                 if (line == count) != (after == len(pieces)):
                     continue

@@ -91,7 +91,9 @@ class _Break(NamedTuple):
 def cues(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[Cue, ...]:
     """The subtitles, in time order. Takes time linear in the number of words."""
     rules = rules or SubtitleRules.of(transcript.language)
-    all_pieces = pieces(transcript, rules.columns, PAUSE_MS)
+    # A word as long as a line leaves no room for the dash, where it may stand beside what another one says.
+    speakers = {word.speaker for word in transcript.words}
+    all_pieces = pieces(transcript, _share(rules, len(speakers))[0], PAUSE_MS)
     groups = [all_pieces[first:after] for first, after in _layout(all_pieces, rules)]
     return tuple(_timed(groups, rules))
 
@@ -191,7 +193,7 @@ class _Rows:
 
 def _share(rules: SubtitleRules, speakers: int) -> tuple[int, int]:
     """Columns and lines of each of so many speakers in a cue."""
-    if speakers == 1:
+    if speakers <= 1:
         return rules.columns, rules.lines
     return rules.columns - _DASH_COLUMNS, max(1, rules.lines // speakers)
 

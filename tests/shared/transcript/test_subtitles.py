@@ -144,12 +144,12 @@ def test_cue_times_lie_within_half_a_second_of_their_words(transcript: Transcrip
 
 @unhurried
 @given(speech())
-def test_lines_fit_but_where_a_dash_stands_before_a_word_as_long_as_a_line(transcript: Transcript) -> None:
-    for cue in cues(transcript):
-        assert all(line == line.strip() and letters(line) for line in cue.lines)
-        wide = [line for line in cue.lines if width(line) > RULES.columns]
-        assert all(len(cue.turns) > 1 and " " not in line.removeprefix("- ") for line in wide)
-        assert len(cue.lines) <= max(RULES.lines, len(cue.turns))
+def test_no_line_is_wider_and_no_cue_has_more_lines_than_the_rules_say(transcript: Transcript) -> None:
+    for rules in (RULES, SubtitleRules(columns=8, lines=3)):
+        for cue in cues(transcript, rules):
+            assert all(line == line.strip() and letters(line) for line in cue.lines)
+            assert all(width(line) <= rules.columns for line in cue.lines)
+            assert len(cue.lines) <= max(rules.lines, len(cue.turns))
 
 
 @unhurried
