@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
+import pysubs2
 import pytest
 import stamina
 
@@ -20,10 +23,12 @@ from shared.messages import Receipt, TerminalMessage
 from shared.state.job_result import failed
 from shared.state.jobs import JobRecord, JobState
 from shared.state.ledger import Entry, EntryState, month_of
+from shared.transcript.model import Transcript
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import RESULTS, LoopbackCloud
+from tests.support.odd_files import two_speakers
 from trigger_function.dispatch import dispatch
 from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
@@ -65,9 +70,13 @@ def entry_of(services: Services, upload: Upload) -> Entry:
     return entry
 
 
+def result(cloud: LoopbackCloud, message: TerminalMessage, name: str) -> bytes:
+    key = message.results[name].removeprefix(f"gs://{RESULTS}/")
+    return bytes(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
+
+
 def receipt_of(cloud: LoopbackCloud, message: TerminalMessage) -> Receipt:
-    key = message.results["receipt.json"].removeprefix(f"gs://{RESULTS}/")
-    return Receipt.model_validate_json(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
+    return Receipt.model_validate_json(result(cloud, message, "receipt.json"))
 
 
 def calls_on(message: TerminalMessage, *, possibly: bool) -> int:
@@ -335,3 +344,30 @@ def test_a_late_answers_failure_is_no_failure_of_the_job(
     assert services.jobs.outcome(upload.job_id) is None
     assert record_of(services, upload).state is JobState.QUEUED
     assert FailureKind.TIMEOUT not in {one.failure_kind for one in cloud.terminal_messages()}
+
+
+def test_people_on_two_channels_keep_their_sentences_and_share_subtitles(
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], tmp_path: Path
+) -> None:
+    services = make_services(**deepgram)
+    audio = two_speakers(tmp_path).read_bytes()
+    metadata = {"transcribe-channels": "split", "transcribe-subtitles": "line=37"}
+    upload = cloud.drop(audio, "calls/two.wav", metadata=metadata)
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    files = {name: result(cloud, message, name) for name in message.results}
+    transcript = Transcript.model_validate_json(files["transcript.json"])
+    assert transcript.channels == 2
+    for speaker in range(2):
+        words = [word.text for word in transcript.words if word.speaker == speaker]
+        spoken = [segment.text for segment in transcript.segments if segment.speaker == speaker]
+        assert " ".join(spoken).split() == words
+        assert all(text[0].isupper() and text[-1] in ".?!" for text in spoken)
+    channels = json.loads(files["deepgram.json"])["results"]["channels"]
+    texts = [channel["alternatives"][0]["transcript"] for channel in channels]
+    assert [len(text.split()) for text in texts] == [
+        len([word for word in transcript.words if word.speaker == speaker]) for speaker in range(2)
+    ]
+    lines = [event.text.split(r"\N") for event in pysubs2.SSAFile.from_string(files["transcript.srt"].decode())]
+    assert any(len(both) == 2 and all(line.startswith("- ") for line in both) for both in lines)
+    assert max(len(line) for both in lines for line in both) <= 37
