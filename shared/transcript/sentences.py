@@ -23,6 +23,8 @@ _CLOSERS = "\"')]}\u201d\u2019\u00bb\u203a\u201c\u2018\u300d\u300f\uff09"
 
 _ALSO_A_WORD = "no."
 """sentencex takes it for "number". In speech it is an answer, unless a number follows."""
+_TITLES = frozenset({"dr.", "prof."})
+"""Written alike in most languages; sentencex knows them in some."""
 
 
 def ends_with_terminal(text: str) -> bool:
@@ -33,7 +35,7 @@ def ends_with_terminal(text: str) -> bool:
 def sentence_ends(texts: Sequence[str], language: str) -> list[bool]:
     """The words of one speaker in order -> of each, whether it ends a sentence. `language`: a BCP 47 tag.
 
-    An end takes a full stop or its like, and that sentencex sees an end there too.
+    An end takes a full stop or its like, that sentencex sees an end there too, and that the sentence does not go on.
     """
     candidates = [ends_with_terminal(text) for text in texts]
     if not any(candidates):
@@ -41,7 +43,14 @@ def sentence_ends(texts: Sequence[str], language: str) -> list[bool]:
     # Without quotes, which straight as they are say neither that they open nor that they close.
     plain = [" ".join(text.strip(_OPENERS + _CLOSERS).split()) for text in texts]
     agreed = _agreed_ends(plain, language)
-    return [candidate and (index in agreed or _is_answer(plain, index)) for index, candidate in enumerate(candidates)]
+    # An engine that writes no capitals says nothing by a small letter.
+    has_capitals = any(text[:1].isupper() for text in plain)
+    return [
+        candidate
+        and (index in agreed or _is_answer(text, following))
+        and not (has_capitals and _goes_on(text, following))
+        for index, (candidate, text, following) in enumerate(zip(candidates, plain, [*plain[1:], ""], strict=True))
+    ]
 
 
 def _agreed_ends(texts: Sequence[str], language: str) -> set[int]:
@@ -63,11 +72,22 @@ def _agreed_ends(texts: Sequence[str], language: str) -> set[int]:
         last = at + len(sentence.rstrip()) - 1
         at += len(sentence)
         # "M." alone, in French, is the beginning of a name and no sentence.
-        if written and not (len(written) == 2 and written[0].isalpha() and written[1] == "."):
+        if written and not _is_initial(written):
             ends.add(bisect_right(starts, last) - 1)
     return ends
 
 
-def _is_answer(texts: Sequence[str], index: int) -> bool:
-    following = texts[index + 1] if index + 1 < len(texts) else ""
-    return texts[index].lower() == _ALSO_A_WORD and not following[:1].isdigit()
+def _is_answer(text: str, following: str) -> bool:
+    return text.lower() == _ALSO_A_WORD and not following[:1].isdigit()
+
+
+def _goes_on(text: str, following: str) -> bool:
+    """Whether a full stop ends no sentence in any language: before a small letter (UAX #29, SB8: "29. juli"), between
+    two initials, and after a title."""
+    if not text.endswith(".") or not following:
+        return False
+    return following[0].islower() or (_is_initial(text) and _is_initial(following)) or text.lower() in _TITLES
+
+
+def _is_initial(text: str) -> bool:
+    return len(text) == 2 and text[0].isupper() and text[1] == "."

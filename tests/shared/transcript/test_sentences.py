@@ -50,6 +50,18 @@ def test_a_sentence_ends_with_its_mark_whatever_closes_after_it(text: str, ends:
         ("en", ["Bread, wine, etc. and then more.", "It cost $3.50.", "So did I."]),
         ("de", ["Am 29. Juli kam Dr. Meier z.B. nach Bonn.", "Er blieb."]),
         ("fr", ["M. Dupont et Mme Durand sont l\u00e0.", "J. P. Martin aussi."]),
+        ("fr", ["Le Dr. Martin et M. le Maire.", "Oui."]),
+        ("nb", ["Den 29. juli kom dr. Hansen.", "Han ble."]),
+        ("cs", ["Dne 29. \u010dervence p\u0159i\u0161el Dr. Nov\u00e1k.", "Z\u016fstal."]),
+        ("it", ["Il dott. Rossi viene il 1. luglio.", "Bene."]),
+        (
+            "uk",
+            [
+                "\u041f\u0440\u0438\u0439\u0448\u043e\u0432 \u0410. \u041f. \u0427\u0435\u0445\u043e\u0432.",
+                "\u0422\u0430\u043a.",
+            ],
+        ),
+        ("en", ["we meet at noon.", "it is late."]),
         ("es", ["El Sr. Garc\u00eda y la Dra. L\u00f3pez.", "Vino."]),
         ("xx", ["Dr. Smith is here.", "Good."]),
     ],
