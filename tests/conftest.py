@@ -45,16 +45,19 @@ def deepgram_key() -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_deepgram_server(deepgram_key: str) -> Iterator[FaultyDeepgramServer]:
+def shared_deepgram_server(
+    deepgram_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaultyDeepgramServer]:
     """A stand-in that really hears. A test that injects a fault must use it up."""
-    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key) as server:
+    log = tmp_path_factory.mktemp("deepgram") / "log"
+    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key, log) as server:
         yield server
 
 
 @pytest.fixture
-def deepgram_server(deepgram_key: str) -> Iterator[FaultyDeepgramServer]:
+def deepgram_server(deepgram_key: str, tmp_path: Path) -> Iterator[FaultyDeepgramServer]:
     """A stand-in of the test's own; hearing with it takes the seconds in which the model is loaded."""
-    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key) as server:
+    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key, tmp_path / "deepgram.log") as server:
         yield server
 
 

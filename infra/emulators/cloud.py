@@ -25,6 +25,7 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.eventarc import Eventarc
 from infra.emulators.executions import LocalJob
 from infra.emulators.function_host import FunctionHost
+from infra.emulators.processes import ProcessGroup
 from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
 from infra.emulators.storage.server import StorageServer
@@ -67,6 +68,8 @@ class LaptopCloud:
     run_server_type: type[RunServer] = RunServer
     deepgram_server_type: type[DeepgramServer] = DeepgramServer
     """Tests put servers here that fail on demand."""
+    process_type: type[ProcessGroup] = ProcessGroup
+    """How the function's and the job's processes are started."""
 
     def __init__(self, root: Path, options: CloudOptions | None = None) -> None:
         self.root = root
@@ -77,13 +80,16 @@ class LaptopCloud:
         key = _ServiceAccountKey(root / "service-account.json")
         self.eventarc = Eventarc(first_backoff=self.options.event_backoff_seconds)
         self.storage_server = self.storage_server_type(root / "objects", self._finalized, key.public_pem)
-        self.deepgram = self.deepgram_server_type(self.options.model, DEEPGRAM_KEY)
+        self.deepgram = self.deepgram_server_type(
+            self.options.model, DEEPGRAM_KEY, self.logs / "deepgram.log", self.process_type
+        )
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
         self._pubsub = None if emulator else PubSubServer()
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
         self.environment = self._environment(key.path)
         command = (sys.executable, "-m", "gpu_job")
-        self.runner = self.run_server_type([LocalJob(JOB, command, self.environment)], self.logs)
+        job = LocalJob(JOB, command, self.environment)
+        self.runner = self.run_server_type([job], self.logs, process_type=self.process_type)
         self.environment["RUN_ENDPOINT"] = self.runner.url
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")
@@ -142,7 +148,8 @@ class LaptopCloud:
         return counts
 
     def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
-        return FunctionHost(target, FUNCTION, signature, self.environment, self.logs / f"{target}.log")
+        log = self.logs / f"{target}.log"
+        return FunctionHost(target, FUNCTION, signature, self.environment, log, process_type=self.process_type)
 
     def _environment(self, key: Path) -> dict[str, str]:
         settings = {

@@ -22,6 +22,7 @@ import flask
 import httpx
 
 from infra.emulators.http_server import HttpServer
+from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscriberProcess
 from shared.enums import Engine
 from shared.errors import BadMedia, EngineFailed
@@ -65,17 +66,17 @@ class _RefusalError(Exception):
 class DeepgramServer(HttpServer):
     """Transcribes with the `.nemo` file `model` for those who know `api_key`.
 
-    The model is loaded, in a process of its own, by the first request that gets so far.
+    The model is loaded by the first request that gets so far, in a process of its own that writes to `log`.
     """
 
-    def __init__(self, model: str, api_key: str) -> None:
+    def __init__(self, model: str, api_key: str, log: Path, process_type: type[ProcessGroup] = ProcessGroup) -> None:
         app = flask.Flask("deepgram", static_folder=None)
         app.add_url_rule("/v1/listen", view_func=self._listen, methods=["POST"])
         app.before_request(self._record)
         super().__init__(app)
         self._model = model
         self._api_key = api_key
-        self._transcriber = TranscriberProcess(model)
+        self._transcriber = TranscriberProcess(model, log, process_type)
         self._requests: list[ListenRequest] = []
         self._requests_lock = threading.Lock()
 

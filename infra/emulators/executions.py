@@ -71,10 +71,18 @@ class Execution:
     A task that has to end gets TERM and, `grace_seconds` later, KILL.
     """
 
-    def __init__(self, execution_id: str, job: LocalJob, logs: Path, grace_seconds: float) -> None:
+    def __init__(
+        self,
+        execution_id: str,
+        job: LocalJob,
+        logs: Path,
+        grace_seconds: float,
+        process_type: type[ProcessGroup] = ProcessGroup,
+    ) -> None:
         self._id = execution_id
         self._job = job
         self._grace_seconds = grace_seconds
+        self._process_type = process_type
         self._cancelled = threading.Event()
         self.name = f"{job.name}/executions/{execution_id}"
         self.state = ExecutionState(self.name, job, logs / f"{execution_id}.log", datetime.now(UTC))
@@ -113,7 +121,7 @@ class Execution:
             "CLOUD_RUN_TASK_ATTEMPT": str(state.attempt),
         }
         try:
-            process = ProcessGroup(self._job.command, env, state.log)
+            process = self._process_type(self._job.command, env, state.log)
         except OSError as error:
             return replace(state, phase=failed, exit_code=EXIT_CANNOT_START, failure=f"cannot start: {error}")
         self.state = state = replace(state, pid=process.pid)

@@ -36,6 +36,7 @@ class FunctionHost:
         env: Mapping[str, str],
         log: Path,
         grace_seconds: float = 10.0,
+        process_type: type[ProcessGroup] = ProcessGroup,
     ) -> None:
         self._target = target
         self._source = source
@@ -43,6 +44,7 @@ class FunctionHost:
         self._env = env
         self._log = log
         self._grace_seconds = grace_seconds
+        self._process_type = process_type
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port: int = self._listener.getsockname()[1]
         # gunicorn's control socket cannot be switched off here; this folder keeps it out of the home directory.
@@ -59,7 +61,7 @@ class FunctionHost:
         # The framework cannot bind port 0, and a port that was free a moment ago may be taken. So it inherits the bound
         # socket, the way gunicorn hands its own to its successor. Closed here, it dies with the child: no call hangs.
         with self._listener:
-            self._process = ProcessGroup(
+            self._process = self._process_type(
                 self._command(),
                 {
                     "PYTHONUNBUFFERED": "1",

@@ -6,11 +6,23 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+
+class Process(Protocol):
+    """What is asked of a started command: a part of `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
 
 
 class ProcessGroup:
@@ -19,10 +31,13 @@ class ProcessGroup:
     It sees exactly `env`, nothing of this process's environment. Raises OSError if the command cannot be started.
     """
 
+    popen: Callable[..., Process] = subprocess.Popen
+    """What starts the command, with the arguments of `subprocess.Popen`."""
+
     def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            self._leader = subprocess.Popen(
+            self._leader = self.popen(
                 command,
                 env=dict(env),
                 stdin=subprocess.DEVNULL,

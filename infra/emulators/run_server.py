@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, abort
 
 from infra.emulators.executions import Execution, ExecutionState, LocalJob
 from infra.emulators.http_server import HttpServer
+from infra.emulators.processes import ProcessGroup
 
 EXECUTION_TYPE = "type.googleapis.com/google.cloud.run.v2.Execution"
 STATUS_NAMES = {
@@ -36,10 +37,17 @@ class RunServer(HttpServer):
     Tasks that are out of time or alive at `stop()` get TERM and, `grace_seconds` later, KILL.
     """
 
-    def __init__(self, jobs: Iterable[LocalJob], logs: Path, grace_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[LocalJob],
+        logs: Path,
+        grace_seconds: float = 10.0,
+        process_type: type[ProcessGroup] = ProcessGroup,
+    ) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._logs = logs
         self._grace_seconds = grace_seconds
+        self._process_type = process_type
         self._executions: list[Execution] = []
         self._stopping = False
         self._lock = threading.Lock()
@@ -79,7 +87,8 @@ class RunServer(HttpServer):
         with self._lock:
             if self._stopping:
                 abort(503, "The server is stopping.")
-            execution = Execution(f"{job.id}-{_suffix()}", job, self._logs, self._grace_seconds)
+            name = f"{job.id}-{_suffix()}"
+            execution = Execution(name, job, self._logs, self._grace_seconds, self._process_type)
             self._executions.append(execution)
         resource = run_v2.Execution(name=execution.name, job=job.id, create_time=execution.state.started)
         metadata = {"@type": EXECUTION_TYPE, **json.loads(run_v2.Execution.to_json(resource))}

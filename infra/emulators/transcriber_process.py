@@ -5,36 +5,21 @@ A child, because NeMo takes seconds to import and its memory should go when the 
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-import signal
+import os
+import sys
 import threading
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from multiprocessing import Pipe
+from typing import TYPE_CHECKING, Any
 
-from gpu_job.asr.load_recognizer import RecognizerOptions
-from gpu_job.audio.cuts import CutRules
-from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import PipelineOptions, transcribe
-from infra.local_media import inspected
-from shared.enums import Engine
+from infra.emulators.processes import ProcessGroup
 from shared.errors import DropscribeError, EngineFailed
-from shared.upload_options import Channels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
-    from gpu_job.engines.chain import EngineChain
     from shared.transcript.model import Word
-
-BATCH_CHUNKS = 4
-"""Chunks in a batch; together 80 s of audio at most."""
-
-CUTS = CutRules(max_seconds=20.0)
 
 
 @dataclass(frozen=True)
@@ -49,21 +34,16 @@ class TranscribedFile:
     """Seconds of audio decoded."""
 
 
-@dataclass(frozen=True)
-class _Child:
-    process: SpawnProcess
-    pipe: Connection
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.join()
-
-
 class TranscriberProcess:
-    """Transcribes one recording at a time with the model in the file `model`. The first one starts the process."""
+    """Transcribes one recording at a time with the model in the file `model`. The first one starts the process.
 
-    def __init__(self, model: str) -> None:
+    What the process prints is appended to `log`.
+    """
+
+    def __init__(self, model: str, log: Path, process_type: type[ProcessGroup] = ProcessGroup) -> None:
         self._model = model
+        self._log = log
+        self._process_type = process_type
         self._turn = threading.Lock()
         self._child: _Child | None = None
         self._stopped = False
@@ -97,8 +77,16 @@ class TranscriberProcess:
         with self._child_lock:
             if self._stopped:
                 raise EngineFailed("The Deepgram stand-in was stopped.")
-            self._child = self._child or _spawn(self._model)
+            self._child = self._child or self._started()
             return self._child
+
+    def _started(self) -> _Child:
+        ours, theirs = Pipe()
+        # Only without our copy of the child's end does its death close the pipe.
+        with theirs:
+            fd = theirs.fileno()
+            command = (sys.executable, "-m", "infra.emulators.transcriber", self._model, str(fd))
+            return _Child(self._process_type(command, os.environ, self._log, pass_fds=[fd]), ours)
 
     def _forget(self, child: _Child) -> None:
         with self._child_lock:
@@ -106,49 +94,10 @@ class TranscriberProcess:
             self._child = None
 
 
-def _spawn(model: str) -> _Child:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(model, theirs), name="deepgram-transcriber", daemon=True)
-    process.start()
-    # Only without our copy of the child's end does its death close the pipe.
-    theirs.close()
-    return _Child(process, ours)
+@dataclass(frozen=True)
+class _Child:
+    process: ProcessGroup
+    pipe: Connection[Any, Any]
 
-
-def _serve(model: str, pipe: Connection) -> None:
-    """The child's life: each path is answered with a TranscribedFile or a failure, until the parent is gone."""
-    # Ctrl-C reaches every process of the terminal; when this one ends is the parent's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # NeMo's telemetry is off, and says so in two warnings.
-    logging.getLogger("nv_one_logger").addHandler(logging.NullHandler())
-    with ExitStack() as stack, suppress(EOFError):
-        engine: EngineChain | None = None
-        while True:
-            path, split = pipe.recv()
-            try:
-                # Loaded for the first recording; where that fails, the next one tries again.
-                engine = engine if engine and engine.is_available else stack.enter_context(_engine(model))
-                pipe.send(_transcribe(engine, path, split))
-            except DropscribeError as failure:
-                pipe.send(failure)
-
-
-@contextmanager
-def _engine(model: str) -> Iterator[EngineChain]:
-    """The model on the CPU, in fp32, so that a recording's words do not depend on what else is transcribed."""
-    import torch
-
-    # The model is tiny, and a laptop's other cores have the job's work to do.
-    torch.set_num_threads(1)
-    options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds, precision="fp32")
-    with open_engine(model, engine=Engine.PARAKEET_CPU, options=options) as engine:
-        yield engine
-
-
-def _transcribe(engine: EngineChain, path: Path, split: bool) -> TranscribedFile:
-    media = inspected(path) if split else None
-    options = PipelineOptions(cuts=CUTS, audit=None)
-    channels = Channels.SPLIT if split else Channels.MIX
-    transcript = transcribe(path, engine=engine, channels=channels, media=media, options=options)
-    return TranscribedFile(transcript.words, media.channels if media else 1, transcript.duration)
+    def end(self) -> None:
+        self.process.end(grace_seconds=0.0)

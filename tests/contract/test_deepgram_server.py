@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import multiprocessing
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +29,7 @@ from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.transcript.deepgram_json import plain_word
+from tests.support.recorded_processes import recording_process_type
 from tests.support.waiting import PATIENCE, wait_until
 
 
@@ -283,18 +283,16 @@ def test_stop_ends_a_stalled_request(deepgram_server: DeepgramServer, caller: Ca
 # The process that transcribes
 
 
-def transcribers() -> set[BaseProcess]:
-    return {process for process in multiprocessing.active_children() if process.name == "deepgram-transcriber"}
-
-
-def test_stop_ends_a_transcription_and_its_process(deepgram_server: DeepgramServer, caller: Caller) -> None:
-    others = transcribers()
-    with ThreadPoolExecutor() as pool:
-        unanswered = pool.submit(caller.of_bytes, recording("memo.wav").path.read_bytes())
-        wait_until(lambda: transcribers() - others, "a transcriber runs")
-        deepgram_server.stop()
+def test_stop_ends_a_transcription_and_its_process(deepgram_key: str, tmp_path: Path) -> None:
+    process_type, started = recording_process_type()
+    server = DeepgramServer(str(MODEL_PATH), deepgram_key, tmp_path / "log", process_type)
+    with server, ThreadPoolExecutor() as pool:
+        unanswered = pool.submit(Caller(server, deepgram_key).of_bytes, recording("memo.wav").path.read_bytes())
+        wait_until(lambda: started, "a transcriber runs")
+        server.stop()
         assert isinstance(unanswered.exception(PATIENCE), httpx.TransportError)
-    assert transcribers() <= others
+    (process,) = started
+    assert process.poll() is not None
 
 
 def test_the_process_that_serves_never_imports_the_model_code() -> None:

@@ -2,70 +2,78 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscriberProcess
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import EngineFailed
+from tests.support.recorded_processes import recording_process_type
 from tests.support.waiting import PATIENCE, wait_until
 
-"""Seconds; only a broken transcriber uses them up."""
 MEMO = recording("memo.wav").path
 
 
 @pytest.fixture
-def transcriber() -> Iterator[TranscriberProcess]:
-    transcriber = TranscriberProcess(str(MODEL_PATH))
+def process_type_and_started() -> tuple[type[ProcessGroup], list[ProcessGroup]]:
+    return recording_process_type()
+
+
+@pytest.fixture
+def started(process_type_and_started: tuple[type[ProcessGroup], list[ProcessGroup]]) -> list[ProcessGroup]:
+    """The processes of the transcriber, the oldest first."""
+    return process_type_and_started[1]
+
+
+@pytest.fixture
+def transcriber(
+    process_type_and_started: tuple[type[ProcessGroup], list[ProcessGroup]], tmp_path: Path
+) -> Iterator[TranscriberProcess]:
+    transcriber = TranscriberProcess(str(MODEL_PATH), tmp_path / "log", process_type_and_started[0])
     yield transcriber
     transcriber.stop()
 
 
-def pids() -> set[int | None]:
-    return {process.pid for process in multiprocessing.active_children()}
-
-
-def new_pid(others: set[int | None]) -> int:
-    """The process that is not one of `others`, as soon as there is one."""
-    (pid,) = wait_until(lambda: pids() - others, "a new process")
-    assert pid
-    return pid
-
-
-def during_a_transcription(transcriber: TranscriberProcess, act: Callable[[int], None]) -> BaseException | None:
+def during_a_transcription(
+    transcriber: TranscriberProcess, started: list[ProcessGroup], act: Callable[[int], None]
+) -> BaseException | None:
     """How a transcription ends when `act` is done to its process."""
-    others = pids()
+    others = len(started)
     with ThreadPoolExecutor() as pool:
         transcription = pool.submit(transcriber.transcribe, MEMO)
-        act(new_pid(others))
+        wait_until(lambda: len(started) > others, "a new process")
+        act(started[-1].pid)
         return transcription.exception(PATIENCE)
 
 
 def test_a_process_that_dies_fails_its_transcription_and_is_replaced(
-    transcriber: TranscriberProcess,
+    transcriber: TranscriberProcess, started: list[ProcessGroup]
 ) -> None:
     for _ in range(2):
-        error = during_a_transcription(transcriber, lambda pid: os.kill(pid, signal.SIGKILL))
+        error = during_a_transcription(transcriber, started, lambda pid: os.kill(pid, signal.SIGKILL))
         assert isinstance(error, EngineFailed)
+    assert len(started) == 2
 
 
-def test_stop_ends_a_transcription_and_the_process(transcriber: TranscriberProcess) -> None:
-    others = pids()
-    error = during_a_transcription(transcriber, lambda _: transcriber.stop())
+def test_stop_ends_a_transcription_and_the_process(
+    transcriber: TranscriberProcess, started: list[ProcessGroup]
+) -> None:
+    error = during_a_transcription(transcriber, started, lambda _: transcriber.stop())
     assert isinstance(error, EngineFailed)
-    assert pids() <= others
+    (process,) = started
+    assert process.poll() is not None
 
 
-def test_nothing_is_transcribed_after_stop(transcriber: TranscriberProcess) -> None:
-    others = pids()
+def test_nothing_is_transcribed_after_stop(transcriber: TranscriberProcess, started: list[ProcessGroup]) -> None:
     transcriber.stop()
     transcriber.stop()
     with pytest.raises(EngineFailed):
         transcriber.transcribe(MEMO)
-    assert pids() <= others
+    assert started == []

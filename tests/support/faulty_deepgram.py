@@ -8,11 +8,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import flask
 from werkzeug.http import HTTP_STATUS_CODES
 
 from infra.emulators.deepgram_server import DeepgramServer
+from infra.emulators.processes import ProcessGroup
+from tests.support.forked_process import ForkedProcessGroup
 
 ERRORS = {
     402: ("ASR_PAYMENT_REQUIRED", "Project does not have enough credits for an ASR request."),
@@ -26,8 +29,10 @@ Fault = Callable[[], flask.Response | None]
 class FaultyDeepgramServer(DeepgramServer):
     """Each request meets the oldest fault that no request has met yet."""
 
-    def __init__(self, model: str, api_key: str) -> None:
-        super().__init__(model, api_key)
+    def __init__(
+        self, model: str, api_key: str, log: Path, process_type: type[ProcessGroup] = ForkedProcessGroup
+    ) -> None:
+        super().__init__(model, api_key, log, process_type)
         self._stopping = threading.Event()
         self._faults: deque[Fault] = deque()
         self.app.before_request(self._next_fault)

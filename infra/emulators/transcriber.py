@@ -1,0 +1,70 @@
+"""`python -m infra.emulators.transcriber MODEL FD`: the process in which the Deepgram stand-in's model listens.
+
+Each path that comes through the pipe FD is answered with a TranscribedFile or a failure, until the other end is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from gpu_job.asr.load_recognizer import RecognizerOptions
+from gpu_job.audio.cuts import CutRules
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.open_engine import open_engine
+from gpu_job.pipeline import PipelineOptions, transcribe
+from infra.emulators.transcriber_process import TranscribedFile
+from infra.local_media import inspected
+from shared.enums import Engine
+from shared.errors import DropscribeError
+from shared.upload_options import Channels
+
+BATCH_CHUNKS = 4
+"""Chunks in a batch; together 80 s of audio at most."""
+
+CUTS = CutRules(max_seconds=20.0)
+
+
+def serve(model: str, pipe: Connection[Any, Any]) -> None:
+    """Answer until the parent is gone."""
+    # NeMo's telemetry is off, and says so in two warnings.
+    logging.getLogger("nv_one_logger").addHandler(logging.NullHandler())
+    with ExitStack() as stack, suppress(EOFError):
+        engine: EngineChain | None = None
+        while True:
+            path, split = pipe.recv()
+            try:
+                # Loaded for the first recording; where that fails, the next one tries again.
+                engine = engine if engine and engine.is_available else stack.enter_context(_engine(model))
+                pipe.send(_transcribe(engine, path, split))
+            except DropscribeError as failure:
+                pipe.send(failure)
+
+
+@contextmanager
+def _engine(model: str) -> Iterator[EngineChain]:
+    """The model on the CPU, in fp32, so that a recording's words do not depend on what else is transcribed."""
+    import torch
+
+    # The model is tiny, and a laptop's other cores have the job's work to do.
+    torch.set_num_threads(1)
+    options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds, precision="fp32")
+    with open_engine(model, engine=Engine.PARAKEET_CPU, options=options) as engine:
+        yield engine
+
+
+def _transcribe(engine: EngineChain, path: Path, split: bool) -> TranscribedFile:
+    media = inspected(path) if split else None
+    options = PipelineOptions(cuts=CUTS, audit=None)
+    channels = Channels.SPLIT if split else Channels.MIX
+    transcript = transcribe(path, engine=engine, channels=channels, media=media, options=options)
+    return TranscribedFile(transcript.words, media.channels if media else 1, transcript.duration)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], Connection(int(sys.argv[2])))
