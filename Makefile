@@ -17,6 +17,9 @@ RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a 
 demo: $(READY)
 	$(BIN)/dropscribe run $(RECORDINGS) --out build/demo
 
+# Bytecode is kept, whatever the environment says: else each of a hundred processes compiles everything again.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(READY)
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered

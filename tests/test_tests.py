@@ -10,8 +10,8 @@ import pytest
 
 TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("*.py"))
-PUBLIC = frozenset({"_replace", "_asdict", "_fields", "_make"})
-"""Of named tuples: documented, and with an underscore only to be no field's name."""
+PUBLIC = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
+"""Documented: of named tuples, with an underscore only to be no field's name, and of `os`, to be unlike `exit`."""
 NEMOS = frozenset({"_graph_reinitialize"})
 """Of another's code, where only this can be observed."""
 OURS = frozenset({"benchmarks", "gpu_job", "infra", "shared", "tests", "tools", "trigger_function"})
