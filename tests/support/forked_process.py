@@ -72,11 +72,11 @@ class ForkedProcess:
         interpreter, option, module, *arguments = command
         assert (interpreter, option) == (sys.executable, "-m")
         assert (stdin, stderr, start_new_session) == (subprocess.DEVNULL, subprocess.STDOUT, True)
-        self._keeper, theirs = Pipe()
+        self._supervisor, theirs = Pipe()
         with theirs:
             _server(IMPORTED[module]).fork(theirs.fileno(), stdout.fileno(), *pass_fds)
-        self._keeper.send(Start(module, arguments, env, str(Path.cwd()), pass_fds))
-        self.pid: int = self._keeper.recv()
+        self._supervisor.send(Start(module, arguments, env, str(Path.cwd()), pass_fds))
+        self.pid: int = self._supervisor.recv()
         self._exit_code: int | None = None
         self._lock = threading.Lock()
 
@@ -99,9 +99,9 @@ class ForkedProcess:
 
     def _status(self, timeout: float | None) -> int | None:
         with self._lock:
-            if self._exit_code is None and self._keeper.poll(timeout):
-                self._exit_code = self._keeper.recv()
-                self._keeper.close()
+            if self._exit_code is None and self._supervisor.poll(timeout):
+                self._exit_code = self._supervisor.recv()
+                self._supervisor.close()
             return self._exit_code
 
 
@@ -122,7 +122,7 @@ class _Server:
         atexit.register(self._stop)
 
     def fork(self, *fds: int) -> None:
-        """Fork a keeper that gets these file descriptors."""
+        """Fork a supervisor that gets these file descriptors."""
         socket.send_fds(self._requests, [b"."], fds)
 
     def _stop(self) -> None:
@@ -161,13 +161,13 @@ def serve(imported: Sequence[str], requests: socket.socket) -> None:
             return
         if os.fork() == 0:
             requests.close()
-            keep(*fds)
+            supervise(*fds)
             return
         for fd in fds:
             os.close(fd)
 
 
-def keep(connection_fd: int, output: int, *passed: int) -> None:
+def supervise(connection_fd: int, output: int, *passed: int) -> None:
     """Tell the pid and the exit code of the process whose parent this is; returns in that process alone."""
     connection: Connection[Any, Start] = Connection(connection_fd)
     start = connection.recv()
