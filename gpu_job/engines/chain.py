@@ -56,6 +56,9 @@ class FailureHandler(Protocol):
     def engine_failed(self, source: ChainedEngine, tasks: Sequence[Task], error: EngineFailed) -> None:
         """`source` will transcribe nothing more; it had these tasks."""
 
+    def has_alternative(self, source: ChainedEngine, task: Task) -> bool:
+        """Whether another engine would take this chunk."""
+
 
 class EngineChain:
     """Engines in the order in which they are tried; the first is started at once, others when they are needed."""
@@ -159,6 +162,18 @@ class EngineChain:
             self._find_engine(task.after(source.engine, error), source)
         self._listener.engine_failed(source.engine, error, list(dict.fromkeys(task.job_id for task in tasks)))
 
+    def has_alternative(self, source: ChainedEngine, task: Task) -> bool:
+        """Whether another engine would take this chunk."""
+        return any(engine is not source and self._failure_of(engine) is None for engine in self._allowed(task))
+
+    def _allowed(self, task: Task) -> list[ChainedEngine]:
+        """Those that have not failed on it, and may have its audio."""
+        return [
+            engine
+            for engine in self._tried
+            if engine.engine not in task.failures and (engine.is_local or not task.stays_local)
+        ]
+
     @property
     def _tried(self) -> Sequence[ChainedEngine]:
         return self._engines if self._fallback else self._engines[:1]
@@ -182,9 +197,7 @@ class EngineChain:
 
     def _pass_on(self, task: Task, *, wait: bool) -> Task | None:
         """To the first engine that takes it and has not failed on it. None; or the task with every engine's reason."""
-        for engine in self._tried:
-            if engine.engine in task.failures or (task.stays_local and not engine.is_local):
-                continue
+        for engine in self._allowed(task):
             try:
                 if (failure := self._failure_of(engine)) is not None:
                     raise failure

@@ -8,6 +8,7 @@ import threading
 import wave
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from opentelemetry.trace import SpanKind
@@ -16,9 +17,9 @@ from gpu_job.asr.tokens import Token, tokens_of
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.engines.chain import FailureHandler
 from gpu_job.engines.listener import EngineListener
-from gpu_job.engines.ranges import pieces_of, recording_of, returned
+from gpu_job.engines.ranges import Piece, pieces_of, recording_of, returned
 from gpu_job.engines.task import Task
-from shared.deepgram import Deepgram
+from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, Remedy, kind_of
 from shared.telemetry import tracing
@@ -45,8 +46,14 @@ class DeepgramEngine:
         language: str,
         failures: FailureHandler,
         listener: EngineListener | None = None,
+        *,
+        timeout_seconds: float,
     ) -> None:
-        """`connect` is called once, for the first chunk: it imports the SDK, which takes a second."""
+        """`connect` is called once, for the first chunk: it imports the SDK, which takes a second.
+
+        `timeout_seconds`: how long an answer is waited for where another engine could transcribe the chunks. One that
+        comes later is delivered all the same; the first result of a chunk is the one that counts.
+        """
         self.model = f"deepgram {model}"
         self.failure: EngineFailed | None = None
         self._connect = connect
@@ -54,6 +61,7 @@ class DeepgramEngine:
         self._deepgram: Deepgram | None = None
         self._language = language
         self._failures = failures
+        self._timeout_seconds = timeout_seconds
         self._listener = listener or EngineListener()
         self._calls: dict[Future[None], Sequence[Task]] = {}
         """Running or waiting to run."""
@@ -145,13 +153,40 @@ class DeepgramEngine:
         # Tasks in a row are of one job.
         with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
             self._listener.call_started(self.engine, tasks)
+            answer = self._deepgram.begin(as_wav(recording_of(pieces)), self._language)
             try:
-                result = self._deepgram.transcribe(as_wav(recording_of(pieces)), self._language)
-            except EngineFailed as error:
-                if not error.may_be_billed:
-                    self._listener.call_not_billed(self.engine, tasks)
-                raise
+                if any(self._failures.has_alternative(self, task) for task in tasks):
+                    answer_in_time(answer, self._timeout_seconds)
+            except EngineFailed:
+                if not answer.done():
+                    answer.add_done_callback(partial(self._answered_late, tasks, pieces))
+                    raise
+            return self._answered(tasks, pieces, answer)
+
+    def _answered(
+        self, tasks: Sequence[Task], pieces: Sequence[Piece], answer: Future[DeepgramResult]
+    ) -> list[list[Token]]:
+        """The tokens of each task, once the call is over. Raises EngineFailed."""
+        try:
+            result = answer.result()
+        except EngineFailed as error:
+            if not error.may_be_billed:
+                self._listener.call_not_billed(self.engine, tasks)
+            raise
+        self._listener.call_answered(self.engine, tasks)
         return returned(tokens_of(result.passage.words), pieces)
+
+    def _answered_late(self, tasks: Sequence[Task], pieces: Sequence[Piece], answer: Future[DeepgramResult]) -> None:
+        """On the call's thread, after another engine got the tasks."""
+        with tasks[0].log_context():
+            try:
+                results = self._answered(tasks, pieces, answer)
+            except EngineFailed as error:
+                _log.info("no late answer", extra={"fields": {"reason": error.reason}})
+                return
+            _log.info("a late answer came")
+        for task, tokens in zip(tasks, results, strict=True):
+            task.complete(self.engine, tokens)
 
     def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
         if not isinstance(error, EngineFailed):

@@ -22,6 +22,9 @@ class EngineListener:
     def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """The audio of these tasks is sent to an API, which from now on may bill it, whatever becomes of the call."""
 
+    def call_answered(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """A call that started has its answer: the API bills it. One without an answer may be billed."""
+
     def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """A call that started failed before the API can have done the work."""
 

@@ -23,7 +23,7 @@ from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
+from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_bill, instance_second_usd
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, execution_figures
 from shared.enums import Engine
 from shared.media import Media
@@ -88,8 +88,12 @@ class Billing:
         """In which decoders were held up by nothing, with the audio they made in them."""
         self._decode_audio_seconds = 0.0
         self._fill = Fill()
-        self._deepgram_samples = Counter[str]()
-        """Job id -> audio that this attempt sent to Deepgram."""
+        self._calls_started = Counter[str]()
+        """Job id -> chunks that this process sent to Deepgram, each as often as it was sent."""
+        self._answered_samples = Counter[str]()
+        """Job id -> audio that Deepgram transcribed in this attempt."""
+        self._unanswered_samples = Counter[str]()
+        """Job id -> audio in calls that have no answer yet, or lost it: Deepgram may bill it."""
 
     def open(self, job: BilledJob) -> None:
         """A job is in progress from now on."""
@@ -129,15 +133,35 @@ class Billing:
         """The audio of these tasks is sent to Deepgram, which may bill it from now on."""
         with self._lock:
             for task in tasks:
-                self._deepgram_samples[task.job_id] += len(task.chunk.samples)
+                self._calls_started[task.job_id] += 1
+                self._unanswered_samples[task.job_id] += len(task.chunk.samples)
+
+    def calls_started(self, job_id: str) -> int:
+        """How many chunks of the job were sent to Deepgram; grows only."""
+        with self._lock:
+            return self._calls_started[job_id]
+
+    def call_answered(self, tasks: Sequence[Task]) -> None:
+        """Deepgram transcribed the audio of these tasks."""
+        with self._lock:
+            for task in tasks:
+                if self._close_call(task):
+                    self._answered_samples[task.job_id] += len(task.chunk.samples)
 
     def call_not_billed(self, tasks: Sequence[Task]) -> None:
         """A call that started failed before Deepgram can have done the work."""
         with self._lock:
             for task in tasks:
-                # Where the job's final bill was made meanwhile, the call stays on it.
-                if self._deepgram_samples[task.job_id] >= len(task.chunk.samples):
-                    self._deepgram_samples[task.job_id] -= len(task.chunk.samples)
+                self._close_call(task)
+
+    def _close_call(self, task: Task) -> bool:
+        """Take a task's audio out of what has no answer. False where the job's final bill was made meanwhile, on which
+        the call stays as it was."""
+        samples = len(task.chunk.samples)
+        is_open = self._unanswered_samples[task.job_id] >= samples
+        if is_open:
+            self._unanswered_samples[task.job_id] -= samples
+        return is_open
 
     def record_decoding(self, audio_seconds: float, wall_seconds: float) -> None:
         """An upload's decoder made `audio_seconds` of audio (of the upload's time, however many channels) in
@@ -152,22 +176,39 @@ class Billing:
         """What the job would cost if this attempt ended now; None once its final bill was made."""
         with self._lock:
             seconds_by_phase = self._meter.accrued(job.id, self._clock())
-            sent = self._deepgram_samples[job.id]
-        return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, sent)
+            answered, unanswered = self._answered_samples[job.id], self._unanswered_samples[job.id]
+        return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, answered, unanswered)
 
     def final_bill(self, job: BilledJob) -> Bill:
         """This attempt at the job ends, whatever its outcome: what the job cost, earlier attempts included. Once."""
         with self._lock:
             seconds_by_phase = self._meter.close(job.id, self._clock())
             self._billed_seconds += sum(seconds_by_phase.values())
-            sent = self._deepgram_samples.pop(job.id, 0)
-        return self._bill(job, seconds_by_phase, sent)
+            answered = self._answered_samples.pop(job.id, 0)
+            unanswered = self._unanswered_samples.pop(job.id, 0)
+        return self._bill(job, seconds_by_phase, answered, unanswered)
 
-    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, sent: int) -> Bill:
-        """`sent`: samples that this attempt sent to Deepgram."""
+    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
+        """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
         instance = instance_bill(self._shape, seconds_by_phase, self._prices)
-        deepgram = deepgram_bill(self._deepgram_model, seconds(sent), sent * BYTES_PER_SAMPLE_SENT, self._prices)
-        return job.spent_before + instance + deepgram
+        calls = self._deepgram_bill(answered) + self._deepgram_bill(unanswered, possibly=True)
+        return job.spent_before + instance + calls
+
+    def _deepgram_bill(self, samples: int, *, possibly: bool = False) -> Bill:
+        sent_bytes = samples * BYTES_PER_SAMPLE_SENT
+        return deepgram_bill(self._deepgram_model, seconds(samples), sent_bytes, self._prices, possibly=possibly)
+
+    def book_dropped(self, job: BilledJob, bill: Bill, standing: Bill) -> None:
+        """Put on the ledger what a finished job's `bill` has beyond the one that stands: another process ended the job
+        first, and ours is on no message. So ledger and bills add up to what was spent."""
+        usd = sum(max(0.0, bill.usd_of(kind=kind) - standing.usd_of(kind=kind)) for kind in LineItemKind)
+        if usd > 0:
+            _log.info("a bill was dropped", extra={"fields": {"usd": usd}})
+            self._ledger.settle(overhead(f"{self._task_name}/{job.id}", now(), usd))
+
+    @property
+    def _task_name(self) -> str:
+        return f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}"
 
     def settle(self) -> None:
         """The worker ends: share out the rest of its time, write the settlement, and report the speeds it showed."""
@@ -183,7 +224,7 @@ class Billing:
         unbilled_usd = self._usd_per_second * max(0.0, settlement.instance_seconds - self._billed_seconds)
         UNBILLED.add(unbilled_usd)
         _log.info("execution settled", extra={"fields": self._figures(settlement.instance_seconds, unbilled_usd)})
-        name = f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}.json"
+        name = f"{self._task_name}.json"
         objects.create_once(self._state, name, settlement.model_dump_json().encode())
         self._ledger.settle(overhead(name, now(), unbilled_usd))
         figures = execution_figures(

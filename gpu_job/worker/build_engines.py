@@ -44,7 +44,14 @@ def build_engines(services: JobServices, listener: EngineListener) -> Engines:
     deepgram = None
     if settings.deepgram_api_key is not None:
         connect = partial(Deepgram, settings, settings.deepgram_model)
-        deepgram = DeepgramEngine(connect, settings.deepgram_model, settings.language, chain, listener)
+        deepgram = DeepgramEngine(
+            connect,
+            settings.deepgram_model,
+            settings.language,
+            chain,
+            listener,
+            timeout_seconds=settings.deepgram_timeout_seconds,
+        )
     for engine in local:
         chain.add(engine)
     if deepgram is not None:

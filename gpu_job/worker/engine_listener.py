@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, set_span_in_context
@@ -23,9 +23,11 @@ from shared.telemetry.logs import log_telemetry_errors
 class WorkerEngineListener(EngineListener):
     """One for all engines of a worker."""
 
-    def __init__(self, services: JobServices, billing: Billing) -> None:
+    def __init__(self, services: JobServices, billing: Billing, record_costs: Callable[[str], None]) -> None:
+        """`record_costs`: writes into a job's record what it may cost by now."""
         self._services = services
         self._billing = billing
+        self._record_costs = record_costs
         self._spans: dict[Engine, BatchSpans] = {}
 
     def batch_started(self, engine: Engine) -> None:
@@ -43,8 +45,14 @@ class WorkerEngineListener(EngineListener):
             self._spans[engine].batch_finished(tasks)
 
     def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        """Its jobs pay for the call."""
+        """Its jobs may have to pay for the call: their records say so before it is made."""
         self._billing.call_started(tasks)
+        for job_id in dict.fromkeys(task.job_id for task in tasks):
+            self._record_costs(job_id)
+
+    def call_answered(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        """Its jobs pay for the call."""
+        self._billing.call_answered(tasks)
 
     def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Its jobs do not pay for the call."""

@@ -19,6 +19,9 @@ from shared.state.execution_lease import HeldLease
 
 _log = logging.getLogger(__name__)
 
+RECORD_TRIES = 3
+"""Writes of one job's costs against other writers of its record."""
+
 
 class Heartbeat(PeriodicTask):
     """Beats on a thread of its own while it is entered. The execution's lease can be held and released at any time."""
@@ -45,6 +48,22 @@ class Heartbeat(PeriodicTask):
                 self._services.lease.release(self._lease)
             self._lease = None
 
+    def record_costs(self, job_id: str) -> None:
+        """Have a job's record say what the job may cost by now: before a call to Deepgram, which no kill may lose.
+
+        One write serves all calls that wait for it: Cloud Storage takes one a second of an object.
+        """
+        running = self._jobs.get(job_id)
+        if running is None or running.is_released:
+            return
+        calls = self._billing.calls_started(job_id)
+        with running.log_context(), running.record_lock:
+            for _ in range(RECORD_TRIES):
+                if running.recorded_calls >= calls:
+                    return
+                # The next beat makes up for a write that fails, as long as this process lives.
+                self._try(partial(self._renew_claim, running))
+
     @property
     def _term(self) -> timedelta:
         return timedelta(seconds=self._settings.lease_seconds)
@@ -58,7 +77,7 @@ class Heartbeat(PeriodicTask):
             with job.log_context():
                 self._try(partial(self._beat, job, save))
 
-    def _try(self, step: Callable[[], None]) -> None:
+    def _try(self, step: Callable[[], object]) -> None:
         """The boundary of a step: what goes wrong with one job must not cost another one its claim."""
         try:
             step()
@@ -75,7 +94,9 @@ class Heartbeat(PeriodicTask):
         # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
         results = running.take_unsaved() if save else []
         try:
-            if self._renew_claim(running):
+            with running.record_lock:
+                is_renewed = self._renew_claim(running)
+            if is_renewed:
                 self._services.checkpoints.store(running.id, results)
             else:
                 running.save_later(results)
@@ -86,6 +107,7 @@ class Heartbeat(PeriodicTask):
     def _renew_claim(self, running: RunningJob) -> bool:
         """False where somebody else wrote the record meanwhile: then it does not have what this attempt cost."""
         changes: dict[str, Any] = {"transcribed_seconds": running.transcription.transcribed_seconds()}
+        calls = self._billing.calls_started(running.id)
         if (bill := self._billing.accrued_bill(running)) is not None:
             # If this process is killed, the record is the only place that says what it cost.
             changes["spent"] = bill
@@ -94,4 +116,6 @@ class Heartbeat(PeriodicTask):
         # A record that somebody else took over meanwhile is theirs to keep alive.
         if newest is not None and newest.record.holder == self._services.task.holder:
             running.stored = newest
+        if taken is not None:
+            running.recorded_calls = calls
         return taken is not None

@@ -52,8 +52,9 @@ class JobRelease:
         try:
             self._engines.drop(job.id)
             bill = self._billing.final_bill(job)
-            self._services.finisher.finish(job.record, result, bill, self._services.task.execution)
-            tracing.set_attributes(job.span, outcome=result.outcome.value)
+            outcome = self._services.finisher.finish(job.record, result, bill, self._services.task.execution)
+            self._billing.book_dropped(job, bill, outcome.bill)
+            tracing.set_attributes(job.span, outcome=outcome.outcome.value)
             for ack_id in job.ack_ids:
                 self._subscription.done(ack_id)
         except Exception:

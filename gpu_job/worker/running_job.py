@@ -80,6 +80,10 @@ class RunningJob(TranscriptionListener):
         self.ack_ids: list[str] = []
         self.spent_before: Bill = claimed.job.record.spent
         """What earlier attempts cost. The record's sum takes in this one, too, with every heartbeat."""
+        self.record_lock = threading.Lock()
+        """Held by whoever writes the record: the heartbeat, or a call to Deepgram that begins."""
+        self.recorded_calls = 0
+        """Chunks sent to Deepgram whose price the record has."""
         self.span = span
         self.transcription = FileTranscription(
             pipeline,
@@ -121,7 +125,10 @@ class RunningJob(TranscriptionListener):
         if self.decision.method is Method.HYBRID:
             return True
         quotes = [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
-        return not any(refusal.limit in COST_LIMITS for quote in quotes for refusal in quote.refusals)
+        if any(refusal.limit in COST_LIMITS for quote in quotes for refusal in quote.refusals):
+            return False
+        limit, spent = self.record.options.max_cost_usd, self.spent_before.usd
+        return limit is None or all(spent + quote.bill.usd <= limit for quote in quotes)
 
     def log_context(self) -> AbstractContextManager[None]:
         """What is logged and traced inside belongs to the job."""

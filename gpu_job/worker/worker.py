@@ -46,11 +46,11 @@ class Worker(JobOwner):
         self._billing = billing
         self._stopping = threading.Event()
         self._jobs = RunningJobs(self._settings.uploads_in_flight)
-        engines = build_engines(services, WorkerEngineListener(services, billing))
+        self._heartbeat = Heartbeat(services, self._jobs, billing)
+        engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
         self._engines = engines.chain
         self._audit_threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
         self._pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
-        self._heartbeat = Heartbeat(services, self._jobs, billing)
         self._release = JobRelease(services, subscription, billing, engines.chain, self._jobs)
         self._hybrid = Hybrid(self._jobs, engines, self._settings.max_completion_minutes)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")

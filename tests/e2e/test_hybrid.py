@@ -106,6 +106,7 @@ def test_what_deepgram_does_not_answer_parakeet_does(
 
 
 def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owner: UserClient) -> None:
+    before = len(pair.deepgram.requests)
     pair.deepgram.stall_next(2, 3.0)
     name = owner.drop(TEN_MINUTES.path, "killed.opus", method="hybrid")
     task = in_the_middle(pair, owner, name)
@@ -117,6 +118,10 @@ def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owne
     check_words(owner, message)
     pair.runner.wait_idle(PATIENCE)
     assert owner.message_count(name) == 1
+    # Calls that the killed worker had begun are billed by Deepgram all the same.
+    billed = sum(request.audio_seconds or 0.0 for request in pair.deepgram.requests[before:])
+    minutes = [line["quantity"] for line in message["bill"]["items"] if line["kind"] == "deepgram"]
+    assert sum(minutes) * 60 >= billed - 1.0 > 0
 
 
 NOWHERE = {"PARAKEET_MODEL_NAME": "/nowhere/model.nemo"}

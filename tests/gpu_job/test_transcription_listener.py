@@ -21,7 +21,7 @@ def no_call() -> Deepgram:
 def chain() -> Iterator[EngineChain]:
     """Of one engine that has nothing to do."""
     engines = EngineChain()
-    engines.add(DeepgramEngine(no_call, "nova-3", "en", engines))
+    engines.add(DeepgramEngine(no_call, "nova-3", "en", engines, timeout_seconds=1.0))
     engines.start()
     yield engines
     engines.stop()
@@ -42,7 +42,7 @@ def test_what_broke_is_raised(chain: EngineChain) -> None:
 
 def test_engines_that_are_gone_end_the_wait() -> None:
     chain = EngineChain()
-    engine = DeepgramEngine(no_call, "nova-3", "en", chain)
+    engine = DeepgramEngine(no_call, "nova-3", "en", chain, timeout_seconds=1.0)
     engine.failure = EngineFailed("Deepgram answered 402.", FailureKind.QUOTA)
     chain.add(engine)
     with pytest.raises(EngineFailed, match="Deepgram answered 402"):

@@ -71,7 +71,7 @@ class Line(EngineListener):
             load = partial(self._loaded, recognizer)
             chain.add(LocalEngine(recognizer.engine, recognizer.name, load, max_queued_seconds, chain, self, limits))
         if deepgram:
-            chain.add(DeepgramEngine(_never_connected, "nova-3", "en", chain, self))
+            chain.add(DeepgramEngine(_never_connected, "nova-3", "en", chain, self, timeout_seconds=PATIENCE))
         return chain
 
     def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:

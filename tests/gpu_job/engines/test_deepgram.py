@@ -28,6 +28,7 @@ from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
 from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.waiting import PATIENCE, wait_until
 
 SERVER_ERROR, NO_CREDIT, UNKNOWN_KEY = 500, 402, 401
@@ -44,9 +45,14 @@ class Calls(EngineListener):
     """Samples of each job that Deepgram may bill."""
 
     samples: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    """Of them those that it does bill."""
 
     def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
         self.samples.update({task.job_id: len(task.chunk.samples) for task in tasks})
+
+    def call_answered(self, engine: Engine, tasks: Sequence[Task]) -> None:
+        self.answered.update({task.job_id: len(task.chunk.samples) for task in tasks})
 
     def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
         self.samples.subtract({task.job_id: len(task.chunk.samples) for task in tasks})
@@ -83,10 +89,13 @@ def opened() -> Iterator[Opened]:
     recognizer = FakeRecognizer()
     recognizer.gate.set()
 
-    def make(url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None) -> Line:
+    def make(
+        url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None, timeout_seconds: float = PATIENCE
+    ) -> Line:
         settings = DeepgramSettings(deepgram_api_key=key, deepgram_base_url=url, deepgram_attempts=2)
         chain, calls = EngineChain(), Calls()
-        deepgram = DeepgramEngine(connect or (lambda: Deepgram(settings, "nova-3")), "nova-3", "en", chain, calls)
+        connect = connect or (lambda: Deepgram(settings, "nova-3"))
+        deepgram = DeepgramEngine(connect, "nova-3", "en", chain, calls, timeout_seconds=timeout_seconds)
         chain.add(deepgram)
         chain.add(LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1000.0, chain))
         chain.start()
@@ -140,7 +149,9 @@ def test_a_call_is_reported_before_its_results(deepgram_key: str, shared_deepgra
             order.put("call")
 
     settings = DeepgramSettings(deepgram_api_key=deepgram_key, deepgram_base_url=shared_deepgram_server.url)
-    engine = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", EngineChain(), Noting())
+    engine = DeepgramEngine(
+        lambda: Deepgram(settings, "nova-3"), "nova-3", "en", EngineChain(), Noting(), timeout_seconds=PATIENCE
+    )
     chunk = Chunk(0, np.zeros(SAMPLE_RATE, np.float32))
     engine.submit(Task("job", chunk, lambda result: order.put("result")), wait=True)
     assert [order.get(timeout=PATIENCE) for _ in range(2)] == ["call", "result"]
@@ -258,3 +269,39 @@ def test_a_chunk_that_both_fail_on_has_both_reasons(opened: Opened, deepgram_ser
     line.chain.submit(replace(line.tone(0), failures=asked))
     (part,) = line.delivered(1)
     assert part.failure == "Too large. Deepgram answered 500."
+
+
+def test_a_late_answer_is_delivered_behind_the_other_engines(
+    opened: Opened, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    line = opened(shared_deepgram_server.url, deepgram_key, timeout_seconds=0.2)
+    line.chain.submit(line.tone(0))
+    first, second = (line.parts.get(timeout=PATIENCE) for _ in range(2))
+    assert (first.engine, first.is_fallback) == (Engine.PARAKEET_CPU, True)
+    assert (second.engine, second.is_fallback) == (Engine.DEEPGRAM, False)
+    assert line.calls.samples["job"] == line.calls.answered["job"] == SAMPLE_RATE
+
+
+def test_a_late_refusal_is_not_billed(
+    opened: Opened, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    line = opened(shared_deepgram_server.url, "not the key", timeout_seconds=0.2)
+    line.chain.submit(line.tone(0))
+    (part,) = line.delivered(1)
+    assert part.engine is Engine.PARAKEET_CPU
+    assert line.calls.samples["job"] == SAMPLE_RATE
+    wait_until(lambda: line.calls.samples["job"] == 0, "the refusal")
+    assert line.deepgram.failure is None
+
+
+def test_an_answer_that_no_other_engine_can_give_is_waited_for(
+    opened: Opened, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    line = opened(shared_deepgram_server.url, deepgram_key, timeout_seconds=0.2)
+    tried = {Engine.PARAKEET_CPU: EngineFailed("Too large.", FailureKind.OUT_OF_MEMORY)}
+    line.chain.submit(replace(line.tone(0), failures=tried))
+    (part,) = line.delivered(1)
+    assert (part.engine, part.failure) == (Engine.DEEPGRAM, None)

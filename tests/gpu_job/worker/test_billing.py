@@ -124,6 +124,8 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             billing.call_started(call)
             billing.call_started(call)
             billing.call_not_billed(call)
+            if chance.random() < 0.5:
+                billing.call_answered(call)
             samples = len(call[0].chunk.samples)
             sent = deepgram_bill("nova-3", samples / SAMPLE_RATE, samples * 2, services.prices)
             books.deepgram_usd += sent.usd

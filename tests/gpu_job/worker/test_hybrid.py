@@ -148,7 +148,9 @@ def begin(
             recognizer = Stuck()
             chain = EngineChain()
             parakeet = LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1200.0, chain)
-            deepgram = DeepgramEngine(lambda: Deepgram(settings, "nova-3"), "nova-3", "en", chain)
+            deepgram = DeepgramEngine(
+                lambda: Deepgram(settings, "nova-3"), "nova-3", "en", chain, timeout_seconds=PATIENCE
+            )
             chain.add(parakeet)
             chain.add(deepgram)
             work = running_job(claim(services, item).claimed, chain)
