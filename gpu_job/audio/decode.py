@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from gpu_job.audio.decoder.records import (
     DecodingRequest,
     Format,
     Loss,
+    PacketTimes,
     Refusal,
     SampleBytes,
     Silence,
@@ -23,6 +24,7 @@ from gpu_job.audio.decoder.records import (
 )
 from gpu_job.audio.decoder_child import DecoderChild, DecoderFailed, DecoderLimits
 from gpu_job.audio.mixdown import mix_down
+from gpu_job.audio.packet_check import FrameRange, lost_by_packets
 from gpu_job.audio.parallel import ParallelDecoding, Window, plan_windows
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames, Samples, seconds
 from gpu_job.audio.window_joins import DecodingMismatch, ReadAhead, WindowBorder, join_windows
@@ -160,14 +162,20 @@ class _Decoding:
     parallel: ParallelDecoding
     losses: list[Loss] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
+    packets: PacketTimes | None = None
+    is_windowed: bool = False
 
     def stream(self, on_damage: OnDamage | None, on_account: OnAccount | None) -> Generator[AudioBlock]:
         longest = self._longest_seconds() * SAMPLE_RATE
         frames_read = 0
+        heard: list[FrameRange] = []
         try:
             for block in self._with_fallback():
+                if not block.is_pause:
+                    first = heard.pop()[0] if heard and heard[-1][1] == frames_read else frames_read
+                    heard.append((first, frames_read + len(block.samples)))
                 frames_read += len(block.samples)
-                yield AudioBlock(sanitized(block.samples), block.layout)
+                yield replace(block, samples=sanitized(block.samples))
                 if frames_read > longest:
                     raise DecoderFailed("The file is far longer than its header states.")
             if frames_read == 0:
@@ -178,6 +186,10 @@ class _Decoding:
             raise
         else:
             account = merged_account(self.accounts)
+            if self.packets is not None:
+                if self.is_windowed:  # some windows may lie behind the end
+                    account = replace(account, frames=frames_read)
+                self.losses += lost_by_packets(self.packets, account, heard, frames_read, merged_losses(self.losses))
             if self.media and account.promised_seconds is None and on_damage:
                 # Sound whose length was estimated may be longer, and the rest of the file has the wrong time already.
                 gap = missing_end(
@@ -201,17 +213,28 @@ class _Decoding:
         frames_read = 0
         if len(plan) > 1:
             try:
-                for block in self._windows(plan):
-                    frames_read += len(block.samples)
-                    yield block
+                self.is_windowed = True
+                with DecoderChild(self._request([], counts_packets=True), self.limits) as counting:
+                    for block in self._windows(plan):
+                        frames_read += len(block.samples)
+                        yield block
+                    self._take_count(counting)
             except DecodingMismatch as error:
                 _log.info("one decoder goes on at %.1f s: %s", seconds(frames_read), error)
+                self.is_windowed = False
                 self.losses.clear()
                 self.accounts.clear()
             else:
                 return
         whole = Window(0, None)
-        yield from _skip(frames_read, self._blocks(DecoderChild(self._request([whole]), self.limits), [whole]))
+        request = self._request([whole], counts_packets=True)
+        yield from _skip(frames_read, self._blocks(DecoderChild(request, self.limits), [whole]))
+
+    def _take_count(self, child: DecoderChild) -> None:
+        try:
+            self.packets = next((each for each in child.records() if isinstance(each, PacketTimes)), None)
+        except DecoderFailed as error:
+            _log.warning("packets not counted", extra={"fields": {"reason": error.reason}})
 
     def _windows(self, plan: list[Window]) -> Iterator[AudioBlock]:
         assert self.media is not None  # it says how long the windows are
@@ -223,13 +246,14 @@ class _Decoding:
 
         return join_windows(plan, start, self.parallel.children)
 
-    def _request(self, windows: Sequence[Window]) -> DecodingRequest:
+    def _request(self, windows: Sequence[Window], *, counts_packets: bool = False) -> DecodingRequest:
         return DecodingRequest(
             path=str(self.path),
             demuxers=DEMUXERS,
             track=self.track,
             windows=tuple((window.decoder_start, window.decoder_frames) for window in windows),
             longest_seconds=self._longest_seconds(),
+            counts_packets=counts_packets,
         )
 
     def _blocks(self, child: DecoderChild, windows: Sequence[Window]) -> Iterator[AudioBlock]:
@@ -251,12 +275,15 @@ class _Decoding:
                         yield AudioBlock(frames, stated.layout)
                     case Silence(frames=count):
                         for length in _lengths(count):
-                            yield AudioBlock(np.zeros((length, stated.channels), np.float32), stated.layout)
+                            frames = np.zeros((length, stated.channels), np.float32)
+                            yield AudioBlock(frames, stated.layout, is_pause=True)
                     case Loss() if record.end > waiting[0].start or record.start == record.end >= waiting[0].start:
                         self.losses.append(record)
                     case WindowEnd():
                         waiting.pop(0)
                         yield WindowBorder()
+                    case PacketTimes():
+                        self.packets = record
                     case Account():
                         self.accounts.append(record)
                     case Refusal(only_windows=True):
@@ -317,7 +344,7 @@ def _skip(skipped: int, blocks: Iterator[AudioBlock]) -> Iterator[AudioBlock]:
     """The frames behind the first `skipped` ones."""
     for block in blocks:
         if skipped < len(block.samples):
-            yield AudioBlock(block.samples[skipped:], block.layout)
+            yield replace(block, samples=block.samples[skipped:])
         skipped = max(0, skipped - len(block.samples))
 
 

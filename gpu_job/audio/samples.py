@@ -26,6 +26,8 @@ class AudioBlock:
     layout: tuple[str, ...] | None = None
     """FFmpeg's name of each channel ("FL", "FR", "FC", "LFE", "BL", ...); None where the file does not say where they
     belong."""
+    is_pause: bool = False
+    """Whether it only stands for time in which the file has no sound."""
 
 
 def seconds(samples: int) -> float:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from typing import TypeAlias
 
@@ -147,7 +148,7 @@ def _behind_lead(blocks: Iterator[AudioBlock], before: Iterable[Frames], window:
     if not same_audio(np.concatenate(list(before))[-COMPARED_FRAMES:], compared):
         raise DecodingMismatch(f"the decoders differ at {window.start // SAMPLE_RATE} s")
     rest = taken[LEAD_FRAMES:]
-    return chain([AudioBlock(rest, lead[-1].layout)] if len(rest) else [], blocks)
+    return chain([replace(lead[-1], samples=rest)] if len(rest) else [], blocks)
 
 
 def _frames(item: Item) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
@@ -21,10 +21,18 @@ from av.stream import Discard, Disposition
 
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, ClockRules, Placed
+from gpu_job.audio.decoder.packet_times import PacketCount
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
 from gpu_job.audio.decoder.promise import flac_block_sizes, promised_end
 from gpu_job.audio.decoder.recordings import recording_starts
-from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account, DecodingRequest, RecordWriter, WindowEnd
+from gpu_job.audio.decoder.records import (
+    ESTIMATE_TOLERANCE,
+    Account,
+    DecodingRequest,
+    PacketTimes,
+    RecordWriter,
+    WindowEnd,
+)
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 
 READ_BYTES = 64 * 1024
@@ -85,6 +93,10 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
     size = os.fstat(descriptor).st_size
     counts = _Counts()
     in_windows = request.windows != ((0, None),)
+    if not request.windows:
+        writer.record(_counted(request, descriptor, size))
+        writer.record(Account(0, 0.0, 0.0, 0, 0, 0.0, None))
+        return
     with ExitStack() as stack:
         whole = ByteSource(descriptor, 0, size)
         container = stack.enter_context(_opened(whole, request))
@@ -106,6 +118,8 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
             stack.close()
             _decode_all(request, descriptor, [*starts, size], output, counts)
             writer.record(WindowEnd())
+    if request.counts_packets:
+        writer.record(_counted(request, descriptor, size))
     writer.record(
         Account(
             packets=counts.packets,
@@ -138,6 +152,23 @@ def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], o
     output.write_loss()
     if failure is not None and not has_sound:
         raise failure
+
+
+def _counted(request: DecodingRequest, descriptor: int, size: int) -> PacketTimes:
+    """The packets of the track, over all recordings. Raises CannotDecode where the file cannot be opened."""
+    count = PacketCount()
+    with av.logging.Capture():
+        whole = ByteSource(descriptor, 0, size)
+        with _opened(whole, request) as container:
+            borders = [*recording_starts(whole, _name(container)), size]
+        for start, end in pairwise(borders):
+            source = ByteSource(descriptor, start, end)
+            with suppress(CannotDecode), _opened(source, request) as container:
+                stream = _chosen(container, request.track, is_first=start == 0)
+                for other in container.streams:
+                    other.discard = Discard.none if other.index == stream.index else Discard.all
+                count.add(container, stream, _origin(container, stream), _rules(container, stream, request))
+    return count.result()
 
 
 class _Recording:

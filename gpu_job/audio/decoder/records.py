@@ -15,7 +15,8 @@ ESTIMATE_TOLERANCE = 0.5
 _HEADER = struct.Struct("<cI")
 _COUNT = struct.Struct("<Q")
 
-_SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END, _ACCOUNT, _REFUSAL = b"S", b"Z", b"F", b"L", b"W", b"A", b"X"
+_SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END = b"S", b"Z", b"F", b"L", b"W"
+_ACCOUNT, _PACKETS, _REFUSAL = b"A", b"P", b"X"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class DecodingRequest:
     """First frame and number of frames of each stretch of the output, in order; None: to the end of the file."""
     longest_seconds: float = float("inf")
     """A pause that would make the file longer than this is no pause but a clock that was set anew."""
+    counts_packets: bool = False
+    """Whether the packets of the whole track are counted, too; with no windows, nothing else is done."""
     max_allocation: int = 256 * 2**20
     """Bytes that one field of a file's header may have FFmpeg reserve."""
 
@@ -106,6 +109,18 @@ class Account:
 
 
 @dataclass(frozen=True)
+class PacketTimes:
+    """What another pass over the file counted, which decoded nothing."""
+
+    packets: int
+    seconds: float
+    """Sum of their durations."""
+    ranges: tuple[tuple[float, float], ...] | None
+    """Where there are packets, in seconds of the output, in order; None where the file's clock is counted or is set
+    anew on the way."""
+
+
+@dataclass(frozen=True)
 class Refusal:
     """The decoder cannot do what it was asked for. Its last record."""
 
@@ -114,7 +129,7 @@ class Refusal:
     """The file can be decoded from its start to its end, but not in windows."""
 
 
-Record: TypeAlias = SampleBytes | Silence | Format | Loss | WindowEnd | Account | Refusal
+Record: TypeAlias = SampleBytes | Silence | Format | Loss | WindowEnd | Account | PacketTimes | Refusal
 
 
 class RecordWriter:
@@ -127,7 +142,7 @@ class RecordWriter:
         """Interleaved float32 samples."""
         self._write(_SAMPLES, data)
 
-    def record(self, record: Silence | Format | Loss | WindowEnd | Account | Refusal) -> None:
+    def record(self, record: Silence | Format | Loss | WindowEnd | Account | PacketTimes | Refusal) -> None:
         """Any other record."""
         match record:
             case Silence():
@@ -140,6 +155,8 @@ class RecordWriter:
                 self._write(_WINDOW_END, b"")
             case Account():
                 self._write(_ACCOUNT, json.dumps(asdict(record)).encode())
+            case PacketTimes():
+                self._write(_PACKETS, json.dumps(asdict(record)).encode())
             case Refusal():
                 self._write(_REFUSAL, json.dumps(asdict(record)).encode())
 
@@ -189,6 +206,10 @@ def _record(kind: bytes, payload: bytearray) -> Record:
             return WindowEnd()
         case b"A":
             return Account(**json.loads(payload))
+        case b"P":
+            fields = json.loads(payload)
+            ranges = fields.pop("ranges")
+            return PacketTimes(**fields, ranges=ranges and tuple((first, last) for first, last in ranges))
         case b"X":
             return Refusal(**json.loads(payload))
         case _:
