@@ -29,6 +29,7 @@ BENCHMARKS = {
     "whole-job": "whole_job.whole_job",
     "length": "length_memory.memory_against_length",
     "model-load": "model_load.model_load",
+    "media": "media.bench.media",
     "gpu": "gpu.gpu",
 }
 """Name -> module and function. Imported when they are run: one's libraries must not weigh on another's figures."""
@@ -56,7 +57,7 @@ def main() -> int:
 
 def measured(name: str) -> Iterator[Measurement]:
     """What one benchmark finds."""
-    module, _, function = BENCHMARKS[name].partition(".")
+    module, _, function = BENCHMARKS[name].rpartition(".")
     found: Iterator[Measurement] = getattr(import_module(f"benchmarks.{module}"), function)()
     return found
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import imageio_ffmpeg
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +26,6 @@ from benchmarks.media.runner import measure_all
 from benchmarks.media.sound_files import sound_files
 from benchmarks.media.verdict import Verdict, verdict
 from benchmarks.report import Measurement
-from gpu_job.audio.ffmpeg_command import ffmpeg
 from gpu_job.audio.parallel import usable_cores
 
 FOLDER = Path("build/media")
@@ -33,6 +33,7 @@ FOLDER = Path("build/media")
 
 DETAILS = Path("build/media.json")
 LIST = Path("build/media.txt")
+TABLE_CHARACTERS = 150
 
 COLUMNS = {
     "exact": lambda one: one.is_right and not one.true_gaps,
@@ -84,11 +85,11 @@ def recipes() -> list[Recipe]:
 def run(chosen: Sequence[Recipe]) -> list[Judged]:
     """Make, measure and judge these files, print the table and write the list and the details."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    workshop = Workshop(FOLDER, ffmpeg())
+    workshop = Workshop(FOLDER, str(imageio_ffmpeg.get_ffmpeg_exe()))
     order = {recipe.name: number for number, recipe in enumerate(chosen)}
     judged = [_judged(recipe, measured) for recipe, measured in measure_all(chosen, workshop, usable_cores())]
     judged.sort(key=lambda one: order[one.recipe.name])
-    Console().print(table(judged))
+    Console(width=TABLE_CHARACTERS).print(table(judged))
     LIST.write_text("\n".join(_lines(judged)) + "\n")
     DETAILS.write_text(json.dumps([_details(one) for one in judged], indent=1) + "\n")
     print(f"What was wrong with each file: {LIST}, {DETAILS}.")

@@ -294,6 +294,24 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+NOT_COVERED = {
+    "anull": "has no sound",
+    "comfortnoise": "is noise",
+    "pcm_s16le_planar": "no container of this ffmpeg takes it",
+    "pcm_s24le_planar": "no container of this ffmpeg takes it",
+    "pcm_s32le_planar": "no container of this ffmpeg takes it",
+    "pcm_s64be": "headerless only",
+    "pcm_s64le": "headerless only",
+    "pcm_u16be": "headerless only",
+    "pcm_u16le": "headerless only",
+    "pcm_u24be": "headerless only",
+    "pcm_u24le": "headerless only",
+    "pcm_u32be": "headerless only",
+    "pcm_u32le": "headerless only",
+}
+"""Encoders of this ffmpeg that no file is made with, and why."""
+
+
 def format_named(name: str) -> Format:
     """`mka aac`: the first of this container and codec."""
     return next(one for one in FORMATS if one.name == name)

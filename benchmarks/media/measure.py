@@ -15,12 +15,12 @@ from benchmarks.media.recipes import NotMade, Recipe, Workshop
 from benchmarks.media.tones import CELLS, heard
 from benchmarks.resident import megabytes
 from gpu_job.audio.decode import decode
-from gpu_job.audio.ffmpeg import DecoderFailed, DecoderLimits
+from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.samples import Samples, seconds
 from infra.local_media import inspected
 from shared.errors import BadMedia
 from shared.media import Media
-from shared.transcript.model import Gap, missing_end
+from shared.transcript.model import Gap
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,6 @@ def _decoded(path: Path) -> _Result:
             # As gpu_job.pipeline: what came until then is good, and the rest is a gap.
             decoded = seconds(sum(map(len, blocks)))
             result.gaps.append(Gap(start=decoded, end=max(decoded, result.media.duration_seconds), reason=error.reason))
-        else:
-            if (gap := missing_end(result.media, seconds(sum(map(len, blocks))))) is not None:
-                result.gaps.append(gap)
     except (BadMedia, DecoderFailed) as error:
         result.rejected = str(error)
     except Exception as error:
