@@ -18,6 +18,7 @@ from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.object_names import name_problem
+from shared.subtitle_rules import SubtitleOptions
 from shared.upload_options import Privacy, UploadOptions
 
 
@@ -131,3 +132,20 @@ def test_nothing_leaves_this_machine_unless_an_api_is_named(
     path.touch()
     assert CliRunner().invoke(app, ["run", str(path), *options]).exit_code == 0
     assert [options.privacy for options in asked] == [privacy]
+
+
+def test_subtitles_of_the_files_are_asked_for_as_on_an_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested: list[UploadOptions] = []
+
+    def run(_files: object, _out: object, options: UploadOptions, _model: object, *, as_json: bool) -> int:
+        requested.append(options)
+        return 0
+
+    monkeypatch.setattr("infra.cli.run.run_files", run)
+    path = tmp_path / "a.wav"
+    path.touch()
+    assert CliRunner().invoke(app, ["run", str(path), "--subtitles", "line=37,lines=1"]).exit_code == 0
+    assert [options.subtitles for options in requested] == [SubtitleOptions(line=37, lines=1)]
+    refused = CliRunner().invoke(app, ["run", str(path), "--subtitles", "wide"])
+    assert (refused.exit_code, len(requested)) == (2, 1)
+    assert "transcribe-subtitles is 'wide'" in refused.output
