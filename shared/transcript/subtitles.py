@@ -252,7 +252,7 @@ def _timed(groups: Sequence[Sequence[Piece]], rules: SubtitleRules) -> Iterator[
         earliest = starts[-1] + FLOOR_MS if starts else 0
         start = min(max(first, earliest), first + LATE_MS, last)
         starts.append(max(start, starts[-1] + 1) if starts else start)
-    free = 0
+    free, order = 0, list[int | None]()
     for index, (group, (first, last)) in enumerate(zip(groups, spans, strict=True)):
         start = starts[index]
         characters = sum(piece.is_spaced + piece.characters for piece in group) - group[0].is_spaced
@@ -263,16 +263,20 @@ def _timed(groups: Sequence[Sequence[Piece]], rules: SubtitleRules) -> Iterator[
         if start == first:
             start = max(min(start, end - rules.min_ms), first - EARLY_MS, free)
         free = end
-        yield Cue(start, end, _turns(group, rules))
+        turns = _turns(group, rules, order)
+        order = [turn.speaker for turn in turns]
+        yield Cue(start, end, turns)
 
 
-def _turns(group: Sequence[Piece], rules: SubtitleRules) -> tuple[Turn, ...]:
-    """The pieces of a cue by speaker, in the order in which they begin."""
+def _turns(group: Sequence[Piece], rules: SubtitleRules, before: Sequence[int | None]) -> tuple[Turn, ...]:
+    """The pieces of a cue by speaker, in the order in which they begin, or in that of the cue before, so that nobody
+    changes lines in mid-sentence. `before`: the speakers of that cue."""
     by_speaker: dict[int | None, list[Piece]] = {}
     for piece in group:
         by_speaker.setdefault(piece.speaker, []).append(piece)
     columns, _ = _share(rules, len(by_speaker))
-    if len(by_speaker) == 1:
-        return tuple(Turn(speaker, lay_out(said, columns)) for speaker, said in by_speaker.items())
-    dashed = ((speaker, lay_out(said, columns)) for speaker, said in by_speaker.items())
-    return tuple(Turn(speaker, (DASH + lines[0], *lines[1:])) for speaker, lines in dashed)
+    order = sorted(by_speaker, key=before.index) if by_speaker.keys() <= set(before) else list(by_speaker)
+    lines = [lay_out(by_speaker[speaker], columns) for speaker in order]
+    if len(order) > 1:
+        lines = [(DASH + first, *others) for first, *others in lines]
+    return tuple(Turn(speaker, said) for speaker, said in zip(order, lines, strict=True))

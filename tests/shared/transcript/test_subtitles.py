@@ -284,6 +284,14 @@ def test_an_interjection_stands_beside_what_it_interrupts() -> None:
     assert [cue.turns[0].speaker for cue in result] == [0] * len(result)
 
 
+def test_nobody_changes_lines_from_cue_to_cue() -> None:
+    long = "word " * 40
+    result = cues(heard(spoken(long, start=0.2, speaker=0) + spoken(long, speaker=1)))
+    both = [cue for cue in result if len(cue.turns) == 2]
+    assert len(both) > 3
+    assert {tuple(turn.speaker for turn in cue.turns) for cue in both} == {(1, 0)}
+
+
 def test_three_who_talk_at_once_have_a_line_each() -> None:
     (cue,) = cues(heard([word for who in range(3) for word in spoken("Here I am!", start=1, speaker=who)]))
     assert cue.lines == ("- Here I am!",) * 3
