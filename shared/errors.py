@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from typing import Any
 
 import google.api_core.exceptions as google_errors
 import requests
+from google.auth.exceptions import GoogleAuthError, TransportError
 
-SERVICE_UNAVAILABLE_ERRORS = (google_errors.GoogleAPICallError, google_errors.RetryError, requests.RequestException)
-"""What Google's clients raise where a service answers with an error, not in time, or not at all."""
+_log = logging.getLogger(__name__)
+
+SERVICE_UNAVAILABLE_ERRORS = (
+    google_errors.GoogleAPICallError,
+    google_errors.RetryError,
+    requests.RequestException,
+    GoogleAuthError,
+)
+"""What Google's clients raise where a service, or the metadata server that gives them their tokens, answers with an
+error, not in time, or not at all."""
 
 
 class FailureKind(StrEnum):
@@ -150,7 +163,24 @@ def kind_of(error: BaseException) -> FailureKind:
             return FailureKind.TIMEOUT
         case google_errors.GoogleAPICallError() if error.code is not None:
             return kind_of_status(int(error.code))
-        case google_errors.RetryError() | requests.ConnectionError() | ConnectionError():
+        case google_errors.RetryError() | requests.ConnectionError() | ConnectionError() | TransportError():
             return FailureKind.NETWORK
+        case GoogleAuthError():
+            return FailureKind.CREDENTIALS
         case _:
             return FailureKind.INTERNAL
+
+
+@contextmanager
+def best_effort(message: str, **fields: Any) -> Iterator[None]:
+    """Around a write that only helps later work, and must not end the work of now.
+
+    Any exception inside is logged as a warning with `message` and goes no further.
+
+    Any, for the libraries' lists are never whole: Google's clients raise their own errors, those of requests, of
+    google.auth, of urllib3, and of a checksum that does not fit.
+    """
+    try:
+        yield
+    except Exception:
+        _log.warning(message, extra={"fields": fields}, exc_info=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import run_v2
 from opentelemetry.trace import SpanKind
 
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS, LaunchFailed, kind_of
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, LaunchFailed, best_effort, kind_of
 from shared.state.execution_lease import LAUNCHER, ExecutionLease
 from shared.state.jobs import new_holder
 from shared.telemetry import tracing
@@ -29,8 +28,9 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
         return None
     try:
         operation = runner.run_job(run_v2.RunJobRequest(name=job), timeout=CALL_TIMEOUT_SECONDS, retry=None)
-    except (*SERVICE_UNAVAILABLE_ERRORS, GoogleAuthError) as error:
-        lease.release(held)
+    except SERVICE_UNAVAILABLE_ERRORS as error:
+        with best_effort("the lease of a launch that failed was not released"):
+            lease.release(held)
         raise LaunchFailed(f"Cloud Run did not start {_short(job)}: {error}", kind_of(error)) from error
     name = str(operation.metadata.name)
     LAUNCHES.add(1, job_name=_short(job))

@@ -66,7 +66,7 @@ class WorkerEngineListener(EngineListener):
         """Other instances learn through the circuit breaker that the GPU fails."""
         if engine is Engine.PARAKEET_GPU:
             # With chunks of several uploads nobody knows whose fault it was.
-            self._services.record_gpu_failure(error.kind, job_ids[0] if len(job_ids) == 1 else None)
+            self._services.gpu.record_failure(error.kind, job_ids[0] if len(job_ids) == 1 else None)
 
 
 class BatchSpans:

@@ -14,7 +14,7 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.errors import EngineFailed
+from shared.errors import EngineFailed, best_effort
 from shared.state.job_result import JobResult, completed, failed
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
@@ -127,11 +127,9 @@ class JobRelease:
                 self._subscription.give_back(ack_id, pause_seconds)
 
     def _clean_up(self, job: RunningJob) -> None:
-        try:
+        # The job has ended; what is left of its parts goes with the bucket's lifecycle rule.
+        with best_effort("checkpoints were not deleted"):
             self._services.checkpoints.delete(job.id)
-        except Exception:
-            # The job has ended; what is left of its parts goes with the bucket's lifecycle rule.
-            _log.warning("checkpoints were not deleted", exc_info=True)
 
     def _removed(self, job: RunningJob) -> None:
         job.span.end()

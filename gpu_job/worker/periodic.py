@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Self
 
+from shared.errors import best_effort
+
 
 class PeriodicTask:
     """Calls `tick` every so many seconds between entering and leaving; leaving waits for one that has begun."""
@@ -23,9 +25,10 @@ class PeriodicTask:
         self._thread.join()
 
     def tick(self) -> None:
-        """What is to be done. An exception ends the thread."""
+        """What is to be done. An exception is logged, and the next tick comes all the same."""
         raise NotImplementedError
 
     def _run(self) -> None:
         while not self._left.wait(self._every_seconds):
-            self.tick()
+            with best_effort(f"{self._thread.name} failed"):
+                self.tick()

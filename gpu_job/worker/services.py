@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +12,8 @@ from gpu_job.settings import JobSettings
 from gpu_job.worker.batch_size_store import SafeSizeStore
 from gpu_job.worker.checkpoints import Checkpoints
 from shared.enums import Engine
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS, FailureKind, StateConflict
+from shared.errors import best_effort
 from shared.state.deployment import Deployment, connect
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,28 +59,16 @@ class JobServices(Deployment):
             from gpu_job.asr.gpu_metrics import watch_gpu
 
             watch_gpu(cuda)
-        try:
+        # Else this worker learns them anew.
+        with best_effort("safe batch sizes were not read"):
             model.batch_limits = replace(model.batch_limits, safe=self._batch_sizes(model).load())
-        except SERVICE_UNAVAILABLE_ERRORS:
-            # Then this worker learns them anew.
-            _log.warning("safe batch sizes were not read", exc_info=True)
         return model
 
     def store_batch_limits(self, model: Recognizer) -> None:
         """A batch was too large for the memory: no later worker shall try it again."""
-        try:
+        # This worker knows it all the same.
+        with best_effort("safe batch sizes were not stored"):
             self._batch_sizes(model).remember(model.batch_limits.safe)
-        except (*SERVICE_UNAVAILABLE_ERRORS, StateConflict):
-            # This worker knows it all the same.
-            _log.warning("safe batch sizes were not stored", exc_info=True)
-
-    def record_gpu_failure(self, kind: FailureKind, job_id: str | None) -> None:
-        """The GPU fails in this process: the circuit breaker counts it, for all instances."""
-        try:
-            self.gpu.record_failure(kind, job_id)
-        except SERVICE_UNAVAILABLE_ERRORS:
-            # The chunks have another engine all the same.
-            _log.warning("the GPU's failure was not recorded", exc_info=True)
 
     def _batch_sizes(self, model: Recognizer) -> SafeSizeStore:
         return SafeSizeStore(self.state, model.hardware, model.name)

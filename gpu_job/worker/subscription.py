@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from google.api_core.exceptions import (
     Aborted,
     DeadlineExceeded,
-    GoogleAPICallError,
     InternalServerError,
     ResourceExhausted,
-    RetryError,
     ServiceUnavailable,
     Unknown,
 )
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import pubsub_v1
 from pydantic import ValidationError
 
 from gpu_job.worker.periodic import PeriodicTask
+from shared.errors import best_effort
 from shared.messages import WorkItem
 from shared.telemetry import tracing
 
@@ -30,7 +30,7 @@ ACK_DEADLINE_SECONDS = 60
 
 CALL_TIMEOUT_SECONDS = 30.0
 
-TRANSIENT = (Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown)
+TRANSIENT = (Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown, GoogleAuthError)
 """What Pub/Sub answers now and then; the next pull may succeed. Anything else ends the worker."""
 
 
@@ -89,13 +89,11 @@ class WorkSubscription(PeriodicTask):
     def done(self, ack_id: str) -> None:
         """The item's part is stored: it must not come again."""
         self._let_go(ack_id)
-        try:
+        # Else the item comes again, and whoever gets it finds the outcome and acknowledges it.
+        with best_effort("an item was not acknowledged"):
             self._subscriber.acknowledge(
                 subscription=self._subscription, ack_ids=[ack_id], timeout=CALL_TIMEOUT_SECONDS
             )
-        except (GoogleAPICallError, RetryError):
-            # The item comes again, and whoever gets it finds the outcome and acknowledges it.
-            _log.warning("an item was not acknowledged", exc_info=True)
 
     def give_back(self, ack_id: str, after_seconds: int = 0) -> None:
         """Somebody else shall have the item, at once or after a while (at most 600 s)."""
@@ -114,13 +112,11 @@ class WorkSubscription(PeriodicTask):
             self._deadline(held, ACK_DEADLINE_SECONDS)
 
     def _deadline(self, ack_ids: list[str], after_seconds: int) -> None:
-        try:
+        # Else the item returns early; whoever gets it finds this worker's claim and leaves it alone.
+        with best_effort("ack deadlines were not changed"):
             self._subscriber.modify_ack_deadline(
                 subscription=self._subscription,
                 ack_ids=ack_ids,
                 ack_deadline_seconds=after_seconds,
                 timeout=CALL_TIMEOUT_SECONDS,
             )
-        except (GoogleAPICallError, RetryError):
-            # The item returns early; whoever gets it finds this worker's claim and leaves it alone.
-            _log.warning("ack deadlines were not changed", exc_info=True)

@@ -25,7 +25,7 @@ from gpu_job.worker.job_release import JobRelease, result_of
 from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import Received, WorkSubscription
-from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable
+from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
 from shared.state.job_result import failed, rejected
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
@@ -79,12 +79,11 @@ class Worker(JobOwner):
             self._engines.stop()
             if not clean:
                 self._release.hand_over(self._jobs.all())
-            try:
+            # The work is done and billed, and the lease runs out by itself: another attempt would only cost more.
+            with best_effort("the execution's lease was not released"):
                 self._heartbeat.release_lease()
+            with best_effort("the execution's cost was not settled"):
                 self._billing.settle()
-            except Exception:
-                # The work is done and billed; the lease runs out by itself. Another attempt would only cost more.
-                _log.exception("settling the execution failed")
             # Decoders of handed-over jobs end by themselves: the engines refuse their chunks. Last, for a download is
             # not cut short, and Cloud Run gives ten seconds.
             self._threads.shutdown(wait=True, cancel_futures=True)

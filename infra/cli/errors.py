@@ -32,7 +32,6 @@ def errors_in_one_line(command: Callable[P, int]) -> Callable[P, int]:
             return command(*args, **kwargs)
         except (
             *SERVICE_UNAVAILABLE_ERRORS,
-            GoogleAuthError,
             OSError,
             CommandError,
             UnknownPrice,

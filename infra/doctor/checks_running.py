@@ -8,7 +8,6 @@ from datetime import timedelta
 from itertools import islice
 
 from google.api_core.exceptions import NotFound
-from google.auth.exceptions import GoogleAuthError
 
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
@@ -204,6 +203,6 @@ def _state_read(context: Context) -> Iterator[None]:
         yield
     except NotFound as error:
         raise Missing(f"There is no bucket {bucket}.") from error
-    except (*SERVICE_UNAVAILABLE_ERRORS, GoogleAuthError) as error:
+    except SERVICE_UNAVAILABLE_ERRORS as error:
         needs = f"Reading gs://{bucket} takes roles/storage.objectViewer on it."
         raise Unanswered(f"gs://{bucket} could not be read ({type(error).__name__}).", needs) from error

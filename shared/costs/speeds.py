@@ -19,7 +19,7 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import objects
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS, StateConflict
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, best_effort
 
 _log = logging.getLogger(__name__)
 
@@ -170,11 +170,9 @@ class SpeedStore:
         """Add one run; False where it was lost, because others wrote every time or the store cannot be reached."""
         if not seen:
             return True
-        try:
+        with best_effort("speed observation not stored", seen=dict(seen)):
             objects.update_json(
                 self._state, _NAME, Observations(), lambda before: before.with_run(seen), replace_unreadable=True
             )
-        except (StateConflict, *SERVICE_UNAVAILABLE_ERRORS):
-            _log.warning("speed observation not stored", extra={"fields": {"seen": dict(seen)}}, exc_info=True)
-            return False
-        return True
+            return True
+        return False

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared import objects
 from shared.clock import now
-from shared.errors import FailureKind, StateConflict
+from shared.errors import FailureKind, StateConflict, best_effort
 
 _log = logging.getLogger(__name__)
 
@@ -166,13 +166,18 @@ class Breaker:
         return circuit is not None and admits(circuit, job_id)
 
     def record_failure(self, kind: FailureKind, job_id: str | None = None) -> None:
-        """A launch was refused, a task crashed or ran out of memory. Kinds that are the upload's fault do not count."""
+        """A launch was refused, a task crashed or ran out of memory. Kinds that are the upload's fault do not count.
+
+        Raises nothing: what else is to be done about the failure must not depend on this.
+        """
         failure = Failure(kind=kind, at=self._clock(), job_id=job_id)
-        self._update(lambda circuit: after_failure(circuit, failure, self._policy))
+        with best_effort("a failure of the GPU was not recorded", kind=kind):
+            self._update(lambda circuit: after_failure(circuit, failure, self._policy))
 
     def record_success(self, job_id: str | None = None) -> None:
-        """The GPU transcribed an upload, or (None) has shown in another way that it works."""
-        self._update(lambda circuit: after_success(circuit, job_id, self._clock()))
+        """The GPU transcribed an upload, or (None) has shown in another way that it works. Raises nothing."""
+        with best_effort("a success of the GPU was not recorded"):
+            self._update(lambda circuit: after_success(circuit, job_id, self._clock()))
 
     def health(self) -> Health:
         """The GPU's health."""

@@ -6,6 +6,7 @@ import flask
 import google.api_core.exceptions as google_errors
 import pytest
 import requests
+from google.auth.exceptions import RefreshError, TransportError
 
 from infra.emulators.http_server import HttpServer
 from shared.errors import (
@@ -44,6 +45,8 @@ KINDS = [
     (google_errors.RetryError("x", cause=None), FailureKind.NETWORK),
     (requests.ConnectionError(), FailureKind.NETWORK),
     (ConnectionResetError(), FailureKind.NETWORK),
+    (TransportError("x"), FailureKind.NETWORK),
+    (RefreshError("x"), FailureKind.CREDENTIALS),
     (google_errors.GoogleAPICallError("without a code"), FailureKind.INTERNAL),
     (ValueError("quota exceeded, connection timed out"), FailureKind.INTERNAL),
 ]
