@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -334,6 +335,34 @@ def test_an_endless_word_is_cut_over_lines_and_its_time_shared_out() -> None:
 def test_line_breaks_and_blank_lines_inside_a_word_become_spaces() -> None:
     (cue,) = cues(heard([Word(text="two\n\n\r\nwords\u2028here", start=0, end=1)]))
     assert cue.lines == ("two words here",)
+
+
+JAPANESE = (
+    "\u4eca\u65e5\u306f\u300c\u826f\u3044\u300d\u5929\u6c17\u3067\u3059\u306d\u3002\u660e\u65e5\u3082\u3001"
+    "\u3042\u3041\u30fc\u3063\u3001\u305d\u3046\u3067\u3059\u304b\uff01"
+)
+
+
+@pytest.mark.parametrize("is_tokens", [True, False], ids=["tokens", "one word"])
+@pytest.mark.parametrize("columns", [12, 16, 26])
+def test_japanese_has_no_spaces_and_no_line_begins_with_closing_punctuation(columns: int, is_tokens: bool) -> None:
+    parts = list(JAPANESE) if is_tokens else [JAPANESE]
+    word_seconds = 0.2 if is_tokens else 0.2 * len(JAPANESE)
+    transcript = heard(spoken(" ".join(parts), word=word_seconds), language="ja")
+    result = cues(transcript, SubtitleRules(columns=columns))
+    lines = [line for cue in result for line in cue.lines]
+    assert "".join(lines) == JAPANESE
+    assert all(width(line) <= columns for line in lines)
+    assert not [
+        line for line in lines if line[0] in "\u3002\u3001\u300d\uff01\u30fc\u3041\u3063" or line[-1] == "\u300c"
+    ]
+
+
+def test_thai_words_are_joined_without_spaces_and_marks_take_no_column() -> None:
+    words = ["\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u0e04\u0e23\u0e31\u0e1a"] * 4
+    (cue,) = cues(heard(spoken(" ".join(words)), language="th"), SubtitleRules(columns=16))
+    assert cue.lines == ("".join(words[:4]), "".join(words[4:]))
+    assert [width(line) for line in cue.lines] == [14, 14]
 
 
 def test_the_limits_are_the_ones_of_the_rules() -> None:
