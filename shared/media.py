@@ -78,7 +78,9 @@ class Media(BaseModel):
 
 # Lists of other files (HLS, concat, DASH, SDP) must never join.
 DEMUXERS = (
-    "aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov", "mp3", "mpeg",
-    "mpegts", "ogg", "w64", "wav",
+    "aac", "ac3", "act", "aea", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "avr", "caf", "dhav", "dsf",
+    "dss", "dts", "dtshd", "dv", "eac3", "flac", "flv", "gsm", "gxf", "iff", "ircam", "ivr", "loas", "matroska", "mlp",
+    "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "mxf", "nistsphere", "nsv", "nut", "nuv", "ogg", "oma", "pva", "pvf",
+    "qcp", "rm", "shn", "sox", "spdif", "tak", "truehd", "tta", "voc", "vqf", "w64", "wav", "wsd", "wtv", "wv", "xwma",
 )  # fmt: skip
-"""ffmpeg's names; inspection and decoding know the same ones."""
+"""ffmpeg's names; inspection and decoding know the same ones. docs/formats.md lists what they are."""

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import av
@@ -23,7 +23,9 @@ from shared.media import DEMUXERS
 from trigger_function.inspection.declared_size import HEAD_BYTES
 from trigger_function.inspection.ranged_reader import RandomAccess
 
-PROBING_DECODERS = ("aac", "aac_latm", "ac3", "eac3", "flac")
+PROBING_DECODERS = (
+    "aac", "aac_latm", "ac3", "eac3", "dca", "flac", "mlp", "pcm_bluray", "pcm_dvd", "s302m", "truehd"
+)  # fmt: skip
 """Codecs whose streams show channels and sample rate only to a decoder of one frame."""
 
 OPTIONS = {
@@ -63,6 +65,8 @@ class Description:
     """What the header says about one audio stream; 0 where it says nothing."""
 
     container: str
+    decoder: str
+    """FFmpeg's name of the decoder that it has for the codec."""
     tracks: tuple[AudioTrack, ...]
     """All of the file."""
     codec: str
@@ -110,11 +114,20 @@ class Stretch(NamedTuple):
 
 
 def describe(file: RandomAccess, requested: RequestedTrack | None = None) -> Description:
-    """Header of the audio stream that is to be transcribed.
+    """Header of the audio stream that is to be transcribed; one frame is decoded where only that has the channels.
 
     Raises BadMedia where the file has none, Rejected where it has no such track, else as `demuxer` does.
     """
-    with demuxer(file) as container:
+    found = _describe(file, requested, PROBING_DECODERS)
+    if (found.channels and found.sample_rate_hz) or found.codec.startswith("pcm_"):
+        return found
+    found = _describe(file, requested, (*PROBING_DECODERS, found.decoder))
+    # What one frame does not tell, the job will know; nothing but a quote for split channels depends on it.
+    return found if found.channels else replace(found, channels=1)
+
+
+def _describe(file: RandomAccess, requested: RequestedTrack | None, decoders: Sequence[str]) -> Description:
+    with demuxer(file, decoders) as container:
         tracks = audio_tracks(container)
         has_video = any(not video.disposition & _STILL for video in container.streams.video)
         if not tracks:
@@ -125,6 +138,7 @@ def describe(file: RandomAccess, requested: RequestedTrack | None = None) -> Des
         stream = next(one for one in container.streams.audio if one.index == chosen.index)
         return Description(
             container=container.format.name,
+            decoder=stream.codec_context.codec.name,
             tracks=tracks,
             codec=chosen.codec,
             stream_index=stream.index,
@@ -164,8 +178,8 @@ def stretches(file: RandomAccess, stream_index: int, ranges: Sequence[tuple[int,
 
 
 @contextmanager
-def demuxer(file: RandomAccess) -> Iterator[InputContainer]:
-    """The file opened for demuxing, for as long as the block runs.
+def demuxer(file: RandomAccess, decoders: Sequence[str] = PROBING_DECODERS) -> Iterator[InputContainer]:
+    """The file opened for demuxing, for as long as the block runs; `decoders` may look at a frame.
 
     Raises Undemuxable for what FFmpeg refuses, BadMedia where the file names another file or address. What a read of
     `file` raised goes before both, whatever FFmpeg made of it.
@@ -176,7 +190,7 @@ def demuxer(file: RandomAccess) -> Iterator[InputContainer]:
             source,
             mode="r",
             buffer_size=READ_BYTES,
-            container_options=OPTIONS,
+            container_options=OPTIONS | {"codec_whitelist": ",".join(decoders)},
             metadata_errors="replace",
             io_open=source.refuse_to_open,
         ) as container:

@@ -141,6 +141,9 @@ def _by_clock_or_rate(file: RandomAccess, audio: Description) -> Duration:
         return by_beginning(file, audio)
     seconds = last - audio.start_seconds
     beginning = stretches(file, audio.stream_index, [(0, HEAD_BYTES)])
+    if not any(sample.seconds_before_last for sample in beginning):
+        # Packets without a duration of their own: there is no rate to hold the times to.
+        return Duration(seconds)
     estimate = extrapolated([*beginning, *probe_middle(file, audio)], file.size - (audio.first_packet_at or 0))
     return estimate if seconds > TIMES_JUMP_BY.longest(estimate.seconds) else Duration(seconds)
 

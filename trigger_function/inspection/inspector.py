@@ -17,7 +17,7 @@ from trigger_function.inspection.length import Duration
 from trigger_function.inspection.mp4 import ENCRYPTED_ENTRIES, is_mp4, read_movie
 from trigger_function.inspection.overlay import Overlay, Tail
 from trigger_function.inspection.ranged_reader import MAX_BYTES, Fetch, RandomAccess, RangedReader, ReadBudgetExceeded
-from trigger_function.inspection.sniff import is_encrypted_asf, is_media, looks_like
+from trigger_function.inspection.sniff import is_encrypted_asf, is_media, is_scrambled_ts, looks_like
 
 LOWEST_BITS_PER_SECOND = 20
 """No codec stores less, silence included: a header that states a longer recording is wrong."""
@@ -49,7 +49,7 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
     head = file.read_at(0, HEAD_BYTES)
     if not is_media(head) and (kind := looks_like(head)):
         raise BadMedia(f"This is not an audio or video file (it looks like {kind}).")
-    if is_encrypted_asf(head):
+    if is_encrypted_asf(head) or is_scrambled_ts(head):
         raise BadMedia(_ENCRYPTED)
     patches = header_patches(file)
     if patches:

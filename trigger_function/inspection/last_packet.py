@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -93,7 +94,12 @@ def probe_middle(file: RandomAccess, audio: Description) -> list[Stretch]:
         file.read_at(place, PROBE_BYTES)
     # Each in a file that ends behind it, so that nothing more is read where there is no packet.
     ends = [(place, min(place + PROBE_BYTES, file.size)) for place in places]
-    return [found for start, end in ends for found in stretches(Head(file, end), audio.stream_index, [(start, end)])]
+    found: list[Stretch] = []
+    for start, end in ends:
+        # Where that cuts the header in two, this place tells nothing.
+        with suppress(Undemuxable):
+            found += stretches(Head(file, end), audio.stream_index, [(start, end)])
+    return found
 
 
 def times_increase(file: RandomAccess, audio: Description, last: float) -> bool:

@@ -6,6 +6,9 @@ import re
 
 _MEDIA = re.compile(
     rb"RIFF.{4}(WAVE|AVI )|RF64|RIFX|riff\x2e\x91\xcf\x11|FORM.{4}AIF[FC]|fLaC|OggS|ID3|#!AMR|caff|\.snd|FLV\x01"
+    rb"|MAC |TTA[12]|wvpk|MPCK|MP\+|DSD |tBaK|NIST_1A\n|Creative Voice File\x1a|\.RMF|\.sox|XoS\.|2BIT|PVF1"
+    rb"|nut/multimedia container|RIFF.{4}(QLCM|XWMA)|EA3|FRM8|ajkg|\x02dss|\x03ds2|DHAV|TWIN97012000|VQF|NSVf"
+    rb"|\x06\x0e\x2b\x34|\xb7\xd8\x00\x20\x37\x49\xda\x11|\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|DTSHDHDR"
     rb"|\x1a\x45\xdf\xa3|\x30\x26\xb2\x75\x8e\x66\xcf\x11"
     rb"|.{4}(ftyp(?!avif|avis|heic|heix|hevc|mif1|msf1)|moov|mdat|moof|styp|wide|pnot)",
     re.DOTALL,
@@ -19,6 +22,8 @@ _OTHERS = {
     rb"|.{4}ftyp(avif|avis|heic|heix|hevc|mif1|msf1)|\0\0\x01\0.\0",
     "a program": rb"\x7fELF|MZ.{58}",
     "a database": rb"SQLite format 3\0",
+    "a picture stream without sound": rb"\0\0\x01\xb3|\0\0\0\x01[\x40\x67\x27]|DKIF|YUV4MPEG2 ",
+    "an Audible book, which is encrypted (DRM)": rb".{4}\x57\x90\x75\x36",
     "MIDI notes without sound": rb"MThd",
 }
 _TEXTS = {
@@ -50,6 +55,21 @@ def is_media(head: bytes) -> bool:
 def is_encrypted_asf(head: bytes) -> bool:
     """Is this a Windows Media file whose header carries a key?"""
     return head.startswith(_ASF) and any(mark in head for mark in _ASF_ENCRYPTION)
+
+
+_TS_PACKET_BYTES = (188, 192, 204)
+_SCRAMBLED = 0xC0
+
+
+def is_scrambled_ts(head: bytes) -> bool:
+    """Is this a transport stream of which most packets are encrypted?"""
+    for packet_bytes in _TS_PACKET_BYTES:
+        first = packet_bytes - 188 if packet_bytes == 192 else 0
+        starts = range(first, min(len(head) - 4, 1000 * packet_bytes), packet_bytes)
+        if len(starts) > 10 and all(head[start] == 0x47 for start in starts):
+            scrambled = sum(bool(head[start + 3] & _SCRAMBLED) for start in starts)
+            return scrambled > len(starts) // 2
+    return False
 
 
 def looks_like(head: bytes) -> str | None:

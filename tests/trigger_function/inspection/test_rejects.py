@@ -47,6 +47,8 @@ OTHERS = {
     "gzip": (b"\x1f\x8b\x08\0" + bytes(99), "a compressed archive"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
     "program": (b"\x7fELF\2\1\1" + bytes(99), "a program"),
+    "audible": (b"\0\0\1\0\x57\x90\x75\x36" + bytes(99), "an Audible book, which is encrypted (DRM)"),
+    "raw H.264": (b"\0\0\0\1\x67\x64\0\x1f" + bytes(99), "a picture stream without sound"),
     "midi": (b"MThd\0\0\0\6\0\1\0\1\0\x60", "MIDI notes without sound"),
 }
 
@@ -68,9 +70,9 @@ def test_bytes_that_say_nothing(data: bytes) -> None:
     assert refusal(data) == "This is not an audio or video file of a known kind."
 
 
-@pytest.mark.parametrize("suffix", ["voc", "tta"])
-def test_a_container_that_is_not_on_the_list(suffix: str, record: Record) -> None:
-    assert refusal(record(suffix)) == "This is not an audio or video file of a known kind."
+@pytest.mark.parametrize(("suffix", "options"), [("adx", ""), ("ast", "-c:a pcm_s16be_planar"), ("g722", "-ar 16000")])
+def test_a_container_that_is_not_on_the_list(suffix: str, options: str, record: Record) -> None:
+    assert refusal(record(suffix, *options.split())) == "This is not an audio or video file of a known kind."
 
 
 def test_an_empty_file() -> None:
@@ -102,6 +104,17 @@ def test_encrypted_windows_media(mark: str, record: Record) -> None:
     codec_list = bytes.fromhex("4052d1861d31d011a3a400a0c90348f6")
     assert codec_list in (data := record("asf"))
     assert "encrypted" in refusal(data.replace(codec_list, bytes.fromhex(mark)))
+
+
+@pytest.mark.parametrize("options", ["", "-mpegts_m2ts_mode 1"])
+def test_a_scrambled_transport_stream(options: str, record: Record) -> None:
+    data = bytearray(record("ts", "-c:a", "aac", *options.split()))
+    size = 192 if options else 188
+    for start in range(size - 188, len(data), size):
+        assert data[start] == 0x47
+        is_table = data[start + 1] & 0x1F == 0 and data[start + 2] == 0
+        data[start + 3] |= 0 if is_table else 0x80
+    assert refusal(bytes(data)) == "The file is encrypted (DRM), so it cannot be read."
 
 
 def test_encrypted_matroska(record: Record) -> None:
