@@ -32,6 +32,15 @@ SEEDS = [
     ("mpg", "", False),
     ("asf", "", True),
     ("flv", "-c:a aac", True),
+    ("voc", "", False),
+    ("tta", "", False),
+    ("wv", "", False),
+    ("dts", "-strict -2", False),
+    ("thd", "-strict -2 -ar 48000", False),
+    ("rm", "-c:a ac3", False),
+    ("nut", "-c:a pcm_s16le", False),
+    ("wtv", "-c:a mp2", False),
+    ("wav", "-rf64 always", False),
 ]
 EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\1", b"\1\0\0\0")
 
