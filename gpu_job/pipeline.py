@@ -34,6 +34,7 @@ from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import seconds
+from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
@@ -211,9 +212,13 @@ class FileTranscription:
                 path, options.decoder, media=self._media, parallel=options.parallel, on_damage=self._add_gap
             )
             return
-        for block in decode(
-            path, options.decoder, media=self._media, parallel=options.parallel, on_damage=self._add_gap
-        ):
+        if self._media is None:
+            for block in decode(path, options.decoder, parallel=options.parallel, on_damage=self._add_gap):
+                yield block[np.newaxis]
+            return
+        track = SoundingTrack(path, options.decoder, self._media, options.parallel)
+        for block in track.blocks(self._add_gap):
+            self._media = track.media
             yield block[np.newaxis]
 
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:

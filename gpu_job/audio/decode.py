@@ -274,7 +274,7 @@ class _Decoding:
                         frames = np.frombuffer(data, "<f4").reshape(-1, stated.channels)
                         yield AudioBlock(frames, stated.layout)
                     case Silence(frames=count):
-                        for length in _lengths(count):
+                        for length in block_lengths(count):
                             frames = np.zeros((length, stated.channels), np.float32)
                             yield AudioBlock(frames, stated.layout, is_pause=True)
                     case Loss() if record.end > waiting[0].start or record.start == record.end >= waiting[0].start:
@@ -334,7 +334,8 @@ def longest_seconds(media: Media | None, size: int) -> float:
     return min(by_size, max(OVERLONG_FACTOR * stated, stated + OVERLONG_SECONDS))
 
 
-def _lengths(frames: int) -> Iterator[int]:
+def block_lengths(frames: int) -> Iterator[int]:
+    """Of the blocks in which so much silence is handed on."""
     while frames > 0:
         yield min(frames, SILENCE_BLOCK_FRAMES)
         frames -= SILENCE_BLOCK_FRAMES
