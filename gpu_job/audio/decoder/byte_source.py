@@ -11,7 +11,7 @@ class ByteSource:
     """Bytes [start, end) of an open file, with patches. Never raises: PyAV prints what a callback raises."""
 
     def __init__(self, descriptor: int, start: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
-        """`patches`: offsets in the file and the bytes that stand there instead."""
+        """`patches`: offsets from `start` and the bytes that are read there instead."""
         self.failure: str | None = None
         """Why reading ended before the end of the file."""
         self.size = end - start
@@ -20,6 +20,10 @@ class ByteSource:
         self._end = end
         self._at = start
         self._patches = patches or {}
+
+    def patched(self, patches: Mapping[int, bytes]) -> ByteSource:
+        """The same bytes with some of them replaced."""
+        return ByteSource(self._descriptor, self._start, self._end, patches)
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes from the current position."""
@@ -35,7 +39,7 @@ class ByteSource:
         except OSError as error:
             self.failure = str(error)
             return b""
-        return _patched(data, at, self._patches) if self._patches else data
+        return _patched(data, offset, self._patches) if self._patches else data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As of a file."""

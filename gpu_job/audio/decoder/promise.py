@@ -6,11 +6,15 @@ Lengths that FFmpeg extrapolates from a bit rate, or that are those of the pictu
 from __future__ import annotations
 
 import re
+import struct
+from typing import NamedTuple
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from gpu_job.audio.decoder.byte_source import ByteSource
+from shared.formats.iff_sizes import caf_sound_bytes
+from shared.formats.wave_sizes import wave_data
 
 _HEAD_BYTES = 256 * 1024
 """Where a header is looked for."""
@@ -19,40 +23,76 @@ _ID3_BYTES = 10
 _TAG_WITHIN_BYTES = 4096
 """Of an MP3's first frame, which holds the table that states the length."""
 
-_UNKNOWN_SIZES = frozenset({0, 0x7FFFFFFF, 0xFFFFFFFF})
-"""What recorders that stream write for the size of a RIFF chunk."""
+_CONSTANT_RATE = ("pcm_", "adpcm_", "g722", "g726", "gsm", "truespeech")
+"""Beginnings of the names of codecs that store every second in as many bytes."""
 
-_STATED_BY_HEADER = frozenset({"aiff", "caf", "w64", "wv", "tta", "ape", "tak", "mpc", "mpc8"})
-"""Demuxers whose stream length is the header's count of samples or of bytes of a constant rate."""
+_COUNTED_BY_HEADER = frozenset({"aiff", "wv", "tta", "ape", "tak", "mpc", "mpc8"})
+"""Demuxers whose stream length is the header's count of samples."""
 
 
-def promised_end(container: InputContainer, stream: AudioStream, source: ByteSource) -> float | None:
-    """Seconds on the stream's own clock at which its sound ends according to the header; None where it says nothing."""
+class Promise(NamedTuple):
+    """What the header states; each None where it says nothing."""
+
+    end_seconds: float | None = None
+    """Where the sound ends, on the stream's own clock."""
+    sound_bytes: int | None = None
+    """Of sound that every second has as many of."""
+
+    def end(self, packet_bytes: int, packet_seconds: float) -> float | None:
+        """Seconds on the stream's clock; `packet_bytes` and `packet_seconds` of sound were read."""
+        if self.sound_bytes is not None and packet_bytes > 0:
+            return self.sound_bytes * packet_seconds / packet_bytes
+        return self.end_seconds
+
+
+def header_promise(container: InputContainer, stream: AudioStream, source: ByteSource) -> Promise:
+    """What the header says of the stream. `source`: the bytes as they are in the file."""
     start = 0.0
     if stream.start_time is not None and stream.time_base is not None:
         start = float(stream.start_time * stream.time_base)
+    seconds: float | None = None
     match container.format.name.partition(",")[0]:
         case "matroska":
-            return _matroska_end(container, stream, source)
+            return Promise(_matroska_end(container, stream, source))
+        case "wav" | "w64" | "caf" | "au" as name:
+            return _sized(name, stream, source)
         case "flac":
             seconds = _flac_seconds(stream)
         case "mp3":
             seconds = _stated_seconds(stream) if _has_length_table(source) else None
-        case "wav":
-            seconds = _wave_seconds(stream, source)
         case "mov":
             seconds = _stated_seconds(stream) if stream.frames else None
-        case "flv" | "asf":
-            seconds = _stated_seconds(stream) if len(container.streams) == 1 else None
-        case name if name in _STATED_BY_HEADER:
+        case "avi":
+            seconds = _avi_seconds(stream, source)
+        case "flv" if len(container.streams) == 1:
+            seconds = _flv_seconds(source)
+        case "asf" if len(container.streams) == 1:
+            seconds = _asf_seconds(source)
+        case name if name in _COUNTED_BY_HEADER:
             seconds = _stated_seconds(stream)
-        case _:
-            seconds = None
-    return None if seconds is None else start + seconds
+    return Promise(None if seconds is None else start + seconds)
 
 
 def _stated_seconds(stream: AudioStream) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+
+def _sized(name: str, stream: AudioStream, source: ByteSource) -> Promise:
+    """Containers whose header has the number of bytes of sound; what FFmpeg states is what the file has room for."""
+    data = wave_data(source) if name in ("wav", "w64") else None
+    if not stream.codec_context.name.startswith(_CONSTANT_RATE):
+        stated = _stated_seconds(stream)
+        if data is not None and stated is not None and data.stated_bytes > data.sound_bytes > 0:
+            stated *= data.stated_bytes / data.sound_bytes
+        return Promise(stated if name == "caf" or data is not None else None)
+    match name:
+        case "caf":
+            return Promise(sound_bytes=caf_sound_bytes(source))
+        case "au":
+            _, size = struct.unpack(">II", source.read_at(4, 8).ljust(8, b"\xff"))
+            return Promise(sound_bytes=size if size < 2**32 - 2**16 else None)
+        case _:
+            return Promise(sound_bytes=(data.stated_bytes or None) if data else None)
 
 
 def _flac_seconds(stream: AudioStream) -> float | None:
@@ -81,19 +121,42 @@ def _has_length_table(source: ByteSource) -> bool:
     return any(name in head for name in (b"Xing", b"Info", b"VBRI"))
 
 
-def _wave_seconds(stream: AudioStream, source: ByteSource) -> float | None:
-    """FFmpeg states what the file has bytes for; the header may say that there were more."""
-    present = _stated_seconds(stream)
-    at = 12
-    while len(chunk := source.read_at(at, 8)) == 8:
-        size = int.from_bytes(chunk[4:], "little")
-        if chunk[:4] == b"data":
-            room = source.size - at - 8
-            if size in _UNKNOWN_SIZES or present is None or room <= 0:
-                return None
-            return present * max(1.0, size / room)
-        at += 8 + size + size % 2
-    return None
+def _avi_seconds(stream: AudioStream, source: ByteSource) -> float | None:
+    """The stream's header, where the file is shorter than its RIFF chunk; whole files are read by their index."""
+    head = source.read_at(0, _HEAD_BYTES)
+    if int.from_bytes(head[4:8], "little") + 8 <= source.size:
+        return None
+    headers = list(re.finditer(rb"strh....(?P<kind>....)", head, re.DOTALL))
+    if stream.index >= len(headers) or headers[stream.index]["kind"] != b"auds":
+        return None
+    fields = head[headers[stream.index].start() + 8 :][:36]
+    if len(fields) < 36:
+        return None
+    scale, rate, _, length = struct.unpack("<4I", fields[20:36])
+    return length * scale / rate if rate and length else None
+
+
+def _flv_seconds(source: ByteSource) -> float | None:
+    """`duration` of the metadata: a name of 8 bytes, the type 0, and a double."""
+    head = source.read_at(0, _HEAD_BYTES)
+    at = head.find(b"\0\x08duration\0")
+    number = head[at + 11 : at + 19]
+    return struct.unpack(">d", number)[0] or None if at >= 0 and len(number) == 8 else None
+
+
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def _asf_seconds(source: ByteSource) -> float | None:
+    """Play duration without the preroll; a stream that was recorded as it came in has none."""
+    head = source.read_at(0, _HEAD_BYTES)
+    at = head.find(_ASF_FILE_PROPERTIES)
+    fields = head[at + 24 :][:68]
+    if at < 0 or len(fields) < 68:
+        return None
+    (play,), (preroll, flags) = struct.unpack_from("<Q", fields, 40), struct.unpack_from("<QI", fields, 56)
+    is_live = bool(flags & 1)
+    return None if is_live or not play else play / 10_000_000 - preroll / 1000
 
 
 def _matroska_end(container: InputContainer, stream: AudioStream, source: ByteSource) -> float | None:

@@ -23,7 +23,7 @@ from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, ClockRules, Placed
 from gpu_job.audio.decoder.packet_times import PacketCount
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
-from gpu_job.audio.decoder.promise import flac_block_sizes, promised_end
+from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
 from gpu_job.audio.decoder.recordings import recording_starts
 from gpu_job.audio.decoder.records import (
     ESTIMATE_TOLERANCE,
@@ -34,6 +34,7 @@ from gpu_job.audio.decoder.records import (
     WindowEnd,
 )
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
+from shared.formats.header_sizes import header_patches
 
 READ_BYTES = 64 * 1024
 """Read from the file at a time."""
@@ -204,9 +205,8 @@ class _Recording:
         Raises CannotDecode.
         """
         begin = output.position / OUTPUT_RATE
-        promised = promised_end(self._container, self._stream, self._source)
-        if promised is not None:
-            promised -= self._origin
+        promise = header_promise(self._container, self._stream, self._source)
+        promised: float | None = None
         self._output = output
         self._clock = clock
         self._sound = Sound(output, in_windows=in_windows)
@@ -219,6 +219,9 @@ class _Recording:
             self._read()
             self._take(self._clock.flush())
             self._sound.finish()
+            promised = promise.end(self._good_bytes, self._good_seconds)
+            if promised is not None:
+                promised -= self._origin
             self._tell_end(0.0 if in_windows else begin, promised)
         except WindowFull:
             pass
@@ -381,9 +384,10 @@ def _bound_allocations(limit: int) -> None:
 @contextmanager
 def _opened(source: ByteSource, request: DecodingRequest) -> Iterator[InputContainer]:
     """The bytes as a container with sound. Raises CannotDecode."""
+    shown = source.patched(header_patches(source))
     for probed in (PROBED_BYTES, PROBED_AGAIN_BYTES):
-        source.seek(0)
-        container = _open(source, request, probed)
+        shown.seek(0)
+        container = _open(shown, request, probed)
         if container.streams.audio or probed >= source.size:
             break
         container.close()

@@ -32,8 +32,6 @@ PROMISING: dict[str, tuple[str, ...]] = {
     "a.wma": ("-c:a", "wmav2"),
     "a.flv": ("-c:a", "libmp3lame", "-ar", "44100"),
     "a.avi": ("-c:a", "pcm_s16le"),
-    "a.wv": (),
-    "a.tta": (),
 }
 UNKNOWING: dict[str, tuple[str, ...]] = {
     "a.aac": ("-c:a", "aac"),
