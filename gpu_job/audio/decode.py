@@ -21,6 +21,7 @@ from gpu_job.audio.decoder.records import (
     SampleBytes,
     Silence,
     WindowEnd,
+    longest_possible_seconds,
 )
 from gpu_job.audio.decoder_child import DecoderChild, DecoderFailed, DecoderLimits
 from gpu_job.audio.mixdown import mix_down
@@ -34,9 +35,6 @@ from shared.transcript.model import Gap, missing_end
 
 MAX_SPLIT_CHANNELS = 8
 """More channels than this are not one speaker per channel."""
-
-LOWEST_BITS_PER_SECOND = 20
-"""No codec stores less, silence included; inspection refuses headers by the same figure."""
 
 OVERLONG_FACTOR, OVERLONG_SECONDS = 4.0, 3600.0
 """A file whose stated length is no estimate may last so many times, or so much, longer."""
@@ -327,7 +325,7 @@ def sanitized(frames: Frames) -> Frames:
 
 def longest_seconds(media: Media | None, size: int) -> float:
     """How long a file of `size` bytes may turn out to be."""
-    by_size = 60.0 + size * 8 / LOWEST_BITS_PER_SECOND
+    by_size = longest_possible_seconds(size)
     if media is None or media.duration_is_estimate:
         return by_size
     stated = media.duration_seconds

@@ -20,8 +20,12 @@ _HEAD_BYTES = 256 * 1024
 """Where a header is looked for."""
 
 _ID3_BYTES = 10
-_TAG_WITHIN_BYTES = 4096
-"""Of an MP3's first frame, which holds the table that states the length."""
+_TABLE_WITHIN_BYTES = 4096
+"""Of the first frame of an MP3, which holds the table that states the length."""
+_LENGTH_TABLE = re.compile(rb"(?:Xing|Info)\0\0\0(?P<flags>.)(?P<frames>.{4})|VBRI.{10}(?P<vbri>.{4})", re.DOTALL)
+
+_LOWEST_MPEG_1_RATE = 32_000
+"""Hz; MPEG-2 and 2.5 have half as many samples in a frame."""
 
 _CONSTANT_RATE = ("pcm_", "adpcm_", "g722", "g726", "gsm", "truespeech")
 """Beginnings of the names of codecs that store every second in as many bytes."""
@@ -59,7 +63,7 @@ def header_promise(container: InputContainer, stream: AudioStream, source: ByteS
         case "flac":
             seconds = _flac_seconds(stream)
         case "mp3":
-            seconds = _stated_seconds(stream) if _has_length_table(source) else None
+            seconds = _mp3_seconds(stream, source)
         case "mov":
             seconds = _stated_seconds(stream) if stream.frames else None
         case "avi":
@@ -111,14 +115,23 @@ def flac_block_sizes(stream: AudioStream) -> tuple[int, int]:
     return int.from_bytes(info[0:2]), int.from_bytes(info[2:4])
 
 
-def _has_length_table(source: ByteSource) -> bool:
-    """Whether an MP3 begins with a Xing, Info or VBRI frame."""
+def _mp3_seconds(stream: AudioStream, source: ByteSource) -> float | None:
+    """By the count of frames in the first one (Xing, Info or VBRI). FFmpeg states what fits the file's size instead."""
     at = 0
     while (tag := source.read_at(at, _ID3_BYTES)).startswith(b"ID3") and len(tag) == _ID3_BYTES:
         size = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
         at += _ID3_BYTES + size
-    head = source.read_at(at, _TAG_WITHIN_BYTES)
-    return any(name in head for name in (b"Xing", b"Info", b"VBRI"))
+    head = source.read_at(at, _TABLE_WITHIN_BYTES)
+    rate = stream.codec_context.sample_rate
+    table = _LENGTH_TABLE.search(head)
+    if table is None or not rate:
+        return None
+    if table["vbri"] is not None:
+        frames = int.from_bytes(table["vbri"])
+    else:
+        frames = int.from_bytes(table["frames"]) if table["flags"][0] & 1 else 0
+    samples = 1152 if rate >= _LOWEST_MPEG_1_RATE else 576
+    return frames * samples / rate or None
 
 
 def _avi_seconds(stream: AudioStream, source: ByteSource) -> float | None:

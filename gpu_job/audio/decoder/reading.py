@@ -32,6 +32,7 @@ from gpu_job.audio.decoder.records import (
     PacketTimes,
     RecordWriter,
     WindowEnd,
+    longest_possible_seconds,
 )
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 from shared.formats.header_sizes import header_patches
@@ -222,6 +223,8 @@ class _Recording:
             promised = promise.end(self._good_bytes, self._good_seconds)
             if promised is not None:
                 promised -= self._origin
+                # No codec stores so many seconds in so few bytes: the header is wrong.
+                promised = promised if promised <= longest_possible_seconds(self._source.size) else None
             self._tell_end(0.0 if in_windows else begin, promised)
         except WindowFull:
             pass
@@ -231,15 +234,15 @@ class _Recording:
     def _tell_end(self, begin: float, promised: float | None) -> None:
         """What is lost behind the last sample; `begin`: where the recording begins in the output."""
         here = self._output.position
+        tolerance = END_TOLERANCE_SECONDS + ESTIMATE_TOLERANCE * self._counts.estimated_loss_seconds
+        missing = None if promised is None else begin + promised - self._sound.position
+        if missing is not None and missing > tolerance:
+            self._output.loss(here, here + round(missing * OUTPUT_RATE), MISSING)
+        if missing is not None:
+            return  # what is behind all sound that there has to be is no sound
         lost = self._refused_seconds if self.rules.has_times else self._lost_by_bytes()
         if lost >= TOLERANCE_SECONDS:
             self._output.loss(here, here + round(lost * OUTPUT_RATE), DAMAGED)
-        if promised is None:
-            return
-        end = begin + promised
-        tolerance = END_TOLERANCE_SECONDS + ESTIMATE_TOLERANCE * self._counts.estimated_loss_seconds
-        if end - self._sound.position - lost > tolerance:
-            self._output.loss(here, round(end * OUTPUT_RATE), MISSING)
 
     def _seek(self, seconds: float) -> None:
         ticks = int((seconds + self._origin) / self._tick)

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import BinaryIO, TypeAlias
 
+LOWEST_BITS_PER_SECOND = 20
+"""No codec stores less, silence included; inspection refuses headers by the same figure."""
+
 ESTIMATE_TOLERANCE = 0.5
 """Share by which an estimated length of lost sound may be wrong before the end of the file is missed, too."""
 
@@ -17,6 +20,11 @@ _COUNT = struct.Struct("<Q")
 
 _SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END = b"S", b"Z", b"F", b"L", b"W"
 _ACCOUNT, _PACKETS, _REFUSAL = b"A", b"P", b"X"
+
+
+def longest_possible_seconds(size: int) -> float:
+    """How long the sound in so many bytes may be."""
+    return 60.0 + size * 8 / LOWEST_BITS_PER_SECOND
 
 
 @dataclass(frozen=True)

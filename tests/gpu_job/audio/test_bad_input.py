@@ -102,7 +102,15 @@ def errors(truth: Iterable[TrueWord], words: Iterable[Word]) -> int:
     return int(kaldialign.edit_distance(said, heard)["total"])
 
 
-WHOLE = ["not numbers", "clipped", "with an offset", "over the phone", "in the cinema", "states too little"]
+WHOLE = [
+    "not numbers",
+    "clipped",
+    "with an offset",
+    "over the phone",
+    "in the cinema",
+    "states too little",
+    "states the impossible",
+]
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -163,7 +171,6 @@ def test_a_damaged_stretch_is_a_gap_between_words(ends: dict[str, End]) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("states the impossible", "its header says that it lasts longer than it can"),
         ("damaged header", "its header is cut off or cannot be read"),
         ("header alone", "No audio could be decoded from the file"),
     ],
@@ -190,7 +197,7 @@ def test_channels_apart_are_speakers(ends: dict[str, End]) -> None:
 
 def test_times_never_run_backwards_and_lie_inside_the_audio(ends: dict[str, End]) -> None:
     transcripts = [end.transcript for end in ends.values() if end.transcript]
-    assert len(transcripts) == len(INPUTS) - 3
+    assert len(transcripts) == len(INPUTS) - 2
     for heard in transcripts:
         starts = [word.start for word in heard.words]
         assert starts == sorted(starts)
