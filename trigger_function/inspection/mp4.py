@@ -19,6 +19,9 @@ ENCRYPTED_ENTRIES = frozenset((b"enca", b"drms", b"aavd"))
 MAX_CHILDREN = 500
 """Most boxes looked at inside one box; a hostile file may have millions."""
 
+MAX_TABLE_BYTES = 64 * 1024
+"""Read of an edit list, and of the durations of samples, which sound has few of."""
+
 _CUT_OFF = "The file is damaged: its header is cut off."
 _NO_MOOV = "The file is damaged or its recording was never finished: it has no table of contents (moov)."
 
@@ -152,10 +155,10 @@ def _find(file: RandomAccess, parent: Box, *path: bytes) -> Iterator[Box]:
             yield from _find(file, child, *rest) if rest else (child,)
 
 
-def _content(file: RandomAccess, parent: Box, *path: bytes) -> bytes:
+def _content(file: RandomAccess, parent: Box, *path: bytes, limit: int = 1024) -> bytes:
     """The first bytes of the box at `path`, empty where there is none."""
     for box in _find(file, parent, *path):
-        return file.read_at(box.body, min(box.end - box.body, 1024))
+        return file.read_at(box.body, min(box.end - box.body, limit))
     return b""
 
 
@@ -164,13 +167,38 @@ def _tracks(file: RandomAccess, moov: Box) -> Iterator[Track]:
     for trak in _find(file, moov, b"trak"):
         track_id, shown = _id_and_duration(_content(file, trak, b"tkhd"))
         timescale, duration = _timescale_and_duration(_content(file, trak, b"mdia", b"mdhd"))
-        edited, whole = _seconds(shown, movie_timescale), _seconds(duration, timescale)
+        times = _content(file, trak, b"mdia", b"minf", b"stbl", b"stts", limit=MAX_TABLE_BYTES)
+        media = _seconds(_sum_of_times(times) or duration, timescale)
+        edits = _content(file, trak, b"edts", b"elst", limit=MAX_TABLE_BYTES)
         yield Track(
             track_id,
             entry=_content(file, trak, b"mdia", b"minf", b"stbl", b"stsd")[12:16],
-            seconds=edited or whole,
+            seconds=_edited(edits, media, movie_timescale, timescale) or media or _seconds(shown, movie_timescale),
             is_external=_is_external(_content(file, trak, b"mdia", b"minf", b"dinf", b"dref")),
         )
+
+
+def _sum_of_times(stts: bytes) -> int:
+    """Length of all samples in the media's ticks, by the table of their durations; 0 where that was not read whole."""
+    (count,) = struct.unpack_from(">I", stts, 4) if len(stts) >= 8 else (0,)
+    if len(stts) < 8 + 8 * count:
+        return 0
+    entries = struct.unpack_from(f">{2 * count}I", stts, 8)
+    return sum(samples * ticks for samples, ticks in zip(entries[::2], entries[1::2], strict=True))
+
+
+def _edited(elst: bytes, media_seconds: float, movie_timescale: int, timescale: int) -> float:
+    """Length of the media as an edit list shows it, pauses included; 0 without one.
+
+    An edit may state more than there is.
+    """
+    layout = struct.Struct(">QqI" if elst[:1] == b"\1" else ">IiI")
+    (count,) = struct.unpack_from(">I", elst, 4) if len(elst) >= 8 else (0,)
+    total, entries = 0.0, min(count, len(elst[8:]) // layout.size)
+    for duration, start, _ in layout.iter_unpack(elst[8 : 8 + layout.size * entries]):
+        shown, left = _seconds(duration, movie_timescale), max(0.0, media_seconds - _seconds(start, timescale))
+        total += shown if start < 0 else min(shown or left, left)
+    return total
 
 
 def _padding(file: RandomAccess, moov: Box) -> Iterator[tuple[int, bytes]]:

@@ -7,9 +7,11 @@ import struct
 import pytest
 
 from shared.media import Media
+from tests.support.mp4_boxes import with_content
 from tests.support.remote_object import Piece, RemoteObject
 from tests.support.tone_recordings import SECONDS, Record
 from trigger_function.inspection.inspector import inspect
+from trigger_function.inspection.joined import MAX_RECORDINGS
 
 PADDING = 0.2
 """Seconds by which encoders fill up their last packet."""
@@ -139,3 +141,74 @@ def test_a_wav_of_more_than_4_gb_lasts_as_long_as_it_has_sound(stated: str, reco
     assert media.duration_seconds == pytest.approx(sound / 88_200, abs=0.01)
     assert media.has_wrong_sizes == (size > 0)
     assert remote.bytes_fetched < 2**20
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("wav", "-ac 2"),
+        ("wav", "-rf64 always"),
+        ("aiff", ""),
+        ("avi", "-c:a pcm_s16le"),
+        ("mka", "-c:a aac"),
+        ("webm", ""),
+        ("m4a", ""),
+        ("mp4", "-movflags faststart"),
+    ],
+)
+@pytest.mark.parametrize("times", [2, 3, 10])
+def test_joined_recordings_last_as_long_as_all_of_them(suffix: str, options: str, times: int, record: Record) -> None:
+    media = inspected(record(suffix, *options.split()) * times)
+    assert media.duration_seconds == pytest.approx(times * SECONDS, abs=times * 0.05)
+    assert media.duration_is_estimate == (times > MAX_RECORDINGS)
+    assert media.promised_seconds == (None if times > MAX_RECORDINGS else pytest.approx(media.duration_seconds))
+
+
+def test_a_wav_joined_to_one_of_another_rate(record: Record) -> None:
+    media = inspected(record("wav") + record("wav", "-ar", "8000", "-ac", "2"))
+    assert (media.sample_rate_hz, media.channels) == (44_100, 1)
+    assert media.duration_seconds == pytest.approx(2 * SECONDS, abs=0.01)
+
+
+HOUR = 3600
+TICKS = 44_100
+"""Of a second, in the movie and in its track."""
+
+
+def patched(data: bytes, kind: bytes, offset: int, value: int) -> bytes:
+    at = data.index(kind) + 4 + offset
+    return data[:at] + struct.pack(">I", value) + data[at + 4 :]
+
+
+@pytest.mark.parametrize("kind", [b"tkhd", b"mdhd", b"mvhd"])
+@pytest.mark.parametrize("seconds", [0, 1, HOUR])
+def test_lengths_in_the_headers_of_an_mp4_do_not_change_its_sound(kind: bytes, seconds: int, record: Record) -> None:
+    offset = {b"tkhd": 20, b"mdhd": 16, b"mvhd": 16}[kind]
+    assert inspected(patched(record("m4a"), kind, offset, seconds * TICKS)).duration_seconds == pytest.approx(
+        SECONDS, abs=0.03
+    )
+
+
+def with_edits(data: bytes, *edits: tuple[float, float]) -> bytes:
+    """An MP4 whose sound is edited so: seconds of length, and of the place in the track, below 0 for a pause."""
+    content = struct.pack(">II", 0, len(edits))
+    for length, start in edits:
+        content += struct.pack(">IiI", int(length * TICKS), int(start * TICKS) if start >= 0 else -1, 1 << 16)
+    return with_content(data, (b"moov", b"trak", b"edts", b"elst"), content)
+
+
+@pytest.mark.parametrize(
+    ("edits", "seconds"),
+    [
+        (((5, 0),), 5),
+        (((5, -1), (5, 0)), 10),
+        (((2, 0),), 2),
+        (((5, 2),), 3),
+        (((0, 0),), 5),
+        (((60, 0),), 5),
+        (((1, 0), (1, 3)), 2),
+    ],
+    ids=["whole", "empty first", "beginning", "to the end", "no length", "longer than it is", "two pieces"],
+)
+def test_an_edit_list_counts(edits: tuple[tuple[float, float], ...], seconds: float, record: Record) -> None:
+    assert inspected(with_edits(record("m4a"), *edits)).duration_seconds == pytest.approx(seconds, abs=0.05)
