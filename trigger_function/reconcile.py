@@ -81,10 +81,12 @@ def _advance(services: Services, job: Job) -> str:
             return "sent to deepgram"
         return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just be far back in the queue, which is no failure.
-    lost = 0 if services.lease.is_live() else 1
-    if record.state is JobState.RUNNING or lost:
+    in_vain = 0 if services.lease.is_live() else 1
+    if record.state is JobState.RUNNING or in_vain:
         _record_gpu_failure(services, job)
-    queue(services, services.jobs.save(job, dispatches=record.dispatches + lost))
+    # The record says no more that the job was running, once it is queued.
+    changes = {"dispatches": record.dispatches + in_vain, "lost_attempts": record.lost_so_far}
+    queue(services, services.jobs.save(job, **changes))
     launch_any(services, job.id)
     return "queued again"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -27,13 +27,19 @@ class ClaimResult:
 
     claimed: ClaimedJob | None = None
     retry_after_seconds: int | None = None
+    must_run_alone: bool = False
+    """Nothing was claimed: the worker is to claim it once it runs nothing else."""
 
 
 NOTHING_TO_DO = ClaimResult()
 
 
-def claim(services: JobServices, item: WorkItem) -> ClaimResult:
-    """Claim the item's job, unless it has ended or another process holds it."""
+def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> ClaimResult:
+    """Claim the item's job, unless it has ended or another process holds it.
+
+    `alone`: whether this worker runs nothing else. A job whose worker was killed is run only then: it may be what kills
+    workers, and must not use up the attempts of others beside it.
+    """
     job = services.jobs.load(item.job_id)
     if job is None:
         _log.warning("a work item without a record")
@@ -49,20 +55,30 @@ def claim(services: JobServices, item: WorkItem) -> ClaimResult:
     if record.attempts >= services.settings.max_attempts:
         services.finisher.finish(record, failed(DropscribeError(exhausted(record), FailureKind.INTERNAL)))
         return NOTHING_TO_DO
+    lease = {"lost_attempts": record.lost_so_far, "lease_until": _lease_end(services)}
+    if record.lost_so_far and not alone:
+        if record.state is JobState.RUNNING and not services.jobs.try_save(job, state=JobState.QUEUED, **lease):
+            return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
+        return ClaimResult(must_run_alone=True)
+    # Before the claim: where the state bucket does not answer, no attempt is counted.
+    stored = services.checkpoints.load(job.id) if record.started_at else {}
     taken = services.jobs.try_save(
         job,
         state=JobState.RUNNING,
         holder=services.task.holder,
-        lease_until=now() + timedelta(seconds=services.settings.lease_seconds),
         started_at=record.started_at or now(),
         attempts=record.attempts + 1,
         dispatches=0,
+        **lease,
     )
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
-    stored = services.checkpoints.load(job.id) if record.started_at else {}
     # The record's own word first: the item is a copy, and perhaps an old one.
     return ClaimResult(ClaimedJob(taken, record.media or item.media, record.decision or item.decision, stored))
+
+
+def _lease_end(services: JobServices) -> datetime:
+    return now() + timedelta(seconds=services.settings.lease_seconds)
 
 
 def _is_held_by_another(job: Job, holder: str) -> bool:

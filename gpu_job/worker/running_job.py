@@ -118,6 +118,11 @@ class RunningJob(TranscriptionListener):
         return self.record.upload
 
     @property
+    def runs_alone(self) -> bool:
+        """Whether its worker must run nothing else: an earlier attempt ended without a word."""
+        return self.record.lost_attempts > 0
+
+    @property
     def may_use_deepgram(self) -> bool:
         """Whether its audio may be sent to Deepgram: neither privacy nor cost forbade that when it was routed."""
         if self.record.options.is_private:
@@ -201,7 +206,12 @@ class RunningJobs:
     @property
     def free(self) -> int:
         """How many more jobs there is room for."""
-        return self._capacity - len(self)
+        with self._changed:
+            return self._free()
+
+    def _free(self) -> int:
+        is_one_alone = any(job.runs_alone for job in self._jobs.values())
+        return 0 if is_one_alone else self._capacity - len(self._jobs)
 
     def get(self, job_id: str) -> RunningJob | None:
         """The job, where it is running here."""
@@ -221,15 +231,15 @@ class RunningJobs:
 
     def wait_for_room(self, timeout_seconds: float) -> None:
         """Until there is room for a job, or `wake` is called, or the time is over."""
-        self._wait_for_fewer_than(self._capacity, timeout_seconds)
+        self._wait_for(lambda: self._free() > 0, timeout_seconds)
 
     def wait_until_none(self, timeout_seconds: float) -> None:
         """Until no job runs, or `wake` is called, or the time is over."""
-        self._wait_for_fewer_than(1, timeout_seconds)
+        self._wait_for(lambda: not self._jobs, timeout_seconds)
 
-    def _wait_for_fewer_than(self, jobs: int, timeout_seconds: float) -> None:
+    def _wait_for(self, is_so: Callable[[], bool], timeout_seconds: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._woken or len(self._jobs) < jobs, timeout_seconds)
+            self._changed.wait_for(lambda: self._woken or is_so(), timeout_seconds)
 
     def wake(self) -> None:
         """End every wait, now and from now on."""

@@ -46,6 +46,8 @@ class Worker(JobOwner):
         self._billing = billing
         self._stopping = threading.Event()
         self._jobs = RunningJobs(self._settings.uploads_in_flight)
+        self._set_aside: list[Received] = []
+        """Items whose jobs are to begin when nothing else runs here. No more are pulled before."""
         self._heartbeat = Heartbeat(services, self._jobs, billing)
         engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
         self._engines = engines.chain
@@ -76,6 +78,9 @@ class Worker(JobOwner):
                     _log.exception("worker failed")
                     clean = False
             self._stopping.set()
+            for one in self._set_aside:
+                if one.ack_id:
+                    self._subscription.give_back(one.ack_id)
             self._engines.stop()
             if not clean:
                 self._release.hand_over(self._jobs.all())
@@ -99,6 +104,9 @@ class Worker(JobOwner):
                     return
                 self._jobs.wait_until_none(PULL_SECONDS)
                 continue
+            if self._set_aside:
+                self._begin_set_aside()
+                continue
             free = self._jobs.free
             if free <= 0:
                 self._jobs.wait_for_room(PULL_SECONDS)
@@ -110,6 +118,15 @@ class Worker(JobOwner):
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
+
+    def _begin_set_aside(self) -> None:
+        """Once nothing runs, begin those that must run alone: the first of them, and the others after it."""
+        if len(self._jobs):
+            self._jobs.wait_until_none(PULL_SECONDS)
+            return
+        waiting, self._set_aside = self._set_aside, []
+        for one in waiting:
+            self._begin(one)
 
     @property
     def _engine_failure(self) -> EngineFailed | None:
@@ -139,7 +156,13 @@ class Worker(JobOwner):
             if running is not None:
                 self._add_receipt(running, ack_id)
                 return
+            if self._jobs.free <= 0:
+                self._set_aside.append(received)
+                return
             result = self._claim(received)
+            if result.must_run_alone:
+                self._set_aside.append(received)
+                return
             if result.claimed is None:
                 if ack_id and result.retry_after_seconds is None:
                     self._subscription.done(ack_id)
@@ -163,7 +186,7 @@ class Worker(JobOwner):
 
     def _claim(self, received: Received) -> ClaimResult:
         try:
-            return claim(self._services, received.item)
+            return claim(self._services, received.item, alone=not len(self._jobs))
         except Exception:
             # Storage did not answer, or the record cannot be read: this item's trouble, not the others'.
             _log.exception("claiming failed")

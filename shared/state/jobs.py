@@ -58,6 +58,8 @@ class JobRecord(BaseModel):
     started_at: datetime | None = None
     attempts: int = 0
     """How often a worker began this job, except where it was asked to stop (SIGTERM) while the job went on."""
+    lost_attempts: int = 0
+    """Of these, how many ended without a word: the worker was killed, or cut off. As far as somebody noticed."""
     dispatches: int = 0
     """How often the job was queued and no worker took it."""
     media: Media | None = None
@@ -73,6 +75,11 @@ class JobRecord(BaseModel):
     """Why the last attempt ended, in one sentence."""
     traceparent: str | None = None
     """The span that took the upload's event, as W3C Trace Context writes it: later attempts go on in its trace."""
+
+    @property
+    def lost_so_far(self) -> int:
+        """`lost_attempts`, once whoever finds this record has found it without its holder."""
+        return self.lost_attempts + (self.state is JobState.RUNNING)
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,9 @@ def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: LoopbackC
     job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, attempts=1)
     assert reconcile_all(services) == {"queued again": 1}
     assert [item.job_id for item in cloud.work_items()] == [job.id]
+    moved = services.jobs.load(job.id)
+    assert moved is not None
+    assert (moved.record.attempts, moved.record.lost_attempts) == (1, 1)
 
 
 @pytest.mark.parametrize(

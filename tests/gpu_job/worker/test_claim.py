@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.api_core.exceptions import Forbidden
 
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
@@ -67,9 +68,35 @@ def test_another_workers_live_job_is_left_until_its_lease_ends(cloud: LoopbackCl
 
 def test_another_workers_job_is_taken_once_it_is_silent(cloud: LoopbackCloud, services: JobServices) -> None:
     _, item = queue_job(services, cloud, state=JobState.RUNNING, holder="other/0", lease_until=now() - SOON, attempts=1)
+    assert claim(services, item, alone=False).must_run_alone
     claimed = claim(services, item).claimed
     assert claimed is not None
-    assert claimed.job.record.attempts == 2
+    assert (claimed.job.record.attempts, claimed.job.record.lost_attempts) == (2, 1)
+
+
+def test_a_job_whose_worker_was_killed_waits_until_nothing_else_runs(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    lost = {"state": JobState.RUNNING, "holder": TASK.holder, "attempts": 1, "lease_until": now() + SOON}
+    job, item = queue_job(services, cloud, **lost)
+    for _ in range(2):
+        result = claim(services, item, alone=False)
+        assert (result.must_run_alone, result.claimed, result.retry_after_seconds) == (True, None, None)
+    waiting = services.jobs.load(job.id)
+    assert waiting is not None
+    # Queued, so that the reconciler does not find it without its holder and count the attempt once more.
+    assert (waiting.record.state, waiting.record.attempts, waiting.record.lost_attempts) == (JobState.QUEUED, 1, 1)
+    assert waiting.record.lease_until > now()
+
+
+def test_checkpoints_that_cannot_be_read_cost_no_attempt(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud, started_at=now(), attempts=1)
+    services.checkpoints.store(job.id, [PART])
+    cloud.storage_server.fail_next(1, 403, "GET", f"jobs/{job.id}/parts/")
+    with pytest.raises(Forbidden):
+        claim(services, item)
+    assert services.jobs.load(job.id) == job
+    assert claim(services, item).claimed is not None
 
 
 def test_a_killed_predecessors_job_is_ours_at_once(cloud: LoopbackCloud, services: JobServices) -> None:

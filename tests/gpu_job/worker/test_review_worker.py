@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from google.cloud import pubsub_v1
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio import decode
+from gpu_job.audio import decoder_child
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.task import Task
@@ -41,6 +40,7 @@ from shared.errors import EngineFailed, FailureKind
 from shared.media import Media
 from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobState
+from tests.support.dying_decoder import dying_command
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make
@@ -158,6 +158,42 @@ def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, ser
     assert sound.record.lease_until > claimed_until
 
 
+class WatchingServices(ParrotServices):
+    """Notes at each batch how many jobs run."""
+
+    def load_model(self, engine: Engine) -> Parrot:
+        services, seen = self, at_once
+
+        class Watching(Parrot):
+            def run(self, prepared: list[int]) -> list[int]:
+                ids = [opened.upload.job_id for opened in services.jobs.open_jobs()]
+                jobs = [job for one in ids if not services.jobs.outcome(one) and (job := services.jobs.load(one))]
+                seen.append([job.record.lost_attempts for job in jobs if job.record.state is JobState.RUNNING])
+                return prepared
+
+        return Watching()
+
+
+at_once: list[list[int]] = []
+"""Of each job that runs, while a batch does: its lost attempts."""
+
+
+def test_uploads_that_were_in_a_killed_worker_run_alone(cloud: LoopbackCloud, services: ParrotServices) -> None:
+    """One of them may be what killed it: the others' attempts are not to be used up beside it."""
+    at_once.clear()
+    names = ("a.opus", "b.opus", "c.opus")
+    was = {"attempts": 1, "lost_attempts": 1}
+    lost = [services.jobs.save(queued(cloud, services, name), **was) for name in names]
+    sound = [queued(cloud, services, name) for name in ("d.opus", "e.opus")]
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    assert worker(WatchingServices(**vars(services)), subscription).run()
+    assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 5
+    attempts = [job.record.attempts for one in (*lost, *sound) if (job := services.jobs.load(one.id))]
+    assert attempts == [2, 2, 2, 1, 1]
+    assert [1] in at_once
+    assert [running for running in at_once if any(running) and running != [1]] == []
+
+
 def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services: ParrotServices) -> None:
     brisk = replace(services, settings=services.settings.model_copy(update={"heartbeat_seconds": 0.05}))
     job = queued(cloud, services, "a.opus")
@@ -261,16 +297,12 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
 def test_what_a_dying_decoder_left_is_a_gap(
     cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = "import os, sys; os.write(1, bytes(4 * 16000)); sys.stderr.write('[x] codec broke'); os.abort()"
-
-    def dying(path: Path, *rest: object) -> list[str]:
-        return [sys.executable, "-c", script]
-
-    monkeypatch.setattr(decode, "command", dying)
+    real = decoder_child.command
+    monkeypatch.setattr(decoder_child, "command", lambda request: dying_command(real(request), after_seconds=1))
     queued(cloud, services, "a.opus", seconds=19.0)
     assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
     assert message.coverage is not None
-    (gap,) = message.coverage.gaps
-    assert (gap.start, gap.end, gap.reason) == (1.0, 19.0, "The decoder broke off (codec broke).")
+    gap = message.coverage.gaps[-1]
+    assert (gap.start, gap.end, gap.reason) == (1.0, 19.0, "The decoder broke off (the decoder ended with status -6).")
