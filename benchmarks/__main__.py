@@ -19,7 +19,7 @@ BENCHMARKS = {
     "break-even": "break_even.break_even",
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",
-    "holes": "holes.holes",
+    "omissions": "omissions.omissions",
     "front-end": "front_end.decoding",
     "cuts": "front_end.cut_search",
     "engine": "engine.tiny",

@@ -50,15 +50,15 @@ def tiny() -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         arrays = [chunk.samples for chunk in chunks]
         for name, audio, target in (("arrays", arrays, 1.8), ("paths", _wav_files(arrays, Path(folder)), 2.0)):
-            heard = _transcribe(peer, audio, PEER_BATCHES[0])
+            peer_texts = _transcribe(peer, audio, PEER_BATCHES[0])
             # In turns, so that what else the machine does meets all of them alike.
             rounds = [_round(ours, chunks, peer, audio) for _ in range(RUNS)]
             wall, *peers = (median(walls) for walls in zip(*rounds, strict=True))
             best, batch = min(zip(peers, PEER_BATCHES, strict=True))
             title = f"engine: tiny model, {len(chunks)} chunks, against transcribe({name})"
-            told = f"NeMo {best:.2f} s at batch {batch}, ours {wall:.2f} s"
-            yield Measurement(title, best / wall, "x", told, f">= {target} x", best / wall >= target)
-            same = sum(one == other for one, other in zip(texts, heard, strict=True))
+            detail = f"NeMo {best:.2f} s at batch {batch}, ours {wall:.2f} s"
+            yield Measurement(title, best / wall, "x", detail, f">= {target} x", best / wall >= target)
+            same = sum(one == other for one, other in zip(texts, peer_texts, strict=True))
             title = f"engine: tiny model, same text as transcribe({name})"
             yield Measurement(title, same, "chunks", f"of {len(chunks)}", "all", same == len(chunks))
 
@@ -78,9 +78,9 @@ def full() -> Iterator[Measurement]:
             for _ in range(RUNS)
         ]
         wall, best = (median(walls) for walls in zip(*race, strict=True))
-    told = f"NeMo in fp32 {audio / best:.1f}, ours {audio / wall:.1f} x real time"
+    detail = f"NeMo in fp32 {audio / best:.1f}, ours {audio / wall:.1f} x real time"
     name = f"engine: full architecture, {str(device.dtype).removeprefix('torch.')}"
-    yield Measurement(name, best / wall, "x", told, ">= 2 x", best / wall >= 2)
+    yield Measurement(name, best / wall, "x", detail, ">= 2 x", best / wall >= 2)
 
 
 def _memory(engine: Parakeet, device: Device, sounds: Sequence[Samples]) -> Measurement:
@@ -89,10 +89,10 @@ def _memory(engine: Parakeet, device: Device, sounds: Sequence[Samples]) -> Meas
     measured = _allocated(lambda: engine.run(prepared))
     chunks, samples = prepared.slices[0].signal.shape
     predicted = memory_of(engine.model, device).activations(chunks, samples)
-    told = f"measured {measured / 2**20:.0f} MiB, predicted {predicted / 2**20:.0f} MiB"
+    detail = f"measured {measured / 2**20:.0f} MiB, predicted {predicted / 2**20:.0f} MiB"
     ratio = measured / predicted
     name = f"engine: full architecture, activations of {chunks} x {seconds(samples):.0f} s"
-    return Measurement(name, ratio, "x predicted", told, "0.85 - 1.15", 0.85 <= ratio <= 1.15)
+    return Measurement(name, ratio, "x predicted", detail, "0.85 - 1.15", 0.85 <= ratio <= 1.15)
 
 
 def _allocated(action: Callable[[], object]) -> int:

@@ -97,9 +97,9 @@ def _set_pace(model: EncDecRNNTBPEModel, tokens_per_second: float) -> None:
                 last.weight *= 0.1
         features, frames = model.preprocessor(input_signal=sound, length=torch.full((2,), sound.shape[1]))
         encoded, _ = model.encoder(audio_signal=features, length=frames)
-        heard = encoded.transpose(1, 2)
+        frames = encoded.transpose(1, 2)
         projection = model.joint.enc
-        spread, mean = torch.std_mean(projection(heard), dim=(0, 1))
+        spread, mean = torch.std_mean(projection(frames), dim=(0, 1))
         projection.weight /= spread[:, None]
         projection.bias.copy_((projection.bias - mean) / spread)
         model.joint.pred.weight *= 0.1  # or one token, once said, would repeat itself for ever
@@ -107,6 +107,6 @@ def _set_pace(model: EncDecRNNTBPEModel, tokens_per_second: float) -> None:
         states, _ = model.decoder.predict(said, None, add_sos=True)
         bias = model.joint.joint_net[-1].bias
         bias[-len(DURATIONS) :] = torch.tensor([0.0, 0.0, 100.0, 0.0, 0.0])
-        logits = model.joint.joint(heard, states)[..., : PIECES + 1]
+        logits = model.joint.joint(frames, states)[..., : PIECES + 1]
         ahead = logits[..., :PIECES].amax(-1) - logits[..., PIECES]
         bias[PIECES] += torch.quantile(ahead.flatten(), 1 - tokens_per_second / steps_per_second)

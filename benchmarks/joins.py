@@ -142,16 +142,16 @@ def fixed_cuts(samples: Samples) -> list[Chunk]:
 def hear(model: Parakeet, cut: Sequence[Chunk]) -> list[ChunkTokens]:
     """Every chunk's tokens, on the recording's clock."""
     by_length = sorted(range(len(cut)), key=lambda index: -len(cut[index].samples))
-    heard: dict[int, list[Token]] = {}
+    recognized: dict[int, list[Token]] = {}
     while by_length:
         size = max(1, int(LONGEST_BATCH_SECONDS / seconds(len(cut[by_length[0]].samples))))
         batch, by_length = by_length[:size], by_length[size:]
-        heard |= dict(zip(batch, model.transcribe([cut[index].samples for index in batch]), strict=True))
+        recognized |= dict(zip(batch, model.transcribe([cut[index].samples for index in batch]), strict=True))
     return [
         ChunkTokens(
             seconds(chunk.start),
             seconds(chunk.end),
-            [token.later(seconds(chunk.start)) for token in heard[index]],
+            [token.later(seconds(chunk.start)) for token in recognized[index]],
         )
         for index, chunk in enumerate(cut)
     ]
@@ -179,13 +179,13 @@ def joins(stretches: Sequence[ChunkTokens]) -> list[float]:
     return [(before.end + after.start) / 2 for before, after in pairwise(stretches)]
 
 
-def errors(truth: Sequence[TrueWord], heard: Sequence[Word], places: Sequence[float]) -> Errors:
+def errors(truth: Sequence[TrueWord], recognized: Sequence[Word], places: Sequence[float]) -> Errors:
     """Errors within NEAR_SECONDS of a place, and the others."""
-    said, words = [plain(word.word) for word in truth], [plain(word.text) for word in heard]
+    said, words = [plain(word.word) for word in truth], [plain(word.text) for word in recognized]
     found, i, j = Errors(len(said), len(places)), 0, 0
     for left, right in kaldialign.align(said, words, _GAP):
         if left != right:
-            start = truth[i].start if left != _GAP else heard[j].start
+            start = truth[i].start if left != _GAP else recognized[j].start
             near = any(abs(start - place) <= NEAR_SECONDS for place in places)
             kind = "insertions" if left == _GAP else "deletions" if right == _GAP else "substitutions"
             (found.at_joins if near else found.elsewhere)[kind] += 1

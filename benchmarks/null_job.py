@@ -18,7 +18,7 @@ from shared.enums import Engine
 
 
 class NullEngine:
-    """Says one word as long as the chunk, in time and in letters, so that the audit finds no hole."""
+    """Says one word as long as the chunk, in time and in letters, so that the audit finds no omission."""
 
     name = hardware = "null"
     engine = Engine.PARAKEET_CPU
@@ -32,9 +32,9 @@ class NullEngine:
         """Nothing to run."""
         return prepared
 
-    def finish(self, heard: Sequence[Samples]) -> list[list[Token]]:
+    def finish(self, output: Sequence[Samples]) -> list[list[Token]]:
         """The word of each chunk."""
-        lengths = [seconds(len(samples)) for samples in heard]
+        lengths = [seconds(len(samples)) for samples in output]
         return [[Token(" " + "m" * math.ceil(length / LETTER_SECONDS), 0.0, length, 1.0)] for length in lengths]
 
 

@@ -1,6 +1,6 @@
 """`python -m gpu_job.health`: whether this image can transcribe here, as one line of JSON. Needs no deployment.
 
-The exit status is 1 where it cannot, and the line says why. `--load` also loads the model and has it listen to a tone.
+The exit status is 1 where it cannot, and the line says why. `--load` also loads the model and transcribes a tone.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class LoadReport(BaseModel):
     """Of the computation."""
     load_seconds: float
     transcribe_seconds: float
-    """For one second of sound, the first that this model hears."""
+    """For one second of sound, the first that this process transcribes."""
     tokens: int
 
 
@@ -179,7 +179,7 @@ def _load(name: str, where: str, precision: str) -> LoadReport:
 
 
 def tone(seconds: float = 1.0) -> Samples:
-    """A steady tone: sound that needs no file."""
+    """A steady tone, made without a file."""
     times = np.arange(int(seconds * SAMPLE_RATE), dtype=np.float32) / SAMPLE_RATE
     return (TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * times)).astype(np.float32)
 

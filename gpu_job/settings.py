@@ -97,9 +97,11 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         source="two batches; 4 bytes x 16 kHz: 154 MB",
         gt=0,
     )
-    fetch_timeout_seconds: float = setting(120.0, "Longest silence while an upload is fetched.", unit="s", gt=0)
+    fetch_timeout_seconds: float = setting(
+        120.0, "Longest wait for the next bytes while an upload is fetched.", unit="s", gt=0
+    )
     decode_stall_seconds: float = setting(
-        _PIPELINE.decoder.stall_seconds, "A decoder that is silent for so long is ended.", unit="s", gt=0
+        _PIPELINE.decoder.stall_seconds, "A decoder without output for so long is ended.", unit="s", gt=0
     )
     decoder_children: int = setting(
         DECODER_CHILDREN,
@@ -140,13 +142,17 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         ge=0,
     )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
-    heartbeat_seconds: float = setting(15.0, "How often a worker says that it is alive.", unit="s", gt=0)
-    lease_seconds: float = setting(90.0, "A worker silent for so long is taken for dead.", unit="s", gt=0)
+    heartbeat_seconds: float = setting(
+        15.0, "How often a worker renews its lease and its jobs' claims.", unit="s", gt=0
+    )
+    lease_seconds: float = setting(
+        90.0, "A lease or claim that is not renewed for so long has lapsed: its worker counts as dead.", unit="s", gt=0
+    )
     task_timeout_seconds: float = setting(
         3600.0, "Cloud Run ends the task after this time.", unit="s", source="Cloud Run limit for GPU tasks", gt=60
     )
     stop_margin_seconds: float = setting(
-        60.0, "The worker hands its work on this long before the task's end.", unit="s", gt=0
+        60.0, "How long before the task's end a worker gives its jobs back to the queue.", unit="s", gt=0
     )
     instance_start_seconds: float = setting(
         5.0, "Billed time of an instance before its process runs.", unit="s", source="Cloud Run documentation, GPU jobs"

@@ -69,11 +69,13 @@ class Media(BaseModel):
     mixes_tracks: bool = False
     """All audio tracks are to be transcribed, mixed into one recording; it lasts as long as the longest."""
 
-    def transcript_tracks(self, heard: Collection[int] | None = None) -> tuple[TranscriptTrack, ...]:
-        """The file's tracks as a transcript lists them. `heard`: stream indexes; None: as was to be transcribed."""
-        if heard is None:
-            heard = [track.index for track in self.tracks if track.is_readable] if self.mixes_tracks else [self.track]
-        return tuple(TranscriptTrack(**dict(track), is_heard=track.index in heard) for track in self.tracks)
+    def transcript_tracks(self, transcribed: Collection[int] | None = None) -> tuple[TranscriptTrack, ...]:
+        """The file's tracks as a transcript lists them. `transcribed`: stream indexes; None: as decided."""
+        if transcribed is None:
+            transcribed = (
+                [track.index for track in self.tracks if track.is_readable] if self.mixes_tracks else [self.track]
+            )
+        return tuple(TranscriptTrack(**dict(track), is_heard=track.index in transcribed) for track in self.tracks)
 
 
 # Lists of other files (HLS, concat, DASH, SDP) must never join.

@@ -51,6 +51,10 @@ INSTEAD = {
     r"\blog_all_that_is_said\b": "capture_output",
     r"\bowned up\b": "reported",
     r"\bGoogles\b": "GoogleMetric",
+    r"\b(heard|told)\.(coverage|exit_code|output|stdout|text|words)\b|finish\(self, heard\b": "transcript, output",
+    r"\bholes\b": "omissions (words that an engine missed), gaps",
+    r"\bclass (World|Asked|Waiting|Decoder)\b": "GoogleState, ApiRequest, BatchCandidate, TdtDecoder",
+    r"\b_learn\b": "what is corrected, by what",
 }
 """Pattern, whatever its case -> what to write."""
 

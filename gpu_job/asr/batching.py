@@ -23,7 +23,7 @@ PATIENCE = 8
 
 
 @dataclass(frozen=True)
-class Waiting:
+class BatchCandidate:
     """A chunk that waits for the model."""
 
     samples: int
@@ -94,7 +94,7 @@ class BatchLimits:
         return replace(self, safe=self.safe.without(samples, chunks))
 
 
-def next_batch(waiting: Sequence[Waiting], limits: BatchLimits) -> list[int]:
+def next_batch(waiting: Sequence[BatchCandidate], limits: BatchLimits) -> list[int]:
     """The indices of the chunks to run now, longest first; none only where none waits."""
     if not waiting:
         return []
@@ -105,7 +105,7 @@ def next_batch(waiting: Sequence[Waiting], limits: BatchLimits) -> list[int]:
     return sorted(chosen, key=lambda index: -waiting[index].samples)
 
 
-def _rank(chunk: Waiting, longest: int) -> tuple[bool, bool, float, int]:
+def _rank(chunk: BatchCandidate, longest: int) -> tuple[bool, bool, float, int]:
     """Sorts those first that go first, then the nearly longest by their speech, then the shorter ones by length."""
     nearly_longest = chunk.samples * LIKE_LENGTHS >= longest
     return (not chunk.goes_first, not nearly_longest, -chunk.speech_share if nearly_longest else 0.0, -chunk.samples)

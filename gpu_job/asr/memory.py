@@ -98,7 +98,7 @@ class MemoryBudget:
     """Weights included."""
     correction: float = 1.0
     """Measured by predicted activations, of the largest batch that ran."""
-    learned_from: int = 0
+    corrected_by_bytes: int = 0
     """Predicted activations of that batch, in bytes."""
 
     @classmethod
@@ -114,8 +114,8 @@ class MemoryBudget:
     def after(self, chunks: int, samples: int, peak_bytes: int) -> MemoryBudget:
         """The budget once a batch's peak, weights included, is known. Larger batches say more than smaller ones."""
         predicted = self.model.activations(chunks, samples)
-        if not predicted or predicted < self.learned_from:
+        if not predicted or predicted < self.corrected_by_bytes:
             return self
         low, high = _CORRECTIONS
         correction = min(high, max(low, (peak_bytes - self.model.weights) / predicted))
-        return replace(self, correction=correction, learned_from=predicted)
+        return replace(self, correction=correction, corrected_by_bytes=predicted)

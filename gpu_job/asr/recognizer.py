@@ -30,5 +30,5 @@ class Recognizer(Protocol):
     def run(self, prepared: Any) -> Any:
         """The model's own work, on the engine's thread only."""
 
-    def finish(self, heard: Any) -> list[list[Token]]:
+    def finish(self, output: Any) -> list[list[Token]]:
         """What `run` gave -> the tokens of each chunk, in seconds from its start. From any thread."""

@@ -29,7 +29,7 @@ class AuditRules:
     """Less speech than this is not transcribed again: breaths, and the ends of words."""
     edge_seconds: float = 0.1
     """Speech so near the words around the span is theirs. With 0.2 s twice as many short words at the edge of injected
-    holes stayed lost; recordings without holes had no gap either way (docs/benchmarks.md)."""
+    omissions stayed lost; recordings without omissions had no gap either way (docs/benchmarks.md)."""
     context_seconds: float = 2.0
     """Most audio taken on both sides of what is queried or transcribed again."""
     near_seconds: float = 0.3

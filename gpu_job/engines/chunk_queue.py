@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gpu_job.asr.batching import BatchLimits, Waiting, next_batch
+from gpu_job.asr.batching import BatchCandidate, BatchLimits, next_batch
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.task import Task
 from shared.enums import Engine
@@ -29,9 +29,9 @@ class _QueuedChunk:
     def samples(self) -> int:
         return len(self.task.chunk.samples)
 
-    def describe(self, batches: int) -> Waiting:
+    def describe(self, batches: int) -> BatchCandidate:
         """What the batch plan looks at."""
-        return Waiting(self.samples, self.task.chunk.speech_share, self.task.urgent, batches - self.since)
+        return BatchCandidate(self.samples, self.task.chunk.speech_share, self.task.urgent, batches - self.since)
 
 
 class ChunkQueue:

@@ -82,9 +82,9 @@ def tracks_line(tracks: Sequence[TranscriptTrack]) -> str | None:
     """Which of a file's audio tracks is transcribed; None where it has only one."""
     if len(tracks) < 2:
         return None
-    heard = ", ".join(track.label for track in tracks if track.is_heard)
+    transcribed = ", ".join(track.label for track in tracks if track.is_heard)
     others = ", ".join(track.label for track in tracks if not track.is_heard)
-    return f"audio track {heard}" + (f"; the file also has {others}" if others else "")
+    return f"audio track {transcribed}" + (f"; the file also has {others}" if others else "")
 
 
 def bill_table(bill: Bill) -> Table:

@@ -99,8 +99,8 @@ def smoke_test(
 
 def matching_share(text: str, truth: str) -> float:
     """Share of the truth's words that stand in `text`, in their order; case and punctuation do not count."""
-    said, heard = _words(truth), _words(text)
-    blocks = SequenceMatcher(None, said, heard, autojunk=False).get_matching_blocks()
+    said, recognized = _words(truth), _words(text)
+    blocks = SequenceMatcher(None, said, recognized, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / len(said)
 
 

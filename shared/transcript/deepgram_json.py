@@ -41,16 +41,16 @@ def to_deepgram(transcript: Transcript) -> Json:
 
 def _alternative(transcript: Transcript, words: Sequence[Json], channel: int | None) -> Json:
     """What was said in a channel; None: in the only one, by all speakers."""
-    heard, paragraphs = list(range(len(words))), transcript.paragraphs
+    indexes, paragraphs = list(range(len(words))), transcript.paragraphs
     text = transcript.text
     if channel is not None:
-        heard = [index for index, word in enumerate(transcript.words) if word.speaker == channel]
+        indexes = [index for index, word in enumerate(transcript.words) if word.speaker == channel]
         paragraphs = tuple(paragraph for paragraph in paragraphs if paragraph.speaker == channel)
         text = join_words(paragraph.text for paragraph in paragraphs)
     return {
         "transcript": text,
-        "confidence": _confidence([transcript.words[index] for index in heard]),
-        "words": [words[index] for index in heard],
+        "confidence": _confidence([transcript.words[index] for index in indexes]),
+        "words": [words[index] for index in indexes],
         "paragraphs": {
             "transcript": _paragraphs_text(paragraphs, name_speakers=channel is None),
             "paragraphs": [_paragraph(paragraph, transcript) for paragraph in paragraphs],

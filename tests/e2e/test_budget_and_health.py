@@ -28,8 +28,8 @@ def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: P
         assert (message["outcome"], message["failure_kind"]) == ("rejected", "quota")
         assert "of which $0.0001 is left" in message["reason"]
         received = subscriber.pull(subscription=alerts, max_messages=10, timeout=PATIENCE).received_messages
-        told = [BudgetAlert.model_validate_json(one.message.data).share for one in received]
-        assert told == [1.0]
+        shares = [BudgetAlert.model_validate_json(one.message.data).share for one in received]
+        assert shares == [1.0]
         assert not cloud.runner.executions()
 
 

@@ -64,9 +64,9 @@ def test_a_private_file_is_transcribed_by_the_job_and_explained(
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", priced.storage_server.url)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", PROJECT)
-    told = CliRunner().invoke(app, ["explain", f"gs://{UPLOADS}/{name}", "--bucket", STATE, "--json"])
-    assert told.exit_code == 0, told.output
-    explained = json.loads(told.output)
+    result = CliRunner().invoke(app, ["explain", f"gs://{UPLOADS}/{name}", "--bucket", STATE, "--json"])
+    assert result.exit_code == 0, result.output
+    explained = json.loads(result.output)
     assert explained["job_id"] == message["job_id"]
     assert explained["outcome"]["decision"] == message["decision"]
     assert explained["receipt"]["execution"]

@@ -28,10 +28,10 @@ def test_deepgram_hears_what_asks_for_it(cloud: LaptopCloud, user: UserClient) -
     assert bill_lines(message) == ["deepgram nova-3", "cloud storage egress"]
     assert message["bill"]["usd"] > 0
     # It came to fetch the file itself, through a signed URL of the storage server.
-    heard = cloud.deepgram.requests[-1]
-    assert heard.url_host is not None
-    assert heard.url_host in cloud.storage_server.url
-    assert heard.audio_seconds == pytest.approx(recording("call").duration, abs=0.5)
+    call = cloud.deepgram.requests[-1]
+    assert call.url_host is not None
+    assert call.url_host in cloud.storage_server.url
+    assert call.audio_seconds == pytest.approx(recording("call").duration, abs=0.5)
 
 
 def test_parakeet_takes_over_from_a_deepgram_that_fails(cloud: LaptopCloud, user: UserClient) -> None:

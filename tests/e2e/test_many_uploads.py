@@ -20,7 +20,7 @@ REPEATED = "many/00"
 
 
 @pytest.fixture
-def heard(cloud: LaptopCloud, user: UserClient, tmp_path: Path) -> list[Message]:
+def outcomes(cloud: LaptopCloud, user: UserClient, tmp_path: Path) -> list[Message]:
     """Every terminal message of the twenty uploads, after all that could send another one has ended."""
     short = [each.path for each in shipped() if each.duration < SHORT_SECONDS]
     noise = tmp_path / "corrupt.mp3"
@@ -44,10 +44,10 @@ def heard(cloud: LaptopCloud, user: UserClient, tmp_path: Path) -> list[Message]
 
 
 def test_every_upload_ends_once_and_the_bills_add_up(
-    cloud: LaptopCloud, user: UserClient, heard: list[Message]
+    cloud: LaptopCloud, user: UserClient, outcomes: list[Message]
 ) -> None:
-    assert len(heard) == len({message["event_id"] for message in heard}) == UPLOADS
-    by_name = {message["upload"]["name"]: message for message in heard}
+    assert len(outcomes) == len({message["event_id"] for message in outcomes}) == UPLOADS
+    by_name = {message["upload"]["name"]: message for message in outcomes}
     rejected = by_name.pop(CORRUPT)
     assert rejected["outcome"] == "rejected"
     assert rejected["reason"]

@@ -115,12 +115,12 @@ def test_times_are_those_of_the_message(run: Run) -> None:
 
 
 def test_the_engine_heard_all_of_the_audio_in_batches(run: Run) -> None:
-    heard = run.job.by("dropscribe_audio_seconds_total", "engine")
-    assert set(heard) == {"parakeet-cpu"}
+    transcribed_seconds = run.job.by("dropscribe_audio_seconds_total", "engine")
+    assert set(transcribed_seconds) == {"parakeet-cpu"}
     # Pauses are not heard, and joins may be heard twice.
-    assert heard["parakeet-cpu"] == pytest.approx(run.message["media"]["duration_seconds"], rel=0.5)
+    assert transcribed_seconds["parakeet-cpu"] == pytest.approx(run.message["media"]["duration_seconds"], rel=0.5)
     in_batches = run.job.value("dropscribe_batch_audio_seconds_sum", engine="parakeet-cpu")
-    assert in_batches == pytest.approx(heard["parakeet-cpu"])
+    assert in_batches == pytest.approx(transcribed_seconds["parakeet-cpu"])
     batches = run.job.value("dropscribe_batch_fill_count", engine="parakeet-cpu")
     filled = run.job.value("dropscribe_batch_fill_sum", engine="parakeet-cpu")
     assert batches

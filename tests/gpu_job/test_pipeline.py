@@ -84,9 +84,9 @@ def test_each_channel_is_a_speaker(engine: EngineChain, tmp_path: Path) -> None:
     path = make(tmp_path / "two.wav", "-i", str(call), "-i", str(memo), "-filter_complex", both, "-map", "[out]")
     transcript = transcribe(path, engine=engine, media=inspected(path), channels=Channels.SPLIT)
     for speaker, alone in enumerate((CALL, recording("memo.wav"))):
-        heard = [word.text for word in transcript.words if word.speaker == speaker]
-        assert plain(heard) == plain([word.word for word in alone.words])[: len(heard)]
-        assert heard
+        recognized = [word.text for word in transcript.words if word.speaker == speaker]
+        assert plain(recognized) == plain([word.word for word in alone.words])[: len(recognized)]
+        assert recognized
     with pytest.raises(ValueError, match="media"):
         transcribe(path, engine=engine, channels=Channels.SPLIT)
 

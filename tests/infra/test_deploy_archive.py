@@ -79,9 +79,9 @@ def function(
 ) -> Iterator[Eventarc]:
     """Brings events to the archive's function, which sees the small cloud."""
     seen = ("GOOGLE_", "STORAGE_", "PUBSUB_", "RUN_", "RESULTS_", "STATE_", "GPU_JOB")
-    told = {name: value for name, value in os.environ.items() if name.startswith(seen)}
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(seen)}
     deepgram = {"DEEPGRAM_API_KEY": deepgram_key, "DEEPGRAM_BASE_URL": shared_deepgram_server.url}
-    env = {**environment, **told, **deepgram}
+    env = {**environment, **inherited, **deepgram}
     with (
         FunctionHost("on_upload", unpacked / "main.py", "cloudevent", env, tmp_path / "function.log") as host,
         Eventarc(host.url, first_backoff=0.1) as eventarc,

@@ -83,10 +83,10 @@ def test_the_build_is_told_what_its_file_asks_for() -> None:
 
 def test_terraform_asks_unless_it_was_told_not_to() -> None:
     asked = [one for one in plan.deployment(NEW) if "apply" in one.command]
-    told = [one for one in plan.deployment(Options(TARGET, "abc123", approved=True)) if "apply" in one.command]
-    assert len(asked) == len(told) == 2
+    applied = [one for one in plan.deployment(Options(TARGET, "abc123", approved=True)) if "apply" in one.command]
+    assert len(asked) == len(applied) == 2
     assert not [one for one in asked if "-auto-approve" in one.command]
-    assert all("-auto-approve" in one.command for one in told)
+    assert all("-auto-approve" in one.command for one in applied)
 
 
 def test_the_deepgram_key_goes_in_before_the_functions_and_through_standard_input_only() -> None:

@@ -24,14 +24,14 @@ from tests.support.waiting import PATIENCE
 
 def doctor(*options: str) -> tuple[int, str]:
     """The command's exit status and output."""
-    told = CliRunner().invoke(app, ["doctor", "--project", NAMES.project, *options])
-    assert told.exception is None or isinstance(told.exception, SystemExit)
-    return told.exit_code, told.stdout
+    result = CliRunner().invoke(app, ["doctor", "--project", NAMES.project, *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout
 
 
 def test_a_healthy_deployment_is_ok_in_every_line(deployment: DoctorDeployment) -> None:
-    status, told = doctor("--json")
-    report = json.loads(told)
+    status, output = doctor("--json")
+    report = json.loads(output)
     assert status == 0
     assert [line for line in report["findings"] if line["status"] != "ok"] == []
     assert report["counts"] == {"ok": len(report["findings"]), "warn": 0, "fail": 0, "unknown": 0}
@@ -43,9 +43,9 @@ def test_a_healthy_deployment_is_ok_in_every_line(deployment: DoctorDeployment) 
 
 
 def test_what_a_person_reads_has_the_fix_below_the_line(deployment: DoctorDeployment) -> None:
-    deployment.world.enabled.discard("run.googleapis.com")
-    status, told = doctor()
-    lines = told.splitlines()
+    deployment.google.enabled.discard("run.googleapis.com")
+    status, output = doctor()
+    lines = output.splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("fail"))
     assert status == 1
     assert lines[place].split(maxsplit=1)[1] == "APIs: Not enabled: run."
@@ -65,14 +65,14 @@ def test_before_a_deployment_what_is_missing_is_one_line(empty_project: DoctorDe
 
 
 def test_buckets_of_a_deploy_half_begun_are_no_deployment(empty_project: DoctorDeployment) -> None:
-    empty_project.world.resources["storage.googleapis.com/storage/v1/b/a-project-dropscribe-uploads"] = {
+    empty_project.google.resources["storage.googleapis.com/storage/v1/b/a-project-dropscribe-uploads"] = {
         "name": "uploads"
     }
     assert not empty_project.report().deployed
 
 
 def test_before_a_deployment_apis_may_still_be_off(empty_project: DoctorDeployment) -> None:
-    empty_project.world.enabled.clear()
+    empty_project.google.enabled.clear()
     empty_project.apis.refuse("cloudfunctions.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
     empty_project.apis.refuse("run.googleapis.com", 403, "it has not been used", "SERVICE_DISABLED")
     assert not_ok(empty_project.report()) == {"deployment": {"warn"}, "APIs": {"warn"}}
@@ -82,7 +82,7 @@ def test_before_a_deployment_apis_may_still_be_off(empty_project: DoctorDeployme
 def test_before_a_deployment_the_environments_key_is_tried(
     empty_project: DoctorDeployment, key: str, lines: dict[str, set[str]]
 ) -> None:
-    empty_project.world.deepgram_keys.add(KEY)
+    empty_project.google.deepgram_keys.add(KEY)
     empty_project.setenv("DEEPGRAM_API_KEY", key)
     assert not_ok(empty_project.report()) == {"deployment": {"warn"}, **lines}
 
@@ -90,8 +90,8 @@ def test_before_a_deployment_the_environments_key_is_tried(
 def test_asked_for_either_report_it_is_given(deployment: DoctorDeployment, empty_project: DoctorDeployment) -> None:
     """`empty_project` was started last: its servers are asked."""
     assert doctor("--before-deploy")[0] == 0
-    status, told = doctor("--after-deploy", "--json")
-    missing = [line for line in json.loads(told)["findings"] if line["status"] == "fail"]
+    status, output = doctor("--after-deploy", "--json")
+    missing = [line for line in json.loads(output)["findings"] if line["status"] == "fail"]
     assert status == 1
     assert {"functions", "scheduler", "gpu job", "costs table"} <= {line["subject"] for line in missing}
 
@@ -105,7 +105,7 @@ def test_without_credentials_only_what_needs_none_is_looked_at(deployment: Docto
         ("price book", "ok"),
     ]  # fmt: skip
     assert "application-default login" in fixes(report, "credentials")
-    assert deployment.apis.asked == []
+    assert deployment.apis.requests == []
 
 
 @pytest.mark.parametrize("body", [b'{"error": "invalid_grant", "error_description": "no"}', b"<html>", b"[]"])
@@ -128,7 +128,7 @@ def test_a_person_is_named_and_should_have_a_quota_project(
         quota_project_id=quota_project,
     )
     monkeypatch.setattr("google.auth.default", lambda scopes: (person, NAMES.project))
-    deployment.world.resources["www.googleapis.com/oauth2/v2/userinfo"] = {"email": "ann@example.org"}
+    deployment.google.resources["www.googleapis.com/oauth2/v2/userinfo"] = {"email": "ann@example.org"}
     report = deployment.report()
     line = next(report.findings())
     assert (line.subject, line.status.value) == ("credentials", status)
@@ -146,7 +146,7 @@ def test_what_cannot_be_reached_is_unknown(deployment: DoctorDeployment) -> None
 
 def test_nothing_is_asked_twice(deployment: DoctorDeployment) -> None:
     deployment.report()
-    assert len(deployment.apis.asked) == len(set(deployment.apis.asked))
+    assert len(deployment.apis.requests) == len(set(deployment.apis.requests))
 
 
 def test_a_check_that_hangs_or_breaks_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others(monkeypatch: pyte
         yield ok("comes", "at once")
 
     checks = [Check("a", "hangs", hangs), Check("b", "breaks", breaks), Check("a", "comes", comes)]
-    context = Context(NAMES, DoctorSettings(), _unasked(), None, now(), deployed=True)  # type: ignore[arg-type] - unused
+    context = Context(NAMES, DoctorSettings(), _never_called(), None, now(), deployed=True)  # type: ignore[arg-type] - unused
     sections = run_checks(context, checks)
     hung.set()
     assert [(section.group, [(one.subject, one.status) for one in section.findings]) for section in sections] == [
@@ -175,7 +175,7 @@ def test_a_check_that_hangs_or_breaks_does_not_keep_the_others(monkeypatch: pyte
     assert "ZeroDivisionError: oh" in sections[1].findings[1].says
 
 
-def _unasked() -> Google:
+def _never_called() -> Google:
     return Google(requests.Session(), NAMES.project, 1.0)
 
 

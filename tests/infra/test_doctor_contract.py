@@ -24,7 +24,7 @@ from infra.doctor.names import Names
 from infra.doctor.resources import Answer, DimensionsInfo, QuotaDetails, QuotaInfo
 from infra.terraform_offline.terraform import ROOT
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
-from tests.support.google_admin_apis import TOKEN, Asked
+from tests.support.google_admin_apis import TOKEN, ApiRequest
 from tests.support.waiting import PATIENCE
 
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())
@@ -101,37 +101,37 @@ def faults_of(value: Any, host: str, schema: Mapping[str, Any], where: str) -> I
                 yield from faults_of(part, host, properties.get(name) or more or {}, f"{where}.{name}")
 
 
-def method_of(asked: Asked) -> Mapping[str, Any]:
+def method_of(sent: ApiRequest) -> Mapping[str, Any]:
     """The documented method that a request calls."""
-    for method in APIS[asked.host]["methods"]:
+    for method in APIS[sent.host]["methods"]:
         pattern = "".join(
             "[^/:]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", method["path"])
         )
-        if method["verb"] == asked.verb and re.fullmatch(pattern, asked.path):
+        if method["verb"] == sent.verb and re.fullmatch(pattern, sent.path):
             return method
-    raise AssertionError(f"{asked.verb} {asked.host}/{asked.path} is no method of Google's")
+    raise AssertionError(f"{sent.verb} {sent.host}/{sent.path} is no method of Google's")
 
 
 def test_every_question_is_documented_and_every_answer_has_its_shape(deployment: DoctorDeployment) -> None:
-    deployment.world.measured[(NAMES.work_subscription, "oldest_unacked_message_age")] = 60
+    deployment.google.measured[(NAMES.work_subscription, "oldest_unacked_message_age")] = 60
     deployment.report()
-    questions = [one for one in deployment.apis.asked if one.host in APIS]
-    assert {one.host for one in deployment.apis.asked} - set(APIS) == {"oauth2.googleapis.com", "api.deepgram.com"}
+    calls = [one for one in deployment.apis.requests if one.host in APIS]
+    assert {one.host for one in deployment.apis.requests} - set(APIS) == {"oauth2.googleapis.com", "api.deepgram.com"}
     called = set()
-    for asked in questions:
-        method = method_of(asked)
+    for sent in calls:
+        method = method_of(sent)
         called.add(method["id"])
-        assert set(parse_qs(asked.query)) <= set(method["query"])
-        url = f"{deployment.apis.url}/{asked.host}/{asked.path}?{asked.query}"
-        answer = requests.request(asked.verb, url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE)
-        assert answer.ok, asked
-        assert list(faults_of(answer.json(), asked.host, {"$ref": method["answer"]}, asked.path)) == []
+        assert set(parse_qs(sent.query)) <= set(method["query"])
+        url = f"{deployment.apis.url}/{sent.host}/{sent.path}?{sent.query}"
+        answer = requests.request(sent.verb, url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE)
+        assert answer.ok, sent
+        assert list(faults_of(answer.json(), sent.host, {"$ref": method["answer"]}, sent.path)) == []
     documented = {method["id"] for api in APIS.values() for method in api["methods"]}
     assert documented - called == {"oauth2.userinfo.get"}, "only a person's credentials ask who they are"
 
 
 def test_nobody_is_answered_without_the_token(deployment: DoctorDeployment) -> None:
-    key = next(iter(deployment.world.resources))
+    key = next(iter(deployment.google.resources))
     assert requests.get(f"{deployment.apis.url}/{key}", timeout=PATIENCE).status_code == 401
 
 

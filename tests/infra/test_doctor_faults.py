@@ -26,18 +26,18 @@ COSTS = subscription_key(NAMES, NAMES.costs_subscription)
 
 
 def gone(key: str) -> Seed:
-    return lambda deployment: deployment.world.resources.pop(key)
+    return lambda deployment: deployment.google.resources.pop(key)
 
 
 def changed(key: str, **fields: object) -> Seed:
-    return lambda deployment: deployment.world.resources[key].update(fields)
+    return lambda deployment: deployment.google.resources[key].update(fields)
 
 
 def set_in(key: str, *path: str, to: object) -> Seed:
     """Change a field of a field."""
 
     def seed(deployment: DoctorDeployment) -> None:
-        where = deployment.world.resources[key]
+        where = deployment.google.resources[key]
         for part in path[:-1]:
             where = where[part]
         where[path[-1]] = to
@@ -51,7 +51,7 @@ def printed(command: str, status: int, output: str = "") -> Seed:
 
 
 def no_quota(deployment: DoctorDeployment) -> None:
-    (quota,) = (one for key, one in deployment.world.resources.items() if key.startswith(QUOTA))
+    (quota,) = (one for key, one in deployment.google.resources.items() if key.startswith(QUOTA))
     quota["dimensionsInfos"][0]["details"] = {"value": "0"}
 
 
@@ -89,21 +89,21 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     "project-deleted": (printed("gcloud projects describe", 0, "DELETE_REQUESTED"), "project", "fail", "undelete"),
     "project-unseen": (printed("gcloud projects describe", 1), "project", "unknown", "gcloud projects list"),
     "no-billing": (printed("billing projects", 0, "False"), "billing", "fail", "gcloud billing projects link"),
-    "api-off": (lambda p: p.world.enabled.discard("run.googleapis.com"), "APIs", "fail", "enable run.googleapis.com"),
+    "api-off": (lambda p: p.google.enabled.discard("run.googleapis.com"), "APIs", "fail", "enable run.googleapis.com"),
     "quota-0": (no_quota, "GPU quota", "fail", "nvidia_l4_gpu_allocation_no_zonal_redundancy"),
     "circuit-open": (circuit(FailureKind.QUOTA), "GPU health", "fail", "GPU quota"),
     "on-trial": (circuit(FailureKind.TIMEOUT, half_open=True), "GPU health", "warn", "Wait"),
     "stale-prices": (prices(91), "price book", "warn", "PRICE_BOOK"),
     "foreign-prices": (prices(0, "europe-west4"), "price book", "warn", "us-central1"),
     "prices-gone": (lambda p: p.setenv("PRICE_BOOK", "/nowhere"), "price book", "fail", "shared/costs/prices.toml"),
-    "key-refused": (lambda p: p.world.deepgram_keys.clear(), "Deepgram key", "fail", "console.deepgram.com"),
+    "key-refused": (lambda p: p.google.deepgram_keys.clear(), "Deepgram key", "fail", "console.deepgram.com"),
     "key-disabled": (changed(SECRET, state="DISABLED"), "Deepgram key", "fail", "gcloud secrets versions add"),
-    "key-missing": (lambda p: p.world.resources.pop(SECRET), "Deepgram key", "fail", "gcloud secrets versions add"),
+    "key-missing": (lambda p: p.google.resources.pop(SECRET), "Deepgram key", "fail", "gcloud secrets versions add"),
     "no-deepgram": (
         set_in(UPLOAD, "serviceConfig", "secretEnvironmentVariables", to=[]), "Deepgram key", "warn", "enabled = true",
     ),
     "function-failed": (changed(UPLOAD, state="FAILED"), "functions", "fail", "gcloud functions logs read"),
-    "tick-gone": (lambda p: p.world.resources.pop(TICK), "scheduler", "fail", "make plan PROJECT="),
+    "tick-gone": (lambda p: p.google.resources.pop(TICK), "scheduler", "fail", "make plan PROJECT="),
     "tick-paused": (changed(TICK, state="PAUSED"), "scheduler", "fail", "scheduler jobs resume"),
     "tick-fails": (changed(TICK, status={"code": 13}), "scheduler", "fail", "scheduler jobs run"),
     "tick-silent": (silent_tick, "scheduler", "warn", "scheduler jobs run"),
@@ -122,11 +122,11 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     ),
     "costs-gone": (gone(COSTS), "costs table", "fail", "make plan PROJECT="),
     "old-work": (
-        lambda p: p.world.measured.update({(NAMES.work_subscription, "oldest_unacked_message_age"): 3600}),
+        lambda p: p.google.measured.update({(NAMES.work_subscription, "oldest_unacked_message_age"): 3600}),
         "backlog", "warn", "GPU quota",
     ),
     "dead-letters": (
-        lambda p: p.world.measured.update({(NAMES.dead_letter_subscriptions[0], "num_undelivered_messages"): 2}),
+        lambda p: p.google.measured.update({(NAMES.dead_letter_subscriptions[0], "num_undelivered_messages"): 2}),
         "backlog", "warn", "subscriptions pull",
     ),
 }  # fmt: skip
@@ -152,7 +152,7 @@ def test_what_is_not_overdue_yet_is_no_fault(deployment: DoctorDeployment, seed:
 
 
 def test_a_deployment_that_needs_no_cpu_job_misses_none(deployment: DoctorDeployment) -> None:
-    del deployment.world.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
+    del deployment.google.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
     gone(job_key(NAMES, "cpu"))(deployment)
     assert not_ok(deployment.report()) == {}
 
@@ -164,7 +164,7 @@ def test_without_a_gpu_in_use_its_quota_is_no_failure(deployment: DoctorDeployme
 
 
 def test_without_its_function_a_deployment_is_looked_at_all_the_same(deployment: DoctorDeployment) -> None:
-    del deployment.world.resources[UPLOAD]
+    del deployment.google.resources[UPLOAD]
     assert not_ok(deployment.report()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
 
 
@@ -197,9 +197,9 @@ DEEPGRAM: dict[str, tuple[Seed, str]] = {
     "may-not-be-read": (lambda p: p.apis.refuse(f"{SECRET}:access", 403), "unknown"),
     "no-text": (lambda p: p.apis.garble(f"{SECRET}:access", b'{"payload": {"data": "/w=="}}'), "fail"),
     "no-base64": (lambda p: p.apis.garble(f"{SECRET}:access", b'{"payload": {"data": "?"}}'), "fail"),
-    "two-lines": (lambda p: p.world.secrets.update({SECRET: "two\nlines"}), "fail"),
-    "empty": (lambda p: p.world.secrets.update({SECRET: "\n"}), "fail"),
-    "with-a-line-feed": (lambda p: p.world.secrets.update({SECRET: f"{KEY}\n"}), ""),
+    "two-lines": (lambda p: p.google.secrets.update({SECRET: "two\nlines"}), "fail"),
+    "empty": (lambda p: p.google.secrets.update({SECRET: "\n"}), "fail"),
+    "with-a-line-feed": (lambda p: p.google.secrets.update({SECRET: f"{KEY}\n"}), ""),
     "out-of-order": (lambda p: p.apis.refuse("api.deepgram.com", 500), "unknown"),
     "too-many": (lambda p: p.apis.refuse("api.deepgram.com", 429), "unknown"),
 }
@@ -226,7 +226,7 @@ def test_a_service_that_is_refused_changes_only_what_asks_it(deployment: DoctorD
 
 
 def test_nothing_at_google_may_be_looked_at(deployment: DoctorDeployment) -> None:
-    for host in {key.partition("/")[0] for key in deployment.world.resources}:
+    for host in {key.partition("/")[0] for key in deployment.google.resources}:
         deployment.apis.refuse(host, 403, "no")
     deployment.apis.refuse("serviceusage.googleapis.com", 403, "no")
     deployment.apis.refuse("monitoring.googleapis.com", 403, "no")

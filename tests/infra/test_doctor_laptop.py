@@ -18,7 +18,7 @@ from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from tests.support.deployed_project import deployed
 from tests.support.doctor_deployment import Lines, doctor_deployment, not_ok
-from tests.support.google_admin_apis import World
+from tests.support.google_admin_apis import GoogleState
 from tests.support.waiting import wait_until
 
 
@@ -42,14 +42,14 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
         yield running
 
 
-def world_of(cloud: LaptopCloud) -> World:
+def google_state_of(cloud: LaptopCloud) -> GoogleState:
     """A deployment whose functions have the laptop's settings."""
-    world = deployed(NAMES, laptop.DEEPGRAM_KEY)
+    google = deployed(NAMES, laptop.DEEPGRAM_KEY)
     for purpose in FUNCTIONS:
         name = f"{NAMES.location}/functions/{NAMES.function(purpose)}"
-        function = world.resources[f"cloudfunctions.googleapis.com/v2/{name}"]
+        function = google.resources[f"cloudfunctions.googleapis.com/v2/{name}"]
         function["serviceConfig"]["environmentVariables"] = dict(cloud.environment)
-    return world
+    return google
 
 
 @pytest.mark.usefixtures("no_ambient_credentials")
@@ -63,7 +63,7 @@ def test_a_laptops_state_is_read_as_a_deployments(
     wait_until(lambda: state.blob(f"jobs/{upload.job_id}/outcome.json").exists(), "the upload's rejection")
     wait_until(lambda: not state.blob(f"open/{upload.job_id}.json").exists(), "its job's end")
 
-    with doctor_deployment(world_of(cloud), tmp_path, monkeypatch.setenv, service_account[0]):
+    with doctor_deployment(google_state_of(cloud), tmp_path, monkeypatch.setenv, service_account[0]):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.storage_server.url)
 
         def lines() -> Lines:

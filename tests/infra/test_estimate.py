@@ -77,27 +77,27 @@ def test_what_is_rejected_is_in_no_sum(settings: FunctionSettings) -> None:
 
 
 def invoked(*arguments: str) -> tuple[int, Any]:
-    told = CliRunner().invoke(app, ["estimate", *arguments, "--json"])
-    return told.exit_code, json.loads(told.stdout) if told.stdout.startswith("{") else told.output
+    result = CliRunner().invoke(app, ["estimate", *arguments, "--json"])
+    return result.exit_code, json.loads(result.stdout) if result.stdout.startswith("{") else result.output
 
 
 def test_local_files_need_no_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*NO_DEPLOYMENT, "state_bucket"):
         monkeypatch.delenv(name.upper(), raising=False)
-    status, told = invoked(str(CALL), str(LONG))
+    status, output = invoked(str(CALL), str(LONG))
     assert status == 0
-    assert [(file["name"], file["decision"]["method"]) for file in told["files"]] == [
+    assert [(file["name"], file["decision"]["method"]) for file in output["files"]] == [
         (str(CALL), "deepgram"),
         (str(LONG), "parakeet"),
     ]
-    assert told["total"]["usd"] == pytest.approx(sum(file["usd"] for file in told["files"]))
-    assert told["total"]["usd"] < min(told["all_deepgram"]["usd"], 0.1)
+    assert output["total"]["usd"] == pytest.approx(sum(file["usd"] for file in output["files"]))
+    assert output["total"]["usd"] < min(output["all_deepgram"]["usd"], 0.1)
 
 
 def test_a_file_that_is_not_there_is_said_before_anything_is_read() -> None:
-    told = CliRunner().invoke(app, ["estimate", str(CALL), "no/such.mp3"])
-    assert told.exit_code == 2
-    assert "no/such.mp3" in told.output
+    result = CliRunner().invoke(app, ["estimate", str(CALL), "no/such.mp3"])
+    assert result.exit_code == 2
+    assert "no/such.mp3" in result.output
 
 
 def test_a_prefix_is_inspected_with_the_deployments_settings_options_and_speeds(
@@ -113,16 +113,16 @@ def test_a_prefix_is_inspected_with_the_deployments_settings_options_and_speeds(
     store = SpeedStore(cloud.storage.bucket(STATE))
     for _ in range(4):
         store.observe(execution_figures("nvidia-l4", startup_seconds=77.0))
-    status, told = invoked(f"gs://{UPLOADS}/calls/")
+    status, output = invoked(f"gs://{UPLOADS}/calls/")
     assert status == 1
-    assert [(file["name"], "decision" in file) for file in told["files"]] == [
+    assert [(file["name"], "decision" in file) for file in output["files"]] == [
         (f"gs://{UPLOADS}/calls/a.opus", True),
         (f"gs://{UPLOADS}/calls/b.opus", True),
         (f"gs://{UPLOADS}/calls/c.opus", False),
     ]
-    assert [file["decision"]["method"] for file in told["files"][:2]] == ["deepgram", "parakeet"]
-    assert told["files"][1]["seconds"] > 77
-    assert "transcribe-max-cost" in told["files"][2]["rejected"]
+    assert [file["decision"]["method"] for file in output["files"][:2]] == ["deepgram", "parakeet"]
+    assert output["files"][1]["seconds"] > 77
+    assert "transcribe-max-cost" in output["files"][2]["rejected"]
     # Inspected, not transcribed.
     assert cloud.names(RESULTS) == []
     assert cloud.names(STATE) == ["speeds.json"]
@@ -133,8 +133,8 @@ def test_a_person_reads_files_sums_and_why_not(tmp_path: Any, monkeypatch: pytes
     monkeypatch.delenv("GPU_JOB", raising=False)
     letter = tmp_path / "letter.mp3"
     letter.write_bytes(b"Dear all, " * 100)
-    told = CliRunner().invoke(app, ["estimate", str(LONG), str(letter)])
-    assert told.exit_code == 1
+    result = CliRunner().invoke(app, ["estimate", str(LONG), str(letter)])
+    assert result.exit_code == 1
     for part in (
         "parakeet",
         "rejected",
@@ -143,4 +143,4 @@ def test_a_person_reads_files_sums_and_why_not(tmp_path: Any, monkeypatch: pytes
         "all Deepgram",
         "all Parakeet",
     ):
-        assert part in told.output.replace("\n", "") or part in told.output
+        assert part in result.output.replace("\n", "") or part in result.output

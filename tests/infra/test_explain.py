@@ -20,12 +20,12 @@ AUDIO = recording("call").path.read_bytes()
 
 
 def explained(job: str, *options: str) -> tuple[int, str]:
-    told = CliRunner().invoke(app, ["explain", job, "--bucket", STATE, *options])
-    return told.exit_code, told.output
+    result = CliRunner().invoke(app, ["explain", job, "--bucket", STATE, *options])
+    return result.exit_code, result.output
 
 
 @pytest.fixture
-def heard(
+def transcribed(
     cloud: LoopbackCloud, make_services: MakeServices, shared_deepgram_server: DeepgramServer, deepgram_key: str
 ) -> Upload:
     """An upload that Deepgram transcribed."""
@@ -34,43 +34,43 @@ def heard(
     return upload
 
 
-def test_an_ended_job_has_decision_quotes_bill_and_coverage(heard: Upload) -> None:
-    status, told = explained(f"gs://{UPLOADS}/{heard.name}")
+def test_an_ended_job_has_decision_quotes_bill_and_coverage(transcribed: Upload) -> None:
+    status, output = explained(f"gs://{UPLOADS}/{transcribed.name}")
     assert status == 0
-    assert heard.uri in told
-    assert "completed" in told
-    assert "deepgram (lowest-score): Deepgram is worth most" in told
-    quotes = [line.split() for line in told.splitlines() if "$" in line and line.rstrip().endswith(" s")]
+    assert transcribed.uri in output
+    assert "completed" in output
+    assert "deepgram (lowest-score): Deepgram is worth most" in output
+    quotes = [line.split() for line in output.splitlines() if "$" in line and line.rstrip().endswith(" s")]
     assert [row[-4] for row in quotes] == ["parakeet", "hybrid", "deepgram"]
     assert [row[0] for row in quotes] == ["parakeet", "hybrid", ">"]
-    assert "predicted $0.00138" in told
-    assert "deepgram nova-3" in told
-    assert "s of speech have words" in told
+    assert "predicted $0.00138" in output
+    assert "deepgram nova-3" in output
+    assert "s of speech have words" in output
 
 
-def test_a_job_is_found_by_id_address_and_generation(cloud: LoopbackCloud, heard: Upload) -> None:
-    cloud.storage.bucket(UPLOADS).blob(heard.name).delete()
-    for job in (heard.job_id, heard.uri):
-        status, told = explained(job, "--json")
+def test_a_job_is_found_by_id_address_and_generation(cloud: LoopbackCloud, transcribed: Upload) -> None:
+    cloud.storage.bucket(UPLOADS).blob(transcribed.name).delete()
+    for job in (transcribed.job_id, transcribed.uri):
+        status, output = explained(job, "--json")
         assert status == 0
-        assert json.loads(told)["receipt"]["job_id"] == heard.job_id
-    status, told = explained(f"gs://{UPLOADS}/{heard.name}")
+        assert json.loads(output)["receipt"]["job_id"] == transcribed.job_id
+    status, output = explained(f"gs://{UPLOADS}/{transcribed.name}")
     assert status == 1
-    assert "does not exist any more" in told
+    assert "does not exist any more" in output
 
 
 def test_a_job_that_has_not_ended_says_how_far_it_is(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     handle(services, upload)
-    status, told = explained(upload.job_id)
+    status, output = explained(upload.job_id)
     assert status == 0
-    assert "queued, not ended yet" in told
-    assert "no Deepgram API key is configured" in told
-    assert "Bill" not in told
+    assert "queued, not ended yet" in output
+    assert "no Deepgram API key is configured" in output
+    assert "Bill" not in output
 
 
 @pytest.mark.parametrize("job", ["", "calls/a.mp3", "gs://uploads", "gs://uploads/never.mp3", "f" * 24, "abc"])
 def test_what_is_no_job_is_said_in_a_sentence(cloud: LoopbackCloud, job: str) -> None:
-    status, told = explained(job)
+    status, output = explained(job)
     assert status == 1
-    assert told.strip().endswith(".")
+    assert output.strip().endswith(".")

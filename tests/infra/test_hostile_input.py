@@ -27,7 +27,7 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Method
 from shared.messages import Decision
 from shared.state.ledger import Entry, EntryState
-from tests.support.google_admin_apis import GoogleApis, World
+from tests.support.google_admin_apis import GoogleApis, GoogleState
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
 
 NOBODY = "f" * 24
@@ -204,7 +204,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Path:
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A Cloud Storage that lets nobody in."""
     monkeypatch.delenv("GPU_JOB", raising=False)
-    apis = GoogleApis(World())
+    apis = GoogleApis(GoogleState())
     apis.refuse("storage/v1/b", 403, "not for you")
     with apis:
         yield apis.url

@@ -157,7 +157,7 @@ def test_a_disk_that_is_too_small_is_told_before(tmp_path: Path) -> None:
     weights.size = shutil.disk_usage(tmp_path).free // 2 + 1
     source = tmp_path / "model.nemo"
     archive(source, without=(CHECKPOINT,))
-    # A hole of this size behind the member's header takes no room itself.
+    # A sparse stretch of this size behind the member's header takes no room itself.
     with source.open("r+b") as file, tarfile.open(source) as tar:
         end = max(info.offset_data + -(-info.size // 512) * 512 for info in tar)
         file.seek(end)

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 
 from infra.doctor.checks_project import APIS, GPU_QUOTA, GPU_QUOTA_METRIC
 from infra.doctor.names import DEVICES, FUNCTIONS, Names
-from tests.support.google_admin_apis import Json, World
+from tests.support.google_admin_apis import GoogleState, Json
 
 NUMBER = "123456789012"
 """The project's."""
 RELEASE = "v1"
 
 
-def bare_project(names: Names, *, quota: int = 3) -> World:
+def bare_project(names: Names, *, quota: int = 3) -> GoogleState:
     """A project with billing, its APIs and GPU quota, and nothing in it."""
     project = f"projects/{names.project}"
     quota_path = f"cloudquotas.googleapis.com/v1/{project}/locations/global/services/run.googleapis.com/quotaInfos"
-    return World(
+    return GoogleState(
         resources={
             f"{quota_path}/{GPU_QUOTA}": {
                 "name": f"projects/{NUMBER}/locations/global/services/run.googleapis.com/quotaInfos/{GPU_QUOTA}",
@@ -39,15 +39,15 @@ def bare_project(names: Names, *, quota: int = 3) -> World:
     )
 
 
-def deployed(names: Names, deepgram_key: str) -> World:
+def deployed(names: Names, deepgram_key: str) -> GoogleState:
     """The same project after a deploy of `RELEASE`, with Deepgram enabled."""
-    world = bare_project(names)
+    google = bare_project(names)
     for build in (_costs, _functions, _jobs, _secret):
-        world.resources.update(build(names))
+        google.resources.update(build(names))
     version = f"{_SECRETS}/v1/projects/{names.project}/secrets/{names.secret}/versions/latest"
-    world.secrets[version] = deepgram_key
-    world.deepgram_keys.add(deepgram_key)
-    return world
+    google.secrets[version] = deepgram_key
+    google.deepgram_keys.add(deepgram_key)
+    return google
 
 
 _SECRETS = "secretmanager.googleapis.com"

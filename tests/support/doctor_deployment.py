@@ -17,7 +17,7 @@ from infra.doctor.settings import DoctorSettings
 from shared.costs.prices import PriceBook
 from tests.support.command_stand_ins import READY, CommandStandIns, command_stand_ins
 from tests.support.faulty_storage import FaultyStorageServer
-from tests.support.google_admin_apis import GoogleApis, World
+from tests.support.google_admin_apis import GoogleApis, GoogleState
 
 NAMES = Names("a-project", "us-central1")
 KEY = "correct-horse"
@@ -38,9 +38,9 @@ class DoctorDeployment:
     setenv: Callable[[str, str], None]
 
     @property
-    def world(self) -> World:
+    def google(self) -> GoogleState:
         """What the APIs know."""
-        return self.apis.world
+        return self.apis.google
 
     def report(self) -> Report:
         """The doctor's."""
@@ -72,10 +72,10 @@ def fixes(report: Report, subject: str) -> str:
 
 @contextmanager
 def doctor_deployment(
-    world: World, folder: Path, setenv: Callable[[str, str], None], key: Path
+    google: GoogleState, folder: Path, setenv: Callable[[str, str], None], key: Path
 ) -> Iterator[DoctorDeployment]:
     """Start the servers, and lead the doctor to them and nowhere else."""
-    with GoogleApis(world) as apis, FaultyStorageServer(folder / "objects") as storage:
+    with GoogleApis(google) as apis, FaultyStorageServer(folder / "objects") as storage:
         account = json.loads(key.read_text()) | {"token_uri": f"{apis.url}/oauth2.googleapis.com/token"}
         credentials = folder / "credentials.json"
         credentials.write_text(json.dumps(account))

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """One request."""
 
     verb: str
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass
-class World:
+class GoogleState:
     """What the APIs know. Keys are `HOST/PATH`, as resources are got."""
 
     resources: dict[str, Json] = field(default_factory=dict)
@@ -64,14 +64,14 @@ class _Fault:
 
 
 class GoogleApis(HttpServer):
-    """Answers out of `world`, which may be changed at any time, to whoever brings the token it gives out."""
+    """Answers out of `google`, which may be changed at any time, to whoever brings the token it gives out."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, google: GoogleState) -> None:
         app = flask.Flask("google-apis", static_folder=None)
         app.before_request(self._answer)
         super().__init__(app)
-        self.world = world
-        self.asked: list[Asked] = []
+        self.google = google
+        self.requests: list[ApiRequest] = []
         """Every request so far."""
         self._faults: list[_Fault] = []
         self._stopping = threading.Event()
@@ -96,7 +96,7 @@ class GoogleApis(HttpServer):
     def _answer(self) -> flask.Response:
         key = flask.request.path.removeprefix("/")
         host, _, path = key.partition("/")
-        self.asked.append(Asked(flask.request.method, host, path, flask.request.query_string.decode()))
+        self.requests.append(ApiRequest(flask.request.method, host, path, flask.request.query_string.decode()))
         for fault in self._faults:
             if key.startswith(fault.prefix):
                 self._stopping.wait(fault.seconds)
@@ -112,22 +112,22 @@ class GoogleApis(HttpServer):
         return _refusal(404, f"Resource {path} was not found.") if found is None else _json(found)
 
     def _found(self, host: str, path: str) -> Mapping[str, Any] | None:
-        key, world = f"{host}/{path}", self.world
+        key, google = f"{host}/{path}", self.google
         resource, _, verb = key.partition(":")
         match verb:
             case "batchGet":
                 return {"services": [self._service(name) for name in flask.request.args.getlist("names")]}
             case "access":
                 return self._secret(path.partition(":")[0], resource)
-        return self._series() if path.endswith("/timeSeries") else world.resources.get(key)
+        return self._series() if path.endswith("/timeSeries") else google.resources.get(key)
 
     def _service(self, name: str) -> Json:
         api = name.rpartition("/")[2]
-        state = "ENABLED" if api in self.world.enabled else "DISABLED"
+        state = "ENABLED" if api in self.google.enabled else "DISABLED"
         return {"name": name, "state": state, "config": {"name": api}}
 
     def _secret(self, path: str, resource: str) -> Json | None:
-        held = self.world.secrets.get(resource)
+        held = self.google.secrets.get(resource)
         if held is None:
             return None
         return {
@@ -136,7 +136,7 @@ class GoogleApis(HttpServer):
         }
 
     def _series(self) -> Json:
-        asked = flask.request.args["filter"]
+        wanted = flask.request.args["filter"]
         series = [
             {
                 "metric": {"type": f"pubsub.googleapis.com/subscription/{metric}"},
@@ -145,14 +145,14 @@ class GoogleApis(HttpServer):
                 "valueType": "INT64",
                 "points": [{"interval": {"endTime": _now()}, "value": {"int64Value": str(value)}}],
             }
-            for (subscription, metric), value in self.world.measured.items()
-            if f'"{subscription}"' in asked and f'subscription/{metric}"' in asked
+            for (subscription, metric), value in self.google.measured.items()
+            if f'"{subscription}"' in wanted and f'subscription/{metric}"' in wanted
         ]
         return {"timeSeries": series} if series else {}
 
     def _deepgram_token(self) -> flask.Response:
         scheme, _, key = flask.request.headers.get("Authorization", "").partition(" ")
-        if scheme == "Token" and key in self.world.deepgram_keys:
+        if scheme == "Token" and key in self.google.deepgram_keys:
             return _json({"api_key_id": "laptop", "scopes": ["usage:write"]})
         body = {"err_code": "INVALID_AUTH", "err_msg": "Invalid credentials.", "request_id": "laptop"}
         return flask.make_response(body, 401)

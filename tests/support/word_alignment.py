@@ -21,7 +21,7 @@ class AlignedWord:
     """One place of an alignment: a true word, a heard word, or both, with its start in seconds."""
 
     said: str | None
-    heard: str | None
+    recognized: str | None
     start: float
     """Of the true word, where there is one."""
     off: float | None = None
@@ -35,9 +35,9 @@ def plain(word: str) -> str:
 
 def align_words(truth: Recording, words: list[Message]) -> list[AlignedWord]:
     """The true words of a recording beside the words of a transcript."""
-    said, heard = [plain(word.word) for word in truth.words], [plain(word["text"]) for word in words]
+    said, recognized = [plain(word.word) for word in truth.words], [plain(word["text"]) for word in words]
     steps, i, j = [], 0, 0
-    for left, right in kaldialign.align(said, heard, GAP):
+    for left, right in kaldialign.align(said, recognized, GAP):
         start = truth.words[i].start if left != GAP else float(words[j]["start"])
         off = float(words[j]["start"]) - start if left == right else None
         steps.append(AlignedWord(None if left == GAP else left, None if right == GAP else right, start, off))
@@ -47,7 +47,7 @@ def align_words(truth: Recording, words: list[Message]) -> list[AlignedWord]:
 
 def word_error_rate(steps: list[AlignedWord]) -> float:
     """Word error rate."""
-    return sum(step.said != step.heard for step in steps) / sum(step.said is not None for step in steps)
+    return sum(step.said != step.recognized for step in steps) / sum(step.said is not None for step in steps)
 
 
 def check_times(transcript: Message) -> None:
@@ -61,4 +61,4 @@ def check_times(transcript: Message) -> None:
 def at_joins(steps: list[AlignedWord], places: list[float]) -> list[AlignedWord]:
     """Words lost or made up next to a join."""
     near = (step for step in steps if any(abs(step.start - place) <= NEAR_SECONDS for place in places))
-    return [step for step in near if step.said is None or step.heard is None]
+    return [step for step in near if step.said is None or step.recognized is None]

@@ -135,7 +135,7 @@ def transcribed_by(services: JobServices) -> None:
     record = services.jobs.save(claimed, media=MEDIA, decision=DECISION, **times).record
     coverage = Coverage(speech_seconds=100, covered_seconds=90, gaps=(Gap(start=5, end=15, reason="Noise."),))
     words = [Passage(Engine.PARAKEET_CPU, [Word(text="one", start=1, end=2)])]
-    heard = compose(
+    transcript = compose(
         job_id=upload.job_id,
         source=upload.uri,
         duration=120,
@@ -144,7 +144,7 @@ def transcribed_by(services: JobServices) -> None:
         passages=words,
         coverage=coverage,
     )
-    services.finisher.finish(record, completed(heard, fallbacks=1), BILL, "transcribe-1")
+    services.finisher.finish(record, completed(transcript, fallbacks=1), BILL, "transcribe-1")
 
 
 def rejected_by(services: Services) -> None:

@@ -87,8 +87,8 @@ def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_delivery(
     cloud.storage_server.answer_next(answers_before, "GET", upload.name)
     cloud.storage_server.fail_next(1, status, "GET", upload.name, message=message)
     proceed(services, job)
-    (told,) = cloud.terminal_messages()
-    assert (told.outcome, told.failure_kind, told.reason) == (outcome, kind, reason)
+    (outcome_message,) = cloud.terminal_messages()
+    assert (outcome_message.outcome, outcome_message.failure_kind, outcome_message.reason) == (outcome, kind, reason)
     assert list(services.jobs.open_jobs()) == []
 
 

@@ -102,8 +102,8 @@ def _score_sentences(network: EncDecRNNTBPEModel, corpus_folder: Path, part: str
     waveforms = [np.concatenate([_EDGE, sentence.samples.astype(np.float32) / 32768, _EDGE]) for sentence in bank]
     offset = len(_EDGE) / SAMPLE_RATE
     score = Score()
-    for sentence, heard in zip(bank, transcribe(network, waveforms), strict=True):
-        score.add(sentence.words, [Word(word.text, word.start - offset, word.end - offset) for word in heard])
+    for sentence, recognized in zip(bank, transcribe(network, waveforms), strict=True):
+        score.add(sentence.words, [Word(word.text, word.start - offset, word.end - offset) for word in recognized])
     return score.summary()
 
 
@@ -112,8 +112,8 @@ def _score_mixtures(network: EncDecRNNTBPEModel, corpus_folder: Path, part: str)
     mixer = Mixer(corpus.load(corpus_folder, part), NoiseBank(_SEED), _SEED)
     examples = [mixer.speech(_MIXTURE_SECONDS) for _ in range(_MIXTURES)]
     score = Score()
-    for example, heard in zip(examples, transcribe(network, [each.samples for each in examples]), strict=True):
-        score.add(example.words, heard)
+    for example, recognized in zip(examples, transcribe(network, [each.samples for each in examples]), strict=True):
+        score.add(example.words, recognized)
     return score.summary()
 
 
@@ -124,12 +124,12 @@ def _score_recording(network: EncDecRNNTBPEModel, recording: Recording) -> dict[
     samples = np.frombuffer(decoded, np.float32)
     cuts = cut_points(samples)
     chunks = [samples[begin:end].copy() for begin, end in itertools.pairwise(cuts)]
-    heard: list[Word] = []
+    recognized: list[Word] = []
     for begin, words in zip(cuts, transcribe(network, chunks), strict=False):
         offset = begin / SAMPLE_RATE
-        heard += [Word(word.text, word.start + offset, word.end + offset) for word in words]
+        recognized += [Word(word.text, word.start + offset, word.end + offset) for word in words]
     score = Score()
-    score.add([Word(word.word, word.start, word.end) for word in recording.words], heard)
+    score.add([Word(word.word, word.start, word.end) for word in recording.words], recognized)
     return score.summary()
 
 
@@ -151,15 +151,15 @@ def cut_points(samples: NDArray[np.float32]) -> list[int]:
 
 def _words_in_background(network: EncDecRNNTBPEModel) -> dict[str, int]:
     """Words heard where nobody speaks, by kind of sound: of 10 sounds of 5 s and 10 of 20 s each. All should be 0."""
-    heard: dict[str, int] = {}
+    recognized: dict[str, int] = {}
     rng = np.random.default_rng(_SEED)
     lengths = [seconds * SAMPLE_RATE for seconds in _BACKGROUND_SECONDS for _ in range(_BACKGROUND_COPIES)]
     for kind, generate in GENERATORS.items():
         sounds = [generate(rng, length) for length in lengths]
         levelled = [sound * (_BACKGROUND_LEVEL / float(np.abs(sound).max())) for sound in sounds]
-        heard[kind] = sum(len(words) for words in transcribe(network, levelled))
-    heard["silence"] = sum(len(words) for words in transcribe(network, [np.zeros(n, np.float32) for n in lengths]))
-    return heard
+        recognized[kind] = sum(len(words) for words in transcribe(network, levelled))
+    recognized["silence"] = sum(len(words) for words in transcribe(network, [np.zeros(n, np.float32) for n in lengths]))
+    return recognized
 
 
 def _machine() -> str:

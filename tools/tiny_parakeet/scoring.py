@@ -63,18 +63,18 @@ class Score:
     start_errors: list[float] = field(default_factory=list)
     """Seconds by which correctly recognised words start too late."""
 
-    def add(self, truth: Sequence[Word], heard: Sequence[Word]) -> None:
+    def add(self, truth: Sequence[Word], recognized: Sequence[Word]) -> None:
         """Count one transcript."""
-        true_words, heard_words = [_plain(word.text) for word in truth], [_plain(word.text) for word in heard]
+        true_words, recognized_words = [_plain(word.text) for word in truth], [_plain(word.text) for word in recognized]
         self.words += len(truth)
-        self.errors += edit_distance(true_words, heard_words)["total"]
-        self.written_errors += edit_distance([word.text for word in truth], [word.text for word in heard])["total"]
-        true_index = heard_index = 0
-        for true_word, heard_word in align(true_words, heard_words, _GAP):
-            if true_word == heard_word:
-                self.start_errors.append(heard[heard_index].start - truth[true_index].start)
+        self.errors += edit_distance(true_words, recognized_words)["total"]
+        self.written_errors += edit_distance([word.text for word in truth], [word.text for word in recognized])["total"]
+        true_index = recognized_index = 0
+        for true_word, recognized_word in align(true_words, recognized_words, _GAP):
+            if true_word == recognized_word:
+                self.start_errors.append(recognized[recognized_index].start - truth[true_index].start)
             true_index += true_word != _GAP
-            heard_index += heard_word != _GAP
+            recognized_index += recognized_word != _GAP
 
     def summary(self) -> dict[str, float | int]:
         """The figures of the card: rates in per cent, times in seconds, and no times where no word was right."""

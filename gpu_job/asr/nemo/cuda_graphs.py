@@ -49,7 +49,7 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-class Decoder:
+class TdtDecoder:
     """NeMo's batched decoder. Belongs to the thread that owns the model."""
 
     def __init__(self, computer: Any, max_chunks: int, *, on_gpu: bool) -> None:

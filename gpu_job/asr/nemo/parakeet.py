@@ -24,7 +24,7 @@ from gpu_job.asr.device import Device, Precision, accelerator, best_device
 from gpu_job.asr.gpu_faults import cuda_answers, inference
 from gpu_job.asr.memory import Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.asr.nemo import model_loading, nemo_patch
-from gpu_job.asr.nemo.cuda_graphs import Decoder
+from gpu_job.asr.nemo.cuda_graphs import TdtDecoder
 from gpu_job.asr.nemo.tdt_hypotheses import Hypotheses, Vocabulary
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
@@ -123,7 +123,7 @@ class Parakeet:
             decoding.confidence_cfg = OmegaConf.create(CONFIDENCE)
         self.model.change_decoding_strategy(decoding, verbose=False)
         computer = self.model.decoding.decoding.decoding_computer
-        self.decoder = Decoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
+        self.decoder = TdtDecoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
         self._vocabulary = Vocabulary.of(self.model.tokenizer.tokenizer, self.model.decoding.supported_punctuation)
         self._frame_seconds = self.model.encoder.subsampling_factor * self.model.cfg.preprocessor.window_stride
         # Streams of one priority are 32 that are given out in turn: NeMo's captures must not come upon this one.
@@ -198,9 +198,9 @@ class Parakeet:
                     tensor.record_stream(ours)
                 torch.cuda.reset_peak_memory_stats()
             encoded, frames = _joined([self._encode(part) for part in prepared.slices])
-            heard = self._collect(self.decoder(encoded, frames), prepared.seconds)
-        self._learn(prepared)
-        return heard
+            output = self._collect(self.decoder(encoded, frames), prepared.seconds)
+        self._correct_memory_budget(prepared)
+        return output
 
     def _encode(self, part: Slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Samples -> [chunks, frames, width], and how many frames count."""
@@ -208,7 +208,7 @@ class Parakeet:
         encoded, encoded_frames = self.model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
         return encoded.transpose(1, 2), encoded_frames
 
-    def _learn(self, prepared: Prepared) -> None:
+    def _correct_memory_budget(self, prepared: Prepared) -> None:
         """Hold the prediction against what the batch took; the allocator has counted when the GPU still computes."""
         if self.batch_limits.memory:
             chunks, samples = prepared.slices[0].signal.shape
@@ -226,13 +226,13 @@ class Parakeet:
         copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # Untyped in torch.
         return DecoderOutput(columns, durations, torch.cuda.current_stream().record_event(copied))
 
-    def finish(self, heard: DecoderOutput) -> list[list[Token]]:
+    def finish(self, output: DecoderOutput) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread. Raises EngineFailed."""
         with inference():
-            if heard.copied:
-                heard.copied.synchronize()
-            hypotheses = Hypotheses(*(column.numpy() for column in heard.columns))
-        return hypotheses.tokens(self._vocabulary, self._frame_seconds, heard.seconds)
+            if output.copied:
+                output.copied.synchronize()
+            hypotheses = Hypotheses(*(column.numpy() for column in output.columns))
+        return hypotheses.tokens(self._vocabulary, self._frame_seconds, output.seconds)
 
 
 def memory_of(model: Any, device: Device) -> MemoryModel:

@@ -108,7 +108,7 @@ def test_what_the_audit_found_is_in_the_words() -> None:
     assert texts(assembly.passages([findings])) == ["found", "kept"]
 
 
-def test_failed_chunks_holes_and_unheard_speech_are_gaps_in_time_order() -> None:
+def test_failed_chunks_unreadable_audio_and_missed_speech_are_gaps_in_time_order() -> None:
     assembly = assembled(spoken(0, "a"), ChunkResult(4 * SAMPLE_RATE, 6 * SAMPLE_RATE, CPU, failure="Broken."))
     assembly.add_gap(Gap(start=10.0, end=15.0, reason="unreadable"))
     findings = [Findings(gaps=[Gap(start=7.0, end=8.0, reason="No words.")], retranscribed_seconds=3.0, audited=False)]

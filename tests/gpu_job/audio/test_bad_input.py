@@ -39,12 +39,12 @@ class End:
     """What became of one input."""
 
     message: TerminalMessage
-    transcript: Transcript | None
+    stored: Transcript | None
 
     @property
-    def heard(self) -> Transcript:
-        assert self.transcript is not None, self.message.reason
-        return self.transcript
+    def transcript(self) -> Transcript:
+        assert self.stored is not None, self.message.reason
+        return self.stored
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +98,8 @@ def plain(words: Iterable[str]) -> list[str]:
 
 def errors(truth: Iterable[TrueWord], words: Iterable[Word]) -> int:
     """Words lost, made up or misheard."""
-    said, heard = plain(word.word for word in truth), plain(word.text for word in words)
-    return int(kaldialign.edit_distance(said, heard)["total"])
+    said, recognized = plain(word.word for word in truth), plain(word.text for word in words)
+    return int(kaldialign.edit_distance(said, recognized)["total"])
 
 
 WHOLE = [
@@ -115,12 +115,12 @@ WHOLE = [
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_odd_sound_has_all_its_words(ends: dict[str, End], name: str) -> None:
-    message, heard = ends[name].message, ends[name].heard
+    message, transcript = ends[name].message, ends[name].transcript
     assert (message.outcome, message.reason) == (Outcome.COMPLETED, None)
-    assert errors(MEMO.words, heard.words) <= 1
-    assert heard.duration == pytest.approx(MEMO.duration, abs=0.15)
-    assert (heard.coverage.audited, heard.coverage.share, heard.coverage.gaps) == (True, 1.0, ())
-    assert heard.coverage.dropped_words == 0
+    assert errors(MEMO.words, transcript.words) <= 1
+    assert transcript.duration == pytest.approx(MEMO.duration, abs=0.15)
+    assert (transcript.coverage.audited, transcript.coverage.share, transcript.coverage.gaps) == (True, 1.0, ())
+    assert transcript.coverage.dropped_words == 0
 
 
 @pytest.mark.parametrize(
@@ -129,41 +129,42 @@ def test_odd_sound_has_all_its_words(ends: dict[str, End], name: str) -> None:
 def test_where_nobody_speaks_the_transcript_is_complete_and_empty(
     ends: dict[str, End], name: str, seconds: float
 ) -> None:
-    message, heard = ends[name].message, ends[name].heard
-    assert (message.outcome, heard.text, heard.words) == (Outcome.COMPLETED, "", ())
-    assert heard.duration == pytest.approx(seconds, abs=0.001)
-    assert (heard.coverage.audited, heard.coverage.speech_seconds, heard.coverage.gaps) == (True, 0.0, ())
+    message, transcript = ends[name].message, ends[name].transcript
+    assert (message.outcome, transcript.text, transcript.words) == (Outcome.COMPLETED, "", ())
+    assert transcript.duration == pytest.approx(seconds, abs=0.001)
+    coverage = transcript.coverage
+    assert (coverage.audited, coverage.speech_seconds, coverage.gaps) == (True, 0.0, ())
 
 
 def test_what_the_header_states_and_is_not_there_is_a_gap(ends: dict[str, End]) -> None:
-    message, heard = ends["states too much"].message, ends["states too much"].heard
+    message, transcript = ends["states too much"].message, ends["states too much"].transcript
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
-    assert errors(MEMO.words, heard.words) <= 1
-    (gap,) = heard.coverage.gaps
+    assert errors(MEMO.words, transcript.words) <= 1
+    (gap,) = transcript.coverage.gaps
     assert (gap.start, gap.end) == pytest.approx((MEMO.duration, 2 * MEMO.duration), abs=0.1)
     assert "cannot be read" in gap.reason
-    assert heard.coverage.share < 0.6
+    assert transcript.coverage.share < 0.6
 
 
 def test_after_a_change_of_the_sample_rate_words_and_times_go_on(ends: dict[str, End]) -> None:
-    message, heard = ends["changing rate"].message, ends["changing rate"].heard
+    message, transcript = ends["changing rate"].message, ends["changing rate"].transcript
     assert message.outcome is Outcome.COMPLETED
     once = len(MEMO.words)
-    assert errors([*MEMO.words, *MEMO.words], heard.words) <= 1
-    assert heard.words[-once].start - heard.words[0].start == pytest.approx(MEMO.duration, abs=0.3)
+    assert errors([*MEMO.words, *MEMO.words], transcript.words) <= 1
+    assert transcript.words[-once].start - transcript.words[0].start == pytest.approx(MEMO.duration, abs=0.3)
 
 
 def test_a_damaged_stretch_is_a_gap_between_words(ends: dict[str, End]) -> None:
-    message, heard = ends["damaged inside"].message, ends["damaged inside"].heard
+    message, transcript = ends["damaged inside"].message, ends["damaged inside"].transcript
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS
-    (gap,) = heard.coverage.gaps
+    (gap,) = transcript.coverage.gaps
     assert "damaged" in gap.reason
     begin, end = (share * LONG_SECONDS for share in DAMAGE)
     assert begin - 2 < gap.start < gap.end < end + 2
     true = [word for word in LONG.words if word.end < LONG_SECONDS]
     around = [word for word in true if word.end <= gap.start or word.start >= gap.end]
-    assert errors(around, heard.words) <= 4
-    assert not [word for word in heard.words if gap.start < word.start and word.end < gap.end]
+    assert errors(around, transcript.words) <= 4
+    assert not [word for word in transcript.words if gap.start < word.start and word.end < gap.end]
     assert message.coverage is not None
     assert message.coverage.gaps[0].start == pytest.approx(gap.start, abs=0.001)
 
@@ -179,26 +180,26 @@ def test_what_cannot_be_read_is_rejected_and_says_why(ends: dict[str, End], name
     message = ends[name].message
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.BAD_MEDIA)
     assert reason in (message.reason or "")
-    assert ends[name].transcript is None
+    assert ends[name].stored is None
 
 
 def test_channels_apart_are_speakers(ends: dict[str, End]) -> None:
-    message, heard = ends["two speakers"].message, ends["two speakers"].heard
+    message, transcript = ends["two speakers"].message, ends["two speakers"].transcript
     assert message.outcome is Outcome.COMPLETED
     for speaker, truth in enumerate((MEMO, LECTURE)):
-        own = [word for word in heard.words if word.speaker == speaker]
+        own = [word for word in transcript.words if word.speaker == speaker]
         assert errors(truth.words, own) <= 1
         assert own[0].start == pytest.approx(truth.words[0].start, abs=0.3)
         assert own[-1].end == pytest.approx(truth.words[-1].end, abs=0.5)
-        spoken = " ".join(segment.text for segment in heard.segments if segment.speaker == speaker)
+        spoken = " ".join(segment.text for segment in transcript.segments if segment.speaker == speaker)
         assert spoken.split() == [word.text for word in own]
-    assert {word.speaker for word in heard.words} == {0, 1}
+    assert {word.speaker for word in transcript.words} == {0, 1}
 
 
 def test_times_never_run_backwards_and_lie_inside_the_audio(ends: dict[str, End]) -> None:
-    transcripts = [end.transcript for end in ends.values() if end.transcript]
+    transcripts = [end.stored for end in ends.values() if end.stored]
     assert len(transcripts) == len(INPUTS) - 2
-    for heard in transcripts:
-        starts = [word.start for word in heard.words]
+    for transcript in transcripts:
+        starts = [word.start for word in transcript.words]
         assert starts == sorted(starts)
-        assert all(0 <= word.start <= word.end <= heard.duration for word in heard.words)
+        assert all(0 <= word.start <= word.end <= transcript.duration for word in transcript.words)

@@ -39,7 +39,7 @@ def cut(samples: Samples, rules: CutRules = RULES) -> list[Chunk]:
     return list(chunks([samples], rules))
 
 
-def heard(found: Sequence[Chunk], length: int) -> np.ndarray:
+def times_covered(found: Sequence[Chunk], length: int) -> np.ndarray:
     """How many chunks each sample lies in."""
     counts = np.zeros(length + FRAME, np.int64)
     for chunk in found:
@@ -54,7 +54,7 @@ def test_every_audible_frame_is_heard_and_twice_only_around_a_seam(stretches: li
     samples = sound(stretches)
     found = cut(samples)
     audible = np.repeat(levels(samples) >= RULES.audible_db, FRAME)
-    assert heard(found, len(samples))[: len(audible)][audible].all()
+    assert times_covered(found, len(samples))[: len(audible)][audible].all()
     for chunk in found:
         assert 0 < len(chunk.samples) <= RULES.max_seconds * SAMPLE_RATE
         inside = samples[chunk.start : chunk.end]
@@ -88,7 +88,7 @@ def test_only_long_pauses_are_left_out(phrases: list[tuple[float, float]], seed:
     for before, after in pairwise(found):
         assert after.start == before.end or not (levels(samples[before.end : after.start]) > -60).any()
     # Nothing within the padding of a burst is left out, so that soft onsets and fading ends are heard.
-    counts = heard(found, len(samples))
+    counts = times_covered(found, len(samples))
     at, margin = 0, int(RULES.padding_seconds * SAMPLE_RATE) - FRAME
     for speech, pause in phrases:
         end = at + int(speech * SAMPLE_RATE)
@@ -120,12 +120,12 @@ def test_one_word_in_a_long_silence_is_found() -> None:
 
 def test_soft_speech_without_pauses_beside_loud_speech_is_kept() -> None:
     samples = np.tile(np.concatenate([tone(5, -15.0), tone(4, -45.0)]), 6)
-    assert heard(cut(samples), len(samples)).all()
+    assert times_covered(cut(samples), len(samples)).all()
 
 
 def test_even_noise_is_kept_for_it_may_be_soft_speech() -> None:
     samples = noise(60, -45.0)
-    assert heard(cut(samples), len(samples)).all()
+    assert times_covered(cut(samples), len(samples)).all()
 
 
 def test_cuts_fall_in_pauses() -> None:
@@ -208,7 +208,7 @@ def test_a_waiting_chunk_keeps_only_its_own_samples_alive() -> None:
 @pytest.mark.parametrize("longest", [5.0, 8.0, 30.0])
 def test_no_place_is_heard_three_times(longest: float) -> None:
     samples = noise(180, -20.0)
-    counts = heard(cut(samples, CutRules(max_seconds=longest)), len(samples))
+    counts = times_covered(cut(samples, CutRules(max_seconds=longest)), len(samples))
     assert (counts.min(), counts.max()) == (1, 2)
 
 

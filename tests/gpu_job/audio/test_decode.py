@@ -96,11 +96,11 @@ def test_nan_and_infinity_do_not_reach_the_model(tmp_path: Path) -> None:
 
 def test_what_follows_broken_frames_is_decoded_too(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
     data, junk = recording("podcast.mp3").path.read_bytes(), random.Random(3)
-    holes = b"".join(data[at : at + 3000] + junk.randbytes(200) for at in range(0, len(data), 3200))
+    gaps = b"".join(data[at : at + 3000] + junk.randbytes(200) for at in range(0, len(data), 3200))
     path = tmp_path / "a.mp3"
     path.write_bytes(data[:60_000] + junk.randbytes(4000) + data[64_000:])
     assert len(samples_of(path)) / SAMPLE_RATE > recording("podcast.mp3").duration - 2
-    path.write_bytes(holes)
+    path.write_bytes(gaps)
     assert len(samples_of(path)) / SAMPLE_RATE > recording("podcast.mp3").duration / 2
     # Bytes that look like frames of another rate have the second file decoded once more, in a steadier way.
     assert {child.returncode for child in children} <= {0, -9}

@@ -40,9 +40,9 @@ def starts(samples: Samples) -> list[float]:
 
 def beeps_of(path: Path, media: Media | None = None) -> list[float]:
     """Of the decoded file, which is not damaged."""
-    holes: list[Gap] = []
-    samples = np.concatenate(list(decode(path, LIMITS, media=media, on_damage=holes.append)))
-    assert holes == []
+    gaps: list[Gap] = []
+    samples = np.concatenate(list(decode(path, LIMITS, media=media, on_damage=gaps.append)))
+    assert gaps == []
     return starts(samples)
 
 

@@ -23,10 +23,10 @@ HALVES = ParallelDecoding(children=2, ahead_seconds=120.0)
 SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path))
 
 
-def heard(path: Path, media: Media | None = None) -> tuple[Samples, list[Gap]]:
+def decoded(path: Path, media: Media | None = None) -> tuple[Samples, list[Gap]]:
     """What is decoded, and the damage that is told."""
-    holes: list[Gap] = []
-    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_damage=holes.append))), holes
+    gaps: list[Gap] = []
+    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_damage=gaps.append))), gaps
 
 
 def damaged(path: Path, begin: float, end: float) -> Path:
@@ -49,7 +49,7 @@ KINDS = {
 
 
 def loudness(samples: Samples) -> Samples:
-    """Of each 10 ms: what comes after a hole may be off by the millisecond to which Matroska rounds."""
+    """Of each 10 ms: what comes after a gap may be off by the millisecond to which Matroska rounds."""
     levels: Samples = np.sqrt(np.square(samples.reshape(-1, SAMPLE_RATE // 100)).mean(axis=1))
     return levels
 
@@ -63,33 +63,33 @@ SEVERAL_DECODERS = ("a.m4a", "a.opus", "a.flac")
 def test_a_damaged_stretch_is_told_and_the_rest_keeps_its_time(tmp_path: Path, name: str, several: bool) -> None:
     container, codec = KINDS[name]
     path = make(tmp_path / name, *SPEECH, *codec)
-    whole, none = heard(path)
+    whole, none = decoded(path)
     assert none == []
     media = stated(path, container, 75.0) if several else None
-    samples, holes = heard(damaged(path, 0.60, 0.64), media)
+    samples, gaps = decoded(damaged(path, 0.60, 0.64), media)
     assert len(samples) == pytest.approx(len(whole), abs=SAMPLE_RATE // 10)
-    assert 1 <= len(holes) <= 3
-    assert 0.57 * 75 < holes[0].start < holes[-1].end < 0.73 * 75
-    assert 1.5 < sum(hole.end - hole.start for hole in holes) < 8
+    assert 1 <= len(gaps) <= 3
+    assert 0.57 * 75 < gaps[0].start < gaps[-1].end < 0.73 * 75
+    assert 1.5 < sum(gap.end - gap.start for gap in gaps) < 8
     rest = slice(60 * SAMPLE_RATE, 70 * SAMPLE_RATE)
     assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
-    for hole in holes:
-        assert not samples[int((hole.start + 0.05) * SAMPLE_RATE) : int((hole.end - 0.05) * SAMPLE_RATE)].any()
-        assert "damaged" in hole.reason
+    for gap in gaps:
+        assert not samples[int((gap.start + 0.05) * SAMPLE_RATE) : int((gap.end - 0.05) * SAMPLE_RATE)].any()
+        assert "damaged" in gap.reason
 
 
 def test_a_long_damaged_stretch_costs_nothing_behind_it(tmp_path: Path) -> None:
     """Two thirds of a window are unreadable, and a third of the file."""
     path = make(tmp_path / "a.m4a", *SPEECH, "-ar", "44100", "-c:a", "aac")
     media = stated(path, "mov,mp4,m4a", 75.0)
-    whole, _ = heard(path, media)
+    whole, _ = decoded(path, media)
     data = bytearray(path.read_bytes())
     first, last = int(0.03 * len(data)), int(0.43 * len(data))
     data[first:last] = bytes(last - first)
     path.write_bytes(data)
-    samples, holes = heard(path, media)
+    samples, gaps = decoded(path, media)
     assert len(samples) == len(whole)
-    assert 25 < sum(hole.end - hole.start for hole in holes) < 35
+    assert 25 < sum(gap.end - gap.start for gap in gaps) < 35
     rest = slice(40 * SAMPLE_RATE, 70 * SAMPLE_RATE)
     assert np.corrcoef(loudness(samples[rest]), loudness(whole[rest]))[0, 1] > 0.95
 
@@ -97,8 +97,8 @@ def test_a_long_damaged_stretch_costs_nothing_behind_it(tmp_path: Path) -> None:
 def test_silence_is_no_damage(tmp_path: Path) -> None:
     wave = np.concatenate([tone(3, -20.0), silence(5), tone(3, -20.0), silence(2), tone(1, -20.0)])
     for name in ("a.wav", "a.flac", "a.mp3"):
-        _, holes = heard(make(tmp_path / name, *raw(tmp_path / "raw", wave)))
-        assert holes == []
+        _, gaps = decoded(make(tmp_path / name, *raw(tmp_path / "raw", wave)))
+        assert gaps == []
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -108,13 +108,13 @@ def test_where_frames_have_no_timestamps_lost_sound_takes_about_its_time(
 ) -> None:
     path = make(tmp_path / f"a.{suffix}", *SPEECH, "-ar", "44100")
     media = stated(path, suffix, 75.0) if several else None
-    whole, none = heard(path, media)
+    whole, none = decoded(path, media)
     assert none == []
-    samples, holes = heard(damaged(path, 0.60, 0.64), media)
+    samples, gaps = decoded(damaged(path, 0.60, 0.64), media)
     assert len(samples) == pytest.approx(len(whole), abs=SAMPLE_RATE)
-    (hole,) = holes
-    assert (hole.start, hole.end) == pytest.approx((0.60 * 75, 0.64 * 75), abs=1.0)
-    assert "damaged" in hole.reason
+    (gap,) = gaps
+    assert (gap.start, gap.end) == pytest.approx((0.60 * 75, 0.64 * 75), abs=1.0)
+    assert "damaged" in gap.reason
 
 
 def test_a_file_may_not_go_on_for_ever(tmp_path: Path) -> None:
@@ -148,22 +148,22 @@ def test_a_day_of_silence(tmp_path: Path) -> None:
 
 def test_one_sample_is_one_sample(tmp_path: Path) -> None:
     path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", np.array([0.5], np.float32)), "-c:a", "pcm_f32le")
-    samples, _ = heard(path, stated(path, "wav", 1 / SAMPLE_RATE))
+    samples, _ = decoded(path, stated(path, "wav", 1 / SAMPLE_RATE))
     assert samples.tolist() == [0.5]
 
 
 def test_clipped_sound_stays_in_range_and_an_offset_stays(tmp_path: Path) -> None:
     clipped = raw(tmp_path / "raw", tone(1, 10.0))
-    samples, _ = heard(make(tmp_path / "clipped.wav", *clipped, "-c:a", "pcm_f32le"))
+    samples, _ = decoded(make(tmp_path / "clipped.wav", *clipped, "-c:a", "pcm_f32le"))
     assert np.abs(samples).max() == 1.0
     offset = raw(tmp_path / "raw", tone(1, -20.0) + np.float32(0.25))
-    samples, _ = heard(make(tmp_path / "offset.wav", *offset, "-c:a", "pcm_f32le"))
+    samples, _ = decoded(make(tmp_path / "offset.wav", *offset, "-c:a", "pcm_f32le"))
     assert samples.mean() == pytest.approx(0.25, abs=0.01)
 
 
 def test_phone_audio(tmp_path: Path) -> None:
     path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", tone(2, -20.0)), "-ar", "8000", "-c:a", "pcm_mulaw")
-    samples, _ = heard(path)
+    samples, _ = decoded(path)
     assert len(samples) == pytest.approx(2 * SAMPLE_RATE, abs=32)
     assert np.sqrt(np.square(samples[1000:-1000]).mean()) == pytest.approx(0.1, rel=0.05)
 
@@ -171,6 +171,6 @@ def test_phone_audio(tmp_path: Path) -> None:
 def test_samples_arrive_whole_whatever_is_read_at_once(tmp_path: Path) -> None:
     ramp = np.linspace(-0.9, 0.9, 70 * SAMPLE_RATE, dtype=np.float32)
     path = make(tmp_path / "a.wav", *raw(tmp_path / "raw", ramp), "-c:a", "pcm_f32le")
-    samples, _ = heard(path, stated(path, "wav", 70.0))
+    samples, _ = decoded(path, stated(path, "wav", 70.0))
     assert np.array_equal(samples, ramp)
     assert all(before <= after for before, after in pairwise(samples[::1000].tolist()))

@@ -68,7 +68,7 @@ def merged(chunks: Iterable[Chunk], recognize: Recognize) -> list[Token]:
     return sorted({token for chunk in chunks for token in recognize(chunk)}, key=lambda token: token.start)
 
 
-HOLES = [
+OMISSIONS = [
     ("between words", [(0, 20)], Span(8, 11)),
     ("from the beginning", [(0, 20)], Span(0, 3)),
     ("to the end", [(0, 20)], Span(17, 20)),
@@ -82,12 +82,14 @@ HOLES = [
 ]
 
 
-@pytest.mark.parametrize(("places", "hole"), [case[1:] for case in HOLES], ids=[case[0] for case in HOLES])
+@pytest.mark.parametrize(("places", "omission"), [case[1:] for case in OMISSIONS], ids=[case[0] for case in OMISSIONS])
 @pytest.mark.parametrize("seed", [None, 1, 2])
-def test_a_hole_is_found_and_its_words_put_back(places: list[tuple[int, int]], hole: Span, seed: int | None) -> None:
+def test_an_omission_is_found_and_its_words_put_back(
+    places: list[tuple[int, int]], omission: Span, seed: int | None
+) -> None:
     talk = Talk(20)
     chunks = [talk.chunk(*place) for place in places]
-    first = talk.missing(hole)
+    first = talk.missing(omission)
     audit = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed)
     repaired = apply_findings(merged(chunks, first), audit.findings)
     expected = merged([talk.chunk(places[0][0], places[-1][1])], talk.recognized)
@@ -96,7 +98,7 @@ def test_a_hole_is_found_and_its_words_put_back(places: list[tuple[int, int]], h
     assert audit.findings.retranscribed_seconds > 0
 
 
-def test_a_hole_reaches_over_silence_that_was_left_out() -> None:
+def test_an_omission_reaches_over_silence_that_was_left_out() -> None:
     talk = Talk(20, [Span(9.6, 11.2)])
     chunks = [talk.chunk(0, 9.9), talk.chunk(10.9, 20)]
     audit = settled_audit(
@@ -114,9 +116,9 @@ def test_a_pause_raises_no_query() -> None:
 
 def test_a_word_that_ends_too_late_does_not_hide_a_hole() -> None:
     talk = Talk(20)
-    chunk, hole = talk.chunk(0, 20), Span(8, 13)
-    heard = talk.missing(hole)(chunk)
-    smeared = [token._replace(end=13.0) if token.text == " 19" else token for token in heard]
+    chunk, omission = talk.chunk(0, 20), Span(8, 13)
+    speech = talk.missing(omission)(chunk)
+    smeared = [token._replace(end=13.0) if token.text == " 19" else token for token in speech]
     audit = settled_audit([chunk], lambda _: smeared, again=talk.recognized, speech=talk.speech)
     repaired = apply_findings(smeared, audit.findings)
     # A word of two letters may have lasted for a second: what was said in it is not looked for.
@@ -126,14 +128,14 @@ def test_a_word_that_ends_too_late_does_not_hide_a_hole() -> None:
 
 def test_what_stays_empty_is_a_gap_as_long_as_the_speech() -> None:
     talk = Talk(20, [Span(8, 9), Span(12, 13)])
-    chunk, hole = talk.chunk(0, 20), Span(8, 13)
+    chunk, omission = talk.chunk(0, 20), Span(8, 13)
     windows: list[Chunk] = []
 
     def again(window: Chunk) -> list[Token]:
         windows.append(window)
-        return talk.missing(hole)(window)
+        return talk.missing(omission)(window)
 
-    audit = settled_audit([chunk], talk.missing(hole), again=again, speech=talk.speech)
+    audit = settled_audit([chunk], talk.missing(omission), again=again, speech=talk.speech)
     (gap,) = audit.findings.gaps
     assert (gap.start, gap.end, gap.reason) == (
         pytest.approx(9.2, abs=0.21),
@@ -150,14 +152,14 @@ def test_what_stays_empty_is_a_gap_as_long_as_the_speech() -> None:
 
 
 def test_a_second_try_may_recognize_what_the_first_did_not() -> None:
-    talk, hole, tries = Talk(20), Span(8, 13), itertools.count()
+    talk, omission, tries = Talk(20), Span(8, 13), itertools.count()
 
     def again(window: Chunk) -> list[Token]:
         return [] if next(tries) == 0 else talk.recognized(window)
 
     chunk = talk.chunk(0, 20)
-    audit = settled_audit([chunk], talk.missing(hole), again=again, speech=talk.speech)
-    assert plain_words(apply_findings(talk.missing(hole)(chunk), audit.findings)) == plain_words(talk.tokens)
+    audit = settled_audit([chunk], talk.missing(omission), again=again, speech=talk.speech)
+    assert plain_words(apply_findings(talk.missing(omission)(chunk), audit.findings)) == plain_words(talk.tokens)
     assert next(tries) == 2
 
 
@@ -170,7 +172,7 @@ def test_half_a_repair_is_kept_and_the_rest_is_a_gap() -> None:
     assert gap.end == pytest.approx(13, abs=0.5)
 
 
-def test_beyond_its_share_of_decoding_holes_are_gaps() -> None:
+def test_beyond_its_share_of_decoding_omissions_are_gaps() -> None:
     talk = Talk(60)
     spans = [Span(at, at + 3) for at in range(5, 60, 10)]
     rules = AuditRules(max_share=0.1, spare_seconds=10)
@@ -196,7 +198,7 @@ def test_words_without_speech_are_dropped() -> None:
     hallucinated = [Token(" m", 10.0, 10.1, 0.9), Token("m.", 10.1, 10.2, 0.9)]
     tokens = sorted([*talk.tokens, *hallucinated], key=lambda token: token.start)
     audit = settled_audit([chunk], lambda _: tokens, speech=talk.speech)
-    assert [heard.word.text for heard in audit.findings.dropped] == ["mm."]
+    assert [timed.word.text for timed in audit.findings.dropped] == ["mm."]
     assert apply_findings(tokens, audit.findings) == talk.tokens
 
 
@@ -259,11 +261,11 @@ def test_silence_raises_no_query(samples: Samples) -> None:
 
 
 def test_a_word_recognized_twice_by_two_windows_is_one_and_said_twice_is_two() -> None:
-    hole = Span(5.0, 8.0)
+    omission = Span(5.0, 8.0)
     again = [Token(" very", 5.1, 5.4), Token(" old", 6.0, 6.3), Token(" house", 7.8, 8.1)]
-    assert [heard.word.text for heard in words_inside(again, hole, "Very", "house.")] == ["old"]
+    assert [timed.word.text for timed in words_inside(again, omission, "Very", "house.")] == ["old"]
     twice = [Token(" very", 4.6, 4.9), *again, Token(" house", 8.3, 8.6)]
-    assert [heard.word.text for heard in words_inside(twice, hole, "Very", "house.")] == ["very", "old", "house"]
+    assert [timed.word.text for timed in words_inside(twice, omission, "Very", "house.")] == ["very", "old", "house"]
 
 
 def test_a_splice_stands_between_words_never_within() -> None:

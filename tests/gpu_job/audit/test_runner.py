@@ -52,7 +52,7 @@ def sound() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def heard(parakeet: Parakeet, sound: Samples) -> list[tuple[Chunk, list[Token]]]:
+def recognized(parakeet: Parakeet, sound: Samples) -> list[tuple[Chunk, list[Token]]]:
     """The chunks of the sound and the true answers."""
     cut = list(chunks([sound], CutRules()))
     return [(chunk, on_upload_clock(chunk, parakeet.transcribe([chunk.samples])[0])) for chunk in cut]
@@ -109,44 +109,46 @@ def upload(parakeet: Parakeet, threads: Executor) -> Upload:
     return Upload(transcribe, threads)
 
 
-def without(tokens: Iterable[Token], hole: Span) -> list[Token]:
+def without(tokens: Iterable[Token], omission: Span) -> list[Token]:
     """Without the words that begin there."""
-    words = [heard for heard in timed_words(tokens) if not hole.start <= heard.word.start < hole.end]
-    return [token for heard in words for token in heard.tokens]
+    words = [timed for timed in timed_words(tokens) if not omission.start <= timed.word.start < omission.end]
+    return [token for timed in words for token in timed.tokens]
 
 
-def all_tokens(heard: Iterable[tuple[Chunk, list[Token]]]) -> list[Token]:
-    return [token for _, tokens in heard for token in tokens]
+def all_tokens(recognized: Iterable[tuple[Chunk, list[Token]]]) -> list[Token]:
+    return [token for _, tokens in recognized for token in tokens]
 
 
-def test_speech_with_its_words_raises_no_query(upload: Upload, heard: list[tuple[Chunk, list[Token]]]) -> None:
-    assert upload.run(heard) == all_tokens(heard)
+def test_speech_with_its_words_raises_no_query(upload: Upload, recognized: list[tuple[Chunk, list[Token]]]) -> None:
+    assert upload.run(recognized) == all_tokens(recognized)
     assert upload.runner.findings.queried_seconds == 0
 
 
 @pytest.mark.parametrize("blank", [0, 1, -1])
 def test_a_blank_chunk_is_found_and_repaired(
-    upload: Upload, heard: list[tuple[Chunk, list[Token]]], blank: int
+    upload: Upload, recognized: list[tuple[Chunk, list[Token]]], blank: int
 ) -> None:
-    lost = heard[blank][0]
-    repaired = upload.run((chunk, [] if chunk is lost else tokens) for chunk, tokens in heard)
-    assert len(plain_words(heard[blank][1])) > 3
-    assert plain_words(repaired) == plain_words(all_tokens(heard))
+    lost = recognized[blank][0]
+    repaired = upload.run((chunk, [] if chunk is lost else tokens) for chunk, tokens in recognized)
+    assert len(plain_words(recognized[blank][1])) > 3
+    assert plain_words(repaired) == plain_words(all_tokens(recognized))
     assert upload.runner.findings.gaps == []
     starts = [time for word in words_of(repaired) for time in (word.start, word.end)]
     assert starts == sorted(starts)
 
 
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
-def test_a_hole_across_a_join_is_repaired(parakeet: Parakeet, upload: Upload, sound: Samples, overlap: float) -> None:
+def test_an_omission_across_a_join_is_repaired(
+    parakeet: Parakeet, upload: Upload, sound: Samples, overlap: float
+) -> None:
     """Two chunks that part in the middle of a sentence, both without the words around the cut."""
     level = levels(sound)
     cut = quietest(level, 1800, 2200, 5) * FRAME
     pair = [Chunk(0, sound[:cut]), Chunk(begin := cut - int(overlap * SAMPLE_RATE), sound[begin : 40 * SAMPLE_RATE])]
-    hole = Span(cut / SAMPLE_RATE - 2, cut / SAMPLE_RATE + 2)
+    omission = Span(cut / SAMPLE_RATE - 2, cut / SAMPLE_RATE + 2)
     truth = on_upload_clock(Chunk(0, sound[:0]), parakeet.transcribe([sound[: 40 * SAMPLE_RATE]])[0])
-    missed = without(truth, hole)
-    first = len(without(missed, Span(hole.end, 40)))
+    missed = without(truth, omission)
+    first = len(without(missed, Span(omission.end, 40)))
     answers = [missed[:first], missed[first:]]
     repaired = upload.run(zip(pair, answers, strict=True))
     assert len(plain_words(truth)) - len(plain_words(missed)) >= 4
@@ -154,16 +156,18 @@ def test_a_hole_across_a_join_is_repaired(parakeet: Parakeet, upload: Upload, so
     assert upload.runner.findings.gaps == []
 
 
-def test_what_the_model_cannot_recognize_is_a_gap(threads: Executor, heard: list[tuple[Chunk, list[Token]]]) -> None:
+def test_what_the_model_cannot_recognize_is_a_gap(
+    threads: Executor, recognized: list[tuple[Chunk, list[Token]]]
+) -> None:
     upload = Upload(lambda window, deliver: deliver([]), threads)
-    chunk, tokens = heard[0]
-    hole = Span(tokens[8].start, tokens[-8].start)
-    kept = without(tokens, hole)
+    chunk, tokens = recognized[0]
+    omission = Span(tokens[8].start, tokens[-8].start)
+    kept = without(tokens, omission)
     assert upload.run([(chunk, kept)]) == kept
     gaps = upload.runner.findings.gaps
     assert {gap.reason for gap in gaps} == {NO_WORDS_REASON}
-    assert all(hole.start - 0.5 < gap.start < gap.end < hole.end + 0.5 for gap in gaps)
-    assert sum(gap.end - gap.start for gap in gaps) > 0.5 * hole.seconds
+    assert all(omission.start - 0.5 < gap.start < gap.end < omission.end + 0.5 for gap in gaps)
+    assert sum(gap.end - gap.start for gap in gaps) > 0.5 * omission.seconds
 
 
 NO_SPEECH = {
@@ -189,7 +193,7 @@ def test_without_speech_there_are_no_gaps_and_no_words(parakeet: Parakeet, uploa
 
 
 def test_after_a_detector_fails_the_coverage_is_not_audited(
-    threads: Executor, heard: list[tuple[Chunk, list[Token]]]
+    threads: Executor, recognized: list[tuple[Chunk, list[Token]]]
 ) -> None:
     class Broken:
         def speech(self, samples: Samples, rules: VadThresholds) -> list[tuple[float, float]]:
@@ -197,8 +201,8 @@ def test_after_a_detector_fails_the_coverage_is_not_audited(
 
     host = Host(lambda *_: None)
     runner = AuditRunner(Audit(), Broken(), threads, host)
-    runner.cut(heard[0][0])
-    runner.transcribed(heard[0][0].start, [])
+    runner.cut(recognized[0][0])
+    runner.transcribed(recognized[0][0].start, [])
     runner.end()
     assert host.is_settled.wait(PATIENCE)
     assert not runner.findings.audited
@@ -208,23 +212,23 @@ def gone(window: Chunk, deliver: DeliverTokens) -> None:
     raise EngineFailed("The engine was stopped.")
 
 
-def test_without_an_engine_the_audit_stays_open(heard: list[tuple[Chunk, list[Token]]]) -> None:
+def test_without_an_engine_the_audit_stays_open(recognized: list[tuple[Chunk, list[Token]]]) -> None:
     """The upload is handed over then, and must not end with a gap that another worker can fill."""
     with ThreadPoolExecutor(1) as pool:
         runner = AuditRunner(Audit(), DETECTOR, pool, Host(gone))
-        runner.cut(heard[0][0])
-        runner.transcribed(heard[0][0].start, [])
+        runner.cut(recognized[0][0])
+        runner.transcribed(recognized[0][0].start, [])
         runner.end()
     assert not runner.is_settled
     assert runner.findings.gaps == []
 
 
-def test_threads_that_were_shut_down_leave_it_open(heard: list[tuple[Chunk, list[Token]]]) -> None:
+def test_threads_that_were_shut_down_leave_it_open(recognized: list[tuple[Chunk, list[Token]]]) -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
     runner = AuditRunner(Audit(), DETECTOR, pool, Host(gone))
-    runner.cut(heard[0][0])
-    runner.transcribed(heard[0][0].start, [])
+    runner.cut(recognized[0][0])
+    runner.transcribed(recognized[0][0].start, [])
     runner.end()
     assert not runner.is_settled
 

@@ -37,7 +37,7 @@ def ranges(draw: st.DrawFn) -> list[Chunk]:
 
 
 @st.composite
-def heard(draw: st.DrawFn) -> tuple[list[Chunk], list[Token]]:
+def recognized_chunks(draw: st.DrawFn) -> tuple[list[Chunk], list[Token]]:
     """A range and words in time order that lie, mostly, in its recording."""
     chunks = draw(ranges())
     length = seconds(len(recording_of(pieces_of(chunks))))
@@ -52,7 +52,7 @@ def test_the_recording_is_every_sample_of_the_chunks_once_in_order(chunks: list[
     assert recording.tolist() == sorted(inside)
 
 
-@given(heard())
+@given(recognized_chunks())
 def test_no_word_is_lost_doubled_or_outside_its_chunk(case: tuple[list[Chunk], list[Token]]) -> None:
     chunks, tokens = case
     answers = returned(tokens, pieces_of(chunks))

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_job.asr.batching import LEAST_FILL, PATIENCE, BatchLimits, SafeSizes, Waiting, next_batch
+from gpu_job.asr.batching import LEAST_FILL, PATIENCE, BatchCandidate, BatchLimits, SafeSizes, next_batch
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.worker.meter import Meter
 from shared.costs.bill import Phase
 
 LIMITS = st.builds(BatchLimits, max_chunks=st.integers(1, 40), max_samples=st.integers(1, 10_000))
 WAITING = st.builds(
-    Waiting,
+    BatchCandidate,
     samples=st.integers(0, 5000),
     speech_share=st.floats(0, 1),
     urgent=st.booleans(),
@@ -34,7 +34,7 @@ EVENTS = st.lists(
 
 
 @given(st.lists(WAITING, min_size=1, max_size=60), LIMITS)
-def test_a_batch_fits_and_is_mostly_sound(waiting: list[Waiting], limits: BatchLimits) -> None:
+def test_a_batch_fits_and_is_mostly_sound(waiting: list[BatchCandidate], limits: BatchLimits) -> None:
     chosen = next_batch(waiting, limits)
     taken = [waiting[index].samples for index in chosen]
     assert 1 <= len(chosen) == len(set(chosen)) <= limits.max_chunks
@@ -44,7 +44,7 @@ def test_a_batch_fits_and_is_mostly_sound(waiting: list[Waiting], limits: BatchL
 
 
 @given(st.lists(WAITING, min_size=1, max_size=60), LIMITS)
-def test_no_chunk_is_left_that_would_have_fitted(waiting: list[Waiting], limits: BatchLimits) -> None:
+def test_no_chunk_is_left_that_would_have_fitted(waiting: list[BatchCandidate], limits: BatchLimits) -> None:
     chosen = next_batch(waiting, limits)
     longest = waiting[chosen[0]].samples
     left = [chunk.samples for index, chunk in enumerate(waiting) if index not in chosen]
@@ -54,7 +54,7 @@ def test_no_chunk_is_left_that_would_have_fitted(waiting: list[Waiting], limits:
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=60), LIMITS)
 def test_every_chunk_has_its_turn(lengths: list[int], limits: BatchLimits) -> None:
-    waiting, longest = [Waiting(samples) for samples in lengths], []
+    waiting, longest = [BatchCandidate(samples) for samples in lengths], []
     while waiting:
         chosen = next_batch(waiting, limits)
         longest.append(waiting[chosen[0]].samples)
@@ -63,7 +63,7 @@ def test_every_chunk_has_its_turn(lengths: list[int], limits: BatchLimits) -> No
 
 
 @given(st.lists(WAITING, min_size=1, max_size=60), LIMITS)
-def test_what_is_urgent_goes_first(waiting: list[Waiting], limits: BatchLimits) -> None:
+def test_what_is_urgent_goes_first(waiting: list[BatchCandidate], limits: BatchLimits) -> None:
     batch = [waiting[index] for index in next_batch(waiting, limits)]
     first = [chunk.samples for chunk in waiting if chunk.goes_first]
     if first:
@@ -72,17 +72,17 @@ def test_what_is_urgent_goes_first(waiting: list[Waiting], limits: BatchLimits) 
 
 
 def test_among_like_lengths_speech_goes_first() -> None:
-    waiting = [Waiting(1000, 0.2), Waiting(950, 0.9), Waiting(400, 1.0), Waiting(980, 0.5)]
+    waiting = [BatchCandidate(1000, 0.2), BatchCandidate(950, 0.9), BatchCandidate(400, 1.0), BatchCandidate(980, 0.5)]
     assert next_batch(waiting, BatchLimits(2, 10_000)) == [3, 1]
 
 
 def test_a_repair_takes_along_what_is_no_longer_than_itself() -> None:
-    waiting = [Waiting(1000), Waiting(300), Waiting(400, urgent=True), Waiting(100)]
+    waiting = [BatchCandidate(1000), BatchCandidate(300), BatchCandidate(400, urgent=True), BatchCandidate(100)]
     assert next_batch(waiting, BatchLimits(8, 10_000)) == [2, 1]
 
 
 def test_nobody_is_passed_over_for_ever() -> None:
-    waiting = [Waiting(1000), Waiting(100, passed_over=PATIENCE)]
+    waiting = [BatchCandidate(1000), BatchCandidate(100, passed_over=PATIENCE)]
     assert next_batch(waiting, BatchLimits(8, 10_000)) == [1]
 
 

@@ -65,8 +65,8 @@ class Parrot:
     def run(self, prepared: list[int]) -> list[int]:
         return prepared
 
-    def finish(self, heard: list[int]) -> list[list[Token]]:
-        return [[Token(" Hello.", at, at + 0.5) for at in range(length)] for length in heard]
+    def finish(self, output: list[int]) -> list[list[Token]]:
+        return [[Token(" Hello.", at, at + 0.5) for at in range(length)] for length in output]
 
 
 class ParrotServices(JobServices):

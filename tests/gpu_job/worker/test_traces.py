@@ -141,10 +141,10 @@ def test_no_span_says_what_was_said(cloud: LoopbackCloud, recorded_spans: Record
     name = f"{upload.name}/{upload.generation}/transcript.txt"
     text = cloud.storage.bucket(RESULTS).blob(name).download_as_bytes().decode()
     said = {word.strip(".,?!").lower() for word in text.split() if len(word) > 4}
-    told = {str(value).lower() for span in recorded_spans.spans for value in (span.attributes or {}).values()}
+    sent = {str(value).lower() for span in recorded_spans.spans for value in (span.attributes or {}).values()}
     assert len(said) > 10
-    assert not {(word, value) for word in said for value in told if word in value}
-    assert not {value for value in told if "http" in value or "secret" in value}
+    assert not {(word, value) for word in said for value in sent if word in value}
+    assert not {value for value in sent if "http" in value or "secret" in value}
 
 
 def test_a_batch_of_several_uploads_is_linked_to_each(recorded_spans: RecordedSpans) -> None:

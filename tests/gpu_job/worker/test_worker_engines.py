@@ -51,8 +51,8 @@ class Deaf:
             raise ValueError("broken")
         return prepared
 
-    def finish(self, heard: int) -> list[list[Token]]:
-        return [[] for _ in range(heard)]
+    def finish(self, chunks: int) -> list[list[Token]]:
+        return [[] for _ in range(chunks)]
 
 
 class DeafServices(JobServices):
@@ -157,18 +157,20 @@ def deepgram_minutes(message: TerminalMessage) -> float:
     return sum(line.quantity for line in message.bill.items if line.kind is LineItemKind.DEEPGRAM)
 
 
-def test_holes_that_deepgram_heard_again_are_paid_for(
+def test_omissions_that_deepgram_transcribed_again_are_paid_for(
     transcribed: Transcribed, shared_deepgram_server: DeepgramServer
 ) -> None:
     calls = len(shared_deepgram_server.requests)
     message = transcribed(DeafServices)
     assert message.word_count > 10
-    heard = shared_deepgram_server.requests[calls:]
-    assert heard
-    assert deepgram_minutes(message) == pytest.approx(sum(one.audio_seconds or 0.0 for one in heard) / 60, rel=0.01)
+    made = shared_deepgram_server.requests[calls:]
+    assert made
+    assert deepgram_minutes(message) == pytest.approx(sum(one.audio_seconds or 0.0 for one in made) / 60, rel=0.01)
 
 
-def test_holes_of_a_private_upload_stay_here(transcribed: Transcribed, shared_deepgram_server: DeepgramServer) -> None:
+def test_omissions_of_a_private_upload_stay_here(
+    transcribed: Transcribed, shared_deepgram_server: DeepgramServer
+) -> None:
     calls = len(shared_deepgram_server.requests)
     message = transcribed(DeafServices, options=UploadOptions(privacy=Privacy.LOCAL))
     assert message.outcome is Outcome.COMPLETED_WITH_GAPS

@@ -1,4 +1,4 @@
-"""Audio that Deepgram heard is counted as it is billed: by its own word for the length, and by channel."""
+"""Audio that Deepgram transcribed is counted as it is billed: by its own word for the length, and by channel."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CHANNEL = {"alternatives": [{"transcript": "", "confidence": 0.9, "words": []}]}
 ANSWER = {"metadata": {"request_id": "r", "duration": 9.0, "channels": 2}, "results": {"channels": [CHANNEL, CHANNEL]}}
 
 
-@pytest.mark.parametrize(("split", "heard"), [(False, 9), (True, 18)])
-def test_what_was_heard_is_counted(split: bool, heard: float, recorded_metrics: RecordedMetrics) -> None:
+@pytest.mark.parametrize(("split", "billed_seconds"), [(False, 9), (True, 18)])
+def test_what_was_billed_is_counted(split: bool, billed_seconds: float, recorded_metrics: RecordedMetrics) -> None:
     asked(deepgram(ANSWER), split=split)
-    assert recorded_metrics.collect() == {("dropscribe.audio", labels(engine="deepgram")): heard}
+    assert recorded_metrics.collect() == {("dropscribe.audio", labels(engine="deepgram")): billed_seconds}
 
 
 def test_what_was_not_heard_is_not(recorded_metrics: RecordedMetrics) -> None:

@@ -44,7 +44,7 @@ BILL = Bill(
 
 def message(**changes: Any) -> TerminalMessage:
     quote = Quote(method=Method.PARAKEET, bill=Bill(), completion_seconds=50)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "event_id": "e",
         "job_id": "j",
         "upload": Upload(bucket="uploads", name="a.mp3", generation=1),
@@ -66,7 +66,7 @@ def message(**changes: Any) -> TerminalMessage:
         "wait_seconds": 40,
         "work_seconds": 60,
     }
-    return TerminalMessage.model_validate({**told, **changes})
+    return TerminalMessage.model_validate({**fields, **changes})
 
 
 @pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
@@ -133,8 +133,8 @@ def test_what_is_not_known_is_no_figure() -> None:
 
 
 def test_figures_are_counted_and_the_bill_by_its_lines(recorded_metrics: RecordedMetrics) -> None:
-    told = message()
-    JobMetrics.of(told, fallbacks=2).count(told.bill)
+    ended = message()
+    JobMetrics.of(ended, fallbacks=2).count(ended.bill)
     seen = recorded_metrics.collect()
     parakeet = labels(method="parakeet")
     assert seen["dropscribe.uploads", labels(outcome="completed_with_gaps", method="parakeet")] == 1
@@ -153,8 +153,8 @@ def test_figures_are_counted_and_the_bill_by_its_lines(recorded_metrics: Recorde
 
 def test_a_rejected_upload_is_counted_and_nothing_of_it_measured(recorded_metrics: RecordedMetrics) -> None:
     nothing = {"decision": None, "media": None, "coverage": None, "execution": None, "bill": Bill()}
-    told = message(outcome=Outcome.REJECTED, **nothing)
-    JobMetrics.of(told, fallbacks=0).count(told.bill)
+    ended = message(outcome=Outcome.REJECTED, **nothing)
+    JobMetrics.of(ended, fallbacks=0).count(ended.bill)
     assert recorded_metrics.collect() == {("dropscribe.uploads", labels(outcome="rejected", method="none")): 1}
 
 

@@ -113,9 +113,9 @@ def test_channels_transcribed_each_by_itself_are_told_apart_as_deepgram_does() -
     call = transcript(gpu(*sorted([*first, *second], key=lambda word: word.start)), channels=3)
     payload = to_deepgram(call)
     response = answered(payload)
-    heard = [(channel.alternatives or [])[0] for channel in response.results.channels]
-    assert [alternative.transcript for alternative in heard] == ["Hello, who is there?", "It is me.", ""]
-    assert [alternative.paragraphs and alternative.paragraphs.transcript for alternative in heard] == [
+    recognized = [(channel.alternatives or [])[0] for channel in response.results.channels]
+    assert [alternative.transcript for alternative in recognized] == ["Hello, who is there?", "It is me.", ""]
+    assert [alternative.paragraphs and alternative.paragraphs.transcript for alternative in recognized] == [
         "\nHello, who is there?",
         "\nIt is me.",
         "",

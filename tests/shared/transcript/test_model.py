@@ -39,7 +39,7 @@ def test_an_end_that_the_header_promised_and_nobody_could_read_is_a_gap(
 
 def test_a_gap_behind_the_end_makes_the_transcript_longer() -> None:
     coverage = Coverage(speech_seconds=4, covered_seconds=3)
-    heard = Transcript(
+    transcript = Transcript(
         job_id="j",
         source="file:///a",
         duration=10,
@@ -52,7 +52,7 @@ def test_a_gap_behind_the_end_makes_the_transcript_longer() -> None:
         coverage=coverage,
     )
     gap = Gap(start=10, end=15, reason="Unreadable.")
-    longer = with_gap(heard, gap)
+    longer = with_gap(transcript, gap)
     assert (longer.duration, longer.coverage.gaps) == (15, (gap,))
     assert longer.coverage.speech_seconds == pytest.approx(9)
     assert longer.coverage.covered_seconds == 3

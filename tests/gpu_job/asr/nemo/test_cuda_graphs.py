@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_job.asr.nemo.cuda_graphs import MOST_CELLS, Decoder, Size, grown
+from gpu_job.asr.nemo.cuda_graphs import MOST_CELLS, Size, TdtDecoder, grown
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.chunker import Chunk
@@ -49,7 +49,7 @@ class OnGpu:
         return self.computer.cuda_graphs_impl(encoder_output=x, encoder_output_length=out_len)
 
 
-class WithoutPadding(Decoder):
+class WithoutPadding(TdtDecoder):
     """A decoder that hands NeMo the batches as they are."""
 
     def __call__(self, encoded: torch.Tensor, frames: torch.Tensor) -> Any:
@@ -59,7 +59,7 @@ class WithoutPadding(Decoder):
 
 def with_decoder(parakeet: Parakeet, computer: OnGpu, max_chunks: int) -> Parakeet:
     changed = copy.copy(parakeet)
-    changed.decoder = Decoder(computer, max_chunks, on_gpu=True)
+    changed.decoder = TdtDecoder(computer, max_chunks, on_gpu=True)
     return changed
 
 
@@ -76,7 +76,7 @@ def batches(long_chunks: list[Chunk]) -> list[list[Chunk]]:
     return [by_length[:size] if index % 2 else by_length[-size:] for index, size in enumerate(sizes)]
 
 
-def heard(parakeet: Parakeet, batches: Sequence[Sequence[Chunk]]) -> list[list[list[Token]]]:
+def tokens_of_batches(parakeet: Parakeet, batches: Sequence[Sequence[Chunk]]) -> list[list[list[Token]]]:
     return [parakeet.transcribe([chunk.samples for chunk in batch]) for batch in batches]
 
 
@@ -93,7 +93,7 @@ def test_the_decoder_of_a_gpu_hears_what_the_cpus_does(
     parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]]
 ) -> None:
     here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
-    assert rounded(heard(here, batches)) == rounded(heard(parakeet, batches))
+    assert rounded(tokens_of_batches(here, batches)) == rounded(tokens_of_batches(parakeet, batches))
     assert on_gpu.captures == 2
 
 
@@ -104,7 +104,7 @@ def test_without_the_roomy_storage_nearly_every_batch_is_captured(
     monkeypatch.setattr(type(on_gpu.computer), "INITIAL_MAX_TIME", 1)
     here = copy.copy(parakeet)
     here.decoder = WithoutPadding(on_gpu, MAX_CHUNKS, on_gpu=True)
-    heard(here, batches)
+    tokens_of_batches(here, batches)
     assert on_gpu.captures >= 6
 
 
@@ -116,7 +116,7 @@ def test_after_a_failure_the_decoder_begins_anew(parakeet: Parakeet, on_gpu: OnG
         here.decoder(encoded, frames)
     assert on_gpu.state is None
     on_gpu.fails = False
-    assert rounded(heard(here, batches[:1])) == rounded(heard(parakeet, batches[:1]))
+    assert rounded(tokens_of_batches(here, batches[:1])) == rounded(tokens_of_batches(parakeet, batches[:1]))
 
 
 def test_on_a_cpu_nothing_is_padded(parakeet: Parakeet) -> None:

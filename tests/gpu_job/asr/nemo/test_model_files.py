@@ -64,9 +64,9 @@ def test_the_same_tokens_as_from_the_nemo_file(folders: dict[Precision, Path], p
     device = Device("cpu", TYPES[precision])
     speech = np.concatenate(list(decode(recording("memo.wav").path, DecoderLimits())))
     nemo, prepared = (Parakeet.load(str(name), LIMITS, device) for name in (MODEL_PATH, folders[precision]))
-    heard = prepared.transcribe([speech, speech[: len(speech) // 2]])
-    assert heard[0]
-    assert heard == nemo.transcribe([speech, speech[: len(speech) // 2]])
+    recognized = prepared.transcribe([speech, speech[: len(speech) // 2]])
+    assert recognized[0]
+    assert recognized == nemo.transcribe([speech, speech[: len(speech) // 2]])
     assert prepared.name == nemo.name
 
 

@@ -155,9 +155,9 @@ def test_on_a_cpu_the_encoder_sees_little_at_once(parakeet: Parakeet, lengths: l
 def test_stages_of_several_batches_may_overlap(parakeet: Parakeet, long_chunks: list[Chunk]) -> None:
     batches = [[chunk.samples for chunk in long_chunks[first : first + 2]] for first in (0, 2, 4)]
     prepared = [parakeet.prepare(batch) for batch in batches]
-    heard = [parakeet.run(batch) for batch in prepared]
+    outputs = [parakeet.run(batch) for batch in prepared]
     with ThreadPoolExecutor(3) as threads:
-        finished = list(threads.map(parakeet.finish, heard))
+        finished = list(threads.map(parakeet.finish, outputs))
     assert finished == [parakeet.transcribe(batch) for batch in batches]
 
 

@@ -1,4 +1,4 @@
-"""Holes: what the audit asks, finds and repairs where an engine was deaf at first hearing, and where it was not.
+"""Omissions: what the audit asks, finds and repairs where an engine was deaf at first hearing, and where it was not.
 
 The ten-minute recordings through the tiny model, the detector and the audit as the job has them, one thread for all.
 """
@@ -37,7 +37,7 @@ EVERY = 4
 """One chunk in so many is blanked; in as many runs, each chunk once."""
 HOLE_SECONDS = (2.0, 3.0, 6.0)
 APART_SECONDS = 40.0
-"""One hole at a random place of each such stretch."""
+"""One omission at a random place of each such stretch."""
 SEEDS = (1, 2)
 SAME_SECONDS = 0.5
 """By how much two transcripts may differ about the time of a word."""
@@ -54,9 +54,9 @@ class LossyEngine:
     failure: EngineFailed | None = None
     is_local = True
 
-    def __init__(self, holes: Sequence[Span] = (), known: Mapping[int, Sequence[Token]] | None = None) -> None:
-        """`holes`: the words that begin in one of them are missed. `known`: tokens by a chunk's first sample."""
-        self._holes = holes
+    def __init__(self, omissions: Sequence[Span] = (), known: Mapping[int, Sequence[Token]] | None = None) -> None:
+        """`omissions`: the words that begin in one of them are missed. `known`: tokens by a chunk's first sample."""
+        self._omissions = omissions
         self._known = known or {}
         self._queued: list[Task] = []
 
@@ -79,7 +79,7 @@ class LossyEngine:
             known = self._known.get(task.chunk.start)
             tokens = [token.later(-start) for token in known] if known is not None else _tokens(task)
             spoken = [token.later(start) for token in tokens]
-            task.complete(self.engine, [token.later(-start) for token in _without(spoken, self._holes)])
+            task.complete(self.engine, [token.later(-start) for token in _without(spoken, self._omissions)])
 
     def submit(self, task: Task, *, wait: bool) -> None:
         """A chunk waits; a window of the audit is transcribed at once."""
@@ -99,13 +99,13 @@ class Baseline:
 
     @cached_property
     def words(self) -> Sequence[Word]:
-        """Of the transcript without holes and without audit."""
+        """Of the transcript without omissions and without audit."""
         return self.transcribed((), None).transcript.words
 
-    def transcribed(self, holes: Sequence[Span], rules: AuditRules | None) -> Transcribed:
-        """The recording through the job's pipeline, by an engine that misses these holes. None: without audit."""
+    def transcribed(self, omissions: Sequence[Span], rules: AuditRules | None) -> Transcribed:
+        """The recording through the job's pipeline, by an engine that misses these omissions. None: without audit."""
         chain = EngineChain()
-        chain.add(LossyEngine(holes, {result.start: result.tokens for result in self.results}))
+        chain.add(LossyEngine(omissions, {result.start: result.tokens for result in self.results}))
         return transcribed(self.speech.path, chain, PipelineOptions(cuts=self.cuts, audit=rules))
 
 
@@ -125,17 +125,17 @@ def _tokens(task: Task) -> list[Token]:
 
 @dataclass
 class Tally:
-    """What became of the holes, and of the words in them."""
+    """What became of the omissions, and of the words in them."""
 
-    holes: int = 0
+    omissions: int = 0
     """With as much speech as the audit asks for before it has anything decoded again."""
     found: int = 0
     """Of these: every word that was lost was shown to the detector."""
     shorter: int = 0
-    """Holes with less speech."""
+    """Omissions with less speech."""
     shorter_found: int = 0
     reported: int = 0
-    """Holes of both kinds whose words are not all back, with a gap in the coverage."""
+    """Omissions of both kinds whose words are not all back, with a gap in the coverage."""
     lost: int = 0
     """Words."""
     restored: int = 0
@@ -149,20 +149,20 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
     """Against the truth, after repair."""
     errors_before: Counter[str] = field(default_factory=Counter)
-    """Without any hole."""
+    """Without any omission."""
 
-    def add(self, baseline: Baseline, holes: Sequence[Span], rules: AuditRules) -> None:
-        """One recording, these holes missed at first, audited and repaired."""
-        audited = baseline.transcribed(holes, rules)
+    def add(self, baseline: Baseline, omissions: Sequence[Span], rules: AuditRules) -> None:
+        """One recording, these omissions missed at first, audited and repaired."""
+        audited = baseline.transcribed(omissions, rules)
         whole, repaired = baseline.words, audited.transcript.words
         findings = audited.findings
         gaps = [Span(gap.start, gap.end) for gap in findings.gaps]
-        for hole in holes:
-            lost = [word for word in whole if hole.start <= word.start < hole.end]
+        for omission in omissions:
+            lost = [word for word in whole if omission.start <= word.start < omission.end]
             if lost:
                 self._count_found(lost, findings.queried, rules.min_speech_seconds)
-                is_reported = any(hole.common(gap).seconds > 0 for gap in gaps)
-                self._count_words(len(lost), _said(whole, hole), _said(repaired, hole), is_reported=is_reported)
+                is_reported = any(omission.common(gap).seconds > 0 for gap in gaps)
+                self._count_words(len(lost), _said(whole, omission), _said(repaired, omission), is_reported=is_reported)
         self.retranscribed_seconds += findings.retranscribed_seconds
         self.audio_seconds += seconds(len(baseline.speech.samples))
         self.errors += _errors(baseline.speech.words, repaired)
@@ -174,14 +174,14 @@ class Tally:
         return (
             f"{self.restored} of {self.lost} words restored, {self.misheard} misheard, {self.silent} lost silently,"
             f" the others in {self.reported} gaps; decoded again {share:.1f} %;"
-            f" errors a run {self.errors.total() / runs:.1f}, without holes {self.errors_before.total() / runs:.1f};"
+            f" errors a run {self.errors.total() / runs:.1f}, without any {self.errors_before.total() / runs:.1f};"
             f" {self.shorter_found} of {self.shorter} shorter ones found"
         )
 
     def _count_found(self, lost: Sequence[Word], asked: Sequence[Span], least_seconds: float) -> None:
         found = all(any(span.start <= word.start < span.end for span in asked) for word in lost)
         if sum(word.end - word.start for word in lost) >= least_seconds:
-            self.holes, self.found = self.holes + 1, self.found + found
+            self.omissions, self.found = self.omissions + 1, self.found + found
         else:
             self.shorter, self.shorter_found = self.shorter + 1, self.shorter_found + found
 
@@ -201,7 +201,7 @@ def blank_chunks(baseline: Baseline, seed: int) -> list[Span]:
 
 
 def scattered(baseline: Baseline, seed: int, length: float) -> list[Span]:
-    """Holes of one length at random places."""
+    """Omissions of one length at random places."""
     rng, whole = random.Random(seed), seconds(len(baseline.speech.samples))
     places = [
         rng.uniform(at, at + APART_SECONDS / 2) for at in range(0, int(whole - APART_SECONDS), int(APART_SECONDS))
@@ -210,13 +210,13 @@ def scattered(baseline: Baseline, seed: int, length: float) -> list[Span]:
 
 
 def across_joins(baseline: Baseline, seed: int, length: float) -> list[Span]:
-    """Holes of one length with every second join in the middle."""
+    """Omissions of one length with every second join in the middle."""
     middles = [seconds(before.end + after.start) / 2 for before, after in pairwise(baseline.results)]
     return [Span(middle - length / 2, middle + length / 2) for middle in middles[seed % 2 :: 2]]
 
 
 def kinds() -> Iterator[tuple[str, list[list[tuple[Baseline, list[Span]]]]]]:
-    """Each kind of hole: its name, and in every run the recordings with their holes."""
+    """Each kind of omission: its name, and in every run the recordings with their omissions."""
     baselines = baselines_of("speech", CHUNK_SECONDS)
     yield (
         "every fourth chunk blank",
@@ -241,12 +241,12 @@ def nothing_injected(kind: str, longest: float) -> Measurement:
             dropped + len(findings.dropped),
             queries + len(findings.queried),
         )
-        true_dropped += sum(_is_true(heard, baseline.speech.words) for heard in findings.dropped)
+        true_dropped += sum(_is_true(recognized, baseline.speech.words) for recognized in findings.dropped)
         asked, decoded = asked + findings.queried_seconds, decoded + findings.retranscribed_seconds
         before += _errors(baseline.speech.words, baseline.words)
         after += _errors(baseline.speech.words, audited.transcript.words)
     return Measurement(
-        f"holes: {kind}, none injected, CHUNK_SECONDS={longest:g}: gaps and true words dropped",
+        f"omissions: {kind}, none injected, CHUNK_SECONDS={longest:g}: gaps and true words dropped",
         gaps + true_dropped,
         f"({queries} queries on {asked:.0f} s, {decoded:.0f} s decoded again, {dropped} words dropped)",
         f"{after.total()} errors; not audited: {before.total()}",
@@ -255,8 +255,8 @@ def nothing_injected(kind: str, longest: float) -> Measurement:
     )
 
 
-def holes() -> Iterator[Measurement]:
-    """Nothing injected; then holes of several kinds, with the default budget of extra decoding and without limit."""
+def omissions() -> Iterator[Measurement]:
+    """Nothing injected; then several kinds, with the default budget of extra decoding and without limit."""
     for kind in material():
         for longest in (CHUNK_SECONDS, 20.0):
             yield nothing_injected(kind, longest)
@@ -267,32 +267,34 @@ def holes() -> Iterator[Measurement]:
                 for baseline, places in run:
                     tally.add(baseline, places, rules)
             yield Measurement(
-                f"holes: {name}, {budget}: found",
+                f"omissions: {name}, {budget}: found",
                 tally.found,
-                f"of {tally.holes} holes with speech",
+                f"of {tally.omissions} omissions with speech",
                 tally.summary(runs=len(runs)),
                 "all found",
-                tally.found == tally.holes,
+                tally.found == tally.omissions,
             )
 
 
-def _without(tokens: Iterable[Token], holes: Sequence[Span]) -> list[Token]:
+def _without(tokens: Iterable[Token], omissions: Sequence[Span]) -> list[Token]:
     kept = [
-        heard for heard in timed_words(tokens) if not any(hole.start <= heard.word.start < hole.end for hole in holes)
+        timed
+        for timed in timed_words(tokens)
+        if not any(omission.start <= timed.word.start < omission.end for omission in omissions)
     ]
-    return [token for heard in kept for token in heard.tokens]
+    return [token for timed in kept for token in timed.tokens]
 
 
-def _said(words: Iterable[Word], hole: Span) -> Counter[str]:
-    """The words in and near a hole."""
-    near = hole.grown(SAME_SECONDS)
+def _said(words: Iterable[Word], omission: Span) -> Counter[str]:
+    """The words in and near an omission."""
+    near = omission.grown(SAME_SECONDS)
     return Counter(plain(word.text) for word in words if near.start <= word.start < near.end)
 
 
-def _errors(truth: Sequence[TrueWord], heard: Sequence[Word]) -> Counter[str]:
-    return errors(truth, heard, ()).elsewhere
+def _errors(truth: Sequence[TrueWord], recognized: Sequence[Word]) -> Counter[str]:
+    return errors(truth, recognized, ()).elsewhere
 
 
-def _is_true(heard: TimedWord, truth: Sequence[TrueWord]) -> bool:
-    said, at = plain(heard.word.text), heard.word.start
+def _is_true(recognized: TimedWord, truth: Sequence[TrueWord]) -> bool:
+    said, at = plain(recognized.word.text), recognized.word.start
     return any(plain(true.word) == said and abs(true.start - at) <= SAME_SECONDS for true in truth)
