@@ -60,8 +60,8 @@ class Media(BaseModel):
     channels: Annotated[int, Field(gt=0)]
     size_bytes: Annotated[int, Field(gt=0)]
     has_video: bool = False
-    has_wrong_sizes: bool = False
-    """Its header states sizes that hide sound from whoever trusts them; the job's decoder reads all of it."""
+    has_wrong_header: bool = False
+    """Its header states sizes that hide sound, or junk stands before it: only the job's decoder reads all of it."""
     tracks: tuple[AudioTrack, ...] = ()
     """Every audio track of the file; empty where inspection did not list them."""
     track: Annotated[int, Field(ge=0)] = 0

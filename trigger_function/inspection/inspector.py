@@ -6,12 +6,13 @@ import math
 
 from shared.errors import BadMedia
 from shared.formats.header_sizes import header_patches
+from shared.formats.junk import junk_bytes
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.media import Media
 from trigger_function.inspection.declared_size import HEAD_BYTES
 from trigger_function.inspection.demux import Description, Undemuxable
 from trigger_function.inspection.length import Duration
-from trigger_function.inspection.overlay import Overlay
+from trigger_function.inspection.overlay import Overlay, Tail
 from trigger_function.inspection.ranged_reader import MAX_BYTES, Fetch, RandomAccess, RangedReader, ReadBudgetExceeded
 from trigger_function.inspection.reading import ENCRYPTED, read_recordings
 from trigger_function.inspection.sniff import is_encrypted_asf, is_media, is_scrambled_ts, looks_like
@@ -44,6 +45,10 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
         raise BadMedia(f"This is not an audio or video file (it looks like {kind}).")
     if is_encrypted_asf(head) or is_scrambled_ts(head):
         raise BadMedia(ENCRYPTED)
+    junk = junk_bytes(file)
+    if junk:
+        file = Tail(file, junk)
+        head = file.read_at(0, HEAD_BYTES)
     patches = header_patches(file)
     if patches:
         file = Overlay(file, patches)
@@ -62,9 +67,9 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
         promised_seconds=length.promised_seconds,
         sample_rate_hz=audio.sample_rate_hz,
         channels=audio.channels,
-        size_bytes=file.size,
+        size_bytes=junk + file.size,
         has_video=audio.has_video,
-        has_wrong_sizes=bool(patches),
+        has_wrong_header=bool(patches or junk),
         tracks=audio.tracks,
         track=audio.stream_index,
         mixes_tracks=requested == ALL_TRACKS and len(audio.tracks) > 1,

@@ -43,8 +43,8 @@ def deepgram_file_obstacle(media: Media) -> str | None:
     wanted = next((track for track in media.tracks if track.index == media.track), None)
     if wanted is not None and wanted.number > 1:
         return f"Deepgram hears the first of a file's audio tracks, and track {wanted.label} is wanted"
-    if media.has_wrong_sizes:
-        return "the file's header states wrong sizes, and Deepgram would stop there"
+    if media.has_wrong_header:
+        return "the file's header is wrong, which only the job's decoder corrects"
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -36,6 +36,7 @@ from gpu_job.audio.decoder.records import (
 )
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 from shared.formats.header_sizes import header_patches
+from shared.formats.junk import junk_bytes
 
 READ_BYTES = 64 * 1024
 """Read from the file at a time."""
@@ -100,7 +101,7 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
         writer.record(Account(0, 0.0, 0.0, 0, 0, 0.0, None))
         return
     with ExitStack() as stack:
-        whole = ByteSource(descriptor, 0, size)
+        whole = _without_junk(descriptor, size)
         container = stack.enter_context(_opened(whole, request))
         starts = [0]
         if request.windows[0][0] == 0:
@@ -118,7 +119,7 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
                 writer.record(WindowEnd())
         else:
             stack.close()
-            _decode_all(request, descriptor, [*starts, size], output, counts)
+            _decode_all(request, descriptor, _borders(starts, size, whole), output, counts)
             writer.record(WindowEnd())
     if request.counts_packets:
         writer.record(_counted(request, descriptor, size))
@@ -135,6 +136,16 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
     )
 
 
+def _without_junk(descriptor: int, size: int) -> ByteSource:
+    """The file from where its first recording begins."""
+    return ByteSource(descriptor, junk_bytes(ByteSource(descriptor, 0, size)), size)
+
+
+def _borders(starts: Iterable[int], size: int, whole: ByteSource) -> list[int]:
+    """Offsets in the file, its end included, of recordings that begin there in `whole`."""
+    return [*(start + size - whole.size for start in starts), size]
+
+
 def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], output: Output, counts: _Counts) -> None:
     """One recording after the other, each as a file of its own."""
     has_sound = False
@@ -143,7 +154,7 @@ def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], o
         source = ByteSource(descriptor, start, end)
         try:
             with _opened(source, request) as container:
-                recording = _Recording(request, container, source, counts, is_first=start == 0)
+                recording = _Recording(request, container, source, counts, is_first=start == borders[0])
                 clock = Clock[AudioFrame](recording.rules)
                 clock.begin_recording(output.position / OUTPUT_RATE)
                 recording.decode(output, clock, in_windows=False)
@@ -160,13 +171,13 @@ def _counted(request: DecodingRequest, descriptor: int, size: int) -> PacketTime
     """The packets of the track, over all recordings. Raises CannotDecode where the file cannot be opened."""
     count = PacketCount()
     with av.logging.Capture():
-        whole = ByteSource(descriptor, 0, size)
+        whole = _without_junk(descriptor, size)
         with _opened(whole, request) as container:
-            borders = [*recording_starts(whole, _name(container)), size]
+            borders = _borders(recording_starts(whole, _name(container)), size, whole)
         for start, end in pairwise(borders):
             source = ByteSource(descriptor, start, end)
             with suppress(CannotDecode), _opened(source, request) as container:
-                stream = _chosen(container, request.track, is_first=start == 0)
+                stream = _chosen(container, request.track, is_first=start == borders[0])
                 for other in container.streams:
                     other.discard = Discard.none if other.index == stream.index else Discard.all
                 count.add(container, stream, _origin(container, stream), _rules(container, stream, request))

@@ -41,7 +41,7 @@ def test_a_kind_is_inspected_and_decoded(kind: Kind, record: Record, tmp_path: P
     assert media.sample_rate_hz == kind.rate_hz
     assert media.channels in (1, 2)
     assert media.has_video == bool(kind.picture)
-    assert not media.has_wrong_sizes
+    assert not media.has_wrong_header
     assert_decodes(path, media)
 
 
@@ -59,3 +59,28 @@ def test_the_page_lists_the_kinds() -> None:
     text = DOCS.read_text()
     assert table() in text
     assert all(name in " ".join(text.split()) for name in UNTRIED)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("flac", ""),
+        ("wav", ""),
+        ("opus", ""),
+        ("m4a", ""),
+        ("mka", ""),
+        ("mp3", "-id3v2_version 0"),
+        ("adts", ""),
+        ("ac3", ""),
+    ],
+)
+@pytest.mark.parametrize("junk", [b"\0\1\2\3" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"], ids=["bytes", "a download's header"])
+def test_sound_behind_junk_is_inspected_and_decoded(
+    suffix: str, options: str, junk: bytes, record: Record, tmp_path: Path
+) -> None:
+    path = tmp_path / f"tone.{suffix}"
+    path.write_bytes(junk + record(suffix, *options.split()))
+    media = inspected(path.read_bytes())
+    assert media.duration_seconds == pytest.approx(SECONDS, abs=PADDING)
+    assert media.size_bytes == path.stat().st_size
+    assert_decodes(path, media)

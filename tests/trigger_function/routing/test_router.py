@@ -142,8 +142,8 @@ def test_the_obstacle_is_exact_to_the_byte() -> None:
         (film(2), r"Deepgram hears the first of a file's audio tracks, and track 2 \(aac\) is wanted: Parakeet"),
         (film(1, mixed=True), "Deepgram hears one audio track of a file, and all 2 are wanted: Parakeet"),
         (
-            film(1).model_copy(update={"has_wrong_sizes": True}),
-            "states wrong sizes, and Deepgram would stop there",
+            film(1).model_copy(update={"has_wrong_header": True}),
+            "the file's header is wrong, which only the job's decoder corrects: Parakeet",
         ),
     ],
     ids=["second", "all", "sizes"],
