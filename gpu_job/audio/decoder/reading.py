@@ -48,11 +48,11 @@ PROBING_DECODERS = ("aac", "aac_latm", "ac3", "eac3", "dca", "flac", "pcm_bluray
 """Codecs whose streams show channels and sample rate only to a decoder. Pictures are never decoded."""
 
 COUNTED_CONTAINERS = frozenset(
-    ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "g722", "g729", "gsm", "loas", "mlp", "mp3", "sbc")
+    "aac ac3 act aea amr amrnb amrwb dss dts dtshd eac3 gsm loas mlp mp3 oma qcp spdif truehd".split()
 )
 """Demuxers whose timestamps are FFmpeg's own count of packets, those included that turn out to be none."""
 
-NUMBERED_CONTAINERS = frozenset({"ape", "flac", "tak", "tta", "wv"})
+NUMBERED_CONTAINERS = frozenset({"ape", "dsf", "flac", "mpc", "mpc8", "shn", "tak", "tta", "wv"})
 """Demuxers of codecs that number their samples or frames: there can be no pause."""
 
 JUMPING_CLOCKS = frozenset({"mpeg", "mpegts"})
