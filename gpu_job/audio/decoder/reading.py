@@ -48,7 +48,27 @@ PROBING_DECODERS = ("aac", "aac_latm", "ac3", "eac3", "dca", "flac", "pcm_bluray
 """Codecs whose streams show channels and sample rate only to a decoder. Pictures are never decoded."""
 
 COUNTED_CONTAINERS = frozenset(
-    "aac ac3 act aea amr amrnb amrwb dss dts dtshd eac3 gsm loas mlp mp3 oma qcp spdif truehd".split()
+    [
+        "aac",
+        "ac3",
+        "act",
+        "aea",
+        "amr",
+        "amrnb",
+        "amrwb",
+        "dss",
+        "dts",
+        "dtshd",
+        "eac3",
+        "gsm",
+        "loas",
+        "mlp",
+        "mp3",
+        "oma",
+        "qcp",
+        "spdif",
+        "truehd",
+    ]
 )
 """Demuxers whose timestamps are FFmpeg's own count of packets, those included that turn out to be none."""
 
