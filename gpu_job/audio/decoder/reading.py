@@ -47,29 +47,10 @@ PROBED_BYTES, PROBED_AGAIN_BYTES = 5 * 2**20, 100 * 2**20
 PROBING_DECODERS = ("aac", "aac_latm", "ac3", "eac3", "dca", "flac", "pcm_bluray", "pcm_dvd", "s302m", "truehd", "mlp")
 """Codecs whose streams show channels and sample rate only to a decoder. Pictures are never decoded."""
 
-COUNTED_CONTAINERS = frozenset(
-    [
-        "aac",
-        "ac3",
-        "act",
-        "aea",
-        "amr",
-        "amrnb",
-        "amrwb",
-        "dss",
-        "dts",
-        "dtshd",
-        "eac3",
-        "gsm",
-        "loas",
-        "mlp",
-        "mp3",
-        "oma",
-        "qcp",
-        "spdif",
-        "truehd",
-    ]
-)
+COUNTED_CONTAINERS = frozenset((
+    "aac", "ac3", "act", "aea", "amr", "amrnb", "amrwb", "dss", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3",
+    "oma", "qcp", "spdif", "truehd",
+))  # fmt: skip
 """Demuxers whose timestamps are FFmpeg's own count of packets, those included that turn out to be none."""
 
 NUMBERED_CONTAINERS = frozenset({"ape", "dsf", "flac", "mpc", "mpc8", "shn", "tak", "tta", "wv"})
