@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +21,7 @@ from pathlib import Path
 from google.cloud.storage import Client
 
 from benchmarks.report import Measurement
+from benchmarks.timing import wall_seconds
 from shared.clock import now
 from shared.enums import Method
 from shared.media import Media, Upload
@@ -64,7 +65,7 @@ def decision() -> Iterator[Measurement]:
 def _cold() -> float:
     """A new instance's first decision, from settings that are read to a reservation that stands."""
     services = _fresh_services()
-    return _seconds(lambda: decide_and_reserve(services, *_upload(0)))
+    return wall_seconds(lambda: decide_and_reserve(services, *_upload(0)))
 
 
 def _warm(services: Services) -> tuple[float, float]:
@@ -76,8 +77,8 @@ def _warm(services: Services) -> tuple[float, float]:
         services.budget.left()
         services.router.decide(upload, conditions)
 
-    computed = [_seconds(compute) for _ in range(WARM_RUNS)]
-    whole = [_seconds(partial(decide_and_reserve, services, *_upload(number))) for number in range(WARM_RUNS)]
+    computed = [wall_seconds(compute) for _ in range(WARM_RUNS)]
+    whole = [wall_seconds(partial(decide_and_reserve, services, *_upload(number))) for number in range(WARM_RUNS)]
     return statistics.median(computed), statistics.median(whole)
 
 
@@ -142,9 +143,3 @@ def _cpu_seconds(pid: int) -> float:
     """User and system time of a process, from /proc."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from benchmarks.engine_runs import through_local_engine
 from benchmarks.full_model import babble, build_full_model
 from benchmarks.report import Measurement
+from benchmarks.timing import wall_seconds
 from gpu_job.asr.device import Device, Precision, best_device
 from gpu_job.asr.nemo.parakeet import Limits, Parakeet, memory_of
 from gpu_job.asr.tokens import words_of
@@ -74,7 +74,10 @@ def full() -> Iterator[Measurement]:
         ours = Parakeet(model, "full", device, Limits(FULL_CHUNKS, audio, audio))
         yield _memory(ours, device, sounds)
         race = [
-            (_timed(lambda: ours.transcribe(sounds)), _timed(lambda: _transcribe(peer, sounds, FULL_CHUNKS)))
+            (
+                wall_seconds(lambda: ours.transcribe(sounds)),
+                wall_seconds(lambda: _transcribe(peer, sounds, FULL_CHUNKS)),
+            )
             for _ in range(RUNS)
         ]
         wall, best = (median(walls) for walls in zip(*race, strict=True))
@@ -129,16 +132,10 @@ def _wav_files(arrays: Sequence[Samples], folder: Path) -> list[str]:
 
 def _round(ours: Parakeet, chunks: Sequence[Chunk], peer: Any, audio: Sequence[Any]) -> list[float]:
     """Seconds of one run of ours, and of one run of the peer with each of its batch sizes."""
-    peers = [_timed(partial(_transcribe, peer, audio, batch)) for batch in PEER_BATCHES]
+    peers = [wall_seconds(partial(_transcribe, peer, audio, batch)) for batch in PEER_BATCHES]
     return [through_local_engine(ours, chunks).wall_seconds, *peers]
 
 
 def _transcribe(model: Any, audio: Sequence[Any], batch: int) -> list[str]:
     found = model.transcribe(list(audio), batch_size=batch, timestamps=True, verbose=False, num_workers=0)
     return [hypothesis.text for hypothesis in found]
-
-
-def _timed(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began

@@ -6,13 +6,13 @@ import random
 from pathlib import Path
 
 import numpy as np
-import sentencepiece
 import torch
 from nemo.collections.asr.models import EncDecRNNTBPEModel
 from omegaconf import DictConfig, OmegaConf
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from tools.tiny_parakeet.config import DURATIONS, FRAME_SECONDS, parakeet_config
+from tools.tiny_parakeet.model import train_tokenizer
 
 PIECES = 1024
 _SIZES = {
@@ -50,24 +50,7 @@ def _train_tokenizer(folder: Path) -> None:
     dice = random.Random(0)
     syllables = [a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("", "l", "n", "r", "s", "t")]
     words = ["".join(dice.choices(syllables, k=dice.randint(1, 3))) for _ in range(5000)]
-    folder.mkdir(parents=True, exist_ok=True)
-    text = folder / "text.txt"
-    text.write_text("\n".join(" ".join(dice.choices(words, k=12)) for _ in range(2000)))
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(text),
-        model_prefix=str(folder / "tokenizer"),
-        vocab_size=PIECES,
-        model_type="bpe",
-        user_defined_symbols=[".", ",", "?"],
-        bos_id=-1,
-        eos_id=-1,
-        pad_id=-1,
-        unk_id=0,
-        num_threads=1,
-        minloglevel=2,
-    )
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
-    (folder / "vocab.txt").write_text("\n".join(processor.id_to_piece(index) for index in range(1, PIECES)))
+    train_tokenizer(folder, [" ".join(dice.choices(words, k=12)) for _ in range(2000)], PIECES)
 
 
 def babble(seconds: float, seed: int = 0) -> Samples:

@@ -13,7 +13,7 @@ _WORD_START = "\u2581"
 """SentencePiece's mark in front of a word's first piece."""
 
 
-def train_tokenizer(folder: Path, sentences: list[str]) -> None:
+def train_tokenizer(folder: Path, sentences: list[str], vocabulary_size: int = VOCABULARY_SIZE) -> None:
     """Write a BPE tokenizer in the three files NeMo expects. Punctuation is kept from merging with words."""
     folder.mkdir(parents=True, exist_ok=True)
     text = folder / "text.txt"
@@ -21,7 +21,7 @@ def train_tokenizer(folder: Path, sentences: list[str]) -> None:
     sentencepiece.SentencePieceTrainer.train(
         input=str(text),
         model_prefix=str(folder / "tokenizer"),
-        vocab_size=VOCABULARY_SIZE,
+        vocab_size=vocabulary_size,
         model_type="bpe",
         character_coverage=1.0,
         user_defined_symbols=[".", ",", "?"],
