@@ -12,10 +12,11 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Bucket
+from google.cloud.storage.retry import DEFAULT_RETRY
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import StateConflict
@@ -48,11 +49,19 @@ def bucket_and_name(uri: str) -> tuple[str, str]:
     return bucket, name
 
 
-def read(bucket: Bucket, name: str) -> Versioned | None:
+def _within(deadline_seconds: float | None) -> dict[str, Any]:
+    """Options of the client's calls: one try may take so long, and none begins later than that. None: the client's own
+    limits, 60 s a try and 120 s in all."""
+    if deadline_seconds is None:
+        return {}
+    return {"timeout": deadline_seconds, "retry": DEFAULT_RETRY.with_timeout(deadline_seconds)}
+
+
+def read(bucket: Bucket, name: str, *, deadline_seconds: float | None = None) -> Versioned | None:
     """The object's newest content, or None where there is none."""
     blob = bucket.blob(name)
     try:
-        data = blob.download_as_bytes()
+        data = blob.download_as_bytes(**_within(deadline_seconds))
     except NotFound:
         return None
     return Versioned(data, int(blob.generation))
@@ -64,29 +73,35 @@ def create_once(
     data: bytes,
     content_type: str = "application/json",
     metadata: Mapping[str, str] | None = None,
+    *,
+    deadline_seconds: float | None = None,
 ) -> Versioned:
     """Write the object unless it exists; the answer is what stands there now, ours or an earlier writer's."""
     blob = bucket.blob(name)
     if metadata:
         blob.metadata = dict(metadata)
     try:
-        blob.upload_from_string(data, content_type=content_type, if_generation_match=0)
+        blob.upload_from_string(data, content_type=content_type, if_generation_match=0, **_within(deadline_seconds))
     except PreconditionFailed:
-        existing = read(bucket, name)
+        existing = read(bucket, name, deadline_seconds=deadline_seconds)
         if existing is None:
             raise StateConflict(f"{name} appeared and vanished while it was written") from None
         return existing
     return Versioned(data, int(blob.generation))
 
 
-def replace(bucket: Bucket, name: str, data: bytes, generation: int) -> Versioned:
+def replace(
+    bucket: Bucket, name: str, data: bytes, generation: int, *, deadline_seconds: float | None = None
+) -> Versioned:
     """Write the object if it still has `generation` (0: does not exist); otherwise raise StateConflict."""
     blob, write_id = bucket.blob(name), uuid.uuid4().hex
     blob.metadata = {_WRITE_ID: write_id}
     try:
-        blob.upload_from_string(data, content_type="application/json", if_generation_match=generation)
+        blob.upload_from_string(
+            data, content_type="application/json", if_generation_match=generation, **_within(deadline_seconds)
+        )
     except PreconditionFailed:
-        blob = bucket.get_blob(name)
+        blob = bucket.get_blob(name, **_within(deadline_seconds))
         if blob is None or (blob.metadata or {}).get(_WRITE_ID) != write_id:
             raise StateConflict(f"{name} was changed by another process") from None
     return Versioned(data, int(blob.generation))

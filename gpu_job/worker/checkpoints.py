@@ -24,12 +24,13 @@ class Checkpoints:
         self._bucket = bucket
         self._recipe = recipe
 
-    def store(self, job_id: str, parts: Sequence[ChunkResult]) -> None:
+    def store(self, job_id: str, parts: Sequence[ChunkResult], *, deadline_seconds: float | None = None) -> None:
         """Add parts to what is stored for the job."""
         if not parts:
             return
         data = _Checkpoint(recipe=self._recipe, parts=tuple(parts)).model_dump_json().encode()
-        objects.create_once(self._bucket, f"{_folder(job_id)}{uuid.uuid4().hex}.json", data)
+        name = f"{_folder(job_id)}{uuid.uuid4().hex}.json"
+        objects.create_once(self._bucket, name, data, deadline_seconds=deadline_seconds)
 
     def load(self, job_id: str) -> dict[tuple[int, int, int], ChunkResult]:
         """Stored parts by their channel, first and last sample."""

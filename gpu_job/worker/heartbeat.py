@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
+from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.periodic import PeriodicTask
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.clock import now
-from shared.state.execution_lease import HeldLease
+from shared.errors import best_effort
+from shared.state.execution_lease import ExecutionLease, HeldLease
+from shared.state.jobs import JobRecord, JobState, JobStore
 
 _log = logging.getLogger(__name__)
+
+DEADLINE_SHARE = 1 / 8
+"""Of a lease, for each call of the storage client, which may begin a last try just before it ends: a call that hangs
+takes at most a quarter of the lease, so everyone else's claim is renewed in time."""
 
 RECORD_TRIES = 3
 """Writes of one job's costs against other writers of its record."""
@@ -35,6 +41,9 @@ class Heartbeat(PeriodicTask):
         self._lease: HeldLease | None = None
         self._lease_lock = threading.Lock()
         self._stored_at = time.monotonic()
+        self._deadline_seconds = self._settings.lease_seconds * DEADLINE_SHARE
+        self._records = JobStore(services.state, self._deadline_seconds)
+        self._executions = ExecutionLease(services.state, self._deadline_seconds)
 
     def hold_lease(self) -> None:
         """This execution takes work: no other one need be launched."""
@@ -62,60 +71,84 @@ class Heartbeat(PeriodicTask):
                 if running.recorded_calls >= calls:
                     return
                 # The next beat makes up for a write that fails, as long as this process lives.
-                self._try(partial(self._renew_claim, running))
+                with best_effort("what a job may cost was not recorded"):
+                    self._renew_claim(running)
 
     @property
     def _term(self) -> timedelta:
         return timedelta(seconds=self._settings.lease_seconds)
 
     def tick(self) -> None:
-        """Renew the lease and every job's claim, and now and then store what is finished."""
+        """Renew the lease and every job's claim; then, now and then, store what is finished.
+
+        What goes wrong with one job must not cost another one its claim; a missed renewal is made up by the next one.
+        """
         save = time.monotonic() - self._stored_at >= self._settings.checkpoint_seconds
         self._stored_at = time.monotonic() if save else self._stored_at
-        self._try(self._renew_lease)
+        with best_effort("the execution's lease was not renewed"):
+            self._renew_lease()
+        # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
+        renewed: list[tuple[RunningJob, Sequence[ChunkResult]]] = []
         for job in self._jobs.all():
-            with job.log_context():
-                self._try(partial(self._beat, job, save))
-
-    def _try(self, step: Callable[[], object]) -> None:
-        """The boundary of a step: what goes wrong with one job must not cost another one its claim."""
-        try:
-            step()
-        except Exception:
-            # A missed beat is made up by the next one; a dead heartbeat would lose the claim of a healthy worker.
-            _log.warning("heartbeat failed", exc_info=True)
+            results: Sequence[ChunkResult] = job.take_unsaved() if save else ()
+            if self._try_to_renew(job):
+                renewed.append((job, results))
+            else:
+                job.save_later(results)
+        for job, results in renewed:
+            self._store(job, results)
 
     def _renew_lease(self) -> None:
         with self._lease_lock:
             if self._lease is not None:
-                self._lease = self._services.lease.renew(self._lease, self._term)
+                self._lease = self._executions.renew(self._lease, self._term)
 
-    def _beat(self, running: RunningJob, save: bool) -> None:
-        # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
-        results = running.take_unsaved() if save else []
+    def _try_to_renew(self, job: RunningJob) -> bool:
+        renewed = False
+        # Whoever has the lock is writing the record, and renews the claim with it.
+        if job.record_lock.acquire(timeout=self._deadline_seconds):
+            try:
+                with job.log_context(), best_effort("a claim was not renewed"):
+                    renewed = self._renew_claim(job)
+            finally:
+                job.record_lock.release()
+        return renewed
+
+    def _store(self, job: RunningJob, results: Sequence[ChunkResult]) -> None:
         try:
-            with running.record_lock:
-                is_renewed = self._renew_claim(running)
-            if is_renewed:
-                self._services.checkpoints.store(running.id, results)
-            else:
-                running.save_later(results)
+            self._services.checkpoints.store(job.id, results, deadline_seconds=self._deadline_seconds)
         except Exception:
-            running.save_later(results)
-            raise
+            job.save_later(results)
+            with job.log_context():
+                _log.warning("a checkpoint was not stored", exc_info=True)
 
     def _renew_claim(self, running: RunningJob) -> bool:
-        """False where somebody else wrote the record meanwhile: then it does not have what this attempt cost."""
+        """False where the record is somebody else's now: then it does not have what this attempt cost."""
+        if self._write(running):
+            return True
+        newest = self._records.load(running.id)
+        if newest is None or not self._is_ours(running, newest.record):
+            return False
+        # Written by the reconciler, say, which took us for dead and queued the job again.
+        running.stored = newest
+        return self._write(running)
+
+    def _write(self, running: RunningJob) -> bool:
+        """Say that the job runs here, for how long, and what it cost. False where another process wrote the record."""
         changes: dict[str, Any] = {"transcribed_seconds": running.transcription.transcribed_seconds()}
         calls = self._billing.calls_started(running.id)
         if (bill := self._billing.accrued_bill(running)) is not None:
             # If this process is killed, the record is the only place that says what it cost.
             changes["spent"] = bill
-        taken = self._services.jobs.try_save(running.stored, lease_until=now() + self._term, **changes)
-        newest = taken or self._services.jobs.load(running.id)
-        # A record that somebody else took over meanwhile is theirs to keep alive.
-        if newest is not None and newest.record.holder == self._services.task.holder:
-            running.stored = newest
-        if taken is not None:
-            running.recorded_calls = calls
-        return taken is not None
+        until = now() + self._term
+        taken = self._records.try_save(running.stored, state=JobState.RUNNING, lease_until=until, **changes)
+        if taken is None:
+            return False
+        running.stored, running.recorded_calls = taken, calls
+        return True
+
+    def _is_ours(self, running: RunningJob, record: JobRecord) -> bool:
+        """Whether a record that another process wrote may be made ours again: another worker may have claimed it, the
+        function may have taken it to Deepgram (CLAIMED), or we have given it back ourselves."""
+        is_given_away = record.state is JobState.CLAIMED or (record.state is JobState.QUEUED and running.is_released)
+        return record.holder == self._services.task.holder and not is_given_away

@@ -41,8 +41,10 @@ class HeldLease:
 class ExecutionLease:
     """The lease object in the state bucket."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, deadline_seconds: float | None = None) -> None:
+        """`deadline_seconds`: for each write; None: the storage client's own limits."""
         self._bucket = bucket
+        self._deadline_seconds = deadline_seconds
 
     def is_live(self) -> bool:
         """Whether an execution runs, or was launched and has still to start."""
@@ -77,7 +79,7 @@ class ExecutionLease:
     def _write(self, holder: str, term: timedelta, generation: int) -> HeldLease | None:
         data = _Lease(holder=holder, until=now() + term).model_dump_json().encode()
         try:
-            stored = objects.replace(self._bucket, _NAME, data, generation)
+            stored = objects.replace(self._bucket, _NAME, data, generation, deadline_seconds=self._deadline_seconds)
         except StateConflict:
             return None
         return HeldLease(holder, stored.generation)

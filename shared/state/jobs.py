@@ -107,8 +107,10 @@ class OpenJob(BaseModel):
 class JobStore:
     """Job records in the state bucket."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, deadline_seconds: float | None = None) -> None:
+        """`deadline_seconds`: for each call of `load`, `save` and `try_save`; None: the storage client's own limits."""
         self._bucket = bucket
+        self._deadline_seconds = deadline_seconds
 
     def claim(self, upload: Upload, holder: str, lease: timedelta) -> Job | None:
         """Become the holder of this upload's job; None where it has ended, is queued, or another holder has it."""
@@ -137,13 +139,21 @@ class JobStore:
 
     def load(self, job_id: str) -> Job | None:
         """The job's newest record."""
-        stored = objects.read(self._bucket, _record_name(job_id))
+        stored = objects.read(self._bucket, _record_name(job_id), deadline_seconds=self._deadline_seconds)
         return _job(stored) if stored else None
 
     def save(self, job: Job, **changes: Any) -> Job:
         """Write the record with `changes`; StateConflict where another process wrote since `job` was read."""
         record = JobRecord.model_validate({**dict(job.record), **changes})
-        return _job(objects.replace(self._bucket, _record_name(job.id), _dump(record), job.generation))
+        return _job(
+            objects.replace(
+                self._bucket,
+                _record_name(job.id),
+                _dump(record),
+                job.generation,
+                deadline_seconds=self._deadline_seconds,
+            )
+        )
 
     def try_save(self, job: Job, **changes: Any) -> Job | None:
         """As `save`, but None where another process was faster."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class FaultyStorageServer(StorageServer):
         super().__init__(root, *args, **options)
         self._faults: list[_Fault] = []
         self._faults_lock = threading.Lock()
+        self._held: tuple[str, str, threading.Event] | None = None
 
     def fail_next(
         self,
@@ -53,12 +55,25 @@ class FaultyStorageServer(StorageServer):
         with self._faults_lock:
             self._faults.append(_Fault(count, status, method, name_prefix, before, message))
 
+    @contextmanager
+    def hold(self, method: str, name_prefix: str) -> Iterator[None]:
+        """While it is entered, requests of `method` for objects of that prefix get no answer."""
+        released = threading.Event()
+        self._held = (method, name_prefix, released)
+        try:
+            yield
+        finally:
+            self._held = None
+            released.set()
+
     def answer_next(self, count: int, method: str, name_prefix: str) -> None:
         """Leave the next `count` such requests as they are, before faults that are named later."""
         self.fail_next(count, _NO_FAULT, method, name_prefix)
 
     @contextmanager
     def during(self, method: str, key: ObjectKey):
+        if (held := self._held) and method == held[0] and key.name.startswith(held[1]):
+            held[2].wait()
         fault = self._take(method, key.name)
         is_fault = fault is not None and fault.status != _NO_FAULT
         error = StorageError(fault.status, "InternalError", fault.message) if is_fault else None

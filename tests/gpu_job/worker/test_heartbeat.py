@@ -1,0 +1,99 @@
+"""The heartbeat: claims are renewed whatever happens to one of them, and what was taken for dead is taken back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.claim import claim
+from gpu_job.worker.heartbeat import Heartbeat
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.running_job import RunningJob, RunningJobs
+from gpu_job.worker.services import JobServices
+from shared.enums import Engine
+from shared.state.jobs import JobState
+from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.waiting import wait_until
+from tests.support.worker_services import as_task, queue_job, running_job, worker_services
+
+SOON_SECONDS = 30.0
+"""Much less than the 60 s that Google's client gives one try, and much more than the deadline in these tests."""
+
+
+@pytest.fixture
+def services(cloud: LoopbackCloud) -> Iterator[JobServices]:
+    with worker_services() as made:
+        settings = made.settings.model_copy(update={"lease_seconds": 4.0, "checkpoint_seconds": 0.0})
+        yield replace(made, settings=settings)
+
+
+def heartbeat_of(services: JobServices, *running: RunningJob) -> Heartbeat:
+    jobs, billing = RunningJobs(capacity=len(running)), Billing(Meter(time.monotonic()), services)
+    for job in running:
+        jobs.add(job)
+        billing.open(job)
+    return Heartbeat(services, jobs, billing)
+
+
+def state_of(services: JobServices, job: RunningJob) -> JobState:
+    stored = services.jobs.load(job.id)
+    assert stored is not None
+    return stored.record.state
+
+
+def test_a_job_that_the_reconciler_queued_again_is_taken_back_and_no_second_worker_gets_it(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    services.jobs.save(job.stored, state=JobState.QUEUED)
+    heartbeat_of(services, job).tick()
+    assert state_of(services, job) is JobState.RUNNING
+    other = claim(as_task(services, "transcribe-y8"), item)
+    assert other.claimed is None
+    assert other.retry_after_seconds
+
+
+@pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.QUEUED])
+def test_a_job_that_was_given_away_is_not_taken_back(
+    cloud: LoopbackCloud, services: JobServices, state: JobState
+) -> None:
+    """To Deepgram by the function, which leaves the holder's name; or to the queue by this worker itself."""
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    if state is JobState.QUEUED:
+        job.release_once()
+    services.jobs.save(job.stored, state=state)
+    heartbeat = heartbeat_of(services, job)
+    heartbeat.tick()
+    heartbeat.tick()
+    assert state_of(services, job) is state
+
+
+@pytest.mark.parametrize("hung", ["record.json", "parts/"], ids=["record", "checkpoint"])
+def test_a_call_that_hangs_costs_no_other_job_its_claim(cloud: LoopbackCloud, services: JobServices, hung: str) -> None:
+    jobs = []
+    for name in ("hung.opus", "sound.opus"):
+        _, item = queue_job(services, cloud, name)
+        jobs.append(running_job(claim(services, item).claimed))
+        jobs[-1].chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
+    heartbeat, (first, second) = heartbeat_of(services, *jobs), jobs
+    before = second.record.lease_until
+
+    def two_ticks() -> None:
+        heartbeat.tick()
+        heartbeat.tick()
+
+    with cloud.storage_server.hold("POST", f"jobs/{first.id}/{hung}"):
+        ticks = threading.Thread(target=two_ticks, daemon=True)
+        ticks.start()
+        wait_until(lambda: second.record.lease_until > before, "the other job's claim", SOON_SECONDS)
+        wait_until(lambda: not ticks.is_alive(), "the tick after it", SOON_SECONDS)
+    heartbeat.tick()
+    assert all(services.checkpoints.load(job.id) for job in jobs)
