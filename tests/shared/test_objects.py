@@ -85,7 +85,7 @@ def test_an_object_that_vanishes_under_the_writers_eyes_is_a_conflict(
 ) -> None:
     objects.create_once(bucket, NAME, b"first")
     # Deleted between the refused write and the look at what stands there.
-    monkeypatch.setattr(objects, "read", lambda *_: None)
+    monkeypatch.setattr(objects, "read", lambda *_, **__: None)
     with pytest.raises(StateConflict, match="vanished"):
         objects.create_once(bucket, NAME, b"second")
 
