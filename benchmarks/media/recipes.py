@@ -139,6 +139,8 @@ class Truth:
     """Few would send it: it is read, or refused with the true reason."""
     must_refuse: bool = False
     """Nothing in the file says what it is."""
+    may_have_gaps: bool = False
+    """A gap is no false alarm, though all that was spoken is there."""
     track: int = 0
     """Audio track that is right, for the independent decoder."""
     peer_channels: tuple[int, ...] = (0,)

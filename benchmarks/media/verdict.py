@@ -204,7 +204,7 @@ def _judge_gaps(recipe: Recipe, measured: Measured, runs: Sequence[Run], matched
         heard = sum(
             CELL for place in measured.places if place.found and start <= place.found and place.found + CELL <= end
         )
-        is_near = number in matched or (recipe.truth.is_damaged and not runs)
+        is_near = number in matched or recipe.truth.may_have_gaps or (recipe.truth.is_damaged and not runs)
         if is_near and heard <= max(1.0, (end - start) / 2):
             found.true_gaps += 1
         else:
