@@ -14,6 +14,7 @@ from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F
 from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
     pytest_addoption,
     pytest_collection_modifyitems,
+    pytest_configure_node,
     pytest_ignore_collect,
 )
 from tests.support.faulty_deepgram import FaultyDeepgramServer

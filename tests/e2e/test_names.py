@@ -44,23 +44,26 @@ def test_run_answers_for_each_file_and_goes_on_with_the_others(tmp_path: Path) -
     (link,) = [tmp_path / "link.wav"]
     link.symlink_to(MEMO)
     (tmp_path / "empty.wav").touch()
+    ignored = tmp_path / "notes.csv"  # dropped into a bucket, it would get no answer
+    ignored.touch()
     os.mkfifo(tmp_path / "pipe.wav")
     out = tmp_path / "out"
     out.mkdir()
     (out / "taken.wav").touch()
     unusable = [tmp_path / "gone.wav", tmp_path / "pipe.wav", tmp_path, *copies(tmp_path, "taken.wav")]
-    files = [unusable[0], *odd, odd[-1], link, tmp_path / "empty.wav", *unusable[1:]]
+    files = [unusable[0], *odd, odd[-1], link, tmp_path / "empty.wav", ignored, *unusable[1:]]
     done = subprocess.run([*COMMAND, "run", *files, "--out", out, "--json"], env=ENVIRONMENT, capture_output=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert done.returncode == 1
-    assert [line["outcome"] for line in lines] == ["rejected", *["completed"] * 7, *["rejected"] * 4]
+    assert [line["outcome"] for line in lines] == ["rejected", *["completed"] * 7, *["rejected"] * 5]
     assert [line["file"] for line in lines if "file" in line] == [str(path) for path in unusable]
     names = [line["upload"]["name"] for line in lines if "upload" in line]
     assert names[0].startswith("line%0Abreak-")
     assert names[1].startswith("caf%E9-")
-    assert names[2:] == [RED, "same.wav", "same-2.wav", "same-3.wav", "link.wav", "empty.wav"]
-    assert all((out / name / "transcript.txt").read_text().strip() for name in names[:-1])
+    assert names[2:] == [RED, "same.wav", "same-2.wav", "same-3.wav", "link.wav", "empty.wav", "notes.csv"]
+    assert all((out / name / "transcript.txt").read_text().strip() for name in names[:-2])
+    assert '"rejected"' in (out / "notes.csv" / "receipt.json").read_text()
     assert lines[8]["reason"] == "The file is empty."
     assert b"\x1b" not in done.stderr
     assert b"Traceback" not in done.stderr

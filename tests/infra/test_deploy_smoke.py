@@ -19,6 +19,7 @@ from infra.emulators.cloud import JOB, PROJECT, RESULTS_TOPIC, STATE, UPLOADS, L
 from infra.recordings import recording
 from infra.terraform_offline.terraform import ROOT
 from tests.support import loopback_cloud
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.waiting import PATIENCE
 
@@ -28,7 +29,7 @@ TOPIC = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
-    with LaptopCloud(tmp_path_factory.mktemp("laptop")) as running:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("laptop")) as running:
         yield running
 
 

@@ -18,6 +18,7 @@ from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from tests.support.deployed_project import deployed
 from tests.support.doctor_deployment import Lines, doctor_deployment, not_ok
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.google_admin_apis import GoogleState
 from tests.support.waiting import wait_until
 
@@ -38,7 +39,7 @@ NAMES = LaptopNames(laptop.PROJECT, laptop.REGION)
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
-    with LaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
-from infra.cli.run import path_conflict, run_files, unique_names
+from infra.cli.run import path_conflict, unique_names
 from shared.client import results_folder
 from shared.enums import Outcome
 from shared.media import Upload
@@ -34,13 +34,6 @@ def test_a_name_that_no_object_can_have_is_numbered_like_any_other() -> None:
     assert len(set(names)) == 4
     assert all(name_problem(name) is None and len(name) <= 255 for name in names)
     assert names[0].startswith("a%0Ab-")
-
-
-def test_a_file_that_a_bucket_would_ignore_gets_an_answer(tmp_path: Path) -> None:
-    path = tmp_path / "notes.csv"
-    path.touch()
-    assert run_files([path], tmp_path / "out", UploadOptions(), None, as_json=False) == 1
-    assert '"rejected"' in (tmp_path / "out" / "notes.csv" / "receipt.json").read_text()
 
 
 def test_what_is_no_readable_file_is_a_line_each_and_starts_nothing(tmp_path: Path) -> None:

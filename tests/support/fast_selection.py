@@ -7,9 +7,10 @@ fixtures do. What is left is for the loop of editing and trying; `make test` run
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,15 +33,28 @@ SLOW_FIXTURES = frozenset(
     {"deepgram_server", "shared_deepgram_server", "emulator", "parakeet", "long_chunks", "record", "cover", "convert"}
 )
 
+SLOW_FILES = "dropscribe_slow_files"
+"""Where workers of xdist find what was found out once."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="leave out what needs NeMo, processes or slow servers")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Before xdist starts a worker: each would take a second to find out by itself."""
+    if node.config.getoption("--fast"):
+        node.workerinput[SLOW_FILES] = sorted(
+            str(file) for file in (ROOT / "tests").rglob("test_*.py") if is_slow(file)
+        )
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    if config.getoption("--fast") and collection_path.match("test_*.py") and is_slow(collection_path):
-        return True
-    return None
+    if not config.getoption("--fast") or not collection_path.match("test_*.py"):
+        return None
+    known: Sequence[str] | None = getattr(config, "workerinput", {}).get(SLOW_FILES)
+    return (str(collection_path) in known if known is not None else is_slow(collection_path)) or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,6 +71,7 @@ def fixtures_of(test: pytest.Function) -> set[str]:
     return {*test.fixturenames, *(one for one in parameters if isinstance(one, str))}
 
 
+@cache
 def is_slow(test_file: Path) -> bool:
     """Whether to import this file is slow, or it starts processes."""
     found, left = set[Path](), [test_file]

@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def private_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_expired_url_is_refused(blob: storage.Blob, endpoint: str, private_key: 
 
 
 def test_signature_of_another_key_is_refused(blob: storage.Blob, endpoint: str) -> None:
-    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     url = blob.generate_signed_url(
         version="v4", expiration=HOUR, api_access_endpoint=endpoint, credentials=credentials_of(stranger)
     )

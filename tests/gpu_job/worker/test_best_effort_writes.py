@@ -45,7 +45,7 @@ def services(cloud: LoopbackCloud) -> Iterator[JobServices]:
 
 def test_batch_sizes_that_cannot_be_stored_cost_no_engine(services: JobServices) -> None:
     recognizer, chain, parts = FakeRecognizer(room_for=1), EngineChain(), Queue[ChunkResult]()
-    listener = WorkerEngineListener(services, Billing(Meter(time.monotonic()), services))
+    listener = WorkerEngineListener(services, Billing(Meter(time.monotonic()), services), lambda _: None)
     engine = LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1000.0, chain, listener)
     chain.add(engine)
     recognizer.gate.set()
