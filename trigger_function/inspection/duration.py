@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.errors import BadMedia
 from trigger_function.inspection.constant_rate import sized_duration, wave_duration
 from trigger_function.inspection.containers import cluster_before, is_chained, times_of_clusters_increase
 from trigger_function.inspection.declared_size import HEAD_BYTES, stated_mp3_bytes, stated_size
@@ -18,7 +19,7 @@ from trigger_function.inspection.last_packet import (
 from trigger_function.inspection.length import Duration, by_beginning, extrapolated
 from trigger_function.inspection.mp4 import Movie, Track
 from trigger_function.inspection.ranged_reader import RandomAccess
-from trigger_function.inspection.stated import avi_seconds, flac_info, flv_end_seconds
+from trigger_function.inspection.stated import asf_seconds, avi_seconds, flac_info, flv_end_seconds
 
 WHOLE_BYTES = 2 * 1024 * 1024
 """Up to this size a file of packets without times is read whole, which is one request where samples are twelve."""
@@ -40,6 +41,12 @@ COUNTED = frozenset(("aac", "ac3", "dts", "dtshd", "eac3", "loas", "mlp", "mp3",
 
 EXACT = frozenset(("ape", "dsf", "mpc", "mpc8", "mxf", "nistsphere", "oma", "tak", "tta", "wv"))
 """Demuxers whose length is the header's own count of samples."""
+
+MORE_SECONDS = 1.0
+"""How much longer than the times say packets may last: encoders pad, and times are rounded."""
+
+CUT_SHARE = 0.8
+"""Below this share of the stated length a file is taken to be cut, by the byte rate of its beginning, which varies."""
 
 VARYING_RATE = 0.5
 """How far the byte rate of a FLAC's beginning may be from that of the whole file, as a share."""
@@ -71,9 +78,9 @@ def duration(file: RandomAccess, audio: Description) -> Duration:
         case "ogg" if is_chained(file):
             return by_beginning(file, audio)
         case "ogg":
-            return _until(last_packet_end(file, audio), file, audio)
+            return _unless_more(_until(last_packet_end(file, audio), file, audio), file, audio)
         case exact if exact in EXACT and audio.stated_seconds:
-            return Duration(audio.stated_seconds, promised_seconds=audio.stated_seconds)
+            return _stated_unless_cut(file, audio)
         case _ if audio.stated_seconds:
             return Duration(audio.stated_seconds, is_estimate=True)
         case _:
@@ -140,6 +147,8 @@ def _by_clock_or_rate(file: RandomAccess, audio: Description) -> Duration:
     if last is None or not times_increase(file, audio, last):
         return by_beginning(file, audio)
     seconds = last - audio.start_seconds
+    if (counted := _unless_more(Duration(seconds), file, audio)).is_estimate:
+        return counted
     beginning = stretches(file, audio.stream_index, [(0, HEAD_BYTES)])
     if not any(sample.seconds_before_last for sample in beginning):
         # Packets without a duration of their own: there is no rate to hold the times to.
@@ -177,11 +186,31 @@ def _of_flv(file: RandomAccess, audio: Description) -> Duration:
     promised = audio.stated_seconds if audio.is_only_stream and audio.stated_seconds else None
     last = flv_end_seconds(file)
     if last is not None:
-        return Duration(last - audio.start_seconds, promised_seconds=promised)
+        return _unless_more(Duration(last - audio.start_seconds, promised_seconds=promised), file, audio)
     if not audio.stated_seconds:
         return by_beginning(file, audio)
     size = stated_size(file.read_at(0, HEAD_BYTES))
     return _cut_to(file.size / size if size else 1.0, audio.stated_seconds)
+
+
+def _unless_more(length: Duration, file: RandomAccess, audio: Description) -> Duration:
+    """The length by the times, unless the packets of a small file last longer: it is joined, and its clock restarts."""
+    if file.size > WHOLE_BYTES:
+        return length
+    file.read_at(0, file.size)
+    counted = sum(whole.seconds for whole in stretches(file, audio.stream_index, [(0, file.size)]))
+    is_joined = counted > length.seconds + MORE_SECONDS
+    return Duration(counted, is_estimate=True) if is_joined else length
+
+
+def _stated_unless_cut(file: RandomAccess, audio: Description) -> Duration:
+    """The header's count, or by the byte rate of the beginning where the file has far fewer bytes than that takes."""
+    stated = audio.stated_seconds
+    try:
+        present = by_beginning(file, audio, promised=stated)
+    except BadMedia:
+        return Duration(stated, promised_seconds=stated)
+    return present if present.seconds < CUT_SHARE * stated else Duration(stated, promised_seconds=stated)
 
 
 def _until(last: float | None, file: RandomAccess, audio: Description) -> Duration:
@@ -193,9 +222,9 @@ def _until(last: float | None, file: RandomAccess, audio: Description) -> Durati
 def _stated_if_complete(file: RandomAccess, audio: Description) -> Duration | None:
     if not (audio.stated_seconds > 0 and _is_complete(file)):
         return None
-    if not audio.is_only_stream:
-        return Duration(audio.stated_seconds, is_estimate=True)
-    return Duration(audio.stated_seconds, promised_seconds=audio.stated_seconds)
+    # FFmpeg changes the length of a file that is longer than its header says.
+    stated = asf_seconds(file) or audio.stated_seconds
+    return Duration(stated, promised_seconds=stated) if audio.is_only_stream else Duration(stated, is_estimate=True)
 
 
 def _is_complete(file: RandomAccess) -> bool:

@@ -1,4 +1,4 @@
-"""Recordings appended one to the other, whose sizes tell where each ends: WAV, AIFF, AVI, Matroska, MP4."""
+"""Recordings appended one to the other, whose sizes tell where each ends: WAV, AIFF, AVI, Matroska, MP4, ASF, FLV."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ MAX_RECORDINGS = 8
 
 _FORM = ChunkLayout(4, ">I", is_four_characters)
 _WAVES, _AIFFS = (b"RIFF", b"RF64", b"BW64"), (b"AIFF", b"AIFC")
+_ASF_HEADER, _MAX_ASF_OBJECTS = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), 16
+_FLV = b"FLV\1"
 _EBML = bytes.fromhex("1a45dfa3")
 _HEAD_BYTES = 1024
 
@@ -45,9 +47,9 @@ def _second(file: RandomAccess) -> int | None:
     """Where the recording behind the first one begins; None where there is none."""
     head = file.read_at(0, _HEAD_BYTES)
     kind, form = head[:4], head[8:12]
-    if kind == _EBML:
+    if kind in (_EBML, _FLV):
         end = stated_size(head)
-        return end if end and file.read_at(end, 4) == _EBML else None
+        return end if end and file.read_at(end, 4) == kind else None
     if form == b"WAVE" and kind in _WAVES:
         data = wave_data(file)
         return _first_form(file, RIFF, data.chunk.next, _WAVES, (b"WAVE",)) if data else None
@@ -56,6 +58,8 @@ def _second(file: RandomAccess) -> int | None:
     if kind == b"RIFF" and form == b"AVI ":
         # The parts of one long file are `AVIX`.
         return _first_form(file, RIFF, 0, (b"RIFF",), (b"AVI ",))
+    if head.startswith(_ASF_HEADER):
+        return _second_asf(file)
     return _second_movie(file) if is_mp4(head) else None
 
 
@@ -69,6 +73,22 @@ def _first_form(
 
 def _form(file: RandomAccess, start: int) -> bytes:
     return file.read_at(start + 8, 4)
+
+
+def _second_asf(file: RandomAccess) -> int | None:
+    """Behind the objects of the first file: header, data, and a few indexes."""
+    at = 0
+    for _ in range(_MAX_ASF_OBJECTS):
+        kind_and_size = file.read_at(at, 24)
+        if len(kind_and_size) < 24:
+            return None
+        if at and kind_and_size.startswith(_ASF_HEADER):
+            return at
+        size = int.from_bytes(kind_and_size[16:], "little")
+        if size < 24:
+            return None
+        at += size
+    return None
 
 
 def _second_movie(file: RandomAccess) -> int | None:

@@ -38,6 +38,21 @@ def avi_seconds(file: RandomAccess, stream_index: int) -> float | None:
     return length * scale / rate if rate and scale and 0 < length < 2**31 else None
 
 
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def asf_seconds(file: RandomAccess) -> float | None:
+    """Of the longest stream by the file's properties; None where there are none."""
+    head = file.read_at(0, HEAD_BYTES)
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0 or at + 88 > len(head):
+        return None
+    # In 100 ns, with a buffer's milliseconds before the start.
+    play_ticks, _, preroll_milliseconds = struct.unpack_from("<QQQ", head, at + 64)
+    seconds = play_ticks / 1e7 - preroll_milliseconds / 1000
+    return seconds if seconds > 0 else None
+
+
 _FLV_HEADER_BYTES, _FLV_TAG_BYTES, _FLV_AUDIO = 9, 11, 8
 _FLV_TAGS = 500
 """Most tags looked at from the end back; a picture that goes on without sound has 25 a second."""

@@ -118,6 +118,9 @@ def _mp4_movies(source: ByteSource) -> Iterator[int]:
 # RIFF and AIFF: a form that is followed by another one. AVI's parts after the first are `AVIX`.
 
 
+_LONG_FORMS = (b"RF64", b"BW64")
+
+
 def _forms(kinds: dict[bytes, tuple[bytes, ...]], byte_order: str) -> Callable[[ByteSource], Iterator[int]]:
     def find(source: ByteSource) -> Iterator[int]:
         at = 0
@@ -128,6 +131,9 @@ def _forms(kinds: dict[bytes, tuple[bytes, ...]], byte_order: str) -> Callable[[
             if at and head[8:] != b"AVIX":
                 yield at
             size = int.from_bytes(head[4:8], "little" if byte_order == "<" else "big")
+            if head[:4] in _LONG_FORMS:
+                # The size of 64 bits begins the `ds64` chunk, which is the first.
+                size = int.from_bytes(source.read_at(at + 20, 8), "little")
             at += 8 + size + size % 2
 
     return find
@@ -167,7 +173,7 @@ _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
     "flac": _markers(b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22"),
     "matroska": _matroska_segments,
     "mov": _mp4_movies,
-    "wav": _forms({b"RIFF": (b"WAVE",)}, "<"),
+    "wav": _forms(dict.fromkeys((b"RIFF", *_LONG_FORMS), (b"WAVE",)), "<"),
     "avi": _forms({b"RIFF": (b"AVI ",)}, "<"),
     "aiff": _forms({b"FORM": (b"AIFF", b"AIFC")}, ">"),
     "flv": _markers(b"FLV\x01\x04\0\0\0\x09", b"FLV\x01\x05\0\0\0\x09"),

@@ -69,3 +69,11 @@ def test_every_recording_of_a_file_is_heard(tmp_path: Path, suffix: str, changes
     assert len(samples) / SAMPLE_RATE == pytest.approx(sum(SECONDS), abs=0.3)
     assert [pitch(samples, at) for at in (1.5, 5.5, 9.5)] == pytest.approx(HERTZ, abs=2)
     assert gaps == []
+
+
+def test_recordings_with_sizes_of_64_bits_are_heard(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"".join(part(path, number, "-rf64", "always") for number in range(2)))
+    samples, gaps = heard(path)
+    assert len(samples) == pytest.approx(sum(SECONDS[:2]) * SAMPLE_RATE, abs=10)
+    assert gaps == []

@@ -154,6 +154,8 @@ def test_a_wav_of_more_than_4_gb_lasts_as_long_as_it_has_sound(stated: str, reco
         ("webm", ""),
         ("m4a", ""),
         ("mp4", "-movflags faststart"),
+        ("wma", ""),
+        ("flv", "-c:a aac"),
     ],
 )
 @pytest.mark.parametrize("times", [2, 3, 10])
@@ -161,7 +163,37 @@ def test_joined_recordings_last_as_long_as_all_of_them(suffix: str, options: str
     media = inspected(record(suffix, *options.split()) * times)
     assert media.duration_seconds == pytest.approx(times * SECONDS, abs=times * 0.05)
     assert media.duration_is_estimate == (times > MAX_RECORDINGS)
-    assert media.promised_seconds == (None if times > MAX_RECORDINGS else pytest.approx(media.duration_seconds))
+    assert media.promised_seconds == (
+        None if times > MAX_RECORDINGS else pytest.approx(media.duration_seconds, rel=0.01)
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("opus", ""),
+        ("ogg", "-c:a libvorbis"),
+        ("ts", "-c:a aac"),
+        ("mpg", ""),
+        ("webm", "-live 1"),
+    ],
+)
+@pytest.mark.parametrize("times", [2, 3])
+def test_joined_recordings_whose_clock_restarts_are_counted(
+    suffix: str, options: str, times: int, record: Record
+) -> None:
+    media = inspected(record(suffix, *options.split()) * times)
+    assert media.duration_is_estimate
+    assert media.duration_seconds == pytest.approx(times * SECONDS, rel=0.1)
+
+
+@pytest.mark.parametrize("suffix", ["wv", "tta"])
+def test_lossless_sound_that_was_cut_is_not_quoted_whole(suffix: str, record: Record) -> None:
+    whole = record(suffix, seconds=4 * SECONDS)
+    assert inspected(whole).duration_seconds == pytest.approx(4 * SECONDS, abs=0.01)
+    cut = inspected(whole[: len(whole) // 2])
+    assert cut.promised_seconds == pytest.approx(4 * SECONDS, abs=0.01)
+    assert cut.duration_seconds == pytest.approx(2 * SECONDS, rel=0.1)
 
 
 def test_a_wav_joined_to_one_of_another_rate(record: Record) -> None:
