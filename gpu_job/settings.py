@@ -148,6 +148,13 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     lease_seconds: float = setting(
         90.0, "A lease or claim that is not renewed for so long has lapsed: its worker counts as dead.", unit="s", gt=0
     )
+    restart_seconds: float = setting(
+        300.0,
+        "Time the next attempt has to take a job that a worker gave back, before the reconciler takes it for lost.",
+        unit="s",
+        source="as LAUNCH_SECONDS: image pull and GPU start take seconds to minutes",
+        gt=0,
+    )
     task_timeout_seconds: float = setting(
         3600.0, "Cloud Run ends the task after this time.", unit="s", source="Cloud Run limit for GPU tasks", gt=60
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 
 from opentelemetry.trace import StatusCode
 
@@ -111,13 +112,16 @@ class JobRelease:
         self, job: RunningJob, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0
     ) -> None:
         job.span.set_status(StatusCode.ERROR, "given back to the queue")
-        changes = {"lease_until": now(), "attempts": attempts, "spent": bill, "last_error": why}
+        # Until the next attempt can be there: before that, the reconciler must take it neither for lost nor for failed.
+        until = now() + timedelta(seconds=pause_seconds + self._services.settings.restart_seconds)
+        changes = {"lease_until": until, "attempts": attempts, "spent": bill, "last_error": why}
         try:
             for _ in range(GIVE_UP_TRIES):
                 # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
                 stored = self._services.jobs.load(job.id) or job.stored
-                if stored.record.holder != self._services.task.holder:
-                    break
+                is_ours = stored.record.holder == self._services.task.holder
+                if not is_ours or stored.record.state is JobState.CLAIMED:
+                    break  # another worker has it, or the function asks Deepgram
                 if self._services.jobs.try_save(stored, state=JobState.QUEUED, **changes):
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
                     self._services.checkpoints.store(job.id, job.take_unsaved())

@@ -25,6 +25,7 @@ QUICK = {
     "LEASE_SECONDS": "3",
     "CLAIM_SECONDS": "3",
     "QUEUE_PATIENCE_SECONDS": "3",
+    "RESTART_SECONDS": "3",
     # Little at a time, so that there is a middle to be killed in.
     "CPU_BATCH_AUDIO_SECONDS": "20",
     "BUFFERED_AUDIO_SECONDS": "60",

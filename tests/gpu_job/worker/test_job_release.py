@@ -21,8 +21,10 @@ from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine
 from shared.state.jobs import JobState
 from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.worker_services import queue_job, running_job, worker_services
+from tests.support.worker_services import as_task, queue_job, running_job, worker_services
+from trigger_function.reconcile import reconcile_all
 
 
 @pytest.fixture
@@ -36,6 +38,25 @@ def engines() -> EngineChain:
     chain = EngineChain()
     chain.add(LocalEngine(Engine.PARAKEET_CPU, "counting", FakeRecognizer, 1000.0, chain))
     return chain
+
+
+def test_the_reconciler_leaves_a_job_that_was_handed_over_to_the_tasks_next_attempt(
+    cloud: LoopbackCloud, services: JobServices, make_services: MakeServices
+) -> None:
+    """A tick before the attempt holds the lease: nothing failed, and nothing need be launched or queued."""
+    queued, item = queue_job(services, cloud)
+    job, billing = running_job(claim(services, item).claimed), Billing(Meter(time.monotonic()), services)
+    billing.open(job)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    JobRelease(services, subscription, billing, engines(), RunningJobs(1)).hand_over([job])
+    function = make_services()
+    assert reconcile_all(function) == {"waiting": 1}
+    assert (cloud.work_items(), cloud.executions()) == ([], [])
+    assert function.gpu.health().failures == {}
+    left = services.jobs.load(queued.id)
+    assert left is not None
+    assert left.record.dispatches == 0
+    assert claim(as_task(services, services.task.execution, attempt=1), item).claimed is not None
 
 
 @pytest.mark.parametrize(
