@@ -10,9 +10,7 @@ _PCM_LITTLE = "pcm_s16le pcm_u8 pcm_s24le pcm_s32le pcm_f32le pcm_f64le"
 FORMATS: tuple[Format, ...] = (
     # RIFF and its like
     *family("wav", f"{_PCM_LITTLE} pcm_alaw pcm_mulaw adpcm_ima_wav adpcm_ms libmp3lame", "wav", behaviour=COUNTED),
-    *family(
-        "wav", "adpcm_yamaha adpcm_swf g722 g726 g723_1 mp2 aac ac3 wmav2 dca", "wav", behaviour=COUNTED, is_rare=True
-    ),
+    *family("wav", "adpcm_yamaha g722 g726 g723_1 mp2 ac3 wmav2 dca", "wav", behaviour=COUNTED, is_rare=True),
     *family("rf64", "pcm_s16le pcm_s24le", "wav", "wav", options=("-rf64", "always"), behaviour=COUNTED),
     *family("w64", "pcm_s16le pcm_f32le", "w64", behaviour=COUNTED),
     *family("aiff", "pcm_s16be pcm_s24be pcm_s8 pcm_s16le pcm_f32be pcm_f64be", "aiff", behaviour=COUNTED),
@@ -204,7 +202,7 @@ FORMATS: tuple[Format, ...] = (
         behaviour=TIMED,
         is_rare=True,
     ),
-    *family("wtv", "ac3 mp2 aac", "wtv", picture=_MPEG2, behaviour=TIMED, is_rare=True),
+    *family("wtv", "ac3 mp2", "wtv", picture=_MPEG2, behaviour=TIMED, is_rare=True),
     *family(
         "dv",
         "pcm_s16le@48000",

@@ -29,6 +29,8 @@ EXPERIMENTAL = frozenset({"dca", "mlp", "opus", "s302m", "truehd", "vorbis"})
 SECONDS = 12.0
 """Length of the first session in every file of a container and codec; of the second one, SECOND."""
 SECOND = 8.0
+SESSION_SLACK_SECONDS = 0.25
+"""Longest codec frame or block here: ADPCM at 16 kHz."""
 
 WHOLE = Spoken("A", 0.0, SECONDS, 0.0)
 """The first session, from the beginning on."""
@@ -93,6 +95,7 @@ class Format:
             is_damaged=is_damaged,
             is_promised=self.behaviour.is_promised,
             has_clock=self.behaviour.has_clock,
+            slack_seconds=SESSION_SLACK_SECONDS if len(spoken) > 1 else 0.0,
             may_refuse=self.is_rare,
             must_refuse=self.is_headerless,
         )

@@ -139,6 +139,8 @@ class Truth:
     """Few would send it: it is read, or refused with the true reason."""
     must_refuse: bool = False
     """Nothing in the file says what it is."""
+    slack_seconds: float = 0.0
+    """By so much later may the rest stand, as the first session's last codec frame, or block, is filled up."""
     may_have_gaps: bool = False
     """A gap is no false alarm, though all that was spoken is there."""
     track: int = 0

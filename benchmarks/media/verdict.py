@@ -220,7 +220,7 @@ def _judge_places(truth: Truth, measured: Measured, found: Verdict) -> None:
             continue
         early = lost + BESIDE_SECONDS if truth.is_damaged and not truth.has_clock else 0.0
         off = place.found - place.wanted
-        if not -early - PLACE_SECONDS <= off <= PLACE_SECONDS:
+        if not -early - PLACE_SECONDS <= off <= PLACE_SECONDS + truth.slack_seconds:
             found.misplaced_seconds += CELL
             if found.misplaced_seconds <= 1.5 * CELL:
                 found.remarks.append(f"{place.session} {place.cell * CELL:.1f} s stands {off:+.2f} s off")
@@ -237,7 +237,8 @@ def _judge_lengths(recipe: Recipe, measured: Measured, runs: Sequence[Run], foun
             found.remarks.append(f"{final:.2f} s with its gaps, not {truth.seconds:.2f} s")
         return
     is_near_peer = peer is not None and abs(decoded - peer) <= LENGTH_SECONDS and abs(peer - truth.seconds) <= 0.5
-    if abs(decoded - truth.seconds) > LENGTH_SECONDS and not is_near_peer:
+    longest = truth.seconds + LENGTH_SECONDS + truth.slack_seconds
+    if not truth.seconds - LENGTH_SECONDS <= decoded <= longest and not is_near_peer:
         found.is_length_wrong = True
         found.remarks.append(f"decoded {decoded:.2f} s, not {truth.seconds:.2f} s")
     slack = max(STATED_SECONDS, (ESTIMATE_SHARE if measured.is_estimate else STATED_SHARE) * truth.seconds)

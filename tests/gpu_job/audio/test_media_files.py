@@ -1,0 +1,74 @@
+"""Files of the benchmark `media` that once lost sound or raised false alarms, each with its exact right values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from benchmarks.media.bench import recipes
+from benchmarks.media.measure import measure
+from benchmarks.media.recipes import Workshop
+from benchmarks.media.verdict import verdict
+
+RECIPES = {recipe.name: recipe for recipe in recipes()}
+
+WHOLE = {
+    "wav pcm_s16le, data size a quarter": 12.0,
+    "rf64 pcm_s16le, ds64 sizes 0": 12.0,
+    "opus libopus, appended session": 20.0,
+    "flac flac, appended session": 20.0,
+    "mka aac, then stereo": 20.0,
+    "ac3 ac3, then another rate": 20.0,
+    "ts mp2, the clock goes back 980 s": 20.0,
+    "ts aac, the clock jumps 36000 s": 12.0,
+    "webm libopus, a pause of 900 s": 912.0,
+    "opus libopus, a pause of 60 s": 72.0,
+    "opus libopus, starts at 3600 s": 12.0,
+    "mkv aac, sound 2 s behind the picture": 14.0,
+    "m4a aac, an empty edit of 5 s": 17.0,
+    "mkv aac, a picture of 40 s": 12.0,
+    "ts with a picture aac, which never comes": 12.0,
+    "m4a aac, a broken cover picture": 12.0,
+    "mp4 aac, two tracks, the second is the default": 12.0,
+    "mkv libopus, two tracks, the first is silent and the default": 12.0,
+    "wav pcm_s16le, 64 channels without a layout, voice on 64": 12.0,
+    "ac3 ac3, 5.1(side), each channel": 12.0,
+    "m4a aac, after a jingle in phase": 14.0,
+    "wav pcm_s16le, hum of one bit in opposite phase, then a call": 43.0,
+}
+"""Seconds of sound and silence in files that have all of it: no gap."""
+
+DAMAGED = {
+    "wav pcm_s16le, cut in half": (6.0, 12.0),
+    "flac flac, cut in half": (5.9, 12.0),
+    "mp3 libmp3lame, cut in half": (6.0, 12.0),
+    "m4a aac, cut in half": (5.9, 12.0),
+    "mka aac, cut in half": (6.0, 12.0),
+    "flac, frames missing": (5.3, 7.8),
+    "ts aac, bytes missing inside": (5.7, 8.0),
+}
+"""The one gap of files in which something is missing, in seconds."""
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(Path(tmp_path_factory.mktemp("media")), str(imageio_ffmpeg.get_ffmpeg_exe()))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_all_sound_is_decoded_where_it_stands(name: str, workshop: Workshop) -> None:
+    measured = measure(RECIPES[name], workshop)
+
+    assert verdict(RECIPES[name], measured).remarks == []
+    assert measured.gaps == ()
+    assert measured.decoded_seconds == pytest.approx(WHOLE[name], abs=0.12)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_what_is_missing_is_a_gap_with_its_times(name: str, workshop: Workshop) -> None:
+    measured = measure(RECIPES[name], workshop)
+
+    assert verdict(RECIPES[name], measured).remarks == []
+    assert [gap[:2] for gap in measured.gaps] == [pytest.approx(DAMAGED[name], abs=0.3)]
