@@ -19,7 +19,7 @@ from benchmarks.full_model import babble, build_full_model
 from benchmarks.report import Measurement
 from benchmarks.timing import wall_seconds
 from gpu_job.asr.device import Device, Precision, best_device
-from gpu_job.asr.nemo.parakeet import Limits, Parakeet, memory_of
+from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits, memory_of
 from gpu_job.asr.tokens import words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decode import decode
@@ -43,7 +43,7 @@ def tiny() -> Iterator[Measurement]:
     from nemo.collections.asr.models import ASRModel
 
     chunks = _mixed_chunks()
-    ours = Parakeet.load(str(MODEL_PATH), Limits(CHUNKS, BATCH_SECONDS, BATCH_SECONDS))
+    ours = Parakeet.load(str(MODEL_PATH), ParakeetLimits(CHUNKS, BATCH_SECONDS, BATCH_SECONDS))
     parts = sorted(through_local_engine(ours, chunks).parts, key=lambda part: part.start)
     texts = [" ".join(word.text for word in words_of(part.tokens)) for part in parts]
     peer = ASRModel.restore_from(str(MODEL_PATH), map_location="cpu")
@@ -71,7 +71,7 @@ def full() -> Iterator[Measurement]:
         peer = build_full_model(Path(folder), TOKENS_PER_SECOND)
         device = best_device(Precision.AUTO)
         audio = float(FULL_CHUNKS * FULL_SECONDS)
-        ours = Parakeet(model, "full", device, Limits(FULL_CHUNKS, audio, audio))
+        ours = Parakeet(model, "full", device, ParakeetLimits(FULL_CHUNKS, audio, audio))
         yield _memory(ours, device, sounds)
         race = [
             (

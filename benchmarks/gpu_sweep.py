@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpu_job.asr.device import Device
-from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.errors import EngineFailed
 
@@ -81,7 +81,7 @@ def parakeet(model: Any, device: Device, chunks: int, chunk_seconds: int) -> Par
     """
     release(device)
     audio = float(chunks * chunk_seconds)
-    limits = Limits(chunks, gpu_audio_seconds=audio, cpu_audio_seconds=audio, gpu_memory_gb=memory_gb(device))
+    limits = ParakeetLimits(chunks, gpu_audio_seconds=audio, cpu_audio_seconds=audio, gpu_memory_gb=memory_gb(device))
     return Parakeet(model, "full", device, limits)
 
 

@@ -221,9 +221,9 @@ def material() -> dict[str, tuple[Speech, ...]]:
 @cache
 def tiny() -> Parakeet:
     """The tiny model. Imported here, for NeMo takes seconds and other benchmarks do without."""
-    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+    from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 
-    return Parakeet.load(str(MODEL_PATH), Limits(32, LONGEST_BATCH_SECONDS, LONGEST_BATCH_SECONDS))
+    return Parakeet.load(str(MODEL_PATH), ParakeetLimits(32, LONGEST_BATCH_SECONDS, LONGEST_BATCH_SECONDS))
 
 
 @cache

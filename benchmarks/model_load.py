@@ -98,7 +98,7 @@ def start(name: str, began: float) -> Start:
     from benchmarks.full_model import babble
     from gpu_job.asr.device import best_device
     from gpu_job.asr.nemo.model_loading import load
-    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+    from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 
     nemo_logging.setLevel(logging.ERROR)
     imported = time.perf_counter()
@@ -109,7 +109,7 @@ def start(name: str, began: float) -> Start:
         tensor.flatten().view(torch.uint8)[::4096].sum()
     loaded = time.perf_counter()
     peak = int((megabytes("VmHWM") - before) * 2**20)
-    Parakeet(model, called, best_device(), Limits(1, 600, 600)).transcribe([babble(CHUNK_SECONDS, 0)])
+    Parakeet(model, called, best_device(), ParakeetLimits(1, 600, 600)).transcribe([babble(CHUNK_SECONDS, 0)])
     ended = time.perf_counter()
     return Start(imported - at, loaded - imported, peak, ended - loaded, time.time() - began)
 

@@ -162,10 +162,10 @@ def kernel_driver(file: Path) -> str | None:
 
 def _load(name: str, where: str, precision: str) -> LoadReport:
     from gpu_job.asr.device import Precision
-    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+    from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 
     began = time.monotonic()
-    limits = Limits(max_chunks=1, gpu_audio_seconds=30.0, cpu_audio_seconds=30.0)
+    limits = ParakeetLimits(max_chunks=1, gpu_audio_seconds=30.0, cpu_audio_seconds=30.0)
     model = Parakeet.load(name, limits, where=where, precision=Precision(precision))
     loaded = time.monotonic()
     (tokens,) = model.transcribe([tone()])

@@ -129,7 +129,7 @@ class FileTranscription:
     """One file on its way to a transcript.
 
     The feeding thread decodes, cuts and submits; engines deliver results on their threads; the audit submits windows
-    to be transcribed again. Complete when every chunk has its result and the audit is settled.
+    to be transcribed again. Complete when every chunk has its result and the audit is done.
     """
 
     def __init__(
@@ -304,7 +304,7 @@ class FileTranscription:
             deliver(())
 
     def audit_broke(self, error: Exception) -> None:
-        """For the audit: it will not settle."""
+        """For the audit: it will not be done."""
         self._listener.broke(error)
 
     def report_if_complete(self) -> None:
@@ -316,7 +316,7 @@ class FileTranscription:
         """Whether every chunk has its result, no more will be cut, and the audit is done."""
         with self._lock:
             has_results = self._assembly.is_complete
-        return has_results and all(audit.is_settled for audit in self._audits)
+        return has_results and all(audit.is_done for audit in self._audits)
 
     # The transcript.
 
@@ -372,7 +372,7 @@ class _ChannelAudit:
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         self.file.transcribe_window(self.channel, window, deliver)
 
-    def settled(self) -> None:
+    def done(self) -> None:
         self.file.report_if_complete()
 
     def broke(self, error: Exception) -> None:

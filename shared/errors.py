@@ -98,13 +98,25 @@ class DropscribeError(Exception):
 
 
 class BadMedia(DropscribeError):
-    """The file cannot be transcribed by any engine: the outcome is `rejected`."""
+    """The file cannot be transcribed by any engine: the outcome is `rejected`.
+
+    Nothing in it can be read, or it has no sound: `trigger_function/inspection` (its header and first packets),
+    `gpu_job/audio/decode.py` (what the decoder finds), `shared/gzip_content.py` (a damaged encoding).
+    """
 
     kind = FailureKind.BAD_MEDIA
 
 
 class Rejected(DropscribeError):
-    """The upload can be transcribed, but its own options or the deployment's limits forbid it."""
+    """The upload can be transcribed, but its own options or the deployment's limits forbid it: `rejected`, too.
+
+    - its metadata asks for what is not known: `shared/upload_options.py`; a track that is not there:
+      `shared/formats/tracks.py`
+    - it is gone, encrypted with its owner's key, or larger unpacked than is allowed: `shared/storage_errors.py`,
+      `shared/gzip_content.py`
+    - every method is forbidden: `trigger_function/routing/router.py` rejects, for the reasons in `routing/limits.py`
+    - the budget is exhausted: `trigger_function/decide_and_reserve.py`
+    """
 
     kind = FailureKind.REFUSED
 

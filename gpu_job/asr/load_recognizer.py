@@ -47,10 +47,12 @@ def load_recognizer(model: str, engine: Engine, options: RecognizerOptions) -> R
 
 def _load_parakeet(model: str, engine: Engine, options: RecognizerOptions) -> Recognizer:
     from gpu_job.asr.device import Precision, accelerator
-    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+    from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 
     where = "cuda" if engine is Engine.PARAKEET_GPU else "cpu"
     if where == "cuda" and accelerator() != "cuda":
         raise EngineFailed("No GPU can be used on this instance.", FailureKind.MODEL_LOAD)
-    limits = Limits(options.max_chunks, options.gpu_audio_seconds, options.cpu_audio_seconds, options.gpu_memory_gb)
+    limits = ParakeetLimits(
+        options.max_chunks, options.gpu_audio_seconds, options.cpu_audio_seconds, options.gpu_memory_gb
+    )
     return Parakeet.load(model, limits, where=where, precision=Precision(options.precision))

@@ -68,7 +68,7 @@ class Audit:
         return self._examine_ready()
 
     @property
-    def is_settled(self) -> bool:
+    def is_done(self) -> bool:
         """Whether every chunk is transcribed and examined, and every query and retry is done."""
         return self._ended and self._open == 0 and not self._held
 

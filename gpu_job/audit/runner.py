@@ -41,11 +41,11 @@ class AuditHost(Protocol):
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         """Have a window transcribed again. May block. Raises EngineFailed where no engine is left."""
 
-    def settled(self) -> None:
-        """The last query or retry is done. May be called twice; after `transcribed` and `end` check `is_settled`."""
+    def done(self) -> None:
+        """The last query or retry is done. May be called twice; after `transcribed` and `end` check `is_done`."""
 
     def broke(self, error: Exception) -> None:
-        """A thread of the audit ended with an exception: it will not settle."""
+        """A thread of the audit ended with an exception: it will not be done."""
 
 
 class AuditRunner:
@@ -86,14 +86,14 @@ class AuditRunner:
         self._submit(queries)
 
     @property
-    def is_settled(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the audit is done: the findings change no more."""
         with self._lock:
-            return self._audit.is_settled
+            return self._audit.is_done
 
     @property
     def findings(self) -> Findings:
-        """What was found. Read it when the audit is settled."""
+        """What was found. Read it when the audit is done."""
         return self._audit.findings
 
     def _submit(self, queries: Sequence[VadQuery]) -> None:
@@ -121,8 +121,8 @@ class AuditRunner:
 
     def _continue(self, retry: Retry | None) -> None:
         if retry is None:
-            if self.is_settled:
-                self._host.settled()
+            if self.is_done:
+                self._host.done()
             return
         try:
             self._host.transcribe_window(retry.window, partial(self._retranscribed, retry))

@@ -36,7 +36,7 @@ TRANSIENT = (Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable
 
 @dataclass(frozen=True)
 class Received:
-    """A work item with the receipt that acknowledges it."""
+    """A work item with the id that acknowledges it."""
 
     item: WorkItem
     ack_id: str | None

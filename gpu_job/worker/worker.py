@@ -144,7 +144,7 @@ class Worker(JobOwner):
         return not last
 
     def _begin(self, received: Received) -> None:
-        """Start one item's job, or settle the item at once where there is nothing to do."""
+        """Start one item's job, or acknowledge or give back the item at once where there is nothing to do."""
         item, ack_id = received.item, received.ack_id
         if self._engine_failure is not None:
             # The engines failed while it was pulled: an attempt here would fail and be counted.
@@ -154,7 +154,7 @@ class Worker(JobOwner):
         with job_context(item.job_id), tracing.continue_trace(received.traceparent):
             running = self._jobs.get(item.job_id)
             if running is not None:
-                self._add_receipt(running, ack_id)
+                self._add_ack_id(running, ack_id)
                 return
             if self._jobs.free <= 0:
                 self._set_aside.append(received)
@@ -176,7 +176,7 @@ class Worker(JobOwner):
             self._jobs.add(job)
             self._threads.submit(self._feed, job)
 
-    def _add_receipt(self, running: RunningJob, ack_id: str | None) -> None:
+    def _add_ack_id(self, running: RunningJob, ack_id: str | None) -> None:
         """An item came again whose job runs here."""
         if not running.is_released:
             running.ack_ids.extend([ack_id] if ack_id else [])

@@ -23,9 +23,9 @@ def parakeet() -> Parakeet:
     import torch
 
     from gpu_job.asr.device import Device
-    from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+    from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 
-    limits = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
+    limits = ParakeetLimits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
     return Parakeet.load(str(MODEL_PATH), limits, Device("cpu", torch.float32))
 
 

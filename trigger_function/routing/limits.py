@@ -1,4 +1,7 @@
-"""Limits: what speaks against each method for one upload, under the cost policy and the decision table alike. Pure."""
+"""Limits: what speaks against each method for one upload, under the cost policy and the decision table alike. Pure.
+
+An upload that every method is forbidden for is rejected in `router.py`.
+"""
 
 from __future__ import annotations
 

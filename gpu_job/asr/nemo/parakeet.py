@@ -50,7 +50,7 @@ cost hardly depends on the number of chunks, takes the whole batch."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class ParakeetLimits:
     """How large batches may be, by device."""
 
     max_chunks: int
@@ -103,7 +103,7 @@ class DecoderOutput:
 class Parakeet:
     """A loaded model. `run` and `transcribe` belong to one thread."""
 
-    def __init__(self, model: Any, name: str, device: Device, limits: Limits) -> None:
+    def __init__(self, model: Any, name: str, device: Device, limits: ParakeetLimits) -> None:
         self.name = name
         self.device = device
         self._memory = memory_of(model, device)
@@ -146,7 +146,7 @@ class Parakeet:
     def load(
         cls,
         name: str,
-        limits: Limits,
+        limits: ParakeetLimits,
         device: Device | None = None,
         *,
         where: str | None = None,

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gpu_job.asr.gpu_faults import NO_MEMORY, cuda_answers, failure_of, inference
-from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -95,7 +95,7 @@ def test_only_cudas_own_error_shows_that_the_gpu_is_lost() -> None:
 @pytest.mark.usefixtures("lost_gpu")
 def test_a_process_that_lost_its_gpu_loads_no_model_for_the_cpu_either() -> None:
     with pytest.raises(EngineFailed) as caught:
-        Parakeet.load(str(MODEL_PATH), Limits(1, 30, 30), where="cpu")
+        Parakeet.load(str(MODEL_PATH), ParakeetLimits(1, 30, 30), where="cpu")
     assert caught.value.kind is FailureKind.GPU_LOST
     assert "another" in caught.value.reason
 

@@ -16,7 +16,7 @@ from gpu_job.audit.audit import NO_WORDS_REASON, RETRY_LIMIT_REASON, Audit
 from gpu_job.audit.findings import Findings, Splice, apply_findings, words_inside
 from gpu_job.audit.intervals import Span
 from gpu_job.audit.queries import AuditRules, UntranscribedSpan, VadQuery
-from tests.support.settled_audit import Recognize, plain_words, settled_audit
+from tests.support.finished_audit import Recognize, finished_audit, plain_words
 from tests.support.sounds import noise, silence
 
 WORD, STEP = 0.3, 0.4
@@ -90,7 +90,7 @@ def test_an_omission_is_found_and_its_words_put_back(
     talk = Talk(20)
     chunks = [talk.chunk(*place) for place in places]
     first = talk.missing(omission)
-    audit = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed)
+    audit = finished_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed)
     repaired = apply_findings(merged(chunks, first), audit.findings)
     expected = merged([talk.chunk(places[0][0], places[-1][1])], talk.recognized)
     assert plain_words(repaired) == plain_words(expected)
@@ -101,7 +101,7 @@ def test_an_omission_is_found_and_its_words_put_back(
 def test_an_omission_reaches_over_silence_that_was_left_out() -> None:
     talk = Talk(20, [Span(9.6, 11.2)])
     chunks = [talk.chunk(0, 9.9), talk.chunk(10.9, 20)]
-    audit = settled_audit(
+    audit = finished_audit(
         chunks, talk.missing(Span(9, 9.5), Span(11.2, 11.8)), again=talk.recognized, speech=talk.speech
     )
     assert [plain_words(splice.tokens) for splice in audit.findings.splices] == [["23", "28", "29"]]
@@ -111,7 +111,7 @@ def test_a_pause_raises_no_query() -> None:
     talk = Talk(20, [Span(5, 9)])
     audit = Audit()
     assert audit.cut(talk.chunk(0, 20)) == audit.transcribed(0, talk.tokens) == audit.end() == []
-    assert audit.is_settled
+    assert audit.is_done
 
 
 def test_a_word_that_ends_too_late_does_not_hide_a_hole() -> None:
@@ -119,7 +119,7 @@ def test_a_word_that_ends_too_late_does_not_hide_a_hole() -> None:
     chunk, omission = talk.chunk(0, 20), Span(8, 13)
     speech = talk.missing(omission)(chunk)
     smeared = [token._replace(end=13.0) if token.text == " 19" else token for token in speech]
-    audit = settled_audit([chunk], lambda _: smeared, again=talk.recognized, speech=talk.speech)
+    audit = finished_audit([chunk], lambda _: smeared, again=talk.recognized, speech=talk.speech)
     repaired = apply_findings(smeared, audit.findings)
     # A word of two letters may have lasted for a second: what was said in it is not looked for.
     assert plain_words(repaired) == [str(n) for n in range(50) if n not in (20, 21)]
@@ -135,7 +135,7 @@ def test_what_stays_empty_is_a_gap_as_long_as_the_speech() -> None:
         windows.append(window)
         return talk.missing(omission)(window)
 
-    audit = settled_audit([chunk], talk.missing(omission), again=again, speech=talk.speech)
+    audit = finished_audit([chunk], talk.missing(omission), again=again, speech=talk.speech)
     (gap,) = audit.findings.gaps
     assert (gap.start, gap.end, gap.reason) == (
         pytest.approx(9.2, abs=0.21),
@@ -158,14 +158,14 @@ def test_a_second_try_may_recognize_what_the_first_did_not() -> None:
         return [] if next(tries) == 0 else talk.recognized(window)
 
     chunk = talk.chunk(0, 20)
-    audit = settled_audit([chunk], talk.missing(omission), again=again, speech=talk.speech)
+    audit = finished_audit([chunk], talk.missing(omission), again=again, speech=talk.speech)
     assert plain_words(apply_findings(talk.missing(omission)(chunk), audit.findings)) == plain_words(talk.tokens)
     assert next(tries) == 2
 
 
 def test_half_a_repair_is_kept_and_the_rest_is_a_gap() -> None:
     talk, chunk = Talk(20), Talk(20).chunk(0, 20)
-    audit = settled_audit([chunk], talk.missing(Span(5, 13)), again=talk.missing(Span(9, 13)), speech=talk.speech)
+    audit = finished_audit([chunk], talk.missing(Span(5, 13)), again=talk.missing(Span(9, 13)), speech=talk.speech)
     assert plain_words(audit.findings.splices[0].tokens) == [str(n) for n in range(13, 23)]
     (gap,) = audit.findings.gaps
     assert gap.start == pytest.approx(9.3, abs=0.5)
@@ -177,7 +177,7 @@ def test_beyond_its_share_of_decoding_omissions_are_gaps() -> None:
     spans = [Span(at, at + 3) for at in range(5, 60, 10)]
     rules = AuditRules(max_share=0.1, spare_seconds=10)
     chunks = [talk.chunk(at, at + 20) for at in range(0, 60, 20)]
-    audit = settled_audit(chunks, talk.missing(*spans), again=talk.recognized, speech=talk.speech, rules=rules)
+    audit = finished_audit(chunks, talk.missing(*spans), again=talk.recognized, speech=talk.speech, rules=rules)
     found = audit.findings
     assert found.retranscribed_seconds <= 10 + 0.1 * 60
     assert len(found.splices) >= 2
@@ -188,7 +188,7 @@ def test_beyond_its_share_of_decoding_omissions_are_gaps() -> None:
 def test_a_failed_chunk_is_a_gap_already() -> None:
     talk = Talk(20)
     chunks = [talk.chunk(0, 10), talk.chunk(10, 20)]
-    audit = settled_audit(chunks, talk.recognized, speech=talk.speech, failed=[chunks[1].start])
+    audit = finished_audit(chunks, talk.recognized, speech=talk.speech, failed=[chunks[1].start])
     assert audit.findings == Findings()
 
 
@@ -197,7 +197,7 @@ def test_words_without_speech_are_dropped() -> None:
     chunk = talk.chunk(0, 20)
     hallucinated = [Token(" m", 10.0, 10.1, 0.9), Token("m.", 10.1, 10.2, 0.9)]
     tokens = sorted([*talk.tokens, *hallucinated], key=lambda token: token.start)
-    audit = settled_audit([chunk], lambda _: tokens, speech=talk.speech)
+    audit = finished_audit([chunk], lambda _: tokens, speech=talk.speech)
     assert [timed.word.text for timed in audit.findings.dropped] == ["mm."]
     assert apply_findings(tokens, audit.findings) == talk.tokens
 
@@ -212,14 +212,14 @@ def test_a_lone_word_with_speech_near_stays(off: float) -> None:
         start = 10.0 + off - seconds(window.start)
         return [(start, start + 0.2)]
 
-    audit = settled_audit([talk.chunk(0, 20)], lambda _: tokens, speech=speech)
+    audit = finished_audit([talk.chunk(0, 20)], lambda _: tokens, speech=speech)
     assert audit.findings.dropped == []
     assert audit.findings.queried_seconds > 0
 
 
 def test_a_dropped_word_whose_first_piece_begins_none_is_dropped_whole() -> None:
     rest_of_a_word = [Token("ev", 0.2, 0.3, 0.1), Token("er", 0.3, 0.5, 0.1)]
-    audit = settled_audit([Chunk(0, noise(5, -30.0))], lambda _: rest_of_a_word, speech=lambda *_: [])
+    audit = finished_audit([Chunk(0, noise(5, -30.0))], lambda _: rest_of_a_word, speech=lambda *_: [])
     assert apply_findings(ensure_word_start(rest_of_a_word), audit.findings) == []
 
 
@@ -229,9 +229,9 @@ def test_after_a_failed_query_the_coverage_is_not_audited() -> None:
     audit.transcribed(0, talk.missing(Span(5, 9))(talk.chunk(0, 20)))
     (query,) = audit.end()
     assert isinstance(query, UntranscribedSpan)
-    assert not audit.is_settled
+    assert not audit.is_done
     audit.query_failed(query)
-    assert audit.is_settled
+    assert audit.is_done
     assert not audit.findings.audited
 
 
@@ -257,7 +257,7 @@ def test_a_second_result_changes_nothing() -> None:
 def test_silence_raises_no_query(samples: Samples) -> None:
     audit = Audit()
     assert [*audit.cut(Chunk(0, samples)), *audit.transcribed(0, []), *audit.end()] == []
-    assert audit.is_settled
+    assert audit.is_done
 
 
 def test_a_word_recognized_twice_by_two_windows_is_one_and_said_twice_is_two() -> None:
@@ -297,7 +297,7 @@ def test_whatever_is_lost_comes_back_in_order_and_nothing_else_moves(
     first = talk.missing(*missing)
     before = merged(chunks, first)
     generous = AuditRules(max_share=10)
-    audit = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed, rules=generous)
+    audit = finished_audit(chunks, first, again=talk.recognized, speech=talk.speech, seed=seed, rules=generous)
     after = apply_findings(before, audit.findings)
     assert [token.start for token in after] == sorted(token.start for token in after)
     said = plain_words(before)
@@ -309,5 +309,5 @@ def test_whatever_is_lost_comes_back_in_order_and_nothing_else_moves(
     missing = [int(token.text) for token in merged(chunks, talk.recognized) if token not in set(after)]
     runs = itertools.groupby(enumerate(missing), lambda pair: pair[1] - pair[0])
     assert all(len(list(run)) * STEP <= generous.gap_seconds for _, run in runs)
-    in_order = settled_audit(chunks, first, again=talk.recognized, speech=talk.speech, rules=generous)
+    in_order = finished_audit(chunks, first, again=talk.recognized, speech=talk.speech, rules=generous)
     assert words_of(apply_findings(before, in_order.findings)) == words_of(after)

@@ -29,7 +29,7 @@ from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import VadThresholds
 from infra.recordings import recording
 from shared.errors import EngineFailed
-from tests.support.settled_audit import on_upload_clock, plain_words
+from tests.support.finished_audit import on_upload_clock, plain_words
 from tests.support.sounds import music, noise, silence, tone
 from tests.support.waiting import PATIENCE
 
@@ -66,14 +66,14 @@ class Host:
     """What an audit needs of its file."""
 
     transcribe: Transcribe
-    is_settled: threading.Event = field(default_factory=threading.Event)
+    is_done: threading.Event = field(default_factory=threading.Event)
     errors: Queue[Exception] = field(default_factory=Queue)
 
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         self.transcribe(window, deliver)
 
-    def settled(self) -> None:
-        self.is_settled.set()
+    def done(self) -> None:
+        self.is_done.set()
 
     def broke(self, error: Exception) -> None:
         self.errors.put(error)
@@ -95,7 +95,7 @@ class Upload:
             self.tokens.extend(tokens)
             self.runner.transcribed(chunk.start, tokens)
         self.runner.end()
-        assert self.runner.is_settled or self.host.is_settled.wait(PATIENCE)
+        assert self.runner.is_done or self.host.is_done.wait(PATIENCE)
         return apply_findings(self.tokens, self.runner.findings)
 
 
@@ -204,7 +204,7 @@ def test_after_a_detector_fails_the_coverage_is_not_audited(
     runner.cut(recognized[0][0])
     runner.transcribed(recognized[0][0].start, [])
     runner.end()
-    assert host.is_settled.wait(PATIENCE)
+    assert host.is_done.wait(PATIENCE)
     assert not runner.findings.audited
 
 
@@ -219,7 +219,7 @@ def test_without_an_engine_the_audit_stays_open(recognized: list[tuple[Chunk, li
         runner.cut(recognized[0][0])
         runner.transcribed(recognized[0][0].start, [])
         runner.end()
-    assert not runner.is_settled
+    assert not runner.is_done
     assert runner.findings.gaps == []
 
 
@@ -230,7 +230,7 @@ def test_threads_that_were_shut_down_leave_it_open(recognized: list[tuple[Chunk,
     runner.cut(recognized[0][0])
     runner.transcribed(recognized[0][0].start, [])
     runner.end()
-    assert not runner.is_settled
+    assert not runner.is_done
 
 
 def test_whoever_cuts_helps_where_the_threads_fall_behind() -> None:

@@ -18,14 +18,14 @@ from gpu_job.asr.device import Device
 from gpu_job.asr.nemo.model_export import prepare
 from gpu_job.asr.nemo.model_files import CONFIG, MANIFEST, WEIGHTS, FileRecord, Manifest, Precision, PreparedModel
 from gpu_job.asr.nemo.model_loading import build
-from gpu_job.asr.nemo.parakeet import Limits, Parakeet
+from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decoder_child import DecoderLimits
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import EngineFailed, FailureKind
 
-LIMITS = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
+LIMITS = ParakeetLimits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
 TYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 
 

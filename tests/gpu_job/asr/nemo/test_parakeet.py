@@ -13,7 +13,7 @@ from kaldialign import edit_distance
 
 from gpu_job.asr.device import Device, Precision, accelerator, best_device, multiplies_bf16
 from gpu_job.asr.memory import GIB, Architecture, Attention, MemoryBudget, MemoryModel
-from gpu_job.asr.nemo.parakeet import SLICE_SAMPLES, Limits, Parakeet, memory_of
+from gpu_job.asr.nemo.parakeet import SLICE_SAMPLES, Parakeet, ParakeetLimits, memory_of
 from gpu_job.asr.tokens import words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decode import decode
@@ -26,7 +26,7 @@ from shared.errors import EngineFailed, FailureKind
 from shared.transcript.model import Word
 from tests.support.sounds import noise, silence
 
-LIMITS = Limits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
+LIMITS = ParakeetLimits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
 
 
 def samples_of(one: Recording) -> Samples:

@@ -18,7 +18,7 @@ Recognize = Callable[[Chunk], Iterable[Token]]
 """A window -> its tokens, on the upload's clock."""
 
 
-def settled_audit(
+def finished_audit(
     chunks: Sequence[Chunk],
     first: Recognize,
     *,
@@ -28,7 +28,7 @@ def settled_audit(
     failed: Iterable[int] = (),
     seed: int | None = None,
 ) -> Audit:
-    """A settled audit. `first` recognizes the chunks, `again` retries' windows; with a seed, all results are late."""
+    """A finished audit. `first` recognizes the chunks, `again` retries' windows; with a seed, all results are late."""
     audit, late, rng = Audit(rules), list[Chunk](), random.Random(seed)
     queries: list[VadQuery] = []
     retries: list[Retry] = []
@@ -56,10 +56,10 @@ def settled_audit(
     queries.extend(audit.end())
     rng.shuffle(late)
     for chunk in late:
-        assert not audit.is_settled
+        assert not audit.is_done
         recognize(chunk)
     answer_some(0)
-    assert audit.is_settled
+    assert audit.is_done
     return audit
 
 
