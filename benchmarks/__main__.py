@@ -20,6 +20,7 @@ BENCHMARKS = {
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",
     "omissions": "omissions.omissions",
+    "losses": "losses.losses",
     "front-end": "front_end.decoding",
     "cuts": "front_end.cut_search",
     "engine": "engine.tiny",

@@ -66,6 +66,10 @@ class LossyEngine:
     def stop(self) -> None:
         """Nothing runs by itself."""
 
+    def has_tasks(self, job_id: str) -> bool:
+        """Whether a chunk still waits."""
+        return bool(self._queued)
+
     def drop(self, job_id: str) -> None:
         """There is one job only."""
 

@@ -42,7 +42,7 @@ def transcribed(path: Path, engines: EngineChain, options: PipelineOptions) -> T
     with ThreadPoolExecutor(1) as threads:
         file = FileTranscription(Pipeline(engines, options, SpeechDetector(), threads), path.name, listener)
         file.feed(path)
-        listener.wait(engines, TIMEOUT_SECONDS)
+        listener.wait(engines, TIMEOUT_SECONDS, on_poll=file.fail_lost_chunks)
     (findings,) = file.findings()
     return Transcribed(file.assemble(path.name, path.name), file.results(), findings)
 

@@ -26,10 +26,12 @@ from numpy.typing import NDArray
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
+from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
 from gpu_job.audio.audible import AudibleAudio
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode, decode_channels
+from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.parallel import ParallelDecoding
@@ -42,6 +44,7 @@ from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
+from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from shared.errors import EngineFailed
@@ -116,7 +119,7 @@ def transcribe(
         file = FileTranscription(pipeline, call_id, transcription, media=media, channels=channels)
         try:
             file.feed(path)
-            transcription.wait(engine)
+            transcription.wait(engine, on_poll=file.fail_lost_chunks)
             return file.assemble(source, job_id)
         finally:
             file.cancel()
@@ -158,6 +161,9 @@ class FileTranscription:
         self._span = span
         self._lock = threading.Lock()
         self._assembly = Assembly()
+        self._decoded_frames = 0
+        """As the decoder counted them, when it came to the end."""
+        self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = False
         rules = pipeline.options.audit
         self._audits = [
@@ -194,6 +200,9 @@ class FileTranscription:
                     raise
                 # What came until then keeps its words; the rest of the file is a gap that says why.
                 self._add_gap(self._missing_rest(seconds(decoded), error))
+            if self._decoded_frames > decoded:
+                lost = Gap(start=seconds(decoded), end=seconds(self._decoded_frames), reason=NOT_TRANSCRIBED_REASON)
+                self._add_gap(lost)
             for channel, chunker in enumerate(chunkers):
                 self._submit(channel, chunker.end())
         with self._lock:
@@ -209,17 +218,31 @@ class FileTranscription:
         if self._split and self._channels > 1:
             assert self._media is not None  # it says how many channels there are
             yield from decode_channels(
-                path, options.decoder, media=self._media, parallel=options.parallel, on_damage=self._add_gap
+                path,
+                options.decoder,
+                media=self._media,
+                parallel=options.parallel,
+                on_damage=self._add_gap,
+                on_account=self._take_account,
             )
             return
         if self._media is None:
-            for block in decode(path, options.decoder, parallel=options.parallel, on_damage=self._add_gap):
+            for block in decode(
+                path,
+                options.decoder,
+                parallel=options.parallel,
+                on_damage=self._add_gap,
+                on_account=self._take_account,
+            ):
                 yield block[np.newaxis]
             return
         track = SoundingTrack(path, options.decoder, self._media, options.parallel)
-        for block in track.blocks(self._add_gap):
+        for block in track.blocks(self._add_gap, self._take_account):
             self._media = track.media
             yield block[np.newaxis]
+
+    def _take_account(self, account: Account) -> None:
+        self._decoded_frames = account.frames
 
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
@@ -227,11 +250,12 @@ class FileTranscription:
                 self._assembly.expect(chunk.start, chunk.end)
             if self._audits:
                 self._audits[channel].cut(chunk)
-            stored = self._stored.get((channel, chunk.start, chunk.end))
-            if stored is not None:
+            place = (channel, chunk.start, chunk.end)
+            stored = self._stored.get(place)
+            if stored is not None and (stored.channel, stored.start, stored.end) == place:
                 self._add(stored)
             else:
-                self._pipeline.engines.submit(self._task(chunk, channel))
+                self._unanswered.submit(self._task(chunk, channel))
 
     def _task(self, chunk: Chunk, channel: int) -> Task:
         def delivered(result: ChunkResult) -> None:
@@ -293,7 +317,7 @@ class FileTranscription:
 
         engines, task = self._pipeline.engines, self._task(window, channel)
         try:
-            engines.submit(replace(task, deliver=transcribed, urgent=True))
+            self._unanswered.submit(replace(task, deliver=transcribed, urgent=True))
         except EngineFailed as error:
             if not engines.is_available:
                 raise
@@ -302,6 +326,11 @@ class FileTranscription:
                 return
             # Only the engines that may have this file's audio are gone: no other attempt is coming.
             deliver(())
+
+    def fail_lost_chunks(self) -> None:
+        """To be called now and then: chunks that no engine has any more become gaps."""
+        if not self._cancelled:
+            self._unanswered.fail_lost()
 
     def audit_broke(self, error: Exception) -> None:
         """For the audit: it will not be done."""

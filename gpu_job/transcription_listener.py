@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.engines.chain import EngineChain
@@ -46,12 +47,21 @@ class BlockingListener(TranscriptionListener):
         self._error = error
         self._ended.set()
 
-    def wait(self, engines: EngineChain, timeout_seconds: float | None = None) -> None:
-        """Raises EngineFailed where no engine is left, TimeoutError after `timeout_seconds`, and what broke."""
+    def wait(
+        self,
+        engines: EngineChain,
+        timeout_seconds: float | None = None,
+        *,
+        on_poll: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_poll` is called every POLL_SECONDS.
+
+        Raises EngineFailed where no engine is left, TimeoutError after `timeout_seconds`, and what broke."""
         began = time.monotonic()
         while not self._ended.wait(POLL_SECONDS):
             if not engines.is_available:
                 raise engines.failure or EngineFailed("The engine was stopped.")
+            on_poll()
             if timeout_seconds is not None and time.monotonic() - began > timeout_seconds:
                 raise TimeoutError(f"The file was not transcribed within {timeout_seconds:g} s.")
         if self._error is not None:

@@ -196,7 +196,7 @@ class _Decoding:
                 if gap is not None:
                     on_damage(gap)
             if on_account:
-                on_account(account)
+                on_account(replace(account, frames=frames_read))
         finally:
             if on_damage:
                 for loss in merged_losses(self.losses):

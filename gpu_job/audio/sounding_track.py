@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from gpu_job.audio.decode import OnDamage, block_lengths, decode
+from gpu_job.audio.decode import OnAccount, OnDamage, block_lengths, decode
+from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import Samples
@@ -31,18 +33,18 @@ class SoundingTrack:
         self._limits = limits
         self._parallel = parallel
 
-    def blocks(self, on_damage: OnDamage) -> Iterator[Samples]:
+    def blocks(self, on_damage: OnDamage, on_account: OnAccount) -> Iterator[Samples]:
         """As `gpu_job.audio.decode.decode`; where other tracks could be heard, silence at the start comes late."""
         candidates = _candidates(self.media)
         if len(candidates) == 1:
-            yield from self._decoded(candidates[0], on_damage)
+            yield from self._decoded(candidates[0], on_damage, on_account)
             return
-        silent_tracks: list[tuple[Media, int, list[Gap]]] = []
+        silent_tracks: list[tuple[Media, int, _Told]] = []
         failure: BadMedia | None = None
         for self.media in candidates:
-            silent, damage, has_sound = 0, list[Gap](), False
+            silent, told, has_sound = 0, _Told(), False
             try:
-                for block in self._decoded(self.media, damage.append):
+                for block in self._decoded(self.media, told.damage.append, told.accounts.append):
                     if not has_sound and np.abs(block).max(initial=0.0) < SILENT_PEAK:
                         silent += len(block)
                         continue
@@ -50,33 +52,50 @@ class SoundingTrack:
                         has_sound = True
                         yield from _zeros(silent)
                     yield block
-                silent_tracks.append((self.media, silent, damage))
+                silent_tracks.append((self.media, silent, told))
             except BadMedia as error:
                 failure = failure or error
             finally:
                 if has_sound:
-                    _tell(damage, on_damage)
+                    told.tell(on_damage, on_account)
             if has_sound:
                 return
         if not silent_tracks:
             assert failure is not None  # every track is silent or raised
             raise failure
-        self.media, silent, damage = silent_tracks[0]
+        self.media, silent, told = silent_tracks[0]
         yield from _zeros(silent)
-        _tell(damage, on_damage)
+        told.tell(on_damage, on_account)
 
-    def _decoded(self, media: Media, on_damage: OnDamage) -> Iterator[Samples]:
-        return decode(self._path, self._limits, media=media, parallel=self._parallel, on_damage=on_damage)
+    def _decoded(self, media: Media, on_damage: OnDamage, on_account: OnAccount) -> Iterator[Samples]:
+        return decode(
+            self._path,
+            self._limits,
+            media=media,
+            parallel=self._parallel,
+            on_damage=on_damage,
+            on_account=on_account,
+        )
+
+
+@dataclass
+class _Told:
+    """What the decoder says of a track, kept until it is known which track is heard."""
+
+    damage: list[Gap] = field(default_factory=list)
+    accounts: list[Account] = field(default_factory=list)
+
+    def tell(self, on_damage: OnDamage, on_account: OnAccount) -> None:
+        """Pass it on."""
+        for gap in self.damage:
+            on_damage(gap)
+        for account in self.accounts:
+            on_account(account)
 
 
 def _zeros(frames: int) -> Iterator[Samples]:
     for length in block_lengths(frames):
         yield np.zeros(length, np.float32)
-
-
-def _tell(damage: list[Gap], on_damage: OnDamage) -> None:
-    for gap in damage:
-        on_damage(gap)
 
 
 def _candidates(media: Media) -> list[Media]:

@@ -42,6 +42,9 @@ class ChainedEngine(Protocol):
     def submit(self, task: Task, *, wait: bool) -> None:
         """Queue a task; `wait`: block while the queue is full. Raises EngineFailed where the engine has ended."""
 
+    def has_tasks(self, job_id: str) -> bool:
+        """Whether it has chunks of this job without a result."""
+
     def drop(self, job_id: str) -> None: ...
     def add_feeder(self) -> None: ...
     def remove_feeder(self) -> None: ...
@@ -132,6 +135,15 @@ class EngineChain:
         finally:
             for engine in self._engines:
                 engine.remove_feeder()
+
+    def has_tasks(self, job_id: str) -> bool:
+        """Whether an engine has chunks of this job without a result."""
+        return any(engine.has_tasks(job_id) for engine in self._engines)
+
+    @property
+    def engine(self) -> Engine:
+        """The first of the chain."""
+        return self._engines[0].engine
 
     def drop(self, job_id: str) -> None:
         """Discard the queued chunks of a job that ended."""

@@ -76,6 +76,12 @@ class ChunkQueue:
         with self._changed:
             return [task for task in tasks if self._taken.pop(id(task), None) is not None]
 
+    def has_tasks(self, job_id: str) -> bool:
+        """Whether a task of this job is queued or in a batch."""
+        with self._changed:
+            held = [*self._taken.values(), *(queued.task for queued in self._queued)]
+        return any(task.job_id == job_id for task in held)
+
     def add_feeder(self) -> None:
         """One more decoder submits chunks: waiting a moment for a full batch makes sense."""
         self._change_feeders(+1)

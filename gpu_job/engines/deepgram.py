@@ -102,6 +102,11 @@ class DeepgramEngine:
         except EngineFailed as error:
             self._return(tasks, error)
 
+    def has_tasks(self, job_id: str) -> bool:
+        """Whether chunks of this job are on their way to Deepgram or back."""
+        with self._changed:
+            return any(task.job_id == job_id for call in self._calls.values() for task in call)
+
     def drop(self, job_id: str) -> None:
         """Discard the queued chunks of a job that ended: their calls are not made."""
         with self._changed:

@@ -97,6 +97,10 @@ class LocalEngine:
         """Take a job's last queued chunks off the queue, in time order, for another engine."""
         return self._queue.take_last(job_id, max_seconds, engine)
 
+    def has_tasks(self, job_id: str) -> bool:
+        """Whether it has chunks of this job without a result."""
+        return self._queue.has_tasks(job_id)
+
     def drop(self, job_id: str) -> None:
         """Discard the queued chunks of a job that ended."""
         self._queue.drop(job_id)

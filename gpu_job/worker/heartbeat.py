@@ -95,6 +95,8 @@ class Heartbeat(PeriodicTask):
                 renewed.append((job, results))
             else:
                 job.save_later(results)
+            with job.log_context(), best_effort("lost chunks were not looked for"):
+                job.transcription.fail_lost_chunks()
         for job, results in renewed:
             self._store(job, results)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode, decode_tracks
+from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -46,7 +47,9 @@ def heard(path: Path, media: Media) -> tuple[Samples, int, list[Gap]]:
     """The samples, the index of the track that they are of, and the gaps."""
     gaps: list[Gap] = []
     track = SoundingTrack(path, LIMITS, media, ParallelDecoding(children=1))
-    samples = np.concatenate(list(track.blocks(gaps.append)))
+    accounts: list[Account] = []
+    samples = np.concatenate(list(track.blocks(gaps.append, accounts.append)))
+    assert [account.frames for account in accounts] == [len(samples)]
     return samples, track.media.track, gaps
 
 
