@@ -42,6 +42,7 @@ from gpu_job.vad.detector import SpeechDetector
 from infra.local_media import inspected
 from infra.recordings import recording
 from shared.enums import Engine
+from shared.errors import EngineFailed
 from shared.media import Media
 from shared.transcript.model import Transcript, Word
 
@@ -84,11 +85,23 @@ class Tally:
     """Runs without a missing word: what was lost was found and repaired, or held none."""
     with_gap: int = 0
     """Runs with missing words and a gap."""
+    failed: int = 0
+    """Runs that ended as failed, with the reason."""
     silent: int = 0
     """Runs with missing words and none."""
 
+    def run(self, recording: Recording, stored: Stored | None = None) -> None:
+        """One run of a recording."""
+        try:
+            transcript, _ = transcribed(recording.path, recording.media, stored)
+        except EngineFailed:
+            self.runs += 1
+            self.failed += 1
+        else:
+            self.add(recording.words, transcript)
+
     def add(self, before: Sequence[Word], after: Transcript) -> None:
-        """One run: the words without the loss, and the transcript with it."""
+        """The words without the loss, and the transcript with it."""
         lost = _missing(before, after.words)
         gaps = after.coverage.gaps
         self.runs += 1
@@ -111,18 +124,18 @@ def losses() -> Iterator[Measurement]:
         for one in recordings():
             for share in PLACES:
                 with loss(one, share * one.media.duration_seconds):
-                    tally.add(one.words, transcribed(one.path, one.media)[0])
+                    tally.run(one)
         yield _measurement(name, tally)
     for name, spoil in RESTORED.items():
         tally = Tally()
         for one in recordings():
             stored = {(result.channel, result.start, result.end): result for result in one.results}
-            tally.add(one.words, transcribed(one.path, one.media, spoil(stored))[0])
+            tally.run(one, spoil(stored))
         yield _measurement(name, tally)
 
 
 def _measurement(name: str, tally: Tally) -> Measurement:
-    told = f"{tally.with_gap} with a gap, {tally.without_effect} without a missing word"
+    told = f"{tally.with_gap} with a gap, {tally.failed} failed, {tally.without_effect} without a missing word"
     peer = f"{told}; {tally.words} words missing, {tally.untold} of them more than {NEAR_SECONDS:g} s from a gap"
     return Measurement(f"losses: {name}: silent", tally.silent, f"of {tally.runs}", peer, "0", tally.silent == 0)
 

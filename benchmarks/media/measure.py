@@ -111,7 +111,7 @@ def _decoded(path: Path) -> _Result:
         result.media = inspected(path)
         try:
             track = SoundingTrack(path, DecoderLimits(), result.media, ParallelDecoding())
-            blocks.extend(track.blocks(result.gaps.append))
+            blocks.extend(track.blocks(result.gaps.append, lambda account: None))
         except DecoderFailed as error:
             if not blocks:
                 raise
