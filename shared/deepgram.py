@@ -28,6 +28,9 @@ from shared.transcript.model import Passage, Word
 if TYPE_CHECKING:
     from deepgram import DeepgramClient
 
+CONNECT_SECONDS = 10.0
+"""Longest wait for a connection, which takes a fraction of a second where there is one to be had."""
+
 RETRIED_STATUS = frozenset({429, 503})
 
 
@@ -64,9 +67,10 @@ class Deepgram:
     def transcribe(self, audio: str | bytes, language: str, *, split: bool = False) -> DeepgramResult:
         """Transcribe an audio file, or what a URL serves; `split`: each channel as one speaker.
 
-        Blocks for DEEPGRAM_TIMEOUT_SECONDS and DEEPGRAM_LATE_SECONDS at most: a caller that has another engine goes on
-        after the first of them (`begin`, `answer_in_time`). Raises EngineFailed with its kind.
+        Blocks for DEEPGRAM_TIMEOUT_SECONDS and DEEPGRAM_LATE_SECONDS at most, repeated calls included. A caller that
+        has another engine goes on after the first of them: `begin`, `answer_in_time`. Raises EngineFailed.
         """
+        ends = time.monotonic() + self._settings.deepgram_timeout_seconds + self._settings.deepgram_late_seconds
         try:
             for attempt in stamina.retry_context(
                 on=_NotBilledError,
@@ -76,7 +80,7 @@ class Deepgram:
                 timeout=None,
             ):
                 with attempt:
-                    return self._call(audio, language, split)
+                    return self._call(audio, language, split, ends)
         except _NotBilledError as final:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
@@ -96,7 +100,8 @@ class Deepgram:
         threading.Thread(target=copy_context().run, args=(call,), name="deepgram-call", daemon=True).start()
         return answer
 
-    def _call(self, audio: str | bytes, language: str, split: bool) -> DeepgramResult:
+    def _call(self, audio: str | bytes, language: str, split: bool, ends: float) -> DeepgramResult:
+        """`ends`: when its time is over, on the monotonic clock."""
         import httpx
         from deepgram.core.api_error import ApiError
         from deepgram.core.parse_error import ParsingError
@@ -108,6 +113,9 @@ class Deepgram:
             else partial(media.transcribe_file, request=audio)
         )
         began = time.monotonic()
+        left = max(1.0, ends - began)
+        # The SDK hands it to httpx as it is, though it says float.
+        timeout: Any = httpx.Timeout(left, connect=min(CONNECT_SECONDS, left))
         try:
             response = ask(
                 model=self.model,
@@ -116,6 +124,7 @@ class Deepgram:
                 punctuate=True,
                 utterances=True,
                 multichannel=split or None,
+                request_options={"timeout": timeout},
             )
         except ApiError as error:
             status = error.status_code or 500
@@ -160,8 +169,7 @@ def _client(settings: DeepgramSettings, key: str) -> DeepgramClient:
     base = settings.deepgram_base_url.rstrip("/")
     socket = base.replace("http", "ws", 1)
     environment = DeepgramClientEnvironment(base=base, production=socket, agent=socket, agent_rest=base)
-    timeout = settings.deepgram_timeout_seconds + settings.deepgram_late_seconds
-    return DeepgramClient(api_key=key, environment=environment, timeout=timeout, max_retries=0)
+    return DeepgramClient(api_key=key, environment=environment, max_retries=0)
 
 
 def parse_response(response: Any, model: str, *, split: bool = False) -> DeepgramResult:

@@ -17,11 +17,12 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from infra.emulators.deepgram_server import DeepgramServer, ListenRequest
 from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
-from shared.deepgram import Deepgram, parse_response
+from shared.deepgram import Deepgram, answer_in_time, parse_response
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
 from shared.transcript.model import Word
+from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.waiting import PATIENCE
 
 AUDIO = "http://127.0.0.1:9/a.mp3"
@@ -173,6 +174,27 @@ def test_silence_beyond_the_time_limit_is_not_repeated(deepgram_server: Deepgram
         adapter(deepgram_server.url, deepgram_key, timeout=1.0).transcribe(AUDIO, "en")
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 1)
     assert failure.value.may_be_billed
+
+
+def test_a_repeated_call_has_the_rest_of_the_time(deepgram_server: FaultyDeepgramServer, deepgram_key: str) -> None:
+    deepgram_server.fail_next(1, 503)
+    deepgram_server.stall_next(1, PATIENCE)
+    with pytest.raises(EngineFailed, match=r"no answer within [12] s") as failure:
+        adapter(deepgram_server.url, deepgram_key, timeout=2.0).transcribe(AUDIO, "en")
+    assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 2)
+
+
+def test_an_answer_is_waited_for_no_longer_than_its_caller_will(
+    deepgram_server: FaultyDeepgramServer, deepgram_key: str
+) -> None:
+    deepgram_server.stall_next(1, PATIENCE)
+    answer_to_come = adapter(deepgram_server.url, deepgram_key, timeout=2.0).begin(AUDIO, "en")
+    with pytest.raises(EngineFailed, match="no answer within 0 s") as failure:
+        answer_in_time(answer_to_come, 0.1)
+    assert (failure.value.kind, failure.value.may_be_billed) == (FailureKind.TIMEOUT, True)
+    assert not answer_to_come.done()
+    with pytest.raises(EngineFailed, match="no answer within 2 s"):
+        answer_to_come.result(PATIENCE)
 
 
 def test_a_refused_connection_is_repeated(deepgram_key: str) -> None:

@@ -60,6 +60,18 @@ class DeafServices(JobServices):
         return Deaf()
 
 
+class Wordless(Deaf):
+    """Recognizes nothing in any batch, however many there are."""
+
+    def run(self, prepared: int) -> int:
+        return prepared
+
+
+class WordlessServices(JobServices):
+    def load_model(self, engine: Engine) -> Deaf:
+        return Wordless()
+
+
 class BareServices(JobServices):
     def load_model(self, engine: Engine) -> Deaf:
         raise EngineFailed("There is no model.", FailureKind.MODEL_LOAD)
@@ -207,7 +219,7 @@ def test_a_worker_that_lost_its_model_ends_what_may_leave_and_gives_the_rest_ano
         assert left is not None
         assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
         assert reason in (left.record.last_error or "")
-    assert deployed.work(DeafServices)
+    assert deployed.work(WordlessServices)
     ended = deployed.cloud.terminal_messages()
     assert {message.job_id for message in ended} == {job.id for job in private}
     assert {message.outcome for message in ended} == {Outcome.COMPLETED_WITH_GAPS}
