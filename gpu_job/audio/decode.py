@@ -188,7 +188,9 @@ class _Decoding:
                 if self.is_windowed:  # some windows may lie behind the end
                     account = replace(account, frames=frames_read)
                 self.losses += lost_by_packets(self.packets, account, heard, frames_read, merged_losses(self.losses))
-            if self.media and account.promised_seconds is None and on_damage:
+            # Where the format changes, packets' durations are wrong, by which inspection measures.
+            is_known = account.formats <= 1 or (self.media and self.media.promised_seconds)
+            if self.media and account.promised_seconds is None and is_known and on_damage:
                 # Sound whose length was estimated may be longer, and the rest of the file has the wrong time already.
                 gap = missing_end(
                     self.media, seconds(frames_read) + ESTIMATE_TOLERANCE * account.estimated_loss_seconds
@@ -309,6 +311,7 @@ def merged_account(accounts: Sequence[Account]) -> Account:
         packet_seconds=sum(account.packet_seconds for account in accounts),
         decoded_seconds=sum(account.decoded_seconds for account in accounts),
         refused_packets=sum(account.refused_packets for account in accounts),
+        formats=max((account.formats for account in accounts), default=0),
         frames=max((account.frames for account in accounts), default=0),
         estimated_loss_seconds=sum(account.estimated_loss_seconds for account in accounts),
         promised_seconds=max(promised, default=None),

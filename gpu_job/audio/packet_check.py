@@ -57,7 +57,7 @@ def _lost_in_all(
     told = sum(loss.end - loss.start for loss in known)
     arrived = seconds(sum(end - start for start, end in heard))
     missing = packets.seconds - refused - seconds(told) - arrived
-    if missing <= END_TOLERANCE_SECONDS or account.frames > frames:
+    if missing <= END_TOLERANCE_SECONDS or account.frames > frames or account.formats > 1:
         return []
     return [Loss(frames, frames + round(missing * SAMPLE_RATE), LOST_REASON)]
 

@@ -23,6 +23,9 @@ LONGEST_PACKET_SECONDS = 10.0
 LONGEST_FRAME_SECONDS = 0.15
 """Of codecs with frames of one length; Opus has 0.12 s. MP4 makes the packet before a pause as much longer."""
 
+LONGEST_OPUS_SECONDS, ALAC_FRAME_SAMPLES = 0.12, 4096
+"""Of codecs for which FFmpeg states no frame size before it has decoded."""
+
 
 @dataclass
 class PacketCount:
@@ -79,6 +82,10 @@ class PacketCount:
 
 def _longest_packet(stream: AudioStream) -> float:
     context = stream.codec_context
+    if context.name in ("opus", "libopus"):
+        return LONGEST_OPUS_SECONDS
+    if context.name == "alac" and context.sample_rate:
+        return max(LONGEST_FRAME_SECONDS, ALAC_FRAME_SAMPLES / context.sample_rate)
     if not context.frame_size or not context.sample_rate:
         return LONGEST_PACKET_SECONDS
     return max(LONGEST_FRAME_SECONDS, 2 * context.frame_size / context.sample_rate)

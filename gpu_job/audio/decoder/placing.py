@@ -101,6 +101,9 @@ class Sound:
         self._resampler: Resampler | None = None
         self._base = output.position / OUTPUT_RATE
         self._samples = 0
+        self.formats = 0
+        """How often the sample rate or the channels were others than before, the first time included."""
+        self._last_format: SoundFormat | None = None
 
     @property
     def position(self) -> float:
@@ -122,6 +125,9 @@ class Sound:
             if self._format is not None and sound != self._format and self._in_windows:
                 raise CannotDecode("the sample rate or the channels change", only_windows=True)
             self._begin(sound, frame, placed.start)
+        if sound != self._last_format:
+            self._last_format = sound
+            self.formats += 1
         assert self._resampler is not None  # begun with the first frame
         for block in self._resampler.push(frame):
             self._output.samples(block)

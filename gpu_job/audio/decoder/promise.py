@@ -65,13 +65,13 @@ def header_promise(container: InputContainer, stream: AudioStream, source: ByteS
         case "mp3":
             seconds = _mp3_seconds(stream, source)
         case "mov":
-            seconds = _stated_seconds(stream) if stream.frames else None
+            seconds = _indexed_seconds(stream) if stream.frames else None
         case "avi":
             seconds = _avi_seconds(stream, source)
         case "flv" if len(container.streams) == 1:
             seconds = _flv_seconds(source)
         case "asf" if len(container.streams) == 1:
-            seconds = _asf_seconds(source)
+            return Promise(_asf_end(source))
         case name if name in _COUNTED_BY_HEADER:
             seconds = _stated_seconds(stream)
     return Promise(None if seconds is None else start + seconds)
@@ -79,6 +79,16 @@ def header_promise(container: InputContainer, stream: AudioStream, source: ByteS
 
 def _stated_seconds(stream: AudioStream) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+
+def _indexed_seconds(stream: AudioStream) -> float | None:
+    """Of the samples in the index, which has the edit list applied; the track's length may count what that cuts off."""
+    stated, entries = _stated_seconds(stream), stream.index_entries
+    if stated is None or len(entries) < 2 or stream.time_base is None:
+        return stated
+    last, before = entries[len(entries) - 1].timestamp, entries[len(entries) - 2].timestamp
+    indexed = float((2 * last - before - (stream.start_time or 0)) * stream.time_base)
+    return min(stated, indexed) if indexed > 0 else stated
 
 
 def _sized(name: str, stream: AudioStream, source: ByteSource) -> Promise:
@@ -117,11 +127,7 @@ def flac_block_sizes(stream: AudioStream) -> tuple[int, int]:
 
 def _mp3_seconds(stream: AudioStream, source: ByteSource) -> float | None:
     """By the count of frames in the first one (Xing, Info or VBRI). FFmpeg states what fits the file's size instead."""
-    at = 0
-    while (tag := source.read_at(at, _ID3_BYTES)).startswith(b"ID3") and len(tag) == _ID3_BYTES:
-        size = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
-        at += _ID3_BYTES + size
-    head = source.read_at(at, _TABLE_WITHIN_BYTES)
+    head = source.read_at(id3_bytes(source), _TABLE_WITHIN_BYTES)
     rate = stream.codec_context.sample_rate
     table = _LENGTH_TABLE.search(head)
     if table is None or not rate:
@@ -132,6 +138,14 @@ def _mp3_seconds(stream: AudioStream, source: ByteSource) -> float | None:
         frames = int.from_bytes(table["frames"]) if table["flags"][0] & 1 else 0
     samples = 1152 if rate >= _LOWEST_MPEG_1_RATE else 576
     return frames * samples / rate or None
+
+
+def id3_bytes(source: ByteSource) -> int:
+    """Of the ID3v2 tags at the beginning."""
+    at = 0
+    while (tag := source.read_at(at, _ID3_BYTES)).startswith(b"ID3") and len(tag) == _ID3_BYTES:
+        at += _ID3_BYTES + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9])
+    return at
 
 
 def _avi_seconds(stream: AudioStream, source: ByteSource) -> float | None:
@@ -160,8 +174,8 @@ def _flv_seconds(source: ByteSource) -> float | None:
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
-def _asf_seconds(source: ByteSource) -> float | None:
-    """Play duration without the preroll; a stream that was recorded as it came in has none."""
+def _asf_end(source: ByteSource) -> float | None:
+    """Play duration without the preroll, which counts from 0 on the stream's clock; a live recording states none."""
     head = source.read_at(0, _HEAD_BYTES)
     at = head.find(_ASF_FILE_PROPERTIES)
     fields = head[at + 24 :][:68]

@@ -23,7 +23,7 @@ from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, ClockRules, Placed
 from gpu_job.audio.decoder.packet_times import PacketCount
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
-from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
+from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise, id3_bytes
 from gpu_job.audio.decoder.recordings import recording_starts
 from gpu_job.audio.decoder.records import (
     ESTIMATE_TOLERANCE,
@@ -57,8 +57,8 @@ NUMBERED_CONTAINERS = frozenset({"ape", "dsf", "flac", "mpc", "mpc8", "shn", "ta
 """Demuxers of codecs that number their samples or frames: there can be no pause."""
 
 JUMPING_CLOCKS = frozenset({"mpeg", "mpegts"})
-DISCONTINUITY_SECONDS = 10.0
-"""In MPEG streams the clock of a new programme follows that of the one before; a longer jump than this is no pause."""
+DISCONTINUITY_SECONDS = 3600.0
+"""In MPEG streams another programme with its own clock, anywhere within 26 h, may follow; a longer jump is no pause."""
 
 COMPLAINT_SECONDS = 1.0
 """Sound for which an error of demuxer or decoder is taken for the cause of a jump in the timestamps."""
@@ -68,6 +68,9 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 END_TOLERANCE_SECONDS = 0.5
 """Sound may end this much earlier than its header says: headers round, encoders pad."""
+
+MAX_JUNK_BYTES = 64 * 1024
+"""In front of the first recording that can be read, so many bytes are no lost one."""
 
 MAX_DEMUXER_ERRORS = 16
 """In a row, without a packet between them; then the rest of the recording is given up."""
@@ -82,6 +85,7 @@ class _Counts:
     packet_seconds: float = 0.0
     decoded_seconds: float = 0.0
     refused: int = 0
+    formats: int = 0
     estimated_loss_seconds: float = 0.0
 
 
@@ -99,7 +103,7 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
     in_windows = request.windows != ((0, None),)
     if not request.windows:
         writer.record(_counted(request, descriptor, size))
-        writer.record(Account(0, 0.0, 0.0, 0, 0, 0.0, None))
+        writer.record(Account(0, 0.0, 0.0, 0, 0, 0, 0.0, None))
         return
     with ExitStack() as stack:
         whole = _without_junk(descriptor, size)
@@ -122,6 +126,7 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
             stack.close()
             _decode_all(request, descriptor, _borders(starts, size, whole), output, counts)
             writer.record(WindowEnd())
+            promised = output.position / OUTPUT_RATE  # what each of them promised was compared with its own end
     if request.counts_packets:
         writer.record(_counted(request, descriptor, size))
     writer.record(
@@ -130,6 +135,7 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
             packet_seconds=counts.packet_seconds,
             decoded_seconds=counts.decoded_seconds,
             refused_packets=counts.refused,
+            formats=counts.formats,
             frames=output.position,
             estimated_loss_seconds=counts.estimated_loss_seconds,
             promised_seconds=promised,
@@ -138,8 +144,12 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
 
 
 def _without_junk(descriptor: int, size: int) -> ByteSource:
-    """The file from where its first recording begins."""
-    return ByteSource(descriptor, junk_bytes(ByteSource(descriptor, 0, size)), size)
+    """The file from where its first recording begins; only of MPEG audio FFmpeg skips ID3 tags by itself."""
+    file = ByteSource(descriptor, 0, size)
+    start = junk_bytes(file)
+    behind = start + id3_bytes(ByteSource(descriptor, start, size))
+    is_mpeg = file.read_at(behind, 1) in (b"\xff", b"")
+    return ByteSource(descriptor, start if is_mpeg else behind, size)
 
 
 def _borders(starts: Iterable[int], size: int, whole: ByteSource) -> list[int]:
@@ -162,7 +172,8 @@ def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], o
                 has_sound = True
         except CannotDecode as error:
             failure = error
-            output.loss(output.position, output.position, DAMAGED)
+            if has_sound or end - start > MAX_JUNK_BYTES:
+                output.loss(output.position, output.position, DAMAGED)
     output.write_loss()
     if failure is not None and not has_sound:
         raise failure
@@ -231,6 +242,7 @@ class _Recording:
                 self._seek(begin)
             self._read()
             self._take(self._clock.flush())
+            self._counts.formats += self._sound.formats
             self._sound.finish()
             promised = promise.end(self._good_bytes, self._good_seconds)
             if promised is not None:
@@ -373,7 +385,9 @@ class _Recording:
         """The codec makes nothing of a packet."""
         self._counts.refused += 1
         self._complain()
-        if self._skip_until is None and not any(tag in bytes(packet) for tag in TAGS):
+        data = bytes(packet)
+        is_sound = any(data) and not any(tag in data for tag in TAGS)
+        if self._skip_until is None and is_sound:
             self._refused_bytes += packet.size
             self._refused_seconds += seconds
 

@@ -165,6 +165,7 @@ def _tagged_parts(source: ByteSource) -> Iterator[int]:
             end = at + _ID3_BYTES + length
 
 
+_WAVE64_START = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
@@ -180,5 +181,8 @@ _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
     "asf": _markers(_ASF_HEADER),
     "mp3": _tagged_parts,
     "aac": _tagged_parts,
+    "caf": _markers(b"caff\0\1\0\0desc"),
+    "w64": _markers(_WAVE64_START),
+    "nut": _markers(b"nut/multimedia container\0"),
     "amr": _markers(b"#!AMR\n", b"#!AMR-WB\n"),
 }

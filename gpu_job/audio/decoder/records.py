@@ -108,6 +108,8 @@ class Account:
     """Sound that came out of the packets, pauses not counted."""
     refused_packets: int
     """Packets that the codec made nothing of."""
+    formats: int
+    """Stretches of one sample rate and one set of channels. Where they change, packets' durations may be wrong."""
     frames: int
     """Of the output, with all silence."""
     estimated_loss_seconds: float

@@ -22,7 +22,7 @@ def frames(seconds: float) -> int:
 
 
 def account(seconds: float, *, packets: int = 1500, refused: int = 0) -> Account:
-    return Account(packets, seconds, seconds, refused, frames(seconds), 0.0, None)
+    return Account(packets, seconds, seconds, refused, 1, frames(seconds), 0.0, None)
 
 
 def counted(path: Path) -> PacketTimes:
