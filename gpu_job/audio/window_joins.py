@@ -119,7 +119,15 @@ def join_windows(
                 taken += len(block.samples)
                 yield block
             if window.end is not None and taken < window.end - window.start:
-                return
+                # The file is shorter than its header says; a decoder that gave up must not hide what comes later.
+                for later in range(number + 1, len(plan)):
+                    if sum(len(block.samples) for block in _until_border(readers[later % children])) > LEAD_FRAMES:
+                        raise DecodingMismatch(
+                            f"a decoder ended early, in the window at {window.start // SAMPLE_RATE} s"
+                        )
+                break
+        for reader in readers:
+            deque(reader, maxlen=0)  # behind its last window a decoder gives its account
     finally:
         for stream in streams:
             stream.close()
