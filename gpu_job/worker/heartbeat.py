@@ -25,6 +25,9 @@ DEADLINE_SHARE = 1 / 8
 """Of a lease, for each call of the storage client, which may begin a last try just before it ends: a call that hangs
 takes at most a quarter of the lease, so everyone else's claim is renewed in time."""
 
+LEAST_DEADLINE_SECONDS = 5.0
+"""However short the lease: on a loaded machine a healthy call may take seconds."""
+
 RECORD_TRIES = 3
 """Writes of one job's costs against other writers of its record."""
 
@@ -41,7 +44,7 @@ class Heartbeat(PeriodicTask):
         self._lease: HeldLease | None = None
         self._lease_lock = threading.Lock()
         self._stored_at = time.monotonic()
-        self._deadline_seconds = self._settings.lease_seconds * DEADLINE_SHARE
+        self._deadline_seconds = max(LEAST_DEADLINE_SECONDS, self._settings.lease_seconds * DEADLINE_SHARE)
         self._records = JobStore(services.state, self._deadline_seconds)
         self._executions = ExecutionLease(services.state, self._deadline_seconds)
 
