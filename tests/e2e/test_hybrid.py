@@ -16,9 +16,9 @@ from infra.recordings import recording
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import gpu_health
 from tests.support.faulty_cloud import FaultyLaptopCloud
-from tests.support.job_progress import execution_of, in_the_middle
+from tests.support.job_progress import await_retry, in_the_middle
 from tests.support.user_client import Message, UserClient, bill_lines, user_client_of
-from tests.support.waiting import PATIENCE, wait_until
+from tests.support.waiting import PATIENCE
 from tests.support.word_alignment import align_words, at_joins, check_times, word_error_rate
 
 CALL, TEN_MINUTES = recording("call"), recording("long_seen")
@@ -112,7 +112,7 @@ def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owne
     task = in_the_middle(pair, owner, name)
     assert task.pid is not None
     os.kill(task.pid, signal.SIGKILL)
-    wait_until(lambda: execution_of(pair).attempt == 1, "the retry")
+    await_retry(pair, task)
     message = owner.outcome(name)
     assert message["outcome"] == "completed", message["reason"]
     check_words(owner, message)

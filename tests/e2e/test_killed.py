@@ -14,9 +14,9 @@ from infra.recordings import recording
 from shared.costs.bill import Bill
 from tests.support.converted_recordings import Convert
 from tests.support.faulty_cloud import FaultyLaptopCloud
-from tests.support.job_progress import execution_of, in_the_middle, record_of
+from tests.support.job_progress import await_retry, in_the_middle, record_of
 from tests.support.user_client import UserClient, user_client_of
-from tests.support.waiting import PATIENCE, wait_until
+from tests.support.waiting import PATIENCE
 
 UNAVAILABLE = 503
 QUICK = {
@@ -85,8 +85,7 @@ def test_a_worker_that_ends_in_the_middle_is_resumed(
     spent = Bill.model_validate(record["spent"]).usd
     assert spent > 0
     os.kill(execution.pid, how)
-    wait_until(lambda: execution_of(quick).attempt == 1, "the retry")
-    assert execution_of(quick).name == execution.name
+    await_retry(quick, execution)
 
     message = listener.outcome(name)
     assert message["outcome"] == "completed", message["reason"]

@@ -11,9 +11,16 @@ from tests.support.user_client import UserClient
 from tests.support.waiting import wait_until
 
 
-def execution_of(cloud: LaptopCloud) -> ExecutionState:
-    """The newest execution as it is now."""
-    return cloud.runner.executions()[-1]
+def execution_named(cloud: LaptopCloud, name: str) -> ExecutionState:
+    """An execution, by the last part of its name, as it is now."""
+    return next(one for one in cloud.runner.executions() if one.name.rpartition("/")[2] == name)
+
+
+def await_retry(cloud: LaptopCloud, execution: ExecutionState) -> None:
+    """Return once the task of this execution is tried again; the reconciler may have launched another one meanwhile."""
+
+    name = execution.name.rpartition("/")[2]
+    wait_until(lambda: execution_named(cloud, name).attempt == 1, f"the retry of {name}")
 
 
 def record_of(user: UserClient, name: str) -> dict[str, Any] | None:
@@ -30,10 +37,14 @@ def record_of(user: UserClient, name: str) -> dict[str, Any] | None:
 def in_the_middle(cloud: LaptopCloud, user: UserClient, name: str) -> ExecutionState:
     """The execution that works on an upload, as soon as it has stored some of its words."""
 
-    def look() -> bool:
+    def look() -> str | None:
         record = record_of(user, name)
-        return record is not None and record["state"] == "running" and record["transcribed_seconds"] > 0
+        if record is None or record["state"] != "running" or not record["transcribed_seconds"]:
+            return None
+        holder: str = record["holder"]
+        return holder
 
-    wait_until(look, f"{name} at work")
+    holder = wait_until(look, f"{name} at work")
     assert user.message_count(name) == 0, "over before it could be disturbed"
-    return execution_of(cloud)
+    # Where it took long to start, the reconciler has launched another one, too.
+    return execution_named(cloud, holder.partition("/")[0])
