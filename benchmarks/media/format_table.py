@@ -5,6 +5,12 @@ from __future__ import annotations
 from benchmarks.media.formats import BARE, COUNTED, INDEXED, LIVE, TIMED, Format, family
 
 _MPEG2 = ("-c:v", "mpeg2video", "-g", "12")
+_D10_OPTIONS = (
+    "-c:v mpeg2video -pix_fmt yuv422p -g 0 -r 25 -b:v 30M -minrate 30M -maxrate 30M -bufsize 1200000 "
+    "-rc_init_occupancy 1200000 -qmin 1 -qmax 12 -flags +ildct+low_delay -intra_vlc 1 -non_linear_quant 1 -dc "
+    "10 -ps 1"
+)
+_D10 = tuple(_D10_OPTIONS.split())
 _MPEG4 = ("-c:v", "mpeg4")
 _PCM_LITTLE = "pcm_s16le pcm_u8 pcm_s24le pcm_s32le pcm_f32le pcm_f64le"
 FORMATS: tuple[Format, ...] = (
@@ -122,7 +128,6 @@ FORMATS: tuple[Format, ...] = (
     *family("wma", "wmav2 wmav1 libmp3lame", "wma", "asf", behaviour=TIMED),
     *family("wma", "aac pcm_s16le ac3", "wma", "asf", behaviour=TIMED, is_rare=True),
     *family("wmv", "wmav2", "wmv", "asf", picture=("-c:v", "wmv2"), behaviour=TIMED),
-    *family("asf stream", "wmav2", "asf", "asf_stream", behaviour=LIVE, is_rare=True),
     *family("flv", "libmp3lame aac", "flv", behaviour=TIMED),
     *family("flv", "nellymoser adpcm_swf pcm_mulaw@8000 pcm_alaw@8000", "flv", behaviour=TIMED, is_rare=True),
     *family("flv", "pcm_s16le@22050 pcm_u8@22050 libopus flac ac3 eac3", "flv", behaviour=TIMED, is_rare=True),
@@ -145,7 +150,7 @@ FORMATS: tuple[Format, ...] = (
         "mxf",
         picture=_MPEG2,
         is_picture_first=True,
-        behaviour=TIMED,
+        behaviour=INDEXED,
         is_rare=True,
     ),
     *family(
@@ -154,44 +159,11 @@ FORMATS: tuple[Format, ...] = (
         "mxf",
         size="720x576",
         is_picture_first=True,
-        behaviour=TIMED,
+        behaviour=INDEXED,
         is_rare=True,
-        picture=(
-            "-c:v",
-            "mpeg2video",
-            "-pix_fmt",
-            "yuv422p",
-            "-g",
-            "0",
-            "-r",
-            "25",
-            "-b:v",
-            "30M",
-            "-minrate",
-            "30M",
-            "-maxrate",
-            "30M",
-            "-bufsize",
-            "1200000",
-            "-rc_init_occupancy",
-            "1200000",
-            "-qmin",
-            "1",
-            "-qmax",
-            "12",
-            "-flags",
-            "+ildct+low_delay",
-            "-intra_vlc",
-            "1",
-            "-non_linear_quant",
-            "1",
-            "-dc",
-            "10",
-            "-ps",
-            "1",
-        ),
+        picture=_D10,
     ),
-    *family("mxf_opatom", "pcm_s16le@48000 pcm_s24le@48000", "mxf", behaviour=TIMED, is_rare=True),
+    *family("mxf_opatom", "pcm_s16le@48000 pcm_s24le@48000", "mxf", behaviour=INDEXED, is_rare=True),
     *family(
         "gxf",
         "pcm_s16le@48000",
@@ -209,7 +181,7 @@ FORMATS: tuple[Format, ...] = (
         "dv",
         picture=("-c:v", "dvvideo", "-pix_fmt", "yuv420p"),
         size="720x576",
-        behaviour=LIVE,
+        behaviour=BARE,
         is_rare=True,
     ),
     *family("rm", "real_144 ac3", "rm", behaviour=TIMED, is_rare=True),
@@ -223,7 +195,7 @@ FORMATS: tuple[Format, ...] = (
         behaviour=BARE,
         is_rare=True,
     ),
-    *family("voc", "pcm_u8 pcm_s16le pcm_alaw pcm_mulaw", "voc", behaviour=COUNTED, is_rare=True),
+    *family("voc", "pcm_u8@15625 pcm_s16le pcm_alaw pcm_mulaw", "voc", behaviour=COUNTED, is_rare=True),
     *family("ircam", "pcm_s16le pcm_f32le pcm_mulaw pcm_alaw", "sf", "ircam", behaviour=BARE, is_rare=True),
     *family("sox", "pcm_s32le pcm_s32be", "sox", behaviour=COUNTED, is_rare=True),
     *family("spdif", "ac3 mp2 dca", "spdif", behaviour=BARE, is_rare=True),

@@ -38,7 +38,7 @@ UNMARKED = ("pcm_", "libopencore_amrnb")
 
 MAX_MEGABYTES = 1000.0
 
-NOT_READ = re.compile(r"not read|not supported|no name of what")
+NOT_READ = re.compile(r"not read|not supported|not an audio or video file of a known kind")
 """What a true reason for a kind that is not read has in it."""
 
 DAMAGED = re.compile(r"damaged|cut off|could be decoded|0 seconds")
