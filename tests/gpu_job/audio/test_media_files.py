@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
 from benchmarks.media.bench import recipes
-from benchmarks.media.measure import measure
+from benchmarks.media.measure import Measured, measure
 from benchmarks.media.recipes import Workshop
 from benchmarks.media.verdict import verdict
 
@@ -57,11 +58,16 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(Path(tmp_path_factory.mktemp("media")), str(imageio_ffmpeg.get_ffmpeg_exe()))
 
 
+def without_memory(measured: Measured) -> Measured:
+    """The peak of this process is that of all tests before it; the benchmark measures each file in its own process."""
+    return replace(measured, peak_megabytes=0.0, child_megabytes=0.0)
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_all_sound_is_decoded_where_it_stands(name: str, workshop: Workshop) -> None:
     measured = measure(RECIPES[name], workshop)
 
-    assert verdict(RECIPES[name], measured).remarks == []
+    assert verdict(RECIPES[name], without_memory(measured)).remarks == []
     assert measured.gaps == ()
     assert measured.decoded_seconds == pytest.approx(WHOLE[name], abs=0.12)
 
@@ -70,5 +76,5 @@ def test_all_sound_is_decoded_where_it_stands(name: str, workshop: Workshop) -> 
 def test_what_is_missing_is_a_gap_with_its_times(name: str, workshop: Workshop) -> None:
     measured = measure(RECIPES[name], workshop)
 
-    assert verdict(RECIPES[name], measured).remarks == []
+    assert verdict(RECIPES[name], without_memory(measured)).remarks == []
     assert [gap[:2] for gap in measured.gaps] == [pytest.approx(DAMAGED[name], abs=0.3)]
