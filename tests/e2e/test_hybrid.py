@@ -154,7 +154,9 @@ def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
 
 
 def test_without_any_engine_the_upload_fails_with_reasons(tmp_path: Path) -> None:
-    options = CloudOptions(deepgram=False, settings={"MAX_ATTEMPTS": "1", **NOWHERE}, reconcile_seconds=2.0)
+    options = CloudOptions(
+        deepgram=False, settings={"MAX_ATTEMPTS": "1", "RESTART_SECONDS": "3", **NOWHERE}, reconcile_seconds=2.0
+    )
     with FaultyLaptopCloud(tmp_path, options) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
