@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 PULL_SECONDS = 2.0
 """Longest wait in one pull, so that a finished job's place is soon filled."""
 
+LAST_PULL_SECONDS = 20.0
+"""Longest wait for the uploads that must hear that no engine could start: channel and token are set up within it."""
+
 
 class Worker(JobOwner):
     """One run of the job's process."""
@@ -48,6 +51,7 @@ class Worker(JobOwner):
         self._jobs = RunningJobs(self._settings.uploads_in_flight)
         self._set_aside: list[Received] = []
         """Items whose jobs are to begin when nothing else runs here. No more are pulled before."""
+        self._has_claimed = False
         self._heartbeat = Heartbeat(services, self._jobs, billing)
         engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
         self._engines = engines.chain
@@ -72,6 +76,7 @@ class Worker(JobOwner):
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
                     self._pull_until_empty()
+                    self._charge_where_no_engine_started()
                     clean = not self._stopping.is_set() and self._engine_failure is None
                 except Exception:
                     # Whatever it is, running jobs must be put back, and the decoders must not wait for ever.
@@ -119,6 +124,17 @@ class Worker(JobOwner):
             elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
 
+    def _charge_where_no_engine_started(self) -> None:
+        """Every engine failed before this worker had an upload: claim some all the same, to be handed over.
+
+        The attempt counts and its reason is kept. Else execution after execution would end without a word on any upload
+        until it fails as "no worker took it".
+        """
+        if self._engines.failure is None or self._has_claimed or self._stopping.is_set():
+            return
+        for one in self._subscription.pull(self._jobs.free, LAST_PULL_SECONDS):
+            self._begin(one)
+
     def _begin_set_aside(self) -> None:
         """Once nothing runs, begin those that must run alone: the first of them, and the others after it."""
         if len(self._jobs):
@@ -146,7 +162,7 @@ class Worker(JobOwner):
     def _begin(self, received: Received) -> None:
         """Start one item's job, or acknowledge or give back the item at once where there is nothing to do."""
         item, ack_id = received.item, received.ack_id
-        if self._engine_failure is not None:
+        if self._engine_failure is not None and (self._has_claimed or self._engines.process_failure is not None):
             # The engines failed while it was pulled: an attempt here would fail and be counted.
             if ack_id:
                 self._subscription.give_back(ack_id)
@@ -169,6 +185,7 @@ class Worker(JobOwner):
                 elif ack_id and result.retry_after_seconds is not None:
                     self._subscription.give_back(ack_id, result.retry_after_seconds)
                 return
+            self._has_claimed = True
             span = attempt_span(result.claimed, received.traceparent, self._services.task.execution)
             job = RunningJob(result.claimed, self._pipeline, self, span)
             job.ack_ids.extend([ack_id] if ack_id else [])
