@@ -47,10 +47,10 @@ from gpu_job.engines.task import Task
 from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
+from shared.enums import Channels
 from shared.errors import EngineFailed
 from shared.media import Media
 from shared.transcript.model import Gap, Transcript
-from shared.upload_options import Channels
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""

@@ -28,3 +28,21 @@ class Outcome(StrEnum):
     COMPLETED_WITH_GAPS = "completed_with_gaps"
     FAILED = "failed"
     REJECTED = "rejected"
+
+
+class Channels(StrEnum):
+    """How an upload's channels are transcribed."""
+
+    MIX = "mix"
+    """Mixed into one."""
+    SPLIT = "split"
+    """Each by itself, as one speaker."""
+
+
+class Privacy(StrEnum):
+    """Where an upload may go."""
+
+    ANY = "any"
+    """To every engine of the deployment."""
+    LOCAL = "local"
+    """Only to the deployment's own engines, whatever fails."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.enums import Method
+from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
 from shared.formats.languages import language_code
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
@@ -30,24 +30,6 @@ SUBTITLES_METADATA = "transcribe-subtitles"
 PRIVACY_METADATA = "transcribe-privacy"
 DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
-
-
-class Channels(StrEnum):
-    """How an upload's channels are transcribed."""
-
-    MIX = "mix"
-    """Mixed into one."""
-    SPLIT = "split"
-    """Each by itself, as one speaker."""
-
-
-class Privacy(StrEnum):
-    """Where an upload may go."""
-
-    ANY = "any"
-    """To every engine of the deployment."""
-    LOCAL = "local"
-    """Only to the deployment's own engines, whatever fails."""
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

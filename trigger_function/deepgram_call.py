@@ -25,6 +25,7 @@ from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
+from shared.enums import Channels
 from shared.errors import EngineFailed, FailureKind
 from shared.media import Media
 from shared.state.job_result import completed
@@ -32,7 +33,6 @@ from shared.state.jobs import Job, JobRecord
 from shared.telemetry import tracing
 from shared.transcript.compose import compose
 from shared.transcript.model import missing_end, with_gap
-from shared.upload_options import Channels
 from trigger_function.decide_and_reserve import reserve_fallback
 from trigger_function.services import Services
 from trigger_function.signed_url import signed_url

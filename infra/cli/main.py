@@ -9,19 +9,10 @@ from typing import Annotated
 
 import typer
 
-from gpu_job.asr.nemo.model_files import Precision
 from infra.cli.cost_options import GroupBy, output_format, parse_month
-from shared.errors import Rejected
-from shared.upload_options import (
-    CHANNELS_METADATA,
-    METHOD_METADATA,
-    PRIVACY_METADATA,
-    SUBTITLES_METADATA,
-    TRACK_METADATA,
-    Channels,
-    Privacy,
-    parse_upload_options,
-)
+from shared.enums import Channels, Privacy
+
+# Whatever takes longer to import than typer is imported by the command that needs it: --help and --version are quick.
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +29,13 @@ class MethodChoice(StrEnum):
     PARAKEET = "parakeet"
     HYBRID = "hybrid"
     DEEPGRAM = "deepgram"
+
+
+class PrecisionChoice(StrEnum):
+    """What `--precision` takes: `Precision` of `gpu_job/asr/nemo/model_files.py`, without its imports."""
+
+    BF16 = "bf16"
+    FP32 = "fp32"
 
 
 Model = Annotated[
@@ -71,7 +69,16 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON message for each file.")] = (False),
 ) -> None:
     """Transcribe FILES on this machine, with local servers in place of Google Cloud."""
-    from infra.cli.run import run_files
+    from infra.cli.local.run import run_files
+    from shared.errors import Rejected
+    from shared.upload_options import (
+        CHANNELS_METADATA,
+        METHOD_METADATA,
+        PRIVACY_METADATA,
+        SUBTITLES_METADATA,
+        TRACK_METADATA,
+        parse_upload_options,
+    )
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
@@ -96,7 +103,7 @@ def up(
     model: Model = None,
 ) -> None:
     """Watch FOLDER and transcribe what is put there into FOLDER/transcripts, until Ctrl-C."""
-    from infra.cli.up import watch
+    from infra.cli.local.up import watch
 
     raise typer.Exit(watch(folder, model))
 
@@ -105,12 +112,15 @@ def up(
 def prepare(
     source: Annotated[str, typer.Argument(help="A .nemo file, or a name at NeMo or Hugging Face.")],
     target_dir: Annotated[Path, typer.Argument(help="Folder to create.")],
-    precision: Annotated[Precision, typer.Option("--precision", help="Type of the weights.")] = Precision.BF16,
+    precision: Annotated[PrecisionChoice, typer.Option("--precision", help="Type of the weights.")] = (
+        PrecisionChoice.BF16
+    ),
 ) -> None:
     """Convert SOURCE into a folder that loads in a second, for PARAKEET_MODEL_NAME and --model."""
+    from gpu_job.asr.nemo.model_files import Precision
     from infra.cli.prepare_model import prepare_model
 
-    raise typer.Exit(prepare_model(source, target_dir, precision))
+    raise typer.Exit(prepare_model(source, target_dir, Precision(precision)))
 
 
 @app.command()

@@ -20,9 +20,8 @@ from gpu_job.engines.open_engine import open_engine
 from gpu_job.pipeline import PipelineOptions, transcribe
 from infra.emulators.transcriber_process import TranscribedFile
 from infra.local_media import inspected
-from shared.enums import Engine
+from shared.enums import Channels, Engine
 from shared.errors import DropscribeError
-from shared.upload_options import Channels
 
 BATCH_CHUNKS = 4
 """Chunks in a batch; together 80 s of audio at most."""

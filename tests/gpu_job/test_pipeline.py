@@ -32,9 +32,8 @@ from gpu_job.vad.detector import SpeechDetector
 from infra.local_media import inspected
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
-from shared.enums import Engine
+from shared.enums import Channels, Engine
 from shared.errors import BadMedia, EngineFailed, FailureKind
-from shared.upload_options import Channels
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make, noise, raw, silence
 from tests.support.waiting import PATIENCE

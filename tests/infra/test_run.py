@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from infra.cli.local.run import path_conflict, unique_names
 from infra.cli.main import app
-from infra.cli.run import path_conflict, unique_names
 from shared.client import results_folder
-from shared.enums import Outcome
+from shared.enums import Outcome, Privacy
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.object_names import name_problem
 from shared.subtitle_rules import SubtitleOptions
-from shared.upload_options import Privacy, UploadOptions
+from shared.upload_options import UploadOptions
 
 
 def test_numbered_names_do_not_meet_a_files_own_name() -> None:
@@ -120,7 +120,7 @@ def test_nothing_leaves_this_machine_unless_an_api_is_named(
         asked.append(options)
         return 0
 
-    monkeypatch.setattr("infra.cli.run.run_files", run)
+    monkeypatch.setattr("infra.cli.local.run.run_files", run)
     path = tmp_path / "a.wav"
     path.touch()
     assert CliRunner().invoke(app, ["run", str(path), *options]).exit_code == 0
@@ -134,7 +134,7 @@ def test_subtitles_of_the_files_are_asked_for_as_on_an_upload(tmp_path: Path, mo
         requested.append(options)
         return 0
 
-    monkeypatch.setattr("infra.cli.run.run_files", run)
+    monkeypatch.setattr("infra.cli.local.run.run_files", run)
     path = tmp_path / "a.wav"
     path.touch()
     assert CliRunner().invoke(app, ["run", str(path), "--subtitles", "line=37,lines=1"]).exit_code == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from infra.cli.local.up import scan
 from infra.cli.main import app
-from infra.cli.up import scan
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from shared.client import drop, fetch_results, outcomes
-from shared.enums import Method, Outcome
+from shared.enums import Channels, Method, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
-from shared.upload_options import Channels, UploadOptions
+from shared.upload_options import UploadOptions
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, LoopbackCloud
 from tests.support.waiting import PATIENCE
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.enums import Method
+from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
 from shared.subtitle_rules import SubtitleOptions
-from shared.upload_options import Channels, Privacy, UploadOptions, parse_upload_options
+from shared.upload_options import UploadOptions, parse_upload_options
 
 amounts = st.none() | st.floats(1e-6, 1e9)
 seconds = st.none() | st.floats(0.1, 5)

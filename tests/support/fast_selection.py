@@ -21,7 +21,7 @@ SLOW_IN_TESTS = frozenset(
     {
         "subprocess",
         "multiprocessing",
-        "infra.cli.running",
+        "infra.cli.local.session",
         "infra.docker.locks",
         "infra.emulators.cloud",
         "infra.emulators.function_host",

@@ -12,12 +12,12 @@ from google.api_core.exceptions import MethodNotImplemented, NotFound
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.costs.speeds import SpeedStore, execution_figures
-from shared.enums import Method, Outcome
+from shared.enums import Channels, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.state.jobs import JobState
-from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, TRACK_METADATA, Channels
+from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, TRACK_METADATA
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, LoopbackCloud

@@ -24,10 +24,10 @@ from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress,
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from infra.emulators.deepgram_server import DeepgramServer
 from shared.deepgram import Deepgram
-from shared.enums import Engine, Method
+from shared.enums import Engine, Method, Privacy
 from shared.messages import Decision
 from shared.settings import DeepgramSettings
-from shared.upload_options import Privacy, UploadOptions
+from shared.upload_options import UploadOptions
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence

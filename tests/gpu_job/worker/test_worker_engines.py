@@ -21,11 +21,11 @@ from gpu_job.worker.worker import Worker
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.costs.bill import LineItemKind, Phase
-from shared.enums import Engine, Outcome
+from shared.enums import Engine, Outcome, Privacy
 from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
 from shared.state.jobs import Job, JobState
-from shared.upload_options import Privacy, UploadOptions
+from shared.upload_options import UploadOptions
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import MEDIA, queue_job, worker_services

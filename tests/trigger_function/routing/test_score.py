@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.quotes import Limit, Queue, Quote
-from shared.enums import Method
+from shared.enums import Method, Privacy
 from shared.errors import Rejected
 from shared.media import Upload
-from shared.upload_options import Privacy, UploadOptions
+from shared.upload_options import UploadOptions
 from tests.support.routing_cases import (
     NO_DEEPGRAM,
     NO_GPU,

@@ -16,14 +16,15 @@ from google.api_core.exceptions import DeadlineExceeded
 from rich.console import Console
 
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
-from infra.cli.run import path_conflict
-from infra.cli.session import Session, session
+from infra.cli.local.run import path_conflict
+from infra.cli.local.session import Session, session
 from infra.cli.tables import outcome_table, print_line
 from infra.emulators.cloud import UPLOADS
 from shared.client import UPLOAD_ERRORS, drop, fetch_results, results_folder
+from shared.enums import Privacy
 from shared.messages import TerminalMessage
 from shared.object_names import object_name
-from shared.upload_options import Privacy, UploadOptions
+from shared.upload_options import UploadOptions
 
 POLL_SECONDS = 1.0
 RESULTS_FOLDER = "transcripts"

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
+from infra.cli.local.session import Session, session
 from infra.cli.progress import Progress
-from infra.cli.session import Session, session
 from infra.cli.tables import bill_line, outcome_table, print_line, printable, quote_table, tracks_line
 from infra.emulators.cloud import STATE, UPLOADS
 from shared.client import UPLOAD_ERRORS, drop, fetch_results, open_file, outcomes

@@ -1,0 +1,1 @@
+"""Commands that transcribe on this machine, with local servers in place of Google Cloud."""
