@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.engines.chain import EngineChain
@@ -22,10 +23,7 @@ def open_engine(
     The model is loaded in the background; what goes wrong there is raised by whoever submits audio. `engine`: the GPU
     or the CPU; None: the GPU where there is one.
     """
-    if engine is None:
-        from gpu_job.asr.device import accelerator
-
-        engine = Engine.PARAKEET_GPU if accelerator() == "cuda" else Engine.PARAKEET_CPU
+    engine = engine or _best_engine()
     chain = EngineChain()
     load = partial(load_recognizer, model, engine, options or RecognizerOptions())
     chain.add(LocalEngine(engine, model, load, BUFFERED_AUDIO_SECONDS, chain))
@@ -34,3 +32,12 @@ def open_engine(
         yield chain
     finally:
         chain.stop()
+
+
+def _best_engine() -> Engine:
+    """The GPU where there is one that torch can use; without torch there is none."""
+    if find_spec("torch") is None:
+        return Engine.PARAKEET_CPU
+    from gpu_job.asr.device import accelerator
+
+    return Engine.PARAKEET_GPU if accelerator() == "cuda" else Engine.PARAKEET_CPU

@@ -52,7 +52,7 @@ class Part(StrEnum):
     @property
     def extra(self) -> str:
         """The project's extra it is installed with."""
-        return "function" if self is Part.FUNCTION else "job"
+        return "function" if self is Part.FUNCTION else "gpu"
 
     @property
     def differences(self) -> Path | None:

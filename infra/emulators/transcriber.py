@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,11 @@ def serve(model: str, pipe: Connection[Any, Any]) -> None:
 @contextmanager
 def _engine(model: str) -> Iterator[EngineChain]:
     """The model on the CPU, in fp32, so that a recording's words do not depend on what else is transcribed."""
-    import torch
+    if find_spec("torch") is not None:
+        import torch
 
-    # The model is tiny, and a laptop's other cores have the job's work to do.
-    torch.set_num_threads(1)
+        # The model is tiny, and a laptop's other cores have the job's work to do.
+        torch.set_num_threads(1)
     options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds, precision="fp32")
     with open_engine(model, engine=Engine.PARAKEET_CPU, options=options) as engine:
         yield engine
