@@ -23,7 +23,6 @@ from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits, memory_of
 from gpu_job.asr.tokens import words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
@@ -113,7 +112,7 @@ def _allocated(action: Callable[[], object]) -> int:
 
 def _mixed_chunks() -> list[Chunk]:
     """Ten minutes of speech and their repetition in pieces of random length."""
-    speech = np.concatenate(list(decode(recording("long_seen.opus").path, DecoderLimits())))
+    speech = np.concatenate(list(decode(recording("long_seen.opus").path)))
     speech = np.concatenate([speech, speech])
     dice, chunks, at = random.Random(0), [], 0
     for _ in range(CHUNKS):

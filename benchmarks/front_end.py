@@ -18,7 +18,7 @@ from benchmarks.resident import family_megabytes
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.parallel import usable_cores
 from gpu_job.audio.samples import SAMPLE_RATE
 from infra.recordings import recording
@@ -30,9 +30,10 @@ CUT_MINUTES = 45
 _KINDS = {"mp3": ("mp3", "mp3"), "m4a": ("mov,mp4,m4a,3gp,3g2,mj2", "aac")}
 _DECODE = """
 import pathlib, sys
-from gpu_job.audio.decode import DecoderLimits, decode
+from gpu_job.audio.decode import decode
+from gpu_job.audio.decode_options import DecodeOptions
 from shared.media import Media
-for _ in decode(pathlib.Path(sys.argv[1]), DecoderLimits(), media=Media.model_validate_json(sys.argv[2])): pass
+for _ in decode(pathlib.Path(sys.argv[1]), DecodeOptions(media=Media.model_validate_json(sys.argv[2]))): pass
 """
 
 
@@ -48,7 +49,7 @@ def decoding() -> Iterator[Measurement]:
             media = _media(path, suffix)
 
             def ours(path: Path = path, media: Media = media) -> None:
-                for _ in decode(path, DecoderLimits(), media=media):
+                for _ in decode(path, DecodeOptions(media=media)):
                     pass
 
             def single(path: Path = path) -> None:
@@ -72,7 +73,7 @@ def decoding() -> Iterator[Measurement]:
 
 def cut_search() -> Iterator[Measurement]:
     """Levels and cuts of 45 minutes that are decoded already."""
-    blocks = list(decode(recording("long_seen.opus").path, DecoderLimits()))
+    blocks = list(decode(recording("long_seen.opus").path))
     wanted = CUT_MINUTES * 60 * SAMPLE_RATE
     repeated = (blocks * (wanted // sum(map(len, blocks)) + 1))[: wanted // len(blocks[0])]
 

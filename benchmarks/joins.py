@@ -28,7 +28,6 @@ from gpu_job.assembly.merge import ChunkTokens
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings
@@ -92,7 +91,7 @@ class Errors:
 def shipped_speech(name: str) -> Speech:
     """A shipped recording, decoded as the job does."""
     found = recording(name)
-    return Speech(name, found.path, np.concatenate(list(decode(found.path, DecoderLimits()))), found.words)
+    return Speech(name, found.path, np.concatenate(list(decode(found.path))), found.words)
 
 
 def without_pauses(speech: Speech) -> Speech:

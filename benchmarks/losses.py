@@ -30,7 +30,7 @@ from benchmarks.transcription import TIMEOUT_SECONDS, tiny_engine
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly import assemble
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio import decode, decoder_child
+from gpu_job.audio import decode, decoder_child, decoder_stream
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.decoder.records import DecodingRequest
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
@@ -198,12 +198,12 @@ def _lossy_decoder(stage: str, _: Recording, place: float) -> Iterator[None]:
 
 @contextmanager
 def _window_left_out(_: Recording, place: float) -> Iterator[None]:
-    join = vars(decode)["join_windows"]
+    join = vars(decoder_stream)["join_windows"]
 
     def lossy(plan: Sequence[Any], start: Callable[..., Any], children: int) -> Iterator[AudioBlock]:
         yield from join([*plan[:1], *plan[2:]], start, children)
 
-    with patch.object(decode, "join_windows", lossy):
+    with patch.object(decoder_stream, "join_windows", lossy):
         yield
 
 
@@ -357,7 +357,7 @@ LOSSES: dict[str, Loss] = {
     "decode, frames": partial(_lossy_decoder, lossy_decoder.DECODE),
     "decode, records in the pipe": partial(_lossy_decoder, lossy_decoder.OUTPUT),
     "join, a window": _window_left_out,
-    "join, blocks": partial(_block_lost, decode, "join_windows"),
+    "join, blocks": partial(_block_lost, decoder_stream, "join_windows"),
     "mix, blocks": partial(_block_lost, decode, "mix_down"),
     "chunker, samples": _samples_zeroed,
     "chunker, a chunk": _chunk_not_cut,

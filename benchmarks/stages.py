@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def stages(services: JobServices, upload: Upload) -> Iterator[tuple[str, float]]
         yield "fetch", clock.seconds
         media = inspected(path)  # the function's part, and so not timed
         with clock:
-            blocks = list(decode(path, options.decoder, media=media, parallel=options.parallel))
+            blocks = list(decode(path, replace(options.decoding, media=media)))
         yield "decode", clock.seconds
     with clock:
         cut = list(chunks(blocks, options.cuts))

@@ -30,11 +30,11 @@ from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
 from gpu_job.audio.audible import AudibleAudio
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.decode import decode, decode_channels
+from gpu_job.audio.decode import decode_channels
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
-from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
+from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.pace import DecodePace
-from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.audit.audit import Audit
@@ -69,8 +69,8 @@ class PipelineOptions:
     """Where chunks are cut; CHUNK_SECONDS of docs/configuration.md."""
     audit: AuditRules | None = field(default_factory=AuditRules)
     """None: no audit; the transcript's coverage then says `audited: false`."""
-    decoder: DecoderLimits = field(default_factory=DecoderLimits)
-    parallel: ParallelDecoding = field(default_factory=ParallelDecoding)
+    decoding: DecodeOptions = field(default_factory=DecodeOptions)
+    """Limits and number of the decoders; what concerns one file only is set for each."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ class FileTranscription:
         self._pipeline = pipeline
         self._listener = listener
         self._media = media
-        self._split = channels is Channels.SPLIT
-        self._channels = media.channels if media is not None and self._split else 1
+        self._channels = media.channels if media is not None and channels is Channels.SPLIT else 1
         self._stays_local = stays_local
         self._stored = stored or {}
         self._span = span
@@ -214,30 +213,17 @@ class FileTranscription:
 
     def _blocks(self, path: Path) -> Iterator[NDArray[np.float32]]:
         """Blocks of shape [channels, T]."""
-        options = self._pipeline.options
-        if self._split and self._channels > 1:
-            assert self._media is not None  # it says how many channels there are
-            yield from decode_channels(
-                path,
-                options.decoder,
-                media=self._media,
-                parallel=options.parallel,
-                on_damage=self._add_gap,
-                on_account=self._take_account,
-            )
+        options = replace(
+            self._pipeline.options.decoding,
+            media=self._media,
+            on_damage=self._add_gap,
+            on_account=self._take_account,
+        )
+        if self._channels > 1:
+            yield from decode_channels(path, self._channels, options)
             return
-        if self._media is None:
-            for block in decode(
-                path,
-                options.decoder,
-                parallel=options.parallel,
-                on_damage=self._add_gap,
-                on_account=self._take_account,
-            ):
-                yield block[np.newaxis]
-            return
-        track = SoundingTrack(path, options.decoder, self._media, options.parallel)
-        for block in track.blocks(self._add_gap, self._take_account):
+        track = SoundingTrack(path, options)
+        for block in track.blocks():
             self._media = track.media
             yield block[np.newaxis]
 

@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
@@ -101,7 +102,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         120.0, "Longest wait for the next bytes while an upload is fetched.", unit="s", gt=0
     )
     decode_stall_seconds: float = setting(
-        _PIPELINE.decoder.stall_seconds, "A decoder without output for so long is ended.", unit="s", gt=0
+        _PIPELINE.decoding.limits.stall_seconds, "A decoder without output for so long is ended.", unit="s", gt=0
     )
     decoder_children: int = setting(
         DECODER_CHILDREN,
@@ -111,7 +112,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         le=16,
     )
     decoder_ahead_seconds: float = setting(
-        _PIPELINE.parallel.ahead_seconds,
+        _PIPELINE.decoding.parallel.ahead_seconds,
         "Decoded audio that the decoders of one file may hold ready.",
         unit="s",
         source="4 bytes x 16 kHz: 38 MB",
@@ -119,7 +120,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         le=3600,
     )
     decoder_memory_mb: int = setting(
-        _PIPELINE.decoder.memory_mb, "Address space one decoder may use.", unit="MB", ge=256
+        _PIPELINE.decoding.limits.memory_mb, "Address space one decoder may use.", unit="MB", ge=256
     )
     audit_gap_seconds: float = setting(
         AuditRules().gap_seconds,
@@ -206,8 +207,10 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
                 max_share=self.audit_max_share,
                 spare_seconds=self.audit_spare_seconds,
             ),
-            decoder=DecoderLimits(self.decode_stall_seconds, self.decoder_memory_mb),
-            parallel=ParallelDecoding(min(self.decoder_children, usable_cores()), self.decoder_ahead_seconds),
+            decoding=DecodeOptions(
+                limits=DecoderLimits(self.decode_stall_seconds, self.decoder_memory_mb),
+                parallel=ParallelDecoding(min(self.decoder_children, usable_cores()), self.decoder_ahead_seconds),
+            ),
         )
 
     @property

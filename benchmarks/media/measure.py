@@ -14,8 +14,8 @@ from benchmarks.media.peer import peer_decode
 from benchmarks.media.recipes import NotMade, Recipe, Workshop
 from benchmarks.media.tones import CELLS, heard
 from benchmarks.resident import megabytes
-from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
-from gpu_job.audio.parallel import ParallelDecoding
+from gpu_job.audio.decode_options import DecodeOptions
+from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.samples import Samples, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from infra.local_media import inspected
@@ -110,8 +110,8 @@ def _decoded(path: Path) -> _Result:
     try:
         result.media = inspected(path)
         try:
-            track = SoundingTrack(path, DecoderLimits(), result.media, ParallelDecoding())
-            blocks.extend(track.blocks(result.gaps.append, lambda account: None))
+            track = SoundingTrack(path, DecodeOptions(media=result.media, on_damage=result.gaps.append))
+            blocks.extend(track.blocks())
         except DecoderFailed as error:
             if not blocks:
                 raise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from gpu_job.audio.decoder.records import Account, Loss, PacketTimes
-from gpu_job.audio.samples import SAMPLE_RATE, seconds
+from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, seconds
 
 LOST_REASON = "The file has audio here that was not decoded."
 
@@ -23,23 +24,38 @@ FrameRange = tuple[int, int]
 """[start, end) in frames of the output."""
 
 
-def lost_by_packets(
-    packets: PacketTimes, account: Account, heard: Sequence[FrameRange], frames: int, known: Iterable[Loss]
-) -> list[Loss]:
-    """What is not among the `known` losses.
+@dataclass
+class HeardSound:
+    """Where samples arrived."""
 
-    `heard`: where samples arrived, in order, without the silence that stands for pauses; `frames`: of the whole output.
-    """
+    frames: int = 0
+    """Of the output, with the silence that stands for pauses."""
+    ranges: list[FrameRange] = field(default_factory=list)
+    """In order, without that silence."""
+
+    def add(self, block: AudioBlock) -> None:
+        """The next block of the output."""
+        start, self.frames = self.frames, self.frames + len(block.samples)
+        if block.is_pause:
+            return
+        if self.ranges and self.ranges[-1][1] == start:
+            start = self.ranges.pop()[0]
+        self.ranges.append((start, self.frames))
+
+
+def lost_by_packets(packets: PacketTimes, account: Account, heard: HeardSound, known: Iterable[Loss]) -> list[Loss]:
+    """What is not among the `known` losses."""
     lost: list[Loss] = []
+    frames = heard.frames
     if account.frames > frames:
         lost.append(Loss(frames, account.frames, LOST_REASON))
     if packets.ranges is None:
-        return [*lost, *_lost_in_all(packets, account, heard, frames, known)]
+        return [*lost, *_lost_in_all(packets, account, heard, known)]
     known_ranges = sorted((loss.start, loss.end) for loss in known)
     sounding = [(round(first * SAMPLE_RATE), min(frames, round(last * SAMPLE_RATE))) for first, last in packets.ranges]
     lost += [
         Loss(group[0][0], group[-1][1], LOST_REASON)
-        for group in _grouped(_without(_without(sounding, heard), known_ranges))
+        for group in _grouped(_without(_without(sounding, heard.ranges), known_ranges))
         if seconds(sum(end - start for start, end in group)) >= MIN_LOST_SECONDS
     ]
     end = round(max((last for _, last in packets.ranges), default=0.0) * SAMPLE_RATE)
@@ -49,17 +65,26 @@ def lost_by_packets(
     return lost
 
 
-def _lost_in_all(
-    packets: PacketTimes, account: Account, heard: Sequence[FrameRange], frames: int, known: Iterable[Loss]
-) -> list[Loss]:
+def _lost_in_all(packets: PacketTimes, account: Account, heard: HeardSound, known: Iterable[Loss]) -> list[Loss]:
     """Where times are counted or run backwards, only sums can be compared: what is missing is put at the end."""
     refused = packets.seconds * account.refused_packets / packets.packets if packets.packets else 0.0
     told = sum(loss.end - loss.start for loss in known)
-    arrived = seconds(sum(end - start for start, end in heard))
+    arrived = seconds(sum(end - start for start, end in heard.ranges))
     missing = packets.seconds - refused - seconds(told) - arrived
-    if missing <= END_TOLERANCE_SECONDS or account.frames > frames or account.formats > 1:
+    if missing <= END_TOLERANCE_SECONDS or account.frames > heard.frames or account.formats > 1:
         return []
-    return [Loss(frames, frames + round(missing * SAMPLE_RATE), LOST_REASON)]
+    return [Loss(heard.frames, heard.frames + round(missing * SAMPLE_RATE), LOST_REASON)]
+
+
+def merged_losses(losses: Iterable[Loss]) -> list[Loss]:
+    """In order of time, those that touch as one: what lies across a join is seen from both sides."""
+    merged: list[Loss] = []
+    for loss in sorted(losses, key=lambda each: (each.start, each.end)):
+        if merged and loss.start <= merged[-1].end and loss.reason == merged[-1].reason:
+            merged[-1] = Loss(merged[-1].start, max(loss.end, merged[-1].end), loss.reason)
+        else:
+            merged.append(loss)
+    return merged
 
 
 def _without(ranges: Sequence[FrameRange], taken: Sequence[FrameRange]) -> list[FrameRange]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from gpu_job.audio.decode import OnAccount, OnDamage, block_lengths, decode
+from gpu_job.audio.decode import decode
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
-from gpu_job.audio.decoder_child import DecoderLimits
-from gpu_job.audio.parallel import ParallelDecoding
+from gpu_job.audio.decoder_stream import block_lengths
 from gpu_job.audio.samples import Samples
 from shared.errors import BadMedia
 from shared.formats.tracks import chosen_track
@@ -26,25 +26,24 @@ not."""
 class SoundingTrack:
     """The mono mix of the file's chosen track, else of the next one that sounds."""
 
-    def __init__(self, path: Path, limits: DecoderLimits, media: Media, parallel: ParallelDecoding) -> None:
-        self.media = media
+    def __init__(self, path: Path, options: DecodeOptions) -> None:
+        self.media = options.media
         """Of the track that is being heard."""
         self._path = path
-        self._limits = limits
-        self._parallel = parallel
+        self._options = options
 
-    def blocks(self, on_damage: OnDamage, on_account: OnAccount) -> Iterator[Samples]:
+    def blocks(self) -> Iterator[Samples]:
         """As `gpu_job.audio.decode.decode`; where other tracks could be heard, silence at the start comes late."""
-        candidates = _candidates(self.media)
-        if len(candidates) == 1:
-            yield from self._decoded(candidates[0], on_damage, on_account)
+        candidates = _candidates(self.media) if self.media else []
+        if len(candidates) <= 1:
+            yield from decode(self._path, self._options)
             return
         silent_tracks: list[tuple[Media, int, _Told]] = []
         failure: BadMedia | None = None
         for self.media in candidates:
             silent, told, has_sound = 0, _Told(), False
             try:
-                for block in self._decoded(self.media, told.damage.append, told.accounts.append):
+                for block in decode(self._path, told.listening(self._options, self.media)):
                     if not has_sound and np.abs(block).max(initial=0.0) < SILENT_PEAK:
                         silent += len(block)
                         continue
@@ -57,7 +56,7 @@ class SoundingTrack:
                 failure = failure or error
             finally:
                 if has_sound:
-                    told.tell(on_damage, on_account)
+                    told.tell(self._options)
             if has_sound:
                 return
         if not silent_tracks:
@@ -65,17 +64,7 @@ class SoundingTrack:
             raise failure
         self.media, silent, told = silent_tracks[0]
         yield from _zeros(silent)
-        told.tell(on_damage, on_account)
-
-    def _decoded(self, media: Media, on_damage: OnDamage, on_account: OnAccount) -> Iterator[Samples]:
-        return decode(
-            self._path,
-            self._limits,
-            media=media,
-            parallel=self._parallel,
-            on_damage=on_damage,
-            on_account=on_account,
-        )
+        told.tell(self._options)
 
 
 @dataclass
@@ -85,12 +74,16 @@ class _Told:
     damage: list[Gap] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
 
-    def tell(self, on_damage: OnDamage, on_account: OnAccount) -> None:
+    def listening(self, options: DecodeOptions, media: Media) -> DecodeOptions:
+        """The options for another track, of which all is told here."""
+        return replace(options, media=media, on_damage=self.damage.append, on_account=self.accounts.append)
+
+    def tell(self, options: DecodeOptions) -> None:
         """Pass it on."""
         for gap in self.damage:
-            on_damage(gap)
+            options.on_damage(gap)
         for account in self.accounts:
-            on_account(account)
+            options.on_account(account)
 
 
 def _zeros(frames: int) -> Iterator[Samples]:

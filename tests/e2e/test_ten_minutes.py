@@ -11,7 +11,6 @@ import pytest
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
 from infra.recordings import recording
@@ -56,5 +55,5 @@ def test_words_times_and_joins(user: UserClient, files: dict[str, Path]) -> None
 def joins(path: Path) -> list[float]:
     """Where the job's chunks of a file meet, in seconds."""
     cutting = CutRules(max_seconds=JobSettings.model_fields["chunk_seconds"].default)
-    cut = list(chunks(decode(path, DecoderLimits()), cutting))
+    cut = list(chunks(decode(path), cutting))
     return [(before.end + after.start) / 2 / SAMPLE_RATE for before, after in pairwise(cut)]

@@ -9,7 +9,6 @@ import pytest
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 
@@ -32,4 +31,4 @@ def parakeet() -> Parakeet:
 @pytest.fixture(scope="session")
 def long_chunks() -> list[Chunk]:
     """Of ten minutes of speech, each up to 20 s long."""
-    return list(chunks(decode(recording("long_seen.opus").path, DecoderLimits()), CutRules()))
+    return list(chunks(decode(recording("long_seen.opus").path), CutRules()))

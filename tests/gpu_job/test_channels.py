@@ -13,7 +13,6 @@ import pytest
 from gpu_job import transcribe
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Frames, Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
@@ -38,7 +37,7 @@ def speech(name: str) -> Samples:
     """The head of a shipped recording; it may end in a word."""
     truth = recording(name)
     ends = [before.end for before, after in zip(truth.words, truth.words[1:], strict=False) if after.start > 7.5]
-    samples = np.concatenate(list(decode(truth.path, DecoderLimits())))
+    samples = np.concatenate(list(decode(truth.path)))
     return samples[: round((ends[0] + 0.1) * SAMPLE_RATE)] if ends else samples
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import Samples
 from infra.recordings import Recording, recording
 from shared.upload_options import CHANNELS_METADATA
@@ -33,7 +32,7 @@ Made = Callable[[Path], Path]
 @cache
 def sound(of: Recording) -> Samples:
     """Its samples at 16 kHz."""
-    return np.concatenate(list(decode(of.path, DecoderLimits())))
+    return np.concatenate(list(decode(of.path)))
 
 
 def wave(folder: Path, frames: Samples, *codec: str, name: str = "a.wav") -> Path:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.transcript.model import Gap
 from tests.support.sounds import make
 
-LIMITS = DecoderLimits()
 SECONDS = (4.0, 3.0, 5.0)
 HERTZ = (440, 880, 1320)
 
@@ -47,7 +46,7 @@ def part(path: Path, number: int, *codec: str) -> bytes:
 
 def heard(path: Path) -> tuple[Samples, list[Gap]]:
     gaps: list[Gap] = []
-    return np.concatenate(list(decode(path, LIMITS, on_damage=gaps.append))), gaps
+    return np.concatenate(list(decode(path, DecodeOptions(on_damage=gaps.append)))), gaps
 
 
 def pitch(samples: Samples, second: float) -> int:

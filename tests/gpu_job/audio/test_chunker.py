@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.loudness import FRAME, levels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import TrueWord, recording
@@ -160,7 +159,7 @@ def test_the_widest_pause_is_taken() -> None:
 @cache
 def spoken(name: str) -> tuple[Samples, tuple[TrueWord, ...]]:
     found = recording(name)
-    return np.concatenate(list(decode(found.path, DecoderLimits()))), found.words
+    return np.concatenate(list(decode(found.path))), found.words
 
 
 def disturbed(speech: Samples, by: str) -> Samples:

@@ -18,6 +18,7 @@ import pytest
 
 from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording, shipped
@@ -29,7 +30,7 @@ RAW_TONE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=1600
 
 
 def samples_of(path: Path, limits: DecoderLimits = LIMITS) -> Samples:
-    return np.concatenate(list(decode(path, limits)))
+    return np.concatenate(list(decode(path, DecodeOptions(limits=limits))))
 
 
 @pytest.fixture
@@ -161,14 +162,14 @@ def test_a_decoder_that_stalls_is_ended(tmp_path: Path, children: list[subproces
 
 
 def test_a_decoder_nobody_listens_to_any_more_is_reaped(children: list[subprocess.Popen[bytes]]) -> None:
-    stream = decode(recording("long_seen.opus").path, LIMITS)
+    stream = decode(recording("long_seen.opus").path)
     next(stream)
     stream.close()
     assert [child.returncode for child in children] == [-9]
 
 
 def test_blocks_are_bounded_however_slow_they_are_taken() -> None:
-    lengths = [len(block) for block in decode(recording("call.opus").path, LIMITS)]
+    lengths = [len(block) for block in decode(recording("call.opus").path)]
     assert len(lengths) > 5
     assert max(lengths) <= 5 * SAMPLE_RATE
 

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode, decode_channels
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.errors import BadMedia
 from tests.support.sounds import make, noise, raw, silence, stated, tone
-
-LIMITS = DecoderLimits()
 
 
 def level(samples: Samples) -> float:
@@ -24,7 +22,7 @@ def level(samples: Samples) -> float:
 
 def mix_of(path: Path, channels: int) -> Samples:
     media = stated(path, "wav", 3.0, channels=channels)
-    return np.concatenate(list(decode(path, LIMITS, media=media)))
+    return np.concatenate(list(decode(path, DecodeOptions(media=media))))
 
 
 def wave(path: Path, *channels: Samples) -> Path:
@@ -71,7 +69,7 @@ def test_each_channel_for_itself(tmp_path: Path, channels: int) -> None:
     """Whatever the speaker that the layout gives it."""
     sounds = [noise(2, -20.0, seed=number) for number in range(channels)]
     path = wave(tmp_path / "a.wav", *sounds)
-    blocks = list(decode_channels(path, LIMITS, media=stated(path, "wav", 2.0, channels=channels)))
+    blocks = list(decode_channels(path, channels))
     assert np.array_equal(np.concatenate(blocks, axis=1), np.stack(sounds))
 
 
@@ -79,19 +77,19 @@ def test_each_channel_of_a_long_file_for_itself(tmp_path: Path) -> None:
     sounds = [noise(70, -20.0, seed=number) for number in range(2)]
     path = wave(tmp_path / "a.wav", *sounds)
     media = stated(path, "wav", 70.0, channels=2)
-    parallel = ParallelDecoding(children=2, ahead_seconds=240.0)
-    together = np.concatenate(list(decode_channels(path, LIMITS, media=media, parallel=parallel)), axis=1)
+    options = DecodeOptions(media=media, parallel=ParallelDecoding(children=2, ahead_seconds=240.0))
+    together = np.concatenate(list(decode_channels(path, media.channels, options)), axis=1)
     assert np.array_equal(together, np.stack(sounds))
 
 
 def test_more_channels_than_speakers_are_not_split(tmp_path: Path) -> None:
     path = wave(tmp_path / "a.wav", silence(1))
     with pytest.raises(BadMedia, match="9 channels; at most 8"):
-        list(decode_channels(path, LIMITS, media=stated(path, "wav", 1.0, channels=9)))
+        list(decode_channels(path, 9))
 
 
 def test_channels_that_are_stated_and_not_there_are_silent(tmp_path: Path) -> None:
     voice = noise(1, -20.0)
     path = wave(tmp_path / "a.wav", voice)
-    both = np.concatenate(list(decode_channels(path, LIMITS, media=stated(path, "wav", 1.0, channels=2))), axis=1)
+    both = np.concatenate(list(decode_channels(path, 2)), axis=1)
     assert np.array_equal(both, np.stack([voice, silence(1)]))

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from shared.media import Media
 from shared.transcript.model import Gap
 from tests.support.sounds import make, raw, silence, stated, tone
 
-LIMITS = DecoderLimits()
 SECONDS = 6.0
 BEEPS = (0.5, 2.2, 3.7, 4.4, 5.3)
 TOLERANCE = 0.003
@@ -41,7 +40,7 @@ def starts(samples: Samples) -> list[float]:
 def beeps_of(path: Path, media: Media | None = None) -> list[float]:
     """Of the decoded file, which is not damaged."""
     gaps: list[Gap] = []
-    samples = np.concatenate(list(decode(path, LIMITS, media=media, on_damage=gaps.append)))
+    samples = np.concatenate(list(decode(path, DecodeOptions(media=media, on_damage=gaps.append))))
     assert gaps == []
     return starts(samples)
 
@@ -104,7 +103,7 @@ def test_a_sample_rate_that_changes_on_the_way(tmp_path: Path, suffix: str) -> N
     ]
     path = tmp_path / f"all.{suffix}"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    samples = np.concatenate(list(decode(path, LIMITS, media=stated(path, suffix, 15.0))))
+    samples = np.concatenate(list(decode(path, DecodeOptions(media=stated(path, suffix, 15.0)))))
     assert len(samples) / SAMPLE_RATE == pytest.approx(15.0, abs=0.3)
     assert [pitch(samples, at) for at in (2, 7, 12)] == pytest.approx([440, 880, 660], abs=2)
 
@@ -118,7 +117,7 @@ def test_a_sample_rate_that_changes_within_a_window(tmp_path: Path) -> None:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     media = stated(path, "mp3", 100.0)
     samples, alone = (
-        np.concatenate(list(decode(path, LIMITS, media=media, parallel=ParallelDecoding(children, 120.0))))
+        np.concatenate(list(decode(path, DecodeOptions(media=media, parallel=ParallelDecoding(children, 120.0)))))
         for children in (2, 1)
     )
     assert np.array_equal(samples, alone)

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job.audio.decode import decode, longest_seconds
-from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
+from gpu_job.audio.decode import decode
+from gpu_job.audio.decode_options import DecodeOptions
+from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_stream import longest_seconds
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
@@ -18,7 +20,6 @@ from shared.media import Media
 from shared.transcript.model import Gap
 from tests.support.sounds import make, raw, silence, stated, tone
 
-LIMITS = DecoderLimits()
 HALVES = ParallelDecoding(children=2, ahead_seconds=120.0)
 SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path))
 
@@ -26,7 +27,7 @@ SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path))
 def decoded(path: Path, media: Media | None = None) -> tuple[Samples, list[Gap]]:
     """What is decoded, and the damage that is told."""
     gaps: list[Gap] = []
-    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=HALVES, on_damage=gaps.append))), gaps
+    return np.concatenate(list(decode(path, DecodeOptions(media=media, parallel=HALVES, on_damage=gaps.append)))), gaps
 
 
 def damaged(path: Path, begin: float, end: float) -> Path:
@@ -123,7 +124,7 @@ def test_a_file_may_not_go_on_for_ever(tmp_path: Path) -> None:
     )
     lengths: list[int] = []
     with pytest.raises(DecoderFailed, match="far longer than its header states"):
-        lengths.extend(len(block) for block in decode(path, LIMITS, media=stated(path, "flac", 1.0)))
+        lengths.extend(len(block) for block in decode(path, DecodeOptions(media=stated(path, "flac", 1.0))))
     assert 3600 < sum(lengths) / SAMPLE_RATE < 3700
 
 
@@ -140,7 +141,7 @@ def test_a_day_of_silence(tmp_path: Path) -> None:
     )
     path = make(tmp_path / "day.mka", "-stream_loop", str(24 * 6 - 1), "-i", str(silent), "-c", "copy")
     count = 0
-    for block in decode(path, LIMITS, media=stated(path, "matroska,webm", 86_400.0)):
+    for block in decode(path, DecodeOptions(media=stated(path, "matroska,webm", 86_400.0))):
         count += len(block)
         assert not block.any()
     assert count / SAMPLE_RATE == pytest.approx(86_400, abs=1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_job.audio.mixdown import downmix_weights, mix_down
+from gpu_job.audio.mix.mixdown import downmix_weights, mix_down
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames, Samples
 from tests.support.sounds import blocks, music, noise, silence, tone
 

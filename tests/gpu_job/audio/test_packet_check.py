@@ -8,7 +8,7 @@ import pytest
 
 from gpu_job.audio.decoder.records import Account, DecodingRequest, Loss, PacketTimes
 from gpu_job.audio.decoder_child import DecoderChild, DecoderLimits
-from gpu_job.audio.packet_check import LOST_REASON, lost_by_packets
+from gpu_job.audio.packet_check import LOST_REASON, HeardSound, lost_by_packets
 from gpu_job.audio.samples import SAMPLE_RATE
 from shared.media import DEMUXERS
 from tests.support.sounds import make
@@ -23,6 +23,10 @@ def frames(seconds: float) -> int:
 
 def account(seconds: float, *, packets: int = 1500, refused: int = 0) -> Account:
     return Account(packets, seconds, seconds, refused, 1, frames(seconds), 0.0, None)
+
+
+def all_of(seconds: float) -> HeardSound:
+    return HeardSound(frames(seconds), [(0, frames(seconds))])
 
 
 def counted(path: Path) -> PacketTimes:
@@ -69,39 +73,39 @@ def test_a_pause_has_no_packets(tmp_path: Path, name: str) -> None:
 def test_sound_that_did_not_arrive_is_lost() -> None:
     packets = PacketTimes(1500, 26.0, ((0.0, 10.0), (14.0, 30.0)))
     all_heard = [(0, frames(10)), (frames(14), frames(30))]
-    assert lost_by_packets(packets, account(30), all_heard, frames(30), []) == []
+    assert lost_by_packets(packets, account(30), HeardSound(frames(30), all_heard), []) == []
     some_heard = [(0, frames(4)), (frames(6), frames(10)), (frames(14), frames(30))]
     lost = Loss(frames(4), frames(6), LOST_REASON)
-    assert lost_by_packets(packets, account(30), some_heard, frames(30), []) == [lost]
+    assert lost_by_packets(packets, account(30), HeardSound(frames(30), some_heard), []) == [lost]
     told = Loss(frames(3.5), frames(6), "damaged")
-    assert lost_by_packets(packets, account(30), some_heard, frames(30), [told]) == []
+    assert lost_by_packets(packets, account(30), HeardSound(frames(30), some_heard), [told]) == []
 
 
 def test_sound_behind_the_last_frame_is_lost() -> None:
     packets = PacketTimes(1500, 30.0, ((0.0, 30.0),))
-    lost = lost_by_packets(packets, account(20), [(0, frames(20))], frames(20), [])
+    lost = lost_by_packets(packets, account(20), all_of(20), [])
     assert lost == [Loss(frames(20), frames(30), LOST_REASON)]
-    lost = lost_by_packets(packets, account(30), [(0, frames(20))], frames(20), [])
+    lost = lost_by_packets(packets, account(30), all_of(20), [])
     assert lost == [Loss(frames(20), frames(30), LOST_REASON)]
-    assert lost_by_packets(packets, account(29.7), [(0, frames(29.7))], frames(29.7), []) == []
+    assert lost_by_packets(packets, account(29.7), all_of(29.7), []) == []
 
 
 def test_a_clock_that_drifts_loses_nothing() -> None:
     packets = PacketTimes(1500, 60.0, ((0.0, 60.0),))
     heard = [(frames(start + 0.1), frames(start + 20)) for start in range(0, 60, 20)]
-    assert lost_by_packets(packets, account(60), heard, frames(60), []) == []
+    assert lost_by_packets(packets, account(60), HeardSound(frames(60), heard), []) == []
 
 
 def test_many_single_packets_add_up() -> None:
     packets = PacketTimes(1500, 60.0, ((0.0, 60.0),))
     heard = [(frames(start + 0.1), frames(start + 2)) for start in range(0, 60, 2)]
-    (lost,) = lost_by_packets(packets, account(60), heard, frames(60), [])
+    (lost,) = lost_by_packets(packets, account(60), HeardSound(frames(60), heard), [])
     assert lost == Loss(0, frames(58.1), LOST_REASON)
 
 
 def test_where_there_is_only_a_sum_what_is_missing_is_put_at_the_end() -> None:
     packets = PacketTimes(1500, 30.0, None)
-    assert lost_by_packets(packets, account(30), [(0, frames(30))], frames(30), []) == []
-    assert lost_by_packets(packets, account(28, refused=100), [(0, frames(28))], frames(28), []) == []
-    lost = lost_by_packets(packets, account(25), [(0, frames(25))], frames(25), [])
+    assert lost_by_packets(packets, account(30), all_of(30), []) == []
+    assert lost_by_packets(packets, account(28, refused=100), all_of(28), []) == []
+    lost = lost_by_packets(packets, account(25), all_of(25), [])
     assert lost == [Loss(frames(25), frames(30), LOST_REASON)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.parallel import MIN_WINDOW_SECONDS, ParallelDecoding, Window, plan_windows
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
@@ -19,7 +19,6 @@ from shared.media import Media
 from tests.support.child_processes import child_processes
 from tests.support.sounds import make, stated
 
-LIMITS = DecoderLimits()
 HALVES = ParallelDecoding(children=2, ahead_seconds=4 * MIN_WINDOW_SECONDS)
 SPEECH = ("-t", "75", "-i", str(recording("long_seen.opus").path), "-ar", "44100", "-ac", "2")
 PICTURE = ("-f", "lavfi", "-i", "color=size=64x64:rate=5:duration=75")
@@ -57,7 +56,7 @@ def made(folder: Path, name: str) -> Path:
 
 
 def all_of(path: Path, media: Media | None = None, parallel: ParallelDecoding = HALVES) -> Samples:
-    return np.concatenate(list(decode(path, LIMITS, media=media, parallel=parallel)))
+    return np.concatenate(list(decode(path, DecodeOptions(media=media, parallel=parallel))))
 
 
 def noise_of_its_own(name: str) -> float:
@@ -70,7 +69,7 @@ def test_windows_join_to_what_one_decoder_gives(folder: Path, name: str, caplog:
     path = made(folder, name)
     alone = all_of(path)
     assert len(alone) > 70 * SAMPLE_RATE
-    with caplog.at_level(logging.INFO, "gpu_job.audio.decode"):
+    with caplog.at_level(logging.INFO, "gpu_job.audio.decoder_stream"):
         codec = "vorbis" if name == "a.ogg" else "any"
         together = all_of(path, stated(path, FORMATS[name][0], len(alone) / SAMPLE_RATE, codec=codec))
     assert len(together) == len(alone)
@@ -82,7 +81,7 @@ def test_windows_join_to_what_one_decoder_gives(folder: Path, name: str, caplog:
 def test_where_windows_do_not_join_one_decoder_goes_on(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Matroska rounds times to 1 ms, and Opus begins in the middle of nowhere; said to be an MP3, it is tried."""
     path = made(folder, "a.webm")
-    with caplog.at_level(logging.INFO, "gpu_job.audio.decode"):
+    with caplog.at_level(logging.INFO, "gpu_job.audio.decoder_stream"):
         together = all_of(path, stated(path, "mp3", 75.0))
     assert np.array_equal(together, all_of(path))
     assert "the decoders differ" in caplog.text
@@ -141,7 +140,7 @@ def test_files_that_are_short_or_cannot_be_sought_in_have_one_decoder(tmp_path: 
 def test_a_listener_who_leaves_early_leaves_no_decoder(folder: Path) -> None:
     path = made(folder, "cbr.mp3")
     before = children_of_this_process()
-    stream = decode(path, LIMITS, media=stated(path, "mp3", 75.0), parallel=HALVES)
+    stream = decode(path, DecodeOptions(media=stated(path, "mp3", 75.0), parallel=HALVES))
     next(stream)
     assert children_of_this_process() - before
     stream.close()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode, decode_tracks
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audio.sounding_track import SoundingTrack
@@ -18,7 +18,6 @@ from shared.media import Media
 from shared.transcript.model import Gap
 from tests.support.sounds import make, stated
 
-LIMITS = DecoderLimits()
 SILENT = ("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono,atrim=duration=6")
 
 
@@ -46,9 +45,11 @@ def film(path: Path, *tracks: tuple[str, ...], default: int = 0) -> tuple[Path, 
 def heard(path: Path, media: Media) -> tuple[Samples, int, list[Gap]]:
     """The samples, the index of the track that they are of, and the gaps."""
     gaps: list[Gap] = []
-    track = SoundingTrack(path, LIMITS, media, ParallelDecoding(children=1))
     accounts: list[Account] = []
-    samples = np.concatenate(list(track.blocks(gaps.append, accounts.append)))
+    one = ParallelDecoding(children=1)
+    options = DecodeOptions(parallel=one, media=media, on_damage=gaps.append, on_account=accounts.append)
+    track = SoundingTrack(path, options)
+    samples = np.concatenate(list(track.blocks()))
     assert [account.frames for account in accounts] == [len(samples)]
     return samples, track.media.track, gaps
 
@@ -89,8 +90,14 @@ def test_a_silent_track_that_was_asked_for_stays_the_one_that_is_heard(tmp_path:
 
 def test_all_tracks_mixed_last_as_long_as_the_longest(tmp_path: Path) -> None:
     path, media = film(tmp_path / "a.mka", sine(440, 4.0), sine(880, 6.0))
-    samples = np.concatenate(list(decode_tracks(path, LIMITS, [0, 1])))
+    samples = np.concatenate(list(decode_tracks(path, [0, 1])))
     assert len(samples) / SAMPLE_RATE == pytest.approx(6.0, abs=0.1)
     assert pitches(samples) == {440, 880}
-    mixed = np.concatenate(list(decode(path, LIMITS, media=media.model_copy(update={"mixes_tracks": True}))))
+    gaps: list[Gap] = []
+    accounts: list[Account] = []
+    mixing = media.model_copy(update={"mixes_tracks": True, "promised_seconds": 6.0})
+    options = DecodeOptions(media=mixing, on_damage=gaps.append, on_account=accounts.append)
+    mixed = np.concatenate(list(decode(path, options)))
     assert np.array_equal(mixed, samples)
+    assert gaps == []
+    assert [account.frames for account in accounts] == [len(mixed)]

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.samples import SAMPLE_RATE
 from shared.transcript.model import Gap
 from tests.support.sounds import make
 
-LIMITS = DecoderLimits()
 SECONDS = 20.0
 
 PROMISING: dict[str, tuple[str, ...]] = {
@@ -51,7 +50,7 @@ def made(path: Path, *codec: str) -> Path:
 
 def heard(path: Path) -> tuple[float, list[Gap]]:
     gaps: list[Gap] = []
-    return sum(map(len, decode(path, LIMITS, on_damage=gaps.append))) / SAMPLE_RATE, gaps
+    return sum(map(len, decode(path, DecodeOptions(on_damage=gaps.append)))) / SAMPLE_RATE, gaps
 
 
 @pytest.mark.parametrize("name", sorted(PROMISING | UNKNOWING))

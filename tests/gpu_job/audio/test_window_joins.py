@@ -13,15 +13,15 @@ import pytest
 
 from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import DecodingRequest
-from gpu_job.audio.decoder_child import DecoderFailed, DecoderLimits
+from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
 from gpu_job.audio.window_joins import COMPARED_FRAMES, ReadAhead, WindowBorder, same_audio
 from tests.support.sounds import make, noise, raw, silence, stated, tone
 from tests.support.waiting import PATIENCE
 
-LIMITS = DecoderLimits()
 HALVES = ParallelDecoding(children=2, ahead_seconds=120.0)
 
 
@@ -101,18 +101,18 @@ def block_length(item: AudioBlock | WindowBorder) -> int:
 
 
 def test_where_a_window_cannot_be_begun_one_decoder_goes_on(minutes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = np.concatenate(list(decode(minutes, LIMITS)))
+    alone = np.concatenate(list(decode(minutes)))
     dying(monkeypatch, after=1)
-    together = np.concatenate(list(decode(minutes, LIMITS, media=stated(minutes, "wav", 70.0), parallel=HALVES)))
+    together = np.concatenate(list(decode(minutes, DecodeOptions(media=stated(minutes, "wav", 70.0), parallel=HALVES))))
     assert np.array_equal(together, alone)
 
 
 def test_a_decoder_that_dies_in_its_window_leaves_what_came(minutes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = np.concatenate(list(decode(minutes, LIMITS)))
+    alone = np.concatenate(list(decode(minutes)))
     dying(monkeypatch, after=20)
     came: list[Samples] = []
     with pytest.raises(DecoderFailed, match="broke off"):
-        came.extend(decode(minutes, LIMITS, media=stated(minutes, "wav", 70.0), parallel=HALVES))
+        came.extend(decode(minutes, DecodeOptions(media=stated(minutes, "wav", 70.0), parallel=HALVES)))
     together = np.concatenate(came)
     assert len(together) == 35 * SAMPLE_RATE + 20 * SAMPLE_RATE - LEAD_FRAMES
     assert np.array_equal(together, alone[: len(together)])

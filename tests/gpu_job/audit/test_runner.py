@@ -16,7 +16,6 @@ from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.loudness import FRAME, levels, quietest
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.audit import NO_WORDS_REASON, Audit
@@ -48,7 +47,7 @@ def threads() -> Iterator[Executor]:
 
 @pytest.fixture(scope="module")
 def sound() -> Samples:
-    return np.concatenate(list(decode(recording("long_unseen.opus").path, DecoderLimits())))[: SECONDS * SAMPLE_RATE]
+    return np.concatenate(list(decode(recording("long_unseen.opus").path)))[: SECONDS * SAMPLE_RATE]
 
 
 @pytest.fixture(scope="module")

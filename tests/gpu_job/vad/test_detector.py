@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.queries import FAINT_SPEECH, SPEECH
 from gpu_job.vad.detector import SpeechDetector
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:D
 
 @cache
 def samples_of(name: str) -> Samples:
-    return np.concatenate(list(decode(recording(name).path, DecoderLimits())))
+    return np.concatenate(list(decode(recording(name).path)))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.samples import SAMPLE_RATE
 from shared.media import Media
 from shared.transcript.model import Gap
@@ -27,7 +27,7 @@ def inspected(data: bytes) -> Media:
 
 def assert_decodes(path: Path, media: Media) -> None:
     gaps: list[Gap] = []
-    samples = sum(len(block) for block in decode(path, DecoderLimits(), media=media, on_damage=gaps.append))
+    samples = sum(len(block) for block in decode(path, DecodeOptions(media=media, on_damage=gaps.append)))
     assert samples / SAMPLE_RATE == pytest.approx(SECONDS, abs=PADDING)
     assert gaps == []
 

@@ -20,7 +20,6 @@ from gpu_job.asr.nemo.model_files import CONFIG, MANIFEST, WEIGHTS, FileRecord, 
 from gpu_job.asr.nemo.model_loading import build
 from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import EngineFailed, FailureKind
@@ -62,7 +61,7 @@ def test_every_weight_and_buffer_is_nemos(folders: dict[Precision, Path], restor
 @pytest.mark.parametrize("precision", Precision)
 def test_the_same_tokens_as_from_the_nemo_file(folders: dict[Precision, Path], precision: Precision) -> None:
     device = Device("cpu", TYPES[precision])
-    speech = np.concatenate(list(decode(recording("memo.wav").path, DecoderLimits())))
+    speech = np.concatenate(list(decode(recording("memo.wav").path)))
     nemo, prepared = (Parakeet.load(str(name), LIMITS, device) for name in (MODEL_PATH, folders[precision]))
     recognized = prepared.transcribe([speech, speech[: len(speech) // 2]])
     assert recognized[0]
@@ -71,7 +70,7 @@ def test_the_same_tokens_as_from_the_nemo_file(folders: dict[Precision, Path], p
 
 
 def test_weights_on_disk_serve_either_precision(folders: dict[Precision, Path], parakeet: Parakeet) -> None:
-    speech = np.concatenate(list(decode(recording("memo.wav").path, DecoderLimits())))
+    speech = np.concatenate(list(decode(recording("memo.wav").path)))
     half = Parakeet.load(str(folders[Precision.BF16]), LIMITS, Device("cpu", torch.float32))
     ((rounded,), (whole,)) = (one.transcribe([speech]) for one in (half, parakeet))
     assert [token.text for token in rounded] == [token.text for token in whole]

@@ -17,7 +17,6 @@ from gpu_job.asr.nemo.parakeet import SLICE_SAMPLES, Parakeet, ParakeetLimits, m
 from gpu_job.asr.tokens import words_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
@@ -30,7 +29,7 @@ LIMITS = ParakeetLimits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=
 
 
 def samples_of(one: Recording) -> Samples:
-    return np.concatenate(list(decode(one.path, DecoderLimits())))
+    return np.concatenate(list(decode(one.path)))
 
 
 def words_in(parakeet: Parakeet, *batch: Samples) -> list[list[Word]]:

@@ -3,7 +3,7 @@
     mix = gain * sum of (sign * weight * channel)
 
 Weights follow the speaker layout. Signs keep channels in opposite phase from cancelling each other out
-(`gpu_job.audio.channel_phase`). The gain is by how many channels sound: one voice in 64 channels is not 36 dB down.
+(`gpu_job.audio.mix.channel_phase`). The gain is by how many channels sound: one voice in 64 channels is not 36 dB down.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_job.audio.channel_phase import ChannelPhase, Stretches
+from gpu_job.audio.mix.channel_phase import ChannelPhase, Stretches
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames, Samples
 
 STRETCH_FRAMES = SAMPLE_RATE // 4

@@ -1,0 +1,266 @@
+"""Read the chosen track of one recording: every packet to the end, each frame in its place, losses between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+
+from gpu_job.audio.decoder.byte_source import ByteSource
+from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, Placed
+from gpu_job.audio.decoder.opening import choose_stream, clock_rules, demuxer_name, origin
+from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
+from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
+from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account, DecodingRequest, longest_possible_seconds
+from gpu_job.audio.decoder.resampler import OUTPUT_RATE
+
+COMPLAINT_SECONDS = 1.0
+"""Sound for which an error of demuxer or decoder is taken for the cause of a jump in the timestamps."""
+
+TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
+"""What stands between the parts of joined files and is no lost sound."""
+
+END_TOLERANCE_SECONDS = 0.5
+"""Sound may end this much earlier than its header says: headers round, encoders pad."""
+
+MAX_DEMUXER_ERRORS = 16
+"""In a row, without a packet between them; then the rest of the recording is given up."""
+
+DAMAGED = "The file is damaged here and cannot be read."
+MISSING = "The file says there is audio here, but it cannot be read."
+
+
+@dataclass
+class Counts:
+    """What was read and what came of it, over all recordings and windows."""
+
+    packets: int = 0
+    packet_seconds: float = 0.0
+    decoded_seconds: float = 0.0
+    refused: int = 0
+    formats: int = 0
+    estimated_loss_seconds: float = 0.0
+
+    def account(self, frames: int, promised_seconds: float | None) -> Account:
+        """Of an output of so many frames."""
+        return Account(
+            packets=self.packets,
+            packet_seconds=self.packet_seconds,
+            decoded_seconds=self.decoded_seconds,
+            refused_packets=self.refused,
+            formats=self.formats,
+            frames=frames,
+            estimated_loss_seconds=self.estimated_loss_seconds,
+            promised_seconds=promised_seconds,
+        )
+
+
+class TrackReader:
+    """One open recording and its chosen track."""
+
+    def __init__(
+        self,
+        request: DecodingRequest,
+        container: InputContainer,
+        source: ByteSource,
+        counts: Counts,
+        *,
+        is_first: bool = True,
+    ) -> None:
+        self._container = container
+        self._source = source
+        self._counts = counts
+        self._stream = choose_stream(container, request.track, is_first=is_first)
+        self._stream.codec_context.thread_count = 1
+        self._tick = float(self._stream.time_base or 0)
+        self._origin = origin(container, self._stream)
+        self.rules = clock_rules(container, request)
+        self._complaint_until = -1.0
+        self._good_bytes, self._good_seconds = 0, 0.0
+        self._refused_bytes, self._refused_seconds = 0, 0.0
+        self._may_be_misnumbered = demuxer_name(container) == "flac" and len(set(flac_block_sizes(self._stream))) == 2
+
+    def decode(self, output: Output, clock: Clock[AudioFrame], *, in_windows: bool) -> float | None:
+        """Write one window. The answer is how long the header says that the sound lasts, where it does.
+
+        Raises CannotDecode.
+        """
+        begin = output.position / OUTPUT_RATE
+        promise = header_promise(self._container, self._stream, self._source)
+        promised: float | None = None
+        self._output = output
+        self._clock = clock
+        self._sound = Sound(output, in_windows=in_windows)
+        self._skip_until = begin if in_windows and begin else None
+        self._in_windows = in_windows
+        self._complaint_until = -1.0
+        try:
+            if self._skip_until is not None:
+                self._seek(begin)
+            self._read()
+            self._take(self._clock.flush())
+            self._counts.formats += self._sound.formats
+            self._sound.finish()
+            promised = promise.end(self._good_bytes, self._good_seconds)
+            if promised is not None:
+                promised -= self._origin
+                # No codec stores so many seconds in so few bytes: the header is wrong.
+                promised = promised if promised <= longest_possible_seconds(self._source.size) else None
+            self._tell_end(0.0 if in_windows else begin, promised)
+        except WindowFull:
+            pass
+        output.write_loss()
+        return promised
+
+    def _tell_end(self, begin: float, promised: float | None) -> None:
+        """What is lost behind the last sample; `begin`: where the recording begins in the output."""
+        here = self._output.position
+        tolerance = END_TOLERANCE_SECONDS + ESTIMATE_TOLERANCE * self._counts.estimated_loss_seconds
+        missing = None if promised is None else begin + promised - self._sound.position
+        if missing is not None and missing > tolerance:
+            self._output.loss(here, here + round(missing * OUTPUT_RATE), MISSING)
+        if missing is not None:
+            return  # what is behind all sound that there has to be is no sound
+        lost = self._refused_seconds if self.rules.has_times else self._lost_by_bytes()
+        if lost >= TOLERANCE_SECONDS:
+            self._output.loss(here, here + round(lost * OUTPUT_RATE), DAMAGED)
+
+    def _seek(self, seconds: float) -> None:
+        ticks = int((seconds + self._origin) / self._tick)
+        try:
+            self._container.seek(ticks, stream=self._stream)
+        except av.FFmpegError as error:
+            raise CannotDecode(f"it cannot be entered at {seconds:g} s ({error})", only_windows=True) from None
+
+    def _read(self) -> None:
+        """Every packet to the end; what demuxer and decoder complain of is remembered."""
+        errors = 0
+        with av.logging.Capture() as logs:
+            packets = self._container.demux(self._stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except (av.FFmpegError, IndexError):
+                    errors += 1
+                    self._complain()
+                    if errors > MAX_DEMUXER_ERRORS:
+                        self._give_up()
+                        break
+                    packets = self._container.demux(self._stream)
+                    continue
+                if packet is None:
+                    break
+                if logs:
+                    logs.clear()
+                    self._complain()
+                if packet.size:
+                    errors = 0
+                self._decode(packet)
+                if logs:
+                    logs.clear()
+                    self._complain()
+
+    def _give_up(self) -> None:
+        for frame in self._stream.codec_context.decode(None):
+            self._place(frame)
+        self._take(self._clock.flush())
+        here = round(self._sound.position * OUTPUT_RATE)
+        self._output.loss(here, here, DAMAGED)
+
+    def _decode(self, packet: Packet[AudioStream]) -> None:
+        seconds = (packet.duration or 0) * self._tick
+        if packet.size and self._skip_until is None:
+            self._counts.packets += 1
+            self._counts.packet_seconds += seconds
+        if packet.is_corrupt:
+            self._complain()
+        if self._may_be_misnumbered and packet.size:
+            self._look_at_numbering(bytes(packet)[:2])
+        try:
+            frames = packet.decode()
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            self._refuse(packet, seconds)
+            return
+        self._good_bytes += packet.size
+        self._good_seconds += seconds
+        for frame in frames:
+            self._place(frame)
+
+    def _look_at_numbering(self, head: bytes) -> None:
+        """Old encoders vary the block size and number frames, as only those of one block size may."""
+        self._may_be_misnumbered = False
+        if len(head) == 2 and not head[1] & 1:
+            if self._in_windows:
+                raise CannotDecode("its frames are misnumbered", only_windows=True)
+            self.rules = self._clock.rules = replace(self.rules, has_times=False)
+
+    def _place(self, frame: AudioFrame) -> None:
+        rate = frame.sample_rate
+        if rate <= 0 or not frame.samples:
+            return
+        start = None if frame.pts is None else frame.pts * self._tick - self._origin
+        if self._skip_until is not None and self._is_before_window(frame, start):
+            return
+        seconds = frame.samples / rate
+        self._counts.decoded_seconds += seconds
+        if self.rules.has_times:
+            complaint = self._clock.position < self._complaint_until
+            placed = self._clock.place(frame, start, seconds, complaint=complaint)
+        else:
+            placed = [self._clock.count(frame, seconds, lost=self._lost_by_bytes())]
+        self._refused_bytes, self._refused_seconds = 0, 0.0
+        self._take(placed)
+
+    def _is_before_window(self, frame: AudioFrame, start: float | None) -> bool:
+        """Whether a frame ends before the window; one that reaches into it is begun with what lies inside."""
+        assert self._skip_until is not None
+        if start is None:
+            raise CannotDecode("it has no timestamps", only_windows=True)
+        first = round(self._skip_until * frame.sample_rate) - round(start * frame.sample_rate)
+        if first >= frame.samples:
+            return True
+        self._complaint_until = -1.0
+        self._refused_bytes, self._refused_seconds = 0, 0.0
+        if first > 0:
+            self._sound.begin_trimmed(frame, first)
+            self._clock.begin_at(start)
+        else:
+            self._clock.begin_at(self._skip_until)
+        self._skip_until = None
+        return False
+
+    def _take(self, placed: list[Placed[AudioFrame]]) -> None:
+        for each in placed:
+            self._sound.add(each, DAMAGED)
+
+    def _complain(self) -> None:
+        self._complaint_until = self._clock.position + COMPLAINT_SECONDS
+
+    def _refuse(self, packet: Packet[AudioStream], seconds: float) -> None:
+        """The codec makes nothing of a packet."""
+        self._counts.refused += 1
+        self._complain()
+        data = bytes(packet)
+        is_sound = any(data) and not any(tag in data for tag in TAGS)
+        if self._skip_until is None and is_sound:
+            self._refused_bytes += packet.size
+            self._refused_seconds += seconds
+
+    def _lost_by_bytes(self) -> float:
+        """Seconds of sound in the packets refused since the last good one: as many as good ones of their size have.
+
+        Nothing else shows it where samples are counted. What is refused before any sound is no part of the recording.
+        """
+        if not self._refused_bytes or self._good_seconds < COMPLAINT_SECONDS:
+            return 0.0
+        lost = self._refused_bytes * self._good_seconds / self._good_bytes
+        if lost < TOLERANCE_SECONDS:
+            return 0.0
+        self._counts.estimated_loss_seconds += lost
+        return lost
