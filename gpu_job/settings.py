@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import model_validator
 
-from gpu_job.asr.load_recognizer import RecognizerOptions
+from gpu_job.asr.load_recognizer import Precision, RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_child import DecoderLimits
@@ -27,13 +27,14 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)
     parakeet_model_name: str = setting(
         "nvidia/parakeet-tdt-0.6b-v2",
-        "Model: a name at NeMo or Hugging Face, a .nemo file, or a directory made by `dropscribe prepare-model`.",
+        "Model: a name at NeMo or Hugging Face, a .nemo file, a directory made by `dropscribe prepare-model`, or, on"
+        " the CPU, a folder with ONNX networks in onnx-asr's layout.",
         min_length=1,
     )
-    model_precision: Literal["auto", "bf16", "fp32"] = setting(
+    model_precision: Precision = setting(
         _RECOGNIZER.precision,
-        "What the model computes in; auto: bf16 on a GPU, and on a CPU that has it for models of 100 M parameters or"
-        " more.",
+        "What the model computes in. A NeMo model: bf16 or fp32; auto: bf16 on a GPU, and on a CPU that has it for"
+        " models of 100 M parameters or more. ONNX networks: int8 or fp32; auto: int8 where there are such.",
         source="docs/benchmarks.md",
     )
     chunk_seconds: float = setting(

@@ -6,11 +6,11 @@ first, so that the largest batch, and with it any trouble with memory, comes at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gpu_job.asr.memory import MemoryBudget
-from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 
 LEAST_FILL = 0.5
 """No chunk of a batch is shorter than this share of the longest: at most half of a batch is padding."""
@@ -109,3 +109,14 @@ def _rank(chunk: BatchCandidate, longest: int) -> tuple[bool, bool, float, int]:
     """Sorts those first that go first, then the nearly longest by their speech, then the shorter ones by length."""
     nearly_longest = chunk.samples * LIKE_LENGTHS >= longest
     return (not chunk.goes_first, not nearly_longest, -chunk.speech_share if nearly_longest else 0.0, -chunk.samples)
+
+
+def slices(batch: Sequence[Samples], max_samples: int) -> Iterator[Sequence[Samples]]:
+    """A batch, longest first, in runs of at most so many samples, padding included; a longer chunk alone."""
+    begin, longest = 0, 0
+    for end, samples in enumerate(batch):
+        longest = max(longest, len(samples))
+        if end > begin and (end - begin + 1) * longest > max_samples:
+            yield batch[begin:end]
+            begin, longest = end, len(samples)
+    yield batch[begin:]

@@ -1,16 +1,28 @@
-"""Loading a model: its name -> a Recognizer on the GPU or the CPU."""
+"""Loading a model: what it is decides about the library that runs it.
+
+A folder with ONNX networks runs on ONNX Runtime, for `parakeet-cpu` only. A `.nemo` file, a directory prepared for NeMo
+and a published name run on NeMo, on the GPU or the CPU, where NeMo is installed.
+"""
 
 from __future__ import annotations
 
 import gc
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
+from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.onnx.model_folder import BadOnnxModel, OnnxFolder, Quantization, is_onnx_folder
 from gpu_job.asr.recognizer import Recognizer
+from gpu_job.audio.samples import SAMPLE_RATE
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.telemetry.logs import remove_library_handlers
+
+Precision = Literal["auto", "bf16", "fp32", "int8"]
+"""What a model computes in: bf16 on NeMo only, int8 on ONNX Runtime only."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +37,24 @@ class RecognizerOptions:
     """The same on a CPU."""
     gpu_memory_gb: float = 20.0
     """Most GPU memory for weights and batches, in GiB."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Precision = "auto"
 
 
 def load_recognizer(model: str, engine: Engine, options: RecognizerOptions) -> Recognizer:
-    """Load Parakeet. Raises EngineFailed of kind model_load. Imports torch and NeMo, which takes seconds.
+    """Load a model. Raises EngineFailed of kind model_load.
 
-    `model`: a prepared directory, a `.nemo` file, or a name at NVIDIA or Hugging Face.
+    `model`: a folder with ONNX networks, a directory made by `dropscribe prepare-model`, a `.nemo` file, or a name at
+    NVIDIA or Hugging Face. All but the first import torch and NeMo, which takes seconds.
     """
+    path = Path(model)
+    if is_onnx_folder(path):
+        return _load_onnx(path, engine, options)
+    if find_spec("nemo") is None:
+        raise EngineFailed(
+            f"The model {model} needs NeMo: install dropscribe[gpu], or make ONNX networks of it elsewhere with"
+            " `dropscribe prepare-model`.",
+            FailureKind.MODEL_LOAD,
+        )
     # NeMo's own telemetry is off, and would say so in two warnings.
     logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
     # A fifth to a third of the import's time goes to the collection of garbage that is none.
@@ -45,14 +67,32 @@ def load_recognizer(model: str, engine: Engine, options: RecognizerOptions) -> R
         remove_library_handlers()
 
 
+def _load_onnx(folder: Path, engine: Engine, options: RecognizerOptions) -> Recognizer:
+    from gpu_job.asr.onnx.load import load
+
+    if engine is not Engine.PARAKEET_CPU:
+        raise BadOnnxModel(f"{folder} holds ONNX networks, which run on the CPU only; the GPU takes a NeMo model.")
+    limits = BatchLimits(options.max_chunks, int(options.cpu_audio_seconds * SAMPLE_RATE))
+    return load(folder, _quantization(folder, options.precision), limits)
+
+
+def _quantization(folder: Path, precision: Precision) -> Quantization:
+    """int8 where there is a choice: it is the faster one."""
+    if precision == "bf16":
+        raise BadOnnxModel(f"{folder} holds ONNX networks, in fp32 or int8; bf16 is for NeMo models.")
+    return OnnxFolder.open(folder).quantizations()[0] if precision == "auto" else precision
+
+
 def _load_parakeet(model: str, engine: Engine, options: RecognizerOptions) -> Recognizer:
-    from gpu_job.asr.device import Precision, accelerator
+    from gpu_job.asr import device
     from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 
+    if options.precision == "int8":
+        raise EngineFailed(f"{model} is a NeMo model; int8 is for ONNX networks.", FailureKind.MODEL_LOAD)
     where = "cuda" if engine is Engine.PARAKEET_GPU else "cpu"
-    if where == "cuda" and accelerator() != "cuda":
+    if where == "cuda" and device.accelerator() != "cuda":
         raise EngineFailed("No GPU can be used on this instance.", FailureKind.MODEL_LOAD)
     limits = ParakeetLimits(
         options.max_chunks, options.gpu_audio_seconds, options.cpu_audio_seconds, options.gpu_memory_gb
     )
-    return Parakeet.load(model, limits, where=where, precision=Precision(options.precision))
+    return Parakeet.load(model, limits, where=where, precision=device.Precision(options.precision))

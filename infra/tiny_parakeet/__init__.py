@@ -9,3 +9,6 @@ from pathlib import Path
 
 MODEL_PATH: Path = Path(__file__).with_name("parakeet-tdt-tiny.nemo")
 """The shipped model, for `ASRModel.restore_from`."""
+
+ONNX_PATH: Path = Path(__file__).with_name("parakeet-tdt-tiny")
+"""The same model as networks for ONNX Runtime in fp32, made by `python -m tools.tiny_parakeet.export`."""

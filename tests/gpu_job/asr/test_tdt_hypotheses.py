@@ -11,7 +11,7 @@ import torch
 from nemo.collections.asr.parts.utils.timestamp_utils import process_timestamp_outputs
 
 from gpu_job.asr.nemo.parakeet import Parakeet
-from gpu_job.asr.nemo.tdt_hypotheses import Hypotheses, Vocabulary
+from gpu_job.asr.tdt_hypotheses import Hypotheses, Vocabulary
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk
 

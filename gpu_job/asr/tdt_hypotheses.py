@@ -57,12 +57,17 @@ class Vocabulary:
 
 def _piece(processor: Processor, index: int, marks: Collection[str]) -> Piece:
     spelled = processor.id_to_piece(index)
-    if processor.is_control(index):
-        return Piece("")
-    if processor.is_unknown(index):
-        return Piece(_UNKNOWN)
     if processor.is_byte(index):
         return Piece("", byte=int(spelled[1:-1], 16))  # spelled <0xE2>
+    return piece_of(spelled, marks, is_unknown=processor.is_unknown(index), is_control=processor.is_control(index))
+
+
+def piece_of(spelled: str, marks: Collection[str], *, is_unknown: bool, is_control: bool) -> Piece:
+    """A piece that is no byte, as SentencePiece spells it."""
+    if is_control:
+        return Piece("")
+    if is_unknown:
+        return Piece(_UNKNOWN)
     text = spelled.replace(_WORD_START, " ")
     if text.strip() in marks:
         return Piece(text.strip(), is_mark=True)

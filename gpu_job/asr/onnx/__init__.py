@@ -1,0 +1,1 @@
+"""Published and exported models on ONNX Runtime: no torch, no NeMo."""

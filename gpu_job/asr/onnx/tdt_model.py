@@ -1,0 +1,139 @@
+"""Parakeet TDT on ONNX Runtime: batches of samples -> tokens with times, ends and confidences, as the NeMo path's.
+
+`prepare` computes features, `run` encodes and decodes, `finish` makes tokens; the engine overlaps the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+
+from gpu_job.asr.batching import BatchLimits, slices
+from gpu_job.asr.onnx.log_mel import HOP, log_mel_batch
+from gpu_job.asr.onnx.model_folder import DECODER_JOINT, ENCODER, VOCABULARY, BadOnnxModel, OnnxFolder, Quantization
+from gpu_job.asr.onnx.sessions import open_session
+from gpu_job.asr.onnx.tdt_decoding import DecoderState, Floats, Ints, decode
+from gpu_job.asr.onnx.vocabulary import read_vocabulary
+from gpu_job.asr.tdt_hypotheses import Hypotheses
+from gpu_job.asr.tokens import Token
+from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from shared.enums import Engine
+
+MIN_SAMPLES = SAMPLE_RATE // 10
+"""A shorter chunk yields too few frames for the encoder's eightfold subsampling; it is filled up with silence."""
+
+SLICE_SAMPLES = 80 * SAMPLE_RATE
+"""The encoder sees so much audio at once, padding included: more falls out of the cache."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """A batch before the encoder, in slices; in each [chunks, bands, frames], and how many frames count."""
+
+    slices: tuple[tuple[Floats, Ints], ...]
+    seconds: tuple[float, ...]
+    """Of each chunk as it came."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A batch behind the decoder."""
+
+    hypotheses: Hypotheses
+    seconds: tuple[float, ...]
+
+
+class DecoderJoint:
+    """The exported prediction and joint networks."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, blank: int, max_symbols: int) -> None:
+        """Raises KeyError or ValueError where the network is none for a vocabulary with this blank."""
+        self._session = session
+        self.blank = blank
+        self.max_symbols = max_symbols
+        shapes = {each.name: each.shape for each in (*session.get_inputs(), *session.get_outputs())}
+        self._layers, _, self._width = shapes["input_states_1"]
+        if shapes["outputs"][-1] <= blank + 1:
+            raise ValueError(
+                f"{blank + 1} vocabulary entries leave none of {shapes['outputs'][-1]} outputs to durations"
+            )
+
+    def first_state(self, rows: int) -> DecoderState:
+        """Zeros."""
+        hidden, cell = (np.zeros((self._layers, rows, self._width), np.float32) for _ in range(2))
+        return DecoderState(hidden, cell)
+
+    def run(self, frames: Floats, last_tokens: Ints, state: DecoderState) -> tuple[Floats, DecoderState]:
+        """See `gpu_job.asr.onnx.tdt_decoding.Joint`."""
+        logits, hidden, cell = self._session.run(
+            ["outputs", "output_states_1", "output_states_2"],
+            {
+                "encoder_outputs": np.ascontiguousarray(frames.transpose(0, 2, 1)),
+                "targets": last_tokens[:, None].astype(np.int32),
+                "target_length": np.ones(len(last_tokens), np.int32),
+                "input_states_1": state.hidden,
+                "input_states_2": state.cell,
+            },
+        )
+        return logits[:, :, 0], DecoderState(hidden, cell)
+
+
+class OnnxTdt:
+    """A loaded model, a Recognizer. `run` and `transcribe` belong to one thread."""
+
+    engine = Engine.PARAKEET_CPU
+    hardware = "cpu"
+
+    def __init__(
+        self, folder: OnnxFolder, quantization: Quantization, name: str, limits: BatchLimits, threads: int
+    ) -> None:
+        """Open the networks. Raises BadOnnxModel."""
+        self.name = name
+        self.quantization = quantization
+        self.batch_limits = limits
+        self._bands = folder.config.features_size
+        self._frame_seconds = folder.config.subsampling_factor * HOP / SAMPLE_RATE
+        self._vocabulary = read_vocabulary(folder.file(VOCABULARY))
+        self._encoder = open_session(folder.network(ENCODER, quantization), threads)
+        # Its matrices are small: threads would wait for one another.
+        decoder = open_session(folder.network(DECODER_JOINT, quantization), 1)
+        blank = len(self._vocabulary.pieces)
+        try:
+            self._joint = DecoderJoint(decoder, blank, folder.config.max_tokens_per_step)
+        except (KeyError, ValueError) as error:
+            raise BadOnnxModel(f"The decoder of {folder.path} is no TDT model's ({error}).") from error
+
+    def transcribe(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        """Chunks of samples -> the tokens of each, in seconds from the chunk's start."""
+        return self.finish(self.run(self.prepare(batch)))
+
+    def prepare(self, batch: Sequence[Samples]) -> Features:
+        """Compute the features. From any thread."""
+        parts = (log_mel_batch(part, self._bands, MIN_SAMPLES) for part in slices(batch, SLICE_SAMPLES))
+        return Features(tuple(parts), tuple(seconds(len(samples)) for samples in batch))
+
+    def run(self, prepared: Features) -> Decoded:
+        """Encode slice by slice, decode the whole batch. From the one thread that owns the model."""
+        encoded, frames = _joined([self._encode(*part) for part in prepared.slices])
+        return Decoded(decode(self._joint, encoded, frames), prepared.seconds)
+
+    def finish(self, output: Decoded) -> list[list[Token]]:
+        """The tokens of each chunk, in seconds from its start. From any thread."""
+        return output.hypotheses.tokens(self._vocabulary, self._frame_seconds, output.seconds)
+
+    def _encode(self, features: Floats, frames: Ints) -> tuple[Floats, Ints]:
+        """-> [chunks, frames, width], and how many frames count."""
+        encoded, lengths = self._encoder.run(
+            ["outputs", "encoded_lengths"], {"audio_signal": features, "length": frames}
+        )
+        return encoded.transpose(0, 2, 1), lengths
+
+
+def _joined(parts: Sequence[tuple[Floats, Ints]]) -> tuple[Floats, Ints]:
+    """Encoded slices, one after the other, padded to the longest."""
+    longest = max(encoded.shape[1] for encoded, _ in parts)
+    padded = [np.pad(encoded, ((0, 0), (0, longest - encoded.shape[1]), (0, 0))) for encoded, _ in parts]
+    return np.concatenate(padded), np.concatenate([frames for _, frames in parts])
