@@ -6,9 +6,25 @@ resource "google_artifact_registry_repository" "images" {
   description   = "Images of the jobs."
   labels        = var.labels
 
-  # A release is a name that must mean the same tomorrow: a rollback relies on it.
-  docker_config {
-    immutable_tags = true
+  # A release's name means the same tomorrow, for the build pushes none again. Immutable tags would hold that, too, but
+  # cleanup policies leave images under immutable tags alone.
+  cleanup_policies {
+    id     = "keep-the-newest-releases"
+    action = "KEEP"
+
+    most_recent_versions {
+      keep_count = var.kept_releases
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-other-releases"
+    action = "DELETE"
+
+    condition {
+      tag_state  = "ANY"
+      older_than = "${local.cleanup_after_days * 86400}s"
+    }
   }
 
   depends_on = [google_project_service.api]
@@ -27,5 +43,8 @@ resource "google_artifact_registry_repository" "functions" {
 }
 
 locals {
+  # A release that was built and never deployed, or that runs after a rollback, has at least a month.
+  cleanup_after_days = 30
+
   images = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"
 }

@@ -74,6 +74,17 @@ variable "release" {
   }
 }
 
+variable "kept_releases" {
+  description = "Newest releases whose images are kept; older ones are deleted 30 days after their build. What runs, and what a rollback may need, must be among them."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.kept_releases >= 2 && floor(var.kept_releases) == var.kept_releases
+    error_message = "A whole number, at least 2: the release that runs and the one before it."
+  }
+}
+
 variable "kms_key" {
   description = "Cloud KMS key that encrypts the buckets, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys."
   type        = string

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from infra.deploy import plan
 from infra.deploy.options import DEFAULT_VARIABLES, OptionError, Options, Target
 from infra.deploy.release import Checkout, NoCheckoutError, checkout
 from infra.deploy.runner import Runner, shell_lines
+from infra.doctor.commands import newest_release
 from infra.doctor.names import Names
 from infra.doctor.report import preflight
 from infra.doctor.settings import DoctorSettings
@@ -62,9 +64,8 @@ def deploy(
         approved=yes,
         with_deepgram_key=key is not None,
     )
-    steps = plan.deployment(options)
     if dry_run:
-        print(shell_lines(steps))
+        print(shell_lines(plan.deployment(options)))
         return
     console = Console()
     source = "this checkout" if options.builds else "built before"
@@ -72,6 +73,9 @@ def deploy(
     runner = Runner(ROOT, console, {} if key is None else {plan.DEEPGRAM_KEY: key})
     if not _may_begin(options.target, console, None if options.builds else options.release):
         raise typer.Exit(1)
+    if options.builds:
+        options = replace(options, cached_release=newest_release(options.target.names))
+    steps = plan.deployment(options)
     runner.announce(steps)
     raise typer.Exit(runner.run(steps))
 
@@ -121,7 +125,9 @@ def destroy(
     console = Console()
     status = Runner(ROOT, console, {}).run(steps) if _may_begin(target, console) else 1
     if status == 0:
-        print(f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{target.state_bucket}")
+        print(
+            f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{target.state_bucket} --project={project}"
+        )
     raise typer.Exit(status)
 
 

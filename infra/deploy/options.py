@@ -81,6 +81,8 @@ class Options:
     """Whether Terraform goes on without asking."""
     with_deepgram_key: bool = False
     """Whether a key was given, to be added to the secret."""
+    cached_release: str | None = None
+    """One that was built before, whose image layers are used again where nothing in them changed."""
 
     def __post_init__(self) -> None:
         if not _RELEASE.fullmatch(self.release):

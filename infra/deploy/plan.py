@@ -112,13 +112,13 @@ def _project(target: Target) -> Iterator[Step]:
         "Whoever deploys next, from wherever, goes on from there.",
         ("gcloud", "storage", "buckets", "create", f"gs://{target.state_bucket}", project,
          f"--location={target.names.region}", "--uniform-bucket-level-access", "--public-access-prevention"),
-        done_if=(("gcloud", "storage", "buckets", "describe", f"gs://{target.state_bucket}"),),
+        done_if=(("gcloud", "storage", "buckets", "describe", f"gs://{target.state_bucket}", project),),
         hint="Bucket names are unique in the world: where this one is taken, give BUCKET_PREFIX=...",
     )  # fmt: skip
     yield Step(
         "Keep old versions of the state",
         "A state that was lost or damaged can be restored.",
-        ("gcloud", "storage", "buckets", "update", f"gs://{target.state_bucket}", "--versioning"),
+        ("gcloud", "storage", "buckets", "update", f"gs://{target.state_bucket}", "--versioning", project),
     )
 
 
@@ -151,6 +151,8 @@ def _build(options: Options) -> Iterator[Step]:
         hint="An API or a role that is minutes old may not be known everywhere yet.",
     )
     called = {"_NAME": target.names.name, "_REGION": target.names.region, "_RELEASE": options.release}
+    if options.cached_release is not None:
+        called["_CACHE_RELEASE"] = options.cached_release
     yield Step(
         "Build the images",
         "Cloud Build makes both, with the model inside, and has each transcribe a second of sound.",
@@ -172,7 +174,7 @@ def _build(options: Options) -> Iterator[Step]:
     yield Step(
         "Upload the function",
         "Under the release's name, and never over another one.",
-        ("gcloud", "storage", "cp", "--if-generation-match=0", path, archive_url),
+        ("gcloud", "storage", "cp", "--if-generation-match=0", path, archive_url, f"--project={target.project}"),
         done_if=(archive,),
     )
 

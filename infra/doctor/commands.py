@@ -123,7 +123,7 @@ def release(context: Context) -> Iterator[Finding]:
     """Every part of the release that is asked for was built: what a rollback relies on."""
     if context.release is None:
         return
-    fix = f"Releases that are there: gcloud artifacts docker tags list {context.names.registry}/gpu"
+    fix = f"Releases that are there: gcloud artifacts docker tags list {context.names.registry}/cpu --project={context.names.project}"
     parts = zip(
         (*(f"{device} image" for device in DEVICES), "archive"), built(context.names, context.release), strict=True
     )
@@ -135,9 +135,23 @@ def release(context: Context) -> Iterator[Finding]:
 
 
 def built(names: Names, release: str) -> tuple[Command, ...]:
-    """Commands that all succeed where every part of the release is there: the images, and last the archive."""
+    """Commands that all succeed where every part of the release is there: the images, and last the archive.
+
+    Each names its project: gcloud asks under the quota project of its default configuration where none is given.
+    """
+    project = f"--project={names.project}"
     images = tuple(
-        ("gcloud", "artifacts", "docker", "images", "describe", f"{names.registry}/{device}:{release}")
+        ("gcloud", "artifacts", "docker", "images", "describe", f"{names.registry}/{device}:{release}", project)
         for device in DEVICES
     )
-    return (*images, ("gcloud", "storage", "objects", "describe", names.archive_url(release)))
+    return (*images, ("gcloud", "storage", "objects", "describe", names.archive_url(release), project))
+
+
+def newest_release(names: Names) -> str | None:
+    """The release whose image was pushed last; None where there is none, or it cannot be asked."""
+    listed = ask(
+        ("gcloud", "artifacts", "docker", "images", "list", f"{names.registry}/cpu", f"--project={names.project}",
+         "--include-tags", "--filter=tags:*", "--sort-by=~CREATE_TIME", "--limit=1", "--format=value(tags)")
+    )  # fmt: skip
+    tags = re.split(r"[,;\s]+", listed.output) if listed.status == 0 else []
+    return next((tag for tag in tags if tag), None)

@@ -33,6 +33,29 @@ run "defaults" {
     error_message = "A function can be called from outside."
   }
 
+  # Images: the newest releases stay, others go.
+
+  assert {
+    condition = [
+      for policy in google_artifact_registry_repository.images.cleanup_policies :
+      [policy.action, policy.most_recent_versions[0].keep_count] if policy.action == "KEEP"
+    ] == [["KEEP", 5]]
+    error_message = "The newest five releases are kept: ${jsonencode(google_artifact_registry_repository.images.cleanup_policies)}"
+  }
+
+  assert {
+    condition = [
+      for policy in google_artifact_registry_repository.images.cleanup_policies :
+      "${policy.condition[0].tag_state} ${policy.condition[0].older_than}" if policy.action == "DELETE"
+    ] == ["ANY 2592000s"]
+    error_message = "Other releases are deleted after 30 days, tagged or not."
+  }
+
+  assert {
+    condition     = length(google_artifact_registry_repository.images.docker_config) == 0
+    error_message = "Under immutable tags a cleanup policy deletes nothing."
+  }
+
   # Buckets.
 
   assert {

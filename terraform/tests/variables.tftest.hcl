@@ -16,6 +16,15 @@ run "gpu_task_longer_than_an_hour" {
   }
 }
 
+run "no_release_to_go_back_to" {
+  command         = plan
+  expect_failures = [var.kept_releases]
+
+  variables {
+    kept_releases = 1
+  }
+}
+
 run "gpu_with_too_few_cpus" {
   command         = plan
   expect_failures = [var.gpu_job]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_an_older_release_is_applied_without_a_build_and_must_be_there() -> None
     steps = plan.deployment(OLDER)
     assert not {"Create registry and buckets", "Build the images", "Upload the function"} & set(titles(steps))
     assert "-var=release=v1" in step(steps, "Apply everything").command
-    checked = [command[-1] for command in built(TARGET.names, "v1")]
+    checked = [command[-2] for command in built(TARGET.names, "v1")]
     images = "europe-west4-docker.pkg.dev/my-project/dropscribe"
     assert {f"{images}/gpu:v1", f"{images}/cpu:v1"} <= set(checked)
     assert "gs://my-project-dropscribe-source/function-v1.zip" in checked
@@ -61,12 +62,12 @@ def test_an_older_release_is_applied_without_a_build_and_must_be_there() -> None
 def test_a_release_is_built_and_uploaded_once_and_never_over_another() -> None:
     steps = plan.deployment(NEW)
     images = "europe-west4-docker.pkg.dev/my-project/dropscribe"
-    looked_for = [probe[-1] for probe in step(steps, "Build the images").done_if]
+    looked_for = [probe[-2] for probe in step(steps, "Build the images").done_if]
     assert looked_for == [f"{images}/gpu:abc123", f"{images}/cpu:abc123"]
     upload = step(steps, "Upload the function")
     assert "--if-generation-match=0" in upload.command
     assert upload.done_if == step(steps, "Pack the function").done_if
-    assert [probe[-1] for probe in upload.done_if] == ["gs://my-project-dropscribe-source/function-abc123.zip"]
+    assert [probe[-2] for probe in upload.done_if] == ["gs://my-project-dropscribe-source/function-abc123.zip"]
 
 
 def test_the_build_is_told_what_its_file_asks_for() -> None:
@@ -79,6 +80,20 @@ def test_the_build_is_told_what_its_file_asks_for() -> None:
     for name, value in {"PROJECT_ID": "my-project", **dict(pair.split("=") for pair in given.split(","))}.items():
         address = address.replace(f"${{{name}}}", value)
     assert address == TARGET.names.registry
+
+
+def test_the_release_before_is_the_build_cache() -> None:
+    command = step(plan.deployment(replace(NEW, cached_release="v0")), "Build the images").command
+    assert "_CACHE_RELEASE=v0" in command[-1].split(",")
+    assert "_CACHE_RELEASE" not in " ".join(step(plan.deployment(NEW), "Build the images").command)
+
+
+def test_no_command_of_gcloud_relies_on_the_project_that_its_configuration_names() -> None:
+    steps = (*plan.deployment(replace(NEW, with_deepgram_key=True)), *plan.removal(TARGET))
+    commands = [command for one in steps for command in (one.command, *one.done_if)]
+    gcloud = [command for command in (*commands, *built(TARGET.names, "v1")) if command[0] == "gcloud"]
+    assert len(gcloud) > 8
+    assert [command for command in gcloud if "--project=my-project" not in command] == []
 
 
 def test_terraform_asks_unless_it_was_told_not_to() -> None:

@@ -16,7 +16,7 @@ from infra.deploy.options import Options, Target
 from infra.deploy.plan import DEEPGRAM_KEY, comparison, deployment, removal
 from infra.deploy.runner import Runner
 from infra.deploy.steps import Step
-from infra.doctor.commands import PROGRAM_NOT_FOUND, ask
+from infra.doctor.commands import PROGRAM_NOT_FOUND, ask, newest_release
 from infra.doctor.names import Names
 from infra.doctor.report import preflight
 from infra.doctor.settings import DoctorSettings
@@ -212,6 +212,20 @@ def test_nothing_is_made_where_a_check_fails(empty_project: DoctorDeployment) ->
     ran = empty_project.commands.called()
     assert [line for line in ran if "images describe" in line]
     assert not [line for line in ran if " create " in line or " apply " in line or " enable " in line]
+
+
+@pytest.mark.parametrize(
+    ("listed", "cached"),
+    [((0, "v7"), "v7"), ((0, "v8,v7"), "v8"), ((0, ""), None), ((1, "NOT_FOUND"), None)],
+    ids=["one tag", "two tags", "no image yet", "no registry yet"],
+)
+def test_the_release_that_was_pushed_last_is_asked_for(
+    stand_ins: CommandStandIns, listed: tuple[int, str], cached: str | None
+) -> None:
+    stand_ins.answer(**{"images list": listed})
+    assert newest_release(OPTIONS.target.names) == cached
+    [asked] = stand_ins.called()
+    assert "us-central1-docker.pkg.dev/my-project/dropscribe/cpu --project=my-project" in asked
 
 
 def test_a_comparison_changes_nothing(stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

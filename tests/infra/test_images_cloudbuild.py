@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.command_stand_ins import command_stand_ins
 from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse
+from tests.support.waiting import PATIENCE
 
 TEXT = (FOLDER / "cloudbuild.yaml").read_text()
 BUILD: dict[str, Any] = yaml.safe_load(TEXT)
@@ -66,10 +70,46 @@ def test_a_build_gives_the_dockerfile_arguments_it_knows(image: str) -> None:
     assert step["env"] == ["DOCKER_BUILDKIT=1"]
 
 
-def test_a_release_that_exists_is_refused_and_no_image_replaced() -> None:
-    assert "refuse-a-release-that-exists" in before("build-cpu") & before("build-gpu")
-    assert "exit 1" in STEPS["refuse-a-release-that-exists"]["args"][-1]
-    assert re.search(r"manifest inspect [^|]*\|\|\s+docker push", STEPS["push"]["args"][-1])
+@pytest.mark.parametrize(
+    ("there", "made"),
+    [((), ("cpu", "gpu")), (("cpu",), ("gpu",)), (("gpu",), ("cpu",)), (("cpu", "gpu"), ())],
+    ids=["nothing there", "cpu there", "gpu there", "both there"],
+)
+def test_an_image_that_exists_is_neither_built_nor_pushed_again_and_the_build_ends_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], made: tuple[str, ...]
+) -> None:
+    docker = command_stand_ins(tmp_path / "programs", monkeypatch.setenv, "docker")
+    absent = {"cpu", "gpu"} - set(there)
+    docker.answer(**{f"manifest inspect registry/{image}:v2": (1, "no such manifest") for image in absent})
+    for step in BUILD["steps"]:
+        run_step(step, tmp_path)
+    called = docker.called()
+    for verb in ("build", "run", "push"):
+        assert [image for image in ("cpu", "gpu") for line in called if ran(line, verb, image)] == list(made)
+
+
+def run_step(step: dict[str, Any], workspace: Path) -> None:
+    """A step as Cloud Build runs it, substitutions filled in; `docker` is the one on the PATH."""
+    given = {"_IMAGES": "registry", "_RELEASE": "v2", "_CACHE_RELEASE": "v1"}
+    arguments = []
+    for argument in step["args"]:
+        filled = re.sub(r"(?<!\$)\$\{(_[A-Z0-9_]+)\}", lambda found: given.get(found[1], ""), argument)
+        arguments.append(filled.replace("$$", "$"))
+    done = subprocess.run(
+        [step.get("entrypoint", "docker"), *arguments], cwd=workspace, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def ran(line: str, verb: str, image: str) -> bool:
+    return line.startswith(f"docker {verb} ") and f"registry/{image}:v2" in line
+
+
+@pytest.mark.parametrize("image", ["cpu", "gpu"])
+def test_the_layers_of_the_release_before_are_used_again(image: str) -> None:
+    build = STEPS[f"build-{image}"]["args"]
+    assert f"--cache-from=${{_IMAGES}}/{image}:${{_CACHE_RELEASE}}" in build
+    assert "--build-arg=BUILDKIT_INLINE_CACHE=1" in build
 
 
 def test_the_account_and_the_registry_are_terraforms() -> None:
