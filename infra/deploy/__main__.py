@@ -125,9 +125,8 @@ def destroy(
     console = Console()
     status = Runner(ROOT, console, {}).run(steps) if _may_begin(target, console) else 1
     if status == 0:
-        print(
-            f"Terraform's state is kept. To delete it, too: gcloud storage rm --recursive gs://{target.state_bucket} --project={project}"
-        )
+        left = f"gcloud storage rm --recursive gs://{target.state_bucket} --project={project}"
+        print(f"Terraform's state is kept. To delete it, too: {left}")
     raise typer.Exit(status)
 
 

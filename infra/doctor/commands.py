@@ -123,10 +123,9 @@ def release(context: Context) -> Iterator[Finding]:
     """Every part of the release that is asked for was built: what a rollback relies on."""
     if context.release is None:
         return
-    fix = f"Releases that are there: gcloud artifacts docker tags list {context.names.registry}/cpu --project={context.names.project}"
-    parts = zip(
-        (*(f"{device} image" for device in DEVICES), "archive"), built(context.names, context.release), strict=True
-    )
+    names = context.names
+    fix = f"Releases: gcloud artifacts docker tags list {names.registry}/cpu --project={names.project}"
+    parts = zip((*(f"{device} image" for device in DEVICES), "archive"), built(names, context.release), strict=True)
     missing = [part for part, command in parts if ask(command).status != 0]
     if missing:
         yield fail("release", f"{context.release} has no {' and no '.join(missing)}.", fix)
