@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,6 +39,8 @@ IMPORTED = {"functions_framework": FUNCTION, "gpu_job": JOB, "infra.emulators.tr
 """What modules that are run import sooner or later. A server for each list, as to fork little is fast."""
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """So that no library starts threads where it is imported."""
+NOT_FORKED = "onnxruntime"
+"""Starts a thread where it is imported, as torchmetrics does: each process imports it itself, if it uses it."""
 FORKED_THREADS = {"jemalloc_bg_thd"}
 """Those of libraries that start them again after a fork."""
 MOST_FDS = 16
@@ -142,8 +145,12 @@ def serve(imported: Sequence[str], requests: socket.socket) -> None:
     os.environ.update(THREADS)
     # NeMo's own telemetry is off, and would say so in two warnings.
     logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
+    if (spec := find_spec(NOT_FORKED)) is not None:
+        sys.modules[NOT_FORKED] = module_from_spec(spec)
+        vars(sys.modules[NOT_FORKED])["__getattr__"] = lambda name: object  # any class that somebody imports of it
     for module in imported:
         import_module(module)
+    sys.modules.pop(NOT_FORKED, None)
     running = {
         file.read_text().strip()
         for file in Path("/proc").glob("self/task/*/comm")
