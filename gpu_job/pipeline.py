@@ -50,6 +50,7 @@ from gpu_job.vad.detector import SpeechDetector
 from shared.enums import Channels
 from shared.errors import EngineFailed
 from shared.media import Media
+from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.model import Gap, Transcript
 
 AUDIT_THREADS = 2
@@ -65,6 +66,8 @@ class PipelineOptions:
 
     language: str = "en"
     """BCP 47 tag that the transcript states."""
+    low_confidence: float = LOW_CONFIDENCE
+    """Mean confidence of the words below which the transcript has a warning."""
     cuts: CutRules = field(default_factory=lambda: CutRules(max_seconds=30.0))
     """Where chunks are cut; CHUNK_SECONDS of docs/configuration.md."""
     audit: AuditRules | None = field(default_factory=AuditRules)
@@ -337,7 +340,7 @@ class FileTranscription:
 
     def assemble(self, source: str, job_id: str) -> Transcript:
         """The transcript of a complete file, which states these two. Raises EngineFailed where every chunk failed."""
-        language, model = self._pipeline.options.language, self._pipeline.engines.model
+        options, model = self._pipeline.options, self._pipeline.engines.model
         # Without the lock, for which a heartbeat would wait: a complete file's assembly changes no more.
         return transcript_of(
             self._assembly,
@@ -345,7 +348,8 @@ class FileTranscription:
             model,
             job_id=job_id,
             source=source,
-            language=language,
+            language=options.language,
+            low_confidence=options.low_confidence,
             tracks=self._media.transcript_tracks() if self._media else (),
         )
 

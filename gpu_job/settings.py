@@ -202,6 +202,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         """How uploads become transcripts."""
         return PipelineOptions(
             language=self.language,
+            low_confidence=self.low_confidence,
             cuts=CutRules(max_seconds=self.chunk_seconds),
             audit=AuditRules(
                 gap_seconds=self.audit_gap_seconds,

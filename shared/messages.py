@@ -14,7 +14,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind, shortened
 from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
-from shared.transcript.model import Coverage, Gap, Seconds
+from shared.transcript.model import Coverage, Gap, Seconds, TranscriptWarning
 from shared.upload_options import UploadOptions
 
 
@@ -125,6 +125,8 @@ class TerminalMessage(_Message):
     model: str | None = None
     tracks: tuple[TranscriptTrack, ...] = ()
     """The file's audio tracks, and which of them was transcribed; empty where there is no transcript."""
+    warnings: tuple[TranscriptWarning, ...] = ()
+    """What the reader of the transcript should know, though nothing failed."""
     word_count: Annotated[int, Field(ge=0)] = 0
     coverage: CoverageSummary | None = None
     results: Mapping[str, str] = Field(default_factory=dict)

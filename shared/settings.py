@@ -21,6 +21,7 @@ from shared.subtitle_rules import (
     MIN_COLUMNS,
     SubtitleOptions,
 )
+from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.upload_options import LONGEST_DEADLINE_MINUTES
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
@@ -152,6 +153,14 @@ class DeploymentSettings(BreakerSettings, SubtitleSettings):
     enable_fallback: bool = setting(True, "Whether another engine takes over when the chosen one fails.")
     language: str = setting(
         "en", "Language of the recordings, as Deepgram and subtitle players expect it.", unit="BCP 47 tag"
+    )
+    low_confidence: float = setting(
+        LOW_CONFIDENCE,
+        "Mean confidence of the words below which transcript and outcome warn of `low_confidence`; 0: never.",
+        unit="confidence, 0 to 1",
+        source="a model on speech it does not know: 0.85 to 0.88, on its own 0.988 and more; docs/results.md",
+        ge=0,
+        le=1,
     )
     max_attempts: int = setting(
         3,

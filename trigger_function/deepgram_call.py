@@ -133,6 +133,7 @@ def _finish(services: Services, record: JobRecord, call: _Call, answer: Deepgram
         passages=[answer.passage],
         channels=answer.channels,
         tracks=media.transcript_tracks(),
+        low_confidence=services.settings.low_confidence,
     )
     if (missing := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, missing)

@@ -22,6 +22,7 @@ from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.formats.tracks import TranscriptTrack
 from shared.transcript.compose import compose
+from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 
 
@@ -170,6 +171,7 @@ def transcript_of(
     job_id: str,
     source: str,
     language: str,
+    low_confidence: float = LOW_CONFIDENCE,
     tracks: tuple[TranscriptTrack, ...] = (),
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
@@ -192,6 +194,7 @@ def transcript_of(
         channels=len(findings),
         coverage=coverage(passages, gaps, findings),
         tracks=tracks,
+        low_confidence=low_confidence,
     )
 
 

@@ -46,7 +46,7 @@ def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
     for message in messages:
         table.add_row(
             Text(printable(message.upload.name)),
-            Text(message.outcome.value, style=_STYLE[message.outcome]),
+            _outcome(message),
             clock(message.media.duration_seconds) if message.media else "-",
             str(message.word_count),
             message.decision.method.value if message.decision else "-",
@@ -55,6 +55,14 @@ def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
             f"{message.saving.share:.0%}" if message.saving else "-",
         )
     return table
+
+
+def _outcome(message: TerminalMessage) -> Text:
+    """With what the transcript warns of."""
+    text = Text(message.outcome.value, style=_STYLE[message.outcome])
+    for warning in message.warnings:
+        text.append(f", {warning.code.value}", style="yellow")
+    return text
 
 
 def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:

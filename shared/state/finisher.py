@@ -143,6 +143,7 @@ class Finisher:
             fallbacks=result.fallbacks,
             model=transcript.model if transcript else None,
             tracks=transcript.tracks if transcript else (),
+            warnings=transcript.warnings if transcript else (),
             word_count=len(transcript.words) if transcript else 0,
             coverage=CoverageSummary.of(transcript.coverage) if transcript else None,
             results={**results, **self._files.receipt_address(upload)},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
+from shared.transcript.confidence import LOW_CONFIDENCE, confidence_warnings
 from shared.transcript.model import Coverage, Paragraph, Passage, Segment, Transcript, Word
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.spacing import join_words
@@ -37,11 +38,13 @@ def compose(
     channels: int = 1,
     coverage: Coverage | None = None,
     tracks: tuple[TranscriptTrack, ...] = (),
+    low_confidence: float = LOW_CONFIDENCE,
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
 
     `channels`: how many were transcribed each by itself; of several, a word's speaker is its channel.
+    `low_confidence`: mean confidence of the words below which the transcript has a warning.
     """
     inside: list[Passage] = []
     clock = 0.0
@@ -66,6 +69,7 @@ def compose(
         paragraphs=paragraphs,
         coverage=coverage,
         tracks=tracks,
+        warnings=confidence_warnings(words, low_confidence),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,6 +87,20 @@ class Coverage(_Frozen):
         return self.covered_seconds / self.speech_seconds if self.speech_seconds > 0 else 1.0
 
 
+class WarningCode(StrEnum):
+    """What a transcript warns of."""
+
+    LOW_CONFIDENCE = "low_confidence"
+
+
+class TranscriptWarning(_Frozen):
+    """Something that the reader of a transcript should know, though nothing failed."""
+
+    code: WarningCode
+    message: str
+    """One sentence or two for a person."""
+
+
 class Transcript(_Frozen):
     """Everything that the engines transcribed of one upload."""
 
@@ -108,6 +123,7 @@ class Transcript(_Frozen):
     coverage: Coverage
     tracks: tuple[TranscriptTrack, ...] = ()
     """The file's audio tracks, and which of them was transcribed; empty where they were not listed."""
+    warnings: tuple[TranscriptWarning, ...] = ()
 
     @property
     def engines(self) -> tuple[Engine, ...]:
