@@ -12,19 +12,24 @@ from google.auth.exceptions import GoogleAuthError
 from pydantic import ValidationError
 from rich.console import Console
 
+from infra.cli.exit_codes import ExitCode
 from infra.cli.tables import print_line
 from shared.costs.prices import UnknownPrice
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, DropscribeError, FailureKind
 
 P = ParamSpec("P")
 
 
 class CommandError(Exception):
-    """An argument that makes no sense. Its text is one sentence."""
+    """What ends a command. Its text is one sentence; `code` is the exit status."""
+
+    def __init__(self, text: str, code: ExitCode = ExitCode.ERROR) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def errors_in_one_line(command: Callable[P, int]) -> Callable[P, int]:
-    """Decorator: where the command fails, one line on standard error and exit status 1 instead of a traceback."""
+    """Decorator: where the command fails, one line on standard error and an exit status instead of a traceback."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
@@ -34,13 +39,23 @@ def errors_in_one_line(command: Callable[P, int]) -> Callable[P, int]:
             *SERVICE_UNAVAILABLE_ERRORS,
             OSError,
             CommandError,
+            DropscribeError,
             UnknownPrice,
             ValidationError,
         ) as error:
             print_line(Console(stderr=True), message_of(error))
-            return 1
+            return _code_of(error)
 
     return wrapper
+
+
+def _code_of(error: Exception) -> ExitCode:
+    match error:
+        case CommandError():
+            return error.code
+        case DropscribeError(kind=FailureKind.MODEL_LOAD):
+            return ExitCode.NO_MODEL
+    return ExitCode.ERROR
 
 
 def message_of(error: Exception) -> str:
@@ -58,6 +73,8 @@ def message_of(error: Exception) -> str:
             return why
         case CommandError() | UnknownPrice():
             return str(error)
+        case DropscribeError():
+            return error.reason
     return f"Service unavailable: {_first_line(error)}"
 
 

@@ -10,16 +10,32 @@ from typing import Annotated
 import typer
 
 from infra.cli.cost_options import GroupBy, output_format, parse_month
+from infra.cli.exit_codes import exit_codes_help
 from shared.enums import Channels, Privacy
 
 # Whatever takes longer to import than typer is imported by the command that needs it: --help and --version are quick.
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Transcribe audio and video files, with quotes and itemised bills.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"dropscribe {version('dropscribe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Transcribe audio and video files, with quotes and itemised bills."""
 
 
 class MethodChoice(StrEnum):
@@ -44,9 +60,12 @@ Model = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=exit_codes_help())
 def run(
-    files: Annotated[list[Path], typer.Argument(help="Recordings.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders with all that is below them, quoted patterns, or - for standard input."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("transcripts"),
     method: Annotated[MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")] = (
         MethodChoice.AUTO
@@ -66,10 +85,26 @@ def run(
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
     ] = None,
     model: Model = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON message for each file.")] = (False),
+    name: Annotated[
+        str | None, typer.Option("--name", help="What to call standard input.", metavar="FILE", show_default=False)
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print why each file went its way, and quotes.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Print how each transcript begins.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON message for each file.")] = False,
 ) -> None:
-    """Transcribe FILES on this machine, with local servers in place of Google Cloud."""
-    from infra.cli.local.run import run_files
+    """Transcribe FILES on this machine, with local servers in place of Google Cloud.
+
+    \b
+    dropscribe run call.mp3                results in transcripts/call.mp3/
+    dropscribe run calls/ --out texts      every recording below calls/
+    dropscribe run "calls/**/*.wav"        a pattern, where the shell has none
+    ffmpeg -i a.mkv -f wav - | dropscribe run - --name a.wav
+
+    Of folders, hidden files and files that are no recordings are left out, and links that lead out of them refused.
+    """
+    from infra.cli.local.report import Shown
+    from infra.cli.local.run import RunOptions, run_files
     from shared.errors import Rejected
     from shared.upload_options import (
         CHANNELS_METADATA,
@@ -94,7 +129,8 @@ def run(
     except Rejected as error:
         raise typer.BadParameter(error.reason) from None
 
-    raise typer.Exit(run_files(files, out, options, model, as_json=as_json))
+    shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
+    raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))
 
 
 @app.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -28,41 +30,126 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def output_console() -> Console:
+    """Standard output: as wide as its terminal, and without one so wide that no row of a table breaks."""
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNBROKEN_COLUMNS
+    return console
+
+
+_UNBROKEN_COLUMNS = 2000
+
+
 def print_line(console: Console, text: str) -> None:
     """Print text from outside as one line, unbroken."""
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def outcome_table(messages: Sequence[TerminalMessage]) -> Table:
-    """One row a file: outcome, duration, words, method, seconds, cost, saving."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
-    table.add_column("outcome")
-    for title in ("length", "words"):
-        table.add_column(title, justify="right")
-    table.add_column("method")
-    for title in ("seconds", "cost", "saving"):
-        table.add_column(title, justify="right")
+def outcome_table(messages: Sequence[TerminalMessage], seconds: float | None = None) -> Table:
+    """One row a file: outcome, length, words, engine, speed, cost, and saving against Deepgram's price.
+
+    `seconds`: the wall time of all, for a last row with the totals of several files.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", footer_style="bold")
+    table.show_footer = has_totals = seconds is not None and len(messages) > 1
+    totals = _totals(messages, seconds or 0.0) if has_totals else [""] * len(_COLUMNS)
+    for (title, is_number), total in zip(_COLUMNS, totals, strict=True):
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        if title == "file":
+            table.add_column(title, total, overflow="fold", min_width=_NAME_COLUMNS)
+        else:
+            table.add_column(title, total, justify=justify, no_wrap=title not in _WRAPPED)
     for message in messages:
+        audio_seconds = message.media.duration_seconds if message.media else 0.0
         table.add_row(
             Text(printable(message.upload.name)),
             _outcome(message),
-            clock(message.media.duration_seconds) if message.media else "-",
-            str(message.word_count),
-            message.decision.method.value if message.decision else "-",
-            f"{message.wait_seconds + message.work_seconds:.1f}",
-            f"${message.bill.usd:.5f}",
+            short_clock(audio_seconds) if message.media else "-",
+            f"{message.word_count:,}",
+            " + ".join(message.engines) or "-",
+            _speed(audio_seconds, message.work_seconds if message.engines else 0.0),
+            _dollars(message.bill.usd),
             f"{message.saving.share:.0%}" if message.saving else "-",
         )
     return table
 
 
+def _in_words(code: str) -> str:
+    """`completed_with_gaps`, in words that a narrow column may break between."""
+    return code.replace("_", " ")
+
+
 def _outcome(message: TerminalMessage) -> Text:
     """With what the transcript warns of."""
-    text = Text(message.outcome.value, style=_STYLE[message.outcome])
+    text = Text(_in_words(message.outcome), style=_STYLE[message.outcome])
     for warning in message.warnings:
-        text.append(f", {warning.code.value}", style="yellow")
+        text.append(f", {_in_words(warning.code)}", style="yellow")
     return text
+
+
+_NAME_COLUMNS = 14
+"""Least of a file's name in a line, however narrow the terminal."""
+_SPEED = "x real\ntime"
+_WRAPPED = frozenset({"outcome", "engine", _SPEED})
+_COLUMNS = (
+    ("file", False),
+    ("outcome", False),
+    ("length", True),
+    ("words", True),
+    ("engine", False),
+    (_SPEED, True),
+    ("cost", True),
+    ("saving", True),
+)
+"""Titles, and whether numbers stand under them. The saving is against Deepgram's price of the same audio."""
+
+
+def _totals(messages: Sequence[TerminalMessage], seconds: float) -> list[str]:
+    audio_seconds = sum(message.media.duration_seconds for message in messages if message.media)
+    savings = [message.saving for message in messages if message.saving]
+    deepgram_usd = sum(saving.deepgram_usd for saving in savings)
+    saved_usd = sum(saving.usd for saving in savings)
+    return [
+        f"{len(messages):,} files",
+        f"in {rough_duration(seconds)}",
+        short_clock(audio_seconds),
+        f"{sum(message.word_count for message in messages):,}",
+        "",
+        _speed(audio_seconds, seconds),
+        _dollars(sum(message.bill.usd for message in messages)),
+        f"{saved_usd / deepgram_usd:.0%}" if deepgram_usd else "-",
+    ]
+
+
+def short_clock(seconds: float) -> str:
+    """`0:19`, `12:03`, `1:05:00`."""
+    return clock(seconds).removeprefix("00:").removeprefix("0")
+
+
+def _speed(audio_seconds: float, seconds: float) -> str:
+    return speed_text(audio_seconds / seconds) if audio_seconds > 0 and seconds > 0 else "-"
+
+
+def _dollars(usd: float) -> str:
+    """To a hundredth of a cent, and less where it is less."""
+    return f"${usd:.4f}" if usd >= 0.001 or usd == 0 else f"${usd:.5f}"
+
+
+def speed_text(x_real_time: float) -> str:
+    """`8.4` or `123`."""
+    return f"{x_real_time:.1f}" if x_real_time < 10 else f"{x_real_time:.0f}"
+
+
+def rough_duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 20 min`: no more digits than an estimate has."""
+    if seconds < 55:
+        return f"{max(1, round(seconds)) if seconds < 10 else 5 * round(seconds / 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{max(1, minutes)} min"
+    minutes = 5 * round(minutes / 5)
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
 def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
@@ -105,12 +192,3 @@ def bill_table(bill: Bill) -> Table:
     for item in bill.items:
         table.add_row(Text(printable(item.resource)), f"{item.quantity:.3f}", printable(item.unit), f"${item.usd:.5f}")
     return table
-
-
-def bill_line(messages: Sequence[TerminalMessage], seconds: float) -> str:
-    """The totals: audio, wall time, cost, and Deepgram's price for the same audio."""
-    savings = [message.saving for message in messages if message.saving]
-    billed = sum(message.bill.usd for message in messages)
-    audio = sum(message.media.duration_seconds for message in messages if message.media)
-    deepgram = sum(saving.deepgram_usd for saving in savings)
-    return f"{clock(audio)} of audio in {seconds:.1f} s for ${billed:.5f}; Deepgram's price: ${deepgram:.5f}."

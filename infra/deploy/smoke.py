@@ -17,7 +17,7 @@ from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 from rich.console import Console
 
-from infra.cli.progress import Progress
+from infra.cli.progress.transcription import Progress
 from infra.cli.tables import bill_table, outcome_table, print_line
 from infra.recordings import Recording, recording
 from shared.client import drop, outcomes

@@ -59,6 +59,8 @@ class CloudOptions:
     """What becomes of uploads that ask for no method: the job, for a laptop has no other engine; `auto`: the policy."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """More environment for function and job."""
+    stop_grace_seconds: float = 10.0
+    """What processes have to end by themselves, at `stop()`, as in Cloud Run; 0: a cloud that is thrown away."""
 
 
 class LaptopCloud:
@@ -89,7 +91,7 @@ class LaptopCloud:
         self.environment = self._environment(key.path)
         command = (sys.executable, "-m", "gpu_job")
         job = LocalJob(JOB, command, self.environment)
-        self.runner = self.run_server_type([job], self.logs, process_type=self.process_type)
+        self.runner = self.run_server_type([job], self.logs, self.options.stop_grace_seconds, self.process_type)
         self.environment["RUN_ENDPOINT"] = self.runner.url
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")
@@ -112,8 +114,13 @@ class LaptopCloud:
             self._create_resources()
             starting.enter_context(self.deepgram)
             starting.enter_context(self.runner)
-            starting.enter_context(self._on_upload)
-            starting.enter_context(self._reconcile)
+            # Both at once: each imports for seconds.
+            functions = (self._on_upload, self._reconcile)
+            for function in functions:
+                starting.callback(function.stop)
+                function.launch()
+            for function in functions:
+                function.wait_until_ready()
             self.eventarc.url = self._on_upload.url
             starting.enter_context(self.eventarc)
             starting.enter_context(self._scheduler())
@@ -149,7 +156,8 @@ class LaptopCloud:
 
     def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
         log = self.logs / f"{target}.log"
-        return FunctionHost(target, FUNCTION, signature, self.environment, log, process_type=self.process_type)
+        grace_seconds = self.options.stop_grace_seconds
+        return FunctionHost(target, FUNCTION, signature, self.environment, log, grace_seconds, self.process_type)
 
     def _environment(self, key: Path) -> dict[str, str]:
         settings = {

@@ -58,6 +58,11 @@ class FunctionHost:
 
     def start(self) -> None:
         """Return when the function can be called; RuntimeError with the end of its log if it does not come up."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the process, whose imports take seconds, and return at once."""
         # The framework cannot bind port 0, and a port that was free a moment ago may be taken. So it inherits the bound
         # socket, the way gunicorn hands its own to its successor. Closed here, it dies with the child: no call hangs.
         with self._listener:
@@ -74,6 +79,9 @@ class FunctionHost:
                 self._log,
                 pass_fds=[self._listener.fileno()],
             )
+
+    def wait_until_ready(self) -> None:
+        """Return when the function can be called; it is stopped where that fails, as `start` says."""
         try:
             self._await_answer()
         except BaseException:

@@ -122,11 +122,11 @@ class Observations(BaseModel):
         return Observations(figures={**self.figures, **added})
 
 
-def learned_speeds(initial: Speeds, seen: Observations) -> Speeds:
-    """The starting values, moved by what was observed."""
+def learned_speeds(initial: Speeds, seen: Observations, prior_weight: int = PRIOR_WEIGHT) -> Speeds:
+    """The starting values, moved by what was observed. `prior_weight`: 0 uses them only where nothing was."""
 
     def estimate(name: str, start: float) -> float:
-        return float(median([start] * PRIOR_WEIGHT + list(seen.figures.get(name, ()))))
+        return float(median([start] * prior_weight + list(seen.figures.get(name, ())) or [start]))
 
     devices = {
         device: DeviceSpeed(

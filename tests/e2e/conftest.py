@@ -32,3 +32,11 @@ def user(cloud: LaptopCloud) -> UserClient:
 def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
     """`convert("long_seen", "a.mp3", *options)`: a shipped recording as another file, options before its input."""
     return converter(tmp_path_factory.mktemp("converted"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the command learns of this machine's speed is kept apart from what its user's runs showed."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -77,7 +78,7 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
         assert marked(mark) == []
     lines = [json.loads(line) for line in printed.splitlines()]
 
-    assert process.returncode == 1
+    assert process.returncode == ExitCode.REJECTED
     assert [line["upload"]["name"] for line in lines] == [path.name for path in files]
     assert [line["outcome"] for line in lines] == ["completed", "rejected", "completed"]
     assert {path.name for path in (out / "call.opus").iterdir()} == RESULTS

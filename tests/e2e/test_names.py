@@ -14,13 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
 from tests.support.waiting import PATIENCE, wait_until
 
 MEMO = recording("memo").path
 BROKEN, NOT_UTF8, RED = "line\nbreak.wav", os.fsdecode(b"caf\xe9.wav"), "\x1b[31mred\u202e.wav"
 COMMAND = [sys.executable, "-m", "infra.cli.main"]
-ENVIRONMENT = {**os.environ, "COLUMNS": "1000"}
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "1000"}
 
 
 @pytest.fixture(autouse=True)
@@ -50,24 +54,34 @@ def test_run_answers_for_each_file_and_goes_on_with_the_others(tmp_path: Path) -
     out = tmp_path / "out"
     out.mkdir()
     (out / "taken.wav").touch()
-    unusable = [tmp_path / "gone.wav", tmp_path / "pipe.wav", tmp_path, *copies(tmp_path, "taken.wav")]
-    files = [unusable[0], *odd, odd[-1], link, tmp_path / "empty.wav", ignored, *unusable[1:]]
-    done = subprocess.run([*COMMAND, "run", *files, "--out", out, "--json"], env=ENVIRONMENT, capture_output=True)
+    folder = tmp_path / "folder"
+    copies(folder, "deep/same.wav", "deep/.hidden.wav")
+    (folder / "notes.txt").write_text("no recording")
+    (tmp_path / "nothing").mkdir()
+    unusable = [tmp_path / "gone.wav", tmp_path / "pipe.wav", tmp_path / "nothing", *copies(tmp_path, "taken.wav")]
+    files = [unusable[0], *odd, odd[-1], link, tmp_path / "empty.wav", ignored, folder, *unusable[1:]]
+    done = subprocess.run([*COMMAND, "run", *files, "--out", out, "--json"], env=environment(), capture_output=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
 
-    assert done.returncode == 1
-    assert [line["outcome"] for line in lines] == ["rejected", *["completed"] * 7, *["rejected"] * 5]
+    assert done.returncode == ExitCode.REJECTED
+    outcomes = ["rejected", *["completed"] * 6, *["rejected"] * 2, "completed", *["rejected"] * 3]
+    assert [line["outcome"] for line in lines] == outcomes
     assert [line["file"] for line in lines if "file" in line] == [str(path) for path in unusable]
     names = [line["upload"]["name"] for line in lines if "upload" in line]
     assert names[0].startswith("line%0Abreak-")
     assert names[1].startswith("caf%E9-")
-    assert names[2:] == [RED, "same.wav", "same-2.wav", "same-3.wav", "link.wav", "empty.wav", "notes.csv"]
-    assert all((out / name / "transcript.txt").read_text().strip() for name in names[:-2])
+    same = ["same.wav", "same-2.wav"]
+    assert names[2:] == [RED, *same, "link.wav", "empty.wav", "notes.csv", "folder/deep/same.wav"]
+    assert all((out / name / "transcript.txt").read_text().strip() for name in [*names[:-3], names[-1]])
     assert '"rejected"' in (out / "notes.csv" / "receipt.json").read_text()
-    assert lines[8]["reason"] == "The file is empty."
+    assert lines[7]["reason"] == "The file is empty."
     assert b"\x1b" not in done.stderr
     assert b"Traceback" not in done.stderr
-    assert rb"line\nbreak.wav: uploaded as line%0Abreak-" in done.stderr
+    assert rb"line\nbreak.wav: its results lie in line%0Abreak-" in done.stderr
+    printed = done.stderr.decode()
+    assert f"{folder}: skipped 1 file that is no recording and 1 hidden\n" in printed
+    assert f"{tmp_path}/nothing: rejected: There is no recording in this folder\n" in printed
+    assert "1 named more than once, transcribed once\n" in printed
 
 
 def test_up_answers_for_each_file_and_leaves_what_lies_outside_alone(tmp_path: Path) -> None:
@@ -82,7 +96,7 @@ def test_up_answers_for_each_file_and_leaves_what_lies_outside_alone(tmp_path: P
     os.mkfifo(folder / "pipe.wav")
     printed = tmp_path / "printed"
     with printed.open("wb") as output:
-        process = subprocess.Popen([*COMMAND, "up", folder], env=ENVIRONMENT, stdout=output, stderr=output)
+        process = subprocess.Popen([*COMMAND, "up", folder], env=environment(), stdout=output, stderr=output)
         try:
             results = folder / "transcripts"
             wait_until(lambda: len(list(results.rglob("transcript.txt"))) == 5, "the transcripts")

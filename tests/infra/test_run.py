@@ -6,12 +6,14 @@ import json
 import os
 import socket
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from typer.testing import CliRunner
 
-from infra.cli.local.run import path_conflict, unique_names
+from infra.cli.exit_codes import ExitCode
+from infra.cli.local.inputs import path_conflict, unique_names
+from infra.cli.local.run import RunOptions
 from infra.cli.main import app
 from shared.client import results_folder
 from shared.enums import Outcome, Privacy
@@ -23,31 +25,34 @@ from shared.upload_options import UploadOptions
 
 
 def test_numbered_names_do_not_meet_a_files_own_name() -> None:
-    names = unique_names([Path("one/a.mp3"), Path("a-2.mp3"), Path("two/a.mp3"), Path("three/a.mp3")])
-    assert names == ["a.mp3", "a-2.mp3", "a-3.mp3", "a-4.mp3"]
+    wanted = ["a.mp3", "a-2.mp3", "a.mp3", "a.mp3", "calls/a.mp3", "calls/a.mp3"]
+    names = unique_names([PurePath(name) for name in wanted])
+    assert names == ["a.mp3", "a-2.mp3", "a-3.mp3", "a-4.mp3", "calls/a.mp3", "calls/a-2.mp3"]
+
+
+def test_names_that_are_one_folder_on_macos_and_windows_are_numbered_too() -> None:
+    composed, decomposed = "caf\u00e9.mp3", "cafe\u0301.mp3"
+    names = unique_names([PurePath(name) for name in ("Call.mp3", "call.MP3", composed, decomposed)])
+    assert names == ["Call.mp3", "call-2.MP3", composed, "cafe\u0301-2.mp3"]
 
 
 def test_a_name_that_no_object_can_have_is_numbered_like_any_other() -> None:
-    names = unique_names(
-        [Path("one/a\nb.mp3"), Path("two/a\nb.mp3"), Path("x" * 251 + ".mp3"), Path("x" * 251 + ".mp3")]
-    )
+    names = unique_names([PurePath(name) for name in ["a\nb.mp3"] * 2 + ["x" * 251 + ".mp3"] * 2])
     assert len(set(names)) == 4
     assert all(name_problem(name) is None and len(name) <= 255 for name in names)
     assert names[0].startswith("a%0Ab-")
 
 
 def test_what_is_no_readable_file_is_a_line_each_and_starts_nothing(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
-    names = ["folder", "pipe", "socket", "gone.mp3", "esc\x1b.mp3", os.fsdecode(b"\xff.mp3")]
+    names = ["pipe", "socket", "gone.mp3", "esc\x1b.mp3", os.fsdecode(b"\xff.mp3")]
     out = tmp_path / "out"
     arguments = ["run", *(str(tmp_path / name) for name in names), "/dev/null", "--out", str(out)]
     done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 1
+    assert done.exit_code == ExitCode.REJECTED
     assert done.output.splitlines() == [
-        f"{tmp_path}/folder: rejected: It is a folder, not a file",
         f"{tmp_path}/pipe: rejected: It is a pipe, not a file",
         f"{tmp_path}/socket: rejected: It is a socket, not a file",
         f"{tmp_path}/gone.mp3: rejected: No such file or directory",
@@ -116,8 +121,8 @@ def test_nothing_leaves_this_machine_unless_an_api_is_named(
 ) -> None:
     asked: list[UploadOptions] = []
 
-    def run(_files: object, _out: object, options: UploadOptions, _model: object, *, as_json: bool) -> int:
-        asked.append(options)
+    def run(_files: object, options: RunOptions) -> int:
+        asked.append(options.upload)
         return 0
 
     monkeypatch.setattr("infra.cli.local.run.run_files", run)
@@ -130,8 +135,8 @@ def test_nothing_leaves_this_machine_unless_an_api_is_named(
 def test_subtitles_of_the_files_are_asked_for_as_on_an_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requested: list[UploadOptions] = []
 
-    def run(_files: object, _out: object, options: UploadOptions, _model: object, *, as_json: bool) -> int:
-        requested.append(options)
+    def run(_files: object, options: RunOptions) -> int:
+        requested.append(options.upload)
         return 0
 
     monkeypatch.setattr("infra.cli.local.run.run_files", run)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.cli.local.up import scan
+from infra.cli.local.folders import scan
 from infra.cli.main import app
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 def found(folder: Path) -> tuple[set[str], dict[str, str]]:
     """Paths of files, and reasons by path, below the folder."""
-    seen = scan(folder)
+    seen = scan(folder, folder / "transcripts")
     return (
         {path.relative_to(folder).as_posix() for path in seen.files},
         {path.relative_to(folder).as_posix(): why for path, why in seen.problems.items()},

@@ -5,86 +5,77 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, count
-from pathlib import Path, PurePath
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
+from infra.cli.exit_codes import ExitCode
+from infra.cli.local.inputs import STANDARD_INPUT, Inputs, Recording, Refused, inputs_of
+from infra.cli.local.machine_speeds import MachineSpeeds
+from infra.cli.local.prediction import predicted
+from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.local.session import Session, session
-from infra.cli.progress import Progress
-from infra.cli.tables import bill_line, outcome_table, print_line, printable, quote_table, tracks_line
+from infra.cli.local.standard_input import spooled
+from infra.cli.progress.time_left import Estimate
+from infra.cli.progress.transcription import Progress
+from infra.cli.tables import output_console, print_line
 from infra.emulators.cloud import STATE, UPLOADS
-from shared.client import UPLOAD_ERRORS, drop, fetch_results, open_file, outcomes
+from shared.client import UPLOAD_ERRORS, drop, fetch_results, outcomes, results_folder
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.object_names import object_name
 from shared.state.jobs import JobStore
 from shared.upload_options import UploadOptions
-
-PREVIEW_CHARACTERS = 110
 
 IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
 """A file that was named on the command line is transcribed, whatever its name."""
 
+RECORDS_PER_POLL = 20
+"""Job records that are read in a second: where more files wait, the others' come next."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `dropscribe run` was asked for, besides its files."""
+
+    out: Path
+    upload: UploadOptions
+    model: str | None = None
+    as_json: bool = False
+    """One JSON message for each file on standard output, and nothing else there."""
+    shown: Shown = field(default_factory=Shown)
+    input_name: str | None = None
+    """Of standard input."""
+
 
 @errors_in_one_line
-def run_files(files: Sequence[Path], out: Path, options: UploadOptions, model: str | None, *, as_json: bool) -> int:
-    """Transcribe `files` into `out`/<file name>/. The exit status: 0 only when every file completed."""
-    console = Console(stderr=as_json)
+def run_files(arguments: Sequence[str], options: RunOptions) -> int:
+    """Transcribe what `arguments` name (see `inputs_of`) into `options.out`/<file name>/. The exit status."""
     began = time.monotonic()
-    _make_writable(out)
-    paths = dict(zip(unique_names(files), files, strict=True))
-    # What --json prints, by object name, in the order of the command line.
-    lines = dict.fromkeys(paths, "")
-
-    def reject(name: str, why: str) -> None:
-        print_line(console, f"{paths[name]}: rejected: {why}")
-        # In ASCII: the path need not be UTF-8.
-        lines[name] = json.dumps({"file": str(paths[name]), "outcome": Outcome.REJECTED.value, "reason": why})
-
-    for name, path in paths.items():
-        if (why := _problem(path, name, out)) is not None:
-            reject(name, why)
-    if all(lines.values()):
-        _print_json(lines.values() if as_json else ())
-        return 1
-    with session(model, IGNORE_NOTHING) as running:
-        jobs = {}
-        for name, path in paths.items():
-            if lines[name]:
-                continue
-            try:
-                upload = drop(running.storage.bucket(UPLOADS), path, name, options)
-            except UPLOAD_ERRORS as error:
-                reject(name, reason_of(error))
-                continue
-            jobs[upload.job_id] = upload
-            if name != path.name:
-                print_line(console, f"{path}: uploaded as {name}")
-        messages = _wait_for_outcomes(running, jobs, console)
-        written = [_fetch(running, message, out, console) for message in messages]
-        lines |= {message.upload.name: message.model_dump_json() for message in messages}
-        completed = all(message.outcome is Outcome.COMPLETED for message in messages)
-        if not completed:
-            running.keep_logs = True
-        if as_json:
-            _print_json(lines.values())
-        elif messages:
-            _report(messages, out, time.monotonic() - began, console)
-            if not completed:
-                print_line(console, f"Logs: {running.cloud.logs}")
-    return 0 if completed and all(written) and len(messages) == len(files) else 1
+    _make_writable(options.out)
+    with _standard_input(arguments, options.input_name) as path:
+        inputs = inputs_of(arguments, options.out, path)
+        run = _Run(inputs, options, began)
+        if inputs.recordings:
+            run.transcribe()
+        return run.finish()
 
 
-def _print_json(lines: Iterable[str]) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+@contextmanager
+def _standard_input(arguments: Sequence[str], name: str | None) -> Iterator[Path | None]:
+    if STANDARD_INPUT in arguments:
+        with spooled(name) as path:
+            yield path
+    elif name is not None:
+        raise CommandError("--name is what standard input is called, but - is not among the files", ExitCode.USAGE)
+    else:
+        yield None
 
 
 def _make_writable(out: Path) -> None:
@@ -96,79 +87,128 @@ def _make_writable(out: Path) -> None:
         raise CommandError(f"{out} cannot be written")
 
 
-def _problem(path: Path, name: str, out: Path) -> str | None:
-    """Why a file cannot be uploaded or its results not be written, before anything is started; None where they can."""
-    try:
-        open_file(path).close()
-        return path_conflict(name, out)
-    except OSError as error:
-        return reason_of(error)
+class _Run:
+    """One run: what became of each file so far. Progress and problems go to standard error, the table to output."""
 
+    def __init__(self, inputs: Inputs, options: RunOptions, began: float) -> None:
+        self._inputs = inputs
+        self._options = options
+        self._began = began
+        self._output = output_console()
+        self._errors = Console(stderr=True)
+        self._notes = Console(stderr=True, quiet=options.shown.only_errors)
+        self._messages: dict[str, TerminalMessage] = {}
+        """By the name of the object; each one's results are written."""
+        self._refused: dict[str, str] = {}
+        """By argument: why it is not transcribed."""
+        self._unwritten: set[str] = set()
+        for skipped in inputs.skipped:
+            print_line(self._notes, str(skipped))
+        if inputs.repeated:
+            print_line(self._notes, f"{inputs.repeated} named more than once, transcribed once")
+        for item in inputs.items:
+            if isinstance(item, Refused):
+                self._refuse(item.argument, item.reason)
 
-def _fetch(running: Session, message: TerminalMessage, out: Path, console: Console) -> bool:
-    try:
-        fetch_results(running.storage, message, out / message.upload.name)
-    except OSError as error:
-        print_line(console, f"{message.upload.name}: its results cannot be written: {reason_of(error)}")
-        return False
-    return True
+    def transcribe(self) -> None:
+        """Transcribe every recording, and print the table. Ctrl-C keeps, and names, what is done."""
+        recordings, out = self._inputs.recordings, self._options.out
+        speeds = MachineSpeeds(self._options.model or "")
+        estimate = predicted([recording.path for recording in recordings], self._options.upload, speeds)
+        print_line(self._notes, f"{estimate}.")
+        try:
+            with ExitStack() as stack:
+                with self._notes.status("starting the local servers"):
+                    running = stack.enter_context(session(self._options.model, IGNORE_NOTHING))
+                progress = self._upload_and_wait(running, recordings, estimate)
+                speeds.keep(progress.startup_seconds, progress.x_real_time)
+                self._report(running)
+        except KeyboardInterrupt:
+            done = len(self._messages)
+            kept = f"; their results lie in {out}/<file name>/" if done else ""
+            print_line(self._errors, f"Interrupted: {done} of {len(recordings)} files are done{kept}")
+            raise
 
+    def finish(self) -> ExitCode:
+        """Print JSON where it was asked for. The exit status."""
+        if self._options.as_json:
+            sys.stdout.write("".join(f"{line}\n" for line in self._json_lines()))
+            sys.stdout.flush()
+        if self._unwritten:
+            return ExitCode.ERROR
+        return exit_code_of(self._messages.values(), any_refused=bool(self._refused))
 
-def _report(messages: Sequence[TerminalMessage], out: Path, seconds: float, console: Console) -> None:
-    console.print(outcome_table(messages))
-    console.print(bill_line(messages, seconds))
-    decisions = [(message.upload.name, message.decision) for message in messages if message.decision]
-    for name, decision in decisions:
-        reason = f"{decision.method} ({decision.rule}): {decision.reason}"
-        console.print(_named(name, reason), soft_wrap=True)
-    for message in messages:
-        if (tracks := tracks_line(message.tracks)) is not None:
-            console.print(_named(message.upload.name, tracks), soft_wrap=True)
-    console.print(quote_table(decisions))
-    for message in messages:
-        text = message.reason or preview(out / message.upload.name) or "(no words)"
-        console.print(_named(message.upload.name, text), soft_wrap=True)
-    print_line(console, f"Results: {out}/<file name>/")
+    def _refuse(self, argument: str, reason: str) -> None:
+        self._refused[argument] = reason
+        print_line(self._errors, f"{argument}: rejected: {reason}")
 
+    def _upload_and_wait(self, running: Session, recordings: Sequence[Recording], estimate: Estimate) -> Progress:
+        names = [recording.name for recording in recordings]
+        progress = Progress(
+            self._notes, names, audio_seconds=estimate.audio_seconds, predicted_seconds=estimate.seconds
+        )
+        with progress:
+            jobs: dict[str, Upload] = {}
+            for recording in recordings:
+                progress.stage(recording.name, "being copied")
+                if (upload := self._upload(running, recording)) is not None:
+                    jobs[upload.job_id] = upload
+            self._wait(running, jobs, progress)
+        return progress
 
-def _named(name: str, text: str) -> Text:
-    return Text.assemble((f"{printable(name)}: ", "bold"), printable(text))
+    def _upload(self, running: Session, recording: Recording) -> Upload | None:
+        try:
+            upload = drop(running.storage.bucket(UPLOADS), recording.path, recording.name, self._options.upload)
+        except UPLOAD_ERRORS as error:
+            self._refuse(recording.argument, reason_of(error))
+            return None
+        if recording.path.name != recording.name.rpartition("/")[2]:
+            print_line(self._notes, f"{recording.argument}: its results lie in {recording.name}")
+        return upload
 
-
-def preview(folder: Path) -> str:
-    """The beginning of the transcript in `folder`."""
-    path = folder / "transcript.txt"
-    return textwrap.shorten(path.read_text(), PREVIEW_CHARACTERS, placeholder=" ...") if path.exists() else ""
-
-
-def unique_names(files: Sequence[Path]) -> list[str]:
-    """Object names for the files: their own, numbered where two are the same, or `object_name`'s."""
-    names: list[str] = []
-    for path in files:
-        numbered = (f"{path.stem}-{number}{path.suffix}" for number in count(2))
-        candidates = (object_name(PurePath(name)) for name in chain([path.name], numbered))
-        names.append(next(name for name in candidates if name not in names))
-    return names
-
-
-def path_conflict(name: str, out: Path) -> str | None:
-    """Why this file's results cannot be written, before anything is started; None where they can."""
-    if (out / name).exists() and not (out / name).is_dir():
-        return f"{out / name} is a file, but has to be the folder of the results"
-    return None
-
-
-def _wait_for_outcomes(running: Session, jobs: Mapping[str, Upload], console: Console) -> list[TerminalMessage]:
-    """Every file's terminal message, in the order of the command line."""
-    store = JobStore(running.storage.bucket(STATE))
-    ended: dict[str, TerminalMessage] = {}
-    with Progress(console, [upload.name for upload in jobs.values()]) as progress:
+    def _wait(self, running: Session, jobs: Mapping[str, Upload], progress: Progress) -> None:
+        """Until every file has its outcome; its results are fetched at once, so that an interruption keeps them."""
+        store = JobStore(running.storage.bucket(STATE))
+        waiting = cycle(jobs)
+        ended: set[str] = set()
         for message in outcomes(running.subscriber, running.subscription, jobs):
             if message is not None:
-                ended[message.job_id] = message
+                ended.add(message.job_id)
+                self._fetch(running, message)
                 progress.finish(message)
                 continue
-            for job_id, upload in jobs.items():
+            for job_id in islice(waiting, min(len(jobs), RECORDS_PER_POLL)):
                 if job_id not in ended and (job := store.load(job_id)) is not None:
-                    progress.update(upload.name, job.record)
-    return [ended[job_id] for job_id in jobs]
+                    progress.update(jobs[job_id].name, job.record)
+
+    def _fetch(self, running: Session, message: TerminalMessage) -> None:
+        name = message.upload.name
+        self._messages[name] = message
+        try:
+            fetch_results(running.storage, message, results_folder(self._options.out, message))
+        except OSError as error:
+            self._unwritten.add(name)
+            print_line(self._errors, f"{name}: its results cannot be written: {reason_of(error)}")
+
+    def _report(self, running: Session) -> None:
+        messages = self._in_order()
+        if not self._options.as_json and messages:
+            seconds = time.monotonic() - self._began
+            print_report(messages, self._options.out, seconds, self._options.shown, self._output, self._errors)
+        if any(message.outcome is not Outcome.COMPLETED for message in messages):
+            running.keep_logs = True
+            print_line(self._errors, f"Logs: {running.cloud.logs}")
+
+    def _in_order(self) -> list[TerminalMessage]:
+        names = [recording.name for recording in self._inputs.recordings]
+        return [self._messages[name] for name in names if name in self._messages]
+
+    def _json_lines(self) -> Iterator[str]:
+        """In the order of the command line."""
+        for item in self._inputs.items:
+            if isinstance(item, Recording) and (message := self._messages.get(item.name)) is not None:
+                yield message.model_dump_json()
+            else:
+                # In ASCII: the path need not be UTF-8.
+                reason = self._refused.get(item.argument)
+                yield json.dumps({"file": item.argument, "outcome": Outcome.REJECTED.value, "reason": reason})

@@ -30,11 +30,13 @@ class Session:
 @contextmanager
 def session(model: str | None, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
     """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C. `settings`: more environment for it."""
-    # Otherwise a TERM would leave this process's children running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
     opened: Session | None = None
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # as a shell has it for what it starts in the background
+                signal.signal(number, _interrupt_once)
         with LaptopCloud(root, _options(model, settings or {})) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")
@@ -43,13 +45,24 @@ def session(model: str | None, settings: Mapping[str, str] | None = None) -> Ite
             opened = Session(cloud, cloud.storage(), subscriber, subscription)
             yield opened
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if opened is None or not opened.keep_logs:
             shutil.rmtree(root, ignore_errors=True)
 
 
+def _interrupt_once(*_: object) -> None:
+    """The first signal ends the command; a second one, of an impatient hand, must not keep it from ending the servers
+    and processes that it started."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _options(model: str | None, settings: Mapping[str, str]) -> CloudOptions:
     if model is None:
-        return CloudOptions(settings=settings)
+        return CloudOptions(settings=settings, stop_grace_seconds=0.0)
     # A relative path is relative to the caller; the job runs in another directory.
     path = Path(model)
-    return CloudOptions(model=str(path.resolve()) if path.exists() else model, settings=settings)
+    resolved = str(path.resolve()) if path.exists() else model
+    return CloudOptions(model=resolved, settings=settings, stop_grace_seconds=0.0)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 import time
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from google.api_core.exceptions import DeadlineExceeded
 from rich.console import Console
 
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
-from infra.cli.local.run import path_conflict
+from infra.cli.local.folders import FileState, scan
+from infra.cli.local.inputs import path_conflict
 from infra.cli.local.session import Session, session
 from infra.cli.tables import outcome_table, print_line
 from infra.emulators.cloud import UPLOADS
@@ -29,22 +24,6 @@ from shared.upload_options import UploadOptions
 POLL_SECONDS = 1.0
 RESULTS_FOLDER = "transcripts"
 LOCAL_OPTIONS = UploadOptions(method="auto", privacy=Privacy.LOCAL)
-
-
-class FileState(NamedTuple):
-    """A file is uploaded when two scans find the same state: a copy in progress still grows."""
-
-    size: int
-    modified_ns: int
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What lies in a folder."""
-
-    files: dict[Path, FileState]
-    problems: dict[Path, str]
-    """What cannot be uploaded, and why."""
 
 
 @errors_in_one_line
@@ -61,7 +40,7 @@ def watch(folder: Path, model: str | None) -> int:
         printed: dict[Path, str] = {}
         try:
             while True:
-                found = scan(folder)
+                found = scan(folder, folder / RESULTS_FOLDER)
                 problems = dict(found.problems)
                 for path in unchanged(found.files, before, uploaded):
                     name = object_name(path.relative_to(folder))
@@ -82,51 +61,6 @@ def watch(folder: Path, model: str | None) -> int:
         except KeyboardInterrupt:
             console.print("Stopping.")
     return 0
-
-
-def scan(folder: Path) -> Scan:
-    """The files below `folder`, without hidden ones and results. Links are followed where they stay inside.
-
-    Each folder is listed once, however many links lead to it, and first of all where it really is.
-    """
-    root, results = folder.resolve(), folder / RESULTS_FOLDER
-    found = Scan({}, {})
-    folders, listed = deque([folder]), set()
-    while folders:
-        parent = folders.popleft()
-        try:
-            if (real := parent.resolve()) in listed:
-                continue
-            listed.add(real)
-            entries = sorted(parent.iterdir())
-        except OSError as error:
-            found.problems[parent] = reason_of(error)
-            continue
-        for path in entries:
-            if path.name.startswith(".") or path == results:
-                continue
-            try:
-                if is_link := path.is_symlink():
-                    _check_inside(path, root)
-                status = path.stat()
-            except OSError as error:
-                if os.path.lexists(path):  # else it was moved away since it was listed
-                    found.problems[path] = reason_of(error)
-                continue
-            if not stat.S_ISDIR(status.st_mode):
-                found.files[path] = FileState(status.st_size, status.st_mtime_ns)
-            elif is_link:
-                folders.append(path)
-            else:
-                folders.appendleft(path)
-    return found
-
-
-def _check_inside(link: Path, root: Path) -> None:
-    """Raises OSError where a link leads out of the folder, into its results, or to nothing."""
-    target = Path(os.path.realpath(link, strict=True))
-    if not target.is_relative_to(root) or target.is_relative_to(root / RESULTS_FOLDER):
-        raise OSError(errno.EPERM, "It is a link out of the folder, or to its results", str(link))
 
 
 def unchanged(

@@ -1,0 +1,146 @@
+"""Progress in words: on a terminal a bar for each file that is worked on, elsewhere a line for each stage of a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Self
+
+from rich import progress as bars
+from rich.console import Console
+from rich.text import Text
+
+from infra.cli.progress.time_left import TimeLeft
+from infra.cli.tables import print_line, printable, rough_duration, speed_text
+from shared.messages import TerminalMessage
+from shared.state.jobs import JobRecord, JobState
+
+MAX_BARS = 8
+"""Of files at once; one more bar stands for all of them."""
+NAME_COLUMNS, BAR_COLUMNS = 26, 14
+
+_STAGES = {JobState.CLAIMED: "being inspected", JobState.QUEUED: "waiting", JobState.RUNNING: "transcribing"}
+
+
+class Progress:
+    """Of one run. Used from one thread."""
+
+    def __init__(
+        self,
+        console: Console,
+        names: Collection[str],
+        *,
+        audio_seconds: float = 0.0,
+        predicted_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`audio_seconds`: of all files, and `predicted_seconds`: until all are done, as known before; 0: not known."""
+        self._console = console
+        self._is_live = console.is_terminal
+        self._count = len(names)
+        self._clock = clock
+        self._began = clock()
+        self._audio_seconds = audio_seconds
+        self._time_left = TimeLeft(audio_seconds, predicted_seconds)
+        self._first_words: float | None = None
+        self._transcribed: dict[str, float] = {}
+        self._stages: dict[str, str] = {}
+        self._finished = 0
+        self._tasks: dict[str, bars.TaskID] = {}
+        self._bars = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(bar_width=BAR_COLUMNS),
+            bars.TextColumn("{task.fields[status]}", markup=False),
+            console=console,
+            disable=not self._is_live,
+            transient=True,
+        )
+        title = f"{self._count:,} files" if self._count != 1 else "transcription"
+        self._all = self._bars.add_task(title, total=1.0, status="starting", visible=self._is_live)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @property
+    def startup_seconds(self) -> float | None:
+        """From the start to the first words; None where there are none yet."""
+        return self._first_words
+
+    @property
+    def x_real_time(self) -> float | None:
+        """The speed of transcription; None where the run was too short to have one."""
+        return self._time_left.x_real_time
+
+    def stage(self, name: str, stage: str) -> None:
+        """Show what happens to a file that has no job yet."""
+        if self._is_live:
+            self._bars.update(self._all, status=f"{shortened_name(printable(name))} is {stage}")
+
+    def update(self, name: str, record: JobRecord) -> None:
+        """Show how far a job is by its record."""
+        duration = record.media.duration_seconds if record.media else 0.0
+        self._advance(name, record.transcribed_seconds)
+        stage = _STAGES[record.state]
+        share = min(1.0, record.transcribed_seconds / duration) if duration else 0.0
+        if share >= 1.0:
+            stage = "being checked"
+        self._print_once(name, stage)
+        percent = f", {share:.0%}" if 0 < share < 1 else ""
+        self._show(name, f"{stage}{percent}", share)
+
+    def finish(self, message: TerminalMessage) -> None:
+        """Show the outcome of a job."""
+        name = message.upload.name
+        self._finished += 1
+        self._advance(name, message.media.duration_seconds if message.media else 0.0)
+        self._print_once(name, message.outcome.value)
+        if (task := self._tasks.pop(name, None)) is not None:
+            self._bars.remove_task(task)
+        self._show_all()
+
+    def _advance(self, name: str, transcribed_seconds: float) -> None:
+        self._transcribed[name] = max(transcribed_seconds, self._transcribed.get(name, 0.0))
+        done, elapsed = sum(self._transcribed.values()), self._clock() - self._began
+        if self._first_words is None and done > 0:
+            self._first_words = elapsed
+        self._time_left.add(elapsed, done)
+
+    def _show(self, name: str, status: str, share: float) -> None:
+        if not self._is_live:
+            return
+        if name not in self._tasks and len(self._tasks) < MAX_BARS and self._count > 1:
+            self._tasks[name] = self._bars.add_task(shortened_name(printable(name)), total=1.0, status="")
+        if name in self._tasks:
+            self._bars.update(self._tasks[name], completed=share, status=status)
+        self._show_all(status)
+
+    def _show_all(self, stage: str = "") -> None:
+        elapsed = self._clock() - self._began
+        done = sum(self._transcribed.values())
+        share = min(1.0, done / self._audio_seconds) if self._audio_seconds else 0.0
+        parts = [f"{self._finished:,} done" if self._count != 1 else stage.partition(",")[0] or "done", f"{share:.0%}"]
+        if (speed := self.x_real_time) is not None:
+            parts.append(f"{speed_text(speed)} x real time")
+        if self._finished < self._count and (left := self._time_left.seconds(elapsed)) is not None:
+            parts.append(f"{rough_duration(left)} left")
+        self._bars.update(self._all, completed=share, status=", ".join(parts))
+
+    def _print_once(self, name: str, stage: str) -> None:
+        if not self._is_live and self._stages.get(name) != stage:
+            self._stages[name] = stage
+            print_line(self._console, f"{name}: {stage}")
+
+
+def shortened_name(name: str, columns: int = NAME_COLUMNS) -> str:
+    """The beginning and the end of a long name, for a line that must not break."""
+    text = Text(name)
+    if text.cell_len <= columns:
+        return name
+    half = columns // 2 - 1
+    begin, end = Text(name), name[-half:]
+    begin.truncate(columns - 1 - Text(end).cell_len)
+    return f"{begin.plain}…{end}"

@@ -1,1 +1,0 @@
-"""The speech detector's network: Silero's weights in a graph of our own."""
