@@ -96,11 +96,14 @@ class Clock(Generic[Item]):
             self._held = _Held(item, start, seconds, complaint)
         return placed
 
-    def count(self, item: Item, seconds: float, *, lost: float = 0.0) -> Placed[Item]:
-        """The place of a frame whose container has no times; so many seconds were lost before it."""
+    def count(self, item: Item, seconds: float, *, lost: float = 0.0, is_torn: bool = False) -> Placed[Item]:
+        """The place of a frame whose container has no times; so many seconds were lost before it.
+
+        `is_torn`: sound is missing there, but nothing tells how much.
+        """
         if lost > 0:
             return self._at(item, self.position + lost, seconds, is_lost=True)
-        return self._append(item, seconds, is_lost=False)
+        return self._append(item, seconds, is_lost=is_torn)
 
     def flush(self) -> list[Placed[Item]]:
         """The frame that was held, where nothing follows that could prove its timestamp wrong."""

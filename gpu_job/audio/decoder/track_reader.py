@@ -17,6 +17,7 @@ from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFul
 from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
 from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account, DecodingRequest, longest_possible_seconds
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
+from gpu_job.audio.decoder.seams import Seams
 
 COMPLAINT_SECONDS = 1.0
 """Sound for which an error of demuxer or decoder is taken for the cause of a jump in the timestamps."""
@@ -79,6 +80,8 @@ class TrackReader:
         self._tick = float(self._stream.time_base or 0)
         self._origin = origin(container, self._stream)
         self.rules = clock_rules(container, request)
+        has_times = self.rules.has_times
+        self._seams = Seams(self._stream.codec_context, demuxer_name(container), has_times=has_times)
         self._complaint_until = -1.0
         self._good_bytes, self._good_seconds = 0, 0.0
         self._refused_bytes, self._refused_seconds = 0, 0.0
@@ -130,6 +133,7 @@ class TrackReader:
             self._output.loss(here, here + round(lost * OUTPUT_RATE), DAMAGED)
 
     def _seek(self, seconds: float) -> None:
+        self._seams.sought()
         ticks = int((seconds + self._origin) / self._tick)
         try:
             self._container.seek(ticks, stream=self._stream)
@@ -163,6 +167,7 @@ class TrackReader:
                 if logs:
                     logs.clear()
                     self._complain()
+                    self._seams.complained()
 
     def _give_up(self) -> None:
         for frame in self._stream.codec_context.decode(None):
@@ -178,6 +183,8 @@ class TrackReader:
             self._counts.packet_seconds += seconds
         if packet.is_corrupt:
             self._complain()
+        if not self.rules.has_times:
+            self._seams.demuxed(packet)
         if self._may_be_misnumbered and packet.size:
             self._look_at_numbering(bytes(packet)[:2])
         try:
@@ -213,7 +220,8 @@ class TrackReader:
             complaint = self._clock.position < self._complaint_until
             placed = self._clock.place(frame, start, seconds, complaint=complaint)
         else:
-            placed = [self._clock.count(frame, seconds, lost=self._lost_by_bytes())]
+            is_torn = self._seams.passed() and self._good_seconds >= COMPLAINT_SECONDS
+            placed = [self._clock.count(frame, seconds, lost=self._lost_by_bytes(), is_torn=is_torn)]
         self._refused_bytes, self._refused_seconds = 0, 0.0
         self._take(placed)
 
@@ -227,6 +235,7 @@ class TrackReader:
             return True
         self._complaint_until = -1.0
         self._refused_bytes, self._refused_seconds = 0, 0.0
+        self._seams.passed()
         if first > 0:
             self._sound.begin_trimmed(frame, first)
             self._clock.begin_at(start)
@@ -251,6 +260,7 @@ class TrackReader:
         if self._skip_until is None and is_sound:
             self._refused_bytes += packet.size
             self._refused_seconds += seconds
+            self._seams.refused()
 
     def _lost_by_bytes(self) -> float:
         """Seconds of sound in the packets refused since the last good one: as many as good ones of their size have.
