@@ -38,6 +38,10 @@ _UNKNOWN = 0
 """A data size with which FFmpeg reads a WAV file to its end."""
 
 
+FACT_TOLERANCE = 0.02
+"""Share by which FFmpeg's length may differ from the `fact` chunk that it is taken from: frames are whole."""
+
+
 class WaveData(NamedTuple):
     """The data chunk of a file: its place, the size that its header states, and the true one."""
 
@@ -48,10 +52,31 @@ class WaveData(NamedTuple):
     """Of sound that the file has."""
     patches: Mapping[int, bytes]
     """What FFmpeg has to be shown to read all of it."""
+    fact_samples: int = 0
+    """As a `fact` chunk states them; 0 where there is none."""
+
+    def promised_seconds(self, ffmpeg_seconds: float, rate: int) -> float:
+        """How long sound of a varying rate should be, by FFmpeg's length for it at `rate` samples a second.
+
+        That is either the one of the `fact` chunk, or by bit rate of what the file has.
+        """
+        is_fact = abs(self.fact_samples - ffmpeg_seconds * rate) < FACT_TOLERANCE * self.fact_samples
+        if is_fact or not self.stated_bytes > self.sound_bytes > 0:
+            return ffmpeg_seconds
+        return ffmpeg_seconds * self.stated_bytes / self.sound_bytes
 
 
 def wave_data(file: ReadableBytes) -> WaveData | None:
     """The first data chunk of a WAV, RF64 or Wave64 file; None where there is none."""
+    data = _data(file)
+    if data is None or file.read_at(0, 4) == b"riff":
+        return data
+    fact = next((chunk for chunk in RIFF.chunks(file, 12) if chunk.kind in (b"fact", b"data")), data.chunk)
+    samples = file.read_at(fact.body, 4) if fact.kind == b"fact" else b""
+    return data._replace(fact_samples=int.from_bytes(samples, "little"))
+
+
+def _data(file: ReadableBytes) -> WaveData | None:
     head = file.read_at(0, 12)
     if head.startswith(b"riff\x2e\x91\xcf\x11"):
         return _wave64_data(file)

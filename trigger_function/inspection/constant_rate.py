@@ -29,7 +29,7 @@ def wave_duration(file: RandomAccess, audio: Description) -> Duration:
     if promised is None or not audio.stated_seconds:
         return Duration(present, is_estimate=True)
     share = data.sound_bytes / data.stated_bytes
-    return _cut_to(min(share, 1.0), audio.stated_seconds)
+    return _cut_to(min(share, 1.0), data.promised_seconds(audio.stated_seconds, audio.sample_rate_hz))
 
 
 def sized_duration(file: RandomAccess, audio: Description) -> Duration:

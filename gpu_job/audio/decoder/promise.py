@@ -96,8 +96,8 @@ def _sized(name: str, stream: AudioStream, source: ByteSource) -> Promise:
     data = wave_data(source) if name in ("wav", "w64") else None
     if not stream.codec_context.name.startswith(_CONSTANT_RATE):
         stated = _stated_seconds(stream)
-        if data is not None and stated is not None and data.stated_bytes > data.sound_bytes > 0:
-            stated *= data.stated_bytes / data.sound_bytes
+        if data and stated is not None:
+            stated = data.promised_seconds(stated, stream.codec_context.sample_rate)
         return Promise(stated if name == "caf" or data is not None else None)
     match name:
         case "caf":

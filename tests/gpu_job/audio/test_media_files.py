@@ -43,6 +43,8 @@ WHOLE = {
 
 DAMAGED = {
     "wav pcm_s16le, cut in half": (6.0, 12.0),
+    "wav libmp3lame, cut in half": (6.0, 12.0),
+    "wav mp2, cut in half": (6.0, 12.0),
     "flac flac, cut in half": (5.9, 12.0),
     "mp3 libmp3lame, cut in half": (6.0, 12.0),
     "m4a aac, cut in half": (5.9, 12.0),

@@ -84,7 +84,8 @@ def test_several_decoders_tell_a_seam_once(tmp_path: Path) -> None:
 
 def test_sound_that_begins_within_a_frame_has_no_seam(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp3", *SPEECH, *KINDS["mp3"])
+    whole, _ = decoded(path)
     path.write_bytes(path.read_bytes()[500:])
     seconds, gaps = decoded(path)
     assert gaps == []
-    assert seconds == pytest.approx(SECONDS, abs=1.0)
+    assert seconds == pytest.approx(whole, abs=0.5)
