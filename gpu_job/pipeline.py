@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
 from gpu_job.audio.audible import AudibleAudio
@@ -89,7 +90,7 @@ class Pipeline:
 def transcribe(
     path: str | Path,
     *,
-    engine: EngineChain | str | Path,
+    engine: EngineChain | str | Path = PUBLISHED_MODEL,
     channels: Channels = Channels.MIX,
     media: Media | None = None,
     options: PipelineOptions | None = None,
@@ -97,7 +98,7 @@ def transcribe(
     """Transcribe one audio or video file. Blocks until the transcript is there; memory does not grow with the length.
 
     `engine`: a chain of engines, opened once with `open_engine` for many files; or a model for this file alone: a name
-    at NVIDIA or Hugging Face, a `.nemo` file, or a directory made by `dropscribe prepare-model`.
+    at NVIDIA or Hugging Face, which is fetched once, a `.nemo` file, or a directory made by `dropscribe prepare-model`.
     `channels`: mixed, or each transcribed alone as one speaker, which takes `media`.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.

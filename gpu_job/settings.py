@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.load_recognizer import Precision, RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
@@ -26,7 +27,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
 
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)
     parakeet_model_name: str = setting(
-        "nvidia/parakeet-tdt-0.6b-v2",
+        PUBLISHED_MODEL,
         "Model: a name at NeMo or Hugging Face, a .nemo file, a directory made by `dropscribe prepare-model`, or, on"
         " the CPU, a folder with ONNX networks in onnx-asr's layout.",
         min_length=1,

@@ -1,7 +1,8 @@
 """Loading a model: what it is decides about the library that runs it.
 
-A folder with ONNX networks runs on ONNX Runtime, for `parakeet-cpu` only. A `.nemo` file, a directory prepared for NeMo
-and a published name run on NeMo, on the GPU or the CPU, where NeMo is installed.
+A folder with ONNX networks runs on ONNX Runtime, for `parakeet-cpu` only; so does a published name there, whose
+networks are fetched once. A `.nemo` file, a directory prepared for NeMo, and on a GPU a published name run on NeMo,
+where that is installed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.hub.names import hub_model
 from gpu_job.asr.onnx.model_folder import BadOnnxModel, OnnxFolder, Quantization, is_onnx_folder
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.audio.samples import SAMPLE_RATE
@@ -44,11 +46,13 @@ def load_recognizer(model: str, engine: Engine, options: RecognizerOptions) -> R
     """Load a model. Raises EngineFailed of kind model_load.
 
     `model`: a folder with ONNX networks, a directory made by `dropscribe prepare-model`, a `.nemo` file, or a name at
-    NVIDIA or Hugging Face. All but the first import torch and NeMo, which takes seconds.
+    NVIDIA or Hugging Face. Where it runs on NeMo, torch and NeMo are imported, which takes seconds.
     """
     path = Path(model)
     if is_onnx_folder(path):
         return _load_onnx(path, engine, options)
+    if engine is Engine.PARAKEET_CPU and not path.exists() and hub_model(model) is not None:
+        return _load_published(model, options)
     if find_spec("nemo") is None:
         raise EngineFailed(
             f"The model {model} needs NeMo: install dropscribe[gpu], or make ONNX networks of it elsewhere with"
@@ -67,13 +71,23 @@ def load_recognizer(model: str, engine: Engine, options: RecognizerOptions) -> R
         remove_library_handlers()
 
 
-def _load_onnx(folder: Path, engine: Engine, options: RecognizerOptions) -> Recognizer:
+def _load_published(name: str, options: RecognizerOptions) -> Recognizer:
+    """A published model's networks on the CPU, in int8 unless fp32 is asked for."""
+    from gpu_job.asr.hub.fetch import fetch_model
+
+    if options.precision == "bf16":
+        raise BadOnnxModel(f"{name} runs in int8 or fp32 on a CPU; bf16 is for NeMo models.")
+    folder = fetch_model(name, quantization="fp32" if options.precision == "fp32" else "int8")
+    return _load_onnx(folder, Engine.PARAKEET_CPU, options, name)
+
+
+def _load_onnx(folder: Path, engine: Engine, options: RecognizerOptions, name: str | None = None) -> Recognizer:
     from gpu_job.asr.onnx.load import load
 
     if engine is not Engine.PARAKEET_CPU:
         raise BadOnnxModel(f"{folder} holds ONNX networks, which run on the CPU only; the GPU takes a NeMo model.")
     limits = BatchLimits(options.max_chunks, int(options.cpu_audio_seconds * SAMPLE_RATE))
-    return load(folder, _quantization(folder, options.precision), limits)
+    return load(folder, _quantization(folder, options.precision), limits, name=name)
 
 
 def _quantization(folder: Path, precision: Precision) -> Quantization:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 
+from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
@@ -16,9 +17,9 @@ from shared.enums import Engine
 
 @contextmanager
 def open_engine(
-    model: str, *, engine: Engine | None = None, options: RecognizerOptions | None = None
+    model: str = PUBLISHED_MODEL, *, engine: Engine | None = None, options: RecognizerOptions | None = None
 ) -> Iterator[EngineChain]:
-    """`with open_engine("nvidia/parakeet-tdt-0.6b-v2") as engine:` transcribe any number of files with it.
+    """`with open_engine() as engine:` transcribe any number of files with it.
 
     The model is loaded in the background; what goes wrong there is raised by whoever submits audio. `engine`: the GPU
     or the CPU; None: the GPU where there is one.

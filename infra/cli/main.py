@@ -56,7 +56,11 @@ class PrecisionChoice(StrEnum):
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="A name at NeMo or Hugging Face, a .nemo file, or a folder made by prepare-model."),
+    typer.Option(
+        "--model",
+        help="A published name, a .nemo file, a folder made by prepare-model, or tiny: the demo's.",
+        show_default="nvidia/parakeet-tdt-0.6b-v2",
+    ),
 ]
 
 

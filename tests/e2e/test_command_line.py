@@ -73,7 +73,7 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
     corrupt.write_bytes(b"not a recording" * 100)
     out = tmp_path / "out"
     files = [recording("call").path, corrupt, recording("memo").path]
-    with dropscribe(mark, "run", *files, "--out", out, "--json") as process:
+    with dropscribe(mark, "run", *files, "--model", "tiny", "--out", out, "--json") as process:
         printed, _ = process.communicate(timeout=PATIENCE)
         assert marked(mark) == []
     lines = [json.loads(line) for line in printed.splitlines()]
@@ -87,7 +87,17 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
 
 
 def test_run_succeeds_and_an_interrupted_run_leaves_no_process(mark: str, tmp_path: Path) -> None:
-    arguments = ("run", recording("memo").path, "--out", tmp_path / "out", "--json", "--method", "deepgram")
+    arguments = (
+        "run",
+        recording("memo").path,
+        "--model",
+        "tiny",
+        "--out",
+        tmp_path / "out",
+        "--json",
+        "--method",
+        "deepgram",
+    )
     with dropscribe(mark, *arguments) as process:
         wait_until(lambda: len(marked(mark)) > 2, "functions and engine")
         process.send_signal(signal.SIGINT)
@@ -105,7 +115,7 @@ def test_run_succeeds_and_an_interrupted_run_leaves_no_process(mark: str, tmp_pa
 def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp_path: Path) -> None:
     folder = tmp_path / "watched"
     folder.mkdir()
-    with dropscribe(mark, "up", folder) as process:
+    with dropscribe(mark, "up", folder, "--model", "tiny") as process:
         shutil.copy(recording("memo").path, folder)
         results = folder / "transcripts" / "memo.wav"
         wait_until(lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "the transcript")

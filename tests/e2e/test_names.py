@@ -60,7 +60,9 @@ def test_run_answers_for_each_file_and_goes_on_with_the_others(tmp_path: Path) -
     (tmp_path / "nothing").mkdir()
     unusable = [tmp_path / "gone.wav", tmp_path / "pipe.wav", tmp_path / "nothing", *copies(tmp_path, "taken.wav")]
     files = [unusable[0], *odd, odd[-1], link, tmp_path / "empty.wav", ignored, folder, *unusable[1:]]
-    done = subprocess.run([*COMMAND, "run", *files, "--out", out, "--json"], env=environment(), capture_output=True)
+    done = subprocess.run(
+        [*COMMAND, "run", *files, "--model", "tiny", "--out", out, "--json"], env=environment(), capture_output=True
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert done.returncode == ExitCode.REJECTED
@@ -96,7 +98,9 @@ def test_up_answers_for_each_file_and_leaves_what_lies_outside_alone(tmp_path: P
     os.mkfifo(folder / "pipe.wav")
     printed = tmp_path / "printed"
     with printed.open("wb") as output:
-        process = subprocess.Popen([*COMMAND, "up", folder], env=environment(), stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*COMMAND, "up", folder, "--model", "tiny"], env=environment(), stdout=output, stderr=output
+        )
         try:
             results = folder / "transcripts"
             wait_until(lambda: len(list(results.rglob("transcript.txt"))) == 5, "the transcripts")

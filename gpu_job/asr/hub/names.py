@@ -25,7 +25,7 @@ class HubModel:
 
 
 def hub_model(name: str) -> HubModel | None:
-    """The published model of this name; None where it is none, such as a path.
+    """The published model of this name; None where it is none, such as a path, or a model of NVIDIA's not in ONNX.
 
     `name`: NVIDIA's (`nvidia/parakeet-tdt-0.6b-v2`), onnx-asr's (`whisper-base`), or a repository in its layout.
     """
@@ -36,6 +36,8 @@ def hub_model(name: str) -> HubModel | None:
     known = {"": name, "nvidia": f"nemo-{last}"}.get(owner, name)
     if known in model_repos:
         return HubModel(name, known, model_repos[known])
+    if owner == "nvidia":
+        return None
     if name.count("/") == 1 and all(part and part[0].isalnum() for part in name.split("/")):
         return HubModel(name, name, name)
     return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 
+from infra.cli.local.models import chosen_model
 from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCloud
 
 
@@ -37,7 +38,7 @@ def session(model: str | None, settings: Mapping[str, str] | None = None) -> Ite
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:  # as a shell has it for what it starts in the background
                 signal.signal(number, _interrupt_once)
-        with LaptopCloud(root, _options(model, settings or {})) as cloud:
+        with LaptopCloud(root, _options(chosen_model(model), settings or {})) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")
             topic = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"

@@ -310,6 +310,7 @@ def test_a_folder_that_lacks_the_weights_of_its_graph_is_not_whole(hub: Hub, ser
         ("nemo-parakeet-tdt-0.6b-v2", HubModel("nemo-parakeet-tdt-0.6b-v2", "nemo-parakeet-tdt-0.6b-v2", REPOSITORY)),
         ("whisper-base", HubModel("whisper-base", "whisper-base", "istupakov/whisper-base-onnx")),
         ("someone/model", HubModel("someone/model", "someone/model", "someone/model")),
+        ("nvidia/parakeet-tdt-1.1b", None),
         ("models/a/b", None),
         ("/tmp/model", None),
         ("./model", None),
