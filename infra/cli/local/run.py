@@ -18,6 +18,7 @@ from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import STANDARD_INPUT, Inputs, Recording, Refused, inputs_of
 from infra.cli.local.machine_speeds import MachineSpeeds
+from infra.cli.local.models import chosen_model
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.local.session import Session, session
@@ -118,8 +119,9 @@ class _Run:
         print_line(self._notes, f"{estimate}.")
         try:
             with ExitStack() as stack:
+                model = chosen_model(self._options.model, self._notes)
                 with self._notes.status("starting the local servers"):
-                    running = stack.enter_context(session(self._options.model, IGNORE_NOTHING))
+                    running = stack.enter_context(session(model, IGNORE_NOTHING))
                 progress = self._upload_and_wait(running, recordings, estimate)
                 speeds.keep(progress.startup_seconds, progress.x_real_time)
                 self._report(running)

@@ -13,7 +13,6 @@ from pathlib import Path
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 
-from infra.cli.local.models import chosen_model
 from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCloud
 
 
@@ -29,8 +28,11 @@ class Session:
 
 
 @contextmanager
-def session(model: str | None, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
-    """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C. `settings`: more environment for it."""
+def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
+    """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C.
+
+    `model`: as `chosen_model` gives it. `settings`: more environment for function and job.
+    """
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
     opened: Session | None = None
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -38,7 +40,7 @@ def session(model: str | None, settings: Mapping[str, str] | None = None) -> Ite
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:  # as a shell has it for what it starts in the background
                 signal.signal(number, _interrupt_once)
-        with LaptopCloud(root, _options(chosen_model(model), settings or {})) as cloud:
+        with LaptopCloud(root, CloudOptions(model=model, settings=settings or {}, stop_grace_seconds=0.0)) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")
             topic = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
@@ -58,12 +60,3 @@ def _interrupt_once(*_: object) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _options(model: str | None, settings: Mapping[str, str]) -> CloudOptions:
-    if model is None:
-        return CloudOptions(settings=settings, stop_grace_seconds=0.0)
-    # A relative path is relative to the caller; the job runs in another directory.
-    path = Path(model)
-    resolved = str(path.resolve()) if path.exists() else model
-    return CloudOptions(model=resolved, settings=settings, stop_grace_seconds=0.0)

@@ -12,6 +12,7 @@ from rich.console import Console
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.local.folders import FileState, scan
 from infra.cli.local.inputs import path_conflict
+from infra.cli.local.models import chosen_model
 from infra.cli.local.session import Session, session
 from infra.cli.tables import outcome_table, print_line
 from infra.emulators.cloud import UPLOADS
@@ -33,7 +34,7 @@ def watch(folder: Path, model: str | None) -> int:
     if (conflict := path_conflict(RESULTS_FOLDER, folder)) is not None:
         raise CommandError(conflict)
     console = Console()
-    with session(model) as running:
+    with session(chosen_model(model, console)) as running:
         print_line(console, f"Watching {folder} - results in {folder / RESULTS_FOLDER} - Ctrl-C stops.")
         before: dict[Path, FileState] = {}
         uploaded: dict[Path, FileState] = {}
