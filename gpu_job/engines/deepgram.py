@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind
 
 from gpu_job.asr.tokens import Token, tokens_of
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.chain import FailureHandler
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.ranges import Piece, pieces_of, recording_of, returned
@@ -155,37 +156,39 @@ class DeepgramEngine:
         with self._connecting:
             self._deepgram = self._deepgram or self._connect()
         pieces = pieces_of([task.chunk for task in tasks])
+        recording = recording_of(pieces)
         # Tasks in a row are of one job.
+        call = ApiCall(tasks[0].job_id, len(tasks), len(recording))
         with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
-            self._listener.call_started(self.engine, tasks)
-            answer = self._deepgram.begin(as_wav(recording_of(pieces)), self._language)
+            self._listener.call_started(self.engine, call)
+            answer = self._deepgram.begin(as_wav(recording), self._language)
             try:
                 if any(self._failures.has_alternative(self, task) for task in tasks):
                     answer_in_time(answer, self._timeout_seconds)
             except EngineFailed:
                 if not answer.done():
-                    answer.add_done_callback(partial(self._answered_late, tasks, pieces))
+                    answer.add_done_callback(partial(self._answered_late, call, tasks, pieces))
                     raise
-            return self._answered(tasks, pieces, answer)
+            return self._answered(call, pieces, answer)
 
-    def _answered(
-        self, tasks: Sequence[Task], pieces: Sequence[Piece], answer: Future[DeepgramResult]
-    ) -> list[list[Token]]:
+    def _answered(self, call: ApiCall, pieces: Sequence[Piece], answer: Future[DeepgramResult]) -> list[list[Token]]:
         """The tokens of each task, once the call is over. Raises EngineFailed."""
         try:
             result = answer.result()
         except EngineFailed as error:
             if not error.may_be_billed:
-                self._listener.call_not_billed(self.engine, tasks)
+                self._listener.call_not_billed(self.engine, call)
             raise
-        self._listener.call_answered(self.engine, tasks)
+        self._listener.call_answered(self.engine, call)
         return returned(tokens_of(result.passage.words), pieces)
 
-    def _answered_late(self, tasks: Sequence[Task], pieces: Sequence[Piece], answer: Future[DeepgramResult]) -> None:
+    def _answered_late(
+        self, call: ApiCall, tasks: Sequence[Task], pieces: Sequence[Piece], answer: Future[DeepgramResult]
+    ) -> None:
         """On the call's thread, after another engine got the tasks."""
         with tasks[0].log_context():
             try:
-                results = self._answered(tasks, pieces, answer)
+                results = self._answered(call, pieces, answer)
             except EngineFailed as error:
                 _log.info("no late answer", extra={"fields": {"reason": error.reason}})
                 return

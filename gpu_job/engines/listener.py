@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpu_job.asr.recognizer import Recognizer
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import EngineFailed
@@ -19,13 +20,13 @@ class EngineListener:
     def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """A batch, or an API call, with these tasks is over; the results may still be on their way."""
 
-    def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        """The audio of these tasks is sent to an API, which from now on may bill it, whatever becomes of the call."""
+    def call_started(self, engine: Engine, call: ApiCall) -> None:
+        """Audio is about to be sent to an API, which from now on may bill it, whatever becomes of the call."""
 
-    def call_answered(self, engine: Engine, tasks: Sequence[Task]) -> None:
+    def call_answered(self, engine: Engine, call: ApiCall) -> None:
         """A call that started has its answer: the API bills it. One without an answer may be billed."""
 
-    def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
+    def call_not_billed(self, engine: Engine, call: ApiCall) -> None:
         """A call that started failed before the API can have done the work."""
 
     def batch_limits_reduced(self, recognizer: Recognizer) -> None:

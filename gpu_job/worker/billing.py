@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from gpu_job.asr.batch_fill import Fill
 from gpu_job.audio.samples import seconds
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
 from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.services import JobServices
@@ -89,11 +90,11 @@ class Billing:
         self._decode_audio_seconds = 0.0
         self._fill = Fill()
         self._calls_started = Counter[str]()
-        """Job id -> chunks that this process sent to Deepgram, each as often as it was sent."""
+        """Job id -> calls to Deepgram that this process began for it."""
         self._answered_samples = Counter[str]()
         """Job id -> audio that Deepgram transcribed in this attempt."""
-        self._unanswered_samples = Counter[str]()
-        """Job id -> audio in calls that have no answer yet, or lost it: Deepgram may bill it."""
+        self._unanswered = defaultdict[str, set[ApiCall]](set)
+        """Job id -> calls that have no answer yet, or lost it: Deepgram may bill them."""
 
     def open(self, job: BilledJob) -> None:
         """A job is in progress from now on."""
@@ -129,38 +130,33 @@ class Billing:
             if self._batch_began is None:
                 self._meter.end_start_up(self._clock())
 
-    def call_started(self, tasks: Sequence[Task]) -> None:
-        """The audio of these tasks is sent to Deepgram, which may bill it from now on."""
+    def call_started(self, call: ApiCall) -> None:
+        """The call's audio is about to be sent to Deepgram, which may bill it from now on."""
         with self._lock:
-            for task in tasks:
-                self._calls_started[task.job_id] += 1
-                self._unanswered_samples[task.job_id] += len(task.chunk.samples)
+            self._calls_started[call.job_id] += 1
+            self._unanswered[call.job_id].add(call)
 
     def calls_started(self, job_id: str) -> int:
-        """How many chunks of the job were sent to Deepgram; grows only."""
+        """How many calls to Deepgram were begun for the job; grows only."""
         with self._lock:
             return self._calls_started[job_id]
 
-    def call_answered(self, tasks: Sequence[Task]) -> None:
-        """Deepgram transcribed the audio of these tasks."""
+    def call_answered(self, call: ApiCall) -> None:
+        """Deepgram transcribed the call's audio."""
         with self._lock:
-            for task in tasks:
-                if self._close_call(task):
-                    self._answered_samples[task.job_id] += len(task.chunk.samples)
+            if self._close_call(call):
+                self._answered_samples[call.job_id] += call.sent_samples
 
-    def call_not_billed(self, tasks: Sequence[Task]) -> None:
+    def call_not_billed(self, call: ApiCall) -> None:
         """A call that started failed before Deepgram can have done the work."""
         with self._lock:
-            for task in tasks:
-                self._close_call(task)
+            self._close_call(call)
 
-    def _close_call(self, task: Task) -> bool:
-        """Take a task's audio out of what has no answer. False where the job's final bill was made meanwhile, on which
-        the call stays as it was."""
-        samples = len(task.chunk.samples)
-        is_open = self._unanswered_samples[task.job_id] >= samples
-        if is_open:
-            self._unanswered_samples[task.job_id] -= samples
+    def _close_call(self, call: ApiCall) -> bool:
+        """Take a call out of those without an answer. False where the job's final bill was made meanwhile, on which
+        it stays as it was."""
+        is_open = call in self._unanswered[call.job_id]
+        self._unanswered[call.job_id].discard(call)
         return is_open
 
     def record_decoding(self, audio_seconds: float, wall_seconds: float) -> None:
@@ -176,7 +172,7 @@ class Billing:
         """What the job would cost if this attempt ended now; None once its final bill was made."""
         with self._lock:
             seconds_by_phase = self._meter.accrued(job.id, self._clock())
-            answered, unanswered = self._answered_samples[job.id], self._unanswered_samples[job.id]
+            answered, unanswered = self._answered_samples[job.id], _sent_samples(self._unanswered[job.id])
         return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, answered, unanswered)
 
     def final_bill(self, job: BilledJob) -> Bill:
@@ -185,7 +181,7 @@ class Billing:
             seconds_by_phase = self._meter.close(job.id, self._clock())
             self._billed_seconds += sum(seconds_by_phase.values())
             answered = self._answered_samples.pop(job.id, 0)
-            unanswered = self._unanswered_samples.pop(job.id, 0)
+            unanswered = _sent_samples(self._unanswered.pop(job.id, ()))
         return self._bill(job, seconds_by_phase, answered, unanswered)
 
     def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
@@ -249,3 +245,7 @@ class Billing:
             "batch_fill": self._fill.share,
             "unbilled_usd": unbilled_usd,
         }
+
+
+def _sent_samples(calls: Iterable[ApiCall]) -> int:
+    return sum(call.sent_samples for call in calls)

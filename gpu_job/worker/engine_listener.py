@@ -10,6 +10,7 @@ from opentelemetry.trace import Link, set_span_in_context
 
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.audio.samples import seconds
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
 from gpu_job.worker.billing import Billing
@@ -44,19 +45,18 @@ class WorkerEngineListener(EngineListener):
         with log_telemetry_errors():
             self._spans[engine].batch_finished(tasks)
 
-    def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        """Its jobs may have to pay for the call: their records say so before it is made."""
-        self._billing.call_started(tasks)
-        for job_id in dict.fromkeys(task.job_id for task in tasks):
-            self._record_costs(job_id)
+    def call_started(self, engine: Engine, call: ApiCall) -> None:
+        """Its job may have to pay for the call: the record says so before it is made."""
+        self._billing.call_started(call)
+        self._record_costs(call.job_id)
 
-    def call_answered(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        """Its jobs pay for the call."""
-        self._billing.call_answered(tasks)
+    def call_answered(self, engine: Engine, call: ApiCall) -> None:
+        """Its job pays for the call."""
+        self._billing.call_answered(call)
 
-    def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        """Its jobs do not pay for the call."""
-        self._billing.call_not_billed(tasks)
+    def call_not_billed(self, engine: Engine, call: ApiCall) -> None:
+        """Its job does not pay for the call."""
+        self._billing.call_not_billed(call)
 
     def batch_limits_reduced(self, recognizer: Recognizer) -> None:
         """No later worker shall try so large a batch on this hardware."""

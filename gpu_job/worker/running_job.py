@@ -83,7 +83,7 @@ class RunningJob(TranscriptionListener):
         self.record_lock = threading.Lock()
         """Held by whoever writes the record: the heartbeat, or a call to Deepgram that begins."""
         self.recorded_calls = 0
-        """Chunks sent to Deepgram whose price the record has."""
+        """Calls to Deepgram whose price the record has."""
         self.span = span
         self.transcription = FileTranscription(
             pipeline,

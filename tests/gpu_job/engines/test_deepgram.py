@@ -16,6 +16,7 @@ from gpu_job.asr.tokens import words_of
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import CALLS_AT_ONCE, MAX_WAITING, DeepgramEngine
 from gpu_job.engines.listener import EngineListener
@@ -48,14 +49,14 @@ class Calls(EngineListener):
     answered: Counter[str] = field(default_factory=Counter)
     """Of them those that it does bill."""
 
-    def call_started(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        self.samples.update({task.job_id: len(task.chunk.samples) for task in tasks})
+    def call_started(self, engine: Engine, call: ApiCall) -> None:
+        self.samples.update({call.job_id: call.sent_samples})
 
-    def call_answered(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        self.answered.update({task.job_id: len(task.chunk.samples) for task in tasks})
+    def call_answered(self, engine: Engine, call: ApiCall) -> None:
+        self.answered.update({call.job_id: call.sent_samples})
 
-    def call_not_billed(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        self.samples.subtract({task.job_id: len(task.chunk.samples) for task in tasks})
+    def call_not_billed(self, engine: Engine, call: ApiCall) -> None:
+        self.samples.subtract({call.job_id: call.sent_samples})
 
 
 @dataclass

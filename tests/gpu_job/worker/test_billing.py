@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.engines.chunk_queue import Task
+from gpu_job.engines.api_call import ApiCall
+from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing, Settlement
 from gpu_job.worker.meter import Meter
@@ -71,6 +72,11 @@ def batch_of(jobs: list[OneJob], seconds: float) -> list[Task]:
     return [Task(job.id, chunk, lambda result: None) for job in jobs]
 
 
+def call_of(job: OneJob, seconds: float) -> ApiCall:
+    """A call to Deepgram with so many seconds."""
+    return ApiCall(job.id, chunks=1, sent_samples=int(seconds * SAMPLE_RATE))
+
+
 def run_batch(billing: Billing, clock: Clock, jobs: list[OneJob], took: float) -> None:
     """A batch with a second of each job that took so long."""
     billing.batch_started(CPU)
@@ -120,13 +126,14 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             run_batch(billing, clock, chance.sample(running, chance.randint(1, len(running))), chance.uniform(0, 20))
         elif event == "deepgram":
             # Called twice: one call is turned away, and costs nothing.
-            call = batch_of([chance.choice(running)], chance.uniform(0.1, 10))
+            job, seconds = chance.choice(running), chance.uniform(0.1, 10)
+            call, turned_away = call_of(job, seconds), call_of(job, seconds)
             billing.call_started(call)
-            billing.call_started(call)
-            billing.call_not_billed(call)
+            billing.call_started(turned_away)
+            billing.call_not_billed(turned_away)
             if chance.random() < 0.5:
                 billing.call_answered(call)
-            samples = len(call[0].chunk.samples)
+            samples = call.sent_samples
             sent = deepgram_bill("nova-3", samples / SAMPLE_RATE, samples * 2, services.prices)
             books.deepgram_usd += sent.usd
             billing.call_finished()
@@ -190,7 +197,7 @@ def test_a_final_bill_has_earlier_attempts_and_what_was_sent_to_deepgram(service
     before = deepgram_bill("nova-3", 30, 9, price_book())
     job = OneJob("job", 60.0, spent_before=before)
     billing.open(job)
-    billing.call_started(batch_of([job], 600.0))
+    billing.call_started(call_of(job, 600.0))
     run_batch(billing, clock, [job], took=20.0)
     accrued, bill = billing.accrued_bill(job), billing.final_bill(job)
     assert bill == accrued
@@ -204,13 +211,15 @@ def test_a_call_that_fails_after_the_final_bill_takes_nothing_from_the_next_atte
     clock, job = Clock(), OneJob("job", 60.0)
     billing = Billing(Meter(began=clock.at), services, clock=clock)
     billing.open(job)
-    call = batch_of([job], 60.0)
+    call = call_of(job, 60.0)
     billing.call_started(call)
     assert billing.final_bill(job).usd_of(kind=LineItemKind.DEEPGRAM) > 0
-    billing.call_not_billed(call)
     again = replace(job)
     billing.open(again)
-    assert billing.final_bill(again).usd_of(kind=LineItemKind.DEEPGRAM) == 0
+    other = call_of(again, 60.0)
+    billing.call_started(other)
+    billing.call_not_billed(call)
+    assert [item.possibly_billed for item in billing.final_bill(again).items] == [True, True]
 
 
 def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, services: JobServices) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +20,24 @@ from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.local import LocalEngine
+from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.claim import claim
+from gpu_job.worker.engine_listener import WorkerEngineListener
+from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, seconds_for_deepgram
+from gpu_job.worker.meter import Meter
 from gpu_job.worker.running_job import RunningJob, RunningJobs
+from gpu_job.worker.services import JobServices
 from infra.emulators.deepgram_server import DeepgramServer
+from shared.costs.bill import LineItemKind
 from shared.deepgram import Deepgram
 from shared.enums import Engine, Method, Privacy
+from shared.errors import DropscribeError
 from shared.messages import Decision
 from shared.settings import DeepgramSettings
+from shared.state.job_result import failed
+from shared.state.ledger import month_of
 from shared.upload_options import UploadOptions
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
@@ -39,6 +50,7 @@ CHUNKS, APART_SECONDS, FIRST = 60, 10, 4
 """Ten minutes, of which Parakeet gets through the first four chunks before it hangs."""
 SOUND_SECONDS = 7.5
 """Of each chunk; then there is silence, in which it ends."""
+ENDLESS_SECONDS = 240
 
 seconds = st.floats(0, 1e5)
 progresses = st.builds(
@@ -91,9 +103,10 @@ class Stuck(FakeRecognizer):
     """Hangs after its first chunks, until its gate is opened."""
 
     done: int = 0
+    first: int = FIRST
 
     def run(self, batch: Sequence[Samples]) -> Sequence[Samples]:
-        if self.done >= FIRST and not self.is_free:
+        if self.done >= self.first and not self.is_free:
             assert self.gate.wait(PATIENCE)
             self.is_free = True
         self.done += len(batch)
@@ -111,6 +124,7 @@ class Pair:
     first: int
     """Chunks that Parakeet got through."""
     deepgram: DeepgramEngine
+    billing: Billing
 
     def parts(self) -> list[ChunkResult]:
         return self.work.transcription.results()
@@ -131,25 +145,45 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(folder / "bursts.wav", *raw(folder / "bursts.raw", np.tile(burst, CHUNKS)))
 
 
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise without a pause: neighbouring chunks overlap."""
+    folder = tmp_path_factory.mktemp("endless")
+    return make(folder / "endless.wav", *raw(folder / "endless.raw", noise(ENDLESS_SECONDS, -20)))
+
+
+@pytest.fixture
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+    monkeypatch.setenv("JOB_GPU", "none")
+    with worker_services() as made:
+        yield made
+
+
 @pytest.fixture
 def begin(
-    cloud: LoopbackCloud, shared_deepgram_server: DeepgramServer, deepgram_key: str, sound: Path
+    cloud: LoopbackCloud,
+    services: JobServices,
+    shared_deepgram_server: DeepgramServer,
+    deepgram_key: str,
+    sound: Path,
 ) -> Iterator[Begin]:
-    """`begin(options)`: an upload of ten minutes without a word, in progress on both engines."""
-    with ExitStack() as running, worker_services() as services:
+    """`begin(options)`: an upload of ten minutes without a word, or `upload`, in progress on both engines."""
+    with ExitStack() as running:
 
-        def start(options: UploadOptions | None = None) -> Pair:
-            media = MEDIA.model_copy(update={"duration_seconds": CHUNKS * APART_SECONDS})
+        def start(options: UploadOptions | None = None, upload: Path = sound, first: int = FIRST) -> Pair:
+            media = MEDIA.model_copy(update={"duration_seconds": seconds_of(upload)})
             decision = Decision(method=Method.HYBRID, rule="requested", reason="So.")
             _, item = queue_job(services, cloud, media=media, decision=decision, options=options or UploadOptions())
             settings = DeepgramSettings(
                 deepgram_api_key=deepgram_key, deepgram_base_url=shared_deepgram_server.url, deepgram_attempts=1
             )
-            recognizer = Stuck()
-            chain = EngineChain()
-            parakeet = LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1200.0, chain)
+            recognizer, jobs = Stuck(first=first), RunningJobs(capacity=1)
+            billing = Billing(Meter(time.monotonic()), services)
+            listener = WorkerEngineListener(services, billing, Heartbeat(services, jobs, billing).record_costs)
+            chain = EngineChain(listener=listener)
+            parakeet = LocalEngine(Engine.PARAKEET_CPU, "counting", lambda: recognizer, 1200.0, chain, listener)
             deepgram = DeepgramEngine(
-                lambda: Deepgram(settings, "nova-3"), "nova-3", "en", chain, timeout_seconds=PATIENCE
+                lambda: Deepgram(settings, "nova-3"), "nova-3", "en", chain, listener, timeout_seconds=PATIENCE
             )
             chain.add(parakeet)
             chain.add(deepgram)
@@ -157,14 +191,49 @@ def begin(
             running.callback(recognizer.gate.set)
             running.callback(chain.stop)
             chain.start()
-            jobs = RunningJobs(capacity=1)
             jobs.add(work)
-            work.transcription.feed(sound)
-            wait_until(lambda: len(work.transcription.results()) >= FIRST, "Parakeet's first words", PATIENCE)
+            billing.open(work)
+            work.transcription.feed(upload)
+            wait_until(lambda: len(work.transcription.results()) >= first, "Parakeet's first words", PATIENCE)
             running.enter_context(Hybrid(jobs, Engines(chain, [parakeet], deepgram), None))
-            return Pair(work, recognizer, len(work.transcription.results()), deepgram)
+            return Pair(work, recognizer, len(work.transcription.results()), deepgram, billing)
 
         yield start
+
+
+def seconds_of(upload: Path) -> float:
+    with wave.open(str(upload)) as reader:
+        return reader.getnframes() / reader.getframerate()
+
+
+def test_a_range_of_chunks_that_overlap_is_billed_for_the_audio_that_was_sent(
+    begin: Begin, services: JobServices, shared_deepgram_server: DeepgramServer, endless: Path
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    pair = begin(upload=endless, first=1)
+    wait_until(
+        lambda: len(shared_deepgram_server.requests) > calls and not pair.deepgram.pending_seconds(pair.work.id),
+        "Deepgram's part",
+        PATIENCE,
+    )
+    pair.parakeet.gate.set()
+    wait_until(pair.work.transcription.is_complete, "the end", PATIENCE)
+    ranges = [part for part in pair.parts() if part.engine is Engine.DEEPGRAM]
+    overlaps = [before.end - after.start for before, after in pairwise(ranges)]
+    assert len(overlaps) >= 2
+    assert min(overlaps) > 0
+    sent_seconds = sum(request.audio_seconds or 0 for request in shared_deepgram_server.requests[calls:])
+    bill = pair.billing.final_bill(pair.work)
+    message = services.finisher.finish(pair.work.record, failed(DropscribeError("No.")), bill)
+    (line,) = [line for line in message.bill.items if line.kind is LineItemKind.DEEPGRAM]
+    assert not line.possibly_billed
+    assert line.quantity * 60 == pytest.approx(sent_seconds, abs=0.01)
+    # Each once: what two chunks of a range share is sent once.
+    assert sent_seconds == pytest.approx((ranges[-1].end - ranges[0].start) / SAMPLE_RATE, abs=0.01)
+    (egress,) = [line for line in message.bill.items if line.kind is LineItemKind.EGRESS]
+    assert egress.quantity * 2**30 == pytest.approx(sent_seconds * SAMPLE_RATE * 2, abs=400)
+    (entry,) = services.ledger.entries(month_of(message.received_at))
+    assert entry.api_usd == pytest.approx(sent_seconds / 60 * services.prices.deepgram_minute_usd("nova-3"), rel=1e-4)
 
 
 def test_without_a_deadline_deepgram_takes_from_the_back_until_they_meet(

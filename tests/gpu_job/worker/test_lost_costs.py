@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
-from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.task import Task
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.engine_listener import WorkerEngineListener
@@ -61,15 +59,11 @@ class OneJobWorker:
         heartbeat = Heartbeat(self.services, self.jobs, self.billing)
         self.listener = WorkerEngineListener(self.services, self.billing, heartbeat.record_costs)
 
-    def tasks(self, number: int) -> list[Task]:
-        chunk = Chunk(number * CHUNK_SECONDS * SAMPLE_RATE, np.zeros(CHUNK_SECONDS * SAMPLE_RATE, np.float32))
-        return [Task(self.job.id, chunk, lambda _: None)]
-
-    def call(self, number: int) -> list[Task]:
+    def call(self) -> ApiCall:
         """A chunk's call begins."""
-        tasks = self.tasks(number)
-        self.listener.call_started(Engine.DEEPGRAM, tasks)
-        return tasks
+        call = ApiCall(self.job.id, chunks=1, sent_samples=CHUNK_SECONDS * SAMPLE_RATE)
+        self.listener.call_started(Engine.DEEPGRAM, call)
+        return call
 
 
 def begun(services: JobServices, cloud: LoopbackCloud, name: str = "calls/a.opus") -> OneJobWorker:
@@ -90,7 +84,7 @@ def deepgram_minutes(bill: Bill, *, possibly: bool) -> float:
 
 def test_a_call_is_on_the_record_before_it_is_made(cloud: LoopbackCloud, services: JobServices) -> None:
     worker = begun(services, cloud)
-    worker.call(0)
+    worker.call()
     bill = spent(services, worker.job.id)
     assert deepgram_minutes(bill, possibly=True) == pytest.approx(0.5)
     # The worker is killed here; another one takes the job over, and it fails.
@@ -111,7 +105,7 @@ def test_a_worker_killed_before_the_record_is_written_makes_no_call(
 ) -> None:
     worker, called = begun(services, cloud), False
     with killed_at(1, before=True, monkeypatch=monkeypatch):
-        worker.call(0)
+        worker.call()
         called = True
     assert not called
     assert spent(services, worker.job.id) == Bill()
@@ -119,7 +113,7 @@ def test_a_worker_killed_before_the_record_is_written_makes_no_call(
 
 def test_answers_and_refusals_change_what_is_possibly_billed(cloud: LoopbackCloud, services: JobServices) -> None:
     worker = begun(services, cloud)
-    answered, refused, _ = worker.call(0), worker.call(1), worker.call(2)
+    answered, refused, _ = worker.call(), worker.call(), worker.call()
     assert deepgram_minutes(spent(services, worker.job.id), possibly=True) == pytest.approx(1.5)
     worker.listener.call_answered(Engine.DEEPGRAM, answered)
     worker.listener.call_not_billed(Engine.DEEPGRAM, refused)
@@ -135,7 +129,7 @@ def test_answers_and_refusals_change_what_is_possibly_billed(cloud: LoopbackClou
 def test_calls_at_once_are_all_on_the_record(cloud: LoopbackCloud, services: JobServices) -> None:
     worker = begun(services, cloud)
     with ThreadPoolExecutor(8) as threads:
-        seen = list(threads.map(lambda number: (worker.call(number), spent(services, worker.job.id)), range(8)))
+        seen = list(threads.map(lambda _: (worker.call(), spent(services, worker.job.id)), range(8)))
     assert all(deepgram_minutes(bill, possibly=True) >= 0.5 for _, bill in seen)
     assert deepgram_minutes(spent(services, worker.job.id), possibly=True) == pytest.approx(4.0)
     job = services.jobs.load(worker.job.id)
@@ -145,22 +139,22 @@ def test_calls_at_once_are_all_on_the_record(cloud: LoopbackCloud, services: Job
 def test_a_record_that_cannot_be_written_does_not_stop_a_call(cloud: LoopbackCloud, services: JobServices) -> None:
     worker = begun(services, cloud)
     cloud.storage_server.fail_next(3, 403, method="POST", name_prefix=f"jobs/{worker.job.id}/")
-    worker.call(0)
+    worker.call()
     assert spent(services, worker.job.id) == Bill()
-    worker.call(1)
+    worker.call()
     assert deepgram_minutes(spent(services, worker.job.id), possibly=True) == pytest.approx(1.0)
 
 
 def test_a_dropped_bill_is_on_the_ledger(cloud: LoopbackCloud, services: JobServices) -> None:
     worker = begun(services, cloud)
-    worker.listener.call_answered(Engine.DEEPGRAM, worker.call(0))
+    worker.listener.call_answered(Engine.DEEPGRAM, worker.call())
     # The function's late answer ends the job; its bill has what the record said until then.
     record = worker.job.record
     outcome = services.finisher.finish(record, failed(DropscribeError("The first.")), record.spent)
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
     release = JobRelease(services, subscription, worker.billing, EngineChain(), worker.jobs)
-    for number in (1, 2):
-        worker.listener.call_answered(Engine.DEEPGRAM, worker.call(number))
+    for _ in range(2):
+        worker.listener.call_answered(Engine.DEEPGRAM, worker.call())
     release.end(worker.job, failed(DropscribeError("The second.")))
     assert services.jobs.outcome(worker.job.id) == outcome
     entries = list(services.ledger.entries(month_of(now())))

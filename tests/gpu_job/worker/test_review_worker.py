@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast
 from unittest.mock import Mock
 
-import numpy as np
 import pytest
 from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
@@ -19,9 +18,8 @@ from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio import decoder_child
-from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.engines.task import Task
+from gpu_job.engines.api_call import ApiCall
 from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
@@ -202,7 +200,7 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services
     running.add(work)
     billing = Billing(Meter(began=time.monotonic() - 3600), brisk)  # an hour that nobody lived to bill
     billing.open(work)
-    billing.call_started([Task(job.id, Chunk(0, np.zeros(600 * SAMPLE_RATE, np.float32)), lambda result: None)])
+    billing.call_started(ApiCall(job.id, chunks=1, sent_samples=600 * SAMPLE_RATE))
     with Heartbeat(brisk, running, billing):
         wait_until(lambda: work.record.spent.usd, "the cost in the record")
     left = services.jobs.load(job.id)

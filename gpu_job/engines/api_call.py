@@ -1,0 +1,15 @@
+"""A call to an API outside: whose audio it sends, and how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, eq=False)
+class ApiCall:
+    """One request. Each is itself: two of the same audio are two, for the API bills both."""
+
+    job_id: str
+    chunks: int
+    sent_samples: int
+    """Audio in the request. What neighbouring chunks share is sent once, so it can be less than the chunks have."""
