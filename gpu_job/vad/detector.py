@@ -31,7 +31,7 @@ class SpeechDetector:
 
     @cached_property
     def _network(self) -> Silero:
-        # At the first query: torch takes a second to import, and most uploads are being fetched by then.
-        from gpu_job.vad import silero
+        # At the first query: most uploads are being fetched by then.
+        from gpu_job.vad.silero import Silero
 
-        return silero.load()
+        return Silero()

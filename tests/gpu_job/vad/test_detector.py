@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.queries import FAINT_SPEECH, SPEECH
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import FRAME, VadThresholds, speech_segments
-from gpu_job.vad.silero import model_path
+from gpu_job.vad.silero import NETWORK
 from infra.recordings import Recording, recording, shipped
 from tests.support.sounds import music, noise, silence, tone
+from tools.silero_vad.make_network import main, shipped_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:DeprecationWarning")
 
@@ -34,16 +37,31 @@ def detector() -> SpeechDetector:
 
 
 def by_the_package(samples: Samples) -> NDArray[np.float32]:
-    """The shipped network as the package runs it: frame by frame, with state between them."""
-    network = torch.jit.load(str(model_path())).eval()
+    """The shipped network as the package runs it: frame by frame on torch, with state between them."""
+    network = torch.jit.load(str(shipped_network().with_name("silero_vad.jit"))).eval()
     padded = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
     with torch.inference_mode():
         return np.array([network(torch.from_numpy(frame), SAMPLE_RATE).item() for frame in padded], np.float32)
 
 
-def test_the_probabilities_are_those_of_the_shipped_network(detector: SpeechDetector) -> None:
+def test_the_probabilities_are_those_of_the_package(detector: SpeechDetector) -> None:
     for samples in (samples_of("memo.wav"), noise(1.7, -20), silence(0.5)):
         assert np.allclose(detector.probabilities(samples), by_the_package(samples), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["call.opus", "lecture.flac", "podcast.mp3", "stream.mp4"])
+def test_the_segments_of_a_recording_are_those_of_the_package(detector: SpeechDetector, name: str) -> None:
+    samples = samples_of(name)
+    ours, theirs = detector.probabilities(samples), by_the_package(samples)
+    for rules in (VadThresholds(), SPEECH, FAINT_SPEECH):
+        found = speech_segments(ours, rules)
+        assert found == speech_segments(theirs, rules)
+        assert len(found) > 1
+
+
+def test_the_shipped_file_is_made_of_the_packages_weights(tmp_path: Path) -> None:
+    main(tmp_path / "made.onnx")
+    assert (tmp_path / "made.onnx").read_bytes() == NETWORK.read_bytes()
 
 
 @pytest.mark.parametrize("one", shipped(), ids=lambda one: one.path.name)
@@ -109,15 +127,16 @@ def test_windows_do_not_know_of_each_other(detector: SpeechDetector) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_torch_keeps_its_threads() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        SpeechDetector().speech(noise(1, -20))
-        assert torch.get_num_threads() == 3
-        assert "silero_vad" not in sys.modules
-    finally:
-        torch.set_num_threads(before)
+def test_the_detector_needs_neither_torch_nor_the_package() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'silero_vad', 'onnx'): sys.modules[name] = None\n"
+        "import numpy as np\n"
+        "from gpu_job.vad.detector import SpeechDetector\n"
+        "print(SpeechDetector().speech(np.zeros(16000, np.float32)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 RULES = VadThresholds(begins_at=0.5, ends_below=0.3, min_pause_seconds=0.1, min_speech_seconds=0.1)
