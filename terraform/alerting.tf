@@ -60,43 +60,49 @@ locals {
   channels = concat([for channel in google_monitoring_notification_channel.email : channel.id], var.notification_channels)
 
   # Ratios go over functions and jobs, which are two resource types to Monitoring: only PromQL can add them.
-  query_alerts = {
+  query_alerts = merge(local.upload_alerts, var.gpu_job.enabled ? local.gpu_alerts : {})
+
+  upload_alerts = {
     error_rate = {
-      title = "More than ${var.alert_thresholds.error_rate * 100} % of the uploads fail"
-      query = "(${local.per_hour.failed}) / (${local.per_hour.ended}) > ${var.alert_thresholds.error_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
-      help  = "See `reason` and `failure_kind` of the outcomes, and docs/operations.md, by symptom."
+      title    = "More than ${var.alert_thresholds.error_rate * 100} % of the uploads fail"
+      query    = "(${local.per_hour.failed}) / (${local.per_hour.ended}) > ${var.alert_thresholds.error_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
+      duration = "300s"
+      help     = "See `reason` and `failure_kind` of the outcomes, and docs/operations.md, by symptom."
     }
     fallback_rate = {
-      title = "More than ${var.alert_thresholds.fallback_rate * 100} % of the uploads fall back to another engine"
-      query = "(${local.per_hour.fallbacks}) / (${local.per_hour.ended}) > ${var.alert_thresholds.fallback_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
-      help  = "Look for `launch failed` and `deepgram failed` in the function's log, and at health/gpu.json in the state bucket."
+      title    = "More than ${var.alert_thresholds.fallback_rate * 100} % of the uploads fall back to another engine"
+      query    = "(${local.per_hour.fallbacks}) / (${local.per_hour.ended}) > ${var.alert_thresholds.fallback_rate} and (${local.per_hour.ended}) >= ${var.alert_thresholds.uploads}"
+      duration = "300s"
+      help     = "Look for `launch failed` and `deepgram failed` in the function's log, and at health/gpu.json in the state bucket."
     }
     times_expected = {
-      title = "Uploads take more than ${var.alert_thresholds.times_expected} times as long as predicted"
-      query = "${local.per_hour.times_expected} > ${var.alert_thresholds.times_expected}"
-      help  = "Median of an hour. The queue may be too long for one execution, instances may start slowly, or speeds were learned on other audio."
+      title    = "Uploads take more than ${var.alert_thresholds.times_expected} times as long as predicted"
+      query    = "${local.per_hour.times_expected} > ${var.alert_thresholds.times_expected}"
+      duration = "300s"
+      help     = "Median of an hour. The queue may be too long for one execution, instances may start slowly, or speeds were learned on other audio."
     }
   }
 
-  threshold_alerts = {
+  # A condition on a metric that has no data in the project yet is refused unless its validation is off, which only
+  # PromQL allows: before the first GPU task there is none.
+  gpu_alerts = {
     gpu_use = {
-      title      = "Low GPU utilization"
-      filter     = "metric.type = \"run.googleapis.com/container/gpu/utilizations\" AND ${local.gpu_job_filter}"
-      aligner    = "ALIGN_PERCENTILE_50"
-      comparison = "COMPARISON_LT"
-      threshold  = var.alert_thresholds.gpu_use
-      duration   = "900s"
-      help       = "The GPU is paid for and idle: decoding may not keep up (DECODER_CHILDREN), or batches are small (GPU_BATCH_SIZE, BATCH_AUDIO_SECONDS)."
+      title    = "Low GPU utilization"
+      query    = "${format(local.gpu_quantile, "0.5", "utilizations")} < ${var.alert_thresholds.gpu_use}"
+      duration = "900s"
+      help     = "The GPU is paid for and idle: decoding may not keep up (DECODER_CHILDREN), or batches are small (GPU_BATCH_SIZE, BATCH_AUDIO_SECONDS)."
     }
     gpu_memory = {
-      title      = "High GPU memory utilization"
-      filter     = "metric.type = \"run.googleapis.com/container/gpu/memory_utilizations\" AND ${local.gpu_job_filter}"
-      aligner    = "ALIGN_PERCENTILE_99"
-      comparison = "COMPARISON_GT"
-      threshold  = var.alert_thresholds.gpu_memory
-      duration   = "300s"
-      help       = "Lower BATCH_AUDIO_SECONDS or GPU_MEMORY_LIMIT_GB before batches fail and are halved."
+      title    = "High GPU memory utilization"
+      query    = "${format(local.gpu_quantile, "0.99", "memory_utilizations")} > ${var.alert_thresholds.gpu_memory}"
+      duration = "300s"
+      help     = "Lower BATCH_AUDIO_SECONDS or GPU_MEMORY_LIMIT_GB before batches fail and are halved."
     }
+  }
+
+  gpu_quantile = "histogram_quantile(%s, sum by (le) (increase(run_googleapis_com:container_gpu_%s_bucket{monitored_resource=\"cloud_run_job\",job_name=\"${local.gpu_job_name}\"}[5m])))"
+
+  threshold_alerts = {
     dead_letters = {
       title      = "Dead letters"
       filter     = "metric.type = \"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = monitoring.regex.full_match(\"${var.topic_prefix}-(work|results)-dead-kept\")"
@@ -141,10 +147,10 @@ resource "google_monitoring_alert_policy" "query" {
 
     condition_prometheus_query_language {
       query               = each.value.query
-      duration            = "300s"
+      duration            = each.value.duration
       evaluation_interval = "60s"
 
-      # A metric out of the logs is known only after its first line.
+      # A metric out of the logs is known only after its first line, a GPU's only after the first task.
       disable_metric_validation = true
     }
   }

@@ -10,8 +10,6 @@ locals {
   ended_filter   = "jsonPayload.message = \"job ended\" AND (${join(" OR ", concat(local.from_functions, local.from_jobs))})"
   settled_filter = "jsonPayload.message = \"execution settled\" AND (${join(" OR ", local.from_jobs)})"
 
-  gpu_job_filter = "resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"${local.gpu_job_name}\""
-
   count_metrics = {
     jobs_ended = {
       about  = "Uploads that ended, by outcome and method."
@@ -37,7 +35,7 @@ locals {
   distribution_metrics = {
     bill_usd = {
       about  = "Dollars on an upload's bill."
-      unit   = "USD"
+      unit   = "{USD}"
       filter = local.ended_filter
       field  = "bill_usd"
       # 0.01 cent to 52 dollars.

@@ -20,6 +20,7 @@ variable "settings" {
     max_completion_minutes        = optional(number)
     enable_fallback               = optional(bool)
     language                      = optional(string)
+    low_confidence                = optional(number)
     max_attempts                  = optional(number)
     max_unpacked_bytes            = optional(number)
     subtitle_line_columns         = optional(number)

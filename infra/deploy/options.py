@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.deploy.variables import Variables
 from infra.doctor.names import Names
 from infra.terraform_offline.terraform import ROOT
 
@@ -29,6 +30,16 @@ class Target:
     def __post_init__(self) -> None:
         if self.variables is not None and not self.variables.is_file():
             raise OptionError(f"VARS: there is no file {self.variables}.")
+
+    @property
+    def given(self) -> Variables:
+        """What the file of variables gives."""
+        return Variables() if self.variables is None else Variables.read(self.variables)
+
+    @property
+    def has_results_schema(self) -> bool:
+        """Whether Pub/Sub is to hold outcomes to their schema, as by default."""
+        return self.given.flag("results_schema") is not False
 
     @property
     def project(self) -> str:

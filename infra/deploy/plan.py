@@ -51,7 +51,7 @@ def deployment(options: Options) -> tuple[Step, ...]:
     return (
         *_project(options.target),
         _doctor(options.target, "before"),
-        _schema(options.target),
+        *((_schema(options.target),) if options.target.has_results_schema else ()),
         *_terraform(options.target),
         *(_build(options) if options.builds else ()),
         *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
@@ -207,7 +207,6 @@ def _schema(target: Target) -> Step:
         "A topic with a schema refuses what does not fit it.",
         _python("infra.deploy.schema", target.project),
         hint="Where Pub/Sub says that the message does not fit, set results_schema = false in VARS.",
-        is_advice=True,
     )
 
 

@@ -39,6 +39,9 @@ NOT_DEPLOYED = {
 }
 """Settings that Terraform leaves alone, and why."""
 
+SERVER_VARIABLES = frozenset({"THREADS"})
+"""What functions-framework reads itself when it starts gunicorn."""
+
 _FUNCTION, _JOB = FunctionSettings.model_fields, JobSettings.model_fields
 _VARIABLES: Mapping[str, Mapping[str, FieldInfo]] = {
     "settings": {name: field for name, field in _FUNCTION.items() if name in _JOB},
@@ -157,6 +160,8 @@ def _sample(field: FieldInfo) -> object:
 
 def _unknown(given: ComponentEnvironment) -> Iterator[str]:
     known = {name.upper() for name in MODELS[given.component].model_fields}
+    if given.component.startswith("google_cloudfunctions2_function"):
+        known |= SERVER_VARIABLES
     for name in sorted((given.values.keys() | given.secrets) - known):
         yield f"{given.component} is given {name}, which is no setting of its."
 

@@ -166,6 +166,19 @@ run "budget_that_tells_nobody_by_mail" {
   }
 }
 
+run "no_alerts_of_a_gpu_that_is_not_there" {
+  command = apply
+
+  variables {
+    gpu_job = { enabled = false }
+  }
+
+  assert {
+    condition     = toset(keys(google_monitoring_alert_policy.query)) == toset(["error_rate", "fallback_rate", "times_expected"])
+    error_message = "Without a GPU job nothing asks for a GPU's metrics: ${jsonencode(keys(google_monitoring_alert_policy.query))}"
+  }
+}
+
 run "alerts" {
   command = apply
 
@@ -181,8 +194,6 @@ run "alerts" {
 
   assert {
     condition = { for name, policy in google_monitoring_alert_policy.threshold : name => [policy.conditions[0].condition_threshold[0].comparison, policy.conditions[0].condition_threshold[0].threshold_value] } == {
-      gpu_use      = ["COMPARISON_LT", 0.2]
-      gpu_memory   = ["COMPARISON_GT", 0.85]
       dead_letters = ["COMPARISON_GT", 0]
       oldest_work  = ["COMPARISON_GT", 1800]
       budget       = ["COMPARISON_GT", 0]
@@ -193,6 +204,21 @@ run "alerts" {
   assert {
     condition     = strcontains(google_monitoring_alert_policy.query["error_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.05 and") && strcontains(google_monitoring_alert_policy.query["fallback_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.1 and") && endswith(google_monitoring_alert_policy.query["times_expected"].conditions[0].condition_prometheus_query_language[0].query, "> 2")
     error_message = "5 % errors, 10 % fallbacks, twice the expected time."
+  }
+
+  assert {
+    condition = {
+      for name in ["gpu_use", "gpu_memory"] : name => google_monitoring_alert_policy.query[name].conditions[0].condition_prometheus_query_language[0].query
+      } == {
+      gpu_use    = "histogram_quantile(0.5, sum by (le) (increase(run_googleapis_com:container_gpu_utilizations_bucket{monitored_resource=\"cloud_run_job\",job_name=\"dropscribe-gpu\"}[5m]))) < 0.2"
+      gpu_memory = "histogram_quantile(0.99, sum by (le) (increase(run_googleapis_com:container_gpu_memory_utilizations_bucket{monitored_resource=\"cloud_run_job\",job_name=\"dropscribe-gpu\"}[5m]))) > 0.85"
+    }
+    error_message = "Half of the GPU's use under 20 %, its memory over 85 %."
+  }
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.query : policy.conditions[0].condition_prometheus_query_language[0].disable_metric_validation])
+    error_message = "Monitoring refuses a condition on a metric that it has not seen yet, unless it is told not to look."
   }
 
   assert {

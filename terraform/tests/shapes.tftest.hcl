@@ -175,6 +175,11 @@ run "defaults" {
     error_message = "540 s: what an event's handler may take."
   }
 
+  assert {
+    condition     = { for entry_point, function in google_cloudfunctions2_function.this : entry_point => [function.service_config[0].environment_variables["THREADS"], function.service_config[0].max_instance_request_concurrency] } == { on_upload = ["8", 8], reconcile = ["1", 1] }
+    error_message = "As many threads as requests that are let in at once."
+  }
+
   # The reconciler is called.
 
   assert {

@@ -145,6 +145,47 @@ def test_protection_is_lifted_from_what_is_there_before_everything_is_deleted() 
     assert not [one for one in steps if "gcloud" in one.command]
 
 
+FILES = {
+    "absent.tfvars": "monthly_budget_usd = 5\n",
+    "false.tfvars": "results_schema = false # it did not fit\n",
+    "true.tfvars": "results_schema=true\n",
+    "commented.tfvars": '# results_schema = false\nalert_emails = ["a#b@example.org"] // x\n',
+    "nested.tfvars": "labels = {\n  results_schema = false\n}\n",
+    "false.tfvars.json": '{"results_schema": false}',
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_outcome_is_shown_to_pubsub_before_anything_is_made_unless_no_schema_is_wanted(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(FILES[name])
+    order = titles(plan.deployment(Options(Target(TARGET.names, file), "abc123")))
+    asks = "Show Pub/Sub an outcome and its schema" in order
+    assert asks is not name.startswith("false")
+    if asks:
+        assert order.index("Show Pub/Sub an outcome and its schema") < order.index("Create registry and buckets")
+
+
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [
+        ("gpu_job = { enabled = false }", False),
+        ('gpu_job = {\n  cpu = 4, "enabled": true,\n}\n', True),
+        ("gpu_job = {\n  # enabled = false\n  cpu = 4\n}", None),
+        ("cpu_job = { enabled = false }", None),
+        ('labels = { note = "gpu_job = { enabled = false }" }\n', None),
+        ("gpu_job = var.other", None),
+        ("", None),
+    ],
+)
+def test_a_switch_within_an_object_is_found(tmp_path: Path, text: str, flag: bool | None) -> None:
+    file = tmp_path / "a.tfvars"
+    file.write_text(text)
+    assert Target(TARGET.names, file).given.flag("gpu_job", "enabled") is flag
+
+
 def test_a_file_that_is_not_there_is_said_before_anything_runs() -> None:
     with pytest.raises(OptionError, match=r"there is no file no/such\.tfvars"):
         Target(Names("my-project", "europe-west4"), Path("no/such.tfvars"))

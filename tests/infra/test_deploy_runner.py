@@ -114,6 +114,16 @@ def test_what_the_doctor_finds_before_a_deploy_is_printed_and_stops_nothing(
     assert "infra.deploy.smoke" in "\n".join(stand_ins.called())
 
 
+def test_a_schema_that_pubsub_refuses_an_outcome_under_ends_the_deploy_before_anything_is_built(
+    stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run
+) -> None:
+    stand_ins.answer(**NOTHING_THERE, **{"infra.deploy.schema": (1, "INVALID_ARGUMENT")})
+    status, said = run(steps)
+    assert status == 1
+    assert "set results_schema = false in VARS" in said
+    assert not [line for line in acted(stand_ins) if " apply " in line or "builds submit" in line]
+
+
 def test_the_key_is_read_from_standard_input_and_stands_nowhere_else(
     stand_ins: CommandStandIns, steps: tuple[Step, ...], run: Run
 ) -> None:

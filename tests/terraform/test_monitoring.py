@@ -218,6 +218,12 @@ def test_buckets_are_those_of_the_same_figure_elsewhere(deployed: Deployed, figu
     assert metric["metric_descriptor"][0]["unit"] == figure.metric.unit
 
 
+def test_dollars_have_the_unit_that_they_have_elsewhere(deployed: Deployed) -> None:
+    figure = definition.BILLED
+    assert figure.logged is not None
+    assert deployed.log_metrics[figure.logged.name]["metric_descriptor"][0]["unit"] == figure.metric.unit == "{USD}"
+
+
 def test_every_metric_is_defined_is_shown_and_is_asked_for_by_its_name(deployed: Deployed) -> None:
     asked = set(re.findall(r"logging_googleapis_com:user_dropscribe_(\w+)\{", deployed.dashboard + deployed.alerts))
     metrics = deployed.log_metrics
@@ -232,8 +238,12 @@ def test_every_metric_is_defined_is_shown_and_is_asked_for_by_its_name(deployed:
 
 
 def test_googles_metrics_exist(deployed: Deployed) -> None:
-    asked = set(re.findall(r'metric\.type = [\\"]+([^"\\]+)', deployed.dashboard + deployed.alerts))
+    text = deployed.dashboard + deployed.alerts
+    asked = set(re.findall(r'metric\.type = [\\"]+([^"\\]+)', text))
     assert asked == GOOGLE_METRICS.keys()
+    queried = set(re.findall(r"(\b(?!logging_)\w+_googleapis_com:\w+?)(?:_bucket)?\{", text))
+    assert queried
+    assert queried <= {re.sub(r"\W", "_", metric.replace("/", "|", 1)).replace("_com_", "_com:") for metric in asked}
 
 
 def test_the_dashboard_shows_what_alerts_go_by(deployed: Deployed) -> None:
