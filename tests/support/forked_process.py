@@ -34,7 +34,7 @@ from infra.emulators.processes import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = ("functions_framework._cli", "functions_framework._http.gunicorn", "trigger_function.main")
-JOB = ("gpu_job.__main__", "gpu_job.asr.nemo.parakeet", "gpu_job.vad.silero")
+JOB = ("gpu_job.__main__", "gpu_job.asr.nemo.parakeet")
 IMPORTED = {"functions_framework": FUNCTION, "gpu_job": JOB, "infra.emulators.transcriber": JOB}
 """What modules that are run import sooner or later. A server for each list, as to fork little is fast."""
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
