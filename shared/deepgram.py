@@ -124,6 +124,7 @@ class Deepgram:
                 punctuate=True,
                 utterances=True,
                 multichannel=split or None,
+                mip_opt_out=self._settings.deepgram_mip_opt_out or None,
                 request_options={"timeout": timeout},
             )
         except ApiError as error:

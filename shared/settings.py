@@ -134,7 +134,18 @@ class SubtitleSettings(BaseSettings):
         )
 
 
-class DeploymentSettings(BreakerSettings, SubtitleSettings):
+class TrainingSettings(BaseSettings):
+    """What Deepgram may do with recordings beside transcribing them: it decides what a minute costs, too."""
+
+    deepgram_mip_opt_out: bool = setting(
+        True,
+        "Whether every call forbids Deepgram to keep the recording and train on it, its Model Improvement Program; "
+        "false is half the price.",
+        source="https://developers.deepgram.com/trust-security/your-data, read 2026-11-28: it keeps them by default",
+    )
+
+
+class DeploymentSettings(BreakerSettings, SubtitleSettings, TrainingSettings):
     """Where the deployment's parts are, and what is the same for function and job."""
 
     google_cloud_project: str = setting(..., "Google Cloud project that holds the pipeline.", min_length=1)
@@ -181,7 +192,7 @@ class DeploymentSettings(BreakerSettings, SubtitleSettings):
     )
 
 
-class DeepgramSettings(BaseSettings):
+class DeepgramSettings(TrainingSettings):
     """How Deepgram is called."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)

@@ -10,6 +10,7 @@ variable "settings" {
     deepgram_late_seconds         = optional(number)
     deepgram_attempts             = optional(number)
     deepgram_max_bytes            = optional(number)
+    deepgram_mip_opt_out          = optional(bool)
     gpu_breaker_failures          = optional(number)
     gpu_breaker_window_seconds    = optional(number)
     gpu_breaker_cool_down_seconds = optional(number)

@@ -38,7 +38,8 @@ What is left out is as the settings say |
 
 def page() -> str:
     """The whole page."""
-    deployment, deepgram = set(DeploymentSettings.model_fields), set(DeepgramSettings.model_fields)
+    deepgram = set(DeepgramSettings.model_fields)
+    deployment = set(DeploymentSettings.model_fields) - deepgram
     shape, speeds = set(JobShapeSettings.model_fields), set(SpeedSettings.model_fields)
     function = set(FunctionSettings.model_fields) - deployment - deepgram - shape - speeds
     sections = (

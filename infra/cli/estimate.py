@@ -148,7 +148,8 @@ def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
     found = [one for place in places for one in _inspected(place, settings)]
     initial = settings.initial_speeds(settings.shape.gpu)
     speeds = SpeedStore(storage_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
-    made = estimate(found, settings, price_book(settings.price_book), speeds)
+    prices = price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
+    made = estimate(found, settings, prices, speeds)
     if as_json:
         sys.stdout.write(json.dumps(as_dict(made)) + "\n")
     elif made.lines:

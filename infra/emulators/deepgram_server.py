@@ -42,7 +42,9 @@ FETCH_TIMEOUT_SECONDS = 30.0
 BLOCK_BYTES = 1 << 16
 MODEL_ID = "local-stand-in"
 
-_PARAMETERS = frozenset({"model", "language", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel"})
+_PARAMETERS = frozenset(
+    {"model", "language", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel", "mip_opt_out"}
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class ListenRequest:
     """Host of the address to fetch; None where the request brought no readable address."""
     audio_seconds: float | None = None
     """Audio that was transcribed and is billed, separate channels added up; None while there is none."""
+    mip_opt_out: bool = False
+    """Whether it forbade to keep the recording and to train on it."""
 
 
 class _RefusalError(Exception):
@@ -105,6 +109,7 @@ class DeepgramServer(HttpServer):
         request = ListenRequest(
             model=flask.request.args.get("model", ""),
             language=flask.request.args.get("language", "en"),
+            mip_opt_out=_wants(flask.request.args, "mip_opt_out"),
             url_host=_host(flask.request.get_json(silent=True)) if flask.request.is_json else None,
         )
         with self._requests_lock:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 
 class _Frozen(BaseModel):
@@ -54,6 +54,10 @@ class PriceBook(_Frozen):
     cloud_storage: CloudStoragePrices
     gpu_second: Mapping[str, Price]
     deepgram_minute: Mapping[str, Price]
+    """By model, for accounts that let Deepgram keep and train on what they send."""
+    deepgram_minute_opted_out: Mapping[str, Price] = Field(default_factory=dict)
+    """By model, for calls with `mip_opt_out`."""
+    _opted_out: bool = PrivateAttr(default=False)
 
     @classmethod
     def load(cls, path: Path | None = None) -> PriceBook:
@@ -61,12 +65,20 @@ class PriceBook(_Frozen):
         text = path.read_text() if path else files("shared.costs").joinpath("prices.toml").read_text()
         return cls.model_validate(tomllib.loads(text))
 
+    def opted_out(self) -> PriceBook:
+        """The same book for who calls Deepgram with `mip_opt_out`."""
+        book = self.model_copy()
+        book._opted_out = True
+        return book
+
     def gpu_second_usd(self, gpu: str) -> float:
         """Price of one second of this GPU."""
         return _price(self.gpu_second, gpu, "gpu_second").usd
 
     def deepgram_minute_usd(self, model: str) -> float:
         """Price of one minute of audio with this Deepgram model."""
+        if self._opted_out:
+            return _price(self.deepgram_minute_opted_out, model, "deepgram_minute_opted_out").usd
         return _price(self.deepgram_minute, model, "deepgram_minute").usd
 
 
@@ -78,9 +90,10 @@ def _price(section: Mapping[str, Price], key: str, name: str) -> Price:
 
 
 @lru_cache(maxsize=4)
-def price_book(path: Path | None = None) -> PriceBook:
-    """The price book, read once per process."""
-    return PriceBook.load(path)
+def price_book(path: Path | None = None, *, mip_opt_out: bool = False) -> PriceBook:
+    """The price book, read once per process; `mip_opt_out`: whether Deepgram is called so (DEEPGRAM_MIP_OPT_OUT)."""
+    book = PriceBook.load(path)
+    return book.opted_out() if mip_opt_out else book
 
 
 class JobShape(_Frozen):

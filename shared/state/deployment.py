@@ -40,7 +40,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
     client = Client(project=settings.google_cloud_project)
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)
-    jobs, prices = JobStore(state), price_book(settings.price_book)
+    jobs, prices = JobStore(state), price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
     # Here, so that a model without a price ends the process at once, not every upload with an error.
     prices.deepgram_minute_usd(settings.deepgram_model)
     ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))

@@ -90,8 +90,27 @@ def test_a_recording_comes_back_as_written_words_with_their_times(
     assert UUID(result.request_id)
     assert result.model == "deepgram nova-3"
     assert shared_deepgram_server.requests[before:] == (
-        ListenRequest("nova-3", "en", "127.0.0.1", audio_seconds=pytest.approx(memo.duration, abs=0.1)),
+        ListenRequest(
+            "nova-3", "en", "127.0.0.1", audio_seconds=pytest.approx(memo.duration, abs=0.1), mip_opt_out=True
+        ),
     )
+
+
+@pytest.mark.parametrize("opts_out", [True, False])
+def test_every_call_says_whether_the_recording_may_be_kept_for_training(
+    shared_deepgram_server: DeepgramServer, deepgram_key: str, *, opts_out: bool
+) -> None:
+    settings = DeepgramSettings(
+        deepgram_api_key=deepgram_key,
+        deepgram_base_url=shared_deepgram_server.url,
+        deepgram_mip_opt_out=opts_out,
+    )
+    before = len(shared_deepgram_server.requests)
+    for audio in (AUDIO, b"no sound at all"):
+        with pytest.raises(EngineFailed):
+            Deepgram(settings, "nova-3").transcribe(audio, "en")
+    made = shared_deepgram_server.requests[before:]
+    assert [one.mip_opt_out for one in made] == [opts_out, opts_out]
 
 
 def test_audio_as_bytes_is_transcribed_like_audio_at_an_address(

@@ -149,7 +149,23 @@ def test_a_malformed_book_is_refused(path: Path, old: str, new: str) -> None:
 
 
 def test_a_deployment_may_bring_its_own_book(path: Path, make_services: MakeServices) -> None:
-    assert make_services(PRICE_BOOK=str(path)).prices.deepgram_minute_usd("nova-3") == 0.6
+    services = make_services(PRICE_BOOK=str(path), DEEPGRAM_MIP_OPT_OUT="false")
+    assert services.prices.deepgram_minute_usd("nova-3") == 0.6
+
+
+def test_who_forbids_deepgram_to_train_on_recordings_pays_the_price_without_that_discount(
+    path: Path, make_services: MakeServices
+) -> None:
+    assert make_services().prices.deepgram_minute_usd("nova-3") == 0.0086
+    assert make_services(DEEPGRAM_MIP_OPT_OUT="false").prices.deepgram_minute_usd("nova-3") == 0.0043
+    path.write_text(BOOK + '\n[deepgram_minute_opted_out]\nnova-3 = { usd = 0.9, source = "s" }\n')
+    services = make_services(PRICE_BOOK=str(path), DEEPGRAM_MIP_OPT_OUT="true")
+    assert services.prices.deepgram_minute_usd("nova-3") == 0.9
+
+
+def test_a_book_without_that_price_is_no_book_for_who_opts_out(path: Path, make_services: MakeServices) -> None:
+    with pytest.raises(UnknownPrice, match="deepgram_minute_opted_out"):
+        make_services(PRICE_BOOK=str(path))
 
 
 def test_a_deployment_whose_deepgram_model_has_no_price_does_not_start(make_services: MakeServices) -> None:
