@@ -30,6 +30,13 @@ ACK_DEADLINE_SECONDS = 60
 
 CALL_TIMEOUT_SECONDS = 30.0
 
+FIRST_PULL_SECONDS = 20.0
+"""Longest wait in a pull before Pub/Sub has answered one: a cold instance sets up token and channel within it, which
+takes several seconds."""
+
+PAUSE_SECONDS = 2.0
+"""After a pull that failed, unless the pull itself was to take less."""
+
 TRANSIENT = (Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown, GoogleAuthError)
 """What Pub/Sub answers now and then; the next pull may succeed. Anything else ends the worker."""
 
@@ -52,6 +59,8 @@ class WorkSubscription(PeriodicTask):
         super().__init__("ack-deadlines", ACK_DEADLINE_SECONDS / 3)
         self._subscriber = subscriber
         self._subscription = subscription
+        self.has_answered = False
+        """Whether Pub/Sub has answered a pull: only then is a queue without messages known to be empty."""
         self._held: set[str] = set()
         self._lock = threading.Lock()
 
@@ -62,11 +71,14 @@ class WorkSubscription(PeriodicTask):
                 subscription=self._subscription, max_messages=limit, timeout=max(1.0, timeout), retry=None
             )
         except DeadlineExceeded:
+            # An empty queue's pull is held open for longer than this, so with so much time there was an answer to come.
+            self.has_answered = self.has_answered or timeout >= FIRST_PULL_SECONDS
             return []
         except TRANSIENT:
             _log.warning("pull failed", exc_info=True)
-            self._left.wait(timeout)
+            self._left.wait(min(timeout, PAUSE_SECONDS))
             return []
+        self.has_answered = True
         received: list[Received] = []
         readable: list[str] = []
         for message in response.received_messages:

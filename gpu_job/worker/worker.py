@@ -24,7 +24,7 @@ from gpu_job.worker.hybrid import Hybrid
 from gpu_job.worker.job_release import JobRelease, result_of
 from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.subscription import Received, WorkSubscription
+from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
 from shared.state.job_result import failed, rejected
 from shared.telemetry import tracing
@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 PULL_SECONDS = 2.0
 """Longest wait in one pull, so that a finished job's place is soon filled."""
 
-LAST_PULL_SECONDS = 20.0
-"""Longest wait for the uploads that must hear that no engine could start: channel and token are set up within it."""
+UNANSWERED_SECONDS = 180.0
+"""After so long without one answer of Pub/Sub the process ends, for the next attempt to try."""
 
 
 class Worker(JobOwner):
@@ -101,7 +101,8 @@ class Worker(JobOwner):
         return clean
 
     def _pull_until_empty(self) -> None:
-        idle_since = time.monotonic()
+        """Idle time counts from Pub/Sub's first answer: a cold instance takes seconds until it can ask."""
+        began = idle_since = time.monotonic()
         while not self._stopping.is_set() and self._engines.failure is None:
             if self._engines.process_failure is not None:
                 # Take no more; what other engines can still do is ended, the rest was given back.
@@ -116,10 +117,14 @@ class Worker(JobOwner):
             if free <= 0:
                 self._jobs.wait_for_room(PULL_SECONDS)
                 continue
-            received = self._subscription.pull(free, PULL_SECONDS)
+            # With jobs at work this worker does not leave, and must be quick to stop.
+            has_time = not self._subscription.has_answered and not len(self._jobs)
+            received = self._subscription.pull(free, FIRST_PULL_SECONDS if has_time else PULL_SECONDS)
             for one in received:
                 self._begin(one)
-            if received or len(self._jobs):
+            if received or len(self._jobs) or not self._subscription.has_answered:
+                if not self._subscription.has_answered and time.monotonic() - began > UNANSWERED_SECONDS:
+                    raise TimeoutError(f"Pub/Sub answered no pull within {UNANSWERED_SECONDS:g} s.")
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
@@ -132,7 +137,7 @@ class Worker(JobOwner):
         """
         if self._engines.failure is None or self._has_claimed or self._stopping.is_set():
             return
-        for one in self._subscription.pull(self._jobs.free, LAST_PULL_SECONDS):
+        for one in self._subscription.pull(self._jobs.free, FIRST_PULL_SECONDS):
             self._begin(one)
 
     def _begin_set_aside(self) -> None:

@@ -32,6 +32,7 @@ class LoopbackCloud:
 
     storage_server: FaultyStorageServer
     runner: FaultyRunServer
+    pubsub: PubSubServer
     storage: Client
     publisher: pubsub_v1.PublisherClient
     subscriber: pubsub_v1.SubscriberClient
@@ -109,7 +110,7 @@ def loopback_cloud(
         publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
         stack.callback(subscriber.close)
         stack.callback(publisher.stop)
-        cloud = LoopbackCloud(storage_server, runner, Client(project=PROJECT), publisher, subscriber)
+        cloud = LoopbackCloud(storage_server, runner, pubsub, Client(project=PROJECT), publisher, subscriber)
         for bucket in (UPLOADS, RESULTS, STATE):
             cloud.storage.create_bucket(bucket)
         for topic in (RESULTS_TOPIC, WORK_TOPIC):

@@ -63,6 +63,8 @@ class PubSubServer:
         self._topics = Topics()
         self._changed = threading.Condition()
         self._stopped = False
+        self._slow_start_seconds = 0.0
+        self._pulls_from: float | None = None
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="pubsub")
         publisher = {
             "CreateTopic": _method(self._create_topic, types.Topic),
@@ -160,9 +162,23 @@ class PubSubServer:
         if request.max_messages <= 0:
             raise InvalidArgument(f"max_messages is {request.max_messages}; it must be positive.")
         left = context.time_remaining()
+        self._start_slowly(context)
         seconds = PULL_SECONDS if left is None else min(PULL_SECONDS, left - DEADLINE_MARGIN_SECONDS)
         deliveries = self._wait_for_messages(request, context, 0.0 if request.return_immediately else seconds)
         return types.PullResponse.pb()(received_messages=[_received_message(delivery) for delivery in deliveries])
+
+    def start_slowly(self, seconds: float) -> None:
+        """Answer no pull before `seconds` after the next one came, as a channel that is still being set up does not."""
+        with self._changed:
+            self._slow_start_seconds, self._pulls_from = seconds, None
+
+    def _start_slowly(self, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            if self._pulls_from is None:
+                self._pulls_from = time.monotonic() + self._slow_start_seconds
+            context.add_callback(self._wake)
+            while context.is_active() and not self._stopped and (wait := self._pulls_from - time.monotonic()) > 0:
+                self._changed.wait(wait)
 
     def _wait_for_messages(self, request: Proto, context: grpc.ServicerContext, seconds: float) -> list[Delivery]:
         until = time.monotonic() + seconds

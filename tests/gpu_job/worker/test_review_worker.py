@@ -21,6 +21,7 @@ from gpu_job.audio import decoder_child
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.settings import JobSettings
+from gpu_job.worker import worker as worker_module
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
 from gpu_job.worker.feed import feed
@@ -266,6 +267,26 @@ def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(
     subscription = WorkSubscription(cast(pubsub_v1.SubscriberClient, flaky), cloud.subscription(WORK_TOPIC))
     assert subscription.pull(1, 0.01) == []
     assert [one.item.job_id for one in subscription.pull(1, 0.01)] == [job.id]
+
+
+def test_a_worker_that_takes_seconds_to_reach_pubsub_takes_its_upload_all_the_same(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
+    job = queued(cloud, services, "a.opus")
+    cloud.pubsub.start_slowly(services.settings.work_idle_seconds + worker_module.PULL_SECONDS + 2.0)
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert (message.job_id, message.outcome) == (job.id, Outcome.COMPLETED)
+
+
+def test_a_pubsub_that_never_answers_ends_the_attempt_for_the_next_one(
+    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "UNANSWERED_SECONDS", 0.5)
+    monkeypatch.setattr(worker_module, "FIRST_PULL_SECONDS", 1.0)
+    cloud.pubsub.start_slowly(PATIENCE)
+    assert not worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    assert not services.lease.is_live()
 
 
 def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(

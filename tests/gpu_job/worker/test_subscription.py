@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gpu_job.worker import subscription as subscription_module
-from gpu_job.worker.subscription import Received, WorkSubscription
+from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.messages import WorkItem
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
@@ -51,6 +51,22 @@ def pulled_within(subscription: WorkSubscription, seconds: int) -> list[Received
 
 def test_an_empty_queue_gives_nothing(subscription: WorkSubscription) -> None:
     assert subscription.pull(10, 1.0) == []
+
+
+def test_a_pull_that_had_no_time_for_the_channel_is_no_answer(
+    cloud: LoopbackCloud, subscription: WorkSubscription
+) -> None:
+    cloud.pubsub.start_slowly(3.0)
+    send(cloud, ITEM)
+    assert subscription.pull(10, 1.0) == []
+    assert not subscription.has_answered
+    assert [one.item for one in subscription.pull(10, FIRST_PULL_SECONDS)] == [ITEM]
+    assert subscription.has_answered
+
+
+def test_an_empty_queue_is_an_answer(subscription: WorkSubscription) -> None:
+    assert subscription.pull(10, FIRST_PULL_SECONDS) == []
+    assert subscription.has_answered
 
 
 def test_no_more_is_pulled_than_there_is_room_for(cloud: LoopbackCloud, subscription: WorkSubscription) -> None:
