@@ -13,6 +13,13 @@ class Method(StrEnum):
     DEEPGRAM = "deepgram"
 
 
+class JobDevice(StrEnum):
+    """What the instances of one of a deployment's Cloud Run jobs compute on. Each job has a queue of its own."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+
+
 class Engine(StrEnum):
     """What turned a stretch of audio into words."""
 

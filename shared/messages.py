@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from shared.costs.bill import Bill
-from shared.costs.quotes import Quote
-from shared.enums import Engine, Method, Outcome
+from shared.costs.quotes import Quote, way_label
+from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import FailureKind, shortened
 from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
@@ -32,13 +32,24 @@ class Decision(BaseModel):
     method: Method
     rule: str
     reason: str
+    device: JobDevice | None = None
+    """Of the job whose queue the upload joins; None: Deepgram alone."""
     quotes: tuple[Quote, ...] = ()
-    """Every method's, with the limits that it would pass."""
+    """Every method's, Parakeet's for each job, with the limits that it would pass."""
 
     @property
     def quote(self) -> Quote | None:
-        """What was predicted for the method that was decided."""
-        return next((quote for quote in self.quotes if quote.method is self.method), None)
+        """What was predicted for the method and the job that were decided."""
+        return next((quote for quote in self.quotes if self.takes(quote)), None)
+
+    def takes(self, quote: Quote) -> bool:
+        """Whether this is the quote of what was decided."""
+        return quote.method is self.method and (self.device is None or quote.device is self.device)
+
+    @property
+    def label(self) -> str:
+        """For people: `parakeet on the CPU`, `deepgram`."""
+        return way_label(self.method, self.device)
 
 
 class WorkItem(_Message):

@@ -153,7 +153,7 @@ class DeploymentSettings(BreakerSettings, SubtitleSettings, TrainingSettings):
     state_bucket: BucketName = setting(..., "Bucket that holds job records, outcomes and leases.")
     results_prefix: str = setting("", "Folder of the results bucket under which results are written.")
     results_topic: str = setting("transcription-results", "Pub/Sub topic of terminal outcomes.", min_length=3)
-    work_topic: str = setting("transcription-work", "Pub/Sub topic of work items.", min_length=3)
+    work_topic: str = setting("transcription-work", "Pub/Sub topic of the GPU job's work items.", min_length=3)
     price_book: Path | None = setting(None, "TOML file used instead of the shipped price book.")
     deepgram_model: str = setting(
         "nova-3", "Deepgram model that is used, and whose price savings are compared with.", min_length=1
@@ -256,7 +256,11 @@ class SpeedSettings(BaseSettings):
         gt=0,
     )
     cpu_startup_seconds: float = setting(
-        30.0, "Start-up of an instance without GPU.", unit="s", source="as with a GPU", gt=0
+        9.0,
+        "Start-up of an instance without GPU: container, imports, model load.",
+        unit="s",
+        source="5 s instance (Cloud Run), 4 s from the process's start to its first batch (docs/benchmarks.md)",
+        gt=0,
     )
     gpu_x_real_time: float = setting(
         123.0,
@@ -266,10 +270,10 @@ class SpeedSettings(BaseSettings):
         gt=0,
     )
     cpu_x_real_time: float = setting(
-        17.5,
+        12.0,
         "Audio that Parakeet transcribes in a second without GPU.",
         unit="x real time",
-        source="local processing of the system this one replaces",
+        source="4 vCPU: twice what int8 on ONNX Runtime reaches on 2 cores (docs/benchmarks.md)",
         gt=0,
     )
     decode_x_real_time: float = setting(

@@ -114,7 +114,7 @@ locals {
     }
     oldest_work = {
       title      = "Work has been queued for more than ${var.alert_thresholds.oldest_work_minutes} minutes"
-      filter     = "metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.work.name}\""
+      filter     = "metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = monitoring.regex.full_match(\"${var.topic_prefix}-(work|work-cpu)-job\")"
       aligner    = "ALIGN_MAX"
       comparison = "COMPARISON_GT"
       threshold  = var.alert_thresholds.oldest_work_minutes * 60

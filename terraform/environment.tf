@@ -11,7 +11,8 @@ locals {
 
   function_settings = merge(local.shared_settings, var.function_settings, {
     alerts_topic             = google_pubsub_topic.this["alerts"].name
-    gpu_job                  = "${local.job_name_prefix}/${local.gpu_job_name}"
+    cpu_work_topic           = google_pubsub_topic.this["work-cpu"].name
+    gpu_job                  = var.gpu_job.enabled ? "${local.job_name_prefix}/${local.gpu_job_name}" : null
     job_gpu                  = local.accelerator
     job_vcpu                 = var.gpu_job.cpu
     job_memory_gib           = var.gpu_job.memory_gib
@@ -27,7 +28,7 @@ locals {
   # Bills and quotes are computed from these, so they are the job's own shape.
   job_settings = {
     for device, job in local.jobs : device => merge(local.shared_settings, var.job_settings, {
-      work_subscription    = google_pubsub_subscription.work.name
+      work_subscription    = google_pubsub_subscription.work[device].name
       task_timeout_seconds = job.shape.timeout_seconds
       job_gpu              = job.accelerator == null ? "none" : job.accelerator
       job_vcpu             = job.shape.cpu

@@ -42,6 +42,7 @@ locals {
 
   topic_publishers = {
     function_work    = { topic = "work", member = local.member["function"] }
+    function_cpu     = { topic = "work-cpu", member = local.member["function"] }
     function_results = { topic = "results", member = local.member["function"] }
     function_alerts  = { topic = "alerts", member = local.member["function"] }
     job_results      = { topic = "results", member = local.member["job"] }
@@ -50,8 +51,10 @@ locals {
   }
 
   subscribers = {
-    job_work     = { subscription = google_pubsub_subscription.work.name, member = local.member["job"] }
-    dead_work    = { subscription = google_pubsub_subscription.work.name, member = local.pubsub_agent }
+    job_work     = { subscription = google_pubsub_subscription.work["gpu"].name, member = local.member["job"] }
+    job_cpu      = { subscription = google_pubsub_subscription.work["cpu"].name, member = local.member["job"] }
+    dead_work    = { subscription = google_pubsub_subscription.work["gpu"].name, member = local.pubsub_agent }
+    dead_cpu     = { subscription = google_pubsub_subscription.work["cpu"].name, member = local.pubsub_agent }
     dead_results = { subscription = google_pubsub_subscription.costs.name, member = local.pubsub_agent }
   }
 

@@ -168,7 +168,7 @@ resource "google_monitoring_dashboard" "pipeline" {
     title              = var.name
     metric_prefix      = local.metric_prefix
     gpu_job            = local.gpu_job_name
-    work_subscription  = google_pubsub_subscription.work.name
+    work_subscriptions = "${var.topic_prefix}-(work|work-cpu)-job"
     dead_subscriptions = "${var.topic_prefix}-(work|results)-dead-kept"
     upload_function    = google_cloudfunctions2_function.this["on_upload"].name
   })

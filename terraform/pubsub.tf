@@ -1,5 +1,8 @@
 locals {
-  topics = ["work", "results", "alerts", "work-dead", "results-dead"]
+  topics = ["work", "work-cpu", "results", "alerts", "work-dead", "results-dead"]
+
+  # Each job has a queue of its own: what is decided for the GPU waits for no CPU, and the other way round.
+  work_topics = { gpu = "work", cpu = "work-cpu" }
 }
 
 resource "google_pubsub_schema" "outcome" {
@@ -35,9 +38,11 @@ resource "google_pubsub_topic" "this" {
 }
 
 resource "google_pubsub_subscription" "work" {
+  for_each = local.work_topics
+
   project = var.project
-  name    = "${var.topic_prefix}-work-job"
-  topic   = google_pubsub_topic.this["work"].id
+  name    = "${var.topic_prefix}-${each.value}-job"
+  topic   = google_pubsub_topic.this[each.value].id
   labels  = var.labels
 
   # A worker extends the deadline of what it holds; this is how soon the items of a killed worker are redelivered.

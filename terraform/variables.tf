@@ -31,7 +31,7 @@ variable "name" {
 }
 
 variable "topic_prefix" {
-  description = "First part of the topics' names: PREFIX-work, PREFIX-results, PREFIX-alerts, and -dead ones."
+  description = "First part of the topics' names: PREFIX-work, PREFIX-work-cpu, PREFIX-results, PREFIX-alerts, and -dead ones."
   type        = string
   default     = "transcription"
 
@@ -162,11 +162,11 @@ variable "gpu_job" {
 }
 
 variable "cpu_job" {
-  description = "Shape of the same job without a GPU, for small uploads while no GPU is available."
+  description = "Shape of the job without a GPU, for lone short uploads, and for all where no GPU is available."
   type = object({
     enabled         = optional(bool, true)
-    cpu             = optional(number, 8)
-    memory_gib      = optional(number, 32)
+    cpu             = optional(number, 4)
+    memory_gib      = optional(number, 8)
     timeout_seconds = optional(number, 3600)
     max_retries     = optional(number, 3)
   })

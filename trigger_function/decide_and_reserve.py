@@ -9,6 +9,7 @@ from datetime import datetime
 
 from shared.clock import now
 from shared.costs.quotes import Queue
+from shared.enums import JobDevice
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from shared.state.jobs import JobRecord
@@ -63,7 +64,8 @@ def current_conditions(services: Services, received_at: datetime) -> Conditions:
         speeds=services.speeds.speeds(settings.initial_speeds(settings.shape.gpu)),
         gpu_healthy=services.gpu.health().available(now()),
         # How much audio waits for a running execution is not known here, so none is assumed.
-        queue=Queue(running=services.lease.is_live()),
+        queue=Queue(running=services.leases[JobDevice.GPU].is_live()),
+        cpu_queue=Queue(running=settings.cpu_job is not None and services.leases[JobDevice.CPU].is_live()),
         budget_left_usd=services.budget.left(received_at),
         month_files=services.budget.jobs(received_at) if settings.gpu_min_monthly_files else None,
     )

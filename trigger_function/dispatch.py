@@ -9,8 +9,7 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 
 from shared.clock import now
-from shared.costs.bill import LineItemKind
-from shared.enums import Method
+from shared.enums import JobDevice, Method
 from shared.errors import DropscribeError, EngineFailed
 from shared.media import Media
 from shared.messages import Decision, WorkItem
@@ -20,7 +19,7 @@ from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
-from trigger_function.launch import launch_cpu, launch_gpu
+from trigger_function.launch import launch
 from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle
 from trigger_function.services import Services
 
@@ -51,13 +50,12 @@ def _replace_deepgram(services: Services, job: Job, decision: Decision, error: E
         _fail(services, job, error)
         return
     _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-    instead = _fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
+    instead = services.router.fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
     if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
         reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
         _fail(services, job, EngineFailed(reason, error.kind))
         return
-    queue(services, services.jobs.save(job, decision=instead))
-    launch_any(services, job.id)
+    launch_any(services, queue(services, services.jobs.save(job, decision=instead)))
 
 
 def _fail(services: Services, job: Job, error: EngineFailed) -> None:
@@ -67,7 +65,10 @@ def _fail(services: Services, job: Job, error: EngineFailed) -> None:
 
 
 def queue(services: Services, job: Job) -> Job:
-    """Put the job on the queue. A second item does no harm: a worker skips what is done or held by another one."""
+    """Put the job on the queue of the Cloud Run job that was decided.
+
+    A second item does no harm: a worker skips what is done or held by another one.
+    """
     media, decision = routed(job)
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
     patience = timedelta(seconds=services.settings.queue_patience_seconds)
@@ -76,32 +77,61 @@ def queue(services: Services, job: Job) -> Job:
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
-        services.publisher.publish(services.work_topic, item.model_dump_json().encode(), **attributes).result(
+        topic = services.work_topics[job_device(services, decision)]
+        services.publisher.publish(topic, item.model_dump_json().encode(), **attributes).result(
             timeout=PUBLISH_TIMEOUT_SECONDS
         )
     return job
 
 
-def launch_any(services: Services, job_id: str) -> bool:
-    """See that an execution runs for a queued job, of the GPU job or else the CPU job. False where neither starts."""
-    return launch_gpu(services, job_id) or launch_cpu(services)
+def job_device(services: Services, decision: Decision) -> JobDevice:
+    """Which job a decision is for; one that does not say is for the GPU job, where there is one."""
+    return decision.device or (JobDevice.GPU if services.settings.has_gpu_job else JobDevice.CPU)
+
+
+def launch_any(services: Services, job: Job) -> bool:
+    """See that an execution runs for a queued job: of the Cloud Run job that was decided, or else of the other one.
+
+    False where neither starts.
+    """
+    return launch(services, job_device(services, routed(job)[1]), job.id) or _launch_other(services, job)
 
 
 def _start_execution(services: Services, job: Job, media: Media, decision: Decision) -> None:
     """Start an execution for a queued job, or else ask Deepgram. Where neither can be, the reconciler tries again."""
-    if launch_gpu(services, job.id):
+    device = job_device(services, decision)
+    if launch(services, device, job.id):
         return
-    if _decided_for_cpu(decision) or services.router.policy.thresholds.is_small(media):
-        # What was decided, or small enough for a CPU: cheaper than Deepgram, and soon done.
-        _ = launch_cpu(services) or fall_back_to_deepgram(services, job, media)
+    if device is JobDevice.CPU or services.router.policy.thresholds.is_small(media):
+        # The GPU is the faster one, and a small file is soon done on a CPU, cheaper than Deepgram.
+        _ = _launch_other(services, job) or fall_back_to_deepgram(services, job, media)
     else:
-        _ = fall_back_to_deepgram(services, job, media) or launch_cpu(services)
+        _ = fall_back_to_deepgram(services, job, media) or _launch_other(services, services.jobs.load(job.id) or job)
 
 
-def _decided_for_cpu(decision: Decision) -> bool:
-    """Whether the quote was made for the job without a GPU, because no GPU can be had."""
-    kinds = {item.kind for item in decision.quote.bill.items} if decision.quote else set()
-    return LineItemKind.CPU in kinds and LineItemKind.GPU not in kinds
+def _launch_other(services: Services, job: Job) -> bool:
+    """Move a queued job to the queue of the other Cloud Run job, and see that an execution of that one runs.
+
+    The item on the first queue stays: whoever gets it finds out whether something is left to do. False, and queued as
+    before, where there is no other job, it does not start, or it would cost more than is allowed or left.
+    """
+    _, decision = routed(job)
+    before = job_device(services, decision)
+    other = JobDevice.CPU if before is JobDevice.GPU else JobDevice.GPU
+    exists = services.settings.cpu_job is not None if other is JobDevice.CPU else services.settings.has_gpu_job
+    if not exists:
+        return False
+    because = f"No execution of the {before.upper()} job could be started: {other.upper()} job."
+    moved = decision.model_copy(update={"device": other, "reason": f"{decision.reason} {because}"})
+    if not reserve_fallback(services, job.record.model_copy(update={"decision": moved})):
+        reserve(services, job.record)
+        return False
+    # On the queue first, and then a launch: so an execution that is about to end sees it.
+    job = queue(services, services.jobs.save(job, decision=moved))
+    if launch(services, other, job.id):
+        return True
+    _back_to_queue(services, job, decision)
+    return False
 
 
 def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
@@ -112,7 +142,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     if not engines.fallback or job.record.options.is_private or obstacle is not None:
         return False
     lease = now() + timedelta(seconds=services.settings.claim_seconds)
-    instead = _fallback(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
+    instead = services.router.fallback(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
     if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
         _back_to_queue(services, job, decision)
         return False
@@ -131,12 +161,6 @@ def _back_to_queue(services: Services, job: Job, decision: Decision) -> None:
     patience = timedelta(seconds=services.settings.queue_patience_seconds)
     job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
     reserve(services, job.record)
-
-
-def _fallback(before: Decision, method: Method, because: str) -> Decision:
-    """The decision for another method, with the quotes as they were."""
-    changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
-    return before.model_copy(update=changes)
 
 
 def routed(job: Job) -> tuple[Media, Decision]:

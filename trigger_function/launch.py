@@ -8,6 +8,7 @@ from datetime import timedelta
 from google.cloud import run_v2
 from opentelemetry.trace import SpanKind
 
+from shared.enums import JobDevice
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS, LaunchFailed, best_effort, kind_of
 from shared.state.execution_lease import LAUNCHER, ExecutionLease
 from shared.state.jobs import new_holder
@@ -38,30 +39,35 @@ def ensure_execution(runner: run_v2.JobsClient, job: str, lease: ExecutionLease,
     return name
 
 
-def launch_gpu(services: Services, job_id: str) -> bool:
-    """See that an execution runs for a queued job. False where the GPU job may not be used, or does not start."""
+def launch(services: Services, device: JobDevice, job_id: str) -> bool:
+    """See that an execution of one of the jobs runs for a queued upload. False where there is none, or it does not
+    start, or it may not be used."""
+    return _launch_gpu(services, job_id) if device is JobDevice.GPU else _launch_cpu(services)
+
+
+def _launch_gpu(services: Services, job_id: str) -> bool:
     settings = services.settings
-    if not settings.enable_gpu_transcription:
+    if not settings.has_gpu_job or settings.gpu_job is None:
         return False
     if not services.gpu.allows(job_id):
         _log.warning("GPU not used: circuit breaker open")
         return False
-    failure = _launch(services, settings.gpu_job)
+    failure = _launch(services, JobDevice.GPU, settings.gpu_job)
     if failure is not None:
         services.gpu.record_failure(failure.kind, job_id)
     return failure is None
 
 
-def launch_cpu(services: Services) -> bool:
-    """See that an execution runs, of the job without a GPU. False where there is none, or it does not start."""
+def _launch_cpu(services: Services) -> bool:
     job = services.settings.cpu_job
-    return job is not None and _launch(services, job) is None
+    return job is not None and _launch(services, JobDevice.CPU, job) is None
 
 
-def _launch(services: Services, job: str) -> LaunchFailed | None:
+def _launch(services: Services, device: JobDevice, job: str) -> LaunchFailed | None:
+    grace = timedelta(seconds=services.settings.launch_seconds)
     try:
         with tracing.span("launch", kind=SpanKind.CLIENT, job_name=_short(job)):
-            ensure_execution(services.runner, job, services.lease, timedelta(seconds=services.settings.launch_seconds))
+            ensure_execution(services.runner, job, services.leases[device], grace)
     except LaunchFailed as error:
         LAUNCHES_FAILED.add(1, job_name=_short(job), kind=error.kind.value)
         _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})

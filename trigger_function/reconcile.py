@@ -7,13 +7,14 @@ from collections import Counter
 from datetime import timedelta
 
 from shared.clock import now
+from shared.enums import JobDevice
 from shared.errors import DropscribeError, FailureKind, StateConflict
 from shared.state.job_result import exhausted, failed
 from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
-from trigger_function.dispatch import fall_back_to_deepgram, launch_any, queue, routed
+from trigger_function.dispatch import fall_back_to_deepgram, job_device, launch_any, queue, routed
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.services import Services
 
@@ -81,25 +82,25 @@ def _advance(services: Services, job: Job) -> str:
             return "sent to deepgram"
         return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just be far back in the queue, which is no failure.
-    in_vain = 0 if services.lease.is_live() else 1
+    device = job_device(services, routed(job)[1])
+    in_vain = 0 if services.leases[device].is_live() else 1
     if record.state is JobState.RUNNING or in_vain:
-        _record_gpu_failure(services, job)
+        _record_gpu_failure(services, job, device)
     # The record says no more that the job was running, once it is queued.
     changes = {"dispatches": record.dispatches + in_vain, "lost_attempts": record.lost_so_far}
-    queue(services, services.jobs.save(job, **changes))
-    launch_any(services, job.id)
+    launch_any(services, queue(services, services.jobs.save(job, **changes)))
     return "queued again"
 
 
-def _record_gpu_failure(services: Services, job: Job) -> None:
-    """Where a worker of the GPU job went silent with an upload (INTERNAL), or no worker took it (TIMEOUT)."""
+def _record_gpu_failure(services: Services, job: Job, device: JobDevice) -> None:
+    """Where a worker of the GPU job went silent with an upload (INTERNAL), or none took it from its queue (TIMEOUT)."""
     settings, record = services.settings, job.record
     if record.state is JobState.RUNNING:
         # Cloud Run names an execution after its job: `transcribe-x7k2p`, and the worker itself after its execution.
         job_name = record.holder.partition("/")[0].rpartition("-")[0]
-        if job_name == settings.gpu_job.rpartition("/")[2]:
+        if settings.gpu_job is not None and job_name == settings.gpu_job.rpartition("/")[2]:
             services.gpu.record_failure(FailureKind.INTERNAL, job.id)
-    elif settings.enable_gpu_transcription:
+    elif settings.has_gpu_job and device is JobDevice.GPU:
         services.gpu.record_failure(FailureKind.TIMEOUT, job.id)
 
 

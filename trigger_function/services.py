@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.cloud import run_v2
 
+from shared.enums import JobDevice
 from shared.state.deployment import Deployment, connect
 from shared.telemetry import export
 from shared.telemetry.logs import configure_logging
@@ -28,7 +30,8 @@ class Services(Deployment):
     """Everything that the function reads from, writes to and decides with."""
 
     settings: FunctionSettings
-    work_topic: str
+    work_topics: Mapping[JobDevice, str]
+    """Where each job's work items are published."""
     runner: run_v2.JobsClient
     budget: Budget
     alerts: Alerts
@@ -51,7 +54,10 @@ def services_from_environment() -> Services:
     return Services(
         **vars(deployment),
         settings=settings,
-        work_topic=publisher.topic_path(project, settings.work_topic),
+        work_topics={
+            JobDevice.GPU: publisher.topic_path(project, settings.work_topic),
+            JobDevice.CPU: publisher.topic_path(project, settings.cpu_work_topic),
+        },
         runner=_runner(settings.run_endpoint),
         budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
         alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),

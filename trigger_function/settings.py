@@ -24,10 +24,19 @@ JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, JobShapeSettings, SpeedSettings):
     """Everything the function reads from its environment."""
 
-    gpu_job: str = setting(..., "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
+    gpu_job: str | None = setting(None, "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
     cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
-    cpu_job_vcpu: float = setting(8.0, "vCPUs of the instances of the job without a GPU.", unit="vCPU", gt=0)
-    cpu_job_memory_gib: float = setting(32.0, "Memory of the instances of the job without a GPU.", unit="GiB", gt=0)
+    cpu_job_vcpu: float = setting(4.0, "vCPUs of the instances of the job without a GPU.", unit="vCPU", gt=0)
+    cpu_job_memory_gib: float = setting(
+        8.0,
+        "Memory of the instances of the job without a GPU.",
+        unit="GiB",
+        source="int8 model 2.2 GB, decoders, and uploads on a disk that is memory",
+        gt=0,
+    )
+    cpu_work_topic: str = setting(
+        "transcription-work-cpu", "Pub/Sub topic of the work items of the job without a GPU.", min_length=3
+    )
     run_endpoint: str | None = setting(
         None, "Address of the Cloud Run Admin API, where it is not Google's.", pattern="^https?://"
     )
@@ -126,6 +135,19 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
     @classmethod
     def _split_patterns(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_jobs(self) -> FunctionSettings:
+        if self.gpu_job is None and self.cpu_job is None and self.deepgram_api_key is None:
+            raise ValueError("nothing can transcribe: GPU_JOB, CPU_JOB or DEEPGRAM_API_KEY must be set")
+        if self.gpu_job is not None and self.shape.gpu is None:
+            raise ValueError("JOB_GPU=none describes no GPU_JOB: a job without a GPU is named by CPU_JOB")
+        return self
+
+    @property
+    def has_gpu_job(self) -> bool:
+        """Whether there is a GPU job that may be used."""
+        return self.enable_gpu_transcription and self.gpu_job is not None
 
     @model_validator(mode="after")
     def _check_thresholds_ascend(self) -> FunctionSettings:

@@ -46,7 +46,7 @@ class Heartbeat(PeriodicTask):
         self._stored_at = time.monotonic()
         self._deadline_seconds = max(LEAST_DEADLINE_SECONDS, self._settings.lease_seconds * DEADLINE_SHARE)
         self._records = JobStore(services.state, self._deadline_seconds)
-        self._executions = ExecutionLease(services.state, self._deadline_seconds)
+        self._executions = ExecutionLease(services.state, services.settings.shape.job_device, self._deadline_seconds)
 
     def hold_lease(self) -> None:
         """This execution takes work: no other one need be launched."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from infra.cli.cost_options import GroupBy
+from shared.costs.quotes import way_label
 from shared.state.ledger import Entry, EntryState, month_of
 
 _MIN_FORECAST_AGE = timedelta(days=1)
@@ -16,7 +17,7 @@ _MIN_FORECAST_AGE = timedelta(days=1)
 
 _KEYS: Mapping[GroupBy, Callable[[Entry], str]] = {
     GroupBy.DAY: lambda entry: entry.day.isoformat(),
-    GroupBy.METHOD: lambda entry: entry.method.value if entry.method else "none",
+    GroupBy.METHOD: lambda entry: way_label(entry.method, entry.device) if entry.method else "none",
     GroupBy.PREFIX: lambda entry: f"{entry.folder}/",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from infra.local_media import inspected
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.quotes import Queue, Quote
 from shared.costs.speeds import Speeds, SpeedStore
-from shared.enums import Method
+from shared.enums import JobDevice, Method
 from shared.errors import BadMedia, Rejected
 from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
@@ -41,9 +41,10 @@ NO_DEPLOYMENT = {
     "results_bucket": "none",
     "state_bucket": "none",
     "gpu_job": "projects/none/locations/none/jobs/none",
+    "cpu_job": "projects/none/locations/none/jobs/cpu",
     "deepgram_api_key": "assumed",
 }
-"""Where the environment names no deployment: the shipped settings, with both engines."""
+"""Where the environment names no deployment: the shipped settings, with both jobs and Deepgram."""
 
 PARALLEL_INSPECTIONS = 8
 
@@ -103,9 +104,10 @@ def estimate(found: Sequence[InspectedFile], settings: FunctionSettings, prices:
     """What would be decided if the files were dropped one after the other, on an idle deployment. Pure."""
     lines: list[FileEstimate] = []
     total = all_deepgram = all_parakeet = Total()
-    queue = parakeet_queue = Queue()
+    hardware = {JobDevice.GPU: settings.shape.device, JobDevice.CPU: "cpu"}
+    startups = {device: speeds.of(name).startup_seconds for device, name in hardware.items()}
+    queues, parakeet_queues = _Queues(speeds, startups), _Queues(speeds, startups)
     router = Router.from_settings(settings, prices)
-    startup = speeds.of(settings.shape.device).startup_seconds
     for file in found:
         if file.media is None:
             lines.append(FileEstimate(file.name, 0.0, None, file.problem))
@@ -114,26 +116,45 @@ def estimate(found: Sequence[InspectedFile], settings: FunctionSettings, prices:
         seconds = file.media.duration_seconds
         transcribed_seconds = seconds * file.options.streams(file.media)
         try:
-            decision = router.decide(upload, Conditions(speeds, queue=queue))
+            decision = router.decide(upload, queues.conditions())
         except Rejected as error:
             lines.append(FileEstimate(file.name, seconds, None, error.reason))
             continue
         lines.append(FileEstimate(file.name, seconds, decision, tracks=file.media.transcript_tracks()))
         if (quote := decision.quote) is not None:
             total = total.plus(quote)
-            if quote.method is not Method.DEEPGRAM:
-                queue = _queue_after(queue, (1 - quote.deepgram_share) * transcribed_seconds, startup)
-        quotes = router.quotes(upload, Conditions(speeds, queue=parakeet_queue))
-        one_engine = {quote.method: quote for quote in quotes}
-        all_deepgram = all_deepgram.plus(one_engine[Method.DEEPGRAM])
-        all_parakeet = all_parakeet.plus(one_engine[Method.PARAKEET])
-        parakeet_queue = _queue_after(parakeet_queue, transcribed_seconds, startup)
+            queues.add(quote, transcribed_seconds)
+        quotes = router.quotes(upload, parakeet_queues.conditions())
+        all_deepgram = all_deepgram.plus(next(quote for quote in quotes if quote.method is Method.DEEPGRAM))
+        parakeet = [quote for quote in quotes if quote.method is Method.PARAKEET]
+        best = min(parakeet, key=lambda quote: quote.score(settings.time_value_usd_per_minute))
+        all_parakeet = all_parakeet.plus(best)
+        parakeet_queues.add(best, transcribed_seconds)
     return Estimate(tuple(lines), total, all_deepgram, all_parakeet)
 
 
-def _queue_after(queue: Queue, audio_seconds: float, startup: float) -> Queue:
-    """The queue after one more file; all files arrive at once."""
-    return Queue(running=True, waiting_seconds=queue.waiting_seconds + audio_seconds, starting_seconds=startup)
+class _Queues:
+    """The queue of each job while files arrive, all at once."""
+
+    def __init__(self, speeds: Speeds, startups: Mapping[JobDevice, float]) -> None:
+        self._speeds = speeds
+        self._startups = startups
+        self._queues = {device: Queue() for device in JobDevice}
+
+    def conditions(self) -> Conditions:
+        """What the next file finds."""
+        return Conditions(self._speeds, queue=self._queues[JobDevice.GPU], cpu_queue=self._queues[JobDevice.CPU])
+
+    def add(self, quote: Quote, audio_seconds: float) -> None:
+        """One more file, which is done as `quote` has it."""
+        if quote.device is None:
+            return
+        before = self._queues[quote.device]
+        self._queues[quote.device] = Queue(
+            running=True,
+            waiting_seconds=before.waiting_seconds + (1 - quote.deepgram_share) * audio_seconds,
+            starting_seconds=self._startups[quote.device],
+        )
 
 
 @errors_in_one_line
@@ -143,7 +164,7 @@ def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
     if missing := [place for place in places if not (_is_remote(place) or Path(place).is_file())]:
         print_line(console, f"No such file: {', '.join(missing)}")
         return 2
-    deployed = bool(os.environ.get("GPU_JOB"))
+    deployed = bool(os.environ.get("GPU_JOB") or os.environ.get("CPU_JOB"))
     settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
     found = [one for place in places for one in _inspected(place, settings)]
     initial = settings.initial_speeds(settings.shape.gpu)
@@ -237,7 +258,7 @@ def _print(made: Estimate, console: Console) -> None:
             table.add_row(Text(printable(line.name)), "-", Text("rejected", style="red"), "-", "-")
             continue
         length, time, price = clock(line.audio_seconds), _minutes(quote.completion_seconds), f"${quote.bill.usd:.4f}"
-        table.add_row(Text(printable(line.name)), length, quote.method, time, price)
+        table.add_row(Text(printable(line.name)), length, quote.label, time, price)
     console.print(table)
     for line in made.lines:
         if (remark := line.problem or tracks_line(line.tracks)) is not None:

@@ -123,7 +123,7 @@ def _print(explained: Explained, console: Console) -> None:
         print_line(console, line)
     if decision is not None:
         console.print()
-        print_line(console, f"{decision.method} ({decision.rule}): {decision.reason}")
+        print_line(console, f"{decision.label} ({decision.rule}): {decision.reason}")
         if decision.quotes:
             console.print(quote_table([("", decision)]))
     if outcome is not None:

@@ -164,8 +164,8 @@ def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
         for row, quote in enumerate(decision.quotes):
             table.add_row(
                 Text("" if row else printable(name)),
-                ">" if quote.method is decision.method else "",
-                quote.method,
+                ">" if decision.takes(quote) else "",
+                quote.label,
                 f"${quote.bill.usd:.5f}",
                 f"{quote.completion_seconds:.1f} s",
                 Text(printable("; ".join(refusal.why for refusal in quote.refusals))),

@@ -81,7 +81,11 @@ LAUNCHES_FAILED = OwnMetric(metrics.LAUNCHES_FAILED, LogMetric("launches_failed"
 
 def _of_queue(metric: str) -> GoogleMetric:
     return GoogleMetric(
-        f"pubsub.googleapis.com/subscription/{metric}", "pubsub_subscription", "subscription_id", "${work_subscription}"
+        f"pubsub.googleapis.com/subscription/{metric}",
+        "pubsub_subscription",
+        "subscription_id",
+        "${work_subscriptions}",
+        is_pattern=True,
     )
 
 

@@ -20,7 +20,7 @@ METRICS, GOOGLE = "metrics", "google"
 NAMES = {
     "gpu_job": "dropscribe-gpu",
     "upload_function": "dropscribe-upload",
-    "work_subscription": "transcription-work-job",
+    "work_subscriptions": "transcription-(work|work-cpu)-job",
     "dead_subscriptions": "transcription-(work|results)-dead-kept",
 }
 """Variables that name resources, as Terraform does by default."""

@@ -168,10 +168,11 @@ def backlog(context: Context) -> Iterator[Finding]:
 
 def _waiting(context: Context) -> Iterator[Finding]:
     names = context.names
-    oldest = _newest_value(context, names.work_subscription, "oldest_unacked_message_age")
-    if oldest is not None and oldest > OLDEST_WORK.total_seconds():
-        says = f"The oldest work has waited for {timedelta(seconds=oldest)}."
-        yield warn("backlog", says, "No execution runs, or none starts: see the jobs, the GPU quota and its health.")
+    for subscription in names.work_subscriptions:
+        oldest = _newest_value(context, subscription, "oldest_unacked_message_age")
+        if oldest is not None and oldest > OLDEST_WORK.total_seconds():
+            says = f"The oldest work in {subscription} has waited for {timedelta(seconds=oldest)}."
+            yield warn("backlog", says, "No execution runs, or none starts: see the jobs, the GPU quota, its health.")
     for subscription in names.dead_letter_subscriptions:
         count = _newest_value(context, subscription, "num_undelivered_messages")
         if count:

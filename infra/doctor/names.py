@@ -43,8 +43,13 @@ class Names:
 
     @property
     def work_subscription(self) -> str:
-        """Where the job pulls."""
+        """Where the GPU job pulls."""
         return f"{self.topic_prefix}-work-job"
+
+    @property
+    def work_subscriptions(self) -> tuple[str, str]:
+        """Where the GPU job and the CPU job pull."""
+        return self.work_subscription, f"{self.topic_prefix}-work-cpu-job"
 
     @property
     def costs_subscription(self) -> str:

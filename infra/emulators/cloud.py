@@ -168,16 +168,19 @@ class LaptopCloud:
             "RESULTS_BUCKET": RESULTS,
             "STATE_BUCKET": STATE,
             "RESULTS_TOPIC": RESULTS_TOPIC,
-            "WORK_TOPIC": WORK_TOPIC,
+            # The laptop's only job is the CPU job.
+            "CPU_WORK_TOPIC": WORK_TOPIC,
             "ALERTS_TOPIC": ALERTS_TOPIC,
             "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
-            "GPU_JOB": JOB,
+            "CPU_JOB": JOB,
             "PARAKEET_MODEL_NAME": self.options.model,
             "DEEPGRAM_BASE_URL": self.deepgram.url,
-            # Bills on the laptop say what the CPU variant of the job would cost in the cloud.
+            # Bills on the laptop say what the job would cost in the cloud.
             "JOB_GPU": "none",
             "JOB_VCPU": str(os.cpu_count() or 1),
             "JOB_MEMORY_GIB": "8",
+            "CPU_JOB_VCPU": str(os.cpu_count() or 1),
+            "CPU_JOB_MEMORY_GIB": "8",
             "TRANSCRIPTION_METHOD": self.options.method,
             "WORK_IDLE_SECONDS": "2",
             "HEARTBEAT_SECONDS": "1",

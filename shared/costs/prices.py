@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from shared.enums import JobDevice
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,9 +102,14 @@ class JobShape(_Frozen):
     """The hardware of one job instance, as Cloud Run bills it."""
 
     gpu: str | None
-    """Accelerator type of the price book, for example `nvidia-l4`; None for the CPU variant."""
+    """Accelerator type of the price book, for example `nvidia-l4`; None for the CPU job."""
     vcpu: Annotated[float, Field(gt=0)]
     memory_gib: Annotated[float, Field(gt=0)]
+
+    @property
+    def job_device(self) -> JobDevice:
+        """Of which of the deployment's jobs instances have this shape."""
+        return JobDevice.GPU if self.gpu else JobDevice.CPU
 
     @property
     def device(self) -> str:

@@ -1,5 +1,6 @@
 """Quotes: what each method would cost and take for one upload, predicted in line items. Pure.
 
+There are four of them: Parakeet on the GPU job and on the CPU job, hybrid, Deepgram.
 Parakeet pays for the start-up of an execution only where none runs, and shares it with the audio that waits for the
 same one. Decoding and transcribing run side by side, so the slower of them sets the pace. Hybrid gives a share of the
 audio, from the back, to Deepgram.
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.speeds import Speeds
-from shared.enums import Method
+from shared.enums import JobDevice, Method
 from shared.media import Media
 
 
@@ -57,9 +58,16 @@ class Quote(BaseModel):
     bill: Bill
     completion_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """From now to the transcript."""
+    device: JobDevice | None = None
+    """Of the job that would do it; None: Deepgram alone."""
     deepgram_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the audio that Deepgram would take."""
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """For people: `parakeet on the CPU`, `deepgram`."""
+        return way_label(self.method, self.device)
 
     @property
     def binding(self) -> tuple[Refusal, ...]:
@@ -71,9 +79,14 @@ class Quote(BaseModel):
         return self.bill.usd + self.completion_seconds / 60 * usd_per_minute
 
 
+def way_label(method: Method, device: JobDevice | None) -> str:
+    """A method and the job that it takes, for people: `parakeet on the CPU`, `deepgram`."""
+    return method.value if device is None else f"{method.value} on the {device.upper()}"
+
+
 @dataclass(frozen=True)
 class Queue:
-    """The work of the job when an upload arrives."""
+    """The work of one job when an upload arrives."""
 
     running: bool = False
     """Whether an execution runs or was launched: then its start-up is paid for."""
@@ -85,10 +98,11 @@ class Queue:
 
 @dataclass(frozen=True)
 class PricingContext:
-    """What quotes are made from: prices, hardware and speeds of one deployment."""
+    """What quotes are made from: prices, speeds and one job's hardware."""
 
     book: PriceBook
     shape: JobShape
+    """An instance of the job that is quoted."""
     speeds: Speeds
     deepgram_model: str
     idle_seconds: float
@@ -111,9 +125,14 @@ class TranscriptionRequest:
 
 
 def quotes_for(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> tuple[Quote, ...]:
-    """A quote for every method. Raises UnknownPrice or UnknownDevice: what is not known costs no $0."""
-    parakeet, deepgram = _parakeet(request, pricing, queue, 1.0), _deepgram(request, pricing, 1.0)
+    """A quote for every method, with one job. Raises UnknownPrice or UnknownDevice: what is not known costs no $0."""
+    parakeet, deepgram = parakeet_quote(request, pricing, queue), _deepgram(request, pricing, 1.0)
     return (parakeet, _hybrid(request, pricing, queue), deepgram)
+
+
+def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
+    """Parakeet alone, on the job that `pricing` has. Raises UnknownPrice or UnknownDevice."""
+    return _parakeet(request, pricing, queue, 1.0)
 
 
 def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Queue, share: float) -> Quote:
@@ -124,6 +143,7 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
         method=Method.PARAKEET,
         bill=instance_bill(pricing.shape, seconds, pricing.book),
         completion_seconds=_start_delay_seconds(pricing, queue) + busy,
+        device=pricing.shape.job_device,
     )
 
 
@@ -163,21 +183,22 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
 def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     """Both at once, each on its part; the job asks Deepgram when it turns to the upload."""
     start_delay = _start_delay_seconds(pricing, queue)
-    gpu_seconds = _parakeet_seconds(request, pricing)
+    job_seconds = _parakeet_seconds(request, pricing)
     api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time
     available = None if request.deadline_seconds is None else request.deadline_seconds - start_delay
     # Without start-up: both parts of a hybrid begin with it.
-    gpu_usd = instance_bill(pricing.shape, {Phase.TRANSCRIPTION: gpu_seconds}, pricing.book).usd
-    parakeet_is_cheaper = gpu_usd <= _deepgram(request, pricing, 1.0).bill.usd
-    share = deepgram_share(gpu_seconds, api_seconds, available, parakeet_is_cheaper)
+    job_usd = instance_bill(pricing.shape, {Phase.TRANSCRIPTION: job_seconds}, pricing.book).usd
+    parakeet_is_cheaper = job_usd <= _deepgram(request, pricing, 1.0).bill.usd
+    share = deepgram_share(job_seconds, api_seconds, available, parakeet_is_cheaper)
     first, rest = _parakeet(request, pricing, queue, 1 - share), _deepgram(request, pricing, share)
     refusals: tuple[Refusal, ...] = ()
-    if available is not None and gpu_seconds <= available:
+    if available is not None and job_seconds <= available:
         refusals = (Refusal(limit=Limit.NEEDLESS, why="Parakeet alone is in time"),)
     return Quote(
         method=Method.HYBRID,
         bill=first.bill + rest.bill,
-        completion_seconds=start_delay + max((1 - share) * gpu_seconds, share * api_seconds),
+        completion_seconds=start_delay + max((1 - share) * job_seconds, share * api_seconds),
+        device=pricing.shape.job_device,
         deepgram_share=share,
         refusals=refusals,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from google.cloud.storage import Bucket, Client
 
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.speeds import SpeedStore
+from shared.enums import JobDevice
 from shared.settings import BreakerSettings, DeploymentSettings
 from shared.state.execution_lease import ExecutionLease
 from shared.state.finisher import Finisher
@@ -27,7 +29,7 @@ class Deployment:
     state: Bucket
     publisher: pubsub_v1.PublisherClient
     jobs: JobStore
-    lease: ExecutionLease
+    leases: Mapping[JobDevice, ExecutionLease]
     ledger: Ledger
     gpu: Breaker
     speeds: SpeedStore
@@ -55,9 +57,8 @@ def connect(settings: DeploymentSettings) -> Deployment:
         deepgram_model=settings.deepgram_model,
         subtitles=settings.subtitles,
     )
-    return Deployment(
-        client, state, publisher, jobs, ExecutionLease(state), ledger, gpu, SpeedStore(state), finisher, prices
-    )
+    leases = {device: ExecutionLease(state, device) for device in JobDevice}
+    return Deployment(client, state, publisher, jobs, leases, ledger, gpu, SpeedStore(state), finisher, prices)
 
 
 def _breaker_policy(settings: BreakerSettings) -> BreakerPolicy:

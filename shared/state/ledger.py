@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import objects
 from shared.costs.bill import LineItemKind, Phase
-from shared.enums import Method
+from shared.enums import JobDevice, Method
 from shared.messages import TerminalMessage
 from shared.state.jobs import JobRecord
 
@@ -62,6 +62,8 @@ class Entry(BaseModel):
     folder: str = ""
     """First folder of the upload's name; empty at the bucket's top."""
     method: Method | None = None
+    device: JobDevice | None = None
+    """Of the job that was decided; None: Deepgram alone."""
     execution: str | None = None
     audio_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Audio that was transcribed."""
@@ -107,6 +109,7 @@ def reservation(record: JobRecord, usd: float) -> Entry:
         usd=usd,
         folder=folder_of(record.upload.name),
         method=record.decision.method if record.decision else None,
+        device=record.decision.device if record.decision else None,
         audio_seconds=record.media.duration_seconds if record.media else 0.0,
     )
 
@@ -121,6 +124,7 @@ def billed(message: TerminalMessage) -> Entry:
         usd=message.bill.usd,
         folder=folder_of(message.upload.name),
         method=message.decision.method if message.decision else None,
+        device=message.decision.device if message.decision else None,
         execution=message.execution,
         audio_seconds=message.media.duration_seconds if saving and message.media else 0.0,
         deepgram_usd=saving.deepgram_usd if saving else 0.0,

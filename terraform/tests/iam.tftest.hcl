@@ -67,6 +67,7 @@ run "bindings" {
   assert {
     condition = toset([for one in google_pubsub_topic_iam_member.publisher : "${one.topic} ${one.role} ${one.member}"]) == toset([
       "transcription-work roles/pubsub.publisher serviceAccount:function",
+      "transcription-work-cpu roles/pubsub.publisher serviceAccount:function",
       "transcription-results roles/pubsub.publisher serviceAccount:function",
       "transcription-alerts roles/pubsub.publisher serviceAccount:function",
       "transcription-results roles/pubsub.publisher serviceAccount:job",
@@ -79,7 +80,9 @@ run "bindings" {
   assert {
     condition = toset([for one in google_pubsub_subscription_iam_member.subscriber : "${one.subscription} ${one.role} ${one.member}"]) == toset([
       "transcription-work-job roles/pubsub.subscriber serviceAccount:job",
+      "transcription-work-cpu-job roles/pubsub.subscriber serviceAccount:job",
       "transcription-work-job roles/pubsub.subscriber serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
+      "transcription-work-cpu-job roles/pubsub.subscriber serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
       "transcription-results-costs roles/pubsub.subscriber serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
     ])
     error_message = "Bindings on subscriptions: ${jsonencode([for one in google_pubsub_subscription_iam_member.subscriber : "${one.subscription} ${one.role} ${one.member}"])}"

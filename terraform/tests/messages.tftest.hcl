@@ -19,21 +19,35 @@ run "work" {
   command = apply
 
   assert {
-    condition     = google_pubsub_subscription.work.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.this["work-dead"].id && google_pubsub_subscription.work.dead_letter_policy[0].max_delivery_attempts == 20
+    condition     = alltrue([for work in google_pubsub_subscription.work : work.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.this["work-dead"].id && work.dead_letter_policy[0].max_delivery_attempts == 20])
     error_message = "What no worker can read becomes a dead letter."
   }
 
   assert {
-    condition     = google_pubsub_subscription.work.retry_policy[0].minimum_backoff == "10s" && google_pubsub_subscription.work.retry_policy[0].maximum_backoff == "600s"
+    condition     = alltrue([for work in google_pubsub_subscription.work : work.retry_policy[0].minimum_backoff == "10s" && work.retry_policy[0].maximum_backoff == "600s"])
     error_message = "Work comes again after 10 s to 600 s."
   }
 
   assert {
-    condition = google_pubsub_subscription.work.ack_deadline_seconds == 60 && alltrue([
-      for subscription in concat([google_pubsub_subscription.work, google_pubsub_subscription.costs], values(google_pubsub_subscription.kept)) :
+    condition = alltrue([for work in google_pubsub_subscription.work : work.ack_deadline_seconds == 60]) && alltrue([
+      for subscription in concat([google_pubsub_subscription.costs], values(google_pubsub_subscription.work), values(google_pubsub_subscription.kept)) :
       subscription.expiration_policy[0].ttl == ""
     ])
     error_message = "No subscription expires, and a killed worker's items come again after 60 s."
+  }
+
+  assert {
+    condition = { for job, run in google_cloud_run_v2_job.this : job => one([
+      for env in run.template[0].template[0].containers[0].env : env.value if env.name == "WORK_SUBSCRIPTION"
+      ]) } == { gpu = "transcription-work-job", cpu = "transcription-work-cpu-job" } && { for name, topic in local.work_topics : name => google_pubsub_subscription.work[name].topic } == {
+      gpu           = google_pubsub_topic.this["work"].id, cpu = google_pubsub_topic.this["work-cpu"].id
+    }
+    error_message = "Each job takes work from a queue of its own."
+  }
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : function.service_config[0].environment_variables["WORK_TOPIC"] == "transcription-work" && function.service_config[0].environment_variables["CPU_WORK_TOPIC"] == "transcription-work-cpu"])
+    error_message = "The functions put work on the queue of either job."
   }
 
   assert {

@@ -138,6 +138,19 @@ run "defaults" {
     error_message = "The CPU job is billed without a GPU."
   }
 
+  assert {
+    condition     = google_cloud_run_v2_job.this["cpu"].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "4", memory = "8Gi" })
+    error_message = "4 vCPU and 8 GiB."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      function.service_config[0].environment_variables["CPU_JOB_VCPU"] == "4" && function.service_config[0].environment_variables["CPU_JOB_MEMORY_GIB"] == "8"
+    ])
+    error_message = "Quotes are made for the CPU job's own shape."
+  }
+
   # Events are tried again.
 
   assert {

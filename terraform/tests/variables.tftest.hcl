@@ -39,7 +39,7 @@ run "more_memory_than_the_cpus_may_have" {
   expect_failures = [var.cpu_job]
 
   variables {
-    cpu_job = { cpu = 4 }
+    cpu_job = { cpu = 4, memory_gib = 32 }
   }
 }
 
@@ -143,6 +143,32 @@ run "without_a_gpu_job" {
       function.service_config[0].environment_variables["ENABLE_GPU_TRANSCRIPTION"] == "false"
     ])
     error_message = "The functions do not ask for a job that is not there."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      !contains(keys(function.service_config[0].environment_variables), "GPU_JOB")
+      && function.service_config[0].environment_variables["CPU_JOB"] == "projects/a-project/locations/us-central1/jobs/dropscribe-cpu"
+    ])
+    error_message = "The functions know of the CPU job alone, and without a Deepgram key it does everything."
+  }
+}
+
+run "cpu_job_and_deepgram" {
+  command = apply
+
+  variables {
+    gpu_job  = { enabled = false }
+    deepgram = { enabled = true }
+  }
+
+  assert {
+    condition = keys(google_cloud_run_v2_job.this) == ["cpu"] && alltrue([
+      for function in google_cloudfunctions2_function.this :
+      length(function.service_config[0].secret_environment_variables) == 1 && contains(keys(function.service_config[0].environment_variables), "CPU_JOB")
+    ])
+    error_message = "The CPU job and Deepgram."
   }
 }
 

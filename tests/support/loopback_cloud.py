@@ -22,6 +22,7 @@ from tests.support.faulty_storage import FaultyStorageServer
 PROJECT = "small"
 UPLOADS, RESULTS, STATE = "uploads", "results", "state"
 RESULTS_TOPIC, WORK_TOPIC = "transcription-results", "transcription-work"
+CPU_WORK_TOPIC = "transcription-work-cpu"
 GPU_JOB = f"projects/{PROJECT}/locations/here/jobs/gpu"
 CPU_JOB = f"projects/{PROJECT}/locations/here/jobs/cpu"
 
@@ -59,9 +60,9 @@ class LoopbackCloud:
         """What was published since the last look."""
         return [TerminalMessage.model_validate_json(data) for data in self._pulled(RESULTS_TOPIC)]
 
-    def work_items(self) -> list[WorkItem]:
-        """What was queued since the last look."""
-        return [WorkItem.model_validate_json(data) for data in self._pulled(WORK_TOPIC)]
+    def work_items(self, topic: str = WORK_TOPIC) -> list[WorkItem]:
+        """What was queued since the last look, for the GPU job or (CPU_WORK_TOPIC) the CPU job."""
+        return [WorkItem.model_validate_json(data) for data in self._pulled(topic)]
 
     def executions(self) -> list[str]:
         """Names of the jobs that were started, the oldest first."""
@@ -113,7 +114,7 @@ def loopback_cloud(
         cloud = LoopbackCloud(storage_server, runner, pubsub, Client(project=PROJECT), publisher, subscriber)
         for bucket in (UPLOADS, RESULTS, STATE):
             cloud.storage.create_bucket(bucket)
-        for topic in (RESULTS_TOPIC, WORK_TOPIC):
+        for topic in (RESULTS_TOPIC, WORK_TOPIC, CPU_WORK_TOPIC):
             path = publisher.topic_path(PROJECT, topic)
             publisher.create_topic(name=path)
             subscriber.create_subscription(name=cloud.subscription(topic), topic=path)

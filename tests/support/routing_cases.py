@@ -24,12 +24,15 @@ DEEPGRAM_MAX = 2_000 * MB
 JOB_ID = "0" * 24
 ALL = Engines(gpu=True, deepgram=True, deepgram_max_bytes=DEEPGRAM_MAX)
 NO_GPU = Engines(gpu=False, deepgram=True, deepgram_max_bytes=DEEPGRAM_MAX)
+BOTH_JOBS = Engines(gpu=True, cpu=True, deepgram=True, deepgram_max_bytes=DEEPGRAM_MAX)
+CPU_AND_DEEPGRAM = Engines(gpu=False, cpu=True, deepgram=True, deepgram_max_bytes=DEEPGRAM_MAX)
+CPU_ALONE = Engines(gpu=False, cpu=True, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX)
 NO_DEEPGRAM = Engines(gpu=True, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX)
 NEITHER = Engines(gpu=False, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX)
 STRICT = Engines(gpu=True, deepgram=False, deepgram_max_bytes=DEEPGRAM_MAX, fallback=False)
 TABLE = Policy(cost_optimization=False)
 COST = Policy()
-CPU_SHAPE = JobShape(gpu=None, vcpu=8, memory_gib=32)
+CPU_SHAPE = JobShape(gpu=None, vcpu=4, memory_gib=8)
 SETTINGS = FunctionSettings.model_construct()
 PRICING = PricingContext(
     price_book(), SETTINGS.shape, SpeedSettings().initial_speeds("nvidia-l4"), "nova-3", idle_seconds=5.0

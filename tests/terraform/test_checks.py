@@ -63,7 +63,7 @@ MISTAKES = (
             '      retry_policy          = "RETRY_POLICY_RETRY"\n', "", "shapes", "A failed event must come again"),
     Mistake("missing retry policy of work", "pubsub.tf",
             '  retry_policy {\n    minimum_backoff = "10s"\n    maximum_backoff = "600s"\n  }\n', "", "messages",
-            "google_pubsub_subscription.work.retry_policy"),
+            "google_pubsub_subscription.work : work.retry_policy"),
     Mistake("no dead letters", "pubsub.tf", 'google_pubsub_topic.this["work-dead"].id',
             'google_pubsub_topic.this["alerts"].id', "messages", "What no worker can read becomes a dead letter"),
     Mistake("wrong event", "function.tf", "object.v1.finalized", "object.v1.finalised", "shapes",

@@ -29,7 +29,7 @@ from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
 from shared.clock import now
 from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.quotes import Quote
-from shared.enums import Engine, Method
+from shared.enums import Engine, JobDevice, Method
 from shared.errors import BadMedia
 from shared.media import Media, Upload
 from shared.messages import Decision
@@ -42,7 +42,7 @@ from tests.support.function_services import MakeServices
 from tests.support.google_metrics import GOOGLE_METRICS
 from tests.support.logging_query import Entry, extract, matches
 from tests.support.loopback_cloud import LoopbackCloud
-from trigger_function.launch import launch_gpu
+from trigger_function.launch import launch
 from trigger_function.services import Services
 
 FUNCTION = {"type": "cloud_run_revision", "labels": {"service_name": "dropscribe-upload"}}
@@ -107,9 +107,8 @@ def written(make_services: MakeServices) -> Written:
 
 
 @pytest.fixture
-def job(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
-    monkeypatch.setenv("JOB_GPU", "none")
-    made = job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))
+def job(cloud: LoopbackCloud) -> Iterator[JobServices]:
+    made = job_services(JobSettings.model_validate({"job_gpu": "none"}), TaskIdentity("transcribe-1", 0, 0))
     yield made
     made.publisher.stop()
 
@@ -123,7 +122,7 @@ def entries(cloud: LoopbackCloud, services: Services, job: JobServices, written:
         *written(FUNCTION, lambda: rejected_by(services)),
         *written(JOB, lambda: execution(job, batches=1)),
         *written(JOB, lambda: execution(job, batches=0)),
-        *written(FUNCTION, lambda: launch_gpu(services, "job")),
+        *written(FUNCTION, lambda: launch(services, JobDevice.GPU, "job")),
     ]
 
 

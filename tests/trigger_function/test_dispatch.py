@@ -13,14 +13,16 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.clock import now
 from shared.costs.bill import LineItemKind
-from shared.enums import Engine, Method, Outcome
+from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
 from shared.state.jobs import JobRecord, JobState
+from shared.upload_options import MAX_COST_METADATA
 from tests.support.function_services import MakeServices
-from tests.support.loopback_cloud import CPU_JOB, GPU_JOB, RESULTS, LoopbackCloud
-from trigger_function.dispatch import launch_any, routed
+from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, GPU_JOB, RESULTS, LoopbackCloud
+from trigger_function.dispatch import routed
 from trigger_function.handle_upload import handle
+from trigger_function.launch import launch
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()
@@ -156,8 +158,8 @@ def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
     assert len(cloud.work_items()) == 1
     assert cloud.terminal_messages() == []
     # The lease was given back, so the next upload tries again at once.
-    assert not services.lease.is_live()
-    assert launch_any(services, "a job")
+    assert not services.leases[JobDevice.GPU].is_live()
+    assert launch(services, JobDevice.GPU, "a job")
     assert cloud.executions() == [GPU_JOB]
 
 
@@ -165,7 +167,7 @@ def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: Loopba
     cloud.runner.stop()
     upload = handled(cloud, services)
     assert record_of(services, upload).state is JobState.QUEUED
-    assert not services.lease.is_live()
+    assert not services.leases[JobDevice.GPU].is_live()
 
 
 def test_a_job_that_does_not_exist_leaves_the_item_queued(cloud: LoopbackCloud, make_services: MakeServices) -> None:
@@ -252,9 +254,65 @@ def test_what_was_quoted_for_the_cpu_job_goes_there_and_not_to_deepgram(
     assert len(shared_deepgram_server.requests) == before
 
 
+def test_each_job_has_an_execution_and_a_queue_of_its_own(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(CPU_JOB=CPU_JOB)
+    short, long = cloud.drop(AUDIO, "short.wav"), cloud.drop(AUDIO, "long.wav")
+    handle(services, short)
+    assert cloud.executions() == [CPU_JOB]
+    assert [item.job_id for item in cloud.work_items(CPU_WORK_TOPIC)] == [short.job_id]
+    # The long one is not left to the slow job that runs.
+    services = make_services(CPU_JOB=CPU_JOB, CPU_X_REAL_TIME="0.01")
+    handle(services, long)
+    assert cloud.executions() == [CPU_JOB, GPU_JOB]
+    assert [item.job_id for item in cloud.work_items()] == [long.job_id]
+    assert cloud.work_items(CPU_WORK_TOPIC) == []
+    decisions = [record_of(services, one).decision for one in (short, long)]
+    assert [one.device for one in decisions if one] == [JobDevice.CPU, JobDevice.GPU]
+
+
+def test_an_upload_whose_job_does_not_start_moves_to_the_other_jobs_queue(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(CPU_JOB=CPU_JOB)
+    cloud.runner.refuse_next(1)
+    upload = handled(cloud, services)
+    assert cloud.executions() == [GPU_JOB]
+    decision = record_of(services, upload).decision
+    assert decision is not None
+    assert (decision.method, decision.device) == (Method.PARAKEET, JobDevice.GPU)
+    assert decision.reason.endswith("No execution of the CPU job could be started: GPU job.")
+    assert [item.decision.device for item in cloud.work_items()] == [JobDevice.GPU]
+
+
+def test_where_neither_job_starts_the_upload_waits_for_the_one_that_was_decided(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(CPU_JOB=CPU_JOB)
+    cloud.runner.refuse_next(2)
+    record = record_of(services, handled(cloud, services))
+    assert cloud.executions() == []
+    assert record.state is JobState.QUEUED
+    assert record.decision is not None
+    assert record.decision.device is JobDevice.CPU
+
+
+def test_no_upload_moves_to_a_job_that_its_owner_does_not_pay_for(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(CPU_JOB=CPU_JOB)
+    cloud.runner.refuse_next(1)
+    # Starting the GPU costs more than a cent.
+    upload = cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.005"})
+    handle(services, upload)
+    assert cloud.executions() == []
+    decision = record_of(services, upload).decision
+    assert decision is not None
+    assert decision.device is JobDevice.CPU
+
+
 def test_nothing_to_launch_is_no_launch(cloud: LoopbackCloud, make_services: MakeServices) -> None:
     services = make_services(ENABLE_GPU_TRANSCRIPTION="false")
-    assert not launch_any(services, "a job")
+    assert not launch(services, JobDevice.GPU, "a job")
     assert cloud.executions() == []
 
 

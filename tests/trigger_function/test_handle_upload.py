@@ -12,7 +12,7 @@ from google.api_core.exceptions import MethodNotImplemented, NotFound
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.costs.speeds import SpeedStore, execution_figures
-from shared.enums import Channels, Method, Outcome
+from shared.enums import Channels, JobDevice, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import Receipt
@@ -199,7 +199,7 @@ def test_a_running_execution_makes_the_job_the_cheaper_one(
     cloud: LoopbackCloud, make_services: MakeServices, deepgram_key: str
 ) -> None:
     services = make_services(DEEPGRAM_API_KEY=deepgram_key)
-    assert services.lease.take("execution/busy", timedelta(hours=1))
+    assert services.leases[JobDevice.GPU].take("execution/busy", timedelta(hours=1))
     handle(services, cloud.drop(AUDIO))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "lowest-score")
@@ -218,7 +218,7 @@ def test_what_may_not_be_spent_is_not(cloud: LoopbackCloud, services: Services) 
     handle(services, cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.0001"}))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
-    assert "parakeet: $0.0139 is more than the $0.0001 allowed for the file" in str(message.reason)
+    assert "parakeet on the GPU: $0.0139 is more than the $0.0001 allowed for the file" in str(message.reason)
     assert cloud.executions() == []
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from shared.enums import JobDevice
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.recorded_metrics import RecordedMetrics, labels
-from trigger_function.launch import launch_gpu
+from trigger_function.launch import launch
 from trigger_function.services import Services
 
 
@@ -13,7 +14,7 @@ def test_launches_and_failed_ones_are_counted(
 ) -> None:
     cloud.runner.refuse_next(1, 429)
     # Refused, started, and left to the one that runs.
-    assert [launch_gpu(services, "job") for _ in range(3)] == [False, True, True]
+    assert [launch(services, JobDevice.GPU, "job") for _ in range(3)] == [False, True, True]
     assert recorded_metrics.collect() == {
         ("dropscribe.launches.failed", labels(job_name="gpu", kind="quota")): 1,
         ("dropscribe.launches", labels(job_name="gpu")): 1,

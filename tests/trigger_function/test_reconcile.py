@@ -11,7 +11,7 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared import objects
 from shared.clock import now
-from shared.enums import Engine, Method, Outcome
+from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
@@ -90,7 +90,7 @@ def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: LoopbackCloud, se
 
 
 def test_a_job_far_back_in_a_queue_that_is_worked_on_is_no_failure(cloud: LoopbackCloud, services: Services) -> None:
-    assert services.lease.take("execution/busy", AGO)
+    assert services.leases[JobDevice.GPU].take("execution/busy", AGO)
     job = quiet(services, cloud.drop(AUDIO))
     assert reconcile_all(services) == {"queued again": 1}
     moved = services.jobs.load(job.id)

@@ -40,7 +40,7 @@ def test_the_needed_ones_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (made.google_cloud_project, made.transcription_method, made.cpu_job) == ("project", "auto", None)
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("name", [name for name in NEEDED if name != "GPU_JOB"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_or_empty_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
     monkeypatch.delenv(name)
@@ -48,6 +48,18 @@ def test_a_missing_or_empty_one_is_named(monkeypatch: pytest.MonkeyPatch, name: 
         monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError, match=rf"(?m)^{name.lower()}\b"):
         settings(monkeypatch)
+
+
+@pytest.mark.parametrize("given", ["GPU_JOB", "CPU_JOB", "DEEPGRAM_API_KEY"])
+def test_one_engine_is_needed_and_enough(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    with pytest.raises(ValidationError, match="nothing can transcribe"):
+        settings(monkeypatch, GPU_JOB="")
+    assert settings(monkeypatch, **{"GPU_JOB": "", given: NEEDED["GPU_JOB"]}).has_gpu_job is (given == "GPU_JOB")
+
+
+def test_a_job_without_a_gpu_is_no_gpu_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="JOB_GPU=none describes no GPU_JOB"):
+        settings(monkeypatch, JOB_GPU="none")
 
 
 def test_an_empty_optional_one_is_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +168,7 @@ def test_a_cost_limit_has_its_older_name_too(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("gpu", "device"), [("nvidia-l4", "nvidia-l4"), ("none", "cpu"), ("", "nvidia-l4")])
 def test_the_jobs_hardware_has_a_speed_to_start_from(monkeypatch: pytest.MonkeyPatch, gpu: str, device: str) -> None:
-    made = settings(monkeypatch, JOB_GPU=gpu)
+    made = settings(monkeypatch, JOB_GPU=gpu, GPU_JOB="", CPU_JOB=NEEDED["GPU_JOB"])
     assert made.shape.device == device
     assert made.initial_speeds(made.shape.gpu).of(device).x_real_time > 1
 

@@ -24,7 +24,7 @@ class Engines:
     def from_settings(cls, settings: FunctionSettings) -> Engines:
         """The engines that this deployment is configured for."""
         return cls(
-            gpu=settings.enable_gpu_transcription,
+            gpu=settings.has_gpu_job,
             deepgram=settings.deepgram_api_key is not None,
             deepgram_max_bytes=settings.deepgram_max_bytes,
             fallback=settings.enable_fallback,

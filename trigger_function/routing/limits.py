@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from shared.costs.quotes import Limit, Queue, Quote, Refusal
 from shared.costs.speeds import Speeds
-from shared.enums import Method
+from shared.enums import JobDevice, Method
 from shared.media import Media
 from shared.upload_options import UploadOptions
 from trigger_function.routing.engines import Engines, deepgram_file_obstacle, deepgram_obstacle
@@ -48,7 +48,9 @@ class Conditions:
     gpu_healthy: bool = True
     """Whether the circuit breaker lets an upload have the GPU."""
     queue: Queue = field(default_factory=Queue)
-    """Of the job."""
+    """Of the GPU job."""
+    cpu_queue: Queue = field(default_factory=Queue)
+    """Of the CPU job."""
     budget_left_usd: float | None = None
     """What the upload's month has left beside all bills and reservations; None without a budget."""
     month_files: int | None = None
@@ -63,7 +65,7 @@ def with_refusals(quote: Quote, upload: UploadFacts, limits: Limits, engines: En
     if quote.method is not Method.PARAKEET:
         refusals += _against_deepgram(upload, engines)
     if quote.method is not Method.DEEPGRAM:
-        refusals += _against_job(upload, limits, engines, conditions)
+        refusals += _against_job(quote.device, upload, limits, engines, conditions)
     refusals += _against_price_and_time(quote, upload, limits, conditions)
     return quote.model_copy(update={"refusals": tuple(refusals)})
 
@@ -75,12 +77,14 @@ def _against_deepgram(upload: UploadFacts, engines: Engines) -> Iterator[Refusal
         yield Refusal(limit=Limit.ENGINE, why=obstacle)
 
 
-def _against_job(upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions) -> Iterator[Refusal]:
+def _against_job(
+    device: JobDevice | None, upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions
+) -> Iterator[Refusal]:
     if not (engines.gpu or engines.cpu):
         # A private file without a local engine would wait for ever.
         limit = Limit.PRIVACY if upload.options.is_private else Limit.NO_JOB
         yield Refusal(limit=limit, why="no job is configured that may be used")
-    elif not (engines.cpu or conditions.gpu_healthy):
+    elif device is not JobDevice.CPU and not conditions.gpu_healthy:
         yield Refusal(limit=Limit.NO_JOB, why="the GPU job fails at the moment")
     if conditions.month_files is not None and conditions.month_files < limits.gpu_min_monthly_files:
         why = f"{conditions.month_files} files this month, the job is for {limits.gpu_min_monthly_files} and more"

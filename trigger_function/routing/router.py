@@ -2,7 +2,7 @@
 
 facts about the upload, conditions
   v
-a quote for every method                  shared/costs/quotes.py
+a quote for every method, Parakeet's for each job that the deployment has    shared/costs/quotes.py
   v
 what speaks against each of them          limits.py
   v
@@ -20,8 +20,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from shared.costs.prices import JobShape, PriceBook
-from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, quotes_for
-from shared.enums import Method
+from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, parakeet_quote, quotes_for
+from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from trigger_function.routing.decision_table import Thresholds, by_table
@@ -79,7 +79,7 @@ class Router:
     gpu_job_shape: JobShape
     """What an instance of the GPU job is billed for."""
     cpu_job_shape: JobShape
-    """The same of the job without GPU, which does the work while no GPU can be had, where there is such a job."""
+    """The same of the CPU job, where there is one."""
     deepgram_model: str
     idle_seconds: float
     """How long an execution looks for more work before it ends."""
@@ -107,16 +107,31 @@ class Router:
 
     def quotes(self, upload: UploadFacts, conditions: Conditions) -> tuple[Quote, ...]:
         """What every method would cost and take. Raises UnknownPrice or UnknownDevice."""
-        on_cpu = self.engines.cpu and not (self.engines.gpu and conditions.gpu_healthy)
-        shape = self.cpu_job_shape if on_cpu else self.gpu_job_shape
+        jobs = {
+            JobDevice.GPU: (self.gpu_job_shape, conditions.queue),
+            JobDevice.CPU: (self.cpu_job_shape, conditions.cpu_queue),
+        }
         deadline = self.policy.limits.deadline_minutes(upload.options)
         request = TranscriptionRequest(
             upload.media,
             streams=upload.options.streams(upload.media),
             deadline_seconds=None if deadline is None else deadline * 60,
         )
-        pricing = PricingContext(self.prices, shape, conditions.speeds, self.deepgram_model, self.idle_seconds)
-        return quotes_for(request, pricing, conditions.queue)
+
+        def pricing(shape: JobShape) -> PricingContext:
+            return PricingContext(self.prices, shape, conditions.speeds, self.deepgram_model, self.idle_seconds)
+
+        (shape, queue), *others = (jobs[device] for device in self._devices(gpu_healthy=conditions.gpu_healthy))
+        parakeet, *rest = quotes_for(request, pricing(shape), queue)
+        return (parakeet, *(parakeet_quote(request, pricing(shape), queue) for shape, queue in others), *rest)
+
+    def _devices(self, *, gpu_healthy: bool) -> Sequence[JobDevice]:
+        """The jobs of this deployment, the one that can be had and is faster first. One at least."""
+        if not self.engines.cpu:
+            return (JobDevice.GPU,)
+        if not self.engines.gpu:
+            return (JobDevice.CPU,)
+        return (JobDevice.GPU, JobDevice.CPU) if gpu_healthy else (JobDevice.CPU, JobDevice.GPU)
 
     def choose(self, upload: UploadFacts, conditions: Conditions, quotes: Iterable[Quote]) -> Decision:
         """The method to take by the quotes given. Raises Rejected as `decide` does."""
@@ -131,29 +146,53 @@ class Router:
         """The method to take, were none forbidden."""
         requested = upload.options.method or self.policy.method
         if requested is not None and requested != "auto":
-            return Decision(method=requested, rule="requested", reason=f"{requested.value} was asked for.")
+            return self._of_method(
+                Decision(method=requested, rule="requested", reason=f"{requested.value} was asked for."), quotes
+            )
         if self.policy.cost_optimization:
             return by_score(quotes, self.policy.usd_per_minute)
         gpu = self.engines.gpu and conditions.gpu_healthy
-        return by_table(upload.media, self.policy.thresholds, gpu=gpu, deepgram=self.engines.deepgram)
+        row = by_table(upload.media, self.policy.thresholds, gpu=gpu, deepgram=self.engines.deepgram)
+        # By length and size alone: of two jobs the first, not the cheaper one.
+        first = next(quote for quote in quotes if quote.method is row.method)
+        return row.model_copy(update={"device": first.device})
+
+    def _of_method(self, decided: Decision, quotes: Sequence[Quote]) -> Decision:
+        """A decision for a method, with the job that the policy would take for it."""
+        device = self._best(quote for quote in quotes if quote.method is decided.method).device
+        return decided.model_copy(update={"device": device})
+
+    def _best(self, quotes: Iterable[Quote]) -> Quote:
+        """The best of some quotes, also where all of them are forbidden."""
+        some = tuple(quotes)
+        if all(quote.binding for quote in some):
+            return some[0]
+        decision = by_score(some, self.policy.usd_per_minute)
+        return next(quote for quote in some if decision.takes(quote))
+
+    def fallback(self, before: Decision, method: Method, because: str) -> Decision:
+        """The decision for another method, by the quotes of routing time."""
+        changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
+        instead = before.model_copy(update={**changes, "device": None})
+        return self._of_method(instead, before.quotes) if before.quotes else instead
 
     def _permitted(self, preferred: Decision, quotes: Sequence[Quote]) -> Decision:
-        """The preferred method; where it is forbidden, one that is not."""
-        binding = {quote.method: quote.binding for quote in quotes}
-        if not binding[preferred.method]:
+        """What is preferred; where it is forbidden, what is not."""
+        binding = next(quote.binding for quote in quotes if preferred.takes(quote))
+        if not binding:
             return preferred
-        refusal = binding[preferred.method][0]
+        refusal = binding[0]
         if refusal.limit is Limit.ENGINE and not self.engines.fallback:
             name = preferred.method.value.capitalize()
             raise Rejected(f"{name} cannot be used: {refusal.why}; fallback is switched off.")
-        instead = Method.PARAKEET
-        if binding[instead]:
-            instead = by_score(quotes, self.policy.usd_per_minute).method
+        own = [quote for quote in quotes if quote.method is Method.PARAKEET and not quote.binding]
+        instead = self._best(own or [quote for quote in quotes if not quote.binding])
         why = refusal.why[0].upper() + refusal.why[1:]
         return Decision(
-            method=instead,
+            method=instead.method,
+            device=instead.device,
             rule=f"{preferred.rule}-{_RULE_SUFFIXES[refusal.limit]}",
-            reason=f"{preferred.reason} {why}: {instead.value.capitalize()}.",
+            reason=f"{preferred.reason} {why}: {instead.method.capitalize()}.",
         )
 
 
@@ -168,6 +207,6 @@ _RULE_SUFFIXES = {
 
 def _rejection(quotes: Sequence[Quote]) -> Rejected:
     limits = {refusal.limit for quote in quotes for refusal in quote.binding}
-    why = "; ".join(f"{quote.method.value}: {', '.join(one.why for one in quote.binding)}" for quote in quotes)
+    why = "; ".join(f"{quote.label}: {', '.join(one.why for one in quote.binding)}" for quote in quotes)
     kind = FailureKind.QUOTA if Limit.BUDGET in limits else None
     return Rejected(f"No method may transcribe the file: {why}.", kind)

@@ -17,21 +17,25 @@ def by_score(quotes: Sequence[Quote], usd_per_minute: float) -> Decision:
     candidates = allowed or _least_bad([quote for quote in quotes if not quote.binding])
     best, *others = sorted(candidates, key=lambda quote: _rank(quote, usd_per_minute))
     sums = price_and_time(best)
+
+    def decided(rule: str, reason: str) -> Decision:
+        return Decision(method=best.method, device=best.device, rule=rule, reason=reason)
+
     if not allowed:
         broken = "; ".join(refusal.why for refusal in best.refusals)
-        reason = f"No method is within every limit; {best.method} is the least bad: {sums} ({broken})."
-        return Decision(method=best.method, rule="least-bad", reason=reason)
+        return decided(
+            "least-bad", f"No method is within every limit; {best.label} is the least bad: {sums} ({broken})."
+        )
     if not others:
         refused = "; ".join(
-            f"{quote.method}: {', '.join(refusal.why for refusal in quote.refusals)}"
+            f"{quote.label}: {', '.join(refusal.why for refusal in quote.refusals)}"
             for quote in quotes
             if quote.refusals
         )
-        reason = f"Only {best.method} is within every limit: {sums} ({refused})."
-        return Decision(method=best.method, rule="only-allowed", reason=reason)
-    beaten = " and ".join(f"{price_and_time(other)} for {other.method}" for other in others)
-    reason = f"{best.method.capitalize()} is worth most: {sums}, against {beaten}, a minute at ${usd_per_minute:g}."
-    return Decision(method=best.method, rule="lowest-score", reason=reason)
+        return decided("only-allowed", f"Only {best.label} is within every limit: {sums} ({refused}).")
+    beaten = " and ".join(f"{price_and_time(other)} for {other.label}" for other in others)
+    name = best.label[0].upper() + best.label[1:]
+    return decided("lowest-score", f"{name} is worth most: {sums}, against {beaten}, a minute at ${usd_per_minute:g}.")
 
 
 def _least_bad(quotes: Sequence[Quote]) -> Sequence[Quote]:

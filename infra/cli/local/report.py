@@ -100,7 +100,7 @@ def print_report(
 def _print_decisions(messages: Sequence[TerminalMessage], console: Console) -> None:
     decisions = [(message.upload.name, message.decision) for message in messages if message.decision]
     for name, decision in decisions:
-        console.print(_named(name, f"{decision.method} ({decision.rule}): {decision.reason}"), soft_wrap=True)
+        console.print(_named(name, f"{decision.label} ({decision.rule}): {decision.reason}"), soft_wrap=True)
     if decisions:
         console.print(quote_table(decisions))
 

@@ -31,12 +31,12 @@ from infra.emulators.cloud_events import new_traceparent
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.clock import now
-from shared.enums import Engine, Method
+from shared.enums import Engine, JobDevice, Method
 from shared.media import Upload
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
 from tests.support.function_services import MakeServices
-from tests.support.loopback_cloud import RESULTS, RESULTS_TOPIC, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import CPU_JOB, RESULTS, RESULTS_TOPIC, WORK_TOPIC, LoopbackCloud
 from tests.support.recorded_spans import RecordedSpans, id_of, named, parent_of
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import work_item, worker_services
@@ -64,7 +64,14 @@ def recorded_spans(monkeypatch: pytest.MonkeyPatch) -> RecordedSpans:
 
 @pytest.fixture
 def function_services(make_services: MakeServices) -> Services:
-    return make_services(WORK_IDLE_SECONDS="0", WORK_SUBSCRIPTION=f"{WORK_TOPIC}-test", JOB_GPU="none")
+    return make_services(
+        WORK_IDLE_SECONDS="0",
+        WORK_SUBSCRIPTION=f"{WORK_TOPIC}-test",
+        JOB_GPU="none",
+        GPU_JOB="",
+        CPU_JOB=CPU_JOB,
+        CPU_WORK_TOPIC=WORK_TOPIC,
+    )
 
 
 @pytest.fixture
@@ -178,7 +185,9 @@ def test_whoever_queues_it_again_and_whichever_attempt_takes_it_go_on_in_its_tra
         assert reconcile(flask.request) == {"queued again": 1}
     # A third one, as an older release queued it: it names no trace.
     publish = partial(
-        function_services.publisher.publish, function_services.work_topic, work_item(upload).model_dump_json().encode()
+        function_services.publisher.publish,
+        function_services.work_topics[JobDevice.CPU],
+        work_item(upload).model_dump_json().encode(),
     )
     cloud.work_items()
     publish().result(timeout=PATIENCE)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.enums import JobDevice
 from shared.state.execution_lease import LAUNCHER, ExecutionLease
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
@@ -17,7 +18,7 @@ A_LAUNCHER, A_WORKER, ANOTHER = f"{LAUNCHER}/1", "execution/a", "execution/b"
 
 @pytest.fixture
 def lease(cloud: LoopbackCloud) -> ExecutionLease:
-    return ExecutionLease(cloud.storage.bucket(STATE))
+    return ExecutionLease(cloud.storage.bucket(STATE), JobDevice.GPU)
 
 
 def test_it_is_free_at_first(lease: ExecutionLease) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from shared.costs.prices import Price
 from shared.costs.quotes import Queue
+from shared.enums import JobDevice
 from tests.support.routing_cases import ALL, COST, MB, PRICING, TABLE, make_conditions, media, router, upload
 from trigger_function.routing.limits import Limits
 from trigger_function.routing.router import Policy
@@ -30,23 +31,27 @@ BYTES_PER_SECOND = 8_000
 
 
 class State(NamedTuple):
-    """Of the job: whether an execution runs, whether the GPU works, whether there is a job without GPU."""
+    """Of the jobs: whether an execution of the GPU job runs, whether the GPU works, which jobs there are."""
 
     running: bool = False
     healthy: bool = True
     cpu_job: bool = False
+    gpu_job: bool = True
 
 
 STATES = {
     "running": State(running=True),
     "idle": State(),
     "failing": State(healthy=False),
-    "failing, CPU job": State(healthy=False, cpu_job=True),
+    "both, running": State(running=True, cpu_job=True),
+    "both, idle": State(cpu_job=True),
+    "both, failing": State(healthy=False, cpu_job=True),
+    "CPU job alone": State(cpu_job=True, gpu_job=False),
 }
 
 
 def decided(length: str, size: str, state: str, policy: Policy, deepgram_usd: float) -> str:
-    """`method` of one cell."""
+    """`method` of one cell; with the job that is taken where it is the CPU job."""
     number, unit = length.split()
     seconds = float(number) * SECONDS[unit]
     what = media(seconds, LARGE if size == "large" else seconds * BYTES_PER_SECOND)
@@ -54,7 +59,9 @@ def decided(length: str, size: str, state: str, policy: Policy, deepgram_usd: fl
     deepgram = {"nova-3": Price(usd=deepgram_usd, source="test")}
     prices = PRICING.book.model_copy(update={"deepgram_minute": deepgram})
     conditions = make_conditions(gpu_healthy=job.healthy, queue=Queue(running=job.running))
-    return router(policy, replace(ALL, cpu=job.cpu_job), prices=prices).decide(upload(what), conditions).method.value
+    engines = replace(ALL, cpu=job.cpu_job, gpu=job.gpu_job)
+    made = router(policy, engines, prices=prices).decide(upload(what), conditions)
+    return f"{made.method.value}-cpu" if made.device is JobDevice.CPU else made.method.value
 
 
 def rows() -> Iterator[tuple[str, str, str, list[str]]]:

@@ -211,7 +211,7 @@ def test_nothing_is_spent_that_may_not_be(
 
 @pytest.mark.parametrize("policy", [Policy(), Policy(cost_optimization=False)], ids=["cost", "table"])
 def test_a_private_file_without_a_local_engine_is_rejected(policy: Policy) -> None:
-    with pytest.raises(Rejected, match="parakeet: no job is configured"):
+    with pytest.raises(Rejected, match="parakeet on the GPU: no job is configured"):
         routed(media(HOUR), policy, NO_GPU, PRIVATE)
     assert routed(media(HOUR), policy, replace(NO_GPU, cpu=True), PRIVATE).method is PARAKEET
 
