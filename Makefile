@@ -1,7 +1,10 @@
-# make demo: set up, transcribe the shipped recordings. make test: set up, run every test. make test-fast: the quick ones.
+# make demo: install what a laptop needs (no torch), transcribe the shipped recordings. make test: install torch, NeMo and
+# what tests need besides, into the same .venv, and run every test. make test-fast: the quick ones.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# The light install, and the whole one.
+LOCAL := $(VENV)/.local
 READY := $(VENV)/.ready
 # Where the CPU build of torch is found: it saves gigabytes of CUDA. Empty, or out of reach: PyPI's build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -14,7 +17,7 @@ RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a 
 
 .PHONY: demo test test-fast check terraform images deploy plan destroy format bench clean
 
-demo: $(READY)
+demo: $(LOCAL)
 	@echo "The demo transcribes the shipped recordings with the model 'tiny', which knows their 145 words and no others."
 	@echo "For recordings of your own: $(BIN)/dropscribe run FILES  (fetches a published model once)"
 	$(BIN)/dropscribe run $(RECORDINGS) --model tiny --out build/demo
@@ -82,13 +85,18 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+$(LOCAL): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[local]"
+	touch $(LOCAL)
+
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=25"
 	$(BIN)/pip install --quiet --no-deps --retries 0 --timeout 10 --index-url $(TORCH_INDEX) $(TORCH) \
 	  || $(BIN)/pip install --quiet --no-deps $(TORCH)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	touch $(READY)
+	touch $(LOCAL) $(READY)
 
 clean:
 	rm -rf build $(VENV)

@@ -1,0 +1,102 @@
+"""What `pip install dropscribe[local]` brings is enough to transcribe, and comes from wheels wherever Python runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.recordings import recording
+from tests.support import without_torch
+
+ROOT = Path(__file__).parents[1]
+TIME_LIMIT_SECONDS = 240
+BLOCKER = Path(next(iter(without_torch.__path__)))
+
+NEEDS_MORE = re.compile(r"gpu_job\.asr\.(nemo\..+|device|gpu_faults)|infra\.docker\.bake_model|.*\.__main__")
+"""Modules for the `gpu` extra, and such as start something where they are imported."""
+
+IMPORT_ALL = """
+import importlib, json, pkgutil, re, sys
+needs_more, failed = re.compile(sys.argv[1]), {}
+for top in ("shared", "trigger_function", "gpu_job", "infra"):
+    for module in pkgutil.walk_packages(importlib.import_module(top).__path__, f"{top}."):
+        if not needs_more.fullmatch(module.name):
+            try:
+                importlib.import_module(module.name)
+            except Exception as error:
+                failed[module.name] = repr(error)
+print(json.dumps(failed))
+"""
+
+
+def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments, without torch and NeMo in it and in all that it starts."""
+    path = os.pathsep.join([str(BLOCKER), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_SECONDS,
+    )
+
+
+def test_without_torch_there_is_no_torch() -> None:
+    assert "ModuleNotFoundError" in run("-c", "import torch").stderr
+    assert "ModuleNotFoundError" in run("-c", "from nemo.collections import asr").stderr
+
+
+def test_every_module_but_those_of_the_gpu_extra_is_imported_without_torch() -> None:
+    done = run("-c", IMPORT_ALL, NEEDS_MORE.pattern)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {}
+
+
+def test_a_recording_is_transcribed_without_torch(tmp_path: Path) -> None:
+    memo = recording("memo")
+    arguments = ("run", memo.path, "--model", "tiny", "--out", tmp_path / "out", "--json")
+    done = run("-m", "infra.cli.main", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    message = json.loads(done.stdout)
+    assert (message["outcome"], message["engines"]) == ("completed", ["parakeet-cpu"])
+    assert message["coverage"]["audited"]
+    text = (tmp_path / "out" / memo.path.name / "transcript.txt").read_text()
+    assert text.startswith("The doctor remembered the report")
+
+
+def test_one_call_transcribes_without_torch() -> None:
+    program = "import sys; from gpu_job import transcribe; print(transcribe(sys.argv[1], engine=sys.argv[2]).text)"
+    done = run("-c", program, recording("memo").path, ROOT / "infra" / "tiny_parakeet" / "parakeet-tdt-tiny")
+    assert done.stdout.startswith("The doctor remembered the report"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "platform", ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin", "x86_64-pc-windows-msvc"]
+)
+def test_it_comes_from_wheels_and_without_torch_on_every_platform(platform: str) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "--no-config", "pip", "compile", "pyproject.toml", "--extra", "local"),
+            *("--constraint", "constraints.txt", "--python-version", "3.11", "--python-platform", platform),
+            *("--only-binary", ":all:", "--no-header", "--quiet"),
+        ],
+        # What the wheels of PyAV and numpy ask for.
+        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_SECONDS,
+    )
+    if "Failed to fetch" in done.stderr:
+        pytest.skip(f"The package index cannot be reached: {done.stderr[:200]}")
+    assert done.returncode == 0, done.stderr
+    names = set(re.findall(r"^([a-z0-9_.-]+)==", done.stdout, re.MULTILINE))
+    assert {"onnxruntime", "av", "typer"} <= names
+    assert {name for name in names if re.search("torch|nemo|nvidia|triton|transformers", name)} == set()
