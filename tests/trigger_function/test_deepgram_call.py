@@ -37,7 +37,7 @@ from trigger_function.services import Services
 AUDIO = recording("memo.wav").path.read_bytes()
 LATE = {"DEEPGRAM_TIMEOUT_SECONDS": "0.2"}
 """Less than any answer of a stalled server takes."""
-DEEPGRAM_USD = 0.000607
+DEEPGRAM_USD = 0.001185
 PARAKEET_USD = 0.01382
 """About what the quotes for this recording are; Parakeet pays for a start."""
 

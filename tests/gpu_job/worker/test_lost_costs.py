@@ -173,7 +173,7 @@ def test_a_bill_that_stands_is_on_the_ledger_once(cloud: LoopbackCloud, services
     assert entry.state is EntryState.BILLED
 
 
-@pytest.mark.parametrize(("spent_usd", "allowed"), [(0.0, True), (0.2, False)])
+@pytest.mark.parametrize(("spent_usd", "allowed"), [(0.0, True), (0.4, False)])
 def test_what_was_spent_counts_before_audio_goes_to_deepgram(
     cloud: LoopbackCloud, services: JobServices, spent_usd: float, allowed: bool
 ) -> None:
@@ -185,7 +185,7 @@ def test_what_was_spent_counts_before_audio_goes_to_deepgram(
         services,
         cloud,
         decision=Decision(method=Method.PARAKEET, rule="small", reason="", quotes=(quote,)),
-        options=UploadOptions(max_cost_usd=0.3),
+        options=UploadOptions(max_cost_usd=0.6),
         spent=deepgram_bill("nova-3", minutes * 60, 0, services.prices, possibly=True),
     )
     assert MEDIA.duration_seconds == item.media.duration_seconds
