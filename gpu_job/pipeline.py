@@ -164,6 +164,7 @@ class FileTranscription:
         self._span = span
         self._lock = threading.Lock()
         self._assembly = Assembly()
+        self._decoded_seconds = 0.0
         self._decoded_frames = 0
         """As the decoder counted them, when it came to the end."""
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
@@ -193,6 +194,7 @@ class FileTranscription:
                         # No chunk may say so: a file that is silent, or was transcribed before, submits none.
                         raise EngineFailed(_CANCELLED)
                     decoded += block.shape[1]
+                    self._decoded_seconds = seconds(decoded)
                     began = time.monotonic()
                     for channel, (chunker, sound, samples) in enumerate(zip(chunkers, audible, block, strict=True)):
                         sound.add(samples)
@@ -370,6 +372,10 @@ class FileTranscription:
     def is_stored(self, result: ChunkResult) -> bool:
         """Whether it is an earlier attempt's."""
         return (result.channel, result.start, result.end) in self._stored
+
+    def decoded_seconds(self) -> float:
+        """Audio that is decoded and cut; it runs ahead of what is transcribed by the engine's queue."""
+        return self._decoded_seconds
 
     def transcribed_seconds(self) -> float:
         """Audio that has its result; with split channels, each counts its share."""

@@ -140,7 +140,10 @@ class Heartbeat(PeriodicTask):
 
     def _write(self, running: RunningJob) -> bool:
         """Say that the job runs here, for how long, and what it cost. False where another process wrote the record."""
-        changes: dict[str, Any] = {"transcribed_seconds": running.transcription.transcribed_seconds()}
+        changes: dict[str, Any] = {
+            "decoded_seconds": running.transcription.decoded_seconds(),
+            "transcribed_seconds": running.transcription.transcribed_seconds(),
+        }
         calls = self._billing.calls_started(running.id)
         if (bill := self._billing.accrued_bill(running)) is not None:
             # If this process is killed, the record is the only place that says what it cost.

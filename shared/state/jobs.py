@@ -65,6 +65,8 @@ class JobRecord(BaseModel):
     media: Media | None = None
     decision: Decision | None = None
     options: UploadOptions = UploadOptions()
+    decoded_seconds: float = 0.0
+    """Audio that is decoded, as of the worker's last heartbeat."""
     transcribed_seconds: float = 0.0
     """Audio that is transcribed, as of the worker's last heartbeat."""
     deepgram_calls: int = 0

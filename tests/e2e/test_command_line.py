@@ -26,13 +26,20 @@ MARK = "DROPSCRIBE_TEST"
 
 
 @contextmanager
-def dropscribe(mark: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def dropscribe(mark: str, *arguments: str | Path, stdin: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """The command, running. Every process that comes of it inherits `mark`, and none outlives the block."""
     command = [sys.executable, "-m", "infra.cli.main", *map(str, arguments)]
     environment = {**os.environ, MARK: mark}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+    with (stdin or Path(os.devnull)).open("rb") as given:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -73,7 +80,8 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
     corrupt.write_bytes(b"not a recording" * 100)
     out = tmp_path / "out"
     files = [recording("call").path, corrupt, recording("memo").path]
-    with dropscribe(mark, "run", *files, "--model", "tiny", "--out", out, "--json") as process:
+    arguments = ["-", *files[1:], "--name", "call.opus", "--model", "tiny", "--out", out, "--json"]
+    with dropscribe(mark, "run", *arguments, stdin=files[0]) as process:
         printed, _ = process.communicate(timeout=PATIENCE)
         assert marked(mark) == []
     lines = [json.loads(line) for line in printed.splitlines()]
@@ -86,30 +94,37 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
     assert all(path.stat().st_size for path in (out / "call.opus").iterdir())
 
 
-def test_run_succeeds_and_an_interrupted_run_leaves_no_process(mark: str, tmp_path: Path) -> None:
-    arguments = (
-        "run",
-        recording("memo").path,
-        "--model",
-        "tiny",
-        "--out",
-        tmp_path / "out",
-        "--json",
-        "--method",
-        "deepgram",
-    )
-    with dropscribe(mark, *arguments) as process:
-        wait_until(lambda: len(marked(mark)) > 2, "functions and engine")
+def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_process(mark: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    files = [recording("memo").path, recording("long_seen").path]
+    options = ("--model", "tiny", "--out", out, "--method", "deepgram")
+    with dropscribe(mark, "run", *files, *options, "--json") as process:
+        wait_until(lambda: (out / "memo.wav" / "receipt.json").exists(), "the first result")
+        assert len(marked(mark)) > 2  # functions and engine
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 130
+        printed, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == ExitCode.INTERRUPTED
         assert marked(mark) == []
     assert printed == ""
+    assert said.splitlines()[-1] == f"Interrupted: 1 of 2 files are done; their results lie in {out}/<file name>/"
+    assert (out / "memo.wav" / "transcript.txt").read_text().strip()
 
-    with dropscribe(mark, *arguments) as process:
-        printed, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
-    assert json.loads(printed)["outcome"] == "completed"
+
+def test_in_a_pipe_a_run_is_a_table_and_plain_lines(mark: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ("--model", "tiny", "--out", out, "--method", "deepgram")
+    with dropscribe(mark, "run", recording("memo").path, *options) as process:
+        printed, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == ExitCode.COMPLETED
+    assert "\x1b" not in printed + said
+    _, titles, row, place = printed.splitlines()
+    assert titles.split() == ["file", "outcome", "length", "words", "engine", "time", "cost", "saving"]
+    assert row.split()[:5] == ["memo.wav", "completed", "0:08", "23", "deepgram"]
+    assert place == f"Results: {out}/<file name>/"
+    estimate, *stages = said.splitlines()
+    assert estimate.startswith("1 file, 0:08 of audio: about ")
+    assert stages[-1] == "memo.wav: completed"
+    assert all(line.startswith("memo.wav: ") for line in stages)
 
 
 def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp_path: Path) -> None:

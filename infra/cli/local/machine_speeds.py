@@ -36,7 +36,7 @@ class MachineSpeeds:
         """Whether a run was long enough to show how fast this machine is with this model."""
         return any(name.startswith("x_real_time") for name in self._seen.figures)
 
-    def keep(self, startup_seconds: float | None, x_real_time: float | None) -> None:
+    def keep(self, startup_seconds: float, x_real_time: float | None) -> None:
         """What a run showed: the time until its first words, and its speed from then on; None: not seen."""
         figures = execution_figures(
             DEVICE,

@@ -13,7 +13,7 @@ from rich.text import Text
 from infra.cli.exit_codes import ExitCode, worst
 from infra.cli.tables import outcome_table, print_line, printable, quote_table, tracks_line
 from shared.client import results_folder
-from shared.enums import Outcome
+from shared.enums import Engine, Outcome
 from shared.errors import FailureKind, shortened
 from shared.messages import TerminalMessage
 from shared.transcript.timestamps import clock_range
@@ -68,7 +68,8 @@ def warnings_of(message: TerminalMessage) -> Iterator[str]:
         yield f"{message.upload.name}: {count}, {coverage.gap_seconds:.1f} s without words{first}"
     for warning in message.warnings:
         yield f"{message.upload.name}: {shortened(warning.message, WARNING_CHARACTERS)}"
-    if coverage is not None and not coverage.audited:
+    # Deepgram's words are never checked; that is said in transcript.json.
+    if coverage is not None and not coverage.audited and set(message.engines) - {Engine.DEEPGRAM}:
         yield f"{message.upload.name}: nothing checked whether words are missing"
     if (tracks := tracks_line(message.tracks)) is not None:
         yield f"{message.upload.name}: {tracks}"

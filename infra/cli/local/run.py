@@ -122,8 +122,10 @@ class _Run:
                 model = chosen_model(self._options.model, self._notes)
                 with self._notes.status("starting the local servers"):
                     running = stack.enter_context(session(model, IGNORE_NOTHING))
-                progress = self._upload_and_wait(running, recordings, estimate)
-                speeds.keep(progress.startup_seconds, progress.x_real_time)
+                servers_seconds = time.monotonic() - self._began
+                progress = self._upload_and_wait(running, recordings, estimate, servers_seconds)
+                if progress.startup_seconds is not None:
+                    speeds.keep(servers_seconds + progress.startup_seconds, progress.x_real_time)
                 self._report(running)
         except KeyboardInterrupt:
             done = len(self._messages)
@@ -144,11 +146,12 @@ class _Run:
         self._refused[argument] = reason
         print_line(self._errors, f"{argument}: rejected: {reason}")
 
-    def _upload_and_wait(self, running: Session, recordings: Sequence[Recording], estimate: Estimate) -> Progress:
+    def _upload_and_wait(
+        self, running: Session, recordings: Sequence[Recording], estimate: Estimate, elapsed: float
+    ) -> Progress:
         names = [recording.name for recording in recordings]
-        progress = Progress(
-            self._notes, names, audio_seconds=estimate.audio_seconds, predicted_seconds=estimate.seconds
-        )
+        left = max(0.0, estimate.seconds - elapsed)
+        progress = Progress(self._notes, names, audio_seconds=estimate.audio_seconds, predicted_seconds=left)
         with progress:
             jobs: dict[str, Upload] = {}
             for recording in recordings:

@@ -7,19 +7,40 @@ from collections.abc import Callable, Collection
 from typing import Self
 
 from rich import progress as bars
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.text import Text
 
 from infra.cli.progress.time_left import TimeLeft
 from infra.cli.tables import print_line, printable, rough_duration, speed_text
+from shared.enums import Method
 from shared.messages import TerminalMessage
 from shared.state.jobs import JobRecord, JobState
 
 MAX_BARS = 8
 """Of files at once; one more bar stands for all of them."""
+ALL_BUT_ROUNDING = 0.999
+"""Share of a file's stated length: chunks end at whole samples."""
 NAME_COLUMNS, BAR_COLUMNS = 26, 14
 
-_STAGES = {JobState.CLAIMED: "being inspected", JobState.QUEUED: "waiting", JobState.RUNNING: "transcribing"}
+
+def stage_of(record: JobRecord) -> tuple[str, str]:
+    """What happens to a job, and the same with how far it is."""
+    duration = record.media.duration_seconds if record.media else 0.0
+    if record.state is JobState.CLAIMED:
+        at_deepgram = record.decision is not None and record.decision.method is Method.DEEPGRAM
+        stage = "transcribed by Deepgram" if at_deepgram else "inspected"
+        return stage, stage
+    if record.state is JobState.QUEUED:
+        return "waiting", "waiting"
+    decoded, transcribed = (
+        min(1.0, seconds / duration) if duration else 0.0
+        for seconds in (record.decoded_seconds, record.transcribed_seconds)
+    )
+    if transcribed >= ALL_BUT_ROUNDING:
+        return "transcribing", "checking that no words are missing"
+    if transcribed > 0 or decoded >= ALL_BUT_ROUNDING:
+        return "transcribing", f"transcribing {transcribed:.0%}" + (f", decoded {decoded:.0%}" if decoded < 1 else "")
+    return ("decoding", f"decoding {decoded:.0%}") if decoded > 0 else ("starting", "starting")
 
 
 class Progress:
@@ -55,7 +76,7 @@ class Progress:
             disable=not self._is_live,
             transient=True,
         )
-        title = f"{self._count:,} files" if self._count != 1 else "transcription"
+        title = f"{self._count:,} files" if self._count != 1 else shortened_name(printable(next(iter(names))))
         self._all = self._bars.add_task(title, total=1.0, status="starting", visible=self._is_live)
 
     def __enter__(self) -> Self:
@@ -78,19 +99,16 @@ class Progress:
     def stage(self, name: str, stage: str) -> None:
         """Show what happens to a file that has no job yet."""
         if self._is_live:
-            self._bars.update(self._all, status=f"{shortened_name(printable(name))} is {stage}")
+            subject = "" if self._count == 1 else f"{shortened_name(printable(name))} is "
+            self._bars.update(self._all, status=f"{subject}{stage}")
 
     def update(self, name: str, record: JobRecord) -> None:
         """Show how far a job is by its record."""
         duration = record.media.duration_seconds if record.media else 0.0
         self._advance(name, record.transcribed_seconds)
-        stage = _STAGES[record.state]
-        share = min(1.0, record.transcribed_seconds / duration) if duration else 0.0
-        if share >= 1.0:
-            stage = "being checked"
+        stage, status = stage_of(record)
         self._print_once(name, stage)
-        percent = f", {share:.0%}" if 0 < share < 1 else ""
-        self._show(name, f"{stage}{percent}", share)
+        self._show(name, status, min(1.0, record.transcribed_seconds / duration) if duration else 0.0)
 
     def finish(self, message: TerminalMessage) -> None:
         """Show the outcome of a job."""
@@ -122,7 +140,7 @@ class Progress:
         elapsed = self._clock() - self._began
         done = sum(self._transcribed.values())
         share = min(1.0, done / self._audio_seconds) if self._audio_seconds else 0.0
-        parts = [f"{self._finished:,} done" if self._count != 1 else stage.partition(",")[0] or "done", f"{share:.0%}"]
+        parts = [f"{self._finished:,} done", f"{share:.0%}"] if self._count != 1 else [stage] if stage else []
         if (speed := self.x_real_time) is not None:
             parts.append(f"{speed_text(speed)} x real time")
         if self._finished < self._count and (left := self._time_left.seconds(elapsed)) is not None:
@@ -137,10 +155,11 @@ class Progress:
 
 def shortened_name(name: str, columns: int = NAME_COLUMNS) -> str:
     """The beginning and the end of a long name, for a line that must not break."""
-    text = Text(name)
-    if text.cell_len <= columns:
+    if cell_len(name) <= columns:
         return name
-    half = columns // 2 - 1
-    begin, end = Text(name), name[-half:]
-    begin.truncate(columns - 1 - Text(end).cell_len)
-    return f"{begin.plain}…{end}"
+    end = ""
+    for letter in reversed(name):
+        if cell_len(letter + end) > columns // 2 - 1:
+            break
+        end = letter + end
+    return f"{set_cell_size(name, columns - 1 - cell_len(end))}…{end}"
