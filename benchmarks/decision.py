@@ -101,7 +101,7 @@ def _fill(ledger: Ledger) -> None:
         identity = sha256(str(number).encode()).hexdigest()[:24]
         more = {"cpu_usd": 0.0021, "folder": "calls", "method": Method.PARAKEET, "execution": "transcribe-x7k2p"}
         day = now().date()
-        ledger.settle(Entry(id=identity, state=EntryState.BILLED, day=day, usd=0.0071, **figures, **more))
+        ledger.book(Entry(id=identity, state=EntryState.BILLED, day=day, usd=0.0071, **figures, **more))
 
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(book, range(JOBS)):

@@ -262,6 +262,7 @@ class FileTranscription:
             channel,
             self._stays_local,
             span=self._span,
+            is_cancelled=lambda: self._cancelled,
             leave_open=self._listener.broke,
         )
 
@@ -271,7 +272,7 @@ class FileTranscription:
         return Gap(start=decoded_seconds, end=max(decoded_seconds, stated), reason=error.reason)
 
     def cancel(self) -> None:
-        """Have `feed` and the audit end soon; results are still taken."""
+        """Have `feed` and the audit end soon. Engines begin no more of its chunks; results are still taken."""
         self._cancelled = True
 
     # Results: from the engines' threads, and from the audit.

@@ -107,6 +107,17 @@ def replace(
     return Versioned(data, int(blob.generation))
 
 
+def write(bucket: Bucket, name: str, data: bytes, *, deadline_seconds: float | None = None) -> None:
+    """Write the object, whatever stands there: for what only one process writes."""
+    blob = bucket.blob(name)
+    blob.upload_from_string(data, content_type="application/json", **_within(deadline_seconds))
+
+
+def exists(bucket: Bucket, name: str, *, deadline_seconds: float | None = None) -> bool:
+    """Whether there is such an object."""
+    return bool(bucket.blob(name).exists(**_within(deadline_seconds)))
+
+
 def delete(bucket: Bucket, name: str, generation: int | None = None) -> bool:
     """Delete the object (only `generation`, where given); False where it was gone or has changed."""
     try:

@@ -7,8 +7,8 @@ locals {
     for function in google_cloudfunctions2_function.this : "resource.labels.service_name = \"${function.name}\""
   ]
 
-  ended_filter   = "jsonPayload.message = \"job ended\" AND (${join(" OR ", concat(local.from_functions, local.from_jobs))})"
-  settled_filter = "jsonPayload.message = \"execution settled\" AND (${join(" OR ", local.from_jobs)})"
+  ended_filter           = "jsonPayload.message = \"job ended\" AND (${join(" OR ", concat(local.from_functions, local.from_jobs))})"
+  execution_ended_filter = "jsonPayload.message = \"execution ended\" AND (${join(" OR ", local.from_jobs)})"
 
   count_metrics = {
     jobs_ended = {
@@ -72,14 +72,14 @@ locals {
     startup = {
       about  = "From the start of an instance's bill to its first batch."
       unit   = "s"
-      filter = local.settled_filter
+      filter = local.execution_ended_filter
       field  = "startup_seconds"
       bounds = local.seconds_bounds
     }
     batch_fill = {
       about  = "Share of an execution's batches that is audio; the rest is padding."
       unit   = "1"
-      filter = local.settled_filter
+      filter = local.execution_ended_filter
       field  = "batch_fill"
       bounds = local.shares_bounds
     }

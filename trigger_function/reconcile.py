@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shared.clock import now
 from shared.enums import JobDevice
-from shared.errors import DropscribeError, FailureKind, StateConflict
+from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
 from shared.state.job_result import exhausted, failed
 from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
@@ -26,6 +26,8 @@ def reconcile_all(services: Services) -> dict[str, int]:
 
     A job that raises is counted as `error` and does not stop the others.
     """
+    with best_effort("costs of killed executions were not booked"):
+        _book_killed_executions(services)
     alert_on_budget(services)
     done: Counter[str] = Counter()
     for opened in services.jobs.open_jobs():
@@ -38,6 +40,14 @@ def reconcile_all(services: Services) -> dict[str, int]:
                 _log.exception("job not reconciled")
                 done["error"] += 1
     return dict(done)
+
+
+def _book_killed_executions(services: Services) -> None:
+    """Of executions whose workers went silent: what they cost that is on no upload's bill."""
+    at = now()
+    for costs in services.execution_costs.running():
+        if costs.alive_until < at:
+            services.execution_costs.close_killed(costs, at)
 
 
 def _reconcile(services: Services, opened: OpenJob) -> str:

@@ -157,7 +157,9 @@ class EngineChain:
             raise _combined(list(rejected.failures.values()))
 
     def chunk_failed(self, source: ChainedEngine, task: Task, error: EngineFailed) -> None:
-        """Give the chunk to another engine; a chunk that none can do has no words."""
+        """Give the chunk to another engine, unless nobody wants it; a chunk that none can do has no words."""
+        if task.is_cancelled():
+            return
         fields = {"job_id": task.job_id, "engine": source.engine, "kind": error.kind, "reason": error.reason}
         _log.warning("chunk failed", extra={"fields": fields})
         task = task.after(source.engine, error)
@@ -171,7 +173,8 @@ class EngineChain:
         fields = {"engine": source.engine, "kind": error.kind, "reason": error.reason, "chunks": len(tasks)}
         _log.error("engine failed for good", extra={"fields": fields})
         for task in tasks:
-            self._find_engine(task.after(source.engine, error), source)
+            if not task.is_cancelled():
+                self._find_engine(task.after(source.engine, error), source)
         self._listener.engine_failed(source.engine, error, list(dict.fromkeys(task.job_id for task in tasks)))
 
     def has_alternative(self, source: ChainedEngine, task: Task) -> bool:

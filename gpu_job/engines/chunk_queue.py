@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gpu_job.asr.batching import BatchCandidate, BatchLimits, next_batch
@@ -117,9 +117,12 @@ class ChunkQueue:
     def drop(self, job_id: str) -> None:
         """Discard the queued chunks of a job that ended."""
         with self._changed:
-            self._queued = [queued for queued in self._queued if queued.task.job_id != job_id]
-            self._samples = sum(queued.samples for queued in self._queued)
-            self._changed.notify_all()
+            self._discard(lambda task: task.job_id == job_id)
+
+    def _discard(self, is_unwanted: Callable[[Task], bool]) -> None:
+        self._queued = [queued for queued in self._queued if not is_unwanted(queued.task)]
+        self._samples = sum(queued.samples for queued in self._queued)
+        self._changed.notify_all()
 
     def take_last(self, job_id: str, max_seconds: float, engine: Engine) -> list[Task]:
         """A job's last queued tasks that `engine` has not failed on, in time order, of one channel: at most so much
@@ -149,6 +152,7 @@ class ChunkQueue:
                 self._await_batch(limits)
                 if self._stopped:
                     return []
+                self._discard(lambda task: task.is_cancelled())
                 if self._queued:  # else it was dropped, or another engine has taken it
                     break
             chosen = next_batch([queued.describe(self._batches) for queued in self._queued], limits)

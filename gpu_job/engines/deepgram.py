@@ -138,6 +138,8 @@ class DeepgramEngine:
             self._changed.notify_all()
 
     def _transcribe(self, tasks: Sequence[Task]) -> None:
+        if all(task.is_cancelled() for task in tasks):
+            return
         try:
             if self.failure is not None:
                 raise self.failure
@@ -161,6 +163,10 @@ class DeepgramEngine:
         call = ApiCall(tasks[0].job_id, len(tasks), len(recording))
         with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
             self._listener.call_started(self.engine, call)
+            if all(task.is_cancelled() for task in tasks):
+                # While the record was written it turned out that another process has the job.
+                self._listener.call_not_billed(self.engine, call)
+                raise EngineFailed("The transcription was cancelled.")
             answer = self._deepgram.begin(as_wav(recording), self._language)
             try:
                 if any(self._failures.has_alternative(self, task) for task in tasks):

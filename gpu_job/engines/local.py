@@ -227,6 +227,9 @@ class _Stages:
                 return
             if self._queue.is_stopped:
                 continue
+            if all(task.is_cancelled() for task in batch.tasks):
+                self._queue.take_done(batch.tasks)
+                continue
             self._listener.batch_started(self._source.engine)
             self._attempt(batch)
             self._listener.batch_finished(self._source.engine, batch.tasks)

@@ -33,6 +33,8 @@ class Task:
     """Whether a job that is otherwise done waits for it: it goes first."""
     span: Span = INVALID_SPAN
     """The job's trace span. The job may have been released by the time its batch is traced."""
+    is_cancelled: Callable[[], bool] = lambda: False
+    """Whether nobody wants its result any more: no engine begins it then, and none delivers anything."""
     leave_open: Callable[[EngineFailed], None] = lambda error: None
     """Called instead of `deliver`, on any thread, where only an engine of another process may still do it."""
 

@@ -3,6 +3,9 @@
 Earlier attempts, as the job's record has them; this attempt's part of the instance's time, from the meter; and the
 audio that this attempt sent to Deepgram. Heartbeats write the sum so far into the record, so the bill of an
 attempt that is killed is on the next one's.
+
+Whatever an execution cost that is neither in a record nor on a bill is its overhead, in the ledger: idle time, what a
+job that was lost to another process had cost by then, a bill that could not be stored.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -28,7 +32,7 @@ from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_bill, 
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, execution_figures
 from shared.enums import Engine
 from shared.media import Media
-from shared.state.ledger import overhead
+from shared.state.execution_costs import TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
 
 _log = logging.getLogger(__name__)
@@ -49,15 +53,15 @@ class BilledJob(Protocol):
         """What earlier attempts cost."""
 
 
-class Settlement(BaseModel):
-    """What an execution's task cost beyond the bills of its jobs, shared out over them when it ended."""
+class UnbilledTime(BaseModel):
+    """Time of an execution's task that is on no bill, shared out over its jobs when it ended."""
 
     execution: str
     task: str
     instance_seconds: float
     """The instance's whole life, start-up included."""
-    settled_seconds: dict[str, float]
-    """Job id -> seconds of the instance after its bill was written. Empty where no job ended: nobody is billed."""
+    unbilled_seconds: dict[str, float]
+    """Job id -> its share of the instance's time behind its bill. Empty where no job ended: nobody is billed."""
     usd_per_second: float
 
 
@@ -69,15 +73,21 @@ class Billing:
         self._shape = services.settings.shape
         self._prices = services.prices
         self._deepgram_model = services.settings.deepgram_model
+        self._lease = timedelta(seconds=services.settings.lease_seconds)
         self._task = services.task
         self._state = services.state
-        self._ledger = services.ledger
+        self._costs = services.execution_costs
         self._speeds = services.speeds
         self._clock = clock
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
         self._usd_per_second = instance_second_usd(self._shape, self._prices)
         self._lock = threading.Lock()
-        self._billed_seconds = 0.0
+        self._on_bills_usd: dict[str, float] = {}
+        """Job id -> of what its last attempt here cost, what its record or bill has."""
+        self._on_earlier_bills_usd = 0.0
+        """The same of attempts before the last one."""
+        self._ended_calls_usd = 0.0
+        """Of jobs with a final bill."""
         self._batch_began: float | None = None
         self._batch_engine: Engine | None = None
         self._own_engine = Engine.PARAKEET_GPU if self._shape.gpu else Engine.PARAKEET_CPU
@@ -100,6 +110,7 @@ class Billing:
         """A job is in progress from now on."""
         with self._lock:
             self._meter.open(job.id, job.media.duration_seconds)
+            self._on_earlier_bills_usd += self._on_bills_usd.pop(job.id, 0.0)
 
     def batch_started(self, engine: Engine) -> None:
         """Time until now went to no job."""
@@ -179,50 +190,70 @@ class Billing:
         """This attempt at the job ends, whatever its outcome: what the job cost, earlier attempts included. Once."""
         with self._lock:
             seconds_by_phase = self._meter.close(job.id, self._clock())
-            self._billed_seconds += sum(seconds_by_phase.values())
             answered = self._answered_samples.pop(job.id, 0)
             unanswered = _sent_samples(self._unanswered.pop(job.id, ()))
+            self._ended_calls_usd += self._calls_bill(answered, unanswered).usd
         return self._bill(job, seconds_by_phase, answered, unanswered)
+
+    def bill_stored(self, job: BilledJob, bill: Bill, standing: Bill) -> None:
+        """`bill` is what the job cost with this attempt, `standing` what its record or outcome says now: the same, or
+        another process's. What `standing` lacks of `bill` is the execution's overhead."""
+        common_usd = sum(min(bill.usd_of(kind=kind), standing.usd_of(kind=kind)) for kind in LineItemKind)
+        with self._lock:
+            self._on_bills_usd[job.id] = common_usd - job.spent_before.usd
 
     def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
         """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
         instance = instance_bill(self._shape, seconds_by_phase, self._prices)
-        calls = self._deepgram_bill(answered) + self._deepgram_bill(unanswered, possibly=True)
-        return job.spent_before + instance + calls
+        return job.spent_before + instance + self._calls_bill(answered, unanswered)
+
+    def _calls_bill(self, answered: int, unanswered: int) -> Bill:
+        return self._deepgram_bill(answered) + self._deepgram_bill(unanswered, possibly=True)
 
     def _deepgram_bill(self, samples: int, *, possibly: bool = False) -> Bill:
         sent_bytes = samples * BYTES_PER_SAMPLE_SENT
         return deepgram_bill(self._deepgram_model, seconds(samples), sent_bytes, self._prices, possibly=possibly)
 
-    def book_dropped(self, job: BilledJob, bill: Bill, standing: Bill) -> None:
-        """Put on the ledger what a finished job's `bill` has beyond the one that stands: another process ended the job
-        first, and ours is on no message. So ledger and bills add up to what was spent."""
-        usd = sum(max(0.0, bill.usd_of(kind=kind) - standing.usd_of(kind=kind)) for kind in LineItemKind)
-        if usd > 0:
-            _log.info("a bill was dropped", extra={"fields": {"usd": usd}})
-            self._ledger.settle(overhead(f"{self._task_name}/{job.id}", now(), usd))
+    def task_costs(self) -> TaskCosts:
+        """What this task cost until now, and what of that is in records and on bills."""
+        with self._lock:
+            return self._task_costs(self._clock())
 
-    @property
-    def _task_name(self) -> str:
-        return f"executions/{self._task.execution}/{self._task.index}-{self._task.attempt}"
+    def _task_costs(self, at: float) -> TaskCosts:
+        wall, lived = now(), at - self._meter.began
+        calls_usd = self._ended_calls_usd + sum(
+            self._calls_bill(self._answered_samples[job_id], _sent_samples(self._unanswered[job_id])).usd
+            for job_id in {*self._answered_samples, *self._unanswered}
+        )
+        return TaskCosts(
+            execution=self._task.execution,
+            index=self._task.index,
+            attempt=self._task.attempt,
+            began_at=wall - timedelta(seconds=lived),
+            updated_at=wall,
+            alive_until=wall + self._lease,
+            spent_usd=lived * self._usd_per_second + calls_usd,
+            on_bills_usd=self._on_earlier_bills_usd + sum(self._on_bills_usd.values()),
+            usd_per_second=self._usd_per_second,
+        )
 
-    def settle(self) -> None:
-        """The worker ends: share out the rest of its time, write the settlement, and report the speeds it showed."""
+    def close_execution(self) -> None:
+        """The worker ends: share out the rest of its time, book what is on no bill, and report the speeds it showed."""
         with self._lock:
             at = self._clock()
-            settlement = Settlement(
+            unbilled = UnbilledTime(
                 execution=self._task.execution,
                 task=self._task.holder,
-                settled_seconds=self._meter.settle(at),
+                unbilled_seconds=self._meter.share_out_rest(at),
                 instance_seconds=at - self._meter.began,
                 usd_per_second=self._usd_per_second,
             )
-        unbilled_usd = self._usd_per_second * max(0.0, settlement.instance_seconds - self._billed_seconds)
+            costs = self._task_costs(at)
+        unbilled_usd = costs.overhead().usd
         UNBILLED.add(unbilled_usd)
-        _log.info("execution settled", extra={"fields": self._figures(settlement.instance_seconds, unbilled_usd)})
-        name = f"{self._task_name}.json"
-        objects.create_once(self._state, name, settlement.model_dump_json().encode())
-        self._ledger.settle(overhead(name, now(), unbilled_usd))
+        _log.info("execution ended", extra={"fields": self._figures(unbilled.instance_seconds, unbilled_usd)})
+        objects.create_once(self._state, f"{costs.name}.json", unbilled.model_dump_json().encode())
+        self._costs.close(costs)
         figures = execution_figures(
             self._shape.device,
             startup_seconds=self._startup_seconds,

@@ -16,6 +16,7 @@ from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.errors import best_effort
+from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_lease import ExecutionLease, HeldLease
 from shared.state.jobs import JobRecord, JobState, JobStore
 
@@ -47,6 +48,7 @@ class Heartbeat(PeriodicTask):
         self._deadline_seconds = max(LEAST_DEADLINE_SECONDS, self._settings.lease_seconds * DEADLINE_SHARE)
         self._records = JobStore(services.state, self._deadline_seconds)
         self._executions = ExecutionLease(services.state, services.settings.shape.job_device, self._deadline_seconds)
+        self._costs = ExecutionCosts(services.state, services.ledger, self._deadline_seconds)
 
     def hold_lease(self) -> None:
         """This execution takes work: no other one need be launched."""
@@ -60,6 +62,11 @@ class Heartbeat(PeriodicTask):
                 self._services.lease.release(self._lease)
             self._lease = None
 
+    def record_execution(self) -> None:
+        """Write what this execution cost by now, for whoever finds it killed."""
+        with best_effort("what the execution cost was not recorded"):
+            self._costs.update(self._billing.task_costs())
+
     def record_costs(self, job_id: str) -> None:
         """Have a job's record say what the job may cost by now: before a call to Deepgram, which no kill may lose.
 
@@ -71,7 +78,7 @@ class Heartbeat(PeriodicTask):
         calls = self._billing.calls_started(job_id)
         with running.log_context(), running.record_lock:
             for _ in range(RECORD_TRIES):
-                if running.recorded_calls >= calls:
+                if running.recorded_calls >= calls or running.is_released:
                     return
                 # The next beat makes up for a write that fails, as long as this process lives.
                 with best_effort("what a job may cost was not recorded"):
@@ -93,6 +100,9 @@ class Heartbeat(PeriodicTask):
         # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
         renewed: list[tuple[RunningJob, Sequence[ChunkResult]]] = []
         for job in self._jobs.all():
+            if save and not self._is_open(job):
+                job.claim_lost()
+                continue
             results: Sequence[ChunkResult] = job.take_unsaved() if save else ()
             if self._try_to_renew(job):
                 renewed.append((job, results))
@@ -102,6 +112,14 @@ class Heartbeat(PeriodicTask):
                 job.transcription.fail_lost_chunks()
         for job, results in renewed:
             self._store(job, results)
+        # Behind the records: what they have is no overhead.
+        self.record_execution()
+
+    def _is_open(self, job: RunningJob) -> bool:
+        """False where another process ended the job: with Deepgram's late answer, say."""
+        with job.log_context(), best_effort("whether a job is open was not read"):
+            return self._records.is_open(job.id)
+        return True
 
     def _renew_lease(self) -> None:
         with self._lease_lock:
@@ -133,6 +151,7 @@ class Heartbeat(PeriodicTask):
             return True
         newest = self._records.load(running.id)
         if newest is None or not self._is_ours(running, newest.record):
+            running.claim_lost()
             return False
         # Written by the reconciler, say, which took us for dead and queued the job again.
         running.stored = newest
@@ -145,7 +164,8 @@ class Heartbeat(PeriodicTask):
             "transcribed_seconds": running.transcription.transcribed_seconds(),
         }
         calls = self._billing.calls_started(running.id)
-        if (bill := self._billing.accrued_bill(running)) is not None:
+        bill = self._billing.accrued_bill(running)
+        if bill is not None:
             # If this process is killed, the record is the only place that says what it cost.
             changes["spent"] = bill
         until = now() + self._term
@@ -153,6 +173,9 @@ class Heartbeat(PeriodicTask):
         if taken is None:
             return False
         running.stored, running.recorded_calls = taken, calls
+        if bill is not None and not running.is_released:
+            # Whoever released it says what becomes of its bill.
+            self._billing.bill_stored(running, bill, bill)
         return True
 
     def _is_ours(self, running: RunningJob, record: JobRecord) -> bool:

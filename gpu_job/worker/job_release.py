@@ -54,7 +54,7 @@ class JobRelease:
             self._engines.drop(job.id)
             bill = self._billing.final_bill(job)
             outcome = self._services.finisher.finish(job.record, result, bill, self._services.task.execution)
-            self._billing.book_dropped(job, bill, outcome.bill)
+            self._billing.bill_stored(job, bill, outcome.bill)
             tracing.set_attributes(job.span, outcome=outcome.outcome.value)
             for ack_id in job.ack_ids:
                 self._subscription.done(ack_id)
@@ -76,6 +76,27 @@ class JobRelease:
             try:
                 self._engines.drop(job.id)
                 self._try_to_give_up(job, why, self._billing.final_bill(job))
+            finally:
+                self._removed(job)
+
+    def abandon(self, job: RunningJob) -> None:
+        """Drop a released job that another process has, or ended. What it cost here and no record has is overhead."""
+        with job.log_context():
+            _log.warning("a claim was lost")
+            try:
+                self._engines.drop(job.id)
+                bill = self._billing.final_bill(job)
+                outcome = self._services.jobs.outcome(job.id)
+                if outcome is not None:
+                    self._billing.bill_stored(job, bill, outcome.bill)
+                for ack_id in job.ack_ids:
+                    if outcome is None or self._services.jobs.is_open(job.id):
+                        self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
+                    else:
+                        self._subscription.done(ack_id)
+            except Exception:
+                # The item comes again by itself.
+                _log.exception("abandoning failed")
             finally:
                 self._removed(job)
 
@@ -123,6 +144,7 @@ class JobRelease:
                 if not is_ours or stored.record.state is JobState.CLAIMED:
                     break  # another worker has it, or the function asks Deepgram
                 if self._services.jobs.try_save(stored, state=JobState.QUEUED, **changes):
+                    self._billing.bill_stored(job, bill, bill)
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
                     self._services.checkpoints.store(job.id, job.take_unsaved())
                     break

@@ -2,7 +2,7 @@
 
 The clock's whole range is cut into intervals. Time the model spent on a batch belongs to the jobs in it, by their
 audio; all other time lands in a pool. A job that ends takes its own time and its share of the pool; what is left when
-the worker ends is settled over all jobs. So the shares always add up to the execution's time.
+the worker ends is shared out over all jobs. So the shares always add up to the execution's time.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Meter:
         """What the job would take if it ended now; None where it is not in progress."""
         return copy.deepcopy(self).close(job_id, at) if job_id in self._audio else None
 
-    def settle(self, at: float) -> dict[str, float]:
+    def share_out_rest(self, at: float) -> dict[str, float]:
         """The worker ends: seconds that no job took yet, over the jobs that ended, by their audio.
 
         Empty where no job ended: then nobody can be billed, and the whole time is the caller's to report.

@@ -67,6 +67,9 @@ class JobOwner(Protocol):
         """The job needs another attempt: a result could not be taken, or no engine is left for it here (EngineFailed).
         May be called more than once."""
 
+    def claim_lost(self, job: RunningJob) -> None:
+        """Another process has the job, or ended it: nobody wants this attempt's words. It is released already."""
+
 
 class RunningJob(TranscriptionListener):
     """Shared by the feeding thread, the engines' threads and the heartbeat; hence the lock."""
@@ -154,6 +157,13 @@ class RunningJob(TranscriptionListener):
     def broke(self, error: Exception) -> None:
         """Have the owner give the job back."""
         self._owner.job_broke(self, error)
+
+    # What the heartbeat finds.
+
+    def claim_lost(self) -> None:
+        """Another process has the job, or ended it: end this attempt at once."""
+        if self.release_once():
+            self._owner.claim_lost(self)
 
     # What others need of it.
 

@@ -69,7 +69,10 @@ class Worker(JobOwner):
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
         self._heartbeat.hold_lease()
+        self._heartbeat.record_execution()
         self._engines.start()
+        with best_effort("costs of killed attempts were not booked"):
+            self._book_killed_attempts()
         with self._subscription:
             with self._heartbeat, self._hybrid:
                 try:
@@ -92,13 +95,22 @@ class Worker(JobOwner):
             # The work is done and billed, and the lease runs out by itself: another attempt would only cost more.
             with best_effort("the execution's lease was not released"):
                 self._heartbeat.release_lease()
-            with best_effort("the execution's cost was not settled"):
-                self._billing.settle()
+            with best_effort("the execution's cost was not booked"):
+                self._billing.close_execution()
             # Decoders of handed-over jobs end by themselves: the engines refuse their chunks. Last, for a download is
             # not cut short, and Cloud Run gives ten seconds.
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._audit_threads.shutdown(wait=False, cancel_futures=True)
         return clean
+
+    def _book_killed_attempts(self) -> None:
+        """Earlier attempts at this task that ended without a word had ended when this one began."""
+        task, began_at = self._services.task, self._billing.task_costs().began_at
+        if task.attempt == 0:
+            return
+        for costs in self._services.execution_costs.running(task.execution):
+            if costs.index == task.index and costs.attempt < task.attempt:
+                self._services.execution_costs.close_killed(costs, began_at)
 
     def _pull_until_empty(self) -> None:
         """Idle time counts from Pub/Sub's first answer: a cold instance takes seconds until it can ask."""
@@ -251,6 +263,10 @@ class Worker(JobOwner):
         with job.log_context():
             _log.error("a result could not be taken", exc_info=error)
         self._later(self._release.give_back, job, f"A result could not be taken ({type(error).__name__}: {error}).")
+
+    def claim_lost(self, job: RunningJob) -> None:
+        """Account for it, on a thread that may take its time."""
+        self._later(self._release.abandon, job)
 
     def _later(self, call: Callable[..., None], job: RunningJob, *more: str) -> None:
         try:

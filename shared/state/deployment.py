@@ -13,6 +13,7 @@ from shared.costs.prices import PriceBook, price_book
 from shared.costs.speeds import SpeedStore
 from shared.enums import JobDevice
 from shared.settings import BreakerSettings, DeploymentSettings
+from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_lease import ExecutionLease
 from shared.state.finisher import Finisher
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
@@ -34,6 +35,7 @@ class Deployment:
     gpu: Breaker
     speeds: SpeedStore
     finisher: Finisher
+    execution_costs: ExecutionCosts
     prices: PriceBook
 
 
@@ -57,8 +59,19 @@ def connect(settings: DeploymentSettings) -> Deployment:
         deepgram_model=settings.deepgram_model,
         subtitles=settings.subtitles,
     )
-    leases = {device: ExecutionLease(state, device) for device in JobDevice}
-    return Deployment(client, state, publisher, jobs, leases, ledger, gpu, SpeedStore(state), finisher, prices)
+    return Deployment(
+        storage=client,
+        state=state,
+        publisher=publisher,
+        jobs=jobs,
+        leases={device: ExecutionLease(state, device) for device in JobDevice},
+        ledger=ledger,
+        gpu=gpu,
+        speeds=SpeedStore(state),
+        finisher=finisher,
+        execution_costs=ExecutionCosts(state, ledger),
+        prices=prices,
+    )
 
 
 def _breaker_policy(settings: BreakerSettings) -> BreakerPolicy:

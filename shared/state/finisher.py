@@ -110,7 +110,7 @@ class Finisher:
         self._send(outcome)  # step 4
         # Behind the message: an error of the ledger must not hold an outcome back (docs/decisions/032).
         entry = billed(outcome)
-        self._ledger.settle(entry)  # step 5
+        self._ledger.book(entry)  # step 5
         if _gpu_worked(outcome):
             self._gpu.record_success(outcome.job_id)  # step 6
         self._jobs.close(outcome.job_id)  # step 7

@@ -110,7 +110,8 @@ class JobStore:
     """Job records in the state bucket."""
 
     def __init__(self, bucket: Bucket, deadline_seconds: float | None = None) -> None:
-        """`deadline_seconds`: for each call of `load`, `save` and `try_save`; None: the storage client's own limits."""
+        """`deadline_seconds`: for each call of `load`, `save`, `try_save` and `is_open`; None: the storage client's own
+        limits."""
         self._bucket = bucket
         self._deadline_seconds = deadline_seconds
 
@@ -193,7 +194,7 @@ class JobStore:
 
     def is_open(self, job_id: str) -> bool:
         """Whether the job's outcome still has to be published."""
-        return bool(self._bucket.blob(_marker_name(job_id)).exists())
+        return objects.exists(self._bucket, _marker_name(job_id), deadline_seconds=self._deadline_seconds)
 
 
 _OPEN = "open/"

@@ -57,7 +57,7 @@ class Entry(BaseModel):
     """The job's id."""
     state: EntryState
     day: date
-    """When the upload was received, in UTC."""
+    """When the upload was received, or the execution's task began, in UTC."""
     usd: Dollars
     folder: str = ""
     """First folder of the upload's name; empty at the bucket's top."""
@@ -76,7 +76,7 @@ class Entry(BaseModel):
     api_usd: Dollars = 0.0
     """Paid to Deepgram."""
     possibly_usd: Dollars = 0.0
-    """Of `usd`: calls to Deepgram whose answer did not come."""
+    """Of `usd`: calls to Deepgram whose answer did not come, and seconds of killed executions that nobody saw."""
     fallbacks: Annotated[int, Field(ge=0)] = 0
     """How often another engine had to step in: for the whole upload, or for a chunk of it."""
 
@@ -137,10 +137,19 @@ def billed(message: TerminalMessage) -> Entry:
     )
 
 
-def overhead(task: str, at: datetime, usd: float) -> Entry:
-    """What an execution's task cost beyond the bills of its uploads. `task` names it: execution, index and attempt."""
-    identity = hashlib.sha256(task.encode()).hexdigest()[:24]
-    return Entry(id=identity, state=EntryState.OVERHEAD, day=at.astimezone(UTC).date(), usd=usd, execution=task)
+def overhead(task: str, began_at: datetime, usd: float, *, possibly_usd: float = 0.0) -> Entry:
+    """What an execution's task cost beyond the bills of its uploads. `task` names it: execution, index and attempt.
+
+    `possibly_usd`: what it may have cost besides. An entry belongs to the month in which the task began.
+    """
+    return Entry(
+        id=hashlib.sha256(task.encode()).hexdigest()[:24],
+        state=EntryState.OVERHEAD,
+        day=began_at.astimezone(UTC).date(),
+        usd=usd + possibly_usd,
+        execution=task,
+        possibly_usd=possibly_usd,
+    )
 
 
 def folder_of(name: str) -> str:
@@ -167,9 +176,14 @@ class Ledger:
         elif (blob.metadata or {}).get("state") == EntryState.RESERVED:
             self._put(entry, if_generation_match=int(blob.generation))
 
-    def settle(self, entry: Entry) -> None:
-        """Write a bill in the reservation's place. A job's outcome is decided once, so every writer writes the same."""
+    def book(self, entry: Entry) -> None:
+        """Write a bill in the reservation's place, or an overhead. A job's outcome is decided once, so every writer
+        writes the same."""
         self._put(entry)
+
+    def book_once(self, entry: Entry) -> None:
+        """The same, unless an entry is there: it knows better."""
+        self._put(entry, if_generation_match=0)
 
     def withdraw(self, entry: Entry) -> None:
         """Take a reservation back; a bill stays."""

@@ -21,7 +21,7 @@ def _ledger(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, (usd, method) in enumerate([(0.25, Method.PARAKEET), (0.5, Method.DEEPGRAM), (0.25, Method.PARAKEET)]):
         figures = {"audio_seconds": 3600, "deepgram_usd": 0.5, "folder": "calls", "method": method}
         entry = Entry(id=f"{number:x}", state=EntryState.BILLED, day=date(2026, 10, 3 + number), usd=usd, **figures)
-        Ledger(cloud.storage.bucket(STATE)).settle(entry)
+        Ledger(cloud.storage.bucket(STATE)).book(entry)
 
 
 def costs(*options: str) -> str:

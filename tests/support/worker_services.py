@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,10 +18,11 @@ from gpu_job.settings import JobSettings
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.running_job import ClaimedJob, JobOwner, RunningJob
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
-from shared.enums import Method
+from shared.enums import Engine, Method
 from shared.media import Media, Upload
 from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobState
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
 
 MEDIA = Media(container="ogg", codec="opus", duration_seconds=60, sample_rate_hz=48000, channels=1, size_bytes=1000)
@@ -43,18 +44,32 @@ def worker_services(task: TaskIdentity = TASK) -> Iterator[JobServices]:
         root.handlers[:], root.level = handlers, level
 
 
+@dataclass(frozen=True)
+class FakeModelServices(JobServices):
+    """A worker's services with a model that needs no file, and waits at its gate."""
+
+    recognizer: FakeRecognizer = field(default_factory=FakeRecognizer)
+
+    def load_model(self, engine: Engine) -> FakeRecognizer:
+        return self.recognizer
+
+
 class IdleOwner:
     """An owner that takes note of what its jobs report."""
 
     def __init__(self) -> None:
         self.complete: list[str] = []
         self.broken: list[Exception] = []
+        self.lost: list[str] = []
 
     def job_complete(self, job: RunningJob) -> None:
         self.complete.append(job.id)
 
     def job_broke(self, job: RunningJob, error: Exception) -> None:
         self.broken.append(error)
+
+    def claim_lost(self, job: RunningJob) -> None:
+        self.lost.append(job.id)
 
 
 def running_job(

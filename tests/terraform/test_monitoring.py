@@ -160,7 +160,7 @@ def execution(services: JobServices, batches: int) -> None:
     for _ in range(batches):
         billing.batch_started(Engine.PARAKEET_CPU)
         billing.batch_finished(Engine.PARAKEET_CPU, tasks)
-    billing.settle()
+    billing.close_execution()
 
 
 def test_the_logs_have_what_metrics_read(deployed: Deployed, entries: list[Entry]) -> None:

@@ -55,7 +55,7 @@ def test_what_is_reserved_is_not_left(ledger: Ledger) -> None:
 def test_a_bill_gives_back_what_was_reserved_too_much(ledger: Ledger) -> None:
     budget = Budget(ledger, 10, 0)
     assert budget.reserve(record("a"), 4)
-    ledger.settle(reservation(record("a"), 1).model_copy(update={"state": EntryState.BILLED}))
+    ledger.book(reservation(record("a"), 1).model_copy(update={"state": EntryState.BILLED}))
     assert budget.left(AT) == 9
 
 

@@ -62,7 +62,7 @@ def entries(services: Services) -> list[Entry]:
 
 
 def spent_by_others(services: Services, usd: float) -> None:
-    services.ledger.settle(Entry(id="f" * 24, state=EntryState.BILLED, day=now().date(), usd=usd))
+    services.ledger.book(Entry(id="f" * 24, state=EntryState.BILLED, day=now().date(), usd=usd))
 
 
 def test_the_estimate_is_held_before_the_work(cloud: LoopbackCloud, make_services: MakeServices) -> None:
@@ -170,7 +170,7 @@ def test_an_upload_is_judged_by_the_month_it_was_received_in(cloud: LoopbackClou
     services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="10")
     received = now().replace(day=1) - timedelta(days=1)
     before = Entry(id="f" * 24, state=EntryState.BILLED, day=received.date(), usd=9.995)
-    services.ledger.settle(before)
+    services.ledger.book(before)
     job = services.jobs.claim(cloud.drop(AUDIO), "me", timedelta(minutes=1))
     assert job is not None
     proceed(services, services.jobs.save(job, received_at=received))

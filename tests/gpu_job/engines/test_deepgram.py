@@ -91,10 +91,14 @@ def opened() -> Iterator[Opened]:
     recognizer.gate.set()
 
     def make(
-        url: str, key: str = "any", connect: Callable[[], Deepgram] | None = None, timeout_seconds: float = PATIENCE
+        url: str,
+        key: str = "any",
+        connect: Callable[[], Deepgram] | None = None,
+        timeout_seconds: float = PATIENCE,
+        calls: Calls | None = None,
     ) -> Line:
         settings = DeepgramSettings(deepgram_api_key=key, deepgram_base_url=url, deepgram_attempts=2)
-        chain, calls = EngineChain(), Calls()
+        chain, calls = EngineChain(), calls or Calls()
         connect = connect or (lambda: Deepgram(settings, "nova-3"))
         deepgram = DeepgramEngine(connect, "nova-3", "en", chain, calls, timeout_seconds=timeout_seconds)
         chain.add(deepgram)
@@ -179,6 +183,25 @@ def test_a_call_that_fails_is_billed_where_deepgram_may_have_done_it(
     line.chain.submit(line.tone(0))
     line.delivered(1)
     assert line.calls.samples["job"] == (SAMPLE_RATE if is_billed else 0)
+
+
+def test_chunks_that_nobody_wants_any_more_are_neither_sent_nor_passed_on(
+    opened: Opened, deepgram_server: DeepgramServer
+) -> None:
+    """Neither those that wait for their call, nor those of a call whose report cancels them."""
+    cancelled = threading.Event()
+
+    class Cancelling(Calls):
+        def call_started(self, engine: Engine, call: ApiCall) -> None:
+            super().call_started(engine, call)
+            cancelled.set()
+
+    line = opened(deepgram_server.url, calls=Cancelling())
+    for at in range(2):
+        line.chain.submit(replace(line.tone(at), is_cancelled=cancelled.is_set))
+        wait_until(lambda: not line.chain.has_tasks("job"), "the call to be over")
+    assert (line.calls.samples["job"], len(deepgram_server.requests)) == (0, 0)
+    assert line.parts.empty()
 
 
 def test_a_call_is_on_the_bill_before_its_answer_comes(opened: Opened, stalled: DeepgramServer) -> None:

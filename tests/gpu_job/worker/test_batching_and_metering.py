@@ -105,7 +105,7 @@ def test_merged_sizes_are_as_careful_as_both(one: SafeSizes, other: SafeSizes, s
 
 
 @given(EVENTS, STEPS)
-def test_shares_and_settlement_add_up_to_the_execution(events: list[tuple], rest: float) -> None:
+def test_shares_and_the_rest_add_up_to_the_execution(events: list[tuple], rest: float) -> None:
     at, meter = 100.0, Meter(began=100.0)
     billed, closed = 0.0, set()
     for kind, *details in events:
@@ -123,11 +123,11 @@ def test_shares_and_settlement_add_up_to_the_execution(events: list[tuple], rest
             billed += sum(share.values())
             closed.add(details[1])
     at += rest
-    settled = meter.settle(at)
-    assert settled.keys() == closed
-    assert all(seconds >= 0 for seconds in settled.values())
+    shared_out = meter.share_out_rest(at)
+    assert shared_out.keys() == closed
+    assert all(seconds >= 0 for seconds in shared_out.values())
     if closed:
-        assert billed + sum(settled.values()) == pytest.approx(at - 100.0, abs=1e-6)
+        assert billed + sum(shared_out.values()) == pytest.approx(at - 100.0, abs=1e-6)
 
 
 def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them() -> None:
@@ -146,7 +146,7 @@ def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them
         Phase.TRANSCRIPTION: pytest.approx(15.0),
         Phase.WAITING: pytest.approx(3.0),
     }
-    assert meter.settle(72.0) == {"long": pytest.approx(6.0), "short": pytest.approx(2.0)}
+    assert meter.share_out_rest(72.0) == {"long": pytest.approx(6.0), "short": pytest.approx(2.0)}
 
 
 def test_what_all_jobs_accrued_is_the_time_until_now_and_asking_changes_nothing() -> None:
@@ -167,7 +167,7 @@ def test_what_all_jobs_accrued_is_the_time_until_now_and_asking_changes_nothing(
 def test_where_no_job_ended_nobody_is_billed() -> None:
     meter = Meter(began=0.0)
     meter.open("handed over", 10.0)
-    assert meter.settle(30.0) == {}
+    assert meter.share_out_rest(30.0) == {}
 
 
 def test_a_clock_that_steps_back_takes_nothing_away() -> None:

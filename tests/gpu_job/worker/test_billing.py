@@ -1,4 +1,4 @@
-"""Bills of an execution's jobs and its settlement add up to its cost, whatever is killed; speeds are learned."""
+"""Bills of an execution's jobs and its overhead add up to its cost, whatever is killed or lost; speeds are learned."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
-from gpu_job.worker.billing import Billing, Settlement
+from gpu_job.worker.billing import Billing, UnbilledTime
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.clock import now
@@ -95,9 +96,8 @@ class Books:
     """What the records of the others say was spent on them."""
     instance_seconds: float = 0.0
     deepgram_usd: float = 0.0
-    settled_usd: float = 0.0
-    unbilled_usd: float = 0.0
-    """Executions in which no job ended: on nobody's bill, but in the ledger."""
+    overhead_usd: float = 0.0
+    """On nobody's bill, but in the ledger."""
 
     @property
     def cost(self) -> float:
@@ -108,15 +108,26 @@ class Books:
         return sum(bill.usd for bill in (*self.final.values(), *self.record.values()))
 
 
+EVENTS = ["open", "batch", "batch", "deepgram", "heartbeat", "end", "give back", "bill not stored", "claim lost"]
+
+
 def one_execution(services: JobServices, books: Books, chance: random.Random, names: Iterator[str]) -> None:
-    """Jobs come, run, end, are given back; then the execution settles, or is killed right behind its heartbeat."""
+    """Jobs come, run, end, are given back or lost; then the execution ends, or is killed some time after a beat."""
     clock = Clock()
     task = TaskIdentity(f"transcribe-{uuid.uuid4().hex}", 0, 0)
     billing = Billing(Meter(began=clock.at), replace(services, task=task), clock=clock)
-    began, running, has_billed = clock.at, list[OneJob](), False
-    for _ in range(chance.randint(1, 12)):
+    began, running = clock.at, list[OneJob]()
+
+    def heartbeat() -> None:
+        for job in running:
+            accrued = billing.accrued_bill(job)
+            assert accrued is not None
+            books.record[job.id] = accrued
+            billing.bill_stored(job, accrued, accrued)
+
+    for _ in range(chance.randint(1, 15)):
         clock.at += chance.uniform(0, 30)
-        event = chance.choice(["open", "batch", "batch", "deepgram", "end", "give back"])
+        event = chance.choice(EVENTS)
         if event == "open" or not running:
             waiting = [name for name in books.record if name not in {job.id for job in running}]
             name = chance.choice(waiting) if waiting and chance.random() < 0.5 else next(names)
@@ -137,37 +148,39 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             sent = deepgram_bill("nova-3", samples / SAMPLE_RATE, samples * 2, services.prices)
             books.deepgram_usd += sent.usd
             billing.call_finished()
+        elif event == "heartbeat":
+            heartbeat()
         else:
             job = running.pop(chance.randrange(len(running)))
             bill = billing.final_bill(job)
             assert billing.accrued_bill(job) is None
-            books.record.pop(job.id, None)
-            (books.final if event == "end" else books.record)[job.id] = bill
-            has_billed = True
-    if running and chance.random() < 0.5:
-        for job in running:
-            accrued = billing.accrued_bill(job)
-            assert accrued is not None
-            books.record[job.id] = accrued
-        books.instance_seconds += clock.at - began
+            if event in {"end", "give back"}:
+                billing.bill_stored(job, bill, bill)
+                books.record.pop(job.id, None)
+                (books.final if event == "end" else books.record)[job.id] = bill
+    if chance.random() < 0.5:
+        heartbeat()
+        costs, unseen = billing.task_costs(), chance.uniform(0, 30)
+        books.instance_seconds += clock.at - began + unseen
+        books.overhead_usd += costs.overhead(ended_by=costs.updated_at + timedelta(seconds=unseen)).usd
         return
     for job in running:
         books.record[job.id] = billing.final_bill(job)
-        has_billed = True
+        billing.bill_stored(job, books.record[job.id], books.record[job.id])
     clock.at += chance.uniform(0, 30)
     books.instance_seconds += clock.at - began
-    billing.settle()
-    stored = services.state.blob(f"executions/{task.execution}/0-0.json").download_as_bytes()
-    settlement = Settlement.model_validate_json(stored)
-    assert settlement.instance_seconds == pytest.approx(clock.at - began)
-    books.settled_usd += sum(settlement.settled_seconds.values()) * settlement.usd_per_second
-    if not has_billed:
-        books.unbilled_usd += settlement.instance_seconds * settlement.usd_per_second
+    billing.close_execution()
+    name = f"executions/{task.execution}/0-0"
+    (entry,) = [entry for entry in services.ledger.entries(month_of(now())) if entry.execution == name]
+    books.overhead_usd += entry.usd
+    assert entry.possibly_usd == 0
+    unbilled = UnbilledTime.model_validate_json(services.state.blob(f"{name}.json").download_as_bytes())
+    assert unbilled.instance_seconds == pytest.approx(clock.at - began)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.integers(1, 4))
-def test_bills_and_settlements_are_what_executions_and_deepgram_cost(
+def test_bills_and_overhead_are_what_executions_and_deepgram_cost(
     services: JobServices, seed: int, executions: int
 ) -> None:
     books, chance = Books(instance_second_usd(services.settings.shape, services.prices)), random.Random(seed)
@@ -175,7 +188,7 @@ def test_bills_and_settlements_are_what_executions_and_deepgram_cost(
     for _ in range(executions):
         one_execution(services, books, chance, names)
     # Those that were given back or killed end with a bill of their record, as an attempt that cost nothing would.
-    assert books.billed + books.settled_usd + books.unbilled_usd == pytest.approx(books.cost, abs=1e-9)
+    assert books.billed + books.overhead_usd == pytest.approx(books.cost, abs=1e-9)
 
 
 def test_the_ledger_has_what_is_on_no_bill(services: JobServices) -> None:
@@ -183,9 +196,10 @@ def test_the_ledger_has_what_is_on_no_bill(services: JobServices) -> None:
     billing = Billing(Meter(began=clock.at), services, clock=clock)
     billing.open(job)
     run_batch(billing, clock, [job], took=20.0)
-    billing.final_bill(job)
+    bill = billing.final_bill(job)
+    billing.bill_stored(job, bill, bill)
     clock.at += 5.0
-    billing.settle()
+    billing.close_execution()
     (entry,) = services.ledger.entries(month_of(now()))
     assert entry.state is EntryState.OVERHEAD
     assert entry.usd == pytest.approx(5.0 * instance_second_usd(services.settings.shape, services.prices))
@@ -230,7 +244,7 @@ def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, s
         billing.record_decoding(audio_seconds=1200.0, wall_seconds=300.0)
         billing.record_decoding(audio_seconds=400.0, wall_seconds=100.0)
         billing.record_decoding(audio_seconds=SHORTEST_DECODED_SECONDS / 2, wall_seconds=1000.0)
-        billing.settle()
+        billing.close_execution()
     stored = Observations.model_validate_json(cloud.storage.bucket(STATE).blob("speeds.json").download_as_bytes())
     assert stored.figures["decode_x_real_time"] == (4.0, 4.0, 4.0, 4.0)
     learned = services.speeds.speeds(initial)
@@ -251,6 +265,6 @@ def test_decoders_that_were_not_measured_are_not_observed(cloud: LoopbackCloud, 
     billing = Billing(Meter(began=clock.at), services, clock=clock)
     billing.open(job)
     run_batch(billing, clock, [job], took=0.5)
-    billing.settle()
+    billing.close_execution()
     stored = Observations.model_validate_json(cloud.storage.bucket(STATE).blob("speeds.json").download_as_bytes())
     assert stored.figures == {"x_real_time/cpu": (2.0,)}

@@ -102,7 +102,7 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
     for _ in range(2):
         billing.batch_started(Engine.PARAKEET_CPU)
         billing.batch_finished(Engine.PARAKEET_CPU, tasks)
-    billing.settle()
+    billing.close_execution()
     seen = recorded_metrics.collect()
     startup = seen["dropscribe.execution.startup", labels(device="cpu")]
     assert isinstance(startup, Values)
@@ -110,7 +110,7 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
     assert (startup.count, startup.sum) == (1, 12)
     whole = 40 * instance_second_usd(services.settings.shape, services.prices)
     assert seen["dropscribe.unbilled", labels()] == pytest.approx(whole)
-    (line,) = [vars(record)["fields"] for record in caplog.records if record.message == "execution settled"]
+    (line,) = [vars(record)["fields"] for record in caplog.records if record.message == "execution ended"]
     assert line == {
         "instance_seconds": 40.0,
         "startup_seconds": 12.0,

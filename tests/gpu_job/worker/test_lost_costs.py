@@ -156,6 +156,7 @@ def test_a_dropped_bill_is_on_the_ledger(cloud: LoopbackCloud, services: JobServ
     for _ in range(2):
         worker.listener.call_answered(Engine.DEEPGRAM, worker.call())
     release.end(worker.job, failed(DropscribeError("The second.")))
+    worker.billing.close_execution()
     assert services.jobs.outcome(worker.job.id) == outcome
     entries = list(services.ledger.entries(month_of(now())))
     assert {entry.state for entry in entries} == {EntryState.BILLED, EntryState.OVERHEAD}

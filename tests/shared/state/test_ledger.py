@@ -63,7 +63,7 @@ def test_the_bill_takes_the_reservations_place(ledger: Ledger) -> None:
     ledger.reserve(entry(1, 0.5))
     ledger.reserve(entry(2, 0.25))
     assert ledger.month_sums("2026-11") == MonthSums(0.75, 2)
-    ledger.settle(entry(1, 0.1, EntryState.BILLED))
+    ledger.book(entry(1, 0.1, EntryState.BILLED))
     assert ledger.month_sums("2026-11") == MonthSums(pytest.approx(0.35), 2)
 
 
@@ -74,7 +74,7 @@ def test_reserving_twice_counts_once_and_the_newest_estimate_holds(ledger: Ledge
 
 
 def test_a_bill_is_neither_reserved_over_nor_withdrawn(ledger: Ledger) -> None:
-    ledger.settle(entry(1, 0.1, EntryState.BILLED))
+    ledger.book(entry(1, 0.1, EntryState.BILLED))
     ledger.reserve(entry(1, 0.5))
     ledger.withdraw(entry(1, 0.5))
     assert list(ledger.entries("2026-11")) == [entry(1, 0.1, EntryState.BILLED)]
@@ -97,7 +97,7 @@ def test_months_do_not_meet(ledger: Ledger) -> None:
 def test_writers_at_once_lose_nothing(ledger: Ledger) -> None:
     """Reservations, bills and second deliveries of 24 jobs in any order: the bills stand, each once."""
     tasks = [(ledger.reserve, entry(number, 9)) for number in range(24)] * 2
-    tasks += [(ledger.settle, entry(number, 0.5, EntryState.BILLED)) for number in range(24)]
+    tasks += [(ledger.book, entry(number, 0.5, EntryState.BILLED)) for number in range(24)]
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(write, one) for write, one in tasks]:
             done.result()
@@ -109,7 +109,7 @@ def test_a_write_whose_answer_is_an_error_is_made_once(cloud: LoopbackCloud, led
     cloud.storage_server.fail_next(1, method="POST", name_prefix="ledger/", before=before)
     ledger.reserve(entry(1, 0.5))
     cloud.storage_server.fail_next(1, method="POST", name_prefix="ledger/", before=before)
-    ledger.settle(entry(1, 0.25, EntryState.BILLED))
+    ledger.book(entry(1, 0.25, EntryState.BILLED))
     assert ledger.month_sums("2026-11") == MonthSums(0.25, 1)
 
 
@@ -195,8 +195,8 @@ def test_engines_that_stepped_in_are_counted(rule: str, method: Method, chunks: 
 
 
 def test_an_executions_rest_is_money_but_no_job(ledger: Ledger) -> None:
-    ledger.settle(overhead("gpu-abcde/0/0", AT, 0.25))
-    ledger.settle(overhead("gpu-abcde/0/0", AT, 0.25))
+    ledger.book(overhead("gpu-abcde/0/0", AT, 0.25))
+    ledger.book(overhead("gpu-abcde/0/0", AT, 0.25))
     ledger.reserve(entry(1, 0.5))
     assert ledger.month_sums("2026-11") == MonthSums(0.75, 1)
 

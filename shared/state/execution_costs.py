@@ -1,0 +1,107 @@
+"""What running executions cost so far: nothing of it is lost where one is killed.
+
+`open-executions/<execution>/<index>-<attempt>.json` exists while a task of an execution runs. Its worker writes it with
+every heartbeat, and deletes it once the ledger has what is on no upload's bill. Of a worker that was killed the task's
+next attempt or the reconciler does that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+from google.cloud.storage import Bucket
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared import objects
+from shared.state.ledger import Entry, Ledger, overhead
+
+_log = logging.getLogger(__name__)
+
+_OPEN = "open-executions/"
+
+
+class TaskCosts(BaseModel):
+    """What one attempt at a task of an execution cost until `updated_at`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    execution: str
+    index: int
+    attempt: int
+    began_at: datetime
+    """When the instance began to be billed."""
+    updated_at: datetime
+    alive_until: datetime
+    """When its worker counts as dead, unless it writes again."""
+    spent_usd: float
+    """The instance's time until `updated_at`, and the calls to Deepgram."""
+    on_bills_usd: float
+    """Of that what uploads' records and bills have."""
+    usd_per_second: float
+    """Of the instance."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger and the state bucket call it."""
+        return f"executions/{self.execution}/{self.index}-{self.attempt}"
+
+    def overhead(self, ended_by: datetime | None = None) -> Entry:
+        """What is on no upload's bill, for the ledger.
+
+        `ended_by`: the worker was killed, and this is the latest time at which it can have been. Cloud Run bills the
+        time until it was, which nobody saw, so all of it is "possibly billed": an upper bound.
+        """
+        unseen_seconds = max(0.0, (ended_by - self.updated_at).total_seconds()) if ended_by else 0.0
+        return overhead(
+            self.name,
+            self.began_at,
+            max(0.0, self.spent_usd - self.on_bills_usd),
+            possibly_usd=unseen_seconds * self.usd_per_second,
+        )
+
+
+class ExecutionCosts:
+    """The costs of tasks that run, in the state bucket."""
+
+    def __init__(self, bucket: Bucket, ledger: Ledger, deadline_seconds: float | None = None) -> None:
+        """`deadline_seconds`: for each write of `update`; None: the storage client's own limits."""
+        self._bucket = bucket
+        self._ledger = ledger
+        self._deadline_seconds = deadline_seconds
+
+    def update(self, costs: TaskCosts) -> None:
+        """Write what the task cost by now; only its own worker does."""
+        objects.write(
+            self._bucket, _object_name(costs), costs.model_dump_json().encode(), deadline_seconds=self._deadline_seconds
+        )
+
+    def close(self, costs: TaskCosts) -> None:
+        """The worker ends: book what is on no bill. What others booked of it, as they took it for dead, was a guess."""
+        self._ledger.book(costs.overhead())
+        objects.delete(self._bucket, _object_name(costs))
+
+    def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
+        """Book what a killed worker cost until it counted as dead, or until `known_dead_at`, where that was before."""
+        entry = costs.overhead(ended_by=min(costs.alive_until, known_dead_at))
+        self._ledger.book_once(entry)
+        objects.delete(self._bucket, _object_name(costs))
+        fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
+        _log.warning("a killed execution's cost was booked", extra={"fields": fields})
+
+    def running(self, execution: str = "") -> Iterator[TaskCosts]:
+        """Tasks that were not closed, of all executions or one. What cannot be read is logged and left out."""
+        for blob in self._bucket.list_blobs(prefix=f"{_OPEN}{execution and execution + '/'}"):
+            stored = objects.read(self._bucket, blob.name)
+            try:
+                costs = TaskCosts.model_validate_json(stored.data) if stored else None
+            except ValidationError:
+                _log.exception("unreadable object in the state bucket", extra={"fields": {"object": blob.name}})
+                continue
+            if costs:
+                yield costs
+
+
+def _object_name(costs: TaskCosts) -> str:
+    return f"{_OPEN}{costs.execution}/{costs.index}-{costs.attempt}.json"

@@ -1,0 +1,112 @@
+"""What killed executions cost beyond the bills is booked once, the seconds that nobody saw as possibly billed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from gpu_job.worker.billing import Billing
+from gpu_job.worker.meter import Meter
+from gpu_job.worker.services import JobServices, TaskIdentity
+from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.worker import Worker
+from shared.clock import now
+from shared.state.execution_costs import TaskCosts
+from shared.state.ledger import Entry, EntryState, month_of
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.worker_services import TASK, FakeModelServices, worker_services
+from trigger_function.reconcile import reconcile_all
+
+AT = now()
+COSTS = TaskCosts(
+    execution=TASK.execution,
+    index=0,
+    attempt=0,
+    began_at=AT - timedelta(minutes=10),
+    updated_at=AT - timedelta(minutes=2),
+    alive_until=AT - timedelta(minutes=1),
+    spent_usd=0.48,
+    on_bills_usd=0.40,
+    usd_per_second=0.001,
+)
+UNSEEN_USD = 60 * COSTS.usd_per_second
+
+
+@pytest.fixture
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+    monkeypatch.setenv("JOB_GPU", "none")
+    monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
+    monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+    with worker_services(TaskIdentity(TASK.execution, 0, 1)) as made:
+        yield made
+
+
+def booked(services: JobServices, costs: TaskCosts = COSTS) -> list[Entry]:
+    entries = services.ledger.entries(month_of(costs.began_at))
+    return [entry for entry in entries if entry.execution == costs.name]
+
+
+def test_the_reconciler_books_what_a_killed_execution_cost_once(
+    services: JobServices, make_services: MakeServices
+) -> None:
+    services.execution_costs.update(COSTS)
+    for _ in range(2):
+        reconcile_all(make_services())
+        (entry,) = booked(services)
+        assert entry.state is EntryState.OVERHEAD
+        assert entry.possibly_usd == pytest.approx(UNSEEN_USD)
+        assert entry.usd == pytest.approx(0.08 + UNSEEN_USD)
+        assert not list(services.execution_costs.running())
+
+
+def test_the_reconciler_leaves_an_execution_alone_that_shows_life(
+    services: JobServices, make_services: MakeServices
+) -> None:
+    services.execution_costs.update(COSTS.model_copy(update={"alive_until": now() + timedelta(minutes=5)}))
+    reconcile_all(make_services())
+    assert booked(services) == []
+    assert len(list(services.execution_costs.running())) == 1
+
+
+def test_an_unreadable_object_stops_neither_the_others_nor_the_jobs(
+    services: JobServices, make_services: MakeServices
+) -> None:
+    services.state.blob("open-executions/a/0-0.json").upload_from_string(b"not costs")
+    services.execution_costs.update(COSTS)
+    reconcile_all(make_services())
+    assert len(booked(services)) == 1
+
+
+def test_the_tasks_next_attempt_books_no_second_of_its_own_life(cloud: LoopbackCloud, services: JobServices) -> None:
+    """Attempt 0 was killed; attempt 1 began half a minute after its last beat. Another task's costs are not its."""
+
+    began = time.monotonic() - 90.0
+    other = COSTS.model_copy(update={"index": 1})
+    lease = {"alive_until": now() + timedelta(minutes=5)}
+    killed = COSTS.model_copy(update=lease)
+    for costs in (killed, other):
+        services.execution_costs.update(costs)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    services = FakeModelServices(**vars(services))
+    assert Worker(services, subscription, Billing(Meter(began), services)).run()
+    (entry,) = booked(services)
+    assert entry.possibly_usd == pytest.approx(30 * COSTS.usd_per_second, abs=30 * COSTS.usd_per_second)
+    assert 0 < entry.possibly_usd < UNSEEN_USD
+    assert booked(services, other) == []
+    assert list(services.execution_costs.running()) == [other]
+    # Its own life is booked when it ends.
+    (own,) = booked(services, COSTS.model_copy(update={"attempt": 1}))
+    assert own.usd > 90 * services.settings.job_vcpu * 0.000018
+
+
+def test_a_worker_that_was_only_taken_for_dead_replaces_the_guess(services: JobServices) -> None:
+    services.execution_costs.update(COSTS)
+    services.execution_costs.close_killed(COSTS, AT)
+    services.execution_costs.close(COSTS.model_copy(update={"spent_usd": 0.5}))
+    services.execution_costs.close_killed(COSTS, AT)
+    (entry,) = booked(services)
+    assert (entry.usd, entry.possibly_usd) == (pytest.approx(0.1), 0.0)
