@@ -55,7 +55,7 @@ def test_the_reconciler_books_what_a_killed_execution_cost_once(
 ) -> None:
     services.execution_costs.update(COSTS)
     for _ in range(2):
-        reconcile_all(make_services())
+        reconcile_all(make_services(JOB_GPU="nvidia-l4"))
         (entry,) = booked(services)
         assert entry.state is EntryState.OVERHEAD
         assert entry.possibly_usd == pytest.approx(UNSEEN_USD)
@@ -67,7 +67,7 @@ def test_the_reconciler_leaves_an_execution_alone_that_shows_life(
     services: JobServices, make_services: MakeServices
 ) -> None:
     services.execution_costs.update(COSTS.model_copy(update={"alive_until": now() + timedelta(minutes=5)}))
-    reconcile_all(make_services())
+    reconcile_all(make_services(JOB_GPU="nvidia-l4"))
     assert booked(services) == []
     assert len(list(services.execution_costs.running())) == 1
 
@@ -77,7 +77,7 @@ def test_an_unreadable_object_stops_neither_the_others_nor_the_jobs(
 ) -> None:
     services.state.blob("open-executions/a/0-0.json").upload_from_string(b"not costs")
     services.execution_costs.update(COSTS)
-    reconcile_all(make_services())
+    reconcile_all(make_services(JOB_GPU="nvidia-l4"))
     assert len(booked(services)) == 1
 
 
