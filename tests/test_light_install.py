@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
+from infra.tiny_parakeet import MODEL_PATH
 from tests.support import without_torch
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +71,21 @@ def test_a_recording_is_transcribed_without_torch(tmp_path: Path) -> None:
     assert message["coverage"]["audited"]
     text = (tmp_path / "out" / memo.path.name / "transcript.txt").read_text()
     assert text.startswith("The doctor remembered the report")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("run", recording("memo").path, "--model", MODEL_PATH), "takes NeMo: install dropscribe[gpu]"),
+        (("prepare-model", MODEL_PATH, "prepared"), "a model is prepared with NeMo: install dropscribe[gpu]"),
+        (("run", recording("memo").path, "--model", "nvidia/parakeet-tdt-1.1b"), "no published model of this name"),
+    ],
+)
+def test_what_takes_nemo_says_so(arguments: tuple[object, ...], why: str, tmp_path: Path) -> None:
+    done = run("-m", "infra.cli.main", *arguments, cwd=tmp_path)
+    assert done.returncode == ExitCode.NO_MODEL
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_one_call_transcribes_without_torch() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gpu_job.asr.hub.names import PUBLISHED_MODEL, hub_model
+from gpu_job.asr.onnx.model_folder import is_onnx_folder
 from infra.cli.errors import CommandError
 from infra.cli.exit_codes import ExitCode
 from infra.cli.progress.fetch import FetchProgress
@@ -27,6 +28,10 @@ def chosen_model(asked: str | None, console: Console) -> str:
     name = asked or PUBLISHED_MODEL
     # A relative path is relative to the caller; the job runs in another directory.
     if (path := Path(name)).exists():
+        if not is_onnx_folder(path) and find_spec("nemo") is None:
+            raise CommandError(
+                f"{name} takes NeMo: install dropscribe[gpu], or give a folder with ONNX networks.", ExitCode.NO_MODEL
+            )
         return str(path.resolve())
     if hub_model(name) is not None:
         _fetch(name, console)

@@ -109,6 +109,13 @@ def test_what_is_here_is_used_without_a_question(hub: Hub, server: HubServer) ->
     assert said.plans == []
 
 
+def test_the_token_goes_to_the_hub_alone(hub: Hub, server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    fetch_model(PUBLISHED_MODEL, hub=hub)
+    by_host = {(each.path.startswith("/cdn/"), each.token) for each in server.requests}
+    assert by_host == {(False, "Bearer hf_secret"), (True, None)}
+
+
 def test_a_broken_connection_goes_on_where_it_ended(hub: Hub, server: HubServer) -> None:
     server.faults.cut_after[WEIGHTS] = [1_500_000, 1_000_000]
     folder = fetch_model(PUBLISHED_MODEL, hub=hub)
