@@ -8,8 +8,9 @@ from pathlib import Path
 from benchmarks.line_plot import Axis, line_plot
 from benchmarks.month import settings_of
 from benchmarks.report import Measurement
+from shared.costs.gathering import Queue
 from shared.costs.prices import price_book
-from shared.costs.quotes import PricingContext, Queue, Quote, TranscriptionRequest, quotes_for
+from shared.costs.quotes import PricingContext, Quote, TranscriptionRequest, quotes_for
 from shared.enums import Method
 from shared.media import Media
 

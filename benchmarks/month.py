@@ -14,8 +14,8 @@ from benchmarks.month_gpu import GpuJob, Spent
 from benchmarks.month_uploads import Arrival, month
 from benchmarks.report import Measurement
 from shared.costs.bill import deepgram_bill, instance_second_usd
+from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
-from shared.costs.quotes import Queue
 from shared.enums import Method
 from shared.messages import Decision
 from shared.upload_options import UploadOptions

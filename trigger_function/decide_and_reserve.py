@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from shared.clock import now
-from shared.costs.quotes import Queue
+from shared.costs.gathering import Queue
 from shared.enums import JobDevice
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
@@ -63,12 +63,18 @@ def current_conditions(services: Services, received_at: datetime) -> Conditions:
     return Conditions(
         speeds=services.speeds.speeds(settings.initial_speeds(settings.shape.gpu)),
         gpu_healthy=services.gpu.health().available(now()),
-        # How much audio waits for a running execution is not known here, so none is assumed.
-        queue=Queue(running=services.leases[JobDevice.GPU].is_live()),
-        cpu_queue=Queue(running=settings.cpu_job is not None and services.leases[JobDevice.CPU].is_live()),
+        queue=_queue(services, JobDevice.GPU) if settings.has_gpu_job else Queue(),
+        cpu_queue=_queue(services, JobDevice.CPU) if settings.cpu_job is not None else Queue(),
         budget_left_usd=services.budget.left(received_at),
         month_files=services.budget.jobs(received_at) if settings.gpu_min_monthly_files else None,
     )
+
+
+def _queue(services: Services, device: JobDevice) -> Queue:
+    # How much audio waits for a running execution is not known here, so none is assumed.
+    if (running := services.leases[device].is_live()) or device not in services.gathering:
+        return Queue(running=running)
+    return services.gathering[device].queue(services.settings.gather_rules.audio_seconds)
 
 
 def reserve(services: Services, record: JobRecord) -> bool:

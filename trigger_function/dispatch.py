@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from opentelemetry.trace import SpanKind
 
 from shared.clock import now
 from shared.enums import JobDevice, Method
-from shared.errors import DropscribeError, EngineFailed
+from shared.errors import DropscribeError, EngineFailed, best_effort
 from shared.media import Media
 from shared.messages import Decision, WorkItem
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
@@ -19,6 +19,7 @@ from shared.state.jobs import Job, JobState
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
+from trigger_function.gathering import GatheringUpload
 from trigger_function.launch import launch
 from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle
 from trigger_function.services import Services
@@ -35,8 +36,16 @@ def dispatch(services: Services, job: Job) -> None:
 def _dispatch(services: Services, job: Job) -> None:
     media, decision = routed(job)
     if decision.method is not Method.DEEPGRAM:
-        job = queue(services, job)
-        _start_execution(services, job, media, decision)
+        wait = decision.quote.gather_seconds if decision.quote else 0.0
+        until = now() + timedelta(seconds=wait) if wait > 0 else None
+        queued: Job | None = queue(services, job, gather_until=until)
+        if queued is not None and until is not None:
+            if not _is_due(services, queued, until):
+                return
+            # None: a worker was faster.
+            queued = services.jobs.try_save(queued, lease_until=_patience_ends(services), gather_until=None)
+        if queued is not None:
+            start_execution(services, queued)
         return
     try:
         transcribe_with_deepgram(services, job, media)
@@ -64,15 +73,29 @@ def _fail(services: Services, job: Job, error: EngineFailed) -> None:
     services.finisher.finish(job.record, failed(error))
 
 
-def queue(services: Services, job: Job) -> Job:
+def _is_due(services: Services, job: Job, until: datetime) -> bool:
+    """Whether an execution must be started for what has gathered, this job included; also where nobody knows."""
+    media, decision = routed(job)
+    seconds = media.duration_seconds * job.record.options.streams(media)
+    due = True
+    with best_effort("an upload was not counted among those that gather"):
+        upload = GatheringUpload(job_id=job.id, audio_seconds=seconds, until=until)
+        gathered = services.gathering[job_device(services, decision)].add(upload)
+        due = gathered.is_due(now(), services.settings.gather_rules.audio_seconds)
+    _log.info("gathering", extra={"fields": {"until": until, "due": due}})
+    return due
+
+
+def queue(services: Services, job: Job, gather_until: datetime | None = None) -> Job:
     """Put the job on the queue of the Cloud Run job that was decided.
 
-    A second item does no harm: a worker skips what is done or held by another one.
+    A second item does no harm: a worker skips what is done or held by another one. `gather_until`: when the reconciler
+    is to start an execution for it, where none took it before; None: one is started now.
     """
     media, decision = routed(job)
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
-    patience = timedelta(seconds=services.settings.queue_patience_seconds)
-    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience)
+    until = gather_until or _patience_ends(services)
+    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until)
     record = job.record
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
@@ -82,6 +105,11 @@ def queue(services: Services, job: Job) -> Job:
             timeout=PUBLISH_TIMEOUT_SECONDS
         )
     return job
+
+
+def _patience_ends(services: Services) -> datetime:
+    """When the reconciler looks after a job that is queued now."""
+    return now() + timedelta(seconds=services.settings.queue_patience_seconds)
 
 
 def job_device(services: Services, decision: Decision) -> JobDevice:
@@ -97,8 +125,9 @@ def launch_any(services: Services, job: Job) -> bool:
     return launch(services, job_device(services, routed(job)[1]), job.id) or _launch_other(services, job)
 
 
-def _start_execution(services: Services, job: Job, media: Media, decision: Decision) -> None:
+def start_execution(services: Services, job: Job) -> None:
     """Start an execution for a queued job, or else ask Deepgram. Where neither can be, the reconciler tries again."""
+    media, decision = routed(job)
     device = job_device(services, decision)
     if launch(services, device, job.id):
         return
@@ -158,8 +187,9 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
 
 def _back_to_queue(services: Services, job: Job, decision: Decision) -> None:
     """The record says again what the queued item says, and the ledger holds its predicted cost."""
-    patience = timedelta(seconds=services.settings.queue_patience_seconds)
-    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=now() + patience, decision=decision)
+    job = services.jobs.save(
+        job, state=JobState.QUEUED, lease_until=_patience_ends(services), gather_until=None, decision=decision
+    )
     reserve(services, job.record)
 
 

@@ -67,11 +67,13 @@ def _launch(services: Services, device: JobDevice, job: str) -> LaunchFailed | N
     grace = timedelta(seconds=services.settings.launch_seconds)
     try:
         with tracing.span("launch", kind=SpanKind.CLIENT, job_name=_short(job)):
-            ensure_execution(services.runner, job, services.leases[device], grace)
+            started = ensure_execution(services.runner, job, services.leases[device], grace)
     except LaunchFailed as error:
         LAUNCHES_FAILED.add(1, job_name=_short(job), kind=error.kind.value)
         _log.warning("launch failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
         return error
+    if started is not None and device in services.gathering:
+        services.gathering[device].started()
     return None
 
 

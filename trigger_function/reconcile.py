@@ -14,7 +14,7 @@ from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
-from trigger_function.dispatch import fall_back_to_deepgram, job_device, launch_any, queue, routed
+from trigger_function.dispatch import fall_back_to_deepgram, job_device, launch_any, queue, routed, start_execution
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.services import Services
 
@@ -85,6 +85,10 @@ def _advance(services: Services, job: Job) -> str:
             return "busy"
         proceed(services, taken)
         return "restarted"
+    if record.gather_until is not None and record.state is JobState.QUEUED and record.started_at is None:
+        # Nobody came in time. Queued again, for its first item may never have been published.
+        start_execution(services, queue(services, job))
+        return "gathered"
     if record.attempts >= settings.max_attempts:
         return _give_up(services, job, exhausted(record))
     if record.dispatches >= settings.max_attempts:

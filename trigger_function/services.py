@@ -20,6 +20,7 @@ from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output
 from trigger_function.alerts import Alerts
 from trigger_function.budget import Budget
+from trigger_function.gathering import Gathering
 from trigger_function.late_answers import LateAnswers
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
@@ -36,6 +37,8 @@ class Services(Deployment):
     budget: Budget
     alerts: Alerts
     router: Router
+    gathering: Mapping[JobDevice, Gathering]
+    """What has gathered for each job; empty where uploads do not wait for company."""
     late_answers: LateAnswers
 
 
@@ -62,6 +65,11 @@ def services_from_environment() -> Services:
         budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
         alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),
         router=Router.from_settings(settings, deployment.prices),
+        gathering={
+            device: Gathering(deployment.state, device, deployment.speeds)
+            for device in JobDevice
+            if settings.gather_seconds > 0
+        },
         late_answers=LateAnswers(),
     )
 

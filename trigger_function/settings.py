@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from shared.costs.gathering import GatherRules
 from shared.enums import Method
 from shared.settings import (
     BudgetSettings,
@@ -96,6 +97,28 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
         400.0, "Larger uploads go to Deepgram.", unit="MB (10^6 bytes)", source="decision table", gt=0
     )
 
+    gather_seconds: float = setting(
+        0.0,
+        "Time for which uploads wait for others to share an execution's start with; 0: not at all. A deadline shortens"
+        " it.",
+        unit="s",
+        ge=0,
+    )
+    gather_audio_minutes: float = setting(
+        60.0,
+        "Audio with which an execution starts although more might come.",
+        unit="min of audio",
+        source="the start of an L4 then costs about as much as the work (docs/costs.md)",
+        gt=0,
+    )
+    reconcile_seconds: float = setting(
+        300.0,
+        "How often the reconciler is called; uploads with a deadline wait for company so much less.",
+        unit="s",
+        source="terraform's reconcile_schedule, every 5 min",
+        gt=0,
+    )
+
     inspection_max_bytes: int = setting(
         8 * 2**20,
         "Most bytes that inspection reads of one upload.",
@@ -143,6 +166,17 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
         if self.gpu_job is not None and self.shape.gpu is None:
             raise ValueError("JOB_GPU=none describes no GPU_JOB: a job without a GPU is named by CPU_JOB")
         return self
+
+    @model_validator(mode="after")
+    def _check_gathering_ends(self) -> FunctionSettings:
+        if self.gather_seconds > 0 and self.gather_seconds + self.reconcile_seconds >= self.max_wait_hours * 3600:
+            raise ValueError("GATHER_SECONDS must end before MAX_WAIT_HOURS, when a job without an outcome fails")
+        return self
+
+    @property
+    def gather_rules(self) -> GatherRules:
+        """When uploads wait for each other."""
+        return GatherRules(self.gather_seconds, self.gather_audio_minutes * 60, self.reconcile_seconds)
 
     @property
     def has_gpu_job(self) -> bool:

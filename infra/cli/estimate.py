@@ -19,8 +19,9 @@ from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import print_line, printable, tracks_line
 from infra.local_media import inspected
+from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
-from shared.costs.quotes import Queue, Quote
+from shared.costs.quotes import Quote
 from shared.costs.speeds import Speeds, SpeedStore
 from shared.enums import JobDevice, Method
 from shared.errors import BadMedia, Rejected

@@ -8,13 +8,14 @@ audio, from the back, to Deepgram.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill
+from shared.costs.gathering import GatherRules, Queue, gather_seconds
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
@@ -62,6 +63,8 @@ class Quote(BaseModel):
     """Of the job that would do it; None: Deepgram alone."""
     deepgram_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the audio that Deepgram would take."""
+    gather_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Of the completion time: how long the upload waits at most for others to share the start-up with."""
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -75,25 +78,13 @@ class Quote(BaseModel):
         return tuple(refusal for refusal in self.refusals if refusal.limit in BINDING)
 
     def score(self, usd_per_minute: float) -> float:
-        """Dollars, with a minute of waiting worth `usd_per_minute`."""
-        return self.bill.usd + self.completion_seconds / 60 * usd_per_minute
+        """Dollars, with a minute of waiting worth `usd_per_minute`; but for company, which the deployment allows."""
+        return self.bill.usd + (self.completion_seconds - self.gather_seconds) / 60 * usd_per_minute
 
 
 def way_label(method: Method, device: JobDevice | None) -> str:
     """A method and the job that it takes, for people: `parakeet on the CPU`, `deepgram`."""
     return method.value if device is None else f"{method.value} on the {device.upper()}"
-
-
-@dataclass(frozen=True)
-class Queue:
-    """The work of one job when an upload arrives."""
-
-    running: bool = False
-    """Whether an execution runs or was launched: then its start-up is paid for."""
-    waiting_seconds: float = 0.0
-    """Audio that is transcribed before this upload's."""
-    starting_seconds: float = 0.0
-    """What is left of a running execution's start-up."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +98,7 @@ class PricingContext:
     deepgram_model: str
     idle_seconds: float
     """How long an execution looks for more work before it ends, billed like the rest."""
+    gather: GatherRules = field(default_factory=GatherRules)
 
 
 @dataclass(frozen=True)
@@ -131,8 +123,17 @@ def quotes_for(request: TranscriptionRequest, pricing: PricingContext, queue: Qu
 
 
 def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
-    """Parakeet alone, on the job that `pricing` has. Raises UnknownPrice or UnknownDevice."""
-    return _parakeet(request, pricing, queue, 1.0)
+    """Parakeet alone, on the job that `pricing` has, after a wait for company where there may be one.
+
+    Raises UnknownPrice or UnknownDevice.
+    """
+    at_once = _parakeet(request, pricing, replace(queue, expected_seconds=0.0), 1.0)
+    spare = None if request.deadline_seconds is None else request.deadline_seconds - at_once.completion_seconds
+    wait = gather_seconds(pricing.gather, queue, request.audio_seconds, spare)
+    if wait <= 0:
+        return at_once
+    shared = _parakeet(request, pricing, queue, 1.0)
+    return shared.model_copy(update={"completion_seconds": shared.completion_seconds + wait, "gather_seconds": wait})
 
 
 def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Queue, share: float) -> Quote:
@@ -151,7 +152,7 @@ def _overhead_seconds(request: TranscriptionRequest, pricing: PricingContext, qu
     """This upload's part of an execution's time outside batches; a running execution is paid for by others."""
     if queue.running:
         return {}
-    part = request.audio_seconds / (request.audio_seconds + queue.waiting_seconds)
+    part = request.audio_seconds / max(request.audio_seconds + queue.waiting_seconds, queue.expected_seconds)
     startup_seconds = pricing.speeds.of(pricing.shape.device).startup_seconds
     return {Phase.START_UP: part * startup_seconds, Phase.WAITING: part * pricing.idle_seconds}
 
@@ -182,6 +183,8 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
 
 def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     """Both at once, each on its part; the job asks Deepgram when it turns to the upload."""
+    # Where a deadline needs both, nothing waits for company.
+    queue = replace(queue, expected_seconds=0.0)
     start_delay = _start_delay_seconds(pricing, queue)
     job_seconds = _parakeet_seconds(request, pricing)
     api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time

@@ -126,7 +126,7 @@ def learned_speeds(initial: Speeds, seen: Observations, prior_weight: int = PRIO
     """The starting values, moved by what was observed. `prior_weight`: 0 uses them only where nothing was."""
 
     def estimate(name: str, start: float) -> float:
-        return float(median([start] * prior_weight + list(seen.figures.get(name, ())) or [start]))
+        return _estimate(name, start, seen, prior_weight)
 
     devices = {
         device: DeviceSpeed(
@@ -137,6 +137,10 @@ def learned_speeds(initial: Speeds, seen: Observations, prior_weight: int = PRIO
     return Speeds(
         devices, estimate(_DECODE, initial.decode_x_real_time), estimate(_DEEPGRAM, initial.deepgram_x_real_time)
     )
+
+
+def _estimate(name: str, start: float, seen: Observations, prior_weight: int = PRIOR_WEIGHT) -> float:
+    return float(median([start] * prior_weight + list(seen.figures.get(name, ())) or [start]))
 
 
 def _startup_figure(device: str) -> str:
@@ -165,6 +169,10 @@ class SpeedStore:
                 _log.warning("speeds not read", exc_info=True)
                 self._cached = (at, self._cached[1] if self._cached else Observations())
         return learned_speeds(initial, self._cached[1])
+
+    def usual(self, figure: str, start: float) -> float:
+        """The estimate of another figure, as of the last `speeds`: `start`, moved by what was observed of it."""
+        return _estimate(figure, start, self._cached[1] if self._cached else Observations())
 
     def observe(self, seen: Figures) -> bool:
         """Add one run; False where it was lost, because others wrote every time or the store cannot be reached."""

@@ -60,6 +60,8 @@ class JobRecord(BaseModel):
     """How often a worker began this job, except where it was asked to stop (SIGTERM) while the job went on."""
     lost_attempts: int = 0
     """Of these, how many ended without a word: the worker was killed, or cut off. As far as somebody noticed."""
+    gather_until: datetime | None = None
+    """Until when it waits on the queue for company, and no execution is started for it; None: it does not."""
     dispatches: int = 0
     """How often the job was queued and no worker took it."""
     media: Media | None = None

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shared.costs.quotes import Limit, Queue, Quote, Refusal
+from shared.costs.gathering import Queue
+from shared.costs.quotes import Limit, Quote, Refusal
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.media import Media

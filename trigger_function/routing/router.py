@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from shared.costs.gathering import GatherRules
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, parakeet_quote, quotes_for
 from shared.enums import JobDevice, Method
@@ -83,6 +84,7 @@ class Router:
     deepgram_model: str
     idle_seconds: float
     """How long an execution looks for more work before it ends."""
+    gather: GatherRules = field(default_factory=GatherRules)
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings, prices: PriceBook) -> Router:
@@ -95,6 +97,7 @@ class Router:
             cpu_job_shape=JobShape(gpu=None, vcpu=settings.cpu_job_vcpu, memory_gib=settings.cpu_job_memory_gib),
             deepgram_model=settings.deepgram_model,
             idle_seconds=settings.work_idle_seconds,
+            gather=settings.gather_rules,
         )
 
     def decide(self, upload: UploadFacts, conditions: Conditions) -> Decision:
@@ -119,7 +122,9 @@ class Router:
         )
 
         def pricing(shape: JobShape) -> PricingContext:
-            return PricingContext(self.prices, shape, conditions.speeds, self.deepgram_model, self.idle_seconds)
+            return PricingContext(
+                self.prices, shape, conditions.speeds, self.deepgram_model, self.idle_seconds, self.gather
+            )
 
         (shape, queue), *others = (jobs[device] for device in self._devices(gpu_healthy=conditions.gpu_healthy))
         parakeet, *rest = quotes_for(request, pricing(shape), queue)

@@ -23,8 +23,9 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_second_usd
+from shared.costs.gathering import Queue
 from shared.costs.prices import price_book
-from shared.costs.quotes import PricingContext, Queue, TranscriptionRequest, quotes_for
+from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, Observations
 from shared.enums import Engine, Method
 from shared.media import Media

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.bill import LineItemKind
+from shared.costs.gathering import Queue
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
-from shared.costs.quotes import Limit, PricingContext, Queue, Quote, TranscriptionRequest, deepgram_share, quotes_for
+from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, deepgram_share, quotes_for
 from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
 from shared.enums import Method
 from shared.media import Media

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from shared.costs.gathering import Queue
 from shared.costs.prices import Price
-from shared.costs.quotes import Queue
 from shared.enums import JobDevice
 from tests.support.routing_cases import ALL, COST, MB, PRICING, TABLE, make_conditions, media, router, upload
 from trigger_function.routing.limits import Limits

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.quotes import Limit, Queue, Quote
+from shared.costs.gathering import Queue
+from shared.costs.quotes import Limit, Quote
 from shared.enums import Method, Privacy
 from shared.errors import Rejected
 from shared.media import Upload
