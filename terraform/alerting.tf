@@ -117,7 +117,7 @@ locals {
       filter     = "metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = monitoring.regex.full_match(\"${var.topic_prefix}-(work|work-cpu)-job\")"
       aligner    = "ALIGN_MAX"
       comparison = "COMPARISON_GT"
-      threshold  = var.alert_thresholds.oldest_work_minutes * 60
+      threshold  = var.alert_thresholds.oldest_work_minutes * 60 + coalesce(var.function_settings.gather_seconds, 0)
       duration   = "60s"
       help       = "No execution runs or starts: check quota, image, and the circuit breaker in health/gpu.json."
     }

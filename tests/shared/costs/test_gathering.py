@@ -52,7 +52,7 @@ def test_how_long_an_upload_waits(
 
 
 @dataclass
-class Waiting:
+class PendingUpload:
     until: float
     begin_by: float
     """What its deadline leaves; infinite without one."""
@@ -71,7 +71,7 @@ def test_whatever_arrives_begins_in_time(
     """Uploads after pauses, and a reconciler that looks once a tick: nobody waits longer than was allowed, none begins
     after what its deadline leaves, and never is as much audio left waiting as starts an execution."""
     rules = GatherRules(longest, audio, tick)
-    waiting: list[Waiting] = []
+    waiting: list[PendingUpload] = []
     at, ticked = 0.0, 0.0
 
     def start() -> None:
@@ -96,7 +96,7 @@ def test_whatever_arrives_begins_in_time(
             rules, Queue(waiting_seconds=sum(one.audio for one in waiting), due_seconds=due), seconds, spare
         )
         begin_by = float("inf") if spare is None or spare <= tick else at + spare
-        waiting.append(Waiting(at + wait, begin_by, seconds))
+        waiting.append(PendingUpload(at + wait, begin_by, seconds))
         if wait <= 0 or sum(one.audio for one in waiting) >= audio:
             start()
         assert sum(one.audio for one in waiting) < audio
