@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -231,6 +232,10 @@ def doctor(
 
 def main() -> None:
     """The console script."""
+    # What a terminal or a file cannot show, such as Japanese in a Windows code page, is escaped instead of an error.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 import subprocess
@@ -70,6 +71,15 @@ def test_commands_are_understood_as_documented(page: str) -> None:
         # Raises UsageError where a command or option is not known, or an argument is missing.
         command.commands[arguments[0]].make_context(arguments[0], arguments[1:])  # type: ignore[attr-defined]
     assert found
+
+
+def test_what_standard_output_cannot_show_is_escaped(tmp_path: Path) -> None:
+    program = "import sys; from infra.cli.main import main; sys.argv = ['dropscribe', 'explain', 'Ünsinn']; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "STATE_BUCKET": "b", "STORAGE_EMULATOR_HOST": "http://x"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b""
+    assert done.stdout == rb"'\xdcnsinn' is neither a job id (24 hex digits) nor gs://BUCKET/NAME." + b"\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,6 +191,32 @@ def test_what_is_piped_in_is_written_whole_up_to_a_limit(tmp_path: Path) -> None
     with pytest.raises(CommandError, match="Standard input is empty") as nothing:
         spool(io.BytesIO(), target)
     assert nothing.value.code is ExitCode.REJECTED
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal of POSIX")
+def test_a_terminal_is_no_recording() -> None:
+    terminal, keyboard = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli.main", "run", "-"],
+        stdin=keyboard,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(keyboard)
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr == "- stands for standard input, but no recording is piped into it\n"
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    # A sparse file takes no room itself. More than is free, whatever other tests remove meanwhile.
+    with (tmp_path / "a.wav").open("wb") as file:
+        file.truncate(shutil.disk_usage(tempfile.gettempdir()).total)
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "a.wav"), "--out", str(tmp_path / "out")])
+    assert done.exit_code == ExitCode.ERROR
+    assert done.output.count("\n") == 1
+    assert "too little room for copies of the recordings" in done.output
 
 
 @pytest.mark.parametrize(

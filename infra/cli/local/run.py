@@ -21,8 +21,9 @@ from infra.cli.local.machine_speeds import MachineSpeeds
 from infra.cli.local.models import chosen_model
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
-from infra.cli.local.session import Session, session
+from infra.cli.local.session import Session, ended_by_signals, session
 from infra.cli.local.standard_input import spooled
+from infra.cli.local.temporary_files import check_room
 from infra.cli.progress.time_left import Estimate
 from infra.cli.progress.transcription import Progress
 from infra.cli.tables import output_console, print_line
@@ -60,7 +61,7 @@ def run_files(arguments: Sequence[str], options: RunOptions) -> int:
     """Transcribe what `arguments` name (see `inputs_of`) into `options.out`/<file name>/. The exit status."""
     began = time.monotonic()
     _make_writable(options.out)
-    with _standard_input(arguments, options.input_name) as path:
+    with ended_by_signals(), _standard_input(arguments, options.input_name) as path:
         inputs = inputs_of(arguments, options.out, path)
         run = _Run(inputs, options, began)
         if inputs.recordings:
@@ -114,6 +115,7 @@ class _Run:
     def transcribe(self) -> None:
         """Transcribe every recording, and print the table. Ctrl-C keeps, and names, what is done."""
         recordings, out = self._inputs.recordings, self._options.out
+        check_room([recording.path.stat().st_size for recording in recordings])
         speeds = MachineSpeeds(self._options.model or "")
         estimate = predicted([recording.path for recording in recordings], self._options.upload, speeds)
         print_line(self._notes, f"{estimate}.")
@@ -212,8 +214,8 @@ class _Run:
         """In the order of the command line."""
         for item in self._inputs.items:
             if isinstance(item, Recording) and (message := self._messages.get(item.name)) is not None:
-                yield message.model_dump_json()
+                yield message.model_dump_json(ensure_ascii=True)
             else:
-                # In ASCII: the path need not be UTF-8.
+                # Both in ASCII: a path need not be UTF-8, nor is standard output.
                 reason = self._refused.get(item.argument)
                 yield json.dumps({"file": item.argument, "outcome": Outcome.REJECTED.value, "reason": reason})

@@ -28,6 +28,29 @@ class Session:
 
 
 @contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Ctrl-C and TERM end the block by KeyboardInterrupt, so that what it started is ended, too.
+
+    Only the first one: a second one, of an impatient hand, must not keep the block from cleaning up.
+    """
+
+    def interrupt(*_: object) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # as a shell has it for what it starts in the background
+                signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
     """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C.
 
@@ -35,12 +58,9 @@ def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[S
     """
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
     opened: Session | None = None
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:  # as a shell has it for what it starts in the background
-                signal.signal(number, _interrupt_once)
-        with LaptopCloud(root, CloudOptions(model=model, settings=settings or {}, stop_grace_seconds=0.0)) as cloud:
+        options = CloudOptions(model=model, settings=settings or {}, stop_grace_seconds=0.0)
+        with ended_by_signals(), LaptopCloud(root, options) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")
             topic = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
@@ -48,15 +68,5 @@ def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[S
             opened = Session(cloud, cloud.storage(), subscriber, subscription)
             yield opened
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if opened is None or not opened.keep_logs:
             shutil.rmtree(root, ignore_errors=True)
-
-
-def _interrupt_once(*_: object) -> None:
-    """The first signal ends the command; a second one, of an impatient hand, must not keep it from ending the servers
-    and processes that it started."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt

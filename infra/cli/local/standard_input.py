@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +12,13 @@ from typing import BinaryIO
 
 from infra.cli.errors import CommandError
 from infra.cli.exit_codes import ExitCode
+from infra.cli.local.temporary_files import KEPT_FREE_BYTES, check_room
 from shared.object_names import folder_name
 
 DEFAULT_NAME = "standard-input"
 
 MAX_BYTES = 32 * 2**30
 """Of standard input. 40 days of MP3 at 64 kbit/s, or 50 hours of CD sound, and an end for a stream that has none."""
-KEPT_FREE_BYTES = 2**30
-"""What is left of the disk: it belongs to others, too."""
-COPIES = 3
-"""How often the disk holds a recording while it is transcribed: as a file, as an object, and with the decoder."""
 BLOCK_BYTES = 2**20
 _BLOCKS_PER_CHECK = 64
 """A look at the free disk for every 64 MiB."""
@@ -57,18 +53,9 @@ def spool(stream: BinaryIO, path: Path, max_bytes: int = MAX_BYTES, kept_free_by
             if size > max_bytes:
                 raise CommandError(f"Standard input has more than {max_bytes / 2**30:g} GiB: transcribe it in parts")
             if number % _BLOCKS_PER_CHECK == 0:
-                _check_disk(path.parent, size, kept_free_bytes)
+                check_room([size], kept_free_bytes)
             file.write(block)
     if not size:
         raise CommandError("Standard input is empty", ExitCode.REJECTED)
-    _check_disk(path.parent, size, kept_free_bytes)
+    check_room([size], kept_free_bytes)
     return size
-
-
-def _check_disk(folder: Path, size: int, kept_free_bytes: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < (COPIES - 1) * size + kept_free_bytes:
-        raise CommandError(
-            f"Standard input has {size / 1e6:,.0f} MB or more, for which {folder} has too little room"
-            f" ({free / 1e6:,.0f} MB are free, {COPIES} copies are needed); TMPDIR names another folder"
-        )
