@@ -48,13 +48,14 @@ def serve(model: str, pipe: Connection[Any, Any]) -> None:
 
 @contextmanager
 def _engine(model: str) -> Iterator[EngineChain]:
-    """The model on the CPU, in fp32, so that a recording's words do not depend on what else is transcribed."""
+    """The model on the CPU, as the job has it: of a published one the same files are fetched. The tiny one is in fp32,
+    so that a recording's words do not depend on what else is transcribed."""
     if find_spec("torch") is not None:
         import torch
 
         # The model is tiny, and a laptop's other cores have the job's work to do.
         torch.set_num_threads(1)
-    options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds, precision="fp32")
+    options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds)
     with open_engine(model, engine=Engine.PARAKEET_CPU, options=options) as engine:
         yield engine
 

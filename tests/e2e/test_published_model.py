@@ -56,12 +56,14 @@ def test_a_recording_is_transcribed_with_the_published_model(hub: HubServer, tmp
     assert text.startswith("The doctor remembered the report")
     cache = tmp_path / "hf" / "hub"
     assert f"Fetching {PUBLISHED_MODEL} from {hub.url}/{REPOSITORY}: 11 MB into {cache}, where" in done.stderr
-    # The second time nothing is asked of the network, nor said.
+    # The second time nothing is asked of the network, nor said; Deepgram's stand-in listens with the same files.
     hub.requests.clear()
-    done = dropscribe(tmp_path, environment, "run", memo.path, "--out", tmp_path / "out2", "--json")
+    asked = ("run", memo.path, "--method", "deepgram", "--out", tmp_path / "out2", "--json")
+    done = dropscribe(tmp_path, environment, *asked)
     assert done.returncode == 0, done.stderr
     assert "Fetching" not in done.stderr
     assert hub.requests == []
+    assert json.loads(done.stdout)["engines"] == ["deepgram"]
 
 
 @pytest.mark.parametrize("command", [("run", recording("memo").path), ("up", "watched")])

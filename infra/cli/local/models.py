@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 
-from gpu_job.asr.hub.names import PUBLISHED_MODEL, hub_model
+from gpu_job.asr.hub.names import PUBLISHED_MODEL, Quantization, hub_model
 from gpu_job.asr.onnx.model_folder import is_onnx_folder
 from infra.cli.errors import CommandError
 from infra.cli.exit_codes import ExitCode
@@ -49,4 +50,6 @@ def _fetch(name: str, console: Console) -> None:
     from gpu_job.asr.hub.fetch import fetch_model
 
     with FetchProgress(console) as progress:
-        fetch_model(name, listener=progress)
+        # As the job will load it, whose environment is this one's.
+        quantization: Quantization = "fp32" if os.environ.get("MODEL_PRECISION") == "fp32" else "int8"
+        fetch_model(name, quantization=quantization, listener=progress)
