@@ -73,12 +73,12 @@ class Heartbeat(PeriodicTask):
         One write serves all calls that wait for it: Cloud Storage takes one a second of an object.
         """
         running = self._jobs.get(job_id)
-        if running is None or running.is_released:
+        if running is None or running.is_ended:
             return
         calls = self._billing.calls_started(job_id)
         with running.log_context(), running.record_lock:
             for _ in range(RECORD_TRIES):
-                if running.recorded_calls >= calls or running.is_released:
+                if running.recorded_calls >= calls or running.is_ended:
                     return
                 # The next beat makes up for a write that fails, as long as this process lives.
                 with best_effort("what a job may cost was not recorded"):
@@ -173,13 +173,13 @@ class Heartbeat(PeriodicTask):
         if taken is None:
             return False
         running.stored, running.recorded_calls = taken, calls
-        if bill is not None and not running.is_released:
-            # Whoever released it says what becomes of its bill.
+        if bill is not None and not running.is_ended:
+            # Whoever ended the attempt says what becomes of its bill.
             self._billing.bill_stored(running, bill, bill)
         return True
 
     def _is_ours(self, running: RunningJob, record: JobRecord) -> bool:
         """Whether a record that another process wrote may be made ours again: another worker may have claimed it, the
         function may have taken it to Deepgram (CLAIMED), or we have given it back ourselves."""
-        is_given_away = record.state is JobState.CLAIMED or (record.state is JobState.QUEUED and running.is_released)
+        is_given_away = record.state is JobState.CLAIMED or (record.state is JobState.QUEUED and running.is_ended)
         return record.holder == self._services.task.holder and not is_given_away

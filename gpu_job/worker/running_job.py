@@ -41,7 +41,7 @@ class ClaimedJob:
 
 
 def attempt_span(claimed: ClaimedJob, traceparent: str | None, execution: str) -> Span:
-    """From the claim until the job is released: in the upload's own trace, whatever attempt it is.
+    """From the claim until the attempt ends: in the upload's own trace, whatever attempt it is.
 
     `traceparent`: the span that queued the upload; without one it is the span that took its event.
     """
@@ -68,14 +68,14 @@ class JobOwner(Protocol):
         May be called more than once."""
 
     def claim_lost(self, job: RunningJob) -> None:
-        """Another process has the job, or ended it: nobody wants this attempt's words. It is released already."""
+        """Another process has the job, or ended it: nobody wants this attempt's words. It is ended already."""
 
 
 class RunningJob(TranscriptionListener):
     """Shared by the feeding thread, the engines' threads and the heartbeat; hence the lock."""
 
     def __init__(self, claimed: ClaimedJob, pipeline: Pipeline, owner: JobOwner, span: Span) -> None:
-        """`span`: around this attempt, from the claim until the job is released."""
+        """`span`: around this attempt, from the claim until the attempt ends."""
         self.stored = claimed.job
         """The record as this worker last read or wrote it."""
         self.media = claimed.media
@@ -101,7 +101,7 @@ class RunningJob(TranscriptionListener):
         self._owner = owner
         self._lock = threading.Lock()
         self._unsaved: list[ChunkResult] = []
-        self._released = False
+        self._ended = False
         self._claimed_at = time.monotonic()
         self._has_result = False
 
@@ -162,7 +162,7 @@ class RunningJob(TranscriptionListener):
 
     def claim_lost(self) -> None:
         """Another process has the job, or ended it: end this attempt at once."""
-        if self.release_once():
+        if self.end_attempt_once():
             self._owner.claim_lost(self)
 
     # What others need of it.
@@ -188,14 +188,14 @@ class RunningJob(TranscriptionListener):
         return seconds(sum(result.end - result.start for result in results if is_counted(result)))
 
     @property
-    def is_released(self) -> bool:
+    def is_ended(self) -> bool:
         """Whether somebody ends or ended this attempt: nothing more is to be added to it."""
-        return self._released
+        return self._ended
 
-    def release_once(self) -> bool:
+    def end_attempt_once(self) -> bool:
         """True for the first caller only: it ends this attempt."""
         with self._lock:
-            first, self._released = not self._released, True
+            first, self._ended = not self._ended, True
         self.transcription.cancel()
         return first
 
@@ -234,7 +234,7 @@ class RunningJobs:
             self._jobs[job.id] = job
 
     def remove(self, job: RunningJob) -> None:
-        """A job was released."""
+        """The attempt at a job has ended."""
         with self._changed:
             self._jobs.pop(job.id, None)
             self._changed.notify_all()

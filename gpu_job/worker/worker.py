@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline
 from gpu_job.vad.detector import SpeechDetector
+from gpu_job.worker.attempt_end import AttemptEnd, result_of
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import build_engines
 from gpu_job.worker.claim import ClaimResult, claim, own_items
@@ -21,7 +22,6 @@ from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import Hybrid
-from gpu_job.worker.job_release import JobRelease, result_of
 from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
@@ -57,7 +57,7 @@ class Worker(JobOwner):
         self._engines = engines.chain
         self._audit_threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
         self._pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
-        self._release = JobRelease(services, subscription, billing, engines.chain, self._jobs)
+        self._attempt_end = AttemptEnd(services, subscription, billing, engines.chain, self._jobs)
         self._hybrid = Hybrid(self._jobs, engines, self._settings.max_completion_minutes)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
 
@@ -91,7 +91,7 @@ class Worker(JobOwner):
                     self._subscription.give_back(one.ack_id)
             self._engines.stop()
             if not clean:
-                self._release.hand_over(self._jobs.all())
+                self._attempt_end.hand_over(self._jobs.all())
             # The work is done and billed, and the lease runs out by itself: another attempt would only cost more.
             with best_effort("the execution's lease was not released"):
                 self._heartbeat.release_lease()
@@ -212,7 +212,7 @@ class Worker(JobOwner):
 
     def _add_ack_id(self, running: RunningJob, ack_id: str | None) -> None:
         """An item came again whose job runs here."""
-        if not running.is_released:
+        if not running.is_ended:
             running.ack_ids.extend([ack_id] if ack_id else [])
         elif ack_id:
             # It is being given back, or its outcome stored: whoever gets the item later finds which.
@@ -235,21 +235,21 @@ class Worker(JobOwner):
                 pace = job.transcription.decode_pace
                 self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
             except (BadMedia, Rejected) as error:
-                self._release.end(job, rejected(error))
+                self._attempt_end.finish_job(job, rejected(error))
             except UploadNotReadable as error:
-                self._release.end(job, failed(error))
+                self._attempt_end.finish_job(job, failed(error))
             except EngineFailed as error:
                 # A stopped engine refuses chunks: then this job is handed over, not failed.
                 if self._engines.failure is not None or self._stopping.is_set():
                     return
                 if self._engines.process_failure is not None:
-                    self._release.give_back(job, error.reason)
+                    self._attempt_end.give_back(job, error.reason)
                 else:
-                    self._release.end(job, failed(error))
+                    self._attempt_end.finish_job(job, failed(error))
             except Exception as error:
                 # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
                 _log.exception("feeding failed")
-                self._release.give_back(job, f"Reading the file failed ({type(error).__name__}: {error}).")
+                self._attempt_end.give_back(job, f"Reading the file failed ({type(error).__name__}: {error}).")
 
     def job_complete(self, job: RunningJob) -> None:
         """Assemble and end it, on a thread that may take its time."""
@@ -258,15 +258,15 @@ class Worker(JobOwner):
     def job_broke(self, job: RunningJob, error: Exception) -> None:
         """Give it back, on a thread that may take its time."""
         if isinstance(error, EngineFailed):
-            self._later(self._release.give_back, job, error.reason)
+            self._later(self._attempt_end.give_back, job, error.reason)
             return
         with job.log_context():
             _log.error("a result could not be taken", exc_info=error)
-        self._later(self._release.give_back, job, f"A result could not be taken ({type(error).__name__}: {error}).")
+        self._later(self._attempt_end.give_back, job, f"A result could not be taken ({type(error).__name__}: {error}).")
 
     def claim_lost(self, job: RunningJob) -> None:
         """Account for it, on a thread that may take its time."""
-        self._later(self._release.abandon, job)
+        self._later(self._attempt_end.abandon, job)
 
     def _later(self, call: Callable[..., None], job: RunningJob, *more: str) -> None:
         try:
@@ -277,7 +277,7 @@ class Worker(JobOwner):
                 _log.info("job already handed over")
 
     def _end(self, job: RunningJob) -> None:
-        if job.is_released:
+        if job.is_ended:
             return
         with job.log_context():
             try:
@@ -286,6 +286,6 @@ class Worker(JobOwner):
             except Exception as error:
                 # Nobody looks at this thread's result: a job that cannot be ended would be kept alive for ever.
                 _log.exception("assembling failed")
-                self._release.give_back(job, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
+                self._attempt_end.give_back(job, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
                 return
-            self._release.end(job, result)
+            self._attempt_end.finish_job(job, result)

@@ -18,7 +18,7 @@ from trigger_function.routing.engines import Engines, deepgram_file_obstacle, de
 
 
 @dataclass(frozen=True)
-class Limits:
+class DeploymentLimits:
     """What a deployment sets for every upload. None: no limit."""
 
     max_completion_minutes: float | None = None
@@ -58,7 +58,9 @@ class Conditions:
     """Uploads of that month; None where no limit depends on them."""
 
 
-def with_refusals(quote: Quote, upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions) -> Quote:
+def with_refusals(
+    quote: Quote, upload: UploadFacts, limits: DeploymentLimits, engines: Engines, conditions: Conditions
+) -> Quote:
     """The quote with everything that speaks against its method."""
     refusals = [*quote.refusals]
     if quote.method is Method.DEEPGRAM and (obstacle := deepgram_file_obstacle(upload.media)) is not None:
@@ -79,7 +81,7 @@ def _against_deepgram(upload: UploadFacts, engines: Engines) -> Iterator[Refusal
 
 
 def _against_job(
-    device: JobDevice | None, upload: UploadFacts, limits: Limits, engines: Engines, conditions: Conditions
+    device: JobDevice | None, upload: UploadFacts, limits: DeploymentLimits, engines: Engines, conditions: Conditions
 ) -> Iterator[Refusal]:
     if not (engines.gpu or engines.cpu):
         # A private file without a local engine would wait for ever.
@@ -96,7 +98,7 @@ def _against_job(
 
 
 def _against_price_and_time(
-    quote: Quote, upload: UploadFacts, limits: Limits, conditions: Conditions
+    quote: Quote, upload: UploadFacts, limits: DeploymentLimits, conditions: Conditions
 ) -> Iterator[Refusal]:
     usd, minutes, left_usd = quote.bill.usd, quote.completion_seconds / 60, conditions.budget_left_usd
     if left_usd is not None and usd > left_usd:

@@ -27,7 +27,7 @@ from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from trigger_function.routing.decision_table import Thresholds, by_table
 from trigger_function.routing.engines import Engines
-from trigger_function.routing.limits import Conditions, Limits, UploadFacts, with_refusals
+from trigger_function.routing.limits import Conditions, DeploymentLimits, UploadFacts, with_refusals
 from trigger_function.routing.score import by_score
 from trigger_function.settings import FunctionSettings
 
@@ -45,7 +45,7 @@ class Policy:
     usd_per_minute: float = DEFAULT_USD_PER_MINUTE
     """What a minute of waiting is worth."""
     thresholds: Thresholds = field(default_factory=Thresholds)
-    limits: Limits = field(default_factory=Limits)
+    limits: DeploymentLimits = field(default_factory=DeploymentLimits)
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings) -> Policy:
@@ -61,7 +61,7 @@ class Policy:
                 long_hours=settings.long_file_threshold_hours,
                 deepgram_min_mb=settings.deepgram_min_mb,
             ),
-            limits=Limits(
+            limits=DeploymentLimits(
                 max_completion_minutes=settings.max_completion_minutes,
                 max_cost_per_audio_hour_usd=settings.max_cost_per_audio_hour_usd,
                 gpu_min_monthly_files=settings.gpu_min_monthly_files,

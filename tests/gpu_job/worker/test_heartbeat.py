@@ -68,7 +68,7 @@ def test_a_job_that_was_given_away_is_not_taken_back(
     _, item = queue_job(services, cloud)
     job = running_job(claim(services, item).claimed)
     if state is JobState.QUEUED:
-        job.release_once()
+        job.end_attempt_once()
     services.jobs.save(job.stored, state=state)
     heartbeat = heartbeat_of(services, job)
     heartbeat.tick()

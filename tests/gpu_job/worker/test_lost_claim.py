@@ -130,4 +130,4 @@ def test_a_call_to_deepgram_finds_that_the_claim_is_lost(cloud: LoopbackCloud, s
     billing.call_started(call)
     heartbeat.record_costs(job.id)
     assert owner.lost == [job.id]
-    assert job.is_released
+    assert job.is_ended

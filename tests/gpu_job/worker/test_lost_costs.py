@@ -11,11 +11,11 @@ import pytest
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.chain import EngineChain
+from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.heartbeat import Heartbeat
-from gpu_job.worker.job_release import JobRelease
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
@@ -152,10 +152,10 @@ def test_a_dropped_bill_is_on_the_ledger(cloud: LoopbackCloud, services: JobServ
     record = worker.job.record
     outcome = services.finisher.finish(record, failed(DropscribeError("The first.")), record.spent)
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-    release = JobRelease(services, subscription, worker.billing, EngineChain(), worker.jobs)
+    attempt_end = AttemptEnd(services, subscription, worker.billing, EngineChain(), worker.jobs)
     for _ in range(2):
         worker.listener.call_answered(Engine.DEEPGRAM, worker.call())
-    release.end(worker.job, failed(DropscribeError("The second.")))
+    attempt_end.finish_job(worker.job, failed(DropscribeError("The second.")))
     worker.billing.close_execution()
     assert services.jobs.outcome(worker.job.id) == outcome
     entries = list(services.ledger.entries(month_of(now())))
@@ -168,8 +168,8 @@ def test_a_dropped_bill_is_on_the_ledger(cloud: LoopbackCloud, services: JobServ
 def test_a_bill_that_stands_is_on_the_ledger_once(cloud: LoopbackCloud, services: JobServices) -> None:
     worker = begun(services, cloud)
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-    release = JobRelease(services, subscription, worker.billing, EngineChain(), worker.jobs)
-    release.end(worker.job, failed(DropscribeError("No.")))
+    attempt_end = AttemptEnd(services, subscription, worker.billing, EngineChain(), worker.jobs)
+    attempt_end.finish_job(worker.job, failed(DropscribeError("No.")))
     (entry,) = services.ledger.entries(month_of(now()))
     assert entry.state is EntryState.BILLED
 

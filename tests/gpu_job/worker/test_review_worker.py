@@ -245,7 +245,7 @@ def test_an_upload_that_was_handed_over_is_decoded_no_further(
     silent = make(tmp_path / "silent.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "60")
     item = item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))
     job = running_job(claim(services, item).claimed)
-    job.release_once()
+    job.end_attempt_once()
     with pytest.raises(EngineFailed, match="cancelled"):
         feed(job, services.storage, services.settings.fetch_timeout_seconds, services.settings.max_unpacked_bytes)
 

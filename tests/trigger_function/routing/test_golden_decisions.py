@@ -13,11 +13,11 @@ from shared.costs.gathering import Queue
 from shared.costs.prices import Price
 from shared.enums import JobDevice
 from tests.support.routing_cases import ALL, COST, MB, PRICING, TABLE, make_conditions, media, router, upload
-from trigger_function.routing.limits import Limits
+from trigger_function.routing.limits import DeploymentLimits
 from trigger_function.routing.router import Policy
 
 GOLDEN = Path(__file__).with_name("golden_decisions.txt")
-BY_DEADLINE = Policy(limits=Limits(max_completion_minutes=4))
+BY_DEADLINE = Policy(limits=DeploymentLimits(max_completion_minutes=4))
 SECTIONS = {
     "decision table": (TABLE, 0.0043),
     "lowest score, Deepgram at $0.0043 a minute": (COST, 0.0043),

@@ -28,7 +28,7 @@ from tests.support.routing_cases import (
 )
 from trigger_function.routing.decision_table import Thresholds
 from trigger_function.routing.engines import Engines, deepgram_obstacle
-from trigger_function.routing.limits import Limits
+from trigger_function.routing.limits import DeploymentLimits
 from trigger_function.routing.router import Policy
 from trigger_function.settings import FunctionSettings
 
@@ -217,7 +217,9 @@ def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) ->
             "deepgram_max_bytes": 6,
         }
     )
-    assert Policy.from_settings(changed) == Policy(HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), Limits(8, 9, 10, 11))
+    assert Policy.from_settings(changed) == Policy(
+        HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), DeploymentLimits(8, 9, 10, 11)
+    )
     assert Engines.from_settings(changed) == Engines(
         gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False, cpu=True
     )

@@ -26,7 +26,7 @@ from tests.support.routing_cases import (
     router,
     upload,
 )
-from trigger_function.routing.limits import Conditions, Limits, rollout_percentile
+from trigger_function.routing.limits import Conditions, DeploymentLimits, rollout_percentile
 from trigger_function.routing.router import Policy
 
 PARAKEET, HYBRID, DEEPGRAM = Method.PARAKEET, Method.HYBRID, Method.DEEPGRAM
@@ -46,7 +46,7 @@ policies = st.builds(
     Policy,
     usd_per_minute=st.floats(0, 1),
     limits=st.builds(
-        Limits,
+        DeploymentLimits,
         max_completion_minutes=st.none() | minutes,
         max_cost_per_audio_hour_usd=st.none() | dollars,
         gpu_rollout_percent=st.sampled_from([0, 100]),
@@ -132,7 +132,7 @@ def test_the_reason_has_the_sums_and_the_decision_every_quote() -> None:
     ("policy", "conditions", "options", "refused", "limit"),
     [
         (
-            Policy(limits=Limits(max_completion_minutes=10)),
+            Policy(limits=DeploymentLimits(max_completion_minutes=10)),
             make_conditions(),
             UploadOptions(),
             PARAKEET,
@@ -140,7 +140,7 @@ def test_the_reason_has_the_sums_and_the_decision_every_quote() -> None:
         ),
         (Policy(), make_conditions(), UploadOptions(deadline_minutes=10), PARAKEET, Limit.DEADLINE),
         (
-            Policy(limits=Limits(max_cost_per_audio_hour_usd=0.24)),
+            Policy(limits=DeploymentLimits(max_cost_per_audio_hour_usd=0.24)),
             make_conditions(),
             UploadOptions(),
             DEEPGRAM,
@@ -151,13 +151,19 @@ def test_the_reason_has_the_sums_and_the_decision_every_quote() -> None:
         (Policy(), make_conditions(), PRIVATE, DEEPGRAM, Limit.PRIVACY),
         (Policy(), make_conditions(gpu_healthy=False), UploadOptions(), PARAKEET, Limit.NO_JOB),
         (
-            Policy(limits=Limits(gpu_min_monthly_files=100)),
+            Policy(limits=DeploymentLimits(gpu_min_monthly_files=100)),
             make_conditions(month_files=99),
             UploadOptions(),
             PARAKEET,
             Limit.MONTHLY_FILES,
         ),
-        (Policy(limits=Limits(gpu_rollout_percent=0)), make_conditions(), UploadOptions(), PARAKEET, Limit.ROLLOUT),
+        (
+            Policy(limits=DeploymentLimits(gpu_rollout_percent=0)),
+            make_conditions(),
+            UploadOptions(),
+            PARAKEET,
+            Limit.ROLLOUT,
+        ),
     ],
     ids=lambda value: value.value if isinstance(value, Limit) else "",
 )
@@ -177,16 +183,16 @@ def test_a_limit_refuses_the_best_method_and_says_why(
 def test_at_a_limit_is_within_it() -> None:
     options = UploadOptions(deadline_minutes=20, max_cost_usd=0.25)
     made = [quote(PARAKEET, 0.25, 20)]
-    policy = Policy(limits=Limits(max_cost_per_audio_hour_usd=0.25))
+    policy = Policy(limits=DeploymentLimits(max_cost_per_audio_hour_usd=0.25))
     decision = chosen(made, policy, make_conditions(budget_left_usd=0.25), options)
     assert decision.quotes[0].refusals == ()
 
 
 def test_where_preferences_leave_nothing_the_least_bad_is_taken() -> None:
-    decision = routed(media(10 * HOUR), Policy(limits=Limits(max_completion_minutes=1)))
+    decision = routed(media(10 * HOUR), Policy(limits=DeploymentLimits(max_completion_minutes=1)))
     assert decision.rule == "least-bad"
     assert "later than the 1 min allowed" in decision.reason
-    late = Policy(limits=Limits(max_completion_minutes=1, gpu_min_monthly_files=9))
+    late = Policy(limits=DeploymentLimits(max_completion_minutes=1, gpu_min_monthly_files=9))
     assert (
         routed(media(10 * HOUR), late, conditions=make_conditions(gpu_healthy=False, month_files=1)).method is DEEPGRAM
     )
@@ -239,7 +245,7 @@ def test_a_requested_method_that_costs_too_much_yields_to_what_may_be_spent() ->
 
 
 def test_a_requested_method_goes_before_every_preference() -> None:
-    limits = Limits(max_completion_minutes=0.01, gpu_rollout_percent=0, gpu_min_monthly_files=5)
+    limits = DeploymentLimits(max_completion_minutes=0.01, gpu_rollout_percent=0, gpu_min_monthly_files=5)
     conditions = make_conditions(gpu_healthy=False, month_files=1)
     decision = routed(media(HOUR), Policy(limits=limits), options=UploadOptions(method=PARAKEET), conditions=conditions)
     assert (decision.method, decision.rule) == (PARAKEET, "requested")
@@ -259,10 +265,10 @@ def test_without_deepgram_key_parakeet_is_the_only_one() -> None:
 
 def test_a_rollout_takes_its_share_and_the_same_uploads_every_time() -> None:
     ids = [Upload(bucket="uploads", name=f"calls/{number}.mp3", generation=1).job_id for number in range(2000)]
-    half = Policy(limits=Limits(gpu_rollout_percent=50))
+    half = Policy(limits=DeploymentLimits(gpu_rollout_percent=50))
     taken = {one for one in ids if routed(media(HOUR), half, job_id=one).method is PARAKEET}
     assert 0.45 < len(taken) / len(ids) < 0.55
-    more = Policy(limits=Limits(gpu_rollout_percent=60))
+    more = Policy(limits=DeploymentLimits(gpu_rollout_percent=60))
     assert taken == {one for one in taken if routed(media(HOUR), more, job_id=one).method is PARAKEET}
     assert {rollout_percentile(one) for one in ids} == set(range(100))
 

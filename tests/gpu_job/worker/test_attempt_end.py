@@ -11,9 +11,9 @@ import pytest
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
+from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
-from gpu_job.worker.job_release import JobRelease
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.running_job import RunningJobs
 from gpu_job.worker.services import JobServices
@@ -48,7 +48,7 @@ def test_the_reconciler_leaves_a_job_that_was_handed_over_to_the_tasks_next_atte
     job, billing = running_job(claim(services, item).claimed), Billing(Meter(time.monotonic()), services)
     billing.open(job)
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-    JobRelease(services, subscription, billing, engines(), RunningJobs(1)).hand_over([job])
+    AttemptEnd(services, subscription, billing, engines(), RunningJobs(1)).hand_over([job])
     function = make_services()
     assert reconcile_all(function) == {"waiting": 1}
     assert (cloud.work_items(), cloud.executions()) == ([], [])
@@ -75,7 +75,7 @@ def test_a_stopped_worker_counts_an_attempt_that_did_nothing_for_as_long_as_a_ba
     if has_result:
         job.chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-    JobRelease(services, subscription, billing, engines(), RunningJobs(1)).hand_over([job])
+    AttemptEnd(services, subscription, billing, engines(), RunningJobs(1)).hand_over([job])
     left = services.jobs.load(queued.id)
     assert left is not None
     assert (left.record.state, left.record.attempts) == (JobState.QUEUED, attempts)

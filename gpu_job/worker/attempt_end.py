@@ -1,4 +1,5 @@
-"""How a job leaves the worker: ended, given back to the queue, or handed over by a worker that must end."""
+"""How a worker's attempt at a job ends: with the job's outcome, given back to the queue, handed over by a worker that
+must end, or abandoned to another process."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ GIVE_UP_TRIES = 3
 _STUCK = "The worker was told to stop, and had transcribed nothing of the file until then."
 
 
-class JobRelease:
-    """Each job is released once, by whichever way comes first."""
+class AttemptEnd:
+    """Each attempt ends once, in whichever way comes first."""
 
     def __init__(
         self,
@@ -45,9 +46,9 @@ class JobRelease:
         self._engines = engines
         self._jobs = jobs
 
-    def end(self, job: RunningJob, result: JobResult) -> None:
+    def finish_job(self, job: RunningJob, result: JobResult) -> None:
         """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
-        if not job.release_once():
+        if not job.end_attempt_once():
             return
         bill = job.spent_before
         try:
@@ -70,7 +71,7 @@ class JobRelease:
 
     def give_back(self, job: RunningJob, why: str) -> None:
         """Give the job back to the queue, counted as an attempt."""
-        if not job.release_once():
+        if not job.end_attempt_once():
             return
         with job.log_context():
             try:
@@ -80,7 +81,8 @@ class JobRelease:
                 self._removed(job)
 
     def abandon(self, job: RunningJob) -> None:
-        """Drop a released job that another process has, or ended. What it cost here and no record has is overhead."""
+        """Drop a job, its attempt ended, that another process has or finished. What it cost here and no record has is
+        overhead."""
         with job.log_context():
             _log.warning("a claim was lost")
             try:
@@ -108,7 +110,7 @@ class JobRelease:
         """
         failure = self._engines.failure or self._engines.process_failure
         for job in jobs:
-            if not job.release_once():
+            if not job.end_attempt_once():
                 continue
             with job.log_context():
                 try:
