@@ -30,6 +30,7 @@ BENCHMARKS = {
     "whole-job": "whole_job.whole_job",
     "length": "length_memory.memory_against_length",
     "model-load": "model_load.model_load",
+    "cpu-engine": "cpu_engine.cpu_engine",
     "media": "media.bench.media",
     "gpu": "gpu.gpu",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpu_job.asr.batching import BatchLimits
-from gpu_job.asr.hub.names import hub_model
+from gpu_job.asr.hub.names import HubModel, hub_model
 from gpu_job.asr.onnx.model_folder import BadOnnxModel, OnnxFolder, Quantization, is_onnx_folder
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.audio.samples import SAMPLE_RATE
@@ -77,17 +77,26 @@ def _load_published(name: str, options: RecognizerOptions) -> Recognizer:
 
     if options.precision == "bf16":
         raise BadOnnxModel(f"{name} runs in int8 or fp32 on a CPU; bf16 is for NeMo models.")
-    folder = fetch_model(name, quantization="fp32" if options.precision == "fp32" else "int8")
-    return _load_onnx(folder, Engine.PARAKEET_CPU, options, name)
+    quantization: Quantization = "fp32" if options.precision == "fp32" else "int8"
+    folder = fetch_model(name, quantization=quantization)
+    return _load_folder(folder, quantization, options, hub_model(name))
 
 
-def _load_onnx(folder: Path, engine: Engine, options: RecognizerOptions, name: str | None = None) -> Recognizer:
-    from gpu_job.asr.onnx.load import load
-
+def _load_onnx(folder: Path, engine: Engine, options: RecognizerOptions) -> Recognizer:
     if engine is not Engine.PARAKEET_CPU:
         raise BadOnnxModel(f"{folder} holds ONNX networks, which run on the CPU only; the GPU takes a NeMo model.")
+    return _load_folder(folder, _quantization(folder, options.precision), options)
+
+
+def _load_folder(
+    folder: Path, quantization: Quantization, options: RecognizerOptions, published: HubModel | None = None
+) -> Recognizer:
+    from gpu_job.asr.onnx.load import load
+
     limits = BatchLimits(options.max_chunks, int(options.cpu_audio_seconds * SAMPLE_RATE))
-    return load(folder, _quantization(folder, options.precision), limits, name=name)
+    if published is None:
+        return load(folder, quantization, limits)
+    return load(folder, quantization, limits, name=published.name, model_type=published.onnx_asr_name)
 
 
 def _quantization(folder: Path, precision: Precision) -> Quantization:

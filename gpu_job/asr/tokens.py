@@ -22,6 +22,8 @@ class Token(NamedTuple):
     end: float
     confidence: float | None = None
     """0 to 1; None where the engine does not say."""
+    is_timed: bool = True
+    """Whether the engine said when; if not, the times are spread over what it was given."""
 
     @property
     def begins_word(self) -> bool:

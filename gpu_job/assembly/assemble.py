@@ -195,6 +195,7 @@ def transcript_of(
         coverage=coverage(passages, gaps, findings),
         tracks=tracks,
         low_confidence=low_confidence,
+        estimated_times=any(not token.is_timed for result in results for token in result.tokens),
     )
 
 

@@ -53,6 +53,14 @@ class PrecisionChoice(StrEnum):
 
     BF16 = "bf16"
     FP32 = "fp32"
+    INT8 = "int8"
+
+
+class ModelFormat(StrEnum):
+    """What `--format` takes."""
+
+    NEMO = "nemo"
+    ONNX = "onnx"
 
 
 Model = Annotated[
@@ -153,15 +161,22 @@ def up(
 def prepare(
     source: Annotated[str, typer.Argument(help="A .nemo file, or a name at NeMo or Hugging Face.")],
     target_dir: Annotated[Path, typer.Argument(help="Folder to create.")],
-    precision: Annotated[PrecisionChoice, typer.Option("--precision", help="Type of the weights.")] = (
-        PrecisionChoice.BF16
-    ),
+    model_format: Annotated[
+        ModelFormat,
+        typer.Option("--format", help="nemo: for parakeet-gpu. onnx: for parakeet-cpu."),
+    ] = ModelFormat.NEMO,
+    precision: Annotated[
+        PrecisionChoice | None,
+        typer.Option("--precision", help="Type of the weights: of nemo bf16 (default) or fp32, of onnx int8 or fp32."),
+    ] = None,
 ) -> None:
-    """Convert SOURCE into a folder that loads in a second, for PARAKEET_MODEL_NAME and --model."""
+    """Convert SOURCE into a folder that loads in a second, for PARAKEET_MODEL_NAME and --model. Takes NeMo."""
     from gpu_job.asr.nemo.model_files import Precision
-    from infra.cli.prepare_model import prepare_model
+    from infra.cli.prepare_model import prepare_model, prepare_onnx_model
 
-    raise typer.Exit(prepare_model(source, target_dir, Precision(precision)))
+    if model_format is ModelFormat.ONNX:
+        raise typer.Exit(prepare_onnx_model(source, target_dir, Precision(precision or PrecisionChoice.INT8)))
+    raise typer.Exit(prepare_model(source, target_dir, Precision(precision or PrecisionChoice.BF16)))
 
 
 @app.command()

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
 from shared.transcript.confidence import LOW_CONFIDENCE, confidence_warnings
-from shared.transcript.model import Coverage, Paragraph, Passage, Segment, Transcript, Word
+from shared.transcript.model import (
+    Coverage,
+    Paragraph,
+    Passage,
+    Segment,
+    Transcript,
+    TranscriptWarning,
+    WarningCode,
+    Word,
+)
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.spacing import join_words
 
@@ -27,6 +36,14 @@ class Grouping:
     """A paragraph this long ends with its segment."""
 
 
+_ESTIMATED_TIMES = (
+    TranscriptWarning(
+        code=WarningCode.ESTIMATED_TIMES,
+        message="The model gives no word times: words are spread evenly over each chunk of up to half a minute.",
+    ),
+)
+
+
 def compose(
     *,
     job_id: str,
@@ -39,12 +56,14 @@ def compose(
     coverage: Coverage | None = None,
     tracks: tuple[TranscriptTrack, ...] = (),
     low_confidence: float = LOW_CONFIDENCE,
+    estimated_times: bool = False,
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
 
     `channels`: how many were transcribed each by itself; of several, a word's speaker is its channel.
-    `low_confidence`: mean confidence of the words below which the transcript has a warning.
+    `low_confidence`: mean confidence of the words below which the transcript has a warning. `estimated_times`: whether
+    there are words whose times no engine said, which is a warning, too.
     """
     inside: list[Passage] = []
     clock = 0.0
@@ -69,7 +88,7 @@ def compose(
         paragraphs=paragraphs,
         coverage=coverage,
         tracks=tracks,
-        warnings=confidence_warnings(words, low_confidence),
+        warnings=(*confidence_warnings(words, low_confidence), *(_ESTIMATED_TIMES if estimated_times else ())),
     )
 
 

@@ -91,6 +91,8 @@ class WarningCode(StrEnum):
     """What a transcript warns of."""
 
     LOW_CONFIDENCE = "low_confidence"
+    ESTIMATED_TIMES = "estimated_times"
+    """The engine gives no word times; they are spread over each chunk."""
 
 
 class TranscriptWarning(_Frozen):

@@ -46,9 +46,11 @@ def prepare(source: str, target: Path, precision: Precision) -> PreparedModel:
     Needs the unpacked archive and the result on the target's disk for a while: 3.8 GB for 0.6 B parameters in bf16.
     """
     nemo_logging.setLevel(logging.ERROR)
+    if precision is Precision.INT8:
+        raise BadModel("A model for NeMo is prepared in bf16 or fp32; int8 is for ONNX networks.")
     if target.exists():
         raise BadModel(f"{target} exists already.")
-    archive = _archive(source)
+    archive = archive_of(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         # Beside the target, so that the last step is a rename: a run that is killed leaves no half of a model.
@@ -67,8 +69,8 @@ def prepare(source: str, target: Path, precision: Precision) -> PreparedModel:
     return PreparedModel.open(target)
 
 
-def _archive(source: str) -> Path:
-    """The `.nemo` file that is meant, fetched where it is a published name."""
+def archive_of(source: str) -> Path:
+    """The `.nemo` file that is meant, fetched where it is a published name. Raises BadModel."""
     path = Path(source)
     if path.suffix == ".nemo" or path.exists():
         return path

@@ -35,7 +35,10 @@ class Precision(StrEnum):
     """The type of the weights on disk. The mel filterbank stays in fp32 either way, as it computes."""
 
     BF16 = "bf16"
+    """For NeMo."""
     FP32 = "fp32"
+    INT8 = "int8"
+    """For ONNX Runtime, of matrices only."""
 
 
 class FileRecord(BaseModel):

@@ -45,7 +45,8 @@ def network_file(name: str, quantization: Quantization) -> str:
 class OnnxConfig:
     """What config.json says; the names are onnx-asr's, and so are the defaults."""
 
-    model_type: str
+    model_type: str | None = None
+    """onnx-asr's name of the kind of model; some published folders leave it out."""
     features_size: int = 80
     """Mel bands."""
     subsampling_factor: int = 8
@@ -63,17 +64,20 @@ class OnnxFolder:
 
     @classmethod
     def open(cls, path: Path) -> OnnxFolder:
-        """Read config.json. Raises BadOnnxModel."""
+        """Read config.json, where there is one. Raises BadOnnxModel."""
         try:
             said: Any = json.loads((path / CONFIG).read_bytes())
+        except FileNotFoundError:
+            said = {}
         except OSError as error:
             raise BadOnnxModel(f"{path} is no ONNX model: its {CONFIG} cannot be read ({error.strerror}).") from error
         except ValueError as error:
             raise BadOnnxModel(f"{path / CONFIG} is no JSON.") from error
-        if not isinstance(said, dict) or not isinstance(said.get("model_type"), str):
-            raise BadOnnxModel(f"{path / CONFIG} names no model_type.")
+        if not isinstance(said, dict):
+            raise BadOnnxModel(f"{path / CONFIG} is no JSON object.")
+        kind = said.get("model_type")
         numbers = {name: said[name] for name in _NUMBERS if isinstance(said.get(name), int) and said[name] > 0}
-        return cls(path, OnnxConfig(said["model_type"], **numbers))
+        return cls(path, OnnxConfig(kind if isinstance(kind, str) else None, **numbers))
 
     def quantizations(self) -> list[Quantization]:
         """The ones that the folder has files for."""

@@ -14,6 +14,15 @@ _ERRORS_ONLY = 3
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     """A network, ready to run on so many threads. Raises BadOnnxModel."""
+    try:
+        return onnxruntime.InferenceSession(path, session_options(threads), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime has an error for each stage of reading a file, all its own.
+        raise BadOnnxModel(f"{path} cannot be loaded ({type(error).__name__}: {error}).") from error
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """For a network that runs on so many threads, beside other work, on batches of many shapes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -22,8 +31,4 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry(_SPINNING, "0")
     # Every batch has its own shape: plans for memory would be made once for each and kept.
     options.enable_mem_pattern = False
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # ONNX Runtime has an error for each stage of reading a file, all its own.
-        raise BadOnnxModel(f"{path} cannot be loaded ({type(error).__name__}: {error}).") from error
+    return options

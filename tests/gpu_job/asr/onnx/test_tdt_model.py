@@ -22,7 +22,6 @@ from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import Recording, recording, shipped
 from infra.tiny_parakeet import MODEL_PATH, ONNX_PATH
@@ -50,7 +49,7 @@ def transcribed(recognizer: Recognizer | Parakeet, batch: list[Samples]) -> list
 
 
 def cut(one: Recording) -> list[Samples]:
-    found = [chunk.samples for chunk in chunks(decode(one.path, DecoderLimits()), CutRules(max_seconds=30.0))]
+    found = [chunk.samples for chunk in chunks(decode(one.path), CutRules(max_seconds=30.0))]
     return sorted(found, key=len, reverse=True)
 
 
