@@ -118,7 +118,8 @@ def _edit_lists() -> Iterator[Recipe]:
     edit = int((SECONDS - start) * 1000).to_bytes(4) + (1024 + start * 44_100).to_bytes(4)
     skipped = Patched(b"elst", 8, edit)
     truth = one.truth((Spoken("A", start, SECONDS, 0.0),), SECONDS - start)
-    yield Recipe("m4a aac, an edit that skips 3 s", "edit lists", one.encoding(), truth, (skipped,))
+    encoding = _with_options(one.encoding(), "-movie_timescale", "1000")
+    yield Recipe("m4a aac, an edit that skips 3 s", "edit lists", encoding, truth, (skipped,))
 
 
 def _changes() -> Iterator[Recipe]:

@@ -21,7 +21,10 @@ LOWEST_BITS_PER_SECOND = 20
 """No codec stores less, silence included: a header that states a longer recording is wrong."""
 
 SAMPLE_RATES_HZ = range(1_000, 768_001)
-CHANNELS = range(1, 65)
+MAX_CHANNELS = 64
+"""As many as FFmpeg's resampler takes; the job's decoder has the same limit."""
+MOST_STATED_CHANNELS = 1024
+"""More than this no recorder has: the header is damaged."""
 
 
 def inspect(fetch: Fetch, size: int, *, track: RequestedTrack | None = None, max_bytes: int = MAX_BYTES) -> Media:
@@ -78,7 +81,9 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
 
 def _check(audio: Description, length: Duration, size: int) -> None:
     """Raise BadMedia where the header says what cannot be."""
-    if audio.sample_rate_hz not in SAMPLE_RATES_HZ or audio.channels not in CHANNELS:
+    if audio.channels in range(MAX_CHANNELS + 1, MOST_STATED_CHANNELS + 1):
+        raise BadMedia(f"The recording has {audio.channels} channels; at most {MAX_CHANNELS} can be read.")
+    if audio.sample_rate_hz not in SAMPLE_RATES_HZ or not 0 < audio.channels <= MAX_CHANNELS:
         stated = f"{audio.channels} channels at {audio.sample_rate_hz} Hz"
         raise BadMedia(f"The file is damaged: its header states {stated}.")
     if length.seconds <= 0:

@@ -14,6 +14,9 @@ class ByteSource:
         """`patches`: offsets from `start` and the bytes that are read there instead."""
         self.failure: str | None = None
         """Why reading ended before the end of the file."""
+        self.damaged_until = 0
+        """Offset of the bytes in which the demuxer found something wrong when the file was opened: it has read them
+        by then, and does not complain again."""
         self.size = end - start
         self._descriptor = descriptor
         self._start = start

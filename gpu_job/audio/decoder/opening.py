@@ -49,11 +49,14 @@ def bound_allocations(limit: int) -> None:
 
 @contextmanager
 def opened(source: ByteSource, request: DecodingRequest) -> Iterator[InputContainer]:
-    """The bytes as a container with sound. Raises CannotDecode."""
+    """The bytes as a container with sound; `source.damaged_until` is set. Raises CannotDecode."""
     shown = source.patched(header_patches(source))
     for probed in (PROBED_BYTES, PROBED_AGAIN_BYTES):
         shown.seek(0)
-        container = _open(shown, request, probed)
+        with av.logging.Capture() as logs:
+            container = _open(shown, request, probed)
+        names = container.format.name.split(",")
+        source.damaged_until = shown.tell() if any(name in names for _, name, _ in logs) else 0
         if container.streams.audio or probed >= source.size:
             break
         container.close()

@@ -70,8 +70,10 @@ def header_promise(container: InputContainer, stream: AudioStream, source: ByteS
             seconds = _avi_seconds(stream, source)
         case "flv" if len(container.streams) == 1:
             seconds = _flv_seconds(source)
-        case "asf" if len(container.streams) == 1:
-            return Promise(_asf_end(source))
+        case "asf":
+            return Promise(_asf_end(source, is_alone=len(container.streams) == 1))
+        case "sox":
+            return Promise(sound_bytes=_sox_bytes(source))
         case name if name in _COUNTED_BY_HEADER:
             seconds = _stated_seconds(stream)
     return Promise(None if seconds is None else start + seconds)
@@ -174,16 +176,26 @@ def _flv_seconds(source: ByteSource) -> float | None:
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
-def _asf_end(source: ByteSource) -> float | None:
-    """Play duration without the preroll, which counts from 0 on the stream's clock; a live recording states none."""
+def _asf_end(source: ByteSource, *, is_alone: bool) -> float | None:
+    """Play duration without the preroll, which counts from 0 on the stream's clock; a live recording states none.
+
+    It is that of the longest stream: beside a picture it says something of the sound only where the file was cut.
+    """
     head = source.read_at(0, _HEAD_BYTES)
     at = head.find(_ASF_FILE_PROPERTIES)
     fields = head[at + 24 :][:68]
     if at < 0 or len(fields) < 68:
         return None
     (play,), (preroll, flags) = struct.unpack_from("<Q", fields, 40), struct.unpack_from("<QI", fields, 56)
-    is_live = bool(flags & 1)
-    return None if is_live or not play else play / 10_000_000 - preroll / 1000
+    is_live, is_cut = bool(flags & 1), struct.unpack_from("<Q", fields, 16)[0] > source.size
+    return None if is_live or not play or not (is_alone or is_cut) else play / 10_000_000 - preroll / 1000
+
+
+def _sox_bytes(source: ByteSource) -> int | None:
+    """Of the samples of 32 bits that the header counts, over all channels; 0 where their number was never written."""
+    head = source.read_at(0, 16)
+    (samples,) = struct.unpack("<Q" if head.startswith(b".SoX") else ">Q", head[8:].ljust(8, b"\0"))
+    return 4 * samples or None
 
 
 def _matroska_end(container: InputContainer, stream: AudioStream, source: ByteSource) -> float | None:

@@ -166,6 +166,7 @@ def _tagged_parts(source: ByteSource) -> Iterator[int]:
 
 
 _WAVE64_START = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_WTV_START = bytes.fromhex("b7d800203749da11a64e0007e95ead8d")
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
@@ -184,5 +185,9 @@ _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
     "caf": _markers(b"caff\0\1\0\0desc"),
     "w64": _markers(_WAVE64_START),
     "nut": _markers(b"nut/multimedia container\0"),
+    "tta": _markers(b"TTA1\1\0"),
+    "voc": _markers(b"Creative Voice File\x1a"),
+    "rm": _markers(b".RMF\0\0\0\x12"),
+    "wtv": _markers(_WTV_START),
     "amr": _markers(b"#!AMR\n", b"#!AMR-WB\n"),
 }

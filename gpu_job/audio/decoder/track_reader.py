@@ -12,6 +12,8 @@ from av.packet import Packet
 
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, Placed
+from gpu_job.audio.decoder.flac_numbers import NUMBERED_BYTES, FlacNumbers
+from gpu_job.audio.decoder.mpeg_breaks import MpegBreaks
 from gpu_job.audio.decoder.opening import choose_stream, clock_rules, demuxer_name, origin
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
 from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
@@ -81,11 +83,16 @@ class TrackReader:
         self._origin = origin(container, self._stream)
         self.rules = clock_rules(container, request)
         has_times = self.rules.has_times
+        self._breaks = MpegBreaks(source, demuxer_name(container), self._tick)
         self._seams = Seams(self._stream.codec_context, demuxer_name(container), has_times=has_times)
         self._complaint_until = -1.0
         self._good_bytes, self._good_seconds = 0, 0.0
         self._refused_bytes, self._refused_seconds = 0, 0.0
-        self._may_be_misnumbered = demuxer_name(container) == "flac" and len(set(flac_block_sizes(self._stream))) == 2
+        smallest, largest = flac_block_sizes(self._stream)
+        self._may_be_misnumbered = demuxer_name(container) == "flac" and smallest != largest
+        is_ogg_flac = demuxer_name(container) == "ogg" and self._stream.codec_context.name == "flac"
+        self._numbers = FlacNumbers(largest) if is_ogg_flac else None
+        self._counted_end = 0.0
 
     def decode(self, output: Output, clock: Clock[AudioFrame], *, in_windows: bool) -> float | None:
         """Write one window. The answer is how long the header says that the sound lasts, where it does.
@@ -134,6 +141,9 @@ class TrackReader:
 
     def _seek(self, seconds: float) -> None:
         self._seams.sought()
+        self._counted_end = 0.0
+        if self._numbers is not None:
+            self._numbers.sought()
         ticks = int((seconds + self._origin) / self._tick)
         try:
             self._container.seek(ticks, stream=self._stream)
@@ -181,12 +191,17 @@ class TrackReader:
         if packet.size and self._skip_until is None:
             self._counts.packets += 1
             self._counts.packet_seconds += seconds
-        if packet.is_corrupt:
+        is_broken = self._breaks.before(packet)
+        if is_broken or packet.is_corrupt or (packet.pos is not None and packet.pos < self._source.damaged_until):
             self._complain()
         if not self.rules.has_times:
             self._seams.demuxed(packet)
         if self._may_be_misnumbered and packet.size:
             self._look_at_numbering(bytes(packet)[:2])
+        missing = 0.0
+        if self._numbers is not None and packet.size:
+            samples = self._numbers.missing(bytes(memoryview(packet)[:NUMBERED_BYTES]), packet.duration or 0)
+            missing = samples * self._tick
         try:
             frames = packet.decode()
         except av.EOFError:
@@ -197,7 +212,7 @@ class TrackReader:
         self._good_bytes += packet.size
         self._good_seconds += seconds
         for frame in frames:
-            self._place(frame)
+            self._place(frame, missing)
 
     def _look_at_numbering(self, head: bytes) -> None:
         """Old encoders vary the block size and number frames, as only those of one block size may."""
@@ -207,7 +222,8 @@ class TrackReader:
                 raise CannotDecode("its frames are misnumbered", only_windows=True)
             self.rules = self._clock.rules = replace(self.rules, has_times=False)
 
-    def _place(self, frame: AudioFrame) -> None:
+    def _place(self, frame: AudioFrame, missing: float = 0.0) -> None:
+        """Write a frame, or hold it; `missing`: seconds before it that its number shows to be missing."""
         rate = frame.sample_rate
         if rate <= 0 or not frame.samples:
             return
@@ -216,6 +232,11 @@ class TrackReader:
             return
         seconds = frame.samples / rate
         self._counts.decoded_seconds += seconds
+        if self._numbers is not None and start is not None:
+            if missing >= TOLERANCE_SECONDS:
+                self._complain()
+            start = max(start, self._counted_end + missing)
+            self._counted_end = start + seconds
         if self.rules.has_times:
             complaint = self._clock.position < self._complaint_until
             placed = self._clock.place(frame, start, seconds, complaint=complaint)
@@ -258,7 +279,7 @@ class TrackReader:
         data = bytes(packet)
         is_sound = any(data) and not any(tag in data for tag in TAGS)
         if self._skip_until is None and is_sound:
-            self._refused_bytes += packet.size
+            self._refused_bytes += len(data.strip(b"\0"))  # padding has no sound
             self._refused_seconds += seconds
             self._seams.refused()
 

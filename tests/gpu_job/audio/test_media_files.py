@@ -22,6 +22,8 @@ WHOLE = {
     "flac flac, appended session": 20.0,
     "mka aac, then stereo": 20.0,
     "ac3 ac3, then another rate": 20.0,
+    "ac3 ac3, 4000 bytes of zeros behind": 12.0,
+    "ogg flac, appended session": 20.0,
     "ts mp2, the clock goes back 980 s": 20.0,
     "ts aac, the clock jumps 36000 s": 12.0,
     "webm libopus, a pause of 900 s": 912.0,
@@ -31,6 +33,7 @@ WHOLE = {
     "m4a aac, an empty edit of 5 s": 17.0,
     "mkv aac, a picture of 40 s": 12.0,
     "ts with a picture aac, which never comes": 12.0,
+    "ts with a picture aac, muted for 60 s while the picture goes on": 72.0,
     "m4a aac, a broken cover picture": 12.0,
     "mp4 aac, two tracks, the second is the default": 12.0,
     "mkv libopus, two tracks, the first is silent and the default": 12.0,
@@ -51,6 +54,15 @@ DAMAGED = {
     "mka aac, cut in half": (6.0, 12.0),
     "flac, frames missing": (5.3, 7.8),
     "ts aac, bytes missing inside": (5.7, 8.0),
+    "ts ac3, bytes missing inside": (5.4, 7.84),
+    "ts with a picture aac, bytes missing inside": (5.25, 7.7),
+    "vob pcm_dvd, bytes missing inside": (5.4, 7.8),
+    "oga flac, bytes missing inside": (5.12, 8.19),
+    "flv libmp3lame, bytes missing inside": (5.4, 7.73),
+    "flv with a picture aac, bytes missing inside": (5.32, 7.73),
+    "wmv wmav2, cut in half": (6.08, 12.05),
+    "sox pcm_s32le, cut in half": (6.0, 12.0),
+    "ac3 ac3, bytes missing inside": (5.4, 5.4),
 }
 """The one gap of files in which something is missing, in seconds."""
 

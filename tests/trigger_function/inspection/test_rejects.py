@@ -211,6 +211,13 @@ def test_sound_that_cannot_be(offset: int, value: bytes, expected: str, record: 
     assert expected in reason or "cannot be read" in reason
 
 
+def test_more_channels_than_can_be_read_are_no_damage(record: Record) -> None:
+    wav = record("wav")
+    at = wav.index(b"fmt ") + 10
+    reason = refusal(wav[:at] + b"\x41\0" + wav[at + 2 :])
+    assert reason == "The recording has 65 channels; at most 64 can be read."
+
+
 def test_a_header_larger_than_may_be_read(record: Record, large_cover: str) -> None:
     remote = RemoteObject.of(record("mkv", "-attach", large_cover, "-metadata:s:t", "mimetype=image/png"))
     with pytest.raises(BadMedia, match="header is too large"):
