@@ -159,10 +159,18 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         gt=0,
     )
     task_timeout_seconds: float = setting(
-        3600.0, "Cloud Run ends the task after this time.", unit="s", source="Cloud Run limit for GPU tasks", gt=60
+        3600.0,
+        "Cloud Run ends the task after this time.",
+        unit="s",
+        source="Cloud Run: 1 h for GPU tasks, up to 12 h in preview; tasks without a GPU up to 168 h",
+        gt=60,
     )
     stop_margin_seconds: float = setting(
-        60.0, "How long before the task's end a worker gives its jobs back to the queue.", unit="s", gt=0
+        60.0,
+        "How long before the task's end a worker gives its jobs back to the queue. Maintenance, which may end a GPU "
+        "task at any time, gives 10 s only: what is not stored by then is done again from the last checkpoint.",
+        unit="s",
+        gt=0,
     )
     instance_start_seconds: float = setting(
         5.0, "Billed time of an instance before its process runs.", unit="s", source="Cloud Run documentation, GPU jobs"

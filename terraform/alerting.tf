@@ -60,7 +60,7 @@ locals {
   channels = concat([for channel in google_monitoring_notification_channel.email : channel.id], var.notification_channels)
 
   # Ratios go over functions and jobs, which are two resource types to Monitoring: only PromQL can add them.
-  query_alerts = merge(local.upload_alerts, var.gpu_job.enabled ? local.gpu_alerts : {})
+  query_alerts = merge(local.upload_alerts, local.has_gpu_job ? local.gpu_alerts : {})
 
   upload_alerts = {
     error_rate = {

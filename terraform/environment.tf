@@ -12,15 +12,15 @@ locals {
   function_settings = merge(local.shared_settings, var.function_settings, {
     alerts_topic             = google_pubsub_topic.this["alerts"].name
     cpu_work_topic           = google_pubsub_topic.this["work-cpu"].name
-    gpu_job                  = var.gpu_job.enabled ? "${local.job_name_prefix}/${local.gpu_job_name}" : null
+    gpu_job                  = local.has_gpu_job ? "${local.job_name_prefix}/${local.gpu_job_name}" : null
     job_gpu                  = local.accelerator
     job_vcpu                 = var.gpu_job.cpu
     job_memory_gib           = var.gpu_job.memory_gib
-    cpu_job                  = var.cpu_job.enabled ? "${local.job_name_prefix}/${google_cloud_run_v2_job.this["cpu"].name}" : null
+    cpu_job                  = var.cpu_job.enabled ? "${local.job_name_prefix}/${var.name}-cpu" : null
     cpu_job_vcpu             = var.cpu_job.enabled ? var.cpu_job.cpu : null
     cpu_job_memory_gib       = var.cpu_job.enabled ? var.cpu_job.memory_gib : null
     transcription_method     = var.transcription_method
-    enable_gpu_transcription = var.gpu_enabled && var.gpu_job.enabled
+    enable_gpu_transcription = local.has_gpu_job
     gpu_rollout_percent      = var.gpu_rollout_percent
     monthly_budget_usd       = var.monthly_budget_usd
   })

@@ -12,7 +12,7 @@ variable "transcription_method" {
 }
 
 variable "gpu_enabled" {
-  description = "Whether the GPU job may be used."
+  description = "Whether there is a GPU job: false leaves out the job, its role and its alerts. The image is built all the same, so true later takes one apply."
   type        = bool
   default     = true
 }

@@ -134,12 +134,22 @@ resource "google_pubsub_subscription_iam_member" "subscriber" {
 }
 
 # The job is started as it is: who may override its command or environment could do all that its account may.
-resource "google_cloud_run_v2_job_iam_member" "executor" {
-  for_each = google_cloud_run_v2_job.this
+resource "google_cloud_run_v2_job_iam_member" "gpu_executor" {
+  count = length(google_cloud_run_v2_job.gpu)
 
   project  = var.project
   location = var.region
-  name     = each.value.name
+  name     = google_cloud_run_v2_job.gpu[0].name
+  role     = "roles/run.invoker"
+  member   = local.member["function"]
+}
+
+resource "google_cloud_run_v2_job_iam_member" "cpu_executor" {
+  count = length(google_cloud_run_v2_job.cpu)
+
+  project  = var.project
+  location = var.region
+  name     = google_cloud_run_v2_job.cpu[0].name
   role     = "roles/run.invoker"
   member   = local.member["function"]
 }

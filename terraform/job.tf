@@ -1,26 +1,26 @@
+# A resource for each job, although they are alike: Google refuses a job with a GPU where there is no quota for one, and
+# whatever depends on a resource is not made when one of its instances fails. So nothing but its own role depends on the
+# GPU job, and a deployment whose GPU is refused works with what is left. No job is protected: it holds nothing, and
+# gpu_enabled = false must be able to take it away.
+
 locals {
   accelerator  = "nvidia-l4"
   gpu_job_name = "${var.name}-gpu"
+  has_gpu_job  = var.gpu_enabled && var.gpu_job.enabled
 
   jobs = merge(
-    {
-      for shape in [var.gpu_job] : "gpu" => {
-        shape       = shape
-        accelerator = local.accelerator
-        limits      = { "nvidia.com/gpu" = "1" }
-      } if shape.enabled
-    },
-    { for shape in [var.cpu_job] : "cpu" => { shape = shape, accelerator = null, limits = {} } if shape.enabled },
+    local.has_gpu_job ? { gpu = { shape = var.gpu_job, accelerator = local.accelerator } } : {},
+    { for shape in [var.cpu_job] : "cpu" => { shape = shape, accelerator = null } if shape.enabled },
   )
 }
 
-resource "google_cloud_run_v2_job" "this" {
-  for_each = local.jobs
+resource "google_cloud_run_v2_job" "gpu" {
+  count = contains(keys(local.jobs), "gpu") ? 1 : 0
 
   project             = var.project
   location            = var.region
-  name                = "${var.name}-${each.key}"
-  deletion_protection = var.deletion_protection
+  name                = "${var.name}-gpu"
+  deletion_protection = false
   labels              = var.labels
 
   template {
@@ -29,33 +29,88 @@ resource "google_cloud_run_v2_job" "this" {
 
     template {
       service_account       = google_service_account.this["job"].email
-      timeout               = "${each.value.shape.timeout_seconds}s"
-      max_retries           = each.value.shape.max_retries
+      timeout               = "${var.gpu_job.timeout_seconds}s"
+      max_retries           = var.gpu_job.max_retries
       execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
 
       # The quota and the price of jobs are those without redundancy.
-      gpu_zonal_redundancy_disabled = each.value.accelerator == null ? null : true
+      gpu_zonal_redundancy_disabled = true
 
-      dynamic "node_selector" {
-        for_each = each.value.accelerator == null ? [] : [each.value.accelerator]
-
-        content {
-          accelerator = node_selector.value
-        }
+      node_selector {
+        accelerator = local.accelerator
       }
 
       containers {
-        image = "${local.images}/${each.key}:${var.release}"
+        image = "${local.images}/gpu:${var.release}"
 
         resources {
-          limits = merge(each.value.limits, {
-            cpu    = tostring(each.value.shape.cpu)
-            memory = "${each.value.shape.memory_gib}Gi"
-          })
+          limits = {
+            cpu              = tostring(var.gpu_job.cpu)
+            memory           = "${var.gpu_job.memory_gib}Gi"
+            "nvidia.com/gpu" = "1"
+          }
         }
 
         dynamic "env" {
-          for_each = local.job_environment[each.key]
+          for_each = local.job_environment["gpu"]
+
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+
+        dynamic "env" {
+          for_each = local.deepgram_key
+
+          content {
+            name = env.key
+            value_source {
+              secret_key_ref {
+                secret  = env.value.secret
+                version = env.value.version
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  depends_on = [google_project_service.api, google_secret_manager_secret_iam_member.accessor]
+}
+
+resource "google_cloud_run_v2_job" "cpu" {
+  count = contains(keys(local.jobs), "cpu") ? 1 : 0
+
+  project             = var.project
+  location            = var.region
+  name                = "${var.name}-cpu"
+  deletion_protection = false
+  labels              = var.labels
+
+  template {
+    parallelism = 1
+    task_count  = 1
+
+    template {
+      service_account       = google_service_account.this["job"].email
+      timeout               = "${var.cpu_job.timeout_seconds}s"
+      max_retries           = var.cpu_job.max_retries
+      execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
+
+      containers {
+        image = "${local.images}/cpu:${var.release}"
+
+        resources {
+          limits = {
+            cpu    = tostring(var.cpu_job.cpu)
+            memory = "${var.cpu_job.memory_gib}Gi"
+          }
+        }
+
+        dynamic "env" {
+          for_each = local.job_environment["cpu"]
 
           content {
             name  = env.key

@@ -15,7 +15,7 @@ output "images" {
 
 output "jobs" {
   description = "Full names of the existing jobs, as in GPU_JOB and CPU_JOB."
-  value       = [for device in ["gpu", "cpu"] : "${local.job_name_prefix}/${google_cloud_run_v2_job.this[device].name}" if contains(keys(local.jobs), device)]
+  value       = [for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) : "${local.job_name_prefix}/${job.name}"]
 }
 
 output "functions" {

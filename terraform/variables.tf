@@ -59,7 +59,7 @@ variable "labels" {
 }
 
 variable "deletion_protection" {
-  description = "Whether destroy stops at buckets with objects, the costs table and the jobs. False: it deletes everything, transcripts included."
+  description = "Whether destroy stops at buckets with objects and the costs table. False: it deletes everything, transcripts included."
   type        = bool
   default     = true
 }
@@ -129,11 +129,11 @@ variable "soft_delete_days" {
 }
 
 variable "gpu_job" {
-  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after an hour."
+  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after timeout_seconds: at most an hour, or 12 hours as a preview. Maintenance may end it earlier, which counts as a try."
   type = object({
     enabled         = optional(bool, true)
-    cpu             = optional(number, 8)
-    memory_gib      = optional(number, 32)
+    cpu             = optional(number, 4)
+    memory_gib      = optional(number, 16)
     timeout_seconds = optional(number, 3600)
     max_retries     = optional(number, 3)
   })
@@ -141,8 +141,8 @@ variable "gpu_job" {
   nullable = false
 
   validation {
-    condition     = var.gpu_job.enabled || var.cpu_job.enabled || var.deepgram.enabled
-    error_message = "At least one of gpu_job, cpu_job and deepgram must be enabled."
+    condition     = (var.gpu_enabled && var.gpu_job.enabled) || var.cpu_job.enabled || var.deepgram.enabled
+    error_message = "At least one of gpu_job (with gpu_enabled), cpu_job and deepgram must be enabled."
   }
 
   validation {
@@ -151,8 +151,8 @@ variable "gpu_job" {
   }
 
   validation {
-    condition     = var.gpu_job.timeout_seconds > 60 && var.gpu_job.timeout_seconds <= 3600
-    error_message = "A GPU task runs for at most 3600 s."
+    condition     = var.gpu_job.timeout_seconds > 60 && var.gpu_job.timeout_seconds <= 43200
+    error_message = "A GPU task runs for at most 12 hours, 43200 s, and over an hour only as a preview."
   }
 
   validation {

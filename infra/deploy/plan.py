@@ -53,6 +53,7 @@ def deployment(options: Options) -> tuple[Step, ...]:
         _doctor(options.target, "before"),
         *((_schema(options.target),) if options.target.has_results_schema else ()),
         *_terraform(options.target),
+        _gpu(options.target),
         *(_build(options) if options.builds else ()),
         *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
         _apply(options),
@@ -65,6 +66,7 @@ def comparison(target: Target, release: str) -> tuple[Step, ...]:
     """What Terraform would change, and what was changed without it; changes nothing."""
     return (
         *_terraform(target),
+        _gpu(target),
         Step(
             "Compare",
             f"What exists, with the configuration and release {release}.",
@@ -137,6 +139,16 @@ def _terraform(target: Target) -> Iterator[Step]:
     )  # fmt: skip
 
 
+def _gpu(target: Target) -> Step:
+    file = () if target.variables is None else (str(target.variables.resolve()),)
+    return Step(
+        "Look at the GPU quota",
+        "Cloud Run refuses a job with a GPU where there is none: then the deployment goes without.",
+        _python("infra.deploy.gpu", str(target.folder), target.project, target.names.region, *file),
+        hint="A file of variables is given by VARS, or lies at terraform/terraform.tfvars.",
+    )
+
+
 def _build(options: Options) -> Iterator[Step]:
     target = options.target
     ready = built(target.names, options.release)
@@ -196,7 +208,7 @@ def _doctor(target: Target, when: Literal["before", "after"]) -> Step:
         _python("infra.cli.main", "doctor", f"--project={target.project}", f"--region={target.names.region}",
                 f"--name={target.names.name}", f"--bucket-prefix={target.bucket_prefix}",
                 f"--topic-prefix={target.names.topic_prefix}", f"--{when}-deploy"),
-        hint="Without GPU quota set gpu_enabled = false in VARS: the CPU job and Deepgram do the work.",
+        hint="Without GPU quota the CPU job does the work, and Deepgram where it has a key.",
         is_advice=True,
     )  # fmt: skip
 

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
-from infra.doctor.google import Unanswered
+from infra.doctor.google import Google, Unanswered
 from infra.doctor.names import Names
 from infra.doctor.resources import QuotaInfo, Services
-from shared.costs.prices import PriceBook
+from shared.costs.bill import instance_second_usd
+from shared.costs.prices import JobShape, PriceBook
 
 APIS = (
     "artifactregistry", "bigquery", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
@@ -26,11 +27,21 @@ APIS = (
 
 L4_REGIONS = ("asia-southeast1", "europe-west1", "europe-west4", "us-central1", "us-east4")
 L4_REGIONS_BY_INVITATION = ("asia-south1",)
+L4_REGIONS_DOUBTFUL = ("us-central1",)
+"""By invitation in one copy of the page, for everybody in another."""
 L4_REGIONS_READ_ON = date(2026, 11, 21)
 L4_REGIONS_SOURCE = "https://cloud.google.com/run/docs/configuring/jobs/gpu"
 """Read in stored copies of that page: Google may have more regions by now."""
 
 GPU_QUOTA = "NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion"
+CPU_QUOTA = "CpuAllocPerProjectRegion"
+MEMORY_QUOTA = "MemAllocPerProjectRegion"
+"""Of Cloud Run, in thousandths of a vCPU and in bytes: 20 vCPU and 40 GiB in a new project (seen in October 2026)."""
+MILLI_VCPU = 1000
+GIB = 2**30
+NEEDED_VCPU = 20
+NEEDED_GIB = 40
+"""What the defaults of terraform/variables.tf take together where all run at once fits into it; a test adds them up."""
 GPU_QUOTA_METRIC = "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy"
 NO_LIMIT = -1
 
@@ -57,10 +68,14 @@ def apis(context: Context) -> Iterator[Finding]:
 def region(context: Context) -> Iterator[Finding]:
     """Cloud Run has L4 GPUs there."""
     name = context.names.region
-    if name in L4_REGIONS:
+    others = ", ".join(other for other in L4_REGIONS if other != name and other not in L4_REGIONS_DOUBTFUL)
+    if name in L4_REGIONS_DOUBTFUL:
+        says = f"{name} has L4 GPUs, by invitation only in one copy of Google's list ({L4_REGIONS_READ_ON})."
+        yield ok("region", f"{says} Where a GPU is refused: {others}. {L4_REGIONS_SOURCE}")
+    elif name in L4_REGIONS:
         yield ok("region", f"{name} has L4 GPUs ({L4_REGIONS_READ_ON}).")
     elif name in L4_REGIONS_BY_INVITATION:
-        yield warn("region", f"{name} has L4 GPUs by invitation only.", "Ask Google's account team, or take another.")
+        yield warn("region", f"{name} has L4 GPUs by invitation only.", f"Ask Google's account team, or take {others}.")
     else:
         known = f"Known on {L4_REGIONS_READ_ON}: {', '.join(L4_REGIONS)}. {L4_REGIONS_SOURCE}"
         yield warn("region", f"{name} is not known to have L4 GPUs.", known)
@@ -69,8 +84,7 @@ def region(context: Context) -> Iterator[Finding]:
 def gpu_quota(context: Context) -> Iterator[Finding]:
     """At least one L4 without zonal redundancy, which is what jobs take (Cloud Quotas REST reference, QuotaInfo)."""
     names = context.names
-    path = f"v1/projects/{names.project}/locations/global/services/run.googleapis.com/quotaInfos/{GPU_QUOTA}"
-    limit = limit_in(names.region, context.google.get(QuotaInfo, "cloudquotas.googleapis.com", path))
+    limit = limit_of(GPU_QUOTA, names, context.google)
     if limit == NO_LIMIT or limit > 0:
         yield ok("GPU quota", "No limit." if limit == NO_LIMIT else f"{limit} L4 at a time in {names.region}.")
         return
@@ -79,6 +93,26 @@ def gpu_quota(context: Context) -> Iterator[Finding]:
         yield fail("GPU quota", says, f"Ask for more, and set gpu_enabled = false until then: {quota_link(names)}")
     else:
         yield warn("GPU quota", f"{says} None is asked to.", f"Ask for more before gpu_enabled: {quota_link(names)}")
+
+
+def instance_quota(context: Context) -> Iterator[Finding]:
+    """CPU and memory of all that runs at once: the jobs beside the functions' instances."""
+    names = context.names
+    vcpu = limit_of(CPU_QUOTA, names, context.google) / MILLI_VCPU
+    gib = limit_of(MEMORY_QUOTA, names, context.google) / GIB
+    says = f"{vcpu:g} vCPU and {gib:g} GiB at once in {names.region}"
+    if (0 <= vcpu < NEEDED_VCPU) or (0 <= gib < NEEDED_GIB):
+        fix = "Ask for more, or make the jobs or function.max_instances smaller: "
+        yield warn("CPU and memory quota", f"{says}; the defaults take up to {NEEDED_VCPU} and {NEEDED_GIB}.",
+                   f"{fix}https://console.cloud.google.com/iam-admin/quotas?project={names.project}")  # fmt: skip
+    else:
+        yield ok("CPU and memory quota", f"{says}." if min(vcpu, gib) >= 0 else "No limit.")
+
+
+def limit_of(quota: str, names: Names, google: Google) -> int:
+    """A quota of Cloud Run in the deployment's region. Raises Unanswered."""
+    path = f"v1/projects/{names.project}/locations/global/services/run.googleapis.com/quotaInfos/{quota}"
+    return limit_in(names.region, google.get(QuotaInfo, "cloudquotas.googleapis.com", path))
 
 
 def _wants_gpu(context: Context) -> bool:
@@ -135,3 +169,21 @@ def _aged(book: PriceBook, context: Context, most_days: int) -> Iterator[Finding
     if book.region != context.names.region:
         says = f"Its prices are those of {book.region}."
         yield warn("price book", says, f"PRICE_BOOK names a file with the prices of {context.names.region}.")
+
+
+SHAPES = (JobShape(gpu="nvidia-l4", vcpu=4, memory_gib=16), JobShape(gpu="nvidia-l4", vcpu=8, memory_gib=32))
+"""Of the GPU job: Google's minimum beside an L4, which is the default, and twice that."""
+
+
+def job_prices(context: Context) -> Iterator[Finding]:
+    """What a second of the GPU job costs in its usual shapes."""
+    try:
+        book = PriceBook.load(context.settings.price_book)
+    except (OSError, ValidationError, tomllib.TOMLDecodeError):
+        return  # the price book's own check says it
+    prices = [
+        f"{shape.vcpu:g} vCPU and {shape.memory_gib:g} GiB: ${usd:.6f}/s, ${usd * 3600:.2f}/h"
+        for shape in SHAPES
+        for usd in [instance_second_usd(shape, book)]
+    ]
+    yield ok("GPU job's price", f"With {'; with '.join(prices)}.")

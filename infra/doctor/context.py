@@ -37,16 +37,16 @@ class Context:
         return self.google.get(RunJob, "run.googleapis.com", path)
 
     def devices(self) -> tuple[str, ...]:
-        """What the jobs run on: the function knows whether there is one without a GPU. Raises Unanswered."""
+        """What the jobs run on: the function knows which there are. Raises Unanswered."""
         try:
             variables = self.function("upload").service_config.environment_variables
         except Missing:
             return DEVICES
-        return DEVICES if "CPU_JOB" in variables else DEVICES[:1]
+        return tuple(device for device in DEVICES if f"{device.upper()}_JOB" in variables)
 
     def is_deployed(self) -> bool:
-        """Whether the function or the GPU job is there, or cannot be asked; buckets alone are an unfinished deploy."""
-        for ask in (lambda: self.function("upload"), lambda: self.job("gpu")):
+        """Whether the function or a job is there, or cannot be asked; buckets alone are an unfinished deploy."""
+        for ask in (lambda: self.function("upload"), lambda: self.job("gpu"), lambda: self.job("cpu")):
             try:
                 ask()
             except (Missing, ApiOff):
@@ -57,8 +57,10 @@ class Context:
         return False
 
     def running_release(self) -> str | None:
-        """The GPU image's tag; None where it cannot be asked."""
-        try:
-            return self.job("gpu").image.rpartition(":")[2] or None
-        except Unanswered:
-            return None
+        """The tag of a job's image; None where none can be asked."""
+        for device in DEVICES:
+            try:
+                return self.job(device).image.rpartition(":")[2] or None
+            except Unanswered:
+                continue
+        return None

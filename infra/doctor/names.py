@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 FUNCTIONS = ("upload", "reconcile")
 DEVICES = ("gpu", "cpu")
-"""What jobs run on; the second one may be left out."""
+"""What jobs run on; either may be left out."""
 
 _PATTERNS = {
     "project": "[a-z][a-z0-9-]{4,28}[a-z0-9]",

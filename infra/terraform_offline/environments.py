@@ -28,8 +28,8 @@ from trigger_function.settings import FunctionSettings
 MODELS: Mapping[str, type[BaseSettings]] = {
     'google_cloudfunctions2_function.this["on_upload"]': FunctionSettings,
     'google_cloudfunctions2_function.this["reconcile"]': FunctionSettings,
-    'google_cloud_run_v2_job.this["gpu"]': JobSettings,
-    'google_cloud_run_v2_job.this["cpu"]': JobSettings,
+    "google_cloud_run_v2_job.gpu[0]": JobSettings,
+    "google_cloud_run_v2_job.cpu[0]": JobSettings,
 }
 """The settings model of each function and job."""
 

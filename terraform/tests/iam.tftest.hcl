@@ -89,11 +89,17 @@ run "bindings" {
   }
 
   assert {
-    condition = toset([for one in google_cloud_run_v2_job_iam_member.executor : "${one.name} ${one.role} ${one.member}"]) == toset([
+    condition = toset([for one in google_cloud_run_v2_job_iam_member.gpu_executor : "${one.name} ${one.role} ${one.member}"]) == toset([
       "dropscribe-gpu roles/run.invoker serviceAccount:function",
+    ])
+    error_message = "Bindings on the GPU job: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.gpu_executor : "${one.name} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_cloud_run_v2_job_iam_member.cpu_executor : "${one.name} ${one.role} ${one.member}"]) == toset([
       "dropscribe-cpu roles/run.invoker serviceAccount:function",
     ])
-    error_message = "Bindings on jobs: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.executor : "${one.name} ${one.role} ${one.member}"])}"
+    error_message = "Bindings on the CPU job: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.cpu_executor : "${one.name} ${one.role} ${one.member}"])}"
   }
 
   assert {
@@ -166,7 +172,7 @@ run "accounts" {
   command = apply
 
   assert {
-    condition     = alltrue([for job in google_cloud_run_v2_job.this : job.template[0].template[0].service_account == "job"])
+    condition     = alltrue([for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) : job.template[0].template[0].service_account == "job"])
     error_message = "The jobs run as the job's account."
   }
 

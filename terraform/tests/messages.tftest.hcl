@@ -37,7 +37,7 @@ run "work" {
   }
 
   assert {
-    condition = { for job, run in google_cloud_run_v2_job.this : job => one([
+    condition = { for job, run in { gpu = google_cloud_run_v2_job.gpu[0], cpu = google_cloud_run_v2_job.cpu[0] } : job => one([
       for env in run.template[0].template[0].containers[0].env : env.value if env.name == "WORK_SUBSCRIPTION"
       ]) } == { gpu = "transcription-work-job", cpu = "transcription-work-cpu-job" } && { for name, topic in local.work_topics : name => google_pubsub_subscription.work[name].topic } == {
       gpu           = google_pubsub_topic.this["work"].id, cpu = google_pubsub_topic.this["work-cpu"].id
@@ -124,7 +124,7 @@ run "deepgram" {
 
   assert {
     condition = alltrue([
-      for job in google_cloud_run_v2_job.this : [
+      for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) : [
         for env in job.template[0].template[0].containers[0].env :
         "${env.name} ${env.value_source[0].secret_key_ref[0].secret} ${env.value_source[0].secret_key_ref[0].version}"
         if length(env.value_source) > 0

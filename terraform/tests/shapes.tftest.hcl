@@ -56,6 +56,18 @@ run "defaults" {
     error_message = "Under immutable tags a cleanup policy deletes nothing."
   }
 
+  # All at once: what a new project grants, 20 vCPU and 40 GiB.
+
+  assert {
+    condition     = var.gpu_job.cpu + var.cpu_job.cpu + tonumber(var.function.cpu) * var.function.max_instances + 1 <= 20
+    error_message = "The defaults take more vCPU than a new project has."
+  }
+
+  assert {
+    condition     = var.gpu_job.memory_gib + var.cpu_job.memory_gib + tonumber(trimsuffix(var.function.memory, "Gi")) * (var.function.max_instances + 1) <= 40
+    error_message = "The defaults take more memory than a new project has."
+  }
+
   # Buckets.
 
   assert {
@@ -87,32 +99,32 @@ run "defaults" {
   # The GPU job.
 
   assert {
-    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].node_selector[0].accelerator == "nvidia-l4"
+    condition     = google_cloud_run_v2_job.gpu[0].template[0].template[0].node_selector[0].accelerator == "nvidia-l4"
     error_message = "The accelerator is an L4."
   }
 
   assert {
-    condition = google_cloud_run_v2_job.this["gpu"].template[0].template[0].containers[0].resources[0].limits == tomap({
-      cpu              = "8"
-      memory           = "32Gi"
+    condition = google_cloud_run_v2_job.gpu[0].template[0].template[0].containers[0].resources[0].limits == tomap({
+      cpu              = "4"
+      memory           = "16Gi"
       "nvidia.com/gpu" = "1"
     })
     error_message = "8 vCPU, 32 GiB and one GPU."
   }
 
   assert {
-    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].timeout == "3600s"
+    condition     = google_cloud_run_v2_job.gpu[0].template[0].template[0].timeout == "3600s"
     error_message = "A GPU task may run for an hour."
   }
 
   assert {
-    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].gpu_zonal_redundancy_disabled == true
+    condition     = google_cloud_run_v2_job.gpu[0].template[0].template[0].gpu_zonal_redundancy_disabled == true
     error_message = "Jobs have the quota and the price without zonal redundancy."
   }
 
   assert {
     condition = alltrue([
-      for job in google_cloud_run_v2_job.this :
+      for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) :
       job.template[0].template[0].execution_environment == "EXECUTION_ENVIRONMENT_GEN2"
       && job.template[0].template[0].max_retries == 3
       && job.template[0].task_count == 1
@@ -122,24 +134,24 @@ run "defaults" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_job.this["gpu"].template[0].template[0].containers[0].image == "us-central1-docker.pkg.dev/a-project/dropscribe/gpu:v1"
+    condition     = google_cloud_run_v2_job.gpu[0].template[0].template[0].containers[0].image == "us-central1-docker.pkg.dev/a-project/dropscribe/gpu:v1"
     error_message = "The release is the image's tag."
   }
 
   # The CPU job.
 
   assert {
-    condition     = length(google_cloud_run_v2_job.this["cpu"].template[0].template[0].node_selector) == 0 && !contains(keys(google_cloud_run_v2_job.this["cpu"].template[0].template[0].containers[0].resources[0].limits), "nvidia.com/gpu")
+    condition     = length(google_cloud_run_v2_job.cpu[0].template[0].template[0].node_selector) == 0 && !contains(keys(google_cloud_run_v2_job.cpu[0].template[0].template[0].containers[0].resources[0].limits), "nvidia.com/gpu")
     error_message = "The CPU job has no GPU."
   }
 
   assert {
-    condition     = one([for env in google_cloud_run_v2_job.this["cpu"].template[0].template[0].containers[0].env : env.value if env.name == "JOB_GPU"]) == "none"
+    condition     = one([for env in google_cloud_run_v2_job.cpu[0].template[0].template[0].containers[0].env : env.value if env.name == "JOB_GPU"]) == "none"
     error_message = "The CPU job is billed without a GPU."
   }
 
   assert {
-    condition     = google_cloud_run_v2_job.this["cpu"].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "4", memory = "8Gi" })
+    condition     = google_cloud_run_v2_job.cpu[0].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "4", memory = "8Gi" })
     error_message = "4 vCPU and 8 GiB."
   }
 

@@ -7,12 +7,25 @@ variables {
   release = "v1"
 }
 
-run "gpu_task_longer_than_an_hour" {
+run "gpu_task_longer_than_half_a_day" {
   command         = plan
   expect_failures = [var.gpu_job]
 
   variables {
-    gpu_job = { timeout_seconds = 7200 }
+    gpu_job = { timeout_seconds = 43201 }
+  }
+}
+
+run "gpu_task_of_half_a_day" {
+  command = apply
+
+  variables {
+    gpu_job = { timeout_seconds = 43200 }
+  }
+
+  assert {
+    condition     = anytrue([for resource in [google_cloud_run_v2_job.gpu[0]] : resource.template[0].template[0].timeout == "43200s" && contains([for env in resource.template[0].template[0].containers[0].env : "${env.name}=${env.value}"], "TASK_TIMEOUT_SECONDS=43200")])
+    error_message = "Cloud Run and the worker know of the same 12 hours."
   }
 }
 
@@ -133,7 +146,7 @@ run "without_a_gpu_job" {
   }
 
   assert {
-    condition     = keys(google_cloud_run_v2_job.this) == ["cpu"] && output.jobs == ["projects/a-project/locations/us-central1/jobs/dropscribe-cpu"]
+    condition     = length(google_cloud_run_v2_job.gpu) == 0 && length(google_cloud_run_v2_job.cpu) == 1 && output.jobs == ["projects/a-project/locations/us-central1/jobs/dropscribe-cpu"]
     error_message = "There is a CPU job alone: ${jsonencode(output.jobs)}"
   }
 
@@ -155,6 +168,48 @@ run "without_a_gpu_job" {
   }
 }
 
+run "without_a_gpu" {
+  command = apply
+
+  variables {
+    gpu_enabled = false
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_job.gpu) == 0 && length(google_cloud_run_v2_job_iam_member.gpu_executor) == 0 && !contains(keys(google_monitoring_alert_policy.query), "gpu_use")
+    error_message = "Neither a GPU job nor its role nor its alerts."
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_job.cpu) == 1 && length(google_cloud_run_v2_job_iam_member.cpu_executor) == 1
+    error_message = "The CPU job, which the function may start."
+  }
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : !contains(keys(function.service_config[0].environment_variables), "GPU_JOB")])
+    error_message = "The functions know of no GPU job."
+  }
+}
+
+run "gpu_and_cpu" {
+  command = apply
+
+  assert {
+    condition     = output.jobs == ["projects/a-project/locations/us-central1/jobs/dropscribe-gpu", "projects/a-project/locations/us-central1/jobs/dropscribe-cpu"]
+    error_message = "By default both jobs: ${jsonencode(output.jobs)}"
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_job_iam_member.gpu_executor) == 1 && length(google_cloud_run_v2_job_iam_member.cpu_executor) == 1
+    error_message = "A role on each."
+  }
+
+  assert {
+    condition     = alltrue([for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) : !job.deletion_protection])
+    error_message = "A job can be left out again by one apply."
+  }
+}
+
 run "cpu_job_and_deepgram" {
   command = apply
 
@@ -164,7 +219,7 @@ run "cpu_job_and_deepgram" {
   }
 
   assert {
-    condition = keys(google_cloud_run_v2_job.this) == ["cpu"] && alltrue([
+    condition = length(google_cloud_run_v2_job.gpu) == 0 && length(google_cloud_run_v2_job.cpu) == 1 && alltrue([
       for function in google_cloudfunctions2_function.this :
       length(function.service_config[0].secret_environment_variables) == 1 && contains(keys(function.service_config[0].environment_variables), "CPU_JOB")
     ])
@@ -180,7 +235,7 @@ run "without_a_cpu_job" {
   }
 
   assert {
-    condition     = keys(google_cloud_run_v2_job.this) == ["gpu"] && length(google_cloud_run_v2_job_iam_member.executor) == 1 && length(output.jobs) == 1
+    condition     = length(google_cloud_run_v2_job.gpu) == 1 && length(google_cloud_run_v2_job.cpu) == 0 && length(google_cloud_run_v2_job_iam_member.gpu_executor) == 1 && length(google_cloud_run_v2_job_iam_member.cpu_executor) == 0 && length(output.jobs) == 1
     error_message = "There is a GPU job alone."
   }
 
@@ -200,7 +255,7 @@ run "deepgram_alone" {
   }
 
   assert {
-    condition     = length(google_cloud_run_v2_job.this) == 0
+    condition     = length(concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu)) == 0
     error_message = "There is no job."
   }
 

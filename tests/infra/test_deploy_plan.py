@@ -39,6 +39,7 @@ def test_what_jobs_and_functions_are_made_of_is_there_before_they_are() -> None:
         "Enable the first APIs",
         "Create the bucket of Terraform's state",
         "Attach Terraform to its state",
+        "Look at the GPU quota",
         "Create registry and buckets",
         "Build the images",
         "Pack the function",

@@ -76,7 +76,7 @@ def test_names_are_those_that_the_module_gives(offline: Workspace) -> None:
     function = values['google_cloudfunctions2_function.this["on_upload"]']
     archive = function["build_config"][0]["source"][0]["storage_source"][0]["object"]
     assert f"gs://{bucket}/{archive}" == TARGET.names.archive_url("v1")
-    jobs = [values[f'google_cloud_run_v2_job.this["{device}"]'] for device in DEVICES]
+    jobs = [values[f"google_cloud_run_v2_job.{device}[0]"] for device in DEVICES]
     images = [job["template"][0]["template"][0]["containers"][0]["image"] for job in jobs]
     assert images == [f"{TARGET.names.registry}/{device}:v1" for device in DEVICES]
 
@@ -87,7 +87,7 @@ def test_the_doctor_asks_by_the_names_that_the_module_gives(offline: Workspace) 
     for purpose, key in (("upload", "on_upload"), ("reconcile", "reconcile")):
         assert values[f'google_cloudfunctions2_function.this["{key}"]']["name"] == names.function(purpose)
     for device in DEVICES:
-        assert values[f'google_cloud_run_v2_job.this["{device}"]']["name"] == names.job(device)
+        assert values[f"google_cloud_run_v2_job.{device}[0]"]["name"] == names.job(device)
     given = {(address.partition(".")[0], one["name"]) for address, one in values.items() if "name" in one}
     pubsub = (names.work_subscription, names.costs_subscription, *names.dead_letter_subscriptions)
     assert {("google_pubsub_subscription", name) for name in pubsub} <= given
@@ -112,7 +112,6 @@ def test_protection_is_lifted_from_all_that_has_it_under_the_release_that_runs(o
     assert {address.partition("[")[0] for address in found.addresses} == {
         "google_bigquery_dataset.costs",
         "google_bigquery_table.outcomes",
-        "google_cloud_run_v2_job.this",
         "google_secret_manager_secret.deepgram",
         "google_storage_bucket.this",
     }

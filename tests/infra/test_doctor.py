@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from infra.cli.main import app
 from infra.doctor.checks import CHECKS, Check, Stage, run_checks
+from infra.doctor.checks_project import L4_REGIONS_READ_ON, L4_REGIONS_SOURCE
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, Status, ok
 from infra.doctor.google import Google
@@ -58,7 +59,8 @@ def test_before_a_deployment_what_is_missing_is_one_line(empty_project: DoctorDe
     lines = {finding.subject: finding for finding in report.findings()}
     assert not report.deployed
     assert set(lines) == {
-        "credentials", "deployment", "project", "billing", "APIs", "region", "GPU quota", "price book", "Deepgram key",
+        "credentials", "deployment", "project", "billing", "APIs", "region", "GPU quota", "CPU and memory quota",
+        "price book", "GPU job's price", "Deepgram key",
     }  # fmt: skip
     assert not_ok(report) == {"deployment": {"warn"}}
     assert lines["deployment"].fix == f"make deploy PROJECT={NAMES.project} REGION={NAMES.region}"
@@ -102,7 +104,7 @@ def test_without_credentials_only_what_needs_none_is_looked_at(deployment: Docto
     lines = [(finding.subject, finding.status.value) for finding in report.findings()]
     assert lines == [
         ("credentials", "fail"), ("deployment", "unknown"), ("project", "ok"), ("billing", "ok"), ("region", "ok"),
-        ("price book", "ok"),
+        ("price book", "ok"), ("GPU job's price", "ok"),
     ]  # fmt: skip
     assert "application-default login" in fixes(report, "credentials")
     assert deployment.apis.requests == []
@@ -192,3 +194,16 @@ def _never_called() -> Google:
 )
 def test_what_terraform_would_refuse_is_refused(options: tuple[str, ...]) -> None:
     assert doctor(*options)[0] == 2
+
+
+def test_the_gpu_jobs_price_is_shown_for_its_usual_shapes(empty_project: DoctorDeployment) -> None:
+    (price,) = (one for one in empty_project.report().findings() if one.subject == "GPU job's price")
+    assert "4 vCPU and 16 GiB: $0.000291/s, $1.05/h" in price.says
+    assert "8 vCPU and 32 GiB: $0.000395/s, $1.42/h" in price.says
+
+
+def test_a_region_in_doubt_comes_with_others_a_date_and_a_source(empty_project: DoctorDeployment) -> None:
+    (region,) = (one for one in empty_project.report().findings() if one.subject == "region")
+    assert "asia-southeast1, europe-west1, europe-west4, us-east4" in region.says
+    assert f"{L4_REGIONS_READ_ON}" in region.says
+    assert L4_REGIONS_SOURCE in region.says

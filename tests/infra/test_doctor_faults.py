@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from infra.doctor.checks_project import CPU_QUOTA, GPU_QUOTA, MEMORY_QUOTA
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
@@ -19,7 +20,10 @@ Seed = Callable[[DoctorDeployment], object]
 
 UPLOAD = f"cloudfunctions.googleapis.com/v2/{NAMES.location}/functions/{NAMES.function('upload')}"
 TICK = f"cloudscheduler.googleapis.com/v1/{NAMES.location}/jobs/{NAMES.name}-reconcile"
-QUOTA = f"cloudquotas.googleapis.com/v1/projects/{NAMES.project}"
+QUOTAS = (
+    f"cloudquotas.googleapis.com/v1/projects/{NAMES.project}/locations/global/services/run.googleapis.com/quotaInfos"
+)
+QUOTA = f"{QUOTAS}/{GPU_QUOTA}"
 SECRET = f"secretmanager.googleapis.com/v1/projects/{NAMES.project}/secrets/{NAMES.secret}/versions/latest"
 GPU_JOB = job_key(NAMES, "gpu")
 COSTS = subscription_key(NAMES, NAMES.costs_subscription)
@@ -53,6 +57,15 @@ def printed(command: str, status: int, output: str = "") -> Seed:
 def no_quota(deployment: DoctorDeployment) -> None:
     (quota,) = (one for key, one in deployment.google.resources.items() if key.startswith(QUOTA))
     quota["dimensionsInfos"][0]["details"] = {"value": "0"}
+
+
+def granted(quota: str, value: int) -> Seed:
+    """What a quota of Cloud Run allows."""
+
+    def seed(deployment: DoctorDeployment) -> None:
+        deployment.google.resources[f"{QUOTAS}/{quota}"]["dimensionsInfos"][0]["details"] = {"value": str(value)}
+
+    return seed
 
 
 def circuit(kind: FailureKind, *, half_open: bool = False) -> Seed:
@@ -91,6 +104,8 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     "no-billing": (printed("billing projects", 0, "False"), "billing", "fail", "gcloud billing projects link"),
     "api-off": (lambda p: p.google.enabled.discard("run.googleapis.com"), "APIs", "fail", "enable run.googleapis.com"),
     "quota-0": (no_quota, "GPU quota", "fail", "nvidia_l4_gpu_allocation_no_zonal_redundancy"),
+    "few-cpus": (granted(CPU_QUOTA, 8_000), "CPU and memory quota", "warn", "function.max_instances"),
+    "little-memory": (granted(MEMORY_QUOTA, 16 * 2**30), "CPU and memory quota", "warn", "iam-admin/quotas"),
     "circuit-open": (circuit(FailureKind.QUOTA), "GPU health", "fail", "GPU quota"),
     "on-trial": (circuit(FailureKind.TIMEOUT, half_open=True), "GPU health", "warn", "Wait"),
     "stale-prices": (prices(91), "price book", "warn", "PRICE_BOOK"),
@@ -161,6 +176,24 @@ def test_without_a_gpu_in_use_its_quota_is_no_failure(deployment: DoctorDeployme
     no_quota(deployment)
     set_in(UPLOAD, "serviceConfig", "environmentVariables", "ENABLE_GPU_TRANSCRIPTION", to="false")(deployment)
     assert not_ok(deployment.report()) == {"GPU quota": {"warn"}}
+
+
+def test_without_a_gpu_job_nobody_misses_it(deployment: DoctorDeployment) -> None:
+    variables = deployment.google.resources[UPLOAD]["serviceConfig"]["environmentVariables"]
+    variables["ENABLE_GPU_TRANSCRIPTION"] = "false"
+    variables.pop("GPU_JOB", None)
+    gone(GPU_JOB)(deployment)
+    no_quota(deployment)
+    report = deployment.report()
+    assert not_ok(report) == {"GPU quota": {"warn"}}
+    assert report.deployed
+    assert "release v1" in next(one.says for one in report.findings() if one.subject == "deployment")
+
+
+def test_no_limit_of_cpu_and_memory_is_enough(deployment: DoctorDeployment) -> None:
+    granted(CPU_QUOTA, -1)(deployment)
+    granted(MEMORY_QUOTA, -1)(deployment)
+    assert not_ok(deployment.report()) == {}
 
 
 def test_without_its_function_a_deployment_is_looked_at_all_the_same(deployment: DoctorDeployment) -> None:

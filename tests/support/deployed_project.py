@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from infra.doctor.checks_project import APIS, GPU_QUOTA, GPU_QUOTA_METRIC
+from infra.doctor.checks_project import APIS, CPU_QUOTA, GPU_QUOTA, GPU_QUOTA_METRIC, MEMORY_QUOTA
 from infra.doctor.names import DEVICES, FUNCTIONS, Names
 from tests.support.google_admin_apis import GoogleState, Json
 
@@ -16,27 +16,35 @@ RELEASE = "v1"
 
 def bare_project(names: Names, *, quota: int = 3) -> GoogleState:
     """A project with billing, its APIs and GPU quota, and nothing in it."""
-    project = f"projects/{names.project}"
-    quota_path = f"cloudquotas.googleapis.com/v1/{project}/locations/global/services/run.googleapis.com/quotaInfos"
+    quotas = (
+        _quota(names, GPU_QUOTA, quota, GPU_QUOTA_METRIC),
+        _quota(names, CPU_QUOTA, 20_000, "run.googleapis.com/cpu_allocation"),
+        _quota(names, MEMORY_QUOTA, 40 * 2**30, "run.googleapis.com/memory_allocation"),
+    )
     return GoogleState(
-        resources={
-            f"{quota_path}/{GPU_QUOTA}": {
-                "name": f"projects/{NUMBER}/locations/global/services/run.googleapis.com/quotaInfos/{GPU_QUOTA}",
-                "quotaId": GPU_QUOTA,
-                "metric": GPU_QUOTA_METRIC,
-                "service": "run.googleapis.com",
-                "dimensions": ["region"],
-                "dimensionsInfos": [
-                    {
-                        "dimensions": {"region": names.region},
-                        "details": {"value": str(quota)},
-                        "applicableLocations": [names.region],
-                    }
-                ],
-            },
-        },
+        resources=dict(quotas),
         enabled={f"{api}.googleapis.com" for api in APIS},
     )
+
+
+def _quota(names: Names, quota: str, value: int, metric: str) -> tuple[str, Json]:
+    """Where a quota of Cloud Run is found, and what it says."""
+    place = "locations/global/services/run.googleapis.com/quotaInfos"
+    answer = {
+        "name": f"projects/{NUMBER}/{place}/{quota}",
+        "quotaId": quota,
+        "metric": metric,
+        "service": "run.googleapis.com",
+        "dimensions": ["region"],
+        "dimensionsInfos": [
+            {
+                "dimensions": {"region": names.region},
+                "details": {"value": str(value)},
+                "applicableLocations": [names.region],
+            }
+        ],
+    }
+    return f"cloudquotas.googleapis.com/v1/projects/{names.project}/{place}/{quota}", answer
 
 
 def deployed(names: Names, deepgram_key: str) -> GoogleState:

@@ -37,8 +37,13 @@ MISTAKES = (
             'Blocks of type "soft_deletion" are not expected here'),
     Mistake("missing required", "storage.tf", "  location                    = var.region\n", "", "validate",
             'The argument "location" is required'),
+<<<<<<< HEAD
     Mistake("wrong type", "job.tf", "max_retries           = each.value.shape.max_retries", 'max_retries = "many"',
             "validate", "a number is required", alone=True),
+=======
+    Mistake("wrong type", "job.tf", "max_retries           = var.gpu_job.max_retries", 'max_retries = "many"',
+            "validate", "a number is required"),
+>>>>>>> ab004d6 (A deployment takes a GPU where there is quota and is whole without one; defaults fit a new project's CPU and memory)
     Mistake("wrong reference", "function.tf", 'google_service_account.this["build"].id',
             "google_service_account.build.id", "validate", "Reference to undeclared resource", alone=True),
     Mistake("undeclared variable", "function.tf", "var.function.memory", "var.memory", "validate",
@@ -60,7 +65,7 @@ MISTAKES = (
     Mistake("default account", "job.tf", 'google_service_account.this["job"].email', '"default"', "iam",
             "The jobs run as the job's account"),
     Mistake("wrong accelerator", "job.tf", '"nvidia-l4"', '"nvidia-t4"', "shapes", "The accelerator is an L4"),
-    Mistake("zonal redundancy", "job.tf", "null ? null : true", "null ? null : false", "shapes",
+    Mistake("zonal redundancy", "job.tf", "redundancy_disabled = true", "redundancy_disabled = false", "shapes",
             "without zonal redundancy"),
     Mistake("missing retry policy of events", "function.tf",
             '      retry_policy          = "RETRY_POLICY_RETRY"\n', "", "shapes", "A failed event must come again"),
@@ -80,7 +85,7 @@ MISTAKES = (
             "max_attempts                  = optional(string)", "environment", "the setting is a number"),
     Mistake("setting of the wrong side", "environment.tf", "      task_timeout_seconds =",
             "      monthly_budget_usd = 5\n      task_timeout_seconds =", "environment",
-            'google_cloud_run_v2_job.this["gpu"] is given MONTHLY_BUDGET_USD'),
+            'google_cloud_run_v2_job.gpu[0] is given MONTHLY_BUDGET_USD'),
     Mistake("value that is refused", "environment.tf",
             '"${local.job_name_prefix}/${local.gpu_job_name}"', "local.gpu_job_name", "environment",
             "String should match pattern"),

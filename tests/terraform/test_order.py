@@ -19,7 +19,8 @@ NEEDS = (
     (FUNCTIONS, "google_storage_bucket_iam_member.this"),
     # A revision or a job that may not read its secret is refused.
     (FUNCTIONS, "google_secret_manager_secret_iam_member.accessor"),
-    ("google_cloud_run_v2_job.this", "google_secret_manager_secret_iam_member.accessor"),
+    ("google_cloud_run_v2_job.gpu", "google_secret_manager_secret_iam_member.accessor"),
+    ("google_cloud_run_v2_job.cpu", "google_secret_manager_secret_iam_member.accessor"),
     # A bucket whose agent may not use the key is refused.
     ("google_storage_bucket.this", "google_kms_crypto_key_iam_member.storage"),
     # Pub/Sub tries whether it may write the table; the functions' build is the time in which its role gets about.
@@ -33,6 +34,13 @@ NEEDS = (
 def test_everything_waits_for_what_it_needs(workspace: Workspace) -> None:
     waits_for = _order(workspace)
     assert [need for need in NEEDS if need[1] not in waits_for[need[0]]] == []
+
+
+def test_a_gpu_job_that_is_refused_keeps_nothing_else_from_being_made(workspace: Workspace) -> None:
+    waits_for = _order(workspace)
+    assert [one for one, before in waits_for.items() if "google_cloud_run_v2_job.gpu" in before] == [
+        "google_cloud_run_v2_job_iam_member.gpu_executor"
+    ]
 
 
 def test_nothing_is_made_before_its_api_is_on(workspace: Workspace) -> None:
