@@ -37,13 +37,8 @@ MISTAKES = (
             'Blocks of type "soft_deletion" are not expected here'),
     Mistake("missing required", "storage.tf", "  location                    = var.region\n", "", "validate",
             'The argument "location" is required'),
-<<<<<<< HEAD
-    Mistake("wrong type", "job.tf", "max_retries           = each.value.shape.max_retries", 'max_retries = "many"',
-            "validate", "a number is required", alone=True),
-=======
     Mistake("wrong type", "job.tf", "max_retries           = var.gpu_job.max_retries", 'max_retries = "many"',
-            "validate", "a number is required"),
->>>>>>> ab004d6 (A deployment takes a GPU where there is quota and is whole without one; defaults fit a new project's CPU and memory)
+            "validate", "a number is required", alone=True),
     Mistake("wrong reference", "function.tf", 'google_service_account.this["build"].id',
             "google_service_account.build.id", "validate", "Reference to undeclared resource", alone=True),
     Mistake("undeclared variable", "function.tf", "var.function.memory", "var.memory", "validate",
