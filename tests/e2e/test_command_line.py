@@ -29,7 +29,9 @@ MARK = "DROPSCRIBE_TEST"
 def dropscribe(mark: str, *arguments: str | Path, stdin: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """The command, running. Every process that comes of it inherits `mark`, and none outlives the block."""
     command = [sys.executable, "-m", "infra.cli.main", *map(str, arguments)]
-    environment = {**os.environ, MARK: mark}
+    temporary = temporary_folder(mark)
+    temporary.mkdir(exist_ok=True)
+    environment = {**os.environ, MARK: mark, "TMPDIR": str(temporary)}
     with (stdin or Path(os.devnull)).open("rb") as given:
         process = subprocess.Popen(
             command,
@@ -47,6 +49,17 @@ def dropscribe(mark: str, *arguments: str | Path, stdin: Path | None = None) -> 
             if process.poll() is None or pid != process.pid:
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+def temporary_folder(mark: str) -> Path:
+    """Where the command and what it starts put their temporary files."""
+    return Path(mark) / "temporary"
+
+
+def left_over(mark: str) -> list[str]:
+    """The command's files in it, without the logs that are kept of a run in which something failed."""
+    files = [path for folder in temporary_folder(mark).glob("dropscribe-*") for path in folder.rglob("*")]
+    return [str(path) for path in files if path.is_file() and path.suffix != ".log"]
 
 
 def marked(mark: str) -> list[int]:
@@ -82,8 +95,11 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
     files = [recording("call").path, corrupt, recording("memo").path]
     arguments = ["-", *files[1:], "--name", "call.opus", "--model", "tiny", "--out", out, "--json"]
     with dropscribe(mark, "run", *arguments, stdin=files[0]) as process:
-        printed, _ = process.communicate(timeout=PATIENCE)
+        printed, said = process.communicate(timeout=PATIENCE)
         assert marked(mark) == []
+    assert left_over(mark) == []
+    logs = Path(said.splitlines()[-1].removeprefix("Logs: "))
+    assert {"on_upload.log", "reconcile.log"} <= {path.name for path in logs.iterdir()}
     lines = [json.loads(line) for line in printed.splitlines()]
 
     assert process.returncode == ExitCode.REJECTED
@@ -105,6 +121,7 @@ def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_process(mark: str, 
         printed, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == ExitCode.INTERRUPTED
         assert marked(mark) == []
+    assert list(temporary_folder(mark).glob("dropscribe-*")) == []
     assert printed == ""
     assert said.splitlines()[-1] == f"Interrupted: 1 of 2 files are done; their results lie in {out}/<file name>/"
     assert (out / "memo.wav" / "transcript.txt").read_text().strip()

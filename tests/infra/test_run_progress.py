@@ -96,8 +96,17 @@ def test_time_left_follows_the_prediction_until_there_is_a_speed() -> None:
     assert left.x_real_time is None
     left.add(30.0, 130.0)
     assert left.x_real_time == pytest.approx(10.0)
-    assert left.seconds(30.0) == pytest.approx(47.0)
-    assert left.seconds(32.0) == pytest.approx(45.0)
+    # 10 s at 10 x real time, and 15 s at the expected 12: 11.2.
+    assert left.seconds(30.0) == pytest.approx(470 / 11.2)
+    assert left.seconds(32.0) == pytest.approx(470 / 11.2 - 2)
+
+
+def test_without_a_prediction_time_left_is_by_the_measured_speed_alone() -> None:
+    left = TimeLeft(600.0, 0.0)
+    assert left.seconds(1.0) is None
+    left.add(10.0, 100.0)
+    left.add(20.0, 200.0)
+    assert left.seconds(20.0) == pytest.approx(40.0)
 
 
 def test_the_speed_is_that_of_the_last_minute() -> None:
@@ -182,7 +191,7 @@ def test_on_a_terminal_a_file_has_percent_speed_and_time_left() -> None:
     updates = [(20.0, record("a.wav", running, decoded=300.0, transcribed=60.0))]
     updates += [(30.0, record("a.wav", running, decoded=450.0, transcribed=150.0))]
     shown = terminal(updates, ["a.wav"], 60.0)
-    assert "transcribing 25%, decoded 75%, 9.0 x real time, 50 s left" in shown
+    assert "transcribing 25%, decoded 75%, 9.0 x real time, 45 s left" in shown
 
 
 def test_on_a_terminal_many_files_share_a_line_and_names_are_shortened() -> None:

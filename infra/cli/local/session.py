@@ -57,9 +57,12 @@ def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[S
     `model`: as `chosen_model` gives it. `settings`: more environment for function and job.
     """
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
+    # A process that is killed leaves its temporary files, such as a copy of the recording: they go with the rest.
+    (temporary := root / "tmp").mkdir()
     opened: Session | None = None
     try:
-        options = CloudOptions(model=model, settings=settings or {}, stop_grace_seconds=0.0)
+        more = {"TMPDIR": str(temporary), **(settings or {})}
+        options = CloudOptions(model=model, settings=more, stop_grace_seconds=0.0)
         with ended_by_signals(), LaptopCloud(root, options) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")
@@ -68,5 +71,15 @@ def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[S
             opened = Session(cloud, cloud.storage(), subscriber, subscription)
             yield opened
     finally:
-        if opened is None or not opened.keep_logs:
-            shutil.rmtree(root, ignore_errors=True)
+        _remove(root, keep=opened.cloud.logs if opened is not None and opened.keep_logs else None)
+
+
+def _remove(root: Path, keep: Path | None) -> None:
+    """Copies of recordings, results and keys are always removed."""
+    for path in root.iterdir():
+        if path.is_dir() and path != keep:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != keep:
+            path.unlink()
+    if keep is None:
+        root.rmdir()

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from infra.cli.tables import rough_duration, short_clock, speed_text
 from shared.costs.speeds import DeviceSpeed
 
-MEASURED_AFTER_SECONDS = 4.0
-"""Of transcription, until its own speed counts: heartbeats report in steps of a batch."""
+MEASURED_AFTER_SECONDS = 8.0
+"""Of transcription, until its own speed is told: heartbeats report in steps of a batch."""
+PRIOR_SECONDS = 15.0
+"""What the expected speed weighs beside the measured one: so many seconds of transcription."""
 WINDOW_SECONDS = 60.0
 """What the speed is measured over: a machine that others use, too, changes its own."""
 
@@ -75,8 +77,16 @@ class TimeLeft:
         return (after - before) / (last - first) if last - first >= MEASURED_AFTER_SECONDS and after > before else None
 
     def seconds(self, elapsed: float) -> float | None:
-        """What is left after `elapsed` seconds; None where the prediction is over and nothing is measured."""
-        if (speed := self.x_real_time) is not None:
-            left = max(0.0, self._audio_seconds - self._seen[-1][1]) / speed
-            return max(0.0, left - (elapsed - self._seen[-1][0]))
-        return self._predicted_seconds - elapsed if self._predicted_seconds > elapsed else None
+        """What is left after `elapsed` seconds; None where nothing is expected, or longer than expected nothing came.
+
+        The prediction until the first words, then the speed since; at first mixed with the expected one.
+        """
+        if len(self._seen) < 2:
+            return self._predicted_seconds - elapsed if self._predicted_seconds > elapsed else None
+        (first, before), (last, after) = self._seen[0], self._seen[-1]
+        expected = self._audio_seconds / self._predicted_seconds if self._predicted_seconds else 0.0
+        weight = PRIOR_SECONDS if expected else 0.0
+        speed = (after - before + weight * expected) / (last - first + weight) if last > first else expected
+        if speed <= 0:
+            return None
+        return max(0.0, max(0.0, self._audio_seconds - after) / speed - (elapsed - last))
