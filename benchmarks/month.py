@@ -1,40 +1,55 @@
-"""A month of 10,000 uploads through both policies and through each engine alone: cost, times, savings.
+"""A month of 10,000 uploads through both policies, each engine alone, and deployments that lack one: cost, times.
 
-Decisions are the function's own code; the job's executions are simulated (`month_gpu.py`), so what a policy is told by
+Decisions are the function's own code; the job's executions are simulated (`month_job.py`), so what a policy is told by
 a quote and what it then costs may differ. Deepgram answers at the speed that the settings assume.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.month_gpu import GpuJob, Spent
+from benchmarks.month_job import BATCH_SECONDS, Done, SimulatedJob, Spent
 from benchmarks.month_uploads import Arrival, month
 from benchmarks.report import Measurement
 from shared.costs.bill import deepgram_bill, instance_second_usd
-from shared.costs.gathering import Queue
-from shared.costs.prices import PriceBook, price_book
-from shared.enums import Method
+from shared.costs.prices import JobShape, PriceBook, price_book
+from shared.costs.speeds import Speeds
+from shared.enums import JobDevice, Method
 from shared.messages import Decision
 from shared.upload_options import UploadOptions
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
 
+JOB_NAME = "projects/bench/locations/here/jobs/{}"
+_NO_CPU_JOB: Mapping[str, object] = {"cpu_job": None}
+_NO_GPU_JOB: Mapping[str, object] = {"gpu_job": None}
+_NO_KEY: Mapping[str, object] = {"deepgram_api_key": None}
 POLICIES: Mapping[str, Mapping[str, object]] = {
     "all Deepgram": {"transcription_method": Method.DEEPGRAM},
-    "all Parakeet": {"transcription_method": Method.PARAKEET},
+    "all Parakeet, GPU job": {"transcription_method": Method.PARAKEET, **_NO_CPU_JOB},
+    "all Parakeet, CPU job": {**_NO_GPU_JOB, **_NO_KEY},
+    "all Parakeet, both jobs": _NO_KEY,
     "decision table": {"cost_optimization": False},
+    "cost policy without the CPU job": _NO_CPU_JOB,
+    "cost policy without the GPU job": _NO_GPU_JOB,
     "cost policy": {},
     "cost policy, time worth nothing": {"time_value_usd_per_minute": 0.0},
+    "cost policy, waiting 10 min": {"gather_seconds": 600.0},
+    "cost policy, waiting 1 h": {"gather_seconds": 3600.0},
+    "cost policy without the CPU job, waiting 10 min": {"gather_seconds": 600.0, **_NO_CPU_JOB},
+    "all Parakeet, both jobs, waiting 10 min": {"gather_seconds": 600.0, **_NO_KEY},
+    "all Parakeet, both jobs, waiting 1 h": {"gather_seconds": 3600.0, **_NO_KEY},
 }
+"""Settings of each deployment, beside those of all four ways."""
 _DEPLOYMENT = {
     "google_cloud_project": "bench",
     "results_bucket": "results",
     "state_bucket": "state",
-    "gpu_job": "projects/bench/locations/here/jobs/gpu",
+    "gpu_job": JOB_NAME.format("gpu"),
+    "cpu_job": JOB_NAME.format("cpu"),
     "deepgram_api_key": "none is called",
 }
 
@@ -43,16 +58,17 @@ _DEPLOYMENT = {
 class Result:
     """What one policy made of the month."""
 
-    gpu_usd: float = 0.0
+    job_usd: dict[JobDevice, float] = field(default_factory=dict)
     api_usd: float = 0.0
     seconds: list[float] = field(default_factory=list)
     """From each upload to its transcript."""
-    methods: Counter[Method] = field(default_factory=Counter)
-    spent: Spent = field(default_factory=Spent)
+    ways: Counter[str] = field(default_factory=Counter)
+    """Uploads by method and job."""
+    spent: dict[JobDevice, Spent] = field(default_factory=dict)
 
     @property
     def usd(self) -> float:
-        return self.gpu_usd + self.api_usd
+        return sum(self.job_usd.values()) + self.api_usd
 
 
 def month_of_uploads() -> Iterator[Measurement]:
@@ -75,34 +91,50 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
     """The month under one deployment's settings."""
     prices, speeds = price_book(), settings.initial_speeds(settings.shape.gpu)
     router = Router.from_settings(settings, prices)
-    device = speeds.of(settings.shape.device)
-    job = GpuJob(device.startup_seconds, device.x_real_time, speeds.decode_x_real_time, settings.work_idle_seconds)
-    result, waiting = Result(spent=job.spent), dict[int, tuple[Arrival, float]]()
+    shapes = {JobDevice.GPU: router.gpu_job_shape, JobDevice.CPU: router.cpu_job_shape}
+    jobs = {device: _job(shape, speeds, settings) for device, shape in shapes.items()}
+    result = Result(spent={device: job.spent for device, job in jobs.items()})
+    waiting = dict[int, tuple[Arrival, float]]()
 
-    def ended() -> None:
+    def ended(finished: Iterable[Done]) -> None:
         for done in finished:
             arrival, api_seconds = waiting.pop(done.number)
             # Hybrid: the job asks Deepgram for the rest when it turns to the upload.
             result.seconds.append(max(done.at, done.began + api_seconds) - arrival.at)
 
     for arrival in arrivals:
-        finished = list(job.run(arrival.at))
-        ended()
+        for job in jobs.values():
+            ended(job.run(arrival.at))
         upload = UploadFacts(arrival.upload.job_id, arrival.media, UploadOptions())
-        decision = router.decide(upload, Conditions(speeds, queue=Queue(running=job.is_live(arrival.at))))
-        result.methods[decision.method] += 1
+        gpu_queue, cpu_queue = (jobs[device].queue(arrival.at) for device in (JobDevice.GPU, JobDevice.CPU))
+        decision = router.decide(upload, Conditions(speeds, queue=gpu_queue, cpu_queue=cpu_queue))
+        result.ways[decision.label] += 1
         share = _deepgram_share(decision)
         result.api_usd += _api_usd(arrival, share, settings, prices)
         api_seconds = share * arrival.media.duration_seconds / speeds.deepgram_x_real_time
-        if decision.method is Method.DEEPGRAM:
+        if decision.device is None:
             result.seconds.append(api_seconds)
             continue
         waiting[arrival.upload.generation] = (arrival, api_seconds)
-        job.add(arrival.at, arrival.upload.generation, (1 - share) * arrival.media.duration_seconds)
-    finished = list(job.finish())
-    ended()
-    result.gpu_usd = job.spent.total * instance_second_usd(settings.shape, prices)
+        wait = decision.quote.gather_seconds if decision.quote else 0.0
+        audio = (1 - share) * arrival.media.duration_seconds
+        jobs[decision.device].add(arrival.at, arrival.upload.generation, audio, wait)
+    for device, job in jobs.items():
+        ended(job.finish())
+        result.job_usd[device] = job.spent.total * instance_second_usd(shapes[device], prices)
     return result
+
+
+def _job(shape: JobShape, speeds: Speeds, settings: FunctionSettings) -> SimulatedJob:
+    speed = speeds.of(shape.device)
+    return SimulatedJob(
+        speed.startup_seconds,
+        speed.x_real_time,
+        speeds.decode_x_real_time,
+        settings.work_idle_seconds,
+        BATCH_SECONDS if shape.gpu else 0.0,
+        settings.gather_rules,
+    )
 
 
 def _deepgram_share(decision: Decision) -> float:
@@ -116,12 +148,13 @@ def _api_usd(arrival: Arrival, share: float, settings: FunctionSettings, prices:
 
 
 def _cost(name: str, result: Result, deepgram_usd: float, hours: float) -> Measurement:
-    spent, saved = result.spent, 1 - result.usd / deepgram_usd
-    methods = ", ".join(f"{count} {method.value}" for method, count in result.methods.most_common())
-    peer = f"saved {saved:.1%} of Deepgram's ${deepgram_usd:.0f}; ${result.usd / hours:.4f} an hour; {methods}"
-    if spent.executions:
-        shares = f"start-up {spent.start_up / spent.total:.0%}, idle {spent.idle / spent.total:.0%}"
-        peer += f"; GPU ${result.gpu_usd:.2f} in {spent.executions} executions, {shares}"
+    saved = 1 - result.usd / deepgram_usd
+    ways = ", ".join(f"{count} {way}" for way, count in result.ways.most_common())
+    peer = f"saved {saved:.1%} of Deepgram's ${deepgram_usd:.0f}; ${result.usd / hours:.4f} an hour; {ways}"
+    for device, spent in result.spent.items():
+        if spent.executions:
+            shares = f"start-up {spent.start_up / spent.total:.0%}, idle {spent.idle / spent.total:.0%}"
+            peer += f"; {device.upper()} ${result.job_usd[device]:.2f} in {spent.executions} executions, {shares}"
     if not name.startswith("cost policy"):
         return Measurement(f"month, {name}: cost", result.usd, "$", peer, "-", None)
     return Measurement(f"month, {name}: cost", result.usd, "$", peer, "<= all Deepgram", result.usd <= deepgram_usd)

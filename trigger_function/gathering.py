@@ -7,7 +7,6 @@ execution then, whatever became of this object.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -20,6 +19,9 @@ from shared.costs.gathering import Queue
 from shared.costs.speeds import SpeedStore
 from shared.enums import JobDevice
 from shared.errors import best_effort
+
+LEAST_COMPANY_SECONDS = 1.0
+"""What nobody's coming is learned as: figures are above 0."""
 
 
 class GatheringUpload(BaseModel):
@@ -54,13 +56,18 @@ class Gathered(BaseModel):
         """Whether there is so much audio, or one has waited long enough."""
         return self.audio_seconds >= audio_seconds or any(upload.until <= at for upload in self.uploads)
 
-    def queue(self, at: datetime, expected_seconds: float) -> Queue:
+    @property
+    def company_seconds(self) -> float:
+        """Audio of the others that came after the first one."""
+        return sum(upload.audio_seconds for upload in self.uploads[1:])
+
+    def queue(self, at: datetime, company_seconds: float) -> Queue:
         """The queue that the next upload finds while no execution runs."""
         due = min((upload.until for upload in self.uploads), default=None)
         return Queue(
             waiting_seconds=self.audio_seconds,
             due_seconds=None if due is None else max(timedelta(), due - at).total_seconds(),
-            expected_seconds=expected_seconds,
+            company_seconds=company_seconds,
         )
 
 
@@ -70,13 +77,13 @@ class Gathering:
     def __init__(self, state: Bucket, device: JobDevice, speeds: SpeedStore) -> None:
         self._state = state
         self._name = f"gathering/{device}.json"
-        self._figure = f"gathered_seconds/{device}"
+        self._figure = f"company_seconds/{device}"
         self._speeds = speeds
 
     def queue(self, most_seconds: float) -> Queue:
         """The queue that the next upload finds while no execution runs.
 
-        `most_seconds`: audio with which one starts at once; until executions have shown otherwise it is expected.
+        `most_seconds`: audio with which one starts at once; so much company is expected until less has come.
         """
         found = objects.read_json(self._state, self._name, Gathered(), replace_unreadable=True)
         return found.queue(now(), self._speeds.usual(self._figure, most_seconds))
@@ -89,14 +96,14 @@ class Gathering:
 
     def started(self) -> None:
         """An execution was started, which takes all of them. Raises nothing: a later start is only too early then."""
-        taken: Sequence[GatheringUpload] = ()
+        taken = Gathered()
 
         def empty(before: Gathered) -> Gathered:
             nonlocal taken
-            taken = before.uploads
+            taken = before
             return Gathered()
 
         with best_effort("what had gathered was not cleared"):
             objects.update_json(self._state, self._name, Gathered(), empty, replace_unreadable=True)
-            if taken:
-                self._speeds.observe({self._figure: sum(upload.audio_seconds for upload in taken)})
+            if taken.uploads:
+                self._speeds.observe({self._figure: max(LEAST_COMPANY_SECONDS, taken.company_seconds)})

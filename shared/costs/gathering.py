@@ -18,8 +18,8 @@ class Queue:
     """What is left of a running execution's start-up."""
     due_seconds: float | None = None
     """How long the oldest of what has gathered may still wait; None where nothing has."""
-    expected_seconds: float = 0.0
-    """Audio that has usually gathered when an execution starts."""
+    company_seconds: float = 0.0
+    """Audio of others that has usually gathered with an upload when an execution starts."""
 
 
 @dataclass(frozen=True)

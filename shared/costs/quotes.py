@@ -127,7 +127,7 @@ def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue
 
     Raises UnknownPrice or UnknownDevice.
     """
-    at_once = _parakeet(request, pricing, replace(queue, expected_seconds=0.0), 1.0)
+    at_once = _parakeet(request, pricing, replace(queue, company_seconds=0.0), 1.0)
     spare = None if request.deadline_seconds is None else request.deadline_seconds - at_once.completion_seconds
     wait = gather_seconds(pricing.gather, queue, request.audio_seconds, spare)
     if wait <= 0:
@@ -152,7 +152,7 @@ def _overhead_seconds(request: TranscriptionRequest, pricing: PricingContext, qu
     """This upload's part of an execution's time outside batches; a running execution is paid for by others."""
     if queue.running:
         return {}
-    part = request.audio_seconds / max(request.audio_seconds + queue.waiting_seconds, queue.expected_seconds)
+    part = request.audio_seconds / (request.audio_seconds + max(queue.waiting_seconds, queue.company_seconds))
     startup_seconds = pricing.speeds.of(pricing.shape.device).startup_seconds
     return {Phase.START_UP: part * startup_seconds, Phase.WAITING: part * pricing.idle_seconds}
 
@@ -184,7 +184,7 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
 def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     """Both at once, each on its part; the job asks Deepgram when it turns to the upload."""
     # Where a deadline needs both, nothing waits for company.
-    queue = replace(queue, expected_seconds=0.0)
+    queue = replace(queue, company_seconds=0.0)
     start_delay = _start_delay_seconds(pricing, queue)
     job_seconds = _parakeet_seconds(request, pricing)
     api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time

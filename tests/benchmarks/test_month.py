@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.month import Result, settings_of, simulate
-from benchmarks.month_gpu import BATCH_AUDIO_SECONDS, BATCH_SECONDS, GpuJob
+from benchmarks.month_job import BATCH_AUDIO_SECONDS, BATCH_SECONDS, SimulatedJob
 from benchmarks.month_uploads import KINDS, month
+from shared.costs.gathering import GatherRules
 from shared.enums import Method
 
 
-def job() -> GpuJob:
+def job() -> SimulatedJob:
     """10 s of start-up, 100 x in full batches, 5 s of patience."""
-    return GpuJob(start_up_seconds=10, x_real_time=100, decode_x_real_time=1e9, idle_seconds=5)
+    return SimulatedJob(start_up_seconds=10, x_real_time=100, decode_x_real_time=1e9, idle_seconds=5)
 
 
 def test_the_month_is_the_same_for_the_same_seed_and_mixed_as_named() -> None:
@@ -71,22 +72,64 @@ def test_a_long_queue_is_handed_over_after_an_hour() -> None:
     assert gpu.spent.executions == 3
 
 
-@pytest.mark.parametrize("changes", [{}, {"cost_optimization": False}], ids=["cost policy", "decision table"])
+def test_files_that_wait_share_the_start_that_the_reconciler_makes() -> None:
+    gpu = job()
+    gpu.gather = GatherRules(longest_seconds=100, audio_seconds=1000, tick_seconds=60)
+    gpu.add(0, 1, 64, wait_seconds=100)
+    list(gpu.run(30))
+    found = gpu.queue(30)
+    assert (found.running, found.waiting_seconds, found.due_seconds, found.company_seconds) == (False, 64, 70, 1000)
+    gpu.add(30, 2, 64, wait_seconds=70)
+    assert list(gpu.run(119)) == []
+    done = list(gpu.finish())
+    # The reconciler comes at 120 s.
+    assert sorted(one.number for one in done) == [1, 2]
+    assert min(one.began for one in done) == 130
+    assert gpu.spent.executions == 1
+
+
+def test_files_that_wait_start_once_there_is_enough_audio() -> None:
+    gpu = job()
+    gpu.gather = GatherRules(longest_seconds=1e6, audio_seconds=100, tick_seconds=60)
+    gpu.add(0, 1, 64, wait_seconds=1e6)
+    gpu.add(50, 2, 64, wait_seconds=1e6)
+    assert min(one.began for one in gpu.finish()) == 60
+
+
+EVERY_DEPLOYMENT: list[dict[str, object]] = [
+    {},
+    {"cost_optimization": False},
+    {"gpu_job": None, "deepgram_api_key": None},
+    {"cpu_job": None},
+    {"gather_seconds": 600.0},
+]
+
+
+@pytest.mark.parametrize(
+    "changes", EVERY_DEPLOYMENT, ids=["cost policy", "decision table", "CPU job", "no CPU job", "waiting"]
+)
 def test_every_upload_ends_once_after_it_arrived(changes: dict[str, object]) -> None:
     result = simulated(changes)
-    assert len(result.seconds) == sum(result.methods.values()) == 400
+    assert len(result.seconds) == sum(result.ways.values()) == 400
     assert min(result.seconds) > 0
 
 
 def test_at_deepgram_alone_no_instance_runs() -> None:
     result = simulated({"transcription_method": Method.DEEPGRAM})
-    assert (result.spent.total, result.gpu_usd) == (0, 0)
-    assert result.methods == {Method.DEEPGRAM: 400}
+    assert [spent.total for spent in result.spent.values()] == [0, 0]
+    assert sum(result.job_usd.values()) == 0
+    assert result.ways == {"deepgram": 400}
 
 
-def test_the_cost_policy_is_cheapest() -> None:
-    others = [{"transcription_method": method} for method in (Method.DEEPGRAM, Method.PARAKEET)]
-    assert simulated({}).usd < min(simulated(changes).usd for changes in others)
+def test_the_cost_policy_is_cheaper_than_one_engine_and_waiting_cheaper_yet() -> None:
+    others: list[dict[str, object]] = [
+        {"transcription_method": Method.DEEPGRAM},
+        {"transcription_method": Method.PARAKEET, "cpu_job": None},
+        {"cpu_job": None},
+    ]
+    usual = simulated({}).usd
+    assert usual < min(simulated(changes).usd for changes in others)
+    assert simulated({"gather_seconds": 600.0}).usd < usual
 
 
 def simulated(changes: dict[str, object]) -> Result:

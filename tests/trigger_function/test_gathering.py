@@ -9,13 +9,14 @@ import pytest
 
 from infra.recordings import recording
 from shared.clock import now
+from shared.costs.speeds import SpeedStore
 from shared.enums import JobDevice
 from shared.media import Upload
 from shared.state.jobs import JobRecord, JobState
 from shared.upload_options import DEADLINE_METADATA
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, LoopbackCloud
-from trigger_function.gathering import Gathered
+from trigger_function.gathering import Gathered, Gathering
 from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
@@ -72,9 +73,9 @@ def test_the_start_is_quoted_as_shared(cloud: LoopbackCloud, gathering: Services
     assert decision.quote is not None
     seconds = 8.064875
     startup, idle = gathering.settings.cpu_startup_seconds, gathering.settings.work_idle_seconds
-    # 0.3 minutes are expected to gather.
+    # 0.3 minutes are expected to come.
     busy = seconds / gathering.settings.cpu_x_real_time
-    expected = (seconds / 18 * (startup + idle) + busy) * (4 * 0.000018 + 8 * 0.000002)
+    expected = (seconds / (seconds + 18) * (startup + idle) + busy) * (4 * 0.000018 + 8 * 0.000002)
     assert decision.quote.bill.usd == pytest.approx(expected)
     assert decision.quote.gather_seconds == 600
     assert decision.quote.completion_seconds == pytest.approx(600 + startup + busy)
@@ -92,10 +93,25 @@ def test_nobody_coming_the_reconciler_starts_an_execution(cloud: LoopbackCloud, 
     # It was queued for the first time, and in vain for none.
     assert (record.gather_until, record.dispatches, record.attempts) == (None, 0, 0)
     assert record.lease_until > now()
-    # What gathered is learned: the next lone upload expects less company.
-    speeds = gathering.speeds.usual("gathered_seconds/cpu", 18.0)
-    assert speeds == 18.0
     assert reconcile_all(gathering) == {"waiting": 1}
+
+
+def test_how_much_company_comes_is_learned(cloud: LoopbackCloud, gathering: Services) -> None:
+
+    def company() -> float:
+        # A store of its own: one that has read remembers it for a while.
+        store = SpeedStore(gathering.state)
+        store.speeds(gathering.settings.initial_speeds(None))
+        return Gathering(gathering.state, JobDevice.CPU, store).queue(18.0).company_seconds
+
+    expected = [company()]
+    for number in range(8):
+        dropped(cloud, gathering, f"{number}.wav")
+        gathering.gathering[JobDevice.CPU].started()
+        expected.append(company())
+    # Nobody came, eight times.
+    assert (expected[0], expected[-1]) == (18.0, 1.0)
+    assert expected == sorted(expected, reverse=True)
 
 
 def test_an_upload_joins_the_oldest_one_that_may_wait_no_longer(cloud: LoopbackCloud, gathering: Services) -> None:
