@@ -1,6 +1,6 @@
 """A job in the simulation: one execution at a time, started, shared, idle and ended as the real one.
 
-A batch of up to BATCH_AUDIO_SECONDS, of all uploads in flight, takes a time by its audio and, on a GPU, a fixed time. So
+A batch of up to BATCH_AUDIO_SECONDS, of all uploads in flight, takes a time by its audio and, on a GPU, a fixed time:
 a lone short file runs far below the speed that full batches reach there. On a CPU no fixed time is worth naming.
 """
 
