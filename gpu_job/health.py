@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from gpu_job.asr.nemo.model_files import BadModel, PreparedModel
+from gpu_job.asr.nemo.model_files import MANIFEST, BadModel, PreparedModel
+from gpu_job.asr.onnx.model_folder import OnnxFolder, is_onnx_folder
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.settings import JobSettings
 from shared.errors import DropscribeError, EngineFailed, FailureKind
@@ -69,6 +70,8 @@ class HealthReport(BaseModel):
 
     healthy: bool = False
     reason: str | None = None
+    onnxruntime: str | None = None
+    """Where the model is one for ONNX Runtime; torch is not looked at then."""
     torch: str | None = None
     torch_cuda: str | None = None
     """CUDA that torch was built for; null for a CPU build."""
@@ -78,7 +81,7 @@ class HealthReport(BaseModel):
 
 
 def examine(model: str, gpu: str, precision: str, *, load: bool) -> HealthReport:
-    """Look at torch, the GPU (unless `gpu` is `none`), the model's files, and with `load` the model. Never raises."""
+    """Look at library, GPU (unless `gpu` is `none`), the model's files, and with `load` the model. Never raises."""
     report = HealthReport(model=ModelReport(name=model))
     try:
         _fill(report, gpu, precision, load=load)
@@ -94,8 +97,13 @@ def examine(model: str, gpu: str, precision: str, *, load: bool) -> HealthReport
 
 def _fill(report: HealthReport, gpu: str, precision: str, *, load: bool) -> None:
     """Fill the report in, step by step. Raises at the first that fails."""
-    report.torch = version("torch")
     _check_files(report.model)
+    if gpu == "none" and is_onnx_folder(Path(report.model.name)):
+        report.onnxruntime = version("onnxruntime")
+        if load:
+            report.loaded = _load_onnx(report.model, precision)
+        return
+    report.torch = version("torch")
     import torch
 
     report.torch_cuda = torch.version.cuda
@@ -107,7 +115,9 @@ def _fill(report: HealthReport, gpu: str, precision: str, *, load: bool) -> None
 
 def _check_files(model: ModelReport) -> None:
     path = Path(model.name)
-    if path.is_dir():
+    if is_onnx_folder(path) and not (path / MANIFEST).is_file():
+        model.source, model.precision = path.name, OnnxFolder.open(path).quantizations()[0]
+    elif path.is_dir():
         prepared = PreparedModel.open(path)
         manifest = prepared.manifest
         model.source, model.parameters, model.precision = manifest.source, manifest.parameters, manifest.precision.value
@@ -172,6 +182,24 @@ def _load(name: str, where: str, precision: str) -> LoadReport:
     return LoadReport(
         device=model.hardware,
         precision=str(model.device.dtype).removeprefix("torch."),
+        load_seconds=round(loaded - began, 3),
+        transcribe_seconds=round(time.monotonic() - loaded, 3),
+        tokens=len(tokens),
+    )
+
+
+def _load_onnx(model: ModelReport, precision: str) -> LoadReport:
+    from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
+    from shared.enums import Engine
+
+    began = time.monotonic()
+    options = RecognizerOptions(precision=precision)  # type: ignore[arg-type]  # settings vouch for it
+    recognizer = load_recognizer(model.name, Engine.PARAKEET_CPU, options)
+    loaded = time.monotonic()
+    (tokens,) = recognizer.finish(recognizer.run(recognizer.prepare([tone()])))
+    return LoadReport(
+        device=recognizer.hardware,
+        precision=model.precision if precision == "auto" and model.precision else precision,
         load_seconds=round(loaded - began, 3),
         transcribe_seconds=round(time.monotonic() - loaded, 3),
         tokens=len(tokens),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gpu_job.audio.samples import SAMPLE_RATE
 from shared.media import Media
@@ -35,13 +36,33 @@ MIN_WINDOW_SECONDS = 30
 DECODER_CHILDREN = 4
 """Most decoders at work on one file where nothing else is set; never more than there are cores."""
 
+_CGROUPS = Path("/sys/fs/cgroup")
+
 LEAD_FRAMES = 4 * SAMPLE_RATE
 """Frames that a window's decoder starts early."""
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may run on: a container's share, where it has less than the machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, container_cores(_CGROUPS) or cores)
+
+
+def container_cores(cgroups: Path) -> int | None:
+    """The CPU limit of this process's control group, rounded up; None where there is none. Versions 2 and 1."""
+    try:
+        quota, period = (cgroups / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        except OSError:
+            return None
+    try:
+        limit = math.ceil(int(quota) / int(period))
+    except (ValueError, ZeroDivisionError):
+        # `max` in version 2.
+        return None
+    return limit if limit > 0 else None  # version 1 has -1 where there is no limit
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from gpu_job.asr.nemo.model_export import prepare
 from gpu_job.asr.nemo.model_files import WEIGHTS, Precision
 from gpu_job.health import HealthReport, examine, kernel_driver
-from infra.tiny_parakeet import MODEL_PATH
+from infra.tiny_parakeet import MODEL_PATH, ONNX_PATH
 from tests.support.dockerfile_rules import FOLDER, parse
 from tests.support.waiting import PATIENCE
 
@@ -50,6 +50,35 @@ def test_a_prepared_model_is_described_and_vouched_for(prepared: Path) -> None:
         "checksum_ok": True,
     }
     assert report.loaded is None
+
+
+def test_onnx_networks_listen_without_torch() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'nemo'): sys.modules[name] = None\n"
+        "from gpu_job.health import examine\n"
+        f"print(examine({str(ONNX_PATH)!r}, 'none', 'auto', load=True).model_dump_json())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    report = HealthReport.model_validate_json(done.stdout)
+    assert report.healthy, report.reason
+    assert report.onnxruntime
+    assert report.torch is None
+    assert (report.model.source, report.model.precision, report.model.checksum_ok) == (MODEL_PATH.stem, "fp32", None)
+    assert report.loaded
+    assert (report.loaded.device, report.loaded.precision) == ("cpu", "fp32")
+
+
+def test_onnx_networks_do_not_run_on_a_gpu() -> None:
+    assert not look(ONNX_PATH, gpu="nvidia-l4", load=True).healthy
+
+
+def test_onnx_networks_without_a_configuration_are_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[]")
+    (tmp_path / "encoder-model.onnx").touch()
+    report = look(tmp_path)
+    assert not report.healthy
+    assert "config.json" in (report.reason or "")
 
 
 @pytest.mark.parametrize("kind", ["prepared", "nemo"])

@@ -11,7 +11,14 @@ import pytest
 
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.parallel import MIN_WINDOW_SECONDS, ParallelDecoding, Window, plan_windows
+from gpu_job.audio.parallel import (
+    MIN_WINDOW_SECONDS,
+    ParallelDecoding,
+    Window,
+    container_cores,
+    plan_windows,
+    usable_cores,
+)
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording
 from shared.errors import BadMedia
@@ -149,3 +156,27 @@ def test_a_listener_who_leaves_early_leaves_no_decoder(folder: Path) -> None:
 
 def children_of_this_process() -> set[int]:
     return child_processes(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "400000 100000\n"}, 4),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "nonsense\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "0\n"}, None),
+    ],
+)
+def test_a_container_has_the_cores_of_its_control_group(
+    tmp_path: Path, files: dict[str, str], expected: int | None
+) -> None:
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    assert container_cores(tmp_path) == expected
+    assert usable_cores() >= 1
