@@ -34,6 +34,10 @@ settings.register_profile("dropscribe", deadline=None, derandomize=True)
 settings.load_profile("dropscribe")
 
 
+# The tests' servers are on this machine: nothing goes through a proxy, nor is one looked for at every call.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wide enough that no table is wrapped, however long the paths in it are."""

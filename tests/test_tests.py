@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fast_selection import MEASURED_SLOW
+
 TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("*.py"))
 PUBLIC = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
@@ -124,3 +126,7 @@ def test_what_breaks_a_habit_is_seen(habit: object, source: str) -> None:
 def test_what_keeps_a_habit_is_let_be(habit: object, source: str) -> None:
     assert callable(habit)
     assert list(habit(source)) == []
+
+
+def test_files_that_were_measured_to_be_slow_exist() -> None:
+    assert [name for name in MEASURED_SLOW if TESTS.parent / name not in FILES] == []

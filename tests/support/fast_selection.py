@@ -1,7 +1,7 @@
 """`pytest --fast`: the tests that need no NeMo, no processes and no server that takes seconds to start.
 
-Nobody marks a test. A test file is left out before it is imported where its imports say so, and a test where its
-fixtures do. What is left is for the loop of editing and trying; `make test` runs everything.
+Nobody marks a test. A test file is left out before it is imported where its imports say so, or where it was measured to
+be slow; a test where its fixtures do. What is left is for the loop of editing and trying; `make test` runs everything.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ SLOW_IN_TESTS = frozenset(
     }
 )
 """What starts processes, where a test or its helpers import it themselves."""
+MEASURED_SLOW = {
+    "tests/shared/state/test_finisher.py": 9.4,
+    "tests/infra/test_doctor_faults.py": 8.3,
+    "tests/trigger_function/test_budget.py": 7.7,
+}
+"""CPU seconds of files that take more than five of them without one of these reasons: many calls to local servers, each
+of 3 ms (2026-11-28, two cores, one process)."""
 SLOW_FIXTURES = frozenset(
     {"deepgram_server", "shared_deepgram_server", "emulator", "parakeet", "long_chunks", "record", "cover", "convert"}
 )
@@ -73,7 +80,9 @@ def fixtures_of(test: pytest.Function) -> set[str]:
 
 @cache
 def is_slow(test_file: Path) -> bool:
-    """Whether to import this file is slow, or it starts processes."""
+    """Whether to import this file is slow, or it starts processes, or its tests were measured to be slow."""
+    if test_file.relative_to(ROOT).as_posix() in MEASURED_SLOW:
+        return True
     found, left = set[Path](), [test_file]
     while left:
         file = left.pop()

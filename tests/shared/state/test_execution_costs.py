@@ -21,19 +21,25 @@ from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.worker_services import TASK, FakeModelServices, worker_services
 from trigger_function.reconcile import reconcile_all
 
-AT = now()
-COSTS = TaskCosts(
-    execution=TASK.execution,
-    index=0,
-    attempt=0,
-    began_at=AT - timedelta(minutes=10),
-    updated_at=AT - timedelta(minutes=2),
-    alive_until=AT - timedelta(minutes=1),
-    spent_usd=0.48,
-    on_bills_usd=0.40,
-    usd_per_second=0.001,
-)
-UNSEEN_USD = 60 * COSTS.usd_per_second
+USD_PER_SECOND = 0.001
+UNSEEN_USD = 60 * USD_PER_SECOND
+
+
+@pytest.fixture
+def killed() -> TaskCosts:
+    """Of a worker whose last beat was two minutes ago, and whose lease ended a minute ago."""
+    at = now()
+    return TaskCosts(
+        execution=TASK.execution,
+        index=0,
+        attempt=0,
+        began_at=at - timedelta(minutes=10),
+        updated_at=at - timedelta(minutes=2),
+        alive_until=at - timedelta(minutes=1),
+        spent_usd=0.48,
+        on_bills_usd=0.40,
+        usd_per_second=USD_PER_SECOND,
+    )
 
 
 @pytest.fixture
@@ -45,18 +51,18 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield made
 
 
-def booked(services: JobServices, costs: TaskCosts = COSTS) -> list[Entry]:
+def booked(services: JobServices, costs: TaskCosts) -> list[Entry]:
     entries = services.ledger.entries(month_of(costs.began_at))
     return [entry for entry in entries if entry.execution == costs.name]
 
 
 def test_the_reconciler_books_what_a_killed_execution_cost_once(
-    services: JobServices, make_services: MakeServices
+    services: JobServices, make_services: MakeServices, killed: TaskCosts
 ) -> None:
-    services.execution_costs.update(COSTS)
+    services.execution_costs.update(killed)
     for _ in range(2):
         reconcile_all(make_services(JOB_GPU="nvidia-l4"))
-        (entry,) = booked(services)
+        (entry,) = booked(services, killed)
         assert entry.state is EntryState.OVERHEAD
         assert entry.possibly_usd == pytest.approx(UNSEEN_USD)
         assert entry.usd == pytest.approx(0.08 + UNSEEN_USD)
@@ -64,49 +70,50 @@ def test_the_reconciler_books_what_a_killed_execution_cost_once(
 
 
 def test_the_reconciler_leaves_an_execution_alone_that_shows_life(
-    services: JobServices, make_services: MakeServices
+    services: JobServices, make_services: MakeServices, killed: TaskCosts
 ) -> None:
-    services.execution_costs.update(COSTS.model_copy(update={"alive_until": now() + timedelta(minutes=5)}))
+    services.execution_costs.update(killed.model_copy(update={"alive_until": now() + timedelta(minutes=5)}))
     reconcile_all(make_services(JOB_GPU="nvidia-l4"))
-    assert booked(services) == []
+    assert booked(services, killed) == []
     assert len(list(services.execution_costs.running())) == 1
 
 
 def test_an_unreadable_object_stops_neither_the_others_nor_the_jobs(
-    services: JobServices, make_services: MakeServices
+    services: JobServices, make_services: MakeServices, killed: TaskCosts
 ) -> None:
     services.state.blob("open-executions/a/0-0.json").upload_from_string(b"not costs")
-    services.execution_costs.update(COSTS)
+    services.execution_costs.update(killed)
     reconcile_all(make_services(JOB_GPU="nvidia-l4"))
-    assert len(booked(services)) == 1
+    assert len(booked(services, killed)) == 1
 
 
-def test_the_tasks_next_attempt_books_no_second_of_its_own_life(cloud: LoopbackCloud, services: JobServices) -> None:
+def test_the_tasks_next_attempt_books_no_second_of_its_own_life(
+    cloud: LoopbackCloud, services: JobServices, killed: TaskCosts
+) -> None:
     """Attempt 0 was killed; attempt 1 began half a minute after its last beat. Another task's costs are not its."""
 
     began = time.monotonic() - 90.0
-    other = COSTS.model_copy(update={"index": 1})
-    lease = {"alive_until": now() + timedelta(minutes=5)}
-    killed = COSTS.model_copy(update=lease)
+    other = killed.model_copy(update={"index": 1})
+    killed = killed.model_copy(update={"alive_until": now() + timedelta(minutes=5)})
     for costs in (killed, other):
         services.execution_costs.update(costs)
     subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
     services = FakeModelServices(**vars(services))
     assert Worker(services, subscription, Billing(Meter(began), services)).run()
-    (entry,) = booked(services)
-    assert entry.possibly_usd == pytest.approx(30 * COSTS.usd_per_second, abs=30 * COSTS.usd_per_second)
+    (entry,) = booked(services, killed)
+    assert entry.possibly_usd == pytest.approx(30 * USD_PER_SECOND, abs=30 * USD_PER_SECOND)
     assert 0 < entry.possibly_usd < UNSEEN_USD
     assert booked(services, other) == []
     assert list(services.execution_costs.running()) == [other]
     # Its own life is booked when it ends.
-    (own,) = booked(services, COSTS.model_copy(update={"attempt": 1}))
+    (own,) = booked(services, killed.model_copy(update={"attempt": 1}))
     assert own.usd > 90 * services.settings.job_vcpu * 0.000018
 
 
-def test_a_worker_that_was_only_taken_for_dead_replaces_the_guess(services: JobServices) -> None:
-    services.execution_costs.update(COSTS)
-    services.execution_costs.close_killed(COSTS, AT)
-    services.execution_costs.close(COSTS.model_copy(update={"spent_usd": 0.5}))
-    services.execution_costs.close_killed(COSTS, AT)
-    (entry,) = booked(services)
+def test_a_worker_that_was_only_taken_for_dead_replaces_the_guess(services: JobServices, killed: TaskCosts) -> None:
+    services.execution_costs.update(killed)
+    services.execution_costs.close_killed(killed, now())
+    services.execution_costs.close(killed.model_copy(update={"spent_usd": 0.5}))
+    services.execution_costs.close_killed(killed, now())
+    (entry,) = booked(services, killed)
     assert (entry.usd, entry.possibly_usd) == (pytest.approx(0.1), 0.0)
