@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -92,6 +93,19 @@ def test_one_call_transcribes_without_torch() -> None:
     program = "import sys; from gpu_job import transcribe; print(transcribe(sys.argv[1], engine=sys.argv[2]).text)"
     done = run("-c", program, recording("memo").path, ROOT / "infra" / "tiny_parakeet" / "parakeet-tdt-tiny")
     assert done.stdout.startswith("The doctor remembered the report"), done.stderr
+
+
+def test_nothing_is_imported_that_windows_lacks() -> None:
+    posix = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
+    found = {
+        f"{file.relative_to(ROOT)}: {name}"
+        for package in ("shared", "trigger_function", "gpu_job", "infra")
+        for file in (ROOT / package).rglob("*.py")
+        for statement in ast.parse(file.read_text()).body  # what is imported under a condition is not among them
+        for name in posix
+        if isinstance(statement, ast.Import) and any(alias.name == name for alias in statement.names)
+    }
+    assert found == set()
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,11 @@ A child, because a codec's crash must not end the worker, and because limits on 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import resource
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,11 @@ from typing import Self
 
 from gpu_job.audio.decoder.records import Account, DecodingRequest, Record, RecordReader, Refusal
 from shared.errors import EngineFailed, FailureKind
+
+if sys.platform != "win32":
+    # Windows has neither: a child has no limits there, and its pipe the size that it comes with.
+    import fcntl
+    import resource
 
 PIPE_BYTES = 256 * 1024
 """How far a child may be ahead of its reader: 4 s of mono samples."""
@@ -66,6 +70,8 @@ class DecoderChild:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         assert self._child.stdout is not None  # opened as a pipe above
+        if sys.platform == "win32":
+            return
         # From outside, after the start: code between fork and exec is not safe in a program with threads.
         if hasattr(resource, "prlimit"):
             size = limits.memory_mb * 1_000_000
@@ -96,14 +102,12 @@ class DecoderChild:
         """
         assert self._child.stdout is not None  # opened as a pipe
         output = self._child.stdout.fileno()
-        poll = select.poll()
-        poll.register(output, select.POLLIN)
         reader = RecordReader()
         record: Record | None = None
         while True:
-            if not poll.poll(self._stall_seconds * 1000):
+            data = self._read(output)
+            if data is None:
                 raise DecoderFailed(f"The decoder gave no audio for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
-            data = os.read(output, PIPE_BYTES)
             if not data:
                 break
             for record in reader.feed(data):
@@ -111,6 +115,27 @@ class DecoderChild:
         if not isinstance(record, Account | Refusal):
             detail = self._ending()
             raise DecoderFailed(f"The decoder broke off{detail}.", detail=detail)
+
+    def _read(self, output: int) -> bytes | None:
+        """What came; nothing at the end; None where nothing comes for too long."""
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(output, select.POLLIN)
+            return os.read(output, PIPE_BYTES) if poll.poll(self._stall_seconds * 1000) else None
+        # Windows waits for sockets only: a child that is silent for too long is ended, which ends the pipe.
+        silent = threading.Event()
+
+        def end() -> None:
+            silent.set()
+            self.kill()
+
+        timer = threading.Timer(self._stall_seconds, end)
+        timer.start()
+        try:
+            data = os.read(output, PIPE_BYTES)
+        finally:
+            timer.cancel()
+        return None if silent.is_set() else data
 
     def kill(self) -> None:
         """End it from any thread; its reader sees the end of the records."""

@@ -152,6 +152,14 @@ def test_a_list_of_other_files_opens_none(tmp_path: Path, listener: socket.socke
         listener.accept()
 
 
+@pytest.fixture(params=["poll", "no poll"])
+def waiting_for_pipes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `select.poll`, and without, as on Windows."""
+    if request.param == "no poll":
+        monkeypatch.delattr("select.poll")
+
+
+@pytest.mark.usefixtures("waiting_for_pipes")
 def test_a_decoder_that_stalls_is_ended(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
     path = tmp_path / "a.wav"
     os.mkfifo(path)
@@ -168,6 +176,7 @@ def test_a_decoder_nobody_listens_to_any_more_is_reaped(children: list[subproces
     assert [child.returncode for child in children] == [-9]
 
 
+@pytest.mark.usefixtures("waiting_for_pipes")
 def test_blocks_are_bounded_however_slow_they_are_taken() -> None:
     lengths = [len(block) for block in decode(recording("call.opus").path)]
     assert len(lengths) > 5
