@@ -21,9 +21,13 @@ from gpu_job.asr.tdt_hypotheses import Hypotheses
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from shared.enums import Engine
+from shared.errors import EngineFailed
 
 MIN_SAMPLES = SAMPLE_RATE // 10
 """A shorter chunk yields too few frames for the encoder's eightfold subsampling; it is filled up with silence."""
+
+MAX_SAMPLES = 400 * SAMPLE_RATE
+"""NeMo exports as many positions as the configuration's `pos_emb_max_len`: of published models 5,000, of 80 ms."""
 
 SLICE_SAMPLES = 80 * SAMPLE_RATE
 """The encoder sees so much audio at once, padding included: more falls out of the cache."""
@@ -111,7 +115,12 @@ class OnnxTdt:
         return self.finish(self.run(self.prepare(batch)))
 
     def prepare(self, batch: Sequence[Samples]) -> Features:
-        """Compute the features. From any thread."""
+        """Compute the features. From any thread. Raises EngineFailed for a chunk longer than MAX_SAMPLES."""
+        if (longest := max(map(len, batch))) > MAX_SAMPLES:
+            raise EngineFailed(
+                f"A chunk of {seconds(longest):.0f} s is too long: ONNX networks take {seconds(MAX_SAMPLES):.0f} s. Set"
+                " CHUNK_SECONDS lower."
+            )
         parts = (log_mel_batch(part, self._bands, MIN_SAMPLES) for part in slices(batch, SLICE_SAMPLES))
         return Features(tuple(parts), tuple(seconds(len(samples)) for samples in batch))
 

@@ -90,6 +90,11 @@ def test_a_chunk_may_be_as_short_as_one_sample(model: Recognizer, parakeet: Para
     assert all(0 <= token.start <= token.end <= length / SAMPLE_RATE for token in ours)
 
 
+def test_a_chunk_that_is_too_long_is_told_with_the_setting(model: Recognizer) -> None:
+    with pytest.raises(EngineFailed, match="CHUNK_SECONDS"):
+        model.prepare([silence(1), silence(400.1)])
+
+
 def test_chunks_are_left_as_they_were(model: Recognizer) -> None:
     speech = cut(recording("memo.wav"))[0]
     before = speech.copy()
