@@ -57,9 +57,10 @@ def ends(tmp_path_factory: pytest.TempPathFactory, service_account: tuple[Path, 
         patch.setenv("PARAKEET_MODEL_NAME", str(MODEL_PATH))
         patch.setenv("WORK_IDLE_SECONDS", "0")
         patch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
-        patch.setenv("JOB_GPU", "none")
         with loopback_cloud(tmp_path_factory.mktemp("cloud"), patch.setenv, *service_account) as cloud:
             drop_all(cloud, tmp_path_factory.mktemp("inputs"))
+            # The function knows of a job with a GPU; this worker has none.
+            patch.setenv("JOB_GPU", "none")
             work_through(cloud)
             messages = cloud.terminal_messages()
             assert len(messages) == len(INPUTS)
