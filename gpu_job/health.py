@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from gpu_job.asr.hub.names import hub_model
 from gpu_job.asr.nemo.model_files import MANIFEST, BadModel, PreparedModel
 from gpu_job.asr.onnx.model_folder import OnnxFolder, is_onnx_folder
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -98,7 +99,7 @@ def examine(model: str, gpu: str, precision: str, *, load: bool) -> HealthReport
 def _fill(report: HealthReport, gpu: str, precision: str, *, load: bool) -> None:
     """Fill the report in, step by step. Raises at the first that fails."""
     _check_files(report.model)
-    if gpu == "none" and is_onnx_folder(Path(report.model.name)):
+    if gpu == "none" and _is_onnx(report.model.name):
         report.onnxruntime = version("onnxruntime")
         if load:
             report.loaded = _load_onnx(report.model, precision)
@@ -111,6 +112,12 @@ def _fill(report: HealthReport, gpu: str, precision: str, *, load: bool) -> None
         report.gpu = _gpu(gpu)
     if load:
         report.loaded = _load(report.model.name, "cpu" if gpu == "none" else "cuda", precision)
+
+
+def _is_onnx(name: str) -> bool:
+    """Whether the model runs on ONNX Runtime: a folder with its networks, or a published model, which has them."""
+    path = Path(name)
+    return is_onnx_folder(path) or (not path.exists() and hub_model(name) is not None)
 
 
 def _check_files(model: ModelReport) -> None:

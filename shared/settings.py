@@ -259,7 +259,7 @@ class SpeedSettings(BaseSettings):
         9.0,
         "Start-up of an instance without GPU: container, imports, model load.",
         unit="s",
-        source="5 s instance (Cloud Run), 4 s from the process's start to its first batch (docs/benchmarks.md)",
+        source="5 s instance (Cloud Run), 3.8 s of CPU time to the first batch (docs/benchmarks.md)",
         gt=0,
     )
     gpu_x_real_time: float = setting(

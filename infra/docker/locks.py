@@ -5,7 +5,6 @@ uv reads the wheels' metadata only, from PyPI: seconds, and none of the 4.5 GB o
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -52,12 +51,12 @@ class Part(StrEnum):
     @property
     def extra(self) -> str:
         """The project's extra it is installed with."""
-        return "function" if self is Part.FUNCTION else "gpu"
+        return {Part.FUNCTION: "function", Part.CPU: "job", Part.GPU: "gpu"}[self]
 
     @property
     def differences(self) -> Path | None:
         """Pins that replace those of constraints.txt."""
-        return None if self is Part.FUNCTION else FOLDER / f"constraints-{self}.txt"
+        return FOLDER / "constraints-gpu.txt" if self is Part.GPU else None
 
     @property
     def lock(self) -> Path:
@@ -102,15 +101,8 @@ def resolve(part: Part, project: Path = ROOT / "pyproject.toml") -> list[Package
                 *("--constraints", str(constraints), "--excludes", str(excluded)),
                 *("--python-version", PYTHON, "--python-platform", PLATFORM, "--no-build"),
                 *("--default-index", PYPI, "--format", "pylock.toml", "--no-header", "--quiet"),
-                *(_torch_without_cuda() if part is Part.CPU else ()),
             )
         )
-
-
-def _torch_without_cuda() -> tuple[str, str]:
-    """Where PyTorch's own builds are found: its index, or the folder or page that pip or uv is given here."""
-    given = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
-    return ("--find-links", given) if given else ("--torch-backend", "cpu")
 
 
 def _uv(*arguments: str) -> str:

@@ -20,6 +20,7 @@ from gpu_job.asr.nemo.model_files import BadModel, Precision, PreparedModel
 from infra.docker.bake_model import bake
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse, problems
+from tests.support.hub_server import HubServer
 from tests.support.waiting import PATIENCE
 
 SHA256 = hashlib.sha256(MODEL_PATH.read_bytes()).hexdigest()
@@ -66,19 +67,85 @@ def test_a_mistake_is_seen(name: str, written: str, mistaken: str, problem: str)
 
 
 def test_both_images_are_made_the_same_way() -> None:
-    """But for the lock, the index of torch's CPU build, titles and comments, and which accelerator there is."""
-    cpu, gpu = (
-        [line for line in text_of(name).splitlines() if not line.startswith("#")]
-        for name in ("Dockerfile.cpu", "Dockerfile.gpu")
+    """But for the model's stage, the lock with its source distribution, titles, comments, and the environment."""
+    cpu, gpu = (parse(text_of(name)) for name in ("Dockerfile.cpu", "Dockerfile.gpu"))
+    assert [(stage.base, stage.name) for stage in cpu.stages] == [(stage.base, stage.name) for stage in gpu.stages]
+    for ours, theirs in zip(cpu.stages, gpu.stages, strict=True):
+        if ours.name == "model":
+            continue
+        expected = [
+            (
+                keyword,
+                line.replace("requirements-gpu", "requirements-cpu")
+                .replace("job, GPU", "job, CPU")
+                .replace(".[gpu]", ".[job]")
+                .replace(" infra/docker/sources.txt", "")
+                .replace(" && pip install --no-deps --require-hashes --no-build-isolation -r sources.txt", "")
+                .replace("WORKDIR /opt/project", "WORKDIR /models"),
+            )
+            for keyword, line in theirs.instructions
+        ]
+        changed = {"ENV", "WORKDIR"} if ours is cpu.final else set()
+        assert [one for one in ours.instructions if one[0] not in changed] == [
+            one for one in expected if one[0] not in changed
+        ]
+    differing = {"HF_HOME", "HF_HUB_OFFLINE", "PARAKEET_MODEL_NAME", "JOB_GPU"}
+    theirs_alone = {"NUMBA_CACHE_DIR", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
+    assert cpu.final.environment.keys() - differing == gpu.final.environment.keys() - differing - theirs_alone
+    assert cpu.final.environment["JOB_GPU"] == "none"
+
+
+@pytest.mark.parametrize("source", ["someone/published-tdt", "parakeet-tdt-tiny.nemo"])
+def test_the_cpu_images_model_is_fetched_by_what_its_stage_copies_and_found_offline(
+    tmp_path: Path, source: str
+) -> None:
+    dockerfile = parse(text_of("Dockerfile.cpu"))
+    stage = dockerfile.stage("model")
+    for arguments in stage.of("COPY"):
+        *sources, target = arguments.split()
+        for one in sources:
+            if (ROOT / one).is_dir():
+                shutil.copytree(ROOT / one, tmp_path / target)
+            else:
+                (tmp_path / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / one, tmp_path / target)
+    (command,) = stage.of("RUN")
+    assert command.endswith('HF_HOME=/models/hub /opt/dropscribe/bin/python bake_onnx_model.py "$MODEL" /models')
+    models = tmp_path / "models"
+    (models / "hub").mkdir(parents=True)
+    tiny = {file.name: file.read_bytes() for file in MODEL_PATH.with_suffix("").iterdir()}
+    # The hub publishes int8 under names of its own; these are the tiny model's fp32 networks.
+    published = {name.replace(".onnx", ".int8.onnx"): data for name, data in tiny.items()}
+    environment = {**os.environ, "PYTHONPATH": "", "HF_HOME": str(models / "hub"), "HF_HUB_CACHE": ""}
+    del environment["HF_HUB_CACHE"]
+    with HubServer("someone/published-tdt", published) as hub:
+        done = subprocess.run(
+            [sys.executable, "bake_onnx_model.py", source, models],
+            cwd=tmp_path,
+            env={**environment, "HF_ENDPOINT": hub.url},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    assert done.returncode == 0, done.stderr
+    assert " 11 MB in " in done.stdout
+    # As in the image: in its folder, without a network.
+    assert dockerfile.final.of("WORKDIR") == ["/models"]
+    loaded = subprocess.run(
+        [sys.executable, "-m", "gpu_job.health", "--load"],
+        cwd=models,
+        env={
+            **environment,
+            "PYTHONPATH": str(ROOT),
+            "HF_HUB_OFFLINE": "1",
+            "PARAKEET_MODEL_NAME": source,
+            "JOB_GPU": "none",
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
-    expected = [
-        line.replace("requirements-gpu", "requirements-cpu").replace("job, GPU", "job, CPU")
-        for line in gpu
-        if "NVIDIA_" not in line
-    ]
-    index = next(number for number, line in enumerate(expected) if "-r requirements-cpu.txt" in line)
-    expected.insert(index + 1, "        --extra-index-url https://download.pytorch.org/whl/cpu \\")
-    assert cpu == [line.replace("JOB_GPU=nvidia-l4 \\", "JOB_GPU=none") for line in expected]
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
 
 
 def test_docker_sees_nothing_but_what_is_copied() -> None:
