@@ -103,7 +103,7 @@ def test_who_is_not_allowed_is_told_so(arguments: tuple[str, ...], closed: str) 
     [
         ({"PRICE_BOOK": "/nowhere.toml"}, "/nowhere.toml: No such file or directory"),
         ({"LONG_FILE_THRESHOLD_HOURS": "x"}, "LONG_FILE_THRESHOLD_HOURS: Input should be a valid number"),
-        ({"DEEPGRAM_MODEL": "nova-99"}, "the price book has no [deepgram_minute] line for 'nova-99'"),
+        ({"DEEPGRAM_MODEL": "nova-99"}, "the price book has no [deepgram_minute_opted_out] line for 'nova-99'"),
     ],
 )
 def test_an_environment_that_cannot_be_used_is_told_in_a_line(

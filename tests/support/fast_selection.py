@@ -30,12 +30,13 @@ SLOW_IN_TESTS = frozenset(
 )
 """What starts processes, where a test or its helpers import it themselves."""
 MEASURED_SLOW = {
+    "tests/gpu_job/audio/test_media_files.py": 20.8,
     "tests/shared/state/test_finisher.py": 9.4,
     "tests/infra/test_doctor_faults.py": 8.3,
     "tests/trigger_function/test_budget.py": 7.7,
 }
-"""CPU seconds of files that take more than five of them without one of these reasons: many calls to local servers, each
-of 3 ms (2026-11-28, two cores, one process)."""
+"""CPU seconds of files that take more than five of them without one of these reasons: many decoders, or many calls of
+3 ms to local servers (2026-11-28, two cores, one process)."""
 SLOW_FIXTURES = frozenset(
     {"deepgram_server", "shared_deepgram_server", "emulator", "parakeet", "long_chunks", "record", "cover", "convert"}
 )
