@@ -48,6 +48,10 @@ class ModelReport(BaseModel):
     name: str
     source: str | None = None
     """What transcripts call it. This and the rest is known of prepared models only."""
+    revision: str | None = None
+    """Commit of the published repository that it came from."""
+    archive_sha256: str | None = None
+    """Of the `.nemo` file that it was prepared from."""
     parameters: int | None = None
     precision: str | None = None
     """Of the weights on disk."""
@@ -71,6 +75,9 @@ class HealthReport(BaseModel):
 
     healthy: bool = False
     reason: str | None = None
+    release: str | None = None
+    """The image's, and below what it was built on, with its digest; null outside of an image."""
+    base: str | None = None
     onnxruntime: str | None = None
     """Where the model is one for ONNX Runtime; torch is not looked at then."""
     torch: str | None = None
@@ -83,7 +90,11 @@ class HealthReport(BaseModel):
 
 def examine(model: str, gpu: str, precision: str, *, load: bool) -> HealthReport:
     """Look at library, GPU (unless `gpu` is `none`), the model's files, and with `load` the model. Never raises."""
-    report = HealthReport(model=ModelReport(name=model))
+    report = HealthReport(
+        model=ModelReport(name=model),
+        release=os.environ.get("DROPSCRIBE_RELEASE"),
+        base=os.environ.get("DROPSCRIBE_BASE"),
+    )
     try:
         _fill(report, gpu, precision, load=load)
     except DropscribeError as error:
@@ -128,6 +139,7 @@ def _check_files(model: ModelReport) -> None:
         prepared = PreparedModel.open(path)
         manifest = prepared.manifest
         model.source, model.parameters, model.precision = manifest.source, manifest.parameters, manifest.precision.value
+        model.revision, model.archive_sha256 = manifest.revision, manifest.archive_sha256
         model.checksum_ok = False
         prepared.check()
         model.checksum_ok = True

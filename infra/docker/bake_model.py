@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -24,23 +25,26 @@ def bake(source: str, target: Path, revision: str, sha256: str) -> PreparedModel
     Where no checksum is given, the fetched file is held to the one that Hugging Face states for it.
     """
     local = source.endswith(".nemo")
-    archive, stated = (Path(source), "") if local else _fetch(source, revision)
+    archive, stated, commit = (Path(source), "", None) if local else _fetch(source, revision)
     found = _sha256(archive)
     print(f"{archive.name}: sha256 {found}")
     for expected in (sha256, stated):
         if expected and found != expected.lower():
             raise BadModel(f"{archive.name} has the checksum {found} instead of {expected}.")
     prepared = prepare(str(archive), target, Precision.BF16)
-    return prepared if local else _named(prepared, source)
+    recorded = {"revision": commit, "archive_sha256": found}
+    return _recorded(prepared, recorded if local else {**recorded, "source": source})
 
 
-def _fetch(name: str, revision: str) -> tuple[Path, str]:
-    """The archive of a published model, and its SHA-256 as published: the entity tag of a large file."""
+def _fetch(name: str, revision: str) -> tuple[Path, str, str | None]:
+    """The archive of a published model, its SHA-256 as published (the entity tag of a large file), and the commit."""
     file = f"{name.rpartition('/')[2]}.nemo"
-    tag = get_hf_file_metadata(hf_hub_url(name, file, revision=revision)).etag or ""
+    published = get_hf_file_metadata(hf_hub_url(name, file, revision=revision))
+    tag = published.etag or ""
     # A small file's tag is git's SHA-1, which is shorter.
     stated = tag if len(tag) == _SHA256_DIGITS else ""
-    return Path(hf_hub_download(name, file, revision=revision)), stated
+    fetched = Path(hf_hub_download(name, file, revision=published.commit_hash or revision))
+    return fetched, stated, published.commit_hash
 
 
 def _sha256(archive: Path) -> str:
@@ -50,9 +54,9 @@ def _sha256(archive: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _named(prepared: PreparedModel, name: str) -> PreparedModel:
-    """The same, called by its published name: transcripts say it. The manifest does not vouch for itself."""
-    manifest = prepared.manifest.model_copy(update={"source": name})
+def _recorded(prepared: PreparedModel, known: Mapping[str, str | None]) -> PreparedModel:
+    """The same with what is known of its origin: transcripts say the name. The manifest does not vouch for itself."""
+    manifest = prepared.manifest.model_copy(update=known)
     (prepared.directory / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return PreparedModel.open(prepared.directory)
 

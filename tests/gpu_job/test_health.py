@@ -28,6 +28,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(str(MODEL_PATH), tmp_path_factory.mktemp("model") / "tiny", Precision.BF16).directory
 
 
+def test_an_image_says_which_release_it_is_and_on_what_it_was_built(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DROPSCRIBE_RELEASE", "1a2b3c4d5e6f")
+    monkeypatch.setenv("DROPSCRIBE_BASE", "python:3.11.14-slim-bookworm@sha256:00")
+    report = look(prepared)
+    assert (report.release, report.base) == ("1a2b3c4d5e6f", "python:3.11.14-slim-bookworm@sha256:00")
+
+
 @pytest.fixture
 def copy(prepared: Path, tmp_path: Path) -> Path:
     """A prepared model to damage."""
@@ -45,6 +54,8 @@ def test_a_prepared_model_is_described_and_vouched_for(prepared: Path) -> None:
     assert report.model.model_dump() == {
         "name": str(prepared),
         "source": MODEL_PATH.stem,
+        "revision": None,
+        "archive_sha256": None,
         "parameters": PARAMETERS,
         "precision": "bf16",
         "checksum_ok": True,

@@ -23,6 +23,8 @@ from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse, pro
 from tests.support.hub_server import HubServer
 from tests.support.waiting import PATIENCE
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+"""That `main` means at the stand-in for Hugging Face."""
 SHA256 = hashlib.sha256(MODEL_PATH.read_bytes()).hexdigest()
 HADOLINT = os.environ.get("HADOLINT") or shutil.which("hadolint") or str(ROOT / "build/hadolint/bin/hadolint")
 
@@ -182,6 +184,7 @@ def test_the_model_is_fetched_and_baked_by_what_its_stage_copies(tmp_path: Path)
     assert f"sha256 {SHA256}" in done.stdout
     manifest = PreparedModel.open(target).manifest
     assert (manifest.source, manifest.precision) == (name, Precision.BF16)
+    assert (manifest.revision, manifest.archive_sha256) == (COMMIT, SHA256)
 
 
 @contextmanager
@@ -190,11 +193,11 @@ def model_hub(name: str, file: Path) -> Iterator[str]:
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            known = self.path == f"/{name}/resolve/main/{file.name}"
+            known = self.path in {f"/{name}/resolve/{revision}/{file.name}" for revision in ("main", COMMIT)}
             self.send_response(HTTPStatus.OK if known else HTTPStatus.NOT_FOUND)
             self.send_header("Content-Length", str(file.stat().st_size if known else 0))
             self.send_header("ETag", f'"{SHA256}"')
-            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("X-Repo-Commit", COMMIT)
             self.end_headers()
 
         def do_GET(self) -> None:

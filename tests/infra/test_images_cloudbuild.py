@@ -67,6 +67,8 @@ def test_a_build_gives_the_dockerfile_arguments_it_knows(image: str) -> None:
     assert f"Dockerfile.{image}" in DOCKERFILES
     assert f"--file=infra/docker/Dockerfile.{image}" in step["args"]
     assert given - {"BUILDKIT_INLINE_CACHE"} == known - {"PYTHON"}
+    assert '--build-arg=PYTHON="$$(cat base.image)"' in step["args"][1]
+    assert BUILD["substitutions"]["_PYTHON"] == parse((FOLDER / f"Dockerfile.{image}").read_text()).arguments["PYTHON"]
     assert step["env"] == ["DOCKER_BUILDKIT=1"]
 
 
@@ -80,17 +82,20 @@ def test_an_image_that_exists_is_neither_built_nor_pushed_again_and_the_build_en
 ) -> None:
     docker = command_stand_ins(tmp_path / "programs", monkeypatch.setenv, "docker")
     absent = {"cpu", "gpu"} - set(there)
-    docker.answer(**{f"manifest inspect registry/{image}:v2": (1, "no such manifest") for image in absent})
+    absences = {f"manifest inspect registry/{image}:v2": (1, "no such manifest") for image in absent}
+    docker.answer(**absences, **{"docker inspect --format": (0, "python@sha256:0123")})
     for step in BUILD["steps"]:
         run_step(step, tmp_path)
     called = docker.called()
+    built = [line for line in called if line.startswith("docker build ")]
+    assert all("--build-arg=PYTHON=python:3.11@sha256:0123" in line for line in built)
     for verb in ("build", "run", "push"):
         assert [image for image in ("cpu", "gpu") for line in called if ran(line, verb, image)] == list(made)
 
 
 def run_step(step: dict[str, Any], workspace: Path) -> None:
     """A step as Cloud Build runs it, substitutions filled in; `docker` is the one on the PATH."""
-    given = {"_IMAGES": "registry", "_RELEASE": "v2", "_CACHE_RELEASE": "v1"}
+    given = {"_IMAGES": "registry", "_RELEASE": "v2", "_CACHE_RELEASE": "v1", "_PYTHON": "python:3.11"}
     arguments = []
     for argument in step["args"]:
         filled = re.sub(r"(?<!\$)\$\{(_[A-Z0-9_]+)\}", lambda found: given.get(found[1], ""), argument)

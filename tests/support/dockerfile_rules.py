@@ -72,7 +72,8 @@ def parse(text: str) -> Dockerfile:
             parsed.stages.append(Stage(base, name))
         elif keyword == "ARG":
             name, _, default = arguments.partition("=")
-            parsed.arguments[name] = default
+            # Without a default it takes an earlier ARG's value into a stage.
+            parsed.arguments[name] = default or parsed.arguments.get(name, "")
         elif keyword:
             parsed.stages[-1].instructions.append((keyword, arguments.strip()))
     return parsed

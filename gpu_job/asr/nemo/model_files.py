@@ -72,6 +72,10 @@ class Manifest(BaseModel):
     format: Literal[1] = 1
     source: str
     """The published name, or the `.nemo` file's name without its ending: what transcripts call the model."""
+    revision: str | None = None
+    """Commit of the published repository; None where it came from a file."""
+    archive_sha256: str | None = None
+    """Of the `.nemo` file that it was prepared from, where that was recorded."""
     precision: Precision
     parameters: int
     nemo_version: str
