@@ -9,6 +9,7 @@ import onnx_asr
 import pytest
 from onnx_asr.asr import TimestampedResult
 
+from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.asr.onnx.load import load
 from gpu_job.asr.onnx.other_models import tokens_of
@@ -17,15 +18,16 @@ from gpu_job.asr.tokens import Token, words_of
 from gpu_job.assembly.assemble import Assembly, chunk_result, transcript_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.decode import decode
-from gpu_job.audio.samples import Samples
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.findings import Findings
 from infra.recordings import recording
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.transcript.model import Transcript
-from tests.gpu_job.asr.onnx.test_tdt_model import LIMITS
 from tests.support.onnx_networks import write_ctc_model
 from tests.support.sounds import silence
+
+LIMITS = BatchLimits(16, 320 * SAMPLE_RATE)
 
 PIECES = ["\u2581one", "\u2581two", "\u2581three", "s", ","]
 
