@@ -59,6 +59,8 @@ class CloudOptions:
     """What becomes of uploads that ask for no method: the job, for a laptop has no other engine; `auto`: the policy."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """More environment for function and job."""
+    job_settings: Mapping[str, str] = field(default_factory=dict)
+    """More environment for the job alone."""
     stop_grace_seconds: float = 10.0
     """What processes have to end by themselves, at `stop()`, as in Cloud Run; 0: a cloud that is thrown away."""
 
@@ -90,7 +92,7 @@ class LaptopCloud:
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
         self.environment = self._environment(key.path)
         command = (sys.executable, "-m", "gpu_job")
-        job = LocalJob(JOB, command, self.environment)
+        job = LocalJob(JOB, command, {**self.environment, **self.options.job_settings})
         self.runner = self.run_server_type([job], self.logs, self.options.stop_grace_seconds, self.process_type)
         self.environment["RUN_ENDPOINT"] = self.runner.url
         self._on_upload = self._host("on_upload", "cloudevent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.emulators.cloud import ALERTS_TOPIC, PROJECT, STATE, CloudOptions
+from infra.emulators.cloud import ALERTS_TOPIC, JOB, PROJECT, STATE, CloudOptions
 from infra.recordings import recording
 from shared.clock import now
 from shared.errors import FailureKind
@@ -34,8 +34,10 @@ def test_what_the_budget_cannot_pay_is_rejected_and_the_owner_warned(tmp_path: P
 
 
 def test_refused_launches_open_the_circuit_and_a_trials_transcript_closes_it(tmp_path: Path) -> None:
-    settings = {"GPU_BREAKER_FAILURES": "2", "GPU_BREAKER_COOL_DOWN_SECONDS": "5"}
-    options = CloudOptions(method="parakeet", deepgram=False, settings=settings)
+    # The function knows of a GPU job, whose worker finds no GPU here.
+    gpu = {"GPU_JOB": JOB, "CPU_JOB": "", "JOB_GPU": "nvidia-l4"}
+    settings = {"GPU_BREAKER_FAILURES": "2", "GPU_BREAKER_COOL_DOWN_SECONDS": "5", **gpu}
+    options = CloudOptions(method="parakeet", deepgram=False, settings=settings, job_settings={"JOB_GPU": "none"})
     with FaultyLaptopCloud(tmp_path, options) as cloud:
         state, user = cloud.storage().bucket(STATE), user_client_of(cloud)
         cloud.runner.refuse_next(2, 429)

@@ -17,7 +17,7 @@ from tests.support.waiting import PATIENCE
 
 CALL = recording("call").path
 # Whatever this machine has: prices of the decisions below.
-SHAPE = {"JOB_VCPU": "8", "JOB_MEMORY_GIB": "32"}
+SHAPE = {"CPU_JOB_VCPU": "8", "CPU_JOB_MEMORY_GIB": "32", "CPU_STARTUP_SECONDS": "60"}
 
 
 @pytest.fixture(scope="module")
