@@ -31,7 +31,7 @@ TYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {each: prepare(str(MODEL_PATH), folder / each, each).directory for each in Precision}
+    return {each: prepare(str(MODEL_PATH), folder / each, each).directory for each in TYPES}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def copy(folders: dict[Precision, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(folders[Precision.BF16], tmp_path / "model"))
 
 
-@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("precision", TYPES)
 def test_every_weight_and_buffer_is_nemos(folders: dict[Precision, Path], restored: Any, precision: Precision) -> None:
     model = build(folders[precision], "cpu")
     for part in ("encoder", "decoder", "joint"):
@@ -58,7 +58,7 @@ def test_every_weight_and_buffer_is_nemos(folders: dict[Precision, Path], restor
         assert torch.equal(ours[name], tensor.to(TYPES[precision]) if stored else tensor), name
 
 
-@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("precision", TYPES)
 def test_the_same_tokens_as_from_the_nemo_file(folders: dict[Precision, Path], precision: Precision) -> None:
     device = Device("cpu", TYPES[precision])
     speech = np.concatenate(list(decode(recording("memo.wav").path)))
