@@ -247,10 +247,14 @@ def _candidates(
 
 def _timed(groups: Sequence[Sequence[Piece]], rules: SubtitleRules) -> Iterator[Cue]:
     spans = [(group[0].start, max(piece.end for piece in group)) for group in groups]
+    # A cue makes room for the next ones where these may not wait: of words said at once that have no length.
+    latest = [min(first + LATE_MS, last) for first, last in spans]
+    for index in reversed(range(len(latest) - 1)):
+        latest[index] = min(latest[index], latest[index + 1] - 1)
     starts: list[int] = []
-    for first, last in spans:
+    for (first, _), limit_ms in zip(spans, latest, strict=True):
         earliest = starts[-1] + FLOOR_MS if starts else 0
-        start = min(max(first, earliest), first + LATE_MS, last)
+        start = max(0, min(max(first, earliest), limit_ms))
         starts.append(max(start, starts[-1] + 1) if starts else start)
     free, order = 0, list[int | None]()
     for index, (group, (first, last)) in enumerate(zip(groups, spans, strict=True)):

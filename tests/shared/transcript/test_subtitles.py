@@ -134,6 +134,9 @@ def test_cues_follow_one_another_and_never_overlap(transcript: Transcript) -> No
 @unhurried
 @given(speech())
 @example(heard(spoken("one two three")))
+@example(
+    heard([Word(text="x" * 43, start=0, end=end, speaker=speaker) for speaker, end in [(0, 0), (0, 9), (1, 0), (1, 0)]])
+)
 def test_cue_times_lie_within_half_a_second_of_their_words(transcript: Transcript) -> None:
     for cue, words in words_of_cues(transcript, cues(transcript)):
         # A word that lines may end in is said part by part, from its start to its end.
