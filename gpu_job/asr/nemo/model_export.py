@@ -10,9 +10,10 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import nemo
 import torch
@@ -40,14 +41,24 @@ TRAINING = ("train_ds", "validation_ds", "test_ds", "optim", "spec_augment")
 """Parts of a configuration that only training reads; NeMo's constructor would build or complain about them."""
 
 
-def prepare(source: str, target: Path, precision: Precision) -> PreparedModel:
-    """Turn a `.nemo` file or a published model into the directory `target`, or leave nothing. Raises BadModel.
+class Workplace(NamedTuple):
+    """Where a model is prepared before it is renamed to its target."""
 
-    Needs the unpacked archive and the result on the target's disk for a while: 3.8 GB for 0.6 B parameters in bf16.
+    archive: Path
+    name: str
+    """What the manifest calls the source: the file's name, or the published name."""
+    scratch: Path
+    made: Path
+    """An empty folder for the result."""
+
+
+@contextmanager
+def prepared_beside(source: str, target: Path, verb: str) -> Iterator[Workplace]:
+    """A workplace on the target's disk; what was made in it becomes `target`, or nothing is left. Raises BadModel.
+
+    `verb`: what could not be done to the model where something fails, such as "prepared".
     """
     nemo_logging.setLevel(logging.ERROR)
-    if precision is Precision.INT8:
-        raise BadModel("A model for NeMo is prepared in bf16 or fp32; int8 is for ONNX networks.")
     if target.exists():
         raise BadModel(f"{target} exists already.")
     archive = archive_of(source)
@@ -55,17 +66,28 @@ def prepare(source: str, target: Path, precision: Precision) -> PreparedModel:
     try:
         # Beside the target, so that the last step is a rename: a run that is killed leaves no half of a model.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-            unpacked, made = Path(folder) / "unpacked", Path(folder) / "prepared"
-            unpack(archive, unpacked)
+            made = Path(folder) / "prepared"
             made.mkdir()
-            name = archive.stem if archive == Path(source) else source
-            _write(unpacked, made, name, precision)
+            yield Workplace(archive, archive.stem if archive == Path(source) else source, Path(folder), made)
             made.rename(target)
     except BadModel:
         raise
     except Exception as error:
-        # torch, NeMo, safetensors and the disk each raise their own; all mean that there is no prepared model.
-        raise BadModel(f"{archive.name} could not be prepared ({type(error).__name__}: {error}).") from error
+        # torch, NeMo, safetensors, ONNX and the disk each raise their own; all mean that there is no model.
+        raise BadModel(f"{archive.name} could not be {verb} ({type(error).__name__}: {error}).") from error
+
+
+def prepare(source: str, target: Path, precision: Precision) -> PreparedModel:
+    """Turn a `.nemo` file or a published model into the directory `target`, or leave nothing. Raises BadModel.
+
+    Needs the unpacked archive and the result on the target's disk for a while: 3.8 GB for 0.6 B parameters in bf16.
+    """
+    if precision is Precision.INT8:
+        raise BadModel("A model for NeMo is prepared in bf16 or fp32; int8 is for ONNX networks.")
+    with prepared_beside(source, target, "prepared") as place:
+        unpacked = place.scratch / "unpacked"
+        unpack(place.archive, unpacked)
+        _write(unpacked, place.made, place.name, precision)
     return PreparedModel.open(target)
 
 

@@ -6,7 +6,6 @@ What is written was tried: in fp32 it must hear in a recording what NeMo hears i
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 import nemo
 import onnx
 from kaldialign import edit_distance
-from nemo.utils import logging as nemo_logging
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.device import Precision as DevicePrecision
 from gpu_job.asr.nemo import model_loading
-from gpu_job.asr.nemo.model_export import archive_of, prepare
+from gpu_job.asr.nemo.model_export import prepare, prepared_beside
 from gpu_job.asr.nemo.model_files import MANIFEST, BadModel, FileRecord, Manifest, Precision, PreparedModel
 from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 from gpu_job.asr.onnx.load import load
@@ -46,30 +44,15 @@ def prepare_onnx(source: str, target: Path, precision: Precision, speech: Sample
 
     `speech` is transcribed before and after. Needs five to six times the archive on the target's disk for a while.
     """
-    nemo_logging.setLevel(logging.ERROR)
     if precision is Precision.BF16:
         raise BadModel("ONNX networks are prepared in int8 or fp32; bf16 is for NeMo.")
-    if target.exists():
-        raise BadModel(f"{target} exists already.")
-    archive = archive_of(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _check_disk(archive, target.parent)
-    try:
-        # Beside the target, so that the last step is a rename: a run that is killed leaves no half of a model.
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-            made = Path(folder) / "prepared"
-            made.mkdir()
-            # By way of a prepared directory: it takes nothing but tensors from the archive.
-            unpacked = prepare(str(archive), Path(folder) / "nemo", Precision.FP32)
-            _write(unpacked, made, precision)
-            _compare(unpacked, made, precision, speech)
-            _vouch(unpacked, made, precision, archive.stem if archive == Path(source) else source)
-            made.rename(target)
-    except BadModel:
-        raise
-    except Exception as error:
-        # torch, NeMo, ONNX and the disk each raise their own; all mean that there is no model.
-        raise BadModel(f"{archive.name} could not be exported ({type(error).__name__}: {error}).") from error
+    with prepared_beside(source, target, "exported") as place:
+        _check_disk(place.archive, place.scratch)
+        # By way of a prepared directory: it takes nothing but tensors from the archive.
+        unpacked = prepare(str(place.archive), place.scratch / "nemo", Precision.FP32)
+        _write(unpacked, place.made, precision)
+        _compare(unpacked, place.made, precision, speech)
+        _vouch(unpacked, place.made, precision, place.name)
     return PreparedModel.open(target)
 
 
