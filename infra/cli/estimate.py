@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from google.cloud.storage import Blob
 from rich.console import Console
@@ -17,6 +17,9 @@ from rich.text import Text
 
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
+from infra.cli.exit_codes import ExitCode
+from infra.cli.local.inputs import Recording, Refused, inputs_of
+from infra.cli.local.standard_input import standard_input
 from infra.cli.tables import print_line, printable, tracks_line
 from infra.local_media import inspected
 from shared.costs.gathering import Queue
@@ -159,15 +162,21 @@ class _Queues:
 
 
 @errors_in_one_line
-def print_estimate(places: Sequence[str], *, as_json: bool) -> int:
-    """Inspect `places`, files or `gs://` prefixes. The exit status: 0 where every file would be transcribed."""
+def print_estimate(places: Sequence[str], *, as_json: bool, input_name: str | None = None) -> int:
+    """Inspect `places`, `gs://` prefixes and what `inputs_of` takes. Exit status 0: every file would be transcribed."""
     console = Console(stderr=as_json)
-    if missing := [place for place in places if not (_is_remote(place) or Path(place).is_file())]:
-        print_line(console, f"No such file: {', '.join(missing)}")
-        return 2
-    deployed = bool(os.environ.get("GPU_JOB") or os.environ.get("CPU_JOB"))
-    settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
-    found = [one for place in places for one in _inspected(place, settings)]
+    local = [place for place in places if not _is_remote(place)]
+    with standard_input(local, input_name) as piped:
+        inputs = inputs_of(local, out=None, standard_input=piped, command="estimate")
+        for note in inputs.notes:
+            print_line(Console(stderr=True), note)
+        if missing := [recording.argument for recording in inputs.recordings if not _exists(recording.path)]:
+            print_line(console, f"No such file: {', '.join(missing)}")
+            return ExitCode.USAGE
+        deployed = bool(os.environ.get("GPU_JOB") or os.environ.get("CPU_JOB"))
+        settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
+        found = [_local(item, settings) for item in inputs.items]
+    found += [one for place in places if _is_remote(place) for one in _in_bucket(place, settings)]
     initial = settings.initial_speeds(settings.shape.gpu)
     speeds = SpeedStore(storage_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
     prices = price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
@@ -190,10 +199,14 @@ def _is_remote(place: str) -> bool:
     return place.startswith("gs://")
 
 
-def _inspected(place: str, settings: FunctionSettings) -> Iterator[InspectedFile]:
-    if not _is_remote(place):
-        yield _local(Path(place), settings)
-        return
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # said where it is opened
+        return True
+
+
+def _in_bucket(place: str, settings: FunctionSettings) -> Iterator[InspectedFile]:
     bucket, prefix = bucket_and_name(place)
     listed = bucket_named(storage_client(), bucket).list_blobs(prefix=prefix)
     blobs = [blob for blob in listed if settings.ignores(blob.name) is None]
@@ -201,16 +214,19 @@ def _inspected(place: str, settings: FunctionSettings) -> Iterator[InspectedFile
         yield from pool.map(lambda blob: _remote(blob, settings), blobs)
 
 
-def _local(path: Path, settings: FunctionSettings) -> InspectedFile:
-    # Only rollout looks at it.
-    upload = Upload(bucket="files", name=object_name(path.resolve()), generation=1)
+def _local(item: Recording | Refused, settings: FunctionSettings) -> InspectedFile:
+    # Only rollout looks at the job.
+    name = item.name if isinstance(item, Recording) else item.argument
+    job_id = Upload(bucket="files", name=object_name(PurePath(name)), generation=1).job_id
+    if isinstance(item, Refused):
+        return InspectedFile(item.argument, job_id, None, UploadOptions(), item.reason)
     try:
-        media = inspected(path, settings.inspection_max_bytes)
+        media = inspected(item.path, settings.inspection_max_bytes)
     except BadMedia as error:
-        return InspectedFile(str(path), upload.job_id, None, UploadOptions(), error.reason)
+        return InspectedFile(item.argument, job_id, None, UploadOptions(), error.reason)
     except OSError as error:
-        return InspectedFile(str(path), upload.job_id, None, UploadOptions(), f"It cannot be read: {error.strerror}.")
-    return InspectedFile(str(path), upload.job_id, media, UploadOptions())
+        return InspectedFile(item.argument, job_id, None, UploadOptions(), f"It cannot be read: {error.strerror}.")
+    return InspectedFile(item.argument, job_id, media, UploadOptions())
 
 
 def _remote(blob: Blob, settings: FunctionSettings) -> InspectedFile:

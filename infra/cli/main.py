@@ -73,6 +73,11 @@ Model = Annotated[
 ]
 
 
+StandardInputName = Annotated[
+    str | None, typer.Option("--name", help="What to call standard input.", metavar="FILE", show_default=False)
+]
+
+
 @app.command(epilog=exit_codes_help())
 def run(
     files: Annotated[
@@ -98,9 +103,7 @@ def run(
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
     ] = None,
     model: Model = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="What to call standard input.", metavar="FILE", show_default=False)
-    ] = None,
+    name: StandardInputName = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print why each file went its way, and quotes.")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Print how each transcript begins.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
@@ -197,13 +200,17 @@ def costs(
 
 @app.command()
 def estimate(
-    places: Annotated[list[str], typer.Argument(metavar="FILE|gs://BUCKET/PREFIX", help="Recordings.")],
+    places: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|gs://BUCKET/PREFIX", help="Files, folders, patterns and -, as run takes them."),
+    ],
+    name: StandardInputName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Predict method, time and cost of recordings, and of one engine for all. Nothing is transcribed."""
     from infra.cli.estimate import print_estimate
 
-    raise typer.Exit(print_estimate(places, as_json=as_json))
+    raise typer.Exit(print_estimate(places, as_json=as_json, input_name=name))
 
 
 @app.command()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +103,30 @@ def test_a_file_that_is_not_there_is_said_before_anything_is_read() -> None:
     result = CliRunner().invoke(app, ["estimate", str(CALL), "no/such.mp3"])
     assert result.exit_code == 2
     assert "no/such.mp3" in result.output
+
+
+def test_folders_patterns_and_standard_input_are_what_run_takes(tmp_path: Path) -> None:
+    for name in ("calls/a.opus", "calls/monday/b.opus", "calls/.hidden.opus", "more/c.opus"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CALL, tmp_path / name)
+    (tmp_path / "calls" / "notes.txt").write_text("to do")
+    places = [str(tmp_path / "calls"), f"{tmp_path}/more/*.opus", "-"]
+    result = CliRunner().invoke(app, ["estimate", *places, "--name", "d.opus", "--json"], input=CALL.read_bytes())
+    assert result.exit_code == 0
+    assert result.stderr == f"{tmp_path}/calls: skipped 1 file that is no recording and 1 hidden\n"
+    names = [file["name"] for file in json.loads(result.stdout)["files"]]
+    assert names == [f"{tmp_path}/calls/a.opus", f"{tmp_path}/calls/monday/b.opus", f"{tmp_path}/more/c.opus", "-"]
+
+
+def test_an_address_and_a_folder_without_recordings_are_rejected_and_the_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(app, ["estimate", "https://x.org/a.mp3", str(tmp_path / "empty"), str(CALL), "--json"])
+    assert result.exit_code == 1
+    assert [file.get("rejected") for file in json.loads(result.stdout)["files"]] == [
+        "Addresses are not fetched; try: curl -fsSL https://x.org/a.mp3 | dropscribe estimate - --name a.mp3",
+        "There is no recording in this folder",
+        None,
+    ]
 
 
 def test_a_prefix_is_inspected_with_the_deployments_settings_options_and_speeds(

@@ -31,14 +31,14 @@ class Scan:
     """Files and folders whose names begin with a dot: they are left out."""
 
 
-def scan(folder: Path, results: Path) -> Scan:
+def scan(folder: Path, results: Path | None) -> Scan:
     """The files below `folder`, however deep, without hidden ones and `results`. Links are followed that stay inside.
 
     Each folder is listed once, however many links lead to it, and first of all where it really is.
     """
-    root, real_results = folder.resolve(), results.resolve()
+    root, real_results = folder.resolve(), results.resolve() if results is not None else None
     found = Scan()
-    folders, listed = deque([folder]), {real_results} - {root}
+    folders, listed = deque([folder]), {real_results} - {root, None}
     while folders:
         parent = folders.popleft()
         try:
@@ -72,8 +72,8 @@ def scan(folder: Path, results: Path) -> Scan:
     return found
 
 
-def _check_inside(link: Path, root: Path, results: Path) -> None:
+def _check_inside(link: Path, root: Path, results: Path | None) -> None:
     """Raises OSError where a link leads out of the folder, into its results, or to nothing."""
     target = Path(os.path.realpath(link, strict=True))
-    if not target.is_relative_to(root) or target.is_relative_to(results):
+    if not target.is_relative_to(root) or (results is not None and target.is_relative_to(results)):
         raise OSError(errno.EPERM, "It is a link out of the folder, or to its results", str(link))

@@ -1,4 +1,4 @@
-"""What `dropscribe run` was given, as one list: recordings with the names of their results, and what is refused."""
+"""What `dropscribe run` and `estimate` were given, as one list: recordings with their names, and what is refused."""
 
 from __future__ import annotations
 
@@ -88,17 +88,27 @@ class Inputs:
     """Files that were named more than once: each is transcribed once."""
 
     @property
+    def notes(self) -> Iterator[str]:
+        """A line for each folder of which something was left out, and for files that were named twice."""
+        yield from map(str, self.skipped)
+        if self.repeated:
+            yield f"{self.repeated} named more than once, transcribed once"
+
+    @property
     def recordings(self) -> tuple[Recording, ...]:
         """What is to be transcribed."""
         return tuple(item for item in self.items if isinstance(item, Recording))
 
 
-def inputs_of(arguments: Sequence[str], out: Path, standard_input: Path | None = None) -> Inputs:
+def inputs_of(
+    arguments: Sequence[str], out: Path | None, standard_input: Path | None = None, command: str = "run"
+) -> Inputs:
     """The files that `arguments` name, with what is refused and skipped.
 
     An argument is a file; a folder, of which all recordings are taken, however deep; a pattern that the shell left as
     it was (`*`, `?`, `[...]`, `**` for folders of any depth), where no file has this name; or `-`, whose content and
-    name are those of `standard_input`. `out`: where results will lie, which are no inputs.
+    name are those of `standard_input`. `out`: where results will lie, which are no inputs; None where nothing is
+    written: then files are not opened either. `command`: the one that hints name.
     """
     found: list[_Named | Refused] = []
     skipped: list[Skipped] = []
@@ -106,7 +116,7 @@ def inputs_of(arguments: Sequence[str], out: Path, standard_input: Path | None =
         if argument == STANDARD_INPUT and standard_input is not None:
             found.append(_Named(STANDARD_INPUT, standard_input, PurePath(standard_input.name)))
         elif (scheme := _URL.match(argument)) is not None:
-            found.append(Refused(argument, _hint(scheme[1].lower(), argument)))
+            found.append(Refused(argument, _hint(scheme[1].lower(), argument, command)))
         else:
             for path in _matches(argument):
                 if _is_folder(path):
@@ -145,7 +155,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _in_folder(folder: Path, out: Path) -> tuple[list[_Named | Refused], Skipped]:
+def _in_folder(folder: Path, out: Path | None) -> tuple[list[_Named | Refused], Skipped]:
     found = scan(folder, out)
     above = PurePath(folder.resolve().name)
     refused = {path: Refused(str(path), reason) for path, reason in found.problems.items()}
@@ -185,13 +195,14 @@ def _once(found: Iterable[_Named | Refused]) -> list[_Named | Refused]:
     return list(by_place.values())
 
 
-def _checked(item: _Named, name: str, out: Path) -> Recording | Refused:
-    try:
-        if (conflict := path_conflict(name, out)) is not None:
-            return Refused(item.argument, conflict)
-        open_file(item.path).close()
-    except OSError as error:
-        return Refused(item.argument, reason_of(error))
+def _checked(item: _Named, name: str, out: Path | None) -> Recording | Refused:
+    if out is not None:
+        try:
+            if (conflict := path_conflict(name, out)) is not None:
+                return Refused(item.argument, conflict)
+            open_file(item.path).close()
+        except OSError as error:
+            return Refused(item.argument, reason_of(error))
     return Recording(item.argument, item.path, name)
 
 
@@ -226,7 +237,7 @@ def _folder_key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _hint(scheme: str, url: str) -> str:
+def _hint(scheme: str, url: str, command: str) -> str:
     """What to do about an address, which is not followed: a command that fetches it for this one."""
     place = shlex.quote(url)
     name = shlex.quote(PurePosixPath(url.partition("?")[0]).name or "recording")
@@ -239,4 +250,4 @@ def _hint(scheme: str, url: str) -> str:
             fetch = f"aws s3 cp {place} -"
         case _:
             return "It is an address, not a file on this machine"
-    return f"Addresses are not fetched; try: {fetch} | dropscribe run - --name {name}"
+    return f"Addresses are not fetched; try: {fetch} | dropscribe {command} - --name {name}"

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -16,13 +16,13 @@ from rich.console import Console
 
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.exit_codes import ExitCode
-from infra.cli.local.inputs import STANDARD_INPUT, Inputs, Recording, Refused, inputs_of
+from infra.cli.local.inputs import Inputs, Recording, Refused, inputs_of
 from infra.cli.local.machine_speeds import MachineSpeeds
 from infra.cli.local.models import chosen_model
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.local.session import Session, ended_by_signals, session
-from infra.cli.local.standard_input import spooled
+from infra.cli.local.standard_input import standard_input
 from infra.cli.local.temporary_files import check_room
 from infra.cli.progress.time_left import Estimate
 from infra.cli.progress.transcription import Progress
@@ -61,23 +61,12 @@ def run_files(arguments: Sequence[str], options: RunOptions) -> int:
     """Transcribe what `arguments` name (see `inputs_of`) into `options.out`/<file name>/. The exit status."""
     began = time.monotonic()
     _make_writable(options.out)
-    with ended_by_signals(), _standard_input(arguments, options.input_name) as path:
+    with ended_by_signals(), standard_input(arguments, options.input_name) as path:
         inputs = inputs_of(arguments, options.out, path)
         run = _Run(inputs, options, began)
         if inputs.recordings:
             run.transcribe()
         return run.finish()
-
-
-@contextmanager
-def _standard_input(arguments: Sequence[str], name: str | None) -> Iterator[Path | None]:
-    if STANDARD_INPUT in arguments:
-        with spooled(name) as path:
-            yield path
-    elif name is not None:
-        raise CommandError("--name is what standard input is called, but - is not among the files", ExitCode.USAGE)
-    else:
-        yield None
 
 
 def _make_writable(out: Path) -> None:
@@ -104,10 +93,8 @@ class _Run:
         self._refused: dict[str, str] = {}
         """By argument: why it is not transcribed."""
         self._unwritten: set[str] = set()
-        for skipped in inputs.skipped:
-            print_line(self._notes, str(skipped))
-        if inputs.repeated:
-            print_line(self._notes, f"{inputs.repeated} named more than once, transcribed once")
+        for note in inputs.notes:
+            print_line(self._notes, note)
         for item in inputs.items:
             if isinstance(item, Refused):
                 self._refuse(item.argument, item.reason)

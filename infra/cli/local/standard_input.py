@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from infra.cli.errors import CommandError
 from infra.cli.exit_codes import ExitCode
+from infra.cli.local.inputs import STANDARD_INPUT
 from infra.cli.local.temporary_files import KEPT_FREE_BYTES, check_room
 from shared.object_names import folder_name
 
@@ -25,8 +26,16 @@ _BLOCKS_PER_CHECK = 64
 
 
 @contextmanager
-def spooled(name: str | None) -> Iterator[Path]:
-    """Standard input as a file called `name`, for as long as the block runs. Raises CommandError, and OSError."""
+def standard_input(arguments: Sequence[str], name: str | None) -> Iterator[Path | None]:
+    """Where `arguments` name it (`-`), standard input as a file called `name`, for as long as the block runs; or None.
+
+    Raises CommandError, and OSError.
+    """
+    if STANDARD_INPUT not in arguments:
+        if name is not None:
+            raise CommandError("--name is what standard input is called, but - is not among the files", ExitCode.USAGE)
+        yield None
+        return
     if sys.stdin is None or sys.stdin.isatty():
         raise CommandError("- stands for standard input, but no recording is piped into it", ExitCode.USAGE)
     with TemporaryDirectory(prefix="dropscribe-input-") as folder:
