@@ -9,6 +9,7 @@ import sys
 import threading
 
 from google.cloud import pubsub_v1
+from pydantic import ValidationError
 
 from gpu_job import BEGAN
 from gpu_job.settings import JobSettings
@@ -17,9 +18,15 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
+from shared.errors import validation_message
 from shared.telemetry import export
 from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output, flush_captured_output
+
+_log = logging.getLogger(__name__)
+
+BAD_SETTING = 1
+"""Exit status where the environment cannot be used. Cloud Run tries the task again, in vain."""
 
 HANDED_ON = 75
 """Exit status (EX_TEMPFAIL) that has Cloud Run start the task again: work is left."""
@@ -33,7 +40,11 @@ def main() -> int:
     # Before the settings, one of which may be bad: that is to be logged as everything else is.
     configure_logging(execution=task.execution)
     capture_output()
-    settings = JobSettings()
+    try:
+        settings = JobSettings()
+    except ValidationError as error:
+        _log.critical(validation_message(error), exc_info=error)
+        return BAD_SETTING
     logging.getLogger().setLevel(settings.log_level.upper())
     export.start("dropscribe-job")
     services = job_services(settings, task)
@@ -50,7 +61,7 @@ def main() -> int:
     alarm.daemon = True
     alarm.start()
     clean = worker.run()
-    logging.getLogger(__name__).info("worker ends", extra={"fields": {"clean": clean}})
+    _log.info("worker ends", extra={"fields": {"clean": clean}})
     return 0 if clean else HANDED_ON
 
 

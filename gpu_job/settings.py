@@ -179,8 +179,11 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     @model_validator(mode="before")
     @classmethod
     def _older_name(cls, given: dict[str, Any]) -> dict[str, Any]:
-        minutes = given.get("chunk_duration_minutes")
-        return given if minutes is None else {"chunk_seconds": float(minutes) * 60, **given}
+        try:
+            minutes = float(given["chunk_duration_minutes"])
+        except (KeyError, TypeError, ValueError):  # not given, or none: its own field says so
+            return given
+        return {"chunk_seconds": minutes * 60, **given}
 
     @model_validator(mode="after")
     def _signs_of_life_come_in_time(self) -> JobSettings:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import google.api_core.exceptions as google_errors
 import requests
 from google.auth.exceptions import GoogleAuthError, TransportError
+from pydantic import ValidationError
 
 _log = logging.getLogger(__name__)
 
@@ -196,3 +198,39 @@ def best_effort(message: str, **fields: Any) -> Iterator[None]:
         yield
     except Exception:
         _log.warning(message, extra={"fields": fields}, exc_info=True)
+
+
+MAX_SHOWN_VALUE_CHARACTERS = 100
+"""Of a setting's value in a message."""
+_SECRET = re.compile("key|secret|token|password")
+_SETTING_NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+
+
+def validation_message(error: ValidationError) -> str:
+    """A line for a person: every setting that cannot be used, with what is allowed and its value.
+
+    Of other models, such as a record that was read, the first bad field.
+    """
+    problems = error.errors(include_url=False)
+    if error.title.endswith("Settings"):
+        return "; ".join(_setting_problem(dict(one)) for one in problems)
+    field = ".".join(map(str, problems[0]["loc"]))
+    return f"{error.title} cannot be read{f': {field}' if field else ''}: {problems[0]['msg']}"
+
+
+def _setting_problem(error: Mapping[str, Any]) -> str:
+    """`JOB_VCPU: Input should be greater than 0, and is '-1'`."""
+    name, given = "_".join(map(str, error["loc"])).upper(), error["input"]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{name}: It has to be set"
+    if name:
+        return f"{name}: {message}, and is {_shown(name, given)}"
+    # Settings that contradict each other: the message names them.
+    values = {each: given.get(each.lower()) for each in _SETTING_NAME.findall(message)}
+    shown = [f"{each} is {_shown(each, value)}" for each, value in values.items() if value is not None]
+    return "; ".join([f"Settings: {message}", *shown])
+
+
+def _shown(name: str, value: object) -> str:
+    return "a secret" if _SECRET.search(name.lower()) else repr(value)[:MAX_SHOWN_VALUE_CHARACTERS]

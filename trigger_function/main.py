@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from werkzeug.exceptions import InternalServerError
 
+from shared.errors import validation_message
 from shared.media import Upload
 from shared.telemetry import export, tracing
 from shared.telemetry.logs import job_context
@@ -30,7 +31,7 @@ def on_upload(event: CloudEvent) -> None:
 
     Returning acknowledges it; an exception has it delivered again. So what can never succeed is logged and swallowed.
     """
-    services = services_from_environment()
+    services = _services()
     upload = _upload(event)
     if upload is None:
         return
@@ -54,12 +55,21 @@ def on_upload(event: CloudEvent) -> None:
 @functions_framework.http
 def reconcile(_: flask.Request) -> Mapping[str, int]:
     """Bring every job forward that is not terminal and has gone quiet. A scheduler calls this."""
-    services = services_from_environment()
+    services = _services()
     try:
         return reconcile_all(services)
     finally:
         services.late_answers.wait()
         export.flush()
+
+
+def _services() -> Services:
+    try:
+        return services_from_environment()
+    except ValidationError as error:
+        # Logged here, by the setting's name, and not once more by the framework.
+        _log.error(validation_message(error), exc_info=error)
+        raise InternalServerError(original_exception=error) from error
 
 
 def _incoming() -> Context:

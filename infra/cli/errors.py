@@ -14,8 +14,8 @@ from rich.console import Console
 
 from infra.cli.exit_codes import ExitCode
 from infra.cli.tables import print_line
-from shared.costs.prices import UnknownPrice
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS, DropscribeError, FailureKind
+from shared.costs.prices import UnknownPrice, UnusablePriceBook
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, DropscribeError, FailureKind, validation_message
 
 P = ParamSpec("P")
 
@@ -41,6 +41,7 @@ def errors_in_one_line(command: Callable[P, int]) -> Callable[P, int]:
             CommandError,
             DropscribeError,
             UnknownPrice,
+            UnusablePriceBook,
             ValidationError,
         ) as error:
             print_line(Console(stderr=True), message_of(error))
@@ -62,7 +63,7 @@ def message_of(error: Exception) -> str:
     """One line that says what went wrong, for a person."""
     match error:
         case ValidationError():
-            return _invalid(error)
+            return validation_message(error)
         case Forbidden() | NotFound():
             return _message(error)
         case GoogleAuthError():
@@ -71,7 +72,7 @@ def message_of(error: Exception) -> str:
             return f"{name}: {why}"
         case OSError(strerror=str(why)):
             return why
-        case CommandError() | UnknownPrice():
+        case CommandError() | UnknownPrice() | UnusablePriceBook():
             return str(error)
         case DropscribeError():
             return error.reason
@@ -88,14 +89,6 @@ def _message(error: GoogleAPICallError) -> str:
     request, _, words = str(error.message).rpartition(": ")
     bucket = re.search(r"/b/([^/?]+)", request)
     return f"gs://{bucket[1]}: {words}" if bucket else words
-
-
-def _invalid(error: ValidationError) -> str:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if error.title.endswith("Settings"):
-        return f"{field.upper() or 'Settings'}: {first['msg']}"
-    return f"{error.title} cannot be read{f': {field}' if field else ''}: {first['msg']}"
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1
 from google.cloud.storage import Client
 
+from gpu_job.settings import JobSettings
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.eventarc import Eventarc
 from infra.emulators.executions import LocalJob
@@ -30,6 +31,8 @@ from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
 from infra.emulators.storage.server import StorageServer
 from infra.tiny_parakeet import MODEL_PATH
+from shared.costs.prices import price_book
+from trigger_function.settings import FunctionSettings
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +111,11 @@ class LaptopCloud:
         self.stop()
 
     def start(self) -> None:
-        """Start every server, or none: what was started is stopped again where one fails."""
+        """Start every server, or none: what was started is stopped again where one fails.
+
+        Raises as `check_settings` does, and FunctionFailed.
+        """
+        check_settings(self.options)
         with ExitStack() as starting:
             starting.enter_context(self.storage_server)
             if self._pubsub:
@@ -126,8 +133,11 @@ class LaptopCloud:
             self.eventarc.url = self._on_upload.url
             starting.enter_context(self.eventarc)
             starting.enter_context(self._scheduler())
-            # A bad setting shows here, at once, rather than as an event that is retried for a day.
-            self.reconcile()
+            # A function that cannot work shows here, at once, rather than as an event that is retried for a day.
+            try:
+                self.reconcile()
+            except requests.HTTPError as error:
+                raise self._reconcile.failure("answers with an error") from error
             self._stack = starting.pop_all()
 
     def stop(self) -> None:
@@ -141,12 +151,12 @@ class LaptopCloud:
 
     def subscriber(self) -> pubsub_v1.SubscriberClient:
         """Google's subscriber client, connected to this cloud."""
-        with _environ("PUBSUB_EMULATOR_HOST", self._pubsub_address):
+        with _environ({"PUBSUB_EMULATOR_HOST": self._pubsub_address}):
             return pubsub_v1.SubscriberClient()
 
     def publisher(self) -> pubsub_v1.PublisherClient:
         """Google's publisher client, connected to this cloud."""
-        with _environ("PUBSUB_EMULATOR_HOST", self._pubsub_address):
+        with _environ({"PUBSUB_EMULATOR_HOST": self._pubsub_address}):
             return pubsub_v1.PublisherClient()
 
     def reconcile(self) -> dict[str, int]:
@@ -162,38 +172,13 @@ class LaptopCloud:
         return FunctionHost(target, FUNCTION, signature, self.environment, log, grace_seconds, self.process_type)
 
     def _environment(self, key: Path) -> dict[str, str]:
-        settings = {
-            "GOOGLE_CLOUD_PROJECT": PROJECT,
+        addresses = {
             "GOOGLE_APPLICATION_CREDENTIALS": str(key),
             "STORAGE_EMULATOR_HOST": self.storage_server.url,
             "PUBSUB_EMULATOR_HOST": self._pubsub_address,
-            "RESULTS_BUCKET": RESULTS,
-            "STATE_BUCKET": STATE,
-            "RESULTS_TOPIC": RESULTS_TOPIC,
-            # The laptop's only job is the CPU job.
-            "CPU_WORK_TOPIC": WORK_TOPIC,
-            "ALERTS_TOPIC": ALERTS_TOPIC,
-            "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
-            "CPU_JOB": JOB,
-            "PARAKEET_MODEL_NAME": self.options.model,
             "DEEPGRAM_BASE_URL": self.deepgram.url,
-            # Bills on the laptop say what the job would cost in the cloud.
-            "JOB_GPU": "none",
-            "JOB_VCPU": str(os.cpu_count() or 1),
-            "JOB_MEMORY_GIB": "8",
-            "CPU_JOB_VCPU": str(os.cpu_count() or 1),
-            "CPU_JOB_MEMORY_GIB": "8",
-            "TRANSCRIPTION_METHOD": self.options.method,
-            "WORK_IDLE_SECONDS": "2",
-            "HEARTBEAT_SECONDS": "1",
-            "LEASE_SECONDS": "15",
-            # Where Prometheus is asked for: a page for each of several processes, whose logs say where it is.
-            "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
-            "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
         }
-        if self.options.deepgram:
-            settings["DEEPGRAM_API_KEY"] = DEEPGRAM_KEY
-        return {**_inherited(), **settings, **self.options.settings}
+        return _environment_of(self.options, addresses)
 
     def _create_resources(self) -> None:
         client = self.storage()
@@ -262,6 +247,49 @@ class _ServiceAccountKey:
         )
 
 
+def check_settings(options: CloudOptions) -> None:
+    """Raises pydantic's ValidationError, or UnusablePriceBook, where function or job would refuse the settings."""
+    # An empty value is none, as in the children, which do not inherit every variable.
+    environment = {**dict.fromkeys(os.environ, ""), **_environment_of(options, {})}
+    with _environ(environment):
+        settings = FunctionSettings()
+    price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
+    with _environ({**environment, **options.job_settings}):
+        JobSettings()
+
+
+def _environment_of(options: CloudOptions, addresses: Mapping[str, str]) -> dict[str, str]:
+    """What Terraform sets in a deployment, and this process's own environment below it."""
+    settings = {
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "RESULTS_BUCKET": RESULTS,
+        "STATE_BUCKET": STATE,
+        "RESULTS_TOPIC": RESULTS_TOPIC,
+        # The laptop's only job is the CPU job.
+        "CPU_WORK_TOPIC": WORK_TOPIC,
+        "ALERTS_TOPIC": ALERTS_TOPIC,
+        "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
+        "CPU_JOB": JOB,
+        "PARAKEET_MODEL_NAME": options.model,
+        # Bills on the laptop say what the job would cost in the cloud.
+        "JOB_GPU": "none",
+        "JOB_VCPU": str(os.cpu_count() or 1),
+        "JOB_MEMORY_GIB": "8",
+        "CPU_JOB_VCPU": str(os.cpu_count() or 1),
+        "CPU_JOB_MEMORY_GIB": "8",
+        "TRANSCRIPTION_METHOD": options.method,
+        "WORK_IDLE_SECONDS": "2",
+        "HEARTBEAT_SECONDS": "1",
+        "LEASE_SECONDS": "15",
+        # Where Prometheus is asked for: a page for each of several processes, whose logs say where it is.
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+    }
+    if options.deepgram:
+        settings["DEEPGRAM_API_KEY"] = DEEPGRAM_KEY
+    return {**_inherited(), **settings, **addresses, **options.settings}
+
+
 def _inherited() -> dict[str, str]:
     """The environment of this process without what would lead the children to a real cloud."""
     secrets = ("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "CLOUD_RUN_")
@@ -269,14 +297,13 @@ def _inherited() -> dict[str, str]:
 
 
 @contextmanager
-def _environ(name: str, value: str) -> Iterator[None]:
-    """An environment variable set for the moment a client is made: the only place Google's client reads it."""
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environ(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables set for the moment that settings are read, or a client is made."""
+    before = dict(os.environ)
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
+        for name in values.keys() - before.keys():
             del os.environ[name]
-        else:
-            os.environ[name] = before
+        os.environ.update({name: before[name] for name in values.keys() & before.keys()})

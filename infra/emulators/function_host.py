@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import sys
@@ -10,6 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING, Literal, Self
 
 from infra.emulators.processes import ProcessGroup
+from shared.errors import DropscribeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60.0
 """For the imports of the function on a busy machine."""
-LOG_TAIL_CHARACTERS = 4000
+
+
+class FunctionFailed(DropscribeError, RuntimeError):
+    """The function does not come up, or answers with an error."""
 
 
 class FunctionHost:
@@ -57,7 +62,7 @@ class FunctionHost:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Return when the function can be called; RuntimeError with the end of its log if it does not come up."""
+        """Return when the function can be called; raises FunctionFailed if it does not come up."""
         self.launch()
         self.wait_until_ready()
 
@@ -87,6 +92,16 @@ class FunctionHost:
         except BaseException:
             self.stop()
             raise
+
+    def failure(self, what: str) -> FunctionFailed:
+        """`what` the function does, and why: the last line of its log, or of the traceback in that."""
+        *_, last = ["", *self._log.read_text(errors="replace").splitlines()]
+        try:
+            fields: dict[str, str] = json.loads(last)
+            last = fields.get("exception", fields["message"]).splitlines()[-1]
+        except (ValueError, KeyError, IndexError):
+            pass  # not one of our own lines: as it is
+        return FunctionFailed(f"The local function {self._target} {what}: {last}")
 
     def stop(self) -> None:
         """End the function and all that it has started; idempotent."""
@@ -121,7 +136,6 @@ class FunctionHost:
             connection.request("GET", "/robots.txt")
             connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            tail = self._log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
-            raise RuntimeError(f"{self._target} of {self._source} does not come up:\n{tail}") from error
+            raise self.failure("does not come up") from error
         finally:
             connection.close()

@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from shared.enums import JobDevice
+from shared.errors import validation_message
 
 
 class _Frozen(BaseModel):
@@ -24,6 +25,10 @@ class UnknownPrice(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class UnusablePriceBook(Exception):
+    """The file that PRICE_BOOK names cannot be read, or is no price book."""
 
 
 class Price(_Frozen):
@@ -93,8 +98,18 @@ def _price(section: Mapping[str, Price], key: str, name: str) -> Price:
 
 @lru_cache(maxsize=4)
 def price_book(path: Path | None = None, *, mip_opt_out: bool = False) -> PriceBook:
-    """The price book, read once per process; `mip_opt_out`: whether Deepgram is called so (DEEPGRAM_MIP_OPT_OUT)."""
-    book = PriceBook.load(path)
+    """The price book, read once per process; `mip_opt_out`: whether Deepgram is called so (DEEPGRAM_MIP_OPT_OUT).
+
+    Raises UnusablePriceBook.
+    """
+    try:
+        book = PriceBook.load(path)
+    except OSError as error:
+        raise UnusablePriceBook(f"PRICE_BOOK: {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise UnusablePriceBook(f"PRICE_BOOK: {path}: {validation_message(error)}") from error
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise UnusablePriceBook(f"PRICE_BOOK: {path} is no TOML file: {error}") from error
     return book.opted_out() if mip_opt_out else book
 
 

@@ -150,6 +150,18 @@ def test_a_function_that_cannot_be_imported_says_why(tmp_path: Path, log: Path) 
         FunctionHost("on_upload", source, "cloudevent", {}, log).start()
 
 
+def test_a_failure_is_told_by_the_last_line_of_the_log(tmp_path: Path, log: Path) -> None:
+    function = host("environment", tmp_path, log)
+    for printed, says in (
+        ("", ""),
+        ("one\ntwo\n", "two"),
+        ('{"message": "X: It has to be set"}\n', "X: It has to be set"),
+        ('{"message": "Exception on /", "exception": "Traceback\\n  line\\nValueError: why"}\n', "ValueError: why"),
+    ):
+        log.write_text(printed)
+        assert str(function.failure("fails")) == f"The local function environment fails: {says}"
+
+
 def test_stop_leaves_no_process(tmp_path: Path, log: Path) -> None:
     lock = tmp_path / "lock"
     with host("environment", tmp_path, log):

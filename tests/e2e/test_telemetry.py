@@ -139,6 +139,7 @@ def test_a_job_with_a_bad_setting_says_so_in_one_line() -> None:
     assert done.returncode == 1
     assert (line["severity"], line["execution"]) == ("CRITICAL", "transcribe-x7")
     assert "google_cloud_project" in line["exception"]
+    assert "GOOGLE_CLOUD_PROJECT: It has to be set" in line["message"]
 
 
 def test_a_function_with_a_bad_setting_says_so_in_lines_that_can_be_read(tmp_path: Path) -> None:
@@ -150,3 +151,4 @@ def test_a_function_with_a_bad_setting_says_so_in_lines_that_can_be_read(tmp_pat
     (line,) = lines_of(log)
     assert line["severity"] == "ERROR"
     assert "google_cloud_project" in line["exception"]
+    assert "GOOGLE_CLOUD_PROJECT: It has to be set" in line["message"]

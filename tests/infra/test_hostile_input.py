@@ -112,6 +112,13 @@ def test_an_environment_that_cannot_be_used_is_told_in_a_line(
     assert says in sentence("estimate", str(recorded), **environment)
 
 
+@pytest.mark.parametrize("command", [("run", "a.mp3"), ("up", ".")])
+def test_a_bad_setting_of_function_or_job_ends_a_local_command_before_anything_is_started(
+    command: tuple[str, ...],
+) -> None:
+    assert sentence(*command, MODEL_PRECISION="fp64").startswith("MODEL_PRECISION: Input should be 'auto', 'bf16',")
+
+
 @pytest.mark.parametrize("bad", ["abc", "0"])
 def test_the_doctors_own_settings_are_told_in_a_line(bad: str) -> None:
     assert "DOCTOR_TIMEOUT_SECONDS" in sentence("doctor", "--project", "a-project", DOCTOR_TIMEOUT_SECONDS=bad)
