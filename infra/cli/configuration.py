@@ -16,8 +16,9 @@ from trigger_function.settings import FunctionSettings
 _HEAD = """# Configuration
 
 Every setting is an environment variable. This page is written from the settings models by
-`python -m infra.cli.configuration > docs/configuration.md`; a test holds it to them. A value that cannot be used ends the process
-with one line that names the setting, what is allowed, and the value; `dropscribe run` and `up` say it before anything is started.
+`python -m infra.cli.configuration > docs/configuration.md`; a test holds it to them. A value that cannot be used ends
+the process with one line that names the setting, what is allowed, and the value; `dropscribe run` and `up` say it
+before anything is started.
 """
 _TAIL = """
 ## On the upload itself
