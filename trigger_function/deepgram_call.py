@@ -3,7 +3,7 @@
     killed                                   what the next attempt does
     before the record has the call           calls Deepgram
     behind that, before the answer is stored calls Deepgram again; the lost call stays on the bill, as possibly billed
-    behind transcript.json                   finishes with it, without a call
+    behind the answer                        finishes with it, without a call
     behind the outcome                       publishes it
 
 Where no answer comes within DEEPGRAM_TIMEOUT_SECONDS another engine takes over. An answer that comes within
@@ -36,6 +36,7 @@ from shared.transcript.model import missing_end, with_gap
 from trigger_function.decide_and_reserve import reserve_fallback
 from trigger_function.services import Services
 from trigger_function.signed_url import signed_url
+from trigger_function.stored_answer import StoredAnswer
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ class _Call:
 def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None:
     """Call Deepgram, and finish the job with its answer. Raises EngineFailed, also where the answer is late."""
     settings = services.settings
-    if job.record.started_at is not None and (stored := services.finisher.stored_result(job.record.upload)) is not None:
-        services.finisher.finish(job.record, stored)
+    if job.record.started_at is not None and finished_with_what_is_stored(services, job.record):
         return
     if job.record.deepgram_calls >= settings.max_attempts:
         # Each of them may be billed.
@@ -97,7 +97,20 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
                 services.late_answers.expect(answer, use=use, failed=failed)
             raise
         tracing.set_attributes(span, duration_seconds=in_time.duration_seconds, channels=in_time.channels)
-    _finish(services, job.record, call, in_time)
+    _take(services, job.record, call, in_time)
+
+
+def finished_with_what_is_stored(services: Services, record: JobRecord) -> bool:
+    """Whether an earlier attempt left Deepgram's answer, or a transcript, with which the job is finished now."""
+    answer = services.answers.load(record.upload.job_id)
+    if answer is not None and record.media is not None:
+        _finish(services, record, record.media, answer)
+        return True
+    stored = services.finisher.stored_result(record.upload)
+    if stored is None:
+        return False
+    services.finisher.finish(record, stored)
+    return True
 
 
 def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> None:
@@ -110,7 +123,7 @@ def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> Non
     decision = call.record.decision
     if decision is not None:
         decision = decision.model_copy(update={"reason": f"{decision.reason} Its answer came late."})
-    _finish(services, job.record.model_copy(update={"decision": decision}), call, answer)
+    _take(services, job.record.model_copy(update={"decision": decision}), call, answer)
 
 
 def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:
@@ -119,10 +132,17 @@ def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:
         _take_back(services, call)
 
 
-def _finish(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> None:
+def _take(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> None:
     """`record`: the newest, with what the job cost until now."""
-    took, media, upload = time.monotonic() - call.began, call.media, record.upload
-    # Deepgram bills what it decoded, which can differ from what the header promised.
+    took = time.monotonic() - call.began
+    stored = services.answers.store(call.job_id, StoredAnswer(result=answer, price=call.price))
+    _finish(services, record, call.media, stored)
+    # The transcript is published before the speeds are updated.
+    services.speeds.observe(deepgram_figures(_billed_seconds(answer, call.media), took))
+
+
+def _finish(services: Services, record: JobRecord, media: Media, stored: StoredAnswer) -> None:
+    upload, answer = record.upload, stored.result
     duration = answer.duration_seconds or media.duration_seconds
     transcript = compose(
         job_id=upload.job_id,
@@ -137,11 +157,13 @@ def _finish(services: Services, record: JobRecord, call: _Call, answer: Deepgram
     )
     if (missing := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, missing)
-    billed_seconds = duration * answer.channels
-    bill = record.spent.replaced(call.price, _price(services, billed_seconds, media))
+    bill = record.spent.replaced(stored.price, _price(services, _billed_seconds(answer, media), media))
     services.finisher.finish(record, completed(transcript), bill)
-    # The transcript is published before the speeds are updated.
-    services.speeds.observe(deepgram_figures(billed_seconds, took))
+
+
+def _billed_seconds(answer: DeepgramResult, media: Media) -> float:
+    """Deepgram bills what it decoded, which can differ from what the header promised; each channel counts."""
+    return (answer.duration_seconds or media.duration_seconds) * answer.channels
 
 
 def _take_back(services: Services, call: _Call) -> None:

@@ -14,6 +14,7 @@ from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
+from trigger_function.deepgram_call import finished_with_what_is_stored
 from trigger_function.dispatch import fall_back_to_deepgram, job_device, launch_any, queue, routed, start_execution
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.services import Services
@@ -121,5 +122,7 @@ def _record_gpu_failure(services: Services, job: Job, device: JobDevice) -> None
 def _give_up(services: Services, job: Job, reason: str) -> str:
     # Deepgram's answer may be late: then the job has an outcome, and this one is dropped.
     services.late_answers.wait()
+    if finished_with_what_is_stored(services, job.record):
+        return "finished"
     services.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
     return "failed"

@@ -24,6 +24,7 @@ from trigger_function.gathering import Gathering
 from trigger_function.late_answers import LateAnswers
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
+from trigger_function.stored_answer import AnswerStore
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Services(Deployment):
     router: Router
     gathering: Mapping[JobDevice, Gathering]
     """What has gathered for each job; empty where uploads do not wait for company."""
+    answers: AnswerStore
     late_answers: LateAnswers
 
 
@@ -70,6 +72,7 @@ def services_from_environment() -> Services:
             for device in JobDevice
             if settings.gather_seconds > 0
         },
+        answers=AnswerStore(deployment.state),
         late_answers=LateAnswers(),
     )
 

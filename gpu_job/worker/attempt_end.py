@@ -16,7 +16,7 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.errors import EngineFailed, best_effort
+from shared.errors import EngineFailed
 from shared.state.job_result import JobResult, completed, failed
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
@@ -64,8 +64,6 @@ class AttemptEnd:
             _log.exception("ending failed")
             why, pause = "The outcome could not be stored or published.", int(self._services.settings.lease_seconds)
             self._try_to_give_up(job, why, bill, pause)
-        else:
-            self._clean_up(job)
         finally:
             self._removed(job)
 
@@ -153,11 +151,6 @@ class AttemptEnd:
         finally:
             for ack_id in job.ack_ids:
                 self._subscription.give_back(ack_id, pause_seconds)
-
-    def _clean_up(self, job: RunningJob) -> None:
-        # The job has ended; what is left of its parts goes with the bucket's lifecycle rule.
-        with best_effort("checkpoints were not deleted"):
-            self._services.checkpoints.delete(job.id)
 
     def _removed(self, job: RunningJob) -> None:
         job.span.end()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gpu_job.assembly.assemble import ChunkResult
 from shared import objects
+from shared.state.jobs import parts_folder
 
 
 class _Checkpoint(BaseModel):
@@ -29,13 +30,13 @@ class Checkpoints:
         if not parts:
             return
         data = _Checkpoint(recipe=self._recipe, parts=tuple(parts)).model_dump_json().encode()
-        name = f"{_folder(job_id)}{uuid.uuid4().hex}.json"
+        name = f"{parts_folder(job_id)}{uuid.uuid4().hex}.json"
         objects.create_once(self._bucket, name, data, deadline_seconds=deadline_seconds)
 
     def load(self, job_id: str) -> dict[tuple[int, int, int], ChunkResult]:
         """Stored parts by their channel, first and last sample."""
         found: dict[tuple[int, int, int], ChunkResult] = {}
-        for blob in self._bucket.list_blobs(prefix=_folder(job_id)):
+        for blob in self._bucket.list_blobs(prefix=parts_folder(job_id)):
             stored = objects.read(self._bucket, blob.name)
             try:
                 checkpoint = _Checkpoint.model_validate_json(stored.data) if stored else None
@@ -44,12 +45,3 @@ class Checkpoints:
             if checkpoint and checkpoint.recipe == self._recipe:
                 found |= {(part.channel, part.start, part.end): part for part in checkpoint.parts}
         return found
-
-    def delete(self, job_id: str) -> None:
-        """Forget the job's parts, after its outcome stands."""
-        for blob in self._bucket.list_blobs(prefix=_folder(job_id)):
-            objects.delete(self._bucket, blob.name)
-
-
-def _folder(job_id: str) -> str:
-    return f"jobs/{job_id}/parts/"

@@ -7,7 +7,8 @@
     4  Pub/Sub  the terminal message                        the same: it is sent again, with the same event_id
     5  state    ledger/<month>/<job>: the bill              the same
     6  state    health/gpu.json: the GPU works              the same
-    7  state    open/<job>.json is deleted                  nothing is left to do
+    7  state    jobs/<job>/parts/ is emptied                the same
+    8  state    open/<job>.json is deleted                  nothing is left to do
 
 `Finisher.finish` takes all steps, `Finisher.publish` those behind the outcome. Steps 1 to 3 write only what is not
 there yet, so a job may be finished twice, by several processes at once: the first transcript and outcome stand.
@@ -25,6 +26,7 @@ from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
 from shared.enums import Engine
+from shared.errors import best_effort
 from shared.media import Upload
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
 from shared.state.gpu_breaker import Breaker
@@ -82,6 +84,9 @@ class Finisher:
         outcome = self._jobs.outcome(record.upload.job_id)
         if outcome is None:
             results: dict[str, str] = {}
+            if result.transcript is None and record.started_at is not None:
+                # Nobody gives up an upload whose transcript an earlier finisher stored before it was killed.
+                result = self.stored_result(record.upload) or result
             if result.transcript is not None:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
                 transcript, results = self._files.store_transcript(record.upload, result.transcript, rules)  # step 1
@@ -113,7 +118,10 @@ class Finisher:
         self._ledger.book(entry)  # step 5
         if _gpu_worked(outcome):
             self._gpu.record_success(outcome.job_id)  # step 6
-        self._jobs.close(outcome.job_id)  # step 7
+        if outcome.bill.items:  # else no attempt can have left anything
+            with best_effort("what unfinished attempts left was not deleted"):  # it goes with the bucket's lifecycle
+                self._jobs.delete_parts(outcome.job_id)  # step 7
+        self._jobs.close(outcome.job_id)  # step 8
         metrics = JobMetrics.of(outcome, entry.fallbacks)
         metrics.count(outcome.bill)
         _log.info("job ended", extra={"fields": metrics.fields()})

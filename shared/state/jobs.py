@@ -178,6 +178,11 @@ class JobStore:
         stored = objects.create_once(self._bucket, _outcome_name(message.job_id), data)
         return TerminalMessage.model_validate_json(stored.data)
 
+    def delete_parts(self, job_id: str) -> None:
+        """Forget what unfinished attempts left for the next; only after the outcome stands."""
+        for blob in self._bucket.list_blobs(prefix=parts_folder(job_id)):
+            objects.delete(self._bucket, blob.name)
+
     def close(self, job_id: str) -> None:
         """Take the job off the list of open ones; only after its outcome was published."""
         objects.delete(self._bucket, _marker_name(job_id))
@@ -200,6 +205,11 @@ class JobStore:
 
 
 _OPEN = "open/"
+
+
+def parts_folder(job_id: str) -> str:
+    """Where attempts leave what the next one need not do or pay again."""
+    return f"jobs/{job_id}/parts/"
 
 
 def _marker_name(job_id: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pysubs2
 import pytest
 import stamina
+from google.api_core.exceptions import Forbidden
 
 from infra.recordings import recording
 from shared.clock import now
@@ -27,7 +28,7 @@ from shared.transcript.model import Transcript
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
-from tests.support.loopback_cloud import RESULTS, LoopbackCloud
+from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from tests.support.odd_files import two_speakers
 from trigger_function.dispatch import dispatch
 from trigger_function.handle_upload import handle
@@ -118,7 +119,10 @@ def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
         assert made <= on_bill <= made + (made_by_the_killed == 0)
         assert on_bill <= 2
         lost += calls_on(message, possibly=True)
-        reused += made == 1 and calls_on(message, possibly=False) == 0
+        reused += kill.happened and made == made_by_the_killed == 1
+        if made == made_by_the_killed == 1:
+            assert (on_bill, calls_on(message, possibly=True)) == (1, 0), "what was answered is billed for sure"
+        assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
         entry, receipt = entry_of(services, upload), receipt_of(cloud, message)
         assert receipt.bill == message.bill
         assert (entry.state, entry.usd) == (EntryState.BILLED, message.bill.usd)
@@ -130,6 +134,47 @@ def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
     sums = services.ledger.month_sums(month_of(now()))
     assert services.budget.spent() == sums.usd
     assert sums.jobs == write
+
+
+def test_an_answer_whose_results_cannot_be_stored_is_not_asked_for_again(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    services = make_services(**deepgram, CLAIM_SECONDS="0.001")
+    upload = cloud.drop(AUDIO)
+    requests = len(shared_deepgram_server.requests)
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
+    with pytest.raises(Forbidden):
+        handle(services, upload)
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.COMPLETED
+    assert len(shared_deepgram_server.requests) == requests + 1
+    assert (calls_on(message, possibly=False), calls_on(message, possibly=True)) == (1, 0)
+
+
+def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    deepgram: dict[str, str],
+    shared_deepgram_server: FaultyDeepgramServer,
+) -> None:
+    shared_deepgram_server.stall_next(1, 1.0)
+    services = make_services(**deepgram, **LATE)
+    upload = cloud.drop(AUDIO)
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
+    handle(services, upload)
+    services.late_answers.wait()
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    # No worker came, as often as is tried.
+    services.jobs.save(job, lease_until=now(), attempts=services.settings.max_attempts)
+    assert reconcile_all(services) == {"finished": 1}
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
+    assert message.bill.possibly_usd == 0
 
 
 def test_a_call_that_was_lost_is_called_possibly_billed(

@@ -182,7 +182,7 @@ def test_checkpoints_add_up_and_are_forgotten(services: JobServices) -> None:
     services.checkpoints.store("one", [OTHER])
     services.checkpoints.store("one-more", [PART])
     assert services.checkpoints.load("one") == {(0, 0, 16000): PART, (0, 16000, 32000): OTHER}
-    services.checkpoints.delete("one")
+    services.jobs.delete_parts("one")
     assert services.checkpoints.load("one") == {}
     assert services.checkpoints.load("one-more") == {(0, 0, 16000): PART}
 

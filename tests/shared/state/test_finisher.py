@@ -120,6 +120,18 @@ def test_finishing_twice_publishes_once_and_the_first_result_stands(cloud: Loopb
     assert cloud.terminal_messages() == [first]
 
 
+def test_an_upload_is_not_given_up_whose_transcript_is_stored(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = opened(services, started_at=now())
+    with killed_at(1, before=False, monkeypatch=monkeypatch):
+        services.finisher.finish(record, completed(transcript_of("one two")), bill(1))
+    message = services.finisher.finish(record, failed(DropscribeError("Its workers were killed.")), bill(2))
+    assert (message.outcome, message.word_count, message.reason) == (Outcome.COMPLETED, 2, None)
+    assert cloud.terminal_messages() == [message]
+    assert message.bill == bill(2)
+
+
 def test_finishers_at_once_publish_one_outcome(cloud: LoopbackCloud, services: Services) -> None:
     record = opened(services)
     with ThreadPoolExecutor(4) as pool:
