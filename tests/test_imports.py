@@ -46,7 +46,7 @@ LAYERS = {
         {"client", "deepgram", "state"},
     ],
     "trigger_function": [
-        {"alerts", "budget", "gathering", "inspection", "late_answers", "settings", "signed_url"},
+        {"alerts", "budget", "gathering", "inspection", "late_answers", "settings", "signed_url", "stored_answer"},
         {"routing"},
         {"services"},
         {"launch", "decide_and_reserve"},

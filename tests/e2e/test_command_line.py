@@ -16,6 +16,7 @@ import pytest
 
 from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
+from tests.support.converted_recordings import converter
 from tests.support.waiting import PATIENCE, wait_until
 
 RESULTS = {
@@ -112,7 +113,9 @@ def test_run_prints_one_line_of_json_a_file_and_nothing_else(mark: str, tmp_path
 
 def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_process(mark: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    files = [recording("memo").path, recording("long_seen").path]
+    # Minutes of work behind the first result, so that the run is still at it however late this process looks.
+    long = converter(tmp_path)("long_seen.opus", "long.opus", "-stream_loop", "60", after=("-c", "copy"))
+    files = [recording("memo").path, long]
     options = ("--model", "tiny", "--out", out, "--method", "deepgram")
     with dropscribe(mark, "run", *files, *options, "--json") as process:
         wait_until(lambda: (out / "memo.wav" / "receipt.json").exists(), "the first result")
