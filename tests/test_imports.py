@@ -46,7 +46,7 @@ LAYERS = {
         {"client", "deepgram", "state"},
     ],
     "trigger_function": [
-        {"alerts", "budget", "gathering", "inspection", "late_answers", "settings", "signed_url", "stored_answer"},
+        {"alerts", "budget", "deepgram_answers", "gathering", "inspection", "settings", "signed_url"},
         {"routing"},
         {"services"},
         {"launch", "decide_and_reserve"},

@@ -34,9 +34,9 @@ from shared.telemetry import tracing
 from shared.transcript.compose import compose
 from shared.transcript.model import missing_end, with_gap
 from trigger_function.decide_and_reserve import reserve_fallback
+from trigger_function.deepgram_answers import StoredAnswer
 from trigger_function.services import Services
 from trigger_function.signed_url import signed_url
-from trigger_function.stored_answer import StoredAnswer
 
 _log = logging.getLogger(__name__)
 

@@ -20,11 +20,10 @@ from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output
 from trigger_function.alerts import Alerts
 from trigger_function.budget import Budget
+from trigger_function.deepgram_answers import AnswerStore, LateAnswers
 from trigger_function.gathering import Gathering
-from trigger_function.late_answers import LateAnswers
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
-from trigger_function.stored_answer import AnswerStore
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,9 @@
-"""Answers that are still waited for after another engine took over. The function may not return before they are there:
-Cloud Run gives it no CPU afterwards."""
+"""Deepgram's answers: written down before anything is made of them, and waited for where they come late.
+
+What follows an answer, the results bucket's refusal included, may fail and be repeated without a second call. Answers are
+still waited for after another engine took over; the function may not return before they are there: Cloud Run gives it
+no CPU afterwards.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,48 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TypeVar
 
+from google.cloud.storage import Bucket
+from pydantic import BaseModel, ConfigDict
+
+from shared import objects
+from shared.costs.bill import Bill
+from shared.deepgram import DeepgramResult
 from shared.errors import EngineFailed
+from shared.state.jobs import parts_folder
 
 _log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+
+class StoredAnswer(BaseModel):
+    """An answer, and its call's lines in the record's `spent`, which the answer's own lines replace."""
+
+    model_config = ConfigDict(frozen=True)
+
+    result: DeepgramResult
+    price: Bill
+
+
+class AnswerStore:
+    """One object a job, from the answer to the job's outcome."""
+
+    def __init__(self, state: Bucket) -> None:
+        self._state = state
+
+    def store(self, job_id: str, answer: StoredAnswer) -> StoredAnswer:
+        """Keep the answer unless there is one; the one that stands."""
+        stored = objects.create_once(self._state, _name(job_id), answer.model_dump_json().encode())
+        return StoredAnswer.model_validate_json(stored.data)
+
+    def load(self, job_id: str) -> StoredAnswer | None:
+        """The answer of an earlier attempt."""
+        stored = objects.read(self._state, _name(job_id))
+        return StoredAnswer.model_validate_json(stored.data) if stored else None
+
+
+def _name(job_id: str) -> str:
+    return f"{parts_folder(job_id)}deepgram-answer.json"
 
 
 class LateAnswers:
