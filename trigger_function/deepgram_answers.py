@@ -1,8 +1,8 @@
 """Deepgram's answers: written down before anything is made of them, and waited for where they come late.
 
-What follows an answer, the results bucket's refusal included, may fail and be repeated without a second call. Answers are
-still waited for after another engine took over; the function may not return before they are there: Cloud Run gives it
-no CPU afterwards.
+What follows an answer, the results bucket's refusal included, may fail and be repeated without a second call. Answers
+are still waited for after another engine took over; the function may not return before they are there: Cloud Run gives
+it no CPU afterwards.
 """
 
 from __future__ import annotations
