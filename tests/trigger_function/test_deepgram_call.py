@@ -50,14 +50,23 @@ def _no_pauses() -> Iterator[None]:
 
 
 @pytest.fixture
-def deepgram(shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str) -> Iterator[dict[str, str]]:
-    """Settings of a deployment that sends everything to Deepgram."""
-    yield {
+def server(shared_deepgram_server: FaultyDeepgramServer) -> Iterator[FaultyDeepgramServer]:
+    """Deepgram's stand-in; without faults that a test did not use up."""
+    yield shared_deepgram_server
+    shared_deepgram_server.recover()
+
+
+@pytest.fixture
+def make_deepgram_services(
+    make_services: MakeServices, server: FaultyDeepgramServer, deepgram_key: str
+) -> MakeServices:
+    """As `make_services`, of a deployment that sends everything to Deepgram."""
+    deepgram = {
         "DEEPGRAM_API_KEY": deepgram_key,
-        "DEEPGRAM_BASE_URL": shared_deepgram_server.url,
+        "DEEPGRAM_BASE_URL": server.url,
         "TRANSCRIPTION_METHOD": "deepgram",
     }
-    shared_deepgram_server.recover()
+    return lambda **settings: make_services(**{**deepgram, **settings})
 
 
 def record_of(services: Services, upload: Upload) -> JobRecord:
@@ -88,22 +97,21 @@ def calls_on(message: TerminalMessage, *, possibly: bool) -> int:
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
 def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
     cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    make_deepgram_services: MakeServices,
+    server: FaultyDeepgramServer,
     monkeypatch: pytest.MonkeyPatch,
     before: bool,
 ) -> None:
-    services = make_services(
-        **deepgram, CLAIM_SECONDS="0.001", MONTHLY_BUDGET_USD="100", BUDGET_CACHE_SECONDS="0", MAX_ATTEMPTS="5"
+    services = make_deepgram_services(
+        CLAIM_SECONDS="0.001", MONTHLY_BUDGET_USD="100", BUDGET_CACHE_SECONDS="0", MAX_ATTEMPTS="5"
     )
     lost, reused = 0, 0
     for write in count(1):
         upload = cloud.drop(AUDIO, f"calls/{write}.wav")
-        requests = len(shared_deepgram_server.requests)
+        requests = len(server.requests)
         with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
             handle(services, upload)
-        made_by_the_killed = len(shared_deepgram_server.requests) - requests
+        made_by_the_killed = len(server.requests) - requests
         # The event comes again, and so does the scheduler's tick, both more than once.
         for _ in range(2):
             handle(services, upload)
@@ -113,7 +121,7 @@ def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
         assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
         assert {one.event_id for one in cloud.terminal_messages()} == {message.event_id}
         assert not services.jobs.is_open(upload.job_id)
-        made = len(shared_deepgram_server.requests) - requests
+        made = len(server.requests) - requests
         on_bill = calls_on(message, possibly=True) + calls_on(message, possibly=False)
         # Killed between the record and the call, it is on the bill without having been made.
         assert made <= on_bill <= made + (made_by_the_killed == 0)
@@ -137,32 +145,26 @@ def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
 
 
 def test_an_answer_whose_results_cannot_be_stored_is_not_asked_for_again(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    services = make_services(**deepgram, CLAIM_SECONDS="0.001")
+    services = make_deepgram_services(CLAIM_SECONDS="0.001")
     upload = cloud.drop(AUDIO)
-    requests = len(shared_deepgram_server.requests)
+    requests = len(server.requests)
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
     with pytest.raises(Forbidden):
         handle(services, upload)
     handle(services, upload)
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.COMPLETED
-    assert len(shared_deepgram_server.requests) == requests + 1
+    assert len(server.requests) == requests + 1
     assert (calls_on(message, possibly=False), calls_on(message, possibly=True)) == (1, 0)
 
 
 def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**deepgram, **LATE)
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
     handle(services, upload)
@@ -178,13 +180,10 @@ def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
 
 
 def test_a_call_that_was_lost_is_called_possibly_billed(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.cut_next(1)
-    services = make_services(**deepgram, ENABLE_FALLBACK="false")
+    server.cut_next(1)
+    services = make_deepgram_services(ENABLE_FALLBACK="false")
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     (message,) = cloud.terminal_messages()
@@ -199,13 +198,10 @@ def test_a_call_that_was_lost_is_called_possibly_billed(
 
 
 def test_a_late_answer_is_used_where_no_other_engine_has_one(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**deepgram, **LATE)
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     # Parakeet has it, and what the call may cost is known.
@@ -222,13 +218,10 @@ def test_a_late_answer_is_used_where_no_other_engine_has_one(
 
 
 def test_a_late_answer_has_what_the_other_engine_cost_meanwhile_on_its_bill(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**deepgram, **LATE)
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     job = services.jobs.load(upload.job_id)
@@ -243,13 +236,10 @@ def test_a_late_answer_has_what_the_other_engine_cost_meanwhile_on_its_bill(
 
 
 def test_a_late_answer_changes_no_outcome(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**deepgram, **LATE)
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     outcome = services.finisher.finish(record_of(services, upload), failed(DropscribeError("Given up.")))
@@ -260,13 +250,10 @@ def test_a_late_answer_changes_no_outcome(
 
 
 def test_without_another_engine_a_late_answer_is_waited_for(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**deepgram, **LATE, ENABLE_FALLBACK="false")
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE, ENABLE_FALLBACK="false")
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
@@ -279,14 +266,13 @@ def test_without_another_engine_a_late_answer_is_waited_for(
 )
 def test_what_a_lost_call_may_have_cost_counts_where_parakeet_would_take_over(
     cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    make_deepgram_services: MakeServices,
+    server: FaultyDeepgramServer,
     limits: dict[str, str],
     metadata: dict[str, str],
 ) -> None:
-    shared_deepgram_server.fail_next(1, 500)
-    services = make_services(**deepgram, **limits)
+    server.fail_next(1, 500)
+    services = make_deepgram_services(**limits)
     upload = cloud.drop(AUDIO, metadata=metadata)
     handle(services, upload)
     # Either alone would have been within the limit.
@@ -298,13 +284,10 @@ def test_what_a_lost_call_may_have_cost_counts_where_parakeet_would_take_over(
 
 
 def test_a_lost_call_and_parakeet_are_reserved_together(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.fail_next(1, 500)
-    services = make_services(**deepgram, MONTHLY_BUDGET_USD="10")
+    server.fail_next(1, 500)
+    services = make_deepgram_services(MONTHLY_BUDGET_USD="10")
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     entry, record = entry_of(services, upload), record_of(services, upload)
@@ -315,15 +298,12 @@ def test_a_lost_call_and_parakeet_are_reserved_together(
 
 
 def test_deepgram_is_not_called_again_and_again_by_processes_that_are_killed(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    services = make_services(**deepgram, CLAIM_SECONDS="0.001")
-    requests = len(shared_deepgram_server.requests)
+    services = make_deepgram_services(CLAIM_SECONDS="0.001")
+    requests = len(server.requests)
     upload = cloud.drop(AUDIO)
-    shared_deepgram_server.fail_next(1, 500)
+    server.fail_next(1, 500)
     handle(services, upload)
     job = services.jobs.load(upload.job_id)
     assert job is not None
@@ -338,17 +318,14 @@ def test_deepgram_is_not_called_again_and_again_by_processes_that_are_killed(
     assert record.decision is not None
     assert record.decision.method is Method.PARAKEET
     assert "Deepgram was called 3 times for the file, and no answer was stored." in record.decision.reason
-    assert len(shared_deepgram_server.requests) == requests + 1
+    assert len(server.requests) == requests + 1
 
 
 def test_a_call_that_deepgram_cannot_have_billed_is_taken_back(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.fail_next(1, 402)
-    services = make_services(**deepgram)
+    server.fail_next(1, 402)
+    services = make_deepgram_services()
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     record = record_of(services, upload)
@@ -357,14 +334,11 @@ def test_a_call_that_deepgram_cannot_have_billed_is_taken_back(
 
 
 def test_a_call_that_is_refused_late_is_taken_back(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
     # The server answers 401 once it turns to the request.
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**{**deepgram, "DEEPGRAM_API_KEY": "wrong"}, **LATE)
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE, DEEPGRAM_API_KEY="wrong")
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     assert record_of(services, upload).spent.possibly_usd > 0
@@ -374,13 +348,10 @@ def test_a_call_that_is_refused_late_is_taken_back(
 
 
 def test_a_late_answers_failure_is_no_failure_of_the_job(
-    cloud: LoopbackCloud,
-    make_services: MakeServices,
-    deepgram: dict[str, str],
-    shared_deepgram_server: FaultyDeepgramServer,
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
-    services = make_services(**deepgram, **LATE)
+    server.stall_next(1, 1.0)
+    services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
@@ -392,9 +363,9 @@ def test_a_late_answers_failure_is_no_failure_of_the_job(
 
 
 def test_people_on_two_channels_keep_their_sentences_and_share_subtitles(
-    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], tmp_path: Path
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, tmp_path: Path
 ) -> None:
-    services = make_services(**deepgram)
+    services = make_deepgram_services()
     audio = two_speakers(tmp_path).read_bytes()
     metadata = {"transcribe-channels": "split", "transcribe-subtitles": "line=37"}
     upload = cloud.drop(audio, "calls/two.wav", metadata=metadata)
