@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import model_validator
@@ -92,7 +93,35 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
         source="the full model in fp32 on two cores is 11.8 times as fast as its audio plays (docs/benchmarks.md)",
         gt=0,
     )
-    uploads_in_flight: int = setting(4, "Uploads that are fetched, decoded and transcribed together.", ge=1)
+    uploads_in_flight: int = setting(
+        4, "Most uploads that are fetched, decoded and transcribed together; memory and disk may allow fewer.", ge=1
+    )
+    scratch_folder: Path | None = setting(
+        None, "Folder that uploads are fetched into; by default the system's for temporary files."
+    )
+    job_disk_gib: float | None = setting(
+        None,
+        "Disk that the instances have under SCRATCH_FOLDER; 0: none, so that files take memory. By default what its"
+        " file system has.",
+        unit="GiB",
+        source="Cloud Run keeps files in memory, unless it is given an ephemeral disk",
+        ge=0,
+    )
+    worker_memory_gib: float = setting(
+        3.0,
+        "Memory that a worker takes besides its uploads: the model, libraries, decoded audio that waits for the model.",
+        unit="GiB",
+        source="int8 model on the CPU 2.3 GB, bf16 model 1.3 GB while it is loaded (docs/benchmarks.md)",
+        ge=0,
+    )
+    upload_memory_mb: int = setting(
+        500,
+        "Memory that an upload takes while it is decoded and transcribed, its file not counted.",
+        unit="MB",
+        source="four decoders of 64 MB each, DECODER_AHEAD_SECONDS of audio 38 MB; 24 h of audio took 73 MB more than"
+        " 10 min (docs/benchmarks.md)",
+        gt=0,
+    )
     buffered_audio_seconds: float = setting(
         BUFFERED_AUDIO_SECONDS,
         "Decoded audio that may wait for the model.",

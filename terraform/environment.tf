@@ -33,6 +33,8 @@ locals {
       job_gpu              = job.accelerator == null ? "none" : job.accelerator
       job_vcpu             = job.shape.cpu
       job_memory_gib       = job.shape.memory_gib
+      job_disk_gib         = local.disk_gib[device]
+      scratch_folder       = local.disk_gib[device] > 0 ? local.scratch_folder : null
     })
   }
 

@@ -8,6 +8,18 @@ locals {
   gpu_job_name = "${var.name}-gpu"
   has_gpu_job  = var.gpu_enabled && var.gpu_job.enabled
 
+  # Without a GPU, Cloud Run has ephemeral disks in these regions only; with one, wherever it has GPUs (its documentation,
+  # April 2026).
+  disk_regions = [
+    "asia-northeast1", "europe-west1", "northamerica-northeast1", "northamerica-northeast2",
+    "us-central1", "us-east1", "us-east4", "us-west1",
+  ]
+  disk_gib = {
+    gpu = var.gpu_job.disk_gib
+    cpu = contains(local.disk_regions, var.region) ? var.cpu_job.disk_gib : 0
+  }
+  scratch_folder = "/mnt/scratch"
+
   jobs = merge(
     local.has_gpu_job ? { gpu = { shape = var.gpu_job, accelerator = local.accelerator } } : {},
     { for shape in [var.cpu_job] : "cpu" => { shape = shape, accelerator = null } if shape.enabled },
@@ -21,7 +33,10 @@ resource "google_cloud_run_v2_job" "gpu" {
   location            = var.region
   name                = "${var.name}-gpu"
   deletion_protection = false
-  labels              = var.labels
+
+  # The disk is a preview feature.
+  launch_stage = local.disk_gib["gpu"] > 0 ? "BETA" : "GA"
+  labels       = var.labels
 
   template {
     parallelism = 1
@@ -40,8 +55,30 @@ resource "google_cloud_run_v2_job" "gpu" {
         accelerator = local.accelerator
       }
 
+      dynamic "volumes" {
+        for_each = local.disk_gib["gpu"] > 0 ? [local.disk_gib["gpu"]] : []
+
+        content {
+          name = "scratch"
+
+          empty_dir {
+            medium     = "DISK"
+            size_limit = "${volumes.value}Gi"
+          }
+        }
+      }
+
       containers {
         image = "${local.images}/gpu:${var.release}"
+
+        dynamic "volume_mounts" {
+          for_each = local.disk_gib["gpu"] > 0 ? [local.scratch_folder] : []
+
+          content {
+            name       = "scratch"
+            mount_path = volume_mounts.value
+          }
+        }
 
         resources {
           limits = {
@@ -87,7 +124,10 @@ resource "google_cloud_run_v2_job" "cpu" {
   location            = var.region
   name                = "${var.name}-cpu"
   deletion_protection = false
-  labels              = var.labels
+
+  # The disk is a preview feature.
+  launch_stage = local.disk_gib["cpu"] > 0 ? "BETA" : "GA"
+  labels       = var.labels
 
   template {
     parallelism = 1
@@ -99,8 +139,30 @@ resource "google_cloud_run_v2_job" "cpu" {
       max_retries           = var.cpu_job.max_retries
       execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
 
+      dynamic "volumes" {
+        for_each = local.disk_gib["cpu"] > 0 ? [local.disk_gib["cpu"]] : []
+
+        content {
+          name = "scratch"
+
+          empty_dir {
+            medium     = "DISK"
+            size_limit = "${volumes.value}Gi"
+          }
+        }
+      }
+
       containers {
         image = "${local.images}/cpu:${var.release}"
+
+        dynamic "volume_mounts" {
+          for_each = local.disk_gib["cpu"] > 0 ? [local.scratch_folder] : []
+
+          content {
+            name       = "scratch"
+            mount_path = volume_mounts.value
+          }
+        }
 
         resources {
           limits = {

@@ -84,6 +84,8 @@ variable "job_settings" {
     model_load_timeout_seconds = optional(number)
     batch_timeout_seconds      = optional(number)
     uploads_in_flight          = optional(number)
+    worker_memory_gib          = optional(number)
+    upload_memory_mb           = optional(number)
     buffered_audio_seconds     = optional(number)
     fetch_timeout_seconds      = optional(number)
     decode_stall_seconds       = optional(number)

@@ -129,11 +129,12 @@ variable "soft_delete_days" {
 }
 
 variable "gpu_job" {
-  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after timeout_seconds: at most an hour, or 12 hours as a preview. Maintenance may end it earlier, which counts as a try."
+  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after timeout_seconds: at most an hour, or 12 hours as a preview. Maintenance may end it earlier, which counts as a try. disk_gib: ephemeral disk that uploads are fetched to, a preview feature; 0: none, and they take memory."
   type = object({
     enabled         = optional(bool, true)
     cpu             = optional(number, 4)
     memory_gib      = optional(number, 16)
+    disk_gib        = optional(number, 10)
     timeout_seconds = optional(number, 3600)
     max_retries     = optional(number, 3)
   })
@@ -159,14 +160,20 @@ variable "gpu_job" {
     condition     = var.gpu_job.max_retries >= 0 && var.gpu_job.max_retries <= 10
     error_message = "Cloud Run retries a task 0 to 10 times."
   }
+
+  validation {
+    condition     = var.gpu_job.disk_gib == 0 || (var.gpu_job.disk_gib >= 10 && floor(var.gpu_job.disk_gib) == var.gpu_job.disk_gib)
+    error_message = "0, or a whole number of GiB from 10 on; more than 10 needs a quota increase."
+  }
 }
 
 variable "cpu_job" {
-  description = "Shape of the job without a GPU, for lone short uploads, and for all where no GPU is available."
+  description = "Shape of the job without a GPU, for lone short uploads, and for all where no GPU is available. disk_gib: as of gpu_job, where the region has disks for it."
   type = object({
     enabled         = optional(bool, true)
     cpu             = optional(number, 4)
     memory_gib      = optional(number, 8)
+    disk_gib        = optional(number, 10)
     timeout_seconds = optional(number, 3600)
     max_retries     = optional(number, 3)
   })
@@ -181,6 +188,11 @@ variable "cpu_job" {
   validation {
     condition     = var.cpu_job.timeout_seconds > 60 && var.cpu_job.timeout_seconds <= 86400
     error_message = "More than 60 s and at most a day."
+  }
+
+  validation {
+    condition     = var.cpu_job.disk_gib == 0 || (var.cpu_job.disk_gib >= 10 && floor(var.cpu_job.disk_gib) == var.cpu_job.disk_gib)
+    error_message = "0, or a whole number of GiB from 10 on; more than 10 needs a quota increase."
   }
 }
 

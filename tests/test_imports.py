@@ -25,7 +25,7 @@ MAY_IMPORT = {
 
 LAYERS = {
     "gpu_job": [
-        {"audio"},
+        {"audio", "instance"},
         {"vad", "asr"},
         {"audit"},
         {"assembly"},

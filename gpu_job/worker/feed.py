@@ -18,12 +18,14 @@ READ_BYTES = 2**16
 """Of a gzip-encoded upload, at a time."""
 
 
-def feed(job: RunningJob, client: Client, fetch_timeout_seconds: float, max_unpacked_bytes: int) -> None:
-    """Submit every chunk of the job's upload.
+def feed(
+    job: RunningJob, client: Client, fetch_timeout_seconds: float, max_unpacked_bytes: int, scratch: Path | None = None
+) -> None:
+    """Submit every chunk of the job's upload. `scratch`: the folder that it is fetched into; None: the system's.
 
     Raises Rejected, UploadNotReadable, BadMedia, EngineFailed, or the error of a service that may answer another time.
     """
-    with tempfile.TemporaryDirectory(prefix="dropscribe-") as folder:
+    with tempfile.TemporaryDirectory(prefix="dropscribe-", dir=scratch) as folder:
         path = Path(folder) / "upload"
         with tracing.span("fetch", size_bytes=job.media.size_bytes):
             fetch(client, job.upload, path, fetch_timeout_seconds, max_unpacked_bytes)

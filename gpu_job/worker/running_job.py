@@ -243,6 +243,10 @@ class RunningJobs:
         """Until there is room for a job, or `wake` is called, or the time is over."""
         self._wait_for(lambda: self._free() > 0, timeout_seconds)
 
+    def wait_for_fewer(self, count: int, timeout_seconds: float) -> None:
+        """Until fewer than `count` jobs run, or `wake` is called, or the time is over."""
+        self._wait_for(lambda: len(self._jobs) < count, timeout_seconds)
+
     def wait_until_none(self, timeout_seconds: float) -> None:
         """Until no job runs, or `wake` is called, or the time is over."""
         self._wait_for(lambda: not self._jobs, timeout_seconds)

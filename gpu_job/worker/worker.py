@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline
 from gpu_job.vad.detector import SpeechDetector
+from gpu_job.worker.admission import Admission, Admissions
 from gpu_job.worker.attempt_end import AttemptEnd, result_of
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import build_engines
@@ -26,6 +28,7 @@ from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attemp
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
+from shared.media import Media
 from shared.state.job_result import failed, rejected
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
@@ -39,6 +42,15 @@ UNANSWERED_SECONDS = 180.0
 """After so long without one answer of Pub/Sub the process ends, for the next attempt to try."""
 
 
+@dataclass(frozen=True)
+class _SetAside:
+    """An item that cannot begin now."""
+
+    received: Received
+    must_run_alone: bool = False
+    """Its job's worker was killed: it begins when nothing else runs."""
+
+
 class Worker(JobOwner):
     """One run of the job's process."""
 
@@ -49,8 +61,9 @@ class Worker(JobOwner):
         self._billing = billing
         self._stopping = threading.Event()
         self._jobs = RunningJobs(self._settings.uploads_in_flight)
-        self._set_aside: list[Received] = []
-        """Items whose jobs are to begin when nothing else runs here. No more are pulled before."""
+        self._admissions = Admissions(self._settings)
+        self._set_aside: list[_SetAside] = []
+        """Items whose jobs are to begin when fewer run here. No more are pulled before."""
         self._has_claimed = False
         self._heartbeat = Heartbeat(services, self._jobs, billing)
         engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
@@ -87,8 +100,8 @@ class Worker(JobOwner):
                     clean = False
             self._stopping.set()
             for one in self._set_aside:
-                if one.ack_id:
-                    self._subscription.give_back(one.ack_id)
+                if one.received.ack_id:
+                    self._subscription.give_back(one.received.ack_id)
             self._engines.stop()
             if not clean:
                 self._attempt_end.hand_over(self._jobs.all())
@@ -101,6 +114,7 @@ class Worker(JobOwner):
             # not cut short, and Cloud Run gives ten seconds.
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._audit_threads.shutdown(wait=False, cancel_futures=True)
+            self._admissions.close()
         return clean
 
     def _book_killed_attempts(self) -> None:
@@ -153,13 +167,16 @@ class Worker(JobOwner):
             self._begin(one)
 
     def _begin_set_aside(self) -> None:
-        """Once nothing runs, begin those that must run alone: the first of them, and the others after it."""
-        if len(self._jobs):
-            self._jobs.wait_until_none(PULL_SECONDS)
-            return
+        """Begin those that there is room for by now; those that must run alone, one after the other, last."""
         waiting, self._set_aside = self._set_aside, []
+        running = len(self._jobs)
         for one in waiting:
-            self._begin(one)
+            if one.must_run_alone and len(self._jobs):
+                self._set_aside.append(one)
+            else:
+                self._begin(one.received)
+        if self._set_aside and len(self._jobs) and len(self._jobs) >= running:
+            self._jobs.wait_for_fewer(len(self._jobs), PULL_SECONDS)
 
     @property
     def _engine_failure(self) -> EngineFailed | None:
@@ -189,12 +206,12 @@ class Worker(JobOwner):
             if running is not None:
                 self._add_ack_id(running, ack_id)
                 return
-            if self._jobs.free <= 0:
-                self._set_aside.append(received)
+            if self._jobs.free <= 0 or not self._has_room_for(item.media):
+                self._set_aside.append(_SetAside(received))
                 return
             result = self._claim(received)
             if result.must_run_alone:
-                self._set_aside.append(received)
+                self._set_aside.append(_SetAside(received, must_run_alone=True))
                 return
             if result.claimed is None:
                 if ack_id and result.retry_after_seconds is None:
@@ -209,6 +226,11 @@ class Worker(JobOwner):
             self._billing.open(job)
             self._jobs.add(job)
             self._threads.submit(self._feed, job)
+
+    def _has_room_for(self, media: Media) -> bool:
+        """Whether an upload may begin now, if only to end at once: it is claimed then, and its record says why."""
+        running = [job.media for job in self._jobs.all()]
+        return self._admissions.may_begin(media, running) is not Admission.LATER
 
     def _add_ack_id(self, running: RunningJob, ack_id: str | None) -> None:
         """An item came again whose job runs here."""
@@ -231,7 +253,14 @@ class Worker(JobOwner):
         with job.log_context():
             try:
                 settings = self._settings
-                feed(job, self._services.storage, settings.fetch_timeout_seconds, settings.max_unpacked_bytes)
+                self._admissions.check(job.media)
+                feed(
+                    job,
+                    self._services.storage,
+                    settings.fetch_timeout_seconds,
+                    settings.max_unpacked_bytes,
+                    self._admissions.folder,
+                )
                 pace = job.transcription.decode_pace
                 self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
             except (BadMedia, Rejected) as error:

@@ -112,6 +112,22 @@ run "defaults" {
     error_message = "8 vCPU, 32 GiB and one GPU."
   }
 
+  # Uploads are fetched to a disk, not to memory.
+
+  assert {
+    condition = alltrue([
+      for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) :
+      job.launch_stage == "BETA"
+      && job.template[0].template[0].volumes[0].empty_dir[0].medium == "DISK"
+      && job.template[0].template[0].volumes[0].empty_dir[0].size_limit == "10Gi"
+      && job.template[0].template[0].volumes[0].name == job.template[0].template[0].containers[0].volume_mounts[0].name
+      && { for env in job.template[0].template[0].containers[0].env : env.name => env.value }["SCRATCH_FOLDER"]
+      == job.template[0].template[0].containers[0].volume_mounts[0].mount_path
+      && { for env in job.template[0].template[0].containers[0].env : env.name => env.value }["JOB_DISK_GIB"] == "10"
+    ])
+    error_message = "Both jobs have an ephemeral disk of 10 GiB, and know it."
+  }
+
   assert {
     condition     = google_cloud_run_v2_job.gpu[0].template[0].template[0].timeout == "3600s"
     error_message = "A GPU task may run for an hour."
@@ -215,5 +231,52 @@ run "defaults" {
   assert {
     condition     = google_cloud_scheduler_job.reconcile.http_target[0].http_method == "POST" && google_cloud_scheduler_job.reconcile.schedule == "*/5 * * * *"
     error_message = "A POST every five minutes."
+  }
+}
+
+run "no_disk_for_the_cpu_job_in_this_region" {
+  command = plan
+
+  variables {
+    region = "europe-west4"
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_job.gpu[0].template[0].template[0].volumes) == 1
+    error_message = "With a GPU every region that has L4s has disks."
+  }
+
+  assert {
+    condition = (
+      length(google_cloud_run_v2_job.cpu[0].template[0].template[0].volumes) == 0
+      && length(google_cloud_run_v2_job.cpu[0].template[0].template[0].containers[0].volume_mounts) == 0
+      && google_cloud_run_v2_job.cpu[0].launch_stage == "GA"
+    )
+    error_message = "Without a GPU Cloud Run refuses a disk here."
+  }
+
+  assert {
+    condition = {
+      for env in google_cloud_run_v2_job.cpu[0].template[0].template[0].containers[0].env : env.name => env.value
+      if contains(["JOB_DISK_GIB", "SCRATCH_FOLDER"], env.name)
+    } == { JOB_DISK_GIB = "0" }
+    error_message = "The worker must know that files take memory."
+  }
+}
+
+run "no_disks_where_none_are_wanted" {
+  command = plan
+
+  variables {
+    gpu_job = { disk_gib = 0 }
+    cpu_job = { disk_gib = 0 }
+  }
+
+  assert {
+    condition = alltrue([
+      for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) :
+      length(job.template[0].template[0].volumes) == 0 && job.launch_stage == "GA"
+    ])
+    error_message = "disk_gib = 0 is a job without preview features."
   }
 }

@@ -264,3 +264,21 @@ run "deepgram_alone" {
     error_message = "Logging refuses a filter with nothing between its brackets."
   }
 }
+
+run "gpu_disk_smaller_than_cloud_run_has" {
+  command         = plan
+  expect_failures = [var.gpu_job]
+
+  variables {
+    gpu_job = { disk_gib = 5 }
+  }
+}
+
+run "disk_of_half_a_gib" {
+  command         = plan
+  expect_failures = [var.cpu_job]
+
+  variables {
+    cpu_job = { disk_gib = 10.5 }
+  }
+}

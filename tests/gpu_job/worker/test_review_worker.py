@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import cast
 from unittest.mock import Mock
@@ -14,13 +13,10 @@ import pytest
 from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
 
-from gpu_job.asr.batching import BatchLimits
-from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio import decoder_child
-from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
-from gpu_job.settings import JobSettings
 from gpu_job.worker import worker as worker_module
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
@@ -28,49 +24,19 @@ from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.running_job import RunningJobs
-from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
-from gpu_job.worker.worker import Worker
-from infra.recordings import recording
 from shared.clock import now
 from shared.costs.bill import Phase, deepgram_bill, instance_bill
-from shared.enums import Engine, Method, Outcome
+from shared.enums import Engine, Outcome
 from shared.errors import EngineFailed, FailureKind
-from shared.media import Media
-from shared.messages import Decision, WorkItem
-from shared.state.jobs import Job, JobState
+from shared.state.jobs import JobState
 from tests.support.dying_decoder import dying_command
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
-from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.parrot_worker import Parrot, ParrotServices, item_of, parrot_services, queued, worker
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE, wait_until
 from tests.support.worker_services import running_job
-
-AUDIO = recording("call.opus").path.read_bytes()
-DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
-
-
-class Parrot:
-    """Hears the same word in every second."""
-
-    name, engine, hardware = "parrot", Engine.PARAKEET_CPU, "none"
-
-    def __init__(self) -> None:
-        self.batch_limits = BatchLimits(8, 10_000_000)
-
-    def prepare(self, batch: Sequence[Samples]) -> list[int]:
-        return [len(samples) // SAMPLE_RATE for samples in batch]
-
-    def run(self, prepared: list[int]) -> list[int]:
-        return prepared
-
-    def finish(self, output: list[int]) -> list[list[Token]]:
-        return [[Token(" Hello.", at, at + 0.5) for at in range(length)] for length in output]
-
-
-class ParrotServices(JobServices):
-    def load_model(self, engine: Engine) -> Parrot:
-        return Parrot()
 
 
 @pytest.fixture
@@ -78,36 +44,8 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    made = ParrotServices(**vars(job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))))
-    yield made
-    made.publisher.stop()
-
-
-def worker(services: ParrotServices, subscription: WorkSubscription) -> Worker:
-    billing = Billing(Meter(time.monotonic()), services)
-    return Worker(services, subscription, billing)
-
-
-def queued(
-    cloud: LoopbackCloud, services: ParrotServices, name: str, seconds: float = 19.0, audio: bytes = AUDIO
-) -> Job:
-    upload = cloud.drop(audio, name)
-    media = Media(
-        container="ogg", codec="opus", duration_seconds=seconds, sample_rate_hz=48000, channels=1, size_bytes=len(audio)
-    )
-    job = services.jobs.claim(upload, "function/1", timedelta(minutes=1))
-    assert job is not None
-    job = services.jobs.save(job, state=JobState.QUEUED, media=media, decision=DECISION)
-    item = item_of(job)
-    path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
-    services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
-    return job
-
-
-def item_of(job: Job) -> WorkItem:
-    media = job.record.media
-    assert media is not None
-    return WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=DECISION)
+    with parrot_services() as made:
+        yield made
 
 
 def test_an_item_whose_record_cannot_be_read_does_not_stop_another(
