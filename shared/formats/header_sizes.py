@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from shared.formats.box_sizes import mp4_patches
 from shared.formats.chunks import ReadableBytes
+from shared.formats.cluster_sizes import EBML, matroska_patches
 from shared.formats.iff_sizes import aiff_patches, au_patches, caf_patches, voc_patches
 from shared.formats.wave_sizes import wave_data
 
@@ -29,9 +30,14 @@ _ASF_INDEXES = tuple(
 """Objects that may stand behind the data object: simple index, index, media object index, timecode index."""
 
 
-def header_patches(file: ReadableBytes) -> dict[int, bytes]:
-    """Offset -> bytes to be read there instead; empty where the header is right, or FFmpeg needs no help."""
+def header_patches(file: ReadableBytes, clusters_within: int | None = None) -> dict[int, bytes]:
+    """Offset -> bytes to be read there instead; empty where the header is right, or FFmpeg needs no help.
+
+    `clusters_within`: bytes from the start in which the many sizes of a Matroska file are looked at; None: everywhere.
+    """
     head = file.read_at(0, 32)
+    if head.startswith(EBML):
+        return dict(matroska_patches(file, clusters_within))
     for is_kind, patches in _KINDS:
         if is_kind(head):
             return dict(patches(file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from bisect import bisect_left
 from collections.abc import Mapping
 
 
@@ -23,6 +24,8 @@ class ByteSource:
         self._end = end
         self._at = start
         self._patches = patches or {}
+        self._patch_starts = sorted(self._patches)
+        self._longest_patch = max(map(len, self._patches.values()), default=0)
 
     def patched(self, patches: Mapping[int, bytes]) -> ByteSource:
         """The same bytes with some of them replaced."""
@@ -42,7 +45,22 @@ class ByteSource:
         except OSError as error:
             self.failure = str(error)
             return b""
-        return _patched(data, offset, self._patches) if self._patches else data
+        return self._with_patches(data, offset) if self._patches else data
+
+    def _with_patches(self, data: bytes, at: int) -> bytes:
+        """The bytes that stand at `at`. A file may have a patch for each second of it."""
+        end = at + len(data)
+        first = bisect_left(self._patch_starts, at - self._longest_patch)
+        starts = self._patch_starts[first : bisect_left(self._patch_starts, end)]
+        if not starts:
+            return data
+        changed = bytearray(data)
+        for start in starts:
+            patch = self._patches[start]
+            begin, stop = max(start, at), min(start + len(patch), end)
+            if begin < stop:
+                changed[begin - at : stop - at] = patch[begin - start : stop - start]
+        return bytes(changed)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As of a file."""
@@ -58,13 +76,3 @@ class ByteSource:
         """An empty file in place of another one that the upload asks for."""
         self.failure = "the file refers to another file or address, which is not followed"
         return io.BytesIO()
-
-
-def _patched(data: bytes, at: int, patches: Mapping[int, bytes]) -> bytes:
-    changed = bytearray(data)
-    end = at + len(data)
-    for start, patch in patches.items():
-        first, last = max(start, at), min(start + len(patch), end)
-        if first < last:
-            changed[first - at : last - at] = patch[first - start : last - start]
-    return bytes(changed)
