@@ -23,7 +23,7 @@ _KILOBITS = 64
 """Of a second of the file: what leaves for Deepgram then costs a third of a cent an hour of audio."""
 
 _X = Axis("length of the upload", 10, 14_400, {10: "10 s", 60: "1 min", 600: "10 min", 3_600: "1 h", 14_400: "4 h"})
-_Y = Axis("dollars an hour of audio", 0.01, 5, {0.01: "$0.01", 0.1: "$0.10", 1: "$1", 5: "$5"})
+_Y = Axis("dollars an hour of audio", 0.005, 5, {0.01: "$0.01", 0.1: "$0.10", 1: "$1", 5: "$5"})
 
 
 def break_even() -> Iterator[Measurement]:

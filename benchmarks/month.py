@@ -45,9 +45,6 @@ POLICIES: Mapping[str, Mapping[str, object]] = {
 }
 """Settings of each deployment, beside those of all four ways."""
 _DEPLOYMENT = {
-    # As terraform/variables.tf has the GPU job's shape.
-    "job_vcpu": 4,
-    "job_memory_gib": 16,
     "google_cloud_project": "bench",
     "results_bucket": "results",
     "state_bucket": "state",

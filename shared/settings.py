@@ -135,12 +135,12 @@ class SubtitleSettings(BaseSettings):
 
 
 class TrainingSettings(BaseSettings):
-    """What Deepgram may do with recordings beside transcribing them: it decides what a minute costs, too."""
+    """What Deepgram may do with recordings beside transcribing them: it may decide what a minute costs, too."""
 
     deepgram_mip_opt_out: bool = setting(
         True,
-        "Whether every call forbids Deepgram to keep the recording and train on it, its Model Improvement Program; "
-        "false is half the price.",
+        "Whether every call forbids Deepgram to keep the recording and train on it, its Model Improvement Program. The "
+        "price book has a price for each (docs/costs.md).",
         source="https://developers.deepgram.com/trust-security/your-data, read 2026-11-28: it keeps them by default",
     )
 
@@ -230,8 +230,14 @@ class JobShapeSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances, or `none`.")
-    job_vcpu: float = setting(8.0, "vCPUs of the job's instances.", unit="vCPU", gt=0)
-    job_memory_gib: float = setting(32.0, "Memory of the job's instances.", unit="GiB", gt=0)
+    job_vcpu: float = setting(
+        4.0,
+        "vCPUs of the job's instances.",
+        unit="vCPU",
+        source="least that Cloud Run gives beside an L4, and terraform's gpu_job",
+        gt=0,
+    )
+    job_memory_gib: float = setting(16.0, "Memory of the job's instances.", unit="GiB", source="the same", gt=0)
     work_idle_seconds: float = setting(
         5.0, "Time without work after which an execution ends.", unit="s", source="idle instances are billed", ge=0
     )
@@ -273,7 +279,8 @@ class SpeedSettings(BaseSettings):
         12.0,
         "Audio that Parakeet transcribes in a second without GPU.",
         unit="x real time",
-        source="4 vCPU: twice what int8 on ONNX Runtime reaches on 2 cores (docs/benchmarks.md)",
+        source="an assumption for 4 vCPU, two threads on each of two cores: int8 on ONNX Runtime reaches 17.6 on two"
+        " cores with AVX-512 and about 6 on two older ones (docs/benchmarks.md); learned from the first executions",
         gt=0,
     )
     decode_x_real_time: float = setting(

@@ -26,6 +26,7 @@ from infra.terraform_offline.terraform import ROOT
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
 from tests.support.google_admin_apis import TOKEN, ApiRequest
 from tests.support.waiting import PATIENCE
+from trigger_function.settings import FunctionSettings
 
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())
 
@@ -146,6 +147,20 @@ def test_names_are_limited_as_the_module_limits_them() -> None:
     assert len(patterns) == 3
     for pattern in patterns:
         assert f'"{pattern}"' in (ROOT / "infra" / "doctor" / "names.py").read_text()
+
+
+def test_shapes_that_quotes_assume_are_those_of_the_jobs_that_terraform_makes() -> None:
+    variables = (ROOT / "terraform" / "variables.tf").read_text()
+    settings = FunctionSettings.model_construct()
+    assumed = {
+        "gpu_job": (settings.job_vcpu, settings.job_memory_gib),
+        "cpu_job": (settings.cpu_job_vcpu, settings.cpu_job_memory_gib),
+    }
+    for job, shape in assumed.items():
+        block = variables.partition(f'variable "{job}"')[2].partition("default  =")[0]
+        made = [re.search(rf"{name} += optional\(number, (\d+)\)", block) for name in ("cpu", "memory_gib")]
+        assert shape == tuple(float(found[1]) for found in made if found)
+    assert checks_project.SHAPES[0] == settings.shape
 
 
 def test_regions_with_l4_are_those_that_terraform_names() -> None:

@@ -51,7 +51,7 @@ def test_the_sums_are_those_of_the_files_and_of_one_engine_for_all(settings: Fun
     per_second = 0.0043 / 60 + 8000 * 0.12 / 2**30
     assert made.all_deepgram.usd == pytest.approx(14_420 * per_second)
     assert made.all_deepgram.seconds == pytest.approx(72)
-    job_second = 0.0001867 + 8 * 0.000018 + 32 * 0.000002
+    job_second = 0.0001867 + 4 * 0.000018 + 16 * 0.000002
     # Without Deepgram the first one goes to the CPU job.
     cpu_seconds = PRICING.speeds.of("cpu").startup_seconds + 5 + 20 / PRICING.speeds.of("cpu").x_real_time
     cpu_usd = cpu_seconds * (4 * 0.000018 + 8 * 0.000002)

@@ -156,7 +156,7 @@ def test_a_deployment_may_bring_its_own_book(path: Path, make_services: MakeServ
 def test_who_forbids_deepgram_to_train_on_recordings_pays_the_price_without_that_discount(
     path: Path, make_services: MakeServices
 ) -> None:
-    assert make_services().prices.deepgram_minute_usd("nova-3") == 0.0086
+    assert make_services().prices.deepgram_minute_usd("nova-3") == 0.0043
     assert make_services(DEEPGRAM_MIP_OPT_OUT="false").prices.deepgram_minute_usd("nova-3") == 0.0043
     path.write_text(BOOK + '\n[deepgram_minute_opted_out]\nnova-3 = { usd = 0.9, source = "s" }\n')
     services = make_services(PRICE_BOOK=str(path), DEEPGRAM_MIP_OPT_OUT="true")

@@ -92,10 +92,10 @@ def test_a_transcript_is_stored_and_published_and_the_job_closed(cloud: Loopback
     assert set(message.results.values()) == {
         f"gs://{RESULTS}/{name}" for name in cloud.names(RESULTS, "calls/a.mp3/7/")
     }
-    # What an earlier attempt cost is on the bill too; two minutes of nova-3 are $0.0172.
+    # What an earlier attempt cost is on the bill too; two minutes of nova-3 are $0.0086.
     assert message.bill.usd == pytest.approx(0.003)
     assert message.saving is not None
-    assert (message.saving.deepgram_usd, message.saving.usd) == pytest.approx((0.0172, 0.0142))
+    assert (message.saving.deepgram_usd, message.saving.usd) == pytest.approx((0.0086, 0.0056))
     assert list(services.jobs.open_jobs()) == []
     receipt = Receipt.model_validate_json(stored(cloud, message, "receipt.json"))
     assert (receipt.bill, receipt.saving, receipt.execution) == (message.bill, message.saving, "execution-1")
