@@ -48,7 +48,7 @@ def test_a_lone_short_file_goes_to_deepgram_for_its_price(owner: UserClient) -> 
 def test_what_may_not_cost_so_much_is_rejected_with_the_sums(owner: UserClient) -> None:
     message = owner.outcome(owner.drop(CALL, "poor/call.opus", max_cost="0.0001"))
     assert message["outcome"] == "rejected"
-    assert "deepgram: $0.0028 is more than the $0.0001 allowed for the file" in message["reason"]
+    assert "deepgram: $0.0014 is more than the $0.0001 allowed for the file" in message["reason"]
     assert message["bill"]["usd"] == 0
 
 

@@ -200,8 +200,8 @@ def test_a_fallback_that_cannot_be_paid_is_no_decision(
 def test_money_that_others_took_meanwhile_is_seen_near_the_limit(
     cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:
-    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="0.015", BUDGET_CACHE_SECONDS="10000")
-    assert services.budget.left() == 0.015
+    services = make_services(**PARAKEET, MONTHLY_BUDGET_USD="0.011", BUDGET_CACHE_SECONDS="10000")
+    assert services.budget.left() == 0.011
     spent_by_others(services, 0.01)
     handle(services, cloud.drop(AUDIO))
     (message,) = cloud.terminal_messages()
