@@ -15,7 +15,7 @@ CHECKOV := build/checkov/bin/checkov
 HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test test-fast check terraform images deploy plan destroy format bench clean
+.PHONY: demo test test-fast check terraform rehearse images deploy plan destroy format bench clean
 
 demo: $(LOCAL)
 	@echo "The demo transcribes the shipped recordings with the model 'tiny', which knows their 145 words and no others."
@@ -45,6 +45,10 @@ terraform: $(READY)
 	@$(MAKE) --no-print-directory $(CHECKOV) || true
 	@if test -x $(CHECKOV); then $(CHECKOV) --config-file terraform/.checkov.yaml && echo "ok      checkov"; \
 	else echo "SKIPPED: checkov: it could not be installed."; fi
+
+# A deploy, a rollback, a destroy, and what stops them, without a cloud: docs/deploy.md says how each ends.
+rehearse: $(READY)
+	$(BIN)/python -m infra.rehearse
 
 images: $(READY)
 	$(BIN)/python -m infra.docker check

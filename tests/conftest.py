@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from infra.emulators.service_account import write_service_account
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F401 - pytest's hook
 from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
@@ -22,7 +23,6 @@ from tests.support.function_services import MakeServices, function_services
 from tests.support.loopback_cloud import PROJECT, LoopbackCloud, loopback_cloud
 from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.recordings_server import recordings_server
-from tests.support.service_account import write_service_account
 from trigger_function.services import Services
 
 # As many tests as there are cores run side by side: a thread pool in each would have them wait for one another.
@@ -77,7 +77,7 @@ def recordings_url() -> Iterator[str]:
 def service_account(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     """The key file of a throw-away service account, and its public key as PEM."""
     path = tmp_path_factory.mktemp("key") / "service-account.json"
-    return path, write_service_account(path, PROJECT)
+    return path, write_service_account(path, PROJECT, bits=1024)
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,9 @@ FOUNDATION = (
 """What images, archive and key need to be put where jobs and functions look for them, and the roles that Google asks
 about when it creates those: they take minutes to spread, and the images take longer to build."""
 
+SCHEMA_STEP = "Show Pub/Sub an outcome and its schema"
+GPU_STEP = "Look at the GPU quota"
+
 NO_RELEASE = "none"
 """For destroy, which deploys nothing: the variable has to have some value."""
 
@@ -142,7 +145,7 @@ def _terraform(target: Target) -> Iterator[Step]:
 def _gpu(target: Target) -> Step:
     file = () if target.variables is None else (str(target.variables.resolve()),)
     return Step(
-        "Look at the GPU quota",
+        GPU_STEP,
         "Cloud Run refuses a job with a GPU where there is none: then the deployment goes without.",
         _python("infra.deploy.gpu", str(target.folder), target.project, target.names.region, *file),
         hint="A file of variables is given by VARS, or lies at terraform/terraform.tfvars.",
@@ -215,7 +218,7 @@ def _doctor(target: Target, when: Literal["before", "after"]) -> Step:
 
 def _schema(target: Target) -> Step:
     return Step(
-        "Show Pub/Sub an outcome and its schema",
+        SCHEMA_STEP,
         "A topic with a schema refuses what does not fit it.",
         _python("infra.deploy.schema", target.project),
         hint="Where Pub/Sub says that the message does not fit, set results_schema = false in VARS.",

@@ -89,7 +89,9 @@ def gpu_quota(context: Context) -> Iterator[Finding]:
         yield ok("GPU quota", "No limit." if limit == NO_LIMIT else f"{limit} L4 at a time in {names.region}.")
         return
     says = f"{GPU_QUOTA} is 0 in {names.region}: no GPU job can start."
-    if _wants_gpu(context):
+    if not context.deployed:
+        yield warn("GPU quota", f"{says} The deploy leaves it out.", f"Ask for more: {quota_link(names)}")
+    elif _wants_gpu(context):
         yield fail("GPU quota", says, f"Ask for more, and set gpu_enabled = false until then: {quota_link(names)}")
     else:
         yield warn("GPU quota", f"{says} None is asked to.", f"Ask for more before gpu_enabled: {quota_link(names)}")
@@ -116,9 +118,7 @@ def limit_of(quota: str, names: Names, google: Google) -> int:
 
 
 def _wants_gpu(context: Context) -> bool:
-    """Whether uploads may go to the GPU job, as they may by default."""
-    if not context.deployed:
-        return True
+    """Whether uploads of a deployment may go to the GPU job, as they may by default."""
     try:
         variables = context.function("upload").service_config.environment_variables
     except Unanswered:

@@ -20,6 +20,7 @@ PROGRAM_NOT_FOUND = 127
 """Exit status, as a shell has it."""
 
 _TIMEOUT_SECONDS = 120.0
+_API_OFF = re.compile("has not been used in project|not enabled on project|it is disabled|SERVICE_DISABLED")
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,11 @@ def same_region(context: Context) -> Iterator[Finding]:
     bucket = names.bucket("terraform")
     command = ("gcloud", "storage", "buckets", "list", f"--project={names.project}", f"--filter=name={bucket}",
                "--format=value(location)")  # fmt: skip
-    location = _asked("deployment's region", command, "It takes roles/storage.admin on the project.")
-    if isinstance(location, Finding):
-        yield location
+    listed = ask(command)
+    location = listed.output
+    if listed.status != 0 and not _API_OFF.search(listed.complaint):  # where the API is off there is no bucket
+        says = listed.complaint.partition("\n")[0] or f"gcloud failed ({listed.status})."
+        yield unknown("deployment's region", says, "It takes roles/storage.admin on the project.")
     elif location.lower() in ("", names.region):
         yield ok("deployment's region", f"It is in {names.region}, or new.")
     else:

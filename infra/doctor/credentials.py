@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import google.auth
-from google.auth.credentials import Credentials
+from google.auth.credentials import Credentials, CredentialsWithQuotaProject
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.credentials import Credentials as UserCredentials
@@ -50,23 +50,27 @@ def sign_in(names: Names, settings: DoctorSettings) -> SignedIn | Finding:
     # google-auth lets through what becomes of an answer that is none of Google's, a proxy's page for example.
     except (GoogleAuthError, ValueError, TypeError) as error:
         return fail("credentials", f"They were refused: {_first_line(error)}", _LOGIN)
-    lacks_quota = False
-    if isinstance(credentials, UserCredentials) and not credentials.quota_project_id:
-        lacks_quota, credentials = True, credentials.with_quota_project(names.project)
+    found: str | None = getattr(credentials, "quota_project_id", None)
+    # A person's questions are counted against a project, in which the API has to be on: the one that is asked about.
+    is_counted = found is not None or isinstance(credentials, UserCredentials)
+    if is_counted and found != names.project and isinstance(credentials, CredentialsWithQuotaProject):
+        credentials = credentials.with_quota_project(names.project)
     session = AuthorizedSession(credentials)
     session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
     session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
     asked = Google(session, names.project, settings.doctor_timeout_seconds, settings.google_apis_endpoint)
-    return SignedIn(credentials, asked, _described(credentials, asked, names, lacks_quota=lacks_quota))
+    return SignedIn(credentials, asked, _described(credentials, asked, names, found))
 
 
-def _described(credentials: Credentials, asked: Google, names: Names, *, lacks_quota: bool) -> Finding:
+def _described(credentials: Credentials, asked: Google, names: Names, found: str | None) -> Finding:
+    """`found`: the quota project that the credentials came with."""
     who = _who(credentials, asked)
-    if lacks_quota:
-        fix = f"gcloud auth application-default set-quota-project {names.project}"
-        return warn("credentials", f"{who}; no quota project: {names.project} is billed for these questions.", fix)
     quota = getattr(credentials, "quota_project_id", None)
-    return ok("credentials", f"{who}{f'; quota project {quota}' if quota else ''}.")
+    if quota == found:
+        return ok("credentials", f"{who}{f'; quota project {quota}' if quota else ''}.")
+    fix = f"gcloud auth application-default set-quota-project {names.project}"
+    came_with = f"quota project {found}" if found else "no quota project"
+    return warn("credentials", f"{who}; {came_with}: these questions are counted against {names.project}.", fix)
 
 
 def _who(credentials: Credentials, asked: Google) -> str:

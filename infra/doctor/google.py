@@ -19,7 +19,7 @@ from infra.doctor.resources import ErrorAnswer
 
 R = TypeVar("R", bound=BaseModel)
 
-NEEDED_ROLES = "roles/viewer on the project"
+NEEDED_ROLES = "roles/viewer and roles/serviceusage.serviceUsageConsumer on the project"
 """What lets the doctor ask all but the state bucket's objects and the Deepgram key."""
 
 

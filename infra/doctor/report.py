@@ -55,7 +55,9 @@ def diagnose(names: Names, settings: DoctorSettings, *, deployed: bool | None = 
         return Report(names, False, (Section("access", (signed_in, left_out)), *run_checks(context, checks)))
     context = replace(context, deployed=context.is_deployed() if deployed is None else deployed)
     stages = (Stage.ALWAYS, Stage.PROJECT, *((Stage.DEPLOYMENT,) if context.deployed else ()))
-    access = Section("access", (signed_in.finding, _deployment(context)))
+    # Who says that there is none yet is about to make one, or to change one.
+    about = () if deployed is False else (_deployment(context),)
+    access = Section("access", (signed_in.finding, *about))
     return Report(names, context.deployed, (access, *run_checks(context, at_stages(*stages))))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Literal, Self
 
 import requests
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1
@@ -29,6 +26,7 @@ from infra.emulators.function_host import FunctionHost
 from infra.emulators.processes import ProcessGroup
 from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
+from infra.emulators.service_account import inherited_environment, write_service_account
 from infra.emulators.storage.server import StorageServer
 from infra.tiny_parakeet import MODEL_PATH
 from shared.costs.prices import price_book
@@ -84,16 +82,17 @@ class LaptopCloud:
         root.mkdir(parents=True, exist_ok=True)
         self.logs = root / "logs"
         self.logs.mkdir(exist_ok=True)
-        key = _ServiceAccountKey(root / "service-account.json")
+        key = root / "service-account.json"
+        public_key = write_service_account(key, PROJECT)
         self.eventarc = Eventarc(first_backoff=self.options.event_backoff_seconds)
-        self.storage_server = self.storage_server_type(root / "objects", self._finalized, key.public_pem)
+        self.storage_server = self.storage_server_type(root / "objects", self._finalized, public_key)
         self.deepgram = self.deepgram_server_type(
             self.options.model, DEEPGRAM_KEY, self.logs / "deepgram.log", self.process_type
         )
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
         self._pubsub = None if emulator else PubSubServer()
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
-        self.environment = self._environment(key.path)
+        self.environment = self._environment(key)
         command = (sys.executable, "-m", "gpu_job")
         job = LocalJob(JOB, command, {**self.environment, **self.options.job_settings})
         self.runner = self.run_server_type([job], self.logs, self.options.stop_grace_seconds, self.process_type)
@@ -222,31 +221,6 @@ class LaptopCloud:
             self._stopping.set()
 
 
-class _ServiceAccountKey:
-    """A throw-away service account: signed URLs are signed with it, and the storage server checks them."""
-
-    def __init__(self, path: Path) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        info = {
-            "type": "service_account",
-            "project_id": PROJECT,
-            "private_key_id": "laptop",
-            "private_key": private.decode(),
-            "client_email": f"dropscribe@{PROJECT}.iam.gserviceaccount.com",
-            "client_id": "0",
-            "token_uri": "http://127.0.0.1:9/token",
-        }
-        self.path = path
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(info))
-        self.public_pem = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-
-
 def check_settings(options: CloudOptions) -> None:
     """Raises pydantic's ValidationError, or UnusablePriceBook, where function or job would refuse the settings."""
     # An empty value is none, as in the children, which do not inherit every variable.
@@ -287,13 +261,7 @@ def _environment_of(options: CloudOptions, addresses: Mapping[str, str]) -> dict
     }
     if options.deepgram:
         settings["DEEPGRAM_API_KEY"] = DEEPGRAM_KEY
-    return {**_inherited(), **settings, **addresses, **options.settings}
-
-
-def _inherited() -> dict[str, str]:
-    """The environment of this process without what would lead the children to a real cloud."""
-    secrets = ("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "CLOUD_RUN_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(secrets)}
+    return {**inherited_environment(), **settings, **addresses, **options.settings}
 
 
 @contextmanager

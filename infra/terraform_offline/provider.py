@@ -19,6 +19,9 @@ from typing import Any
 
 import grpc
 
+from infra.terraform_offline.mock_resources import Applied, MockResources, refuse_nothing
+from infra.terraform_offline.wire import field, number
+
 SCHEMA = Path(__file__).with_name("google.json")
 SOURCE = "registry.terraform.io/hashicorp/google"
 
@@ -34,10 +37,15 @@ _QUIET = (
 
 
 @contextmanager
-def schema_provider() -> Iterator[dict[str, str]]:
-    """Serve the provider in this process; yields the environment by which Terraform finds it."""
-    response = schema_response(json.loads(SCHEMA.read_text())["provider_schemas"][SOURCE])
+def schema_provider(applied: Applied = refuse_nothing) -> Iterator[dict[str, str]]:
+    """Serve the provider in this process; yields the environment by which Terraform finds it.
+
+    `applied` is called before each change, and may refuse it as Google would.
+    """
+    google = json.loads(SCHEMA.read_text())["provider_schemas"][SOURCE]
+    response = schema_response(google)
     answers: dict[str, Callable[..., bytes]] = dict.fromkeys(_QUIET, lambda _, __: b"")
+    answers |= MockResources(google, applied).answers()
     answers["GetProviderSchema"] = lambda _, __: response
     handlers = {name: grpc.unary_unary_rpc_method_handler(answer) for name, answer in answers.items()}
     server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_send_message_length", -1)])
@@ -62,48 +70,30 @@ def schema_provider() -> Iterator[dict[str, str]]:
 
 def schema_response(google: Mapping[str, Any]) -> bytes:
     """`terraform providers schema -json` of one provider -> GetProviderSchema.Response of tfplugin6.proto."""
-    response = _field(1, _schema(google["provider"]))
-    for number, kind in ((2, "resource_schemas"), (3, "data_source_schemas")):
+    response = field(1, _schema(google["provider"]))
+    for place, kind in ((2, "resource_schemas"), (3, "data_source_schemas")):
         for name, schema in google[kind].items():
-            response += _field(number, _field(1, name.encode()) + _field(2, _schema(schema)))
+            response += field(place, field(1, name.encode()) + field(2, _schema(schema)))
     return response
 
 
 def _schema(schema: Mapping[str, Any]) -> bytes:
-    return _number(1, schema["version"]) + _field(2, _block(schema["block"]))
+    return number(1, schema["version"]) + field(2, _block(schema["block"]))
 
 
 def _block(block: Mapping[str, Any]) -> bytes:
-    attributes = (_field(2, _attribute(name, one)) for name, one in block["attributes"].items())
-    nested = (_field(3, _nested(name, one)) for name, one in block["block_types"].items())
+    attributes = (field(2, _attribute(name, one)) for name, one in block["attributes"].items())
+    nested = (field(3, _nested(name, one)) for name, one in block["block_types"].items())
     return b"".join((*attributes, *nested))
 
 
 def _attribute(name: str, attribute: Mapping[str, Any]) -> bytes:
     usage = ((4, "required"), (5, "optional"), (6, "computed"))
-    flags = b"".join(_number(number, attribute.get(flag, False)) for number, flag in usage)
-    return _field(1, name.encode()) + _field(2, json.dumps(attribute["type"]).encode()) + flags
+    flags = b"".join(number(place, attribute.get(flag, False)) for place, flag in usage)
+    return field(1, name.encode()) + field(2, json.dumps(attribute["type"]).encode()) + flags
 
 
 def _nested(name: str, nested: Mapping[str, Any]) -> bytes:
-    shape = _number(3, _NESTING[nested["nesting_mode"]])
-    limits = _number(4, nested.get("min_items", 0)) + _number(5, nested.get("max_items", 0))
-    return _field(1, name.encode()) + _field(2, _block(nested["block"])) + shape + limits
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """A length-delimited field on protobuf's wire."""
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value) if value else b""
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    shape = number(3, _NESTING[nested["nesting_mode"]])
+    limits = number(4, nested.get("min_items", 0)) + number(5, nested.get("max_items", 0))
+    return field(1, name.encode()) + field(2, _block(nested["block"])) + shape + limits

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployed_project import bare_project, deployed
+from infra.rehearse.recorded_answers import bare_project, deployed
 from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, doctor_deployment
 
 

@@ -40,7 +40,7 @@ def test_a_healthy_deployment_is_ok_in_every_line(deployment: DoctorDeployment) 
     assert not any(line["fix"] for line in report["findings"])
     groups = list(dict.fromkeys(line["group"] for line in report["findings"]))
     assert groups == ["access", *dict.fromkeys(check.group for check in CHECKS if check.stage is not Stage.DEPLOY)]
-    assert "test@small.iam.gserviceaccount.com" in report["findings"][0]["says"]
+    assert "dropscribe@small.iam.gserviceaccount.com" in report["findings"][0]["says"]
 
 
 def test_what_a_person_reads_has_the_fix_below_the_line(deployment: DoctorDeployment) -> None:
@@ -116,7 +116,7 @@ def test_credentials_that_are_refused_are_said_so(deployment: DoctorDeployment, 
     assert not_ok(deployment.report()) == {"credentials": {"fail"}, "deployment": {"unknown"}}
 
 
-@pytest.mark.parametrize(("quota_project", "status"), [(None, "warn"), ("billed", "ok")])
+@pytest.mark.parametrize(("quota_project", "status"), [(None, "warn"), ("billed", "warn"), (NAMES.project, "ok")])
 def test_a_person_is_named_and_should_have_a_quota_project(
     deployment: DoctorDeployment, monkeypatch: pytest.MonkeyPatch, quota_project: str | None, status: str
 ) -> None:
@@ -135,8 +135,15 @@ def test_a_person_is_named_and_should_have_a_quota_project(
     line = next(report.findings())
     assert (line.subject, line.status.value) == ("credentials", status)
     assert line.says.startswith("ann@example.org; ")
-    assert (quota_project or "set-quota-project") in line.says + line.fix
+    assert (quota_project or "no quota project") in line.says
+    assert f"set-quota-project {NAMES.project}" in line.fix or status == "ok"
     assert not report.failed
+
+
+def test_questions_are_counted_against_the_project_that_they_are_about(deployment: DoctorDeployment) -> None:
+    deployment.google.foreign_projects.add("elsewhere")
+    deployment.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "elsewhere")
+    assert not_ok(deployment.report()) == {"credentials": {"warn"}}
 
 
 def test_what_cannot_be_reached_is_unknown(deployment: DoctorDeployment) -> None:

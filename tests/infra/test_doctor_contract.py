@@ -22,9 +22,9 @@ from infra.doctor import checks_project, resources
 from infra.doctor.checks_project import L4_REGIONS, limit_in, quota_link
 from infra.doctor.names import Names
 from infra.doctor.resources import Answer, DimensionsInfo, QuotaDetails, QuotaInfo
+from infra.rehearse.google_apis import TOKEN, ApiRequest
 from infra.terraform_offline.terraform import ROOT
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
-from tests.support.google_admin_apis import TOKEN, ApiRequest
 from tests.support.waiting import PATIENCE
 from trigger_function.settings import FunctionSettings
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.doctor.checks_project import CPU_QUOTA, GPU_QUOTA, MEMORY_QUOTA
+from infra.rehearse.recorded_answers import job_key, subscription_key
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
 from tests.support.command_stand_ins import READY
-from tests.support.deployed_project import job_key, subscription_key
 from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
 
 Seed = Callable[[DoctorDeployment], object]

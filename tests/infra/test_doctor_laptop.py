@@ -13,13 +13,13 @@ from infra.doctor.report import diagnose
 from infra.doctor.settings import DoctorSettings
 from infra.emulators import cloud as laptop
 from infra.emulators.cloud import LaptopCloud
+from infra.rehearse.google_apis import GoogleState
+from infra.rehearse.recorded_answers import deployed
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
-from tests.support.deployed_project import deployed
 from tests.support.doctor_deployment import Lines, doctor_deployment, not_ok
 from tests.support.faulty_cloud import FaultyLaptopCloud
-from tests.support.google_admin_apis import GoogleState
 from tests.support.waiting import wait_until
 
 

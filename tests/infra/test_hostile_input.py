@@ -21,13 +21,13 @@ from infra.cli.costs import as_csv
 from infra.cli.main import app
 from infra.cli.tables import print_line, printable, quote_table
 from infra.recordings import recording
+from infra.rehearse.google_apis import GoogleApis, GoogleState
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Method
 from shared.messages import Decision
 from shared.state.ledger import Entry, EntryState
-from tests.support.google_admin_apis import GoogleApis, GoogleState
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
 
 NOBODY = "f" * 24

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.command_stand_ins import command_stand_ins
+from infra.rehearse.image_build import BuildError, docker_commands
 from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse
-from tests.support.waiting import PATIENCE
 
 TEXT = (FOLDER / "cloudbuild.yaml").read_text()
 BUILD: dict[str, Any] = yaml.safe_load(TEXT)
@@ -78,36 +75,24 @@ def test_a_build_gives_the_dockerfile_arguments_it_knows(image: str) -> None:
     ids=["nothing there", "cpu there", "gpu there", "both there"],
 )
 def test_an_image_that_exists_is_neither_built_nor_pushed_again_and_the_build_ends_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], made: tuple[str, ...]
+    there: tuple[str, ...], made: tuple[str, ...]
 ) -> None:
-    docker = command_stand_ins(tmp_path / "programs", monkeypatch.setenv, "docker")
-    absent = {"cpu", "gpu"} - set(there)
-    absences = {f"manifest inspect registry/{image}:v2": (1, "no such manifest") for image in absent}
-    docker.answer(**absences, **{"docker inspect --format": (0, "python@sha256:0123")})
-    for step in BUILD["steps"]:
-        run_step(step, tmp_path)
-    called = docker.called()
+    given = {"_IMAGES": "registry", "_RELEASE": "v2", "_CACHE_RELEASE": "v1", "_PYTHON": "python:3.11"}
+    called = docker_commands(given, [f"registry/{image}:v2" for image in there])
     built = [line for line in called if line.startswith("docker build ")]
     assert all("--build-arg=PYTHON=python:3.11@sha256:0123" in line for line in built)
     for verb in ("build", "run", "push"):
         assert [image for image in ("cpu", "gpu") for line in called if ran(line, verb, image)] == list(made)
 
 
-def run_step(step: dict[str, Any], workspace: Path) -> None:
-    """A step as Cloud Build runs it, substitutions filled in; `docker` is the one on the PATH."""
-    given = {"_IMAGES": "registry", "_RELEASE": "v2", "_CACHE_RELEASE": "v1", "_PYTHON": "python:3.11"}
-    arguments = []
-    for argument in step["args"]:
-        filled = re.sub(r"(?<!\$)\$\{(_[A-Z0-9_]+)\}", lambda found: given.get(found[1], ""), argument)
-        arguments.append(filled.replace("$$", "$"))
-    done = subprocess.run(
-        [step.get("entrypoint", "docker"), *arguments], cwd=workspace, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == 0, done.stderr
-
-
 def ran(line: str, verb: str, image: str) -> bool:
     return line.startswith(f"docker {verb} ") and f"registry/{image}:v2" in line
+
+
+@pytest.mark.parametrize("given", [{"_RELEASE": ""}, {"_RELEASE": "v2", "_NO_SUCH": "1"}])
+def test_a_build_without_a_release_or_with_what_nobody_declares_ends_at_once(given: dict[str, str]) -> None:
+    with pytest.raises(BuildError, match=r"_RELEASE is needed|_NO_SUCH"):
+        docker_commands(given)
 
 
 @pytest.mark.parametrize("image", ["cpu", "gpu"])

@@ -14,10 +14,10 @@ from google.cloud.storage import Bucket, Client
 from infra.doctor.names import Names
 from infra.doctor.report import Report, diagnose
 from infra.doctor.settings import DoctorSettings
+from infra.rehearse.google_apis import GoogleApis, GoogleState
 from shared.costs.prices import PriceBook
 from tests.support.command_stand_ins import READY, CommandStandIns, command_stand_ins
 from tests.support.faulty_storage import FaultyStorageServer
-from tests.support.google_admin_apis import GoogleApis, GoogleState
 
 NAMES = Names("a-project", "us-central1")
 KEY = "correct-horse"

@@ -1,7 +1,8 @@
 """Google's admin APIs on loopback, each below the name of its host: what a deployment's owner can look up over REST.
 
 Only what the doctor asks, in the shapes of Google's discovery documents, to which
-tests/infra/google_apis.json holds it. Deepgram's `GET /v1/auth/token` is here too, below api.deepgram.com.
+tests/infra/google_apis.json holds it. Deepgram's `GET /v1/auth/token` is here too, below api.deepgram.com, and the
+rehearsal's gcloud, below gcloud.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ import flask
 
 from infra.emulators.http_server import HttpServer
 
-TOKEN = "ya29.laptop"
+TOKEN = "ya29.laptop"  # noqa: S105 - opens nothing
 STATUS_NAMES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -53,6 +54,8 @@ class GoogleState:
     measured: dict[tuple[str, str], int] = field(default_factory=dict)
     """Newest value of a subscription's metric."""
     deepgram_keys: set[str] = field(default_factory=set)
+    foreign_projects: set[str] = field(default_factory=set)
+    """Other projects, in which no API is on: what is asked in their name is refused."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,14 @@ class _Fault:
 class GoogleApis(HttpServer):
     """Answers out of `google`, which may be changed at any time, to whoever brings the token it gives out."""
 
-    def __init__(self, google: GoogleState) -> None:
+    def __init__(self, google: GoogleState, gcloud: Callable[[list[str]], Json] | None = None) -> None:
         app = flask.Flask("google-apis", static_folder=None)
         app.before_request(self._answer)
         super().__init__(app)
         self.google = google
         self.requests: list[ApiRequest] = []
         """Every request so far."""
+        self._gcloud = gcloud
         self._faults: list[_Fault] = []
         self._stopping = threading.Event()
 
@@ -102,12 +106,17 @@ class GoogleApis(HttpServer):
                 self._stopping.wait(fault.seconds)
                 if fault.status:
                     return flask.Response(fault.body, fault.status, mimetype="application/json")
+        if host == "gcloud" and self._gcloud is not None:
+            return _json(self._gcloud(flask.request.get_json()))
         if host == "oauth2.googleapis.com":
             return _json({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})
         if host == "api.deepgram.com":
             return self._deepgram_token()
         if flask.request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _refusal(401, "Request had invalid authentication credentials.")
+        asking = flask.request.headers.get("X-Goog-User-Project", "")
+        if asking in self.google.foreign_projects:
+            return _refusal(403, f"{host} has not been used in project {asking} before.", "SERVICE_DISABLED")
         found = self._found(host, path)
         return _refusal(404, f"Resource {path} was not found.") if found is None else _json(found)
 
@@ -166,8 +175,8 @@ def _json(body: Mapping[str, Any]) -> flask.Response:
     return flask.jsonify(body)
 
 
-def _refusal(status: int, message: str) -> flask.Response:
-    return flask.make_response(_error(status, message), status)
+def _refusal(status: int, message: str, reason: str = "") -> flask.Response:
+    return flask.make_response(_error(status, message, reason), status)
 
 
 def _error(status: int, message: str, reason: str = "") -> Json:

@@ -1,0 +1,1 @@
+"""`make rehearse`: deploys, against recorded answers of Google's APIs and a Terraform provider that makes nothing."""
