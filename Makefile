@@ -15,7 +15,7 @@ CHECKOV := build/checkov/bin/checkov
 HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test test-fast check terraform rehearse images deploy plan destroy format bench clean
+.PHONY: demo test test-fast check terraform rehearse images deploy plan destroy format bench chaos clean
 
 demo: $(LOCAL)
 	@echo "The demo transcribes the shipped recordings with the model 'tiny', which knows their 145 words and no others."
@@ -88,6 +88,10 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Hours: 500 uploads for each of five seeds, while services fail and processes die. A short run is in `make test`.
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos
 
 $(LOCAL): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

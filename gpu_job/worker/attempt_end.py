@@ -88,6 +88,7 @@ class AttemptEnd:
                 bill = self._billing.final_bill(job)
                 outcome = self._services.jobs.outcome(job.id)
                 if outcome is not None:
+                    self._services.jobs.delete_parts(job.id)
                     self._billing.bill_stored(job, bill, outcome.bill)
                 for ack_id in job.ack_ids:
                     if outcome is None or self._services.jobs.is_open(job.id):

@@ -144,6 +144,11 @@ class Heartbeat(PeriodicTask):
             job.save_later(results)
             with job.log_context():
                 _log.warning("a checkpoint was not stored", exc_info=True)
+        if results and job.is_ended:
+            with job.log_context(), best_effort("the checkpoint of an ended job was not deleted"):
+                # Stored behind the finisher's last step, nobody else would delete it.
+                if self._records.outcome(job.id) is not None:
+                    self._records.delete_parts(job.id)
 
     def _renew_claim(self, running: RunningJob) -> bool:
         """False where the record is somebody else's now: then it does not have what this attempt cost."""

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +73,7 @@ class LaptopCloud:
     run_server_type: type[RunServer] = RunServer
     deepgram_server_type: type[DeepgramServer] = DeepgramServer
     """Tests put servers here that fail on demand."""
+    pubsub_server_type: Callable[[], PubSubServer] = PubSubServer
     process_type: type[ProcessGroup] = ProcessGroup
     """How the function's and the job's processes are started."""
 
@@ -90,7 +91,7 @@ class LaptopCloud:
             self.options.model, DEEPGRAM_KEY, self.logs / "deepgram.log", self.process_type
         )
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
-        self._pubsub = None if emulator else PubSubServer()
+        self._pubsub = None if emulator else self.pubsub_server_type()
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
         self.environment = self._environment(key)
         command = (sys.executable, "-m", "gpu_job")
@@ -123,11 +124,10 @@ class LaptopCloud:
             starting.enter_context(self.deepgram)
             starting.enter_context(self.runner)
             # Both at once: each imports for seconds.
-            functions = (self._on_upload, self._reconcile)
-            for function in functions:
+            for function in self.functions:
                 starting.callback(function.stop)
                 function.launch()
-            for function in functions:
+            for function in self.functions:
                 function.wait_until_ready()
             self.eventarc.url = self._on_upload.url
             starting.enter_context(self.eventarc)
@@ -142,6 +142,11 @@ class LaptopCloud:
     def stop(self) -> None:
         """Stop every server and process, in the opposite order."""
         self._stack.close()
+
+    @property
+    def functions(self) -> tuple[FunctionHost, ...]:
+        """The function that takes events, and the reconciler."""
+        return (self._on_upload, self._reconcile)
 
     def storage(self) -> Client:
         """Google's storage client, connected to this cloud."""

@@ -61,6 +61,11 @@ class FunctionHost:
         """`http://127.0.0.1:PORT`, known before `start()`."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int | None:
+        """Of gunicorn's master, whose children serve; None before `launch()`."""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Return when the function can be called; raises FunctionFailed if it does not come up."""
         self.launch()

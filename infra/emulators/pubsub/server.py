@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NoReturn, Self
@@ -59,7 +59,7 @@ class PubSubServer:
     The port is bound at construction, so `address` can be handed out before `start()`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interceptors: Sequence[grpc.ServerInterceptor] = ()) -> None:
         self._topics = Topics()
         self._changed = threading.Condition()
         self._stopped = False
@@ -84,6 +84,7 @@ class PubSubServer:
                 grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", publisher),
                 grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", subscriber),
             ],
+            interceptors=interceptors,
             options=OPTIONS,
             maximum_concurrent_rpcs=WORKERS,
         )

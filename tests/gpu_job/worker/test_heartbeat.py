@@ -17,8 +17,10 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.enums import Engine
+from shared.errors import DropscribeError
+from shared.state.job_result import failed
 from shared.state.jobs import JobState
-from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 from tests.support.waiting import wait_until
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services
 
@@ -97,3 +99,22 @@ def test_a_call_that_hangs_costs_no_other_job_its_claim(cloud: LoopbackCloud, se
         wait_until(lambda: not ticks.is_alive(), "the tick after it", SOON_SECONDS)
     heartbeat.tick()
     assert all(services.checkpoints.load(job.id) for job in jobs)
+
+
+def test_a_checkpoint_that_is_stored_behind_the_jobs_last_step_does_not_stay(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    services = replace(services, settings=services.settings.model_copy(update={"lease_seconds": 600.0}))
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    job.chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
+    heartbeat, before = heartbeat_of(services, job), job.record.lease_until
+    with cloud.storage_server.hold("POST", f"jobs/{job.id}/parts/"):
+        tick = threading.Thread(target=heartbeat.tick, daemon=True)
+        tick.start()
+        wait_until(lambda: job.record.lease_until > before, "the record, and then the checkpoint")
+        job.end_attempt_once()
+        services.finisher.finish(job.record, failed(DropscribeError("No sound.")))
+    tick.join()
+    assert not job.take_unsaved()
+    assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
