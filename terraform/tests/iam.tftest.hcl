@@ -166,10 +166,8 @@ run "bindings" {
     condition     = google_project_iam_member.this["build_source"].condition[0].expression == "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-123-\")"
     error_message = "The build may read the bucket of its source only."
   }
-}
 
-run "accounts" {
-  command = apply
+  # Who works as whom.
 
   assert {
     condition     = alltrue([for job in concat(google_cloud_run_v2_job.gpu, google_cloud_run_v2_job.cpu) : job.template[0].template[0].service_account == "job"])

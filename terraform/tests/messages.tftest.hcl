@@ -15,8 +15,10 @@ override_data {
   values = { number = "123" }
 }
 
-run "work" {
+run "defaults" {
   command = apply
+
+  # Work.
 
   assert {
     condition     = alltrue([for work in google_pubsub_subscription.work : work.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.this["work-dead"].id && work.dead_letter_policy[0].max_delivery_attempts == 20])
@@ -54,10 +56,8 @@ run "work" {
     condition     = { for name, subscription in google_pubsub_subscription.kept : name => subscription.topic } == { for name in ["alerts", "results-dead", "work-dead"] : name => google_pubsub_topic.this[name].id }
     error_message = "Alerts and dead letters are kept."
   }
-}
 
-run "results" {
-  command = apply
+  # Outcomes.
 
   assert {
     condition     = google_pubsub_topic.this["results"].schema_settings[0].encoding == "JSON" && google_pubsub_topic.this["results"].schema_settings[0].schema == google_pubsub_schema.outcome.id && google_pubsub_schema.outcome.type == "AVRO"
@@ -83,6 +83,64 @@ run "results" {
     condition     = toset(keys(google_bigquery_table.view)) == toset(["cost_by_day", "cost_by_method", "savings", "fallback_rate"]) && alltrue([for view in google_bigquery_table.view : !view.view[0].use_legacy_sql && strcontains(view.view[0].query, "`a-project.dropscribe_costs.outcomes_once`")])
     error_message = "Four views, over outcomes that are counted once."
   }
+
+  # Deepgram is off until its key is there.
+
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : length(function.service_config[0].secret_environment_variables) == 0])
+    error_message = "A function that asks for a key which is not there does not start."
+  }
+
+  # Alerts.
+
+  assert {
+    condition     = toset(concat(keys(google_monitoring_alert_policy.query), keys(google_monitoring_alert_policy.threshold))) == toset(["error_rate", "fallback_rate", "times_expected", "gpu_use", "gpu_memory", "dead_letters", "oldest_work", "budget"])
+    error_message = "Eight alerts."
+  }
+
+  assert {
+    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.query), values(google_monitoring_alert_policy.threshold)) : policy.notification_channels == tolist([google_monitoring_notification_channel.email["owner@example.org"].id])])
+    error_message = "Every alert has a notification channel."
+  }
+
+  assert {
+    condition = { for name, policy in google_monitoring_alert_policy.threshold : name => [policy.conditions[0].condition_threshold[0].comparison, policy.conditions[0].condition_threshold[0].threshold_value] } == {
+      dead_letters = ["COMPARISON_GT", 0]
+      oldest_work  = ["COMPARISON_GT", 1800]
+      budget       = ["COMPARISON_GT", 0]
+    }
+    error_message = "Thresholds: ${jsonencode({ for name, policy in google_monitoring_alert_policy.threshold : name => policy.conditions[0].condition_threshold[0].threshold_value })}"
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.query["error_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.05 and") && strcontains(google_monitoring_alert_policy.query["fallback_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.1 and") && endswith(google_monitoring_alert_policy.query["times_expected"].conditions[0].condition_prometheus_query_language[0].query, "> 2")
+    error_message = "5 % errors, 10 % fallbacks, twice the expected time."
+  }
+
+  assert {
+    condition = {
+      for name in ["gpu_use", "gpu_memory"] : name => google_monitoring_alert_policy.query[name].conditions[0].condition_prometheus_query_language[0].query
+      } == {
+      gpu_use    = "histogram_quantile(0.5, sum by (le) (increase(run_googleapis_com:container_gpu_utilizations_bucket{monitored_resource=\"cloud_run_job\",job_name=\"dropscribe-gpu\"}[5m]))) < 0.2"
+      gpu_memory = "histogram_quantile(0.99, sum by (le) (increase(run_googleapis_com:container_gpu_memory_utilizations_bucket{monitored_resource=\"cloud_run_job\",job_name=\"dropscribe-gpu\"}[5m]))) > 0.85"
+    }
+    error_message = "Half of the GPU's use under 20 %, its memory over 85 %."
+  }
+
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.query : policy.conditions[0].condition_prometheus_query_language[0].disable_metric_validation])
+    error_message = "Monitoring refuses a condition on a metric that it has not seen yet, unless it is told not to look."
+  }
+
+  assert {
+    condition     = alltrue([for metric in concat(values(google_logging_metric.count), values(google_logging_metric.distribution)) : metric.metric_descriptor[0].metric_kind == "DELTA"])
+    error_message = "Metrics out of logs are deltas."
+  }
+
+  assert {
+    condition     = jsondecode(google_monitoring_dashboard.pipeline.dashboard_json).displayName == "dropscribe"
+    error_message = "The dashboard is JSON."
+  }
 }
 
 run "without_a_schema" {
@@ -95,15 +153,6 @@ run "without_a_schema" {
   assert {
     condition     = length(google_pubsub_topic.this["results"].schema_settings) == 0
     error_message = "One variable takes the schema off the topic."
-  }
-}
-
-run "deepgram_is_off_until_its_key_is_there" {
-  command = apply
-
-  assert {
-    condition     = alltrue([for function in google_cloudfunctions2_function.this : length(function.service_config[0].secret_environment_variables) == 0])
-    error_message = "A function that asks for a key which is not there does not start."
   }
 }
 
@@ -190,58 +239,5 @@ run "no_alerts_of_a_gpu_that_is_not_there" {
   assert {
     condition     = toset(keys(google_monitoring_alert_policy.query)) == toset(["error_rate", "fallback_rate", "times_expected"])
     error_message = "Without a GPU job nothing asks for a GPU's metrics: ${jsonencode(keys(google_monitoring_alert_policy.query))}"
-  }
-}
-
-run "alerts" {
-  command = apply
-
-  assert {
-    condition     = toset(concat(keys(google_monitoring_alert_policy.query), keys(google_monitoring_alert_policy.threshold))) == toset(["error_rate", "fallback_rate", "times_expected", "gpu_use", "gpu_memory", "dead_letters", "oldest_work", "budget"])
-    error_message = "Eight alerts."
-  }
-
-  assert {
-    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.query), values(google_monitoring_alert_policy.threshold)) : policy.notification_channels == tolist([google_monitoring_notification_channel.email["owner@example.org"].id])])
-    error_message = "Every alert has a notification channel."
-  }
-
-  assert {
-    condition = { for name, policy in google_monitoring_alert_policy.threshold : name => [policy.conditions[0].condition_threshold[0].comparison, policy.conditions[0].condition_threshold[0].threshold_value] } == {
-      dead_letters = ["COMPARISON_GT", 0]
-      oldest_work  = ["COMPARISON_GT", 1800]
-      budget       = ["COMPARISON_GT", 0]
-    }
-    error_message = "Thresholds: ${jsonencode({ for name, policy in google_monitoring_alert_policy.threshold : name => policy.conditions[0].condition_threshold[0].threshold_value })}"
-  }
-
-  assert {
-    condition     = strcontains(google_monitoring_alert_policy.query["error_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.05 and") && strcontains(google_monitoring_alert_policy.query["fallback_rate"].conditions[0].condition_prometheus_query_language[0].query, "> 0.1 and") && endswith(google_monitoring_alert_policy.query["times_expected"].conditions[0].condition_prometheus_query_language[0].query, "> 2")
-    error_message = "5 % errors, 10 % fallbacks, twice the expected time."
-  }
-
-  assert {
-    condition = {
-      for name in ["gpu_use", "gpu_memory"] : name => google_monitoring_alert_policy.query[name].conditions[0].condition_prometheus_query_language[0].query
-      } == {
-      gpu_use    = "histogram_quantile(0.5, sum by (le) (increase(run_googleapis_com:container_gpu_utilizations_bucket{monitored_resource=\"cloud_run_job\",job_name=\"dropscribe-gpu\"}[5m]))) < 0.2"
-      gpu_memory = "histogram_quantile(0.99, sum by (le) (increase(run_googleapis_com:container_gpu_memory_utilizations_bucket{monitored_resource=\"cloud_run_job\",job_name=\"dropscribe-gpu\"}[5m]))) > 0.85"
-    }
-    error_message = "Half of the GPU's use under 20 %, its memory over 85 %."
-  }
-
-  assert {
-    condition     = alltrue([for policy in google_monitoring_alert_policy.query : policy.conditions[0].condition_prometheus_query_language[0].disable_metric_validation])
-    error_message = "Monitoring refuses a condition on a metric that it has not seen yet, unless it is told not to look."
-  }
-
-  assert {
-    condition     = alltrue([for metric in concat(values(google_logging_metric.count), values(google_logging_metric.distribution)) : metric.metric_descriptor[0].metric_kind == "DELTA"])
-    error_message = "Metrics out of logs are deltas."
-  }
-
-  assert {
-    condition     = jsondecode(google_monitoring_dashboard.pipeline.dashboard_json).displayName == "dropscribe"
-    error_message = "The dashboard is JSON."
   }
 }

@@ -7,12 +7,64 @@ variables {
   release = "v1"
 }
 
-run "gpu_task_longer_than_half_a_day" {
+# Values that do not keep one another from being looked at share a plan: every variable of `expect_failures` has to refuse
+# its own. gpu_job is looked at only where cpu_job is valid.
+
+run "refused" {
+  command = plan
+  expect_failures = [
+    var.kept_releases, var.cpu_job, var.function, var.transcription_method, var.gpu_rollout_percent,
+    var.billing_account, var.lifecycle_days, var.otel, var.region,
+  ]
+
+  variables {
+    # No release to go back to.
+    kept_releases = 1
+    # More memory than the vCPU may have.
+    cpu_job = { cpu = 4, memory_gib = 32 }
+    # More requests than Deepgram takes.
+    function             = { max_instances = 100, concurrency = 8 }
+    transcription_method = "whisper"
+    gpu_rollout_percent  = 101
+    # A billing account without an amount for its budget.
+    billing_account = "0A0A0A-0A0A0A-0A0A0A"
+    # Job records that vanish too soon.
+    lifecycle_days = { state = 1 }
+    # Not a variable of OpenTelemetry.
+    otel = { DEEPGRAM_API_KEY = "x" }
+    # A multi-region.
+    region = "us"
+  }
+}
+
+run "refused_too" {
+  command         = plan
+  expect_failures = [var.gpu_job, var.function]
+
+  variables {
+    # A task longer than half a day.
+    gpu_job = { timeout_seconds = 43201 }
+    # Several requests on a part of a vCPU.
+    function = { cpu = "0.5" }
+  }
+}
+
+run "gpu_with_too_few_cpus" {
   command         = plan
   expect_failures = [var.gpu_job]
 
   variables {
-    gpu_job = { timeout_seconds = 43201 }
+    gpu_job = { cpu = 2 }
+  }
+}
+
+run "nobody_to_transcribe" {
+  command         = plan
+  expect_failures = [var.gpu_job]
+
+  variables {
+    gpu_job = { enabled = false }
+    cpu_job = { enabled = false }
   }
 }
 
@@ -26,115 +78,6 @@ run "gpu_task_of_half_a_day" {
   assert {
     condition     = anytrue([for resource in [google_cloud_run_v2_job.gpu[0]] : resource.template[0].template[0].timeout == "43200s" && contains([for env in resource.template[0].template[0].containers[0].env : "${env.name}=${env.value}"], "TASK_TIMEOUT_SECONDS=43200")])
     error_message = "Cloud Run and the worker know of the same 12 hours."
-  }
-}
-
-run "no_release_to_go_back_to" {
-  command         = plan
-  expect_failures = [var.kept_releases]
-
-  variables {
-    kept_releases = 1
-  }
-}
-
-run "gpu_with_too_few_cpus" {
-  command         = plan
-  expect_failures = [var.gpu_job]
-
-  variables {
-    gpu_job = { cpu = 2 }
-  }
-}
-
-run "more_memory_than_the_cpus_may_have" {
-  command         = plan
-  expect_failures = [var.cpu_job]
-
-  variables {
-    cpu_job = { cpu = 4, memory_gib = 32 }
-  }
-}
-
-run "more_requests_than_deepgram_takes" {
-  command         = plan
-  expect_failures = [var.function]
-
-  variables {
-    function = { max_instances = 100, concurrency = 8 }
-  }
-}
-
-run "several_requests_on_a_part_of_a_cpu" {
-  command         = plan
-  expect_failures = [var.function]
-
-  variables {
-    function = { cpu = "0.5" }
-  }
-}
-
-run "unknown_method" {
-  command         = plan
-  expect_failures = [var.transcription_method]
-
-  variables {
-    transcription_method = "whisper"
-  }
-}
-
-run "rollout_over_100" {
-  command         = plan
-  expect_failures = [var.gpu_rollout_percent]
-
-  variables {
-    gpu_rollout_percent = 101
-  }
-}
-
-run "billing_budget_of_nothing" {
-  command         = plan
-  expect_failures = [var.billing_account]
-
-  variables {
-    billing_account = "0A0A0A-0A0A0A-0A0A0A"
-  }
-}
-
-run "job_records_that_vanish_too_soon" {
-  command         = plan
-  expect_failures = [var.lifecycle_days]
-
-  variables {
-    lifecycle_days = { state = 1 }
-  }
-}
-
-run "other_telemetry_variables" {
-  command         = plan
-  expect_failures = [var.otel]
-
-  variables {
-    otel = { DEEPGRAM_API_KEY = "x" }
-  }
-}
-
-run "multi_region" {
-  command         = plan
-  expect_failures = [var.region]
-
-  variables {
-    region = "us"
-  }
-}
-
-run "nobody_to_transcribe" {
-  command         = plan
-  expect_failures = [var.gpu_job]
-
-  variables {
-    gpu_job = { enabled = false }
-    cpu_job = { enabled = false }
   }
 }
 
