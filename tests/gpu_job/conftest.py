@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gpu_job.audio import decoder_child
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
+from tests.support.forked_decoder import FORKING
 
 if TYPE_CHECKING:
     from gpu_job.asr.nemo.parakeet import Parakeet
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forked_decoders() -> Iterator[None]:
+    """Decoders that this process starts are forked; they need what Linux alone has."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            patch.setattr(decoder_child, "subprocess", FORKING)
+        yield
 
 
 @pytest.fixture(scope="session")
