@@ -180,6 +180,15 @@ class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
     lease_seconds: float = setting(
         90.0, "A lease or claim that is not renewed for so long has lapsed: its worker counts as dead.", unit="s", gt=0
     )
+    fault_backoff_seconds: float = setting(
+        5.0,
+        "Longest wait before an upload is tried again whose attempt ended through a fault of a service, the network or"
+        " the disk; it doubles with each further one, up to 10 min.",
+        unit="s",
+        source="Pub/Sub holds an item back for 10 min at most",
+        gt=0,
+        le=600,
+    )
     restart_seconds: float = setting(
         300.0,
         "Time the next attempt has to take a job that a worker gave back, before the reconciler takes it for lost.",

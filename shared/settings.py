@@ -180,6 +180,13 @@ class DeploymentSettings(BreakerSettings, SubtitleSettings, TrainingSettings):
         source="a file that kills the decoder must not do so for ever",
         ge=1,
     )
+    max_wait_hours: float = setting(
+        24.0,
+        "Time after which a job without an outcome fails, however often it may be tried still.",
+        unit="h",
+        source="Eventarc gives an event up after 24 h",
+        gt=0,
+    )
     max_unpacked_bytes: int = setting(
         2_000_000_000,
         "Largest content of an upload that is stored with Content-Encoding: gzip.",

@@ -1,17 +1,16 @@
 """What Cloud Storage answers where an upload is read: which answers are final, and what to tell the file's owner.
 
-Final answers end the job at once. Google's client has repeated the others already (429, 5xx, a broken connection), and
-the event, the queue and the reconciler repeat them for hours more.
+Final answers are about the object, and end the job at once. All others are about the service or the deployment, and
+pass: Google's client has repeated some already (429, 5xx, a broken connection), and the event, the queue and the
+reconciler repeat all of them until MAX_WAIT_HOURS. So a missing permission (403) ends nothing: it is the bucket's, and
+while somebody grants it again, every upload would fail.
 """
 
 from __future__ import annotations
 
 from google.api_core.exceptions import GoogleAPICallError
 
-from shared.errors import FailureKind, Rejected, UploadNotReadable
-
-_RATE_LIMITS = ('"rateLimitExceeded"', '"userRateLimitExceeded"', '"quotaExceeded"')
-"""403 with one of these reasons means "slower", not "never". In quotes: a file may be named like that."""
+from shared.errors import Rejected, UploadNotReadable
 
 _CUSTOMER_KEY = ("ResourceIsEncryptedWithCustomerEncryptionKey", "encrypted by a customer-supplied encryption key")
 _REQUESTER_PAYS = ("UserProjectMissing", "requester pays bucket but no user project")
@@ -25,18 +24,13 @@ def refusal(status: int, body: str) -> Rejected | UploadNotReadable | None:
     codes and messages are in each of them. Source: Cloud Storage, "HTTP status and error codes" for JSON and XML.
     """
     match status:
-        case 400 if _says(body, _CUSTOMER_KEY):
+        case 400 | 403 if _says(body, _CUSTOMER_KEY):
             return Rejected("The file is encrypted with a customer-supplied key, so it cannot be read.")
-        case 400 if _says(body, _REQUESTER_PAYS):
+        case 400 | 403 if _says(body, _REQUESTER_PAYS):
             return UploadNotReadable("The file's bucket charges whoever reads it (requester pays), so it is not read.")
         case 400:
             # The same request is sent each time, and gets the same answer.
             return UploadNotReadable("Cloud Storage refuses to read the file (400, bad request).")
-        case 403 if not _says(body, _RATE_LIMITS):
-            return UploadNotReadable(
-                "Cloud Storage does not let the service account read the file (403, forbidden).",
-                FailureKind.CREDENTIALS,
-            )
         case 404 if _says(body, _BUCKET_GONE):
             return Rejected("The file's bucket does not exist any more.")
         case 404:

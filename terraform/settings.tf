@@ -23,6 +23,7 @@ variable "settings" {
     language                      = optional(string)
     low_confidence                = optional(number)
     max_attempts                  = optional(number)
+    max_wait_hours                = optional(number)
     max_unpacked_bytes            = optional(number)
     subtitle_line_columns         = optional(number)
     subtitle_lines                = optional(number)
@@ -62,7 +63,6 @@ variable "function_settings" {
     claim_seconds               = optional(number)
     launch_seconds              = optional(number)
     queue_patience_seconds      = optional(number)
-    max_wait_hours              = optional(number)
     signed_url_seconds          = optional(number)
   })
   default  = {}

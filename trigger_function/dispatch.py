@@ -95,7 +95,7 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     media, decision = routed(job)
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
     until = gather_until or _patience_ends(services)
-    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until)
+    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None)
     record = job.record
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):

@@ -12,6 +12,7 @@ from google.cloud import storage
 
 from shared.clock import now
 from shared.errors import BadMedia, Rejected, UploadNotReadable
+from shared.faults import reason_of
 from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
@@ -69,10 +70,10 @@ def _claim_returned_on_error(services: Services, job: Job) -> Iterator[None]:
     """So that the redelivered event, or the reconciler, need not wait for the claim to expire."""
     try:
         yield
-    except Exception:
+    except Exception as error:
         current = services.jobs.load(job.id)
         if current is not None and current.record.holder == job.record.holder:
-            services.jobs.try_save(current, lease_until=now())
+            services.jobs.try_save(current, lease_until=now(), last_error=reason_of(error))
         raise
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from shared.clock import now
 from shared.enums import JobDevice
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
-from shared.state.job_result import exhausted, failed
+from shared.state.job_result import exhausted, failed, waited_too_long
 from shared.state.jobs import Job, JobState, OpenJob, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
@@ -78,7 +78,7 @@ def _advance(services: Services, job: Job) -> str:
     """Try again what a quiet job waited for, unless it waited too long or too often."""
     settings, record = services.settings, job.record
     if now() - record.received_at > timedelta(hours=settings.max_wait_hours):
-        return _give_up(services, job, f"Nothing could transcribe the file within {settings.max_wait_hours:g} h.")
+        return _give_up(services, job, waited_too_long(record, settings.max_wait_hours))
     if record.state is JobState.CLAIMED:
         lease = now() + timedelta(seconds=settings.claim_seconds)
         taken = services.jobs.try_save(job, holder=new_holder("reconciler"), lease_until=lease)
@@ -90,7 +90,7 @@ def _advance(services: Services, job: Job) -> str:
         # Nobody came in time. Queued again, for its first item may never have been published.
         start_execution(services, queue(services, job))
         return "gathered"
-    if record.attempts >= settings.max_attempts:
+    if record.attempts_so_far >= settings.max_attempts:
         return _give_up(services, job, exhausted(record))
     if record.dispatches >= settings.max_attempts:
         if fall_back_to_deepgram(services, job, routed(job)[0]):
@@ -98,11 +98,16 @@ def _advance(services: Services, job: Job) -> str:
         return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just be far back in the queue, which is no failure.
     device = job_device(services, routed(job)[1])
-    in_vain = 0 if services.leases[device].is_live() else 1
+    # Where it was given back after a fault of a service, a worker did take it.
+    in_vain = 0 if record.retry_at is not None or services.leases[device].is_live() else 1
     if record.state is JobState.RUNNING or in_vain:
         _record_gpu_failure(services, job, device)
     # The record says no more that the job was running, once it is queued.
-    changes = {"dispatches": record.dispatches + in_vain, "lost_attempts": record.lost_so_far}
+    changes = {
+        "dispatches": record.dispatches + in_vain,
+        "attempts": record.attempts_so_far,
+        "lost_attempts": record.lost_so_far,
+    }
     launch_any(services, queue(services, services.jobs.save(job, **changes)))
     return "queued again"
 

@@ -143,13 +143,6 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
     queue_patience_seconds: float = setting(
         900.0, "Time after which the reconciler handles a queued job that no worker took.", unit="s", gt=0
     )
-    max_wait_hours: float = setting(
-        24.0,
-        "Time after which a job without an outcome fails.",
-        unit="h",
-        source="Eventarc gives an event up after 24 h",
-        gt=0,
-    )
     signed_url_seconds: float = setting(
         3600.0, "How long the signed URL is valid through which Deepgram fetches an upload.", unit="s", gt=0, le=604800
     )

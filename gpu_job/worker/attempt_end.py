@@ -4,8 +4,10 @@ must end, or abandoned to another process."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from random import random
 
 from opentelemetry.trace import StatusCode
 
@@ -17,6 +19,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.errors import EngineFailed
+from shared.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, completed, failed
 from shared.state.jobs import JobState
 from shared.telemetry import tracing
@@ -25,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 GIVE_UP_TRIES = 3
 """Writes against our own heartbeat's, which comes once in a while."""
+
+LONGEST_BACKOFF_SECONDS = 600.0
+"""Pub/Sub holds an item back for so long at most."""
 
 _STUCK = "The worker was told to stop, and had transcribed nothing of the file until then."
 
@@ -59,22 +65,23 @@ class AttemptEnd:
             tracing.set_attributes(job.span, outcome=outcome.outcome.value)
             for ack_id in job.ack_ids:
                 self._subscription.done(ack_id)
-        except Exception:
+        except Exception as error:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
-            why, pause = "The outcome could not be stored or published.", int(self._services.settings.lease_seconds)
-            self._try_to_give_up(job, why, bill, pause)
+            why = f"The outcome could not be stored or published ({reason_of(error)})."
+            self._try_to_give_up(job, why, bill, is_fault=is_infrastructure_fault(error))
         finally:
             self._removed(job)
 
-    def give_back(self, job: RunningJob, why: str) -> None:
-        """Give the job back to the queue, counted as an attempt."""
+    def give_back(self, job: RunningJob, why: str, *, is_fault: bool = False) -> None:
+        """Give the job back to the queue, counted as an attempt; `is_fault`: not counted and after a while, for a
+        service, the network or the disk failed."""
         if not job.end_attempt_once():
             return
         with job.log_context():
             try:
                 self._engines.drop(job.id)
-                self._try_to_give_up(job, why, self._billing.final_bill(job))
+                self._try_to_give_up(job, why, self._billing.final_bill(job), is_fault=is_fault)
             finally:
                 self._removed(job)
 
@@ -123,20 +130,31 @@ class AttemptEnd:
                 finally:
                     job.span.end()
 
-    def _try_to_give_up(self, job: RunningJob, why: str, bill: Bill, pause_seconds: int = 0) -> None:
+    def _try_to_give_up(self, job: RunningJob, why: str, bill: Bill, *, is_fault: bool) -> None:
         try:
-            self._give_up_claim(job, why, job.record.attempts, bill, pause_seconds)
+            self._give_up_claim(job, why, job.record.attempts - is_fault, bill, is_fault=is_fault)
         except Exception:
             # Nobody waits for this thread's answer. The lease runs out, and the reconciler has the upload.
             _log.exception("giving back failed")
 
     def _give_up_claim(
-        self, job: RunningJob, why: str | None, attempts: int, bill: Bill, pause_seconds: int = 0
+        self, job: RunningJob, why: str | None, attempts: int, bill: Bill, *, is_fault: bool = False
     ) -> None:
         job.span.set_status(StatusCode.ERROR, "given back to the queue")
-        # Until the next attempt can be there: before that, the reconciler must take it neither for lost nor for failed.
-        until = now() + timedelta(seconds=pause_seconds + self._services.settings.restart_seconds)
-        changes = {"lease_until": until, "attempts": attempts, "spent": bill, "last_error": why}
+        settings = self._services.settings
+        faults = job.record.faults + 1 if is_fault else 0
+        pause = backoff_seconds(faults, settings.fault_backoff_seconds) if is_fault else 0.0
+        again = now() + timedelta(seconds=pause)
+        changes = {
+            # Until the next attempt can be there: before that, the reconciler must take it neither for lost nor for
+            # failed. After a fault nobody may be left to make one.
+            "lease_until": again if is_fault else again + timedelta(seconds=settings.restart_seconds),
+            "retry_at": again if is_fault else None,
+            "faults": faults,
+            "attempts": attempts,
+            "spent": bill,
+            "last_error": why,
+        }
         try:
             for _ in range(GIVE_UP_TRIES):
                 # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
@@ -151,11 +169,18 @@ class AttemptEnd:
                     break
         finally:
             for ack_id in job.ack_ids:
-                self._subscription.give_back(ack_id, pause_seconds)
+                self._subscription.give_back(ack_id, math.ceil(pause))
 
     def _removed(self, job: RunningJob) -> None:
         job.span.end()
         self._jobs.remove(job)
+
+
+def backoff_seconds(faults: int, first_seconds: float, random: Callable[[], float] = random) -> float:
+    """How long to wait after so many faults in a row, from 1 on: at most `first_seconds`, doubled with each further
+    one, and at least half of that; never more than LONGEST_BACKOFF_SECONDS. `random`: from 0 to 1."""
+    longest = min(LONGEST_BACKOFF_SECONDS, first_seconds * 2.0 ** min(faults - 1, 32))
+    return longest * (1 + random()) / 2
 
 
 def result_of(job: RunningJob) -> JobResult:

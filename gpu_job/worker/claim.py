@@ -15,8 +15,8 @@ from shared.clock import now
 from shared.enums import Method
 from shared.errors import DropscribeError, FailureKind
 from shared.messages import WorkItem
-from shared.state.job_result import exhausted, failed
-from shared.state.jobs import Job, JobState
+from shared.state.job_result import exhausted, failed, waited_too_long
+from shared.state.jobs import Job, JobRecord, JobState
 
 _log = logging.getLogger(__name__)
 
@@ -52,12 +52,15 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
     record = job.record
     if _is_held_by_another(job, services.task.holder):
         return ClaimResult(retry_after_seconds=max(1, int((record.lease_until - now()).total_seconds()) + 1))
-    if record.attempts >= services.settings.max_attempts:
-        services.finisher.finish(record, failed(DropscribeError(exhausted(record), FailureKind.INTERNAL)))
+    if (reason := _given_up(record, services)) is not None:
+        services.finisher.finish(record, failed(reason))
         return NOTHING_TO_DO
     lease = {"lost_attempts": record.lost_so_far, "lease_until": _lease_end(services)}
+    attempts = record.attempts_so_far
     if record.lost_so_far and not alone:
-        if record.state is JobState.RUNNING and not services.jobs.try_save(job, state=JobState.QUEUED, **lease):
+        if record.state is JobState.RUNNING and not services.jobs.try_save(
+            job, state=JobState.QUEUED, attempts=attempts, **lease
+        ):
             return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
         return ClaimResult(must_run_alone=True)
     # Before the claim: where the state bucket does not answer, no attempt is counted.
@@ -67,14 +70,26 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
         state=JobState.RUNNING,
         holder=services.task.holder,
         started_at=record.started_at or now(),
-        attempts=record.attempts + 1,
+        attempts=attempts + 1,
         dispatches=0,
+        retry_at=None,
         **lease,
     )
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
     # The record's own word first: the item is a copy, and perhaps an old one.
     return ClaimResult(ClaimedJob(taken, record.media or item.media, record.decision or item.decision, stored))
+
+
+def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | None:
+    """Why there is no further attempt; None where there may be one."""
+    settings = services.settings
+    if record.attempts_so_far >= settings.max_attempts:
+        return DropscribeError(exhausted(record), FailureKind.INTERNAL)
+    # One that only had to wait for its turn is begun; the reconciler fails it where it goes quiet.
+    if record.faults and now() - record.received_at > timedelta(hours=settings.max_wait_hours):
+        return DropscribeError(waited_too_long(record, settings.max_wait_hours), FailureKind.TIMEOUT)
+    return None
 
 
 def _lease_end(services: JobServices) -> datetime:

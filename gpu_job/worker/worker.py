@@ -28,6 +28,7 @@ from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attemp
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
+from shared.faults import is_infrastructure_fault, reason_of
 from shared.media import Media
 from shared.state.job_result import failed, rejected
 from shared.telemetry import tracing
@@ -276,9 +277,9 @@ class Worker(JobOwner):
                 else:
                     self._attempt_end.finish_job(job, failed(error))
             except Exception as error:
-                # Network, disk, memory: none of it is the upload's fault, so another attempt may do better.
                 _log.exception("feeding failed")
-                self._attempt_end.give_back(job, f"Reading the file failed ({type(error).__name__}: {error}).")
+                why = f"Reading the file failed ({reason_of(error)})."
+                self._attempt_end.give_back(job, why, is_fault=is_infrastructure_fault(error))
 
     def job_complete(self, job: RunningJob) -> None:
         """Assemble and end it, on a thread that may take its time."""

@@ -44,5 +44,14 @@ def failed(error: DropscribeError) -> JobResult:
 
 def exhausted(record: JobRecord) -> str:
     """Why a job whose workers ended again and again is given up."""
-    last = f" The last time: {record.last_error}" if record.last_error else ""
-    return f"The worker ended {record.attempts} times while it worked on the file.{last}"
+    alone = " and no other" if record.lost_so_far > 1 else ""
+    return f"The worker ended {record.attempts_so_far} times while it worked on the file{alone}.{_last(record)}"
+
+
+def waited_too_long(record: JobRecord, max_wait_hours: float) -> str:
+    """Why a job is given up that could be tried again."""
+    return f"Nothing could transcribe the file within {max_wait_hours:g} h.{_last(record)}"
+
+
+def _last(record: JobRecord) -> str:
+    return f" The last time: {record.last_error}" if record.last_error else ""

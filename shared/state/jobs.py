@@ -57,9 +57,14 @@ class JobRecord(BaseModel):
     received_at: datetime
     started_at: datetime | None = None
     attempts: int = 0
-    """How often a worker began this job, except where it was asked to stop (SIGTERM) while the job went on."""
+    """How often a worker began this job, except where that ended through no fault of the file: it was asked to stop
+    (SIGTERM) while the job went on, a service or the disk failed, or it was killed with other uploads in it."""
     lost_attempts: int = 0
     """Of these, how many ended without a word: the worker was killed, or cut off. As far as somebody noticed."""
+    faults: int = 0
+    """How many attempts in a row ended because a service, the network or the disk failed."""
+    retry_at: datetime | None = None
+    """When it is to be tried again after such a fault; None once it is on the queue again, or a worker has it."""
     gather_until: datetime | None = None
     """Until when it waits on the queue for company, and no execution is started for it; None: it does not."""
     dispatches: int = 0
@@ -84,6 +89,15 @@ class JobRecord(BaseModel):
     def lost_so_far(self) -> int:
         """`lost_attempts`, once whoever finds this record has found it without its holder."""
         return self.lost_attempts + (self.state is JobState.RUNNING)
+
+    @property
+    def attempts_so_far(self) -> int:
+        """`attempts`, once whoever finds this record has found it without its holder.
+
+        The first attempt that ends without a word is not counted: it may have run beside the file that killed the
+        worker. From then on the job runs alone, and each counts.
+        """
+        return self.attempts - (self.state is JobState.RUNNING and not self.lost_attempts)
 
 
 @dataclass(frozen=True)

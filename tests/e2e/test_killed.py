@@ -14,9 +14,9 @@ from infra.recordings import recording
 from shared.costs.bill import Bill
 from tests.support.converted_recordings import Convert
 from tests.support.faulty_cloud import FaultyLaptopCloud
-from tests.support.job_progress import await_retry, in_the_middle, record_of
+from tests.support.job_progress import await_retry, execution_named, in_the_middle, record_of
 from tests.support.user_client import UserClient, user_client_of
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_until
 
 UNAVAILABLE = 503
 QUICK = {
@@ -64,7 +64,8 @@ def undisturbed(quick: LaptopCloud, twenty_minutes: Path) -> str:
 @pytest.mark.parametrize(
     ("how", "attempts"),
     [
-        pytest.param(signal.SIGKILL, 2, id="killed"),
+        # It may have been another upload's fault; the next time it runs alone.
+        pytest.param(signal.SIGKILL, 1, id="killed"),
         # Leaving when told to is not the upload's fault, and not counted against it.
         pytest.param(signal.SIGTERM, 1, id="told to leave"),
     ],
@@ -112,3 +113,36 @@ def test_a_state_bucket_that_fails_for_a_while(
     quick.runner.wait_idle(PATIENCE)
     quick.reconcile()
     assert listener.message_count(name) == 1
+
+
+def test_a_file_that_kills_its_worker_costs_its_neighbours_nothing(
+    quick: LaptopCloud, listener: UserClient, twenty_minutes: Path
+) -> None:
+    poison, *neighbours = [listener.drop(twenty_minutes, f"{who}.opus") for who in ("poison", "one", "two", "three")]
+    deaths: list[tuple[int, int]] = []
+
+    def kill_whoever_has_it() -> bool:
+        records = [record_of(listener, name) for name in (poison, *neighbours)]
+        if listener.message_count(poison):
+            return True
+        record = records[0]
+        if record is None or record["state"] != "running":
+            return False
+        in_flight = [one for one in records if one is not None and one["state"] == "running"]
+        # Each claim changes these; until then the record is still the dead worker's.
+        begun = (record["attempts"], record["lost_attempts"])
+        if begun not in deaths and (deaths or len(in_flight) == 4):
+            pid = execution_named(quick, record["holder"].partition("/")[0]).pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            deaths.append(begun)
+        return False
+
+    wait_until(kill_whoever_has_it, "the end of the file that kills its worker")
+    message = listener.outcome(poison)
+    assert message["outcome"] == "failed"
+    assert message["reason"].startswith("The worker ended 3 times while it worked on the file and no other.")
+    # Once with the others beside it, then three times alone.
+    assert deaths == [(1, 0), (1, 1), (2, 2), (3, 3)]
+    assert [listener.outcome(name)["outcome"] for name in neighbours] == ["completed"] * 3
+    assert [(record_of(listener, name) or {})["attempts"] for name in neighbours] == [1] * 3

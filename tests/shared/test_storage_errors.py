@@ -55,16 +55,19 @@ def test_another_answer_may_be_another_next_time(status: int) -> None:
     assert refusal(status, as_json(status, "The specified bucket does not exist.")) is None
 
 
-@pytest.mark.parametrize("reason", ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"])
-def test_a_rate_limit_may_be_called_403(reason: str) -> None:
-    assert refusal(403, as_json(403, "Slower.", reason)) is None
+@pytest.mark.parametrize("reason", ["forbidden", "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"])
+def test_a_403_about_no_object_passes(reason: str) -> None:
+    assert refusal(403, as_json(403, "job@p.iam.gserviceaccount.com has no access.", reason)) is None
 
 
-def test_an_objects_name_cannot_pose_as_a_rate_limit() -> None:
-    assert refusal(403, as_json(403, 'No access to b/"rateLimitExceeded".mp3', "forbidden")) is not None
+@pytest.mark.parametrize("code", ["ResourceIsEncryptedWithCustomerEncryptionKey", "UserProjectMissing"])
+def test_a_403_about_the_object_is_final_as_a_400_is(code: str) -> None:
+    said = [found.reason for status in (400, 403) if (found := refusal(status, XML.format(code)))]
+    assert len(said) == 2
+    assert said[0] == said[1]
 
 
 def test_an_error_without_an_answer_is_judged_by_its_class() -> None:
     assert isinstance(refusal_of(NotFound("x")), Rejected)
-    assert refusal_of(Forbidden("x")) is not None
+    assert refusal_of(Forbidden("x")) is None
     assert refusal_of(GoogleAPICallError("without a code")) is None

@@ -27,13 +27,6 @@ _ANSWERS = {
         FailureKind.REFUSED,
         "Cloud Storage refuses to read the file (400, bad request).",
     ),
-    "forbidden": (
-        403,
-        "job@p.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.",
-        Outcome.FAILED,
-        FailureKind.CREDENTIALS,
-        "Cloud Storage does not let the service account read the file (403, forbidden).",
-    ),
     "bucket gone": (
         404,
         "The specified bucket does not exist.",

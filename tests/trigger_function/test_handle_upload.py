@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from google.api_core.exceptions import MethodNotImplemented, NotFound
+from google.api_core.exceptions import Forbidden, MethodNotImplemented, NotFound
 
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
@@ -90,6 +90,20 @@ def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_delivery(
     (outcome_message,) = cloud.terminal_messages()
     assert (outcome_message.outcome, outcome_message.failure_kind, outcome_message.reason) == (outcome, kind, reason)
     assert list(services.jobs.open_jobs()) == []
+
+
+def test_a_permission_that_is_missing_for_a_while_fails_no_upload(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(AUDIO)
+    cloud.storage_server.fail_next(2, 403, "GET", upload.name, message="function@p does not have access.")
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            handle(services, upload)
+    left = services.jobs.load(upload.job_id)
+    assert left is not None
+    assert "does not let the service account read or write (403, forbidden)" in (left.record.last_error or "")
+    handle(services, upload)
+    assert [item.upload for item in cloud.work_items()] == [upload]
+    assert cloud.terminal_messages() == []
 
 
 def test_a_bucket_that_is_gone_ends_the_job(cloud: LoopbackCloud, services: Services) -> None:

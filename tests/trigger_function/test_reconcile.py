@@ -105,7 +105,19 @@ def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: LoopbackC
     assert [item.job_id for item in cloud.work_items()] == [job.id]
     moved = services.jobs.load(job.id)
     assert moved is not None
-    assert (moved.record.attempts, moved.record.lost_attempts) == (1, 1)
+    assert (moved.record.attempts, moved.record.lost_attempts) == (0, 1)
+
+
+def test_a_job_given_back_after_a_fault_is_queued_again_and_nobody_is_blamed(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    job = quiet(services, cloud.drop(AUDIO), faults=2, retry_at=now() - AGO)
+    assert reconcile_all(services) == {"queued again": 1}
+    moved = services.jobs.load(job.id)
+    assert moved is not None
+    assert (moved.record.dispatches, moved.record.faults, moved.record.retry_at) == (0, 2, None)
+    assert services.gpu.health().failures == {}
+    assert [item.job_id for item in cloud.work_items()] == [job.id]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_another_workers_job_is_taken_once_it_is_silent(cloud: LoopbackCloud, se
     assert claim(services, item, alone=False).must_run_alone
     claimed = claim(services, item).claimed
     assert claimed is not None
-    assert (claimed.job.record.attempts, claimed.job.record.lost_attempts) == (2, 1)
+    assert (claimed.job.record.attempts, claimed.job.record.lost_attempts) == (1, 1)
 
 
 def test_a_job_whose_worker_was_killed_waits_until_nothing_else_runs(
@@ -85,7 +85,7 @@ def test_a_job_whose_worker_was_killed_waits_until_nothing_else_runs(
     waiting = services.jobs.load(job.id)
     assert waiting is not None
     # Queued, so that the reconciler does not find it without its holder and count the attempt once more.
-    assert (waiting.record.state, waiting.record.attempts, waiting.record.lost_attempts) == (JobState.QUEUED, 1, 1)
+    assert (waiting.record.state, waiting.record.attempts, waiting.record.lost_attempts) == (JobState.QUEUED, 0, 1)
     assert waiting.record.lease_until > now()
 
 
@@ -137,6 +137,36 @@ def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: LoopbackCloud,
     assert result.claimed is None
     assert result.retry_after_seconds
     assert taken[0].claimed is not None
+
+
+@pytest.mark.parametrize("lost_before", [0, 1], ids=["beside others", "alone"])
+def test_a_death_is_charged_where_the_job_ran_alone(
+    cloud: LoopbackCloud, services: JobServices, lost_before: int
+) -> None:
+    most = services.settings.max_attempts
+    was = {"state": JobState.RUNNING, "attempts": most, "lost_attempts": lost_before, "lease_until": now() - SOON}
+    _, item = queue_job(services, cloud, holder=TASK.holder, **was)
+    claimed = claim(services, item).claimed
+    if lost_before == 0:
+        assert claimed is not None
+        assert (claimed.job.record.attempts, claimed.job.record.lost_attempts) == (most, 1)
+        return
+    assert claimed is None
+    (message,) = cloud.terminal_messages()
+    assert message.reason == f"The worker ended {most} times while it worked on the file and no other."
+
+
+@pytest.mark.parametrize("faults", [0, 3])
+def test_faults_are_no_reason_to_go_on_for_ever(cloud: LoopbackCloud, services: JobServices, faults: int) -> None:
+    received_at = now() - timedelta(hours=services.settings.max_wait_hours, seconds=1)
+    _, item = queue_job(services, cloud, faults=faults, received_at=received_at, last_error="The disk is full.")
+    if faults == 0:
+        # It waited for its turn, which has come.
+        assert claim(services, item).claimed is not None
+        return
+    assert claim(services, item) is NOTHING_TO_DO
+    (message,) = cloud.terminal_messages()
+    assert message.reason == "Nothing could transcribe the file within 24 h. The last time: The disk is full."
 
 
 def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: LoopbackCloud, services: JobServices) -> None:

@@ -247,7 +247,7 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
     assert worker(replace(services, finisher=finisher), subscription).run()
     left = services.jobs.load(job.id)
     assert left is not None
-    assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+    assert (left.record.state, left.record.attempts, left.record.faults) == (JobState.QUEUED, 0, 1)
     assert left.record.spent.usd > 0
     assert services.jobs.is_open(job.id)
 
