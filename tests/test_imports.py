@@ -40,7 +40,7 @@ LAYERS = {
         {"object_names", "errors", "subtitle_rules"},
         {"formats"},
         {"clock", "enums", "media"},
-        {"gzip_content", "faults", "objects", "storage_errors", "upload_options", "telemetry"},
+        {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry"},
         {"costs", "transcript"},
         {"messages", "settings"},
         {"client", "deepgram", "state"},

@@ -12,11 +12,11 @@ from google.cloud import storage
 
 from shared.clock import now
 from shared.errors import BadMedia, Rejected, UploadNotReadable
-from shared.faults import reason_of
 from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
+from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
 from shared.state.jobs import Job, JobRecord, new_holder
 from shared.storage_errors import refusal_of

@@ -19,7 +19,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.errors import EngineFailed
-from shared.faults import is_infrastructure_fault, reason_of
+from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, completed, failed
 from shared.state.jobs import JobState
 from shared.telemetry import tracing

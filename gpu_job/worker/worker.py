@@ -28,8 +28,8 @@ from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attemp
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
-from shared.faults import is_infrastructure_fault, reason_of
 from shared.media import Media
+from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import failed, rejected
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context

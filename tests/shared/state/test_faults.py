@@ -12,7 +12,7 @@ from google.cloud.storage.exceptions import DataCorruption
 from urllib3.exceptions import ProtocolError
 
 from shared.errors import MAX_REASON_CHARACTERS, BadMedia, EngineFailed, FailureKind, StateConflict
-from shared.faults import is_infrastructure_fault, reason_of
+from shared.state.faults import is_infrastructure_fault, reason_of
 
 
 @pytest.mark.parametrize(
