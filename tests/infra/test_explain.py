@@ -46,7 +46,7 @@ def test_an_ended_job_has_decision_quotes_bill_and_coverage(transcribed: Upload)
         ["hybrid", "on", "the", "GPU"],
         [">", "deepgram"],
     ]
-    assert "predicted $0.00276" in output
+    assert "predicted $0.00138" in output
     assert "deepgram nova-3" in output
     assert "s of speech have words" in output
 

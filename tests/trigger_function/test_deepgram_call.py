@@ -38,8 +38,8 @@ from trigger_function.services import Services
 AUDIO = recording("memo.wav").path.read_bytes()
 LATE = {"DEEPGRAM_TIMEOUT_SECONDS": "0.2"}
 """Less than any answer of a stalled server takes."""
-DEEPGRAM_USD = 0.001185
-PARAKEET_USD = 0.01382
+DEEPGRAM_USD = 0.0005925
+PARAKEET_USD = 0.0102
 """About what the quotes for this recording are; Parakeet pays for a start."""
 
 
@@ -261,7 +261,7 @@ def test_without_another_engine_a_late_answer_is_waited_for(
 
 @pytest.mark.parametrize(
     ("limits", "metadata"),
-    [({"MONTHLY_BUDGET_USD": "0.0141"}, {}), ({}, {"transcribe-max-cost": "0.0141"})],
+    [({"MONTHLY_BUDGET_USD": "0.0105"}, {}), ({}, {"transcribe-max-cost": "0.0105"})],
     ids=["budget", "max cost"],
 )
 def test_what_a_lost_call_may_have_cost_counts_where_parakeet_would_take_over(
@@ -276,7 +276,7 @@ def test_what_a_lost_call_may_have_cost_counts_where_parakeet_would_take_over(
     upload = cloud.drop(AUDIO, metadata=metadata)
     handle(services, upload)
     # Either alone would have been within the limit.
-    assert max(DEEPGRAM_USD, PARAKEET_USD) < 0.0141 < DEEPGRAM_USD + PARAKEET_USD
+    assert max(DEEPGRAM_USD, PARAKEET_USD) < 0.0105 < DEEPGRAM_USD + PARAKEET_USD
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.FAILED
     assert (message.reason or "").endswith("Parakeet may not take over: it would cost more than is allowed or left.")

@@ -232,7 +232,7 @@ def test_what_may_not_be_spent_is_not(cloud: LoopbackCloud, services: Services) 
     handle(services, cloud.drop(AUDIO, metadata={MAX_COST_METADATA: "0.0001"}))
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.failure_kind) == (Outcome.REJECTED, FailureKind.REFUSED)
-    assert "parakeet on the GPU: $0.0139 is more than the $0.0001 allowed for the file" in str(message.reason)
+    assert "parakeet on the GPU: $0.0102 is more than the $0.0001 allowed for the file" in str(message.reason)
     assert cloud.executions() == []
 
 
