@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from gpu_job.asr.hub.names import hub_model
+from gpu_job.asr.hub.names import Quantization, hub_model
 from gpu_job.asr.nemo.model_files import MANIFEST, BadModel, PreparedModel
 from gpu_job.asr.onnx.model_folder import OnnxFolder, is_onnx_folder
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.settings import JobSettings
 from shared.errors import DropscribeError, EngineFailed, FailureKind
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 TONE_HZ = 440.0
 TONE_LEVEL = 0.1
@@ -47,11 +49,13 @@ class ModelReport(BaseModel):
 
     name: str
     source: str | None = None
-    """What transcripts call it. This and the rest is known of prepared models only."""
+    """What transcripts call it. This and the rest is known of prepared and of published models only."""
     revision: str | None = None
     """Commit of the published repository that it came from."""
     archive_sha256: str | None = None
     """Of the `.nemo` file that it was prepared from."""
+    networks_sha256: dict[str, str] | None = None
+    """Of the ONNX files of a published model in the hub's cache, by their names."""
     parameters: int | None = None
     precision: str | None = None
     """Of the weights on disk."""
@@ -109,7 +113,7 @@ def examine(model: str, gpu: str, precision: str, *, load: bool) -> HealthReport
 
 def _fill(report: HealthReport, gpu: str, precision: str, *, load: bool) -> None:
     """Fill the report in, step by step. Raises at the first that fails."""
-    _check_files(report.model)
+    _check_files(report.model, "fp32" if precision == "fp32" else "int8")
     if gpu == "none" and _is_onnx(report.model.name):
         report.onnxruntime = version("onnxruntime")
         if load:
@@ -131,7 +135,7 @@ def _is_onnx(name: str) -> bool:
     return is_onnx_folder(path) or (not path.exists() and hub_model(name) is not None)
 
 
-def _check_files(model: ModelReport) -> None:
+def _check_files(model: ModelReport, quantization: Quantization) -> None:
     path = Path(model.name)
     if is_onnx_folder(path) and not (path / MANIFEST).is_file():
         model.source, model.precision = path.name, OnnxFolder.open(path).quantizations()[0]
@@ -147,6 +151,15 @@ def _check_files(model: ModelReport) -> None:
         raise BadModel(f"There is no file {path}.")
     elif path.is_absolute() and not path.exists():
         raise BadModel(f"There is no model {path}.")
+    elif not path.exists() and (published := hub_model(model.name)) is not None:
+        from gpu_job.asr.hub.fetch import cached_model
+
+        model.source = published.repository
+        if (folder := cached_model(published, quantization)) is not None:
+            # The cache's layout is the hub's: folders are named by their commit, large files by their hash.
+            files = {path.name: path.resolve().name for path in sorted(folder.rglob("*.onnx*"))}
+            model.revision, model.precision = folder.name, quantization
+            model.networks_sha256 = {name: blob for name, blob in files.items() if _SHA256.fullmatch(blob)}
 
 
 def _gpu(wanted: str) -> GpuReport:

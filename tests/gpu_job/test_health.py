@@ -56,6 +56,7 @@ def test_a_prepared_model_is_described_and_vouched_for(prepared: Path) -> None:
         "source": MODEL_PATH.stem,
         "revision": None,
         "archive_sha256": None,
+        "networks_sha256": None,
         "parameters": PARAMETERS,
         "precision": "bf16",
         "checksum_ok": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from gpu_job.asr.nemo.model_files import BadModel, Precision, PreparedModel
 from infra.docker.bake_model import bake
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support.dockerfile_rules import DOCKERFILES, FOLDER, ROOT, parse, problems
+from tests.support.hub_server import COMMIT as PUBLISHED_COMMIT
 from tests.support.hub_server import HubServer
 from tests.support.waiting import PATIENCE
 
@@ -112,7 +114,9 @@ def test_the_cpu_images_model_is_fetched_by_what_its_stage_copies_and_found_offl
                 (tmp_path / target).mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / one, tmp_path / target)
     (command,) = stage.of("RUN")
-    assert command.endswith('HF_HOME=/models/hub /opt/dropscribe/bin/python bake_onnx_model.py "$MODEL" /models')
+    assert command.endswith(
+        'HF_HOME=/models/hub /opt/dropscribe/bin/python bake_onnx_model.py "$MODEL" /models --revision "$MODEL_REVISION"'
+    )
     models = tmp_path / "models"
     (models / "hub").mkdir(parents=True)
     tiny = {file.name: file.read_bytes() for file in MODEL_PATH.with_suffix("").iterdir()}
@@ -122,7 +126,7 @@ def test_the_cpu_images_model_is_fetched_by_what_its_stage_copies_and_found_offl
     del environment["HF_HUB_CACHE"]
     with HubServer("someone/published-tdt", published) as hub:
         done = subprocess.run(
-            [sys.executable, "bake_onnx_model.py", source, models],
+            [sys.executable, "bake_onnx_model.py", source, models, "--revision", "main"],
             cwd=tmp_path,
             env={**environment, "HF_ENDPOINT": hub.url},
             capture_output=True,
@@ -148,6 +152,13 @@ def test_the_cpu_images_model_is_fetched_by_what_its_stage_copies_and_found_offl
         timeout=PATIENCE,
     )
     assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+    model = json.loads(loaded.stdout)["model"]
+    if source.endswith(".nemo"):
+        assert model["revision"] is None
+    else:
+        graphs = {name: data for name, data in published.items() if name.endswith(".onnx")}
+        assert (model["source"], model["revision"]) == (source, PUBLISHED_COMMIT)
+        assert model["networks_sha256"] == {name: hashlib.sha256(data).hexdigest() for name, data in graphs.items()}
 
 
 def test_docker_sees_nothing_but_what_is_copied() -> None:

@@ -57,10 +57,13 @@ class HubServer(HttpServer):
         self.files = dict(files)
         self.faults = HubFaults()
         self.requests: list[HubRequest] = []
+        self.newest = COMMIT
+        """The commit of the branch main; all have the same files."""
         self._large_bytes = large_bytes
         app = Flask("hub")
         app.before_request(self._before)
         app.add_url_rule(f"/api/models/{name}", view_func=self._listing)
+        app.add_url_rule(f"/api/models/{name}/revision/<revision>", view_func=self._listing)
         app.add_url_rule(f"/{name}/resolve/<revision>/<path:path>", view_func=self._resolve)
         app.add_url_rule("/cdn/<path:path>", view_func=self._content)
         super().__init__(app)
@@ -81,28 +84,33 @@ class HubServer(HttpServer):
             return Response("{}", status, {"X-Error-Code": code, "X-Error-Message": "refused"})
         return None
 
-    def _listing(self) -> WerkzeugResponse:
+    def _listing(self, revision: str = "main") -> WerkzeugResponse:
+        if (commit := self._commit(revision)) is None:
+            return Response(status=404, headers={"X-Error-Code": "RevisionNotFound"})
         siblings = []
         for path, content in self.files.items():
             entry: dict[str, object] = {"rfilename": path, "size": len(content), "blobId": _git_hash(content)}
             if self._is_large(content):
                 entry["lfs"] = {"sha256": _sha256(content), "size": len(content), "pointerSize": 134}
             siblings.append(entry)
-        return jsonify(id=self.name, modelId=self.name, sha=COMMIT, private=False, tags=[], siblings=siblings)
+        return jsonify(id=self.name, modelId=self.name, sha=commit, private=False, tags=[], siblings=siblings)
+
+    def _commit(self, revision: str) -> str | None:
+        return {"main": self.newest, self.newest: self.newest, COMMIT: COMMIT}.get(revision)
 
     def _resolve(self, revision: str, path: str) -> WerkzeugResponse:
-        if revision not in ("main", COMMIT):
+        if (commit := self._commit(revision)) is None:
             return Response(status=404, headers={"X-Error-Code": "RevisionNotFound"})
         if path not in self.files:
-            return Response(status=404, headers={"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+            return Response(status=404, headers={"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
         content = self.files[path]
         if not self._is_large(content):
             response = self._content(path)
-            response.headers |= {"X-Repo-Commit": COMMIT, "ETag": f'"{_git_hash(content)}"'}
+            response.headers |= {"X-Repo-Commit": commit, "ETag": f'"{_git_hash(content)}"'}
             return response
         response = redirect(f"{self.url.replace('127.0.0.1', 'localhost')}/cdn/{path}")
         response.headers |= {
-            "X-Repo-Commit": COMMIT,
+            "X-Repo-Commit": commit,
             "X-Linked-ETag": f'"{_sha256(content)}"',
             "X-Linked-Size": str(len(content)),
         }

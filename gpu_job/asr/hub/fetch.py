@@ -115,13 +115,19 @@ def cached_model(model: HubModel, quantization: Quantization, hub: Hub | None = 
 
 
 def fetch_model(
-    name: str, *, quantization: Quantization = "int8", listener: FetchListener | None = None, hub: Hub | None = None
+    name: str,
+    *,
+    quantization: Quantization = "int8",
+    listener: FetchListener | None = None,
+    hub: Hub | None = None,
+    revision: str | None = None,
 ) -> Path:
     """The folder of the published model `name`, as onnx-asr lays it out; fetched where it is not here yet.
 
     What is here is used as it is, without a question to the network. What is fetched goes on where an earlier attempt
     ended, is compared with the hashes that the hub lists, and stands in the cache only when it is whole.
-    `quantization`: which of the repository's graphs. Raises ModelNotFetched.
+    `quantization`: which of the repository's graphs. `revision`: a branch, tag or commit that is fetched, and found
+    offline, instead of the newest. Raises ModelNotFetched.
     """
     hub = hub or Hub()
     model = hub_model(name)
@@ -132,7 +138,7 @@ def fetch_model(
     try:
         if hub.offline:
             raise OfflineModeIsEnabled
-        return _Fetch(model, quantization, hub, listener or LoggingListener()).run()
+        return _Fetch(model, quantization, hub, listener or LoggingListener(), revision).run()
     except (FetchFailed, OSError, httpx2.HTTPError, ValueError, TypeError, LookupError) as error:
         # The last three are what the hub's client makes of an answer that is none of the hub's.
         why = why_not_fetched(error, hub.endpoint, model.repository, str(hub.cache))
@@ -140,8 +146,16 @@ def fetch_model(
 
 
 class _Fetch:
-    def __init__(self, model: HubModel, quantization: Quantization, hub: Hub, listener: FetchListener) -> None:
+    def __init__(
+        self,
+        model: HubModel,
+        quantization: Quantization,
+        hub: Hub,
+        listener: FetchListener,
+        revision: str | None = None,
+    ) -> None:
         self._model = model
+        self._revision = revision
         self._quantization = quantization
         self._hub = hub
         self._listener = listener
@@ -165,7 +179,7 @@ class _Fetch:
     def _repository_info(self) -> ModelInfo:
         api = HfApi(endpoint=self._hub.endpoint)
         timeout = self._hub.patience.connect_seconds
-        return api.model_info(self._model.repository, files_metadata=True, timeout=timeout)
+        return api.model_info(self._model.repository, revision=self._revision, files_metadata=True, timeout=timeout)
 
     def _fetch(self, commit: str, files: dict[str, HubFile]) -> Path:
         config = None
@@ -182,6 +196,8 @@ class _Fetch:
             self._link(name, commit)
         # And that this commit is the newest, which `cached_model` goes by.
         self._link(names[0], constants.DEFAULT_REVISION)
+        if self._revision is not None:
+            (self._blobs.parent / "refs" / constants.DEFAULT_REVISION).write_text(commit)
         return Path(self._link(names[0], commit)).parent.joinpath(*[".."] * names[0].count("/")).resolve()
 
     def _plan(self, missing: Sequence[HubFile]) -> FetchPlan:

@@ -73,6 +73,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_revision_is_fetched_and_found_offline_though_a_newer_one_is_published(server: HubServer, hub: Hub) -> None:
+    server.newest = "f" * 40
+    folder = fetch_model(PUBLISHED_MODEL, hub=hub, revision=COMMIT)
+    assert folder.name == COMMIT
+    assert fetch_model(PUBLISHED_MODEL, hub=replace(hub, offline=True)) == folder
+    assert contents(folder) == {name: FILES[name] for name in INT8}
+
+
 def partial_files(hub: Hub) -> list[int]:
     return [path.stat().st_size for path in hub.cache.rglob("*.incomplete")]
 
