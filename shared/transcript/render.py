@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -68,12 +68,18 @@ def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _csv(column: str, timed: Iterable[Word | Paragraph]) -> str:
-    """CSV by RFC 4180, CRLF line ends included: with them the csv module quotes both CR and LF inside a field."""
+def _csv(column: str, timed: Sequence[Word | Paragraph]) -> str:
+    """CSV by RFC 4180, CRLF line ends included: with them the csv module quotes both CR and LF inside a field.
+
+    The last column is the speaker, where any is known.
+    """
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(("start_time", "end_time", column))
-    writer.writerows((decimal(item.start), decimal(item.end), _cell(item.text)) for item in timed)
+    has_speakers = any(item.speaker is not None for item in timed)
+    writer.writerow(("start_time", "end_time", column, *["speaker"] * has_speakers))
+    for item in timed:
+        speaker = [item.speaker] * has_speakers  # None is an empty cell
+        writer.writerow((decimal(item.start), decimal(item.end), _cell(item.text), *speaker))
     return file.getvalue()
 
 

@@ -115,7 +115,8 @@ def test_the_cpu_images_model_is_fetched_by_what_its_stage_copies_and_found_offl
                 shutil.copy(ROOT / one, tmp_path / target)
     (command,) = stage.of("RUN")
     assert command.endswith(
-        'HF_HOME=/models/hub /opt/dropscribe/bin/python bake_onnx_model.py "$MODEL" /models --revision "$MODEL_REVISION"'
+        "HF_HOME=/models/hub /opt/dropscribe/bin/python"
+        ' bake_onnx_model.py "$MODEL" /models --revision "$MODEL_REVISION"'
     )
     models = tmp_path / "models"
     (models / "hub").mkdir(parents=True)

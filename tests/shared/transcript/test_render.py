@@ -131,6 +131,27 @@ def test_paragraphs_csv() -> None:
     ]
 
 
+def test_csv_has_the_speakers_where_any_is_known() -> None:
+    words = [
+        Word(text="Yes.", start=0, end=1, speaker=1),
+        Word(text="No.", start=1, end=2, speaker=0),
+        Word(text="Who?", start=2, end=3),
+    ]
+    made = files(transcript(words))
+    assert rows(made["words.csv"]) == [
+        ["start_time", "end_time", "word", "speaker"],
+        ["0.000", "1.000", "Yes.", "1"],
+        ["1.000", "2.000", "No.", "0"],
+        ["2.000", "3.000", "Who?", ""],
+    ]
+    assert [row[2:] for row in rows(made["paragraphs.csv"])] == [
+        ["text", "speaker"],
+        ["Yes.", "1"],
+        ["No.", "0"],
+        ["Who?", ""],
+    ]
+
+
 @unhurried
 @given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=6))
 def test_csv_reads_back_the_words_but_for_the_guard(texts: list[str]) -> None:
