@@ -1,18 +1,30 @@
-"""A Flask app served on loopback by threads of this process: what every HTTP server of the laptop cloud stands on."""
+"""A Flask app served on loopback by threads of this process: what every HTTP server of the laptop cloud stands on.
+
+As Google's servers do, and werkzeug's own does not, it keeps a connection for its client's next request.
+"""
 
 from __future__ import annotations
 
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
+from http import HTTPStatus
+from typing import BinaryIO, Self, cast
 from weakref import WeakSet
 
 from flask import Flask
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.serving import DechunkedInput, ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wsgi import LimitedStream
 
 logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+"""How soon `stop()` is noticed where the closing of a listening socket wakes nobody, as on macOS."""
+DRAINED_BYTES = 1 << 16
+"""Of what an app leaves of a request's body, at a time."""
 
 
 class HttpServer:
@@ -25,7 +37,7 @@ class HttpServer:
         self.app = app
         self._server = _Server("127.0.0.1", 0, app, _Handler)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name=f"http-{app.name}", daemon=True
+            target=self._server.serve_forever, args=(POLL_SECONDS,), name=f"http-{app.name}", daemon=True
         )
 
     @property
@@ -40,6 +52,8 @@ class HttpServer:
     def stop(self) -> None:
         """Refuse new requests and cut those in flight; idempotent."""
         if self._thread.is_alive():
+            with suppress(OSError):
+                self._server.socket.shutdown(socket.SHUT_RDWR)
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
@@ -75,5 +89,57 @@ class _Server(ThreadedWSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
+    """Werkzeug's, whose `run_wsgi` ends every connection: it reads on for 10 ms, and past the request's end."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    # An answer is one packet or ends with a short one, which is not to wait for the other side's acknowledgement.
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        """Answer one request. Raises what the app raises while its answer is being sent; the connection ends then."""
+        self.wfile.flush()  # what http.server says to `Expect: 100-continue`
+        self.environ = environ = self.make_environ()
+        body = self._request_body()
+        environ["wsgi.input"], environ["wsgi.input_terminated"] = body, True
+        answer = self.server.app(environ, self._start_response)
+        try:
+            for block in answer:
+                self.wfile.write(block)
+                self.wfile.flush()
+            self.wfile.flush()
+        finally:
+            if close := getattr(answer, "close", None):
+                close()
+        # The next request begins where this one's body ends.
+        try:
+            while body.read(DRAINED_BYTES):
+                pass
+        except ClientDisconnected:
+            self.close_connection = True
+
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         logger.debug(message, *args)
+
+    def _request_body(self) -> BinaryIO:
+        """The body of this request alone: http.server's stream goes on with the next one."""
+        stream = self.environ["wsgi.input"]
+        if isinstance(stream, DechunkedInput):
+            return cast(BinaryIO, stream)
+        return cast(BinaryIO, LimitedStream(stream, int(self.environ.get("CONTENT_LENGTH") or 0)))
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nobody reads it, and werkzeug's own paints it for a terminal."""
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], _: object = None
+    ) -> Callable[[bytes], object]:
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        known = {name.lower() for name, _ in headers}
+        if "content-length" not in known and int(code) != HTTPStatus.NO_CONTENT:
+            self.send_header("Connection", "close")  # and so it says where it ends
+        self.end_headers()
+        return self.wfile.write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import flask
@@ -75,3 +76,50 @@ def test_a_server_that_was_never_started_can_be_stopped_and_one_that_was_can_be_
     server.start()
     server.stop()
     server.stop()
+
+
+def test_one_connection_carries_one_request_after_another_whatever_is_left_of_their_bodies(app: flask.Flask) -> None:
+    app.add_url_rule("/refuse", "refuse", view_func=lambda: ("no", 403), methods=["POST"])
+    app.add_url_rule("/none", "none", view_func=lambda: ("", 204), methods=["POST"])
+    app.add_url_rule("/port", "port", view_func=lambda: str(flask.request.environ["REMOTE_PORT"]))
+    with HttpServer(app) as server, requests.Session() as session:
+        before = session.get(f"{server.url}/port", timeout=PATIENCE).text
+        for path, status in (("refuse", 403), ("none", 204), ("refuse", 403)):
+            answer = session.post(f"{server.url}/{path}", b"GET / HTTP/1.1\r\n\r\n" * 100_000, timeout=PATIENCE)
+            assert answer.status_code == status
+        parts = iter([b"GET /", b" HTTP/1.1"])
+        assert session.post(f"{server.url}/refuse", parts, timeout=PATIENCE).text == "no"
+        assert session.get(f"{server.url}/port", timeout=PATIENCE).text == before
+
+
+def test_an_answer_of_unknown_length_ends_with_its_connection(app: flask.Flask) -> None:
+    app.add_url_rule("/parts", "parts", view_func=lambda: flask.Response(iter([b"one", b"", b"two"])))
+    with HttpServer(app) as server, requests.Session() as session:
+        for _ in range(2):
+            answer = session.get(f"{server.url}/parts", timeout=PATIENCE)
+            assert (answer.content, answer.headers["Connection"]) == (b"onetwo", "close")
+        assert session.get(server.url, timeout=PATIENCE).text == "hello"
+
+
+def test_an_answer_that_breaks_is_no_whole_one(app: flask.Flask) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"one"
+        raise ConnectionAbortedError("on purpose")
+
+    app.add_url_rule("/parts", "parts", view_func=lambda: flask.Response(parts(), headers={"Content-Length": "6"}))
+    with HttpServer(app) as server, requests.Session() as session:
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            session.get(f"{server.url}/parts", timeout=PATIENCE)
+        assert session.get(server.url, timeout=PATIENCE).text == "hello"
+
+
+def test_stop_ends_connections_that_wait_for_a_next_request(app: flask.Flask) -> None:
+    before = set(threading.enumerate())
+    with HttpServer(app) as server, requests.Session() as session:
+        session.get(server.url, timeout=PATIENCE)
+        (*_, handler) = set(threading.enumerate()) - before
+        server.stop()
+        with pytest.raises(requests.ConnectionError):
+            session.get(server.url, timeout=PATIENCE)
+        handler.join(PATIENCE)
+        assert not handler.is_alive()

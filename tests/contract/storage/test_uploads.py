@@ -140,7 +140,7 @@ class TestResumable:
         finally:
             tracemalloc.stop()
         assert (tmp_path / "back").read_bytes() == large_file.read_bytes()
-        assert peak < 24 * MIB  # of client and server together; werkzeug alone takes 10 MB to drain a connection
+        assert peak < 24 * MIB  # of client and server together
 
     def test_chunks_of_unknown_total(self, bucket: storage.Bucket) -> None:
         with bucket.blob("streamed").open("wb", chunk_size=CHUNK) as writer:
