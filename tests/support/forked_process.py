@@ -13,10 +13,12 @@ import gc
 import logging
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from infra.emulators.processes import ProcessGroup
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = ("functions_framework._cli", "functions_framework._http.gunicorn", "trigger_function.main")
@@ -115,22 +118,53 @@ class ForkedProcessGroup(ProcessGroup):
 
 
 class _Server:
-    """The process that imports and forks, from the first start until this process ends."""
+    """The process that imports and forks: one for all workers of a test run. Who comes first starts it, and it ends
+    with that worker's process, as all workers do once the last test has run."""
 
     def __init__(self, imported: Sequence[str]) -> None:
-        self._requests, theirs = socket.socketpair()
-        command = (sys.executable, "-m", "tests.support.forked_process", *imported, str(theirs.fileno()))
-        with theirs:
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT)
-        atexit.register(self._stop)
+        path = _run_folder() / imported[0]
+        with socket.socket(socket.AF_UNIX) as listening:
+            try:
+                listening.bind(str(path))
+            except OSError:
+                self._requests = wait_until(lambda: _connected(path), f"another worker's server of {imported[0]}")
+                return
+            listening.listen()
+            self._requests, theirs = socket.socketpair()
+            with theirs:
+                fds = (theirs.fileno(), listening.fileno())
+                command = (sys.executable, "-m", "tests.support.forked_process", *imported, *map(str, fds))
+                self._process = subprocess.Popen(command, pass_fds=fds, cwd=ROOT)
+        atexit.register(self._stop, path)
 
     def fork(self, *fds: int) -> None:
         """Fork a supervisor that gets these file descriptors."""
         socket.send_fds(self._requests, [b"."], fds)
 
-    def _stop(self) -> None:
+    def _stop(self, path: Path) -> None:
         self._requests.close()
         self._process.wait()
+        path.unlink()
+        with suppress(OSError):  # not empty yet
+            path.parent.rmdir()
+
+
+def _run_folder() -> Path:
+    """Where the workers of this test run find each other's servers; a socket's path may have 104 characters at most."""
+    folder = Path(tempfile.gettempdir()) / f"fork-{os.environ.get('PYTEST_XDIST_TESTRUNUID', str(os.getpid()))[:12]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _connected(path: Path) -> socket.socket | None:
+    """A connection to the server there, or None where it does not listen yet."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        return None
+    return connection
 
 
 @cache
@@ -138,8 +172,11 @@ def _server(imported: tuple[str, ...]) -> _Server:
     return _Server(imported)
 
 
-def serve(imported: Sequence[str], requests: socket.socket) -> None:
-    """Fork for each request until there will be none; also returns in each forked process, ready to be run."""
+def serve(imported: Sequence[str], owner: socket.socket, listening: socket.socket) -> None:
+    """Fork for each request, the owner's and others', until the owner is gone; also returns in each forked process,
+    ready to be run."""
+    # No cycle is looked for among what is imported: a fifth of the time, and all of it stays.
+    gc.disable()
     # Ctrl-C reaches every process of the terminal; who ends what is the tests' decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(THREADS)
@@ -159,19 +196,27 @@ def serve(imported: Sequence[str], requests: socket.socket) -> None:
     assert running <= FORKED_THREADS, f"{running}: a fork is without these threads"
     gc.collect()
     gc.freeze()
-    while True:
-        sent, fds, _, _ = socket.recv_fds(requests, 1, MOST_FDS)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if not sent:
-            return
-        if os.fork() == 0:
-            requests.close()
-            supervise(*fds)
-            return
-        for fd in fds:
-            os.close(fd)
+    gc.enable()
+    clients = [owner]
+    while owner in clients:
+        for ready in select.select([listening, *clients], [], [])[0]:
+            if ready is listening:
+                clients.append(listening.accept()[0])
+                continue
+            sent, fds, _, _ = socket.recv_fds(ready, 1, MOST_FDS)
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            if not sent:
+                clients.remove(ready)
+                ready.close()
+            elif os.fork() == 0:
+                for one in (listening, *clients):
+                    one.close()
+                supervise(*fds)
+                return
+            for fd in fds:
+                os.close(fd)
 
 
 def supervise(connection_fd: int, output: int, *passed: int) -> None:
@@ -215,8 +260,9 @@ def become(start: Start, output: int, passed: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[-1])) as listening:
-        serve(sys.argv[1:-1], listening)
+    *names, owner_fd, listening_fd = sys.argv[1:]
+    with socket.socket(fileno=int(owner_fd)) as owner, socket.socket(fileno=int(listening_fd)) as listening:
+        serve(names, owner, listening)
     if sys.argv[0] == __file__:
         os._exit(0)
     # At the top, so that the interpreter ends with it as it does after `python -m`.
