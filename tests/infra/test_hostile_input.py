@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -117,6 +118,14 @@ def test_a_bad_setting_of_function_or_job_ends_a_local_command_before_anything_i
     command: tuple[str, ...],
 ) -> None:
     assert sentence(*command, MODEL_PRECISION="fp64").startswith("MODEL_PRECISION: Input should be 'auto', 'bf16',")
+
+
+@pytest.mark.parametrize("command", [("run", "a.mp3"), ("up", ".")])
+def test_where_no_servers_can_be_started_the_way_on_is_named(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert "use them in WSL" in sentence(*command)
 
 
 @pytest.mark.parametrize("bad", ["abc", "0"])

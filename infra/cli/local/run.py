@@ -21,13 +21,13 @@ from infra.cli.local.machine_speeds import MachineSpeeds
 from infra.cli.local.models import chosen_model
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
-from infra.cli.local.session import Session, ended_by_signals, session
+from infra.cli.local.session import Session, check_machine_and_settings, ended_by_signals, session
 from infra.cli.local.standard_input import standard_input
 from infra.cli.local.temporary_files import check_room
 from infra.cli.progress.time_left import Estimate
 from infra.cli.progress.transcription import Progress
 from infra.cli.tables import output_console, print_line
-from infra.emulators.cloud import STATE, UPLOADS, CloudOptions, check_settings
+from infra.emulators.cloud import STATE, UPLOADS, CloudOptions
 from shared.client import UPLOAD_ERRORS, drop, fetch_results, outcomes, results_folder
 from shared.enums import Outcome
 from shared.media import Upload
@@ -60,7 +60,7 @@ class RunOptions:
 def run_files(arguments: Sequence[str], options: RunOptions) -> int:
     """Transcribe what `arguments` name (see `inputs_of`) into `options.out`/<file name>/. The exit status."""
     began = time.monotonic()
-    check_settings(CloudOptions(settings=IGNORE_NOTHING))
+    check_machine_and_settings(CloudOptions(settings=IGNORE_NOTHING))
     _make_writable(options.out)
     with ended_by_signals(), standard_input(arguments, options.input_name) as path:
         inputs = inputs_of(arguments, options.out, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,21 @@ from pathlib import Path
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 
-from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCloud
+from infra.cli.errors import CommandError
+from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, CloudOptions, LaptopCloud, check_settings
+
+
+def check_machine_and_settings(options: CloudOptions) -> None:
+    """What would keep a laptop cloud from working, before anything is started or fetched.
+
+    Raises CommandError, and as `check_settings` does.
+    """
+    if sys.platform == "win32":
+        raise CommandError(
+            "run and up start servers as process groups, which Windows has not: use them in WSL (wsl --install). In"
+            ' Python, from gpu_job import transcribe; transcribe("call.mp3") starts none.'
+        )
+    check_settings(options)
 
 
 @dataclass

@@ -13,9 +13,9 @@ from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.local.folders import FileState, scan
 from infra.cli.local.inputs import path_conflict
 from infra.cli.local.models import chosen_model
-from infra.cli.local.session import Session, session
+from infra.cli.local.session import Session, check_machine_and_settings, session
 from infra.cli.tables import outcome_table, print_line
-from infra.emulators.cloud import UPLOADS, CloudOptions, check_settings
+from infra.emulators.cloud import UPLOADS, CloudOptions
 from shared.client import UPLOAD_ERRORS, drop, fetch_results, results_folder
 from shared.enums import Privacy
 from shared.messages import TerminalMessage
@@ -30,7 +30,7 @@ LOCAL_OPTIONS = UploadOptions(method="auto", privacy=Privacy.LOCAL)
 @errors_in_one_line
 def watch(folder: Path, model: str | None) -> int:
     """Upload every file that appears in `folder` or changes, and copy its results back, until Ctrl-C."""
-    check_settings(CloudOptions())
+    check_machine_and_settings(CloudOptions())
     folder.mkdir(parents=True, exist_ok=True)
     if (conflict := path_conflict(RESULTS_FOLDER, folder)) is not None:
         raise CommandError(conflict)
