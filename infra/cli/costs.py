@@ -17,7 +17,7 @@ from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.cost_options import GroupBy, OutputFormat
 from infra.cli.cost_report import CostReport, Totals, cost_report
 from infra.cli.errors import errors_in_one_line
-from infra.cli.tables import printable
+from infra.cli.tables import plain_table, printable
 from shared.clock import now
 from shared.state.ledger import Ledger, month_of
 from shared.transcript.timestamps import clock
@@ -104,10 +104,7 @@ def _print(costs: CostReport, suggestions: Sequence[Advice]) -> None:
 
 
 def _table(title: str, groups: Mapping[str, Totals]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(title, overflow="fold")
-    for column in ("uploads", "audio", "cost", "an hour", "Deepgram", "saved", "fallbacks"):
-        table.add_column(column, justify="right")
+    table = plain_table(title, right=("uploads", "audio", "cost", "an hour", "Deepgram", "saved", "fallbacks"))
     for key, totals in groups.items():
         table.add_row(
             Text(printable(key)),

@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 
 from google.cloud.storage import Blob
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from infra.cli.buckets import bucket_named, storage_client
@@ -20,7 +19,7 @@ from infra.cli.errors import errors_in_one_line
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Recording, Refused, inputs_of
 from infra.cli.local.standard_input import standard_input
-from infra.cli.tables import print_line, printable, tracks_line
+from infra.cli.tables import plain_table, print_line, printable, tracks_line
 from infra.local_media import inspected
 from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
@@ -263,9 +262,7 @@ def _file(line: FileEstimate) -> dict[str, object]:
 
 
 def _print(made: Estimate, console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold")
-    table.add_column("length", justify="right")
+    table = plain_table("file", right=("length",))
     table.add_column("method")
     table.add_column("time", justify="right")
     table.add_column("cost", justify="right")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from infra.cli.buckets import bucket_named, storage_client
-from infra.cli.errors import errors_in_one_line
+from infra.cli.errors import CommandError, errors_in_one_line
 from infra.cli.tables import bill_table, print_line, quote_table, tracks_line
 from shared import objects
 from shared.media import Upload
@@ -21,10 +21,6 @@ from shared.state.jobs import JobRecord, JobStore
 from shared.transcript.text import gap_mark
 
 _JOB_ID = re.compile(r"[0-9a-f]{24}")
-
-
-class NotFoundError(LookupError):
-    """There is no such job. Its text is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +40,20 @@ class Explained:
 @errors_in_one_line
 def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
     """Explain a job by its id or its upload's `gs://` address. The exit status: 0 where the job was found."""
-    console = Console(stderr=as_json)
-    client = storage_client()
-    try:
-        explained = look_up(client, state_bucket, job)
-    except NotFoundError as error:
-        print_line(console, str(error))
-        return 1
+    explained = look_up(storage_client(), state_bucket, job)
     if as_json:
         sys.stdout.write(json.dumps(as_dict(explained)) + "\n")
     else:
-        _print(explained, console)
+        _print(explained, Console())
     return 0
 
 
 def look_up(client: Client, state_bucket: str, job: str) -> Explained:
-    """A job's record, and outcome and receipt where it has them. Raises NotFoundError."""
+    """A job's record, and outcome and receipt where it has them. Raises CommandError."""
     job_id, store = job_id_of(client, job), JobStore(bucket_named(client, state_bucket))
     found = store.load(job_id)
     if found is None:
-        raise NotFoundError(f"gs://{state_bucket} has no job {job_id}.")
+        raise CommandError(f"gs://{state_bucket} has no job {job_id}.")
     outcome = store.outcome(job_id)
     return Explained(found.record, outcome, _receipt(client, outcome))
 
@@ -74,13 +64,13 @@ def job_id_of(client: Client, job: str) -> str:
         return job
     bucket, name = objects.bucket_and_name(job)
     if not job.startswith("gs://") or not name:
-        raise NotFoundError(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
+        raise CommandError(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
     plain, _, generation = name.rpartition("#")
     if plain and generation.isdecimal():
         return _upload(job, bucket, plain, generation).job_id
     blob = bucket_named(client, bucket).get_blob(name)
     if blob is None:
-        raise NotFoundError(f"{job} does not exist any more; use its job id, or its address with #GENERATION.")
+        raise CommandError(f"{job} does not exist any more; use its job id, or its address with #GENERATION.")
     return _upload(job, bucket, name, blob.generation).job_id
 
 
@@ -89,7 +79,7 @@ def _upload(job: str, bucket: str, name: str, generation: str | int) -> Upload:
         return Upload(bucket=bucket, name=name, generation=int(generation))
     except ValidationError as error:
         field = error.errors()[0]["loc"][0]
-        raise NotFoundError(f"{job} cannot be an upload: its {field} is not valid in Cloud Storage.") from None
+        raise CommandError(f"{job} cannot be an upload: its {field} is not valid in Cloud Storage.") from None
 
 
 def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:

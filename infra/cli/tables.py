@@ -46,6 +46,16 @@ def print_line(console: Console, text: str) -> None:
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
+def plain_table(*left: str, right: Sequence[str] = ()) -> Table:
+    """Without lines; numbers (`right`) stand behind the others. The first column breaks where it is too long."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, title in enumerate(left):
+        table.add_column(title, overflow="ellipsis" if number else "fold")
+    for title in right:
+        table.add_column(title, justify="right")
+    return table
+
+
 def outcome_table(messages: Sequence[TerminalMessage], seconds: float | None = None) -> Table:
     """One row a file: outcome, length, words, engine, speed, cost, and saving against Deepgram's price.
 
@@ -154,11 +164,7 @@ def rough_duration(seconds: float) -> str:
 
 def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
     """Every method's quote for each file, the decided one marked, with the limits that each would pass."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("file", "", "quote"):
-        table.add_column(title)
-    for title in ("cost", "time"):
-        table.add_column(title, justify="right")
+    table = plain_table("file", "", "quote", right=("cost", "time"))
     table.add_column("limits", overflow="fold")
     for name, decision in decisions:
         for row, quote in enumerate(decision.quotes):
@@ -184,9 +190,7 @@ def tracks_line(tracks: Sequence[TranscriptTrack]) -> str | None:
 
 def bill_table(bill: Bill) -> Table:
     """The lines of a bill."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("resource")
-    table.add_column("quantity", justify="right")
+    table = plain_table("resource", right=("quantity",))
     table.add_column("unit")
     table.add_column("cost", justify="right")
     for item in bill.items:

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from rich import progress as bars
 from rich.console import Console
 
 from infra.cli.tables import print_line, rough_duration
 
-
-class NamedModel(Protocol):
-    """A model that is fetched."""
-
-    @property
-    def name(self) -> str: ...
-
-
-class PlannedFetch(Protocol):
-    """What is known before the first byte."""
-
-    @property
-    def model(self) -> NamedModel: ...
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def cache(self) -> Path: ...
-
-    @property
-    def total_bytes(self) -> int: ...
-
-    @property
-    def present_bytes(self) -> int: ...
-
-    @property
-    def free_bytes(self) -> int: ...
+if TYPE_CHECKING:  # it takes the hub's client to import, for which the first lines need not wait
+    from gpu_job.asr.hub.fetch import FetchPlan
 
 
 class FetchProgress:
@@ -71,7 +44,7 @@ class FetchProgress:
         if self._task is not None and kind is None:
             print_line(self._console, "The model is here; from now on it takes no network.")
 
-    def planned(self, plan: PlannedFetch) -> None:
+    def planned(self, plan: FetchPlan) -> None:
         """Say what is fetched, once; nothing where all of it is here."""
         left = plan.total_bytes - plan.present_bytes
         if not left:
