@@ -17,13 +17,13 @@ from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
 from gpu_job.engines.time_limits import TimeLimits
 from gpu_job.pipeline import PipelineOptions
-from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, setting
+from shared.settings import DeepgramSettings, DeploymentSettings, setting
 
 _PIPELINE, _RECOGNIZER, _TIME_LIMITS = PipelineOptions(), RecognizerOptions(), TimeLimits()
 """Where `transcribe` and the job have the same default, it stands there."""
 
 
-class JobSettings(DeploymentSettings, DeepgramSettings, JobShapeSettings):
+class JobSettings(DeploymentSettings, DeepgramSettings):
     """Everything the job reads from its environment, but for Cloud Run's own CLOUD_RUN_* variables."""
 
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)

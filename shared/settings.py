@@ -11,8 +11,10 @@ from typing import Annotated, Any, Self
 from pydantic import AliasChoices, Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape
 from shared.costs.speeds import DeviceSpeed, Speeds
+from shared.enums import JobDevice
 from shared.subtitle_rules import (
     MAX_CHARS_PER_SECOND,
     MAX_COLUMNS,
@@ -54,6 +56,55 @@ class BreakerSettings(BaseSettings):
     gpu_breaker_trial_seconds: float = setting(
         900.0, "Time after which an unfinished trial is given up for another one.", unit="s", gt=0
     )
+
+
+JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
+
+
+class ExecutionSettings(BaseSettings):
+    """The Cloud Run jobs, and how many executions of each run at once."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    gpu_job: str | None = setting(None, "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
+    cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
+    run_endpoint: str | None = setting(
+        None, "Address of the Cloud Run Admin API, where it is not Google's.", pattern="^https?://"
+    )
+    max_parallel_tasks: int = setting(
+        5,
+        "Most executions of the GPU job at once. With less quota those that run do the work.",
+        unit="executions",
+        source="docs/costs.md, a burst",
+        ge=1,
+        le=100,
+    )
+    cpu_max_parallel_tasks: int = setting(
+        5, "Most executions of the job without a GPU at once.", unit="executions", ge=1, le=100
+    )
+    target_drain_minutes: float = setting(
+        10.0,
+        "Time within which what waits on a queue is to be transcribed: more executions are started where those that"
+        " run would take longer.",
+        unit="min",
+        gt=0,
+    )
+    launch_seconds: float = setting(
+        300.0,
+        "Time a launched execution has to start work before another one may be launched in its place.",
+        unit="s",
+        source="image pull and GPU start take seconds to minutes",
+        gt=0,
+    )
+
+    def job_of(self, device: JobDevice) -> str | None:
+        """Full name of a job, where there is one."""
+        return self.gpu_job if device is JobDevice.GPU else self.cpu_job
+
+    def launch_rules(self, device: JobDevice) -> LaunchRules:
+        """How many executions of a job are started."""
+        count = self.max_parallel_tasks if device is JobDevice.GPU else self.cpu_max_parallel_tasks
+        return LaunchRules(max_executions=count, drain_seconds=self.target_drain_minutes * 60)
 
 
 class BudgetSettings(BaseSettings):
@@ -145,92 +196,6 @@ class TrainingSettings(BaseSettings):
     )
 
 
-class DeploymentSettings(BreakerSettings, SubtitleSettings, TrainingSettings):
-    """Where the deployment's parts are, and what is the same for function and job."""
-
-    google_cloud_project: str = setting(..., "Google Cloud project that holds the pipeline.", min_length=1)
-    results_bucket: BucketName = setting(..., "Bucket that receives transcripts and receipts.")
-    state_bucket: BucketName = setting(..., "Bucket that holds job records, outcomes and leases.")
-    results_prefix: str = setting("", "Folder of the results bucket under which results are written.")
-    results_topic: str = setting("transcription-results", "Pub/Sub topic of terminal outcomes.", min_length=3)
-    work_topic: str = setting("transcription-work", "Pub/Sub topic of the GPU job's work items.", min_length=3)
-    price_book: Path | None = setting(None, "TOML file used instead of the shipped price book.")
-    deepgram_model: str = setting(
-        "nova-3", "Deepgram model that is used, and whose price savings are compared with.", min_length=1
-    )
-    max_completion_minutes: float | None = setting(
-        None, "Deadline of every upload that sets none itself.", unit="min", gt=0, le=LONGEST_DEADLINE_MINUTES
-    )
-    enable_fallback: bool = setting(True, "Whether another engine takes over when the chosen one fails.")
-    language: str = setting(
-        "en", "Language of the recordings, as Deepgram and subtitle players expect it.", unit="BCP 47 tag"
-    )
-    low_confidence: float = setting(
-        LOW_CONFIDENCE,
-        "Mean confidence of the words below which transcript and outcome warn of `low_confidence`; 0: never.",
-        unit="confidence, 0 to 1",
-        source="a model on speech it does not know: 0.85 to 0.88, on its own 0.988 and more; docs/results.md",
-        ge=0,
-        le=1,
-    )
-    max_attempts: int = setting(
-        3,
-        "Attempts after which a job fails: workers that died with it, or times it was queued in vain.",
-        unit="attempts",
-        source="a file that kills the decoder must not do so for ever",
-        ge=1,
-    )
-    max_wait_hours: float = setting(
-        24.0,
-        "Time after which a job without an outcome fails, however often it may be tried still.",
-        unit="h",
-        source="Eventarc gives an event up after 24 h",
-        gt=0,
-    )
-    max_unpacked_bytes: int = setting(
-        2_000_000_000,
-        "Largest content of an upload that is stored with Content-Encoding: gzip.",
-        unit="bytes, unpacked",
-        source="what Deepgram takes of one file; 17 h of 16 kHz mono WAV",
-        gt=0,
-    )
-    log_level: str = setting(
-        "INFO", "Least severity that is logged.", pattern="^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$"
-    )
-
-
-class DeepgramSettings(TrainingSettings):
-    """How Deepgram is called."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
-
-    deepgram_api_key: SecretStr | None = setting(None, "Deepgram API key; without one Deepgram is never chosen.")
-    deepgram_base_url: str = setting(
-        "https://api.deepgram.com",
-        "Address of the Deepgram API.",
-        source="Deepgram API reference",
-        pattern="^https?://",
-    )
-    deepgram_timeout_seconds: float = setting(
-        240.0,
-        "Longest wait for one answer before another engine takes over.",
-        unit="s",
-        source="with DEEPGRAM_LATE_SECONDS it fits into the 540 s an event-driven function may take",
-        gt=0,
-    )
-    deepgram_late_seconds: float = setting(
-        240.0,
-        "How much longer an answer is waited for, and used where the other engine has none yet.",
-        unit="s",
-        source="see DEEPGRAM_TIMEOUT_SECONDS",
-        ge=0,
-    )
-    deepgram_attempts: int = setting(2, "Calls for one upload, the first included.", unit="calls", ge=1, le=5)
-    deepgram_max_bytes: int = setting(
-        2_000_000_000, "Largest upload Deepgram accepts.", unit="bytes", source="Deepgram limits, 2 GB per file", gt=0
-    )
-
-
 class JobShapeSettings(BaseSettings):
     """What one instance of the job is billed for, in the function's quotes and in the job's bills."""
 
@@ -311,3 +276,95 @@ class SpeedSettings(BaseSettings):
         if gpu is not None:
             devices[gpu] = DeviceSpeed(self.gpu_startup_seconds, self.gpu_x_real_time)
         return Speeds(devices, self.decode_x_real_time, self.deepgram_x_real_time)
+
+
+class DeploymentSettings(
+    ExecutionSettings, JobShapeSettings, SpeedSettings, BreakerSettings, SubtitleSettings, TrainingSettings
+):
+    """Where the deployment's parts are, and what is the same for function and job."""
+
+    google_cloud_project: str = setting(..., "Google Cloud project that holds the pipeline.", min_length=1)
+    results_bucket: BucketName = setting(..., "Bucket that receives transcripts and receipts.")
+    state_bucket: BucketName = setting(..., "Bucket that holds job records, outcomes and execution slots.")
+    results_prefix: str = setting("", "Folder of the results bucket under which results are written.")
+    results_topic: str = setting("transcription-results", "Pub/Sub topic of terminal outcomes.", min_length=3)
+    work_topic: str = setting("transcription-work", "Pub/Sub topic of the GPU job's work items.", min_length=3)
+    price_book: Path | None = setting(None, "TOML file used instead of the shipped price book.")
+    deepgram_model: str = setting(
+        "nova-3", "Deepgram model that is used, and whose price savings are compared with.", min_length=1
+    )
+    max_completion_minutes: float | None = setting(
+        None, "Deadline of every upload that sets none itself.", unit="min", gt=0, le=LONGEST_DEADLINE_MINUTES
+    )
+    enable_fallback: bool = setting(True, "Whether another engine takes over when the chosen one fails.")
+    language: str = setting(
+        "en", "Language of the recordings, as Deepgram and subtitle players expect it.", unit="BCP 47 tag"
+    )
+    low_confidence: float = setting(
+        LOW_CONFIDENCE,
+        "Mean confidence of the words below which transcript and outcome warn of `low_confidence`; 0: never.",
+        unit="confidence, 0 to 1",
+        source="a model on speech it does not know: 0.85 to 0.88, on its own 0.988 and more; docs/results.md",
+        ge=0,
+        le=1,
+    )
+    max_attempts: int = setting(
+        3,
+        "Attempts after which a job fails: workers that died with it, or times it was queued in vain.",
+        unit="attempts",
+        source="a file that kills the decoder must not do so for ever",
+        ge=1,
+    )
+    max_wait_hours: float = setting(
+        24.0,
+        "Time after which a job without an outcome fails, however often it may be tried still.",
+        unit="h",
+        source="Eventarc gives an event up after 24 h",
+        gt=0,
+    )
+    max_unpacked_bytes: int = setting(
+        2_000_000_000,
+        "Largest content of an upload that is stored with Content-Encoding: gzip.",
+        unit="bytes, unpacked",
+        source="what Deepgram takes of one file; 17 h of 16 kHz mono WAV",
+        gt=0,
+    )
+    log_level: str = setting(
+        "INFO", "Least severity that is logged.", pattern="^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$"
+    )
+
+    def hardware(self, device: JobDevice) -> str | None:
+        """What a job's model runs on, as speeds are learned by; None for a GPU job of which no GPU is known."""
+        return self.shape.gpu if device is JobDevice.GPU else "cpu"
+
+
+class DeepgramSettings(TrainingSettings):
+    """How Deepgram is called."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    deepgram_api_key: SecretStr | None = setting(None, "Deepgram API key; without one Deepgram is never chosen.")
+    deepgram_base_url: str = setting(
+        "https://api.deepgram.com",
+        "Address of the Deepgram API.",
+        source="Deepgram API reference",
+        pattern="^https?://",
+    )
+    deepgram_timeout_seconds: float = setting(
+        240.0,
+        "Longest wait for one answer before another engine takes over.",
+        unit="s",
+        source="with DEEPGRAM_LATE_SECONDS it fits into the 540 s an event-driven function may take",
+        gt=0,
+    )
+    deepgram_late_seconds: float = setting(
+        240.0,
+        "How much longer an answer is waited for, and used where the other engine has none yet.",
+        unit="s",
+        source="see DEEPGRAM_TIMEOUT_SECONDS",
+        ge=0,
+    )
+    deepgram_attempts: int = setting(2, "Calls for one upload, the first included.", unit="calls", ge=1, le=5)
+    deepgram_max_bytes: int = setting(
+        2_000_000_000, "Largest upload Deepgram accepts.", unit="bytes", source="Deepgram limits, 2 GB per file", gt=0
+    )

@@ -71,9 +71,9 @@ def current_conditions(services: Services, received_at: datetime) -> Conditions:
 
 
 def _queue(services: Services, device: JobDevice) -> Queue:
-    # How much audio waits for a running execution is not known here, so none is assumed.
-    if (running := services.leases[device].is_live()) or device not in services.gathering:
-        return Queue(running=running)
+    queue = services.launchers[device].queue()
+    if queue.running or device not in services.gathering:
+        return queue
     return services.gathering[device].queue(services.settings.gather_rules.audio_seconds)
 
 

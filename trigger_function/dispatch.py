@@ -15,7 +15,7 @@ from shared.media import Media
 from shared.messages import Decision, WorkItem
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState
+from shared.state.jobs import Job, JobState, QueuedUpload
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
@@ -98,13 +98,31 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None)
     record = job.record
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
+    device = job_device(services, decision)
+    with best_effort("an upload was not marked as queued"):
+        _mark_queued(services, job, device)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
-        topic = services.work_topics[job_device(services, decision)]
+        topic = services.work_topics[device]
         services.publisher.publish(topic, item.model_dump_json().encode(), **attributes).result(
             timeout=PUBLISH_TIMEOUT_SECONDS
         )
     return job
+
+
+def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
+    """Count the job in the backlog of its queue, from which follows how many executions run."""
+    record, limits = job.record, services.router.policy.limits
+    media, decision = routed(job)
+    minutes = limits.deadline_minutes(record.options)
+    share = decision.quote.deepgram_share if decision.quote else 0.0
+    queued = QueuedUpload(
+        device=device,
+        audio_seconds=(1 - share) * media.duration_seconds * record.options.streams(media),
+        due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
+    )
+    services.queued.add(job.id, queued)
+    services.jobs.mark_queued(job.id, queued)
 
 
 def _patience_ends(services: Services) -> datetime:
@@ -176,6 +194,9 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
         _back_to_queue(services, job, decision)
         return False
     job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
+    with best_effort("an upload is still marked as queued"):
+        services.queued.remove(job.id)
+        services.jobs.mark_queued(job.id, None)
     try:
         transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:
@@ -190,6 +211,8 @@ def _back_to_queue(services: Services, job: Job, decision: Decision) -> None:
     job = services.jobs.save(
         job, state=JobState.QUEUED, lease_until=_patience_ends(services), gather_until=None, decision=decision
     )
+    with best_effort("an upload was not marked as queued"):
+        _mark_queued(services, job, job_device(services, decision))
     reserve(services, job.record)
 
 

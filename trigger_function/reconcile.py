@@ -99,7 +99,7 @@ def _advance(services: Services, job: Job) -> str:
     # While an execution runs, the item may just be far back in the queue, which is no failure.
     device = job_device(services, routed(job)[1])
     # Where it was given back after a fault of a service, a worker did take it.
-    in_vain = 0 if record.retry_at is not None or services.leases[device].is_live() else 1
+    in_vain = 0 if record.retry_at is not None or services.slots[device].view().is_running else 1
     if record.state is JobState.RUNNING or in_vain:
         _record_gpu_failure(services, job, device)
     # The record says no more that the job was running, once it is queued.

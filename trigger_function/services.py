@@ -8,11 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import google.auth
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials, Credentials
-from google.cloud import run_v2
-
 from shared.enums import JobDevice
 from shared.state.deployment import Deployment, connect
 from shared.telemetry import export
@@ -33,7 +28,6 @@ class Services(Deployment):
     settings: FunctionSettings
     work_topics: Mapping[JobDevice, str]
     """Where each job's work items are published."""
-    runner: run_v2.JobsClient
     budget: Budget
     alerts: Alerts
     router: Router
@@ -62,7 +56,6 @@ def services_from_environment() -> Services:
             JobDevice.GPU: publisher.topic_path(project, settings.work_topic),
             JobDevice.CPU: publisher.topic_path(project, settings.cpu_work_topic),
         },
-        runner=_runner(settings.run_endpoint),
         budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
         alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),
         router=Router.from_settings(settings, deployment.prices),
@@ -73,15 +66,4 @@ def services_from_environment() -> Services:
         },
         answers=AnswerStore(deployment.state),
         late_answers=LateAnswers(),
-    )
-
-
-def _runner(endpoint: str | None) -> run_v2.JobsClient:
-    """REST rather than gRPC: one call per launch, and no second gRPC channel to warm up."""
-    if endpoint is None:
-        return run_v2.JobsClient(transport="rest")
-    # Only a server on this machine speaks plain HTTP, and it wants no credentials.
-    credentials: Credentials = AnonymousCredentials() if endpoint.startswith("http://") else google.auth.default()[0]
-    return run_v2.JobsClient(
-        transport="rest", client_options=ClientOptions(api_endpoint=endpoint), credentials=credentials
     )

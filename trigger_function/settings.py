@@ -14,19 +14,13 @@ from shared.settings import (
     BudgetSettings,
     DeepgramSettings,
     DeploymentSettings,
-    JobShapeSettings,
-    SpeedSettings,
     setting,
 )
 
-JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 
-
-class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, JobShapeSettings, SpeedSettings):
+class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings):
     """Everything the function reads from its environment."""
 
-    gpu_job: str | None = setting(None, "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
-    cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
     cpu_job_vcpu: float = setting(4.0, "vCPUs of the instances of the job without a GPU.", unit="vCPU", gt=0)
     cpu_job_memory_gib: float = setting(
         8.0,
@@ -37,9 +31,6 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
     )
     cpu_work_topic: str = setting(
         "transcription-work-cpu", "Pub/Sub topic of the work items of the job without a GPU.", min_length=3
-    )
-    run_endpoint: str | None = setting(
-        None, "Address of the Cloud Run Admin API, where it is not Google's.", pattern="^https?://"
     )
     ignore_patterns: Annotated[tuple[str, ...], NoDecode] = setting(
         (".*", "*.tmp", "*.part", "*.crdownload", "*.filepart", "Thumbs.db", "*.ini", "*.json", "*.csv", "*.md5"),
@@ -131,13 +122,6 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Job
         "Age after which a claim without a sign of life from its holder is free again.",
         unit="s",
         source="an event-driven function may take 540 s",
-        gt=0,
-    )
-    launch_seconds: float = setting(
-        300.0,
-        "Time a launched execution has to start work before another one may be launched.",
-        unit="s",
-        source="image pull and GPU start take seconds to minutes",
         gt=0,
     )
     queue_patience_seconds: float = setting(

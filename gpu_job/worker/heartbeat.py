@@ -1,4 +1,4 @@
-"""The heartbeat: renews the leases of the worker and its jobs, and stores their finished chunks."""
+"""The heartbeat: renews the worker's slot and its jobs' claims, and stores their finished chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.errors import best_effort
 from shared.state.execution_costs import ExecutionCosts
-from shared.state.execution_lease import ExecutionLease, HeldLease
+from shared.state.execution_slots import ExecutionSlots, HeldSlot, TakenWork
 from shared.state.jobs import JobRecord, JobState, JobStore
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ RECORD_TRIES = 3
 
 
 class Heartbeat(PeriodicTask):
-    """Beats on a thread of its own while it is entered. The execution's lease can be held and released at any time."""
+    """Beats on a thread of its own while it is entered. The execution's slot can be held and released at any time."""
 
     def __init__(self, services: JobServices, jobs: RunningJobs, billing: Billing) -> None:
         super().__init__("heartbeat", services.settings.heartbeat_seconds)
@@ -42,25 +42,26 @@ class Heartbeat(PeriodicTask):
         self._settings = services.settings
         self._jobs = jobs
         self._billing = billing
-        self._lease: HeldLease | None = None
-        self._lease_lock = threading.Lock()
+        self._slot: HeldSlot | None = None
+        self._slot_lock = threading.Lock()
         self._stored_at = time.monotonic()
         self._deadline_seconds = max(LEAST_DEADLINE_SECONDS, self._settings.lease_seconds * DEADLINE_SHARE)
         self._records = JobStore(services.state, self._deadline_seconds)
-        self._executions = ExecutionLease(services.state, services.settings.shape.job_device, self._deadline_seconds)
+        device, count = self._settings.shape.job_device, services.own_slots.count
+        self._slots = ExecutionSlots(services.state, device, count, self._deadline_seconds)
         self._costs = ExecutionCosts(services.state, services.ledger, self._deadline_seconds)
 
-    def hold_lease(self) -> None:
-        """This execution takes work: no other one need be launched."""
-        with self._lease_lock:
-            self._lease = self._services.lease.take_over(self._services.task.holder, self._term)
+    def hold_slot(self) -> None:
+        """This execution takes work from the queue."""
+        with self._slot_lock:
+            self._slot = self._services.own_slots.hold(self._services.task.holder, self._term)
 
-    def release_lease(self) -> None:
+    def release_slot(self) -> None:
         """This execution takes no more work."""
-        with self._lease_lock:
-            if self._lease is not None:
-                self._services.lease.release(self._lease)
-            self._lease = None
+        with self._slot_lock:
+            if self._slot is not None:
+                self._services.own_slots.release(self._slot)
+            self._slot = None
 
     def record_execution(self) -> None:
         """Write what this execution cost by now, for whoever finds it killed."""
@@ -89,14 +90,14 @@ class Heartbeat(PeriodicTask):
         return timedelta(seconds=self._settings.lease_seconds)
 
     def tick(self) -> None:
-        """Renew the lease and every job's claim; then, now and then, store what is finished.
+        """Renew the slot and every job's claim; then, now and then, store what is finished.
 
         What goes wrong with one job must not cost another one its claim; a missed renewal is made up by the next one.
         """
         save = time.monotonic() - self._stored_at >= self._settings.checkpoint_seconds
         self._stored_at = time.monotonic() if save else self._stored_at
-        with best_effort("the execution's lease was not renewed"):
-            self._renew_lease()
+        with best_effort("the execution's slot was not renewed"):
+            self._renew_slot()
         # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
         renewed: list[tuple[RunningJob, Sequence[ChunkResult]]] = []
         for job in self._jobs.all():
@@ -121,10 +122,14 @@ class Heartbeat(PeriodicTask):
             return self._records.is_open(job.id)
         return True
 
-    def _renew_lease(self) -> None:
-        with self._lease_lock:
-            if self._lease is not None:
-                self._lease = self._executions.renew(self._lease, self._term)
+    def _renew_slot(self) -> None:
+        with self._slot_lock:
+            if self._slot is not None:
+                self._slot = self._slots.renew(self._slot, self._term, self._taken_work())
+
+    def _taken_work(self) -> TakenWork:
+        jobs = self._jobs.all()
+        return TakenWork(tuple(job.id for job in jobs), sum(job.untranscribed_seconds() for job in jobs))
 
     def _try_to_renew(self, job: RunningJob) -> bool:
         renewed = False

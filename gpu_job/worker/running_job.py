@@ -187,6 +187,11 @@ class RunningJob(TranscriptionListener):
         results = self.transcription.results()
         return seconds(sum(result.end - result.start for result in results if is_counted(result)))
 
+    def untranscribed_seconds(self) -> float:
+        """Audio that is still to be transcribed, the sum of all channels."""
+        left_seconds = max(0.0, self.media.duration_seconds - self.transcription.transcribed_seconds())
+        return left_seconds * self.record.options.streams(self.media)
+
     @property
     def is_ended(self) -> bool:
         """Whether somebody ends or ended this attempt: nothing more is to be added to it."""

@@ -14,7 +14,7 @@ from gpu_job.worker.checkpoints import Checkpoints
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.state.deployment import Deployment, connect
-from shared.state.execution_lease import ExecutionLease
+from shared.state.execution_slots import ExecutionSlots
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class JobServices(Deployment):
     checkpoints: Checkpoints
 
     @property
-    def lease(self) -> ExecutionLease:
+    def own_slots(self) -> ExecutionSlots:
         """Of the job that this process belongs to."""
-        return self.leases[self.settings.shape.job_device]
+        return self.slots[self.settings.shape.job_device]
 
     def load_model(self, engine: Engine) -> Recognizer:
         """The model that the settings name, for the GPU or the CPU. Raises EngineFailed of kind model_load.

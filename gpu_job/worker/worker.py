@@ -1,7 +1,8 @@
 """The worker: one task of a job execution. It takes uploads from the queue until there are none, then ends.
 
-Threads: this one pulls; one for each job fetches, decodes and cuts; the engines have their own; one renews leases and
-stores checkpoints. A work item is acknowledged after its outcome is stored.
+Threads: this one pulls; one for each job fetches, decodes and cuts; the engines have their own; one renews slot and
+claims and stores checkpoints; one launches more executions where the backlog is worth them. A work item is acknowledged
+after its outcome is stored.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import Hybrid
 from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
+from gpu_job.worker.scale_out import ScaleOut
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
@@ -73,6 +75,7 @@ class Worker(JobOwner):
         self._pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
         self._attempt_end = AttemptEnd(services, subscription, billing, engines.chain, self._jobs)
         self._hybrid = Hybrid(self._jobs, engines, self._settings.max_completion_minutes)
+        self._scale_out = ScaleOut(services)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
 
     def stop(self) -> None:
@@ -82,13 +85,13 @@ class Worker(JobOwner):
 
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
-        self._heartbeat.hold_lease()
+        self._heartbeat.hold_slot()
         self._heartbeat.record_execution()
         self._engines.start()
         with best_effort("costs of killed attempts were not booked"):
             self._book_killed_attempts()
         with self._subscription:
-            with self._heartbeat, self._hybrid:
+            with self._heartbeat, self._hybrid, self._scale_out:
                 try:
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
@@ -106,9 +109,9 @@ class Worker(JobOwner):
             self._engines.stop()
             if not clean:
                 self._attempt_end.hand_over(self._jobs.all())
-            # The work is done and billed, and the lease runs out by itself: another attempt would only cost more.
-            with best_effort("the execution's lease was not released"):
-                self._heartbeat.release_lease()
+            # The work is done and billed, and the slot lapses by itself: another attempt would only cost more.
+            with best_effort("the execution's slot was not released"):
+                self._heartbeat.release_slot()
             with best_effort("the execution's cost was not booked"):
                 self._billing.close_execution()
             # Decoders of handed-over jobs end by themselves: the engines refuse their chunks. Last, for a download is
@@ -185,11 +188,11 @@ class Worker(JobOwner):
         return self._engines.failure or self._engines.process_failure
 
     def _queue_is_empty(self) -> bool:
-        """Give up the lease, then look once more: an upload that was queued while we held it is ours to take."""
-        self._heartbeat.release_lease()
+        """Give up the slot, then look once more: an upload that was queued while we held it is ours to take."""
+        self._heartbeat.release_slot()
         last = self._subscription.pull(self._settings.uploads_in_flight, PULL_SECONDS)
         if last:
-            self._heartbeat.hold_lease()
+            self._heartbeat.hold_slot()
         for one in last:
             self._begin(one)
         return not last

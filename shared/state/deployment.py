@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket, Client
 
+from shared.cloud_run import JobRunner
 from shared.costs.prices import PriceBook, price_book
-from shared.costs.speeds import SpeedStore
+from shared.costs.speeds import DeviceSpeed, SpeedStore
 from shared.enums import JobDevice
 from shared.settings import BreakerSettings, DeploymentSettings
+from shared.state.backlog import QueuedUploads
 from shared.state.execution_costs import ExecutionCosts
-from shared.state.execution_lease import ExecutionLease
+from shared.state.execution_slots import ExecutionSlots
 from shared.state.finisher import Finisher
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
+from shared.state.launcher import Launcher
 from shared.state.ledger import Ledger
 from shared.state.result_files import ResultFiles
 
@@ -30,7 +34,10 @@ class Deployment:
     state: Bucket
     publisher: pubsub_v1.PublisherClient
     jobs: JobStore
-    leases: Mapping[JobDevice, ExecutionLease]
+    queued: QueuedUploads
+    slots: Mapping[JobDevice, ExecutionSlots]
+    launchers: Mapping[JobDevice, Launcher]
+    """Of the jobs that there are."""
     ledger: Ledger
     gpu: Breaker
     speeds: SpeedStore
@@ -47,6 +54,10 @@ def connect(settings: DeploymentSettings) -> Deployment:
     jobs, prices = JobStore(state), price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
     # Here, so that a model without a price ends the process at once, not every upload with an error.
     prices.deepgram_minute_usd(settings.deepgram_model)
+    slots = {
+        device: ExecutionSlots(state, device, settings.launch_rules(device).max_executions) for device in JobDevice
+    }
+    queued, speeds = QueuedUploads(jobs), SpeedStore(state)
     ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
     finisher = Finisher(
         jobs=jobs,
@@ -64,14 +75,42 @@ def connect(settings: DeploymentSettings) -> Deployment:
         state=state,
         publisher=publisher,
         jobs=jobs,
-        leases={device: ExecutionLease(state, device) for device in JobDevice},
+        queued=queued,
+        slots=slots,
+        launchers=dict(_launchers(settings, slots, queued, speeds)),
         ledger=ledger,
         gpu=gpu,
-        speeds=SpeedStore(state),
+        speeds=speeds,
         finisher=finisher,
         execution_costs=ExecutionCosts(state, ledger),
         prices=prices,
     )
+
+
+def _launchers(
+    settings: DeploymentSettings, slots: Mapping[JobDevice, ExecutionSlots], queued: QueuedUploads, speeds: SpeedStore
+) -> Iterator[tuple[JobDevice, Launcher]]:
+    runner = JobRunner(settings.run_endpoint)
+    for device in JobDevice:
+        job, hardware = settings.job_of(device), settings.hardware(device)
+        if job is not None and hardware is not None:
+            yield (
+                device,
+                Launcher(
+                    runner=runner,
+                    job=job,
+                    device=device,
+                    slots=slots[device],
+                    queued=queued,
+                    rules=settings.launch_rules(device),
+                    speed=partial(_speed, settings, speeds, hardware),
+                    term=timedelta(seconds=settings.launch_seconds),
+                ),
+            )
+
+
+def _speed(settings: DeploymentSettings, speeds: SpeedStore, hardware: str) -> DeviceSpeed:
+    return speeds.speeds(settings.initial_speeds(settings.shape.gpu)).of(hardware)
 
 
 def _breaker_policy(settings: BreakerSettings) -> BreakerPolicy:

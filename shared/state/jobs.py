@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
+from shared.enums import JobDevice
 from shared.errors import StateConflict
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
@@ -122,6 +123,18 @@ class OpenJob(BaseModel):
     opened_at: datetime
 
 
+class QueuedUpload(BaseModel):
+    """What a marker says of an upload that was put on a job's queue, so that a listing sums up what waits there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device: JobDevice
+    """Of the job whose queue it is."""
+    audio_seconds: float
+    due: datetime | None = None
+    """Its deadline, where it has one."""
+
+
 class JobStore:
     """Job records in the state bucket."""
 
@@ -213,12 +226,26 @@ class JobStore:
             if opened:
                 yield opened
 
+    def mark_queued(self, job_id: str, queued: QueuedUpload | None) -> None:
+        """Have the marker say that the job is on a queue, or (None) on none. Without effect on a job that is closed."""
+        text = None if queued is None else queued.model_dump_json(exclude_none=True)
+        objects.set_metadata(self._bucket, _marker_name(job_id), {_QUEUED: text})
+
+    def queued_uploads(self) -> Iterator[tuple[str, QueuedUpload]]:
+        """Job id and mark of every open job that was put on a queue, whether or not a worker has it. 1,000 markers are
+        listed with a call, as far as the caller goes on."""
+        for name, text, _ in objects.list_metadata(self._bucket, _OPEN, _QUEUED):
+            if text is not None:
+                yield name.removeprefix(_OPEN).removesuffix(".json"), QueuedUpload.model_validate_json(text)
+
     def is_open(self, job_id: str) -> bool:
         """Whether the job's outcome still has to be published."""
         return objects.exists(self._bucket, _marker_name(job_id), deadline_seconds=self._deadline_seconds)
 
 
 _OPEN = "open/"
+_QUEUED = "queued"
+"""Entry of a marker's custom metadata."""
 
 
 def parts_folder(job_id: str) -> str:

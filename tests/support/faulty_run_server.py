@@ -15,13 +15,18 @@ class FaultyRunServer(RunServer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._refusals: deque[tuple[int, str]] = deque()
+        self._refusals: deque[tuple[int, str] | None] = deque()
         self.app.before_request(self._refuse)
 
     def refuse_next(self, count: int, status: int = 429, message: str = "Quota exceeded for GPU allocation.") -> None:
         """Answer the next `count` runs with `status`, starting nothing."""
         self._refusals.extend([(status, message)] * count)
 
+    def answer_next(self, count: int) -> None:
+        """Leave the next `count` runs as they are, before refusals that are named later."""
+        self._refusals.extend([None] * count)
+
     def _refuse(self) -> None:
-        if self._refusals:
-            abort(*self._refusals.popleft())
+        refusal = self._refusals.popleft() if self._refusals else None
+        if refusal is not None:
+            abort(*refusal)

@@ -157,8 +157,8 @@ def test_a_refused_launch_leaves_the_item_queued_where_nobody_else_can_take_it(
     assert record_of(services, upload).state is JobState.QUEUED
     assert len(cloud.work_items()) == 1
     assert cloud.terminal_messages() == []
-    # The lease was given back, so the next upload tries again at once.
-    assert not services.leases[JobDevice.GPU].is_live()
+    # The slot was given back, so the next upload tries again at once.
+    assert not services.slots[JobDevice.GPU].view().is_running
     assert launch(services, JobDevice.GPU, "a job")
     assert cloud.executions() == [GPU_JOB]
 
@@ -167,7 +167,7 @@ def test_a_cloud_run_that_cannot_be_reached_leaves_the_item_queued(cloud: Loopba
     cloud.runner.stop()
     upload = handled(cloud, services)
     assert record_of(services, upload).state is JobState.QUEUED
-    assert not services.leases[JobDevice.GPU].is_live()
+    assert not services.slots[JobDevice.GPU].view().is_running
 
 
 def test_a_job_that_does_not_exist_leaves_the_item_queued(cloud: LoopbackCloud, make_services: MakeServices) -> None:

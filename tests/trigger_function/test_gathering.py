@@ -181,7 +181,7 @@ def test_a_start_that_is_refused_leaves_the_others_waiting(cloud: LoopbackCloud,
 
 def test_an_execution_that_runs_takes_what_gathered(cloud: LoopbackCloud, gathering: Services) -> None:
     upload = dropped(cloud, gathering, "a.wav")
-    assert gathering.leases[JobDevice.CPU].take("execution/busy", timedelta(minutes=5))
+    assert gathering.slots[JobDevice.CPU].hold("execution/busy", timedelta(minutes=5))
     changed(gathering, upload, state=JobState.RUNNING, holder="cpu-x/0", attempts=1, started_at=now())
     # Its worker gave it back: no more company is waited for, and the attempt counts.
     over = now() - timedelta(seconds=1)

@@ -213,7 +213,7 @@ def test_a_running_execution_makes_the_job_the_cheaper_one(
     cloud: LoopbackCloud, make_services: MakeServices, deepgram_key: str
 ) -> None:
     services = make_services(DEEPGRAM_API_KEY=deepgram_key)
-    assert services.leases[JobDevice.GPU].take("execution/busy", timedelta(hours=1))
+    assert services.slots[JobDevice.GPU].hold("execution/busy", timedelta(hours=1))
     handle(services, cloud.drop(AUDIO))
     (item,) = cloud.work_items()
     assert (item.decision.method, item.decision.rule) == (Method.PARAKEET, "lowest-score")

@@ -90,7 +90,7 @@ def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: LoopbackCloud, se
 
 
 def test_a_job_far_back_in_a_queue_that_is_worked_on_is_no_failure(cloud: LoopbackCloud, services: Services) -> None:
-    assert services.leases[JobDevice.GPU].take("execution/busy", AGO)
+    assert services.slots[JobDevice.GPU].hold("execution/busy", AGO)
     job = quiet(services, cloud.drop(AUDIO))
     assert reconcile_all(services) == {"queued again": 1}
     moved = services.jobs.load(job.id)

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -57,6 +57,8 @@ class StoredObject:
     attributes: Attributes
     content: Content
     created: datetime
+    metageneration: int = 1
+    """Counts the changes of a generation's attributes."""
 
 
 class Page(NamedTuple):
@@ -139,6 +141,17 @@ class ObjectStore:
             stored = self._bucket(key.bucket).get(key.name)
             if stored is None or generation not in (None, stored.generation):
                 raise StorageError(404, "NoSuchKey", f"No such object: {key.bucket}/{key.name}")
+            return stored
+
+    def update_metadata(self, key: ObjectKey, changes: Mapping[str, str | None]) -> StoredObject:
+        """Set entries of the live object's custom metadata, and delete those that are None."""
+        with self._lock:
+            stored = self.get(key, None)
+            merged = {**stored.attributes.metadata, **changes}
+            metadata = {name: value for name, value in merged.items() if value is not None}
+            attributes = replace(stored.attributes, metadata=metadata)
+            stored = replace(stored, attributes=attributes, metageneration=stored.metageneration + 1)
+            self._buckets[key.bucket][key.name] = stored
             return stored
 
     def open(self, key: ObjectKey, generation: int | None) -> tuple[StoredObject, BinaryIO]:

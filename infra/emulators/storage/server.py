@@ -29,7 +29,7 @@ from infra.emulators.storage.object_store import (
     StoredObject,
 )
 from infra.emulators.storage.signed_urls import SignedUrlVerifier
-from infra.emulators.storage.uploads import NewObject, ResumableUpload, new_object, split_multipart
+from infra.emulators.storage.uploads import NewObject, ResumableUpload, metadata_changes, new_object, split_multipart
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +96,8 @@ class StorageServer(HttpServer):
                 return self._resume()
             case "", "GET", [bucket, "o", name]:
                 return self._get(ObjectKey(bucket, name))
+            case "", "PATCH", [bucket, "o", name]:
+                return self._patch(ObjectKey(bucket, name))
             case "", "DELETE", [bucket, "o", name]:
                 return self._delete(ObjectKey(bucket, name))
             case "download", "GET", [bucket, "o", name]:
@@ -123,6 +125,11 @@ class StorageServer(HttpServer):
     def _get(self, key: ObjectKey) -> Response:
         with self.during("GET", key):
             return _json(self._resource(self._store.get(key, parsing.number(request.args, "generation"))))
+
+    def _patch(self, key: ObjectKey) -> Response:
+        changes = metadata_changes(parsing.json_object(request.get_data()))
+        with self.during("PATCH", key):
+            return _json(self._resource(self._store.update_metadata(key, changes)))
 
     def _delete(self, key: ObjectKey) -> Response:
         with self.during("DELETE", key):
@@ -217,7 +224,7 @@ class StorageServer(HttpServer):
             "bucket": key.bucket,
             "name": key.name,
             "generation": generation,
-            "metageneration": "1",
+            "metageneration": str(stored.metageneration),
             "contentType": attributes.content_type,
             "size": str(stored.content.size),
             "crc32c": stored.content.crc32c,
@@ -238,7 +245,7 @@ def _media_headers(stored: StoredObject) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "Content-Type": attributes.content_type,
         "X-Goog-Generation": str(stored.generation),
-        "X-Goog-Metageneration": "1",
+        "X-Goog-Metageneration": str(stored.metageneration),
         "X-Goog-Hash": f"crc32c={stored.content.crc32c}",
         "X-Goog-Stored-Content-Encoding": attributes.content_encoding or "identity",
         "X-Goog-Stored-Content-Length": str(stored.content.size),

@@ -47,6 +47,16 @@ def new_object(bucket: str, resource: dict[str, Any], content_type: str | None) 
     return NewObject(ObjectKey(bucket, name), attributes, resource.get("crc32c"))
 
 
+def metadata_changes(resource: dict[str, Any]) -> dict[str, str | None]:
+    """Read a patch of an object resource, which may change custom metadata alone; None: the entry is deleted."""
+    if set(resource) != {"metadata"}:
+        raise not_supported(f"a patch of {', '.join(sorted(resource)) or 'nothing'}")
+    changes: dict[str, str | None] = resource["metadata"] or {}
+    if not all(value is None or isinstance(value, str) for value in changes.values()):
+        raise invalid("Values of metadata must be strings.")
+    return changes
+
+
 def split_multipart(body: bytes, content_type: str) -> tuple[dict[str, Any], str | None, bytes]:
     """A multipart/related body: the object resource, the content type of the media, and the media."""
     boundary = parse_options_header(content_type)[1].get("boundary")

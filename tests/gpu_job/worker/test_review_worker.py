@@ -57,7 +57,7 @@ def test_an_item_whose_record_cannot_be_read_does_not_stop_another(
     (message,) = cloud.terminal_messages()
     assert message.job_id == sound.id
     assert message.outcome is Outcome.COMPLETED
-    assert not services.lease.is_live()
+    assert not services.own_slots.view().is_running
 
 
 @pytest.mark.parametrize(("status", "said", "outcome", "kind", "reason"), FINAL_ANSWERS, ids=FINAL_ANSWER_NAMES)
@@ -224,7 +224,7 @@ def test_a_pubsub_that_never_answers_ends_the_attempt_for_the_next_one(
     monkeypatch.setattr(worker_module, "FIRST_PULL_SECONDS", 1.0)
     cloud.pubsub.start_slowly(PATIENCE)
     assert not worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
-    assert not services.lease.is_live()
+    assert not services.own_slots.view().is_running
 
 
 def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
@@ -234,7 +234,7 @@ def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
     forbidden.pull.side_effect = PermissionDenied("no")
     subscription = WorkSubscription(cast(pubsub_v1.SubscriberClient, forbidden), cloud.subscription(WORK_TOPIC))
     assert not worker(services, subscription).run()
-    assert not services.lease.is_live()
+    assert not services.own_slots.view().is_running
 
 
 def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_next_attempt(
