@@ -5,6 +5,12 @@ locals {
     state_bucket         = google_storage_bucket.this["state"].name
     results_topic        = google_pubsub_topic.this["results"].name
     work_topic           = google_pubsub_topic.this["work"].name
+
+    # Function and workers launch by the same rules.
+    gpu_job                = local.has_gpu_job ? "${local.job_name_prefix}/${local.gpu_job_name}" : null
+    cpu_job                = var.cpu_job.enabled ? "${local.job_name_prefix}/${var.name}-cpu" : null
+    max_parallel_tasks     = var.gpu_job.max_parallel_tasks
+    cpu_max_parallel_tasks = var.cpu_job.max_parallel_tasks
   })
 
   job_name_prefix = "projects/${var.project}/locations/${var.region}/jobs"
@@ -12,11 +18,9 @@ locals {
   function_settings = merge(local.shared_settings, var.function_settings, {
     alerts_topic             = google_pubsub_topic.this["alerts"].name
     cpu_work_topic           = google_pubsub_topic.this["work-cpu"].name
-    gpu_job                  = local.has_gpu_job ? "${local.job_name_prefix}/${local.gpu_job_name}" : null
     job_gpu                  = local.accelerator
     job_vcpu                 = var.gpu_job.cpu
     job_memory_gib           = var.gpu_job.memory_gib
-    cpu_job                  = var.cpu_job.enabled ? "${local.job_name_prefix}/${var.name}-cpu" : null
     cpu_job_vcpu             = var.cpu_job.enabled ? var.cpu_job.cpu : null
     cpu_job_memory_gib       = var.cpu_job.enabled ? var.cpu_job.memory_gib : null
     transcription_method     = var.transcription_method

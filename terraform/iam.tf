@@ -154,6 +154,27 @@ resource "google_cloud_run_v2_job_iam_member" "cpu_executor" {
   member   = local.member["function"]
 }
 
+# Workers start more executions of the job where the backlog is worth them.
+resource "google_cloud_run_v2_job_iam_member" "gpu_worker" {
+  count = length(google_cloud_run_v2_job.gpu)
+
+  project  = var.project
+  location = var.region
+  name     = google_cloud_run_v2_job.gpu[0].name
+  role     = "roles/run.invoker"
+  member   = local.member["job"]
+}
+
+resource "google_cloud_run_v2_job_iam_member" "cpu_worker" {
+  count = length(google_cloud_run_v2_job.cpu)
+
+  project  = var.project
+  location = var.region
+  name     = google_cloud_run_v2_job.cpu[0].name
+  role     = "roles/run.invoker"
+  member   = local.member["job"]
+}
+
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
   for_each = local.invokers
 

@@ -1,5 +1,5 @@
 # A resource for each job, although they are alike: Google refuses a job with a GPU where there is no quota for one, and
-# whatever depends on a resource is not made when one of its instances fails. So nothing but its own role depends on the
+# whatever depends on a resource is not made when one of its instances fails. So nothing but roles on it depends on the
 # GPU job, and a deployment whose GPU is refused works with what is left. No job is protected: it holds nothing, and
 # gpu_enabled = false must be able to take it away.
 

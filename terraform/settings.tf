@@ -5,6 +5,14 @@ variable "settings" {
   description = "Settings that function and job share."
   type = object({
     work_idle_seconds             = optional(number)
+    target_drain_minutes          = optional(number)
+    launch_seconds                = optional(number)
+    gpu_startup_seconds           = optional(number)
+    cpu_startup_seconds           = optional(number)
+    gpu_x_real_time               = optional(number)
+    cpu_x_real_time               = optional(number)
+    decode_x_real_time            = optional(number)
+    deepgram_x_real_time          = optional(number)
     deepgram_base_url             = optional(string)
     deepgram_timeout_seconds      = optional(number)
     deepgram_late_seconds         = optional(number)
@@ -39,12 +47,6 @@ variable "settings" {
 variable "function_settings" {
   description = "Settings of the function alone."
   type = object({
-    gpu_startup_seconds         = optional(number)
-    cpu_startup_seconds         = optional(number)
-    gpu_x_real_time             = optional(number)
-    cpu_x_real_time             = optional(number)
-    decode_x_real_time          = optional(number)
-    deepgram_x_real_time        = optional(number)
     budget_cache_seconds        = optional(number)
     ignore_patterns             = optional(string)
     cost_optimization           = optional(bool)
@@ -61,7 +63,6 @@ variable "function_settings" {
     reconcile_seconds           = optional(number)
     inspection_max_bytes        = optional(number)
     claim_seconds               = optional(number)
-    launch_seconds              = optional(number)
     queue_patience_seconds      = optional(number)
     signed_url_seconds          = optional(number)
   })

@@ -129,14 +129,15 @@ variable "soft_delete_days" {
 }
 
 variable "gpu_job" {
-  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after timeout_seconds: at most an hour, or 12 hours as a preview. Maintenance may end it earlier, which counts as a try. disk_gib: ephemeral disk that uploads are fetched to, a preview feature; 0: none, and they take memory."
+  description = "Shape of the job with one L4; enabled = false leaves it out, where there is no quota for it. Cloud Run requires at least 4 vCPU and 16 GiB beside an L4, and ends a GPU task after timeout_seconds: at most an hour, or 12 hours as a preview. Maintenance may end it earlier, which counts as a try. disk_gib: ephemeral disk that uploads are fetched to, a preview feature; 0: none, and they take memory. max_parallel_tasks: most executions at once, of one task and one GPU each; with less quota those that run do the work."
   type = object({
-    enabled         = optional(bool, true)
-    cpu             = optional(number, 4)
-    memory_gib      = optional(number, 16)
-    disk_gib        = optional(number, 10)
-    timeout_seconds = optional(number, 3600)
-    max_retries     = optional(number, 3)
+    enabled            = optional(bool, true)
+    cpu                = optional(number, 4)
+    memory_gib         = optional(number, 16)
+    disk_gib           = optional(number, 10)
+    timeout_seconds    = optional(number, 3600)
+    max_retries        = optional(number, 3)
+    max_parallel_tasks = optional(number, 5)
   })
   default  = {}
   nullable = false
@@ -165,17 +166,23 @@ variable "gpu_job" {
     condition     = var.gpu_job.disk_gib == 0 || (var.gpu_job.disk_gib >= 10 && floor(var.gpu_job.disk_gib) == var.gpu_job.disk_gib)
     error_message = "0, or a whole number of GiB from 10 on; more than 10 needs a quota increase."
   }
+
+  validation {
+    condition     = var.gpu_job.max_parallel_tasks >= 1 && var.gpu_job.max_parallel_tasks <= 100 && floor(var.gpu_job.max_parallel_tasks) == var.gpu_job.max_parallel_tasks
+    error_message = "1 to 100 executions at once."
+  }
 }
 
 variable "cpu_job" {
-  description = "Shape of the job without a GPU, for lone short uploads, and for all where no GPU is available. disk_gib: as of gpu_job, where the region has disks for it."
+  description = "Shape of the job without a GPU, for lone short uploads, and for all where no GPU is available. disk_gib: as of gpu_job, where the region has disks for it. max_parallel_tasks: most executions at once."
   type = object({
-    enabled         = optional(bool, true)
-    cpu             = optional(number, 4)
-    memory_gib      = optional(number, 8)
-    disk_gib        = optional(number, 10)
-    timeout_seconds = optional(number, 3600)
-    max_retries     = optional(number, 3)
+    enabled            = optional(bool, true)
+    cpu                = optional(number, 4)
+    memory_gib         = optional(number, 8)
+    disk_gib           = optional(number, 10)
+    timeout_seconds    = optional(number, 3600)
+    max_retries        = optional(number, 3)
+    max_parallel_tasks = optional(number, 5)
   })
   default  = {}
   nullable = false
@@ -193,6 +200,11 @@ variable "cpu_job" {
   validation {
     condition     = var.cpu_job.disk_gib == 0 || (var.cpu_job.disk_gib >= 10 && floor(var.cpu_job.disk_gib) == var.cpu_job.disk_gib)
     error_message = "0, or a whole number of GiB from 10 on; more than 10 needs a quota increase."
+  }
+
+  validation {
+    condition     = var.cpu_job.max_parallel_tasks >= 1 && var.cpu_job.max_parallel_tasks <= 100 && floor(var.cpu_job.max_parallel_tasks) == var.cpu_job.max_parallel_tasks
+    error_message = "1 to 100 executions at once."
   }
 }
 

@@ -95,9 +95,11 @@ class LaptopCloud:
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
         self.environment = self._environment(key)
         command = (sys.executable, "-m", "gpu_job")
-        job = LocalJob(JOB, command, {**self.environment, **self.options.job_settings})
+        job_environment = {**self.environment, **self.options.job_settings}
+        job = LocalJob(JOB, command, job_environment)
         self.runner = self.run_server_type([job], self.logs, self.options.stop_grace_seconds, self.process_type)
-        self.environment["RUN_ENDPOINT"] = self.runner.url
+        # The server knows its jobs, and both sides know the server: workers start executions, too.
+        self.environment["RUN_ENDPOINT"] = job_environment["RUN_ENDPOINT"] = self.runner.url
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")
         self._stack = ExitStack()
@@ -249,6 +251,8 @@ def _environment_of(options: CloudOptions, addresses: Mapping[str, str]) -> dict
         "ALERTS_TOPIC": ALERTS_TOPIC,
         "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
         "CPU_JOB": JOB,
+        # Each execution takes the whole machine.
+        "CPU_MAX_PARALLEL_TASKS": "1",
         "PARAKEET_MODEL_NAME": options.model,
         # Bills on the laptop say what the job would cost in the cloud.
         "JOB_GPU": "none",

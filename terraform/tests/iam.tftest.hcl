@@ -96,10 +96,24 @@ run "bindings" {
   }
 
   assert {
+    condition = toset([for one in google_cloud_run_v2_job_iam_member.gpu_worker : "${one.name} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-gpu roles/run.invoker serviceAccount:job",
+    ])
+    error_message = "Workers' bindings on the GPU job: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.gpu_worker : "${one.name} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
     condition = toset([for one in google_cloud_run_v2_job_iam_member.cpu_executor : "${one.name} ${one.role} ${one.member}"]) == toset([
       "dropscribe-cpu roles/run.invoker serviceAccount:function",
     ])
     error_message = "Bindings on the CPU job: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.cpu_executor : "${one.name} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_cloud_run_v2_job_iam_member.cpu_worker : "${one.name} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-cpu roles/run.invoker serviceAccount:job",
+    ])
+    error_message = "Workers' bindings on the CPU job: ${jsonencode([for one in google_cloud_run_v2_job_iam_member.cpu_worker : "${one.name} ${one.role} ${one.member}"])}"
   }
 
   assert {

@@ -39,7 +39,8 @@ def test_everything_waits_for_what_it_needs(workspace: Workspace) -> None:
 def test_a_gpu_job_that_is_refused_keeps_nothing_else_from_being_made(workspace: Workspace) -> None:
     waits_for = _order(workspace)
     assert [one for one, before in waits_for.items() if "google_cloud_run_v2_job.gpu" in before] == [
-        "google_cloud_run_v2_job_iam_member.gpu_executor"
+        "google_cloud_run_v2_job_iam_member.gpu_executor",
+        "google_cloud_run_v2_job_iam_member.gpu_worker",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Execution slots: of many launchers one launches with a slot, a worker takes it over, and a lost one is not renewed."""
+"""Execution slots: of many launchers one launches with a slot, a worker takes it over, a lost one is not renewed."""
 
 from __future__ import annotations
 
