@@ -10,12 +10,12 @@ from functools import partial
 from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket, Client
 
-from shared.cloud_run import JobRunner
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.speeds import DeviceSpeed, SpeedStore
 from shared.enums import JobDevice
 from shared.settings import BreakerSettings, DeploymentSettings
 from shared.state.backlog import QueuedUploads
+from shared.state.cloud_run import JobRunner
 from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.finisher import Finisher

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from shared.cloud_run import short_name
 from shared.costs.gathering import Queue
 from shared.costs.launch_plan import Backlog, LaunchRules, executions_to_launch, queue_ahead
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice
 from shared.errors import FailureKind, LaunchFailed, best_effort
 from shared.state.backlog import QueuedUploads
+from shared.state.cloud_run import short_name
 from shared.state.execution_slots import ExecutionSlots, SlotsView
 from shared.state.jobs import new_holder
 from shared.telemetry.metrics import LAUNCHES, LAUNCHES_FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,12 +10,12 @@ from datetime import timedelta
 import pytest
 
 from shared.clock import now
-from shared.cloud_run import JobRunner
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice
 from shared.errors import FailureKind
 from shared.state.backlog import CACHE_SECONDS, QueuedUploads
+from shared.state.cloud_run import JobRunner
 from shared.state.execution_slots import ExecutionSlots, TakenWork
 from shared.state.jobs import JobStore, QueuedUpload
 from shared.state.launcher import Launcher
@@ -172,7 +173,8 @@ def test_without_quota_those_that_run_go_on_and_nobody_asks_again_for_a_while(
     queue(10, 10 * HOUR)
     cloud.runner.answer_next(2)
     cloud.runner.refuse_next(1, 429)
-    result = make().launch()
+    with caplog.at_level(logging.WARNING):
+        result = make().launch()
     assert (len(result.started), result.is_running) == (2, True)
     assert result.failure is not None
     assert result.failure.kind is FailureKind.QUOTA
