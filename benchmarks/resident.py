@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gpu_job.worker.periodic import PeriodicTask
+from gpu_job.periodic import PeriodicTask
 
 SAMPLE_SECONDS = 0.1
 

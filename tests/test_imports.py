@@ -30,7 +30,7 @@ LAYERS = {
         {"audit"},
         {"assembly"},
         {"engines"},
-        {"transcription_listener"},
+        {"periodic", "transcription_listener"},
         {"pipeline"},
         {"settings"},
         {"health", "worker"},

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.periodic import PeriodicTask
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.periodic import PeriodicTask
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.clock import now

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.task import Task
+from gpu_job.periodic import PeriodicTask
 from gpu_job.worker.build_engines import Engines
-from gpu_job.worker.periodic import PeriodicTask
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from shared.clock import now
 from shared.enums import Engine, Method

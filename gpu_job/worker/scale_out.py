@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpu_job.worker.periodic import PeriodicTask
+from gpu_job.periodic import PeriodicTask
 from gpu_job.worker.services import JobServices
 
 EVERY_SECONDS = 30.0

@@ -18,7 +18,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import pubsub_v1
 from pydantic import ValidationError
 
-from gpu_job.worker.periodic import PeriodicTask
+from gpu_job.periodic import PeriodicTask
 from shared.errors import best_effort
 from shared.messages import WorkItem
 from shared.telemetry import tracing
