@@ -104,7 +104,8 @@ def _print(costs: CostReport, suggestions: Sequence[Advice]) -> None:
 
 
 def _table(title: str, groups: Mapping[str, Totals]) -> Table:
-    table = plain_table(title, right=("uploads", "audio", "cost", "an hour", "Deepgram", "saved", "fallbacks"))
+    numbers = ("uploads", "audio", "cost", "an hour", "Deepgram", "saved", "fallbacks")
+    table = plain_table(title, *numbers, right=numbers)
     for key, totals in groups.items():
         table.add_row(
             Text(printable(key)),

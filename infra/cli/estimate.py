@@ -19,7 +19,7 @@ from infra.cli.errors import errors_in_one_line
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Recording, Refused, inputs_of
 from infra.cli.local.standard_input import standard_input
-from infra.cli.tables import plain_table, print_line, printable, tracks_line
+from infra.cli.tables import plain_table, print_line, printable, rough_duration, short_clock, tracks_line
 from infra.local_media import inspected
 from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
@@ -32,7 +32,6 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.object_names import object_name
 from shared.objects import bucket_and_name
-from shared.transcript.timestamps import clock
 from shared.upload_options import UploadOptions, parse_upload_options
 from trigger_function.handle_upload import inspect_blob
 from trigger_function.routing.limits import Conditions, UploadFacts
@@ -48,6 +47,11 @@ NO_DEPLOYMENT = {
     "deepgram_api_key": "assumed",
 }
 """Where the environment names no deployment: the shipped settings, with both jobs and Deepgram."""
+
+NO_DEPLOYMENT_NOTE = (
+    "GPU_JOB and CPU_JOB name no deployment: this is one with both jobs and a Deepgram key, at the shipped prices and"
+    " speeds. On this machine: dropscribe run."
+)
 
 PARALLEL_INSPECTIONS = 8
 
@@ -183,7 +187,7 @@ def print_estimate(places: Sequence[str], *, as_json: bool, input_name: str | No
     if as_json:
         sys.stdout.write(json.dumps(as_dict(made)) + "\n")
     elif made.lines:
-        _print(made, console)
+        _print(made, console, deployed=deployed)
     else:
         print_line(console, f"No recordings in {', '.join(places)}.")
     return 0 if made.lines and all(line.decision for line in made.lines) else 1
@@ -261,30 +265,25 @@ def _file(line: FileEstimate) -> dict[str, object]:
     }
 
 
-def _print(made: Estimate, console: Console) -> None:
-    table = plain_table("file", right=("length",))
-    table.add_column("method")
-    table.add_column("time", justify="right")
-    table.add_column("cost", justify="right")
+def _print(made: Estimate, console: Console, *, deployed: bool) -> None:
+    table = plain_table("file", "length", "method", "time", "cost", right=("length", "time", "cost"))
     for line in made.lines:
         quote = line.decision.quote if line.decision else None
         if quote is None:
             table.add_row(Text(printable(line.name)), "-", Text("rejected", style="red"), "-", "-")
             continue
-        length, time, price = clock(line.audio_seconds), _minutes(quote.completion_seconds), f"${quote.bill.usd:.4f}"
-        table.add_row(Text(printable(line.name)), length, quote.label, time, price)
+        length, time = short_clock(line.audio_seconds), rough_duration(quote.completion_seconds)
+        table.add_row(Text(printable(line.name)), length, quote.label, time, f"${quote.bill.usd:.4f}")
     console.print(table)
     for line in made.lines:
         if (remark := line.problem or tracks_line(line.tracks)) is not None:
             print_line(console, f"{line.name}: {remark}")
-    console.print(f"{clock(made.audio_seconds)} of audio", highlight=False)
+    console.print(f"{short_clock(made.audio_seconds)} of audio", highlight=False)
     for name, one in (
         ("as decided", made.total),
         ("all Deepgram", made.all_deepgram),
         ("all Parakeet", made.all_parakeet),
     ):
-        console.print(f"{name:13} ${one.usd:.4f} in {_minutes(one.seconds)}", highlight=False)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min"
+        console.print(f"{name:13} ${one.usd:.4f} in {rough_duration(one.seconds)}", highlight=False)
+    if not deployed:
+        print_line(console, NO_DEPLOYMENT_NOTE)

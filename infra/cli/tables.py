@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rich.console import Console
@@ -46,13 +46,11 @@ def print_line(console: Console, text: str) -> None:
     console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def plain_table(*left: str, right: Sequence[str] = ()) -> Table:
-    """Without lines; numbers (`right`) stand behind the others. The first column breaks where it is too long."""
+def plain_table(*titles: str, right: Collection[str] = ()) -> Table:
+    """Without lines; columns of numbers (`right`) end at the same place, and long words break."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(left):
-        table.add_column(title, overflow="ellipsis" if number else "fold")
-    for title in right:
-        table.add_column(title, justify="right")
+    for title in titles:
+        table.add_column(title, justify="right" if title in right else "left", overflow="fold")
     return table
 
 
@@ -164,8 +162,7 @@ def rough_duration(seconds: float) -> str:
 
 def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
     """Every method's quote for each file, the decided one marked, with the limits that each would pass."""
-    table = plain_table("file", "", "quote", right=("cost", "time"))
-    table.add_column("limits", overflow="fold")
+    table = plain_table("file", "", "quote", "cost", "time", "limits", right=("cost", "time"))
     for name, decision in decisions:
         for row, quote in enumerate(decision.quotes):
             table.add_row(
@@ -190,9 +187,7 @@ def tracks_line(tracks: Sequence[TranscriptTrack]) -> str | None:
 
 def bill_table(bill: Bill) -> Table:
     """The lines of a bill."""
-    table = plain_table("resource", right=("quantity",))
-    table.add_column("unit")
-    table.add_column("cost", justify="right")
+    table = plain_table("resource", "quantity", "unit", "cost", right=("quantity", "cost"))
     for item in bill.items:
         table.add_row(Text(printable(item.resource)), f"{item.quantity:.3f}", printable(item.unit), f"${item.usd:.5f}")
     return table

@@ -28,6 +28,7 @@ from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
 from infra.emulators.service_account import inherited_environment, write_service_account
 from infra.emulators.storage.server import StorageServer
+from infra.process_environment import environment
 from infra.tiny_parakeet import MODEL_PATH
 from shared.costs.prices import price_book
 from trigger_function.settings import FunctionSettings
@@ -157,12 +158,12 @@ class LaptopCloud:
 
     def subscriber(self) -> pubsub_v1.SubscriberClient:
         """Google's subscriber client, connected to this cloud."""
-        with _environ({"PUBSUB_EMULATOR_HOST": self._pubsub_address}):
+        with environment({**os.environ, "PUBSUB_EMULATOR_HOST": self._pubsub_address}):
             return pubsub_v1.SubscriberClient()
 
     def publisher(self) -> pubsub_v1.PublisherClient:
         """Google's publisher client, connected to this cloud."""
-        with _environ({"PUBSUB_EMULATOR_HOST": self._pubsub_address}):
+        with environment({**os.environ, "PUBSUB_EMULATOR_HOST": self._pubsub_address}):
             return pubsub_v1.PublisherClient()
 
     def reconcile(self) -> dict[str, int]:
@@ -230,12 +231,11 @@ class LaptopCloud:
 
 def check_settings(options: CloudOptions) -> None:
     """Raises pydantic's ValidationError, or UnusablePriceBook, where function or job would refuse the settings."""
-    # An empty value is none, as in the children, which do not inherit every variable.
-    environment = {**dict.fromkeys(os.environ, ""), **_environment_of(options, {})}
-    with _environ(environment):
+    values = _environment_of(options, {})
+    with environment(values):
         settings = FunctionSettings()
     price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
-    with _environ({**environment, **options.job_settings}):
+    with environment({**values, **options.job_settings}):
         JobSettings()
 
 
@@ -271,16 +271,3 @@ def _environment_of(options: CloudOptions, addresses: Mapping[str, str]) -> dict
     if options.deepgram:
         settings["DEEPGRAM_API_KEY"] = DEEPGRAM_KEY
     return {**inherited_environment(), **settings, **addresses, **options.settings}
-
-
-@contextmanager
-def _environ(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables set for the moment that settings are read, or a client is made."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in values.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update({name: before[name] for name in values.keys() & before.keys()})

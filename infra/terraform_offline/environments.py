@@ -7,10 +7,8 @@ there to be given. Terraform itself cannot see either: an object's unknown attri
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args
@@ -22,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from gpu_job.settings import JobSettings
+from infra.process_environment import environment
 from infra.terraform_offline.terraform import Workspace
 from trigger_function.settings import FunctionSettings
 
@@ -174,21 +173,8 @@ def _missing(given: ComponentEnvironment) -> Iterator[str]:
 
 def _refused(given: ComponentEnvironment) -> Iterator[str]:
     model = MODELS[given.component]
-    with _environment({**dict.fromkeys(given.secrets, "secret"), **given.values}):
+    with environment({**dict.fromkeys(given.secrets, "secret"), **given.values}):
         try:
             model()
         except ValidationError as error:
             yield f"{given.component} does not start: {error}"
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment, as the component's would be."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
