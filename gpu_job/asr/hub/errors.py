@@ -10,10 +10,10 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIs
 from shared.errors import EngineFailed, FailureKind
 
 WAYS_ON = (
-    "Ways on: --model PATH (in Python: engine=PATH) takes a folder made by `dropscribe prepare-model`, or one copied from"
-    " a machine that has the model; --model tiny takes the built-in model of the demo, which knows 145 words and no"
-    " others; HF_ENDPOINT names a mirror of the hub; HF_HOME a folder that holds the model already; with HF_HUB_OFFLINE=1"
-    " the network is never asked."
+    "Ways on: --model PATH (in Python: engine=PATH) takes a folder made by `dropscribe prepare-model`, or one copied"
+    " from a machine that has the model; --model tiny takes the built-in model of the demo, which knows 145 words and"
+    " no others; HF_ENDPOINT names a mirror of the hub; HF_HOME a folder that holds the model already; with"
+    " HF_HUB_OFFLINE=1 the network is never asked."
 )
 
 _KEPT = "What was fetched is kept, and the next attempt goes on from there."

@@ -40,6 +40,8 @@ def watch(folder: Path, model: str | None) -> int:
         before: dict[Path, FileState] = {}
         uploaded: dict[Path, FileState] = {}
         printed: dict[Path, str] = {}
+        unfinished: set[str] = set()
+        """Names of objects without an outcome."""
         try:
             while True:
                 found = scan(folder, folder / RESULTS_FOLDER)
@@ -52,6 +54,7 @@ def watch(folder: Path, model: str | None) -> int:
                         problems[path] = reason_of(error)
                         continue
                     uploaded[path] = found.files[path]
+                    unfinished.add(name)
                     own = path.relative_to(folder).as_posix()
                     print_line(console, f"{own}: uploaded" + (f" as {name}" if name != own else ""))
                 # What could not be uploaded is tried again with every scan.
@@ -59,9 +62,12 @@ def watch(folder: Path, model: str | None) -> int:
                     if printed.get(path) != why:
                         print_line(console, f"{path.relative_to(folder).as_posix()}: rejected: {why}")
                 before, printed = found.files, problems
-                _fetch_outcomes(running, folder, console)
+                unfinished -= _fetch_outcomes(running, folder, console)
         except KeyboardInterrupt:
-            console.print("Stopping.")
+            left = (
+                f" Not transcribed yet, and begun anew next time: {', '.join(sorted(unfinished))}" if unfinished else ""
+            )
+            print_line(console, f"Stopping.{left}")
     return 0
 
 
@@ -72,14 +78,16 @@ def unchanged(
     return [path for path, state in found.items() if before.get(path) == state and uploaded.get(path) != state]
 
 
-def _fetch_outcomes(running: Session, folder: Path, console: Console) -> None:
+def _fetch_outcomes(running: Session, folder: Path, console: Console) -> set[str]:
+    """Copy the results of what has ended by now; the names of those."""
     began = time.monotonic()
     try:
         pulled = running.subscriber.pull(
             subscription=running.subscription, max_messages=100, timeout=POLL_SECONDS, retry=None
         )
     except DeadlineExceeded:
-        return
+        return set()
+    ended = set()
     for one in pulled.received_messages:
         message = TerminalMessage.model_validate_json(one.message.data)
         try:
@@ -89,7 +97,9 @@ def _fetch_outcomes(running: Session, folder: Path, console: Console) -> None:
             print_line(console, f"{message.upload.name}: its results cannot be written yet: {reason_of(error)}")
             continue
         running.subscriber.acknowledge(subscription=running.subscription, ack_ids=[one.ack_id])
+        ended.add(message.upload.name)
         console.print(outcome_table([message]))
         if message.reason:
             print_line(console, f"{message.upload.name}: {message.reason}")
     time.sleep(max(0.0, POLL_SECONDS - (time.monotonic() - began)))
+    return ended
