@@ -43,11 +43,12 @@ check: $(READY)
 terraform: $(READY)
 	$(BIN)/python -m infra.terraform_offline
 	@$(MAKE) --no-print-directory $(CHECKOV) || true
-	@if test -x $(CHECKOV); then $(CHECKOV) --config-file terraform/.checkov.yaml && echo "ok      checkov"; \
+	@if test -x $(CHECKOV); then said="$$($(CHECKOV) --config-file terraform/.checkov.yaml)"; status=$$?; echo "$$said"; \
+	case "$$said" in *"Parsing errors"*) exit 1;; esac; test $$status -eq 0 && echo "ok      checkov"; \
 	else echo "SKIPPED: checkov: it could not be installed."; fi
 
 # A deploy, a rollback, a destroy, and what stops them, without a cloud: docs/deploy.md says how each ends.
-rehearse: $(READY)
+rehearse: $(LOCAL)
 	$(BIN)/python -m infra.rehearse
 
 images: $(READY)
@@ -64,13 +65,13 @@ WHERE = $(if $(and $(PROJECT),$(REGION)),,$(error make $@ PROJECT=my-project REG
   $(call option,BUCKET_PREFIX,bucket-prefix) $(call option,TOPIC_PREFIX,topic-prefix) \
   $(call option,VARS,vars) $(if $(DRY_RUN),--dry-run)
 
-deploy: $(READY)
+deploy: $(LOCAL)
 	@$(BIN)/python -m infra.deploy deploy $(WHERE) $(call option,RELEASE,release) $(if $(FORCE),--force) $(if $(YES),--yes)
 
-plan: $(READY)
+plan: $(LOCAL)
 	@$(BIN)/python -m infra.deploy plan $(WHERE) $(call option,RELEASE,release)
 
-destroy: $(READY)
+destroy: $(LOCAL)
 	@$(BIN)/python -m infra.deploy destroy $(WHERE)
 
 # Linters whose pins are not the project's, each in an environment of its own.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from google.auth.environment_vars import GOOGLE_CLOUD_QUOTA_PROJECT
 from rich.console import Console
 
 from infra.cli.doctor import print_findings
@@ -139,6 +140,8 @@ def _target(
         names = Names(project, region, name, topic_prefix, bucket_prefix)
     except ValueError as error:
         raise OptionError(f"{error}.") from None
+    # What a person asks is counted against a project, in which the API has to be on. Credentials may name any, or none.
+    os.environ[GOOGLE_CLOUD_QUOTA_PROJECT] = project
     return Target(names, variables)
 
 

@@ -45,6 +45,10 @@ about when it creates those: they take minutes to spread, and the images take lo
 SCHEMA_STEP = "Show Pub/Sub an outcome and its schema"
 GPU_STEP = "Look at the GPU quota"
 
+AGAIN_SECONDS = 120.0
+"""Agents and roles that are minutes old are not known everywhere: Google's "Permission denied while using the Eventarc
+Service Agent" was gone a minute or some later for whoever met it (Terraform's provider, issues 14584 and 25294)."""
+
 NO_RELEASE = "none"
 """For destroy, which deploys nothing: the variable has to have some value."""
 
@@ -164,6 +168,7 @@ def _build(options: Options) -> Iterator[Step]:
         _in(target, "apply", *_approval(options), *targets, *target.arguments(options.release)),
         done_if=ready + (key_can_be_kept if options.with_deepgram_key else ()),
         hint="An API or a role that is minutes old may not be known everywhere yet.",
+        again_seconds=AGAIN_SECONDS if options.approved else None,
     )
     called = {"_NAME": target.names.name, "_REGION": target.names.region, "_RELEASE": options.release}
     if options.cached_release is not None:
@@ -231,6 +236,8 @@ def _apply(options: Options) -> Step:
         f"Functions and jobs of release {options.release}, and all they need.",
         _in(options.target, "apply", *_approval(options), *options.target.arguments(options.release)),
         hint="docs/deploy.md, 'When a step fails', knows the common messages.",
+        # Terraform, asked again, goes on where it stopped; where a person approves, a person says whether.
+        again_seconds=AGAIN_SECONDS if options.approved else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,6 +36,10 @@ class Runner:
                 continue
             self._say(shlex.join(step.command))
             status = self._run_command(step)
+            if status != 0 and step.again_seconds is not None:
+                self._say(f"Once more in {step.again_seconds:g} s: what is new may not be known everywhere yet.")
+                time.sleep(step.again_seconds)
+                status = self._run_command(step)
             if status != 0 and step.is_advice:
                 self._say(f"This stops nothing. {step.hint}".rstrip())
             elif status != 0:

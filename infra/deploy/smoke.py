@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from google.auth import environment_vars
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 from rich.console import Console
@@ -164,8 +162,6 @@ def main(module: str, project: str) -> int:
     """Test the deployment whose Terraform folder is `module`."""
     printed = subprocess.run(("terraform", f"-chdir={module}", "output", "-json"), check=True, stdout=subprocess.PIPE)
     target = smoke_target(json.loads(printed.stdout), project)
-    # A person's credentials may name another quota project, or none: in this one the APIs are on.
-    os.environ[environment_vars.GOOGLE_CLOUD_QUOTA_PROJECT] = project
     with closing(SubscriberClient()) as subscriber:
         try:
             smoke_test(Client(project=project), subscriber, target, Console())

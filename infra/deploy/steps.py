@@ -20,5 +20,7 @@ class Step:
     """What to do where it fails, beside running the whole again."""
     is_advice: bool = False
     """Whether the others go on where it fails."""
+    again_seconds: float | None = None
+    """Where it fails it is run once more after so long; None: it is not."""
     secret: str | None = None
     """Name of the secret that the command reads from its standard input: no argument list has room for one."""

@@ -18,6 +18,7 @@ from infra.rehearse.recorded_answers import quotas
 from infra.terraform_offline.mock_resources import Values
 from infra.terraform_offline.terraform import ROOT
 
+AGENT_REFUSED = "Error 400: Permission denied while using the Eventarc Service Agent."
 GPU_REFUSED = "Error 400: You do not have quota for using GPUs without zonal redundancy."
 ALWAYS_ON = ("serviceusage",)
 """What a project without any API can be asked through."""
@@ -53,6 +54,8 @@ class RecordedProject:
     """Whether Pub/Sub takes messages with more fields than their schema names."""
     refuses_gpus: bool = False
     """Whether Cloud Run refuses a GPU though there is quota."""
+    agent_is_new: bool = False
+    """Whether the first trigger is refused, for Eventarc's agent is minutes old."""
     default_project: str | None = None
     """Of gcloud's configuration, and quota project of the credentials."""
     new_bucket: Callable[[str], object] = lambda _: None
@@ -166,6 +169,9 @@ class RecordedProject:
             source = values["build_config"][0]["source"][0]["storage_source"][0]
             if f"gs://{source['bucket']}/{source['object']}" not in self.objects:
                 yield f"Error 400: Object {source['object']} was not found."
+            if self.agent_is_new and values["event_trigger"]:
+                self.agent_is_new = False
+                yield AGENT_REFUSED
 
     def _answers(self, kind: str, values: Values) -> Iterator[tuple[str, Json]]:
         """What the admin APIs say of a resource that the doctor asks about."""

@@ -34,9 +34,17 @@ _STEP = re.compile(r"^(\d+)/(\d+) (.+?)(?: ─+)?$")
 _ANNOUNCED = re.compile(r" +\d+\. ")
 _PASSED_OVER = re.compile(f"ok  |({'|'.join({check.group for check in CHECKS_MADE})}|access)$")
 _TERRAFORM_SAYS = re.compile(
-    r"\s*(Plan:|Apply complete|Destroy complete|No changes|Nothing is protected|Error|SKIPPED|FAILED|Run the same)"
+    r"\s*(Plan:|Apply complete|Destroy complete|No changes|Nothing is protected|Error|SKIPPED|"
+    "FAILED|Run the same|Once more)"
 )
-_DEPLOY = "import sys; sys.executable = sys.argv.pop(1); from infra.deploy.__main__ import main; main()"
+_DEPLOY = """
+import sys
+from infra.deploy import plan
+from infra.deploy.__main__ import main
+sys.executable = sys.argv.pop(1)
+plan.AGAIN_SECONDS = 0.0
+main()
+"""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from infra.deploy.plan import GPU_STEP, SCHEMA_STEP
 from infra.doctor.names import Names
-from infra.rehearse.recorded_project import GPU_REFUSED, RecordedProject
+from infra.rehearse.recorded_project import AGENT_REFUSED, GPU_REFUSED, RecordedProject
 
 OTHER_PROJECT = "somebody-elses"
 NAMES = Names("a-rehearsal", "us-central1")
@@ -59,9 +59,11 @@ class Scenario:
 SCENARIOS = (
     Scenario(
         "A new project",
-        "Billing, 20 vCPU, no quota for a GPU, and no API is on.",
-        (Run(("without a GPU job. With quota, the next deploy adds it and builds nothing.",)),),
-        project=lambda: RecordedProject(NAMES),
+        "Billing, 20 vCPU, no quota for a GPU, no API is on, and Eventarc's agent is known minutes later only.",
+        (
+            Run(("without a GPU job. With quota, the next deploy adds it and builds nothing.", AGENT_REFUSED)),
+        ),
+        project=lambda: RecordedProject(NAMES, agent_is_new=True),
         jobs=1,
     ),
     Scenario(

@@ -201,7 +201,7 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     """`make` with this environment's interpreter, on a machine that has neither gcloud nor terraform."""
     interpreter = f"BIN={Path(sys.executable).parent}"
     return subprocess.run(
-        ["/usr/bin/env", "make", "--no-print-directory", "--old-file=.venv/.ready", interpreter, *arguments],
+        ["/usr/bin/env", "make", "--no-print-directory", "--old-file=.venv/.local", interpreter, *arguments],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), **environment},
         stdin=subprocess.DEVNULL,

@@ -6,12 +6,14 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from infra.cli.doctor import print_findings
+from infra.deploy import plan
 from infra.deploy.options import Options, Target
 from infra.deploy.plan import DEEPGRAM_KEY, comparison, deployment, removal
 from infra.deploy.runner import Runner
@@ -102,6 +104,22 @@ def test_the_first_failure_ends_it_and_the_next_run_goes_on_from_there(
     assert not [line for line in again if "buckets create" in line]
     assert [line for line in again if "builds submit" in line]
     assert "infra.deploy.smoke" in "\n".join(again)
+
+
+def test_an_apply_that_fails_is_tried_once_more_where_nobody_has_to_approve_it(
+    stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(plan, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "executable", str(stand_ins.folder / "python"))
+    stand_ins.answer(**{" apply ": (1, "Permission denied while using the Eventarc Service Agent")})
+    for approved, times in ((True, 2), (False, 1)):
+        before = len(acted(stand_ins))
+        status, said = run(deployment(replace(OPTIONS, approved=approved)))
+        assert status == 1
+        assert "FAILED (1): Apply everything" in said
+        applied = [line for line in acted(stand_ins)[before:] if " apply " in line]
+        assert len(applied) == times
+        assert ("Once more in 0 s" in said) is approved
 
 
 def test_what_the_doctor_finds_before_a_deploy_is_printed_and_stops_nothing(
@@ -205,6 +223,17 @@ def test_nothing_is_deleted_before_the_projects_name_was_typed(stand_ins: Comman
     assert "uploads, transcripts" in refused.stdout
     assert "nothing was deleted" in refused.stderr
     assert stand_ins.called() == []
+
+
+def test_what_is_asked_is_counted_against_the_project_whatever_the_credentials_name(
+    stand_ins: CommandStandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "elsewhere")
+    program = "import os; from infra.deploy.__main__ import app; app(standalone_mode=False)"
+    program += "; print('quota:', os.environ['GOOGLE_CLOUD_QUOTA_PROJECT'])"
+    command = [sys.executable, "-c", program, "destroy", "--project=my-project", "--region=us-central1", "--dry-run"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout.splitlines()[-1] == "quota: my-project", done.stderr
 
 
 def test_nothing_is_deployed_where_nobody_can_approve_it(stand_ins: CommandStandIns) -> None:

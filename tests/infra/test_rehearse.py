@@ -66,6 +66,7 @@ def function() -> dict[str, Any]:
         "name": NAMES.function("upload"),
         "build_config": [{"source": [{"storage_source": [source]}]}],
         "service_config": [{"environment_variables": {}}],
+        "event_trigger": [],
     }
 
 
