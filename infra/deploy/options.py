@@ -98,3 +98,8 @@ class Options:
     def __post_init__(self) -> None:
         if not _RELEASE.fullmatch(self.release):
             raise OptionError(f"RELEASE is an image tag: letters, digits, dots, hyphens. Not {self.release!r}.")
+
+    @property
+    def lacks_deepgram_key(self) -> bool:
+        """Whether Deepgram is to be used, and no key was given with this deploy: one has to be there."""
+        return self.target.given.flag("deepgram", "enabled") is True and not self.with_deepgram_key

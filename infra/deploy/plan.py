@@ -44,6 +44,7 @@ about when it creates those: they take minutes to spread, and the images take lo
 
 SCHEMA_STEP = "Show Pub/Sub an outcome and its schema"
 GPU_STEP = "Look at the GPU quota"
+DEEPGRAM_STEP = "Look for the Deepgram key"
 
 AGAIN_SECONDS = 120.0
 """Agents and roles that are minutes old are not known everywhere: Google's "Permission denied while using the Eventarc
@@ -61,6 +62,7 @@ def deployment(options: Options) -> tuple[Step, ...]:
         *((_schema(options.target),) if options.target.has_results_schema else ()),
         *_terraform(options.target),
         _gpu(options.target),
+        *((_deepgram_key_there(options.target),) if options.lacks_deepgram_key else ()),
         *(_build(options) if options.builds else ()),
         *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
         _apply(options),
@@ -197,6 +199,16 @@ def _build(options: Options) -> Iterator[Step]:
         ("gcloud", "storage", "cp", "--if-generation-match=0", path, archive_url, f"--project={target.project}"),
         done_if=(archive,),
     )
+
+
+def _deepgram_key_there(target: Target) -> Step:
+    return Step(
+        DEEPGRAM_STEP,
+        "Functions and jobs that are to have it are refused without.",
+        ("gcloud", "secrets", "versions", "describe", "latest", f"--secret={target.names.secret}",
+         f"--project={target.project}"),
+        hint=f"deepgram.enabled is set in VARS, and the secret has no key. {DEEPGRAM_KEY}=- asks for it.",
+    )  # fmt: skip
 
 
 def _deepgram_key(target: Target) -> Step:

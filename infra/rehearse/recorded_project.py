@@ -124,6 +124,8 @@ class RecordedProject:
             case ["artifacts", "docker", "images", "list", _]:
                 tags = sorted(image.rpartition(":")[2] for image in self.images)
                 return self._off("artifactregistry") or _done(tags[-1] if tags else "")
+            case ["secrets", "versions", "describe", "latest"]:
+                return self._off("secretmanager") or _missing("Secret version")
             case ["beta", "builds", "submit", "."]:
                 return self._off("cloudbuild") or self._build(words[-1])
             case ["pubsub", "schemas", "validate-message"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra.deploy.plan import GPU_STEP, SCHEMA_STEP
+from infra.deploy.plan import DEEPGRAM_STEP, GPU_STEP, SCHEMA_STEP
 from infra.doctor.names import Names
 from infra.rehearse.recorded_project import AGENT_REFUSED, GPU_REFUSED, RecordedProject
 
@@ -61,15 +61,15 @@ SCENARIOS = (
         "A new project",
         "Billing, 20 vCPU, no quota for a GPU, no API is on, and Eventarc's agent is known minutes later only.",
         (
-            Run(("without a GPU job. With quota, the next deploy adds it and builds nothing.", AGENT_REFUSED)),
+            Run((AGENT_REFUSED, "Once more in", "us-central1: without a GPU job.")),
         ),
         project=lambda: RecordedProject(NAMES, agent_is_new=True),
         jobs=1,
     ),
     Scenario(
         "Wrong default project",
-        "gcloud's configuration and the credentials' quota project name a project in which no API is on.",
-        (Run(("No changes. Your infrastructure matches the configuration.",), left_out=KEPT),),
+        "gcloud's configuration and the credentials name another project, in which no API is on.",
+        (Run(("No changes.",), left_out=KEPT),),
         prepare=lambda project: project.take_for_default(OTHER_PROJECT),
         jobs=1,
         needs_terraform=True,
@@ -77,7 +77,7 @@ SCENARIOS = (
     Scenario(
         "Second run",
         "The same command once more, after quota for one GPU was granted.",
-        (Run(("Apply complete! Resources: 4 added, 2 changed, 0 destroyed.",), left_out=KEPT),),
+        (Run(("Resources: 4 added, 2 changed, 0 destroyed.",), left_out=KEPT),),
         prepare=lambda project: project.grant(1),
         jobs=2,
         needs_terraform=True,
@@ -119,7 +119,7 @@ SCENARIOS = (
         "There is quota, and Cloud Run refuses the GPU all the same: all else is live.",
         (
             Run((GPU_REFUSED,), "Apply everything"),
-            Run(("Apply complete! Resources: 0 added, 2 changed, 2 destroyed.",), variables="gpu_enabled = false\n",
+            Run(("Resources: 0 added, 2 changed, 2 destroyed.",), variables="gpu_enabled = false\n",
                 left_out=KEPT),
         ),
         project=lambda: RecordedProject(NAMES, gpus=1, refuses_gpus=True),
@@ -131,6 +131,12 @@ SCENARIOS = (
         "A policy of the organization keeps off an API that the deployment needs.",
         (Run(("PERMISSION_DENIED: Constraint gcp.restrictServiceUsage is violated.",), "Enable the first APIs"),),
         project=lambda: RecordedProject(NAMES, forbidden_api="eventarc"),
+    ),
+    Scenario(
+        "No Deepgram key",
+        "The file of variables wants Deepgram, and nobody gave a key.",
+        (Run(("DEEPGRAM_API_KEY=- asks for it.",), DEEPGRAM_STEP, variables="deepgram = { enabled = true }\n"),),
+        project=lambda: RecordedProject(NAMES),
     ),
     Scenario(
         "Outcomes refused",

@@ -20,26 +20,28 @@ from infra.terraform_offline.terraform import ROOT
 PAGE = ROOT / "docs" / "deploy.md"
 EXAMPLE = Target(Names("my-project", "us-central1"))
 RELEASE = "RELEASE"
-COMMAND_CHARACTERS = 76
+TITLE_CHARACTERS, COMMAND_CHARACTERS = 40, 72
 
 
 def steps() -> str:
-    """The steps of a first deploy: what each is for, and the beginning of its command."""
+    """The steps of a first deploy, a line each: its title, and the beginning of its command."""
     checks = ", ".join(check.subject for check in at_stages(*PREFLIGHT))
     return "\n".join((f" 0. Check credentials, {checks}", *_steps()))
 
 
 def _steps() -> Iterator[str]:
     for number, step in enumerate(deployment(Options(EXAMPLE, RELEASE)), 1):
-        command = shlex.join(("python" if step.command[0] == sys.executable else step.command[0], *step.command[1:]))
+        program, *words = (word for word in step.command if not word.startswith("-chdir="))
+        command = shlex.join(("python" if program == sys.executable else program, *words))
         if len(command) > COMMAND_CHARACTERS:
-            command = f"{command[:COMMAND_CHARACTERS].rsplit(' ', 1)[0]} ..."
-        yield f"{number:2}. {step.title}{' (left out where it is done)' if step.done_if else ''}\n      {command}"
+            command = f"{command[:COMMAND_CHARACTERS].rpartition(' ')[0]} ..."
+        title = f"{step.title}{' *' if step.done_if else ''}"
+        yield f"{number:2}. {title:<{TITLE_CHARACTERS}} {command}"
 
 
 def ends() -> str:
     """Each scenario, and how it ends, as a table."""
-    rows = (f"| {scenario.title}: {scenario.about} | {_ends(scenario)} |" for scenario in SCENARIOS)
+    rows = (f"| **{scenario.title}.** {scenario.about} | {_ends(scenario)} |" for scenario in SCENARIOS)
     return "\n".join(("| a project | how it ends |", "|---|---|", *rows))
 
 
@@ -50,7 +52,7 @@ def _ends(scenario: Scenario) -> str:
 def _end(run: Run) -> str:
     options = run.command.partition("us-central1")[2].strip()
     given = f"with `{options}` " if options else ""
-    where = "ends well" if run.stops_at is None else f"stops at {run.stops_at}"
+    where = "ends well" if run.stops_at is None else f"stops at _{run.stops_at}_"
     left_out = "; nothing is built" if "Build the images" in run.left_out else ""
     return f"{given}{where}{left_out}: {', '.join(f'`{says}`' for says in run.says)}"
 

@@ -118,6 +118,8 @@ def _made(kind: str, values: Values, attribute: str, of: Any) -> Any:
             return f"service-{PROJECT_NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
         case "uri":
             return f"https://{name}-uc.a.run.app"
+        case "id" if kind == "google_project_service":
+            return f"{project}/{values['service']}"
         case "id":
             return f"projects/{project}/{kind.rpartition('_')[2]}s/{name}"
     return name

@@ -250,3 +250,15 @@ def test_without_a_project_it_says_how_it_is_called() -> None:
     made = make("deploy", "REGION=us-central1")
     assert made.returncode != 0
     assert "make deploy PROJECT=" in made.stdout + made.stderr
+
+
+def test_where_deepgram_is_wanted_without_a_key_one_must_be_there_before_anything_is_built(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.tfvars"
+    file.write_text("deepgram = { enabled = true }\n")
+    wants = Options(Target(TARGET.names, file), "abc123")
+    order = titles(plan.deployment(wants))
+    assert order.index("Look for the Deepgram key") < order.index("Create registry and buckets")
+    for without in (NEW, replace(wants, with_deepgram_key=True)):
+        assert "Look for the Deepgram key" not in titles(plan.deployment(without))

@@ -128,6 +128,22 @@ def test_what_is_half_made_has_no_release_and_an_empty_state_nothing_at_all(offl
     assert protected({"format_version": "1.0"}).addresses == ()
 
 
+def test_a_release_that_adds_an_api_leaves_the_roles_of_googles_agents_alone(tmp_path: Path) -> None:
+    """Applied by Terraform itself, through a provider that makes whatever it is asked for."""
+    binary = find_terraform()
+    if binary is None:
+        pytest.skip(SKIPPED)
+    variables = ("-var=project=a-project", "-var=release=v1")
+    with schema_provider() as provider:
+        there = Workspace(binary, tmp_path / "module", provider)
+        assert there.run("init").ok
+        assert "Apply complete!" in there.run("apply", "-auto-approve", *variables).output
+        assert "No changes." in there.run("plan", *variables).output
+        apis = there.module / "apis.tf"
+        apis.write_text(apis.read_text().replace('"artifactregistry",', '"artifactregistry", "speech",'))
+        assert "Plan: 1 to add, 0 to change, 0 to destroy." in there.run("plan", *variables).output
+
+
 def test_whatever_keeps_a_resource_from_being_deleted_is_known() -> None:
     arguments = re.findall(r"^\s*(\w+)\s*=\s*!?var\.deletion_protection$", configuration(), re.MULTILINE)
     assert set(arguments) == set(PROTECTED_BY)
