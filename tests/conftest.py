@@ -18,7 +18,7 @@ from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
     pytest_configure_node,
     pytest_ignore_collect,
 )
-from tests.support.faulty_deepgram import FaultyDeepgramServer
+from tests.support.faulty_deepgram import FaultyDeepgramServer, RememberingDeepgramServer
 from tests.support.function_services import MakeServices, function_services
 from tests.support.loopback_cloud import PROJECT, LoopbackCloud, loopback_cloud
 from tests.support.recorded_metrics import RecordedMetrics
@@ -53,9 +53,9 @@ def deepgram_key() -> str:
 def shared_deepgram_server(
     deepgram_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaultyDeepgramServer]:
-    """A stand-in that really hears. A test that injects a fault must use it up."""
+    """A stand-in that really hears, each recording once. A test that injects a fault must use it up."""
     log = tmp_path_factory.mktemp("deepgram") / "log"
-    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key, log) as server:
+    with RememberingDeepgramServer(str(MODEL_PATH), deepgram_key, log) as server:
         yield server
 
 

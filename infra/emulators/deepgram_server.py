@@ -95,12 +95,16 @@ class DeepgramServer(HttpServer):
         super().stop()
         self._transcriber.stop()
 
+    def transcribed(self, path: Path, sha256: str, *, split: bool) -> TranscribedFile:
+        """What the model hears in a file of that hash; `split`: in each channel. Raises BadMedia and EngineFailed."""
+        return self._transcriber.transcribe(path, split=split)
+
     def _listen(self) -> flask.Response:
         request_id = str(uuid.uuid4())
         try:
             self._authorize()
             _refuse_unsupported(flask.request.args)
-            return flask.jsonify(self._transcribed(request_id))
+            return flask.jsonify(self._answer(request_id))
         except _RefusalError as refusal:
             body = {"err_code": refusal.code, "err_msg": refusal.message, "request_id": request_id}
             return flask.make_response(body, refusal.status)
@@ -121,10 +125,10 @@ class DeepgramServer(HttpServer):
         if scheme.lower() != "token" or not hmac.compare_digest(key.encode(), self._api_key.encode()):
             raise _RefusalError(401, "INVALID_AUTH", "Invalid credentials.")
 
-    def _transcribed(self, request_id: str) -> dict[str, Any]:
+    def _answer(self, request_id: str) -> dict[str, Any]:
         with _audio() as (path, sha256):
             try:
-                found = self._transcriber.transcribe(path, split=_wants(flask.request.args, "multichannel"))
+                found = self.transcribed(path, sha256, split=_wants(flask.request.args, "multichannel"))
             except BadMedia as bad:
                 message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
                 raise _RefusalError(400, "Bad Request", message) from bad

@@ -15,6 +15,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.processes import ProcessGroup
+from infra.emulators.transcriber_process import TranscribedFile
 from tests.support.forked_process import ForkedProcessGroup
 
 ERRORS = {
@@ -62,6 +63,19 @@ class FaultyDeepgramServer(DeepgramServer):
         with suppress(IndexError):
             return self._faults.popleft()()
         return None
+
+
+class RememberingDeepgramServer(FaultyDeepgramServer):
+    """Hears a recording once, and answers from memory when it comes again: for tests of what asks it."""
+
+    def __init__(self, model: str, api_key: str, log: Path) -> None:
+        super().__init__(model, api_key, log)
+        self._known: dict[tuple[str, bool], TranscribedFile] = {}
+
+    def transcribed(self, path: Path, sha256: str, *, split: bool) -> TranscribedFile:
+        if (sha256, split) not in self._known:
+            self._known[sha256, split] = super().transcribed(path, sha256, split=split)
+        return self._known[sha256, split]
 
 
 def _failure(status: int) -> flask.Response:
