@@ -16,9 +16,9 @@ from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from tests.support import without_torch
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
-TIME_LIMIT_SECONDS = 240
 BLOCKER = Path(next(iter(without_torch.__path__)))
 
 NEEDS_MORE = re.compile(r"gpu_job\.asr\.(nemo\..+|device|gpu_faults)|infra\.docker\.bake_model|.*\.__main__")
@@ -47,7 +47,7 @@ def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=TIME_LIMIT_SECONDS,
+        timeout=PATIENCE,
     )
 
 
@@ -123,7 +123,7 @@ def test_it_comes_from_wheels_and_without_torch_on_every_platform(platform: str)
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=TIME_LIMIT_SECONDS,
+        timeout=PATIENCE,
     )
     if "Failed to fetch" in done.stderr:
         pytest.skip(f"The package index cannot be reached: {done.stderr[:200]}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 """For the imports of the function on a busy machine."""
 
 

@@ -17,10 +17,10 @@ from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
 from infra.tiny_parakeet import ONNX_PATH
 from tests.support.hub_server import HubServer
+from tests.support.waiting import PATIENCE
 
 REPOSITORY = "istupakov/parakeet-tdt-0.6b-v2-onnx"
 ROOT = Path(__file__).parents[2]
-TIME_LIMIT_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def dropscribe(cwd: Path, environment: Mapping[str, str], *arguments: object) ->
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=TIME_LIMIT_SECONDS,
+        timeout=PATIENCE,
     )
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
+from tests.support.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from types import TracebackType
 
-START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.25
 
@@ -92,8 +93,8 @@ class PubSubEmulator:
 
 
 def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
-    """Wait until `process` serves gRPC on `address`; False when it ends or takes longer than START_SECONDS."""
-    until = time.monotonic() + START_SECONDS
+    """Wait until `process` serves gRPC on `address`; False when it ends or takes longer than PATIENCE."""
+    until = time.monotonic() + PATIENCE
     with grpc.insecure_channel(address) as channel:
         ready = grpc.channel_ready_future(channel)
         while process.poll() is None and time.monotonic() < until:
