@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import settings
 
 from infra.emulators.service_account import write_service_account
 from infra.tiny_parakeet import MODEL_PATH
+from tests.support.coverage_scope import pytest_runtest_protocol  # noqa: F401 - pytest's hook
 from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F401 - pytest's hook
 from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
     pytest_addoption,
@@ -25,6 +27,9 @@ from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.recordings_server import recordings_server
 from trigger_function.services import Services
 
+# What is imported stays: no cycle is looked for among it, neither now nor in the tests' own collections.
+gc.disable()
+
 # As many tests as there are cores run side by side: a thread pool in each would have them wait for one another.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -36,6 +41,15 @@ settings.load_profile("dropscribe")
 
 # The tests' servers are on this machine: nothing goes through a proxy, nor is one looked for at every call.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
