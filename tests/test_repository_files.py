@@ -38,7 +38,7 @@ def test_it_is_yaml(name: str) -> None:
 def test_the_workflow_runs_make_targets_that_exist() -> None:
     run = [command.split() for command in commands()]
     assert {words[0] for words in run} == {"make"}
-    assert {words[1] for words in run} == {"check", "demo", "test", "terraform"}
+    assert {words[1] for words in run} == {"check", "demo", "test", "terraform", "rehearse"}
     assert {words[1] for words in run} <= TARGETS
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from infra.terraform_offline.terraform import ROOT
 
-PAGES = ("docs/deploy.md", "docs/operations.md", "docs/telemetry.md", "terraform/README.md")
+PAGES = ("docs/deploy.md", "docs/tutorial-deploy.md", "docs/operations.md", "docs/telemetry.md", "terraform/README.md")
 NOT_SETTINGS = {
     *("BUCKET_PREFIX", "TOPIC_PREFIX", "DRY_RUN", "JOB_ID", "RETRY_POLICY_RETRY"),
     *("PERMISSION_DENIED", "GOOGLE_APPLICATION_CREDENTIALS", "DEEPGRAM_API_KEY"),
@@ -58,9 +58,31 @@ def test_quoted_log_lines_are_logged() -> None:
         "routed",
     )
     code = "\n".join(
-        path.read_text() for part in ("gpu_job", "trigger_function") for path in (ROOT / part).rglob("*.py")
+        path.read_text() for part in ("gpu_job", "shared", "trigger_function") for path in (ROOT / part).rglob("*.py")
     )
     page = (ROOT / "docs/operations.md").read_text()
     for line in lines:
         assert f'"{line}"' in page
         assert f'"{line}"' in code
+
+
+TUTORIAL = (ROOT / "docs/tutorial-deploy.md").read_text()
+DIRECTIVES = {"tutorial-duration", "project-setup", "project-id", "conclusion-trophy"}
+"""Of Cloud Shell's tutorials, those that are used (its pages on directives, read in November 2026)."""
+
+
+def test_the_tutorial_uses_directives_that_cloud_shell_knows_and_begins_as_its_pages_do() -> None:
+    assert set(re.findall(r"<walkthrough-([a-z-]+)", TUTORIAL)) == DIRECTIVES
+    assert TUTORIAL.startswith("# ")
+    assert len(re.findall(r"^## ", TUTORIAL, re.MULTILINE)) > 5
+    assert TUTORIAL.count("```") == 2 * TUTORIAL.count("```sh\n")
+
+
+def test_the_tutorials_make_commands_are_the_makefiles() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    commands = re.findall(r"^make (\w+)(.*)$", TUTORIAL, re.MULTILINE)
+    assert {target for target, _ in commands} == {"deploy", "rehearse", "destroy"}
+    for target, options in commands:
+        assert f"\n{target}: " in makefile
+        for name in re.findall(r"(\w+)=", options):
+            assert f"$({name})" in makefile or f"call option,{name}," in makefile, name

@@ -134,7 +134,8 @@ def test_gcloud_knows_every_command_and_option() -> None:
     options = Options(target, "v1", with_deepgram_key=True)
     steps = [*deployment(options), *removal(target)]
     commands = [command for step in steps for command in (step.command, *step.done_if) if command[0] == "gcloud"]
-    written_in_pages = re.findall(r"^ +(gcloud .+)$", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE)
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("deploy.md", "tutorial-deploy.md"))
+    written_in_pages = re.findall(r"^ *(gcloud .+)$", pages, re.MULTILINE)
     commands += [tuple(line.split()) for line in written_in_pages if not line.endswith("...")]
     assert len(commands) > 12
     unknown = []
