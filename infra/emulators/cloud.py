@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import requests
 from google.api_core.client_options import ClientOptions
@@ -26,6 +26,7 @@ from infra.emulators.function_host import FunctionHost
 from infra.emulators.processes import ProcessGroup
 from infra.emulators.pubsub.server import PubSubServer
 from infra.emulators.run_server import RunServer
+from infra.emulators.server import Server
 from infra.emulators.service_account import inherited_environment, write_service_account
 from infra.emulators.storage.server import StorageServer
 from infra.process_environment import environment
@@ -67,7 +68,7 @@ class CloudOptions:
     """What processes have to end by themselves, at `stop()`, as in Cloud Run; 0: a cloud that is thrown away."""
 
 
-class LaptopCloud:
+class LaptopCloud(Server):
     """A whole deployment in `root`: its objects, logs and keys. `start()` returns when an upload can be dropped."""
 
     storage_server_type: type[StorageServer] = StorageServer
@@ -105,13 +106,6 @@ class LaptopCloud:
         self._reconcile = self._host("reconcile", "http")
         self._stack = ExitStack()
         self._stopping = threading.Event()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start every server, or none: what was started is stopped again where one fails.

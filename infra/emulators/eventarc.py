@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Mapping
 from itertools import count
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import requests
 
 from infra.emulators.cloud_events import Event, finalized, new_traceparent
+from infra.emulators.server import Server
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class _Delivery(NamedTuple):
     event: Event
 
 
-class Eventarc:
+class Eventarc(Server):
     """Posts events to `url` at least once: what gets no 2xx is sent again, after pauses that double up to the longest.
 
     All times in seconds. Events given before `url` is known wait for it; `url` may be changed at any time.
@@ -95,13 +96,6 @@ class Eventarc:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def deliver(self, resource: Mapping[str, object]) -> None:
         """Announce that the Cloud Storage object `resource` is complete; returns at once."""

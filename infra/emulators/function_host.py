@@ -8,15 +8,15 @@ import os
 import socket
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from infra.emulators.processes import ProcessGroup
+from infra.emulators.server import Server
 from shared.errors import DropscribeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
 START_SECONDS = 300.0
 """For the imports of the function on a busy machine."""
@@ -26,7 +26,7 @@ class FunctionFailed(DropscribeError, RuntimeError):
     """The function does not come up, or answers with an error."""
 
 
-class FunctionHost:
+class FunctionHost(Server):
     """Serves the function `target` of the file `source` on a free port of 127.0.0.1; usable once.
 
     The function sees exactly `env` and what its server needs. What it prints is appended to `log`. At `stop()` it gets
@@ -114,15 +114,6 @@ class FunctionHost:
         if self._process is not None:
             self._process.end(self._grace_seconds)
         self._runtime.cleanup()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _command(self) -> tuple[str, ...]:
         return (

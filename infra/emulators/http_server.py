@@ -11,13 +11,15 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, cast
 from weakref import WeakSet
 
 from flask import Flask
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wsgi import LimitedStream
+
+from infra.emulators.server import Server
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ DRAINED_BYTES = 1 << 16
 """Of what an app leaves of a request's body, at a time."""
 
 
-class HttpServer:
+class HttpServer(Server):
     """Serves `app` on a free port of 127.0.0.1, one thread per connection; usable once.
 
     The port is bound at construction, so `url` can be handed out before `start()`; a client that is early waits.
@@ -58,13 +60,6 @@ class HttpServer:
             self._thread.join()
         self._server.server_close()
         self._server.cut_connections()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 class _Server(ThreadedWSGIServer):

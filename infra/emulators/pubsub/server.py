@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError, InvalidArgument, MethodNotImplemented, ServiceUnavailable
@@ -24,6 +24,7 @@ from infra.emulators.pubsub.topics import (
     Subscription,
     Topics,
 )
+from infra.emulators.server import Server
 
 WORKERS = 64
 """Threads at most, started as they are needed. An open pull keeps one for as long as it waits; past so many calls at
@@ -53,7 +54,7 @@ Method = Callable[[Proto, grpc.ServicerContext], Proto | None]
 """A request to its response; None is the empty message."""
 
 
-class PubSubServer:
+class PubSubServer(Server):
     """Topics and subscriptions in memory, served on a free port of 127.0.0.1; usable once.
 
     The port is bound at construction, so `address` can be handed out before `start()`.
@@ -106,13 +107,6 @@ class PubSubServer:
             self._changed.notify_all()
         self._server.stop(GRACE_SECONDS).wait()
         self._workers.shutdown()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @contextmanager
     def _exclusive(self) -> Iterator[Topics]:
