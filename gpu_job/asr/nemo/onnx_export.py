@@ -18,6 +18,7 @@ from kaldialign import edit_distance
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.device import Precision as DevicePrecision
 from gpu_job.asr.nemo import model_loading
+from gpu_job.asr.nemo.export_layers import simplify
 from gpu_job.asr.nemo.model_export import prepare, prepared_beside
 from gpu_job.asr.nemo.model_files import MANIFEST, BadModel, FileRecord, Manifest, Precision, PreparedModel
 from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
@@ -57,10 +58,14 @@ def prepare_onnx(source: str, target: Path, precision: Precision, speech: Sample
 
 
 def export(model: Any, folder: Path) -> None:
-    """Write the fp32 networks, vocabulary and configuration of a TDT model on the CPU to a folder. Raises BadModel."""
+    """Write the fp32 networks, vocabulary and configuration of a TDT model on the CPU to a folder. Raises BadModel.
+
+    The model's layers are replaced by those that are exported.
+    """
     durations = list(model.cfg.decoding.get("durations") or [])
     if durations != list(range(len(durations))) or not durations:
         raise BadModel(f"Only TDT models whose n-th duration is n frames can be exported; these are {durations}.")
+    simplify(model.encoder)
     with tempfile.TemporaryDirectory(dir=folder) as written:
         # The ending tells NeMo the format; it writes a network for each part, with the part's name before this one.
         model.export(str(Path(written) / "model.onnx"))

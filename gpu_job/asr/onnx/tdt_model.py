@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,9 @@ MAX_SAMPLES = 400 * SAMPLE_RATE
 
 SLICE_SAMPLES = 80 * SAMPLE_RATE
 """The encoder sees so much audio at once, padding included: more falls out of the cache."""
+
+_SLICES_AT_ONCE = 2
+"""Encoder runs side by side: while one copies, on one core, the other multiplies. A third one finds no idle core."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class OnnxTdt:
         self._frame_seconds = folder.config.subsampling_factor * HOP / SAMPLE_RATE
         self._vocabulary = read_vocabulary(folder.file(VOCABULARY))
         self._encoder = open_session(folder.network(ENCODER, quantization), threads)
+        self._slices_at_once = min(_SLICES_AT_ONCE, threads)
         # Its matrices are small: threads would wait for one another.
         decoder = open_session(folder.network(DECODER_JOINT, quantization), 1)
         blank = len(self._vocabulary.pieces)
@@ -125,16 +130,19 @@ class OnnxTdt:
         return Features(tuple(parts), tuple(seconds(len(samples)) for samples in batch))
 
     def run(self, prepared: Features) -> Decoded:
-        """Encode slice by slice, decode the whole batch. From the one thread that owns the model."""
-        encoded, frames = _joined([self._encode(*part) for part in prepared.slices])
+        """Encode the slices, decode the whole batch. From the one thread that owns the model."""
+        with ThreadPoolExecutor(self._slices_at_once) as pool:
+            parts = list(pool.map(self._encode, prepared.slices))
+        encoded, frames = _joined(parts)
         return Decoded(decode(self._joint, encoded, frames), prepared.seconds)
 
     def finish(self, output: Decoded) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread."""
         return output.hypotheses.tokens(self._vocabulary, self._frame_seconds, output.seconds)
 
-    def _encode(self, features: Floats, frames: Ints) -> tuple[Floats, Ints]:
-        """-> [chunks, frames, width], and how many frames count."""
+    def _encode(self, part: tuple[Floats, Ints]) -> tuple[Floats, Ints]:
+        """A slice -> [chunks, frames, width], and how many frames count."""
+        features, frames = part
         encoded, lengths = self._encoder.run(
             ["outputs", "encoded_lengths"], {"audio_signal": features, "length": frames}
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from kaldialign import edit_distance
 from omegaconf import OmegaConf
@@ -32,6 +34,8 @@ from shared.enums import Engine
 from tools.tiny_parakeet.export import main
 
 LIMITS = BatchLimits(16, 320 * SAMPLE_RATE)
+_LAYERS = 4
+"""Of the tiny model."""
 
 
 def test_a_fresh_export_hears_what_the_shipped_networks_hear(tmp_path: Path) -> None:
@@ -103,16 +107,19 @@ def test_a_prepared_folder_is_whole_and_named_after_its_source(int8_folder: Path
         VOCABULARY,
         MANIFEST,
         "encoder-model.int8.onnx",
+        "encoder-model.int8.onnx.data",
         "decoder_joint-model.int8.onnx",
+        "decoder_joint-model.int8.onnx.data",
     }
     assert [path.name for path in int8_folder.parent.iterdir()] == ["model"]
     loaded = load_recognizer(str(int8_folder), Engine.PARAKEET_CPU, RecognizerOptions())
     assert loaded.name == MODEL_PATH.stem
 
 
-def test_a_damaged_file_is_found_when_it_is_loaded(int8_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["encoder-model.int8.onnx", "encoder-model.int8.onnx.data"])
+def test_a_damaged_file_is_found_when_it_is_loaded(int8_folder: Path, tmp_path: Path, name: str) -> None:
     copy = Path(shutil.copytree(int8_folder, tmp_path / "copy"))
-    network = copy / "encoder-model.int8.onnx"
+    network = copy / name
     content = bytearray(network.read_bytes())
     content[len(content) // 2] ^= 1
     network.write_bytes(content)
@@ -176,3 +183,15 @@ def test_the_command_prepares_networks(tmp_path: Path) -> None:
     assert answer.exit_code == 0, answer.output
     assert PreparedModel.open(target).manifest.precision is Precision.FP32
     assert [path.name for path in target.parent.iterdir()] == ["model"]
+
+
+def test_every_matrix_of_the_encoder_is_in_int8(int8_folder: Path) -> None:
+    """Pointwise convolutions included: what is left in fp32 are those of subsampling, depthwise ones and attention."""
+    network = onnx.load(int8_folder / "encoder-model.int8.onnx")
+    in_int8 = {"DynamicQuantizeMatMul", "MatMulIntegerToFloat"}
+    operators = Counter(node.op_type for node in network.graph.node)
+    per_layer = 2 * 2 + 5 + 3
+    """Feed forward, attention with its positions, convolution."""
+    assert sum(operators[name] for name in in_int8) == _LAYERS * per_layer + 1
+    assert operators["MatMul"] == _LAYERS * 3
+    assert operators["Conv"] + operators["FusedConv"] == 5 + _LAYERS
