@@ -43,7 +43,7 @@ def _dispatch(services: Services, job: Job) -> None:
             if not _is_due(services, queued, until):
                 return
             # None: a worker was faster.
-            queued = services.jobs.try_save(queued, lease_until=_patience_ends(services), gather_until=None)
+            queued = services.jobs.try_save(queued, lease_until=patience_ends(services), gather_until=None)
         if queued is not None:
             start_execution(services, queued)
         return
@@ -94,19 +94,20 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     """
     media, decision = routed(job)
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
-    until = gather_until or _patience_ends(services)
+    until = gather_until or patience_ends(services)
     job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None)
     record = job.record
     item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
     device = job_device(services, decision)
-    with best_effort("an upload was not marked as queued"):
-        _mark_queued(services, job, device)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
         topic = services.work_topics[device]
         services.publisher.publish(topic, item.model_dump_json().encode(), **attributes).result(
             timeout=PUBLISH_TIMEOUT_SECONDS
         )
+    # Behind the message: where the mark stands, the queue has the upload.
+    with best_effort("an upload was not marked as queued"):
+        _mark_queued(services, job, device)
     return job
 
 
@@ -120,12 +121,13 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
         device=device,
         audio_seconds=(1 - share) * media.duration_seconds * record.options.streams(media),
         due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
+        queued_at=now(),
     )
     services.queued.add(job.id, queued)
     services.jobs.mark_queued(job.id, queued)
 
 
-def _patience_ends(services: Services) -> datetime:
+def patience_ends(services: Services) -> datetime:
     """When the reconciler looks after a job that is queued now."""
     return now() + timedelta(seconds=services.settings.queue_patience_seconds)
 
@@ -209,7 +211,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
 def _back_to_queue(services: Services, job: Job, decision: Decision) -> None:
     """The record says again what the queued item says, and the ledger holds its predicted cost."""
     job = services.jobs.save(
-        job, state=JobState.QUEUED, lease_until=_patience_ends(services), gather_until=None, decision=decision
+        job, state=JobState.QUEUED, lease_until=patience_ends(services), gather_until=None, decision=decision
     )
     with best_effort("an upload was not marked as queued"):
         _mark_queued(services, job, job_device(services, decision))

@@ -3,43 +3,107 @@
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from shared.clock import now
 from shared.enums import JobDevice
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
 from shared.state.job_result import exhausted, failed, waited_too_long
-from shared.state.jobs import Job, JobState, OpenJob, new_holder
+from shared.state.jobs import Job, JobState, OpenMarker, QueuedUpload, new_holder
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
 from trigger_function.deepgram_call import finished_with_what_is_stored
-from trigger_function.dispatch import fall_back_to_deepgram, job_device, launch_any, queue, routed, start_execution
+from trigger_function.dispatch import (
+    fall_back_to_deepgram,
+    job_device,
+    launch_any,
+    patience_ends,
+    queue,
+    routed,
+    start_execution,
+)
 from trigger_function.handle_upload import handle, proceed
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
 
 
+THREADS = 16
+"""Jobs that are looked after at once: nearly all of the time goes to Cloud Storage."""
+
+START_SECONDS = 60.0
+"""Of a tick, in which jobs are begun with. One may take minutes, with Deepgram; the function has nine in all. What is
+left is the next tick's, which begins elsewhere in the list."""
+
+LEAST_REPUBLISH = timedelta(hours=1)
+"""A published item is not published again before, while executions work through its queue."""
+
+WAIT_MARGIN = 2.0
+"""Of the time that the executions should need for the whole queue, after which an item counts as lost."""
+
+
+class _Tick:
+    """One call of the reconciler, and what it found of the queues."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._drain_seconds = {device: launcher.drain_seconds() for device, launcher in services.launchers.items()}
+
+    def waits_its_turn(self, queued: QueuedUpload | None) -> bool:
+        """Whether a job's queue has its item, and executions are at work that will come to it."""
+        drain = None if queued is None else self._drain_seconds.get(queued.device)
+        if queued is None or drain is None:
+            return False
+        return now() - queued.queued_at < max(LEAST_REPUBLISH, timedelta(seconds=WAIT_MARGIN * drain))
+
+    def is_quiet(self, marker: OpenMarker) -> bool:
+        """Whether a job is to be looked after, as far as its marker says."""
+        patience = timedelta(seconds=self.services.settings.queue_patience_seconds)
+        is_new = marker.queued is not None and now() - marker.queued.queued_at < patience
+        return not (is_new and self.waits_its_turn(marker.queued))
+
+    def look_after(self, marker: OpenMarker) -> str:
+        """Move a job on that went quiet, in whatever way; what was done, in a word or two."""
+        with job_context(marker.job_id):
+            try:
+                return _reconcile(self, marker)
+            except StateConflict:
+                return "busy"
+            except Exception:
+                _log.exception("job not reconciled")
+                return "error"
+
+
 def reconcile_all(services: Services) -> dict[str, int]:
     """Look at every open job once; how many of them were `waiting`, `restarted`, `queued again`, ...
 
-    A job that raises is counted as `error` and does not stop the others.
+    Jobs that were queued a short while ago, and whose queue is worked on, cost no call of their own; the others are
+    looked after side by side. A job that raises is counted as `error` and does not stop the others.
     """
     with best_effort("costs of killed executions were not booked"):
         _book_killed_executions(services)
     alert_on_budget(services)
+    tick, ends = _Tick(services), time.monotonic() + START_SECONDS
     done: Counter[str] = Counter()
-    for opened in services.jobs.open_jobs():
-        with job_context(opened.upload.job_id):
-            try:
-                done[_reconcile(services, opened)] += 1
-            except StateConflict:
-                done["busy"] += 1
-            except Exception:
-                _log.exception("job not reconciled")
-                done["error"] += 1
+    quiet = []
+    for marker in services.jobs.open_markers():
+        if tick.is_quiet(marker):
+            quiet.append(marker)
+        else:
+            done["waiting"] += 1
+    # Begun anywhere: where a tick does not get through, the next one does not get stuck at the same jobs.
+    start = random.randrange(len(quiet)) if quiet else 0
+
+    def look_after(marker: OpenMarker) -> str:
+        return tick.look_after(marker) if time.monotonic() < ends else "left"
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="reconcile") as threads:
+        done.update(threads.map(look_after, quiet[start:] + quiet[:start]))
     return dict(done)
 
 
@@ -51,17 +115,22 @@ def _book_killed_executions(services: Services) -> None:
             services.execution_costs.close_killed(costs, at)
 
 
-def _reconcile(services: Services, opened: OpenJob) -> str:
-    settings = services.settings
-    job = services.jobs.load(opened.upload.job_id)
+def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
+    services = tick.services
+    job = services.jobs.load(marker.job_id)
     if job is None:
-        if now() - opened.opened_at < timedelta(seconds=settings.claim_seconds):
+        opened = services.jobs.opened(marker.job_id)
+        if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
             return "waiting"
         handle(services, opened.upload)
         return "restarted"
     is_leased = job.record.lease_until > now()
     if is_leased and job.record.state is not JobState.QUEUED:
         # Also where it has an outcome: its holder is about to publish it, and it need not be published twice.
+        return "waiting"
+    if not is_leased and job.record.state is JobState.QUEUED and tick.waits_its_turn(marker.queued):
+        # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up.
+        services.jobs.save(job, lease_until=patience_ends(services))
         return "waiting"
     outcome = services.jobs.outcome(job.id)
     if outcome is not None:

@@ -109,9 +109,9 @@ def own_items(services: JobServices) -> Iterator[WorkItem]:
     """Jobs that a killed earlier attempt of this task was at; their messages would come back only after a while."""
     if services.task.attempt == 0:
         return
-    for opened in services.jobs.open_jobs():
+    for marker in services.jobs.open_markers():
         try:
-            job = services.jobs.load(opened.upload.job_id)
+            job = services.jobs.load(marker.job_id)
         except ValidationError:
             continue  # the reconciler reports it; this worker has others to look after
         if job is None or job.record.state is not JobState.RUNNING or job.record.holder != services.task.holder:

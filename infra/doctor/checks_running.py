@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from google.api_core.exceptions import NotFound
@@ -16,7 +16,7 @@ from infra.doctor.names import FUNCTIONS
 from infra.doctor.resources import RunJob, SchedulerJob, Subscription, TimeSeriesPage
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 from shared.state.gpu_breaker import CircuitState, gpu_health
-from shared.state.jobs import JobStore, OpenJob
+from shared.state.jobs import JobStore
 
 LONGEST_SILENCE = timedelta(hours=1)
 """Of the scheduler, which ticks every five minutes unless `reconcile_schedule` says otherwise."""
@@ -125,24 +125,28 @@ def stuck_jobs(context: Context) -> Iterator[Finding]:
     """No open job is overdue for the reconciler."""
     store = JobStore(context.storage.bucket(context.names.bucket("state")))
     with _state_read(context):
-        open_jobs = list(islice(store.open_jobs(), MOST_OPEN_JOBS))
-        stuck = [one for one in open_jobs if _is_stuck(store, one, context)]
+        open_jobs = list(islice(store.open_markers(), MOST_OPEN_JOBS))
+        dues = {one.job_id: _due(store, one.job_id) for one in open_jobs}
+    late = context.at - timedelta(minutes=context.settings.doctor_stuck_minutes)
+    stuck = {job_id: due for job_id, due in dues.items() if due is not None and due < late}
     many = "or more " if len(open_jobs) == MOST_OPEN_JOBS else ""
     if stuck:
-        first = min(stuck, key=lambda one: one.opened_at)
-        explain = f"dropscribe explain {first.upload.job_id} --bucket {context.names.bucket('state')}"
-        since = f"{first.opened_at:%Y-%m-%d %H:%M} UTC"
+        first = min(stuck, key=lambda job_id: stuck[job_id])
+        explain = f"dropscribe explain {first} --bucket {context.names.bucket('state')}"
+        since = f"{stuck[first]:%Y-%m-%d %H:%M} UTC"
         says = f"{len(stuck)} of {len(open_jobs)} {many}open jobs are stuck, the oldest since {since}."
         yield fail("open jobs", says, f"See scheduler and functions; then: {explain}")
     else:
         yield ok("open jobs", f"{len(open_jobs)} {many}open, none stuck.")
 
 
-def _is_stuck(store: JobStore, opened: OpenJob, context: Context) -> bool:
-    """Whether its lease ended so long ago that the reconciler should have taken it up."""
-    job = store.load(opened.upload.job_id)
-    due = job.record.lease_until if job else opened.opened_at
-    return context.at - due > timedelta(minutes=context.settings.doctor_stuck_minutes)
+def _due(store: JobStore, job_id: str) -> datetime | None:
+    """When the reconciler should take it up; None where it has just ended."""
+    job = store.load(job_id)
+    if job is not None:
+        return job.record.lease_until
+    opened = store.opened(job_id)
+    return None if opened is None else opened.opened_at
 
 
 def costs_table(context: Context) -> Iterator[Finding]:

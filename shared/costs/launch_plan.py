@@ -75,6 +75,12 @@ def _more_needed(backlog: Backlog, running: RunningExecutions, speed: DeviceSpee
     return max(0, math.ceil(left_seconds / (in_time - speed.startup_seconds)))
 
 
+def drain_seconds(backlog: Backlog, running: RunningExecutions, speed: DeviceSpeed) -> float:
+    """Time that the executions that run need for everything."""
+    work_seconds = (backlog.audio_seconds + running.audio_seconds) / speed.x_real_time
+    return speed.startup_seconds + work_seconds / max(1, running.count)
+
+
 def queue_ahead(backlog: Backlog, running: RunningExecutions, launches: int) -> Queue:
     """The queue that the next upload finds where executions run, `launches` more of which are about to start.
 

@@ -17,7 +17,7 @@ CACHE_SECONDS = 5.0
 """How long a process uses its last listing."""
 
 MOST_LISTED = 5_000
-"""Queued uploads that are counted, by five calls: more of them would hardly call for more executions."""
+"""Open jobs that are counted, by five calls: more of them would hardly call for more executions."""
 
 
 class QueuedUploads:
@@ -45,7 +45,8 @@ class QueuedUploads:
         with self._lock:
             at = self._clock()
             if self._listed_at is None or at - self._listed_at > CACHE_SECONDS:
-                self._queued = dict(islice(self._jobs.queued_uploads(), MOST_LISTED))
+                listed = islice(self._jobs.open_markers(), MOST_LISTED)
+                self._queued = {one.job_id: one.queued for one in listed if one.queued is not None}
                 self._listed_at = at
             waiting = [one for job_id, one in self._queued.items() if one.device is device and job_id not in taken]
         return backlog_of(waiting, now())

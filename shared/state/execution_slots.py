@@ -11,19 +11,22 @@ What a slot says is in its object's custom metadata, too, so that one listing re
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import objects
 from shared.clock import now
 from shared.costs.launch_plan import RunningExecutions
 from shared.enums import JobDevice
 from shared.errors import StateConflict
+
+_log = logging.getLogger(__name__)
 
 HOLD_TRIES = 10
 """Slots that a worker tries to take while others are faster."""
@@ -146,8 +149,8 @@ class ExecutionSlots:
         stored: dict[int, StoredSlot] = {}
         for name, text, generation in objects.list_metadata(self._bucket, self._prefix, _METADATA):
             number = name.removeprefix(self._prefix).removesuffix(".json")
-            if text is not None and number.isdecimal():
-                stored[int(number)] = StoredSlot(Slot.model_validate_json(text), generation)
+            if number.isdecimal():
+                stored[int(number)] = StoredSlot(_slot(name, text), generation)
         return SlotsView(stored, now())
 
     def take(self, number: int, holder: str, term: timedelta, view: SlotsView) -> HeldSlot | None:
@@ -216,6 +219,15 @@ class ExecutionSlots:
         except StateConflict:
             return None
         return HeldSlot(number, slot.holder, stored.generation)
+
+
+def _slot(name: str, text: str | None) -> Slot:
+    try:
+        return Slot.model_validate_json(text or "")
+    except ValidationError:
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": name}})
+        # Nobody can hold it: it has lapsed.
+        return Slot(use=SlotUse.WORK, holder="", until=datetime.min.replace(tzinfo=UTC))
 
 
 def _generation(view: SlotsView, number: int) -> int:

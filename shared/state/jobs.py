@@ -124,7 +124,7 @@ class OpenJob(BaseModel):
 
 
 class QueuedUpload(BaseModel):
-    """What a marker says of an upload that was put on a job's queue, so that a listing sums up what waits there."""
+    """What a marker says of an upload whose item was published, so that a listing sums up what waits on a queue."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -133,6 +133,17 @@ class QueuedUpload(BaseModel):
     audio_seconds: float
     due: datetime | None = None
     """Its deadline, where it has one."""
+    queued_at: datetime
+    """When its item was published, the last time."""
+
+
+@dataclass(frozen=True)
+class OpenMarker:
+    """A job that is not terminal, as a listing has it."""
+
+    job_id: str
+    queued: QueuedUpload | None
+    """None: no item was published, or whoever did so ended before it could say so."""
 
 
 class JobStore:
@@ -214,29 +225,20 @@ class JobStore:
         """Take the job off the list of open ones; only after its outcome was published."""
         objects.delete(self._bucket, _marker_name(job_id))
 
-    def open_jobs(self) -> Iterator[OpenJob]:
-        """Every job whose outcome was not published yet. A marker that cannot be read is logged and left out."""
-        for blob in self._bucket.list_blobs(prefix=_OPEN):
-            stored = objects.read(self._bucket, blob.name)
-            try:
-                opened = OpenJob.model_validate_json(stored.data) if stored else None
-            except ValidationError:
-                _log.exception("unreadable object in the state bucket", extra={"fields": {"object": blob.name}})
-                continue
-            if opened:
-                yield opened
+    def open_markers(self) -> Iterator[OpenMarker]:
+        """Every job whose outcome was not published yet; 1,000 are listed with a call, as far as the caller goes on."""
+        for name, text, _ in objects.list_metadata(self._bucket, _OPEN, _QUEUED):
+            yield OpenMarker(name.removeprefix(_OPEN).removesuffix(".json"), _queued(name, text))
+
+    def opened(self, job_id: str) -> OpenJob | None:
+        """What the marker of an open job says. Raises ValidationError."""
+        stored = objects.read(self._bucket, _marker_name(job_id))
+        return OpenJob.model_validate_json(stored.data) if stored else None
 
     def mark_queued(self, job_id: str, queued: QueuedUpload | None) -> None:
         """Have the marker say that the job is on a queue, or (None) on none. Without effect on a job that is closed."""
         text = None if queued is None else queued.model_dump_json(exclude_none=True)
         objects.set_metadata(self._bucket, _marker_name(job_id), {_QUEUED: text})
-
-    def queued_uploads(self) -> Iterator[tuple[str, QueuedUpload]]:
-        """Job id and mark of every open job that was put on a queue, whether or not a worker has it. 1,000 markers are
-        listed with a call, as far as the caller goes on."""
-        for name, text, _ in objects.list_metadata(self._bucket, _OPEN, _QUEUED):
-            if text is not None:
-                yield name.removeprefix(_OPEN).removesuffix(".json"), QueuedUpload.model_validate_json(text)
 
     def is_open(self, job_id: str) -> bool:
         """Whether the job's outcome still has to be published."""
@@ -263,6 +265,14 @@ def _record_name(job_id: str) -> str:
 
 def _outcome_name(job_id: str) -> str:
     return f"jobs/{job_id}/outcome.json"
+
+
+def _queued(name: str, text: str | None) -> QueuedUpload | None:
+    try:
+        return None if text is None else QueuedUpload.model_validate_json(text)
+    except ValidationError:
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": name}})
+        return None
 
 
 def _dump(record: JobRecord) -> bytes:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from shared.costs.gathering import Queue
-from shared.costs.launch_plan import Backlog, LaunchRules, executions_to_launch, queue_ahead
+from shared.costs.launch_plan import Backlog, LaunchRules, drain_seconds, executions_to_launch, queue_ahead
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice
 from shared.errors import FailureKind, LaunchFailed, best_effort
@@ -110,6 +110,14 @@ class Launcher:
         free = len(view.free(self._rules.max_executions))
         launches = executions_to_launch(backlog, view.running, self._speed(), self._rules, free)
         return queue_ahead(backlog, view.running, launches)
+
+    def drain_seconds(self) -> float | None:
+        """Time in which the executions that run will have done all that waits; None where none runs.
+
+        Raises what the storage client raises.
+        """
+        view = self._slots.view()
+        return drain_seconds(self._backlog(view), view.running, self._speed()) if view.is_running else None
 
     def _backlog(self, view: SlotsView) -> Backlog:
         return self._queued.waiting(self._device, view.taken_jobs)

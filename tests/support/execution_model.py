@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from google.cloud.storage import Bucket
 
+from shared.clock import now
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice
@@ -80,8 +81,9 @@ class ModelDeployment:
         self._uploads += 1
         upload = Upload(bucket="uploads", name=f"{self._uploads}.wav", generation=self._uploads)
         assert self.jobs.claim(upload, "function", TERM)
-        self.jobs.mark_queued(upload.job_id, QueuedUpload(device=JobDevice.CPU, audio_seconds=audio_seconds))
         self.queue.append(upload.job_id)
+        queued = QueuedUpload(device=JobDevice.CPU, audio_seconds=audio_seconds, queued_at=now())
+        self.jobs.mark_queued(upload.job_id, queued)
         return self.launcher().launch()
 
     def start(self, execution: str) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from flask import Response, request
 
 from infra.emulators.storage.errors import StorageError
 from infra.emulators.storage.object_store import ObjectKey
@@ -29,6 +32,20 @@ class _Fault:
         return self.remaining > 0 and self.method in {None, method} and name.startswith(self.name_prefix)
 
 
+class Call(NamedTuple):
+    """One request."""
+
+    method: str
+    bucket: str
+    name: str
+    """Of the object; empty where the request is for a bucket: to list, or to write into it."""
+
+
+def _bucket_and_name(uri: str) -> tuple[str, str]:
+    bucket, _, name = uri.partition("?")[0].partition("/b/")[2].partition("/o")
+    return bucket, unquote(name.removeprefix("/"))
+
+
 class FaultyStorageServer(StorageServer):
     """Of the faults that match a request, the oldest is used up first."""
 
@@ -37,6 +54,7 @@ class FaultyStorageServer(StorageServer):
         self._faults: list[_Fault] = []
         self._faults_lock = threading.Lock()
         self._held: tuple[str, str, threading.Event] | None = None
+        self._calls: list[Call] | None = None
 
     def fail_next(
         self,
@@ -69,6 +87,20 @@ class FaultyStorageServer(StorageServer):
     def answer_next(self, count: int, method: str, name_prefix: str) -> None:
         """Leave the next `count` such requests as they are, before faults that are named later."""
         self.fail_next(count, _NO_FAULT, method, name_prefix)
+
+    @contextmanager
+    def counted(self) -> Iterator[list[Call]]:
+        """The requests that come while it is entered, in their order."""
+        self._calls = calls = []
+        try:
+            yield calls
+        finally:
+            self._calls = None
+
+    def _answer(self) -> Response:
+        if self._calls is not None:
+            self._calls.append(Call(request.method, *_bucket_and_name(request.environ["REQUEST_URI"])))
+        return super()._answer()
 
     @contextmanager
     def during(self, method: str, key: ObjectKey):

@@ -181,10 +181,15 @@ def test_a_start_that_is_refused_leaves_the_others_waiting(cloud: LoopbackCloud,
 
 def test_an_execution_that_runs_takes_what_gathered(cloud: LoopbackCloud, gathering: Services) -> None:
     upload = dropped(cloud, gathering, "a.wav")
-    assert gathering.slots[JobDevice.CPU].hold("execution/busy", timedelta(minutes=5))
+    busy = gathering.slots[JobDevice.CPU].hold("execution/busy", timedelta(minutes=5))
+    assert busy
     changed(gathering, upload, state=JobState.RUNNING, holder="cpu-x/0", attempts=1, started_at=now())
-    # Its worker gave it back: no more company is waited for, and the attempt counts.
+    # Its worker gave it back: its item is on the queue, to which the execution comes.
     over = now() - timedelta(seconds=1)
     changed(gathering, upload, state=JobState.QUEUED, lease_until=over)
+    assert reconcile_all(gathering) == {"waiting": 1}
+    # Without one no more company is waited for, and the attempt counts.
+    gathering.slots[JobDevice.CPU].release(busy)
+    changed(gathering, upload, lease_until=over)
     assert reconcile_all(gathering) == {"queued again": 1}
     assert record_of(gathering, upload).gather_until is None

@@ -16,7 +16,7 @@ from shared.errors import DropscribeError, FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState, OpenJob
+from shared.state.jobs import Job, JobState, OpenJob, QueuedUpload
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
 from trigger_function.reconcile import reconcile_all
@@ -92,11 +92,65 @@ def test_a_quiet_queued_job_is_queued_again_and_counted(cloud: LoopbackCloud, se
 def test_a_job_far_back_in_a_queue_that_is_worked_on_is_no_failure(cloud: LoopbackCloud, services: Services) -> None:
     assert services.slots[JobDevice.GPU].hold("execution/busy", AGO)
     job = quiet(services, cloud.drop(AUDIO))
+    # Nothing says that its item was ever published.
     assert reconcile_all(services) == {"queued again": 1}
     moved = services.jobs.load(job.id)
     assert moved is not None
     assert moved.record.dispatches == 0
     assert cloud.executions() == []
+
+
+def published(services: Services, job: Job, *, ago: timedelta = timedelta(minutes=30)) -> None:
+    """The job's item went on the queue of the GPU job, so long ago."""
+    queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=60.0, queued_at=now() - ago)
+    services.jobs.mark_queued(job.id, queued)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"received_ago": timedelta(hours=25)}, {"dispatches": 3}, {"retry_at": now() - AGO}],
+    ids=["quiet", "for longer than MAX_WAIT_HOURS", "queued in vain before", "after a fault"],
+)
+def test_while_executions_work_through_its_queue_nothing_is_queued_again_or_failed(
+    cloud: LoopbackCloud, services: Services, changes: dict[str, Any]
+) -> None:
+    assert services.slots[JobDevice.GPU].hold("execution/busy", AGO)
+    job = quiet(services, cloud.drop(AUDIO), **changes)
+    published(services, job)
+    assert reconcile_all(services) == {"waiting": 1}
+    waiting = services.jobs.load(job.id)
+    assert waiting is not None
+    assert waiting.record.lease_until > now()
+    assert (cloud.work_items(), cloud.terminal_messages(), cloud.executions()) == ([], [], [])
+
+
+def test_once_nobody_works_through_its_queue_it_is_queued_again(cloud: LoopbackCloud, services: Services) -> None:
+    published(services, quiet(services, cloud.drop(AUDIO)))
+    assert reconcile_all(services) == {"queued again": 1}
+
+
+def test_an_item_that_should_have_been_reached_long_ago_is_published_again(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    assert services.slots[JobDevice.GPU].hold("execution/busy", AGO)
+    job = quiet(services, cloud.drop(AUDIO))
+    published(services, job, ago=timedelta(hours=2))
+    assert reconcile_all(services) == {"queued again": 1}
+    assert len(cloud.work_items()) == 1
+    published(services, quiet(services, cloud.drop(AUDIO, "b.opus")), ago=timedelta(hours=2))
+    # With 1,000 h before it, it is no longer late.
+    queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=3.6e6, queued_at=now())
+    services.queued.add("another", queued)
+    assert reconcile_all(services) == {"waiting": 2}
+
+
+def test_what_was_queued_a_short_while_ago_costs_no_call_of_its_own(cloud: LoopbackCloud, services: Services) -> None:
+    assert services.slots[JobDevice.GPU].hold("execution/busy", AGO)
+    for number in range(5):
+        published(services, quiet(services, cloud.drop(AUDIO, f"{number}.opus")), ago=timedelta(minutes=1))
+    with cloud.storage_server.counted() as calls:
+        assert reconcile_all(services) == {"waiting": 5}
+    assert [call for call in calls if call.name.startswith(("jobs/", "open/"))] == []
 
 
 def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: LoopbackCloud, services: Services) -> None:

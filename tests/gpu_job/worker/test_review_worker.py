@@ -103,7 +103,7 @@ class WatchingServices(ParrotServices):
 
         class Watching(Parrot):
             def run(self, prepared: list[int]) -> list[int]:
-                ids = [opened.upload.job_id for opened in services.jobs.open_jobs()]
+                ids = [marker.job_id for marker in services.jobs.open_markers()]
                 jobs = [job for one in ids if not services.jobs.outcome(one) and (job := services.jobs.load(one))]
                 seen.append([job.record.lost_attempts for job in jobs if job.record.state is JobState.RUNNING])
                 return prepared

@@ -171,3 +171,9 @@ def test_all_slots_are_read_by_one_listing(cloud: LoopbackCloud, slots: Executio
         take(slots, number)
     cloud.storage_server.fail_next(99, method="GET", name_prefix="executions/")
     assert slots.view().running.count == COUNT
+
+
+def test_a_slot_that_cannot_be_read_is_free(cloud: LoopbackCloud, slots: ExecutionSlots) -> None:
+    cloud.storage.bucket(STATE).blob("executions/gpu/slot-0.json").upload_from_string(b"{")
+    assert slots.view().free(COUNT) == [0, 1, 2]
+    assert take(slots)

@@ -96,7 +96,7 @@ def test_a_transcript_is_stored_and_published_and_the_job_closed(cloud: Loopback
     assert message.bill.usd == pytest.approx(0.003)
     assert message.saving is not None
     assert (message.saving.deepgram_usd, message.saving.usd) == pytest.approx((0.0086, 0.0056))
-    assert list(services.jobs.open_jobs()) == []
+    assert list(services.jobs.open_markers()) == []
     receipt = Receipt.model_validate_json(stored(cloud, message, "receipt.json"))
     assert (receipt.bill, receipt.saving, receipt.execution) == (message.bill, message.saving, "execution-1")
     assert receipt.duration_seconds == 120

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from shared.clock import now
+from shared.enums import JobDevice
 from shared.errors import DropscribeError, StateConflict
 from shared.media import Upload
 from shared.state.job_result import failed
-from shared.state.jobs import JobState, JobStore, OpenJob, new_holder
+from shared.state.jobs import JobState, JobStore, OpenJob, OpenMarker, QueuedUpload, new_holder
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.services import Services
 
@@ -35,7 +36,8 @@ def test_a_claim_opens_the_job(jobs: JobStore) -> None:
     assert job.record.lease_until == job.record.received_at + LEASE
     assert before <= job.record.received_at <= now()
     assert jobs.load(job.id) == job
-    assert list(jobs.open_jobs()) == [OpenJob(upload=UPLOAD, opened_at=job.record.received_at)]
+    assert list(jobs.open_markers()) == [OpenMarker(job.id, queued=None)]
+    assert jobs.opened(job.id) == OpenJob(upload=UPLOAD, opened_at=job.record.received_at)
 
 
 def test_of_sixteen_claimants_one_wins(jobs: JobStore) -> None:
@@ -83,7 +85,7 @@ def test_a_job_that_ended_is_not_claimed_again(cloud: LoopbackCloud, services: S
     services.finisher.finish(job.record, failed(DropscribeError("No.")))
     assert services.jobs.claim(UPLOAD, "second", LEASE) is None
     assert not services.jobs.is_open(job.id)
-    assert list(services.jobs.open_jobs()) == []
+    assert list(services.jobs.open_markers()) == []
     assert len(cloud.terminal_messages()) == 1
 
 
@@ -106,7 +108,7 @@ def test_jobs_are_open_until_they_are_closed(jobs: JobStore) -> None:
         jobs.claim(upload, "me", LEASE)
     jobs.close(uploads[1].job_id)
     jobs.close(uploads[1].job_id)
-    assert sorted(one.upload.generation for one in jobs.open_jobs()) == [1, 3]
+    assert {one.job_id for one in jobs.open_markers()} == {uploads[0].job_id, uploads[2].job_id}
     assert [jobs.is_open(upload.job_id) for upload in uploads] == [True, False, True]
 
 
@@ -116,6 +118,21 @@ def test_holders_have_different_names() -> None:
 
 
 def test_an_unreadable_marker_hides_no_other(cloud: LoopbackCloud, jobs: JobStore) -> None:
-    cloud.storage.bucket(STATE).blob("open/000.json").upload_from_string(b"not a marker")
+    unreadable = cloud.storage.bucket(STATE).blob("open/000.json")
+    unreadable.metadata = {"queued": "not a mark"}
+    unreadable.upload_from_string(b"not a marker")
     assert jobs.claim(UPLOAD, "me", LEASE)
-    assert [opened.upload for opened in jobs.open_jobs()] == [UPLOAD]
+    assert list(jobs.open_markers()) == [OpenMarker("000", None), OpenMarker(UPLOAD.job_id, None)]
+
+
+def test_a_marker_says_what_is_queued_until_it_is_not(jobs: JobStore) -> None:
+    jobs.claim(UPLOAD, "me", LEASE)
+    queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=60.0, queued_at=now())
+    jobs.mark_queued(UPLOAD.job_id, queued)
+    assert list(jobs.open_markers()) == [OpenMarker(UPLOAD.job_id, queued)]
+    assert jobs.opened(UPLOAD.job_id) is not None
+    jobs.mark_queued(UPLOAD.job_id, None)
+    assert list(jobs.open_markers()) == [OpenMarker(UPLOAD.job_id, None)]
+    jobs.close(UPLOAD.job_id)
+    jobs.mark_queued(UPLOAD.job_id, queued)
+    assert list(jobs.open_markers()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -26,6 +26,10 @@ HOUR = 3600.0
 TERM = timedelta(minutes=5)
 L4 = DeviceSpeed(startup_seconds=30.0, x_real_time=123.0)
 COUNT = 5
+
+
+def queued_upload(audio_seconds: float, device: JobDevice = JobDevice.GPU, due: datetime | None = None) -> QueuedUpload:
+    return QueuedUpload(device=device, audio_seconds=audio_seconds, due=due, queued_at=now())
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def queue(cloud: LoopbackCloud, jobs: JobStore) -> Callable[..., list[str]]:
         for number in range(count):
             upload = cloud.drop(b"sound", f"{number}.wav")
             assert jobs.claim(upload, "function/1", TERM)
-            jobs.mark_queued(upload.job_id, QueuedUpload(device=device, audio_seconds=audio_seconds))
+            jobs.mark_queued(upload.job_id, queued_upload(audio_seconds, device))
             ids.append(upload.job_id)
         return ids
 
@@ -135,8 +139,8 @@ def test_what_is_off_its_queue_or_closed_does_not_wait(
     first, second, *_ = queue(2, 10 * HOUR)
     jobs.mark_queued(first, None)
     jobs.close(second)
-    jobs.mark_queued(second, QueuedUpload(device=JobDevice.GPU, audio_seconds=HOUR))
-    assert list(jobs.queued_uploads()) == []
+    jobs.mark_queued(second, queued_upload(HOUR))
+    assert [marker.queued for marker in jobs.open_markers()] == [None]
     assert make().launch_more().started == ()
 
 
@@ -146,7 +150,7 @@ def test_a_listing_serves_for_seconds_and_own_uploads_count_at_once(jobs: JobSto
     assert queued.waiting(JobDevice.GPU, ()).uploads == 0
     queue(2, HOUR)
     assert queued.waiting(JobDevice.GPU, ()).uploads == 0
-    queued.add("mine", QueuedUpload(device=JobDevice.GPU, audio_seconds=HOUR, due=now() + timedelta(hours=1)))
+    queued.add("mine", queued_upload(HOUR, due=now() + timedelta(hours=1)))
     backlog = queued.waiting(JobDevice.GPU, ())
     assert (backlog.uploads, backlog.audio_seconds) == (1, HOUR)
     assert backlog.due_seconds == pytest.approx(HOUR, abs=60)
@@ -159,7 +163,7 @@ def test_a_listing_serves_for_seconds_and_own_uploads_count_at_once(jobs: JobSto
 def test_a_deadline_that_has_passed_hurries_nobody(jobs: JobStore) -> None:
     queued = QueuedUploads(jobs)
     queued.waiting(JobDevice.GPU, ())
-    queued.add("late", QueuedUpload(device=JobDevice.GPU, audio_seconds=HOUR, due=now() - timedelta(hours=1)))
+    queued.add("late", queued_upload(HOUR, due=now() - timedelta(hours=1)))
     assert queued.waiting(JobDevice.GPU, ()).due_seconds is None
 
 
