@@ -1,6 +1,7 @@
 """The benchmark `media`: a table by kind of fault, and what was wrong with each file.
 
-`python -m benchmarks.media.bench REGEX ...` runs the files whose `name (kind)` matches.
+`python -m benchmarks.media.bench REGEX ...` runs the files whose `name (kind)` matches all of them, so that a long run
+can be taken in parts; what was wrong with each file is kept over the parts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -21,11 +23,12 @@ from benchmarks.media.base_files import base_files
 from benchmarks.media.clock_files import clock_files
 from benchmarks.media.header_files import header_files
 from benchmarks.media.measure import Measured, as_json
+from benchmarks.media.part_files import part_files
 from benchmarks.media.recipes import Recipe, Workshop
 from benchmarks.media.runner import measure_all
 from benchmarks.media.sound_files import sound_files
 from benchmarks.media.verdict import Verdict, verdict
-from benchmarks.report import Measurement
+from benchmarks.report import Measurement, machine
 from gpu_job.audio.parallel import usable_cores
 
 FOLDER = Path("build/media")
@@ -79,7 +82,7 @@ def media() -> Iterator[Measurement]:
 
 def recipes() -> list[Recipe]:
     """All files of the benchmark."""
-    return [*base_files(), *header_files(), *clock_files(), *sound_files()]
+    return [*base_files(), *header_files(), *clock_files(), *sound_files(), *part_files()]
 
 
 def run(chosen: Sequence[Recipe]) -> list[Judged]:
@@ -91,9 +94,18 @@ def run(chosen: Sequence[Recipe]) -> list[Judged]:
     judged.sort(key=lambda one: order[one.recipe.name])
     Console(width=TABLE_CHARACTERS).print(table(judged))
     LIST.write_text("\n".join(_lines(judged)) + "\n")
-    DETAILS.write_text(json.dumps([_details(one) for one in judged], indent=1) + "\n")
+    details = _kept() | {one.recipe.name: _details(one) for one in judged}
+    DETAILS.write_text(json.dumps(list(details.values()), indent=1) + "\n")
     print(f"What was wrong with each file: {LIST}, {DETAILS}.")
     return judged
+
+
+def _kept() -> dict[str, dict[str, object]]:
+    """The details of earlier parts, by the name of the file."""
+    try:
+        return {one["name"]: one for one in json.loads(DETAILS.read_text())}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _judged(recipe: Recipe, measured: Measured) -> Judged:
@@ -105,7 +117,7 @@ def table(judged: Iterable[Judged]) -> Table:
     kinds: dict[str, list[Judged]] = defaultdict(list)
     for one in judged:
         kinds[one.recipe.kind].append(one)
-    shown = Table()
+    shown = Table(title=f"{machine()}, {datetime.now(UTC):%Y-%m-%d}")
     for column in ("kind", "files", *COLUMNS, "not made"):
         shown.add_column(column, overflow="fold")
     for kind, files in kinds.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpu_job.audio.decode import sanitized
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 
 PEER_SECONDS = 60.0
@@ -26,4 +27,5 @@ def peer_decode(ffmpeg: str, path: Path, track: int, channels: tuple[int, ...]) 
     except subprocess.TimeoutExpired:
         return None
     samples = np.frombuffer(ran.stdout[: len(ran.stdout) // 4 * 4], "<f4")
-    return samples if len(samples) else None
+    # Damaged samples of floating point may be anything.
+    return sanitized(samples) if len(samples) else None

@@ -26,6 +26,7 @@ _SECONDARY = (
     | Disposition.attached_pic
 )
 
+_AUDIO_IN_DUMP = re.compile(r"^ *Stream #0:\d+\b[^\n]*?: Audio: ", re.MULTILINE)
 _CODEC_IN_DUMP = r"^ *Stream #0:{index}\b[^\n]*?: Audio: (\w+)"
 """A line of FFmpeg's description of a file; the only place where PyAV shows the name of a codec without decoder."""
 
@@ -54,7 +55,18 @@ def _track(container: InputContainer, number: int, stream: AudioStream) -> Audio
     )
 
 
+def audio_stream_count(container: InputContainer) -> int:
+    """How many audio streams FFmpeg knows by now: PyAV has those that were known when the file was opened."""
+    return len(_AUDIO_IN_DUMP.findall(_dump(container)))
+
+
 def _codec_without_decoder(container: InputContainer, index: int) -> str:
+    found = re.search(_CODEC_IN_DUMP.format(index=index), _dump(container), re.MULTILINE)
+    return found[1] if found and found[1] != "none" else "unknown"
+
+
+def _dump(container: InputContainer) -> str:
+    """FFmpeg's description of a file."""
     # PyAV passes FFmpeg's description on only while it passes messages on, for all threads at once.
     with _LOG_LEVEL:
         before = logging.get_level()
@@ -63,5 +75,4 @@ def _codec_without_decoder(container: InputContainer, index: int) -> str:
             dump: str = container.dumps_format()  # type: ignore[attr-defined]
         finally:
             logging.set_level(before)
-    found = re.search(_CODEC_IN_DUMP.format(index=index), dump, re.MULTILINE)
-    return found[1] if found and found[1] != "none" else "unknown"
+    return dump

@@ -13,7 +13,10 @@ from collections.abc import Callable, Mapping
 from shared.formats.box_sizes import mp4_patches
 from shared.formats.chunks import ReadableBytes
 from shared.formats.cluster_sizes import EBML, matroska_patches
+from shared.formats.edit_lists import edit_list_patches
+from shared.formats.fragments import fragment_patches
 from shared.formats.iff_sizes import aiff_patches, au_patches, caf_patches, voc_patches
+from shared.formats.rifx import rifx_patches
 from shared.formats.wave_sizes import wave_data
 
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -30,14 +33,17 @@ _ASF_INDEXES = tuple(
 """Objects that may stand behind the data object: simple index, index, media object index, timecode index."""
 
 
-def header_patches(file: ReadableBytes, clusters_within: int | None = None) -> dict[int, bytes]:
+def header_patches(file: ReadableBytes, parts_within: int | None = None) -> dict[int, bytes]:
     """Offset -> bytes to be read there instead; empty where the header is right, or FFmpeg needs no help.
 
-    `clusters_within`: bytes from the start in which the many sizes of a Matroska file are looked at; None: everywhere.
+    `parts_within`: bytes from the start in which the many parts of a Matroska file, or of an MP4 in fragments, are
+    looked at; None: everywhere.
     """
     head = file.read_at(0, 32)
     if head.startswith(EBML):
-        return dict(matroska_patches(file, clusters_within))
+        return dict(matroska_patches(file, parts_within))
+    if head[4:8] in _FIRST_BOXES:
+        return {**mp4_patches(file), **fragment_patches(file, parts_within), **edit_list_patches(file)}
     for is_kind, patches in _KINDS:
         if is_kind(head):
             return dict(patches(file))
@@ -62,12 +68,13 @@ def _asf_patches(file: ReadableBytes) -> Mapping[int, bytes]:
     return {at + 16: struct.pack("<Q", room)}
 
 
+_FIRST_BOXES = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip", b"styp", b"moov"})
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[ReadableBytes], Mapping[int, bytes]]], ...] = (
+    (lambda head: head.startswith(b"RIFX"), rifx_patches),
     (lambda head: head[8:12] == b"WAVE" or head.startswith(b"riff\x2e\x91\xcf\x11"), _wave_patches),
     (lambda head: head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"), aiff_patches),
     (lambda head: head.startswith(b"caff"), caf_patches),
     (lambda head: head.startswith(b".snd"), au_patches),
     (lambda head: head.startswith(b"Creative Voice File\x1a"), voc_patches),
     (lambda head: head.startswith(_ASF_HEADER), _asf_patches),
-    (lambda head: head[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"styp", b"moov"), mp4_patches),
 )

@@ -22,7 +22,6 @@ _KNOWN = frozenset(
     ]
 )
 RIFF = ChunkLayout(4, "<I", is_four_characters, known=_KNOWN)
-RIFX = ChunkLayout(4, ">I", is_four_characters, known=_KNOWN)
 
 _GUID_ENDS = (bytes.fromhex("f3acd3118cd100c04f8edb8a"), bytes.fromhex("2f91cf11a5d628db04c10000"))
 WAVE64 = ChunkLayout(16, "<q", lambda guid: guid.endswith(_GUID_ENDS), counts_header=True, alignment=8)
@@ -84,36 +83,34 @@ def _data(file: ReadableBytes) -> WaveData | None:
         return None
     match head[:4]:
         case b"RIFF":
-            return _riff_data(file, RIFF)
-        case b"RIFX":
-            return _riff_data(file, RIFX)
+            return _riff_data(file)
         case b"RF64" | b"BW64":
             return _rf64_data(file)
     return None
 
 
-def _riff_data(file: ReadableBytes, layout: ChunkLayout) -> WaveData | None:
-    chunk = next((chunk for chunk in layout.chunks(file, 12) if chunk.kind == b"data"), None)
+def _riff_data(file: ReadableBytes) -> WaveData | None:
+    chunk = next((chunk for chunk in RIFF.chunks(file, 12) if chunk.kind == b"data"), None)
     if chunk is None:
         return None
     stated, room = chunk.end - chunk.body, file.size - chunk.body
     if stated > room:
         is_known = not any(stated in placeholder for placeholder in PLACEHOLDERS)
         return WaveData(chunk, stated if is_known else 0, room, {})
-    if layout.goes_on_behind(file, chunk):
+    if RIFF.goes_on_behind(file, chunk):
         return WaveData(chunk, stated, stated, {})
     if stated == 0:
         return WaveData(chunk, 0, room, {})
-    true = _unwrapped(file, layout, chunk)
-    size = struct.pack(layout.size, true if true < 0xFFFF_FFFF else _UNKNOWN)
+    true = _unwrapped(file, chunk)
+    size = struct.pack(RIFF.size, true if true < 0xFFFF_FFFF else _UNKNOWN)
     return WaveData(chunk, true, true, {chunk.start + 4: size})
 
 
-def _unwrapped(file: ReadableBytes, layout: ChunkLayout, chunk: Chunk) -> int:
+def _unwrapped(file: ReadableBytes, chunk: Chunk) -> int:
     """The true size of a data chunk that does not end where it says: with the bits that were lost, or all there is."""
     for more in range(2**32, min(file.size - chunk.end, MAX_WRAPS * 2**32) + 1, 2**32):
         longer = chunk._replace(end=chunk.end + more, next=chunk.next + more)
-        if layout.goes_on_behind(file, longer):
+        if RIFF.goes_on_behind(file, longer):
             return longer.end - longer.body
     return file.size - chunk.body
 

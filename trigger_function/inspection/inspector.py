@@ -52,7 +52,7 @@ def _inspect(file: RandomAccess, requested: RequestedTrack | None) -> Media:
     if junk:
         file = Tail(file, junk)
         head = file.read_at(0, HEAD_BYTES)
-    patches = header_patches(file, clusters_within=HEAD_BYTES)
+    patches = header_patches(file, parts_within=HEAD_BYTES)
     if patches:
         file = Overlay(file, patches)
     try:

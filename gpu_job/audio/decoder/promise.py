@@ -14,6 +14,7 @@ from av.container import InputContainer
 
 from gpu_job.audio.decoder.byte_source import ByteSource
 from shared.formats.iff_sizes import caf_sound_bytes
+from shared.formats.rifx import rifx_patches
 from shared.formats.wave_sizes import wave_data
 
 _HEAD_BYTES = 256 * 1024
@@ -105,7 +106,8 @@ def _sized(name: str, stream: AudioStream, source: ByteSource) -> Promise:
         case "caf":
             return Promise(sound_bytes=caf_sound_bytes(source))
         case "au":
-            _, size = struct.unpack(">II", source.read_at(4, 8).ljust(8, b"\xff"))
+            head = source.patched(rifx_patches(source)).read_at(0, 12).ljust(12, b"\xff")
+            size = int.from_bytes(head[8:])
             return Promise(sound_bytes=size if size < 2**32 - 2**16 else None)
         case _:
             return Promise(sound_bytes=(data.stated_bytes or None) if data else None)

@@ -12,14 +12,16 @@ from av.audio.frame import AudioFrame
 
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import Clock
+from gpu_job.audio.decoder.counts import Counts
+from gpu_job.audio.decoder.joined.recordings import recording_starts
+from gpu_job.audio.decoder.missing.segment_times import SegmentTimes
 from gpu_job.audio.decoder.opening import bound_allocations, choose_stream, clock_rules, demuxer_name, opened, origin
 from gpu_job.audio.decoder.packet_times import PacketCount
 from gpu_job.audio.decoder.placing import CannotDecode, Output
 from gpu_job.audio.decoder.promise import id3_bytes
-from gpu_job.audio.decoder.recordings import recording_starts
 from gpu_job.audio.decoder.records import DecodingRequest, PacketTimes, RecordWriter, WindowEnd
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
-from gpu_job.audio.decoder.track_reader import DAMAGED, Counts, TrackReader
+from gpu_job.audio.decoder.track_reader import DAMAGED, TrackReader
 from shared.formats.junk import junk_bytes
 
 MAX_JUNK_BYTES = 64 * 1024
@@ -87,8 +89,12 @@ def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], o
     """One recording after the other, each as a file of its own."""
     has_sound = False
     failure: CannotDecode | None = None
+    times = SegmentTimes()
     for start, end in pairwise(borders):
         source = ByteSource(descriptor, start, end)
+        if missing := round(OUTPUT_RATE * times.missing_before(source, output.position / OUTPUT_RATE)):
+            output.loss(output.position, output.position + missing, DAMAGED)
+            output.silence(missing)
         try:
             with opened(source, request) as container:
                 recording = TrackReader(request, container, source, counts, is_first=start == borders[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import av
 from av.audio.frame import AudioFrame
@@ -10,16 +10,19 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
+from gpu_job.audio.decoder.amr_silence import silent_frame
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, Placed
-from gpu_job.audio.decoder.flac_numbers import NUMBERED_BYTES, FlacNumbers
-from gpu_job.audio.decoder.mpeg_breaks import MpegBreaks
+from gpu_job.audio.decoder.counts import Counts
+from gpu_job.audio.decoder.missing.breaks import Breaks
+from gpu_job.audio.decoder.missing.flac_numbers import NUMBERED_BYTES, FlacNumbers
+from gpu_job.audio.decoder.missing.seams import Seams
 from gpu_job.audio.decoder.opening import choose_stream, clock_rules, demuxer_name, origin
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
 from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
-from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account, DecodingRequest, longest_possible_seconds
+from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, DecodingRequest, longest_possible_seconds
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
-from gpu_job.audio.decoder.seams import Seams
+from shared.formats.av_tracks import audio_stream_count
 
 COMPLAINT_SECONDS = 1.0
 """Sound for which an error of demuxer or decoder is taken for the cause of a jump in the timestamps."""
@@ -35,31 +38,10 @@ MAX_DEMUXER_ERRORS = 16
 
 DAMAGED = "The file is damaged here and cannot be read."
 MISSING = "The file says there is audio here, but it cannot be read."
+OTHER_TRACK = "From here on the file's audio is in another track, which was not read."
 
-
-@dataclass
-class Counts:
-    """What was read and what came of it, over all recordings and windows."""
-
-    packets: int = 0
-    packet_seconds: float = 0.0
-    decoded_seconds: float = 0.0
-    refused: int = 0
-    formats: int = 0
-    estimated_loss_seconds: float = 0.0
-
-    def account(self, frames: int, promised_seconds: float | None) -> Account:
-        """Of an output of so many frames."""
-        return Account(
-            packets=self.packets,
-            packet_seconds=self.packet_seconds,
-            decoded_seconds=self.decoded_seconds,
-            refused_packets=self.refused,
-            formats=self.formats,
-            frames=frames,
-            estimated_loss_seconds=self.estimated_loss_seconds,
-            promised_seconds=promised_seconds,
-        )
+MIN_OTHER_TRACK_SECONDS = 1.0
+"""Fewer bytes behind the last packet of a track than so much of it takes are no sound of another one."""
 
 
 class TrackReader:
@@ -79,11 +61,12 @@ class TrackReader:
         self._counts = counts
         self._stream = choose_stream(container, request.track, is_first=is_first)
         self._stream.codec_context.thread_count = 1
+        self._known_tracks = len(container.streams.audio)
         self._tick = float(self._stream.time_base or 0)
         self._origin = origin(container, self._stream)
         self.rules = clock_rules(container, request)
         has_times = self.rules.has_times
-        self._breaks = MpegBreaks(source, demuxer_name(container), self._tick)
+        self._breaks = Breaks(source, demuxer_name(container), self._stream)
         self._seams = Seams(self._stream.codec_context, demuxer_name(container), has_times=has_times)
         self._complaint_until = -1.0
         self._good_bytes, self._good_seconds = 0, 0.0
@@ -93,6 +76,7 @@ class TrackReader:
         is_ogg_flac = demuxer_name(container) == "ogg" and self._stream.codec_context.name == "flac"
         self._numbers = FlacNumbers(largest) if is_ogg_flac else None
         self._counted_end = 0.0
+        self._last_byte = 0
 
     def decode(self, output: Output, clock: Clock[AudioFrame], *, in_windows: bool) -> float | None:
         """Write one window. The answer is how long the header says that the sound lasts, where it does.
@@ -129,6 +113,8 @@ class TrackReader:
     def _tell_end(self, begin: float, promised: float | None) -> None:
         """What is lost behind the last sample; `begin`: where the recording begins in the output."""
         here = self._output.position
+        if self._goes_on_in_another_track():
+            self._output.loss(here, here, OTHER_TRACK)  # how much it is, nothing tells
         tolerance = END_TOLERANCE_SECONDS + ESTIMATE_TOLERANCE * self._counts.estimated_loss_seconds
         missing = None if promised is None else begin + promised - self._sound.position
         if missing is not None and missing > tolerance:
@@ -138,6 +124,12 @@ class TrackReader:
         lost = self._refused_seconds if self.rules.has_times else self._lost_by_bytes()
         if lost >= TOLERANCE_SECONDS:
             self._output.loss(here, here + round(lost * OUTPUT_RATE), DAMAGED)
+
+    def _goes_on_in_another_track(self) -> bool:
+        """Whether one came up on the way, of which PyAV gives no packets, and much of the file is behind this one."""
+        behind = self._source.size - self._last_byte
+        is_much = behind * self._good_seconds >= MIN_OTHER_TRACK_SECONDS * self._last_byte > 0
+        return is_much and audio_stream_count(self._container) > self._known_tracks
 
     def _seek(self, seconds: float) -> None:
         self._seams.sought()
@@ -203,12 +195,14 @@ class TrackReader:
             samples = self._numbers.missing(bytes(memoryview(packet)[:NUMBERED_BYTES]), packet.duration or 0)
             missing = samples * self._tick
         try:
-            frames = packet.decode()
+            silence = silent_frame(packet, self._stream)
+            frames = packet.decode() if silence is None else [silence]
         except av.EOFError:
             return
         except av.FFmpegError:
             self._refuse(packet, seconds)
             return
+        self._last_byte = packet.pos + packet.size if packet.pos is not None else self._last_byte
         self._good_bytes += packet.size
         self._good_seconds += seconds
         for frame in frames:

@@ -41,6 +41,15 @@ WHOLE = {
     "ac3 ac3, 5.1(side), each channel": 12.0,
     "m4a aac, after a jingle in phase": 14.0,
     "wav pcm_s16le, hum of one bit in opposite phase, then a call": 43.0,
+    "webm libopus, sizes of clusters 0": 12.0,
+    "mkv aac, sizes of clusters 0": 12.0,
+    "mp4 in fragments aac, all fragments at 0": 12.0,
+    "mp4 in fragments aac, fragments of another session": 20.0,
+    "m4a aac, an edit of length 0": 12.0,
+    "aac aac, HLS segments": 12.0,
+    "ts aac, 60,000 bytes of noise before": 12.0,
+    "ts aac, then another codec": 20.0,
+    "amr libopencore_amrnb, a pause without data": 12.0,
 }
 """Seconds of sound and silence in files that have all of it: no gap."""
 
@@ -63,8 +72,21 @@ DAMAGED = {
     "wmv wmav2, cut in half": (6.08, 12.05),
     "sox pcm_s32le, cut in half": (6.0, 12.0),
     "ac3 ac3, bytes missing inside": (5.4, 5.4),
+    "opus libopus, a page missing": (4.0, 5.0),
+    "ogg libvorbis, a page missing": (4.1, 5.1),
+    "webm libopus, a cluster missing": (4.0, 5.0),
+    "mka flac, a cluster missing": (3.9, 4.9),
+    "mp4 in fragments aac, a fragment missing": (3.1, 4.2),
+    "mp4 in fragments aac, the index of a fragment missing": (3.1, 4.2),
+    "ts aac, a stretch encrypted": (4.8, 7.2),
+    "wma wmav2, packets missing": (1.1, 2.2),
+    "aac aac, an HLS segment missing": (4.0, 6.0),
+    "mpg mp2, then vob ac3": (12.0, 12.0),
 }
 """The one gap of files in which something is missing, in seconds."""
+
+CHANGING = ("ts aac, then other PIDs", "ts mp2, then another codec", "ts with a picture aac, then other PIDs")
+"""Transport streams in which other PIDs have the sound from 12 s on; inspection states the first part's length."""
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +114,13 @@ def test_what_is_missing_is_a_gap_with_its_times(name: str, workshop: Workshop) 
 
     assert verdict(RECIPES[name], without_memory(measured)).remarks == []
     assert [gap[:2] for gap in measured.gaps] == [pytest.approx(DAMAGED[name], abs=0.3)]
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_transport_stream_is_heard_on_where_its_tables_name_other_streams(name: str, workshop: Workshop) -> None:
+    measured = measure(RECIPES[name], workshop)
+
+    found = verdict(RECIPES[name], without_memory(measured))
+    assert (found.silent_seconds, found.misplaced_seconds) == (0.0, 0.0)
+    assert measured.gaps == ()
+    assert measured.decoded_seconds == pytest.approx(20.0, abs=0.12)

@@ -1,4 +1,4 @@
-"""Whether bytes are missing in an MPEG stream where its times jump: then sound is lost there, else it pauses.
+"""Whether bytes are missing in a stretch of an MPEG stream.
 
 FFmpeg finds the next packet without a word. Transport packets are counted per stream and have one length; those of a
 program stream state theirs, so that each leads to the next.
@@ -6,18 +6,9 @@ program stream state theirs, so that each leads to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from av.audio.stream import AudioStream
-from av.packet import Packet
-
-from gpu_job.audio.decoder.byte_source import ByteSource
-from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS
-
-SEARCHED_BYTES = 16 * 2**20
-"""Looked at for one jump; in a longer pause of one stream beside a picture nothing is looked for behind that."""
-
-_SYNC, _PADDING_PID = 0x47, 0x1FFF
+_SYNC, _PADDING_PID, _SCRAMBLED = 0x47, 0x1FFF, 0xC0
 _TRANSPORT_PACKETS = ((188, 0), (192, 4), (192, 0), (204, 0))
 """Bytes from one to the next, and before the sync byte: plain, Blu-ray from its time code on or from the sync byte on,
 and with error correction."""
@@ -27,31 +18,8 @@ _PACK, _END = 0xBA, 0xB9
 _LONGEST_HEADER = 14
 
 
-class MpegBreaks:
-    """Looks at the packets of one stream as they come."""
-
-    def __init__(self, source: ByteSource, container: str, tick: float) -> None:
-        """`container`: the demuxer's first name; `tick`: seconds of one unit of the packets' times."""
-        self._source = source
-        self._is_broken = _CHECKS.get(container)
-        self._tick = tick
-        self._end: float | None = None
-        self._at: int | None = None
-
-    def before(self, packet: Packet[AudioStream]) -> bool:
-        """Whether the times jump at this packet, and bytes are missing between it and the one before."""
-        if self._is_broken is None or packet.pts is None or not packet.size:
-            return False
-        start, before, at = packet.pts * self._tick, self._end, self._at
-        self._end = start + (packet.duration or 0) * self._tick
-        self._at = packet.pos if packet.pos is not None else at
-        if before is None or at is None or packet.pos is None or not start - before > TOLERANCE_SECONDS:
-            return False
-        span = packet.pos - at
-        return span > 0 and self._is_broken(self._source.read_at(at, min(span + _LONGEST_HEADER, SEARCHED_BYTES)), span)
-
-
-def _transport_breaks(data: bytes, span: int) -> bool:
+def transport_breaks(data: bytes, span: int) -> bool:
+    """Whether in `data`, from one transport packet on, one is missing, torn, or encrypted."""
     for length, offset in _TRANSPORT_PACKETS:
         syncs = data[offset : offset + 3 * length : length]
         if syncs and syncs == bytes([_SYNC]) * len(syncs):
@@ -71,13 +39,16 @@ def _breaks(data: bytes, length: int, offset: int) -> Iterator[bool]:
         is_new = flags & 0x20 and data[at + 4] and data[at + 5] & 0x80
         has_payload = bool(flags & 0x10)
         before = counts.get(pid)
+        if flags & _SCRAMBLED and has_payload:
+            yield True
         if before is not None and has_payload and pid != _PADDING_PID and not is_new:
             yield count not in (before, before + 1 & 0x0F)
         if has_payload:
             counts[pid] = count
 
 
-def _program_breaks(data: bytes, span: int) -> bool:
+def program_breaks(data: bytes, span: int) -> bool:
+    """Whether the packets that `data` begins with do not lead to the one that stands `span` bytes behind."""
     at = 0
     while at < min(span, len(data) - _LONGEST_HEADER + 1):
         if data[at : at + 3] != _START_CODE or data[at + 3] < _END:
@@ -89,6 +60,3 @@ def _program_breaks(data: bytes, span: int) -> bool:
         else:
             at += 4 if kind == _END else 6 + int.from_bytes(data[at + 4 : at + 6])
     return at != span and len(data) >= span + _LONGEST_HEADER
-
-
-_CHECKS: dict[str, Callable[[bytes, int], bool]] = {"mpegts": _transport_breaks, "mpeg": _program_breaks}

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from gpu_job.audio.decoder.byte_source import ByteSource
+from gpu_job.audio.decoder.joined.transport_programmes import programme_starts
 
 SCAN_BYTES = 2**20
 """Read at a time where a marker is looked for."""
@@ -189,5 +190,6 @@ _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
     "voc": _markers(b"Creative Voice File\x1a"),
     "rm": _markers(b".RMF\0\0\0\x12"),
     "wtv": _markers(_WTV_START),
+    "mpegts": programme_starts,
     "amr": _markers(b"#!AMR\n", b"#!AMR-WB\n"),
 }

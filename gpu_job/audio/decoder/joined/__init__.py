@@ -1,0 +1,1 @@
+"""Where one recording ends in a file and another begins."""
