@@ -96,6 +96,8 @@ class Finisher:
             outcome = self._jobs.record_outcome(message)  # step 2
         if self._jobs.is_open(outcome.job_id):
             self._publish(outcome, transcript)
+        else:
+            self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
 
     def stored_result(self, upload: Upload) -> JobResult | None:
@@ -118,13 +120,16 @@ class Finisher:
         self._ledger.book(entry)  # step 5
         if _gpu_worked(outcome):
             self._gpu.record_success(outcome.job_id)  # step 6
-        if outcome.bill.items:  # else no attempt can have left anything
-            with best_effort("what unfinished attempts left was not deleted"):  # it goes with the bucket's lifecycle
-                self._jobs.delete_parts(outcome.job_id)  # step 7
+        self._delete_parts(outcome)  # step 7
         self._jobs.close(outcome.job_id)  # step 8
         metrics = JobMetrics.of(outcome, entry.fallbacks)
         metrics.count(outcome.bill)
         _log.info("job ended", extra={"fields": metrics.fields()})
+
+    def _delete_parts(self, outcome: TerminalMessage) -> None:
+        if outcome.bill.items:  # else no attempt can have left anything
+            with best_effort("what unfinished attempts left was not deleted"):  # it goes with the bucket's lifecycle
+                self._jobs.delete_parts(outcome.job_id)
 
     def _send(self, outcome: TerminalMessage) -> None:
         with tracing.span("publish", kind=SpanKind.PRODUCER, outcome=outcome.outcome.value):

@@ -25,13 +25,14 @@ SETTINGS = {
     "HEARTBEAT_SECONDS": "0.5",
     "CHECKPOINT_SECONDS": "0.5",
     "LEASE_SECONDS": "6",
-    "CLAIM_SECONDS": "10",
+    "CLAIM_SECONDS": "25",
     "QUEUE_PATIENCE_SECONDS": "10",
     "RESTART_SECONDS": "5",
     "LAUNCH_SECONDS": "20",
     # Workers are killed every few seconds, which is no upload's fault, and on a busy machine before they get far.
     "MAX_ATTEMPTS": "100",
-    "DEEPGRAM_TIMEOUT_SECONDS": "30",
+    # Together less than a claim lasts, as in a deployment: else a second process would make the same call.
+    "DEEPGRAM_TIMEOUT_SECONDS": "15",
     "DEEPGRAM_LATE_SECONDS": "5",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -30,6 +31,7 @@ from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from tests.support.odd_files import two_speakers
+from tests.support.waiting import wait_until
 from trigger_function.dispatch import dispatch
 from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
@@ -177,6 +179,23 @@ def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
     assert message.bill.possibly_usd == 0
+
+
+def test_an_answer_that_comes_when_the_job_has_ended_leaves_nothing(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
+) -> None:
+    services = make_deepgram_services()
+    upload = cloud.drop(AUDIO)
+    server.stall_next(1, 1.0)
+    with cloud.storage_server.hold("POST", f"jobs/{upload.job_id}/parts/"):
+        call = threading.Thread(target=handle, args=(services, upload), daemon=True)
+        call.start()
+        wait_until(lambda: (job := services.jobs.load(upload.job_id)) and job.record.deepgram_calls, "the call")
+        services.finisher.finish(record_of(services, upload), failed(DropscribeError("Given up.")))
+    call.join()
+    assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
 
 
 def test_a_call_that_was_lost_is_called_possibly_billed(
