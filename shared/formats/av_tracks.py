@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from threading import Lock
 
-from av import logging
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 
+from shared.formats.av_description import described
 from shared.formats.tracks import MAX_LISTED_TRACKS, AudioTrack
 
 MAX_TITLE_CHARACTERS = 200
-
-_LOG_LEVEL = Lock()
 
 _SECONDARY = (
     Disposition.comment
@@ -26,7 +23,6 @@ _SECONDARY = (
     | Disposition.attached_pic
 )
 
-_AUDIO_IN_DUMP = re.compile(r"^ *Stream #0:\d+\b[^\n]*?: Audio: ", re.MULTILINE)
 _CODEC_IN_DUMP = r"^ *Stream #0:{index}\b[^\n]*?: Audio: (\w+)"
 """A line of FFmpeg's description of a file; the only place where PyAV shows the name of a codec without decoder."""
 
@@ -55,24 +51,6 @@ def _track(container: InputContainer, number: int, stream: AudioStream) -> Audio
     )
 
 
-def audio_stream_count(container: InputContainer) -> int:
-    """How many audio streams FFmpeg knows by now: PyAV has those that were known when the file was opened."""
-    return len(_AUDIO_IN_DUMP.findall(_dump(container)))
-
-
 def _codec_without_decoder(container: InputContainer, index: int) -> str:
-    found = re.search(_CODEC_IN_DUMP.format(index=index), _dump(container), re.MULTILINE)
+    found = re.search(_CODEC_IN_DUMP.format(index=index), described(container), re.MULTILINE)
     return found[1] if found and found[1] != "none" else "unknown"
-
-
-def _dump(container: InputContainer) -> str:
-    """FFmpeg's description of a file."""
-    # PyAV passes FFmpeg's description on only while it passes messages on, for all threads at once.
-    with _LOG_LEVEL:
-        before = logging.get_level()
-        logging.set_level(logging.INFO)
-        try:
-            dump: str = container.dumps_format()  # type: ignore[attr-defined]
-        finally:
-            logging.set_level(before)
-    return dump

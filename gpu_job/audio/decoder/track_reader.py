@@ -22,7 +22,7 @@ from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFul
 from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
 from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, DecodingRequest, longest_possible_seconds
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
-from shared.formats.av_tracks import audio_stream_count
+from shared.formats.av_description import audio_stream_count
 
 COMPLAINT_SECONDS = 1.0
 """Sound for which an error of demuxer or decoder is taken for the cause of a jump in the timestamps."""
