@@ -13,6 +13,7 @@ from shared.enums import JobDevice, Method
 from shared.errors import DropscribeError, EngineFailed, best_effort
 from shared.media import Media
 from shared.messages import Decision, WorkItem
+from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
 from shared.state.jobs import Job, JobState, QueuedUpload
@@ -102,9 +103,15 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
         topic = services.work_topics[device]
-        services.publisher.publish(topic, item.model_dump_json().encode(), **attributes).result(
-            timeout=PUBLISH_TIMEOUT_SECONDS
-        )
+        try:
+            services.publisher.publish(topic, item.model_dump_json().encode(), **attributes).result(
+                timeout=PUBLISH_TIMEOUT_SECONDS
+            )
+        except Exception as error:
+            # No worker will come for it, and none is to blame: the reconciler queues it again.
+            with best_effort("a job that could not be queued waits for its time to pass"):
+                services.jobs.try_save(job, lease_until=now(), retry_at=now(), last_error=reason_of(error))
+            raise
     # Behind the message: where the mark stands, the queue has the upload.
     with best_effort("an upload was not marked as queued"):
         _mark_queued(services, job, device)

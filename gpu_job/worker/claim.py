@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
 from gpu_job.worker.running_job import ClaimedJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
@@ -112,8 +110,10 @@ def own_items(services: JobServices) -> Iterator[WorkItem]:
     for marker in services.jobs.open_markers():
         try:
             job = services.jobs.load(marker.job_id)
-        except ValidationError:
-            continue  # the reconciler reports it; this worker has others to look after
+        except Exception:
+            # This worker has others to look after; the reconciler finds it once its lease is over.
+            _log.exception("job not taken up again")
+            continue
         if job is None or job.record.state is not JobState.RUNNING or job.record.holder != services.task.holder:
             continue
         media, decision = job.record.media, job.record.decision

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +57,8 @@ class CloudOptions:
     """How often the scheduler calls the reconciler."""
     event_backoff_seconds: float = 1.0
     """First pause before an event is delivered again."""
+    item_backoff_seconds: tuple[float, float] = (10.0, 600.0)
+    """Shortest and longest time for which a work item is held back after a failed delivery: Terraform's."""
     deepgram: bool = True
     """Whether a Deepgram key is configured."""
     method: Literal["auto", "parakeet", "hybrid", "deepgram"] = "parakeet"
@@ -196,6 +199,12 @@ class LaptopCloud(Server):
                 "dead_letter_policy": {
                     "dead_letter_topic": publisher.topic_path(PROJECT, DEAD_TOPIC),
                     "max_delivery_attempts": 20,
+                },
+                "retry_policy": {
+                    name: timedelta(seconds=seconds)
+                    for name, seconds in zip(
+                        ("minimum_backoff", "maximum_backoff"), self.options.item_backoff_seconds, strict=True
+                    )
                 },
             }
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from shared import objects
 from shared.state.ledger import Entry, Ledger, overhead
@@ -93,10 +93,11 @@ class ExecutionCosts:
     def running(self, execution: str = "") -> Iterator[TaskCosts]:
         """Tasks that were not closed, of all executions or one. What cannot be read is logged and left out."""
         for blob in self._bucket.list_blobs(prefix=f"{_OPEN}{execution and execution + '/'}"):
-            stored = objects.read(self._bucket, blob.name)
             try:
+                stored = objects.read(self._bucket, blob.name)
                 costs = TaskCosts.model_validate_json(stored.data) if stored else None
-            except ValidationError:
+            except Exception:
+                # Whatever it is: a call that failed, content that is none. The next look may find it.
                 _log.exception("unreadable object in the state bucket", extra={"fields": {"object": blob.name}})
                 continue
             if costs:

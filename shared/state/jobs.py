@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from shared import objects
 from shared.clock import now
@@ -158,7 +158,11 @@ class JobStore:
     def claim(self, upload: Upload, holder: str, lease: timedelta) -> Job | None:
         """Become the holder of this upload's job; None where it has ended, is queued, or another holder has it."""
         at = now()
-        job = self.load(upload.job_id) or self._open(upload, holder, at, at + lease)
+        job = self.load(upload.job_id)
+        if job is None:
+            job = self._open(upload, holder, at, at + lease)
+            if job.record.holder != holder:
+                self._close_if_reopened(job.id)
         if job.record.holder == holder:
             return job
         abandoned = job.record.state is JobState.CLAIMED and job.record.lease_until < at
@@ -179,6 +183,16 @@ class JobStore:
         )
         objects.create_once(self._bucket, _marker_name(upload.job_id), marker.model_dump_json().encode())
         return _job(objects.create_once(self._bucket, _record_name(upload.job_id), _dump(record)))
+
+    def _close_if_reopened(self, job_id: str) -> None:
+        """Take back a marker that was written after the job had ended: its event was held up until then.
+
+        A marker younger than the outcome means that there was none, for the first was deleted when the outcome was
+        published. Both times are Cloud Storage's own.
+        """
+        outcome, marker = (self._bucket.get_blob(name(job_id)) for name in (_outcome_name, _marker_name))
+        if outcome is not None and marker is not None and marker.time_created > outcome.time_created:
+            objects.delete(self._bucket, _marker_name(job_id), marker.generation)
 
     def load(self, job_id: str) -> Job | None:
         """The job's newest record."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import NotFound
 
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
@@ -19,6 +21,7 @@ from shared.state.job_result import failed
 from shared.state.jobs import Job, JobState, OpenJob, QueuedUpload
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
+from trigger_function.handle_upload import handle
 from trigger_function.reconcile import reconcile_all
 from trigger_function.services import Services
 
@@ -160,6 +163,23 @@ def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: LoopbackC
     moved = services.jobs.load(job.id)
     assert moved is not None
     assert (moved.record.attempts, moved.record.lost_attempts) == (0, 1)
+
+
+def test_a_job_that_could_not_be_published_is_queued_again_and_nobody_is_blamed(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    no_topic = dict.fromkeys(services.work_topics, services.publisher.topic_path("small", "gone"))
+    upload = cloud.drop(AUDIO)
+    with pytest.raises(NotFound):
+        handle(replace(services, work_topics=no_topic), upload)
+    assert cloud.executions() == []
+    assert reconcile_all(services) == {"queued again": 1}
+    moved = services.jobs.load(upload.job_id)
+    assert moved is not None
+    assert (moved.record.dispatches, moved.record.retry_at) == (0, None)
+    assert services.gpu.health().failures == {}
+    assert [item.job_id for item in cloud.work_items()] == [upload.job_id]
+    assert cloud.executions() == [GPU_JOB]
 
 
 def test_a_job_given_back_after_a_fault_is_queued_again_and_nobody_is_blamed(

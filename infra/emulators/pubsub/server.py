@@ -16,6 +16,7 @@ import grpc
 from google.api_core.exceptions import GoogleAPICallError, InvalidArgument, MethodNotImplemented, ServiceUnavailable
 from google.pubsub_v1 import types
 
+from infra.emulators.pubsub.backlog import RetryPolicy
 from infra.emulators.pubsub.messages import MAX_PUBLISH_BYTES, Content, Delivery
 from infra.emulators.pubsub.topics import (
     DEFAULT_ACK_DEADLINE,
@@ -135,7 +136,7 @@ class PubSubServer(Server):
             return types.PublishResponse.pb()(message_ids=topics.publish(request.topic, contents))
 
     def _create_subscription(self, request: Proto, _: grpc.ServicerContext) -> Proto:
-        _refuse_fields_except(request, "name", "topic", "ack_deadline_seconds", "dead_letter_policy")
+        _refuse_fields_except(request, "name", "topic", "ack_deadline_seconds", "dead_letter_policy", "retry_policy")
         policy = request.dead_letter_policy
         subscription = Subscription(
             request.name,
@@ -144,6 +145,7 @@ class PubSubServer(Server):
             DeadLetterPolicy(policy.dead_letter_topic, policy.max_delivery_attempts or DEFAULT_MAX_ATTEMPTS)
             if request.HasField("dead_letter_policy")
             else None,
+            _retry_policy(request.retry_policy) if request.HasField("retry_policy") else None,
         )
         with self._exclusive() as topics:
             topics.create_subscription(subscription)
@@ -237,6 +239,12 @@ def _refuse_fields_except(message: Proto, *known: str) -> None:
     for descriptor, _ in message.ListFields():
         if descriptor.name not in known:
             raise MethodNotImplemented(f"The laptop's Pub/Sub does not have {descriptor.name}.")
+
+
+def _retry_policy(policy: Proto) -> RetryPolicy:
+    """What is left out has Pub/Sub's default."""
+    given = {name: getattr(policy, name) for name in ("minimum_backoff", "maximum_backoff") if policy.HasField(name)}
+    return RetryPolicy(**{name: one.ToTimedelta().total_seconds() for name, one in given.items()})
 
 
 def _received_message(delivery: Delivery) -> Proto:

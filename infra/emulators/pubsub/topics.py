@@ -10,12 +10,13 @@ from itertools import count
 
 from google.api_core.exceptions import AlreadyExists, InvalidArgument, NotFound
 
-from infra.emulators.pubsub.backlog import Backlog
+from infra.emulators.pubsub.backlog import Backlog, RetryPolicy
 from infra.emulators.pubsub.messages import MAX_PUBLISH_MESSAGES, Content, Delivery, Message, dead_letter
 
 DEFAULT_ACK_DEADLINE = 10  # seconds
 MIN_ACK_DEADLINE = 10  # seconds
 MAX_ACK_DEADLINE = 600  # seconds
+MAX_BACKOFF = 600  # seconds
 DEFAULT_MAX_ATTEMPTS = 5
 
 
@@ -35,6 +36,7 @@ class Subscription:
     topic: str
     ack_deadline: int = DEFAULT_ACK_DEADLINE
     dead_letter: DeadLetterPolicy | None = None
+    retry: RetryPolicy | None = None
 
     def check(self) -> None:
         """Raise InvalidArgument for a setting beyond Pub/Sub's limits."""
@@ -42,6 +44,8 @@ class Subscription:
         if self.dead_letter and not 5 <= self.dead_letter.max_attempts <= 100:
             given = self.dead_letter.max_attempts
             raise InvalidArgument(f"max_delivery_attempts is {given}; it must be between 5 and 100.")
+        if self.retry and not 0 <= self.retry.minimum_backoff <= self.retry.maximum_backoff <= MAX_BACKOFF:
+            raise InvalidArgument(f"Backoffs must be between 0 and {MAX_BACKOFF} s, the minimum not above the maximum.")
 
 
 class Topics:
@@ -82,7 +86,7 @@ class Topics:
         self._topics[subscription.topic].append(name)
         self._subscriptions[name] = subscription
         self._backlogs[name] = Backlog(
-            self._receipts, lambda message, attempts: self._bury(subscription, message, attempts)
+            self._receipts, lambda message, attempts: self._bury(subscription, message, attempts), subscription.retry
         )
 
     def delete_subscription(self, name: str) -> None:
@@ -126,7 +130,7 @@ class Topics:
             if seconds:
                 backlog.extend(receipt, seconds, self._clock())
             else:
-                backlog.give_back(receipt)
+                backlog.give_back(receipt, self._clock())
 
     def expire_leases(self) -> None:
         """End the leases that are over, on every subscription: each may feed another one by its dead letter topic."""

@@ -27,7 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The return_immediately flag:Depr
     [
         {"enable_message_ordering": True},
         {"filter": "attributes:outcome"},
-        {"retry_policy": {"minimum_backoff": "10s"}},
         {"enable_exactly_once_delivery": True},
         {"push_config": {"push_endpoint": "http://127.0.0.1:1/"}},
     ],

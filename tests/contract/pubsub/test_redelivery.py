@@ -7,6 +7,7 @@ import math
 import pytest
 from google.api_core.exceptions import InvalidArgument
 
+from infra.emulators.pubsub.backlog import RetryPolicy
 from infra.emulators.pubsub.messages import Content, Delivery
 from infra.emulators.pubsub.topics import DeadLetterPolicy, Subscription, Topics
 
@@ -25,12 +26,12 @@ class Clock:
 class Bench:
     """One topic with one subscription, ack deadline 10 s, and one for the dead letters."""
 
-    def __init__(self, dead_letter: DeadLetterPolicy | None = None) -> None:
+    def __init__(self, dead_letter: DeadLetterPolicy | None = None, retry: RetryPolicy | None = None) -> None:
         self.clock = Clock()
         self.topics = Topics(self.clock)
         self.topics.create_topic(TOPIC)
         self.topics.create_topic(GRAVEYARD)
-        self.topics.create_subscription(Subscription(SUBSCRIPTION, TOPIC, dead_letter=dead_letter))
+        self.topics.create_subscription(Subscription(SUBSCRIPTION, TOPIC, dead_letter=dead_letter, retry=retry))
         self.topics.create_subscription(Subscription(BURIED, GRAVEYARD))
 
     def publish(self, *payloads: bytes) -> None:
@@ -130,3 +131,45 @@ def test_giving_back_late_does_not_count_as_another_failure() -> None:
     bench.nack(late)
     assert [delivery.attempt for delivery in bench.deliver()] == [2]
     assert not bench.deliver()
+
+
+def test_a_message_is_held_back_twice_as_long_after_each_failure() -> None:
+    bench = Bench(retry=RetryPolicy(10, 35))
+    bench.publish(b"x")
+    for backoff in (10, 20, 35, 35):
+        [delivery] = bench.deliver()
+        bench.nack(delivery)
+        assert bench.topics.seconds_until_expiry() == backoff
+        bench.clock.now += backoff - 0.001
+        assert not bench.deliver()
+        bench.clock.now += 0.001
+
+
+def test_an_expired_lease_is_held_back_from_its_end_on() -> None:
+    bench = Bench(retry=RetryPolicy())
+    bench.publish(b"x")
+    bench.deliver()
+    bench.clock.now += 15
+    assert not bench.deliver()
+    assert bench.topics.seconds_until_expiry() == 5
+    bench.clock.now += 5
+    assert [delivery.attempt for delivery in bench.deliver()] == [0]
+
+
+def test_what_is_held_back_can_be_acknowledged_and_taken_back_late() -> None:
+    bench = Bench(retry=RetryPolicy())
+    bench.publish(b"1", b"2")
+    done, kept = bench.deliver()
+    bench.clock.now += 11
+    bench.topics.acknowledge(SUBSCRIPTION, [done.ack_id])
+    bench.topics.modify_ack_deadline(SUBSCRIPTION, [kept.ack_id], 30)
+    bench.clock.now += 29
+    assert not bench.deliver()
+    bench.topics.acknowledge(SUBSCRIPTION, [kept.ack_id])
+    assert bench.topics.seconds_until_expiry() == math.inf
+
+
+@pytest.mark.parametrize("retry", [RetryPolicy(20, 10), RetryPolicy(10, 601), RetryPolicy(-1, 10)])
+def test_backoffs_beyond_the_limits_are_refused(retry: RetryPolicy) -> None:
+    with pytest.raises(InvalidArgument, match="Backoffs"):
+        Bench(retry=retry)

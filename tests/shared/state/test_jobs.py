@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from shared import objects
 from shared.clock import now
 from shared.enums import JobDevice
 from shared.errors import DropscribeError, StateConflict
 from shared.media import Upload
 from shared.state.job_result import failed
-from shared.state.jobs import JobState, JobStore, OpenJob, OpenMarker, QueuedUpload, new_holder
+from shared.state.jobs import Job, JobState, JobStore, OpenJob, OpenMarker, QueuedUpload, new_holder
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.services import Services
 
@@ -115,6 +116,33 @@ def test_jobs_are_open_until_they_are_closed(jobs: JobStore) -> None:
 def test_holders_have_different_names() -> None:
     assert len({new_holder("function") for _ in range(100)}) == 100
     assert new_holder("function").startswith("function/")
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["closed", "outcome not published"])
+def test_an_event_that_was_held_up_does_not_reopen_what_was_closed_meanwhile(
+    cloud: LoopbackCloud, services: Services, jobs: JobStore, monkeypatch: pytest.MonkeyPatch, is_over: bool
+) -> None:
+    load = jobs.load
+
+    def held_up(job_id: str) -> Job | None:
+        """There was no job when the late process looked; before it goes on, another one does all the work."""
+        monkeypatch.undo()
+        assert load(job_id) is None
+        first = services.jobs.claim(UPLOAD, "first", LEASE)
+        assert first is not None
+        if is_over:
+            services.finisher.finish(first.record, failed(DropscribeError("Over.")))
+        else:
+            message = services.finisher.finish(first.record, failed(DropscribeError("Over.")))
+            objects.write(services.state, f"open/{job_id}.json", b"{}")
+            objects.delete(services.state, f"jobs/{job_id}/outcome.json")
+            services.jobs.record_outcome(message)
+        return None
+
+    monkeypatch.setattr(jobs, "load", held_up)
+    assert jobs.claim(UPLOAD, "late", LEASE) is None
+    assert jobs.is_open(UPLOAD.job_id) == (not is_over)
+    assert len(cloud.terminal_messages()) == 1
 
 
 def test_an_unreadable_marker_hides_no_other(cloud: LoopbackCloud, jobs: JobStore) -> None:
