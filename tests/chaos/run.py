@@ -76,7 +76,12 @@ def run_chaos(root: Path, options: ChaosOptions) -> ChaosRun:
     wanted = drops(options.uploads, options.seed, corrupt, options.long)
     faults = Faults(options.seed, options.rates)
     cloud_options = CloudOptions(
-        method="auto", settings=SETTINGS, reconcile_seconds=3.0, event_backoff_seconds=0.5, stop_grace_seconds=0.0
+        method="auto",
+        settings=SETTINGS,
+        reconcile_seconds=3.0,
+        event_backoff_seconds=0.5,
+        item_backoff_seconds=(0.5, 5.0),
+        stop_grace_seconds=0.0,
     )
     with ChaosCloud(root / "cloud", cloud_options, faults) as cloud:
         user = user_client_of(cloud)
