@@ -56,7 +56,7 @@ def main() -> int:
     worker = Worker(services, subscription, Billing(meter, services))
     for number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the interrupted main thread may hold the very lock that stop() needs.
-        signal.signal(number, lambda *_: threading.Thread(target=worker.stop, daemon=True).start())
+        signal.signal(number, lambda *_: threading.Thread(target=worker.stop_at_once, daemon=True).start())
     alarm = threading.Timer(settings.task_timeout_seconds - settings.stop_margin_seconds, worker.stop)
     alarm.daemon = True
     alarm.start()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from queue import Queue
 from typing import Any
@@ -23,7 +23,7 @@ from gpu_job.engines.chain import FailureHandler
 from gpu_job.engines.chunk_queue import ChunkQueue
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
-from gpu_job.engines.time_limits import TimeLimits, time_limit
+from gpu_job.engines.time_limits import BatchPace, TimeLimits, audio_seconds, time_limit
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
 from shared.telemetry import metrics
@@ -127,8 +127,12 @@ class LocalEngine:
             _Stages(recognizer, self, self._queue, self._failures, self._listener, self._end, self._limit).run()
         self._report_failure()
 
-    def _limit(self, tasks: Sequence[Task]) -> AbstractContextManager[None]:
-        return time_limit(self._limits.batch(tasks), self._hung)
+    @contextmanager
+    def _limit(self, tasks: Sequence[Task], pace: BatchPace) -> Iterator[None]:
+        began = time.monotonic()
+        with time_limit(self._limits.batch(tasks, pace), self._hung):
+            yield
+        pace.add(audio_seconds(tasks), time.monotonic() - began)
 
     def _hung(self, limit_seconds: float) -> None:
         """The model did not come back in time: its thread cannot be ended, but the chunks can have another engine."""
@@ -164,9 +168,9 @@ class _Stages:
         failures: FailureHandler,
         listener: EngineListener,
         end: Callable[[Exception], None],
-        limit: Callable[[Sequence[Task]], AbstractContextManager[None]],
+        limit: Callable[[Sequence[Task], BatchPace], AbstractContextManager[None]],
     ) -> None:
-        """`limit`: around each call of the model with these tasks."""
+        """`limit`: around each call of the model with these tasks, with the pace of such calls."""
         self._recognizer = recognizer
         self._source = source
         self._queue = queue
@@ -174,6 +178,7 @@ class _Stages:
         self._listener = listener
         self._end = end
         self._limit = limit
+        self._prepare_pace, self._run_pace, self._finish_pace = BatchPace(), BatchPace(), BatchPace()
         self._prepared: Queue[_Batch] = Queue(maxsize=1)
         self._outputs: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
@@ -212,7 +217,7 @@ class _Stages:
     def _batch(self, tasks: Sequence[Task]) -> _Batch:
         """A batch made ready, or the exception that prevented it: whose fault it is shows when the batch is halved."""
         try:
-            with self._limit(tasks):
+            with self._limit(tasks, self._prepare_pace):
                 return _Batch(tasks, self._recognizer.prepare([task.chunk.samples for task in tasks]))
         except Exception as error:
             return _Batch(tasks, error)
@@ -240,7 +245,7 @@ class _Stages:
             if isinstance(batch.data, Exception):
                 raise batch.data
             began = time.monotonic()
-            with self._limit(batch.tasks):
+            with self._limit(batch.tasks, self._run_pace):
                 output = self._recognizer.run(batch.data)
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
@@ -262,7 +267,7 @@ class _Stages:
     def _finish(self) -> None:
         while (batch := self._outputs.get()) is not _END:
             try:
-                with self._limit(batch.tasks):
+                with self._limit(batch.tasks, self._finish_pace):
                     results = self._recognizer.finish(batch.data)
             except Exception as error:
                 self._failed(batch.tasks, error)

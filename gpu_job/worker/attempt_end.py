@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from enum import Enum
 from random import random
+from typing import Any
 
 from opentelemetry.trace import StatusCode
 
@@ -21,7 +25,7 @@ from shared.costs.bill import Bill
 from shared.errors import EngineFailed
 from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, completed, failed
-from shared.state.jobs import JobState
+from shared.state.jobs import Job, JobRecord, JobState, JobStore
 from shared.telemetry import tracing
 
 _log = logging.getLogger(__name__)
@@ -32,7 +36,27 @@ GIVE_UP_TRIES = 3
 LONGEST_BACKOFF_SECONDS = 600.0
 """Pub/Sub holds an item back for so long at most."""
 
+HAND_OVER_SECONDS = 8.0
+"""Longest that jobs are handed over for: Cloud Run kills a task 10 s after it told it to stop."""
+
+CALL_SHARE = 1 / 4
+"""Of that, for each call of the storage client, which may begin a last try just before it ends: record and checkpoint
+take two of them."""
+
 _STUCK = "The worker was told to stop, and had transcribed nothing of the file until then."
+
+
+class _Ending(Enum):
+    """How an attempt that gave its job back counts."""
+
+    COUNTED = "counted"
+    FAULT = "fault"
+    """Not counted, and tried again after a while: a service, the network or the disk failed."""
+    TOLD_TO_STOP = "told to stop"
+    """Not counted."""
+    SUSPECTED = "suspected"
+    """The job may have hung the worker or its engine, or another one beside it: as after a worker's death it runs alone
+    from then on, and counts where it did already."""
 
 
 class AttemptEnd:
@@ -69,7 +93,8 @@ class AttemptEnd:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
             why = f"The outcome could not be stored or published ({reason_of(error)})."
-            self._try_to_give_up(job, why, bill, is_fault=is_infrastructure_fault(error))
+            ending = _Ending.FAULT if is_infrastructure_fault(error) else _Ending.COUNTED
+            self._try_to_give_up(job, ending, why, bill)
         finally:
             self._removed(job)
 
@@ -81,7 +106,8 @@ class AttemptEnd:
         with job.log_context():
             try:
                 self._engines.drop(job.id)
-                self._try_to_give_up(job, why, self._billing.final_bill(job), is_fault=is_fault)
+                ending = _Ending.FAULT if is_fault else self._ending_by_engines()
+                self._try_to_give_up(job, ending, why, self._billing.final_bill(job))
             finally:
                 self._removed(job)
 
@@ -108,68 +134,96 @@ class AttemptEnd:
             finally:
                 self._removed(job)
 
-    def hand_over(self, jobs: Iterable[RunningJob]) -> None:
-        """The worker must end: store what is done and put every job back.
+    def hand_over(self, jobs: Iterable[RunningJob], within_seconds: float = HAND_OVER_SECONDS) -> None:
+        """The worker must end: store what is done and put every job back, all at once.
 
         That counts as an attempt where the engines failed, and where the attempt did nothing for as long as a batch may
-        take: otherwise an upload on which a worker hangs would occupy one after the other.
+        take: otherwise an upload on which a worker hangs would occupy one after the other. Returns after
+        `within_seconds` whatever happens: the claim of a job that is not handed over by then runs out.
         """
-        failure = self._engines.failure or self._engines.process_failure
-        for job in jobs:
-            if not job.end_attempt_once():
-                continue
-            with job.log_context():
-                try:
-                    is_stuck = job.seconds_without_result() >= self._services.settings.batch_timeout_seconds
-                    attempts = job.record.attempts - (0 if failure or is_stuck else 1)
-                    why = failure.reason if failure else _STUCK if is_stuck else None
-                    self._give_up_claim(job, why, attempts, self._billing.final_bill(job))
-                except Exception:
-                    # One job's trouble must not keep the others: its lease runs out, and the reconciler has it.
-                    _log.exception("handing over failed")
-                finally:
-                    job.span.end()
+        threads = [
+            threading.Thread(target=self._hand_over, args=(job, within_seconds), name="hand-over", daemon=True)
+            for job in jobs
+            if job.end_attempt_once()
+        ]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + within_seconds
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if late := sum(thread.is_alive() for thread in threads):
+            _log.warning("jobs not handed over in time", extra={"fields": {"jobs": late}})
 
-    def _try_to_give_up(self, job: RunningJob, why: str, bill: Bill, *, is_fault: bool) -> None:
+    def _hand_over(self, job: RunningJob, within_seconds: float) -> None:
+        failure = self._engines.failure or self._engines.process_failure
+        is_stuck = job.seconds_without_result() >= self._services.settings.batch_timeout_seconds
+        ending, why = _Ending.TOLD_TO_STOP, None if failure is None else failure.reason
+        if failure is not None:
+            ending = self._ending_by_engines()
+        elif is_stuck:
+            ending, why = _Ending.SUSPECTED, _STUCK
+        with job.log_context():
+            try:
+                bill = self._billing.final_bill(job)
+                self._give_up_claim(job, ending, why, bill, within_seconds * CALL_SHARE)
+            except Exception:
+                # One job's trouble must not keep the others: its lease runs out, and the reconciler has it.
+                _log.exception("handing over failed")
+            finally:
+                job.span.end()
+
+    def _ending_by_engines(self) -> _Ending:
+        """Of an attempt that failed engines ended: a job may have hung or crashed them, where others would work."""
+        return _Ending.COUNTED if self._engines.process_failure is None else _Ending.SUSPECTED
+
+    def _try_to_give_up(self, job: RunningJob, ending: _Ending, why: str, bill: Bill) -> None:
         try:
-            self._give_up_claim(job, why, job.record.attempts - is_fault, bill, is_fault=is_fault)
+            self._give_up_claim(job, ending, why, bill)
         except Exception:
             # Nobody waits for this thread's answer. The lease runs out, and the reconciler has the upload.
             _log.exception("giving back failed")
 
     def _give_up_claim(
-        self, job: RunningJob, why: str | None, attempts: int, bill: Bill, *, is_fault: bool = False
+        self, job: RunningJob, ending: _Ending, why: str | None, bill: Bill, deadline_seconds: float | None = None
     ) -> None:
+        """`deadline_seconds`: for each call of the storage client; None: its own."""
         job.span.set_status(StatusCode.ERROR, "given back to the queue")
-        settings = self._services.settings
-        faults = job.record.faults + 1 if is_fault else 0
-        pause = backoff_seconds(faults, settings.fault_backoff_seconds) if is_fault else 0.0
-        again = now() + timedelta(seconds=pause)
-        changes = {
-            # Until the next attempt can be there: before that, the reconciler must take it neither for lost nor for
-            # failed. After a fault nobody may be left to make one.
-            "lease_until": again if is_fault else again + timedelta(seconds=settings.restart_seconds),
-            "retry_at": again if is_fault else None,
-            "faults": faults,
-            "attempts": attempts,
-            "spent": bill,
-            "last_error": why,
-        }
+        jobs = self._services.jobs if deadline_seconds is None else JobStore(self._services.state, deadline_seconds)
+        pause, changes = self._given_back(job.record, ending)
+        stored: Job | None = job.stored
         try:
             for _ in range(GIVE_UP_TRIES):
-                # Our own heartbeat may write in between; anybody else would have had to wait for our lease to end.
-                stored = self._services.jobs.load(job.id) or job.stored
-                is_ours = stored.record.holder == self._services.task.holder
-                if not is_ours or stored.record.state is JobState.CLAIMED:
+                is_ours = stored is not None and stored.record.holder == self._services.task.holder
+                if stored is None or not is_ours or stored.record.state is JobState.CLAIMED:
                     break  # another worker has it, or the function asks Deepgram
-                if self._services.jobs.try_save(stored, state=JobState.QUEUED, **changes):
+                if jobs.try_save(stored, state=JobState.QUEUED, spent=bill, last_error=why, **changes):
                     self._billing.bill_stored(job, bill, bill)
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
-                    self._services.checkpoints.store(job.id, job.take_unsaved())
+                    self._services.checkpoints.store(job.id, job.take_unsaved(), deadline_seconds=deadline_seconds)
                     break
+                # Our own heartbeat wrote in between; anybody else would have had to wait for our lease to end.
+                stored = jobs.load(job.id)
         finally:
             for ack_id in job.ack_ids:
                 self._subscription.give_back(ack_id, math.ceil(pause))
+
+    def _given_back(self, record: JobRecord, ending: _Ending) -> tuple[float, dict[str, Any]]:
+        """After how many seconds the item shall come again, and what the record says of the attempt."""
+        settings = self._services.settings
+        faults = record.faults + 1 if ending is _Ending.FAULT else 0
+        pause = backoff_seconds(faults, settings.fault_backoff_seconds) if faults else 0.0
+        again = now() + timedelta(seconds=pause)
+        is_suspected = ending is _Ending.SUSPECTED
+        is_counted = ending is _Ending.COUNTED or (is_suspected and record.lost_attempts > 0)
+        return pause, {
+            # Until the next attempt can be there: before that, the reconciler must take it neither for lost nor for
+            # failed. After a fault nobody may be left to make one.
+            "lease_until": again if faults else again + timedelta(seconds=settings.restart_seconds),
+            "retry_at": again if faults else None,
+            "faults": faults,
+            "attempts": record.attempts - (not is_counted),
+            "lost_attempts": record.lost_attempts + is_suspected,
+        }
 
     def _removed(self, job: RunningJob) -> None:
         job.span.end()

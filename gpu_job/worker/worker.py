@@ -83,6 +83,13 @@ class Worker(JobOwner):
         self._stopping.set()
         self._jobs.wake()
 
+    def stop_at_once(self) -> None:
+        """The same where the process is killed within seconds: the jobs are given back from here, whatever the thread
+        that pulls waits for."""
+        self.stop()
+        self._engines.stop()
+        self._attempt_end.hand_over(self._jobs.all())
+
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
         self._heartbeat.hold_slot()
@@ -108,7 +115,7 @@ class Worker(JobOwner):
                     self._subscription.give_back(one.received.ack_id)
             self._engines.stop()
             if not clean:
-                self._attempt_end.hand_over(self._jobs.all())
+                self._attempt_end.hand_over(self._jobs.all(), self._settings.stop_margin_seconds / 2)
             # The work is done and billed, and the slot lapses by itself: another attempt would only cost more.
             with best_effort("the execution's slot was not released"):
                 self._heartbeat.release_slot()

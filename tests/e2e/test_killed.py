@@ -35,7 +35,9 @@ QUICK = {
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
     """A cloud in which silence is noticed within seconds, by the scheduler's reconciler too."""
-    options = CloudOptions(settings=QUICK, reconcile_seconds=2.0, event_backoff_seconds=0.2, item_backoff_seconds=(1, 5))
+    options = CloudOptions(
+        settings=QUICK, reconcile_seconds=2.0, event_backoff_seconds=0.2, item_backoff_seconds=(1, 5)
+    )
     with FaultyLaptopCloud(tmp_path_factory.mktemp("quick"), options) as running:
         yield running
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,14 +17,15 @@ from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.running_job import RunningJobs
+from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine
-from shared.state.jobs import JobState
+from shared.state.jobs import Job, JobState, JobStore
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services
 from trigger_function.reconcile import reconcile_all
 
@@ -60,16 +63,22 @@ def test_the_reconciler_leaves_a_job_that_was_handed_over_to_the_tasks_next_atte
 
 
 @pytest.mark.parametrize(
-    ("batch_timeout_seconds", "has_result", "attempts"),
-    [(300.0, False, 0), (1e-9, False, 1), (1e-9, True, 0)],
-    ids=["just begun", "stuck", "going on"],
+    ("batch_timeout_seconds", "has_result", "lost_before", "attempts", "lost"),
+    [(300.0, False, 0, 0, 0), (1e-9, False, 0, 0, 1), (1e-9, False, 1, 1, 2), (1e-9, True, 0, 0, 0)],
+    ids=["just begun", "stuck", "stuck alone", "going on"],
 )
 def test_a_stopped_worker_counts_an_attempt_that_did_nothing_for_as_long_as_a_batch_may_take(
-    cloud: LoopbackCloud, services: JobServices, batch_timeout_seconds: float, has_result: bool, attempts: int
+    cloud: LoopbackCloud,
+    services: JobServices,
+    batch_timeout_seconds: float,
+    has_result: bool,
+    lost_before: int,
+    attempts: int,
+    lost: int,
 ) -> None:
     settings = services.settings.model_copy(update={"batch_timeout_seconds": batch_timeout_seconds})
     services = replace(services, settings=settings)
-    queued, item = queue_job(services, cloud)
+    queued, item = queue_job(services, cloud, lost_attempts=lost_before)
     job, billing = running_job(claim(services, item).claimed), Billing(Meter(time.monotonic()), services)
     billing.open(job)
     if has_result:
@@ -78,6 +87,47 @@ def test_a_stopped_worker_counts_an_attempt_that_did_nothing_for_as_long_as_a_ba
     AttemptEnd(services, subscription, billing, engines(), RunningJobs(1)).hand_over([job])
     left = services.jobs.load(queued.id)
     assert left is not None
-    assert (left.record.state, left.record.attempts) == (JobState.QUEUED, attempts)
-    assert bool(left.record.last_error) == bool(attempts)
+    assert (left.record.state, left.record.attempts, left.record.lost_attempts) == (JobState.QUEUED, attempts, lost)
+    assert bool(left.record.last_error) == (lost > lost_before)
     assert len(services.checkpoints.load(queued.id)) == has_result
+
+
+def begun(cloud: LoopbackCloud, services: JobServices, names: Sequence[str]) -> tuple[list[RunningJob], AttemptEnd]:
+    """Jobs that run with a first result each, and what ends their attempts."""
+    work, billing = [], Billing(Meter(time.monotonic()), services)
+    for name in names:
+        job = running_job(claim(services, queue_job(services, cloud, name)[1]).claimed)
+        billing.open(job)
+        job.chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
+        work.append(job)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    return work, AttemptEnd(services, subscription, billing, engines(), RunningJobs(len(work)))
+
+
+def test_jobs_are_handed_over_at_once_not_one_after_the_other(
+    cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, try_save = threading.Barrier(4), JobStore.try_save
+
+    def save(store: JobStore, job: Job, **changes: Any) -> Job | None:
+        if changes.get("state") is JobState.QUEUED:
+            together.wait(PATIENCE)
+        return try_save(store, job, **changes)
+
+    jobs, end = begun(cloud, services, ["a.opus", "b.opus", "c.opus", "d.opus"])
+    monkeypatch.setattr(JobStore, "try_save", save)
+    end.hand_over(jobs, PATIENCE)
+    left = [job.record for one in jobs if (job := services.jobs.load(one.id))]
+    assert [(record.state, record.attempts) for record in left] == [(JobState.QUEUED, 0)] * 4
+    assert [len(services.checkpoints.load(one.id)) for one in jobs] == [1] * 4
+
+
+def test_storage_that_stalls_for_one_job_holds_up_no_other_and_not_the_worker(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    work, end = begun(cloud, services, ["stalled.opus", "sound.opus"])
+    # Its record can be read and not written, for as long as this block lasts.
+    with cloud.storage_server.hold("POST", f"jobs/{work[0].id}/"):
+        end.hand_over(work)
+        states = [job.record.state for one in work if (job := services.jobs.load(one.id))]
+        assert states == [JobState.RUNNING, JobState.QUEUED]

@@ -217,7 +217,8 @@ def test_a_worker_that_lost_its_model_ends_what_may_leave_and_gives_the_rest_ano
     for job in private:
         left = deployed.services.jobs.load(job.id)
         assert left is not None
-        assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+        # One of them may have done it to the other: they run alone from now on, and then it counts.
+        assert (left.record.state, left.record.attempts, left.record.lost_attempts) == (JobState.QUEUED, 0, 1)
         assert reason in (left.record.last_error or "")
     assert deployed.work(WordlessServices)
     ended = deployed.cloud.terminal_messages()
@@ -230,7 +231,7 @@ def test_a_gpu_that_is_lost_during_the_audit_gives_a_private_upload_another_atte
     assert not deployed.work(LaterLostServices)
     left = deployed.services.jobs.load(job.id)
     assert left is not None
-    assert (left.record.state, left.record.attempts) == (JobState.QUEUED, 1)
+    assert (left.record.state, left.record.attempts, left.record.lost_attempts) == (JobState.QUEUED, 0, 1)
     assert deployed.cloud.terminal_messages() == []
 
 
@@ -240,6 +241,24 @@ def test_a_worker_that_lost_its_gpu_takes_no_more_work(deployed: Deployed) -> No
     jobs = [deployed.queue(name=f"{number}.opus", options=local) for number in range(6)]
     assert deployed.services.settings.uploads_in_flight < len(jobs)
     assert not deployed.work(LostServices)
-    attempts = [job.record.attempts for one in jobs if (job := deployed.services.jobs.load(one.id))]
-    assert sorted(attempts)[:2] == [0, 0]
-    assert max(attempts) == 1
+    records = [job.record for one in jobs if (job := deployed.services.jobs.load(one.id))]
+    assert [record.attempts for record in records] == [0] * 6
+    lost = [record.lost_attempts for record in records]
+    assert sorted(lost)[:2] == [0, 0]
+    assert max(lost) == 1
+
+
+def test_an_upload_that_crashes_the_engine_alone_uses_up_its_own_attempts(deployed: Deployed) -> None:
+    job = deployed.queue(options=UploadOptions(privacy=Privacy.LOCAL))
+    most = deployed.services.settings.max_attempts
+    for attempts in range(most + 1):
+        assert not deployed.work(LostServices)
+        left = deployed.services.jobs.load(job.id)
+        assert left is not None
+        assert (left.record.attempts, left.record.lost_attempts) == (attempts, attempts + 1)
+    assert deployed.work(LostServices)
+    (message,) = deployed.cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert message.reason == (
+        f"The worker ended {most} times while it worked on the file and no other. The last time: The GPU failed."
+    )
