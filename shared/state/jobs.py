@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import objects
 from shared.clock import now
