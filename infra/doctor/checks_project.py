@@ -41,7 +41,8 @@ MILLI_VCPU = 1000
 GIB = 2**30
 NEEDED_VCPU = 20
 NEEDED_GIB = 40
-"""What the defaults of terraform/variables.tf take together where all run at once fits into it; a test adds them up."""
+"""What the defaults of terraform/variables.tf take for one execution of each job and every instance of the functions; a
+test adds them up. Further executions (max_parallel_tasks) take more."""
 GPU_QUOTA_METRIC = "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy"
 NO_LIMIT = -1
 
@@ -98,7 +99,7 @@ def gpu_quota(context: Context) -> Iterator[Finding]:
 
 
 def instance_quota(context: Context) -> Iterator[Finding]:
-    """CPU and memory of all that runs at once: the jobs beside the functions' instances."""
+    """CPU and memory of what has to run at once: one execution of each job beside the functions' instances."""
     names = context.names
     vcpu = limit_of(CPU_QUOTA, names, context.google) / MILLI_VCPU
     gib = limit_of(MEMORY_QUOTA, names, context.google) / GIB
@@ -108,7 +109,8 @@ def instance_quota(context: Context) -> Iterator[Finding]:
         yield warn("CPU and memory quota", f"{says}; the defaults take up to {NEEDED_VCPU} and {NEEDED_GIB}.",
                    f"{fix}https://console.cloud.google.com/iam-admin/quotas?project={names.project}")  # fmt: skip
     else:
-        yield ok("CPU and memory quota", f"{says}." if min(vcpu, gib) >= 0 else "No limit.")
+        fits = f"{says}: one execution of each job and the functions fit, {NEEDED_VCPU} and {NEEDED_GIB}."
+        yield ok("CPU and memory quota", fits if min(vcpu, gib) >= 0 else "No limit.")
 
 
 def limit_of(quota: str, names: Names, google: Google) -> int:

@@ -69,8 +69,10 @@ class Rehearsal:
 
     def __enter__(self) -> Self:
         project, folder = self.project, self._folder
-        shutil.rmtree(ROOT / Target(project.names).folder, ignore_errors=True)
+        # Where another rehearsal was cut short.
+        shutil.rmtree(ROOT / Target(project.names).folder.parent, ignore_errors=True)
         with ExitStack() as starting:
+            starting.callback(shutil.rmtree, ROOT / Target(project.names).folder.parent, ignore_errors=True)
             apis = starting.enter_context(GoogleApis(project.google, project.gcloud))
             storage = starting.enter_context(StorageServer(folder / "objects"))
             terraform = starting.enter_context(schema_provider(project.applied))

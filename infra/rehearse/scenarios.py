@@ -64,6 +64,7 @@ SCENARIOS = (
             Run((AGENT_REFUSED, "Once more in", "us-central1: without a GPU job.")),
         ),
         project=lambda: RecordedProject(NAMES, agent_is_new=True),
+        needs_terraform=True,
         jobs=1,
     ),
     Scenario(

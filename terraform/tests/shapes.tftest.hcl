@@ -56,7 +56,7 @@ run "defaults" {
     error_message = "Under immutable tags a cleanup policy deletes nothing."
   }
 
-  # All at once: what a new project grants, 20 vCPU and 40 GiB.
+  # One execution of each job and all instances of the functions: what a new project grants, 20 vCPU and 40 GiB.
 
   assert {
     condition     = var.gpu_job.cpu + var.cpu_job.cpu + tonumber(var.function.cpu) * var.function.max_instances + 1 <= 20
