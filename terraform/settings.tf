@@ -101,7 +101,6 @@ variable "job_settings" {
     lease_seconds              = optional(number)
     fault_backoff_seconds      = optional(number)
     restart_seconds            = optional(number)
-    fault_backoff_seconds      = optional(number)
     stop_margin_seconds        = optional(number)
     instance_start_seconds     = optional(number)
   })
