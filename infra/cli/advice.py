@@ -100,7 +100,7 @@ def raise_shape(billed: Sequence[Entry]) -> Advice | None:
     if usd <= 0:
         return None
     after = (usd - sum(entry.waiting_usd for entry in served) / 2) * (1 + cpu / usd)
-    return Advice("Double JOB_VCPU: instances wait for decoders; at best they wait half as long.", usd - after)
+    return Advice("Double the job's vCPUs: instances wait for decoders; at best they wait half as long.", usd - after)
 
 
 def _on_instances(billed: Sequence[Entry]) -> Iterator[Entry]:
