@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from google.api_core.exceptions import NotFound
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Missing, Unanswered
 from infra.doctor.names import FUNCTIONS
-from infra.doctor.resources import RunJob, SchedulerJob, Subscription, TimeSeriesPage
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS
+from infra.doctor.resources import RunJob, SchedulerJob, ServiceConfig, Subscription, TimeSeriesPage
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, validation_message
 from shared.state.gpu_breaker import CircuitState, gpu_health
 from shared.state.jobs import JobStore
+from trigger_function.settings import FunctionSettings
 
 LONGEST_SILENCE = timedelta(hours=1)
 """Of the scheduler, which ticks every five minutes unless `reconcile_schedule` says otherwise."""
@@ -28,8 +32,30 @@ OLDEST_WORK = timedelta(minutes=30)
 """As the alert of terraform/alerting.tf."""
 
 
+class _GivenSettings(FunctionSettings):
+    """As function and reconciler read their environment, of what is given alone."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing of this process's own environment."""
+        return (init_settings,)
+
+
+def refused_settings(config: ServiceConfig) -> str | None:
+    """Why a function with this environment ends as it starts; None where it does not."""
+    given = {name.lower(): value for name, value in config.environment_variables.items() if value}
+    given |= {one.key.lower(): "a secret" for one in config.secret_environment_variables}
+    try:
+        _GivenSettings.model_validate(given)
+    except ValidationError as error:
+        return validation_message(error)
+    return None
+
+
 def functions(context: Context) -> Iterator[Finding]:
-    """Both are active."""
+    """Both are active, and take their settings."""
     problems = (problem for purpose in FUNCTIONS for problem in _function_problems(context, purpose))
     yield from or_ok(problems, "functions", f"{' and '.join(FUNCTIONS)} are active.")
 
@@ -45,6 +71,8 @@ def _function_problems(context: Context, purpose: str) -> Iterator[Finding]:
         why = "; ".join(one.message for one in function.state_messages)
         logs = f"gcloud functions logs read {name} --region={context.names.region} --project={context.names.project}"
         yield fail("functions", f"{name} is {function.state or 'in no state'}. {why}".strip(), logs)
+    if (refused := refused_settings(function.service_config)) is not None:
+        yield fail("functions", f"{name} cannot start. {refused}", "docs/configuration.md; then: make deploy")
 
 
 def scheduler(context: Context) -> Iterator[Finding]:

@@ -53,7 +53,12 @@ def _quota(names: Names, quota: str, value: int, metric: str) -> tuple[str, Json
 def deployed(names: Names, deepgram_key: str) -> GoogleState:
     """The same project after a deploy of `RELEASE`, with Deepgram enabled."""
     google = bare_project(names)
-    jobs = {f"{device.upper()}_JOB": f"{names.location}/jobs/{names.job(device)}" for device in DEVICES}
+    settings = {
+        "GOOGLE_CLOUD_PROJECT": names.project,
+        "RESULTS_BUCKET": names.bucket("results"),
+        "STATE_BUCKET": names.bucket("state"),
+        **{f"{device.upper()}_JOB": f"{names.location}/jobs/{names.job(device)}" for device in DEVICES},
+    }
     key = {"key": "DEEPGRAM_API_KEY", "projectId": names.project, "secret": names.secret, "version": "latest"}
     version = f"projects/{names.project}/secrets/{names.secret}/versions"
     google.resources |= dict(
@@ -61,7 +66,7 @@ def deployed(names: Names, deepgram_key: str) -> GoogleState:
             costs_subscription(names),
             scheduler(names),
             (f"{_SECRETS}/v1/{version}/latest", {"name": f"{version}/1", "state": "ENABLED"}),
-            *(function(names, purpose, jobs, [key]) for purpose in FUNCTIONS),
+            *(function(names, purpose, settings, [key]) for purpose in FUNCTIONS),
             *(job(names, device, f"{names.registry}/{device}:{RELEASE}") for device in DEVICES),
         )
     )

@@ -118,6 +118,10 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
         set_in(UPLOAD, "serviceConfig", "secretEnvironmentVariables", to=[]), "Deepgram key", "warn", "enabled = true",
     ),
     "function-failed": (changed(UPLOAD, state="FAILED"), "functions", "fail", "gcloud functions logs read"),
+    "setting-refused": (
+        set_in(UPLOAD, "serviceConfig", "environmentVariables", "GATHER_SECONDS", to="an hour"),
+        "functions", "fail", "docs/configuration.md",
+    ),
     "tick-gone": (lambda p: p.google.resources.pop(TICK), "scheduler", "fail", "make plan PROJECT="),
     "tick-paused": (changed(TICK, state="PAUSED"), "scheduler", "fail", "scheduler jobs resume"),
     "tick-fails": (changed(TICK, status={"code": 13}), "scheduler", "fail", "scheduler jobs run"),
