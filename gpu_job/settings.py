@@ -118,8 +118,8 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         500,
         "Memory that an upload takes while it is decoded and transcribed, its file not counted.",
         unit="MB",
-        source="four decoders of 64 MB each, DECODER_AHEAD_SECONDS of audio 38 MB; 24 h of audio took 73 MB more than"
-        " 10 min (docs/benchmarks.md)",
+        source="77 MB each, four uploads of 30 min on two cores (2026-11-28); four decoders, 24 h of audio (73 MB more"
+        " than 10 min, docs/benchmarks.md) and tables of long videos come on top",
         gt=0,
     )
     buffered_audio_seconds: float = setting(
