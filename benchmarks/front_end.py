@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.report import Measurement
 from benchmarks.resident import family_megabytes
+from benchmarks.runs import HOUR, hour
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
@@ -25,7 +26,6 @@ from infra.recordings import recording
 from shared.media import Media
 
 RUNS = 5
-HOUR = 3600
 CUT_MINUTES = 45
 _KINDS = {"mp3": ("mp3", "mp3"), "m4a": ("mov,mp4,m4a,3gp,3g2,mj2", "aac")}
 _DECODE = """
@@ -45,7 +45,7 @@ def decoding() -> Iterator[Measurement]:
     cores = usable_cores()
     with tempfile.TemporaryDirectory() as folder:
         for suffix in _KINDS:
-            path = _hour(Path(folder), suffix)
+            path = hour(Path(folder), suffix)
             media = _media(path, suffix)
 
             def ours(path: Path = path, media: Media = media) -> None:
@@ -88,28 +88,6 @@ def cut_search() -> Iterator[Measurement]:
     seconds, peer = _medians(search, levels_alone)
     name = f"front end: cuts of {CUT_MINUTES} min"
     yield Measurement(name, seconds, "s", f"mean squares alone: {peer:.2f} s", "< 0.5 s", seconds < 0.5)
-
-
-def _hour(folder: Path, suffix: str) -> Path:
-    path = folder / f"hour.{suffix}"
-    source = ["-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", str(HOUR)]
-    subprocess.run(
-        [
-            imageio_ffmpeg.get_ffmpeg_exe(),
-            "-v",
-            "error",
-            *source,
-            "-ar",
-            "44100",
-            "-ac",
-            "2",
-            "-b:a",
-            "128k",
-            str(path),
-        ],
-        check=True,
-    )
-    return path
 
 
 def _media(path: Path, suffix: str) -> Media:

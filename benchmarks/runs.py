@@ -20,6 +20,8 @@ from shared.costs.bill import Bill, LineItemKind, Phase
 from shared.enums import Outcome
 from shared.messages import TerminalMessage
 
+HOUR = 3600
+"""Seconds of audio in `hour`."""
 LEAVE_SECONDS = 120.0
 """Longest wait for a worker that has nothing left to do."""
 
@@ -62,6 +64,27 @@ def looped(seconds: float, folder: Path) -> Path:
     path = folder / f"{seconds:.0f}-seconds.opus"
     source = ["-stream_loop", "-1", "-i", str(recording("long_seen.opus").path)]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *source, "-c", "copy", "-t", f"{seconds:g}", path]
+    subprocess.run(command, check=True)
+    return path
+
+
+def hour(folder: Path, suffix: str) -> Path:
+    """The same speech, HOUR of it, encoded anew at 128 kbit/s in 44.1 kHz stereo: as `mp3` or `m4a`."""
+    path = folder / f"hour.{suffix}"
+    source = ["-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", str(HOUR)]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        *source,
+        "-ar",
+        "44100",
+        "-ac",
+        "2",
+        "-b:a",
+        "128k",
+        path,
+    ]
     subprocess.run(command, check=True)
     return path
 
