@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import imageio_ffmpeg
 import numpy as np
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from infra.recordings import shipped
 from shared.media import Media
+
+SHIPPED = frozenset(str(one.path) for one in shipped())
+KEPT_FILES = 24
+"""A test file makes up to so many; each has a few megabytes at most."""
 
 
 def tone(seconds: float, db: float, hertz: float = 440.0) -> Samples:
@@ -59,13 +67,28 @@ def blocks(samples: Samples, lengths: Iterable[int]) -> Iterator[Samples]:
 
 
 def make(path: Path, *arguments: str) -> Path:
-    """A media file from the same ffmpeg that decodes."""
-    subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *arguments, str(path)],
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
+    """A media file from the same ffmpeg that decodes.
+
+    Where shipped recordings and ffmpeg's own sources alone go into it, the latest such files are not made again.
+    """
+    if all(os.sep not in one or one in SHIPPED for one in arguments):
+        path.write_bytes(_made(path.suffix, arguments))
+    else:
+        _run_ffmpeg(*arguments, str(path))
     return path
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _made(suffix: str, arguments: tuple[str, ...]) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        _run_ffmpeg(*arguments, str(path))
+        return path.read_bytes()
+
+
+def _run_ffmpeg(*arguments: str) -> None:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *arguments]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 def raw(path: Path, frames: Samples, rate: int = SAMPLE_RATE) -> tuple[str, ...]:
