@@ -34,9 +34,6 @@ once, gRPC answers RESOURCE_EXHAUSTED."""
 GRACE_SECONDS = 1.0
 """For answers that are being sent at `stop()`."""
 
-PULL_SECONDS = 5.0
-"""How long a pull waits for a first message."""
-
 DEADLINE_MARGIN_SECONDS = 0.25
 """An empty answer is sent so long before the client's deadline: after it, the client sees an error instead."""
 
@@ -60,6 +57,9 @@ class PubSubServer(Server):
 
     The port is bound at construction, so `address` can be handed out before `start()`.
     """
+
+    pull_seconds = 5.0
+    """How long a pull waits for a first message."""
 
     def __init__(self, interceptors: Sequence[grpc.ServerInterceptor] = ()) -> None:
         self._topics = Topics()
@@ -160,7 +160,7 @@ class PubSubServer(Server):
             raise InvalidArgument(f"max_messages is {request.max_messages}; it must be positive.")
         left = context.time_remaining()
         self._start_slowly(context)
-        seconds = PULL_SECONDS if left is None else min(PULL_SECONDS, left - DEADLINE_MARGIN_SECONDS)
+        seconds = self.pull_seconds if left is None else min(self.pull_seconds, left - DEADLINE_MARGIN_SECONDS)
         deliveries = self._wait_for_messages(request, context, 0.0 if request.return_immediately else seconds)
         return types.PullResponse.pb()(received_messages=[_received_message(delivery) for delivery in deliveries])
 
