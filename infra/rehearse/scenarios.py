@@ -78,7 +78,7 @@ SCENARIOS = (
     Scenario(
         "Second run",
         "The same command once more, after quota for one GPU was granted.",
-        (Run(("Resources: 4 added, 2 changed, 0 destroyed.",), left_out=KEPT),),
+        (Run(("There is quota for an L4 in a-rehearsal, us-central1: with a GPU job.",), left_out=KEPT),),
         prepare=lambda project: project.grant(1),
         jobs=2,
         needs_terraform=True,
@@ -120,7 +120,7 @@ SCENARIOS = (
         "There is quota, and Cloud Run refuses the GPU all the same: all else is live.",
         (
             Run((GPU_REFUSED,), "Apply everything"),
-            Run(("Resources: 0 added, 2 changed, 2 destroyed.",), variables="gpu_enabled = false\n",
+            Run(("No GPU job is wanted: gpu_enabled or gpu_job says so.",), variables="gpu_enabled = false\n",
                 left_out=KEPT),
         ),
         project=lambda: RecordedProject(NAMES, gpus=1, refuses_gpus=True),
