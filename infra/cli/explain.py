@@ -40,11 +40,16 @@ class Explained:
 @errors_in_one_line
 def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
     """Explain a job by its id or its upload's `gs://` address. The exit status: 0 where the job was found."""
-    explained = look_up(storage_client(), state_bucket, job)
+    console = Console(stderr=as_json)
+    try:
+        explained = look_up(storage_client(), state_bucket, job)
+    except CommandError as error:
+        print_line(console, str(error))
+        return error.code
     if as_json:
         sys.stdout.write(json.dumps(as_dict(explained)) + "\n")
     else:
-        _print(explained, Console())
+        _print(explained, console)
     return 0
 
 
