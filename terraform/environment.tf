@@ -16,6 +16,7 @@ locals {
   job_name_prefix = "projects/${var.project}/locations/${var.region}/jobs"
 
   function_settings = merge(local.shared_settings, var.function_settings, {
+    uploads_bucket           = google_storage_bucket.this["uploads"].name
     alerts_topic             = google_pubsub_topic.this["alerts"].name
     cpu_work_topic           = google_pubsub_topic.this["work-cpu"].name
     job_gpu                  = local.accelerator

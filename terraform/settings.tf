@@ -65,6 +65,8 @@ variable "function_settings" {
     claim_seconds               = optional(number)
     queue_patience_seconds      = optional(number)
     signed_url_seconds          = optional(number)
+    sweep_hours                 = optional(number)
+    sweep_max_days              = optional(number)
   })
   default  = {}
   nullable = false

@@ -53,7 +53,7 @@ LAYERS = {
         {"deepgram_call"},
         {"dispatch"},
         {"handle_upload"},
-        {"reconcile"},
+        {"reconciler"},
         {"main"},
     ],
 }

@@ -14,12 +14,13 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from werkzeug.exceptions import InternalServerError
 
-from shared.errors import validation_message
+from shared.errors import best_effort, validation_message
 from shared.media import Upload
 from shared.telemetry import export, tracing
 from shared.telemetry.logs import job_context
 from trigger_function.handle_upload import handle
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
+from trigger_function.reconciler.sweep import sweep
 from trigger_function.services import Services, services_from_environment
 
 _log = logging.getLogger(__name__)
@@ -54,10 +55,15 @@ def on_upload(event: CloudEvent) -> None:
 
 @functions_framework.http
 def reconcile(_: flask.Request) -> Mapping[str, int]:
-    """Bring every job forward that is not terminal and has gone quiet. A scheduler calls this."""
+    """Bring every job forward that is not terminal and has gone quiet, and now and then look for uploads whose event
+    was lost. A scheduler calls this."""
     services = _services()
     try:
-        return reconcile_all(services)
+        done = reconcile_all(services)
+        with best_effort("uploads without a job were not looked for"):
+            if found := sweep(services):
+                done = {**done, "found": found}
+        return done
     finally:
         services.late_answers.wait()
         export.flush()

@@ -117,6 +117,24 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings):
         source="real headers need < 1 MiB",
         gt=0,
     )
+    uploads_bucket: str | None = setting(
+        None, "Bucket that is searched for uploads whose event was lost; None: none is.", min_length=3
+    )
+    sweep_hours: float = setting(
+        24.0,
+        "How often it is searched; 0: never.",
+        unit="h",
+        source="Eventarc gives an event up after 24 h",
+        ge=0,
+    )
+    sweep_max_days: float = setting(
+        7.0,
+        "Uploads that are older are not looked for.",
+        unit="days",
+        source="job records are kept for 14 days at least; without one an upload would be transcribed again",
+        gt=0,
+        le=13,
+    )
     claim_seconds: float = setting(
         600.0,
         "Age after which a claim without a sign of life from its holder is free again.",

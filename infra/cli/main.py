@@ -226,6 +226,24 @@ def explain(
 
 
 @app.command()
+def sweep(
+    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
+) -> None:
+    """Have the reconciler look at once, and not within a day, for uploads whose event was lost."""
+    from infra.cli.buckets import bucket_named, storage_client
+    from infra.cli.errors import errors_in_one_line
+    from trigger_function.reconciler.sweep import request_sweep
+
+    @errors_in_one_line
+    def ask() -> int:
+        request_sweep(bucket_named(storage_client(), bucket))
+        typer.echo("The reconciler looks for uploads without a job when it is called next.")
+        return 0
+
+    raise typer.Exit(ask())
+
+
+@app.command()
 def doctor(
     project: Annotated[str, typer.Option("--project", envvar="GOOGLE_CLOUD_PROJECT", help="Google Cloud project.")],
     region: Annotated[str, typer.Option("--region", help="Region of the deployment.")] = "us-central1",

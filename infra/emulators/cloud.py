@@ -246,6 +246,7 @@ def _environment_of(options: CloudOptions, addresses: Mapping[str, str]) -> dict
     """What Terraform sets in a deployment, and this process's own environment below it."""
     settings = {
         "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "UPLOADS_BUCKET": UPLOADS,
         "RESULTS_BUCKET": RESULTS,
         "STATE_BUCKET": STATE,
         "RESULTS_TOPIC": RESULTS_TOPIC,

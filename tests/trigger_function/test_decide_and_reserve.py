@@ -22,7 +22,7 @@ from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
 from tests.support.waiting import PATIENCE
 from trigger_function.alerts import BudgetAlert
 from trigger_function.handle_upload import handle, proceed
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()

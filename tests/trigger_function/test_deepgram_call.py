@@ -34,7 +34,7 @@ from tests.support.odd_files import two_speakers
 from tests.support.waiting import wait_until
 from trigger_function.dispatch import dispatch
 from trigger_function.handle_upload import handle
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()

@@ -18,7 +18,7 @@ from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, LoopbackCloud
 from trigger_function.gathering import Gathered, Gathering
 from trigger_function.handle_upload import handle
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()

@@ -24,7 +24,7 @@ from shared.transcript.model import Coverage, Passage, Word
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, GPU_JOB, LoopbackCloud
 from trigger_function.handle_upload import handle
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()

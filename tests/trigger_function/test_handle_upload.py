@@ -23,7 +23,7 @@ from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, LoopbackCloud
 from tests.support.tone_recordings import ffmpeg
 from trigger_function.handle_upload import handle, proceed
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("call.opus").path.read_bytes()

@@ -22,7 +22,7 @@ from shared.state.jobs import Job, JobState, OpenJob, QueuedUpload
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
 from trigger_function.handle_upload import handle
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 AUDIO = recording("call.opus").path.read_bytes()

@@ -126,11 +126,11 @@ class ObjectStore:
         """Raise StorageError unless there is one of this name."""
         self._bucket(name)
 
-    def list_page(self, bucket: str, prefix: str, after: str, limit: int) -> Page:
-        """Up to `limit` objects whose names begin with `prefix` and come behind the name `after`."""
+    def list_page(self, bucket: str, prefix: str, after: str, limit: int, start: str = "") -> Page:
+        """Up to `limit` objects whose names begin with `prefix`, come behind `after` and not before `start`."""
         with self._lock:
-            objects = list(self._bucket(bucket).values())
-        names = [stored for stored in objects if stored.key.name.startswith(prefix) and stored.key.name > after]
+            objects = [stored for stored in self._bucket(bucket).values() if stored.key.name.startswith(prefix)]
+        names = [stored for stored in objects if stored.key.name > after and stored.key.name >= start]
         names.sort(key=lambda stored: stored.key.name)  # Python compares text as UTF-8's bytes compare
         limit = min(limit, MAX_LIST_ENTRIES)
         return Page(names[:limit], names[limit - 1].key.name if len(names) > limit else None)

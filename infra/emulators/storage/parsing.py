@@ -14,7 +14,7 @@ Mask = Mapping[str, "Mask"]
 """Wanted fields of an answer, each with what is wanted of it; empty for all of it."""
 
 _KNOWN_PARAMETERS = {
-    *("alt", "fields", "generation", "ifGenerationMatch", "maxResults", "pageToken", "prefix"),
+    *("alt", "fields", "generation", "ifGenerationMatch", "maxResults", "pageToken", "prefix", "startOffset"),
     *("uploadType", "upload_id"),
     *("prettyPrint", "project", "projection"),  # no answer of this server becomes wrong by ignoring these
 }

@@ -115,7 +115,8 @@ class StorageServer(HttpServer):
 
     def _list(self, bucket: str) -> Response:
         limit = parsing.number(request.args, "maxResults") or MAX_LIST_ENTRIES
-        page = self._store.list_page(bucket, request.args.get("prefix", ""), request.args.get("pageToken", ""), limit)
+        prefix, after, start = (request.args.get(name, "") for name in ("prefix", "pageToken", "startOffset"))
+        page = self._store.list_page(bucket, prefix, after, limit, start)
         items = [self._resource(stored) for stored in page.objects]
         body: dict[str, object] = {"kind": "storage#objects", "items": items}
         if page.last_name is not None:

@@ -27,7 +27,7 @@ from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from shared.state.ledger import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.worker_services import TASK, FakeModelServices, worker_services
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 
 USD_PER_SECOND = 0.001
 UNSEEN_USD = 60 * USD_PER_SECOND

@@ -31,7 +31,7 @@ from shared.upload_options import UploadOptions
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud
-from trigger_function.reconcile import reconcile_all
+from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=7)
