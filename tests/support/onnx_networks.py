@@ -1,13 +1,16 @@
-"""Tiny networks for ONNX Runtime with weights that are known: a CTC model in onnx-asr's layout."""
+"""Tiny models in onnx-asr's layout: a CTC model with weights that are known, an RNN-T model from the shipped one."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from infra.tiny_parakeet import ONNX_PATH
 
 BANDS, SUBSAMPLING = 80, 8
 
@@ -47,3 +50,22 @@ def write_ctc_model(folder: Path, pieces: list[str], sharpness: float = 4.0) -> 
     vocabulary = [*pieces, "<blk>"]
     (folder / "vocab.txt").write_text("".join(f"{piece} {number}\n" for number, piece in enumerate(vocabulary)))
     (folder / "config.json").write_text(json.dumps({"model_type": "nemo-conformer-ctc", "features_size": BANDS}))
+
+
+def write_rnnt_model(folder: Path) -> None:
+    """The tiny model as one that has no durations: the same networks, the joint's last outputs cut off."""
+    shutil.copytree(ONNX_PATH, folder)
+    blank = len((folder / "vocab.txt").read_text(encoding="utf-8").splitlines()) - 1
+    network = onnx.load(folder / "decoder_joint-model.onnx")
+    (last,) = (node for node in network.graph.node if "outputs" in node.output)
+    last.output[list(last.output).index("outputs")] = "with_durations"
+    bounds = {"first": 0, "behind": blank + 1, "axis": -1}
+    network.graph.initializer.extend(
+        numpy_helper.from_array(np.array([value], np.int64), name) for name, value in bounds.items()
+    )
+    network.graph.node.append(helper.make_node("Slice", ["with_durations", *bounds], ["outputs"]))
+    (outputs,) = (each for each in network.graph.output if each.name == "outputs")
+    outputs.type.tensor_type.shape.dim[-1].dim_value = blank + 1
+    onnx.save(network, folder / "decoder_joint-model.onnx")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "nemo-conformer-rnnt"}))

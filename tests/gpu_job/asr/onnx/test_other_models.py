@@ -12,7 +12,9 @@ from onnx_asr.asr import TimestampedResult
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.asr.onnx.load import load
+from gpu_job.asr.onnx.model_folder import DECODER_JOINT, ENCODER, Quantization, network_file
 from gpu_job.asr.onnx.other_models import tokens_of
+from gpu_job.asr.onnx.quantize import quantize
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.assembly.assemble import Assembly, chunk_result, transcript_of
@@ -24,8 +26,9 @@ from infra.recordings import recording
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.transcript.model import Transcript
-from tests.support.onnx_networks import write_ctc_model
+from tests.support.onnx_networks import write_ctc_model, write_rnnt_model
 from tests.support.sounds import silence
+from tests.support.word_alignment import plain
 
 LIMITS = BatchLimits(16, 320 * SAMPLE_RATE)
 
@@ -77,6 +80,25 @@ def test_a_batch_gives_what_chunks_alone_give(ctc: Recognizer, speech: Samples) 
     for found, samples in zip(together, batch, strict=True):
         (alone,) = transcribed(ctc, samples)
         assert [token.text for token in found] == [token.text for token in alone]
+
+
+@pytest.mark.parametrize("quantization", ["fp32", "int8"])
+def test_an_rnnt_model_hears_the_words_where_they_are_said(tmp_path: Path, quantization: Quantization) -> None:
+    """Without durations the tiny model says words again while they last; every true word is there, in its second."""
+    write_rnnt_model(tmp_path / "rnnt")
+    if quantization == "int8":
+        for name in (ENCODER, DECODER_JOINT):
+            quantize(tmp_path / "rnnt" / network_file(name, "fp32"), tmp_path / "rnnt" / network_file(name, "int8"))
+    one = recording("memo.wav")
+    samples = np.concatenate(list(decode(one.path)))
+    (tokens,) = transcribed(load(tmp_path / "rnnt", quantization, LIMITS), samples)
+    times = [token.start for token in tokens]
+    assert times == sorted(times)
+    assert all(0 <= (token.confidence or 0) <= 1 and token.is_timed for token in tokens)
+    heard = {(plain(word.text), round(word.start)) for word in words_of(tokens)}
+    near = [any((plain(word.word), round(word.start) + shift) in heard for shift in (-1, 0, 1)) for word in one.words]
+    assert len(near) > 20
+    assert all(near)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "vocab.txt"])
