@@ -70,6 +70,20 @@ def test_every_recording_of_a_file_is_heard(tmp_path: Path, suffix: str, changes
     assert gaps == []
 
 
+@pytest.mark.parametrize(
+    "suffixes",
+    ["mp3 wav", "mp3 flac", "mp3 ogg", "mp3 m4a", "aac m4a", "wav mp3", "m4a mp3", "mov flac", "webm m4a", "mka wav"],
+)
+def test_a_recording_of_another_kind_behind_the_first_is_heard(tmp_path: Path, suffixes: str) -> None:
+    path = tmp_path / f"all.{suffixes.split()[0]}"
+    parts = [part(tmp_path / f"a.{suffix}", number, *KINDS[suffix]) for number, suffix in enumerate(suffixes.split())]
+    path.write_bytes(b"".join(parts))
+    samples, gaps = heard(path)
+    assert len(samples) / SAMPLE_RATE == pytest.approx(sum(SECONDS[:2]), abs=0.2)
+    assert [pitch(samples, at) for at in (1.5, 5.5)] == pytest.approx(HERTZ[:2], abs=2)
+    assert gaps == []
+
+
 def test_recordings_with_sizes_of_64_bits_are_heard(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"".join(part(path, number, "-rf64", "always") for number in range(2)))

@@ -5,11 +5,13 @@ FFmpeg reads the first one's header only. What comes then it skips, or plays on 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.joined.transport_programmes import programme_starts
+from gpu_job.audio.decoder.promise import id3_bytes
 
 SCAN_BYTES = 2**20
 """Read at a time where a marker is looked for."""
@@ -37,6 +39,29 @@ def _scan(source: ByteSource, marker: bytes, start: int) -> Iterator[int]:
             yield at + found
             found = block.find(marker, found + 1)
         at += SCAN_BYTES
+
+
+# A recording of another kind, appended.
+
+_OTHER_KIND = re.compile(
+    rb"fLaC[\x00\x80]\x00\x00\x22|RIFF.{4}WAVE|OggS\x00\x02|\x1a\x45\xdf\xa3|\x00\x00\x00.ftyp|ID3[\x02-\x04]\x00",
+    re.DOTALL,
+)
+"""How those begin that people send."""
+_MARKS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22", b"OggS\0\2", b"WAVEfmt ", b"ftypM4A ", b"ftypisom")
+_DISTANCES = {b"WAVEfmt ": 8, b"ftypM4A ": 4, b"ftypisom": 4}
+"""How far behind the beginning a mark stands; of all others not at all."""
+
+
+def _is_other_kind(source: ByteSource, at: int) -> bool:
+    return _OTHER_KIND.match(source.read_at(at, 16)) is not None
+
+
+def _in_bare_frames(source: ByteSource) -> Iterator[int]:
+    """Tagged parts of bare frames, and files of other kinds behind the first tag, whose picture may look like one."""
+    first = id3_bytes(source)
+    others = (at - _DISTANCES.get(mark, 0) for mark in _MARKS for at in _scan(source, mark, first + 1))
+    yield from sorted({*_tagged_parts(source), *(at for at in others if _is_other_kind(source, at))})
 
 
 # Ogg: a link of a chain begins with pages that are marked as the first of their streams.
@@ -70,6 +95,9 @@ def _matroska_segments(source: ByteSource) -> Iterator[int]:
         kind = head[:4]
         size_at = 4 if kind in (_EBML, _SEGMENT) else _vint_length(head[:1])
         size_length = _vint_length(head[size_at : size_at + 1])
+        if at and kind != _EBML and _is_other_kind(source, at):
+            yield at
+            return
         if not size_at or not size_length:
             break
         if kind == _EBML:
@@ -102,6 +130,9 @@ def _mp4_movies(source: ByteSource) -> Iterator[int]:
         if len(head) < 8:
             return
         size, kind = struct.unpack(">I4s", head[:8])
+        if has_movie and kind != b"ftyp" and _is_other_kind(source, at):
+            yield at
+            return
         if size == 1 and len(head) == 16:
             (size,) = struct.unpack(">Q", head[8:])
         if kind == b"ftyp":
@@ -128,6 +159,8 @@ def _forms(kinds: dict[bytes, tuple[bytes, ...]], byte_order: str) -> Callable[[
         while True:
             head = source.read_at(at, 12)
             if len(head) < 12 or head[8:] not in kinds.get(head[:4], ()) + ((b"AVIX",) if at else ()):
+                if at and _is_other_kind(source, at):
+                    yield at
                 return
             if at and head[8:] != b"AVIX":
                 yield at
@@ -181,8 +214,8 @@ _FINDERS: dict[str, Callable[[ByteSource], Iterator[int]]] = {
     "aiff": _forms({b"FORM": (b"AIFF", b"AIFC")}, ">"),
     "flv": _markers(b"FLV\x01\x04\0\0\0\x09", b"FLV\x01\x05\0\0\0\x09"),
     "asf": _markers(_ASF_HEADER),
-    "mp3": _tagged_parts,
-    "aac": _tagged_parts,
+    "mp3": _in_bare_frames,
+    "aac": _in_bare_frames,
     "caf": _markers(b"caff\0\1\0\0desc"),
     "w64": _markers(_WAVE64_START),
     "nut": _markers(b"nut/multimedia container\0"),
