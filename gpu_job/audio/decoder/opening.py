@@ -28,6 +28,9 @@ PROBED_BYTES, PROBED_AGAIN_BYTES = 5 * 2**20, 100 * 2**20
 PROBING_DECODERS = ("aac", "aac_latm", "ac3", "eac3", "dca", "flac", "pcm_bluray", "pcm_dvd", "s302m", "truehd", "mlp")
 """Codecs whose streams show channels and sample rate only to a decoder. Pictures are never decoded."""
 
+REFUSED_DECODER = "not on whitelist"
+"""Logged under the name of a decoder that is none of those above; that of Flash video is called as its demuxer is."""
+
 COUNTED_CONTAINERS = frozenset((
     "aac", "ac3", "act", "aea", "amr", "amrnb", "amrwb", "dss", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3",
     "oma", "qcp", "spdif", "truehd",
@@ -56,7 +59,8 @@ def opened(source: ByteSource, request: DecodingRequest) -> Iterator[InputContai
         with av.logging.Capture() as logs:
             container = _open(shown, request, probed)
         names = container.format.name.split(",")
-        source.damaged_until = shown.tell() if any(name in names for _, name, _ in logs) else 0
+        complaints = [name for _, name, text in logs if REFUSED_DECODER not in text]
+        source.damaged_until = shown.tell() if any(name in names for name in complaints) else 0
         if container.streams.audio or probed >= source.size:
             break
         container.close()

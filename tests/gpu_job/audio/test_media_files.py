@@ -34,6 +34,7 @@ WHOLE = {
     "mkv aac, a picture of 40 s": 12.0,
     "ts with a picture aac, which never comes": 12.0,
     "ts with a picture aac, muted for 60 s while the picture goes on": 72.0,
+    "flv with a picture aac, muted for 60 s while the picture goes on": 72.0,
     "m4a aac, a broken cover picture": 12.0,
     "mp4 aac, two tracks, the second is the default": 12.0,
     "mkv libopus, two tracks, the first is silent and the default": 12.0,
