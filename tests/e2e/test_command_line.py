@@ -162,8 +162,10 @@ def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp
 
 
 def test_up_names_what_is_not_done_when_it_is_interrupted(mark: str, tmp_path: Path) -> None:
-    shutil.copy(recording("memo").path, tmp_path)
-    with dropscribe(mark, "up", tmp_path, "--model", "tiny") as process:
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    shutil.copy(recording("memo").path, folder)
+    with dropscribe(mark, "up", folder, "--model", "tiny") as process:
         assert process.stdout is not None
         assert any(line == "memo.wav: uploaded\n" for line in process.stdout)
         process.send_signal(signal.SIGINT)
