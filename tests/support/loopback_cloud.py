@@ -68,6 +68,11 @@ class LoopbackCloud:
         """Names of the jobs that were started, the oldest first."""
         return [state.job.name for state in self.runner.executions()]
 
+    def forget_executions(self) -> None:
+        """From now on none takes work: as long after the last has ended, or did not come."""
+        for name in self.names(STATE, "executions/"):
+            self.storage.bucket(STATE).blob(name).delete()
+
     def names(self, bucket: str, prefix: str = "") -> list[str]:
         """The objects of a bucket."""
         return [str(blob.name) for blob in self.storage.bucket(bucket).list_blobs(prefix=prefix)]

@@ -284,6 +284,7 @@ def test_a_bill_that_was_decided_but_never_booked_is_booked_by_the_reconciler(
     handle(services, upload)
     job = services.jobs.load(upload.job_id)
     assert job is not None
+    cloud.forget_executions()
     # As after a kill between the outcome and the ledger: every try to book it was refused.
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix="ledger/")
     with pytest.raises(Forbidden):

@@ -128,16 +128,16 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
     if is_leased and job.record.state is not JobState.QUEUED:
         # Also where it has an outcome: its holder is about to publish it, and it need not be published twice.
         return "waiting"
-    if not is_leased and job.record.state is JobState.QUEUED and tick.waits_its_turn(marker.queued):
-        # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up.
-        services.jobs.save(job, lease_until=patience_ends(services))
-        return "waiting"
     outcome = services.jobs.outcome(job.id)
     if outcome is not None:
         with tracing.continue_trace(job.record.traceparent):
             services.finisher.publish(outcome)
         return "published"
     if is_leased:
+        return "waiting"
+    if job.record.state is JobState.QUEUED and tick.waits_its_turn(marker.queued):
+        # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up.
+        services.jobs.save(job, lease_until=patience_ends(services))
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
         return _advance(services, job)
