@@ -170,4 +170,5 @@ def test_up_names_what_is_not_done_when_it_is_interrupted(mark: str, tmp_path: P
         assert any(line == "memo.wav: uploaded\n" for line in process.stdout)
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=PATIENCE)
-    assert printed == "Stopping. Not transcribed yet, and begun anew next time: memo.wav\n"
+    # The signal may come while the line before is printed, which rich then prints again.
+    assert printed.splitlines()[-1] == "Stopping. Not transcribed yet, and begun anew next time: memo.wav"
