@@ -33,10 +33,19 @@ DECISION = Decision(method=Method.PARAKEET, rule="small", reason="1.0 min: Parak
 AGO = timedelta(hours=1)
 
 
-def quiet(services: Services, upload: Upload, *, received_ago: timedelta | None = None, **changes: Any) -> Job:
+def quiet(
+    services: Services,
+    upload: Upload,
+    *,
+    received_ago: timedelta | None = None,
+    retry_ago: timedelta | None = None,
+    **changes: Any,
+) -> Job:
     """A routed, queued job whose lease ran out an hour ago, but for `changes`."""
     if received_ago is not None:
         changes["received_at"] = now() - received_ago
+    if retry_ago is not None:
+        changes["retry_at"] = now() - retry_ago
     job = services.jobs.claim(upload, "function/gone", timedelta(minutes=1))
     assert job is not None
     usual = {"state": JobState.QUEUED, "lease_until": now() - AGO, "media": MEDIA, "decision": DECISION}
@@ -111,7 +120,7 @@ def published(services: Services, job: Job, *, ago: timedelta = timedelta(minute
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"received_ago": timedelta(hours=25)}, {"dispatches": 3}, {"retry_at": now() - AGO}],
+    [{}, {"received_ago": timedelta(hours=25)}, {"dispatches": 3}, {"retry_ago": AGO}],
     ids=["quiet", "for longer than MAX_WAIT_HOURS", "queued in vain before", "after a fault"],
 )
 def test_while_executions_work_through_its_queue_nothing_is_queued_again_or_failed(
