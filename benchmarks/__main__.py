@@ -16,6 +16,7 @@ BENCHMARKS = {
     "dispatch": "function.event_to_work_item",
     "decision": "decision.decision",
     "month": "month.month_of_uploads",
+    "burst": "month.burst",
     "break-even": "break_even.break_even",
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.month_job import BATCH_SECONDS, Done, SimulatedJob, Spent
-from benchmarks.month_uploads import Arrival, month
+from benchmarks.month_uploads import Arrival, burst_of, month
 from benchmarks.report import Measurement
 from shared.costs.bill import deepgram_bill, instance_second_usd
 from shared.costs.prices import JobShape, PriceBook, price_book
@@ -62,9 +62,13 @@ class Result:
     api_usd: float = 0.0
     seconds: list[float] = field(default_factory=list)
     """From each upload to its transcript."""
+    ends: list[float] = field(default_factory=list)
+    """When each transcript is there, in seconds since the month began."""
     ways: Counter[str] = field(default_factory=Counter)
     """Uploads by method and job."""
     spent: dict[JobDevice, Spent] = field(default_factory=dict)
+    most_at_once: dict[JobDevice, int] = field(default_factory=dict)
+    """Executions that ran at the same time, at most."""
 
     @property
     def usd(self) -> float:
@@ -82,6 +86,36 @@ def month_of_uploads() -> Iterator[Measurement]:
         yield _times(name, result)
 
 
+BURST_HOURS = 1_000.0
+BURSTS: Mapping[str, Mapping[str, object]] = {
+    **{
+        f"{count} executions at most": {
+            "transcription_method": Method.PARAKEET,
+            **_NO_CPU_JOB,
+            **_NO_KEY,
+            "max_parallel_tasks": count,
+        }
+        for count in (1, 5, 10, 20)
+    },
+    "cost policy": {},
+}
+
+
+def burst() -> Iterator[Measurement]:
+    """1,000 hours dropped in a minute: when the last transcript is there, and what it costs."""
+    arrivals = burst_of(BURST_HOURS)
+    hours = sum(arrival.media.duration_seconds for arrival in arrivals) / 3600
+    for name, changes in BURSTS.items():
+        result = simulate(arrivals, settings_of(changes))
+        spent, most = result.spent[JobDevice.GPU], result.most_at_once[JobDevice.GPU]
+        ways = ", ".join(f"{count} {way}" for way, count in result.ways.most_common())
+        about = f"{len(arrivals)} uploads, {hours:.0f} h; {most} GPUs at once, {spent.executions} executions; {ways}"
+        minutes = (max(result.ends) - arrivals[-1].at) / 60
+        yield Measurement(f"burst, {name}: drained after", minutes, "min", about, "-", None)
+        per_hour = f"${result.usd / hours:.4f} an audio hour, start-up {spent.start_up / spent.total:.1%} of the GPU's"
+        yield Measurement(f"burst, {name}: cost", result.usd, "$", per_hour, "-", None)
+
+
 def settings_of(changes: Mapping[str, object]) -> FunctionSettings:
     """A deployment with the shipped settings, but for `changes`."""
     return FunctionSettings.model_validate({**_DEPLOYMENT, **changes})
@@ -92,7 +126,7 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
     prices, speeds = price_book(), settings.initial_speeds(settings.shape.gpu)
     router = Router.from_settings(settings, prices)
     shapes = {JobDevice.GPU: router.gpu_job_shape, JobDevice.CPU: router.cpu_job_shape}
-    jobs = {device: _job(shape, speeds, settings) for device, shape in shapes.items()}
+    jobs = {device: _job(device, shape, speeds, settings) for device, shape in shapes.items()}
     result = Result(spent={device: job.spent for device, job in jobs.items()})
     waiting = dict[int, tuple[Arrival, float]]()
 
@@ -100,7 +134,8 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
         for done in finished:
             arrival, api_seconds = waiting.pop(done.number)
             # Hybrid: the job asks Deepgram for the rest when it turns to the upload.
-            result.seconds.append(max(done.at, done.began + api_seconds) - arrival.at)
+            result.ends.append(max(done.at, done.began + api_seconds))
+            result.seconds.append(result.ends[-1] - arrival.at)
 
     for arrival in arrivals:
         for job in jobs.values():
@@ -114,6 +149,7 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
         api_seconds = share * arrival.media.duration_seconds / speeds.deepgram_x_real_time
         if decision.device is None:
             result.seconds.append(api_seconds)
+            result.ends.append(arrival.at + api_seconds)
             continue
         waiting[arrival.upload.generation] = (arrival, api_seconds)
         wait = decision.quote.gather_seconds if decision.quote else 0.0
@@ -122,10 +158,11 @@ def simulate(arrivals: Sequence[Arrival], settings: FunctionSettings) -> Result:
     for device, job in jobs.items():
         ended(job.finish())
         result.job_usd[device] = job.spent.total * instance_second_usd(shapes[device], prices)
+        result.most_at_once[device] = job.most_at_once
     return result
 
 
-def _job(shape: JobShape, speeds: Speeds, settings: FunctionSettings) -> SimulatedJob:
+def _job(device: JobDevice, shape: JobShape, speeds: Speeds, settings: FunctionSettings) -> SimulatedJob:
     speed = speeds.of(shape.device)
     return SimulatedJob(
         speed.startup_seconds,
@@ -134,6 +171,7 @@ def _job(shape: JobShape, speeds: Speeds, settings: FunctionSettings) -> Simulat
         settings.work_idle_seconds,
         BATCH_SECONDS if shape.gpu else 0.0,
         settings.gather_rules,
+        settings.launch_rules(device),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.media import Media, Upload
 
@@ -60,6 +60,18 @@ def month(seed: int = SEED, count: int = UPLOADS, kinds: Sequence[Kind] = KINDS)
     drawn = dice.choices(kinds, [kind.share for kind in kinds], k=count)
     timed = sorted(((_time(dice, kind), kind) for kind in drawn), key=lambda one: one[0])
     return [_arrival(dice, number, at, kind) for number, (at, kind) in enumerate(timed, start=1)]
+
+
+def burst_of(hours: float, seconds: float = 60.0, seed: int = SEED) -> list[Arrival]:
+    """Uploads of the same mixture, so many hours of audio, dropped one after the other within `seconds`."""
+    chosen: list[Arrival] = []
+    left_seconds = hours * _HOUR
+    for arrival in month(seed):
+        if left_seconds <= 0:
+            break
+        chosen.append(arrival)
+        left_seconds -= arrival.media.duration_seconds
+    return [replace(one, at=seconds * place / len(chosen)) for place, one in enumerate(chosen)]
 
 
 def _time(dice: random.Random, kind: Kind) -> float:

@@ -65,6 +65,8 @@ class Quote(BaseModel):
     """Share of the audio that Deepgram would take."""
     gather_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Of the completion time: how long the upload waits at most for others to share the start-up with."""
+    queue_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Of the completion time: behind uploads that wait already for executions that run."""
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -78,8 +80,10 @@ class Quote(BaseModel):
         return tuple(refusal for refusal in self.refusals if refusal.limit in BINDING)
 
     def score(self, usd_per_minute: float) -> float:
-        """Dollars, with a minute of waiting worth `usd_per_minute`; but for company, which the deployment allows."""
-        return self.bill.usd + (self.completion_seconds - self.gather_seconds) / 60 * usd_per_minute
+        """Dollars, with a minute of waiting worth `usd_per_minute`; but for company, which the deployment allows, and in
+        its own queue: else 1,000 hours dropped at once would go to the dearest method (docs/decisions/NNN)."""
+        waiting_seconds = self.completion_seconds - self.gather_seconds - self.queue_seconds
+        return self.bill.usd + waiting_seconds / 60 * usd_per_minute
 
 
 def way_label(method: Method, device: JobDevice | None) -> str:
@@ -145,6 +149,7 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
         bill=instance_bill(pricing.shape, seconds, pricing.book),
         completion_seconds=_start_delay_seconds(pricing, queue) + busy,
         device=pricing.shape.job_device,
+        queue_seconds=_queue_seconds(pricing, queue),
     )
 
 
@@ -162,6 +167,13 @@ def _start_delay_seconds(pricing: PricingContext, queue: Queue) -> float:
     speed = pricing.speeds.of(pricing.shape.device)
     start = queue.starting_seconds if queue.running else speed.startup_seconds
     return start + queue.waiting_seconds / speed.x_real_time
+
+
+def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
+    """Of the start delay, the part behind uploads that wait for executions that run."""
+    if not queue.running:
+        return 0.0
+    return queue.waiting_seconds / pricing.speeds.of(pricing.shape.device).x_real_time
 
 
 def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
@@ -203,6 +215,7 @@ def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue
         completion_seconds=start_delay + max((1 - share) * job_seconds, share * api_seconds),
         device=pricing.shape.job_device,
         deepgram_share=share,
+        queue_seconds=_queue_seconds(pricing, queue),
         refusals=refusals,
     )
 

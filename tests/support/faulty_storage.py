@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from flask import Response, request
 
@@ -36,14 +35,10 @@ class Call(NamedTuple):
     """One request."""
 
     method: str
+    """Of HTTP; `LIST` for a listing, `BUCKET` for a look at the bucket itself."""
     bucket: str
     name: str
-    """Of the object; empty where the request is for a bucket: to list, or to write into it."""
-
-
-def _bucket_and_name(uri: str) -> tuple[str, str]:
-    bucket, _, name = uri.partition("?")[0].partition("/b/")[2].partition("/o")
-    return bucket, unquote(name.removeprefix("/"))
+    """Of the object; of a listing the prefix."""
 
 
 class FaultyStorageServer(StorageServer):
@@ -98,12 +93,16 @@ class FaultyStorageServer(StorageServer):
             self._calls = None
 
     def _answer(self) -> Response:
-        if self._calls is not None:
-            self._calls.append(Call(request.method, *_bucket_and_name(request.environ["REQUEST_URI"])))
+        bucket, _, name = request.environ["REQUEST_URI"].partition("?")[0].partition("/b/")[2].partition("/o")
+        if self._calls is not None and bucket and request.method == "GET" and not name.strip("/"):
+            is_listing = request.environ["REQUEST_URI"].partition("?")[0].endswith("/o")
+            self._calls.append(Call("LIST" if is_listing else "BUCKET", bucket, request.args.get("prefix", "")))
         return super()._answer()
 
     @contextmanager
     def during(self, method: str, key: ObjectKey):
+        if self._calls is not None:
+            self._calls.append(Call(method, *key))
         if (held := self._held) and method == held[0] and key.name.startswith(held[1]):
             held[2].wait()
         fault = self._take(method, key.name)
