@@ -11,6 +11,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import storage
 
 from shared.clock import now
+from shared.enums import Method
 from shared.errors import BadMedia, Rejected, UploadNotReadable
 from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
@@ -55,7 +56,10 @@ def proceed(services: Services, job: Job) -> None:
             if job.record.decision is None:
                 upload = _inspect(services, job.record.upload)
                 decision = _decide(services, job.record, upload)
-                job = services.jobs.save(job, media=upload.media, decision=decision, options=upload.options)
+                decided = {"media": upload.media, "decision": decision, "options": upload.options}
+                # What goes on a queue is written by that: one write says both.
+                is_saved = decision.method is Method.DEEPGRAM
+                job = services.jobs.save(job, **decided) if is_saved else job.changed(**decided)
         except (BadMedia, Rejected) as error:
             services.finisher.finish(job.record, rejected(error))
             return

@@ -65,6 +65,7 @@ CHECKS = (
     Check("running", "functions", checks_running.functions),
     Check("running", "scheduler", checks_running.scheduler),
     Check("running", "jobs", checks_running.jobs),
+    Check("running", "executions", checks_running.executions),
     Check("running", "open jobs", checks_running.stuck_jobs),
     Check("running", "backlog", checks_running.backlog),
 )

@@ -17,7 +17,9 @@ from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Missing, Unanswered
 from infra.doctor.names import FUNCTIONS
 from infra.doctor.resources import RunJob, SchedulerJob, ServiceConfig, Subscription, TimeSeriesPage
+from shared.enums import JobDevice
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS, validation_message
+from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import CircuitState, gpu_health
 from shared.state.jobs import JobStore
 from trigger_function.settings import FunctionSettings
@@ -147,6 +149,20 @@ def health(context: Context) -> Iterator[Finding]:
         )
     else:
         yield ok("GPU health", f"The circuit is closed{since}." + (f" Recent failures: {why}." if why else ""))
+
+
+def executions(context: Context) -> Iterator[Finding]:
+    """How many executions run, and whether Cloud Run refused further ones a short while ago."""
+    state = context.storage.bucket(context.names.bucket("state"))
+    with _state_read(context):
+        running = {device: ExecutionSlots(state, device, 1).view().running for device in JobDevice}
+    counts = ", ".join(f"{one.count} of the {device.upper()} job" for device, one in running.items())
+    refused = [device.upper() for device, one in running.items() if one.quota_refused]
+    if refused:
+        fix = "More quota, or a smaller max_parallel_tasks: those that run do the work, later."
+        yield warn("executions", f"{counts}. No quota for another one of the {' and '.join(refused)} job.", fix)
+    else:
+        yield ok("executions", f"Running or about to: {counts}.")
 
 
 def stuck_jobs(context: Context) -> Iterator[Finding]:

@@ -80,8 +80,11 @@ class Quote(BaseModel):
         return tuple(refusal for refusal in self.refusals if refusal.limit in BINDING)
 
     def score(self, usd_per_minute: float) -> float:
-        """Dollars, with a minute of waiting worth `usd_per_minute`; but for company, which the deployment allows, and in
-        its own queue: else 1,000 hours dropped at once would go to the dearest method (docs/decisions/NNN)."""
+        """Dollars, with a minute of waiting worth `usd_per_minute`.
+
+        But for company, which the deployment allows, and in the own queue: else a burst would go to the dearest method,
+        just because it is one (docs/decisions/097-waiting-is-no-failure.md).
+        """
         waiting_seconds = self.completion_seconds - self.gather_seconds - self.queue_seconds
         return self.bill.usd + waiting_seconds / 60 * usd_per_minute
 

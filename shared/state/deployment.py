@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +49,8 @@ class Deployment:
 
 def connect(settings: DeploymentSettings) -> Deployment:
     """The deployment that the settings name. Nothing is sent yet. Raises UnknownPrice."""
+    # Else each object that is not there has the client look at its bucket, for attributes of traces.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     client = Client(project=settings.google_cloud_project)
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)

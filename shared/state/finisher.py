@@ -80,7 +80,7 @@ class Finisher:
         `bill`: the whole job's, earlier attempts included; None: `record.spent`, where this attempt cost nothing.
         `execution`: the Cloud Run execution that did the work.
         """
-        transcript = None
+        transcript = message = None
         outcome = self._jobs.outcome(record.upload.job_id)
         if outcome is None:
             results: dict[str, str] = {}
@@ -94,7 +94,8 @@ class Finisher:
                 result = completed(transcript, fallbacks=result.fallbacks)
             message = self._message(record, result, record.spent if bill is None else bill, execution, results)
             outcome = self._jobs.record_outcome(message)  # step 2
-        if self._jobs.is_open(outcome.job_id):
+        # With our own outcome nobody can have closed the job before.
+        if outcome == message or self._jobs.is_open(outcome.job_id):
             self._publish(outcome, transcript)
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's

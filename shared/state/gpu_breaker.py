@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 _NAME = "health/gpu.json"
 
+CACHE_SECONDS = 5.0
+"""How long a process takes a circuit for closed that it found so."""
+
 _MAX_FAILURES = 20
 """Failures that the object keeps, the newest ones."""
 
@@ -159,9 +162,13 @@ class Breaker:
         self._bucket = bucket
         self._policy = policy
         self._clock = clock
+        self._closed_at: datetime | None = None
+        """When the circuit was last found closed, unless it has been found otherwise since."""
 
     def allows(self, job_id: str) -> bool:
         """Whether this upload may have the GPU now; after the cool-down a yes makes it the one trial."""
+        if self._was_closed(timedelta(seconds=CACHE_SECONDS)):
+            return True
         circuit = self._update(lambda circuit: after_request(circuit, job_id, self._clock(), self._policy))
         return circuit is not None and admits(circuit, job_id)
 
@@ -176,18 +183,30 @@ class Breaker:
 
     def record_success(self, job_id: str | None = None) -> None:
         """The GPU transcribed an upload, or (None) has shown in another way that it works. Raises nothing."""
+        # A circuit that has opened since is not tried before its cool-down is over: this upload is no trial.
+        if self._was_closed(self._policy.cool_down / 2):
+            return
         with best_effort("a success of the GPU was not recorded"):
             self._update(lambda circuit: after_success(circuit, job_id, self._clock()))
 
     def health(self) -> Health:
         """The GPU's health."""
-        return gpu_health(self._bucket)
+        if self._was_closed(timedelta(seconds=CACHE_SECONDS)):
+            return Health(CircuitState.CLOSED, None, {}, None)
+        return health_of(self._seen(objects.read_json(self._bucket, _NAME, Circuit(), replace_unreadable=True)))
+
+    def _was_closed(self, within: timedelta) -> bool:
+        return self._closed_at is not None and timedelta() <= self._clock() - self._closed_at < within
+
+    def _seen(self, circuit: Circuit) -> Circuit:
+        self._closed_at = self._clock() if circuit.state is CircuitState.CLOSED else None
+        return circuit
 
     def _update(self, transition: Callable[[Circuit], Circuit]) -> Circuit | None:
         """The circuit as it stands afterwards; None, and nothing changed, where others were faster every time."""
         try:
             # A circuit that cannot be read must not stop uploads.
-            return objects.update_json(self._bucket, _NAME, Circuit(), transition, replace_unreadable=True)
+            return self._seen(objects.update_json(self._bucket, _NAME, Circuit(), transition, replace_unreadable=True))
         except StateConflict:
             _log.warning("GPU circuit breaker not updated: other processes wrote it every time")
             return None

@@ -113,6 +113,10 @@ class Job:
         """The job's id."""
         return self.record.upload.job_id
 
+    def changed(self, **changes: Any) -> Job:
+        """With a record that the next write will store."""
+        return Job(self.record.model_copy(update=changes), self.generation)
+
 
 class OpenJob(BaseModel):
     """The marker of a job that is not terminal."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from shared.clock import now
 from shared.costs.gathering import Queue
 from shared.costs.launch_plan import Backlog, LaunchRules, drain_seconds, executions_to_launch, queue_ahead
 from shared.costs.speeds import DeviceSpeed
@@ -27,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 QUOTA_PAUSE = timedelta(minutes=2)
 """After Cloud Run refused a further execution for want of quota, nobody asks it for another one for so long."""
+
+VIEW_SECONDS = timedelta(seconds=5)
+"""Age up to which quotes use a view of the slots."""
 
 
 class Runner(Protocol):
@@ -77,6 +81,8 @@ class Launcher:
         self._rules = rules
         self._speed = speed
         self._term = term
+        self._viewed: SlotsView | None = None
+        """The last view, for quotes: who launches looks anew."""
 
     def launch(self) -> LaunchResult:
         """Start what is missing for work that the caller has queued: one execution at least, where none runs.
@@ -91,7 +97,7 @@ class Launcher:
         return self._launch(least=Backlog())
 
     def _launch(self, least: Backlog) -> LaunchResult:
-        view = self._slots.view()
+        view = self._viewed = self._slots.view()
         running, free = view.running, view.free(self._rules.max_executions)
         if running.count and not free:
             return LaunchResult(running=running.count)
@@ -102,8 +108,11 @@ class Launcher:
         return self._start(free[:count], view, running.count)
 
     def queue(self) -> Queue:
-        """The queue that the next upload finds where executions run. Raises what the storage client raises."""
-        view = self._slots.view()
+        """The queue that the next upload finds where executions run, as of at most VIEW_SECONDS ago. Raises what the
+        storage client raises."""
+        view = self._viewed
+        if view is None or now() - view.at > VIEW_SECONDS:
+            view = self._viewed = self._slots.view()
         if not view.is_running:
             return Queue()
         backlog = self._backlog(view)
@@ -143,6 +152,7 @@ class Launcher:
             LAUNCHES.add(1, job_name=short_name(self._job))
             _log.info("execution launched", extra={"fields": {"execution": name, "job": self._job}})
             started.append(name)
+            self._viewed = None
         return LaunchResult(tuple(started), running)
 
     def _report(self, error: LaunchFailed, others: int) -> None:

@@ -5,6 +5,8 @@ Each is written once. Whoever comes later, a second worker or a redelivered even
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from google.cloud.storage import Bucket
 
 from shared import objects
@@ -13,7 +15,7 @@ from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
-from shared.transcript.render import render
+from shared.transcript.render import Rendered, render
 
 TRANSCRIPT_NAME = "transcript.json"
 RECEIPT_NAME = "receipt.json"
@@ -42,8 +44,12 @@ class ResultFiles:
         if stored.data != first.data:
             transcript = Transcript.model_validate_json(stored.data)
             _, *others = render(transcript, subtitles)
-        for file in others:
+
+        def store(file: Rendered) -> None:
             objects.create_once(self._bucket, self._path(upload, file.name), file.data, file.content_type)
+
+        with ThreadPoolExecutor(len(others), thread_name_prefix="results") as threads:
+            list(threads.map(store, others))
         return transcript, {file.name: self._uri(upload, file.name) for file in (first, *others)}
 
     def stored_transcript(self, upload: Upload) -> Transcript | None:

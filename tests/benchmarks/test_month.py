@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.month import Result, settings_of, simulate
 from benchmarks.month_job import BATCH_AUDIO_SECONDS, BATCH_SECONDS, SimulatedJob
-from benchmarks.month_uploads import KINDS, month
+from benchmarks.month_uploads import KINDS, burst_of, month
 from shared.costs.gathering import GatherRules
+from shared.costs.launch_plan import LaunchRules
 from shared.enums import Method
 
 
@@ -70,6 +71,27 @@ def test_a_long_queue_is_handed_over_after_an_hour() -> None:
     gpu.add(0, 1, 100 * 3600 * 2.5)
     list(gpu.finish())
     assert gpu.spent.executions == 3
+
+
+def test_executions_share_a_burst_and_cost_hardly_more() -> None:
+    one, five = job(), job()
+    five.launch = LaunchRules(max_executions=5, drain_seconds=60)
+    for gpu in (one, five):
+        for number in range(100):
+            gpu.add(0, number, 3600)
+    last_of_one, last = (max(done.at for done in gpu.finish()) for gpu in (one, five))
+    assert five.most_at_once == five.spent.executions == 5
+    assert last == pytest.approx(last_of_one / 5, rel=0.1)
+    assert five.spent.transcription == pytest.approx(one.spent.transcription, rel=0.01)
+    assert five.spent.idle == 5 * 5
+
+
+def test_a_burst_is_so_long_and_soon_over() -> None:
+    dropped = burst_of(50.0)
+    hours = sum(one.media.duration_seconds for one in dropped) / 3600
+    assert 50 <= hours < 61
+    assert dropped[0].at == 0
+    assert dropped[-1].at < 60
 
 
 def test_files_that_wait_share_the_start_that_the_reconciler_makes() -> None:

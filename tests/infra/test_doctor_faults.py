@@ -9,8 +9,10 @@ import pytest
 
 from infra.doctor.checks_project import CPU_QUOTA, GPU_QUOTA, MEMORY_QUOTA
 from infra.rehearse.recorded_answers import job_key, subscription_key
+from shared.enums import JobDevice
 from shared.errors import FailureKind
 from shared.media import Upload
+from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
 from tests.support.command_stand_ins import READY
@@ -79,6 +81,14 @@ def circuit(kind: FailureKind, *, half_open: bool = False) -> Seed:
     return seed
 
 
+def no_quota_for_more(deployment: DoctorDeployment) -> None:
+    slots = ExecutionSlots(deployment.state, JobDevice.GPU, 2)
+    assert slots.hold("execution/a", timedelta(hours=1))
+    taken = slots.take(1, "launcher/1", timedelta(hours=1), slots.view())
+    assert taken
+    slots.refuse(taken, timedelta(hours=1))
+
+
 def claimed(lease: timedelta) -> Seed:
     def seed(deployment: DoctorDeployment) -> None:
         upload = Upload(bucket="uploads", name="calls/a.mp3", generation=1)
@@ -135,6 +145,7 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
         set_in(GPU_JOB, "latestCreatedExecution", "completionStatus", to="EXECUTION_FAILED"),
         "gpu job", "warn", "executions describe dropscribe-gpu-abcde",
     ),
+    "no-quota-for-more": (no_quota_for_more, "executions", "warn", "max_parallel_tasks"),
     "stuck-job": (claimed(timedelta(hours=-1)), "open jobs", "fail", "dropscribe explain "),
     "not-written": (
         set_in(COSTS, "bigqueryConfig", "state", to="PERMISSION_DENIED"), "costs table", "fail", "make plan PROJECT=",
@@ -269,7 +280,7 @@ def test_nothing_at_google_may_be_looked_at(deployment: DoctorDeployment) -> Non
     deployment.apis.refuse("monitoring.googleapis.com", 403, "no")
     lines = not_ok(deployment.report())
     assert {status for statuses in lines.values() for status in statuses} == {"unknown"}
-    assert {"region", "price book", "open jobs", "GPU health"} & set(lines) == set()
+    assert {"region", "price book", "executions", "open jobs", "GPU health"} & set(lines) == set()
 
 
 def test_a_state_bucket_that_cannot_be_read_is_unknown(deployment: DoctorDeployment) -> None:

@@ -264,3 +264,25 @@ def test_what_a_dying_decoder_left_is_a_gap(
     assert message.coverage is not None
     gap = message.coverage.gaps[-1]
     assert (gap.start, gap.end, gap.reason) == (1.0, 19.0, "The decoder broke off (the decoder ended with status -6).")
+
+
+def test_an_upload_takes_eighteen_calls_of_storage_half_of_them_its_results(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
+    job = queued(cloud, services, "a.opus")
+    with cloud.storage_server.counted() as calls:
+        assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    mine = [(call.method, call.name.replace(job.id, "JOB")) for call in calls if job.id in call.name]
+    assert mine == [
+        ("GET", "jobs/JOB/record.json"),
+        ("GET", "jobs/JOB/outcome.json"),
+        ("POST", "jobs/JOB/record.json"),
+        ("GET", "jobs/JOB/outcome.json"),
+        ("POST", "jobs/JOB/outcome.json"),
+        ("POST", f"ledger/{message.received_at:%Y-%m}/JOB"),
+        ("LIST", "jobs/JOB/parts/"),
+        ("DELETE", "open/JOB.json"),
+    ]
+    assert [call.method for call in calls if call.bucket == "uploads"] == ["GET"]
+    assert [call.method for call in calls if call.bucket == "results"] == ["POST"] * 9

@@ -75,6 +75,16 @@ def test_start_up_is_shared_with_the_audio_that_waits_by_its_length() -> None:
     assert made.completion_seconds == pytest.approx(30 + 30 + 10)
 
 
+def test_the_wait_in_the_own_queue_is_predicted_and_in_no_score() -> None:
+    behind = Queue(running=True, waiting_seconds=6000.0)
+    for method in (Method.PARAKEET, Method.HYBRID):
+        at_once, later = quote(method, order(), queue=RUNNING), quote(method, order(), queue=behind)
+        assert later.completion_seconds - at_once.completion_seconds == pytest.approx(60.0)
+        assert later.queue_seconds == pytest.approx(60.0)
+        assert later.score(0.01) == pytest.approx(at_once.score(0.01))
+    assert quote(Method.PARAKEET, order(), queue=Queue(waiting_seconds=6000.0)).queue_seconds == 0
+
+
 def test_a_running_execution_has_no_start_up_but_may_have_a_queue() -> None:
     made = quote(Method.PARAKEET, order(), queue=Queue(running=True, waiting_seconds=3000.0))
     assert made.bill.usd == pytest.approx(10 * USD_PER_SECOND)
