@@ -162,12 +162,11 @@ class Breaker:
         self._bucket = bucket
         self._policy = policy
         self._clock = clock
-        self._closed_at: datetime | None = None
-        """When the circuit was last found closed, unless it has been found otherwise since."""
+        self._last_seen: tuple[datetime, Circuit] | None = None
 
     def allows(self, job_id: str) -> bool:
         """Whether this upload may have the GPU now; after the cool-down a yes makes it the one trial."""
-        if self._was_closed(timedelta(seconds=CACHE_SECONDS)):
+        if self._closed_within(timedelta(seconds=CACHE_SECONDS)) is not None:
             return True
         circuit = self._update(lambda circuit: after_request(circuit, job_id, self._clock(), self._policy))
         return circuit is not None and admits(circuit, job_id)
@@ -184,22 +183,28 @@ class Breaker:
     def record_success(self, job_id: str | None = None) -> None:
         """The GPU transcribed an upload, or (None) has shown in another way that it works. Raises nothing."""
         # A circuit that has opened since is not tried before its cool-down is over: this upload is no trial.
-        if self._was_closed(self._policy.cool_down / 2):
+        if self._closed_within(self._policy.cool_down / 2) is not None:
             return
         with best_effort("a success of the GPU was not recorded"):
             self._update(lambda circuit: after_success(circuit, job_id, self._clock()))
 
     def health(self) -> Health:
         """The GPU's health."""
-        if self._was_closed(timedelta(seconds=CACHE_SECONDS)):
-            return Health(CircuitState.CLOSED, None, {}, None)
+        closed = self._closed_within(timedelta(seconds=CACHE_SECONDS))
+        if closed is not None:
+            return health_of(closed)
         return health_of(self._seen(objects.read_json(self._bucket, _NAME, Circuit(), replace_unreadable=True)))
 
-    def _was_closed(self, within: timedelta) -> bool:
-        return self._closed_at is not None and timedelta() <= self._clock() - self._closed_at < within
+    def _closed_within(self, age: timedelta) -> Circuit | None:
+        """The circuit as this process last saw it, if that was so short a while ago and it was closed."""
+        if self._last_seen is None:
+            return None
+        at, circuit = self._last_seen
+        is_fresh = timedelta() <= self._clock() - at < age
+        return circuit if is_fresh and circuit.state is CircuitState.CLOSED else None
 
     def _seen(self, circuit: Circuit) -> Circuit:
-        self._closed_at = self._clock() if circuit.state is CircuitState.CLOSED else None
+        self._last_seen = (self._clock(), circuit)
         return circuit
 
     def _update(self, transition: Callable[[Circuit], Circuit]) -> Circuit | None:
