@@ -135,7 +135,8 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         return "published"
     if is_leased:
         return "waiting"
-    if job.record.state is JobState.QUEUED and tick.waits_its_turn(marker.queued):
+    may_be_tried = job.record.attempts_so_far < services.settings.max_attempts
+    if job.record.state is JobState.QUEUED and may_be_tried and tick.waits_its_turn(marker.queued):
         # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up.
         services.jobs.save(job, lease_until=patience_ends(services))
         return "waiting"
