@@ -37,13 +37,17 @@ class Explained:
         return self.outcome.decision if self.outcome else self.record.decision
 
 
+class NotExplained(CommandError):
+    """There is no such job: the command's answer, on standard output."""
+
+
 @errors_in_one_line
 def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
     """Explain a job by its id or its upload's `gs://` address. The exit status: 0 where the job was found."""
     console = Console(stderr=as_json)
     try:
         explained = look_up(storage_client(), state_bucket, job)
-    except CommandError as error:
+    except NotExplained as error:
         print_line(console, str(error))
         return error.code
     if as_json:
@@ -54,11 +58,14 @@ def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
 
 
 def look_up(client: Client, state_bucket: str, job: str) -> Explained:
-    """A job's record, and outcome and receipt where it has them. Raises CommandError."""
+    """A job's record, and outcome and receipt where it has them.
+
+    Raises NotExplained, and CommandError for a bucket that cannot be.
+    """
     job_id, store = job_id_of(client, job), JobStore(bucket_named(client, state_bucket))
     found = store.load(job_id)
     if found is None:
-        raise CommandError(f"gs://{state_bucket} has no job {job_id}.")
+        raise NotExplained(f"gs://{state_bucket} has no job {job_id}.")
     outcome = store.outcome(job_id)
     return Explained(found.record, outcome, _receipt(client, outcome))
 
@@ -69,13 +76,13 @@ def job_id_of(client: Client, job: str) -> str:
         return job
     bucket, name = objects.bucket_and_name(job)
     if not job.startswith("gs://") or not name:
-        raise CommandError(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
+        raise NotExplained(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
     plain, _, generation = name.rpartition("#")
     if plain and generation.isdecimal():
         return _upload(job, bucket, plain, generation).job_id
     blob = bucket_named(client, bucket).get_blob(name)
     if blob is None:
-        raise CommandError(f"{job} does not exist any more; use its job id, or its address with #GENERATION.")
+        raise NotExplained(f"{job} does not exist any more; use its job id, or its address with #GENERATION.")
     return _upload(job, bucket, name, blob.generation).job_id
 
 
@@ -84,7 +91,7 @@ def _upload(job: str, bucket: str, name: str, generation: str | int) -> Upload:
         return Upload(bucket=bucket, name=name, generation=int(generation))
     except ValidationError as error:
         field = error.errors()[0]["loc"][0]
-        raise CommandError(f"{job} cannot be an upload: its {field} is not valid in Cloud Storage.") from None
+        raise NotExplained(f"{job} cannot be an upload: its {field} is not valid in Cloud Storage.") from None
 
 
 def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:
