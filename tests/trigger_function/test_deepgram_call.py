@@ -175,6 +175,7 @@ def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
     assert job is not None
     # No worker came, as often as is tried.
     services.jobs.save(job, lease_until=now(), attempts=services.settings.max_attempts)
+    cloud.forget_executions()
     assert reconcile_all(services) == {"finished": 1}
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
