@@ -118,6 +118,7 @@ class Rejected(DropscribeError):
       `shared/gzip_content.py`
     - every method is forbidden: `trigger_function/routing/router.py` rejects, for the reasons in `routing/limits.py`
     - the budget is exhausted: `trigger_function/decide_and_reserve.py`
+    - it is larger than an instance of the job: `gpu_job/worker/admission.py`
     """
 
     kind = FailureKind.REFUSED

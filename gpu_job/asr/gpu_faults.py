@@ -1,4 +1,7 @@
-"""GPU faults: what torch's errors mean for the engine, and what must be let go before it can go on."""
+"""GPU faults: what torch's errors mean for the engine, and what must be let go before it can go on.
+
+What follows: `gpu_job/engines/chain.py: engine_failed`, then `gpu_job/worker/attempt_end.py`; exit status 75.
+"""
 
 from __future__ import annotations
 

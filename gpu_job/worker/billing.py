@@ -1,4 +1,5 @@
-"""Billing: what each job costs, put together in one place: `Billing.final_bill`.
+"""Billing: what each job costs in the worker, put together in one place: `Billing.final_bill`. The function's own calls
+to Deepgram: `trigger_function/deepgram_call.py`.
 
 Earlier attempts, as the job's record has them; this attempt's part of the instance's time, from the meter; and the
 audio that this attempt sent to Deepgram. Heartbeats write the sum so far into the record, so the bill of an
