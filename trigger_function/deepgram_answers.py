@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import objects
 from shared.costs.bill import Bill
@@ -43,15 +43,19 @@ class AnswerStore:
     def __init__(self, state: Bucket) -> None:
         self._state = state
 
-    def store(self, job_id: str, answer: StoredAnswer) -> StoredAnswer:
-        """Keep the answer unless there is one; the one that stands."""
-        stored = objects.create_once(self._state, _name(job_id), answer.model_dump_json().encode())
-        return StoredAnswer.model_validate_json(stored.data)
+    def store(self, job_id: str, answer: StoredAnswer) -> None:
+        """Keep the answer. Of two calls either may be used, for each is on the bill."""
+        objects.write(self._state, _name(job_id), answer.model_dump_json().encode())
 
     def load(self, job_id: str) -> StoredAnswer | None:
         """The answer of an earlier attempt."""
         stored = objects.read(self._state, _name(job_id))
-        return StoredAnswer.model_validate_json(stored.data) if stored else None
+        try:
+            return StoredAnswer.model_validate_json(stored.data) if stored else None
+        except ValidationError:
+            # Another release's, perhaps: as good as none, and it must not hold the job for ever.
+            _log.exception("a stored answer cannot be read")
+            return None
 
 
 def _name(job_id: str) -> str:

@@ -135,7 +135,8 @@ def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:
 def _take(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> None:
     """`record`: the newest, with what the job cost until now."""
     took = time.monotonic() - call.began
-    stored = services.answers.store(call.job_id, StoredAnswer(result=answer, price=call.price))
+    stored = StoredAnswer(result=answer, price=call.price)
+    services.answers.store(call.job_id, stored)
     _finish(services, record, call.media, stored)
     # The transcript is published before the speeds are updated.
     services.speeds.observe(deepgram_figures(_billed_seconds(answer, call.media), took))

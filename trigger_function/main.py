@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,9 @@ from trigger_function.reconciler.sweep import sweep
 from trigger_function.services import Services, services_from_environment
 
 _log = logging.getLogger(__name__)
+
+SWEEP_ENDS_SECONDS = 180.0
+"""Of a tick, after which no upload is begun with: one may take DEEPGRAM_TIMEOUT_SECONDS, and the function has 540 s."""
 
 
 @functions_framework.cloud_event
@@ -57,11 +61,12 @@ def on_upload(event: CloudEvent) -> None:
 def reconcile(_: flask.Request) -> Mapping[str, int]:
     """Bring every job forward that is not terminal and has gone quiet, and now and then look for uploads whose event
     was lost. A scheduler calls this."""
-    services = _services()
+    services, began = _services(), time.monotonic()
     try:
         done = reconcile_all(services)
+        left_seconds = SWEEP_ENDS_SECONDS - (time.monotonic() - began)
         with best_effort("uploads without a job were not looked for"):
-            if found := sweep(services):
+            if left_seconds > 0 and (found := sweep(services, left_seconds)):
                 done = {**done, "found": found}
         return done
     finally:

@@ -75,6 +75,8 @@ class AttemptEnd:
         self._billing = billing
         self._engines = engines
         self._jobs = jobs
+        self._hand_overs: list[threading.Thread] = []
+        self._hand_overs_lock = threading.Lock()
 
     def finish_job(self, job: RunningJob, result: JobResult) -> None:
         """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
@@ -138,20 +140,23 @@ class AttemptEnd:
         """The worker must end: store what is done and put every job back, all at once.
 
         That counts as an attempt where the engines failed, and where the attempt did nothing for as long as a batch may
-        take: otherwise an upload on which a worker hangs would occupy one after the other. Returns after
-        `within_seconds` whatever happens: the claim of a job that is not handed over by then runs out.
+        take: otherwise an upload on which a worker hangs would occupy one after the other. Returns when all are handed
+        over, also those that another thread began with, and after `within_seconds` whatever happens: the claim of a
+        job that is not handed over by then runs out.
         """
-        threads = [
-            threading.Thread(target=self._hand_over, args=(job, within_seconds), name="hand-over", daemon=True)
-            for job in jobs
-            if job.end_attempt_once()
-        ]
-        for thread in threads:
-            thread.start()
+        with self._hand_overs_lock:
+            for job in jobs:
+                if job.end_attempt_once():
+                    thread = threading.Thread(
+                        target=self._hand_over, args=(job, within_seconds), name="hand-over", daemon=True
+                    )
+                    thread.start()
+                    self._hand_overs.append(thread)
+            hand_overs = tuple(self._hand_overs)
         until = time.monotonic() + within_seconds
-        for thread in threads:
+        for thread in hand_overs:
             thread.join(max(0.0, until - time.monotonic()))
-        if late := sum(thread.is_alive() for thread in threads):
+        if late := sum(thread.is_alive() for thread in hand_overs):
             _log.warning("jobs not handed over in time", extra={"fields": {"jobs": late}})
 
     def _hand_over(self, job: RunningJob, within_seconds: float) -> None:

@@ -203,6 +203,10 @@ class JobStore:
         stored = objects.read(self._bucket, _record_name(job_id), deadline_seconds=self._deadline_seconds)
         return _job(stored) if stored else None
 
+    def is_known(self, upload: Upload) -> bool:
+        """Whether there is a record of this upload, readable or not."""
+        return objects.exists(self._bucket, _record_name(upload.job_id), deadline_seconds=self._deadline_seconds)
+
     def save(self, job: Job, **changes: Any) -> Job:
         """Write the record with `changes`; StateConflict where another process wrote since `job` was read."""
         record = JobRecord.model_validate({**dict(job.record), **changes})

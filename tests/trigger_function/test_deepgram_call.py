@@ -13,7 +13,7 @@ from pathlib import Path
 import pysubs2
 import pytest
 import stamina
-from google.api_core.exceptions import Forbidden
+from google.api_core.exceptions import BadRequest, Forbidden
 
 from infra.recordings import recording
 from shared.clock import now
@@ -160,6 +160,21 @@ def test_an_answer_whose_results_cannot_be_stored_is_not_asked_for_again(
     assert message.outcome is Outcome.COMPLETED
     assert len(server.requests) == requests + 1
     assert (calls_on(message, possibly=False), calls_on(message, possibly=True)) == (1, 0)
+
+
+def test_a_stored_answer_that_cannot_be_read_counts_as_none(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
+) -> None:
+    services = make_deepgram_services(CLAIM_SECONDS="0.001")
+    upload = cloud.drop(AUDIO)
+    cloud.storage_server.fail_next(1, 400, method="POST", name_prefix=f"{upload.name}/")
+    with pytest.raises(BadRequest):
+        handle(services, upload)
+    services.state.blob(f"jobs/{upload.job_id}/parts/deepgram-answer.json").upload_from_string("{}")
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.COMPLETED
+    assert (calls_on(message, possibly=False), calls_on(message, possibly=True)) == (1, 1)
 
 
 def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(

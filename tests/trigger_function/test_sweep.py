@@ -19,6 +19,7 @@ from trigger_function.reconciler.sweep import sweep
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()
+SECONDS = 600.0
 
 
 @pytest.fixture
@@ -41,25 +42,25 @@ def test_an_upload_whose_event_never_came_is_transcribed(cloud: LoopbackCloud, s
     known, lost = cloud.drop(AUDIO, "calls/known.wav"), cloud.drop(AUDIO, "calls/lost.wav")
     ignored = cloud.drop(AUDIO, "calls/lost.wav.part")
     handle(services, known)
-    assert sweep(services) == 1
+    assert sweep(services, SECONDS) == 1
     assert has_job(services, lost)
     assert not has_job(services, ignored)
 
 
 def test_an_upload_of_this_hour_is_left_to_its_event(cloud: LoopbackCloud, services: Services) -> None:
     new = cloud.drop(AUDIO)
-    assert sweep(services) == 0
+    assert sweep(services, SECONDS) == 0
     assert not has_job(services, new)
 
 
 @pytest.mark.usefixtures("any_age")
 def test_a_sweep_is_made_once_a_day_or_on_request(cloud: LoopbackCloud, services: Services) -> None:
-    assert sweep(services) == 0
+    assert sweep(services, SECONDS) == 0
     lost = cloud.drop(AUDIO)
-    assert sweep(services) == 0
+    assert sweep(services, SECONDS) == 0
     done = CliRunner().invoke(app, ["sweep", "--bucket", STATE])
     assert done.exit_code == 0, done.output
-    assert sweep(services) == 1
+    assert sweep(services, SECONDS) == 1
     assert has_job(services, lost)
 
 
@@ -67,7 +68,7 @@ def test_a_sweep_is_made_once_a_day_or_on_request(cloud: LoopbackCloud, services
 def test_older_uploads_than_are_swept_are_left(cloud: LoopbackCloud, make_services: MakeServices) -> None:
     old = cloud.drop(AUDIO)
     services = make_services(UPLOADS_BUCKET=UPLOADS, SWEEP_MAX_DAYS="0.000000001")
-    assert sweep(services) == 0
+    assert sweep(services, SECONDS) == 0
     assert not has_job(services, old)
 
 
@@ -78,17 +79,14 @@ def test_nothing_is_swept_where_nobody_wants_it(
 ) -> None:
     lost = cloud.drop(AUDIO)
     services = make_services(**settings)
-    assert sweep(services) == 0
+    assert sweep(services, SECONDS) == 0
     assert not has_job(services, lost)
 
 
 @pytest.mark.usefixtures("any_age")
-def test_a_sweep_without_time_goes_on_in_the_next_tick(
-    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweeps, "SWEEP_SECONDS", 0.0)
+def test_a_sweep_without_time_goes_on_in_the_next_tick(cloud: LoopbackCloud, services: Services) -> None:
     lost = [cloud.drop(AUDIO, f"calls/{number}.wav") for number in range(3)]
-    found = [sweep(services) for _ in range(4)]
+    found = [sweep(services, seconds=0) for _ in range(4)]
     assert found == [1, 1, 1, 0]
     assert all(has_job(services, upload) for upload in lost)
 
@@ -98,6 +96,14 @@ def test_a_sweep_that_fails_is_made_again(cloud: LoopbackCloud, services: Servic
     lost = cloud.drop(AUDIO)
     cloud.storage_server.fail_next(1, 400, method="POST", name_prefix=f"open/{lost.job_id}")
     with pytest.raises(BadRequest):
-        sweep(services)
+        sweep(services, SECONDS)
     assert not has_job(services, lost)
-    assert sweep(services) == 1
+    assert sweep(services, SECONDS) == 1
+
+
+@pytest.mark.usefixtures("any_age")
+def test_an_unreadable_record_stops_no_sweep(cloud: LoopbackCloud, services: Services) -> None:
+    known, lost = cloud.drop(AUDIO, "calls/1.wav"), cloud.drop(AUDIO, "calls/2.wav")
+    services.state.blob(f"jobs/{known.job_id}/record.json").upload_from_string("{")
+    assert sweep(services, SECONDS) == 1
+    assert has_job(services, lost)

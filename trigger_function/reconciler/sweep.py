@@ -24,9 +24,6 @@ from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 120.0
-"""Of a tick, in which uploads are looked up and begun with."""
-
 LEAST_AGE = timedelta(hours=1)
 """Younger uploads are left to their events, which are rarely late by minutes."""
 
@@ -56,9 +53,10 @@ def request_sweep(state: Bucket) -> None:
     _store(state, SweepState())
 
 
-def sweep(services: Services) -> int:
+def sweep(services: Services, seconds: float) -> int:
     """Go on with a sweep, or begin one where one is due; the number of uploads found that had no job.
 
+    `seconds`: in which uploads are looked up and begun with; at least one is.
     Raises what the storage client raises, and what `handle` does: the next tick goes on.
     """
     settings = services.settings
@@ -70,7 +68,7 @@ def sweep(services: Services) -> int:
     until = state.until or now() - LEAST_AGE
     since = until - timedelta(days=settings.sweep_max_days)
     since = max(since, state.swept_until) if state.swept_until is not None else since
-    found, ends = 0, time.monotonic() + SWEEP_SECONDS
+    found, ends = 0, time.monotonic() + seconds
     uploads = services.storage.bucket(settings.uploads_bucket)
     for number, blob in enumerate(uploads.list_blobs(start_offset=state.next_name or None, fields=_FIELDS)):
         if number and time.monotonic() >= ends:
@@ -85,9 +83,9 @@ def sweep(services: Services) -> int:
 
 def _begin_unknown(services: Services, upload: Upload) -> bool:
     """Whether the upload had no job. With one, it is the reconciler's, or has ended."""
-    if services.jobs.load(upload.job_id) is not None:
-        return False
     with job_context(upload.job_id):
+        if services.jobs.is_known(upload):
+            return False
         _log.warning("an upload without a job was found", extra={"fields": {"upload": upload.uri}})
         handle(services, upload)
     return True

@@ -25,7 +25,7 @@ from shared.state.jobs import Job, JobState, JobStore
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services
 from trigger_function.reconciler.open_jobs import reconcile_all
 
@@ -131,3 +131,30 @@ def test_storage_that_stalls_for_one_job_holds_up_no_other_and_not_the_worker(
         end.hand_over(work)
         states = [job.record.state for one in work if (job := services.jobs.load(one.id))]
         assert states == [JobState.RUNNING, JobState.QUEUED]
+
+
+def test_whoever_hands_over_last_waits_for_what_others_began(cloud: LoopbackCloud, services: JobServices) -> None:
+    """The process must not end, nor count its costs, while the thread that the signal woke still writes records."""
+    queued, item = queue_job(services, cloud)
+    job, billing = running_job(claim(services, item).claimed), Billing(Meter(time.monotonic()), services)
+    billing.open(job)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    end = AttemptEnd(services, subscription, billing, engines(), RunningJobs(1))
+    states: list[JobState] = []
+
+    def hand_over() -> None:
+        end.hand_over([job], within_seconds=PATIENCE)
+        left = services.jobs.load(queued.id)
+        assert left is not None
+        states.append(left.record.state)
+
+    threads = [threading.Thread(target=hand_over, daemon=True) for _ in range(2)]
+    with cloud.storage_server.hold("POST", f"jobs/{queued.id}/record.json"):
+        threads[0].start()
+        wait_until(lambda: job.is_ended, "the first to end the attempt")
+        threads[1].start()
+        threads[1].join(0.5)
+        assert states == []
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert states == [JobState.QUEUED, JobState.QUEUED]
