@@ -1,4 +1,4 @@
-"""The job's settings: the model, chunks, batches, the audit, leases, and when the task stops."""
+"""The job's settings: the model, chunks, batches, the audit, claims, and when the task stops."""
 
 from __future__ import annotations
 
@@ -174,11 +174,9 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         ge=0,
     )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
-    heartbeat_seconds: float = setting(
-        15.0, "How often a worker renews its lease and its jobs' claims.", unit="s", gt=0
-    )
+    heartbeat_seconds: float = setting(15.0, "How often a worker renews its slot and its jobs' claims.", unit="s", gt=0)
     lease_seconds: float = setting(
-        90.0, "A lease or claim that is not renewed for so long has lapsed: its worker counts as dead.", unit="s", gt=0
+        90.0, "A slot or claim that is not renewed for so long has lapsed: its worker counts as dead.", unit="s", gt=0
     )
     fault_backoff_seconds: float = setting(
         5.0,

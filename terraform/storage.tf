@@ -2,7 +2,7 @@ locals {
   bucket_prefix = coalesce(var.bucket_prefix, "${var.project}-${var.name}")
 
   # An upload's record and outcome lie beside its checkpoints, under jobs/ID/. Lifecycle rules know prefixes only, and
-  # the worker deletes its checkpoints itself, so all of jobs/ has one age. ledger/, open/ and health/ are kept.
+  # whoever publishes the outcome deletes the checkpoints, so all of jobs/ has one age. ledger/, open/ and health/ are kept.
   expiry = {
     uploads = { days = var.lifecycle_days.uploads, prefixes = null }
     results = { days = var.lifecycle_days.results, prefixes = null }

@@ -118,7 +118,7 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings):
         gt=0,
     )
     uploads_bucket: str | None = setting(
-        None, "Bucket that is searched for uploads whose event was lost; None: none is.", min_length=3
+        None, "Bucket that is searched for uploads whose event was lost; without one, none is.", min_length=3
     )
     sweep_hours: float = setting(
         24.0,

@@ -19,7 +19,7 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.errors import EngineFailed
@@ -32,9 +32,6 @@ _log = logging.getLogger(__name__)
 
 GIVE_UP_TRIES = 3
 """Writes against our own heartbeat's, which comes once in a while."""
-
-LONGEST_BACKOFF_SECONDS = 600.0
-"""Pub/Sub holds an item back for so long at most."""
 
 HAND_OVER_SECONDS = 8.0
 """Longest that jobs are handed over for: Cloud Run kills a task 10 s after it told it to stop."""
@@ -237,8 +234,8 @@ class AttemptEnd:
 
 def backoff_seconds(faults: int, first_seconds: float, random: Callable[[], float] = random) -> float:
     """How long to wait after so many faults in a row, from 1 on: at most `first_seconds`, doubled with each further
-    one, and at least half of that; never more than LONGEST_BACKOFF_SECONDS. `random`: from 0 to 1."""
-    longest = min(LONGEST_BACKOFF_SECONDS, first_seconds * 2.0 ** min(faults - 1, 32))
+    one, and at least half of that; never more than MAX_HOLD_SECONDS. `random`: from 0 to 1."""
+    longest = min(MAX_HOLD_SECONDS, first_seconds * 2.0 ** min(faults - 1, 32))
     return longest * (1 + random()) / 2
 
 

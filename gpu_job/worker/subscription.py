@@ -25,6 +25,9 @@ from shared.telemetry import tracing
 
 _log = logging.getLogger(__name__)
 
+MAX_HOLD_SECONDS = 600
+"""Pub/Sub holds an item back for so long at most."""
+
 ACK_DEADLINE_SECONDS = 60
 """How long Pub/Sub waits for us between two prolongations; a killed worker's items return after this time."""
 
@@ -108,9 +111,9 @@ class WorkSubscription(PeriodicTask):
             )
 
     def give_back(self, ack_id: str, after_seconds: int = 0) -> None:
-        """Somebody else shall have the item, at once or after a while (at most 600 s)."""
+        """Somebody else shall have the item, at once or after a while (at most MAX_HOLD_SECONDS)."""
         self._let_go(ack_id)
-        self._deadline([ack_id], min(600, after_seconds))
+        self._deadline([ack_id], min(MAX_HOLD_SECONDS, after_seconds))
 
     def _let_go(self, ack_id: str) -> None:
         with self._lock:

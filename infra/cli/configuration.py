@@ -41,16 +41,16 @@ What is left out is as the settings say |
 def page() -> str:
     """The whole page."""
     deepgram = set(DeepgramSettings.model_fields)
-    deployment = set(DeploymentSettings.model_fields) - deepgram
     shape, speeds = set(JobShapeSettings.model_fields), set(SpeedSettings.model_fields)
+    deployment = set(DeploymentSettings.model_fields) - deepgram - shape - speeds
     function = set(FunctionSettings.model_fields) - deployment - deepgram - shape - speeds
     sections = (
         ("Function and job", DeploymentSettings, deployment),
         ("Deepgram (function and job)", DeepgramSettings, deepgram),
         ("Function", FunctionSettings, function),
-        ("Speeds that quotes start from (function)", SpeedSettings, speeds),
+        ("Speeds that quotes start from (function and job)", SpeedSettings, speeds),
         ("Job's hardware (function and job)", JobShapeSettings, shape),
-        ("Job", JobSettings, set(JobSettings.model_fields) - deployment - deepgram - shape),
+        ("Job", JobSettings, set(JobSettings.model_fields) - deployment - deepgram - shape - speeds),
         ("`dropscribe doctor`", DoctorSettings, set(DoctorSettings.model_fields) - deployment - deepgram),
     )
     return _HEAD + "".join(f"\n## {title}\n\n{_table(model, names)}" for title, model, names in sections) + _TAIL

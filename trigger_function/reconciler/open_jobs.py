@@ -14,6 +14,7 @@ from shared.enums import JobDevice
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
 from shared.state.job_result import exhausted, failed, waited_too_long
 from shared.state.jobs import Job, JobState, OpenMarker, QueuedUpload, new_holder
+from shared.state.launcher import Launcher
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
@@ -52,7 +53,7 @@ class _Tick:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._drain_seconds = {device: launcher.drain_seconds() for device, launcher in services.launchers.items()}
+        self._drain_seconds = {device: _drain_seconds(launcher) for device, launcher in services.launchers.items()}
 
     def waits_its_turn(self, queued: QueuedUpload | None) -> bool:
         """Whether a job's queue has its item, and executions are at work that will come to it."""
@@ -77,6 +78,13 @@ class _Tick:
             except Exception:
                 _log.exception("job not reconciled")
                 return "error"
+
+
+def _drain_seconds(launcher: Launcher) -> float | None:
+    """None where the slots cannot be read, too: that is no reason to leave the other jobs."""
+    with best_effort("a job's queue was not looked at"):
+        return launcher.drain_seconds()
+    return None
 
 
 def reconcile_all(services: Services) -> dict[str, int]:

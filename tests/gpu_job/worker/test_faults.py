@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_job.worker.admission import Admissions
-from gpu_job.worker.attempt_end import LONGEST_BACKOFF_SECONDS, backoff_seconds
+from gpu_job.worker.attempt_end import backoff_seconds
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.enums import Outcome
 from shared.state.jobs import JobRecord, JobState
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
@@ -48,7 +48,7 @@ def test_waits_grow_with_faults_and_are_never_longer_than_the_queue_holds(
     faults: int, first_seconds: float, chance: float
 ) -> None:
     waits = [backoff_seconds(count, first_seconds, lambda: chance) for count in (faults, faults + 1)]
-    assert 0 < waits[0] <= waits[1] <= LONGEST_BACKOFF_SECONDS
+    assert 0 < waits[0] <= waits[1] <= MAX_HOLD_SECONDS
     assert waits[1] <= 2 * waits[0]
     assert backoff_seconds(faults, first_seconds, lambda: 1) == pytest.approx(
         2 * backoff_seconds(faults, first_seconds, lambda: 0)
