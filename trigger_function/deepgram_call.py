@@ -64,7 +64,7 @@ class _Call:
 def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None:
     """Call Deepgram, and finish the job with its answer. Raises EngineFailed, also where the answer is late."""
     settings = services.settings
-    if job.record.started_at is not None and finished_with_what_is_stored(services, job.record):
+    if job.record.started_at is not None and _finished_with_what_is_stored(services, job.record):
         return
     if job.record.deepgram_calls >= settings.max_attempts:
         # Each of them may be billed.
@@ -100,17 +100,23 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
     _take(services, job.record, call, in_time)
 
 
-def finished_with_what_is_stored(services: Services, record: JobRecord) -> bool:
-    """Whether an earlier attempt left Deepgram's answer, or a transcript, with which the job is finished now."""
+def finished_with_stored_answer(services: Services, record: JobRecord) -> bool:
+    """Whether an earlier attempt left Deepgram's answer, with which the job is finished now."""
     answer = services.answers.load(record.upload.job_id)
-    if answer is not None and record.media is not None:
-        _finish(services, record, record.media, answer)
+    if answer is None or record.media is None:
+        return False
+    _finish(services, record, record.media, answer)
+    return True
+
+
+def _finished_with_what_is_stored(services: Services, record: JobRecord) -> bool:
+    """The same, or a transcript, which a worker may have stored."""
+    if finished_with_stored_answer(services, record):
         return True
     stored = services.finisher.stored_result(record.upload)
-    if stored is None:
-        return False
-    services.finisher.finish(record, stored)
-    return True
+    if stored is not None:
+        services.finisher.finish(record, stored)
+    return stored is not None
 
 
 def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> None:

@@ -16,7 +16,8 @@ from tests.chaos.servers import ChaosCloud
 from tests.chaos.uploads import Drop
 from tests.support.user_client import UserClient
 
-CENT = 0.01
+ROUNDING_USD = 1e-6
+"""Of sums of some hundred bills."""
 
 
 @dataclass
@@ -51,7 +52,7 @@ def judge(cloud: ChaosCloud, user: UserClient, drops: Sequence[Drop], texts: dic
     verdict.billed_usd = sum(message.bill.usd for message in messages.values())
     verdict.overhead_usd = sum(entry.usd for entry in entries.values() if entry.state is EntryState.OVERHEAD)
     booked = sum(entry.usd for entry in entries.values())
-    if abs(booked - verdict.billed_usd - verdict.overhead_usd) >= CENT:
+    if abs(booked - verdict.billed_usd - verdict.overhead_usd) >= ROUNDING_USD:
         verdict.problems.append(f"the ledger has ${booked:.4f}, bills and overhead have another sum")
     _judge_deepgram(verdict, cloud, messages)
     verdict.problems += _left_over(user)

@@ -12,10 +12,10 @@ from google.api_core.exceptions import Forbidden
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.clock import now
-from shared.enums import JobDevice, Method, Outcome
+from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.state.job_result import failed
-from shared.state.jobs import JobState, QueuedUpload
+from shared.state.jobs import JobState
 from shared.state.ledger import Entry, EntryState, Ledger, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
@@ -290,8 +290,5 @@ def test_a_bill_that_was_decided_but_never_booked_is_booked_by_the_reconciler(
     with pytest.raises(Forbidden):
         services.finisher.finish(job.record, failed(DropscribeError("Nobody answered.")))
     assert [entry.state for entry in entries(services)] == [EntryState.RESERVED]
-    # What was queued just now, while an execution is at work, is left to it.
-    queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=8.0, queued_at=now() - timedelta(hours=2))
-    services.jobs.mark_queued(job.id, queued)
     assert reconcile_all(services) == {"published": 1}
     assert [(entry.state, entry.usd) for entry in entries(services)] == [(EntryState.BILLED, 0.0)]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from shared.clock import now
-from shared.enums import JobDevice
+from shared.enums import JobDevice, Outcome
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
 from shared.state.job_result import exhausted, failed, waited_too_long
 from shared.state.jobs import Job, JobState, OpenMarker, QueuedUpload, new_holder
@@ -18,7 +18,7 @@ from shared.state.launcher import Launcher
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
-from trigger_function.deepgram_call import finished_with_what_is_stored
+from trigger_function.deepgram_call import finished_with_stored_answer
 from trigger_function.dispatch import (
     fall_back_to_deepgram,
     job_device,
@@ -205,7 +205,8 @@ def _record_gpu_failure(services: Services, job: Job, device: JobDevice) -> None
 def _give_up(services: Services, job: Job, reason: str) -> str:
     # Deepgram's answer may be late: then the job has an outcome, and this one is dropped.
     services.late_answers.wait()
-    if finished_with_what_is_stored(services, job.record):
+    if finished_with_stored_answer(services, job.record):
         return "finished"
-    services.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
-    return "failed"
+    # With a transcript that an earlier attempt stored, it is finished all the same.
+    standing = services.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
+    return "failed" if standing.outcome is Outcome.FAILED else "finished"
