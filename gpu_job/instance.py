@@ -42,13 +42,15 @@ def disk_space(folder: Path) -> DiskSpace:
 def bytes_in(folder: Path) -> int:
     """What the files under a folder take on its disk now; those that vanish meanwhile take none."""
     taken = 0
-    for path in folder.rglob("*"):
-        try:
-            status = path.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        # Windows counts no blocks.
-        taken += status.st_blocks * _BLOCK_BYTES if hasattr(status, "st_blocks") else status.st_size
+    # Not Path.rglob, which fails on a folder that another thread removes meanwhile.
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            try:
+                status = Path(parent, name).stat(follow_symlinks=False)
+            except OSError:
+                continue
+            # Windows counts no blocks.
+            taken += status.st_blocks * _BLOCK_BYTES if hasattr(status, "st_blocks") else status.st_size
     return taken
 
 

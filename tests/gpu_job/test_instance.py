@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,17 @@ def test_bytes_in_a_folder_are_those_of_all_files_below_it(tmp_path: Path) -> No
     assert 200_000 <= before < 300_000
     (tmp_path / "link").symlink_to(tmp_path / "c")
     assert bytes_in(tmp_path) < before + 50_000
+
+
+def test_folders_that_are_removed_meanwhile_take_nothing(tmp_path: Path) -> None:
+    def come_and_go() -> None:
+        for _ in range(1000):
+            with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+                (Path(folder) / "upload").write_bytes(b"x")
+
+    with ThreadPoolExecutor(1) as threads:
+        coming_and_going = threads.submit(come_and_go)
+        while not coming_and_going.done():
+            bytes_in(tmp_path)
+        coming_and_going.result()
+    assert bytes_in(tmp_path) == 0
