@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import pubsub_v1
 from pydantic import ValidationError
 
@@ -18,7 +19,8 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
-from shared.errors import validation_message
+from shared.costs.prices import UnusablePriceBook
+from shared.errors import first_line, validation_message
 from shared.telemetry import export
 from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output, flush_captured_output
@@ -42,12 +44,15 @@ def main() -> int:
     capture_output()
     try:
         settings = JobSettings()
+        logging.getLogger().setLevel(settings.log_level.upper())
+        export.start("dropscribe-job")
+        services = job_services(settings, task)
     except ValidationError as error:
-        _log.critical(validation_message(error), exc_info=error)
+        _log.critical(validation_message(error))
         return BAD_SETTING
-    logging.getLogger().setLevel(settings.log_level.upper())
-    export.start("dropscribe-job")
-    services = job_services(settings, task)
+    except (UnusablePriceBook, DefaultCredentialsError) as error:
+        _log.critical(first_line(error))
+        return BAD_SETTING
     subscriber = pubsub_v1.SubscriberClient()
     subscription = WorkSubscription(
         subscriber, subscriber.subscription_path(settings.google_cloud_project, settings.work_subscription)

@@ -201,6 +201,15 @@ def best_effort(message: str, **fields: Any) -> Iterator[None]:
         _log.warning(message, extra={"fields": fields}, exc_info=True)
 
 
+MAX_LINE_CHARACTERS = 300
+"""Of another library's message where one line is shown of it."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text."""
+    return shortened(str(error).partition("\n")[0], MAX_LINE_CHARACTERS)
+
+
 MAX_SHOWN_VALUE_CHARACTERS = 100
 """Of a setting's value in a message."""
 _SECRET = re.compile("key|secret|token|password")

@@ -34,10 +34,15 @@ def setting(default: Any, about: str, *, unit: str = "", source: str = "", **lim
     return Field(default, description=about, json_schema_extra={"unit": unit, "source": source}, **limits)
 
 
+SETTINGS_CONFIG = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+"""Of every settings class. Inputs are hidden because an error of two settings that contradict each other would quote
+all of them, keys included."""
+
+
 class BreakerSettings(BaseSettings):
     """When the GPU's circuit breaker opens, and how the GPU is tried again."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     gpu_breaker_failures: int = setting(
         3,
@@ -64,7 +69,7 @@ JOB_NAME = r"^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 class ExecutionSettings(BaseSettings):
     """The Cloud Run jobs, and how many executions of each run at once."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     gpu_job: str | None = setting(None, "Full name of the Cloud Run GPU job.", pattern=JOB_NAME)
     cpu_job: str | None = setting(None, "Full name of the Cloud Run job without a GPU.", pattern=JOB_NAME)
@@ -110,7 +115,7 @@ class ExecutionSettings(BaseSettings):
 class BudgetSettings(BaseSettings):
     """What a month may cost, and where alerts about it are published."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     monthly_budget_usd: float | None = setting(
         None,
@@ -133,7 +138,7 @@ class BudgetSettings(BaseSettings):
 class SubtitleSettings(BaseSettings):
     """What subtitles may be, where an upload's `transcribe-subtitles` does not say."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     subtitle_line_columns: int | None = setting(
         None,
@@ -199,7 +204,7 @@ class TrainingSettings(BaseSettings):
 class JobShapeSettings(BaseSettings):
     """What one instance of the job is billed for, in the function's quotes and in the job's bills."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     job_gpu: str | None = setting("nvidia-l4", "Accelerator of the job's instances, or `none`.")
     job_vcpu: float = setting(
@@ -224,7 +229,7 @@ class JobShapeSettings(BaseSettings):
 class SpeedSettings(BaseSettings):
     """Speeds that quotes assume until this deployment has measured its own."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     gpu_startup_seconds: float = setting(
         30.0,
@@ -341,7 +346,7 @@ class DeploymentSettings(
 class DeepgramSettings(TrainingSettings):
     """How Deepgram is called."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SETTINGS_CONFIG
 
     deepgram_api_key: SecretStr | None = setting(None, "Deepgram API key; without one Deepgram is never chosen.")
     deepgram_base_url: str = setting(

@@ -10,12 +10,14 @@ from typing import Any
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
+from google.auth.exceptions import DefaultCredentialsError
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from werkzeug.exceptions import InternalServerError
 
-from shared.errors import best_effort, validation_message
+from shared.costs.prices import UnusablePriceBook
+from shared.errors import best_effort, first_line, validation_message
 from shared.media import Upload
 from shared.telemetry import export, tracing
 from shared.telemetry.logs import job_context
@@ -79,7 +81,10 @@ def _services() -> Services:
         return services_from_environment()
     except ValidationError as error:
         # Logged here, by the setting's name, and not once more by the framework.
-        _log.error(validation_message(error), exc_info=error)
+        _log.error(validation_message(error))
+        raise InternalServerError(original_exception=error) from error
+    except (UnusablePriceBook, DefaultCredentialsError) as error:
+        _log.error(first_line(error))
         raise InternalServerError(original_exception=error) from error
 
 

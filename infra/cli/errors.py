@@ -15,7 +15,7 @@ from rich.console import Console
 from infra.cli.exit_codes import ExitCode
 from infra.cli.tables import print_line
 from shared.costs.prices import UnknownPrice, UnusablePriceBook
-from shared.errors import SERVICE_UNAVAILABLE_ERRORS, DropscribeError, FailureKind, validation_message
+from shared.errors import SERVICE_UNAVAILABLE_ERRORS, DropscribeError, FailureKind, first_line, validation_message
 
 P = ParamSpec("P")
 
@@ -67,7 +67,7 @@ def message_of(error: Exception) -> str:
         case Forbidden() | NotFound():
             return _message(error)
         case GoogleAuthError():
-            return f"No credentials: {_first_line(error)} Run gcloud auth application-default login."
+            return f"No credentials: {first_line(error)} Run gcloud auth application-default login."
         case OSError(filename=str(name), strerror=str(why)):
             return f"{name}: {why}"
         case OSError(strerror=str(why)):
@@ -76,7 +76,7 @@ def message_of(error: Exception) -> str:
             return str(error)
         case DropscribeError():
             return error.reason
-    return f"Service unavailable: {_first_line(error)}"
+    return f"Service unavailable: {first_line(error)}"
 
 
 def reason_of(error: Exception) -> str:
@@ -89,7 +89,3 @@ def _message(error: GoogleAPICallError) -> str:
     request, _, words = str(error.message).rpartition(": ")
     bucket = re.search(r"/b/([^/?]+)", request)
     return f"gs://{bucket[1]}: {words}" if bucket else words
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:300]

@@ -32,7 +32,7 @@ from infra.emulators.service_account import inherited_environment, write_service
 from infra.emulators.storage.server import StorageServer
 from infra.process_environment import environment
 from infra.tiny_parakeet import MODEL_PATH
-from shared.costs.prices import price_book
+from shared.state.deployment import prices_of
 from trigger_function.settings import FunctionSettings
 
 _log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def check_settings(options: CloudOptions) -> None:
     values = _environment_of(options, {})
     with environment(values):
         settings = FunctionSettings()
-    price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
+    prices_of(settings)
     with environment({**values, **options.job_settings}):
         JobSettings()
 

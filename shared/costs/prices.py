@@ -28,7 +28,7 @@ class UnknownPrice(KeyError):
 
 
 class UnusablePriceBook(Exception):
-    """The file that PRICE_BOOK names cannot be read, or is no price book."""
+    """The file that PRICE_BOOK names cannot be read, is no price book, or lacks a price of what the settings name."""
 
 
 class Price(_Frozen):

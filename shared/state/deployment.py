@@ -11,7 +11,7 @@ from functools import partial
 from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket, Client
 
-from shared.costs.prices import PriceBook, price_book
+from shared.costs.prices import PriceBook, UnknownPrice, UnusablePriceBook, price_book
 from shared.costs.speeds import DeviceSpeed, SpeedStore
 from shared.enums import JobDevice
 from shared.settings import BreakerSettings, DeploymentSettings
@@ -48,15 +48,14 @@ class Deployment:
 
 
 def connect(settings: DeploymentSettings) -> Deployment:
-    """The deployment that the settings name. Nothing is sent yet. Raises UnknownPrice."""
+    """The deployment that the settings name. Nothing is sent yet. Raises UnusablePriceBook."""
     # Else each object that is not there has the client look at its bucket, for attributes of traces.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    prices = prices_of(settings)
     client = Client(project=settings.google_cloud_project)
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)
-    jobs, prices = JobStore(state), price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
-    # Here, so that a model without a price ends the process at once, not every upload with an error.
-    prices.deepgram_minute_usd(settings.deepgram_model)
+    jobs = JobStore(state)
     slots = {
         device: ExecutionSlots(state, device, settings.launch_rules(device).max_executions) for device in JobDevice
     }
@@ -88,6 +87,23 @@ def connect(settings: DeploymentSettings) -> Deployment:
         execution_costs=ExecutionCosts(state, ledger),
         prices=prices,
     )
+
+
+def prices_of(settings: DeploymentSettings) -> PriceBook:
+    """The price book. Raises UnusablePriceBook, also where it has no price of the model or GPU that the settings name:
+    that ends a process as it starts, not every upload with an error."""
+    book = price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
+    try:
+        book.deepgram_minute_usd(settings.deepgram_model)
+    except UnknownPrice as error:
+        raise UnusablePriceBook(f"DEEPGRAM_MODEL: {error}") from error
+    gpu = settings.shape.gpu
+    try:
+        if gpu is not None and settings.gpu_job is not None:
+            book.gpu_second_usd(gpu)
+    except UnknownPrice as error:
+        raise UnusablePriceBook(f"JOB_GPU: {error}") from error
+    return book
 
 
 def _launchers(

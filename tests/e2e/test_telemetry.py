@@ -20,6 +20,8 @@ from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
 from shared.telemetry.logs import SEVERITIES
 from tests.support.faulty_cloud import FaultyLaptopCloud
+from tests.support.forked_process import ForkedProcessGroup
+from tests.support.loopback_cloud import GPU_JOB
 from tests.support.otlp_collector import Collector, ReceivedSpan, collector
 from tests.support.user_client import Message, user_client_of
 from tests.support.waiting import PATIENCE, wait_until
@@ -132,23 +134,47 @@ def test_an_event_that_comes_again_goes_on_in_the_first_ones_trace(run: Run) -> 
     assert run.span("publish", "refused.mp3").parent == run.span("upload", "refused.mp3").id
 
 
-def test_a_job_with_a_bad_setting_says_so_in_one_line() -> None:
-    environment = {"PATH": os.environ["PATH"], "CLOUD_RUN_EXECUTION": "transcribe-x7", "STATE_BUCKET": "s"}
-    done = subprocess.run([sys.executable, "-m", "gpu_job"], env=environment, capture_output=True, timeout=PATIENCE)
+PLACES = {"GOOGLE_CLOUD_PROJECT": "p", "RESULTS_BUCKET": "results", "STATE_BUCKET": "state", "GPU_JOB": GPU_JOB}
+BAD_STARTS = {
+    "not-set": ({"STATE_BUCKET": "s"}, "GOOGLE_CLOUD_PROJECT: It has to be set"),
+    "no-price-book": (
+        {**PLACES, "PRICE_BOOK": "/nowhere.toml"},
+        "PRICE_BOOK: /nowhere.toml: No such file",
+    ),
+    "no-price-of-the-model": ({**PLACES, "DEEPGRAM_MODEL": "nova-9"}, "DEEPGRAM_MODEL: the price book has no "),
+    "no-price-of-the-gpu": ({**PLACES, "JOB_GPU": "nvidia-h100"}, "JOB_GPU: the price book has no [gpu_second] line"),
+    "no-credentials": (
+        {**PLACES, "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json"},
+        "File /nowhere.json was not found.",
+    ),
+}
+KEY = "deepgram-key-of-a-test"
+
+
+@pytest.mark.parametrize(("environment", "says"), BAD_STARTS.values(), ids=BAD_STARTS)
+def test_a_job_that_cannot_start_says_why_in_one_line(environment: dict[str, str], says: str) -> None:
+    given = {"PATH": os.environ["PATH"], "CLOUD_RUN_EXECUTION": "transcribe-x7", "DEEPGRAM_API_KEY": KEY, **environment}
+    done = subprocess.run([sys.executable, "-m", "gpu_job"], env=given, capture_output=True, timeout=PATIENCE)
     (line,) = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
     assert done.returncode == 1
     assert (line["severity"], line["execution"]) == ("CRITICAL", "transcribe-x7")
-    assert "google_cloud_project" in line["exception"]
-    assert "GOOGLE_CLOUD_PROJECT: It has to be set" in line["message"]
+    assert says in line["message"]
+    assert "exception" not in line
+    assert KEY not in json.dumps(line)
 
 
-def test_a_function_with_a_bad_setting_says_so_in_lines_that_can_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("environment", "says"), BAD_STARTS.values(), ids=BAD_STARTS)
+def test_a_function_that_cannot_start_says_why_in_one_line_and_gets_the_event_again(
+    tmp_path: Path, environment: dict[str, str], says: str
+) -> None:
     log = tmp_path / "log"
-    host = FunctionHost("on_upload", FUNCTION, "cloudevent", {"PATH": os.environ["PATH"]}, log)
+    given = {"PATH": os.environ["PATH"], "DEEPGRAM_API_KEY": KEY, **environment}
+    host = FunctionHost("on_upload", FUNCTION, "cloudevent", given, log, process_type=ForkedProcessGroup)
     with host, Eventarc(host.url) as eventarc:
         eventarc.publish(finalized({"bucket": "uploads", "name": "a.mp3", "generation": "1"}))
         wait_until(lambda: eventarc.retried, "the event was refused")
-    (line,) = lines_of(log)
-    assert line["severity"] == "ERROR"
-    assert "google_cloud_project" in line["exception"]
-    assert "GOOGLE_CLOUD_PROJECT: It has to be set" in line["message"]
+    # One for each delivery until then.
+    lines = lines_of(log)
+    assert {line["severity"] for line in lines} == {"ERROR"}
+    assert all(says in line["message"] and "exception" not in line for line in lines)
+    assert KEY not in log.read_text()

@@ -62,6 +62,22 @@ def test_a_secret_is_not_shown() -> None:
     assert validation_message(caught.value).endswith(", and is a secret")
 
 
+@pytest.mark.parametrize("settings", [{}, {"deepgram_api_key": "k-of-a-test"}, {"job_gpu": "none"}])
+def test_settings_that_contradict_each_other_quote_no_key(settings: dict[str, str]) -> None:
+    # pydantic's own text has the beginning and the end of all that was given.
+    contradiction = {"heartbeat_seconds": 60.0, "lease_seconds": 60.0, **settings}
+    with pytest.raises(ValidationError) as caught:
+        JobSettings(
+            google_cloud_project="p",
+            results_bucket="results",
+            state_bucket="state",
+            **contradiction,  # type: ignore[arg-type]
+        )
+    assert "LEASE_SECONDS must be at least twice" in validation_message(caught.value)
+    assert "input_value" not in str(caught.value)
+    assert "k-of-a-test" not in validation_message(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.costs.bill import Bill, LineItemKind, Phase, deepgram_bill, instance_bill, instance_second_usd, total
-from shared.costs.prices import JobShape, PriceBook, UnknownPrice, price_book
+from shared.costs.prices import JobShape, PriceBook, UnknownPrice, UnusablePriceBook, price_book
 from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import CPU_JOB
 
 BOOK = """
 schema_version = 1
@@ -164,10 +165,16 @@ def test_who_forbids_deepgram_to_train_on_recordings_pays_the_price_without_that
 
 
 def test_a_book_without_that_price_is_no_book_for_who_opts_out(path: Path, make_services: MakeServices) -> None:
-    with pytest.raises(UnknownPrice, match="deepgram_minute_opted_out"):
+    with pytest.raises(UnusablePriceBook, match=r"DEEPGRAM_MODEL: .*\[deepgram_minute_opted_out\]"):
         make_services(PRICE_BOOK=str(path))
 
 
 def test_a_deployment_whose_deepgram_model_has_no_price_does_not_start(make_services: MakeServices) -> None:
-    with pytest.raises(UnknownPrice, match="nova-9"):
+    with pytest.raises(UnusablePriceBook, match=r"DEEPGRAM_MODEL: .*'nova-9'"):
         make_services(DEEPGRAM_MODEL="nova-9")
+
+
+def test_a_deployment_whose_gpu_has_no_price_does_not_start(make_services: MakeServices) -> None:
+    with pytest.raises(UnusablePriceBook, match=r"JOB_GPU: .*'nvidia-h100'"):
+        make_services(JOB_GPU="nvidia-h100")
+    make_services(JOB_GPU="nvidia-h100", GPU_JOB="", CPU_JOB=CPU_JOB)
