@@ -121,8 +121,10 @@ class TerminalMessage(_Message):
     """How one upload ended: exactly one per generation, recognisable by `event_id` when delivered twice."""
 
     event_id: str
-    """Stable for the upload: a redelivered or republished message carries the same one."""
+    """Stable for the run of a job: a redelivered or republished message carries the same one."""
     job_id: str
+    run: Annotated[int, Field(ge=1)] = 1
+    """Above 1: the job was run again, and this takes the place of the message before."""
     upload: Upload
     outcome: Outcome
     reason: str | None = None
@@ -143,6 +145,9 @@ class TerminalMessage(_Message):
     results: Mapping[str, str] = Field(default_factory=dict)
     """File name -> `gs://` address."""
     bill: Bill = Bill()
+    """Of this run alone."""
+    earlier_usd: Annotated[float, Field(ge=0)] = 0.0
+    """What the job's runs before cost, which are on their own messages."""
     saving: Saving | None = None
     execution: str | None = None
     """The Cloud Run execution whose time is on the bill."""
@@ -169,6 +174,7 @@ class Receipt(_Message):
     """What one job cost and saved; stored beside its transcript."""
 
     job_id: str
+    run: Annotated[int, Field(ge=1)] = 1
     upload: Upload
     outcome: Outcome
     decision: Decision | None
@@ -178,11 +184,14 @@ class Receipt(_Message):
     """Chunks that another engine than the first had to do, after that one failed."""
     coverage: Coverage | None
     bill: Bill
+    """Of this run alone."""
+    earlier_usd: Annotated[float, Field(ge=0)] = 0.0
+    """What the job's runs before cost, which have receipts of their own."""
     saving: Saving | None
     execution: str | None
     """The Cloud Run execution whose time is on the bill."""
 
 
-def event_id(job_id: str) -> str:
-    """The stable identity of a job's terminal message."""
-    return f"{job_id}-terminal"
+def event_id(job_id: str, run: int = 1) -> str:
+    """The stable identity of the terminal message of a job's run."""
+    return f"{job_id}-terminal" if run == 1 else f"{job_id}-terminal-{run}"

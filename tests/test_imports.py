@@ -44,6 +44,7 @@ LAYERS = {
         {"costs", "transcript"},
         {"messages", "settings"},
         {"client", "deepgram", "state"},
+        {"operations"},
     ],
     "trigger_function": [
         {"alerts", "budget", "deepgram_answers", "gathering", "inspection", "settings", "signed_url"},

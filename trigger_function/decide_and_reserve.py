@@ -42,8 +42,9 @@ def decide_and_reserve(services: Services, record: JobRecord, upload: UploadFact
 
 
 def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:
+    router = services.router.for_model(record.requested.deepgram_model if record.requested else None)
     try:
-        return services.router.decide(upload, current_conditions(services, record.received_at))
+        return router.decide(upload, current_conditions(services, record.received_at))
     except Rejected as error:
         if error.kind is not FailureKind.QUOTA:
             raise
@@ -51,7 +52,7 @@ def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decis
     # bills that came in since the last listing may have given some back.
     services.budget.release(record)
     try:
-        return services.router.decide(upload, current_conditions(services, record.received_at))
+        return router.decide(upload, current_conditions(services, record.received_at))
     except Rejected:
         alert_on_budget(services, rejected=True)
         raise

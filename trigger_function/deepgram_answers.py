@@ -21,7 +21,7 @@ from shared import objects
 from shared.costs.bill import Bill
 from shared.deepgram import DeepgramResult
 from shared.errors import EngineFailed
-from shared.state.jobs import parts_folder
+from shared.state.jobs import JobRecord, parts_folder
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class StoredAnswer(BaseModel):
 
     result: DeepgramResult
     price: Bill
+    run: int = 1
+    """Of the job, whose bill has the call."""
 
 
 class AnswerStore:
@@ -43,13 +45,13 @@ class AnswerStore:
     def __init__(self, state: Bucket) -> None:
         self._state = state
 
-    def store(self, job_id: str, answer: StoredAnswer) -> None:
+    def store(self, record: JobRecord, answer: StoredAnswer) -> None:
         """Keep the answer. Of two calls either may be used, for each is on the bill."""
-        objects.write(self._state, _name(job_id), answer.model_dump_json().encode())
+        objects.write(self._state, _name(record), answer.model_dump_json().encode())
 
-    def load(self, job_id: str) -> StoredAnswer | None:
+    def load(self, record: JobRecord) -> StoredAnswer | None:
         """The answer of an earlier attempt."""
-        stored = objects.read(self._state, _name(job_id))
+        stored = objects.read(self._state, _name(record))
         try:
             return StoredAnswer.model_validate_json(stored.data) if stored else None
         except ValidationError:
@@ -58,8 +60,8 @@ class AnswerStore:
             return None
 
 
-def _name(job_id: str) -> str:
-    return f"{parts_folder(job_id)}deepgram-answer.json"
+def _name(record: JobRecord) -> str:
+    return f"{parts_folder(record.upload.job_id, record.parts_run)}deepgram-answer.json"
 
 
 class LateAnswers:

@@ -73,19 +73,20 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
     if job.record.spent.usd > 0 and not reserve_fallback(services, job.record):
         # The attempt that was killed may be billed: to call once more may be too much.
         raise EngineFailed("Another call to Deepgram would cost more than is allowed or left.", FailureKind.QUOTA)
-    engine = Deepgram(settings, settings.deepgram_model)
+    model = _model(services, job.record)
+    engine = Deepgram(settings, model)
     try:
         url = signed_url(services.storage, job.record.upload, timedelta(seconds=settings.signed_url_seconds))
     except GoogleAuthError as error:
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
-    price = _price(services, media.duration_seconds * job.record.options.streams(media), media, possibly=True)
+    price = _price(services, model, media.duration_seconds * job.record.options.streams(media), media, possibly=True)
     job = services.jobs.save(
         job, started_at=now(), deepgram_calls=job.record.deepgram_calls + 1, spent=job.record.spent + price
     )
     call = _Call(job.record, media, price, time.monotonic())
     split = job.record.options.channels is Channels.SPLIT
-    with tracing.span("deepgram", kind=SpanKind.CLIENT, model=settings.deepgram_model) as span:
+    with tracing.span("deepgram", kind=SpanKind.CLIENT, model=model) as span:
         answer = engine.begin(url, settings.language, split=split)
         try:
             in_time = answer_in_time(answer, settings.deepgram_timeout_seconds)
@@ -102,7 +103,7 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
 
 def finished_with_stored_answer(services: Services, record: JobRecord) -> bool:
     """Whether an earlier attempt left Deepgram's answer, with which the job is finished now."""
-    answer = services.answers.load(record.upload.job_id)
+    answer = services.answers.load(record)
     if answer is None or record.media is None:
         return False
     _finish(services, record, record.media, answer)
@@ -113,7 +114,7 @@ def _finished_with_what_is_stored(services: Services, record: JobRecord) -> bool
     """The same, or a transcript, which a worker may have stored."""
     if finished_with_stored_answer(services, record):
         return True
-    stored = services.finisher.stored_result(record.upload)
+    stored = services.finisher.stored_result(record)
     if stored is not None:
         services.finisher.finish(record, stored)
     return stored is not None
@@ -122,7 +123,7 @@ def _finished_with_what_is_stored(services: Services, record: JobRecord) -> bool
 def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> None:
     """Use an answer that came while another engine had the job, unless that one has ended it."""
     job = services.jobs.load(call.job_id)
-    if job is None or services.jobs.outcome(job.id) is not None:
+    if job is None or services.jobs.outcome(job.id, call.record.run) is not None:
         _log.info("a late answer is not needed")
         return
     _log.info("a late answer is used")
@@ -141,8 +142,8 @@ def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:
 def _take(services: Services, record: JobRecord, call: _Call, answer: DeepgramResult) -> None:
     """`record`: the newest, with what the job cost until now."""
     took = time.monotonic() - call.began
-    stored = StoredAnswer(result=answer, price=call.price)
-    services.answers.store(call.job_id, stored)
+    stored = StoredAnswer(result=answer, price=call.price, run=record.run)
+    services.answers.store(record, stored)
     _finish(services, record, call.media, stored)
     # The transcript is published before the speeds are updated.
     services.speeds.observe(deepgram_figures(_billed_seconds(answer, call.media), took))
@@ -164,7 +165,10 @@ def _finish(services: Services, record: JobRecord, media: Media, stored: StoredA
     )
     if (missing := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, missing)
-    bill = record.spent.replaced(stored.price, _price(services, _billed_seconds(answer, media), media))
+    bill = record.spent
+    if stored.run == record.run:  # else it is on the bill of the run that called
+        price = _price(services, _model(services, record), _billed_seconds(answer, media), media)
+        bill = bill.replaced(stored.price, price)
     services.finisher.finish(record, completed(transcript), bill)
 
 
@@ -177,13 +181,20 @@ def _take_back(services: Services, call: _Call) -> None:
     """A call failed before Deepgram can have billed it."""
     for _ in range(SAVE_TRIES):
         job = services.jobs.load(call.job_id)
-        if job is None or services.jobs.try_save(
+        if job is None or job.record.run != call.record.run:
+            return
+        if services.jobs.try_save(
             job, deepgram_calls=job.record.deepgram_calls - 1, spent=job.record.spent.replaced(call.price, Bill())
         ):
             return
 
 
-def _price(services: Services, audio_seconds: float, media: Media, *, possibly: bool = False) -> Bill:
+def _model(services: Services, record: JobRecord) -> str:
+    """Of Deepgram: the one that a re-run was asked for, or the deployment's."""
+    asked = record.requested.deepgram_model if record.requested else None
+    return asked or services.settings.deepgram_model
+
+
+def _price(services: Services, model: str, audio_seconds: float, media: Media, *, possibly: bool = False) -> Bill:
     """`audio_seconds`: the sum of all channels that are transcribed separately."""
-    model = services.settings.deepgram_model
     return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, possibly=possibly)

@@ -19,7 +19,7 @@ from shared.state.job_result import failed
 from shared.state.jobs import Job, JobState, QueuedUpload
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
-from trigger_function.deepgram_call import transcribe_with_deepgram
+from trigger_function.deepgram_call import finished_with_stored_answer, transcribe_with_deepgram
 from trigger_function.gathering import GatheringUpload
 from trigger_function.launch import launch
 from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle
@@ -36,6 +36,8 @@ def dispatch(services: Services, job: Job) -> None:
 
 def _dispatch(services: Services, job: Job) -> None:
     media, decision = routed(job)
+    if job.record.parts_run < job.record.run and finished_with_stored_answer(services, job.record):
+        return  # a run before this one has paid for it, whatever was decided now
     if decision.method is not Method.DEEPGRAM:
         wait = decision.quote.gather_seconds if decision.quote else 0.0
         until = now() + timedelta(seconds=wait) if wait > 0 else None
@@ -131,7 +133,7 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
         queued_at=now(),
     )
     services.queued.add(job.id, queued)
-    services.jobs.mark_queued(job.id, queued)
+    services.jobs.mark_queued(job.id, queued, record.run)
 
 
 def patience_ends(services: Services) -> datetime:
@@ -205,7 +207,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     with best_effort("an upload is still marked as queued"):
         services.queued.remove(job.id)
-        services.jobs.mark_queued(job.id, None)
+        services.jobs.mark_queued(job.id, None, job.record.run)
     try:
         transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:

@@ -54,7 +54,7 @@ def proceed(services: Services, job: Job) -> None:
     with _claim_returned_on_error(services, job), tracing.continue_trace(job.record.traceparent):
         try:
             if job.record.decision is None:
-                upload = _inspect(services, job.record.upload)
+                upload = _inspect(services, job.record)
                 decision = _decide(services, job.record, upload)
                 decided = {"media": upload.media, "decision": decision, "options": upload.options}
                 # What goes on a queue is written by that: one write says both.
@@ -81,16 +81,19 @@ def _claim_returned_on_error(services: Services, job: Job) -> Iterator[None]:
         raise
 
 
-def _inspect(services: Services, upload: Upload) -> UploadFacts:
-    """What the upload is, and what its owner requested.
+def _inspect(services: Services, record: JobRecord) -> UploadFacts:
+    """What the upload is, and what its owner requested, or who had it run again.
 
     Raises BadMedia, Rejected or UploadNotReadable, and the client's error where Cloud Storage may answer another time.
     """
+    upload, requested = record.upload, record.requested
     blob = services.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     with tracing.span("inspect") as span:
         try:
             blob.reload(timeout=READ_TIMEOUT_SECONDS)
             options = parse_upload_options(blob.metadata or {})
+            if requested is not None:
+                options = options.model_copy(update={"method": requested.method})
             media = inspect_blob(blob, services.settings, options.track)
         except GoogleAPICallError as error:
             if (refusal := refusal_of(error)) is not None:

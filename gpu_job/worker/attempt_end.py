@@ -24,7 +24,7 @@ from shared.clock import now
 from shared.costs.bill import Bill
 from shared.errors import EngineFailed
 from shared.state.faults import is_infrastructure_fault, reason_of
-from shared.state.job_result import JobResult, completed, failed
+from shared.state.job_result import JobResult, completed, failed, keeps_parts
 from shared.state.jobs import Job, JobRecord, JobState, JobStore
 from shared.telemetry import tracing
 
@@ -118,12 +118,13 @@ class AttemptEnd:
             try:
                 self._engines.drop(job.id)
                 bill = self._billing.final_bill(job)
-                outcome = self._services.jobs.outcome(job.id)
+                outcome = self._services.jobs.outcome(job.id, job.record.run)
                 if outcome is not None:
-                    self._services.jobs.delete_parts(job.id)
+                    if not keeps_parts(outcome):
+                        self._services.jobs.delete_parts(job.id, outcome.run)
                     self._billing.bill_stored(job, bill, outcome.bill)
                 for ack_id in job.ack_ids:
-                    if outcome is None or self._services.jobs.is_open(job.id):
+                    if outcome is None or self._services.jobs.is_open(job.id, job.record.run):
                         self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
                     else:
                         self._subscription.done(ack_id)
@@ -201,7 +202,9 @@ class AttemptEnd:
                 if jobs.try_save(stored, state=JobState.QUEUED, spent=bill, last_error=why, **changes):
                     self._billing.bill_stored(job, bill, bill)
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
-                    self._services.checkpoints.store(job.id, job.take_unsaved(), deadline_seconds=deadline_seconds)
+                    self._services.checkpoints.store(
+                        job.id, job.take_unsaved(), run=job.record.parts_run, deadline_seconds=deadline_seconds
+                    )
                     break
                 # Our own heartbeat wrote in between; anybody else would have had to wait for our lease to end.
                 stored = jobs.load(job.id)

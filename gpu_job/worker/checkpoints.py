@@ -25,18 +25,20 @@ class Checkpoints:
         self._bucket = bucket
         self._recipe = recipe
 
-    def store(self, job_id: str, parts: Sequence[ChunkResult], *, deadline_seconds: float | None = None) -> None:
-        """Add parts to what is stored for the job."""
+    def store(
+        self, job_id: str, parts: Sequence[ChunkResult], *, run: int = 1, deadline_seconds: float | None = None
+    ) -> None:
+        """Add parts to what is stored for the job. `run`: the record's `parts_run`."""
         if not parts:
             return
         data = _Checkpoint(recipe=self._recipe, parts=tuple(parts)).model_dump_json().encode()
-        name = f"{parts_folder(job_id)}{uuid.uuid4().hex}.json"
+        name = f"{parts_folder(job_id, run)}{uuid.uuid4().hex}.json"
         objects.create_once(self._bucket, name, data, deadline_seconds=deadline_seconds)
 
-    def load(self, job_id: str) -> dict[tuple[int, int, int], ChunkResult]:
+    def load(self, job_id: str, run: int = 1) -> dict[tuple[int, int, int], ChunkResult]:
         """Stored parts by their channel, first and last sample."""
         found: dict[tuple[int, int, int], ChunkResult] = {}
-        for blob in self._bucket.list_blobs(prefix=parts_folder(job_id)):
+        for blob in self._bucket.list_blobs(prefix=parts_folder(job_id, run)):
             stored = objects.read(self._bucket, blob.name)
             try:
                 checkpoint = _Checkpoint.model_validate_json(stored.data) if stored else None

@@ -42,9 +42,9 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
     if job is None:
         _log.warning("a work item without a record")
         return NOTHING_TO_DO
-    outcome = services.jobs.outcome(job.id)
+    outcome = services.jobs.outcome(job.id, job.record.run)
     if outcome is not None:
-        if services.jobs.is_open(job.id):
+        if services.jobs.is_open(job.id, outcome.run):
             services.finisher.publish(outcome)
         return NOTHING_TO_DO
     record = job.record
@@ -62,7 +62,7 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
             return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
         return ClaimResult(must_run_alone=True)
     # Before the claim: where the state bucket does not answer, no attempt is counted.
-    stored = services.checkpoints.load(job.id) if record.started_at else {}
+    stored = services.checkpoints.load(job.id, record.parts_run) if record.may_have_parts else {}
     taken = services.jobs.try_save(
         job,
         state=JobState.RUNNING,

@@ -18,6 +18,7 @@ from shared.clock import now
 from shared.errors import best_effort
 from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_slots import ExecutionSlots, HeldSlot, TakenWork
+from shared.state.job_result import keeps_parts
 from shared.state.jobs import JobRecord, JobState, JobStore
 
 _log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class Heartbeat(PeriodicTask):
     def _is_open(self, job: RunningJob) -> bool:
         """False where another process ended the job: with Deepgram's late answer, say."""
         with job.log_context(), best_effort("whether a job is open was not read"):
-            return self._records.is_open(job.id)
+            return self._records.is_open(job.id, job.record.run)
         return True
 
     def _renew_slot(self) -> None:
@@ -144,7 +145,9 @@ class Heartbeat(PeriodicTask):
 
     def _store(self, job: RunningJob, results: Sequence[ChunkResult]) -> None:
         try:
-            self._services.checkpoints.store(job.id, results, deadline_seconds=self._deadline_seconds)
+            self._services.checkpoints.store(
+                job.id, results, run=job.record.parts_run, deadline_seconds=self._deadline_seconds
+            )
         except Exception:
             job.save_later(results)
             with job.log_context():
@@ -152,8 +155,9 @@ class Heartbeat(PeriodicTask):
         if results and job.is_ended:
             with job.log_context(), best_effort("the checkpoint of an ended job was not deleted"):
                 # Stored behind the finisher's last step, nobody else would delete it.
-                if self._records.outcome(job.id) is not None:
-                    self._records.delete_parts(job.id)
+                outcome = self._records.outcome(job.id, job.record.run)
+                if outcome is not None and not keeps_parts(outcome):
+                    self._records.delete_parts(job.id, outcome.run)
 
     def _renew_claim(self, running: RunningJob) -> bool:
         """False where the record is somebody else's now: then it does not have what this attempt cost."""
@@ -192,4 +196,5 @@ class Heartbeat(PeriodicTask):
         """Whether a record that another process wrote may be made ours again: another worker may have claimed it, the
         function may have taken it to Deepgram (CLAIMED), or we have given it back ourselves."""
         is_given_away = record.state is JobState.CLAIMED or (record.state is JobState.QUEUED and running.is_ended)
-        return record.holder == self._services.task.holder and not is_given_away
+        is_same_run = record.run == running.record.run
+        return record.holder == self._services.task.holder and is_same_run and not is_given_away

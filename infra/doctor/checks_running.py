@@ -21,7 +21,7 @@ from shared.enums import JobDevice
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS, validation_message
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import CircuitState, gpu_health
-from shared.state.jobs import JobStore
+from shared.state.jobs import JobStore, OpenMarker
 from trigger_function.settings import FunctionSettings
 
 LONGEST_SILENCE = timedelta(hours=1)
@@ -170,7 +170,7 @@ def stuck_jobs(context: Context) -> Iterator[Finding]:
     store = JobStore(context.storage.bucket(context.names.bucket("state")))
     with _state_read(context):
         open_jobs = list(islice(store.open_markers(), MOST_OPEN_JOBS))
-        dues = {one.job_id: _due(store, one.job_id) for one in open_jobs}
+        dues = {one.job_id: _due(store, one) for one in open_jobs}
     late = context.at - timedelta(minutes=context.settings.doctor_stuck_minutes)
     stuck = {job_id: due for job_id, due in dues.items() if due is not None and due < late}
     many = "or more " if len(open_jobs) == MOST_OPEN_JOBS else ""
@@ -184,12 +184,12 @@ def stuck_jobs(context: Context) -> Iterator[Finding]:
         yield ok("open jobs", f"{len(open_jobs)} {many}open, none stuck.")
 
 
-def _due(store: JobStore, job_id: str) -> datetime | None:
+def _due(store: JobStore, marker: OpenMarker) -> datetime | None:
     """When the reconciler should take it up; None where it has just ended."""
-    job = store.load(job_id)
+    job = store.load(marker.job_id)
     if job is not None:
         return job.record.lease_until
-    opened = store.opened(job_id)
+    opened = store.opened(marker.job_id, marker.run)
     return None if opened is None else opened.opened_at
 
 

@@ -7,7 +7,7 @@
     4  Pub/Sub  the terminal message                        the same: it is sent again, with the same event_id
     5  state    ledger/<month>/<job>: the bill              the same
     6  state    health/gpu.json: the GPU works              the same
-    7  state    jobs/<job>/parts/ is emptied                the same
+    7  state    jobs/<job>/parts/ is emptied, unless failed the same
     8  state    open/<job>.json is deleted                  nothing is left to do
 
 `Finisher.finish` takes all steps, `Finisher.publish` those behind the outcome. Steps 1 to 3 write only what is not
@@ -27,11 +27,10 @@ from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
 from shared.enums import Engine
 from shared.errors import best_effort
-from shared.media import Upload
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
-from shared.state.job_result import JobResult, completed
+from shared.state.job_result import JobResult, completed, keeps_parts
 from shared.state.jobs import JobRecord, JobStore
 from shared.state.ledger import Ledger, billed
 from shared.state.result_files import ResultFiles
@@ -81,29 +80,30 @@ class Finisher:
         `execution`: the Cloud Run execution that did the work.
         """
         transcript = message = None
-        outcome = self._jobs.outcome(record.upload.job_id)
+        outcome = self._jobs.outcome(record.upload.job_id, record.run)
         if outcome is None:
             results: dict[str, str] = {}
             if result.transcript is None and record.started_at is not None:
                 # Nobody gives up an upload whose transcript an earlier finisher stored before it was killed.
-                result = self.stored_result(record.upload) or result
+                result = self.stored_result(record) or result
             if result.transcript is not None:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
-                transcript, results = self._files.store_transcript(record.upload, result.transcript, rules)  # step 1
+                stored = self._files.store_transcript(record.upload, result.transcript, rules, record.run)
+                transcript, results = stored  # step 1
                 # An earlier finisher's transcript may have gaps that ours has not: the outcome is the stored one's.
                 result = completed(transcript, fallbacks=result.fallbacks)
             message = self._message(record, result, record.spent if bill is None else bill, execution, results)
             outcome = self._jobs.record_outcome(message)  # step 2
         # With our own outcome nobody can have closed the job before.
-        if outcome == message or self._jobs.is_open(outcome.job_id):
+        if outcome == message or self._jobs.is_open(outcome.job_id, outcome.run):
             self._publish(outcome, transcript)
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
 
-    def stored_result(self, upload: Upload) -> JobResult | None:
+    def stored_result(self, record: JobRecord) -> JobResult | None:
         """Step 1 as an earlier finisher took it, if it did: words that need not be transcribed again."""
-        transcript = self._files.stored_transcript(upload)
+        transcript = self._files.stored_transcript(record.upload, record.run)
         return None if transcript is None else completed(transcript)
 
     def publish(self, outcome: TerminalMessage) -> None:
@@ -113,7 +113,7 @@ class Finisher:
     def _publish(self, outcome: TerminalMessage, transcript: Transcript | None) -> None:
         """`transcript`: as it is stored; None where there is none, or it must be read."""
         if outcome.coverage is not None and transcript is None:
-            transcript = self._files.stored_transcript(outcome.upload)
+            transcript = self._files.stored_transcript(outcome.upload, outcome.run)
         self._files.store_receipt(_receipt(outcome, transcript))  # step 3
         self._send(outcome)  # step 4
         # Behind the message: an error of the ledger must not hold an outcome back (docs/decisions/032).
@@ -122,15 +122,17 @@ class Finisher:
         if _gpu_worked(outcome):
             self._gpu.record_success(outcome.job_id)  # step 6
         self._delete_parts(outcome)  # step 7
-        self._jobs.close(outcome.job_id)  # step 8
+        self._jobs.close(outcome.job_id, outcome.run)  # step 8
         metrics = JobMetrics.of(outcome, entry.fallbacks)
         metrics.count(outcome.bill)
         _log.info("job ended", extra={"fields": metrics.fields()})
 
     def _delete_parts(self, outcome: TerminalMessage) -> None:
-        if outcome.bill.items:  # else no attempt can have left anything
-            with best_effort("what unfinished attempts left was not deleted"):  # it goes with the bucket's lifecycle
-                self._jobs.delete_parts(outcome.job_id)
+        # Without a bill no attempt can have left anything; what a failed one left is not paid again by a re-run.
+        if keeps_parts(outcome) or not (outcome.bill.items or outcome.run > 1):
+            return
+        with best_effort("what unfinished attempts left was not deleted"):  # it goes with the bucket's lifecycle
+            self._jobs.delete_parts(outcome.job_id, outcome.run)
 
     def _send(self, outcome: TerminalMessage) -> None:
         with tracing.span("publish", kind=SpanKind.PRODUCER, outcome=outcome.outcome.value):
@@ -145,8 +147,9 @@ class Finisher:
         upload, transcript, at = record.upload, result.transcript, now()
         started = record.started_at or record.received_at
         return TerminalMessage(
-            event_id=event_id(upload.job_id),
+            event_id=event_id(upload.job_id, record.run),
             job_id=upload.job_id,
+            run=record.run,
             upload=upload,
             outcome=result.outcome,
             reason=result.reason,
@@ -160,8 +163,9 @@ class Finisher:
             warnings=transcript.warnings if transcript else (),
             word_count=len(transcript.words) if transcript else 0,
             coverage=CoverageSummary.of(transcript.coverage) if transcript else None,
-            results={**results, **self._files.receipt_address(upload)},
+            results={**results, **self._files.receipt_address(upload, record.run)},
             bill=bill,
+            earlier_usd=record.earlier_usd,
             saving=self._saving(record, transcript, bill) if transcript else None,
             execution=execution,
             received_at=record.received_at,
@@ -184,6 +188,7 @@ def _receipt(outcome: TerminalMessage, transcript: Transcript | None) -> Receipt
     header_seconds = outcome.media.duration_seconds if outcome.media else None
     return Receipt(
         job_id=outcome.job_id,
+        run=outcome.run,
         upload=outcome.upload,
         outcome=outcome.outcome,
         decision=outcome.decision,
@@ -192,6 +197,7 @@ def _receipt(outcome: TerminalMessage, transcript: Transcript | None) -> Receipt
         fallbacks=outcome.fallbacks,
         coverage=transcript.coverage if transcript else outcome.coverage,
         bill=outcome.bill,
+        earlier_usd=outcome.earlier_usd,
         saving=outcome.saving,
         execution=outcome.execution,
     )

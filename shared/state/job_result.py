@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.enums import Outcome
 from shared.errors import DropscribeError, FailureKind
+from shared.messages import TerminalMessage
 from shared.state.jobs import JobRecord
 from shared.transcript.model import Transcript
 
@@ -40,6 +41,11 @@ def rejected(error: DropscribeError) -> JobResult:
 def failed(error: DropscribeError) -> JobResult:
     """Every engine that may be used was tried."""
     return JobResult(Outcome.FAILED, reason=error.reason, failure_kind=error.kind)
+
+
+def keeps_parts(outcome: TerminalMessage) -> bool:
+    """Whether what its attempts left is kept: a re-run of a job that failed goes on with it."""
+    return outcome.outcome is Outcome.FAILED
 
 
 def exhausted(record: JobRecord) -> str:

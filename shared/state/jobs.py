@@ -3,25 +3,29 @@
 Three objects carry a job. `open/<job_id>.json` exists while the job is not terminal, so that a reconciler finds it by
 listing; `jobs/<job_id>/record.json` says who works on it and how far it is; `jobs/<job_id>/outcome.json` is written
 once, by whoever ends the job first.
+
+A job that has ended may be run again: its record goes on with the next run, whose marker and outcome have names of
+their own (`open/<job_id>.2.json`, `outcome-2.json`). Whoever still works for an earlier run changes nothing of it.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.enums import JobDevice
+from shared.enums import JobDevice, Method
 from shared.errors import StateConflict
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
@@ -44,6 +48,21 @@ class JobState(StrEnum):
     RUNNING = "running"
 
 
+class RequestedModel(BaseModel):
+    """What a re-run is to be transcribed with, whatever the upload's options and the deployment's settings say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Method
+    deepgram_model: str | None = None
+    """None: the deployment's."""
+
+    @property
+    def label(self) -> str:
+        """For people: `parakeet`, `deepgram`, `deepgram nova-3`."""
+        return f"{self.method} {self.deepgram_model}" if self.deepgram_model else self.method.value
+
+
 class JobRecord(BaseModel):
     """Who works on an upload until when, and what was learned and decided."""
 
@@ -51,6 +70,13 @@ class JobRecord(BaseModel):
 
     schema_version: Literal[1] = 1
     upload: Upload
+    run: Annotated[int, Field(ge=1)] = 1
+    """Counts re-runs. What stands below is this run's alone, its wait limits, attempts and costs included."""
+    earlier_usd: float = 0.0
+    """What the runs before cost, as their outcomes say."""
+    parts_run: Annotated[int, Field(ge=1)] = 1
+    """The run that began with the parts that this one goes on with; `run` where it begins anew."""
+    requested: RequestedModel | None = None
     state: JobState
     holder: str
     lease_until: datetime
@@ -85,6 +111,11 @@ class JobRecord(BaseModel):
     """Why the last attempt ended, in one sentence."""
     traceparent: str | None = None
     """The span that took the upload's event, as W3C Trace Context writes it: later attempts go on in its trace."""
+
+    @property
+    def may_have_parts(self) -> bool:
+        """Whether an earlier attempt, of this run or of the one before, may have left something."""
+        return self.started_at is not None or self.parts_run < self.run
 
     @property
     def lost_so_far(self) -> int:
@@ -148,6 +179,7 @@ class OpenMarker:
     job_id: str
     queued: QueuedUpload | None
     """None: no item was published, or whoever did so ended before it could say so."""
+    run: int = 1
 
 
 class JobStore:
@@ -170,7 +202,7 @@ class JobStore:
         if job.record.holder == holder:
             return job
         abandoned = job.record.state is JobState.CLAIMED and job.record.lease_until < at
-        if not abandoned or self.outcome(upload.job_id) is not None:
+        if not abandoned or self.outcome(upload.job_id, job.record.run) is not None:
             return None
         return self.try_save(job, holder=holder, lease_until=at + lease)
 
@@ -185,7 +217,7 @@ class JobStore:
             received_at=at,
             traceparent=tracing.traceparent(),
         )
-        objects.create_once(self._bucket, _marker_name(upload.job_id), marker.model_dump_json().encode())
+        objects.create_once(self._bucket, _marker_name(upload.job_id, 1), marker.model_dump_json().encode())
         return _job(objects.create_once(self._bucket, _record_name(upload.job_id), _dump(record)))
 
     def _close_if_reopened(self, job_id: str) -> None:
@@ -194,9 +226,32 @@ class JobStore:
         A marker younger than the outcome means that there was none, for the first was deleted when the outcome was
         published. Both times are Cloud Storage's own.
         """
-        outcome, marker = (self._bucket.get_blob(name(job_id)) for name in (_outcome_name, _marker_name))
+        outcome, marker = (self._bucket.get_blob(name(job_id, 1)) for name in (_outcome_name, _marker_name))
         if outcome is not None and marker is not None and marker.time_created > outcome.time_created:
-            objects.delete(self._bucket, _marker_name(job_id), marker.generation)
+            objects.delete(self._bucket, _marker_name(job_id, 1), marker.generation)
+
+    def begin_run(self, job: Job, record: JobRecord) -> Job:
+        """Begin the next run of a job that has ended: `record` takes the place of the job's.
+
+        The marker is written first, as for a new job; before the record is written the job has ended as before. Raises
+        StateConflict where another process was faster; `close_unbegun` takes back what that leaves.
+        """
+        marker = OpenJob(upload=record.upload, opened_at=now())
+        objects.write(self._bucket, _marker_name(job.id, record.run), marker.model_dump_json().encode())
+        return _job(objects.replace(self._bucket, _record_name(job.id), _dump(record), job.generation))
+
+    def close_unbegun(self, job_id: str, run: int) -> bool:
+        """Delete the marker of a run whose process ended before it wrote the record; False where the run has begun.
+
+        The record is written anew, as it is, before the marker that was found is deleted: a process that would still
+        begin the run with that marker has read the record before, and fails; one that reads it later writes a marker
+        of its own.
+        """
+        marker = self._bucket.get_blob(_marker_name(job_id, run))
+        job = self.load(job_id)
+        if marker is None or job is None or job.record.run >= run or self.try_save(job) is None:
+            return False
+        return objects.delete(self._bucket, _marker_name(job_id, run), int(marker.generation))
 
     def load(self, job_id: str) -> Job | None:
         """The job's newest record."""
@@ -227,44 +282,48 @@ class JobStore:
         except StateConflict:
             return None
 
-    def outcome(self, job_id: str) -> TerminalMessage | None:
-        """The terminal outcome, where the job has one."""
-        stored = objects.read(self._bucket, _outcome_name(job_id))
+    def outcome(self, job_id: str, run: int = 1) -> TerminalMessage | None:
+        """The terminal outcome of a run, where it has one."""
+        stored = objects.read(self._bucket, _outcome_name(job_id, run))
         return TerminalMessage.model_validate_json(stored.data) if stored else None
 
     def record_outcome(self, message: TerminalMessage) -> TerminalMessage:
-        """Make this the job's terminal outcome unless it has one; the outcome that stands."""
+        """Make this the terminal outcome of the job's run unless it has one; the outcome that stands."""
         data = message.model_dump_json().encode()
-        stored = objects.create_once(self._bucket, _outcome_name(message.job_id), data)
+        stored = objects.create_once(self._bucket, _outcome_name(message.job_id, message.run), data)
         return TerminalMessage.model_validate_json(stored.data)
 
-    def delete_parts(self, job_id: str) -> None:
-        """Forget what unfinished attempts left for the next; only after the outcome stands."""
-        for blob in self._bucket.list_blobs(prefix=parts_folder(job_id)):
-            objects.delete(self._bucket, blob.name)
+    def delete_parts(self, job_id: str, run: int = 1) -> None:
+        """Forget what unfinished attempts left, up to those of a run; only after its outcome stands."""
+        folders = tuple(parts_folder(job_id, one) for one in range(1, run + 1))
+        prefix = parts_folder(job_id) if run == 1 else parts_folder(job_id).removesuffix("/")
+        for blob in self._bucket.list_blobs(prefix=prefix):
+            if blob.name.startswith(folders):
+                objects.delete(self._bucket, blob.name)
 
-    def close(self, job_id: str) -> None:
-        """Take the job off the list of open ones; only after its outcome was published."""
-        objects.delete(self._bucket, _marker_name(job_id))
+    def close(self, job_id: str, run: int = 1) -> None:
+        """Take a run off the list of open jobs; only after its outcome was published."""
+        objects.delete(self._bucket, _marker_name(job_id, run))
 
     def open_markers(self) -> Iterator[OpenMarker]:
         """Every job whose outcome was not published yet; 1,000 are listed with a call, as far as the caller goes on."""
         for name, text, _ in objects.list_metadata(self._bucket, _OPEN, _QUEUED):
-            yield OpenMarker(name.removeprefix(_OPEN).removesuffix(".json"), _queued(name, text))
+            job_id, _, run = name.removeprefix(_OPEN).removesuffix(".json").partition(".")
+            yield OpenMarker(job_id, _queued(name, text), int(run) if run.isdecimal() else 1)
 
-    def opened(self, job_id: str) -> OpenJob | None:
+    def opened(self, job_id: str, run: int = 1) -> OpenJob | None:
         """What the marker of an open job says. Raises ValidationError."""
-        stored = objects.read(self._bucket, _marker_name(job_id))
+        stored = objects.read(self._bucket, _marker_name(job_id, run))
         return OpenJob.model_validate_json(stored.data) if stored else None
 
-    def mark_queued(self, job_id: str, queued: QueuedUpload | None) -> None:
+    def mark_queued(self, job_id: str, queued: QueuedUpload | None, run: int = 1) -> None:
         """Have the marker say that the job is on a queue, or (None) on none. Without effect on a job that is closed."""
         text = None if queued is None else queued.model_dump_json(exclude_none=True)
-        objects.set_metadata(self._bucket, _marker_name(job_id), {_QUEUED: text})
+        objects.set_metadata(self._bucket, _marker_name(job_id, run), {_QUEUED: text})
 
-    def is_open(self, job_id: str) -> bool:
-        """Whether the job's outcome still has to be published."""
-        return objects.exists(self._bucket, _marker_name(job_id), deadline_seconds=self._deadline_seconds)
+    def is_open(self, job_id: str, run: int = 1) -> bool:
+        """Whether a run's outcome still has to be published."""
+        return objects.exists(self._bucket, _marker_name(job_id, run), deadline_seconds=self._deadline_seconds)
 
 
 _OPEN = "open/"
@@ -272,21 +331,27 @@ _QUEUED = "queued"
 """Entry of a marker's custom metadata."""
 
 
-def parts_folder(job_id: str) -> str:
-    """Where attempts leave what the next one need not do or pay again."""
-    return f"jobs/{job_id}/parts/"
+def parts_folder(job_id: str, run: int = 1) -> str:
+    """Where attempts leave what the next one need not do or pay again. `run`: the record's `parts_run`."""
+    return f"jobs/{job_id}/parts/" if run == 1 else f"jobs/{job_id}/parts-{run}/"
 
 
-def _marker_name(job_id: str) -> str:
-    return f"{_OPEN}{job_id}.json"
+def _marker_name(job_id: str, run: int) -> str:
+    return f"{_OPEN}{job_id}.json" if run == 1 else f"{_OPEN}{job_id}.{run}.json"
 
 
 def _record_name(job_id: str) -> str:
     return f"jobs/{job_id}/record.json"
 
 
-def _outcome_name(job_id: str) -> str:
-    return f"jobs/{job_id}/outcome.json"
+def _outcome_name(job_id: str, run: int) -> str:
+    return f"jobs/{job_id}/outcome.json" if run == 1 else f"jobs/{job_id}/outcome-{run}.json"
+
+
+def outcome_of_object(name: str) -> tuple[str, int] | None:
+    """Job and run whose outcome an object of the state bucket is; None: it is something else."""
+    found = re.fullmatch(r"jobs/([0-9a-f]{24})/outcome(?:-(\d{1,9}))?\.json", name)
+    return (found[1], int(found[2] or 1)) if found else None
 
 
 def _queued(name: str, text: str | None) -> QueuedUpload | None:

@@ -54,7 +54,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    """The job's id."""
+    """The job's id; of a re-run `<job>.2`, so that each run is a line."""
     state: EntryState
     day: date
     """When the upload was received, or the execution's task began, in UTC."""
@@ -103,7 +103,7 @@ def month_of(at: datetime) -> str:
 def reservation(record: JobRecord, usd: float) -> Entry:
     """A job that may cost so much."""
     return Entry(
-        id=record.upload.job_id,
+        id=_entry_id(record.upload.job_id, record.run),
         state=EntryState.RESERVED,
         day=record.received_at.astimezone(UTC).date(),
         usd=usd,
@@ -118,7 +118,7 @@ def billed(message: TerminalMessage) -> Entry:
     """A job that ended, whatever its outcome: what was spent was spent."""
     saving = message.saving
     return Entry(
-        id=message.job_id,
+        id=_entry_id(message.job_id, message.run),
         state=EntryState.BILLED,
         day=message.received_at.astimezone(UTC).date(),
         usd=message.bill.usd,
@@ -150,6 +150,10 @@ def overhead(task: str, began_at: datetime, usd: float, *, possibly_usd: float =
         execution=task,
         possibly_usd=possibly_usd,
     )
+
+
+def _entry_id(job_id: str, run: int) -> str:
+    return job_id if run == 1 else f"{job_id}.{run}"
 
 
 def folder_of(name: str) -> str:

@@ -1,4 +1,5 @@
-"""The files of a job in the results bucket: `<prefix><upload's name>/<generation>/transcript.json` and its like.
+"""The files of a job in the results bucket: `<prefix><upload's name>/<generation>/transcript.json` and its like; those
+of a re-run in a folder `run-2/` beside them.
 
 Each is written once. Whoever comes later, a second worker or a redelivered event, finds the first one's file there.
 """
@@ -21,7 +22,7 @@ TRANSCRIPT_NAME = "transcript.json"
 RECEIPT_NAME = "receipt.json"
 
 LONGEST_FILE_NAME_BYTES = 24
-"""Room for the name of any result, so that all results of a job lie in one folder."""
+"""Room for the name of any result, behind `run-999/` too, so that all results of a job lie in one folder."""
 
 
 class ResultFiles:
@@ -33,44 +34,44 @@ class ResultFiles:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def store_transcript(
-        self, upload: Upload, transcript: Transcript, subtitles: SubtitleRules
+        self, upload: Upload, transcript: Transcript, subtitles: SubtitleRules, run: int = 1
     ) -> tuple[Transcript, dict[str, str]]:
         """Store every format. The transcript.json that was stored first stands, and all other files are made from it.
 
         Returns that transcript, and name -> `gs://` address of each file.
         """
         first, *others = render(transcript, subtitles)
-        stored = objects.create_once(self._bucket, self._path(upload, first.name), first.data, first.content_type)
+        stored = objects.create_once(self._bucket, self._path(upload, first.name, run), first.data, first.content_type)
         if stored.data != first.data:
             transcript = Transcript.model_validate_json(stored.data)
             _, *others = render(transcript, subtitles)
 
         def store(file: Rendered) -> None:
-            objects.create_once(self._bucket, self._path(upload, file.name), file.data, file.content_type)
+            objects.create_once(self._bucket, self._path(upload, file.name, run), file.data, file.content_type)
 
         with ThreadPoolExecutor(len(others), thread_name_prefix="results") as threads:
             list(threads.map(store, others))
-        return transcript, {file.name: self._uri(upload, file.name) for file in (first, *others)}
+        return transcript, {file.name: self._uri(upload, file.name, run) for file in (first, *others)}
 
-    def stored_transcript(self, upload: Upload) -> Transcript | None:
-        """The transcript that was stored first, if any was."""
-        stored = objects.read(self._bucket, self._path(upload, TRANSCRIPT_NAME))
+    def stored_transcript(self, upload: Upload, run: int = 1) -> Transcript | None:
+        """The transcript of the run that was stored first, if any was."""
+        stored = objects.read(self._bucket, self._path(upload, TRANSCRIPT_NAME, run))
         return Transcript.model_validate_json(stored.data) if stored else None
 
     def store_receipt(self, receipt: Receipt) -> None:
         """Store the receipt, unless there is one."""
-        path = self._path(receipt.upload, RECEIPT_NAME)
+        path = self._path(receipt.upload, RECEIPT_NAME, receipt.run)
         objects.create_once(self._bucket, path, receipt.model_dump_json(indent=2).encode())
 
-    def receipt_address(self, upload: Upload) -> dict[str, str]:
+    def receipt_address(self, upload: Upload, run: int = 1) -> dict[str, str]:
         """Name -> `gs://` address of the receipt, which may not be stored yet."""
-        return {RECEIPT_NAME: self._uri(upload, RECEIPT_NAME)}
+        return {RECEIPT_NAME: self._uri(upload, RECEIPT_NAME, run)}
 
-    def _path(self, upload: Upload, file: str) -> str:
+    def _path(self, upload: Upload, file: str, run: int) -> str:
         folder = f"{self._prefix}{upload.name}/{upload.generation}/"
         if len(folder.encode()) + LONGEST_FILE_NAME_BYTES > MAX_OBJECT_NAME_BYTES:
             folder = f"{self._prefix}long-names/{upload.job_id}/"
-        return folder + file
+        return f"{folder}{file}" if run == 1 else f"{folder}run-{run}/{file}"
 
-    def _uri(self, upload: Upload, file: str) -> str:
-        return f"gs://{self._bucket.name}/{self._path(upload, file)}"
+    def _uri(self, upload: Upload, file: str, run: int) -> str:
+        return f"gs://{self._bucket.name}/{self._path(upload, file, run)}"

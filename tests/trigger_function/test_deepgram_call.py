@@ -17,13 +17,14 @@ from google.api_core.exceptions import BadRequest, Forbidden
 
 from infra.recordings import recording
 from shared.clock import now
-from shared.costs.bill import LineItemKind
+from shared.costs.bill import Bill, LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
+from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs import JobRecord, JobState, RequestedModel
 from shared.state.ledger import Entry, EntryState, month_of
 from shared.transcript.model import Transcript
 from tests.support.faulty_deepgram import FaultyDeepgramServer
@@ -197,7 +198,7 @@ def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
     assert message.bill.possibly_usd == 0
 
 
-def test_an_answer_that_comes_when_the_job_has_ended_leaves_nothing(
+def test_an_answer_that_comes_when_the_job_has_failed_is_kept_for_a_rerun(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
     services = make_deepgram_services()
@@ -209,9 +210,40 @@ def test_an_answer_that_comes_when_the_job_has_ended_leaves_nothing(
         wait_until(lambda: (job := services.jobs.load(upload.job_id)) and job.record.deepgram_calls, "the call")
         services.finisher.finish(record_of(services, upload), failed(DropscribeError("Given up.")))
     call.join()
-    assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
     (message,) = cloud.terminal_messages()
     assert message.outcome is Outcome.FAILED
+    requests = len(server.requests)
+    begin_rerun(services.storage, services.jobs, upload.job_id, RerunRequest())
+    assert reconcile_all(services) == {"restarted": 1}
+    (again,) = cloud.terminal_messages()
+    assert (again.outcome, again.run, again.bill, again.earlier_usd) == (Outcome.COMPLETED, 2, Bill(), message.bill.usd)
+    assert len(server.requests) == requests
+    assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
+
+
+def test_a_rerun_with_another_model_calls_deepgram_again(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
+) -> None:
+    services = make_deepgram_services()
+    upload = cloud.drop(AUDIO)
+    handle(services, upload)
+    (first,) = cloud.terminal_messages()
+    model = RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-3-multilingual")
+    begin_rerun(services.storage, services.jobs, upload.job_id, RerunRequest(model))
+    requests = len(server.requests)
+    assert reconcile_all(services) == {"restarted": 1}
+    (again,) = cloud.terminal_messages()
+    assert again.decision is not None
+    assert (again.decision.rule, again.run, again.outcome) == ("requested", 2, Outcome.COMPLETED)
+    assert server.requests[requests].model == "nova-3-multilingual"
+    assert (calls_on(again, possibly=False), calls_on(again, possibly=True)) == (1, 0)
+    # The same audio for $0.0052 and $0.0043 a minute.
+    usd, before_usd = (one.bill.usd_of(kind=LineItemKind.DEEPGRAM) for one in (again, first))
+    assert usd == pytest.approx(before_usd * 52 / 43)
+    assert again.earlier_usd == first.bill.usd
+    assert receipt_of(cloud, again).earlier_usd == first.bill.usd
+    entries = {one.id: one.usd for one in services.ledger.entries(month_of(now()))}
+    assert entries == {upload.job_id: first.bill.usd, f"{upload.job_id}.2": again.bill.usd}
 
 
 def test_a_call_that_was_lost_is_called_possibly_billed(

@@ -132,16 +132,18 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
             return "waiting"
         handle(services, opened.upload)
         return "restarted"
+    if marker.run > job.record.run:
+        return _close_unbegun(services, marker)
     is_leased = job.record.lease_until > now()
-    if is_leased and job.record.state is not JobState.QUEUED:
+    if is_leased and job.record.state is not JobState.QUEUED and marker.run == job.record.run:
         # Also where it has an outcome: its holder is about to publish it, and it need not be published twice.
         return "waiting"
-    outcome = services.jobs.outcome(job.id)
+    outcome = services.jobs.outcome(job.id, marker.run)
     if outcome is not None:
         with tracing.continue_trace(job.record.traceparent):
             services.finisher.publish(outcome)
         return "published"
-    if is_leased:
+    if is_leased or marker.run < job.record.run:
         return "waiting"
     may_be_tried = job.record.attempts_so_far < services.settings.max_attempts
     if job.record.state is JobState.QUEUED and may_be_tried and tick.waits_its_turn(marker.queued):
@@ -150,6 +152,14 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
         return _advance(services, job)
+
+
+def _close_unbegun(services: Services, marker: OpenMarker) -> str:
+    """A re-run whose process may have ended between marker and record: then the job has ended as before."""
+    opened = services.jobs.opened(marker.job_id, marker.run)
+    if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
+        return "waiting"
+    return "closed" if services.jobs.close_unbegun(marker.job_id, marker.run) else "waiting"
 
 
 def _advance(services: Services, job: Job) -> str:

@@ -17,7 +17,7 @@ Decision, with every quote; or Rejected where every method is forbidden
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.costs.gathering import GatherRules
 from shared.costs.prices import JobShape, PriceBook
@@ -99,6 +99,10 @@ class Router:
             idle_seconds=settings.work_idle_seconds,
             gather=settings.gather_rules,
         )
+
+    def for_model(self, deepgram_model: str | None) -> Router:
+        """The same for another of Deepgram's models; None: this one."""
+        return self if deepgram_model is None else replace(self, deepgram_model=deepgram_model)
 
     def decide(self, upload: UploadFacts, conditions: Conditions) -> Decision:
         """The method for an upload, with every method's quote.

@@ -25,6 +25,7 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.messages import Decision
+from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
 from shared.state.jobs import JobState, OpenJob
 from tests.support.loopback_cloud import LoopbackCloud
@@ -125,11 +126,11 @@ def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: LoopbackCloud,
     _, item = queue_job(services, cloud)
     outcome, taken = services.jobs.outcome, []
 
-    def late(job_id: str) -> object:
+    def late(job_id: str, run: int) -> object:
         """Between our reading and our writing of the record, the other worker takes the job."""
         patch.undo()
         taken.append(claim(as_task(services, "other"), item))
-        return outcome(job_id)
+        return outcome(job_id, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services.jobs, "outcome", late)
@@ -215,6 +216,19 @@ def test_checkpoints_add_up_and_are_forgotten(services: JobServices) -> None:
     services.jobs.delete_parts("one")
     assert services.checkpoints.load("one") == {}
     assert services.checkpoints.load("one-more") == {(0, 0, 16000): PART}
+
+
+def test_a_rerun_goes_on_with_the_chunks_of_the_run_that_failed(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud, started_at=now(), lost_attempts=1)
+    services.checkpoints.store(job.id, [PART])
+    services.finisher.finish(job.record, failed(DropscribeError("Its workers were killed.")))
+    begun = begin_rerun(services.storage, services.jobs, job.id, RerunRequest())
+    queued = {"state": JobState.QUEUED, "media": item.media, "decision": item.decision}
+    services.jobs.save(begun, **queued)
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    assert (claimed.job.record.run, claimed.job.record.attempts) == (2, 1)
+    assert claimed.stored == {(0, 0, 16000): PART}
 
 
 def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices) -> None:

@@ -18,7 +18,7 @@ from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.enums import Engine
 from shared.errors import DropscribeError
-from shared.state.job_result import failed
+from shared.state.job_result import rejected
 from shared.state.jobs import JobState
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from tests.support.waiting import wait_until
@@ -114,7 +114,7 @@ def test_a_checkpoint_that_is_stored_behind_the_jobs_last_step_does_not_stay(
         tick.start()
         wait_until(lambda: job.record.lease_until > before, "the record, and then the checkpoint")
         job.end_attempt_once()
-        services.finisher.finish(job.record, failed(DropscribeError("No sound.")))
+        services.finisher.finish(job.record, rejected(DropscribeError("No sound.")))
     tick.join()
     assert not job.take_unsaved()
     assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []

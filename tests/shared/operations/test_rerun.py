@@ -1,0 +1,342 @@
+"""Re-runs: what is run again and with what, and that a kill leaves the old end or a run that the reconciler ends."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from shared import objects
+from shared.clock import now
+from shared.costs.bill import Bill, LineItem, LineItemKind
+from shared.enums import Engine, Method, Outcome, Privacy
+from shared.errors import DropscribeError, StateConflict
+from shared.media import Media, Upload
+from shared.messages import Decision, Receipt, TerminalMessage, event_id
+from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, plan_rerun, planned_rerun, requested_model
+from shared.state.job_result import completed, failed, rejected
+from shared.state.jobs import JobRecord, JobState, OpenJob, OpenMarker, RequestedModel
+from shared.state.ledger import EntryState, month_of
+from shared.transcript.compose import compose
+from shared.transcript.model import Passage, Word
+from shared.upload_options import UploadOptions
+from tests.support.killed_process import killed_at
+from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
+from trigger_function.handle_upload import handle
+from trigger_function.reconciler.open_jobs import reconcile_all
+from trigger_function.services import Services
+
+UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=7)
+MEDIA = Media(container="mp3", codec="mp3", duration_seconds=60, sample_rate_hz=16000, channels=1, size_bytes=9)
+NOVA = RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-3")
+PARAKEET = RequestedModel(method=Method.PARAKEET)
+MODELS = ("nova-3", "nova-3-multilingual")
+
+
+def bill(usd: float, resource: str = "gpu") -> Bill:
+    kind = LineItemKind.DEEPGRAM if resource.startswith("deepgram") else LineItemKind.GPU
+    return Bill(items=(LineItem(kind=kind, resource=resource, quantity=usd, unit="usd", usd_per_unit=1),))
+
+
+def decision(method: Method) -> Decision:
+    return Decision(method=method, rule="small", reason="Small.")
+
+
+def record(**changes: Any) -> JobRecord:
+    usual = {
+        "upload": UPLOAD,
+        "state": JobState.RUNNING,
+        "holder": "transcribe-x7/0",
+        "lease_until": now(),
+        "received_at": now() - timedelta(days=3),
+        "attempts": 3,
+        "media": MEDIA,
+        "decision": decision(Method.PARAKEET),
+    }
+    return JobRecord(**{**usual, **changes})
+
+
+def outcome_of(one: JobRecord, outcome: Outcome, cost: Bill, method: Method = Method.PARAKEET) -> TerminalMessage:
+    return TerminalMessage(
+        event_id=event_id(one.upload.job_id, one.run),
+        job_id=one.upload.job_id,
+        run=one.run,
+        upload=one.upload,
+        outcome=outcome,
+        decision=decision(method),
+        bill=cost,
+        received_at=one.received_at,
+        finished_at=now(),
+    )
+
+
+def ended(services: Services, upload: Upload, outcome: Outcome, usd: float = 0.5) -> TerminalMessage:
+    """The first run of a job ends so."""
+    job = services.jobs.claim(upload, "me", timedelta(minutes=10))
+    assert job is not None
+    return end(services, job.record.model_copy(update={"media": MEDIA, "started_at": now()}), outcome, usd)
+
+
+def end(
+    services: Services, one: JobRecord, outcome: Outcome, usd: float = 0.5, text: str = "one two"
+) -> TerminalMessage:
+    words = [Word(text=each, start=index, end=index + 0.5) for index, each in enumerate(text.split())]
+    transcript = compose(
+        job_id=one.upload.job_id,
+        source=one.upload.uri,
+        duration=60,
+        language="en",
+        model="parakeet",
+        passages=[Passage(Engine.PARAKEET_GPU, words)],
+    )
+    result = {
+        Outcome.COMPLETED: completed(transcript),
+        Outcome.FAILED: failed(DropscribeError("Broken.")),
+        Outcome.REJECTED: rejected(DropscribeError("No audio.")),
+    }[outcome]
+    return services.finisher.finish(one, result, bill(usd))
+
+
+def record_of(services: Services, upload: Upload) -> JobRecord:
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    return job.record
+
+
+def begin(services: Services, upload: Upload, request: RerunRequest = RerunRequest()) -> JobRecord:  # noqa: B008
+    return begin_rerun(services.storage, services.jobs, upload.job_id, request).record
+
+
+def test_a_rerun_begins_anew_with_what_the_failed_run_had_stored() -> None:
+    before = record(lost_attempts=2, faults=4, deepgram_calls=1, spent=bill(1), earlier_usd=2.0, run=3, parts_run=2)
+    at = now()
+    after = plan_rerun(before, outcome_of(before, Outcome.FAILED, bill(1)), RerunRequest(), at)
+    assert after == JobRecord(
+        upload=UPLOAD,
+        run=4,
+        earlier_usd=3.0,
+        parts_run=2,
+        state=JobState.CLAIMED,
+        holder="rerun",
+        lease_until=at,
+        received_at=at,
+        lost_attempts=1,
+    )
+    assert after.may_have_parts
+
+
+@pytest.mark.parametrize(
+    ("outcome", "model", "why"),
+    [
+        (None, None, "The job has not ended yet: run 1 is running."),
+        (Outcome.COMPLETED, None, "The job is completed: name another model, or force it."),
+        (Outcome.COMPLETED, PARAKEET, "The job is completed by parakeet already: name another model, or force it."),
+    ],
+)
+def test_what_is_refused(outcome: Outcome | None, model: RequestedModel | None, why: str) -> None:
+    before = record()
+    message = None if outcome is None else outcome_of(before, outcome, bill(1))
+    with pytest.raises(RerunRefused) as refused:
+        plan_rerun(before, message, RerunRequest(model), now())
+    assert refused.value.reason == why
+    if message is not None:
+        assert plan_rerun(before, message, RerunRequest(model, force=True), now()).run == 2
+
+
+def test_a_private_upload_is_not_sent_to_an_api() -> None:
+    before = record(options=UploadOptions(privacy=Privacy.LOCAL))
+    message = outcome_of(before, Outcome.FAILED, bill(1))
+    with pytest.raises(RerunRefused, match="may not leave"):
+        plan_rerun(before, message, RerunRequest(NOVA, force=True), now())
+    assert plan_rerun(before, message, RerunRequest(PARAKEET), now()).requested == PARAKEET
+
+
+@pytest.mark.parametrize(
+    ("method", "resource", "model", "is_kept"),
+    [
+        (Method.PARAKEET, "gpu", None, True),
+        (Method.PARAKEET, "gpu", PARAKEET, True),
+        (Method.PARAKEET, "gpu", NOVA, False),
+        (Method.PARAKEET, "deepgram nova-3", PARAKEET, False),
+        (Method.DEEPGRAM, "deepgram nova-3 (possibly billed)", NOVA, True),
+        (Method.DEEPGRAM, "deepgram nova-3-multilingual", NOVA, False),
+        (Method.DEEPGRAM, "deepgram nova-3-multilingual", None, True),
+    ],
+)
+def test_parts_are_kept_unless_the_model_changes(
+    method: Method, resource: str, model: RequestedModel | None, is_kept: bool
+) -> None:
+    before = record(decision=decision(method))
+    after = plan_rerun(
+        before, outcome_of(before, Outcome.FAILED, bill(1, resource), method), RerunRequest(model), now()
+    )
+    assert (after.parts_run, after.may_have_parts) == ((1, True) if is_kept else (2, False))
+
+
+def test_a_completed_job_begins_without_parts_and_a_failed_rerun_keeps_its_model() -> None:
+    before = record()
+    after = plan_rerun(before, outcome_of(before, Outcome.COMPLETED, bill(1)), RerunRequest(NOVA), now())
+    assert (after.parts_run, after.requested) == (2, NOVA)
+    again = plan_rerun(after, outcome_of(after, Outcome.FAILED, bill(1, "deepgram nova-3")), RerunRequest(), now())
+    assert (again.parts_run, again.requested, again.run) == (2, NOVA, 3)
+
+
+def test_models_are_named_by_method_or_as_deepgram_does() -> None:
+    assert requested_model("parakeet", "nova-3", MODELS) == PARAKEET
+    assert requested_model("deepgram", "nova-3", MODELS) == NOVA
+    assert requested_model("nova-3-multilingual", "nova-3", MODELS).label == "deepgram nova-3-multilingual"
+    with pytest.raises(RerunRefused, match="known are parakeet, deepgram, nova-3, nova-3-multilingual"):
+        requested_model("whisper", "nova-3", MODELS)
+
+
+def test_a_rerun_has_a_message_results_a_receipt_and_a_ledger_line_of_its_own(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    upload = cloud.drop(b"")
+    first = ended(services, upload, Outcome.FAILED, 0.5)
+    begun = begin(services, upload)
+    assert list(services.jobs.open_markers()) == [OpenMarker(upload.job_id, None, run=2)]
+    assert services.jobs.outcome(upload.job_id) == first, "readable until the next one replaces it, and after"
+    assert services.jobs.outcome(upload.job_id, 2) is None
+    second = end(services, begun, Outcome.COMPLETED, 0.25)
+    assert cloud.terminal_messages() == [first, second]
+    assert (first.event_id, second.event_id) == (f"{upload.job_id}-terminal", f"{upload.job_id}-terminal-2")
+    assert (second.run, second.bill.usd, second.earlier_usd) == (2, 0.25, 0.5)
+    folder = f"calls/a.mp3/{upload.generation}"
+    assert set(cloud.names(RESULTS)) >= {f"{folder}/receipt.json", f"{folder}/run-2/transcript.json"}
+    assert second.results["transcript.json"] == f"gs://{RESULTS}/{folder}/run-2/transcript.json"
+    for message in (first, second):
+        key = message.results["receipt.json"].removeprefix(f"gs://{RESULTS}/")
+        receipt = Receipt.model_validate_json(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
+        assert (receipt.run, receipt.bill, receipt.earlier_usd) == (message.run, message.bill, message.earlier_usd)
+    entries = {entry.id: entry for entry in services.ledger.entries(month_of(now()))}
+    assert {name: entry.usd for name, entry in entries.items()} == {upload.job_id: 0.5, f"{upload.job_id}.2": 0.25}
+    assert {entry.state for entry in entries.values()} == {EntryState.BILLED}
+    assert list(services.jobs.open_markers()) == []
+
+
+def test_parts_of_a_failed_run_are_kept_until_a_rerun_ends(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"")
+    part = f"jobs/{upload.job_id}/parts/one.json"
+    services.state.blob(part).upload_from_string("{}")
+    ended(services, upload, Outcome.FAILED)
+    assert cloud.names(STATE, f"jobs/{upload.job_id}/parts") == [part]
+    begun = begin(services, upload, RerunRequest(NOVA))
+    services.state.blob(f"jobs/{upload.job_id}/parts-2/two.json").upload_from_string("{}")
+    services.state.blob(f"jobs/{upload.job_id}/parts-20/other.json").upload_from_string("{}")
+    end(services, begun, Outcome.COMPLETED)
+    assert cloud.names(STATE, f"jobs/{upload.job_id}/parts") == [f"jobs/{upload.job_id}/parts-20/other.json"]
+
+
+def test_whoever_still_works_for_the_run_before_changes_nothing(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"")
+    job = services.jobs.claim(upload, "me", timedelta(minutes=10))
+    assert job is not None
+    first = end(services, job.record, Outcome.FAILED)
+    begun = begin(services, upload)
+    assert end(services, job.record, Outcome.COMPLETED, text="late words") == first
+    services.finisher.publish(first)
+    with pytest.raises(StateConflict):
+        services.jobs.save(job, attempts=1)
+    assert services.jobs.is_open(upload.job_id, 2)
+    assert record_of(services, upload) == begun
+    assert end(services, begun, Outcome.COMPLETED, text="new words").outcome is Outcome.COMPLETED
+
+
+def test_the_uploads_event_delivered_again_takes_a_rerun_up(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"")
+    ended(services, upload, Outcome.FAILED)
+    handle(services, upload)
+    assert len(cloud.terminal_messages()) == 1
+    begin(services, upload)
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    assert (message.run, message.outcome) == (2, Outcome.REJECTED), "an empty file is inspected again"
+    handle(services, upload)
+    assert cloud.terminal_messages() == []
+
+
+def test_a_job_is_not_run_again_while_it_is_open_gone_or_unknown(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"")
+    with pytest.raises(RerunRefused, match="no such job"):
+        begin(services, upload)
+    message = ended(services, upload, Outcome.FAILED)
+    objects.write(services.state, f"open/{upload.job_id}.json", b"{}")
+    with pytest.raises(RerunRefused, match="is being published"):
+        begin(services, upload)
+    services.finisher.publish(message)
+    begin(services, upload)
+    with pytest.raises(RerunRefused, match="has not ended yet: run 2 is claimed"):
+        begin(services, upload)
+    end(services, record_of(services, upload), Outcome.FAILED)
+    cloud.storage.bucket(upload.bucket).blob(upload.name).delete()
+    with pytest.raises(RerunRefused, match="deleted or replaced"):
+        begin(services, upload)
+
+
+def test_of_reruns_at_once_one_begins(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"")
+    ended(services, upload, Outcome.FAILED)
+
+    def try_to_begin(_: int) -> str:
+        try:
+            begin(services, upload)
+        except RerunRefused as error:
+            return error.reason
+        return "begun"
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(pool.map(try_to_begin, range(4)))
+    assert answers == ["The job has not ended yet: run 2 is claimed."] * 3 + ["begun"]
+    assert reconcile_all(services) == {"restarted": 1}
+    assert [message.run for message in cloud.terminal_messages()] == [1, 2]
+    assert list(services.jobs.open_markers()) == []
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_a_rerun_killed_at_any_write_leaves_the_old_end_or_a_run_that_ends(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    begun = 0
+    for write in count(1):
+        upload = cloud.drop(b"", f"calls/{write}.mp3")
+        first = ended(services, upload, Outcome.FAILED)
+        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+            begin(services, upload)
+        run = record_of(services, upload).run
+        begun += run == 2
+        # The marker's age, which tells the reconciler that its writer is gone.
+        for marker in services.jobs.open_markers():
+            old = OpenJob(upload=upload, opened_at=now() - timedelta(hours=1)).model_dump_json().encode()
+            objects.write(services.state, f"open/{upload.job_id}.{marker.run}.json", old)
+        for _ in range(2):
+            reconcile_all(services)
+        messages = cloud.terminal_messages()
+        assert [message.run for message in messages] == list(range(1, run + 1))
+        assert messages[0] == first
+        assert list(services.jobs.open_markers()) == []
+        if not kill.happened:
+            break
+    assert begun
+    assert write > 2
+
+
+def test_a_marker_without_its_run_is_left_while_its_writer_may_live(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"")
+    ended(services, upload, Outcome.FAILED)
+    job, planned = planned_rerun(services.jobs, upload.job_id, RerunRequest())
+    marker = OpenJob(upload=upload, opened_at=now()).model_dump_json().encode()
+    objects.write(services.state, f"open/{upload.job_id}.2.json", marker)
+    assert reconcile_all(services) == {"waiting": 1}
+    # Its writer was suspended for hours, and comes back when the marker was given up.
+    assert services.jobs.close_unbegun(upload.job_id, 2)
+    with pytest.raises(StateConflict):
+        services.jobs.begin_run(job, planned)
+    assert record_of(services, upload).run == 1
+    # It tries again, which its marker tells nobody to take back any more.
+    begin(services, upload)
+    assert not services.jobs.close_unbegun(upload.job_id, 2)
+    assert services.jobs.is_open(upload.job_id, 2)
