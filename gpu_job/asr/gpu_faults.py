@@ -1,4 +1,4 @@
-"""GPU faults: what torch's errors mean for the engine, and what must be let go before it can go on.
+"""GPU faults: what the errors of torch and NeMo mean for the engine, and what must be let go before it can go on.
 
 What follows: `gpu_job/engines/chain.py: engine_failed`, then `gpu_job/worker/attempt_end.py`; exit status 75.
 """
@@ -15,6 +15,17 @@ from shared.errors import EngineFailed, FailureKind
 
 NO_MEMORY = 2
 """cudaErrorMemoryAllocation: of memory that torch's allocator does not hand out, such as pinned pages and graphs."""
+
+NO_MEMORY_WORDS = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "cudaErrorMemoryAllocation",
+)
+"""In the text of errors that have no code: of libraries, and of NeMo's own calls."""
+
+NEMO_CUDA_ERROR = "NeMoCUDAPythonException"
+"""Known by its name: NeMo need not be there."""
 
 
 @contextmanager
@@ -36,12 +47,24 @@ def inference() -> Iterator[None]:
 
 
 def failure_of(error: Exception) -> EngineFailed | None:
-    """What an error of torch's says of the GPU; None where it may be the batch's fault."""
+    """What an error says of the GPU; None where it may be the batch's fault.
+
+    torch's own errors, those of cuDNN and cuBLAS, which torch raises as RuntimeError, and NeMo's of the CUDA calls that
+    it makes by itself for its graphs, which are of no class of torch's.
+    """
+    is_nemos = any(kind.__name__ == NEMO_CUDA_ERROR for kind in type(error).__mro__)
     if isinstance(error, torch.OutOfMemoryError) or getattr(error, "error_code", None) == NO_MEMORY:
-        return EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY)
-    if isinstance(error, torch.AcceleratorError) and not cuda_answers():
+        return _out_of_memory()
+    if (is_nemos or isinstance(error, RuntimeError)) and any(word in str(error) for word in NO_MEMORY_WORDS):
+        return _out_of_memory()
+    if (is_nemos or isinstance(error, RuntimeError)) and not cuda_answers():
         return EngineFailed("The GPU failed; only another process can use it.", FailureKind.GPU_LOST)
-    return None
+    cause = error.__cause__
+    return failure_of(cause) if isinstance(cause, Exception) else None
+
+
+def _out_of_memory() -> EngineFailed:
+    return EngineFailed("The GPU's memory is too small for the batch.", FailureKind.OUT_OF_MEMORY)
 
 
 def cuda_answers() -> bool:

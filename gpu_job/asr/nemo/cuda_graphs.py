@@ -8,10 +8,13 @@ chunks are very long.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import pad
+
+_log = logging.getLogger(__name__)
 
 MOST_CELLS = 2**18
 """Chunks x frames of storage larger than its batch. 0.5 GB with parakeet-tdt-0.6b in bf16: a frame takes 1,280 bytes
@@ -57,6 +60,7 @@ class TdtDecoder:
         """NeMo's label-looping computer."""
         self._max_chunks = max_chunks
         self._captures = on_gpu and computer.cuda_graphs_mode is not None
+        self._logged: str | None = None
 
     @property
     def mode(self) -> str:
@@ -73,6 +77,10 @@ class TdtDecoder:
             # It may have new storage and still the graphs of the old: its loop would wait for them for ever.
             self.computer.reset_cuda_graphs_state()
             raise
+        if self._captures and self.mode != self._logged:
+            # Known by the first capture only: where whole graphs fail NeMo takes slower ones, and says so to nobody.
+            self._logged = self.mode
+            _log.info("decoder captured", extra={"fields": {"decoder": self.mode}})
         return found
 
     def _roomy(self, encoded: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

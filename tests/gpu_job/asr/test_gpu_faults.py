@@ -92,6 +92,46 @@ def test_only_cudas_own_error_shows_that_the_gpu_is_lost() -> None:
     assert failure_of(ValueError("broken")) is None
 
 
+def nemos(text: str) -> Exception:
+    """As NeMo raises it where a CUDA call of its own fails."""
+    from nemo.core.utils.cuda_python_utils import NeMoCUDAPythonException
+
+    return NeMoCUDAPythonException(text)
+
+
+@pytest.mark.usefixtures("lost_gpu")
+@pytest.mark.parametrize(
+    "error",
+    [nemos("CUDA failure! 719"), RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")],
+    ids=["nemo", "cudnn"],
+)
+def test_a_gpu_is_lost_whoevers_call_shows_it(error: Exception) -> None:
+    forced = RuntimeError("Full CUDA graph decoding failed. Mode is forced, raising exception")
+    forced.__cause__ = error
+    for raised in (error, forced):
+        failure = failure_of(raised)
+        assert failure is not None
+        assert failure.kind is FailureKind.GPU_LOST
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        nemos("Cuda Error: CUresult.CUDA_ERROR_OUT_OF_MEMORY"),
+        nemos("CUDA failure! cudaError_t.cudaErrorMemoryAllocation"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_memory_that_a_library_lacks_is_memory_all_the_same(error: Exception) -> None:
+    with pytest.raises(EngineFailed) as caught, inference():
+        raise error
+    assert caught.value.kind is FailureKind.OUT_OF_MEMORY
+
+
+def test_an_error_of_nemos_with_a_gpu_that_answers_is_the_batchs_own() -> None:
+    assert failure_of(nemos("CUDA failure! 1")) is None
+
+
 @pytest.mark.usefixtures("lost_gpu")
 def test_a_process_that_lost_its_gpu_loads_no_model_for_the_cpu_either() -> None:
     with pytest.raises(EngineFailed) as caught:

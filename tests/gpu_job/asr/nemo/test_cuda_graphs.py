@@ -34,12 +34,14 @@ class OnGpu:
         self.cuda_graphs_mode = self.computer.cuda_graphs_mode
         self.reset_cuda_graphs_state = self.computer.reset_cuda_graphs_state
         self.fails = False
+        self.mode_after_capture = self.cuda_graphs_mode
 
     def _count(self, encoded: torch.Tensor) -> None:
         self.captures += 1
         self._allocate(encoded)
         if self.fails:
             raise torch.OutOfMemoryError("CUDA out of memory.")
+        self.cuda_graphs_mode = self.mode_after_capture
 
     @property
     def state(self) -> Any:
@@ -117,6 +119,21 @@ def test_after_a_failure_the_decoder_begins_anew(parakeet: Parakeet, on_gpu: OnG
     assert on_gpu.state is None
     on_gpu.fails = False
     assert rounded(tokens_of_batches(here, batches[:1])) == rounded(tokens_of_batches(parakeet, batches[:1]))
+
+
+def test_the_mode_is_told_once_the_graphs_are_captured(
+    parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """NeMo goes over to slower graphs where whole ones cannot be captured, and its own warning is not shown."""
+    modes = type(on_gpu.computer).CudaGraphsMode
+    on_gpu.cuda_graphs_mode = modes.FULL_GRAPH
+    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
+    assert here.decoder.mode == "full_graph"
+    on_gpu.mode_after_capture = modes.NO_WHILE_LOOPS
+    with caplog.at_level("INFO", logger="gpu_job.asr.nemo.cuda_graphs"):
+        tokens_of_batches(here, batches[:2])
+    told = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
+    assert told == [{"decoder": "no_while_loops"}]
 
 
 def test_on_a_cpu_nothing_is_padded(parakeet: Parakeet) -> None:
