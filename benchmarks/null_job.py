@@ -1,4 +1,8 @@
-"""`python -m gpu_job` with an engine that answers at once without hearing: all of the job but the model."""
+"""`python -m benchmarks.null_job [--words]`: the job with an engine that answers at once, without hearing anything.
+
+One word a chunk, so that the audit finds no omission; with --words three a second, so that all of a transcript's work
+is done: tokens, audit, assembly, rendering.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+
+import numpy as np
 
 from gpu_job.__main__ import main
 from gpu_job.asr.batching import BatchLimits
@@ -16,9 +22,17 @@ from gpu_job.audit.evidence import LETTER_SECONDS
 from gpu_job.worker.services import JobServices
 from shared.enums import Engine
 
+WORD_SAMPLES = 5120
+"""Of a word: 0.32 s, or 3.1 words a second, as fast as people talk."""
+WORD_SECONDS = seconds(WORD_SAMPLES)
+LOOKED_AT, QUIET = 16, 0.003
+"""Every so manieth sample is looked at; below -50 dB of full scale nobody says a word."""
+WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "dog.", "Then", "it", "sleeps,", "until", "morning.")
+FLAG = "--words"
+
 
 class NullEngine:
-    """Says one word as long as the chunk, in time and in letters, so that the audit finds no omission."""
+    """Says one word as long as the chunk, in time and in letters."""
 
     name = hardware = "null"
     engine = Engine.PARAKEET_CPU
@@ -33,13 +47,32 @@ class NullEngine:
         return prepared
 
     def finish(self, output: Sequence[Samples]) -> list[list[Token]]:
-        """The word of each chunk."""
-        lengths = [seconds(len(samples)) for samples in output]
-        return [[Token(" " + "m" * math.ceil(length / LETTER_SECONDS), 0.0, length, 1.0)] for length in lengths]
+        """The words of each chunk."""
+        return [self.tokens(samples) for samples in output]
+
+    def tokens(self, samples: Samples) -> list[Token]:
+        """Of a chunk."""
+        length = seconds(len(samples))
+        return [Token(" " + "m" * math.ceil(length / LETTER_SECONDS), 0.0, length, 1.0)]
+
+
+class TalkingEngine(NullEngine):
+    """Says WORDS over and over where a chunk sounds, in batches as a GPU has them."""
+
+    batch_limits = BatchLimits(max_chunks=128, max_samples=2400 * SAMPLE_RATE)
+
+    def tokens(self, samples: Samples) -> list[Token]:
+        """Of a chunk: words one after the other, none where it is quiet."""
+        looked_at = np.abs(samples[: len(samples) // WORD_SAMPLES * WORD_SAMPLES : LOOKED_AT])
+        loud = looked_at.reshape(-1, WORD_SAMPLES // LOOKED_AT).max(axis=1, initial=0.0) > QUIET
+        return [
+            Token(" " + WORDS[place % len(WORDS)], place * WORD_SECONDS, (place + 0.9) * WORD_SECONDS, 0.97)
+            for place in np.flatnonzero(loud).tolist()
+        ]
 
 
 def _load_model(self: JobServices, engine: Engine) -> Recognizer:
-    return NullEngine()
+    return TalkingEngine() if FLAG in sys.argv[1:] else NullEngine()
 
 
 if __name__ == "__main__":
