@@ -93,7 +93,7 @@ class MemoryModel:
         many, as NeMo's `conv_split_by_batch` has it. A chunk that is too long by itself is not divided here."""
         if chunks <= self._most_convolved(samples):
             return chunks
-        parts = 2 ** math.ceil(math.log2(chunks * self._convolved(samples) / _MOST_CONVOLVED))
+        parts = 1 << math.ceil(math.log2(chunks * self._convolved(samples) / _MOST_CONVOLVED))
         return max(1, chunks // parts)
 
     def _most_convolved(self, samples: int) -> int:
