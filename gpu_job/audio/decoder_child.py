@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,9 +51,25 @@ class DecoderFailed(EngineFailed):
         """Why, in brackets; empty where it is not known."""
 
 
+PASSED_VARIABLES = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE"})
+PASSED_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
+"""Of the environment: what Python and its libraries are found by. The rest has keys, and leads to the cloud."""
+
+
 def command(request: DecodingRequest) -> list[str]:
-    """The decoder's command line."""
-    return [sys.executable, "-B", "-s", "-m", "gpu_job.audio.decoder", request.to_json()]
+    """The decoder's command line. `-P`: the folder that `dropscribe run` is called in is not searched for modules."""
+    return [sys.executable, "-B", "-s", "-P", "-m", "gpu_job.audio.decoder", request.to_json()]
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a decoder gets to see of its worker's environment."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
+    }
+    paths = [str(_PROJECT), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class DecoderChild:
@@ -61,13 +77,12 @@ class DecoderChild:
 
     def __init__(self, request: DecodingRequest, limits: DecoderLimits) -> None:
         self._stall_seconds = limits.stall_seconds
-        paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._child = subprocess.Popen(
             command(request),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=child_environment(os.environ),
         )
         assert self._child.stdout is not None  # opened as a pipe above
         if sys.platform == "win32":

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 
 class Process(Protocol):
@@ -28,7 +28,9 @@ class Process(Protocol):
 class ProcessGroup:
     """A running command, leader of its own process group, its output appended to `log`.
 
-    It sees exactly `env`, nothing of this process's environment. Raises OSError if the command cannot be started.
+    It sees `env`, nothing of this process's environment, and looks for Python's modules in this project and where they
+    are installed: not in the folder that `dropscribe run` is called in, which may hold anything. Raises OSError if the
+    command cannot be started.
     """
 
     popen: Callable[..., Process] = subprocess.Popen
@@ -39,7 +41,7 @@ class ProcessGroup:
         with log.open("ab") as output:
             self._leader = self.popen(
                 command,
-                env=dict(env),
+                env={**env, **_module_search(env)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -71,3 +73,11 @@ class ProcessGroup:
         # macOS answers EPERM, not ESRCH, for a group of which only zombies are left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._leader.pid, signal.SIGKILL)
+
+
+_PROJECT = Path(__file__).parents[2]
+
+
+def _module_search(env: Mapping[str, str]) -> dict[str, str]:
+    paths = [str(_PROJECT), *filter(None, [env.get("PYTHONPATH")])]
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)}

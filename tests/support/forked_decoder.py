@@ -28,7 +28,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DECODER = "gpu_job.audio.decoder"
-START = (sys.executable, "-B", "-s", "-m")
+START = (sys.executable, "-B", "-s", "-P", "-m")
 REQUEST_BYTES = 1024 * 1024
 """More than any decoder is asked for."""
 PR_SET_CHILD_SUBREAPER = 36
@@ -92,7 +92,7 @@ class _Server:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [*START, "tests.support.forked_decoder", str(theirs.fileno())]
+        command = [sys.executable, "-B", "-s", "-m", "tests.support.forked_decoder", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()], cwd=ROOT

@@ -8,13 +8,16 @@ import sys
 from gpu_job.audio.decoder.placing import CannotDecode
 from gpu_job.audio.decoder.reading import decode
 from gpu_job.audio.decoder.records import DecodingRequest, RecordWriter, Refusal
+from gpu_job.audio.decoder.sandbox import restrict
 
 
 def main(argument: str) -> int:
     """The exit status: 0 where the last record is an account or a refusal."""
     writer = RecordWriter(sys.stdout.buffer)
     try:
-        decode(DecodingRequest.from_json(argument), writer)
+        request = DecodingRequest.from_json(argument)
+        restrict(request.path)
+        decode(request, writer)
     except CannotDecode as error:
         writer.record(Refusal(error.reason, error.only_windows))
     except BrokenPipeError:
