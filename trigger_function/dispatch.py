@@ -162,9 +162,22 @@ def start_execution(services: Services, job: Job) -> None:
         return
     if device is JobDevice.CPU or services.router.policy.thresholds.is_small(media):
         # The GPU is the faster one, and a small file is soon done on a CPU, cheaper than Deepgram.
-        _ = _launch_other(services, job) or fall_back_to_deepgram(services, job, media)
+        taken = _launch_other(services, job) or fall_back_to_deepgram(services, job, media)
     else:
-        _ = fall_back_to_deepgram(services, job, media) or _launch_other(services, services.jobs.load(job.id) or job)
+        taken = fall_back_to_deepgram(services, job, media) or _launch_other(
+            services, services.jobs.load(job.id) or job
+        )
+    if not taken:
+        mark_not_launched(services, job.id)
+
+
+def mark_not_launched(services: Services, job_id: str) -> Job | None:
+    """Write down that no execution could be started for a queued job, so that nobody is blamed who did not come: it is
+    tried again until MAX_WAIT_HOURS. The job; None where a worker was faster."""
+    job = services.jobs.load(job_id)
+    if job is None or job.record.state is not JobState.QUEUED:
+        return None
+    return services.jobs.try_save(job, retry_at=now())
 
 
 def _launch_other(services: Services, job: Job) -> bool:

@@ -91,7 +91,8 @@ class JobRecord(BaseModel):
     faults: int = 0
     """How many attempts in a row ended because a service, the network or the disk failed."""
     retry_at: datetime | None = None
-    """When it is to be tried again after such a fault; None once it is on the queue again, or a worker has it."""
+    """When it is to be tried again after such a fault, or where no execution could be started for it; None once it is
+    on the queue again, or a worker has it."""
     gather_until: datetime | None = None
     """Until when it waits on the queue for company, and no execution is started for it; None: it does not."""
     dispatches: int = 0

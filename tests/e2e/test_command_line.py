@@ -23,16 +23,15 @@ RESULTS = {
     "transcript.json", "deepgram.json", "words.csv", "paragraphs.csv", "transcript.srt", "transcript.vtt",
     "transcript.txt", "transcript.html", "receipt.json",
 }  # fmt: skip
-MARK = "DROPSCRIBE_TEST"
 
 
 @contextmanager
 def dropscribe(mark: str, *arguments: str | Path, stdin: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The command, running. Every process that comes of it inherits `mark`, and none outlives the block."""
+    """The command, running. Every process that comes of it has its temporary folder, and none outlives the block."""
     command = [sys.executable, "-m", "infra.cli.main", *map(str, arguments)]
     temporary = temporary_folder(mark)
     temporary.mkdir(exist_ok=True)
-    environment = {**os.environ, MARK: mark, "TMPDIR": str(temporary)}
+    environment = {**os.environ, "TMPDIR": str(temporary)}
     with (stdin or Path(os.devnull)).open("rb") as given:
         process = subprocess.Popen(
             command,
@@ -64,14 +63,14 @@ def left_over(mark: str) -> list[str]:
 
 
 def marked(mark: str) -> list[int]:
-    """The processes that inherited `mark`; a zombie's environment is empty."""
+    """The processes that inherited its temporary folder, decoders too; a zombie's environment is empty."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
             environment = entry.read_bytes().split(b"\0")
         except OSError:  # it ended, or is not ours to look at
             continue
-        if f"{MARK}={mark}".encode() in environment:
+        if f"TMPDIR={temporary_folder(mark)}".encode() in environment:
             found.append(int(entry.parent.name))
     return found
 

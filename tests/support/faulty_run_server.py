@@ -26,6 +26,10 @@ class FaultyRunServer(RunServer):
         """Leave the next `count` runs as they are, before refusals that are named later."""
         self._refusals.extend([None] * count)
 
+    def answer_again(self) -> None:
+        """Forget the refusals that no run has met yet."""
+        self._refusals.clear()
+
     def _refuse(self) -> None:
         refusal = self._refusals.popleft() if self._refusals else None
         if refusal is not None:

@@ -68,6 +68,11 @@ class FaultyStorageServer(StorageServer):
         with self._faults_lock:
             self._faults.append(_Fault(count, status, method, name_prefix, before, message))
 
+    def recover(self) -> None:
+        """Forget the faults that no request has met yet."""
+        with self._faults_lock:
+            self._faults.clear()
+
     @contextmanager
     def hold(self, method: str, name_prefix: str) -> Iterator[None]:
         """While it is entered, requests of `method` for objects of that prefix get no answer."""

@@ -18,6 +18,7 @@ from shared.media import Upload
 from shared.messages import TerminalMessage, WorkItem
 from tests.support.faulty_run_server import FaultyRunServer
 from tests.support.faulty_storage import FaultyStorageServer
+from tests.support.pubsub_outage import PubSubOutage
 
 PROJECT = "small"
 UPLOADS, RESULTS, STATE = "uploads", "results", "state"
@@ -34,6 +35,7 @@ class LoopbackCloud:
     storage_server: FaultyStorageServer
     runner: FaultyRunServer
     pubsub: PubSubServer
+    pubsub_outage: PubSubOutage
     storage: Client
     publisher: pubsub_v1.PublisherClient
     subscriber: pubsub_v1.SubscriberClient
@@ -103,7 +105,8 @@ def loopback_cloud(
     """Start the servers and set the environment by which the production code finds them."""
     with ExitStack() as stack:
         storage_server = stack.enter_context(FaultyStorageServer(folder / "objects", signing_key_pem=key_pem))
-        pubsub = stack.enter_context(_QuickPubSubServer())
+        outage = PubSubOutage()
+        pubsub = stack.enter_context(_QuickPubSubServer([outage]))
         logs = folder / "logs"
         logs.mkdir()
         jobs = [LocalJob(name, (sys.executable, "-c", "pass"), {}) for name in (GPU_JOB, CPU_JOB)]
@@ -123,7 +126,7 @@ def loopback_cloud(
         publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
         stack.callback(subscriber.close)
         stack.callback(publisher.stop)
-        cloud = LoopbackCloud(storage_server, runner, pubsub, Client(project=PROJECT), publisher, subscriber)
+        cloud = LoopbackCloud(storage_server, runner, pubsub, outage, Client(project=PROJECT), publisher, subscriber)
         for bucket in (UPLOADS, RESULTS, STATE):
             cloud.storage.create_bucket(bucket)
         for topic in (RESULTS_TOPIC, WORK_TOPIC, CPU_WORK_TOPIC):

@@ -12,6 +12,7 @@ from werkzeug.test import EnvironBuilder
 
 from infra.recordings import recording
 from shared.media import Upload
+from tests.support.finalized_event import FINALIZED, finalized_event
 from tests.support.function_services import MakeServices
 from tests.support.hostile_names import HOSTILE_NAMES
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
@@ -21,22 +22,16 @@ from trigger_function.services import Services, services_from_environment
 AUDIO = recording("call.opus").path.read_bytes()
 IGNORED_NAMES = ("trailing/", "...")
 """Of the hostile names: folders' and hidden ones."""
-FINALIZED = "google.cloud.storage.object.v1.finalized"
 
 
 def event(data: Any, kind: str = FINALIZED) -> CloudEvent:
     return CloudEvent({"type": kind, "source": "//storage.googleapis.com", "id": "1"}, data)
 
 
-def finalized(upload: Upload) -> CloudEvent:
-    # The generation is a string on the wire.
-    return event({"bucket": upload.bucket, "name": upload.name, "generation": str(upload.generation), "size": "1"})
-
-
 def test_an_upload_is_queued_once_for_all_its_events(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(AUDIO)
     for _ in range(2):
-        on_upload(finalized(upload))
+        on_upload(finalized_event(upload))
     assert [item.upload for item in cloud.work_items()] == [upload]
 
 
@@ -68,7 +63,7 @@ def test_a_malformed_event_is_swallowed(cloud: LoopbackCloud, services: Services
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name[:20]))
 def test_every_name_that_cloud_storage_allows_is_queued(cloud: LoopbackCloud, services: Services, name: str) -> None:
     upload = cloud.drop(AUDIO, name)
-    on_upload(finalized(upload))
+    on_upload(finalized_event(upload))
     assert [item.upload for item in cloud.work_items()] == ([] if name in IGNORED_NAMES else [upload])
 
 
@@ -80,13 +75,13 @@ def test_an_event_of_another_type_is_no_upload(cloud: LoopbackCloud, services: S
 
 @pytest.mark.parametrize("name", ["folder/", "calls/.DS_Store", "a.mp3.part", "notes.json"])
 def test_ignored_names_start_nothing(cloud: LoopbackCloud, services: Services, name: str) -> None:
-    on_upload(finalized(cloud.drop(AUDIO, name)))
+    on_upload(finalized_event(cloud.drop(AUDIO, name)))
     assert cloud.names(STATE) == []
 
 
 def test_what_the_pipeline_writes_is_never_an_upload(cloud: LoopbackCloud, services: Services) -> None:
     for bucket in (RESULTS, STATE):
-        on_upload(finalized(Upload(bucket=bucket, name="a.mp3/1/transcript.mp3", generation=1)))
+        on_upload(finalized_event(Upload(bucket=bucket, name="a.mp3/1/transcript.mp3", generation=1)))
     assert cloud.names(STATE) == []
 
 
@@ -95,17 +90,17 @@ def test_one_bucket_may_hold_uploads_and_under_a_prefix_results(
     cloud: LoopbackCloud, make_services: MakeServices, prefix: str
 ) -> None:
     make_services(RESULTS_BUCKET=UPLOADS, RESULTS_PREFIX=prefix)
-    on_upload(finalized(cloud.drop(AUDIO, "done/a.mp3/1/copy.mp3")))
+    on_upload(finalized_event(cloud.drop(AUDIO, "done/a.mp3/1/copy.mp3")))
     assert cloud.names(STATE) == []
     for name in ("new/a.mp3", "done-later/a.mp3"):
         upload = cloud.drop(AUDIO, name)
-        on_upload(finalized(upload))
+        on_upload(finalized_event(upload))
         assert [item.upload for item in cloud.work_items()] == [upload]
 
 
 def test_the_reconciler_answers_with_its_counts(cloud: LoopbackCloud, services: Services) -> None:
     assert reconcile(flask.Request(EnvironBuilder().get_environ())) == {}
-    on_upload(finalized(cloud.drop(AUDIO)))
+    on_upload(finalized_event(cloud.drop(AUDIO)))
     assert reconcile(flask.Request(EnvironBuilder(method="POST").get_environ())) == {"waiting": 1}
 
 

@@ -23,6 +23,7 @@ from trigger_function.dispatch import (
     fall_back_to_deepgram,
     job_device,
     launch_any,
+    mark_not_launched,
     patience_ends,
     queue,
     routed,
@@ -186,7 +187,7 @@ def _advance(services: Services, job: Job) -> str:
         return _give_up(services, job, f"The file was queued {record.dispatches} times and no worker took it.")
     # While an execution runs, the item may just be far back in the queue, which is no failure.
     device = job_device(services, routed(job)[1])
-    # Where it was given back after a fault of a service, a worker did take it.
+    # Where it was given back after a fault of a service, a worker did take it; where none was started, none could.
     in_vain = 0 if record.retry_at is not None or services.slots[device].view().is_running else 1
     if record.state is JobState.RUNNING or in_vain:
         _record_gpu_failure(services, job, device)
@@ -196,7 +197,12 @@ def _advance(services: Services, job: Job) -> str:
         "attempts": record.attempts_so_far,
         "lost_attempts": record.lost_so_far,
     }
-    launch_any(services, queue(services, services.jobs.save(job, **changes)))
+    job = queue(services, services.jobs.save(job, **changes))
+    if launch_any(services, job):
+        return "queued again"
+    waiting = mark_not_launched(services, job.id)
+    if waiting is not None and fall_back_to_deepgram(services, waiting, routed(waiting)[0]):
+        return "sent to deepgram"
     return "queued again"
 
 
