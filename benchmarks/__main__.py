@@ -17,6 +17,7 @@ BENCHMARKS = {
     "decision": "decision.decision",
     "month": "month.month_of_uploads",
     "burst": "month.burst",
+    "many-uploads": "many_uploads.many_uploads",
     "break-even": "break_even.break_even",
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",

@@ -52,6 +52,19 @@ class Decision(BaseModel):
         return way_label(self.method, self.device)
 
 
+class UnclaimedRecord(BaseModel):
+    """What the record of a job that no worker had says beside its work item: with it the first one claims the job
+    without reading anything. Who takes or ends the job otherwise writes the record first, which then has another
+    generation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generation: int
+    """Of the record's object."""
+    received_at: datetime
+    traceparent: str | None = None
+
+
 class WorkItem(_Message):
     """Puts one upload on the job's queue."""
 
@@ -60,6 +73,8 @@ class WorkItem(_Message):
     media: Media
     decision: Decision
     options: UploadOptions = UploadOptions()
+    unclaimed: UnclaimedRecord | None = None
+    """None: some attempt, or some engine, had the job before."""
 
 
 class Saving(BaseModel):

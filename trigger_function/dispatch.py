@@ -12,11 +12,11 @@ from shared.clock import now
 from shared.enums import JobDevice, Method
 from shared.errors import DropscribeError, EngineFailed, best_effort
 from shared.media import Media
-from shared.messages import Decision, WorkItem
+from shared.messages import Decision
 from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState, QueuedUpload
+from shared.state.jobs import Job, JobState, QueuedUpload, work_item
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import finished_with_stored_answer, transcribe_with_deepgram
@@ -99,8 +99,7 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
     until = gather_until or patience_ends(services)
     job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None)
-    record = job.record
-    item = WorkItem(job_id=job.id, upload=record.upload, media=media, decision=decision, options=record.options)
+    item = work_item(job, media, decision)
     device = job_device(services, decision)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}

@@ -83,7 +83,14 @@ class AttemptEnd:
         try:
             self._engines.drop(job.id)
             bill = self._billing.final_bill(job)
-            outcome = self._services.finisher.finish(job.record, result, bill, self._services.task.execution)
+            outcome = self._services.finisher.finish(
+                job.record,
+                result,
+                bill,
+                self._services.task.execution,
+                may_have_ended=not job.is_surely_ours,
+                has_parts=lambda: job.has_parts,
+            )
             self._billing.bill_stored(job, bill, outcome.bill)
             tracing.set_attributes(job.span, outcome=outcome.outcome.value)
             for ack_id in job.ack_ids:

@@ -14,7 +14,7 @@ from shared.enums import Method
 from shared.errors import DropscribeError, FailureKind
 from shared.messages import WorkItem
 from shared.state.job_result import exhausted, failed, waited_too_long
-from shared.state.jobs import Job, JobRecord, JobState
+from shared.state.jobs import Job, JobRecord, JobState, unclaimed_job
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,12 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
     `alone`: whether this worker runs nothing else. A job whose worker was killed is run only then: it may be what kills
     workers, and must not use up the attempts of others beside it.
     """
+    unclaimed = unclaimed_job(item)
+    if unclaimed is not None:
+        # Nobody but who queued it wrote its record, so nobody had it or ended it: the write finds out.
+        taken = _take(services, unclaimed, attempts=0, lost_attempts=0)
+        if taken is not None:
+            return ClaimResult(ClaimedJob(taken, item.media, item.decision, is_first=True))
     job = services.jobs.load(item.job_id)
     if job is None:
         _log.warning("a work item without a record")
@@ -53,30 +59,36 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
     if (reason := _given_up(record, services)) is not None:
         services.finisher.finish(record, failed(reason))
         return NOTHING_TO_DO
-    lease = {"lost_attempts": record.lost_so_far, "lease_until": _lease_end(services)}
-    attempts = record.attempts_so_far
-    if record.lost_so_far and not alone:
+    lost, attempts = record.lost_so_far, record.attempts_so_far
+    if lost and not alone:
         if record.state is JobState.RUNNING and not services.jobs.try_save(
-            job, state=JobState.QUEUED, attempts=attempts, **lease
+            job, state=JobState.QUEUED, attempts=attempts, lost_attempts=lost, lease_until=_lease_end(services)
         ):
             return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
         return ClaimResult(must_run_alone=True)
     # Before the claim: where the state bucket does not answer, no attempt is counted.
     stored = services.checkpoints.load(job.id, record.parts_run) if record.may_have_parts else {}
-    taken = services.jobs.try_save(
-        job,
-        state=JobState.RUNNING,
-        holder=services.task.holder,
-        started_at=record.started_at or now(),
-        attempts=attempts + 1,
-        dispatches=0,
-        retry_at=None,
-        **lease,
-    )
+    taken = _take(services, job, attempts, lost)
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
     # The record's own word first: the item is a copy, and perhaps an old one.
-    return ClaimResult(ClaimedJob(taken, record.media or item.media, record.decision or item.decision, stored))
+    media, decision = record.media or item.media, record.decision or item.decision
+    return ClaimResult(ClaimedJob(taken, media, decision, stored, is_first=not record.may_have_parts))
+
+
+def _take(services: JobServices, job: Job, attempts: int, lost_attempts: int) -> Job | None:
+    """The job with one attempt more, which is this worker's; None where another process wrote its record."""
+    return services.jobs.try_save(
+        job,
+        state=JobState.RUNNING,
+        holder=services.task.holder,
+        started_at=job.record.started_at or now(),
+        attempts=attempts + 1,
+        lost_attempts=lost_attempts,
+        dispatches=0,
+        retry_at=None,
+        lease_until=_lease_end(services),
+    )
 
 
 def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | None:

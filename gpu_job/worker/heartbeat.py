@@ -144,6 +144,8 @@ class Heartbeat(PeriodicTask):
         return renewed
 
     def _store(self, job: RunningJob, results: Sequence[ChunkResult]) -> None:
+        if results:
+            job.parts_follow()
         try:
             self._services.checkpoints.store(
                 job.id, results, run=job.record.parts_run, deadline_seconds=self._deadline_seconds

@@ -15,6 +15,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription, Pipeline
 from gpu_job.transcription_listener import TranscriptionListener
+from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit
 from shared.enums import Method
@@ -38,6 +39,8 @@ class ClaimedJob:
     media: Media
     decision: Decision
     stored: StoredResults = field(default_factory=dict)
+    is_first: bool = False
+    """Whether no attempt was made before, by whatever engine."""
 
 
 def attempt_span(claimed: ClaimedJob, traceparent: str | None, execution: str) -> Span:
@@ -102,6 +105,7 @@ class RunningJob(TranscriptionListener):
         self._lock = threading.Lock()
         self._unsaved: list[ChunkResult] = []
         self._ended = False
+        self._has_parts = not claimed.is_first
         self._claimed_at = time.monotonic()
         self._has_result = False
 
@@ -177,6 +181,21 @@ class RunningJob(TranscriptionListener):
         """Take results back that could not be stored: the next checkpoint has them."""
         with self._lock:
             self._unsaved.extend(results)
+
+    def parts_follow(self) -> None:
+        """Results are about to be stored for the next attempt."""
+        self._has_parts = True
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether something may be stored of this attempt, or an earlier one, that must be deleted in the end."""
+        return self._has_parts
+
+    @property
+    def is_surely_ours(self) -> bool:
+        """Whether nobody else can have ended the job by now: the claim holds, and no call of the function's to Deepgram
+        may still be answered."""
+        return self.record.lease_until > now() and not self.record.deepgram_calls
 
     def seconds_without_result(self) -> float:
         """How long the attempt has been going on without a first new result; 0 once it has one."""

@@ -79,6 +79,8 @@ class LaptopCloud(Server):
     deepgram_server_type: type[DeepgramServer] = DeepgramServer
     """Tests put servers here that fail on demand."""
     pubsub_server_type: Callable[[], PubSubServer] = PubSubServer
+    job_command: tuple[str, ...] = (sys.executable, "-m", "gpu_job")
+    """What an execution runs; benchmarks put a job without an engine here."""
     process_type: type[ProcessGroup] = ProcessGroup
     """How the function's and the job's processes are started."""
 
@@ -99,9 +101,8 @@ class LaptopCloud(Server):
         self._pubsub = None if emulator else self.pubsub_server_type()
         self._pubsub_address = emulator or (self._pubsub.address if self._pubsub else "")
         self.environment = self._environment(key)
-        command = (sys.executable, "-m", "gpu_job")
         job_environment = {**self.environment, **self.options.job_settings}
-        job = LocalJob(JOB, command, job_environment)
+        job = LocalJob(JOB, self.job_command, job_environment)
         self.runner = self.run_server_type([job], self.logs, self.options.stop_grace_seconds, self.process_type)
         # The server knows its jobs, and both sides know the server: workers start executions, too.
         self.environment["RUN_ENDPOINT"] = job_environment["RUN_ENDPOINT"] = self.runner.url

@@ -17,6 +17,7 @@ there yet, so a job may be finished twice, by several processes at once: the fir
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from google.cloud import pubsub_v1
@@ -72,15 +73,24 @@ class Finisher:
         self._subtitles = subtitles
 
     def finish(
-        self, record: JobRecord, result: JobResult, bill: Bill | None = None, execution: str | None = None
+        self,
+        record: JobRecord,
+        result: JobResult,
+        bill: Bill | None = None,
+        execution: str | None = None,
+        *,
+        may_have_ended: bool = True,
+        has_parts: Callable[[], bool] = lambda: True,
     ) -> TerminalMessage:
         """End a job. Returns the outcome that stands, perhaps an earlier finisher's.
 
         `bill`: the whole job's, earlier attempts included; None: `record.spent`, where this attempt cost nothing.
-        `execution`: the Cloud Run execution that did the work.
+        `execution`: the Cloud Run execution that did the work. `may_have_ended`: whether somebody else may have ended
+        the job; where he did all the same, his outcome stands, only that results were stored for nothing. `has_parts`:
+        whether attempts may have left something for the next one; asked behind the outcome.
         """
         transcript = message = None
-        outcome = self._jobs.outcome(record.upload.job_id, record.run)
+        outcome = self._jobs.outcome(record.upload.job_id, record.run) if may_have_ended else None
         if outcome is None:
             results: dict[str, str] = {}
             if result.transcript is None and record.started_at is not None:
@@ -96,7 +106,7 @@ class Finisher:
             outcome = self._jobs.record_outcome(message)  # step 2
         # With our own outcome nobody can have closed the job before.
         if outcome == message or self._jobs.is_open(outcome.job_id, outcome.run):
-            self._publish(outcome, transcript)
+            self._publish(outcome, transcript, has_parts)
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
@@ -108,9 +118,9 @@ class Finisher:
 
     def publish(self, outcome: TerminalMessage) -> None:
         """Publish an outcome whose finisher died before the job was closed."""
-        self._publish(outcome, None)
+        self._publish(outcome, None, lambda: True)
 
-    def _publish(self, outcome: TerminalMessage, transcript: Transcript | None) -> None:
+    def _publish(self, outcome: TerminalMessage, transcript: Transcript | None, has_parts: Callable[[], bool]) -> None:
         """`transcript`: as it is stored; None where there is none, or it must be read."""
         if outcome.coverage is not None and transcript is None:
             transcript = self._files.stored_transcript(outcome.upload, outcome.run)
@@ -121,7 +131,8 @@ class Finisher:
         self._ledger.book(entry)  # step 5
         if _gpu_worked(outcome):
             self._gpu.record_success(outcome.job_id)  # step 6
-        self._delete_parts(outcome)  # step 7
+        if has_parts():
+            self._delete_parts(outcome)  # step 7
         self._jobs.close(outcome.job_id, outcome.run)  # step 8
         metrics = JobMetrics.of(outcome, entry.fallbacks)
         metrics.count(outcome.bill)

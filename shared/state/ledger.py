@@ -174,10 +174,11 @@ class Ledger:
 
     def reserve(self, entry: Entry) -> None:
         """Write a reservation. A newer estimate replaces an older one; a bill stays."""
+        # Nearly always there is none: then one call does it.
+        if self._put(entry, if_generation_match=0):
+            return
         blob = self._bucket.get_blob(_name(entry))
-        if blob is None:
-            self._put(entry, if_generation_match=0)
-        elif (blob.metadata or {}).get("state") == EntryState.RESERVED:
+        if blob is not None and (blob.metadata or {}).get("state") == EntryState.RESERVED:
             self._put(entry, if_generation_match=int(blob.generation))
 
     def book(self, entry: Entry) -> None:
@@ -217,7 +218,8 @@ class Ledger:
             jobs += figures.get("state") != EntryState.OVERHEAD
         return MonthSums(usd, jobs)
 
-    def _put(self, entry: Entry, **precondition: int) -> None:
+    def _put(self, entry: Entry, **precondition: int) -> bool:
+        """False where another entry stands."""
         blob = self._bucket.blob(_name(entry))
         blob.metadata = entry.metadata()
         # Lost to a bill, or to the same job's other process, or to our own write whose answer was lost: one of them
@@ -226,6 +228,8 @@ class Ledger:
             blob.upload_from_string(b"", content_type="application/x-empty", **precondition)
         except PreconditionFailed:
             _log.info("ledger entry stands", extra={"fields": {"object": blob.name}})
+            return False
+        return True
 
     def _list(self, month: str, fields: str) -> Iterator[Mapping[str, Any]]:
         """Names and metadata of a month's objects, as the API lists them: a Blob for each takes five times as long."""

@@ -20,7 +20,7 @@ from infra.recordings import recording
 from shared.enums import Engine, Method
 from shared.media import Media
 from shared.messages import Decision, WorkItem
-from shared.state.jobs import Job, JobState
+from shared.state.jobs import Job, JobState, work_item
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 
@@ -86,4 +86,4 @@ def item_of(job: Job) -> WorkItem:
     """What the function put on the queue."""
     media = job.record.media
     assert media is not None
-    return WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=DECISION)
+    return work_item(job, media, DECISION)

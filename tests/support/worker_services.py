@@ -21,6 +21,7 @@ from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.enums import Engine, Method
 from shared.media import Media, Upload
 from shared.messages import Decision, WorkItem
+from shared.state import jobs
 from shared.state.jobs import Job, JobState
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
@@ -88,7 +89,7 @@ def as_task(services: JobServices, execution: str, attempt: int = 0) -> JobServi
 
 
 def work_item(upload: Upload) -> WorkItem:
-    """What the function puts on the queue."""
+    """An item without a job."""
     return WorkItem(job_id=upload.job_id, upload=upload, media=MEDIA, decision=DECISION)
 
 
@@ -100,4 +101,5 @@ def queue_job(
     job = services.jobs.claim(upload, "function/gone", timedelta(minutes=1))
     assert job is not None
     usual: dict[str, Any] = {"state": JobState.QUEUED, "media": MEDIA, "decision": DECISION}
-    return services.jobs.save(job, **{**usual, **changes}), work_item(upload)
+    job = services.jobs.save(job, **{**usual, **changes})
+    return job, jobs.work_item(job, MEDIA, DECISION)

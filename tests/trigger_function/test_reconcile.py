@@ -14,7 +14,7 @@ from infra.recordings import recording
 from shared import objects
 from shared.clock import now
 from shared.enums import Engine, JobDevice, Method, Outcome
-from shared.errors import DropscribeError, FailureKind
+from shared.errors import DropscribeError, FailureKind, StateConflict
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
 from shared.state.job_result import failed
@@ -233,6 +233,24 @@ def test_what_was_tried_almost_often_enough_is_tried_again(
 ) -> None:
     quiet(services, cloud.drop(AUDIO), **changes)
     assert reconcile_all(services) == {"queued again": 1}
+    assert cloud.terminal_messages() == []
+
+
+def test_the_item_of_a_job_that_is_given_up_claims_it_no_more(cloud: LoopbackCloud, services: Services) -> None:
+    job = quiet(services, cloud.drop(AUDIO), received_ago=timedelta(hours=25))
+    assert reconcile_all(services) == {"failed": 1}
+    with pytest.raises(StateConflict):
+        services.jobs.save(job)
+
+
+def test_a_job_that_a_worker_takes_meanwhile_is_not_given_up(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = quiet(services, cloud.drop(AUDIO), received_ago=timedelta(hours=25))
+    services.jobs.save(job, state=JobState.RUNNING, lease_until=now() + AGO)
+    # The reconciler read the record just before that write.
+    monkeypatch.setattr(services.jobs, "load", lambda _: job)
+    assert reconcile_all(services) == {"busy": 1}
     assert cloud.terminal_messages() == []
 
 

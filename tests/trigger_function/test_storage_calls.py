@@ -7,11 +7,22 @@ from datetime import timedelta
 
 from infra.recordings import recording
 from shared.enums import JobDevice
+from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import LoopbackCloud
 from trigger_function.handle_upload import handle
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()
+
+
+def test_a_budget_takes_one_call_more_the_reservation(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(MONTHLY_BUDGET_USD="100")
+    assert services.slots[JobDevice.GPU].hold("execution/a", timedelta(hours=1))
+    handle(services, cloud.drop(AUDIO, "first.wav"))
+    upload = cloud.drop(AUDIO)
+    with cloud.storage_server.counted() as calls:
+        handle(services, upload)
+    assert [call.method for call in calls if call.name.startswith("ledger/")] == ["POST"]
 
 
 def test_an_upload_that_is_queued_takes_eight_calls_while_others_come(cloud: LoopbackCloud, services: Services) -> None:

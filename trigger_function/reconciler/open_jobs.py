@@ -223,6 +223,8 @@ def _give_up(services: Services, job: Job, reason: str) -> str:
     services.late_answers.wait()
     if finished_with_stored_answer(services, job.record):
         return "finished"
+    # A worker claims an upload that nobody had without reading its record: written once more, the record is read.
+    job = services.jobs.save(job)
     # With a transcript that an earlier attempt stored, it is finished all the same.
     standing = services.finisher.finish(job.record, failed(DropscribeError(reason, FailureKind.TIMEOUT)))
     return "failed" if standing.outcome is Outcome.FAILED else "finished"

@@ -55,6 +55,33 @@ def test_a_queued_job_is_taken(cloud: LoopbackCloud, services: JobServices) -> N
     assert stored.record.started_at is not None
 
 
+def test_a_job_that_nobody_had_is_taken_by_one_write(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud)
+    with cloud.storage_server.counted() as calls:
+        claimed = claim(services, item).claimed
+    assert [(call.method, call.name) for call in calls] == [("POST", f"jobs/{job.id}/record.json")]
+    assert claimed is not None
+    assert claimed.is_first
+    upload, received_at = job.record.upload, job.record.received_at
+    assert (claimed.job.record.upload, claimed.job.record.received_at) == (upload, received_at)
+
+
+def test_a_copy_of_an_item_whose_job_is_taken_is_left_alone(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud)
+    taken = claim(as_task(services, "other"), item).claimed
+    assert taken is not None
+    result = claim(services, item)
+    assert (result.claimed, bool(result.retry_after_seconds)) == (None, True)
+    assert services.jobs.load(job.id) == taken.job
+
+
+def test_a_record_that_says_more_than_the_item_is_read(cloud: LoopbackCloud, services: JobServices) -> None:
+    job, item = queue_job(services, cloud, last_error="A fault that passed.", faults=1)
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    assert claimed.job.record.last_error == job.record.last_error
+
+
 def test_an_item_without_a_record_is_dropped(services: JobServices) -> None:
     assert claim(services, work_item(ABSENT)) is NOTHING_TO_DO
 
@@ -123,7 +150,7 @@ def test_a_killed_predecessors_job_is_ours_at_once(cloud: LoopbackCloud, service
 
 
 def test_two_workers_that_claim_at_once_do_not_both_get_it(cloud: LoopbackCloud, services: JobServices) -> None:
-    _, item = queue_job(services, cloud)
+    _, item = queue_job(services, cloud, dispatches=1)
     outcome, taken = services.jobs.outcome, []
 
     def late(job_id: str, run: int) -> object:
@@ -181,6 +208,8 @@ def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: LoopbackClo
 
 def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud)
+    # As who ends a queued job does, so that no worker has it meanwhile.
+    job = services.jobs.save(job)
     services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
     assert len(cloud.terminal_messages()) == 1
     assert claim(services, item) is NOTHING_TO_DO
@@ -189,6 +218,7 @@ def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobS
 
 def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, services: JobServices) -> None:
     job, item = queue_job(services, cloud)
+    job = services.jobs.save(job)
     outcome = services.finisher.finish(job.record, failed(DropscribeError("No.", FailureKind.INTERNAL)))
     assert cloud.terminal_messages() == [outcome]
     # As after a kill between the outcome and its message.
