@@ -18,6 +18,7 @@ BENCHMARKS = {
     "month": "month.month_of_uploads",
     "burst": "month.burst",
     "many-uploads": "many_uploads.many_uploads",
+    "reconciler": "reconciler.reconciler",
     "break-even": "break_even.break_even",
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",

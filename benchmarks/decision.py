@@ -26,7 +26,8 @@ from shared.clock import now
 from shared.enums import Method
 from shared.media import Media, Upload
 from shared.state.jobs import JobRecord, JobState
-from shared.state.ledger import Entry, EntryState, Ledger
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import Entry, EntryState
 from shared.upload_options import UploadOptions
 from trigger_function.decide_and_reserve import current_conditions, decide_and_reserve
 from trigger_function.routing.limits import UploadFacts

@@ -20,7 +20,8 @@ from datetime import datetime
 
 from shared.clock import now
 from shared.state.jobs import JobRecord
-from shared.state.ledger import Ledger, MonthSums, month_of, reservation
+from shared.state.ledger import Ledger, MonthSums
+from shared.state.ledger_entry import month_of, reservation
 
 TRUSTED_SHARE = 0.9
 """Of the budget; up to here a remembered sum decides."""

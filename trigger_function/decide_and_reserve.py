@@ -13,7 +13,7 @@ from shared.enums import JobDevice
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from shared.state.jobs import JobRecord
-from shared.state.ledger import month_of
+from shared.state.ledger_entry import month_of
 from trigger_function.alerts import budget_alerts
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.services import Services

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.enums import Method
-from shared.state.ledger import Entry, EntryState
+from shared.state.ledger_entry import Entry, EntryState
 
 MIN_SAVING_SHARE = 0.01
 """Share of the month's bill below which an advice is not given."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from infra.cli.cost_options import GroupBy
 from shared.costs.quotes import way_label
-from shared.state.ledger import Entry, EntryState, month_of
+from shared.state.ledger_entry import Entry, EntryState, month_of
 
 _MIN_FORECAST_AGE = timedelta(days=1)
 """From less of a month none is forecast."""

@@ -19,7 +19,8 @@ from infra.cli.cost_report import CostReport, Totals, cost_report
 from infra.cli.errors import errors_in_one_line
 from infra.cli.tables import plain_table, printable
 from shared.clock import now
-from shared.state.ledger import Ledger, month_of
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import month_of
 from shared.transcript.timestamps import clock
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

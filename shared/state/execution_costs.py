@@ -15,7 +15,8 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict
 
 from shared import objects
-from shared.state.ledger import Entry, Ledger, overhead
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import Entry, overhead
 
 _log = logging.getLogger(__name__)
 

@@ -33,7 +33,8 @@ from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.job_result import JobResult, completed, keeps_parts
 from shared.state.jobs import JobRecord, JobStore
-from shared.state.ledger import Ledger, billed
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import billed
 from shared.state.result_files import ResultFiles
 from shared.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.telemetry import tracing

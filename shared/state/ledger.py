@@ -1,89 +1,45 @@
 """The ledger: what each job of a month cost, or may cost, as one small object a job; a listing is the sum.
 
-`ledger/2026-11/<id>` is empty; its figures are its custom metadata. Nobody reads, adds and writes a common counter, so
-no crash and no race can lose a dollar: a job reserved twice has one entry, and the bill takes the reservation's place.
-A job belongs to the month in which its upload was received, whenever it ends.
+`ledger/2026-11/21/<id>` is empty; its figures are its custom metadata. Nobody reads, adds and writes a common counter,
+so no crash and no race can lose a dollar: a job reserved twice has one entry, and the bill takes the reservation's
+place. A job belongs to the day, and the month, in which its upload was received, whenever it ends.
+
+Days that are over are listed once: their sums are kept in `ledger-sums/2026-11.json`, which whoever writes an entry of
+such a day empties. So a sum lists a few days, however many jobs the month has.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from google.api_core.exceptions import PreconditionFailed
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shared import objects
-from shared.costs.bill import LineItemKind, Phase
-from shared.enums import JobDevice, Method
-from shared.messages import TerminalMessage
-from shared.state.jobs import JobRecord
+from shared.clock import now
+from shared.errors import StateConflict
+from shared.state.ledger_entry import Dollars, Entry, EntryState
 
 _log = logging.getLogger(__name__)
 
 _SHARDS = "0123456789abcdef"
-"""First letters of the ids, which are hashes: a page of a listing holds 1000 objects, and pages come one by one."""
+"""First letters of the ids, which are hashes: a page of a listing holds 1000 objects, and pages come one by one, so a
+day of more than that is listed by letter."""
 
 _PARALLEL_LISTINGS = 8
 """Below the ten connections that Google's client keeps."""
 
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class EntryState(StrEnum):
-    """What an entry's dollars are."""
-
-    RESERVED = "reserved"
-    """An estimate, held until the bill is there."""
-    BILLED = "billed"
-    OVERHEAD = "overhead"
-    """Time of a job execution that is on no upload's bill."""
-
-
-class Entry(BaseModel):
-    """One line of the ledger. All sums are US dollars."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    """The job's id; of a re-run `<job>.2`, so that each run is a line."""
-    state: EntryState
-    day: date
-    """When the upload was received, or the execution's task began, in UTC."""
-    usd: Dollars
-    folder: str = ""
-    """First folder of the upload's name; empty at the bucket's top."""
-    method: Method | None = None
-    device: JobDevice | None = None
-    """Of the job that was decided; None: Deepgram alone."""
-    execution: str | None = None
-    audio_seconds: Annotated[float, Field(ge=0)] = 0.0
-    """Audio that was transcribed."""
-    deepgram_usd: Dollars = 0.0
-    """The same audio at Deepgram's price."""
-    start_up_usd: Dollars = 0.0
-    waiting_usd: Dollars = 0.0
-    """Of the instance, while no batch ran: idle, or waiting for decoders."""
-    cpu_usd: Dollars = 0.0
-    api_usd: Dollars = 0.0
-    """Paid to Deepgram."""
-    possibly_usd: Dollars = 0.0
-    """Of `usd`: calls to Deepgram whose answer did not come, and seconds of killed executions that nobody saw."""
-    fallbacks: Annotated[int, Field(ge=0)] = 0
-    """How often another engine had to step in: for the whole upload, or for a chunk of it."""
-
-    def metadata(self) -> dict[str, str]:
-        """The figures as custom metadata of an object."""
-        figures = self.model_dump(mode="json", exclude={"id"}, exclude_defaults=True)
-        return {key: str(value) for key, value in figures.items()}
+CLOSED_AFTER = timedelta(days=3)
+"""Beginning of a day to the time from which its sum is kept. MAX_WAIT_HOURS is a day, so hardly a job ends later."""
 
 
 @dataclass(frozen=True)
@@ -95,75 +51,15 @@ class MonthSums:
     jobs: int
 
 
-def month_of(at: datetime) -> str:
-    """`2026-11`: the month a job received at this time is booked in."""
-    return at.astimezone(UTC).strftime("%Y-%m")
+class _DaySums(BaseModel):
+    usd: Dollars = 0.0
+    jobs: int = 0
 
 
-def reservation(record: JobRecord, usd: float) -> Entry:
-    """A job that may cost so much."""
-    return Entry(
-        id=_entry_id(record.upload.job_id, record.run),
-        state=EntryState.RESERVED,
-        day=record.received_at.astimezone(UTC).date(),
-        usd=usd,
-        folder=folder_of(record.upload.name),
-        method=record.decision.method if record.decision else None,
-        device=record.decision.device if record.decision else None,
-        audio_seconds=record.media.duration_seconds if record.media else 0.0,
-    )
+class _ClosedDays(BaseModel):
+    """Sums of a month's days that are over."""
 
-
-def billed(message: TerminalMessage) -> Entry:
-    """A job that ended, whatever its outcome: what was spent was spent."""
-    saving = message.saving
-    return Entry(
-        id=_entry_id(message.job_id, message.run),
-        state=EntryState.BILLED,
-        day=message.received_at.astimezone(UTC).date(),
-        usd=message.bill.usd,
-        folder=folder_of(message.upload.name),
-        method=message.decision.method if message.decision else None,
-        device=message.decision.device if message.decision else None,
-        execution=message.execution,
-        audio_seconds=message.media.duration_seconds if saving and message.media else 0.0,
-        deepgram_usd=saving.deepgram_usd if saving else 0.0,
-        start_up_usd=message.bill.usd_of(phase=Phase.START_UP),
-        waiting_usd=message.bill.usd_of(phase=Phase.WAITING),
-        cpu_usd=message.bill.usd_of(kind=LineItemKind.CPU),
-        api_usd=message.bill.usd_of(kind=LineItemKind.DEEPGRAM),
-        possibly_usd=message.bill.possibly_usd,
-        fallbacks=_fallbacks(message),
-    )
-
-
-def overhead(task: str, began_at: datetime, usd: float, *, possibly_usd: float = 0.0) -> Entry:
-    """What an execution's task cost beyond the bills of its uploads. `task` names it: execution, index and attempt.
-
-    `possibly_usd`: what it may have cost besides. An entry belongs to the month in which the task began.
-    """
-    return Entry(
-        id=hashlib.sha256(task.encode()).hexdigest()[:24],
-        state=EntryState.OVERHEAD,
-        day=began_at.astimezone(UTC).date(),
-        usd=usd + possibly_usd,
-        execution=task,
-        possibly_usd=possibly_usd,
-    )
-
-
-def _entry_id(job_id: str, run: int) -> str:
-    return job_id if run == 1 else f"{job_id}.{run}"
-
-
-def folder_of(name: str) -> str:
-    """First folder of an upload's name: `calls/2026/a.mp3` -> `calls`."""
-    return name.partition("/")[0] if "/" in name else ""
-
-
-def _fallbacks(message: TerminalMessage) -> int:
-    rerouted = message.decision is not None and message.decision.rule.endswith("-fallback")
-    return rerouted + message.fallbacks
+    days: dict[int, _DaySums] = {}
 
 
 class Ledger:
@@ -194,32 +90,53 @@ class Ledger:
         """Take a reservation back; a bill stays."""
         blob = self._bucket.get_blob(_name(entry))
         if blob is not None and (blob.metadata or {}).get("state") == EntryState.RESERVED:
-            objects.delete(self._bucket, _name(entry), int(blob.generation))
+            with self._changed(entry.day):
+                objects.delete(self._bucket, _name(entry), int(blob.generation))
 
     def entries(self, month: str) -> Iterator[Entry]:
         """Every entry of a month (`2026-11`). One that cannot be read is logged and left out."""
-        for item in self._list(month, "items(name,metadata)"):
-            name = str(item["name"])
-            try:
-                yield Entry.model_validate({**item.get("metadata", {}), "id": name.rpartition("/")[2]})
-            except ValidationError:
-                _log.exception("unreadable ledger entry", extra={"fields": {"object": name}})
+        for items in self._list(month, _days_of(month), "items(name,metadata)").values():
+            for item in items:
+                name = str(item["name"])
+                try:
+                    yield Entry.model_validate({**item.get("metadata", {}), "id": name.rpartition("/")[2]})
+                except ValidationError:
+                    _log.exception("unreadable ledger entry", extra={"fields": {"object": name}})
 
     def month_sums(self, month: str) -> MonthSums:
         """Sums of a month's entries. One that cannot be read is logged and left out: it must not stop uploads."""
-        usd, jobs = 0.0, 0
-        for item in self._list(month, "items(name,metadata(usd,state))"):
-            figures = item.get("metadata", {})
-            try:
-                usd += _dollars(figures["usd"])
-            except (KeyError, ValueError):
-                _log.exception("unreadable ledger entry", extra={"fields": {"object": item["name"]}})
-                continue
-            jobs += figures.get("state") != EntryState.OVERHEAD
-        return MonthSums(usd, jobs)
+        days = _days_of(month)
+        closed = {day for day in days if _is_closed(date.fromisoformat(f"{month}-{day:02}"))}
+        kept = objects.read(self._bucket, _sums_name(month)) if closed else None
+        known = _kept_days(month, kept)
+        listed = self._list(month, [day for day in days if day not in known], "items(name,metadata(usd,state))")
+        found = {day: _sums(items) for day, items in listed.items()}
+        if new := {day: sums for day, sums in found.items() if day in closed}:
+            data = _ClosedDays(days={**known, **new}).model_dump_json().encode()
+            # Where somebody wrote meanwhile, another sum or an entry, the next one lists these days again.
+            with suppress(StateConflict):
+                objects.replace(self._bucket, _sums_name(month), data, kept.generation if kept else 0)
+        every = [*known.values(), *found.values()]
+        return MonthSums(sum(one.usd for one in every), sum(one.jobs for one in every))
 
     def _put(self, entry: Entry, **precondition: int) -> bool:
         """False where another entry stands."""
+        with self._changed(entry.day):
+            return self._write(entry, **precondition)
+
+    @contextmanager
+    def _changed(self, day: date) -> Iterator[None]:
+        """An entry of the day changes: a sum that is kept of it holds no more. Emptied before the change, for a crash,
+        and behind it; and not deleted, so that no process keeps a sum that it began to make before."""
+        name, empty = _sums_name(f"{day:%Y-%m}"), _ClosedDays().model_dump_json().encode()
+        is_closed = _is_closed(day)
+        if is_closed:
+            objects.write(self._bucket, name, empty)
+        yield
+        if is_closed:
+            objects.write(self._bucket, name, empty)
+
+    def _write(self, entry: Entry, **precondition: int) -> bool:
         blob = self._bucket.blob(_name(entry))
         blob.metadata = entry.metadata()
         # Lost to a bill, or to the same job's other process, or to our own write whose answer was lost: one of them
@@ -231,17 +148,65 @@ class Ledger:
             return False
         return True
 
-    def _list(self, month: str, fields: str) -> Iterator[Mapping[str, Any]]:
-        """Names and metadata of a month's objects, as the API lists them: a Blob for each takes five times as long."""
+    def _list(self, month: str, days: Sequence[int], fields: str) -> Mapping[int, Sequence[Mapping[str, Any]]]:
+        """Names and metadata of the objects of some days, as the API lists them: a Blob for each takes five times as
+        long."""
 
-        def shard(letter: str) -> list[Mapping[str, Any]]:
-            prefix = f"ledger/{month}/{letter}"
-            pages = self._bucket.list_blobs(prefix=prefix, fields=f"{fields},nextPageToken").pages
-            return [item for page in pages for item in _items(page)]
+        def pages(prefix: str) -> Iterator[Any]:
+            return iter(self._bucket.list_blobs(prefix=prefix, fields=f"{fields},nextPageToken").pages)
+
+        def shard(prefix: str) -> list[Mapping[str, Any]]:
+            return [item for page in pages(prefix) for item in _items(page)]
+
+        def first_page(day: int) -> tuple[list[Mapping[str, Any]], bool]:
+            """And whether that is all."""
+            page = next(pages(f"ledger/{month}/{day:02}/"), None)
+            return ([], True) if page is None else (list(_items(page)), "nextPageToken" not in page.raw_page)
 
         with ThreadPoolExecutor(_PARALLEL_LISTINGS, thread_name_prefix="ledger") as pool:
-            for items in pool.map(shard, _SHARDS):
-                yield from items
+            listed: dict[int, list[Mapping[str, Any]]] = {}
+            large: list[int] = []
+            for day, (items, is_all) in zip(days, pool.map(first_page, days), strict=True):
+                listed[day] = items if is_all else []
+                large += [] if is_all else [day]
+            shards = [(day, f"ledger/{month}/{day:02}/{letter}") for day in large for letter in _SHARDS]
+            for (day, _), items in zip(shards, pool.map(shard, [prefix for _, prefix in shards]), strict=True):
+                listed[day] += items
+        return listed
+
+
+def _days_of(month: str) -> Sequence[int]:
+    """Days of a month that have come."""
+    first = date.fromisoformat(f"{month}-01")
+    today = now().astimezone(UTC).date()
+    is_now = (today.year, today.month) == (first.year, first.month)
+    return range(1, (today.day if is_now else monthrange(first.year, first.month)[1]) + 1)
+
+
+def _is_closed(day: date) -> bool:
+    return now() - datetime(day.year, day.month, day.day, tzinfo=UTC) >= CLOSED_AFTER
+
+
+def _kept_days(month: str, kept: objects.Versioned | None) -> Mapping[int, _DaySums]:
+    """What is kept of a month; what cannot be read is as good as nothing."""
+    try:
+        return _ClosedDays.model_validate_json(kept.data).days if kept else {}
+    except ValidationError:
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": _sums_name(month)}})
+        return {}
+
+
+def _sums(items: Iterable[Mapping[str, Any]]) -> _DaySums:
+    usd, jobs = 0.0, 0
+    for item in items:
+        figures = item.get("metadata", {})
+        try:
+            usd += _dollars(figures["usd"])
+        except (KeyError, ValueError):
+            _log.exception("unreadable ledger entry", extra={"fields": {"object": item["name"]}})
+            continue
+        jobs += figures.get("state") != EntryState.OVERHEAD
+    return _DaySums(usd=usd, jobs=jobs)
 
 
 def _dollars(text: str) -> float:
@@ -258,4 +223,8 @@ def _items(page: Any) -> Iterable[Mapping[str, Any]]:
 
 
 def _name(entry: Entry) -> str:
-    return f"ledger/{entry.day:%Y-%m}/{entry.id}"
+    return f"ledger/{entry.day:%Y-%m/%d}/{entry.id}"
+
+
+def _sums_name(month: str) -> str:
+    return f"ledger-sums/{month}.json"

@@ -11,7 +11,8 @@ from shared.clock import now
 from shared.costs.bill import LineItemKind
 from shared.enums import Outcome
 from shared.messages import Receipt, TerminalMessage
-from shared.state.ledger import Entry, EntryState, Ledger, month_of
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.chaos.servers import ChaosCloud
 from tests.chaos.uploads import Drop
 from tests.support.user_client import UserClient

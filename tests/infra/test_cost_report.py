@@ -11,7 +11,7 @@ from infra.cli.advice import advice, batch_more, long_to_parakeet, raise_shape, 
 from infra.cli.cost_options import GroupBy
 from infra.cli.cost_report import cost_report, forecast, totals_of
 from shared.enums import Method
-from shared.state.ledger import Entry, EntryState
+from shared.state.ledger_entry import Entry, EntryState
 
 DAY_16 = datetime(2026, 11, 16, tzinfo=UTC)
 """Half of November is over."""

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from infra.cli.main import app
 from shared.enums import Method
-from shared.state.ledger import Entry, EntryState, Ledger
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import Entry, EntryState
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 

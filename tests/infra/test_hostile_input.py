@@ -28,7 +28,7 @@ from shared.costs.bill import Bill
 from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Method
 from shared.messages import Decision
-from shared.state.ledger import Entry, EntryState
+from shared.state.ledger_entry import Entry, EntryState
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
 
 NOBODY = "f" * 24

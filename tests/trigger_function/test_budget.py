@@ -11,7 +11,8 @@ import pytest
 
 from shared.media import Upload
 from shared.state.jobs import JobRecord, JobState
-from shared.state.ledger import EntryState, Ledger, reservation
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import EntryState, reservation
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.budget import TRUSTED_SHARE, Budget, refusal
 

@@ -16,7 +16,8 @@ from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.state.job_result import failed
 from shared.state.jobs import JobState
-from shared.state.ledger import Entry, EntryState, Ledger, month_of
+from shared.state.ledger import Ledger
+from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, STATE, LoopbackCloud
 from tests.support.waiting import PATIENCE

@@ -25,7 +25,7 @@ from shared.messages import Receipt, TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
 from shared.state.jobs import JobRecord, JobState, RequestedModel
-from shared.state.ledger import Entry, EntryState, month_of
+from shared.state.ledger_entry import Entry, EntryState, month_of
 from shared.transcript.model import Transcript
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices

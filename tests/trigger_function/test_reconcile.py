@@ -166,6 +166,29 @@ def test_what_was_queued_a_short_while_ago_costs_no_call_of_its_own(cloud: Loopb
     assert own == []
 
 
+def test_a_job_that_nobody_will_come_to_is_looked_after_before_those_whose_turn_will_come(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert services.slots[JobDevice.GPU].hold("execution/busy", AGO)
+    for number in range(8):
+        published(services, quiet(services, cloud.drop(AUDIO, f"{number}.opus")))
+    lost = quiet(services, cloud.drop(AUDIO, "lost.opus"))
+    monkeypatch.setattr("trigger_function.reconciler.open_jobs.THREADS", 1)
+    with cloud.storage_server.counted() as calls:
+        assert reconcile_all(services) == {"queued again": 1, "waiting": 8}
+    assert next(call.name for call in calls if call.name.endswith("record.json")) == f"jobs/{lost.id}/record.json"
+
+
+def test_what_a_tick_has_no_time_for_is_left_to_the_next(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet(services, cloud.drop(AUDIO))
+    with monkeypatch.context() as no_time:
+        no_time.setattr("trigger_function.reconciler.open_jobs.START_SECONDS", 0.0)
+        assert reconcile_all(services) == {"left": 1}
+    assert reconcile_all(services) == {"queued again": 1}
+
+
 def test_a_running_job_whose_worker_fell_silent_is_queued_again(cloud: LoopbackCloud, services: Services) -> None:
     job = quiet(services, cloud.drop(AUDIO), state=JobState.RUNNING, attempts=1)
     assert reconcile_all(services) == {"queued again": 1}

@@ -40,7 +40,7 @@ THREADS = 16
 
 START_SECONDS = 60.0
 """Of a tick, in which jobs are begun with. One may take minutes, with Deepgram; the function has nine in all. What is
-left is the next tick's, which begins elsewhere in the list."""
+left is the next tick's, which takes them in another order."""
 
 LEAST_REPUBLISH = timedelta(hours=1)
 """A published item is not published again before, while executions work through its queue."""
@@ -99,20 +99,24 @@ def reconcile_all(services: Services) -> dict[str, int]:
     alert_on_budget(services)
     tick, ends = _Tick(services), time.monotonic() + START_SECONDS
     done: Counter[str] = Counter()
-    quiet = []
+    quiet, waiting = list[OpenMarker](), list[OpenMarker]()
     for marker in services.jobs.open_markers():
-        if tick.is_quiet(marker):
-            quiet.append(marker)
-        else:
+        if not tick.is_quiet(marker):
             done["waiting"] += 1
-    # Begun anywhere: where a tick does not get through, the next one does not get stuck at the same jobs.
-    start = random.randrange(len(quiet)) if quiet else 0
+        elif tick.waits_its_turn(marker.queued):
+            waiting.append(marker)
+        else:
+            quiet.append(marker)
+    # In any order: where a tick does not get through, the next one does not get stuck at the same jobs. Those whose
+    # turn will come, last, however many they are.
+    random.shuffle(quiet)
+    random.shuffle(waiting)
 
     def look_after(marker: OpenMarker) -> str:
         return tick.look_after(marker) if time.monotonic() < ends else "left"
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="reconcile") as threads:
-        done.update(threads.map(look_after, quiet[start:] + quiet[:start]))
+        done.update(threads.map(look_after, quiet + waiting))
     return dict(done)
 
 

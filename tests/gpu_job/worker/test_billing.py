@@ -30,7 +30,7 @@ from shared.costs.speeds import SHORTEST_DECODED_SECONDS, Observations
 from shared.enums import Engine, Method
 from shared.media import Media
 from shared.settings import SpeedSettings
-from shared.state.ledger import EntryState, month_of
+from shared.state.ledger_entry import EntryState, month_of
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=3600, sample_rate_hz=16000, channels=1, size_bytes=9)

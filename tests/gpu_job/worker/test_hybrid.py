@@ -37,7 +37,7 @@ from shared.errors import DropscribeError
 from shared.messages import Decision
 from shared.settings import DeepgramSettings
 from shared.state.job_result import failed
-from shared.state.ledger import month_of
+from shared.state.ledger_entry import month_of
 from shared.upload_options import UploadOptions
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud

@@ -27,7 +27,7 @@ from shared.enums import Outcome
 from shared.errors import DropscribeError
 from shared.state.job_result import failed
 from shared.state.jobs import Job, JobState
-from shared.state.ledger import EntryState, month_of
+from shared.state.ledger_entry import EntryState, month_of
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence
 from tests.support.waiting import PATIENCE, wait_until

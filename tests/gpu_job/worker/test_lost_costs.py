@@ -27,7 +27,7 @@ from shared.enums import Engine, Method
 from shared.errors import DropscribeError
 from shared.messages import Decision
 from shared.state.job_result import failed
-from shared.state.ledger import EntryState, month_of
+from shared.state.ledger_entry import EntryState, month_of
 from shared.upload_options import UploadOptions
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud

@@ -277,7 +277,7 @@ def test_an_upload_takes_fourteen_calls_of_storage_nine_of_which_are_its_results
     assert mine == [
         ("POST", "jobs/JOB/record.json"),
         ("POST", "jobs/JOB/outcome.json"),
-        ("POST", f"ledger/{message.received_at:%Y-%m}/JOB"),
+        ("POST", f"ledger/{message.received_at:%Y-%m/%d}/JOB"),
         ("DELETE", "open/JOB.json"),
     ]
     assert [call.method for call in calls if call.bucket == "uploads"] == ["GET"]

@@ -19,7 +19,7 @@ from shared.messages import Decision, Receipt, TerminalMessage, event_id
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, plan_rerun, planned_rerun, requested_model
 from shared.state.job_result import completed, failed, rejected
 from shared.state.jobs import JobRecord, JobState, OpenJob, OpenMarker, RequestedModel
-from shared.state.ledger import EntryState, month_of
+from shared.state.ledger_entry import EntryState, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Word
 from shared.upload_options import UploadOptions

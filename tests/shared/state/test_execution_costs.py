@@ -15,7 +15,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from shared.clock import now
 from shared.state.execution_costs import TaskCosts
-from shared.state.ledger import Entry, EntryState, month_of
+from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.worker_services import TASK, FakeModelServices, worker_services

@@ -22,7 +22,7 @@ from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.state.job_result import JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs import JobRecord
-from shared.state.ledger import EntryState, month_of
+from shared.state.ledger_entry import EntryState, month_of
 from shared.subtitle_rules import SubtitleOptions
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word

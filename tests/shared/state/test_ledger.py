@@ -16,17 +16,8 @@ from shared.enums import Engine, Method, Outcome
 from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage, event_id
 from shared.state.jobs import JobRecord, JobState
-from shared.state.ledger import (
-    Entry,
-    EntryState,
-    Ledger,
-    MonthSums,
-    billed,
-    folder_of,
-    month_of,
-    overhead,
-    reservation,
-)
+from shared.state.ledger import Ledger, MonthSums
+from shared.state.ledger_entry import Entry, EntryState, billed, folder_of, month_of, overhead, reservation
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -94,6 +85,46 @@ def test_months_do_not_meet(ledger: Ledger) -> None:
     assert ledger.month_sums("2026-12").usd == 0.25
 
 
+def test_days_that_are_over_are_listed_once(cloud: LoopbackCloud, ledger: Ledger) -> None:
+    today = now().date()
+    for number, age in enumerate((0, 1, 2, 3, 4, 9)):
+        ledger.book(entry(number, 0.25).model_copy(update={"day": today - timedelta(days=age)}))
+    months = {f"{today - timedelta(days=age):%Y-%m}" for age in range(10)}
+    sums = [ledger.month_sums(month) for month in months]
+    assert sum(one.usd for one in sums) == 1.5
+    with cloud.storage_server.counted() as calls:
+        assert [ledger.month_sums(month) for month in months] == sums
+    assert len([call for call in calls if call.method == "LIST"]) == 3
+    assert {call.name for call in calls if call.method == "GET"} <= {f"ledger-sums/{month}.json" for month in months}
+
+
+@pytest.mark.parametrize("change", ["book", "withdraw", "book_once"])
+def test_a_day_that_is_over_is_summed_again_once_one_of_its_entries_changes(ledger: Ledger, change: str) -> None:
+    for number in range(3):
+        ledger.reserve(entry(number, 0.5))
+    assert ledger.month_sums("2025-11") == MonthSums(0, 0)
+    month = f"{entry(0, 0).day:%Y-%m}"
+    assert ledger.month_sums(month).usd == 1.5
+    changed = entry(2, 0.25, EntryState.BILLED) if change == "book" else entry(2, 0.5)
+    getattr(ledger, change)(changed if change != "book_once" else entry(3, 1.0))
+    assert ledger.month_sums(month).usd == {"book": 1.25, "withdraw": 1.0, "book_once": 2.5}[change]
+
+
+def test_a_sum_that_cannot_be_read_is_made_again(cloud: LoopbackCloud, ledger: Ledger) -> None:
+    ledger.reserve(entry(1, 0.5))
+    cloud.storage.bucket(STATE).blob("ledger-sums/2026-11.json").upload_from_string(b"{")
+    for _ in range(2):
+        assert ledger.month_sums("2026-11") == MonthSums(0.5, 1)
+
+
+def test_a_day_of_many_jobs_is_listed_by_letter(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(40):
+        ledger.reserve(entry(number, 0.5).model_copy(update={"day": now().date()}))
+    monkeypatch.setattr("infra.emulators.storage.server.MAX_LIST_ENTRIES", 2)
+    assert ledger.month_sums(month_of(now())) == MonthSums(20, 40)
+    assert len(list(ledger.entries(month_of(now())))) == 40
+
+
 def test_writers_at_once_lose_nothing(ledger: Ledger) -> None:
     """Reservations, bills and second deliveries of 24 jobs in any order: the bills stand, each once."""
     tasks = [(ledger.reserve, entry(number, 9)) for number in range(24)] * 2
@@ -118,7 +149,7 @@ def test_an_entry_that_cannot_be_read_is_left_out(
     cloud: LoopbackCloud, ledger: Ledger, caplog: pytest.LogCaptureFixture, metadata: dict[str, str]
 ) -> None:
     ledger.reserve(entry(1, 0.5))
-    blob = cloud.storage.bucket(STATE).blob("ledger/2026-11/abc")
+    blob = cloud.storage.bucket(STATE).blob("ledger/2026-11/21/abc")
     blob.metadata = metadata
     blob.upload_from_string(b"")
     assert ledger.month_sums("2026-11") == MonthSums(0.5, 1)
