@@ -55,13 +55,15 @@ class _Cloud(LaptopCloud):
     storage_server_type = CountedStorageServer
     job_command = (sys.executable, "-m", "benchmarks.null_job")
 
-    ticks: Counter[str]
-    """What the reconciler's ticks did."""
+    def __init__(self, root: Path, options: CloudOptions) -> None:
+        super().__init__(root, options)
+        self.ticks = Counter[str]()
+        """What the reconciler's ticks did."""
 
     def reconcile(self) -> dict[str, int]:
         """A tick whose counts are kept."""
         counts = super().reconcile()
-        self.ticks = Counter(counts) + getattr(self, "ticks", Counter())
+        self.ticks.update(counts)
         return counts
 
 

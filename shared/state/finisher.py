@@ -5,7 +5,7 @@
     2  state    jobs/<job>/outcome.json                     the reconciler, or the item's next worker, publishes it
     3  results  receipt.json                                the same
     4  Pub/Sub  the terminal message                        the same: it is sent again, with the same event_id
-    5  state    ledger/<month>/<job>: the bill              the same
+    5  state    ledger/<month>/<day>/<job>: the bill        the same
     6  state    health/gpu.json: the GPU works              the same
     7  state    jobs/<job>/parts/ is emptied, unless failed the same
     8  state    open/<job>.json is deleted                  nothing is left to do
