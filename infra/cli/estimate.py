@@ -176,21 +176,39 @@ def print_estimate(places: Sequence[str], *, as_json: bool, input_name: str | No
         if missing := [recording.argument for recording in inputs.recordings if not _exists(recording.path)]:
             print_line(console, f"No such file: {', '.join(missing)}")
             return ExitCode.USAGE
-        deployed = bool(os.environ.get("GPU_JOB") or os.environ.get("CPU_JOB"))
-        settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
-        found = [_local(item, settings) for item in inputs.items]
-    found += [one for place in places if _is_remote(place) for one in _in_bucket(place, settings)]
-    initial = settings.initial_speeds(settings.shape.gpu)
-    speeds = SpeedStore(storage_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
-    prices = price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
-    made = estimate(found, settings, prices, speeds)
+        predicted = PredictedDeployment.of_environment()
+        found = [_local(item, predicted.settings) for item in inputs.items]
+    found += [one for place in places if _is_remote(place) for one in _in_bucket(place, predicted.settings)]
+    made = estimate(found, predicted.settings, predicted.prices, predicted.speeds)
     if as_json:
         sys.stdout.write(json.dumps(as_dict(made)) + "\n")
     elif made.lines:
-        _print(made, console, deployed=deployed)
+        _print(made, console, deployed=predicted.is_deployed)
     else:
         print_line(console, f"No recordings in {', '.join(places)}.")
     return 0 if made.lines and all(line.decision for line in made.lines) else 1
+
+
+@dataclass(frozen=True)
+class PredictedDeployment:
+    """What quotes are made with."""
+
+    settings: FunctionSettings
+    prices: PriceBook
+    speeds: Speeds
+    """As the deployment has learned them."""
+    is_deployed: bool
+    """False: the environment names none, and it is the one of NO_DEPLOYMENT."""
+
+    @classmethod
+    def of_environment(cls) -> PredictedDeployment:
+        """The deployment whose settings the environment has. Raises ValidationError and UnusablePriceBook."""
+        deployed = bool(os.environ.get("GPU_JOB") or os.environ.get("CPU_JOB"))
+        settings = FunctionSettings() if deployed else FunctionSettings.model_validate(_assumed())
+        initial = settings.initial_speeds(settings.shape.gpu)
+        speeds = SpeedStore(storage_client().bucket(settings.state_bucket)).speeds(initial) if deployed else initial
+        prices = price_book(settings.price_book, mip_opt_out=settings.deepgram_mip_opt_out)
+        return cls(settings, prices, speeds, deployed)
 
 
 def _assumed() -> dict[str, str]:

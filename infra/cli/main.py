@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from infra.cli.cost_options import GroupBy, output_format, parse_month
+from infra.cli.dead_letters.commands import dead_app
 from infra.cli.exit_codes import exit_codes_help
+from infra.cli.reruns.commands import diff, rerun
 from shared.enums import Channels, Privacy
 
 # Whatever takes longer to import than typer is imported by the command that needs it: --help and --version are quick.
@@ -153,11 +155,15 @@ def run(
 def up(
     folder: Annotated[Path, typer.Argument(help="Folder to watch.", file_okay=False)],
     model: Model = None,
+    environment: Annotated[
+        Path | None,
+        typer.Option("--environment", help="File to write for a shell: with it other commands reach these servers."),
+    ] = None,
 ) -> None:
     """Watch FOLDER and transcribe what is put there into FOLDER/transcripts, until Ctrl-C."""
     from infra.cli.local.up import watch
 
-    raise typer.Exit(watch(folder, model))
+    raise typer.Exit(watch(folder, model, environment))
 
 
 @app.command("prepare-model")
@@ -241,6 +247,11 @@ def sweep(
         return 0
 
     raise typer.Exit(ask())
+
+
+app.command()(rerun)
+app.command()(diff)
+app.add_typer(dead_app, name="dead")
 
 
 @app.command()

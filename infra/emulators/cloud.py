@@ -42,6 +42,7 @@ UPLOADS, RESULTS, STATE = "uploads", "results", "state"
 RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC = "transcription-results", "transcription-work", "transcription-work-dead"
 ALERTS_TOPIC = "transcription-alerts"
 WORK_SUBSCRIPTION = "transcription-work-job"
+DEAD_SUBSCRIPTION = "transcription-work-dead-kept"
 JOB = f"projects/{PROJECT}/locations/{REGION}/jobs/transcribe"
 DEEPGRAM_KEY = "laptop"
 FUNCTION = Path(__file__).parents[2] / "trigger_function" / "main.py"
@@ -192,6 +193,11 @@ class LaptopCloud(Server):
         publisher, subscriber = self.publisher(), self.subscriber()
         for topic in (RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC, ALERTS_TOPIC):
             publisher.create_topic(name=publisher.topic_path(PROJECT, topic))
+        # A topic without a subscription drops its messages.
+        subscriber.create_subscription(
+            name=subscriber.subscription_path(PROJECT, DEAD_SUBSCRIPTION),
+            topic=publisher.topic_path(PROJECT, DEAD_TOPIC),
+        )
         subscriber.create_subscription(
             request={
                 "name": subscriber.subscription_path(PROJECT, WORK_SUBSCRIPTION),

@@ -82,6 +82,11 @@ class PriceBook(_Frozen):
         """Price of one second of this GPU."""
         return _price(self.gpu_second, gpu, "gpu_second").usd
 
+    @property
+    def deepgram_models(self) -> frozenset[str]:
+        """Deepgram's models with a price."""
+        return frozenset(self.deepgram_minute_opted_out if self._opted_out else self.deepgram_minute)
+
     def deepgram_minute_usd(self, model: str) -> float:
         """Price of one minute of audio with this Deepgram model."""
         if self._opted_out:

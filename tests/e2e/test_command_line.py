@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -158,6 +159,26 @@ def test_up_transcribes_what_is_copied_in_until_it_is_interrupted(mark: str, tmp
         assert process.returncode == 0
         assert marked(mark) == []
     assert (results / "transcript.txt").read_text().strip()
+
+
+def test_other_commands_reach_the_servers_of_up(mark: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "watched").mkdir()
+    shutil.copy(recording("memo").path, folder)
+    servers = tmp_path / "servers.sh"
+    with dropscribe(mark, "up", folder, "--model", "tiny", "--environment", servers) as process:
+        wait_until((folder / "transcripts" / "memo.wav" / "receipt.json").exists, "the transcript")
+
+        def command(*arguments: str) -> str:
+            called = shlex.join([sys.executable, "-m", "infra.cli.main", *arguments])
+            line = f". {shlex.quote(str(servers))} && exec {called}"
+            return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+
+        assert command("dead", "list") == "There are no dead letters.\n"
+        (job,) = json.loads(command("rerun", "gs://uploads/memo.wav", "--force", "--yes", "--wait", "--json"))["jobs"]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    assert (job["run"], job["outcome"]["outcome"]) == (2, "completed")
+    assert job["diff"]["changes"] == []
 
 
 def test_up_names_what_is_not_done_when_it_is_interrupted(mark: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,15 +28,29 @@ RESULTS_FOLDER = "transcripts"
 LOCAL_OPTIONS = UploadOptions(method="auto", privacy=Privacy.LOCAL)
 
 
+COMMANDS_ENVIRONMENT = (
+    *("GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"),
+    *("UPLOADS_BUCKET", "RESULTS_BUCKET", "STATE_BUCKET"),
+    *("CPU_JOB", "CPU_JOB_VCPU", "CPU_JOB_MEMORY_GIB", "JOB_GPU", "JOB_VCPU", "JOB_MEMORY_GIB"),
+    *("TRANSCRIPTION_METHOD", "DEEPGRAM_API_KEY"),
+)
+"""By which other commands reach this cloud, and quote as it does."""
+
+
 @errors_in_one_line
-def watch(folder: Path, model: str | None) -> int:
-    """Upload every file that appears in `folder` or changes, and copy its results back, until Ctrl-C."""
+def watch(folder: Path, model: str | None, environment_file: Path | None = None) -> int:
+    """Upload every file that appears in `folder` or changes, and copy its results back, until Ctrl-C.
+
+    `environment_file`: written for a shell to read, so that other commands reach the same servers.
+    """
     check_machine_and_settings(CloudOptions())
     folder.mkdir(parents=True, exist_ok=True)
     if (conflict := path_conflict(RESULTS_FOLDER, folder)) is not None:
         raise CommandError(conflict)
     console = Console()
     with session(chosen_model(model, console)) as running:
+        if environment_file is not None:
+            environment_file.write_text(exports(running.cloud.environment))
         print_line(console, f"Watching {folder} - results in {folder / RESULTS_FOLDER} - Ctrl-C stops.")
         before: dict[Path, FileState] = {}
         uploaded: dict[Path, FileState] = {}
@@ -69,6 +84,11 @@ def watch(folder: Path, model: str | None) -> int:
             )
             print_line(console, f"Stopping.{left}")
     return 0
+
+
+def exports(environment: Mapping[str, str]) -> str:
+    """What COMMANDS_ENVIRONMENT names, as lines that a shell reads."""
+    return "".join(f"export {name}={shlex.quote(environment[name])}\n" for name in COMMANDS_ENVIRONMENT)
 
 
 def unchanged(

@@ -1,0 +1,1 @@
+"""`dropscribe dead`: messages that could not be delivered."""

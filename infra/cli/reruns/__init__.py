@@ -1,0 +1,1 @@
+"""`dropscribe rerun` and `dropscribe diff`: jobs that have ended are run again, and their words compared."""

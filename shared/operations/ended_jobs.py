@@ -1,0 +1,50 @@
+"""Which jobs have ended: by when they did, or by where their uploads lie."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from google.cloud.storage import Bucket
+
+from shared.enums import Outcome
+from shared.media import Upload
+from shared.messages import TerminalMessage
+from shared.state.jobs import JobStore, outcome_of_object
+
+_SHARDS = "0123456789abcdef"
+"""First letters of job ids: the pages of a listing come one by one."""
+
+_THREADS = 8
+"""Below the ten connections that Google's client keeps."""
+
+
+def ended_since(state: Bucket, since: datetime, outcomes: Collection[Outcome]) -> Iterator[TerminalMessage]:
+    """The last outcome of each job, where it was written since then and is one of `outcomes`.
+
+    Every object of `jobs/` is listed, 1,000 with a call, and each outcome since then read.
+    """
+    jobs = JobStore(state)
+
+    def listed(letter: str) -> dict[str, int]:
+        last: dict[str, int] = {}
+        fields = "items(name,timeCreated),nextPageToken"
+        for blob in state.list_blobs(prefix=f"jobs/{letter}", fields=fields):
+            found = outcome_of_object(str(blob.name))
+            if found is not None and blob.time_created >= since:
+                job_id, run = found
+                last[job_id] = max(run, last.get(job_id, 0))
+        return last
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="outcomes") as threads:
+        last = [one for found in threads.map(listed, _SHARDS) for one in found.items()]
+        for message in threads.map(lambda one: jobs.outcome(*one), last):
+            if message is not None and message.outcome in outcomes:
+                yield message
+
+
+def uploads_below(bucket: Bucket, prefix: str) -> Iterator[Upload]:
+    """The uploads that are there, as their newest generations."""
+    for blob in bucket.list_blobs(prefix=prefix, fields="items(name,generation),nextPageToken"):
+        yield Upload(bucket=bucket.name, name=str(blob.name), generation=int(blob.generation))
