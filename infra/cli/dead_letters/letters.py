@@ -14,7 +14,6 @@ from google.cloud import pubsub_v1
 from rich.console import Console
 from rich.text import Text
 
-from infra.cli.dead_letters.commands import QueueChoice
 from infra.cli.errors import CommandError, errors_in_one_line
 from infra.cli.tables import output_console, plain_table, print_line, printable, rough_duration
 from shared.clock import now
@@ -33,12 +32,13 @@ class Letters:
 
     project: str
     topic_prefix: str
-    queue: QueueChoice
+    queue: str
+    """A DeadLetterQueue, or `all`."""
 
     @property
     def queues(self) -> tuple[DeadLetterQueue, ...]:
         """One or all."""
-        return tuple(DeadLetterQueue) if self.queue is QueueChoice.ALL else (DeadLetterQueue(self.queue),)
+        return tuple(DeadLetterQueue) if self.queue == "all" else (DeadLetterQueue(self.queue),)
 
     def connect(self) -> DeadLetters:
         """Google's clients."""
