@@ -10,6 +10,7 @@ from functools import partial
 
 from google.cloud import pubsub_v1
 from google.cloud.storage import Bucket, Client
+from requests.adapters import HTTPAdapter
 
 from shared.costs.prices import PriceBook, UnknownPrice, UnusablePriceBook, price_book
 from shared.costs.speeds import DeviceSpeed, SpeedStore
@@ -25,6 +26,11 @@ from shared.state.jobs import JobStore
 from shared.state.launcher import Launcher
 from shared.state.ledger import Ledger
 from shared.state.result_files import ResultFiles
+
+STORAGE_CONNECTIONS = 40
+"""Connections to Cloud Storage that a process keeps, of 10 by default. A worker stores eight results of each of four
+uploads at once, the reconciler looks after 16 jobs, the function answers 8 requests; what finds none makes a new one,
+with a handshake, and throws it away."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ def connect(settings: DeploymentSettings) -> Deployment:
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     prices = prices_of(settings)
     client = Client(project=settings.google_cloud_project)
+    for scheme in ("https://", "http://"):
+        # The client has no option for it: https://github.com/googleapis/python-storage/issues/253
+        client._http.mount(scheme, HTTPAdapter(pool_maxsize=STORAGE_CONNECTIONS))
     publisher = pubsub_v1.PublisherClient()
     state = client.bucket(settings.state_bucket)
     jobs = JobStore(state)
