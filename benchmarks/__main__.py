@@ -17,6 +17,7 @@ BENCHMARKS = {
     "decision": "decision.decision",
     "month": "month.month_of_uploads",
     "burst": "month.burst",
+    "million": "month.million",
     "many-uploads": "many_uploads.many_uploads",
     "reconciler": "reconciler.reconciler",
     "break-even": "break_even.break_even",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.month_job import BATCH_SECONDS, Done, SimulatedJob, Spent
-from benchmarks.month_uploads import Arrival, burst_of, month
+from benchmarks.month_uploads import Arrival, burst_of, month, working_day
 from benchmarks.report import Measurement
 from shared.costs.bill import deepgram_bill, instance_second_usd
 from shared.costs.prices import JobShape, PriceBook, price_book
@@ -114,6 +114,28 @@ def burst() -> Iterator[Measurement]:
         yield Measurement(f"burst, {name}: drained after", minutes, "min", about, "-", None)
         per_hour = f"${result.usd / hours:.4f} an audio hour, start-up {spent.start_up / spent.total:.1%} of the GPU's"
         yield Measurement(f"burst, {name}: cost", result.usd, "$", per_hour, "-", None)
+
+
+MANY_A_MONTH = 1_000_000
+
+
+def million() -> Iterator[Measurement]:
+    """A working day of a month with a million uploads, all to the GPU job: what the number of slots decides."""
+    arrivals = working_day(MANY_A_MONTH)
+    hours = sum(arrival.media.duration_seconds for arrival in arrivals) / 3600
+    minutes = Counter(int(arrival.at / 60) for arrival in arrivals)
+    for count in (5, 10, 20, 40):
+        changes = {"transcription_method": Method.PARAKEET, **_NO_CPU_JOB, **_NO_KEY, "max_parallel_tasks": count}
+        result = simulate(arrivals, settings_of(changes))
+        spent, most = result.spent[JobDevice.GPU], result.most_at_once[JobDevice.GPU]
+        name = f"a day of {MANY_A_MONTH:,} uploads a month, {count} executions at most"
+        about = f"{len(arrivals):,} uploads, {hours:,.0f} h, at most {max(minutes.values())} a minute"
+        waited = sorted(seconds / 60 for seconds in result.seconds)
+        half, most_of = (waited[int(len(waited) * share)] for share in (0.5, 0.99))
+        about = f"{about}; p50 {half:.1f}, p99 {most_of:.0f} min; {most} GPUs at once, {spent.executions} executions"
+        yield Measurement(f"{name}: completion, p95", waited[int(len(waited) * 0.95)], "min", about, "-", None)
+        per_hour = f"${result.usd / hours:.4f} an audio hour, start-up {spent.start_up / spent.total:.0%}"
+        yield Measurement(f"{name}: cost", result.usd, "$", per_hour, "-", None)
 
 
 def settings_of(changes: Mapping[str, object]) -> FunctionSettings:

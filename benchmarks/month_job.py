@@ -95,6 +95,8 @@ class SimulatedJob:
     _queue: deque[_Queued] = field(default_factory=deque)
     """Uploads that no execution has taken."""
     _running: list[_Execution] = field(default_factory=list)
+    _queued_seconds: float = 0.0
+    """Audio of the queue."""
     _looked: float = 0.0
 
     def is_live(self, at: float) -> bool:
@@ -115,6 +117,7 @@ class SimulatedJob:
         """An upload arrives, which may wait for company; everything up to now must have been run."""
         is_live = self.is_live(at)
         self._queue.append(_Queued(number, at, audio_seconds))
+        self._queued_seconds += audio_seconds
         if not is_live and wait_seconds > 0 and self._backlog.audio_seconds < self.gather.audio_seconds:
             self._dues.append(at + wait_seconds)
         else:
@@ -149,7 +152,7 @@ class SimulatedJob:
 
     @property
     def _backlog(self) -> Backlog:
-        return Backlog(len(self._queue), sum(one.left for one in self._queue))
+        return Backlog(len(self._queue), self._queued_seconds if self._queue else 0.0)
 
     def _executions(self, at: float) -> RunningExecutions:
         return RunningExecutions(
@@ -199,6 +202,7 @@ class SimulatedJob:
         self.spent.idle += begins - execution.free
         while self._queue and len(execution.in_flight) < IN_FLIGHT and self._queue[0].arrived <= begins:
             execution.in_flight.append(self._queue.popleft())
+            self._queued_seconds -= execution.in_flight[-1].left
         taken = 0.0
         for one in execution.in_flight:
             part = min(one.left, BATCH_AUDIO_SECONDS - taken)

@@ -74,12 +74,26 @@ def burst_of(hours: float, seconds: float = 60.0, seed: int = SEED) -> list[Arri
     return [replace(one, at=seconds * place / len(chosen)) for place, one in enumerate(chosen)]
 
 
+def working_day(uploads_a_month: int, seed: int = SEED, kinds: Sequence[Kind] = KINDS) -> list[Arrival]:
+    """Uploads of a working day of a month with so many of them, from midnight on."""
+    dice = random.Random(seed)
+    drawn = dice.choices(kinds, [kind.share for kind in kinds], k=round(uploads_a_month / sum(_DAY_WEIGHTS)))
+    timed = sorted(((_time_of_day(dice, kind), kind) for kind in drawn), key=lambda one: one[0])
+    return [_arrival(dice, number, at, kind) for number, (at, kind) in enumerate(timed, start=1)]
+
+
+# 1 November 2026 is a Sunday.
+_DAY_WEIGHTS = [_WEEKEND if day % 7 in {0, 6} else 1.0 for day in range(DAYS)]
+
+
 def _time(dice: random.Random, kind: Kind) -> float:
-    # 1 November 2026 is a Sunday.
-    weights = [_WEEKEND if day % 7 in {0, 6} else 1.0 for day in range(DAYS)]
-    (day,) = dice.choices(range(DAYS), weights)
+    (day,) = dice.choices(range(DAYS), _DAY_WEIGHTS)
+    return day * _DAY + _time_of_day(dice, kind)
+
+
+def _time_of_day(dice: random.Random, kind: Kind) -> float:
     (hour,) = dice.choices(range(24), _HOURS)
-    begin = day * _DAY + hour * _HOUR
+    begin = hour * _HOUR
     # An export takes some seconds a file.
     return begin + (dice.uniform(0, 60) if dice.random() < kind.exported else dice.uniform(0, _HOUR))
 
