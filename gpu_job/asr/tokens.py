@@ -44,7 +44,7 @@ def ensure_word_start(tokens: Sequence[Token]) -> Sequence[Token]:
 
 def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
     """Tokens in time order -> words. A word is as sure as its least sure token."""
-    return [word for group in by_word(tokens) for word in _word(group, speaker)]
+    return [word for group in by_word(tokens) if (word := word_of(group, speaker)) is not None]
 
 
 def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
@@ -57,21 +57,20 @@ def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
     return groups
 
 
-def _word(tokens: Sequence[Token], speaker: int | None) -> list[Word]:
-    text = "".join(token.text for token in tokens).strip()
+def word_of(tokens: Sequence[Token], speaker: int | None = None) -> Word | None:
+    """The tokens of one word, at least one -> the word; None where they have no text."""
+    text = "".join([token.text for token in tokens]).strip()
     if not text:
-        return []
+        return None
     start = max(0.0, tokens[0].start)
     sure = [token.confidence for token in tokens if token.confidence is not None]
-    return [
-        Word(
-            text=text,
-            start=start,
-            end=max(start, tokens[-1].end),
-            confidence=min(sure) if len(sure) == len(tokens) else None,
-            speaker=speaker,
-        )
-    ]
+    return Word(
+        text=text,
+        start=start,
+        end=max(start, tokens[-1].end),
+        confidence=min(sure) if len(sure) == len(tokens) else None,
+        speaker=speaker,
+    )
 
 
 def tokens_of(words: Iterable[Word]) -> list[Token]:

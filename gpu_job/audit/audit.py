@@ -56,7 +56,7 @@ class Audit:
         """
         for audited in self._held:
             if audited.chunk.start == start and audited.words is None:
-                audited.words, audited.failed = timed_words(ensure_word_start([*tokens])), failed
+                audited.answer(timed_words(ensure_word_start([*tokens])), failed=failed)
                 return self._examine_ready()
         return []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,8 +39,9 @@ class AuditedChunk:
     """None until its result is there."""
     failed: bool = False
     examined: bool = False
+    _word_covers: list[Span] | None = None
 
-    @property
+    @cached_property
     def span(self) -> Span:
         """Its time in the upload."""
         return Span(seconds(self.chunk.start), seconds(self.chunk.end))
@@ -59,12 +61,14 @@ class AuditedChunk:
     @property
     def is_ready(self) -> bool:
         """Whether its words and its neighbours' are there, and it was not examined yet."""
-        return not self.examined and self.is_followed and all(audited.words is not None for audited in self.near)
+        if self.examined or not self.is_followed or self.words is None:
+            return False
+        return all(audited.words is not None for audited in self.near)
 
     @property
     def is_done(self) -> bool:
         """Whether no examination needs it any more."""
-        return all(audited.examined for audited in self.near)
+        return self.examined and all(audited.examined for audited in self.near)
 
     def unlink(self) -> None:
         """Remove it from its neighbours, or each would keep the next one's audio alive."""
@@ -81,7 +85,18 @@ class AuditedChunk:
     @property
     def covers(self) -> list[Span]:
         """Where it has words. A failed chunk is a gap already, so all of it counts."""
-        return [self.span] if self.failed else [timed.cover for timed in self.words or ()]
+        return [self.span] if self.failed else self.word_covers
+
+    @property
+    def word_covers(self) -> list[Span]:
+        """Of each word: needed when the chunk itself is examined, and with each of its neighbours."""
+        if self._word_covers is None:
+            self._word_covers = [timed.cover for timed in self.words or ()]
+        return self._word_covers
+
+    def answer(self, words: list[TimedWord], *, failed: bool) -> None:
+        """Its result is there."""
+        self.words, self.failed, self._word_covers = words, failed, None
 
 
 def queries_for(audited: AuditedChunk, rules: AuditRules) -> list[VadQuery]:
@@ -157,15 +172,23 @@ def _suspect_words(audited: AuditedChunk, around: Loudness) -> list[TimedWord]:
         return words
     alone = isolated_words(words, (cover for each in audited.near if each is not audited for cover in each.covers))
 
-    def is_suspect(timed: TimedWord) -> bool:
+    is_alone = {id(timed) for timed in alone}
+    sounding = np.concatenate(([0], np.cumsum(audited.chunk.levels >= around.sounding_db))).tolist()
+    frames, start = len(sounding) - 1, audited.span.start
+
+    def is_suspect(timed: TimedWord, cover: Span) -> bool:
         confidence = timed.word.confidence
         if confidence is not None and confidence < LOW_CONFIDENCE:
             return True
-        begin, end = timed.cover.grown(_WORD_TIME_TOLERANCE)
-        first, last = (max(0, round((at - audited.span.start) * FRAMES_PER_SECOND)) for at in (begin, end))
-        return sounding_seconds(audited.chunk.levels[first:last], around) == 0.0
+        first = min(frames, max(0, round((cover.start - _WORD_TIME_TOLERANCE - start) * FRAMES_PER_SECOND)))
+        last = min(frames, max(first, round((cover.end + _WORD_TIME_TOLERANCE - start) * FRAMES_PER_SECOND)))
+        return bool(sounding[first] == sounding[last])
 
-    return [timed for timed in words if timed in alone or is_suspect(timed)]
+    return [
+        timed
+        for timed, cover in zip(words, audited.word_covers, strict=True)
+        if id(timed) in is_alone or is_suspect(timed, cover)
+    ]
 
 
 def _grouped(words: list[TimedWord], apart: float) -> Iterator[list[TimedWord]]:

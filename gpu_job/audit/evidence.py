@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_job.asr.tokens import Token, by_word, words_of
+from gpu_job.asr.tokens import Token, by_word, word_of
 from gpu_job.audio.loudness import FRAMES_PER_SECOND, Levels
 from gpu_job.audit.intervals import Span
 from shared.transcript.model import Word
@@ -35,7 +35,7 @@ class TimedWord(NamedTuple):
 
 def timed_words(tokens: Iterable[Token]) -> list[TimedWord]:
     """Tokens in time order -> words."""
-    return [TimedWord(word, tuple(group)) for group in by_word(tokens) for word in words_of(group)]
+    return [TimedWord(word, tuple(group)) for group in by_word(tokens) if (word := word_of(group)) is not None]
 
 
 SPEECH_PAUSE_SECONDS = 0.5
@@ -54,6 +54,12 @@ class Loudness(NamedTuple):
         floor, loud = np.percentile(level, (10, 95))
         return cls(float(floor), float(loud))
 
+    @property
+    def sounding_db(self) -> float:
+        """From which level on frames may be speech."""
+        has_floor = self.loud - self.floor >= CONTRAST_DB
+        return max(FAINT_DB, self.floor + ABOVE_FLOOR_DB) if has_floor else AUDIBLE_DB
+
 
 ABOVE_FLOOR_DB = 6.0
 """Frames so much above the noise floor may be speech."""
@@ -65,9 +71,7 @@ FAINT_DB, AUDIBLE_DB = -70.0, -50.0
 
 def sounding_seconds(level: Levels, around: Loudness) -> float:
     """How long a stretch may hold speech, by its levels and those of its surroundings."""
-    has_floor = around.loud - around.floor >= CONTRAST_DB
-    threshold = max(FAINT_DB, around.floor + ABOVE_FLOOR_DB) if has_floor else AUDIBLE_DB
-    return int(np.count_nonzero(level >= threshold)) / FRAMES_PER_SECOND
+    return int(np.count_nonzero(level >= around.sounding_db)) / FRAMES_PER_SECOND
 
 
 LOW_CONFIDENCE = 0.5
@@ -83,14 +87,19 @@ def isolated_words(words: Sequence[TimedWord], around: Iterable[Span]) -> list[T
     """The words that stand alone or in short groups, far from each other and from what neighbouring chunks hold."""
     others = list(around)
     groups: list[list[TimedWord]] = []
+    reaches: list[Span] = []
     for timed in words:
-        if groups and timed.cover.start - groups[-1][-1].cover.end < ISOLATED_PAUSE_SECONDS:
+        cover = timed.cover
+        if groups and cover.start - reaches[-1].end < ISOLATED_PAUSE_SECONDS:
             groups[-1].append(timed)
+            reaches[-1] = Span(reaches[-1].start, cover.end)
         else:
             groups.append([timed])
+            reaches.append(cover)
     alone: list[TimedWord] = []
-    for group in groups:
-        reach = Span(group[0].cover.start, group[-1].cover.end).grown(ISOLATED_PAUSE_SECONDS)
-        if len(group) <= MAX_ISOLATED_WORDS and not any(reach.common(other).seconds > 0 for other in others):
-            alone.extend(group)
+    for group, span in zip(groups, reaches, strict=True):
+        if len(group) <= MAX_ISOLATED_WORDS:
+            reach = span.grown(ISOLATED_PAUSE_SECONDS)
+            if not any(reach.common(other).seconds > 0 for other in others):
+                alone.extend(group)
     return alone

@@ -40,12 +40,13 @@ def uncovered(spans: Iterable[Span], whole: Span) -> list[Span]:
     """The parts of `whole` that none of the spans covers, in order. Spans without length divide it."""
     free: list[Span] = []
     at = whole.start
-    for span in sorted(spans):
-        if span.start >= whole.end:
+    for start, end in sorted(spans):
+        if start >= whole.end:
             break
-        if span.start > at:
-            free.append(Span(at, span.start))
-        at = max(at, span.end)
+        if start > at:
+            free.append(Span(at, start))
+        if end > at:
+            at = end
     return [*free, Span(at, whole.end)] if at < whole.end else free
 
 

@@ -64,6 +64,13 @@ def _of_word(
     word: Word, following: Word | None, before: Piece | None, closes_sentence: bool, columns: int
 ) -> Iterator[Piece]:
     """Whitespace inside a word, line breaks included, separates pieces; time is shared out by characters."""
+    text = word.text
+    if text.isascii() and text.isprintable() and " " not in text and len(text) <= columns:
+        # Nearly every word of most languages: one piece, each character a column.
+        is_spaced = before is not None and needs_space(before.text, text)
+        start, end = milliseconds(word.start), milliseconds(word.end)
+        yield Piece(text, start, end, word.speaker, is_spaced, closes_sentence, len(text), len(text))
+        return
     texts: list[tuple[str, bool]] = []
     for number, part in enumerate(visible(word.text).split()):
         is_spaced = number > 0 or (before is not None and needs_space(before.text, part))

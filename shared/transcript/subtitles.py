@@ -204,45 +204,55 @@ def _candidates(
     """Every cue that may start with piece `first`: where the next one would start, and what this one costs."""
     begin, alone = pieces[first].start, pieces[first].speaker
     line_columns, lines = rules.columns, rules.lines
+    # Looked up once: every piece is in a dozen candidates, and this is most of what subtitles take.
+    min_ms, max_ms, chars_per_second = rules.min_ms, rules.max_ms, rules.chars_per_second
     capacity = lines * line_columns
     # The space before the first piece is not shown.
     columns = characters = -int(pieces[first].is_spaced)
     inside = 0.0
-    # Rows of the one speaker, counted here: nearly all cues have one, and every piece is in a dozen candidates.
+    # Rows of the one speaker, counted here: nearly all cues have one.
     row = taken = 0
     rows: _Rows | None = None
-    for last in range(first, len(pieces)):
+    count = len(pieces)
+    for last in range(first, count):
         piece = pieces[last]
-        if last > first and piece.end - begin > rules.max_ms:
+        _, _, end, speaker, is_spaced, _, wide, read = piece
+        if last > first and end - begin > max_ms:
             return
         if rows is not None:
             if not rows.add(piece):
                 return
-        elif piece.speaker == alone:
-            together = taken + piece.is_spaced + piece.columns
-            row, taken = (row, together) if row and together <= line_columns else (row + 1, piece.columns)
-            if row > lines:
-                return
+        elif speaker == alone:
+            together = taken + is_spaced + wide
+            if row and together <= line_columns:
+                taken = together
+            else:
+                row += 1
+                if row > lines:
+                    return
+                taken = wide
         else:
             rows = _Rows(rules, pieces[first : last + 1])
             if not rows.fits:
                 return
-        columns += piece.is_spaced + piece.columns
-        characters += piece.is_spaced + piece.characters
-        following = pieces[last + 1].start if last + 1 < len(pieces) else inf
-        shown_ms = min(following - begin, rules.max_ms)
-        reading_ms = 1000 * characters / rules.chars_per_second
-        cost = (1 - columns / capacity) ** 2 + breaks[last].cost + inside
+        columns += is_spaced + wide
+        characters += is_spaced + read
+        shown_ms: float = max_ms
+        if last + 1 < count and (until_next := pieces[last + 1].start - begin) < max_ms:
+            shown_ms = until_next
+        reading_ms = 1000 * characters / chars_per_second
+        break_cost, break_inside, forced = breaks[last]
+        cost = (1 - columns / capacity) ** 2 + break_cost + inside
         if rows is not None:
             cost += _EXTRA_LINE * rows.extra_lines
-        if shown_ms < rules.min_ms:
-            cost += _FLASH * (1 - shown_ms / rules.min_ms)
+        if shown_ms < min_ms:
+            cost += _FLASH * (1 - shown_ms / min_ms)
         if shown_ms < reading_ms:
             cost += _HURRIED_SECOND * (reading_ms - shown_ms) / 1000
         yield last + 1, cost
-        if breaks[last].forced:
+        if forced:
             return
-        inside += breaks[last].inside
+        inside += break_inside
 
 
 def _timed(groups: Sequence[Sequence[Piece]], rules: SubtitleRules) -> Iterator[Cue]:

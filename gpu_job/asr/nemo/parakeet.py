@@ -183,9 +183,9 @@ class Parakeet:
             durations = tuple(seconds(len(samples)) for samples in batch)
             if not self._copies:
                 return Prepared(tuple(_padded(part) for part in slices(batch, SLICE_SAMPLES)), durations, None)
-            whole = _padded(batch)
+            whole = _padded(batch, pinned=True)
             with torch.cuda.stream(self._copies):
-                there = Slice(*(tensor.pin_memory().to(self.device.name, non_blocking=True) for tensor in whole))
+                there = Slice(*(tensor.to(self.device.name, non_blocking=True) for tensor in whole))
                 return Prepared((there,), durations, self._copies.record_event())
 
     def run(self, prepared: Prepared) -> DecoderOutput:
@@ -259,9 +259,11 @@ def _parameters(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _padded(batch: Sequence[Samples]) -> Slice:
-    lengths = torch.tensor([max(MIN_SAMPLES, len(samples)) for samples in batch])
-    signal = torch.zeros((len(batch), int(lengths.max())))
+def _padded(batch: Sequence[Samples], *, pinned: bool = False) -> Slice:
+    """`pinned`: in memory that the GPU reads by itself, into which each sample is copied once."""
+    counts = [max(MIN_SAMPLES, len(samples)) for samples in batch]
+    lengths = torch.tensor(counts, pin_memory=pinned)
+    signal = torch.zeros((len(batch), max(counts)), pin_memory=pinned)
     for row, samples in zip(signal.numpy(), batch, strict=True):
         row[: len(samples)] = samples
     return Slice(signal, lengths)

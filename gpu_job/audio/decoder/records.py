@@ -181,23 +181,36 @@ class RecordWriter:
 
 
 class RecordReader:
-    """Takes bytes as they come out of a pipe and gives the records that are complete."""
+    """Takes bytes as they come out of a pipe and gives the records that are complete. Each byte is copied once."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._header = bytearray()
+        self._payload = bytearray()
+        self._kind = b""
+        self._missing = 0
+        """Bytes of the payload that are still to come."""
 
     def feed(self, data: bytes) -> Iterator[Record]:
-        """The records that these bytes complete. Raises ValueError for what no decoder writes."""
-        self._buffer += data
-        at = 0
-        while len(self._buffer) - at >= _HEADER.size:
-            kind, length = _HEADER.unpack_from(self._buffer, at)
-            end = at + _HEADER.size + length
-            if len(self._buffer) < end:
-                break
-            yield _record(kind, self._buffer[at + _HEADER.size : end])
-            at = end
-        del self._buffer[:at]
+        """The records that these bytes complete. To be exhausted before the next call. Raises ValueError for what no
+        decoder writes."""
+        left = memoryview(data)
+        while left or (self._kind and not self._missing):
+            if not self._kind:
+                size = _HEADER.size - len(self._header)
+                self._header += left[:size]
+                left = left[size:]
+                if len(self._header) < _HEADER.size:
+                    return
+                self._kind, self._missing = _HEADER.unpack(self._header)
+                self._header.clear()
+            part = left[: self._missing]
+            self._payload += part
+            self._missing -= len(part)
+            left = left[len(part) :]
+            if not self._missing:
+                record = _record(self._kind, self._payload)
+                self._kind, self._payload = b"", bytearray()
+                yield record
 
 
 def _record(kind: bytes, payload: bytearray) -> Record:

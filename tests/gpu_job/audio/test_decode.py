@@ -179,7 +179,7 @@ def test_a_decoder_nobody_listens_to_any_more_is_reaped(children: list[subproces
 @pytest.mark.usefixtures("waiting_for_pipes")
 def test_blocks_are_bounded_however_slow_they_are_taken() -> None:
     lengths = [len(block) for block in decode(recording("call.opus").path)]
-    assert len(lengths) > 5
+    assert sum(lengths) > 15 * SAMPLE_RATE
     assert max(lengths) <= 5 * SAMPLE_RATE
 
 

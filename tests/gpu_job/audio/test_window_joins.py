@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -19,6 +18,7 @@ from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
 from gpu_job.audio.window_joins import COMPARED_FRAMES, ReadAhead, WindowBorder, same_audio
+from tests.support.dying_decoder import dying_command
 from tests.support.sounds import make, noise, raw, silence, stated, tone
 from tests.support.waiting import PATIENCE
 
@@ -79,18 +79,11 @@ def minutes(tmp_path: Path) -> Path:
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """Decoders that begin in mid-file give so many seconds of samples and crash."""
+    """The second window's decoder crashes after so many seconds."""
     real = decoder_child.command
 
     def command(request: DecodingRequest) -> list[str]:
-        if not request.windows or request.windows[0][0] == 0:
-            return real(request)
-        # A record of a second of mono samples is 5 bytes of header and 64,000 of samples; the format comes before it.
-        script = f"import os, subprocess; p = subprocess.Popen({real(request)!r}, stdout=-1); r = p.stdout.read\n"
-        script += "def copy():\n    h = r(5); n = int.from_bytes(h[1:], 'little'); d = h + r(n)\n"
-        script += "    while d: d = d[os.write(1, d):]\n"
-        script += f"for _ in range({after} + 1): copy()\np.kill(); p.wait(); os.abort()"
-        return [sys.executable, "-c", script]
+        return dying_command(real(request), after) if request.windows and request.windows[0][0] else real(request)
 
     monkeypatch.setattr(decoder_child, "command", command)
 

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+import torch
+from nemo.collections.asr.parts.preprocessing import features
 
-from gpu_job.asr.nemo.nemo_patch import LOOP, RIGHT, WRONG, NemoChanged, apply, corrected
+from gpu_job.asr.nemo.nemo_patch import LOOP, RIGHT, WRONG, NemoChanged, apply, corrected, without_wait
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk
@@ -126,3 +128,19 @@ def test_without_the_correction_ends_differ(
 
 def _starts(found: dict[int, DecoderOutput]) -> dict[int, list[tuple[str, float]]]:
     return {chunk: [(text, start) for text, start, _ in words] for chunk, words in found.items()}
+
+
+def test_the_spectrogram_is_made_without_a_look_at_what_the_gpu_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NeMo asks the GPU in every batch whether a chunk has one frame only, and refuses such; then it has to wait."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_current_stream_capturing", lambda: False)
+    apply()
+    frames = torch.arange(12, dtype=torch.float32).reshape(2, 2, 3)
+    normalized, mean, _ = features.normalize_batch(frames, torch.tensor([1, 3]), "per_feature")
+    assert mean.tolist() == [[0.0, 3.0], [7.0, 10.0]]
+    assert torch.isfinite(normalized).all()
+
+
+def test_a_spectrogram_that_is_made_in_another_way_is_not_mended() -> None:
+    with pytest.raises(NemoChanged):
+        without_wait("def normalize_batch(x, seq_len, normalize_type): ...")
