@@ -11,7 +11,7 @@ from infra.docker.locks import Part, read
 from infra.terraform_offline.terraform import ROOT
 
 PACKAGES = ("trigger_function", "shared")
-SUFFIXES = (".py", ".toml")
+SUFFIXES = (".py", ".toml", ".html", ".css", ".js")
 
 MAIN = '''"""The entry points, where Cloud Functions looks for them."""
 

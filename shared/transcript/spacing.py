@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 # Blocks by Unicode's Blocks.txt. Korean (Hangul) is not among them: it puts spaces between its words.
-_EAST_ASIAN = (
+EAST_ASIAN = (
     ("\u2e80", "\u30ff"),  # radicals, CJK punctuation such as 、 and 。, Hiragana, Katakana
     ("\u3100", "\u312f"),  # Bopomofo
     ("\u3190", "\u31ff"),  # Kanbun, Bopomofo and Katakana extensions, strokes
@@ -17,7 +17,7 @@ _EAST_ASIAN = (
     ("\U0001b000", "\U0001b16f"),  # Kana supplements
     ("\U00020000", "\U0003fffd"),  # Han, extensions B and later
 )
-_SOUTH_EAST_ASIAN = (
+SOUTH_EAST_ASIAN = (
     ("\u0e00", "\u0e7f"),  # Thai
     ("\u0e80", "\u0eff"),  # Lao
     ("\u1000", "\u109f"),  # Myanmar
@@ -54,12 +54,12 @@ def needs_space(before: str, after: str) -> bool:
 
 def is_east_asian(character: str) -> bool:
     """Whether it is of the scripts of Chinese and Japanese, their punctuation included."""
-    return _is_in(character, _EAST_ASIAN)
+    return _is_in(character, EAST_ASIAN)
 
 
 def is_south_east_asian(character: str) -> bool:
     """Whether it is Thai, Lao, Khmer or Myanmar, whose words only a dictionary tells apart."""
-    return _is_in(character, _SOUTH_EAST_ASIAN)
+    return _is_in(character, SOUTH_EAST_ASIAN)
 
 
 def _is_in(character: str, blocks: tuple[tuple[str, str], ...]) -> bool:

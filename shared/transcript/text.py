@@ -15,27 +15,29 @@ from shared.transcript.timestamps import clock_range, milliseconds
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, or the part of one between gaps. Times in seconds; the text is one line."""
+    """A paragraph, or the part of one between gaps, with the transcript's segments from `first_segment` on until
+    `last_segment`. Times in seconds; the text is one line."""
 
     start: float
     end: float
     text: str
     speaker: int | None
     engines: tuple[Engine, ...]
+    first_segment: int
+    last_segment: int
 
 
 def reading_order(transcript: Transcript) -> Iterator[Block | Gap]:
     """Paragraphs and gaps by time. A gap inside a paragraph divides it, after the sentence in which the gap starts."""
     gaps = deque(sorted(transcript.coverage.gaps, key=lambda gap: milliseconds(gap.start)))
     for paragraph in transcript.paragraphs:
-        pending: list[Segment] = []
-        for segment in transcript.segments[paragraph.first_segment : paragraph.last_segment + 1]:
-            while gaps and milliseconds(gaps[0].start) <= milliseconds(segment.start):
-                yield from _blocks(pending)
-                pending = []
+        first = paragraph.first_segment
+        for index in range(first, paragraph.last_segment + 1):
+            while gaps and milliseconds(gaps[0].start) <= milliseconds(transcript.segments[index].start):
+                yield from _blocks(transcript.segments, first, index)
+                first = index
                 yield gaps.popleft()
-            pending.append(segment)
-        yield from _blocks(pending)
+        yield from _blocks(transcript.segments, first, paragraph.last_segment + 1)
     yield from gaps
 
 
@@ -60,8 +62,9 @@ def _paragraph(part: Block | Gap) -> str:
     return part.text if part.speaker is None else f"{speaker_name(part.speaker)}: {part.text}"
 
 
-def _blocks(segments: Sequence[Segment]) -> Iterator[Block]:
-    """The one block of some segments of a paragraph; none where there is nothing to read."""
-    if text := visible(join_words(segment.text for segment in segments)):
-        engines = tuple(dict.fromkeys(segment.engine for segment in segments))
-        yield Block(segments[0].start, segments[-1].end, text, segments[0].speaker, engines)
+def _blocks(segments: Sequence[Segment], first: int, after: int) -> Iterator[Block]:
+    """The one block of `segments[first:after]`; none where there is nothing to read."""
+    inside = segments[first:after]
+    if text := visible(join_words(segment.text for segment in inside)):
+        engines = tuple(dict.fromkeys(segment.engine for segment in inside))
+        yield Block(inside[0].start, inside[-1].end, text, inside[0].speaker, engines, first, after - 1)

@@ -21,6 +21,7 @@ SLOW_IN_TESTS = frozenset(
     {
         "subprocess",
         "multiprocessing",
+        "playwright",
         "infra.cli.local.session",
         "infra.docker.locks",
         "infra.emulators.cloud",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.transcript.subtitle_files import to_srt, to_vtt
-from shared.transcript.subtitles import Cue, Turn
+from shared.transcript.subtitles.cues import Cue, Turn
+from shared.transcript.subtitles.files import to_srt, to_vtt
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from shared.enums import Engine
 from shared.media import Upload
 from shared.transcript.compose import compose
-from shared.transcript.html_page import to_html
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
+from shared.transcript.render import render
 from shared.transcript.text import to_text
 
 VOID = {"meta", "br"}
@@ -54,6 +55,10 @@ def missing(*gaps: tuple[float, float, str]) -> Coverage:
     )
 
 
+def html_of(transcript: Transcript) -> str:
+    return {file.name: file.data for file in render(transcript)}["transcript.html"].decode()
+
+
 class Page(HTMLParser):
     """Tags and text of a page; fails on a tag that is closed without being open or stays open."""
 
@@ -62,6 +67,8 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.paragraphs: list[str] = []
         self.text = ""
+        self.data = ""
+        """What its script reads."""
         self._open: list[str] = []
         self.feed(source)
         self.close()
@@ -78,7 +85,8 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" in self._open:
+        if {"style", "script"} & set(self._open):
+            self.data = data if self.tags[-1] == ("script", {"type": "application/json", "id": "data"}) else self.data
             return
         self.text += data
         if "p" in self._open:
@@ -121,7 +129,7 @@ def test_every_gap_before_a_paragraph_is_marked_before_it() -> None:
 def test_gaps_without_any_words_are_still_told() -> None:
     silent = transcript(coverage=missing((0, 3, "unreadable\n\naudio")))
     assert to_text(silent) == "[no transcript from 00:00:00 to 00:00:03: unreadable audio]\n"
-    assert Page(to_html(silent)).paragraphs == ["[no transcript from 00:00:00 to 00:00:03: unreadable audio]"]
+    assert Page(html_of(silent)).paragraphs == ["[no transcript from 00:00:00 to 00:00:03: unreadable audio]"]
 
 
 def test_blank_lines_in_words_do_not_make_paragraphs() -> None:
@@ -130,12 +138,12 @@ def test_blank_lines_in_words_do_not_make_paragraphs() -> None:
 
 def test_the_page_shows_paragraphs_with_their_times_and_gaps_in_their_place() -> None:
     words = spoken("One.", start=1) + spoken("Two.", start=3700)
-    page = Page(to_html(transcript(gpu(words), coverage=missing((20, 30, "lost")))))
+    page = Page(html_of(transcript(gpu(words), coverage=missing((20, 30, "lost")))))
     assert page.paragraphs == ["00:00:01One.", "[no transcript from 00:00:20 to 00:00:30: lost]", "01:01:40Two."]
 
 
 def test_the_page_states_source_duration_engine_model_and_coverage() -> None:
-    text = Page(to_html(transcript(gpu(spoken("One.")), coverage=missing(), model="tiny parakeet"))).text
+    text = Page(html_of(transcript(gpu(spoken("One.")), coverage=missing(), model="tiny parakeet"))).text
     for fact in ("gs://uploads/a.mp3#1", "02:02:03", "parakeet-gpu", "tiny parakeet", "99.9 % of the speech"):
         assert fact in text
 
@@ -150,26 +158,31 @@ def test_the_page_states_source_duration_engine_model_and_coverage() -> None:
     ],
 )
 def test_coverage_is_never_rounded_up_and_says_when_nobody_looked(coverage: Coverage, stated: str) -> None:
-    assert stated in Page(to_html(transcript(gpu(spoken("One.")), coverage=coverage))).text
+    assert stated in Page(html_of(transcript(gpu(spoken("One.")), coverage=coverage))).text
 
 
 def test_where_engines_took_turns_each_paragraph_names_its_own() -> None:
     mixed = transcript(gpu(spoken("One.")), Passage(Engine.DEEPGRAM, spoken("Two.", start=60)))
-    assert Page(to_html(mixed)).paragraphs == ["00:00:00 parakeet-gpuOne.", "00:01:00 deepgramTwo."]
+    assert Page(html_of(mixed)).paragraphs == ["00:00:00 parakeet-gpuOne.", "00:01:00 deepgramTwo."]
 
 
 def test_markup_in_words_names_and_reasons_stays_text() -> None:
     attack = "</title><script>alert(1)</script><img src=//x.example>"
     words = [Word(text=attack, start=0, end=1)]
     hostile = transcript(gpu(words), coverage=missing((5, 6, attack)), name=attack, model=attack)
-    page = Page(to_html(hostile))
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "img"})
+    page = Page(html_of(hostile))
+    tags = [tag for tag, _ in page.tags]
+    assert "img" not in tags
+    assert tags.count("script") == 2  # its own
+    data = json.loads(page.data)
+    assert (data["textLengths"], data["transcript"]["model"]) == ([len(attack)], attack)
+    assert page.paragraphs[0].endswith(attack)
     assert page.text.count(attack) == 5
 
 
 @pytest.mark.parametrize(("language", "tag"), [("ar", "ar"), ("pt-BR", "pt-BR"), ("multi", ""), ('"><b>', "")])
 def test_the_page_is_in_the_transcripts_language(language: str, tag: str) -> None:
-    page = Page(to_html(transcript(gpu(spoken("One.")), language=language)))
+    page = Page(html_of(transcript(gpu(spoken("One.")), language=language)))
     assert page.tags[0] == ("html", {"lang": tag})
 
 
@@ -181,22 +194,22 @@ def test_each_paragraph_has_the_direction_of_its_own_words() -> None:
         language="ar",
         coverage=missing((20, 30, "x")),
     )
-    page = Page(to_html(mixed))
+    page = Page(html_of(mixed))
     paragraphs = [attributes for tag, attributes in page.tags if tag == "p"]
     assert [one["dir"] for one in paragraphs] == ["auto", "ltr", "auto"]
     # Letters that are not the speaker's: dir="auto" passes over elements with a direction of their own, and over <bdi>.
-    assert [attributes["dir"] for tag, attributes in page.tags if tag == "span"] == ["ltr", "ltr"]
+    assert [attributes["dir"] for _, attributes in page.tags if attributes.get("class") == "by"] == ["ltr", "ltr"]
     assert [tag for tag, _ in page.tags if tag in ("b", "bdi")] == ["b", "bdi"] * 2
 
 
 def test_what_cannot_be_seen_makes_no_paragraph() -> None:
     silent = transcript(gpu([Word(text="\u200b\x00", start=0, end=1)]))
     assert to_text(silent) == ""
-    assert Page(to_html(silent)).paragraphs == ["No speech was found."]
+    assert Page(html_of(silent)).paragraphs == ["No speech was found."]
 
 
 def test_the_page_loads_nothing_and_fits_a_phone() -> None:
-    page = Page(to_html(transcript(gpu(spoken("One.")))))
+    page = Page(html_of(transcript(gpu(spoken("One.")))))
     assert not any({"src", "href"} & attributes.keys() for _, attributes in page.tags)
     metas = {
         attributes.get("name") or attributes.get("http-equiv"): attributes.get("content")

@@ -14,7 +14,7 @@ from shared.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.display import visible, width
 from shared.transcript.model import Passage, Transcript, Word
-from shared.transcript.subtitles import EARLY_MS, FLOOR_MS, LATE_MS, LINGER_MS, Cue, Turn, cues
+from shared.transcript.subtitles.cues import EARLY_MS, FLOOR_MS, LATE_MS, LINGER_MS, Cue, Turn, cues
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from shared.transcript.subtitle_pieces import Piece
+from shared.transcript.subtitles.pieces import Piece
 
 _PUNCTUATION_BONUS = 8
 """Columns of imbalance that a line break after punctuation is worth."""

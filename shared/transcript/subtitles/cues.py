@@ -22,9 +22,9 @@ from math import inf
 from typing import NamedTuple
 
 from shared.subtitle_rules import SubtitleRules
-from shared.transcript.cue_lines import lay_out, rows_after
 from shared.transcript.model import Transcript
-from shared.transcript.subtitle_pieces import Piece, pieces
+from shared.transcript.subtitles.lines import lay_out, rows_after
+from shared.transcript.subtitles.pieces import Piece, pieces
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from pysubs2 import SSAEvent, SSAFile
 
-from shared.transcript.subtitles import Cue, Turn
+from shared.transcript.subtitles.cues import Cue, Turn
 from shared.transcript.text import speaker_name
 
 # SRT has no escapes, and players read tags, `{\an8}`, `\N` and entities in it. Full-width forms look alike, take the

@@ -1,0 +1,104 @@
+// The transcript as the page holds it: arrays by word, and what a person corrected. Times in milliseconds.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const about = data.transcript;
+const starts = added(data.starts);
+const ends = data.lengths.map((length, at) => starts[at] + length);
+const speakers = data.speakers && data.speakers.flatMap(([speaker, words]) => Array(words).fill(speaker));
+const wordCues = added(data.wordCues);
+const confidences = data.confidences;
+const durationMs = Math.round(about.duration * 1000);
+const gaps = about.coverage.gaps || [];
+
+const paragraphs = Array.from(document.querySelectorAll("main > p")).filter((one) => one.querySelector(".text"));
+const blocks = data.blocks.map(wordsOfBlock);
+const texts = data.texts || textsInPage();
+
+/** Word -> its text as a person corrected it; empty: removed. */
+const corrections = new Map();
+
+function added(deltas) {
+  let sum = 0;
+  return deltas.map((delta) => (sum += delta));
+}
+
+/** The words, cut from the paragraphs by their lengths. */
+function textsInPage() {
+  const found = data.textLengths.map(() => "");
+  blocks.forEach((words, block) => {
+    const text = paragraphs[block].querySelector(".text").textContent;
+    let at = 0;
+    for (const word of words) {
+      if (data.textLengths[word] && text[at] === " ") at += 1;
+      found[word] = text.slice(at, (at += data.textLengths[word]));
+    }
+  });
+  return found;
+}
+
+function textOf(word) {
+  return corrections.has(word) ? corrections.get(word) : texts[word];
+}
+
+function speakerOf(word) {
+  return speakers ? speakers[word] : null;
+}
+
+/** The words of a segment: those of its speaker in its range. */
+function wordsOf([first, last, , speaker]) {
+  const inside = [];
+  for (let word = first; word <= last; word++) if (speakerOf(word) === speaker) inside.push(word);
+  return inside;
+}
+
+function wordsOfBlock([firstSegment, lastSegment]) {
+  return data.segments.slice(firstSegment, lastSegment + 1).flatMap(wordsOf);
+}
+
+function isIn(character, ranges) {
+  const code = character.codePointAt(0);
+  return ranges.some(([first, last]) => first <= code && code <= last);
+}
+
+/** As shared/transcript/spacing.py, whose ranges the page carries. */
+function needsSpace(before, after) {
+  if (!before || !after) return false;
+  const left = Array.from(before).pop();
+  const right = Array.from(after)[0];
+  if (left < "\u0e00" && right < "\u0e00") return true;
+  if (isIn(left, data.spacing.east) || isIn(right, data.spacing.east)) return false;
+  return !(isIn(left, data.spacing.southEast) && isIn(right, data.spacing.southEast));
+}
+
+function joined(parts) {
+  let text = "";
+  let before = "";
+  for (const part of parts) {
+    if (!part) continue;
+    text += (needsSpace(before, part) ? " " : "") + part;
+    before = part;
+  }
+  return text;
+}
+
+function speakerName(speaker) {
+  return `Speaker ${speaker}`;
+}
+
+function clock(ms) {
+  const seconds = Math.floor(ms / 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+/** The last place in `sorted` whose value is at most `value`; -1 where none is. */
+function lastAtMost(sorted, value) {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}

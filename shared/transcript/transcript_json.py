@@ -1,0 +1,23 @@
+"""transcript.json's content."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from shared.transcript.model import Coverage, Transcript
+from shared.transcript.timestamps import rounded
+
+
+def transcript_json(transcript: Transcript) -> dict[str, Any]:
+    """The transcript as JSON, times to the millisecond, with what the models derive. Unknown values are left out."""
+    data = transcript.model_dump(mode="json", exclude_none=True)
+    coverage = data["coverage"]
+    for timed in chain(data["words"], data["segments"], data["paragraphs"], coverage["gaps"]):
+        timed["start"], timed["end"] = rounded(timed["start"]), rounded(timed["end"])
+    data["duration"] = rounded(transcript.duration)
+    for key in ("speech_seconds", "covered_seconds"):
+        coverage[key] = rounded(coverage[key])
+    coverage["share"] = Coverage.model_validate(coverage).share
+    data["engines"] = list(transcript.engines)
+    return data
