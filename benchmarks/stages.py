@@ -21,8 +21,8 @@ from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.decode import decode
 from gpu_job.audit.findings import Findings
+from gpu_job.fetch.upload import fetch
 from gpu_job.settings import JobSettings
-from gpu_job.worker.feed import fetch
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.local_media import inspected
 from shared.enums import Engine

@@ -46,6 +46,7 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
 from gpu_job.engines.unanswered import UnansweredTasks
+from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from shared.enums import Channels
@@ -56,6 +57,9 @@ from shared.transcript.model import Gap, Transcript
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
+
+CANCELLED_SECONDS = 0.2
+"""How often a transcription that waits for the rest of its file looks whether it was cancelled."""
 
 _OTHER_RANGE = "The engine's result was for another range of the audio."
 _CANCELLED = "The transcription was cancelled."
@@ -177,11 +181,13 @@ class FileTranscription:
 
     # Feeding: decode, chunk, submit.
 
-    def feed(self, path: Path) -> float:
+    def feed(self, path: Path, arriving: ArrivingFile | None = None) -> float:
         """Decode the file, cut it and submit every chunk; blocks while the engine's queue is full.
 
+        `arriving`: the file, where it is still fetched; it is complete only once all of it was checked.
         The answer is the seconds of audio decoded. What cannot be read becomes a gap. Raises BadMedia or DecoderFailed
-        where nothing can be decoded, EngineFailed where no engine takes chunks or the transcription was cancelled.
+        where nothing can be decoded, EngineFailed where no engine takes chunks or the transcription was cancelled, and
+        what `arriving.wait` raises.
         """
         cuts = self._pipeline.options.cuts
         chunkers = [Chunker(cuts) for _ in range(self._channels)]
@@ -189,7 +195,7 @@ class FileTranscription:
         decoded = 0
         with self._pipeline.engines.feeding():
             try:
-                for block in self._blocks(path):
+                for block in self._blocks(path, arriving):
                     if self._cancelled:
                         # No chunk may say so: a file that is silent, or was transcribed before, submits none.
                         raise EngineFailed(_CANCELLED)
@@ -205,6 +211,9 @@ class FileTranscription:
                     raise
                 # What came until then keeps its words; the rest of the file is a gap that says why.
                 self._add_gap(self._missing_rest(seconds(decoded), error))
+            while arriving is not None and not arriving.wait(CANCELLED_SECONDS):
+                if self._cancelled:
+                    raise EngineFailed(_CANCELLED)
             if self._decoded_frames > decoded:
                 lost = Gap(start=seconds(decoded), end=seconds(self._decoded_frames), reason=NOT_TRANSCRIBED_REASON)
                 self._add_gap(lost)
@@ -217,11 +226,12 @@ class FileTranscription:
         self.report_if_complete()
         return seconds(decoded)
 
-    def _blocks(self, path: Path) -> Iterator[NDArray[np.float32]]:
+    def _blocks(self, path: Path, arriving: ArrivingFile | None) -> Iterator[NDArray[np.float32]]:
         """Blocks of shape [channels, T]."""
         options = replace(
             self._pipeline.options.decoding,
             media=self._media,
+            arrival=None if arriving is None else arriving.map_path,
             on_damage=self._add_gap,
             on_account=self._take_account,
         )

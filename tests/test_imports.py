@@ -25,7 +25,8 @@ MAY_IMPORT = {
 
 LAYERS = {
     "gpu_job": [
-        {"audio", "instance"},
+        {"fetch", "instance"},
+        {"audio"},
         {"vad", "asr"},
         {"audit"},
         {"assembly"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderLimits
@@ -26,6 +27,8 @@ class DecodeOptions:
     """What inspection found. Without it one process decodes, and the end is not compared with the stated length."""
     track: int | None = None
     """Index among all of the file's streams; None: the one that `media` describes, else the default audio track."""
+    arrival: Path | None = None
+    """The ArrivalMap of a file that is still fetched; None: it is complete."""
     on_damage: Callable[[Gap], None] = _ignore
     """Gets each lost or damaged span before the stream ends, also one that the header promises behind its end."""
     on_account: Callable[[Account], None] = _ignore

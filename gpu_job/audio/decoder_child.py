@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from gpu_job.audio.decoder.records import Account, DecodingRequest, Record, RecordReader, Refusal
+from gpu_job.fetch.arrival import ArrivalMap
 from shared.errors import EngineFailed, FailureKind
 
 if sys.platform != "win32":
@@ -77,6 +78,7 @@ class DecoderChild:
 
     def __init__(self, request: DecodingRequest, limits: DecoderLimits) -> None:
         self._stall_seconds = limits.stall_seconds
+        self._arrival = ArrivalMap(Path(request.arrival)) if request.arrival is not None else None
         self._child = subprocess.Popen(
             command(request),
             stdin=subprocess.DEVNULL,
@@ -121,6 +123,8 @@ class DecoderChild:
         record: Record | None = None
         while True:
             data = self._read(output)
+            while data is None and self._arrival is not None and not self._arrival.has_ended:
+                data = self._read(output)  # it may wait for bytes
             if data is None:
                 raise DecoderFailed(f"The decoder gave no audio for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
             if not data:

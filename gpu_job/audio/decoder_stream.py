@@ -101,6 +101,7 @@ class DecoderStream:
         return DecodingRequest(
             path=str(self._path),
             demuxers=DEMUXERS,
+            arrival=None if self._options.arrival is None else str(self._options.arrival),
             track=self._options.stream_index,
             windows=tuple((window.decoder_start, window.decoder_frames) for window in windows),
             longest_seconds=self.longest_seconds,

@@ -104,6 +104,7 @@ class RunningJob(TranscriptionListener):
         self._owner = owner
         self._lock = threading.Lock()
         self._unsaved: list[ChunkResult] = []
+        self._is_arriving = False
         self._ended = False
         self._has_parts = not claimed.is_first
         self._claimed_at = time.monotonic()
@@ -169,10 +170,20 @@ class RunningJob(TranscriptionListener):
         if self.end_attempt_once():
             self._owner.claim_lost(self)
 
+    def file_arrives(self) -> None:
+        """The upload is being fetched: none of its results is stored before its checksum was found right."""
+        self._is_arriving = True
+
+    def file_is_checked(self) -> None:
+        """It is there, with its checksum."""
+        self._is_arriving = False
+
     # What others need of it.
 
     def take_unsaved(self) -> list[ChunkResult]:
-        """Results that no checkpoint holds; each is given out once."""
+        """Results that no checkpoint holds; each is given out once. None while the file arrives."""
+        if self._is_arriving:
+            return []
         with self._lock:
             results, self._unsaved = self._unsaved, []
         return results

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ class FaultyStorageServer(StorageServer):
         self._faults_lock = threading.Lock()
         self._held: tuple[str, str, threading.Event] | None = None
         self._calls: list[Call] | None = None
+        self._broken = (0, 0)
+        self._damaged_from: int | None = None
+        self._ranges: list[str] = []
 
     def fail_next(
         self,
@@ -83,6 +87,31 @@ class FaultyStorageServer(StorageServer):
         finally:
             self._held = None
             released.set()
+
+    def break_downloads(self, count: int, after_bytes: int) -> None:
+        """End the connection of the next `count` downloads that are longer, after so many bytes of their content."""
+        self._broken = (count, after_bytes)
+
+    def damage_downloads(self, from_bytes: int | None) -> None:
+        """From now on, flip the bits of the first byte of every download that begins there or later; None: no more."""
+        self._damaged_from = from_bytes
+
+    @property
+    def ranges(self) -> list[str]:
+        """The Range of each download so far, as it was asked for."""
+        return list(self._ranges)
+
+    def _media(self, key: ObjectKey) -> Response:
+        response = super()._media(key)
+        self._ranges.append(request.headers.get("Range", ""))
+        begin = re.match(r"bytes=(\d+)-", self._ranges[-1])
+        if self._damaged_from is not None and begin is not None and int(begin[1]) >= self._damaged_from:
+            response.response = _with_first_byte_flipped(response.response)
+        count, after_bytes = self._broken
+        if count and (response.content_length or 0) > after_bytes:
+            self._broken = (count - 1, after_bytes)
+            response.response = _broken_off(response.response, after_bytes)
+        return response
 
     def answer_next(self, count: int, method: str, name_prefix: str) -> None:
         """Leave the next `count` such requests as they are, before faults that are named later."""
@@ -127,3 +156,17 @@ class FaultyStorageServer(StorageServer):
             if fault:
                 fault.remaining -= 1
             return fault
+
+
+def _with_first_byte_flipped(blocks: Iterable[Any]) -> Iterator[bytes]:
+    for number, block in enumerate(blocks):
+        yield bytes([block[0] ^ 0xFF]) + block[1:] if number == 0 else block
+
+
+def _broken_off(blocks: Iterable[Any], after_bytes: int) -> Iterator[bytes]:
+    left = after_bytes
+    for block in blocks:
+        yield block[:left]
+        left -= len(block)
+        if left <= 0:
+            raise ConnectionAbortedError("a test breaks the connection")

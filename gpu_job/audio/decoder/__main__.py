@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from gpu_job.audio.decoder.placing import CannotDecode
 from gpu_job.audio.decoder.reading import decode
 from gpu_job.audio.decoder.records import DecodingRequest, RecordWriter, Refusal
 from gpu_job.audio.decoder.sandbox import restrict
+from gpu_job.fetch.arrival import ArrivalMap
 
 
 def main(argument: str) -> int:
@@ -16,8 +18,10 @@ def main(argument: str) -> int:
     writer = RecordWriter(sys.stdout.buffer)
     try:
         request = DecodingRequest.from_json(argument)
+        # Opened here, for it is written to: no other file may be.
+        arrival = ArrivalMap(Path(request.arrival)) if request.arrival is not None else None
         restrict(request.path)
-        decode(request, writer)
+        decode(request, writer, arrival)
     except CannotDecode as error:
         writer.record(Refusal(error.reason, error.only_windows))
     except BrokenPipeError:

@@ -7,11 +7,30 @@ import os
 from bisect import bisect_left
 from collections.abc import Mapping
 
+from gpu_job.fetch.arrival import ArrivalMap
+
+
+class UploadFile:
+    """The file itself, which may still be arriving: what is read then is waited for."""
+
+    def __init__(self, path: str, arrival: ArrivalMap | None = None) -> None:
+        """`arrival`: None where it is complete. Raises OSError."""
+        self._arrival = arrival
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read(self, count: int, at: int) -> bytes:
+        """Up to `count` bytes from `at` on. Raises OSError, also where they will not arrive."""
+        end = min(at + count, self.size)
+        if self._arrival is not None and at < end and not self._arrival.wait_for(at, end):
+            raise ConnectionError("the file was not fetched")
+        return os.pread(self._descriptor, count, at)
+
 
 class ByteSource:
-    """Bytes [start, end) of an open file, with patches. Never raises: PyAV prints what a callback raises."""
+    """Bytes [start, end) of a file, with patches. Never raises: PyAV prints what a callback raises."""
 
-    def __init__(self, descriptor: int, start: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
+    def __init__(self, file: UploadFile, start: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
         """`patches`: offsets from `start` and the bytes that are read there instead."""
         self.failure: str | None = None
         """Why reading ended before the end of the file."""
@@ -19,7 +38,7 @@ class ByteSource:
         """Offset of the bytes in which the demuxer found something wrong when the file was opened: it has read them
         by then, and does not complain again."""
         self.size = end - start
-        self._descriptor = descriptor
+        self._file = file
         self._start = start
         self._end = end
         self._at = start
@@ -29,7 +48,7 @@ class ByteSource:
 
     def patched(self, patches: Mapping[int, bytes]) -> ByteSource:
         """The same bytes with some of them replaced."""
-        return ByteSource(self._descriptor, self._start, self._end, patches)
+        return ByteSource(self._file, self._start, self._end, patches)
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes from the current position."""
@@ -41,7 +60,7 @@ class ByteSource:
         """Up to `count` bytes from `offset` on, without moving."""
         at = self._start + offset
         try:
-            data = os.pread(self._descriptor, max(0, min(count, self._end - at)), at)
+            data = self._file.read(max(0, min(count, self._end - at)), at)
         except OSError as error:
             self.failure = str(error)
             return b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from itertools import pairwise
@@ -10,7 +9,7 @@ from itertools import pairwise
 import av.logging
 from av.audio.frame import AudioFrame
 
-from gpu_job.audio.decoder.byte_source import ByteSource
+from gpu_job.audio.decoder.byte_source import ByteSource, UploadFile
 from gpu_job.audio.decoder.clock import Clock
 from gpu_job.audio.decoder.counts import Counts
 from gpu_job.audio.decoder.joined.recordings import recording_starts
@@ -22,30 +21,30 @@ from gpu_job.audio.decoder.promise import id3_bytes
 from gpu_job.audio.decoder.records import DecodingRequest, PacketTimes, RecordWriter, WindowEnd
 from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 from gpu_job.audio.decoder.track_reader import DAMAGED, TrackReader
+from gpu_job.fetch.arrival import ArrivalMap
 from shared.formats.junk import junk_bytes
 
 MAX_JUNK_BYTES = 64 * 1024
 """In front of the first recording that can be read, so many bytes are no lost one."""
 
 
-def decode(request: DecodingRequest, writer: RecordWriter) -> None:
-    """Write what is asked for. Raises CannotDecode."""
+def decode(request: DecodingRequest, writer: RecordWriter, arrival: ArrivalMap | None = None) -> None:
+    """Write what is asked for. `arrival`: of a file that is still fetched. Raises CannotDecode."""
     bound_allocations(request.max_allocation)
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
-        descriptor = os.open(request.path, os.O_RDONLY)
+        file = UploadFile(request.path, arrival)
     except OSError as error:
         raise CannotDecode(str(error.strerror)) from None
-    size = os.fstat(descriptor).st_size
     counts = Counts()
     in_windows = request.windows != ((0, None),)
     if not request.windows:
-        writer.record(_counted(request, descriptor, size))
+        writer.record(_counted(request, file))
         writer.record(Counts().account(0, None))
         return
     with ExitStack() as stack:
-        whole = _without_junk(descriptor, size)
+        whole = _without_junk(file)
         container = stack.enter_context(opened(whole, request))
         starts = [0]
         if request.windows[0][0] == 0:
@@ -63,21 +62,21 @@ def decode(request: DecodingRequest, writer: RecordWriter) -> None:
                 writer.record(WindowEnd())
         else:
             stack.close()
-            _decode_all(request, descriptor, _borders(starts, size, whole), output, counts)
+            _decode_all(request, file, _borders(starts, file.size, whole), output, counts)
             writer.record(WindowEnd())
             promised = output.position / OUTPUT_RATE  # what each of them promised was compared with its own end
     if request.counts_packets:
-        writer.record(_counted(request, descriptor, size))
+        writer.record(_counted(request, file))
     writer.record(counts.account(output.position, promised))
 
 
-def _without_junk(descriptor: int, size: int) -> ByteSource:
+def _without_junk(file: UploadFile) -> ByteSource:
     """The file from where its first recording begins; only of MPEG audio FFmpeg skips ID3 tags by itself."""
-    file = ByteSource(descriptor, 0, size)
-    start = junk_bytes(file)
-    behind = start + id3_bytes(ByteSource(descriptor, start, size))
-    is_mpeg = file.read_at(behind, 1) in (b"\xff", b"")
-    return ByteSource(descriptor, start if is_mpeg else behind, size)
+    whole = ByteSource(file, 0, file.size)
+    start = junk_bytes(whole)
+    behind = start + id3_bytes(ByteSource(file, start, file.size))
+    is_mpeg = whole.read_at(behind, 1) in (b"\xff", b"")
+    return ByteSource(file, start if is_mpeg else behind, file.size)
 
 
 def _borders(starts: Iterable[int], size: int, whole: ByteSource) -> list[int]:
@@ -85,13 +84,13 @@ def _borders(starts: Iterable[int], size: int, whole: ByteSource) -> list[int]:
     return [*(start + size - whole.size for start in starts), size]
 
 
-def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], output: Output, counts: Counts) -> None:
+def _decode_all(request: DecodingRequest, file: UploadFile, borders: list[int], output: Output, counts: Counts) -> None:
     """One recording after the other, each as a file of its own."""
     has_sound = False
     failure: CannotDecode | None = None
     times = SegmentTimes()
     for start, end in pairwise(borders):
-        source = ByteSource(descriptor, start, end)
+        source = ByteSource(file, start, end)
         if missing := round(OUTPUT_RATE * times.missing_before(source, output.position / OUTPUT_RATE)):
             output.loss(output.position, output.position + missing, DAMAGED)
             output.silence(missing)
@@ -111,15 +110,15 @@ def _decode_all(request: DecodingRequest, descriptor: int, borders: list[int], o
         raise failure
 
 
-def _counted(request: DecodingRequest, descriptor: int, size: int) -> PacketTimes:
+def _counted(request: DecodingRequest, file: UploadFile) -> PacketTimes:
     """The packets of the track, over all recordings. Raises CannotDecode where the file cannot be opened."""
     count = PacketCount()
     with av.logging.Capture():
-        whole = _without_junk(descriptor, size)
+        whole = _without_junk(file)
         with opened(whole, request) as container:
-            borders = _borders(recording_starts(whole, demuxer_name(container)), size, whole)
+            borders = _borders(recording_starts(whole, demuxer_name(container)), file.size, whole)
         for start, end in pairwise(borders):
-            source = ByteSource(descriptor, start, end)
+            source = ByteSource(file, start, end)
             with suppress(CannotDecode), opened(source, request) as container:
                 stream = choose_stream(container, request.track, is_first=start == borders[0])
                 count.add(container, stream, origin(container, stream), clock_rules(container, request))

@@ -34,6 +34,8 @@ class DecodingRequest:
     path: str
     demuxers: tuple[str, ...]
     """FFmpeg's names of those that may open the file."""
+    arrival: str | None = None
+    """Path of the ArrivalMap of a file that is still fetched."""
     track: int | None = None
     """Index among all streams; None: the default-flagged audio stream, else the first."""
     windows: tuple[tuple[int, int | None], ...] = ((0, None),)

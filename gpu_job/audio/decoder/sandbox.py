@@ -1,7 +1,8 @@
 """What the kernel forbids the decoder before it reads an upload, so that a codec that was taken over reaches nothing.
 
 Landlock: of files it may read Python, its libraries and the one upload, so neither other uploads nor `/proc/*/environ`
-with the worker's keys; it writes none, and signals nobody. seccomp: no sockets, no other programs, no other process's
+with the worker's keys; it writes none but the map of a file that arrives (`gpu_job/fetch/arrival.py`), and signals
+nobody. seccomp: no sockets, no other programs, no other process's
 memory. Both need Linux (Landlock 5.13; for signals 6.12), no privilege and no library; where the kernel lacks one of
 them, the other stands. docs/security.md says what else there is between an upload and the deployment.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_job.audio.decoder.byte_source import ByteSource
+from gpu_job.audio.decoder.byte_source import ByteSource, UploadFile
 from gpu_job.audio.decoder.joined.transport_programmes import programme_starts
 from tests.support.tone_recordings import Record, tone_recorder
 
@@ -21,8 +21,8 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
 def starts(folder: Path, *parts: bytes) -> list[int]:
     path = folder / "a.ts"
     path.write_bytes(b"".join(parts))
-    with path.open("rb") as file:
-        return list(programme_starts(ByteSource(file.fileno(), 0, path.stat().st_size)))
+    file = UploadFile(str(path))
+    return list(programme_starts(ByteSource(file, 0, file.size)))
 
 
 def without_first_table(stream: bytes) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpu_job.worker.feed import fetch
+from gpu_job.fetch.upload import fetch
 from infra.recordings import recording
 from shared.errors import BadMedia, Rejected
 from tests.support.loopback_cloud import LoopbackCloud

@@ -1,0 +1,1 @@
+"""Fetch uploads from Cloud Storage; large ones are decoded meanwhile."""

@@ -1,0 +1,141 @@
+"""A large file that is read while it is fetched: in parts, those first that somebody waits for, else from the front."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import google_crc32c
+
+from gpu_job.fetch.arrival import PART_BYTES, ArrivalMap
+
+CONNECTIONS = 2
+"""Requests at once: one transfers while the other waits for its answer. Four uploads have eight of the storage client's
+ten connections."""
+
+_CHECKSUM_BYTES = 2**20
+"""Read back at a time."""
+
+
+class ArrivingFile:
+    """Fetched by threads of its own from the beginning on, into its place on the disk. A context manager: on the way
+    out the threads are ended, within a part's time."""
+
+    def __init__(
+        self,
+        path: Path,
+        size: int,
+        first: bytes,
+        read: Callable[[int, int], bytes],
+        check: Callable[[int], None],
+        on_end: Callable[[BaseException | None], None] = lambda error: None,
+    ) -> None:
+        """`size`: of the file, in bytes; `first`: its first part. `read(start, end)` fetches others; it is called on
+        any thread. `check` gets the CRC32C of the whole file, and raises where that is wrong. `on_end` is called once,
+        on any thread, when the file is there and checked, or with the error that prevented it."""
+        self.path = path
+        self.map_path = path.with_suffix(".arrival")
+        """Of its ArrivalMap."""
+        self._size = size
+        self._read = read
+        self._check = check
+        self._on_end = on_end
+        self._map = ArrivalMap.create(self.map_path, size)
+        self._taken, self._present = bytearray(self._map.parts), bytearray(self._map.parts)
+        self._lock = threading.Lock()
+        self._checksum_lock = threading.Lock()
+        self._checked_parts, self._crc = 0, 0
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.ftruncate(self._descriptor, size)
+        self._taken[0] = 1
+        self._threads = [threading.Thread(target=self._fetch, args=(first,), name="fetch", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._fetch, name="fetch", daemon=True) for _ in range(CONNECTIONS - 1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until the whole file is there and checked; False after `timeout_seconds`.
+
+        Raises what `read` and `check` raised, and OSError where the disk is full.
+        """
+        ended = self._ended.wait(timeout_seconds)
+        if self._error is not None:
+            raise self._error
+        return ended
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._end(InterruptedError("nobody reads the file any more"))
+        for thread in self._threads:
+            thread.join()
+        os.close(self._descriptor)
+        self.map_path.unlink(missing_ok=True)
+
+    def _fetch(self, first: bytes | None = None) -> None:
+        try:
+            if first is not None:
+                self._add(0, first)
+            while (part := self._next_part()) is not None:
+                start = part * PART_BYTES
+                self._add(part, self._read(start, min(self._size, start + PART_BYTES)))
+        except BaseException as error:  # raised again by `wait`
+            self._end(error)
+
+    def _next_part(self) -> int | None:
+        """One that a reader waits for, else the first that is left; None where there is none, or it has ended."""
+        with self._lock:
+            if self._ended.is_set():
+                return None
+            part = next((part for part in self._map.wanted() if not self._taken[part]), self._taken.find(0))
+            if part < 0:
+                return None
+            self._taken[part] = 1
+            return part
+
+    def _add(self, part: int, data: bytes) -> None:
+        start = part * PART_BYTES
+        if len(data) != min(PART_BYTES, self._size - start):
+            raise ConnectionError(f"{len(data)} bytes came instead of those from {start} on")
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, start)
+            view, start = view[written:], start + written
+        self._map.add(part)
+        self._present[part] = 1
+        with self._checksum_lock:
+            self._advance_checksum()
+
+    def _advance_checksum(self) -> None:
+        """Over what is there without a hole, as it stands on the disk; at the end it is checked."""
+        while self._checked_parts < self._map.parts and self._present[self._checked_parts]:
+            at = self._checked_parts * PART_BYTES
+            end = min(self._size, at + PART_BYTES)
+            while at < end:
+                block = os.pread(self._descriptor, min(_CHECKSUM_BYTES, end - at), at)
+                self._crc = google_crc32c.extend(self._crc, block)
+                at += len(block)
+            self._checked_parts += 1
+            if self._checked_parts == self._map.parts:
+                self._check(self._crc)
+                self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._lock:
+            if self._ended.is_set():
+                return
+            self._error = error
+            self._map.end(complete=error is None)
+            self._ended.set()
+        self._on_end(error)
