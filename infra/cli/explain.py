@@ -58,7 +58,7 @@ def print_explanation(job: str, state_bucket: str, *, as_json: bool) -> int:
 
 
 def look_up(client: Client, state_bucket: str, job: str) -> Explained:
-    """A job's record, and outcome and receipt where it has them.
+    """A job's record, and outcome and receipt of its last run where that has them.
 
     Raises NotExplained, and CommandError for a bucket that cannot be.
     """
@@ -66,7 +66,7 @@ def look_up(client: Client, state_bucket: str, job: str) -> Explained:
     found = store.load(job_id)
     if found is None:
         raise NotExplained(f"gs://{state_bucket} has no job {job_id}.")
-    outcome = store.outcome(job_id)
+    outcome = store.outcome(job_id, found.record.run)
     return Explained(found.record, outcome, _receipt(client, outcome))
 
 
@@ -116,7 +116,8 @@ def _print(explained: Explained, console: Console) -> None:
     record, outcome, decision = explained.record, explained.outcome, explained.decision
     state = outcome.outcome.value if outcome else f"{record.state.value}, not ended yet"
     print_line(console, record.upload.uri)
-    console.print(f"job {record.upload.job_id}: {state}", markup=False, highlight=False)
+    run = f", run {record.run} (${record.earlier_usd:.5f} before)" if record.run > 1 else ""
+    console.print(f"job {record.upload.job_id}{run}: {state}", markup=False, highlight=False)
     reason = outcome.reason if outcome else record.last_error
     if reason:
         print_line(console, reason)

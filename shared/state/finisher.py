@@ -132,7 +132,7 @@ class Finisher:
         self._ledger.book(entry)  # step 5
         if _gpu_worked(outcome):
             self._gpu.record_success(outcome.job_id)  # step 6
-        if has_parts():
+        if has_parts() or outcome.run > 1:  # a run before may have failed with another model
             self._delete_parts(outcome)  # step 7
         self._jobs.close(outcome.job_id, outcome.run)  # step 8
         metrics = JobMetrics.of(outcome, entry.fallbacks)

@@ -77,3 +77,12 @@ def test_what_is_no_job_is_said_in_a_sentence(cloud: LoopbackCloud, job: str) ->
     status, output = explained(job)
     assert status == 1
     assert output.strip().endswith(".")
+
+
+def test_of_a_job_that_was_run_again_the_last_run_is_shown(cloud: LoopbackCloud, transcribed: Upload) -> None:
+    forced = CliRunner().invoke(app, ["rerun", transcribed.job_id, "--force", "--bucket", STATE])
+    assert forced.exit_code == 0
+    status, output = explained(transcribed.job_id)
+    assert status == 0
+    assert f"job {transcribed.job_id}, run 2 ($0.00138 before): claimed, not ended yet" in output
+    assert json.loads(explained(transcribed.job_id, "--json")[1])["outcome"] is None

@@ -221,6 +221,42 @@ def test_an_answer_that_comes_when_the_job_has_failed_is_kept_for_a_rerun(
     assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_a_rerun_with_a_stored_answer_killed_at_any_write_pays_nothing_again(
+    cloud: LoopbackCloud,
+    make_deepgram_services: MakeServices,
+    server: FaultyDeepgramServer,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+) -> None:
+    services = make_deepgram_services(CLAIM_SECONDS="0.001")
+    for write in count(1):
+        upload = cloud.drop(AUDIO, f"calls/{write}.wav")
+        cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
+        with pytest.raises(Forbidden):
+            handle(services, upload)
+        first = services.finisher.finish(record_of(services, upload), failed(DropscribeError("Given up.")))
+        begin_rerun(services.storage, services.jobs, upload.job_id, RerunRequest())
+        requests = len(server.requests)
+        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+            handle(services, upload)
+        for _ in range(2):
+            handle(services, upload)
+            reconcile_all(services)
+        again = services.jobs.outcome(upload.job_id, 2)
+        assert again is not None
+        assert (again.outcome, again.bill, again.earlier_usd) == (Outcome.COMPLETED, Bill(), first.bill.usd)
+        assert len(server.requests) == requests
+        ids = [one.event_id for one in cloud.terminal_messages()]
+        assert (ids[0], set(ids[1:])) == (first.event_id, {again.event_id})
+        assert receipt_of(cloud, again).bill == Bill()
+        assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
+        assert not cloud.names(STATE, f"open/{upload.job_id}")
+        if not kill.happened:
+            break
+    assert write > 5
+
+
 def test_a_rerun_with_another_model_calls_deepgram_again(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
