@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10.0
 """Longest wait for a connection, which takes a fraction of a second where there is one to be had."""
 
+LONGEST_SECONDS = 30 * 24 * 3600.0
+"""2 GB, the most that Deepgram takes, at 6 kbit/s. An answer that says more would be booked, and spend the budget."""
+MOST_CHANNELS = 64
+MOST_SPEAKERS = 1000
+LONGEST_WORD_CHARACTERS = 1000
+"""Beyond any of these an answer is none: what is made of it is stored, shown and paid."""
+
 RETRIED_STATUS = frozenset({429, 503})
 
 
@@ -140,7 +147,7 @@ class Deepgram:
             waited = time.monotonic() - began
             reason = f"Deepgram gave no answer within {waited:.0f} s."
             raise EngineFailed(reason, FailureKind.TIMEOUT, may_be_billed=True) from error
-        except (ValueError, ParsingError, httpx.DecodingError) as error:
+        except (ValueError, RecursionError, ParsingError, httpx.DecodingError) as error:
             raise _unreadable() from error
         except httpx.RequestError as error:
             reason = "The connection to Deepgram broke."
@@ -177,27 +184,32 @@ def parse_response(response: Any, model: str, *, split: bool = False) -> Deepgra
     """Deepgram's response -> words by time; `split`: a channel is a speaker. EngineFailed where it is no transcript."""
     try:
         channels = response.results.channels if split else [response.results.channels[0]]
-        each = [_words(channel, number if split else None) for number, channel in enumerate(channels)]
-        words = tuple(merge(*each, key=lambda word: word.start))
         duration = max(0.0, _finite(response.metadata.duration))
+        if duration > LONGEST_SECONDS or len(channels) > MOST_CHANNELS:
+            raise ValueError(f"{duration:g} s of {len(channels)} channels cannot be")
+        each = [_words(channel, number if split else None, duration) for number, channel in enumerate(channels)]
+        words = tuple(merge(*each, key=lambda word: word.start))
         request_id = str(response.metadata.request_id or "")
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         reason = "Deepgram's answer is not a transcript."
         raise EngineFailed(reason, FailureKind.INTERNAL, may_be_billed=True) from error
     return DeepgramResult(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
 
 
-def _words(channel: Any, number: int | None) -> list[Word]:
-    """The first alternative's words of a channel, clamped so that times never run backwards."""
+def _words(channel: Any, number: int | None, duration: float) -> list[Word]:
+    """The first alternative's words of a channel, clamped so that times never run backwards and lie in the audio."""
     words: list[Word] = []
-    clock = 0.0
+    clock, last = 0.0, duration or LONGEST_SECONDS
     for item in channel.alternatives[0].words or ():
         # `punctuated_word` is not declared by the SDK's model, but arrives where smart_format or punctuate is on.
-        text = str(getattr(item, "punctuated_word", None) or item.word or "").strip()
+        text = getattr(item, "punctuated_word", None) or item.word or ""
+        if not isinstance(text, str) or len(text) > LONGEST_WORD_CHARACTERS:
+            raise TypeError("a word is no word")
+        text = text.strip()
         if not text:
             continue
-        start = max(clock, _finite(item.start))
-        end = max(start, _finite(item.end))
+        start = min(last, max(clock, _finite(item.start)))
+        end = min(last, max(start, _finite(item.end)))
         confidence = None if item.confidence is None else min(1.0, max(0.0, float(item.confidence)))
         speaker = _speaker(item) if number is None else number
         words.append(Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker))
@@ -215,4 +227,8 @@ def _finite(value: Any) -> float:
 
 def _speaker(item: Any) -> int | None:
     speaker = getattr(item, "speaker", None)
-    return None if speaker is None else int(speaker)
+    if speaker is None:
+        return None
+    if not 0 <= int(speaker) <= MOST_SPEAKERS:
+        raise ValueError(f"there is no speaker {speaker}")
+    return int(speaker)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from shared.costs.bill import Bill
 from shared.costs.quotes import Quote, way_label
@@ -69,12 +69,19 @@ class WorkItem(_Message):
     """Puts one upload on the job's queue."""
 
     job_id: str
+    """The upload's: objects are named by it."""
     upload: Upload
     media: Media
     decision: Decision
     options: UploadOptions = UploadOptions()
     unclaimed: UnclaimedRecord | None = None
     """None: some attempt, or some engine, had the job before."""
+
+    @model_validator(mode="after")
+    def _is_the_uploads_job(self) -> Self:
+        if self.job_id != self.upload.job_id:
+            raise ValueError("the job is not the upload's")
+        return self
 
 
 class Saving(BaseModel):

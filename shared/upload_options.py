@@ -23,6 +23,8 @@ from shared.subtitle_rules import (
     SubtitleOptions,
 )
 
+_PREFIX = "transcribe-"
+
 METHOD_METADATA = "transcribe-method"
 CHANNELS_METADATA = "transcribe-channels"
 TRACK_METADATA = "transcribe-track"
@@ -78,8 +80,7 @@ class UploadOptions(BaseModel):
 
 def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
     """An object's metadata -> its owner's options. Raises Rejected for a value that is not allowed."""
-    # Tools change the case of keys, and a `Transcribe-Privacy` that is not found would send the file to an API.
-    metadata = {key.lower(): value for key, value in metadata.items()}
+    metadata = _lower_keys(metadata)
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
     privacy, track = _asked(metadata, PRIVACY_METADATA), _track(_asked(metadata, TRACK_METADATA))
     if track == ALL_TRACKS and channels == Channels.SPLIT:
@@ -93,6 +94,16 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
     )
+
+
+def _lower_keys(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Tools change the case of keys, and a `Transcribe-Privacy` that is not found would send the file to an API."""
+    lower: dict[str, str] = {}
+    for key, value in metadata.items():
+        if key.lower().startswith(_PREFIX) and lower.get(key.lower(), value) != value:
+            raise Rejected(f"The file's {key.lower()} is given twice, as {lower[key.lower()]!r} and as {value!r}.")
+        lower[key.lower()] = value
+    return lower
 
 
 def _asked(metadata: Mapping[str, str], key: str) -> str:

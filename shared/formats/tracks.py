@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.errors import Rejected
+from shared.errors import Rejected, shortened
 from shared.formats.languages import language_code
 
 ALL_TRACKS = "all"
@@ -15,6 +15,16 @@ ALL_TRACKS = "all"
 
 MAX_LISTED_TRACKS = 64
 """Most tracks that are listed; films have a dozen, and a message has to stay small."""
+
+MAX_TITLE_CHARACTERS = 200
+MAX_LANGUAGE_CHARACTERS = 35
+"""Of what a file says of a track: whoever made it may have written megabytes, which records and messages would carry.
+35: BCP 47, longest tag that programs need to keep."""
+
+
+def _at_most(characters: int) -> BeforeValidator:
+    return BeforeValidator(lambda text: shortened(text, characters) if isinstance(text, str) else text)
+
 
 RequestedTrack = Annotated[int, Field(ge=1)] | str
 """A track's number, a language tag, or ALL_TRACKS."""
@@ -31,9 +41,9 @@ class AudioTrack(BaseModel):
     """FFmpeg's stream index, which counts all streams from 0."""
     codec: str
     """FFmpeg's name, for example `aac`."""
-    language: str | None = None
+    language: Annotated[str | None, _at_most(MAX_LANGUAGE_CHARACTERS)] = None
     """As the file has it, for example `ger`; None where it says nothing."""
-    title: str | None = None
+    title: Annotated[str | None, _at_most(MAX_TITLE_CHARACTERS)] = None
     channels: Annotated[int, Field(ge=0)] = 0
     sample_rate_hz: Annotated[int, Field(ge=0)] = 0
     """Both 0 where the header does not say."""

@@ -232,8 +232,15 @@ def test_a_refused_connection_is_repeated(deepgram_key: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "headers"),
-    [(b"<html>Welcome</html>", {}), (b"\xff\xfe", {}), (b"{}", {"Content-Encoding": "gzip"}), (b"null", {})],
-    ids=["html", "not-utf-8", "not-gzip", "null"],
+    [
+        (b"<html>Welcome</html>", {}),
+        (b"\xff\xfe", {}),
+        (b"{}", {"Content-Encoding": "gzip"}),
+        (b"null", {}),
+        (b"[" * 100_000, {}),
+        (b'{"results":' + b'{"a":' * 100_000, {}),
+    ],
+    ids=["html", "not-utf-8", "not-gzip", "null", "deep", "deep-inside"],
 )
 def test_an_answer_that_cannot_be_read_is_not_asked_for_again(
     deepgram_key: str, body: bytes, headers: dict[str, str]
@@ -300,6 +307,18 @@ def test_times_never_run_backwards() -> None:
     assert [(w.start, w.end) for w in words_of(body)] == [(2.0, 2.5), (2.0, 2.0), (3.0, 3.0), (3.0, 3.0)]
 
 
+def test_times_lie_in_the_audio() -> None:
+    body = answer(word(start=8.0, end=1e300), word(start=1e12, end=1e12), duration=9.0)
+    assert [(w.start, w.end) for w in words_of(body)] == [(8.0, 9.0), (9.0, 9.0)]
+
+
+def test_more_channels_than_a_recording_has_are_no_answer() -> None:
+    body = answer(word())
+    body["results"]["channels"] *= 65
+    with pytest.raises(EngineFailed, match="not a transcript"):
+        parse_response(parsed(body), "nova-3", split=True)
+
+
 def test_a_confidence_is_a_share_or_unknown() -> None:
     body = answer(word(confidence=1.0000001), word(confidence=-0.1), word(confidence=None), word(confidence=0.25))
     assert [w.confidence for w in words_of(body)] == [1.0, 0.0, None, 0.25]
@@ -334,6 +353,12 @@ NO_TRANSCRIPTS = {
     "an endless word": answer(word(end=float("inf"))),
     "a confidence that is no number": answer(word(confidence="high")),
     "a speaker that is no number": answer(word(speaker="Ann")),
+    "a speaker below the first": answer(word(speaker=-1)),
+    "more speakers than there are people": answer(word(speaker=10**12)),
+    "a duration that would spend the budget": answer(duration=1e300),
+    "a duration of a year": answer(duration=365 * 24 * 3600.0),
+    "a word that is an object": answer(word(punctuated_word={"$gt": ""})),
+    "a word of a megabyte": answer(word("a" * 2**20)),
 }
 
 

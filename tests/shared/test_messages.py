@@ -50,6 +50,12 @@ def test_a_work_item_comes_back_as_it_was_sent() -> None:
     assert WorkItem.model_validate_json(item.model_dump_json()) == item
 
 
+@pytest.mark.parametrize("job_id", ["", "../../outcome", "a" * 24])
+def test_a_work_item_of_another_job_is_none(job_id: str) -> None:
+    with pytest.raises(ValidationError, match="the job is not the upload's"):
+        WorkItem(job_id=job_id, upload=UPLOAD, media=MEDIA, decision=DECISION)
+
+
 @pytest.mark.parametrize(
     "message",
     [

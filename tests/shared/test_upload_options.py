@@ -109,6 +109,12 @@ def test_a_private_file_is_private_however_its_key_is_spelt() -> None:
     assert parse_upload_options({"Transcribe-Privacy": "LOCAL"}).is_private
 
 
+def test_a_request_in_two_spellings_that_disagree_is_rejected() -> None:
+    with pytest.raises(Rejected, match="transcribe-privacy is given twice, as 'local' and as 'any'"):
+        parse_upload_options({"Transcribe-Privacy": "local", "transcribe-privacy": "any"})
+    assert parse_upload_options({"Transcribe-Privacy": "local", "transcribe-privacy": "local"}).is_private
+
+
 def test_a_deadline_that_is_no_date_is_rejected() -> None:
     with pytest.raises(Rejected, match="above 0 and up to 1e\\+09"):
         parse_upload_options({"transcribe-deadline-minutes": "1e15"})

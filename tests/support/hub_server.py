@@ -35,6 +35,8 @@ class HubFaults:
     """Before each block of 64 KiB."""
     silent_seconds: float = 0.0
     """Before each answer."""
+    listed_hash: str | None = None
+    """In the listing, instead of every file's."""
     page: str | None = None
     """A web page instead of every answer, as a hotel's network gives."""
 
@@ -89,9 +91,12 @@ class HubServer(HttpServer):
             return Response(status=404, headers={"X-Error-Code": "RevisionNotFound"})
         siblings = []
         for path, content in self.files.items():
-            entry: dict[str, object] = {"rfilename": path, "size": len(content), "blobId": _git_hash(content)}
+            listed = self.faults.listed_hash
+            git_hash = _git_hash(content) if listed is None else listed
+            entry: dict[str, object] = {"rfilename": path, "size": len(content), "blobId": git_hash}
             if self._is_large(content):
-                entry["lfs"] = {"sha256": _sha256(content), "size": len(content), "pointerSize": 134}
+                sha256 = _sha256(content) if listed is None else listed
+                entry["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 134}
             siblings.append(entry)
         return jsonify(id=self.name, modelId=self.name, sha=commit, private=False, tags=[], siblings=siblings)
 

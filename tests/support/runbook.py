@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +11,8 @@ import pytest
 
 from infra.doctor.report import Report
 from infra.rehearse.recorded_answers import deployed
-from shared.telemetry.logs import JsonFormatter
 from tests.support.doctor_deployment import KEY, NAMES, doctor_deployment
+from tests.support.log_lines import LogLines, recorded_log
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -44,35 +42,18 @@ def entry_of(test: str) -> str:
     return entry
 
 
-class _LogLines(logging.Handler):
-    """What a process logs, as Cloud Logging gets it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(JsonFormatter())
-        self.lines: list[dict[str, object]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(self.format(record)))
-
-
 class Observed:
     """A deployment in trouble, and the entry that is about it."""
 
     def __init__(self, entry: str) -> None:
         self._entry = entry
-        self._log = _LogLines()
+        self._log = LogLines()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Every line that is logged while it is entered is kept. Services that are made configure logging anew: they
-        are made before."""
-        root = logging.getLogger()
-        root.addHandler(self._log)
-        try:
+        """Every line that is logged while it is entered is kept."""
+        with recorded_log(self._log):
             yield
-        finally:
-            root.removeHandler(self._log)
 
     def logged(self, message: str, *, where: str = "Sign", **fields: object) -> None:
         """There is such a line, and a part of the entry quotes it, values of its fields too."""

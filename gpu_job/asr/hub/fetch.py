@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Callable, Sequence
@@ -165,7 +166,7 @@ class _Fetch:
 
     def run(self) -> Path:
         info = _in_time(self._repository_info)
-        if info.sha is None or info.siblings is None:
+        if info.sha is None or not _HASH.fullmatch(info.sha) or info.siblings is None:
             raise TypeError("no commit or no files in the answer")
         files = {sibling.rfilename: _file(sibling) for sibling in info.siblings}
         self._blobs.mkdir(parents=True, exist_ok=True)
@@ -233,13 +234,17 @@ class _Fetch:
         )
 
 
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+"""Of git, and SHA-256: files in the cache are named by them."""
+
+
 def _file(sibling: RepoSibling) -> HubFile:
-    """Raises TypeError where the hub says neither size nor hash."""
-    if sibling.lfs is not None:
-        return HubFile(sibling.rfilename, sibling.lfs.size, sibling.lfs.sha256, is_large=True)
-    if sibling.size is None or sibling.blob_id is None:
+    """Raises TypeError where the hub says neither size nor hash, or another text instead of a hash."""
+    hash_of = sibling.lfs.sha256 if sibling.lfs is not None else sibling.blob_id
+    size = sibling.lfs.size if sibling.lfs is not None else sibling.size
+    if size is None or hash_of is None or not _HASH.fullmatch(hash_of):
         raise TypeError(f"no size or hash of {sibling.rfilename} in the answer")
-    return HubFile(sibling.rfilename, sibling.size, sibling.blob_id, is_large=False)
+    return HubFile(sibling.rfilename, size, hash_of, is_large=sibling.lfs is not None)
 
 
 def _cached_listing(model: HubModel, cache: Path) -> list[str]:

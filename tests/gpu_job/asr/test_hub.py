@@ -210,6 +210,14 @@ def test_a_refusal_is_one_clear_error(hub: Hub, server: HubServer, status: int, 
     assert "\n" not in caught.value.reason
 
 
+@pytest.mark.parametrize("hash_of", ["../../../escaped", "", "0" * 39, "/etc/escaped"])
+def test_a_hash_that_is_none_names_no_file(hub: Hub, server: HubServer, hash_of: str) -> None:
+    server.faults.listed_hash = hash_of
+    with pytest.raises(ModelNotFetched, match="does not answer as the hub does"):
+        fetch_model(PUBLISHED_MODEL, hub=hub)
+    assert list(hub.cache.parent.rglob("*escaped*")) == []
+
+
 def test_a_sign_in_page_is_no_hub(hub: Hub, server: HubServer) -> None:
     server.faults.page = "<html>Welcome to the hotel</html>"
     with pytest.raises(ModelNotFetched, match="does not answer as the hub does"):

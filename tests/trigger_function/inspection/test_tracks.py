@@ -109,3 +109,12 @@ def test_a_codec_without_a_decoder_is_named(record: Record) -> None:
 def test_a_track_that_can_be_read_is_taken_before_one_that_cannot(record: Record) -> None:
     media = inspected(record("m4a", *TWO).replace(b"mp4a", b"ac-4", 1).replace(b"esds", b"free", 1))
     assert (media.track, media.tracks[0].codec, media.tracks[0].is_readable) == (1, "ac4", False)
+
+
+def test_what_a_file_says_of_a_track_is_cut(record: Record) -> None:
+    title = "t" * 100_000
+    media = inspected(record("mka", "-c:a", "flac", "-metadata:s:a:0", f"title={title}"))
+    (track,) = media.tracks
+    assert track.title is not None
+    assert (len(track.title), track.title[:5]) == (200, "ttttt")
+    assert len(media.model_dump_json()) < 2000
