@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -52,6 +53,13 @@ class DecoderFailed(EngineFailed):
         """Why, in brackets; empty where it is not known."""
 
 
+class DecoderKilled(EngineFailed):
+    """The decoder was killed from outside, as the kernel does where memory has run out: no word about the file.
+
+    A crash in a codec ends it by another signal, and is the file's doing.
+    """
+
+
 PASSED_VARIABLES = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE"})
 PASSED_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
 """Of the environment: what Python and its libraries are found by. The rest has keys, and leads to the cloud."""
@@ -78,6 +86,7 @@ class DecoderChild:
 
     def __init__(self, request: DecodingRequest, limits: DecoderLimits) -> None:
         self._stall_seconds = limits.stall_seconds
+        self._is_ended = False
         self._arrival = ArrivalMap(Path(request.arrival)) if request.arrival is not None else None
         self._child = subprocess.Popen(
             command(request),
@@ -115,7 +124,8 @@ class DecoderChild:
     def records(self) -> Iterator[Record]:
         """All that it writes; the last record is an account or a refusal.
 
-        Raises DecoderFailed where nothing comes for too long, and where it ends without either.
+        Raises DecoderFailed where nothing comes for too long, and where it ends without either; DecoderKilled where it
+        was not this process that killed it.
         """
         assert self._child.stdout is not None  # opened as a pipe
         output = self._child.stdout.fileno()
@@ -158,6 +168,7 @@ class DecoderChild:
 
     def kill(self) -> None:
         """End it from any thread; its reader sees the end of the records."""
+        self._is_ended = True
         self._child.kill()
 
     def _ending(self) -> str:
@@ -166,6 +177,9 @@ class DecoderChild:
             status = self._child.wait(self._stall_seconds)
         except subprocess.TimeoutExpired:
             raise DecoderFailed("The decoder did not end.", FailureKind.TIMEOUT) from None
+        if sys.platform != "win32" and status == -signal.SIGKILL and not self._is_ended:
+            reason = "A decoder of the file was killed, as where an instance has no memory left."
+            raise DecoderKilled(reason, FailureKind.OUT_OF_MEMORY)
         assert self._child.stderr is not None  # opened as a pipe
         written = self._child.stderr.read()[-STDERR_TAIL_BYTES:].decode(errors="replace")
         lines = [line.strip() for line in written.splitlines() if line.strip()]

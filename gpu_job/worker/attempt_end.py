@@ -104,15 +104,17 @@ class AttemptEnd:
         finally:
             self._removed(job)
 
-    def give_back(self, job: RunningJob, why: str, *, is_fault: bool = False) -> None:
+    def give_back(self, job: RunningJob, why: str, *, is_fault: bool = False, is_suspected: bool = False) -> None:
         """Give the job back to the queue, counted as an attempt; `is_fault`: not counted and after a while, for a
-        service, the network or the disk failed."""
+        service, the network or the disk failed; `is_suspected`: as after a worker's death, for one of its decoders was
+        killed, or one beside it took the memory."""
         if not job.end_attempt_once():
             return
         with job.log_context():
             try:
                 self._engines.drop(job.id)
                 ending = _Ending.FAULT if is_fault else self._ending_by_engines()
+                ending = _Ending.SUSPECTED if is_suspected else ending
                 self._try_to_give_up(job, ending, why, self._billing.final_bill(job))
             finally:
                 self._removed(job)

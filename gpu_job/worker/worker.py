@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from gpu_job.audio.decoder_child import DecoderKilled
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.admission import Admission, Admissions
@@ -278,6 +279,8 @@ class Worker(JobOwner):
                 self._attempt_end.finish_job(job, rejected(error))
             except UploadNotReadable as error:
                 self._attempt_end.finish_job(job, failed(error))
+            except DecoderKilled as error:
+                self._attempt_end.give_back(job, error.reason, is_suspected=True)
             except EngineFailed as error:
                 # A stopped engine refuses chunks: then this job is handed over, not failed.
                 if self._engines.failure is not None or self._stopping.is_set():

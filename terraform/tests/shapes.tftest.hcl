@@ -109,7 +109,7 @@ run "defaults" {
       memory           = "16Gi"
       "nvidia.com/gpu" = "1"
     })
-    error_message = "8 vCPU, 32 GiB and one GPU."
+    error_message = "4 vCPU, 16 GiB and one GPU."
   }
 
   # Uploads are fetched to a disk, not to memory.
