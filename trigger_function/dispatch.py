@@ -16,7 +16,7 @@ from shared.messages import Decision
 from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState, QueuedUpload, work_item
+from shared.state.jobs import Job, JobRecord, JobState, QueuedUpload, work_item
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import finished_with_stored_answer, transcribe_with_deepgram
@@ -98,7 +98,9 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     media, decision = routed(job)
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
     until = gather_until or patience_ends(services)
-    job = services.jobs.save(job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None)
+    job = services.jobs.save(
+        job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None, queued_at=now()
+    )
     item = work_item(job, media, decision)
     device = job_device(services, decision)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
@@ -129,7 +131,7 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
         device=device,
         audio_seconds=(1 - share) * media.duration_seconds * record.options.streams(media),
         due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
-        queued_at=now(),
+        queued_at=record.queued_at or now(),
     )
     services.queued.add(job.id, queued)
     services.jobs.mark_queued(job.id, queued, record.run)
@@ -185,13 +187,13 @@ def _launch_other(services: Services, job: Job) -> bool:
     The item on the first queue stays: whoever gets it finds out whether something is left to do. False, and queued as
     before, where there is no other job, it does not start, or it would cost more than is allowed or left.
     """
-    _, decision = routed(job)
-    before = job_device(services, decision)
-    other = JobDevice.CPU if before is JobDevice.GPU else JobDevice.GPU
+    before, (_, decision) = job.record, routed(job)
+    device = job_device(services, decision)
+    other = JobDevice.CPU if device is JobDevice.GPU else JobDevice.GPU
     exists = services.settings.cpu_job is not None if other is JobDevice.CPU else services.settings.has_gpu_job
     if not exists:
         return False
-    because = f"No execution of the {before.upper()} job could be started: {other.upper()} job."
+    because = f"No execution of the {device.upper()} job could be started: {other.upper()} job."
     moved = decision.model_copy(update={"device": other, "reason": f"{decision.reason} {because}"})
     if not reserve_fallback(services, job.record.model_copy(update={"decision": moved})):
         reserve(services, job.record)
@@ -200,21 +202,21 @@ def _launch_other(services: Services, job: Job) -> bool:
     job = queue(services, services.jobs.save(job, decision=moved))
     if launch(services, other, job.id):
         return True
-    _back_to_queue(services, job, decision)
+    _back_to_queue(services, job, before)
     return False
 
 
 def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = services.router.engines
-    _, decision = routed(job)
+    before, (_, decision) = job.record, routed(job)
     obstacle = deepgram_obstacle(media, engines) or deepgram_file_obstacle(media)
     if not engines.fallback or job.record.options.is_private or obstacle is not None:
         return False
     lease = now() + timedelta(seconds=services.settings.claim_seconds)
     instead = services.router.fallback(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")
     if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
-        _back_to_queue(services, job, decision)
+        _back_to_queue(services, job, before)
         return False
     job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     with best_effort("an upload is still marked as queued"):
@@ -224,18 +226,26 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
         transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:
         _log.warning("deepgram failed as fallback", extra={"fields": {"kind": error.kind, "reason": error.reason}})
-        _back_to_queue(services, services.jobs.load(job.id) or job, decision)
+        _back_to_queue(services, services.jobs.load(job.id) or job, before)
         return False
     return True
 
 
-def _back_to_queue(services: Services, job: Job, decision: Decision) -> None:
-    """The record says again what the queued item says, and the ledger holds its predicted cost."""
+def _back_to_queue(services: Services, job: Job, before: JobRecord) -> None:
+    """The record says again what the item says that was queued, and the ledger holds its predicted cost.
+
+    No item is published, so it waits from when that one was: the reconciler finds out in time where it was lost.
+    """
     job = services.jobs.save(
-        job, state=JobState.QUEUED, lease_until=patience_ends(services), gather_until=None, decision=decision
+        job,
+        state=JobState.QUEUED,
+        lease_until=patience_ends(services),
+        gather_until=None,
+        decision=before.decision,
+        queued_at=before.queued_at,
     )
     with best_effort("an upload was not marked as queued"):
-        _mark_queued(services, job, job_device(services, decision))
+        _mark_queued(services, job, job_device(services, routed(job)[1]))
     reserve(services, job.record)
 
 

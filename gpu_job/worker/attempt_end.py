@@ -82,6 +82,8 @@ class AttemptEnd:
         bill = job.spent_before
         try:
             self._engines.drop(job.id)
+            if not keeps_parts(result):
+                job.begin_finishing()
             bill = self._billing.final_bill(job)
             outcome = self._services.finisher.finish(
                 job.record,
@@ -98,6 +100,7 @@ class AttemptEnd:
         except Exception as error:
             # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
             _log.exception("ending failed")
+            job.finishing_failed()
             why = f"The outcome could not be stored or published ({reason_of(error)})."
             ending = _Ending.FAULT if is_infrastructure_fault(error) else _Ending.COUNTED
             self._try_to_give_up(job, ending, why, bill)
@@ -130,6 +133,7 @@ class AttemptEnd:
                 outcome = self._services.jobs.outcome(job.id, job.record.run)
                 if outcome is not None:
                     if not keeps_parts(outcome):
+                        job.begin_finishing()
                         self._services.jobs.delete_parts(job.id, outcome.run)
                     self._billing.bill_stored(job, bill, outcome.bill)
                 for ack_id in job.ack_ids:

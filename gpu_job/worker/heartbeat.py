@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from gpu_job.assembly.assemble import ChunkResult
@@ -144,12 +145,15 @@ class Heartbeat(PeriodicTask):
         return renewed
 
     def _store(self, job: RunningJob, results: Sequence[ChunkResult]) -> None:
-        if results:
-            job.parts_follow()
+        store = partial(
+            self._services.checkpoints.store,
+            job.id,
+            results,
+            run=job.record.parts_run,
+            deadline_seconds=self._deadline_seconds,
+        )
         try:
-            self._services.checkpoints.store(
-                job.id, results, run=job.record.parts_run, deadline_seconds=self._deadline_seconds
-            )
+            job.store_checkpoint(results, store)
         except Exception:
             job.save_later(results)
             with job.log_context():

@@ -88,6 +88,8 @@ class RunningJob(TranscriptionListener):
         """What earlier attempts cost. The record's sum takes in this one, too, with every heartbeat."""
         self.record_lock = threading.Lock()
         """Held by whoever writes the record: the heartbeat, or a call to Deepgram that begins."""
+        self._checkpoint_lock = threading.Lock()
+        self._is_finishing = False
         self.recorded_calls = 0
         """Calls to Deepgram whose price the record has."""
         self.span = span
@@ -193,10 +195,6 @@ class RunningJob(TranscriptionListener):
         with self._lock:
             self._unsaved.extend(results)
 
-    def parts_follow(self) -> None:
-        """Results are about to be stored for the next attempt."""
-        self._has_parts = True
-
     @property
     def has_parts(self) -> bool:
         """Whether something may be stored of this attempt, or an earlier one, that must be deleted in the end."""
@@ -207,6 +205,25 @@ class RunningJob(TranscriptionListener):
         """Whether nobody else can have ended the job by now: the claim holds, and no call of the function's to Deepgram
         may still be answered."""
         return self.record.lease_until > now() and not self.record.deepgram_calls
+
+    def store_checkpoint(self, results: Sequence[ChunkResult], store: Callable[[], None]) -> None:
+        """Call `store`, which stores `results`, if there are any; while the job is being finished they are taken back instead."""
+        with self._checkpoint_lock:
+            if self._is_finishing:
+                self.save_later(results)
+            elif results:
+                self._has_parts = True
+                store()
+
+    def begin_finishing(self) -> None:
+        """From now on no checkpoint is stored: behind the finisher's last step nobody would delete it. Returns once
+        one that is being stored is there."""
+        with self._checkpoint_lock:
+            self._is_finishing = True
+
+    def finishing_failed(self) -> None:
+        """The job is to be given back: the next attempt needs the checkpoints."""
+        self._is_finishing = False
 
     def seconds_without_result(self) -> float:
         """How long the attempt has been going on without a first new result; 0 once it has one."""

@@ -43,9 +43,9 @@ def failed(error: DropscribeError) -> JobResult:
     return JobResult(Outcome.FAILED, reason=error.reason, failure_kind=error.kind)
 
 
-def keeps_parts(outcome: TerminalMessage) -> bool:
+def keeps_parts(ended: TerminalMessage | JobResult) -> bool:
     """Whether what its attempts left is kept: a re-run of a job that failed goes on with it."""
-    return outcome.outcome is Outcome.FAILED
+    return ended.outcome is Outcome.FAILED
 
 
 def exhausted(record: JobRecord) -> str:

@@ -93,6 +93,8 @@ class JobRecord(BaseModel):
     retry_at: datetime | None = None
     """When it is to be tried again after such a fault, or where no execution could be started for it; None once it is
     on the queue again, or a worker has it."""
+    queued_at: datetime | None = None
+    """When its item was put on a queue, the last time."""
     gather_until: datetime | None = None
     """Until when it waits on the queue for company, and no execution is started for it; None: it does not."""
     dispatches: int = 0

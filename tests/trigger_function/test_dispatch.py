@@ -20,7 +20,7 @@ from shared.state.jobs import JobRecord, JobState
 from shared.upload_options import MAX_COST_METADATA
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, GPU_JOB, RESULTS, LoopbackCloud
-from trigger_function.dispatch import routed
+from trigger_function.dispatch import fall_back_to_deepgram, routed
 from trigger_function.handle_upload import handle
 from trigger_function.launch import launch
 from trigger_function.services import Services
@@ -216,6 +216,24 @@ def test_what_is_not_small_goes_to_the_cpu_job_where_deepgram_fails_too(
     assert (record.decision.method, record.decision.rule) == (Method.PARAKEET, "short")
     assert cloud.executions() == [CPU_JOB]
     assert cloud.terminal_messages() == []
+
+
+def test_what_comes_back_from_deepgram_has_waited_since_its_item_was_published(
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
+) -> None:
+    """No item is published once more: where it was lost, the reconciler must find out in time."""
+    services = make_services(**deepgram)
+    upload = handled(cloud, services)
+    job, ago = services.jobs.load(upload.job_id), now() - timedelta(hours=2)
+    assert job is not None
+    assert job.record.media is not None
+    job = services.jobs.save(job, queued_at=ago)
+    shared_deepgram_server.fail_next(1, 402)
+    assert not fall_back_to_deepgram(services, job, job.record.media)
+    (marker,) = services.jobs.open_markers()
+    assert marker.queued is not None
+    assert marker.queued.queued_at == ago
+    assert len(cloud.work_items()) == 1
 
 
 def test_without_fallback_a_queued_upload_never_goes_to_deepgram(

@@ -10,17 +10,20 @@ from dataclasses import replace
 import pytest
 
 from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.engines.chain import EngineChain
+from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
+from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine
 from shared.errors import DropscribeError
 from shared.state.job_result import rejected
 from shared.state.jobs import JobState
-from tests.support.loopback_cloud import STATE, LoopbackCloud
+from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import wait_until
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services
 
@@ -41,6 +44,13 @@ def heartbeat_of(services: JobServices, *running: RunningJob) -> Heartbeat:
         jobs.add(job)
         billing.open(job)
     return Heartbeat(services, jobs, billing)
+
+
+def attempt_end_of(cloud: LoopbackCloud, services: JobServices, job: RunningJob) -> AttemptEnd:
+    billing = Billing(Meter(time.monotonic()), services)
+    billing.open(job)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    return AttemptEnd(services, subscription, billing, EngineChain(), RunningJobs(1))
 
 
 def state_of(services: JobServices, job: RunningJob) -> JobState:
@@ -118,3 +128,42 @@ def test_a_checkpoint_that_is_stored_behind_the_jobs_last_step_does_not_stay(
     tick.join()
     assert not job.take_unsaved()
     assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
+
+
+def test_a_job_is_not_finished_before_the_checkpoint_that_is_being_stored(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    """A worker that is killed behind the job's last step would leave one that comes later, and nobody deletes it."""
+    services = replace(services, settings=services.settings.model_copy(update={"lease_seconds": 600.0}))
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    job.chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
+    heartbeat, before = heartbeat_of(services, job), job.record.lease_until
+    end, result = attempt_end_of(cloud, services, job), rejected(DropscribeError("No sound."))
+    with cloud.storage_server.hold("POST", f"jobs/{job.id}/parts/"):
+        threads = [threading.Thread(target=heartbeat.tick, daemon=True)]
+        threads[0].start()
+        wait_until(lambda: job.record.lease_until > before, "the record, and then the checkpoint")
+        threads.append(threading.Thread(target=end.finish_job, args=(job, result), daemon=True))
+        threads[1].start()
+        threads[1].join(0.5)
+        assert services.jobs.outcome(job.id) is None
+    for thread in threads:
+        thread.join()
+    assert services.jobs.outcome(job.id) is not None
+    assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
+
+
+def test_no_checkpoint_is_stored_of_a_job_that_is_being_finished_but_where_that_fails(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    job.chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
+    heartbeat = heartbeat_of(services, job)
+    job.begin_finishing()
+    heartbeat.tick()
+    assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
+    job.finishing_failed()
+    heartbeat.tick()
+    assert len(services.checkpoints.load(job.id)) == 1

@@ -1,0 +1,79 @@
+"""What follows where processes were killed: leases run out, the scheduler's tick comes, a queue is worked off."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpu_job.worker.claim import claim
+from gpu_job.worker.services import JobServices
+from gpu_job.worker.subscription import WorkSubscription
+from shared.clock import now
+from shared.costs.bill import Bill, LineItem, LineItemKind
+from shared.enums import Engine
+from shared.media import Upload
+from shared.state.job_result import completed
+from shared.transcript.compose import compose
+from shared.transcript.model import Passage, Transcript, Word
+from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.worker_services import worker_services
+from trigger_function.reconciler.open_jobs import reconcile_all
+from trigger_function.services import Services
+
+ROUNDS = 10
+MOST = 1_000
+WORK = Bill(items=(LineItem(kind=LineItemKind.CPU, resource="cpu", quantity=1, unit="usd", usd_per_unit=0.001),))
+
+
+def all_work_ends(cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticks, and claims of what is on the queue, until no job is open. TimeoutError after ten of them.
+
+    Who claims an upload ends it at once, with one word and a bill.
+    """
+    with monkeypatch.context() as patched:
+        patched.setenv("JOB_GPU", "none")
+        patched.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+        with worker_services() as job_services:
+            for _ in range(ROUNDS):
+                let_leases_run_out(cloud, services)
+                reconcile_all(services)
+                _work_off(cloud, job_services)
+                if not cloud.names(STATE, "open"):
+                    return
+    raise TimeoutError(f"open after {ROUNDS} ticks: {cloud.names(STATE, 'open')}")
+
+
+def let_leases_run_out(cloud: LoopbackCloud, services: Services) -> None:
+    """Of all that is open nobody is there any more, whoever said until when."""
+    cloud.forget_executions()
+    for marker in services.jobs.open_markers():
+        job = services.jobs.load(marker.job_id)
+        if job is not None:
+            services.jobs.save(job, lease_until=now())
+    for costs in services.execution_costs.running():
+        services.execution_costs.update(costs.model_copy(update={"alive_until": now()}))
+
+
+def _work_off(cloud: LoopbackCloud, services: JobServices) -> None:
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    while received := subscription.pull(MOST, 1.0):
+        for one in received:
+            claimed = claim(services, one.item).claimed
+            if claimed is not None:
+                record = claimed.job.record
+                result = completed(one_word(record.upload))
+                services.finisher.finish(record, result, record.spent + WORK, services.task.execution)
+            assert one.ack_id is not None
+            subscription.done(one.ack_id)
+
+
+def one_word(upload: Upload) -> Transcript:
+    """A transcript of a recording of a minute."""
+    words = [Word(text="one", start=0, end=0.5)]
+    return compose(
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=60,
+        language="en",
+        model="parakeet",
+        passages=[Passage(Engine.PARAKEET_CPU, words)],
+    )
