@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -18,8 +19,9 @@ from google.api_core.exceptions import BadRequest, Forbidden
 from infra.recordings import recording
 from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind
+from shared.deepgram import DeepgramResult, answer_in_time
 from shared.enums import Engine, Method, Outcome
-from shared.errors import DropscribeError, FailureKind
+from shared.errors import DropscribeError, FailureKind, StateConflict
 from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
@@ -398,6 +400,37 @@ def test_a_lost_call_and_parakeet_are_reserved_together(
     assert record.decision.quote is not None
     assert entry.usd == pytest.approx(record.spent.usd + record.decision.quote.bill.usd)
     assert entry.usd == pytest.approx(DEEPGRAM_USD + PARAKEET_USD, rel=0.1)
+
+
+def test_who_lost_the_claim_during_a_call_does_not_finish_without_the_others_call(
+    cloud: LoopbackCloud,
+    make_deepgram_services: MakeServices,
+    server: FaultyDeepgramServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Chaos runs found it: an answered call that was on no bill."""
+    services = make_deepgram_services(CLAIM_SECONDS="0.001")
+    upload = cloud.drop(AUDIO)
+
+    def answered(answer: Future[DeepgramResult], seconds: float) -> DeepgramResult:
+        result = answer_in_time(answer, seconds)
+        job = services.jobs.load(upload.job_id)
+        assert job is not None
+        # Another process has taken the job over meanwhile, and calls Deepgram, too.
+        record = job.record
+        services.jobs.save(job, holder="reconciler/b", deepgram_calls=2, spent=record.spent + record.spent)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trigger_function.deepgram_call.answer_in_time", answered)
+        with pytest.raises(StateConflict):
+            handle(services, upload)
+    assert services.jobs.outcome(upload.job_id) is None
+    # The other one was killed.
+    reconcile_all(services)
+    message = services.jobs.outcome(upload.job_id)
+    assert message is not None
+    assert (calls_on(message, possibly=True), calls_on(message, possibly=False)) == (2, 1)
 
 
 def test_deepgram_is_not_called_again_and_again_by_processes_that_are_killed(
