@@ -207,7 +207,8 @@ class RunningJob(TranscriptionListener):
         return self.record.lease_until > now() and not self.record.deepgram_calls
 
     def store_checkpoint(self, results: Sequence[ChunkResult], store: Callable[[], None]) -> None:
-        """Call `store`, which stores `results`, if there are any; while the job is being finished they are taken back instead."""
+        """Call `store`, which stores `results`, if there are any. While the job is being finished they are taken back
+        instead."""
         with self._checkpoint_lock:
             if self._is_finishing:
                 self.save_later(results)
