@@ -19,7 +19,7 @@ from shared.messages import Decision
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, rejected
 from shared.state.jobs import JobState, OpenJob
-from shared.state.ledger import EntryState, month_of
+from shared.state.ledger_entry import EntryState, month_of
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at

@@ -10,7 +10,7 @@ from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
 from shared.objects import bucket_and_name
 from shared.state.deployment import Deployment
-from shared.state.ledger import Entry, EntryState, month_of
+from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 
