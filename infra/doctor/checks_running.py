@@ -224,8 +224,8 @@ def _waiting(context: Context) -> Iterator[Finding]:
     for subscription in names.dead_letter_subscriptions:
         count = _newest_value(context, subscription, "num_undelivered_messages")
         if count:
-            pull = f"gcloud pubsub subscriptions pull {subscription} --project={names.project} --limit=10"
-            yield warn("backlog", f"{count} dead letters in {subscription}.", pull)
+            look = f"dropscribe dead list --project={names.project} --topic-prefix={names.topic_prefix}"
+            yield warn("backlog", f"{count} dead letters in {subscription}.", look)
 
 
 def _newest_value(context: Context, subscription: str, metric: str) -> int | None:

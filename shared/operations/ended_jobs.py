@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from google.cloud.storage import Bucket
+from pydantic import ValidationError
 
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.state.jobs import JobStore, outcome_of_object
+
+_log = logging.getLogger(__name__)
 
 _SHARDS = "0123456789abcdef"
 """First letters of job ids: the pages of a listing come one by one."""
@@ -23,7 +27,8 @@ _THREADS = 8
 def ended_since(state: Bucket, since: datetime, outcomes: Collection[Outcome]) -> Iterator[TerminalMessage]:
     """The last outcome of each job, where it was written since then and is one of `outcomes`.
 
-    Every object of `jobs/` is listed, 1,000 with a call, and each outcome since then read.
+    Every object of `jobs/` is listed, 1,000 with a call, and each outcome since then read. One that cannot be is logged
+    and left out.
     """
     jobs = JobStore(state)
 
@@ -37,9 +42,17 @@ def ended_since(state: Bucket, since: datetime, outcomes: Collection[Outcome]) -
                 last[job_id] = max(run, last.get(job_id, 0))
         return last
 
+    def read(job_and_run: tuple[str, int]) -> TerminalMessage | None:
+        job_id, run = job_and_run
+        try:
+            return jobs.outcome(job_id, run)
+        except ValidationError:
+            _log.exception("unreadable outcome", extra={"fields": {"job_id": job_id, "run": run}})
+            return None
+
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="outcomes") as threads:
         last = [one for found in threads.map(listed, _SHARDS) for one in found.items()]
-        for message in threads.map(lambda one: jobs.outcome(*one), last):
+        for message in threads.map(read, last):
             if message is not None and message.outcome in outcomes:
                 yield message
 

@@ -157,7 +157,7 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     ),
     "dead-letters": (
         lambda p: p.google.measured.update({(NAMES.dead_letter_subscriptions[0], "num_undelivered_messages"): 2}),
-        "backlog", "warn", "subscriptions pull",
+        "backlog", "warn", "dropscribe dead list",
     ),
 }  # fmt: skip
 

@@ -162,6 +162,17 @@ def test_all_that_failed_since_or_lie_below_a_prefix(cloud: LoopbackCloud, servi
     assert chosen("--failed-since", "1h") == set(), "they have not ended yet"
 
 
+def test_what_cannot_be_read_of_one_job_keeps_no_other(cloud: LoopbackCloud, services: Services) -> None:
+    unreadable, lost, sound = (fail(services, cloud, f"calls/{name}.wav") for name in ("a", "b", "c"))
+    services.state.blob(f"jobs/{unreadable.job_id}/record.json").upload_from_string("{}")
+    services.state.blob(f"jobs/{lost.job_id}/outcome.json").upload_from_string("[")
+    status, output = rerun("--failed-since", "1h", "--yes")
+    assert status == 1
+    assert "calls/a.wav" in output
+    assert "not run again: JobRecord cannot be read" in output
+    assert {marker.job_id for marker in services.jobs.open_markers()} == {sound.job_id}
+
+
 def test_json_waits_and_has_outcome_and_diff(cloud: LoopbackCloud, services: Services, reconciler: None) -> None:
     upload = fail(services, cloud, "calls/a.wav")
     result = CliRunner().invoke(app, ["rerun", "--bucket", STATE, upload.job_id, "--wait", "--yes", "--json"])

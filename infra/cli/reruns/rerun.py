@@ -12,6 +12,7 @@ from datetime import datetime
 
 import typer
 from google.cloud.storage import Client
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -25,7 +26,7 @@ from infra.cli.tables import outcome_table, output_console, plain_table, print_l
 from shared import objects
 from shared.costs.prices import UnknownPrice
 from shared.enums import Outcome
-from shared.errors import Rejected
+from shared.errors import Rejected, validation_message
 from shared.messages import Decision, TerminalMessage
 from shared.operations.ended_jobs import ended_since, uploads_below
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, planned_rerun, requested_model
@@ -154,6 +155,8 @@ def _candidate(
         return replace(candidate, refused=error.reason)
     except UnknownPrice as error:
         return replace(candidate, refused=str(error))
+    except ValidationError as error:  # of one job's objects, which must not keep the others
+        return replace(candidate, refused=validation_message(error))
 
 
 def _quoted(record: JobRecord, planned: JobRecord, predicted: PredictedDeployment) -> Decision | None:
