@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import stamina
 
 from shared.enums import Engine
-from shared.errors import EngineFailed, FailureKind, kind_of_status
+from shared.errors import EngineFailed, FailureKind, kind_of_status, shortened
 from shared.settings import DeepgramSettings
 from shared.telemetry.metrics import AUDIO
 from shared.transcript.model import Passage, Word
 
 if TYPE_CHECKING:
     from deepgram import DeepgramClient
+    from deepgram.listen.v1.media.types.media_transcribe_response import MediaTranscribeResponse
 
 CONNECT_SECONDS = 10.0
 """Longest wait for a connection, which takes a fraction of a second where there is one to be had."""
@@ -37,6 +39,33 @@ MOST_CHANNELS = 64
 MOST_SPEAKERS = 1000
 LONGEST_WORD_CHARACTERS = 1000
 """Beyond any of these an answer is none: what is made of it is stored, shown and paid."""
+
+ACCEPT_SECONDS = 60.0
+"""Longest wait for Deepgram to take a request whose answer it posts later: it says so "immediately" (its docs)."""
+
+_ERROR_CODES = ("err_code", "category", "error")
+"""Where an error's code stands in Deepgram's older and newer errors (https://developers.deepgram.com/docs/errors)."""
+
+_NOT_BILLED = frozenset(
+    {
+        "ASR_PAYMENT_REQUIRED",
+        "BAD REQUEST",
+        "BAD_REQUEST",
+        "INSUFFICIENT_PERMISSIONS",
+        "INVALID_AUTH",
+        "INVALID_JSON",
+        "INVALID_QUERY_PARAMETER",
+        "PAYLOAD TOO LARGE",
+        "PAYLOAD_ERROR",
+        "PAYLOAD_TOO_LARGE",
+        "PROJECT_NOT_FOUND",
+        "REMOTE_CONTENT_ERROR",
+        "TOO_MANY_REQUESTS",
+        "UNPROCESSABLE_ENTITY",
+        "UNSUPPORTED_MEDIA_TYPE",
+    }
+)
+"""Codes of the errors that come with a status from 400 to 499: nothing was transcribed. Any other may be billed."""
 
 RETRIED_STATUS = frozenset({429, 503})
 
@@ -51,6 +80,14 @@ class DeepgramResult:
     """Channels that were transcribed separately, each of which is billed."""
     request_id: str
     model: str
+
+
+@dataclass(frozen=True)
+class PostedFailure:
+    """What Deepgram posts instead of an answer."""
+
+    reason: str
+    may_be_billed: bool
 
 
 class _NotBilledError(Exception):
@@ -78,19 +115,19 @@ class Deepgram:
         has another engine goes on after the first of them: `begin`, `answer_in_time`. Raises EngineFailed.
         """
         ends = time.monotonic() + self._settings.deepgram_timeout_seconds + self._settings.deepgram_late_seconds
-        try:
-            for attempt in stamina.retry_context(
-                on=_NotBilledError,
-                attempts=self._settings.deepgram_attempts,
-                wait_initial=1.0,
-                wait_max=20.0,
-                timeout=None,
-            ):
-                with attempt:
-                    return self._call(audio, language, split, ends)
-        except _NotBilledError as final:
-            raise final.error from final
-        raise AssertionError("stamina ends by returning or raising")
+        response = self._request(audio, language, split=split, ends=ends)
+        answer = parse_response(response, self.model, split=split)
+        count_audio(answer)
+        return answer
+
+    def call_back(self, url: str, language: str, *, callback: str, split: bool = False) -> str:
+        """Have Deepgram transcribe what a URL serves, and post the answer to `callback`; its id of the request.
+
+        Empty where it took the request and gave none. Blocks for ACCEPT_SECONDS at most. Raises EngineFailed.
+        """
+        ends = time.monotonic() + ACCEPT_SECONDS
+        response = self._request(url, language, split=split, ends=ends, callback=callback)
+        return str(getattr(response, "request_id", None) or "")
 
     def begin(self, audio: str | bytes, language: str, *, split: bool = False) -> Future[DeepgramResult]:
         """As `transcribe`, on a thread of its own, which does not keep the process alive."""
@@ -107,14 +144,33 @@ class Deepgram:
         threading.Thread(target=copy_context().run, args=(call,), name="deepgram-call", daemon=True).start()
         return answer
 
-    def _call(self, audio: str | bytes, language: str, split: bool, ends: float) -> DeepgramResult:
-        """`ends`: when its time is over, on the monotonic clock."""
+    def _request(
+        self, audio: str | bytes, language: str, *, split: bool, ends: float, callback: str | None = None
+    ) -> MediaTranscribeResponse:
+        """`ends`: when its time is over, on the monotonic clock. Raises EngineFailed."""
+        try:
+            for attempt in stamina.retry_context(
+                on=_NotBilledError,
+                attempts=self._settings.deepgram_attempts,
+                wait_initial=1.0,
+                wait_max=20.0,
+                timeout=None,
+            ):
+                with attempt:
+                    return self._call(audio, language, split=split, ends=ends, callback=callback)
+        except _NotBilledError as final:
+            raise final.error from final
+        raise AssertionError("stamina ends by returning or raising")
+
+    def _call(
+        self, audio: str | bytes, language: str, *, split: bool, ends: float, callback: str | None
+    ) -> MediaTranscribeResponse:
         import httpx
         from deepgram.core.api_error import ApiError
         from deepgram.core.parse_error import ParsingError
 
         media = self._client.listen.v1.media
-        ask = (
+        ask: Callable[..., MediaTranscribeResponse] = (
             partial(media.transcribe_url, url=audio)
             if isinstance(audio, str)
             else partial(media.transcribe_file, request=audio)
@@ -124,14 +180,14 @@ class Deepgram:
         # The SDK hands it to httpx as it is, though it says float.
         timeout: Any = httpx.Timeout(left, connect=min(CONNECT_SECONDS, left))
         try:
-            response = ask(
+            return ask(
                 model=self.model,
                 language=language,
                 smart_format=True,
                 punctuate=True,
-                utterances=True,
                 multichannel=split or None,
                 mip_opt_out=self._settings.deepgram_mip_opt_out or None,
+                callback=callback,
                 request_options={"timeout": timeout},
             )
         except ApiError as error:
@@ -152,9 +208,11 @@ class Deepgram:
         except httpx.RequestError as error:
             reason = "The connection to Deepgram broke."
             raise EngineFailed(reason, FailureKind.NETWORK, may_be_billed=True) from error
-        answer = parse_response(response, self.model, split=split)
-        AUDIO.add(answer.duration_seconds * answer.channels, engine=Engine.DEEPGRAM.value)
-        return answer
+
+
+def count_audio(answer: DeepgramResult) -> None:
+    """Add what an answer was made of to the metric of transcribed audio."""
+    AUDIO.add(answer.duration_seconds * answer.channels, engine=Engine.DEEPGRAM.value)
 
 
 def answer_in_time(answer: Future[DeepgramResult], timeout_seconds: float) -> DeepgramResult:
@@ -194,6 +252,23 @@ def parse_response(response: Any, model: str, *, split: bool = False) -> Deepgra
         reason = "Deepgram's answer is not a transcript."
         raise EngineFailed(reason, FailureKind.INTERNAL, may_be_billed=True) from error
     return DeepgramResult(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
+
+
+def posted_answer(body: object, model: str, *, split: bool = False) -> DeepgramResult | PostedFailure:
+    """What Deepgram posts to a callback address, as JSON has it. Raises EngineFailed where it is neither of both."""
+    from deepgram.core.unchecked_base_model import construct_type
+    from deepgram.types.listen_v1response import ListenV1Response
+
+    if not isinstance(body, dict):
+        raise _unreadable()
+    codes = [body[name] for name in _ERROR_CODES if isinstance(body.get(name), str)]
+    if codes and "results" not in body:
+        return PostedFailure(f"Deepgram failed: {shortened(codes[0], 100)}.", codes[0].upper() not in _NOT_BILLED)
+    try:
+        response = construct_type(type_=ListenV1Response, object_=body)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _unreadable() from error
+    return parse_response(response, model, split=split)
 
 
 def _words(channel: Any, number: int | None, duration: float) -> list[Word]:

@@ -15,6 +15,8 @@ locals {
 
   job_name_prefix = "projects/${var.project}/locations/${var.region}/jobs"
 
+  callback_url = one(google_cloudfunctions2_function.callback[*].service_config[0].uri)
+
   function_settings = merge(local.shared_settings, var.function_settings, {
     uploads_bucket           = google_storage_bucket.this["uploads"].name
     alerts_topic             = google_pubsub_topic.this["alerts"].name
@@ -44,9 +46,13 @@ locals {
   }
 
   # Settings that are not set keep the default of the settings models.
-  function_environment = merge(var.otel, {
+  callback_environment = merge(var.otel, {
     for name, value in local.function_settings : upper(name) => tostring(value) if value != null
   })
+  # Its own address is not known to the function that takes callbacks, and it makes no calls.
+  function_environment = merge(
+    local.callback_environment, local.has_callbacks ? { DEEPGRAM_CALLBACK_URL = local.callback_url } : {}
+  )
   job_environment = {
     for job, settings in local.job_settings :
     job => merge(var.otel, { for name, value in settings : upper(name) => tostring(value) if value != null })

@@ -62,7 +62,7 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables = merge(local.function_environment, { THREADS = tostring(each.value.concurrency) })
 
     dynamic "secret_environment_variables" {
-      for_each = local.deepgram_key
+      for_each = merge(local.deepgram_key, local.callback_key)
 
       content {
         key        = secret_environment_variables.key

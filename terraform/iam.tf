@@ -2,14 +2,14 @@
 # narrower can hold them: they are in project_roles with the reason.
 
 locals {
-  components = {
+  components = merge(local.has_callbacks ? { callback = "Takes Deepgram's callbacks." } : {}, {
     function  = "Inspects uploads, routes them, and reconciles."
     job       = "Transcribes."
     trigger   = "Delivers the uploads bucket's events to the function."
     scheduler = "Calls the reconciler."
     build     = "Builds the function's image."
     warehouse = "Writes outcomes into the costs table."
-  }
+  })
 
   member = { for component, account in google_service_account.this : component => "serviceAccount:${account.email}" }
 
@@ -30,7 +30,16 @@ locals {
     }
   }
 
-  bucket_roles = {
+  # Who takes a callback finishes its job: record, results, outcome.
+  callback_bucket_roles = local.has_callbacks ? {
+    callback_results = { bucket = "results", role = "roles/storage.objectUser", member = local.member["callback"] }
+    callback_state   = { bucket = "state", role = "roles/storage.objectUser", member = local.member["callback"] }
+  } : {}
+  callback_topic_publishers = local.has_callbacks ? {
+    callback_results = { topic = "results", member = local.member["callback"] }
+  } : {}
+
+  bucket_roles = merge(local.callback_bucket_roles, {
     function_uploads = { bucket = "uploads", role = "roles/storage.objectViewer", member = local.member["function"] }
     function_results = { bucket = "results", role = "roles/storage.objectUser", member = local.member["function"] }
     function_state   = { bucket = "state", role = "roles/storage.objectUser", member = local.member["function"] }
@@ -38,9 +47,9 @@ locals {
     job_results      = { bucket = "results", role = "roles/storage.objectUser", member = local.member["job"] }
     job_state        = { bucket = "state", role = "roles/storage.objectUser", member = local.member["job"] }
     build_source     = { bucket = "source", role = "roles/storage.objectViewer", member = local.member["build"] }
-  }
+  })
 
-  topic_publishers = {
+  topic_publishers = merge(local.callback_topic_publishers, {
     function_work    = { topic = "work", member = local.member["function"] }
     function_cpu     = { topic = "work-cpu", member = local.member["function"] }
     function_results = { topic = "results", member = local.member["function"] }
@@ -48,7 +57,7 @@ locals {
     job_results      = { topic = "results", member = local.member["job"] }
     dead_work        = { topic = "work-dead", member = local.pubsub_agent }
     dead_results     = { topic = "results-dead", member = local.pubsub_agent }
-  }
+  })
 
   subscribers = {
     job_work     = { subscription = google_pubsub_subscription.work["gpu"].name, member = local.member["job"] }

@@ -20,7 +20,10 @@ output "jobs" {
 
 output "functions" {
   description = "Names of the functions by entry point."
-  value       = { for entry_point, function in google_cloudfunctions2_function.this : entry_point => function.name }
+  value = merge(
+    { for entry_point, function in google_cloudfunctions2_function.this : entry_point => function.name },
+    { for function in google_cloudfunctions2_function.callback : "deepgram_callback" => function.name },
+  )
 }
 
 output "service_accounts" {
@@ -46,4 +49,9 @@ output "subscribe_command" {
 output "add_deepgram_key_command" {
   description = "Command that adds the Deepgram key, read from standard input."
   value       = "gcloud secrets versions add ${google_secret_manager_secret.deepgram.secret_id} --project=${var.project} --data-file=-"
+}
+
+output "add_callback_key_command" {
+  description = "Command that adds a random key for the addresses of Deepgram's callbacks; null: there are none."
+  value       = local.has_callbacks ? "openssl rand -hex 32 | gcloud secrets versions add ${google_secret_manager_secret.callback[0].secret_id} --project=${var.project} --data-file=-" : null
 }

@@ -237,13 +237,46 @@ variable "function" {
 }
 
 variable "deepgram" {
-  description = "Whether Deepgram may be used, and the version of the secret that holds its key. Enable it after adding the key."
+  description = "Whether Deepgram may be used, and the version of the secret that holds its key. Enable it after adding the key. callbacks: whether Deepgram posts its answers about long audio to a function of their own, which anybody on the internet can call (docs/security.md); enable it after adding the key that signs its addresses."
   type = object({
     enabled        = optional(bool, false)
     secret_version = optional(string, "latest")
+    callbacks      = optional(bool, false)
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.deepgram.enabled || !var.deepgram.callbacks
+    error_message = "Without Deepgram nobody calls back: callbacks needs enabled."
+  }
+}
+
+variable "callback_function" {
+  description = "Shape of the function that takes Deepgram's callbacks. An answer of 32 MiB takes about 500 MB while it is read, so concurrency is small; what finds no place gets 429, and Deepgram posts it again 30 s later, up to 10 times."
+  type = object({
+    memory          = optional(string, "1Gi")
+    max_instances   = optional(number, 4)
+    concurrency     = optional(number, 2)
+    timeout_seconds = optional(number, 120)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.callback_function.max_instances >= 1 && var.callback_function.max_instances <= 20 && var.callback_function.concurrency >= 1 && var.callback_function.concurrency <= 10
+    error_message = "1 to 20 instances with 1 to 10 requests each: whoever calls the address for no good may start them all."
+  }
+
+  validation {
+    condition     = can(regex("^[0-9]+(Mi|Gi)$", var.callback_function.memory))
+    error_message = "Memory as Cloud Run writes it: 512Mi, 1Gi."
+  }
+
+  validation {
+    condition     = var.callback_function.timeout_seconds >= 60 && var.callback_function.timeout_seconds <= 540
+    error_message = "60 to 540 s: an answer is read, and its results are written, in that time."
+  }
 }
 
 variable "results_schema" {

@@ -8,6 +8,13 @@
 
 Where no answer comes within DEEPGRAM_TIMEOUT_SECONDS another engine takes over. An answer that comes within
 DEEPGRAM_LATE_SECONDS more is used all the same where no outcome stands by then.
+
+Audio longer than DEEPGRAM_CALLBACK_MINUTES is not waited for, where the deployment takes callbacks: Deepgram posts the
+answer (`callback/`). Until then the job's lease is the call's, and when it ends the reconciler moves the job on:
+
+    Deepgram took the call                 by the audio's length; then another engine, or, without one, another call
+    killed before the record says so       CLAIM_SECONDS; then another call
+    Deepgram says that it failed           at once: another engine
 """
 
 from __future__ import annotations
@@ -22,26 +29,38 @@ from google.auth.exceptions import GoogleAuthError
 from opentelemetry.trace import SpanKind
 
 from shared.clock import now
-from shared.costs.bill import Bill, deepgram_bill
+from shared.costs.bill import Bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
 from shared.enums import Channels
-from shared.errors import EngineFailed, FailureKind
+from shared.errors import EngineFailed, FailureKind, best_effort
 from shared.media import Media
-from shared.state.job_result import completed
-from shared.state.jobs import Job, JobRecord
+from shared.state.jobs import CallbackCall, Job, JobRecord
 from shared.telemetry import tracing
-from shared.transcript.compose import compose
-from shared.transcript.model import missing_end, with_gap
 from trigger_function.decide_and_reserve import reserve_fallback
-from trigger_function.deepgram_answers import StoredAnswer
+from trigger_function.deepgram.answers import StoredAnswer
+from trigger_function.deepgram.callback_address import new_call_id
+from trigger_function.deepgram.signed_url import signed_url
+from trigger_function.deepgram_finish import (
+    LATE,
+    billed_seconds,
+    deepgram_model,
+    deepgram_price,
+    finish_with,
+    finished_with_stored_answer,
+)
 from trigger_function.services import Services
-from trigger_function.signed_url import signed_url
 
 _log = logging.getLogger(__name__)
 
 SAVE_TRIES = 3
 """Writes of a record against a worker's heartbeat."""
+
+ANSWER_BYTES_PER_SECOND = 500
+"""Of audio: 200 words a minute at 150 bytes of JSON each."""
+
+WAIT_MARGIN = 4.0
+"""Of the time that Deepgram is predicted to take, before it counts as lost."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class _Call:
     """The call's lines in `record.spent`, possibly billed; lines of the answer take their place."""
     began: float
     """On the monotonic clock."""
+    callback: CallbackCall | None = None
+    """Where the answer comes by callback."""
 
     @property
     def job_id(self) -> str:
@@ -62,10 +83,14 @@ class _Call:
 
 
 def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None:
-    """Call Deepgram, and finish the job with its answer. Raises EngineFailed, also where the answer is late."""
+    """Call Deepgram, and finish the job with its answer, or leave that to the callback which brings it.
+
+    Raises EngineFailed, also where the answer is late, or an earlier call's callback never came.
+    """
     settings = services.settings
     if job.record.started_at is not None and _finished_with_what_is_stored(services, job.record):
         return
+    _check_last_callback(services, job.record)
     if job.record.deepgram_calls >= settings.max_attempts:
         # Each of them may be billed.
         reason = f"Deepgram was called {job.record.deepgram_calls} times for the file, and no answer was stored."
@@ -73,19 +98,28 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
     if job.record.spent.usd > 0 and not reserve_fallback(services, job.record):
         # The attempt that was killed may be billed: to call once more may be too much.
         raise EngineFailed("Another call to Deepgram would cost more than is allowed or left.", FailureKind.QUOTA)
-    model = _model(services, job.record)
+    model = deepgram_model(services, job.record)
     engine = Deepgram(settings, model)
     try:
         url = signed_url(services.storage, job.record.upload, timedelta(seconds=settings.signed_url_seconds))
     except GoogleAuthError as error:
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
-    price = _price(services, model, media.duration_seconds * job.record.options.streams(media), media, possibly=True)
+    audio_seconds = media.duration_seconds * job.record.options.streams(media)
+    price = deepgram_price(services, model, audio_seconds, media, possibly=True)
+    callback = _callback(services, job.record, price, audio_seconds)
     job = services.jobs.save(
-        job, started_at=now(), deepgram_calls=job.record.deepgram_calls + 1, spent=job.record.spent + price
+        job,
+        started_at=now(),
+        deepgram_calls=job.record.deepgram_calls + 1,
+        spent=job.record.spent + price,
+        callbacks=(*job.record.callbacks, *((callback,) if callback else ())),
     )
-    call = _Call(job.record, media, price, time.monotonic())
+    call = _Call(job.record, media, price, time.monotonic(), callback)
     split = job.record.options.channels is Channels.SPLIT
+    if callback is not None:
+        _have_answer_posted(services, engine, job, call, callback, url, split=split)
+        return
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=model) as span:
         answer = engine.begin(url, settings.language, split=split)
         try:
@@ -112,13 +146,66 @@ def _with_claim_kept(services: Services, job: Job) -> Job:
     return job if is_safe else services.jobs.save(job, lease_until=now() + lease)
 
 
-def finished_with_stored_answer(services: Services, record: JobRecord) -> bool:
-    """Whether an earlier attempt left Deepgram's answer, with which the job is finished now."""
-    answer = services.answers.load(record)
-    if answer is None or record.media is None:
-        return False
-    _finish(services, record, record.media, answer)
-    return True
+def _callback(services: Services, record: JobRecord, price: Bill, audio_seconds: float) -> CallbackCall | None:
+    """The call as one whose answer is posted; None where it is waited for."""
+    settings = services.settings
+    fits = audio_seconds * ANSWER_BYTES_PER_SECOND <= settings.deepgram_callback_max_bytes
+    is_long = audio_seconds > settings.deepgram_callback_minutes * 60
+    if services.callbacks is None or services.callbacks.url is None or not (is_long and fits) or not record.decision:
+        return None
+    return CallbackCall(id=new_call_id(), called_at=now(), price=price, decision=record.decision)
+
+
+def _have_answer_posted(
+    services: Services, engine: Deepgram, job: Job, call: _Call, callback: CallbackCall, url: str, *, split: bool
+) -> None:
+    """Make a call whose answer is posted. Raises EngineFailed where Deepgram does not take it."""
+    assert services.callbacks is not None
+    address = services.callbacks.address(job.id, callback.id)
+    with tracing.span("deepgram", kind=SpanKind.CLIENT, model=engine.model, callback=True):
+        try:
+            request_id = engine.call_back(url, services.settings.language, callback=address, split=split)
+        except EngineFailed as error:
+            if not error.may_be_billed:
+                _take_back(services, call)
+            elif not _has_other_engine(services):
+                # Deepgram may have taken it. The reconciler calls again where no answer is posted in time.
+                _log.warning("nobody knows whether deepgram took a call", extra={"fields": {"reason": error.reason}})
+                return
+            raise
+    lease = now() + timedelta(seconds=_longest_wait(services, call))
+    taken = callback.model_copy(update={"request_id": request_id})
+    _log.info("deepgram posts its answer", extra={"fields": {"request_id": request_id, "until": lease}})
+    # Without this write the call counts as one that may not have been made.
+    with best_effort("a call that deepgram took was not written down"):
+        services.jobs.try_save(job, lease_until=lease, callbacks=(*job.record.callbacks[:-1], taken))
+
+
+def _longest_wait(services: Services, call: _Call) -> float:
+    """Seconds after which a posted answer is not waited for any longer."""
+    settings = services.settings
+    speeds = services.speeds.speeds(settings.initial_speeds(settings.shape.gpu))
+    predicted = call.media.duration_seconds * call.record.options.streams(call.media) / speeds.deepgram_x_real_time
+    return settings.deepgram_callback_seconds + WAIT_MARGIN * predicted
+
+
+def _check_last_callback(services: Services, record: JobRecord) -> None:
+    """Raises EngineFailed where what was decided is to call Deepgram, it was called, and its answer will not come."""
+    last = record.callbacks[-1] if record.callbacks else None
+    if last is None or last.decision != record.decision:
+        return
+    if last.failure is not None:
+        raise EngineFailed(last.failure, last.failure_kind, may_be_billed=last.price.usd > 0)
+    if last.request_id is not None and _has_other_engine(services):
+        minutes = (now() - last.called_at).total_seconds() / 60
+        raise EngineFailed(
+            f"Deepgram posted no answer within {minutes:.0f} min.", FailureKind.TIMEOUT, may_be_billed=True
+        )
+
+
+def _has_other_engine(services: Services) -> bool:
+    engines = services.router.engines
+    return engines.fallback and (engines.gpu or engines.cpu)
 
 
 def _finished_with_what_is_stored(services: Services, record: JobRecord) -> bool:
@@ -140,7 +227,7 @@ def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> Non
     _log.info("a late answer is used")
     decision = call.record.decision
     if decision is not None:
-        decision = decision.model_copy(update={"reason": f"{decision.reason} Its answer came late."})
+        decision = decision.model_copy(update={"reason": f"{decision.reason} {LATE}"})
     _take(services, job.record.model_copy(update={"decision": decision}), call, answer)
 
 
@@ -155,37 +242,9 @@ def _take(services: Services, record: JobRecord, call: _Call, answer: DeepgramRe
     took = time.monotonic() - call.began
     stored = StoredAnswer(result=answer, price=call.price, run=record.run)
     services.answers.store(record, stored)
-    _finish(services, record, call.media, stored)
+    finish_with(services, record, call.media, stored)
     # The transcript is published before the speeds are updated.
-    services.speeds.observe(deepgram_figures(_billed_seconds(answer, call.media), took))
-
-
-def _finish(services: Services, record: JobRecord, media: Media, stored: StoredAnswer) -> None:
-    upload, answer = record.upload, stored.result
-    duration = answer.duration_seconds or media.duration_seconds
-    transcript = compose(
-        job_id=upload.job_id,
-        source=upload.uri,
-        duration=duration,
-        language=services.settings.language,
-        model=answer.model,
-        passages=[answer.passage],
-        channels=answer.channels,
-        tracks=media.transcript_tracks(),
-        low_confidence=services.settings.low_confidence,
-    )
-    if (missing := missing_end(media, duration)) is not None:
-        transcript = with_gap(transcript, missing)
-    bill = record.spent
-    if stored.run == record.run:  # else it is on the bill of the run that called
-        price = _price(services, _model(services, record), _billed_seconds(answer, media), media)
-        bill = bill.replaced(stored.price, price)
-    services.finisher.finish(record, completed(transcript), bill)
-
-
-def _billed_seconds(answer: DeepgramResult, media: Media) -> float:
-    """Deepgram bills what it decoded, which can differ from what the header promised; each channel counts."""
-    return (answer.duration_seconds or media.duration_seconds) * answer.channels
+    services.speeds.observe(deepgram_figures(billed_seconds(answer, call.media), took))
 
 
 def _take_back(services: Services, call: _Call) -> None:
@@ -195,17 +254,9 @@ def _take_back(services: Services, call: _Call) -> None:
         if job is None or job.record.run != call.record.run:
             return
         if services.jobs.try_save(
-            job, deepgram_calls=job.record.deepgram_calls - 1, spent=job.record.spent.replaced(call.price, Bill())
+            job,
+            deepgram_calls=job.record.deepgram_calls - 1,
+            spent=job.record.spent.replaced(call.price, Bill()),
+            callbacks=tuple(one for one in job.record.callbacks if call.callback is None or one.id != call.callback.id),
         ):
             return
-
-
-def _model(services: Services, record: JobRecord) -> str:
-    """Of Deepgram: the one that a re-run was asked for, or the deployment's."""
-    asked = record.requested.deepgram_model if record.requested else None
-    return asked or services.settings.deepgram_model
-
-
-def _price(services: Services, model: str, audio_seconds: float, media: Media, *, possibly: bool = False) -> Bill:
-    """`audio_seconds`: the sum of all channels that are transcribed separately."""
-    return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, possibly=possibly)

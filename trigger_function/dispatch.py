@@ -19,7 +19,8 @@ from shared.state.job_result import failed
 from shared.state.jobs import Job, JobRecord, JobState, QueuedUpload, work_item
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
-from trigger_function.deepgram_call import finished_with_stored_answer, transcribe_with_deepgram
+from trigger_function.deepgram_call import transcribe_with_deepgram
+from trigger_function.deepgram_finish import finished_with_stored_answer
 from trigger_function.gathering import GatheringUpload
 from trigger_function.launch import launch
 from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle

@@ -1,4 +1,4 @@
-"""Entry points of the function: an upload's event, and the reconciler's tick."""
+"""Entry points of the function: an upload's event, the reconciler's tick, and Deepgram's callback."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from shared.errors import best_effort, first_line, validation_message
 from shared.media import Upload
 from shared.telemetry import export, tracing
 from shared.telemetry.logs import job_context
+from trigger_function.callback.receive import receive
 from trigger_function.handle_upload import handle
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.reconciler.sweep import sweep
@@ -74,6 +75,21 @@ def reconcile(_: flask.Request) -> Mapping[str, int]:
     finally:
         services.late_answers.wait()
         export.flush()
+
+
+@functions_framework.http
+def deepgram_callback(request: flask.Request) -> flask.Response:
+    """Take an answer that Deepgram posts. Open to the internet: `callback/receive.py` says what is taken."""
+    services = _services()
+    try:
+        received = receive(services, request)
+    except Exception as error:
+        _log.exception("the callback is to be posted again")
+        raise InternalServerError(original_exception=error) from error
+    finally:
+        export.flush()
+    # As a stream: behind any other answer functions-framework reads the body, a forged one's too.
+    return flask.Response(iter([f"{received.what}\n"]), received.status, mimetype="text/plain")
 
 
 def _services() -> Services:

@@ -15,7 +15,8 @@ from shared.telemetry.logs import configure_logging
 from shared.telemetry.stdio import capture_output
 from trigger_function.alerts import Alerts
 from trigger_function.budget import Budget
-from trigger_function.deepgram_answers import AnswerStore, LateAnswers
+from trigger_function.deepgram.answers import AnswerStore, LateAnswers
+from trigger_function.deepgram.callback_address import CallbackAddresses
 from trigger_function.gathering import Gathering
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings
@@ -35,6 +36,8 @@ class Services(Deployment):
     """What has gathered for each job; empty where uploads do not wait for company."""
     answers: AnswerStore
     late_answers: LateAnswers
+    callbacks: CallbackAddresses | None
+    """None: there is no key for them."""
 
 
 @lru_cache(maxsize=1)
@@ -66,4 +69,7 @@ def services_from_environment() -> Services:
         },
         answers=AnswerStore(deployment.state),
         late_answers=LateAnswers(),
+        callbacks=CallbackAddresses(settings.callback_keys, settings.deepgram_callback_url)
+        if settings.callback_keys
+        else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from dataclasses import replace
 from getpass import getpass
@@ -23,6 +24,9 @@ from infra.doctor.names import Names
 from infra.doctor.report import preflight
 from infra.doctor.settings import DoctorSettings
 from infra.terraform_offline.terraform import ROOT
+
+CALLBACK_KEY_BYTES = 32
+"""As long as what it makes: HMAC-SHA256."""
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
@@ -71,7 +75,9 @@ def deploy(
     console = Console()
     source = "this checkout" if options.builds else "built before"
     console.print(f"Release {options.release} ({source}) to {project}, {region}.", markup=False, highlight=False)
-    runner = Runner(ROOT, console, {} if key is None else {plan.DEEPGRAM_KEY: key})
+    # One for callbacks is used where there is none yet.
+    made = {plan.CALLBACK_KEY: secrets.token_hex(CALLBACK_KEY_BYTES)}
+    runner = Runner(ROOT, console, made if key is None else {**made, plan.DEEPGRAM_KEY: key})
     if not _may_begin(options.target, console, None if options.builds else options.release):
         raise typer.Exit(1)
     if options.builds:

@@ -42,6 +42,11 @@ class Target:
         return self.given.flag("results_schema") is not False
 
     @property
+    def has_callbacks(self) -> bool:
+        """Whether Deepgram posts its answers about long audio."""
+        return self.given.flag("deepgram", "callbacks") is True
+
+    @property
     def project(self) -> str:
         """Google Cloud project."""
         return self.names.project

@@ -13,6 +13,7 @@ from infra.doctor.commands import Command, built
 
 BUILD_FILE = "infra/docker/cloudbuild.yaml"
 DEEPGRAM_KEY = "DEEPGRAM_API_KEY"
+CALLBACK_KEY = "DEEPGRAM_CALLBACK_KEY"
 
 FIRST_APIS = (
     "cloudbilling",
@@ -33,8 +34,10 @@ FOUNDATION = (
     "google_artifact_registry_repository_iam_member.writer",
     "google_bigquery_dataset_iam_member.warehouse",
     "google_project_iam_member.this",
+    "google_secret_manager_secret.callback",
     "google_secret_manager_secret.deepgram",
     "google_secret_manager_secret_iam_member.accessor",
+    "google_secret_manager_secret_iam_member.callback",
     "google_service_account_iam_member.token_creator",
     "google_storage_bucket.this",
     "google_storage_bucket_iam_member.this",
@@ -65,6 +68,7 @@ def deployment(options: Options) -> tuple[Step, ...]:
         *((_deepgram_key_there(options.target),) if options.lacks_deepgram_key else ()),
         *(_build(options) if options.builds else ()),
         *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
+        *((_callback_key(options.target),) if options.target.has_callbacks else ()),
         _apply(options),
         _doctor(options.target, "after"),
         *_proof(options.target),
@@ -162,13 +166,18 @@ def _build(options: Options) -> Iterator[Step]:
     target = options.target
     ready = built(target.names, options.release)
     *images, archive = ready
-    key_can_be_kept = (("gcloud", "secrets", "describe", target.names.secret, f"--project={target.project}"),)
+    wanted = {target.names.secret: options.with_deepgram_key, target.names.callback_secret: target.has_callbacks}
+    keys_can_be_kept = tuple(
+        ("gcloud", "secrets", "describe", secret, f"--project={target.project}")
+        for secret, is_wanted in wanted.items()
+        if is_wanted
+    )
     targets = (f"-target={address}" for address in FOUNDATION)
     yield Step(
         "Create registry and buckets",
         "Jobs and functions cannot be created before their images and archive are in there.",
         _in(target, "apply", *_approval(options), *targets, *target.arguments(options.release)),
-        done_if=ready + (key_can_be_kept if options.with_deepgram_key else ()),
+        done_if=ready + keys_can_be_kept,
         hint="An API or a role that is minutes old may not be known everywhere yet.",
         again_seconds=AGAIN_SECONDS if options.approved else None,
     )
@@ -218,6 +227,18 @@ def _deepgram_key(target: Target) -> Step:
         ("gcloud", "secrets", "versions", "add", target.names.secret, f"--project={target.project}", "--data-file=-"),
         hint="The secret is made by a first deployment; deploy without the key where it is not there yet.",
         secret=DEEPGRAM_KEY,
+    )
+
+
+def _callback_key(target: Target) -> Step:
+    secret = (target.names.callback_secret, f"--project={target.project}")
+    return Step(
+        "Add a key for callbacks",
+        "A random one, with which the addresses are signed that Deepgram posts to. Once: then it stays.",
+        ("gcloud", "secrets", "versions", "add", *secret, "--data-file=-"),
+        done_if=(("gcloud", "secrets", "versions", "describe", "latest", f"--secret={secret[0]}", secret[1]),),
+        hint="The secret is made with the registry, by a deploy that builds: RELEASE= alone makes none.",
+        secret=CALLBACK_KEY,
     )
 
 

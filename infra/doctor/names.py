@@ -62,6 +62,11 @@ class Names:
         return f"{self.name}-deepgram-api-key"
 
     @property
+    def callback_secret(self) -> str:
+        """Of the key that signs the addresses of Deepgram's callbacks."""
+        return f"{self.name}-callback-key"
+
+    @property
     def dead_letter_subscriptions(self) -> tuple[str, str]:
         """What keeps the messages that could not be processed: of work, and of results."""
         return f"{self.topic_prefix}-work-dead-kept", f"{self.topic_prefix}-results-dead-kept"

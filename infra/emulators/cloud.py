@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -107,6 +108,7 @@ class LaptopCloud(Server):
         self.runner = self.run_server_type([job], self.logs, self.options.stop_grace_seconds, self.process_type)
         # The server knows its jobs, and both sides know the server: workers start executions, too.
         self.environment["RUN_ENDPOINT"] = job_environment["RUN_ENDPOINT"] = self.runner.url
+        self._callback = self._callback_host()
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")
         self._stack = ExitStack()
@@ -147,8 +149,8 @@ class LaptopCloud(Server):
 
     @property
     def functions(self) -> tuple[FunctionHost, ...]:
-        """The function that takes events, and the reconciler."""
-        return (self._on_upload, self._reconcile)
+        """The function that takes events, the reconciler, and what takes Deepgram's callbacks, where there is one."""
+        return (self._on_upload, self._reconcile, *((self._callback,) if self._callback else ()))
 
     def storage(self) -> Client:
         """Google's storage client, connected to this cloud."""
@@ -171,6 +173,15 @@ class LaptopCloud(Server):
         response.raise_for_status()
         counts: dict[str, int] = response.json()
         return counts
+
+    def _callback_host(self) -> FunctionHost | None:
+        """None where no setting asks for it: its process would wait for calls about hours of audio."""
+        if not self.options.deepgram or "DEEPGRAM_CALLBACK_MINUTES" not in self.environment:
+            return None
+        self.environment.setdefault("DEEPGRAM_CALLBACK_KEY", secrets.token_hex(32))
+        host = self._host("deepgram_callback", "http")
+        self.environment["DEEPGRAM_CALLBACK_URL"] = host.url
+        return host
 
     def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
         log = self.logs / f"{target}.log"

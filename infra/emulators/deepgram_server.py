@@ -1,26 +1,33 @@
 """Deepgram on a laptop: `POST /v1/listen` for recordings, transcribed by a local model and answered in Deepgram's form.
 
-It reaches nothing but loopback, and refuses what it cannot do rather than ignore it.
+With `callback=` it says at once that it took the request, and posts the answer, or why there is none, to that address,
+again and again until it gets a status from 200 to 299, as https://developers.deepgram.com/docs/callback says. It
+reaches nothing but loopback, and refuses what it cannot do rather than ignore it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import ipaddress
 import logging
 import threading
 import uuid
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import flask
 import httpx
 
+from infra.emulators.deepgram_audio import (
+    ListenRefused,
+    address_in,
+    audio,
+    audio_file,
+    callback_address,
+    fetched,
+    host_in,
+)
 from infra.emulators.http_server import HttpServer
 from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscriberProcess
@@ -32,18 +39,31 @@ from shared.transcript.model import Passage
 from shared.transcript.timestamps import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from infra.emulators.transcriber_process import TranscribedFile
 
 _log = logging.getLogger(__name__)
 
-FETCH_TIMEOUT_SECONDS = 30.0
-BLOCK_BYTES = 1 << 16
+CALLBACK_POSTS = 11
+"""The first, and what Deepgram does again: "up to 10 times with a 30 second delay between attempts"."""
+CALLBACK_TIMEOUT_SECONDS = 600.0
+KEY_ID = "laptop-key"
+"""What callbacks name as the API key's identifier."""
 MODEL_ID = "local-stand-in"
 
 _PARAMETERS = frozenset(
-    {"model", "language", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel", "mip_opt_out"}
+    {
+        "callback",
+        "language",
+        "mip_opt_out",
+        "model",
+        "multichannel",
+        "paragraphs",
+        "punctuate",
+        "smart_format",
+        "utterances",
+    }
 )
 
 
@@ -59,12 +79,10 @@ class ListenRequest:
     """Audio that was transcribed and is billed, separate channels added up; None while there is none."""
     mip_opt_out: bool = False
     """Whether it forbade to keep the recording and to train on it."""
-
-
-class _RefusalError(Exception):
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+    callback: str | None = None
+    """Where the answer is posted."""
+    posted: tuple[int | None, ...] = ()
+    """Statuses that the posts of its answer were answered with; None: with none."""
 
 
 class DeepgramServer(HttpServer):
@@ -72,6 +90,9 @@ class DeepgramServer(HttpServer):
 
     The model is loaded by the first request that gets so far, in a process of its own that writes to `log`.
     """
+
+    callback_delay_seconds = 30.0
+    """Between two posts of an answer that was not taken."""
 
     def __init__(self, model: str, api_key: str, log: Path, process_type: type[ProcessGroup] = ProcessGroup) -> None:
         app = flask.Flask("deepgram", static_folder=None)
@@ -83,6 +104,7 @@ class DeepgramServer(HttpServer):
         self._transcriber = TranscriberProcess(model, log, process_type)
         self._requests: list[ListenRequest] = []
         self._requests_lock = threading.Lock()
+        self._stopped = threading.Event()
 
     @property
     def requests(self) -> tuple[ListenRequest, ...]:
@@ -91,7 +113,8 @@ class DeepgramServer(HttpServer):
             return tuple(self._requests)
 
     def stop(self) -> None:
-        """Stop as every server does, and end the model's process."""
+        """Stop as every server does, and end the model's process; answers that nobody took yet are posted no more."""
+        self._stopped.set()
         super().stop()
         self._transcriber.stop()
 
@@ -99,22 +122,60 @@ class DeepgramServer(HttpServer):
         """What the model hears in a file of that hash; `split`: in each channel. Raises BadMedia and EngineFailed."""
         return self._transcriber.transcribe(path, split=split)
 
+    def post(self, address: str, body: object) -> int | None:
+        """Post an answer once; the status it was answered with, or None where there was none."""
+        try:
+            with httpx.Client(trust_env=False, follow_redirects=False, timeout=CALLBACK_TIMEOUT_SECONDS) as client:
+                return client.post(address, json=body, headers={"dg-token": KEY_ID}).status_code
+        except httpx.HTTPError as error:
+            _log.info("a callback was not answered: %s", type(error).__name__)
+            return None
+
     def _listen(self) -> flask.Response:
         request_id = str(uuid.uuid4())
         try:
             self._authorize()
             _refuse_unsupported(flask.request.args)
-            return flask.jsonify(self._answer(request_id))
-        except _RefusalError as refusal:
-            body = {"err_code": refusal.code, "err_msg": refusal.message, "request_id": request_id}
-            return flask.make_response(body, refusal.status)
+            if callback := flask.request.args.get("callback"):
+                self._take(request_id, callback_address(callback))
+                return flask.jsonify({"request_id": request_id})
+            with audio() as (path, sha256):
+                return flask.jsonify(self._answer(request_id, path, sha256, flask.request.args, flask.g.number))
+        except ListenRefused as refusal:
+            return flask.make_response(refusal.body(request_id), refusal.status)
+
+    def _take(self, request_id: str, address: httpx.URL) -> None:
+        """Transcribe, and post the answer, on a thread of its own."""
+        parameters, number = flask.request.args, flask.g.number
+        source = address_in(flask.request.get_json(silent=True)) if flask.request.is_json else flask.request.get_data()
+
+        def work() -> None:
+            try:
+                with audio_file(fetched(source) if isinstance(source, httpx.URL) else [source]) as (path, sha256):
+                    body = self._answer(request_id, path, sha256, parameters, number)
+            except ListenRefused as refusal:
+                body = refusal.body(request_id)
+            for attempt in range(CALLBACK_POSTS):
+                if self._stopped.wait(self.callback_delay_seconds if attempt else 0):
+                    return
+                status = self.post(str(address), body)
+                self._note(number, posted=(*self.requests[number].posted, status))
+                if status is not None and 200 <= status < 300:
+                    return
+
+        threading.Thread(target=work, name="deepgram-callback", daemon=True).start()
+
+    def _note(self, number: int, **changes: Any) -> None:
+        with self._requests_lock:
+            self._requests[number] = replace(self._requests[number], **changes)
 
     def _record(self) -> None:
         request = ListenRequest(
             model=flask.request.args.get("model", ""),
             language=flask.request.args.get("language", "en"),
             mip_opt_out=_wants(flask.request.args, "mip_opt_out"),
-            url_host=_host(flask.request.get_json(silent=True)) if flask.request.is_json else None,
+            url_host=host_in(flask.request.get_json(silent=True)) if flask.request.is_json else None,
+            callback=flask.request.args.get("callback"),
         )
         with self._requests_lock:
             flask.g.number = len(self._requests)
@@ -123,21 +184,21 @@ class DeepgramServer(HttpServer):
     def _authorize(self) -> None:
         scheme, _, key = flask.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "token" or not hmac.compare_digest(key.encode(), self._api_key.encode()):
-            raise _RefusalError(401, "INVALID_AUTH", "Invalid credentials.")
+            raise ListenRefused(401, "INVALID_AUTH", "Invalid credentials.")
 
-    def _answer(self, request_id: str) -> dict[str, Any]:
-        with _audio() as (path, sha256):
-            try:
-                found = self.transcribed(path, sha256, split=_wants(flask.request.args, "multichannel"))
-            except BadMedia as bad:
-                message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
-                raise _RefusalError(400, "Bad Request", message) from bad
-            except EngineFailed as failure:
-                _log.warning("transcription failed: %s", failure.reason)
-                raise _RefusalError(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
-        with self._requests_lock:
-            number = flask.g.number
-            self._requests[number] = replace(self._requests[number], audio_seconds=found.duration * found.channels)
+    def _answer(
+        self, request_id: str, path: Path, sha256: str, parameters: Mapping[str, str], number: int
+    ) -> dict[str, Any]:
+        """Deepgram's answer to the request of that number, about audio in a file."""
+        try:
+            found = self.transcribed(path, sha256, split=_wants(parameters, "multichannel"))
+        except BadMedia as bad:
+            message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
+            raise ListenRefused(400, "Bad Request", message) from bad
+        except EngineFailed as failure:
+            _log.warning("transcription failed: %s", failure.reason)
+            raise ListenRefused(500, "INTERNAL_SERVER_ERROR", failure.reason) from failure
+        self._note(number, audio_seconds=found.duration * found.channels)
         metadata = {
             "transaction_key": "deprecated",
             "request_id": request_id,
@@ -148,14 +209,14 @@ class DeepgramServer(HttpServer):
             "models": [MODEL_ID],
             "model_info": {MODEL_ID: {"name": f"local stand-in with {Path(self._model).name}", "arch": "parakeet"}},
         }
-        return {"metadata": metadata, "results": _results(found, request_id, flask.request.args)}
+        return {"metadata": metadata, "results": _results(found, request_id, parameters)}
 
 
 def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
     if unknown := sorted(set(parameters) - _PARAMETERS):
-        raise _RefusalError(400, "Bad Request", f"The local stand-in does not support {', '.join(unknown)}.")
+        raise ListenRefused(400, "Bad Request", f"The local stand-in does not support {', '.join(unknown)}.")
     if not (_wants(parameters, "punctuate") or _wants(parameters, "smart_format")):
-        raise _RefusalError(400, "Bad Request", "The local stand-in always punctuates: ask for punctuate=true.")
+        raise ListenRefused(400, "Bad Request", "The local stand-in always punctuates: ask for punctuate=true.")
 
 
 def _wants(parameters: Mapping[str, str], name: str) -> bool:
@@ -180,66 +241,3 @@ def _results(found: TranscribedFile, request_id: str, parameters: Mapping[str, s
         for channel in results["channels"]:
             del channel["alternatives"][0]["paragraphs"]
     return results
-
-
-@contextmanager
-def _audio() -> Iterator[tuple[Path, str]]:
-    """The request's audio as a file that goes away afterwards, and its SHA-256."""
-    digest = hashlib.sha256()
-    with NamedTemporaryFile(prefix="dropscribe-listen-") as file:
-        for block in _fetched(_address(flask.request.get_json(silent=True))) if flask.request.is_json else _body():
-            digest.update(block)
-            file.write(block)
-        file.flush()
-        yield Path(file.name), digest.hexdigest()
-
-
-def _body() -> Iterator[bytes]:
-    while block := flask.request.stream.read(BLOCK_BYTES):
-        yield block
-
-
-def _address(payload: object) -> httpx.URL:
-    """The loopback address in a request's JSON."""
-    url = _url(payload)
-    if url is None:
-        message = "Content-type was application/json, but we could not process the JSON payload."
-        raise _RefusalError(400, "Bad Request", message)
-    if not _is_loopback(url.host):
-        message = f"The local stand-in fetches from loopback only, not from {url.host!r}."
-        raise _RefusalError(400, "REMOTE_CONTENT_ERROR", message)
-    return url
-
-
-def _host(payload: object) -> str | None:
-    url = _url(payload)
-    return url.host if url else None
-
-
-def _url(payload: object) -> httpx.URL | None:
-    url = payload.get("url") if isinstance(payload, dict) else None
-    with suppress(httpx.InvalidURL):
-        return httpx.URL(url) if isinstance(url, str) else None
-    return None
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _fetched(url: httpx.URL) -> Iterator[bytes]:
-    """The content at `url`. Neither a redirect nor a proxy from the environment can lead away from loopback."""
-    try:
-        with (
-            httpx.Client(trust_env=False, follow_redirects=False, timeout=FETCH_TIMEOUT_SECONDS) as client,
-            client.stream("GET", url) as response,
-        ):
-            if response.status_code != 200:
-                problem = f"answered {response.status_code} {response.reason_phrase}"
-                raise _RefusalError(400, "REMOTE_CONTENT_ERROR", f"The remote server hosting the media {problem}.")
-            yield from response.iter_bytes(BLOCK_BYTES)
-    except (httpx.RequestError, httpx.InvalidURL) as error:
-        message = f"The remote server hosting the media gave no media ({type(error).__name__})."
-        raise _RefusalError(400, "REMOTE_CONTENT_ERROR", message) from error

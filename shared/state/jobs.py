@@ -26,7 +26,7 @@ from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.enums import JobDevice, Method
-from shared.errors import StateConflict
+from shared.errors import FailureKind, StateConflict
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage, UnclaimedRecord, WorkItem
 from shared.telemetry import tracing
@@ -61,6 +61,25 @@ class RequestedModel(BaseModel):
     def label(self) -> str:
         """For people: `parakeet`, `deepgram`, `deepgram nova-3`."""
         return f"{self.method} {self.deepgram_model}" if self.deepgram_model else self.method.value
+
+
+class CallbackCall(BaseModel):
+    """A call to Deepgram whose answer Deepgram posts to the deployment, when it is there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """Random: an answer to another call, of the same job even, cannot pass for this one's."""
+    called_at: datetime
+    price: Bill
+    """Its lines in `spent`, possibly billed."""
+    decision: Decision
+    """By which it was made: the record's own may be another engine's by now."""
+    request_id: str | None = None
+    """Deepgram's. None: nobody knows whether Deepgram took the call."""
+    failure: str | None = None
+    """Why there will be no answer, as Deepgram said, in one sentence."""
+    failure_kind: FailureKind | None = None
 
 
 class JobRecord(BaseModel):
@@ -108,6 +127,8 @@ class JobRecord(BaseModel):
     """Audio that is transcribed, as of the worker's last heartbeat."""
     deepgram_calls: int = 0
     """How often the function called Deepgram for it, whatever became of the call."""
+    callbacks: tuple[CallbackCall, ...] = ()
+    """Of these, those whose answers come by callback, the newest last."""
     spent: Bill = Bill()
     """What the attempts cost; the running one as of its last heartbeat. It has a call to Deepgram before it is made."""
     last_error: str | None = None

@@ -87,6 +87,8 @@ def configure_logging(level: str = "INFO", stream: TextIO = sys.stderr, *, execu
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter(os.environ.get("GOOGLE_CLOUD_PROJECT"), execution))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It logs the address of every request, with the token of a callback's address in it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     remove_library_handlers()
 
 

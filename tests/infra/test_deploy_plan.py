@@ -116,6 +116,22 @@ def test_the_deepgram_key_goes_in_before_the_functions_and_through_standard_inpu
     assert "Add the Deepgram key" not in titles(plan.deployment(NEW))
 
 
+def test_a_key_for_callbacks_is_made_once_and_before_the_functions(tmp_path: Path) -> None:
+    file = tmp_path / "a.tfvars"
+    file.write_text("deepgram = { enabled = true, callbacks = true }\n")
+    steps = plan.deployment(Options(Target(TARGET.names, file), "abc123"))
+    key = step(steps, "Add a key for callbacks")
+    order = titles(steps)
+    assert order.index("Create registry and buckets") < order.index(key.title) < order.index("Apply everything")
+    assert key.command[:5] == ("gcloud", "secrets", "versions", "add", "dropscribe-callback-key")
+    assert (key.secret, key.command[-1]) == ("DEEPGRAM_CALLBACK_KEY", "--data-file=-")
+    (there,) = key.done_if
+    assert there[:5] == ("gcloud", "secrets", "versions", "describe", "latest")
+    # Where the images are there and the secret is not, it is still made.
+    assert any("dropscribe-callback-key" in one for one in step(steps, "Create registry and buckets").done_if)
+    assert key.title not in titles(plan.deployment(NEW))
+
+
 def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "production.tfvars"
     file.touch()

@@ -8,7 +8,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import flask
 from werkzeug.http import HTTP_STATUS_CODES
@@ -27,6 +30,14 @@ ERRORS = {
 Fault = Callable[[], flask.Response | None]
 
 
+@dataclass(frozen=True)
+class Posted:
+    """An answer on its way to a callback address."""
+
+    address: str
+    body: Any
+
+
 class FaultyDeepgramServer(DeepgramServer):
     """Each request meets the oldest fault that no request has met yet."""
 
@@ -36,6 +47,7 @@ class FaultyDeepgramServer(DeepgramServer):
         super().__init__(model, api_key, log, process_type)
         self._stopping = threading.Event()
         self._faults: deque[Fault] = deque()
+        self._kept: Queue[Posted] | None = None
         self.app.before_request(self._next_fault)
 
     def fail_next(self, count: int, status: int) -> None:
@@ -50,9 +62,22 @@ class FaultyDeepgramServer(DeepgramServer):
         """Close the connections of the next `count` requests without an answer."""
         self._faults.extend([_hang_up] * count)
 
+    def keep_posts(self) -> Queue[Posted]:
+        """From now on answers are put here instead of being posted, as if they had been taken."""
+        self._kept = Queue()
+        return self._kept
+
+    def post(self, address: str, body: object) -> int | None:
+        """As Deepgram does, or for the test to do it."""
+        if self._kept is None:
+            return super().post(address, body)
+        self._kept.put(Posted(address, body))
+        return 200
+
     def recover(self) -> None:
-        """Forget the faults that no request has met yet."""
+        """Forget the faults that no request has met yet, and post answers again."""
         self._faults.clear()
+        self._kept = None
 
     def stop(self) -> None:
         """Stop as every server does, stalled requests included."""

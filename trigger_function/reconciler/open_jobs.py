@@ -18,7 +18,7 @@ from shared.state.launcher import Launcher
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
-from trigger_function.deepgram_call import finished_with_stored_answer
+from trigger_function.deepgram_finish import finished_with_stored_answer
 from trigger_function.dispatch import (
     fall_back_to_deepgram,
     job_device,

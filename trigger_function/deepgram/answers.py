@@ -46,18 +46,25 @@ class AnswerStore:
         self._state = state
 
     def store(self, record: JobRecord, answer: StoredAnswer) -> None:
-        """Keep the answer. Of two calls either may be used, for each is on the bill."""
-        objects.write(self._state, _name(record), answer.model_dump_json().encode())
+        """Keep the answer, unless there is one already. Of two calls either may be used, for each is on the bill."""
+        data = answer.model_dump_json().encode()
+        stored = objects.create_once(self._state, _name(record), data)
+        if stored.data != data and _parsed(stored) is None:
+            objects.write(self._state, _name(record), data)
 
     def load(self, record: JobRecord) -> StoredAnswer | None:
         """The answer of an earlier attempt."""
         stored = objects.read(self._state, _name(record))
-        try:
-            return StoredAnswer.model_validate_json(stored.data) if stored else None
-        except ValidationError:
-            # Another release's, perhaps: as good as none, and it must not hold the job for ever.
-            _log.exception("a stored answer cannot be read")
-            return None
+        return _parsed(stored) if stored else None
+
+
+def _parsed(stored: objects.Versioned) -> StoredAnswer | None:
+    try:
+        return StoredAnswer.model_validate_json(stored.data)
+    except ValidationError:
+        # Another release's, perhaps: as good as none, and it must not hold the job for ever.
+        _log.exception("a stored answer cannot be read")
+        return None
 
 
 def _name(record: JobRecord) -> str:

@@ -1,0 +1,82 @@
+"""What an answer of Deepgram becomes: the job's transcript, and its bill with what Deepgram says it transcribed."""
+
+from __future__ import annotations
+
+from shared.clock import now
+from shared.costs.bill import Bill, deepgram_bill
+from shared.costs.speeds import deepgram_figures
+from shared.deepgram import DeepgramResult
+from shared.media import Media
+from shared.state.job_result import completed
+from shared.state.jobs import CallbackCall, JobRecord
+from shared.transcript.compose import compose
+from shared.transcript.model import missing_end, with_gap
+from trigger_function.deepgram.answers import StoredAnswer
+from trigger_function.services import Services
+
+LATE = "Its answer came late."
+
+
+def finished_with_stored_answer(services: Services, record: JobRecord) -> bool:
+    """Whether an earlier attempt left Deepgram's answer, with which the job is finished now."""
+    answer = services.answers.load(record)
+    if answer is None or record.media is None:
+        return False
+    finish_with(services, record, record.media, answer)
+    return True
+
+
+def use_callback(
+    services: Services, record: JobRecord, media: Media, call: CallbackCall, answer: DeepgramResult
+) -> None:
+    """Finish a job with what Deepgram posted. `record`: the newest, with what the job cost until now."""
+    decision = call.decision
+    if record.decision != decision:
+        decision = decision.model_copy(update={"reason": f"{decision.reason} {LATE}"})
+    stored = StoredAnswer(result=answer, price=call.price, run=record.run)
+    services.answers.store(record, stored)
+    finish_with(services, record.model_copy(update={"decision": decision}), media, stored)
+    took = (now() - call.called_at).total_seconds()
+    services.speeds.observe(deepgram_figures(billed_seconds(answer, media), took))
+
+
+def finish_with(services: Services, record: JobRecord, media: Media, stored: StoredAnswer) -> None:
+    """End the job with this answer."""
+    upload, answer = record.upload, stored.result
+    duration = answer.duration_seconds or media.duration_seconds
+    transcript = compose(
+        job_id=upload.job_id,
+        source=upload.uri,
+        duration=duration,
+        language=services.settings.language,
+        model=answer.model,
+        passages=[answer.passage],
+        channels=answer.channels,
+        tracks=media.transcript_tracks(),
+        low_confidence=services.settings.low_confidence,
+    )
+    if (missing := missing_end(media, duration)) is not None:
+        transcript = with_gap(transcript, missing)
+    bill = record.spent
+    if stored.run == record.run:  # else it is on the bill of the run that called
+        price = deepgram_price(services, deepgram_model(services, record), billed_seconds(answer, media), media)
+        bill = bill.replaced(stored.price, price)
+    services.finisher.finish(record, completed(transcript), bill)
+
+
+def billed_seconds(answer: DeepgramResult, media: Media) -> float:
+    """Deepgram bills what it decoded, which can differ from what the header promised; each channel counts."""
+    return (answer.duration_seconds or media.duration_seconds) * answer.channels
+
+
+def deepgram_model(services: Services, record: JobRecord) -> str:
+    """Of Deepgram: the one that a re-run was asked for, or the deployment's."""
+    asked = record.requested.deepgram_model if record.requested else None
+    return asked or services.settings.deepgram_model
+
+
+def deepgram_price(
+    services: Services, model: str, audio_seconds: float, media: Media, *, possibly: bool = False
+) -> Bill:
+    """`audio_seconds`: the sum of all channels that are transcribed separately."""
+    return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, possibly=possibly)
