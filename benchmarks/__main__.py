@@ -36,7 +36,8 @@ BENCHMARKS = {
     "model-load": "model_load.model_load",
     "cpu-engine": "cpu_engine.cpu_engine",
     "media": "media.bench.media",
-    "gpu": "gpu.gpu",
+    "without-model": "without_model.without_model",
+    "gpu": "gpu.bench.gpu",
 }
 """Name -> module and function. Imported when they are run: one's libraries must not weigh on another's figures."""
 

@@ -12,10 +12,7 @@ from pathlib import Path
 
 from benchmarks.report import Measurement
 from benchmarks.resident import PeakMemory
-from benchmarks.runs import looped, options, run, worker_pid
-from infra.emulators.cloud import JOB, LaptopCloud
-from infra.emulators.executions import LocalJob
-from infra.emulators.run_server import RunServer
+from benchmarks.runs import JobCloud, looped, run, worker_pid
 
 HOURS = (1 / 6, 1.0, 6.0, 24.0)
 REFERENCE_HOURS = 1.0
@@ -24,14 +21,8 @@ MAX_GROWTH = 1.1
 TIMEOUT_SECONDS = 1800.0
 
 
-class NullCloud(LaptopCloud):
-    """A laptop cloud whose job runs without a model."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root, options())
-        command = (sys.executable, "-m", "benchmarks.null_job")
-        self.runner = RunServer([LocalJob(JOB, command, self.environment)], self.logs)
-        self.environment["RUN_ENDPOINT"] = self.runner.url
+NULL_COMMAND = (sys.executable, "-m", "benchmarks.null_job")
+"""The job without a model."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,10 @@ def peak(hours: float) -> Peak:
     """Memory for one upload so long."""
     with tempfile.TemporaryDirectory() as folder:
         path = looped(hours * 3600, Path(folder))
-        with NullCloud(Path(folder) / "cloud") as cloud, PeakMemory(partial(worker_pid, cloud)) as memory:
+        with (
+            JobCloud(Path(folder) / "cloud", command=NULL_COMMAND) as cloud,
+            PeakMemory(partial(worker_pid, cloud)) as memory,
+        ):
             done = run(cloud, path, timeout=TIMEOUT_SECONDS)
         return Peak(hours, memory.megabytes, done.wall_seconds)
 

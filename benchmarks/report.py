@@ -38,10 +38,17 @@ def machine() -> str:
     return f"{os.cpu_count()} cores {model}, {platform.system()}, Python {platform.python_version()}"
 
 
+def write_json(measurements: Sequence[Measurement], path: Path) -> None:
+    """Write the list, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_text(json.dumps([asdict(one) for one in measurements], indent=2) + "\n")
+    unfinished.replace(path)
+
+
 def write(measurements: Sequence[Measurement], path: Path) -> None:
     """Print the table and write the list."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(one) for one in measurements], indent=2) + "\n")
+    write_json(measurements, path)
     table = Table(title=f"{machine()}, {datetime.now(UTC):%Y-%m-%d}")
     for column in ("what", "value", "peer", "target", "holds"):
         table.add_column(column, overflow="fold")

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import imageio_ffmpeg
 
-from gpu_job.worker.meter import PhaseSeconds
-from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, CloudOptions, LaptopCloud
+from benchmarks.job_run import JobRun, spent
+from infra.emulators.cloud import JOB, PROJECT, RESULTS_TOPIC, UPLOADS, CloudOptions, LaptopCloud
+from infra.emulators.executions import LocalJob, Phase
+from infra.emulators.run_server import RunServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.client import drop, outcomes
-from shared.costs.bill import Bill, LineItemKind, Phase
-from shared.enums import Outcome
+from shared.enums import Engine, Outcome
 from shared.messages import TerminalMessage
 
 HOUR = 3600
 """Seconds of audio in `hour`."""
 LEAVE_SECONDS = 120.0
 """Longest wait for a worker that has nothing left to do."""
+LAUNCH_SECONDS = 60
+"""So long after a worker left another one may be started for what came meanwhile, on a busy machine, too."""
+LOG_CHARACTERS = 1500
+"""Of a worker's log, told where it failed."""
 
 
-@dataclass(frozen=True)
-class JobRun:
-    """One execution of the job, from its process's start to its last message."""
+class JobCloud(LaptopCloud):
+    """A laptop cloud whose job is some command, for measuring; its worker is started once and not again."""
 
-    audio_seconds: float
-    wall_seconds: float
-    spent: PhaseSeconds
-    """Seconds of the instance on the bills, by what they went to."""
-
-    @property
-    def start_up_seconds(self) -> float:
-        """Until the first batch."""
-        return self.spent.get(Phase.START_UP, 0.0)
-
-    @property
-    def waited(self) -> float:
-        """Share of the time after the start-up in which no batch ran."""
-        running = self.spent.get(Phase.TRANSCRIPTION, 0.0)
-        idle = self.spent.get(Phase.WAITING, 0.0)
-        return idle / (running + idle)
+    def __init__(
+        self, root: Path, model: str = str(MODEL_PATH), command: tuple[str, ...] | None = None, **settings: str
+    ) -> None:
+        """`command`: instead of the job's own."""
+        super().__init__(root, options(model, **settings))
+        job = LocalJob(JOB, command or (sys.executable, "-m", "gpu_job"), self.environment, max_retries=0)
+        self.runner = RunServer([job], self.logs)
+        self.environment["RUN_ENDPOINT"] = self.runner.url
 
 
 def options(model: str = str(MODEL_PATH), **settings: str) -> CloudOptions:
@@ -54,6 +49,7 @@ def options(model: str = str(MODEL_PATH), **settings: str) -> CloudOptions:
         "PARAKEET_MODEL_NAME": model,
         "TRANSCRIPTION_METHOD": "parakeet",
         "INSTANCE_START_SECONDS": "0",
+        "ENABLE_FALLBACK": "false",  # a GPU that fails must not be measured as a CPU
         "JOB_MEMORY_GIB": "1",  # so that a bill's GiB-seconds are seconds
     }
     return CloudOptions(reconcile_seconds=3600.0, deepgram=False, settings={**always, **settings})
@@ -89,37 +85,73 @@ def hour(folder: Path, suffix: str) -> Path:
     return path
 
 
-def run(cloud: LaptopCloud, path: Path, copies: int = 1, timeout: float = 600.0) -> JobRun:
-    """Drop a file so many times at once; the worker has left when this returns. Raises where one is not transcribed."""
+def run(
+    cloud: LaptopCloud, path: Path, copies: int = 1, timeout: float = 600.0, engine: Engine = Engine.PARAKEET_CPU
+) -> JobRun:
+    """Drop a file so many times at once; the worker has left when this returns.
+
+    `engine`: what has to transcribe all of it. Raises RuntimeError where one is not transcribed, or by another engine,
+    and at once where the worker ended without having done it; TimeoutError after `timeout` seconds.
+    """
+    ended = transcribed(cloud, path, copies, timeout, engine)
+    wall_seconds = (datetime.now(UTC) - cloud.runner.executions()[-1].started).total_seconds()
+    cloud.runner.wait_idle(LEAVE_SECONDS)
+    audio_seconds = sum(message.media.duration_seconds for message in ended if message.media is not None)
+    return JobRun(audio_seconds, wall_seconds, spent([message.bill for message in ended]))
+
+
+def transcribed(
+    cloud: LaptopCloud, path: Path, copies: int, timeout: float, engine: Engine = Engine.PARAKEET_CPU
+) -> list[TerminalMessage]:
+    """As `run`, but the worker may still be there."""
+    watch = _Watch(cloud)
     subscriber, bucket = cloud.subscriber(), cloud.storage().bucket(UPLOADS)
     name = uuid.uuid4().hex
     subscription = subscriber.subscription_path(PROJECT, f"run-{name}")
     topic = f"projects/{PROJECT}/topics/{RESULTS_TOPIC}"
     subscriber.create_subscription(name=subscription, topic=topic)
     jobs = {drop(bucket, path, f"{name}/{number}{path.suffix}").job_id for number in range(copies)}
-    ended = [message for message in outcomes(subscriber, subscription, jobs, timeout) if message is not None]
-    wall_seconds = (datetime.now(UTC) - cloud.runner.executions()[-1].started).total_seconds()
-    cloud.runner.wait_idle(LEAVE_SECONDS)
-    return JobRun(_transcribed_seconds(ended), wall_seconds, spent([message.bill for message in ended]))
+    ended: list[TerminalMessage] = []
+    for message in outcomes(subscriber, subscription, jobs, timeout):
+        if message is None:
+            watch.check()
+        else:
+            ended.append(_checked(message, engine))
+    return ended
+
+
+def _checked(message: TerminalMessage, engine: Engine) -> TerminalMessage:
+    if message.outcome not in (Outcome.COMPLETED, Outcome.COMPLETED_WITH_GAPS) or message.media is None:
+        raise RuntimeError(f"{message.upload.name} ended as {message.outcome}: {message.reason}")
+    if others := set(message.engines) - {engine}:
+        raise RuntimeError(f"{message.upload.name} was transcribed by {', '.join(sorted(others))}, not by {engine}")
+    return message
+
+
+class _Watch:
+    """Looks whether a worker that may have begun with what is dropped from now on has left."""
+
+    def __init__(self, cloud: LaptopCloud) -> None:
+        self._cloud = cloud
+        self._ended_before = sum(one.phase is not Phase.RUNNING for one in cloud.runner.executions())
+        self._without_worker = 0
+
+    def check(self) -> None:
+        """To be called about once a second. Raises RuntimeError where no worker is left."""
+        executions = self._cloud.runner.executions()[self._ended_before :]
+        if failed := [one for one in executions if one.phase is Phase.FAILED or one.attempt > 0]:
+            raise RuntimeError(f"the worker failed ({failed[-1].failure}): {_last_lines(failed[-1].log)}")
+        is_left = any(one.phase is Phase.RUNNING for one in executions)
+        self._without_worker = 0 if is_left or not executions else self._without_worker + 1
+        if self._without_worker > LAUNCH_SECONDS:
+            raise RuntimeError(f"the worker left before all was done: {_last_lines(executions[-1].log)}")
+
+
+def _last_lines(log: Path) -> str:
+    return log.read_text(errors="replace")[-LOG_CHARACTERS:] if log.exists() else "it wrote no log"
 
 
 def worker_pid(cloud: LaptopCloud) -> int | None:
     """The worker's process, which leads a group of its own; None before the first one."""
     executions = cloud.runner.executions()
     return executions[-1].pid if executions else None
-
-
-def _transcribed_seconds(ended: Sequence[TerminalMessage]) -> float:
-    whole = 0.0
-    for message in ended:
-        if message.outcome not in (Outcome.COMPLETED, Outcome.COMPLETED_WITH_GAPS) or message.media is None:
-            raise RuntimeError(f"{message.upload.name} ended as {message.outcome}: {message.reason}")
-        whole += message.media.duration_seconds
-    return whole
-
-
-def spent(bills: Sequence[Bill]) -> PhaseSeconds:
-    """Seconds by phase, from bills of instances with 1 GiB of memory."""
-    lines = [item for bill in bills for item in bill.items]
-    memory = [item for item in lines if item.kind is LineItemKind.MEMORY]
-    return {phase: sum(item.quantity for item in memory if item.phase is phase) for phase in Phase}

@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.job_run import JobRun
 from benchmarks.report import Measurement
-from benchmarks.runs import JobRun, hour, options, run
+from benchmarks.runs import JobCloud, hour, run
 from benchmarks.stages import START_UP
 from infra.emulators.cloud import RESULTS, LaptopCloud
 from infra.tiny_parakeet import ONNX_PATH
@@ -29,7 +30,7 @@ def whole_job() -> Iterator[Measurement]:
     alone: list[Stages] = []
     with tempfile.TemporaryDirectory() as folder:
         path = hour(Path(folder), "mp3")
-        with LaptopCloud(Path(folder) / "cloud", options(str(ONNX_PATH))) as cloud:
+        with JobCloud(Path(folder) / "cloud", str(ONNX_PATH)) as cloud:
             for _ in range(RUNS):
                 runs.append(run(cloud, path))
                 alone.append(stages_alone(cloud, path))

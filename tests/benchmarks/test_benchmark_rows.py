@@ -7,18 +7,31 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
+from benchmarks.cpu_seconds import cpu_seconds, cpu_seconds_of
 from benchmarks.engine_runs import EngineRun
-from benchmarks.gpu_rows import engine_row, job_rows, memory_row, peak_teraflops, peer_row, usd_per_audio_hour
-from benchmarks.gpu_sweep import Point, Sweep
+from benchmarks.gpu.points import Point, Sweep
+from benchmarks.gpu.rows import (
+    engine_row,
+    job_rows,
+    memory_row,
+    peak_teraflops,
+    peer_row,
+    share_of_engine_row,
+    usd_per_audio_hour,
+)
+from benchmarks.gpu.speech import stretches
+from benchmarks.job_run import JobRun, spent
 from benchmarks.length_memory import Peak
 from benchmarks.length_memory import rows as length_rows
 from benchmarks.long_transcript import parts
 from benchmarks.report import Measurement
 from benchmarks.resident import PeakMemory, family_megabytes
-from benchmarks.runs import JobRun, spent
 from benchmarks.whole_job import rows as job_stage_rows
+from benchmarks.without_model import Cost
+from benchmarks.without_model import rows as without_model_rows
 from gpu_job.asr.memory import Architecture, Attention, MemoryModel
 from gpu_job.audio.samples import SAMPLE_RATE
 from shared.costs.bill import Phase, instance_bill, instance_second_usd
@@ -69,7 +82,8 @@ def test_the_slower_engine_does_not_hold_against_its_peer() -> None:
 
 
 def test_the_whole_job_counts_its_start_but_is_compared_with_the_engine_after_it() -> None:
-    whole, after_start, without_batch, _ = job_rows(RUN, 400.0, "NVIDIA L4")
+    whole, without_batch, _ = job_rows(RUN, "NVIDIA L4", "default settings")
+    after_start = share_of_engine_row(RUN, 400.0)
 
     assert (whole.value, whole.holds) == (180.0, False)
     assert (after_start.value, after_start.holds) == (0.9, True)
@@ -145,9 +159,46 @@ def test_a_machine_without_cuda_is_skipped_with_a_line(capsys: pytest.CaptureFix
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    from benchmarks.gpu import gpu
+    from benchmarks.gpu.bench import gpu
 
     found: list[Measurement] = list(gpu())
 
     assert found == []
     assert capsys.readouterr().out.startswith("gpu: skipped")
+
+
+def test_what_the_gpus_figures_are_held_against_needs_no_cloud_and_no_nemo() -> None:
+    code = (
+        "import sys, benchmarks.gpu.rows; "
+        "print([name for name in ('torch', 'nemo', 'flask', 'infra.emulators.cloud') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
+def test_an_hour_without_the_model_is_bound_by_all_cores_or_by_one_interpreter() -> None:
+    many_decoders, slow_worker = Cost(0.5, 10.0, 10.0, 0.0), Cost(4.0, 1.0, 10.0, 0.0)
+
+    assert many_decoders.ceiling == pytest.approx(8 * 3600 / 10.5)
+    assert slow_worker.ceiling == 900.0
+    assert [row.holds for row in without_model_rows(slow_worker)] == [False, True, False]
+    assert [row.holds for row in without_model_rows(Cost(0.5, 5.0, 10.0, 0.0))] == [True, True, True]
+
+
+def test_stretches_of_speech_are_all_different() -> None:
+    sound = np.arange(5 * SAMPLE_RATE, dtype=np.float32)
+
+    found = stretches(sound, 2.0, 512)
+
+    assert {len(one) for one in found} == {2 * SAMPLE_RATE}
+    assert len({float(one[0]) for one in found}) == 512
+
+
+def test_processor_seconds_are_those_of_the_work_and_not_of_the_waiting() -> None:
+    work = cpu_seconds_of([sys.executable, "-c", "import time; sum(range(10**7)); time.sleep(0.5)"])
+    rest = cpu_seconds_of([sys.executable, "-c", "import time; time.sleep(0.5)"])
+    before = cpu_seconds(os.getpid())
+    sum(range(10**7))
+
+    assert work > rest
+    assert (cpu_seconds(os.getpid()) - before).own > 0

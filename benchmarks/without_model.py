@@ -1,0 +1,110 @@
+"""Everything but the model: what an hour of audio costs in processor time, with an engine that answers at once.
+
+Processor seconds, for wall time says as much about what else the machine does. The worker's are those of one process
+with one interpreter: it is the limit of the whole job where the engine is fast and cores for decoders are many.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from benchmarks.cpu_seconds import cpu_seconds, cpu_seconds_of
+from benchmarks.null_job import FLAG
+from benchmarks.report import Measurement
+from benchmarks.runs import JobCloud, looped, transcribed, worker_pid
+
+HOURS = 2
+WARM_UP_SECONDS = 60.0
+"""Of audio: what is imported and opened once is no part of an hour's cost."""
+IDLE_SECONDS = 5.0
+TIMEOUT_SECONDS = 900.0
+SETTINGS = {"WORK_IDLE_SECONDS": "30", "HEARTBEAT_SECONDS": "15", "LEASE_SECONDS": "90"}
+"""The worker stays between uploads, and renews its claims as often as a deployment's."""
+CORES = 8
+WORKER_TARGET, DECODER_TARGET, JOB_TARGET = 2.0, 1.2, 4_000.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of an hour of audio, in processor seconds."""
+
+    worker: float
+    """Of the worker's own process."""
+    decoders: float
+    ffmpeg: float
+    """Of one plain ffmpeg that decodes the same hour to 16 kHz mono."""
+    idle_share: float
+    """What the worker takes in a second without work."""
+
+    @property
+    def ceiling(self) -> float:
+        """Seconds of audio per second on CORES: where all cores work, and where the one interpreter does."""
+        return min(CORES * 3600 / (self.worker + self.decoders), 3600 / self.worker)
+
+
+def without_model() -> Iterator[Measurement]:
+    """An hour of Ogg Opus, as often as HOURS says, all at once."""
+    yield from rows(cost())
+
+
+def cost(audio_seconds: float = 3600.0, copies: int = HOURS) -> Cost:
+    """Measure it."""
+    command = (sys.executable, "-m", "benchmarks.null_job", FLAG)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = looped(audio_seconds, folder)
+        plain = cpu_seconds_of(plain_ffmpeg(path))
+        with JobCloud(folder / "cloud", command=command, **SETTINGS) as cloud:
+            transcribed(cloud, looped(min(WARM_UP_SECONDS, audio_seconds / 2), folder), 1, TIMEOUT_SECONDS)
+            pid = worker_pid(cloud)
+            assert pid is not None  # it has transcribed
+            resting = cpu_seconds(pid)
+            time.sleep(IDLE_SECONDS)
+            before = cpu_seconds(pid)
+            transcribed(cloud, path, copies, TIMEOUT_SECONDS)
+            after = cpu_seconds(pid)
+    hours = copies * audio_seconds / 3600
+    spent, idle = after - before, (before - resting).own / IDLE_SECONDS
+    return Cost(spent.own / hours, spent.children / hours, plain * 3600 / audio_seconds, idle)
+
+
+def plain_ffmpeg(path: Path) -> list[str | Path]:
+    """Decode to 16 kHz mono, to nowhere."""
+    output = ["-ar", "16000", "-ac", "1", "-f", "f32le", "-y", "/dev/null"]
+    return [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-threads", "1", "-i", path, *output]
+
+
+def rows(found: Cost) -> Iterator[Measurement]:
+    """Beside their targets."""
+    worker, ratio = found.worker, found.decoders / found.ffmpeg
+    yield Measurement(
+        "everything but the model: worker, an hour of audio",
+        worker,
+        "CPU s",
+        f"{found.idle_share:.3f} CPU s a second without work are in it",
+        f"<= {WORKER_TARGET} CPU s",
+        worker <= WORKER_TARGET,
+    )
+    yield Measurement(
+        "everything but the model: decoders / plain ffmpeg",
+        ratio,
+        "x",
+        f"{found.decoders:.1f} CPU s an hour of Opus, with the count of all packets; ffmpeg {found.ffmpeg:.1f} s",
+        f"<= {DECODER_TARGET} x",
+        ratio <= DECODER_TARGET,
+    )
+    yield Measurement(
+        f"everything but the model: whole job on {CORES} cores, by these figures",
+        found.ceiling,
+        "x",
+        f"all cores {CORES * 3600 / (worker + found.decoders):,.0f} x; the worker {3600 / worker:,.0f} x or more",
+        f">= {JOB_TARGET:,.0f} x",
+        found.ceiling >= JOB_TARGET,
+    )
