@@ -353,6 +353,9 @@ def test_back_to_deepgram_alone(
     dropped(cloud, alone, "after.wav")
     assert outcome_of(cloud).engines == (Engine.DEEPGRAM,)
     seen.says("Do", 'transcription_method = "deepgram"')
+    private = dropped(cloud, alone, "private.wav", privacy="local")
+    assert [item.upload for item in cloud.work_items()] == [before, private]
+    seen.says("Do", "transcribe-privacy: local")
     # What waited for the job goes there, too, once nobody has taken it often enough.
     for _ in range(alone.settings.max_attempts + 1):
         cloud.forget_executions()
