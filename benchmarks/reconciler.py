@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from benchmarks.counted_storage import Call, CountedStorageServer, by_purpose
@@ -39,7 +40,11 @@ def reconciler() -> Iterator[Measurement]:
     for count, ago, what in ((NEW, timedelta(), "queued a moment ago"), (QUIET, AGO, "queued an hour ago")):
         with _services() as (services, server):
             assert services.slots[JobDevice.GPU].hold("execution/0", timedelta(hours=1))
-            _fill(services, count, ago)
+            _queue(services, ago, 0)
+            (first,) = services.state.list_blobs(prefix="open/")
+            more = partial(_queue, services, ago) if ago else partial(_copy_marker, services, first.metadata)
+            with ThreadPoolExecutor(4) as threads:
+                list(threads.map(more, range(1, count)))
             before, began = len(server.calls), time.monotonic()
             done = reconcile_all(services)
             seconds, calls = time.monotonic() - began, server.calls[before:]
@@ -56,18 +61,21 @@ def _row(count: int, what: str, done: dict[str, int], seconds: float, calls: Seq
     return Measurement(name, each, "", about, f"<= {aim}", each <= aim)
 
 
-def _fill(services: Services, count: int, ago: timedelta) -> None:
-    def queue(number: int) -> None:
-        upload = Upload(bucket="uploads", name=f"{number}.mp3", generation=number + 1)
-        job = services.jobs.claim(upload, "bench", timedelta(minutes=10))
-        assert job is not None
-        # As its lease is where the patience with it has ended.
-        services.jobs.save(job, state=JobState.QUEUED, lease_until=now() - ago, media=MEDIA, decision=DECISION)
-        queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=MEDIA.duration_seconds, queued_at=now() - ago)
-        services.jobs.mark_queued(job.id, queued)
+def _queue(services: Services, ago: timedelta, number: int) -> None:
+    upload = Upload(bucket="uploads", name=f"{number}.mp3", generation=number + 1)
+    job = services.jobs.claim(upload, "bench", timedelta(minutes=10))
+    assert job is not None
+    # As its lease is where the patience with it has ended.
+    services.jobs.save(job, state=JobState.QUEUED, lease_until=now() - ago, media=MEDIA, decision=DECISION)
+    queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=MEDIA.duration_seconds, queued_at=now() - ago)
+    services.jobs.mark_queued(job.id, queued)
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(queue, range(count)))
+
+def _copy_marker(services: Services, metadata: dict[str, str], number: int) -> None:
+    """One more upload, of which a tick is to read no more than the marker: there is no more of it."""
+    blob = services.state.blob(f"open/{number}.json")
+    blob.metadata = metadata
+    blob.upload_from_string(b"{}", content_type="application/json")
 
 
 @contextmanager

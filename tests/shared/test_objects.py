@@ -164,3 +164,13 @@ def test_unreadable_content_is_an_error_or_begins_anew(bucket: Bucket, content: 
     assert objects.read_json(bucket, NAME, Count(), replace_unreadable=True) == Count()
     assert objects.update_json(bucket, NAME, Count(), add_one, replace_unreadable=True) == Count(value=1)
     assert stored(bucket) == Count(value=1)
+
+
+def test_writes_that_come_too_fast_for_one_object_are_made_again(cloud: LoopbackCloud, bucket: Bucket) -> None:
+    cloud.storage_server.fail_next(1, 429, "POST", NAME)
+    first = objects.create_once(bucket, NAME, b"first")
+    cloud.storage_server.fail_next(1, 429, "POST", NAME)
+    second = objects.replace(bucket, NAME, b"second", first.generation)
+    cloud.storage_server.fail_next(1, 429, "PATCH", NAME)
+    assert objects.set_metadata(bucket, NAME, {"queued": "yes"})
+    assert objects.read(bucket, NAME) == second
