@@ -188,7 +188,8 @@ def _due(store: JobStore, marker: OpenMarker) -> datetime | None:
     """When the reconciler should take it up; None where it has just ended."""
     job = store.load(marker.job_id)
     if job is not None:
-        return job.record.lease_until
+        seen_at = marker.queued.seen_at if marker.queued else None
+        return max(job.record.lease_until, seen_at) if seen_at else job.record.lease_until
     opened = store.opened(marker.job_id, marker.run)
     return None if opened is None else opened.opened_at
 

@@ -233,6 +233,8 @@ class QueuedUpload(BaseModel):
     """Its deadline, where it has one."""
     queued_at: datetime
     """When its item was published, the last time."""
+    seen_at: datetime | None = None
+    """When the reconciler last saw that its turn will come; None: not since then."""
 
 
 @dataclass(frozen=True)

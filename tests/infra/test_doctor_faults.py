@@ -14,7 +14,7 @@ from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
-from shared.state.jobs import JobStore
+from shared.state.jobs import JobStore, QueuedUpload
 from tests.support.command_stand_ins import READY
 from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
 
@@ -97,6 +97,21 @@ def claimed(lease: timedelta) -> Seed:
     return seed
 
 
+def waiting(seen_ago: timedelta) -> Seed:
+    """An upload that was queued hours ago, and that the reconciler saw waiting for its turn."""
+
+    def seed(deployment: DoctorDeployment) -> None:
+        claimed(timedelta(hours=-3))(deployment)
+        at, store = datetime.now(UTC), JobStore(deployment.state)
+        queued = QueuedUpload(
+            device=JobDevice.GPU, audio_seconds=60, queued_at=at - timedelta(hours=3), seen_at=at - seen_ago
+        )
+        for marker in store.open_markers():
+            store.mark_queued(marker.job_id, queued)
+
+    return seed
+
+
 def prices(days: int, region: str = NAMES.region) -> Seed:
     return lambda deployment: deployment.use_prices_of(datetime.now(UTC) - timedelta(days=days), region)
 
@@ -147,6 +162,7 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     ),
     "no-quota-for-more": (no_quota_for_more, "executions", "warn", "max_parallel_tasks"),
     "stuck-job": (claimed(timedelta(hours=-1)), "open jobs", "fail", "dropscribe explain "),
+    "stuck-in-queue": (waiting(timedelta(hours=1)), "open jobs", "fail", "dropscribe explain "),
     "not-written": (
         set_in(COSTS, "bigqueryConfig", "state", to="PERMISSION_DENIED"), "costs table", "fail", "make plan PROJECT=",
     ),
@@ -173,8 +189,8 @@ def test_a_fault_changes_its_own_line(deployment: DoctorDeployment, fault: str) 
 
 @pytest.mark.parametrize(
     "seed",
-    [claimed(timedelta(minutes=10)), claimed(timedelta(minutes=-10)), prices(89)],
-    ids=["held", "due", "89-days"],
+    [claimed(timedelta(minutes=10)), claimed(timedelta(minutes=-10)), waiting(timedelta(minutes=10)), prices(89)],
+    ids=["held", "due", "waiting", "89-days"],
 )
 def test_what_is_not_overdue_yet_is_no_fault(deployment: DoctorDeployment, seed: Seed) -> None:
     seed(deployment)

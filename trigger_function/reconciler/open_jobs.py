@@ -24,7 +24,6 @@ from trigger_function.dispatch import (
     job_device,
     launch_any,
     mark_not_launched,
-    patience_ends,
     queue,
     routed,
     start_execution,
@@ -66,8 +65,9 @@ class _Tick:
     def is_quiet(self, marker: OpenMarker) -> bool:
         """Whether a job is to be looked after, as far as its marker says."""
         patience = timedelta(seconds=self.services.settings.queue_patience_seconds)
-        is_new = marker.queued is not None and now() - marker.queued.queued_at < patience
-        return not (is_new and self.waits_its_turn(marker.queued))
+        queued = marker.queued
+        is_new = queued is not None and now() - (queued.seen_at or queued.queued_at) < patience
+        return not (is_new and self.waits_its_turn(queued))
 
     def look_after(self, marker: OpenMarker) -> str:
         """Move a job on that went quiet, in whatever way; what was done, in a word or two."""
@@ -151,9 +151,11 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
     if is_leased or marker.run < job.record.run:
         return "waiting"
     may_be_tried = job.record.attempts_so_far < services.settings.max_attempts
-    if job.record.state is JobState.QUEUED and may_be_tried and tick.waits_its_turn(marker.queued):
-        # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up.
-        services.jobs.save(job, lease_until=patience_ends(services))
+    queued = marker.queued if job.record.state is JobState.QUEUED and may_be_tried else None
+    if queued is not None and tick.waits_its_turn(queued):
+        # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up. The
+        # marker says so, and the record stays as the item knows it.
+        services.jobs.mark_queued(job.id, queued.model_copy(update={"seen_at": now()}), marker.run)
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
         return _advance(services, job)
