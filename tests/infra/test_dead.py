@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
+from shared.media import Upload
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 
 DEAD_TOPIC, KEPT = "transcription-work-dead", "transcription-work-dead-kept"
@@ -41,7 +42,7 @@ def dead(*arguments: str, answer: str = "") -> tuple[int, str]:
 def item(name: str) -> bytes:
     return json.dumps(
         {
-            "job_id": HOSTILE,
+            "job_id": Upload(bucket="uploads", name=name, generation=7).job_id,
             "upload": {"bucket": "uploads", "name": name, "generation": 7},
             "media": {
                 "container": "mp3",
