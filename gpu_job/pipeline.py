@@ -15,9 +15,9 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.pace import DecodePace
-from gpu_job.audio.samples import seconds
+from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
@@ -49,6 +49,7 @@ from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
+from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import EngineFailed
 from shared.media import Media
@@ -153,10 +154,14 @@ class FileTranscription:
         channels: Channels = Channels.MIX,
         stays_local: bool = False,
         stored: Mapping[tuple[int, int, int], ChunkResult] | None = None,
+        shard: Shard | None = None,
+        missing: Callable[[float], str | None] = lambda start: None,
         span: Span = INVALID_SPAN,
     ) -> None:
         """`stays_local`: whether no audio may be sent to an API. `stored`: results of an earlier attempt, by channel,
-        first and last sample: such chunks are not submitted again."""
+        first and last sample: such chunks are not submitted again. `shard`: only chunks that begin in it are
+        transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this time, in
+        seconds, and is not stored, is not transcribed either; None: it is."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
@@ -165,6 +170,8 @@ class FileTranscription:
         self._channels = media.channels if media is not None and channels is Channels.SPLIT else 1
         self._stays_local = stays_local
         self._stored = stored or {}
+        self._shard = shard
+        self._missing = missing
         self._span = span
         self._lock = threading.Lock()
         self._assembly = Assembly()
@@ -173,7 +180,7 @@ class FileTranscription:
         """As the decoder counted them, when it came to the end."""
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = False
-        rules = pipeline.options.audit
+        rules = pipeline.options.audit if shard is None else None
         self._audits = [
             AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
             for channel in range(self._channels if rules is not None else 0)
@@ -185,27 +192,33 @@ class FileTranscription:
         """Decode the file, cut it and submit every chunk; blocks while the engine's queue is full.
 
         `arriving`: the file, where it is still fetched; it is complete only once all of it was checked.
-        The answer is the seconds of audio decoded. What cannot be read becomes a gap. Raises BadMedia or DecoderFailed
-        where nothing can be decoded, EngineFailed where no engine takes chunks or the transcription was cancelled, and
-        what `arriving.wait` raises.
+        A shard's file is decoded from its start, too, so that tracks, mix and cuts are the whole recording's, but not
+        beyond the shard's last chunk. The answer is the seconds of audio decoded. What cannot be read becomes a gap.
+        Raises BadMedia or DecoderFailed where nothing can be decoded, EngineFailed where no engine takes chunks or the
+        transcription was cancelled, and what `arriving.wait` raises.
         """
         cuts = self._pipeline.options.cuts
         chunkers = [Chunker(cuts) for _ in range(self._channels)]
         audible = [AudibleAudio(cuts.audible_db) for _ in range(self._channels)]
         decoded = 0
-        with self._pipeline.engines.feeding():
+        with self._pipeline.engines.feeding(), closing(self._blocks(path, arriving)) as blocks:
             try:
-                for block in self._blocks(path, arriving):
+                for block in blocks:
                     if self._cancelled:
                         # No chunk may say so: a file that is silent, or was transcribed before, submits none.
                         raise EngineFailed(_CANCELLED)
                     decoded += block.shape[1]
                     self._decoded_seconds = seconds(decoded)
                     began = time.monotonic()
+                    is_behind = True
                     for channel, (chunker, sound, samples) in enumerate(zip(chunkers, audible, block, strict=True)):
-                        sound.add(samples)
+                        if self._shard is None:
+                            sound.add(samples)
                         self._submit(channel, chunker.add(samples))
+                        is_behind = is_behind and self._is_behind_shard(chunker.position)
                     self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
+                    if is_behind:
+                        break
             except DecoderFailed as error:
                 if decoded == 0:
                     raise
@@ -226,7 +239,15 @@ class FileTranscription:
         self.report_if_complete()
         return seconds(decoded)
 
-    def _blocks(self, path: Path, arriving: ArrivingFile | None) -> Iterator[NDArray[np.float32]]:
+    def _is_behind_shard(self, position: int) -> bool:
+        """Whether no chunk that begins at this sample or later is the shard's."""
+        return self._shard is not None and self._shard.end is not None and position >= self._shard.end * SAMPLE_RATE
+
+    def _is_ours(self, chunk: Chunk) -> bool:
+        shard = self._shard
+        return shard is None or (chunk.start >= shard.start * SAMPLE_RATE and not self._is_behind_shard(chunk.start))
+
+    def _blocks(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
         """Blocks of shape [channels, T]."""
         options = replace(
             self._pipeline.options.decoding,
@@ -248,6 +269,8 @@ class FileTranscription:
 
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
+            if not self._is_ours(chunk):
+                continue
             with self._lock:
                 self._assembly.expect(chunk.start, chunk.end)
             if self._audits:
@@ -256,6 +279,9 @@ class FileTranscription:
             stored = self._stored.get(place)
             if stored is not None and (stored.channel, stored.start, stored.end) == place:
                 self._add(stored)
+            elif (missing := self._missing(seconds(chunk.start))) is not None:
+                engine = self._pipeline.engines.engine
+                self._add(ChunkResult(chunk.start, chunk.end, engine, failure=missing, channel=channel))
             else:
                 self._unanswered.submit(self._task(chunk, channel))
 
@@ -395,6 +421,8 @@ class FileTranscription:
     def expected_seconds(self) -> float:
         """Audio that engines will have had in the end, the sum of all channels; estimated until all is cut."""
         stated = self._media.duration_seconds if self._media else None
+        if self._shard is not None and stated is not None:
+            return self._shard.seconds_of(stated) * self._channels
         with self._lock:
             return self._assembly.expected_seconds(stated, self._channels)
 

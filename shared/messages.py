@@ -66,7 +66,7 @@ class UnclaimedRecord(BaseModel):
 
 
 class WorkItem(_Message):
-    """Puts one upload on the job's queue."""
+    """Puts one upload, or one shard of it, on the job's queue."""
 
     job_id: str
     """The upload's: objects are named by it."""
@@ -74,8 +74,10 @@ class WorkItem(_Message):
     media: Media
     decision: Decision
     options: UploadOptions = UploadOptions()
+    shard: int | None = None
+    """The number of the shard, as the job's record has it; None: the whole upload."""
     unclaimed: UnclaimedRecord | None = None
-    """None: some attempt, or some engine, had the job before."""
+    """None: some attempt, or some engine, had the job before, or it is divided."""
 
     @model_validator(mode="after")
     def _is_the_uploads_job(self) -> Self:

@@ -135,11 +135,20 @@ def set_metadata(bucket: Bucket, name: str, metadata: Mapping[str, str | None]) 
     return True
 
 
-def list_metadata(bucket: Bucket, prefix: str, key: str) -> Iterator[tuple[str, str | None, int]]:
-    """Name, entry `key` of the custom metadata and generation of each object, 1,000 of them with a call."""
-    fields = f"items(name,generation,metadata({key})),nextPageToken"
-    for blob in bucket.list_blobs(prefix=prefix, fields=fields):
-        yield str(blob.name), (blob.metadata or {}).get(key), int(blob.generation)
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing has it."""
+
+    name: str
+    generation: int
+    metadata: Mapping[str, str]
+    """Its custom metadata."""
+
+
+def list_metadata(bucket: Bucket, prefix: str) -> Iterator[Listed]:
+    """The objects whose names begin so, 1,000 of them with a call."""
+    for blob in bucket.list_blobs(prefix=prefix, fields="items(name,generation,metadata),nextPageToken"):
+        yield Listed(str(blob.name), int(blob.generation), blob.metadata or {})
 
 
 def delete(bucket: Bucket, name: str, generation: int | None = None) -> bool:

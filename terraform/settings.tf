@@ -67,6 +67,8 @@ variable "function_settings" {
     signed_url_seconds             = optional(number)
     sweep_hours                    = optional(number)
     sweep_max_days                 = optional(number)
+    shard_hours                    = optional(number)
+    shard_hours_busy               = optional(number)
     deepgram_callback_minutes      = optional(number)
     deepgram_callback_seconds      = optional(number)
     deepgram_callback_max_bytes    = optional(number)

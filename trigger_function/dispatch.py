@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
 from opentelemetry.trace import SpanKind
 
 from shared.clock import now
+from shared.costs.shard_plan import plan_shards
 from shared.enums import JobDevice, Method
 from shared.errors import DropscribeError, EngineFailed, best_effort
 from shared.media import Media
-from shared.messages import Decision
+from shared.messages import Decision, WorkItem
 from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
@@ -42,7 +44,7 @@ def _dispatch(services: Services, job: Job) -> None:
     if decision.method is not Method.DEEPGRAM:
         wait = decision.quote.gather_seconds if decision.quote else 0.0
         until = now() + timedelta(seconds=wait) if wait > 0 else None
-        queued: Job | None = queue(services, job, gather_until=until)
+        queued: Job | None = queue(services, _divided(services, job), gather_until=until)
         if queued is not None and until is not None:
             if not _is_due(services, queued, until):
                 return
@@ -68,7 +70,7 @@ def _replace_deepgram(services: Services, job: Job, decision: Decision, error: E
         reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
         _fail(services, job, EngineFailed(reason, error.kind))
         return
-    launch_any(services, queue(services, services.jobs.save(job, decision=instead)))
+    launch_any(services, queue(services, _divided(services, services.jobs.save(job, decision=instead))))
 
 
 def _fail(services: Services, job: Job, error: EngineFailed) -> None:
@@ -90,27 +92,52 @@ def _is_due(services: Services, job: Job, until: datetime) -> bool:
     return due
 
 
+def _divided(services: Services, job: Job) -> Job:
+    """The job with its shards, where it is long enough to be divided, for its record: once, before its first item."""
+    record, (media, decision) = job.record, routed(job)
+    if decision.method is not Method.PARAKEET or record.shards or record.started_at is not None:
+        return job
+    rules, streams = services.settings.shard_rules, record.options.streams(media)
+    shortest_hours = min((hours for hours in (rules.hours, rules.busy_hours) if hours > 0), default=math.inf)
+    slots = services.slots[job_device(services, decision)]
+    if media.duration_seconds * streams <= shortest_hours * 3600 or slots.count < 2:
+        return job
+    free = len(slots.view().free(slots.count))
+    return job.changed(shards=plan_shards(media.duration_seconds, streams, free, rules))
+
+
+def _work_items(services: Services, job: Job) -> list[WorkItem]:
+    """One, or one for each shard that is not done; the whole job's again where it is to be assembled."""
+    (media, decision), record = routed(job), job.record
+    item = work_item(job, media, decision)
+    states = services.jobs.shard_states(record) if record.shards else {}
+    left = [one.number for one in record.shards if states.get(one.number) is not JobState.DONE]
+    return [item.model_copy(update={"shard": number}) for number in left] or [item]
+
+
 def queue(services: Services, job: Job, gather_until: datetime | None = None) -> Job:
-    """Put the job on the queue of the Cloud Run job that was decided.
+    """Put the job, or its shards, on the queue of the Cloud Run job that was decided.
 
     A second item does no harm: a worker skips what is done or held by another one. `gather_until`: when the reconciler
     is to start an execution for it, where none took it before; None: one is started now.
     """
-    media, decision = routed(job)
+    _, decision = routed(job)
     # The record says "queued" before the item is published: a worker may have it before this process goes on.
     until = gather_until or patience_ends(services)
     job = services.jobs.save(
         job, state=JobState.QUEUED, lease_until=until, gather_until=gather_until, retry_at=None, queued_at=now()
     )
-    item = work_item(job, media, decision)
     device = job_device(services, decision)
     with tracing.span("queue", kind=SpanKind.PRODUCER, job_id=job.id):
         attributes: dict[str, Any] = {"job_id": job.id, "method": decision.method.value, **tracing.carrier()}
         topic = services.work_topics[device]
         try:
-            services.publisher.publish(topic, item.model_dump_json().encode(), **attributes).result(
-                timeout=PUBLISH_TIMEOUT_SECONDS
-            )
+            published = [
+                services.publisher.publish(topic, item.model_dump_json().encode(), **attributes)
+                for item in _work_items(services, job)
+            ]
+            for one in published:
+                one.result(timeout=PUBLISH_TIMEOUT_SECONDS)
         except Exception as error:
             # No worker will come for it, and none is to blame: the reconciler queues it again.
             with best_effort("a job that could not be queued waits for its time to pass"):
@@ -133,8 +160,9 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
         audio_seconds=(1 - share) * media.duration_seconds * record.options.streams(media),
         due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
         queued_at=record.queued_at or now(),
+        shards=len(record.shards),
     )
-    services.queued.add(job.id, queued)
+    services.queued.add(job.id, queued, record.run)
     services.jobs.mark_queued(job.id, queued, record.run)
 
 

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.costs.gathering import GatherRules
+from shared.costs.shard_plan import ShardRules
 from shared.enums import Method
 from shared.settings import (
     BudgetSettings,
@@ -175,6 +176,22 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Cal
         gt=0,
     )
 
+    shard_hours: float = setting(
+        2.0,
+        "Uploads of more audio are divided into shards of at most so much, which several executions transcribe at once;"
+        " 0: no upload is.",
+        unit="h of audio",
+        source="a minute of an L4 each; each costs a pass of decoding, 500 x real time on one core",
+        ge=0,
+    )
+    shard_hours_busy: float = setting(
+        6.0,
+        "The same where at most one more execution could be started.",
+        unit="h of audio",
+        source="three minutes of an L4: a killed task redoes no more",
+        ge=0,
+    )
+
     inspection_max_bytes: int = setting(
         8 * 2**20,
         "Most bytes that inspection reads of one upload.",
@@ -237,6 +254,11 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Cal
     def gather_rules(self) -> GatherRules:
         """When uploads wait for each other."""
         return GatherRules(self.gather_seconds, self.gather_audio_minutes * 60, self.reconcile_seconds)
+
+    @property
+    def shard_rules(self) -> ShardRules:
+        """How long uploads are divided."""
+        return ShardRules(self.shard_hours, self.shard_hours_busy)
 
     @property
     def has_gpu_job(self) -> bool:

@@ -50,6 +50,11 @@ class Chunker:
         self._window_frames = int(rules.max_seconds + _LOOKAHEAD_SECONDS) * SAMPLE_RATE // FRAME
         self._window = _Window()
 
+    @property
+    def position(self) -> int:
+        """The sample from which on nothing is cut yet: no later chunk begins before it."""
+        return self._window.start
+
     def add(self, block: Samples) -> Iterator[Chunk]:
         """The next samples -> the chunks that are certain now. To be exhausted before the next call."""
         window, size = self._window, self._window_frames
@@ -70,10 +75,11 @@ class _Window:
 
     def __init__(self) -> None:
         self.frames = 0
-        self._start = 0
+        self.start = 0
+        """Its first sample."""
         self._levels: list[Levels] = []
         self._blocks: deque[Samples] = deque()
-        """Whole frames; the first starts at `_start`."""
+        """Whole frames; the first starts at `start`."""
         self._rest: Samples = np.zeros(0, np.float32)
         """Samples that came but do not fill a second yet: levels are those of the whole only by whole seconds."""
 
@@ -112,7 +118,7 @@ class _Window:
             level = self.level
             loud = np.count_nonzero(level[: cut.end] > np.percentile(level, 10) + above_floor_db)
             own = level[: cut.end].copy()
-            yield Chunk(self._start, self._first(cut.end * FRAME), loud / cut.end, own)
+            yield Chunk(self.start, self._first(cut.end * FRAME), loud / cut.end, own)
         self._drop(cut.resume)
 
     def _first(self, samples: int) -> Samples:
@@ -128,7 +134,7 @@ class _Window:
         self._levels[:] = [self.level[frames:]]
         self.frames -= frames
         samples = frames * FRAME
-        self._start += samples
+        self.start += samples
         while samples and samples >= len(self._blocks[0]):
             samples -= len(self._blocks.popleft())
         if samples:

@@ -7,11 +7,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from enum import Enum
 from random import random
-from typing import Any
+from typing import Any, TypeGuard
 
 from opentelemetry.trace import StatusCode
 
@@ -22,10 +22,12 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.errors import EngineFailed
+from shared.costs.shard_plan import Shard
+from shared.errors import EngineFailed, best_effort
 from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, completed, failed, keeps_parts
 from shared.state.jobs import Job, JobRecord, JobState, JobStore
+from shared.state.shards import all_shards_done
 from shared.telemetry import tracing
 
 _log = logging.getLogger(__name__)
@@ -107,6 +109,64 @@ class AttemptEnd:
         finally:
             self._removed(job)
 
+    def finish_shard(self, job: RunningJob, shard: Shard, assemble: Callable[[Sequence[str]], None]) -> None:
+        """Store a shard's part, and then that it is done; acknowledge its item. Whatever fails here leaves it to the
+        next attempt. `assemble`: takes the ids of the last shard's item instead, and has the job assembled."""
+        if not job.end_attempt_once():
+            return
+        bill = job.spent_before
+        try:
+            self._engines.drop(job.id)
+            bill = self._billing.final_bill(job)
+            job.begin_finishing()
+            part = job.part()
+            if part is not None:
+                parts_run, folder = job.record.parts_run, job.record.own_parts
+                self._services.checkpoints.store_part(job.job_id, part, run=parts_run, within=folder)
+            if not self._close_shard(job, shard, bill):
+                _log.warning("a claim was lost")
+                for ack_id in job.ack_ids:
+                    self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
+                return
+            tracing.set_attributes(job.span, outcome="done")
+            whole = self._services.jobs.load(job.job_id)
+            if whole is not None and all_shards_done(self._services.jobs, whole.record):
+                assemble(job.ack_ids)
+                return
+            for ack_id in job.ack_ids:
+                self._subscription.done(ack_id)
+        except Exception as error:
+            # Storage did not answer: the item comes again, and finds what is done.
+            _log.exception("ending failed")
+            job.finishing_failed()
+            why = f"A part could not be stored ({reason_of(error)})."
+            ending = _Ending.FAULT if is_infrastructure_fault(error) else _Ending.COUNTED
+            self._try_to_give_up(job, ending, why, bill)
+        finally:
+            self._removed(job)
+
+    def _close_shard(self, job: RunningJob, shard: Shard, bill: Bill) -> bool:
+        """Say that a shard is done; False where another process has it, or ended its job. Its record then has what it
+        cost here as of the last heartbeat, and the rest is overhead."""
+        stored: Job | None = job.stored
+        for _ in range(GIVE_UP_TRIES):
+            if not self._is_ours(stored):
+                return False
+            if self._services.jobs.try_save(stored, state=JobState.DONE, spent=bill, **job.progress()):
+                self._billing.bill_stored(job, bill, bill)
+                with best_effort("a shard was not marked as done"):
+                    self._services.jobs.mark_shard_done(job.job_id, shard.number, job.record.run)
+                return True
+            stored = self._services.jobs.load(job.id)
+        return False
+
+    def _is_ours(self, stored: Job | None) -> TypeGuard[Job]:
+        """Whether a record may be written: neither has another worker the job, nor asks the function Deepgram, nor is
+        the shard done."""
+        if stored is None or stored.record.holder != self._services.task.holder:
+            return False
+        return stored.record.state not in (JobState.CLAIMED, JobState.DONE)
+
     def give_back(self, job: RunningJob, why: str, *, is_fault: bool = False, is_suspected: bool = False) -> None:
         """Give the job back to the queue, counted as an attempt; `is_fault`: not counted and after a while, for a
         service, the network or the disk failed; `is_suspected`: as after a worker's death, for one of its decoders was
@@ -130,14 +190,16 @@ class AttemptEnd:
             try:
                 self._engines.drop(job.id)
                 bill = self._billing.final_bill(job)
-                outcome = self._services.jobs.outcome(job.id, job.record.run)
+                outcome = self._services.jobs.outcome(job.job_id, job.record.run)
                 if outcome is not None:
                     if not keeps_parts(outcome):
                         job.begin_finishing()
-                        self._services.jobs.delete_parts(job.id, outcome.run)
-                    self._billing.bill_stored(job, bill, outcome.bill)
+                        self._services.jobs.delete_parts(job.job_id, outcome.run)
+                    if job.shard is None:
+                        self._billing.bill_stored(job, bill, outcome.bill)
+                    # Of a shard the outcome has what its record says: what its last heartbeat wrote.
                 for ack_id in job.ack_ids:
-                    if outcome is None or self._services.jobs.is_open(job.id, job.record.run):
+                    if outcome is None or self._services.jobs.is_open(job.job_id, job.record.run):
                         self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
                     else:
                         self._subscription.done(ack_id)
@@ -209,14 +271,17 @@ class AttemptEnd:
         stored: Job | None = job.stored
         try:
             for _ in range(GIVE_UP_TRIES):
-                is_ours = stored is not None and stored.record.holder == self._services.task.holder
-                if stored is None or not is_ours or stored.record.state is JobState.CLAIMED:
-                    break  # another worker has it, or the function asks Deepgram
+                if not self._is_ours(stored):
+                    break
                 if jobs.try_save(stored, state=JobState.QUEUED, spent=bill, last_error=why, **changes):
                     self._billing.bill_stored(job, bill, bill)
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
                     self._services.checkpoints.store(
-                        job.id, job.take_unsaved(), run=job.record.parts_run, deadline_seconds=deadline_seconds
+                        job.job_id,
+                        job.take_unsaved(),
+                        run=job.record.parts_run,
+                        within=job.record.own_parts,
+                        deadline_seconds=deadline_seconds,
                     )
                     break
                 # Our own heartbeat wrote in between; anybody else would have had to wait for our lease to end.

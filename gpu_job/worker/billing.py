@@ -32,7 +32,6 @@ from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_bill, instance_second_usd
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, execution_figures
 from shared.enums import Engine
-from shared.media import Media
 from shared.state.execution_costs import TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
 
@@ -48,7 +47,9 @@ class BilledJob(Protocol):
     @property
     def id(self) -> str: ...
     @property
-    def media(self) -> Media: ...
+    def audio_seconds(self) -> float:
+        """Of the upload, or of the shard."""
+
     @property
     def spent_before(self) -> Bill:
         """What earlier attempts cost."""
@@ -110,7 +111,7 @@ class Billing:
     def open(self, job: BilledJob) -> None:
         """A job is in progress from now on."""
         with self._lock:
-            self._meter.open(job.id, job.media.duration_seconds)
+            self._meter.open(job.id, job.audio_seconds)
             self._on_earlier_bills_usd += self._on_bills_usd.pop(job.id, 0.0)
 
     def batch_started(self, engine: Engine) -> None:

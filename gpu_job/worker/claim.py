@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from gpu_job.worker.running_job import ClaimedJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
+from shared.costs.shard_plan import shard_work_id
 from shared.enums import Method
-from shared.errors import DropscribeError, FailureKind
+from shared.errors import DropscribeError, FailureKind, best_effort
 from shared.messages import WorkItem
 from shared.state.job_result import exhausted, failed, waited_too_long
 from shared.state.jobs import Job, JobRecord, JobState, unclaimed_job
+from shared.state.shards import MAX_MISSING, ShardsProgress, all_shards_done, shards_progress
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +33,17 @@ class ClaimResult:
 
 NOTHING_TO_DO = ClaimResult()
 
+_SHARD_GIVEN_UP = ClaimResult()
+"""There is nothing to do of the shard any more, and perhaps something of its job."""
+
+TOO_MANY_MISSING = "The worker ended while it worked on this part, and other parts of the file were given up."
+
 
 def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> ClaimResult:
-    """Claim the item's job, unless it has ended or another process holds it.
+    """Claim the item's job or shard, unless it has ended or another process holds it; for the last shard of a job that
+    is done, the job itself, to be assembled.
 
-    `alone`: whether this worker runs nothing else. A job whose worker was killed is run only then: it may be what kills
+    `alone`: whether this worker runs nothing else. What had its worker killed is run only then: it may be what kills
     workers, and must not use up the attempts of others beside it.
     """
     unclaimed = unclaimed_job(item)
@@ -53,12 +61,42 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
         if services.jobs.is_open(job.id, outcome.run):
             services.finisher.publish(outcome)
         return NOTHING_TO_DO
+    if job.record.shards:
+        return _claim_divided(services, job, item, alone=alone)
+    return _claim(services, job, item, alone=alone)
+
+
+def _claim_divided(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> ClaimResult:
+    """Claim a shard that is not done; where none is left, the job."""
+    record = job.record
+    is_queued = record.state is JobState.QUEUED
+    shard = next((one for one in record.shards if one.number == item.shard), None)
+    if is_queued and shard is not None:
+        stored = services.jobs.load(shard_work_id(job.id, shard.number, record.run)) or services.jobs.open_shard(
+            record, shard
+        )
+        if stored.record.state is not JobState.DONE:
+            result = _claim(services, stored, item, alone=alone)
+            if result is not _SHARD_GIVEN_UP:
+                return result
+    if record.state is JobState.CLAIMED:
+        # Deepgram's, or about to be.
+        return ClaimResult(retry_after_seconds=int(services.settings.lease_seconds))
+    if is_queued and not all_shards_done(services.jobs, record):
+        return NOTHING_TO_DO
+    return _claim(services, job, item, alone=alone)
+
+
+def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> ClaimResult:
+    """Claim a job or a shard by its record."""
     record = job.record
     if _is_held_by_another(job, services.task.holder):
         return ClaimResult(retry_after_seconds=max(1, int((record.lease_until - now()).total_seconds()) + 1))
-    if (reason := _given_up(record, services)) is not None:
-        services.finisher.finish(record, failed(reason))
-        return NOTHING_TO_DO
+    if (error := _given_up(record, services)) is not None:
+        if record.shard is None:
+            services.finisher.finish(record, failed(error))
+            return NOTHING_TO_DO
+        return _give_shard_up(services, job, error)
     lost, attempts = record.lost_so_far, record.attempts_so_far
     if lost and not alone:
         if record.state is JobState.RUNNING and not services.jobs.try_save(
@@ -67,28 +105,54 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
             return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
         return ClaimResult(must_run_alone=True)
     # Before the claim: where the state bucket does not answer, no attempt is counted.
-    stored = services.checkpoints.load(job.id, record.parts_run) if record.may_have_parts else {}
-    taken = _take(services, job, attempts, lost)
+    shards = shards_progress(services.jobs, record) if record.shards else ShardsProgress()
+    has_parts = record.may_have_parts or bool(record.shards)
+    stored = services.checkpoints.load(record.upload.job_id, record.parts_run, record.read_parts) if has_parts else {}
+    taken = _take(services, job, attempts, lost, shards.started_at)
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
     # The record's own word first: the item is a copy, and perhaps an old one.
     media, decision = record.media or item.media, record.decision or item.decision
-    return ClaimResult(ClaimedJob(taken, media, decision, stored, is_first=not record.may_have_parts))
+    return ClaimResult(
+        ClaimedJob(
+            taken,
+            media,
+            decision,
+            stored,
+            is_first=not has_parts,
+            missing_shards=shards.missing,
+            shards_usd=shards.spent.usd,
+        )
+    )
 
 
-def _take(services: JobServices, job: Job, attempts: int, lost_attempts: int) -> Job | None:
+def _take(
+    services: JobServices, job: Job, attempts: int, lost_attempts: int, started_at: datetime | None = None
+) -> Job | None:
     """The job with one attempt more, which is this worker's; None where another process wrote its record."""
     return services.jobs.try_save(
         job,
         state=JobState.RUNNING,
         holder=services.task.holder,
-        started_at=job.record.started_at or now(),
+        started_at=job.record.started_at or started_at or now(),
         attempts=attempts + 1,
         lost_attempts=lost_attempts,
         dispatches=0,
         retry_at=None,
         lease_until=_lease_end(services),
     )
+
+
+def _give_shard_up(services: JobServices, job: Job, error: DropscribeError) -> ClaimResult:
+    """A shard is done without its part; what its attempts stored is used."""
+    changes = {"attempts": job.record.attempts_so_far, "lost_attempts": job.record.lost_so_far}
+    if services.jobs.try_save(job, state=JobState.DONE, missing=error.reason, **changes) is None:
+        return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
+    assert job.record.shard is not None  # only shards are given up here
+    _log.warning("a shard was given up", extra={"fields": {"shard": job.record.shard.number, "reason": error.reason}})
+    with best_effort("a shard was not marked as done"):
+        services.jobs.mark_shard_done(job.record.upload.job_id, job.record.shard.number, job.record.run)
+    return _SHARD_GIVEN_UP
 
 
 def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | None:
@@ -99,6 +163,10 @@ def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | Non
     # One that only had to wait for its turn is begun; the reconciler fails it where it goes quiet.
     if record.faults and now() - record.received_at > timedelta(hours=settings.max_wait_hours):
         return DropscribeError(waited_too_long(record, settings.max_wait_hours), FailureKind.TIMEOUT)
+    if record.shard is not None and record.lost_so_far:
+        upload = services.jobs.load(record.upload.job_id)
+        if upload is not None and len(shards_progress(services.jobs, upload.record).missing) >= MAX_MISSING:
+            return DropscribeError(TOO_MANY_MISSING, FailureKind.INTERNAL)
     return None
 
 

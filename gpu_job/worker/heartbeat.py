@@ -121,7 +121,7 @@ class Heartbeat(PeriodicTask):
     def _is_open(self, job: RunningJob) -> bool:
         """False where another process ended the job: with Deepgram's late answer, say."""
         with job.log_context(), best_effort("whether a job is open was not read"):
-            return self._records.is_open(job.id, job.record.run)
+            return self._records.is_open(job.job_id, job.record.run)
         return True
 
     def _renew_slot(self) -> None:
@@ -147,9 +147,10 @@ class Heartbeat(PeriodicTask):
     def _store(self, job: RunningJob, results: Sequence[ChunkResult]) -> None:
         store = partial(
             self._services.checkpoints.store,
-            job.id,
+            job.job_id,
             results,
             run=job.record.parts_run,
+            within=job.record.own_parts,
             deadline_seconds=self._deadline_seconds,
         )
         try:
@@ -161,9 +162,9 @@ class Heartbeat(PeriodicTask):
         if results and job.is_ended:
             with job.log_context(), best_effort("the checkpoint of an ended job was not deleted"):
                 # Stored behind the finisher's last step, nobody else would delete it.
-                outcome = self._records.outcome(job.id, job.record.run)
+                outcome = self._records.outcome(job.job_id, job.record.run)
                 if outcome is not None and not keeps_parts(outcome):
-                    self._records.delete_parts(job.id, outcome.run)
+                    self._records.delete_parts(job.job_id, outcome.run)
 
     def _renew_claim(self, running: RunningJob) -> bool:
         """False where the record is somebody else's now: then it does not have what this attempt cost."""
@@ -179,10 +180,7 @@ class Heartbeat(PeriodicTask):
 
     def _write(self, running: RunningJob) -> bool:
         """Say that the job runs here, for how long, and what it cost. False where another process wrote the record."""
-        changes: dict[str, Any] = {
-            "decoded_seconds": running.transcription.decoded_seconds(),
-            "transcribed_seconds": running.transcription.transcribed_seconds(),
-        }
+        changes: dict[str, Any] = running.progress()
         calls = self._billing.calls_started(running.id)
         bill = self._billing.accrued_bill(running)
         if bill is not None:
@@ -200,7 +198,9 @@ class Heartbeat(PeriodicTask):
 
     def _is_ours(self, running: RunningJob, record: JobRecord) -> bool:
         """Whether a record that another process wrote may be made ours again: another worker may have claimed it, the
-        function may have taken it to Deepgram (CLAIMED), or we have given it back ourselves."""
-        is_given_away = record.state is JobState.CLAIMED or (record.state is JobState.QUEUED and running.is_ended)
+        function may have taken it to Deepgram (CLAIMED), the job may have ended without this shard (DONE), or we have
+        given it back ourselves."""
+        is_given_back = record.state is JobState.QUEUED and running.is_ended
+        is_given_away = record.state in (JobState.CLAIMED, JobState.DONE) or is_given_back
         is_same_run = record.run == running.record.run
         return record.holder == self._services.task.holder and is_same_run and not is_given_away

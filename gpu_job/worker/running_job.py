@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from gpu_job.transcription_listener import TranscriptionListener
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit
+from shared.costs.shard_plan import Shard
 from shared.enums import Method
 from shared.media import Media, Upload
-from shared.messages import Decision
+from shared.messages import Decision, WorkItem
 from shared.state.jobs import Job, JobRecord
 from shared.telemetry import tracing
 
@@ -41,6 +43,17 @@ class ClaimedJob:
     stored: StoredResults = field(default_factory=dict)
     is_first: bool = False
     """Whether no attempt was made before, by whatever engine."""
+    missing_shards: Mapping[int, str] = field(default_factory=dict)
+    """Shards of a job that is assembled which were given up, and why."""
+    shards_usd: float = 0.0
+    """What the shards of a job that is assembled cost."""
+
+    def missing(self, start_seconds: float) -> str | None:
+        """Why a chunk that begins at this time, and is not stored, is not transcribed; None: it is."""
+        shards = self.job.record.shards
+        if not self.missing_shards:
+            return None
+        return self.missing_shards.get(bisect_right([one.start for one in shards], start_seconds) - 1)
 
 
 def attempt_span(claimed: ClaimedJob, traceparent: str | None, execution: str) -> Span:
@@ -53,7 +66,8 @@ def attempt_span(claimed: ClaimedJob, traceparent: str | None, execution: str) -
         "transcribe",
         tracing.context_of(traceparent or record.traceparent),
         SpanKind.CONSUMER,
-        job_id=claimed.job.id,
+        job_id=record.upload.job_id,
+        shard=None if record.shard is None else record.shard.number,
         attempt=record.attempts,
         duration_seconds=claimed.media.duration_seconds,
         execution=execution,
@@ -93,6 +107,9 @@ class RunningJob(TranscriptionListener):
         self.recorded_calls = 0
         """Calls to Deepgram whose price the record has."""
         self.span = span
+        self.is_fed = False
+        """Whether all of its chunks are with the engines."""
+        self._shards_usd = claimed.shards_usd
         self.transcription = FileTranscription(
             pipeline,
             self.id,
@@ -101,6 +118,8 @@ class RunningJob(TranscriptionListener):
             channels=claimed.job.record.options.channels,
             stays_local=not self.may_use_deepgram,
             stored=claimed.stored,
+            shard=claimed.job.record.shard,
+            missing=claimed.missing,
             span=span,
         )
         self._owner = owner
@@ -114,8 +133,24 @@ class RunningJob(TranscriptionListener):
 
     @property
     def id(self) -> str:
-        """The job's id."""
+        """The job's id, or the name of a shard of it: what claims, bills and engines know it by."""
         return self.stored.id
+
+    @property
+    def job_id(self) -> str:
+        """The upload's job, whose part a shard is."""
+        return self.upload.job_id
+
+    @property
+    def shard(self) -> Shard | None:
+        """The shard that this is; None: the whole upload."""
+        return self.record.shard
+
+    @property
+    def audio_seconds(self) -> float:
+        """Length of the upload, or of the shard, by the upload's header."""
+        whole = self.media.duration_seconds
+        return whole if self.shard is None else self.shard.seconds_of(whole)
 
     @property
     def record(self) -> JobRecord:
@@ -142,12 +177,14 @@ class RunningJob(TranscriptionListener):
         quotes = [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
         if any(refusal.limit in COST_LIMITS for quote in quotes for refusal in quote.refusals):
             return False
-        limit, spent = self.record.options.max_cost_usd, self.spent_before.usd
+        limit, spent = self.record.options.max_cost_usd, self.spent_before.usd + self._shards_usd
+        if limit is not None and self.shard is not None:
+            return False  # none of the shards knows what the others spend
         return limit is None or all(spent + quote.bill.usd <= limit for quote in quotes)
 
     def log_context(self) -> AbstractContextManager[None]:
         """What is logged and traced inside belongs to the job."""
-        return tracing.job_span_context(self.id, self.span)
+        return tracing.job_span_context(self.job_id, self.span)
 
     # What its transcription reports.
 
@@ -189,6 +226,12 @@ class RunningJob(TranscriptionListener):
         with self._lock:
             results, self._unsaved = self._unsaved, []
         return results
+
+    def part(self) -> list[ChunkResult] | None:
+        """All results of a shard that is done; None where the file was not found right."""
+        if self._is_arriving:
+            return None
+        return [one for one in self.transcription.results() if one.failure is None]
 
     def save_later(self, results: Sequence[ChunkResult]) -> None:
         """Take results back that could not be stored: the next checkpoint has them."""
@@ -235,9 +278,16 @@ class RunningJob(TranscriptionListener):
         results = self.transcription.results()
         return seconds(sum(result.end - result.start for result in results if is_counted(result)))
 
+    def progress(self) -> dict[str, float]:
+        """How far it is, for its record."""
+        return {
+            "decoded_seconds": self.transcription.decoded_seconds(),
+            "transcribed_seconds": self.transcription.transcribed_seconds(),
+        }
+
     def untranscribed_seconds(self) -> float:
         """Audio that is still to be transcribed, the sum of all channels."""
-        left_seconds = max(0.0, self.media.duration_seconds - self.transcription.transcribed_seconds())
+        left_seconds = max(0.0, self.audio_seconds - self.transcription.transcribed_seconds())
         return left_seconds * self.record.options.streams(self.media)
 
     @property
@@ -274,17 +324,39 @@ class RunningJobs:
 
     def _free(self) -> int:
         is_one_alone = any(job.runs_alone for job in self._jobs.values())
-        return 0 if is_one_alone else self._capacity - len(self._jobs)
+        return 0 if is_one_alone or self._is_feeding_shard() else self._capacity - len(self._jobs)
+
+    @property
+    def is_feeding_shard(self) -> bool:
+        """Whether a shard has chunks that are not with the engine yet: it is enough for one worker, and the others of
+        its upload are for other workers."""
+        with self._changed:
+            return self._is_feeding_shard()
+
+    def _is_feeding_shard(self) -> bool:
+        return any(job.shard is not None and not job.is_fed for job in self._jobs.values())
 
     def get(self, job_id: str) -> RunningJob | None:
         """The job, where it is running here."""
         with self._changed:
             return self._jobs.get(job_id)
 
+    def of(self, item: WorkItem) -> RunningJob | None:
+        """What an item is for, where it is running here: its shard, or its whole job."""
+        with self._changed:
+            own = [job for job in self._jobs.values() if job.job_id == item.job_id]
+        return next((job for job in own if job.shard is None or job.shard.number == item.shard), None)
+
     def add(self, job: RunningJob) -> None:
         """A job begins."""
         with self._changed:
             self._jobs[job.id] = job
+
+    def fed(self, job: RunningJob) -> None:
+        """All of a job's chunks are with the engines."""
+        with self._changed:
+            job.is_fed = True
+            self._changed.notify_all()
 
     def remove(self, job: RunningJob) -> None:
         """The attempt at a job has ended."""

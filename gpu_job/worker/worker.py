@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from gpu_job.audio.decoder_child import DecoderKilled
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline
@@ -30,10 +31,12 @@ from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attemp
 from gpu_job.worker.scale_out import ScaleOut
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
+from shared.costs.shard_plan import Shard
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
 from shared.media import Media
+from shared.messages import WorkItem
 from shared.state.faults import is_infrastructure_fault, reason_of
-from shared.state.job_result import failed, rejected
+from shared.state.job_result import JobResult, failed, rejected
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 
@@ -41,6 +44,9 @@ _log = logging.getLogger(__name__)
 
 PULL_SECONDS = 2.0
 """Longest wait in one pull, so that a finished job's place is soon filled."""
+
+ITEMS_AT_ONCE = 1
+"""In a pull: behind a shard no other is taken, and one that is given back comes again after a while only."""
 
 UNANSWERED_SECONDS = 180.0
 """After so long without one answer of Pub/Sub the process ends, for the next attempt to try."""
@@ -68,6 +74,8 @@ class Worker(JobOwner):
         self._admissions = Admissions(self._settings)
         self._set_aside: list[_SetAside] = []
         """Items whose jobs are to begin when fewer run here. No more are pulled before."""
+        self._to_assemble: SimpleQueue[Received] = SimpleQueue()
+        """Items of jobs whose last shard was done here."""
         self._has_claimed = False
         self._heartbeat = Heartbeat(services, self._jobs, billing)
         engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
@@ -111,6 +119,7 @@ class Worker(JobOwner):
                     _log.exception("worker failed")
                     clean = False
             self._stopping.set()
+            self._take_to_assemble()
             for one in self._set_aside:
                 if one.received.ack_id:
                     self._subscription.give_back(one.received.ack_id)
@@ -148,22 +157,24 @@ class Worker(JobOwner):
                     return
                 self._jobs.wait_until_none(PULL_SECONDS)
                 continue
+            self._take_to_assemble()
             if self._set_aside:
                 self._begin_set_aside()
                 continue
-            free = self._jobs.free
-            if free <= 0:
+            if self._jobs.free <= 0:
                 self._jobs.wait_for_room(PULL_SECONDS)
                 continue
             # With jobs at work this worker does not leave, and must be quick to stop.
             has_time = not self._subscription.has_answered and not len(self._jobs)
-            received = self._subscription.pull(free, FIRST_PULL_SECONDS if has_time else PULL_SECONDS)
+            received = self._subscription.pull(ITEMS_AT_ONCE, FIRST_PULL_SECONDS if has_time else PULL_SECONDS)
             for one in received:
                 self._begin(one)
             if received or len(self._jobs) or not self._subscription.has_answered:
                 if not self._subscription.has_answered and time.monotonic() - began > UNANSWERED_SECONDS:
                     raise TimeoutError(f"Pub/Sub answered no pull within {UNANSWERED_SECONDS:g} s.")
                 idle_since = time.monotonic()
+            elif not self._to_assemble.empty():
+                continue  # the last job here was the last shard of its upload
             elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
 
@@ -177,6 +188,10 @@ class Worker(JobOwner):
             return
         for one in self._subscription.pull(self._jobs.free, FIRST_PULL_SECONDS):
             self._begin(one)
+
+    def _take_to_assemble(self) -> None:
+        while not self._to_assemble.empty():
+            self._set_aside.append(_SetAside(self._to_assemble.get()))
 
     def _begin_set_aside(self) -> None:
         """Begin those that there is room for by now; those that must run alone, one after the other, last."""
@@ -198,7 +213,7 @@ class Worker(JobOwner):
     def _queue_is_empty(self) -> bool:
         """Give up the slot, then look once more: an upload that was queued while we held it is ours to take."""
         self._heartbeat.release_slot()
-        last = self._subscription.pull(self._settings.uploads_in_flight, PULL_SECONDS)
+        last = self._subscription.pull(ITEMS_AT_ONCE, PULL_SECONDS)
         if last:
             self._heartbeat.hold_slot()
         for one in last:
@@ -214,9 +229,14 @@ class Worker(JobOwner):
                 self._subscription.give_back(ack_id)
             return
         with job_context(item.job_id), tracing.continue_trace(received.traceparent):
-            running = self._jobs.get(item.job_id)
+            running = self._jobs.of(item)
             if running is not None:
                 self._add_ack_id(running, ack_id)
+                return
+            if self._jobs.is_feeding_shard:
+                # Somebody else shall have it.
+                if ack_id:
+                    self._subscription.give_back(ack_id)
                 return
             if self._jobs.free <= 0 or not self._has_room_for(item.media):
                 self._set_aside.append(_SetAside(received))
@@ -273,12 +293,13 @@ class Worker(JobOwner):
                     settings.max_unpacked_bytes,
                     self._admissions.folder,
                 )
+                self._jobs.fed(job)
                 pace = job.transcription.decode_pace
                 self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
             except (BadMedia, Rejected) as error:
-                self._attempt_end.finish_job(job, rejected(error))
+                self._finish_with(job, rejected(error))
             except UploadNotReadable as error:
-                self._attempt_end.finish_job(job, failed(error))
+                self._finish_with(job, failed(error))
             except DecoderKilled as error:
                 self._attempt_end.give_back(job, error.reason, is_suspected=True)
             except EngineFailed as error:
@@ -288,11 +309,26 @@ class Worker(JobOwner):
                 if self._engines.process_failure is not None:
                     self._attempt_end.give_back(job, error.reason)
                 else:
-                    self._attempt_end.finish_job(job, failed(error))
+                    self._finish_with(job, failed(error))
             except Exception as error:
                 _log.exception("feeding failed")
                 why = f"Reading the file failed ({reason_of(error)})."
                 self._attempt_end.give_back(job, why, is_fault=is_infrastructure_fault(error))
+
+    def _finish_with(self, job: RunningJob, result: JobResult) -> None:
+        """A job ends. Of a shard's whole upload nothing is said: whoever assembles it finds the same."""
+        if job.shard is None:
+            self._attempt_end.finish_job(job, result)
+        else:
+            self._finish_shard(job, job.shard)
+
+    def _finish_shard(self, job: RunningJob, shard: Shard) -> None:
+        def assemble(ack_ids: Sequence[str]) -> None:
+            item = WorkItem(job_id=job.job_id, upload=job.upload, media=job.media, decision=job.decision)
+            for ack_id in ack_ids or (None,):
+                self._to_assemble.put(Received(item, ack_id))
+
+        self._attempt_end.finish_shard(job, shard, assemble)
 
     def job_complete(self, job: RunningJob) -> None:
         """Assemble and end it, on a thread that may take its time."""
@@ -323,6 +359,9 @@ class Worker(JobOwner):
         if job.is_ended:
             return
         with job.log_context():
+            if job.shard is not None:
+                self._finish_shard(job, job.shard)
+                return
             try:
                 with tracing.span("assemble"):
                     result = result_of(job)

@@ -21,9 +21,10 @@ the price of its audio."""
 
 @dataclass(frozen=True)
 class Backlog:
-    """Uploads on a job's queue that no execution has taken."""
+    """Work items on a job's queue that no execution has taken."""
 
-    uploads: int = 0
+    items: int = 0
+    """Uploads, and the shards of those that are divided."""
     audio_seconds: float = 0.0
     due_seconds: float | None = None
     """Until the earliest deadline that can still be met; None: no upload has one."""
@@ -35,7 +36,7 @@ class RunningExecutions:
 
     count: int = 0
     starting: int = 0
-    """Of these, how many have still to start: each of them will take an upload."""
+    """Of these, how many have still to start: each of them will take an item."""
     audio_seconds: float = 0.0
     """Audio that they have taken from the queue and not transcribed yet."""
     quota_refused: bool = False
@@ -58,11 +59,11 @@ def executions_to_launch(
 
     `free_slots`: of `rules.max_executions`, those that nobody holds.
     """
-    if not backlog.uploads or (running.quota_refused and running.count):
+    if not backlog.items or (running.quota_refused and running.count):
         return 0
     needed = _more_needed(backlog, running, speed, rules.drain_seconds)
-    # An upload is one work item: with more executions than uploads some would find nothing to do.
-    wanted = min(needed if running.count else max(1, needed), backlog.uploads - running.starting)
+    # With more executions than work items some would find nothing to do.
+    wanted = min(needed if running.count else max(1, needed), backlog.items - running.starting)
     return max(0, min(wanted, rules.max_executions - running.count, free_slots))
 
 

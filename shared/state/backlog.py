@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
 from shared.clock import now
 from shared.costs.launch_plan import Backlog
+from shared.costs.shard_plan import shard_work_id
 from shared.enums import JobDevice
-from shared.state.jobs import JobStore, QueuedUpload
+from shared.state.jobs import JobStore, OpenMarker, QueuedUpload
 
 CACHE_SECONDS = 5.0
 """How long a process uses its last listing."""
@@ -28,12 +30,14 @@ class QueuedUploads:
         self._clock = clock
         self._lock = threading.Lock()
         self._listed_at: float | None = None
-        self._queued: dict[str, QueuedUpload] = {}
+        self._queued: dict[str, OpenMarker] = {}
+        """By job id."""
 
-    def add(self, job_id: str, queued: QueuedUpload) -> None:
+    def add(self, job_id: str, queued: QueuedUpload, run: int = 1) -> None:
         """This process has queued an upload: it counts before the next listing shows it."""
         with self._lock:
-            self._queued[job_id] = queued
+            done = self._queued[job_id].done_shards if job_id in self._queued else frozenset[int]()
+            self._queued[job_id] = OpenMarker(job_id, queued, run, done)
 
     def remove(self, job_id: str) -> None:
         """This process has taken an upload off its queue."""
@@ -41,22 +45,44 @@ class QueuedUploads:
             self._queued.pop(job_id, None)
 
     def waiting(self, device: JobDevice, taken: Collection[str]) -> Backlog:
-        """What waits for one job, without the jobs in `taken`. Raises what the storage client raises."""
+        """What waits for one job, without what is `taken`: ids of jobs and names of shards. Raises what the storage
+        client raises."""
         with self._lock:
             at = self._clock()
             if self._listed_at is None or at - self._listed_at > CACHE_SECONDS:
                 listed = islice(self._jobs.open_markers(), MOST_LISTED)
-                self._queued = {one.job_id: one.queued for one in listed if one.queued is not None}
+                self._queued = {one.job_id: one for one in listed}
                 self._listed_at = at
-            waiting = [one for job_id, one in self._queued.items() if one.device is device and job_id not in taken]
+            waiting = [each for one in self._queued.values() for each in _waiting_items(one, device, taken)]
         return backlog_of(waiting, now())
 
 
-def backlog_of(waiting: Collection[QueuedUpload], at: datetime) -> Backlog:
-    """The sum of uploads that wait. Deadlines that have passed hurry nobody any more."""
+@dataclass(frozen=True)
+class WaitingItem:
+    """An upload, or a shard of one, that no worker has."""
+
+    audio_seconds: float
+    due: datetime | None = None
+
+
+def _waiting_items(marker: OpenMarker, device: JobDevice, taken: Collection[str]) -> list[WaitingItem]:
+    queued, job_id = marker.queued, marker.job_id
+    if queued is None or queued.device is not device or job_id in taken:
+        return []
+    if not queued.shards:
+        return [WaitingItem(queued.audio_seconds, queued.due)]
+    left = set(range(queued.shards)) - marker.done_shards
+    if not left:
+        return [WaitingItem(0.0, queued.due)]  # to be assembled
+    free = [number for number in left if shard_work_id(job_id, number, marker.run) not in taken]
+    return [WaitingItem(queued.audio_seconds / queued.shards, queued.due)] * len(free)
+
+
+def backlog_of(waiting: Collection[WaitingItem], at: datetime) -> Backlog:
+    """The sum of what waits. Deadlines that have passed hurry nobody any more."""
     dues = [(one.due - at).total_seconds() for one in waiting if one.due is not None]
     return Backlog(
-        uploads=len(waiting),
+        items=len(waiting),
         audio_seconds=sum(one.audio_seconds for one in waiting),
         due_seconds=min((due for due in dues if due > 0), default=None),
     )

@@ -147,10 +147,10 @@ class ExecutionSlots:
     def view(self) -> SlotsView:
         """All slots, by one listing."""
         stored: dict[int, StoredSlot] = {}
-        for name, text, generation in objects.list_metadata(self._bucket, self._prefix, _METADATA):
-            number = name.removeprefix(self._prefix).removesuffix(".json")
+        for one in objects.list_metadata(self._bucket, self._prefix):
+            number = one.name.removeprefix(self._prefix).removesuffix(".json")
             if number.isdecimal():
-                stored[int(number)] = StoredSlot(_slot(name, text), generation)
+                stored[int(number)] = StoredSlot(_slot(one.name, one.metadata.get(_METADATA)), one.generation)
         return SlotsView(stored, now())
 
     def take(self, number: int, holder: str, term: timedelta, view: SlotsView) -> HeldSlot | None:

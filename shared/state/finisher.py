@@ -36,6 +36,7 @@ from shared.state.jobs import JobRecord, JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import billed
 from shared.state.result_files import ResultFiles
+from shared.state.shards import close_shards
 from shared.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.telemetry import tracing
 from shared.transcript.model import Transcript
@@ -85,7 +86,8 @@ class Finisher:
     ) -> TerminalMessage:
         """End a job. Returns the outcome that stands, perhaps an earlier finisher's.
 
-        `bill`: the whole job's, earlier attempts included; None: `record.spent`, where this attempt cost nothing.
+        `bill`: of all attempts at the whole upload; None: `record.spent`, where this one cost nothing. What its shards
+        cost is added here, and no worker goes on with them.
         `execution`: the Cloud Run execution that did the work. `may_have_ended`: whether somebody else may have ended
         the job; where he did all the same, his outcome stands, only that results were stored for nothing. `has_parts`:
         whether attempts may have left something for the next one; asked behind the outcome.
@@ -103,7 +105,10 @@ class Finisher:
                 transcript, results = stored  # step 1
                 # An earlier finisher's transcript may have gaps that ours has not: the outcome is the stored one's.
                 result = completed(transcript, fallbacks=result.fallbacks)
-            message = self._message(record, result, record.spent if bill is None else bill, execution, results)
+            bill = record.spent if bill is None else bill
+            if record.shards:
+                bill = close_shards(self._jobs, record) + bill
+            message = self._message(record, result, bill, execution, results)
             outcome = self._jobs.record_outcome(message)  # step 2
         # With our own outcome nobody can have closed the job before.
         if outcome == message or self._jobs.is_open(outcome.job_id, outcome.run):

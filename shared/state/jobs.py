@@ -2,7 +2,8 @@
 
 Three objects carry a job. `open/<job_id>.json` exists while the job is not terminal, so that a reconciler finds it by
 listing; `jobs/<job_id>/record.json` says who works on it and how far it is; `jobs/<job_id>/outcome.json` is written
-once, by whoever ends the job first.
+once, by whoever ends the job first. A job that is divided has a record of the same kind for each of its shards,
+`jobs/<job_id>/shards/<number>/record.json`.
 
 A job that has ended may be run again: its record goes on with the next run, whose marker and outcome have names of
 their own (`open/<job_id>.2.json`, `outcome-2.json`). Whoever still works for an earlier run changes nothing of it.
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
+from shared.costs.shard_plan import Shard, shard_work_id, shards_folder
 from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, StateConflict
 from shared.media import Media, Upload
@@ -46,6 +48,8 @@ class JobState(StrEnum):
     CLAIMED = "claimed"
     QUEUED = "queued"
     RUNNING = "running"
+    DONE = "done"
+    """Of a shard alone, and for good: its part is stored, it was given up, or its job ended without it."""
 
 
 class RequestedModel(BaseModel):
@@ -83,7 +87,7 @@ class CallbackCall(BaseModel):
 
 
 class JobRecord(BaseModel):
-    """Who works on an upload until when, and what was learned and decided."""
+    """Who works on an upload, or on a shard of it, until when, and what was learned and decided."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -121,6 +125,14 @@ class JobRecord(BaseModel):
     media: Media | None = None
     decision: Decision | None = None
     options: UploadOptions = UploadOptions()
+    shards: tuple[Shard, ...] = ()
+    """The work items that the upload is divided into; none where it is one."""
+    shards_seen: int = 0
+    """The newest generation of the shards' records, when its items were last published."""
+    shard: Shard | None = None
+    """The one whose record this is; None: it is the upload's."""
+    missing: str | None = None
+    """Why a shard is done without its part, in one sentence."""
     decoded_seconds: float = 0.0
     """Audio that is decoded, as of the worker's last heartbeat."""
     transcribed_seconds: float = 0.0
@@ -140,6 +152,22 @@ class JobRecord(BaseModel):
     def may_have_parts(self) -> bool:
         """Whether an earlier attempt, of this run or of the one before, may have left something."""
         return self.started_at is not None or self.parts_run < self.run
+
+    @property
+    def own_parts(self) -> str:
+        """The folder among the job's parts that is a shard's; empty: all of it."""
+        return "" if self.shard is None else f"{self.run}.{self.shard.number}/"
+
+    @property
+    def read_parts(self) -> str:
+        """The folder whose parts are of use: after another run, which may have been divided elsewhere, all of it."""
+        return "" if self.parts_run < self.run else self.own_parts
+
+    @property
+    def work_id(self) -> str:
+        """The name of the work whose record this is: the job's id, or a shard's name."""
+        shard, job_id = self.shard, self.upload.job_id
+        return job_id if shard is None else shard_work_id(job_id, shard.number, self.run)
 
     @property
     def lost_so_far(self) -> int:
@@ -165,8 +193,8 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The job's id."""
-        return self.record.upload.job_id
+        """The job's id, or the name of the shard whose record this is."""
+        return self.record.work_id
 
     def changed(self, **changes: Any) -> Job:
         """With a record that the next write will store."""
@@ -235,6 +263,8 @@ class QueuedUpload(BaseModel):
     """When its item was published, the last time."""
     seen_at: datetime | None = None
     """When the reconciler last saw that its turn will come; None: not since then."""
+    shards: int = 0
+    """How many items it is divided into; 0: it is one."""
 
 
 @dataclass(frozen=True)
@@ -245,6 +275,8 @@ class OpenMarker:
     queued: QueuedUpload | None
     """None: no item was published, or whoever did so ended before it could say so."""
     run: int = 1
+    done_shards: frozenset[int] = frozenset()
+    """Of a divided upload. One may be missing for a while, or for good: its record decides."""
 
 
 class JobStore:
@@ -318,10 +350,44 @@ class JobStore:
             return False
         return objects.delete(self._bucket, _marker_name(job_id, run), int(marker.generation))
 
-    def load(self, job_id: str) -> Job | None:
-        """The job's newest record."""
-        stored = objects.read(self._bucket, _record_name(job_id), deadline_seconds=self._deadline_seconds)
+    def load(self, work_id: str) -> Job | None:
+        """The newest record of a job or a shard."""
+        stored = objects.read(self._bucket, _record_name(work_id), deadline_seconds=self._deadline_seconds)
         return _job(stored) if stored else None
+
+    def open_shard(self, record: JobRecord, shard: Shard, **fields: Any) -> Job:
+        """The record of a shard of the upload whose record is given; where it has none it is created, with `fields`."""
+        first = JobRecord(
+            upload=record.upload,
+            run=record.run,
+            parts_run=record.parts_run,
+            state=JobState.QUEUED,
+            holder="",
+            lease_until=now(),
+            received_at=record.received_at,
+            media=record.media,
+            decision=record.decision,
+            options=record.options,
+            shard=shard,
+            traceparent=record.traceparent,
+        )
+        job = Job(JobRecord.model_validate({**dict(first), **fields}), 0)
+        stored = objects.create_once(
+            self._bucket,
+            _record_name(job.id),
+            _dump(job.record),
+            metadata=_record_metadata(job.record),
+            deadline_seconds=self._deadline_seconds,
+        )
+        return _job(stored)
+
+    def shard_states(self, record: JobRecord) -> dict[int, JobState]:
+        """How far each shard is that has a record, by one listing. `record`: their upload's."""
+        folder = f"jobs/{shards_folder(record.upload.job_id, record.run)}/"
+        return {
+            int(one.name.removeprefix(folder).partition("/")[0]): JobState(one.metadata[_STATE])
+            for one in objects.list_metadata(self._bucket, folder)
+        }
 
     def is_known(self, upload: Upload) -> bool:
         """Whether there is a record of this upload, readable or not."""
@@ -336,6 +402,7 @@ class JobStore:
                 _record_name(job.id),
                 _dump(record),
                 job.generation,
+                metadata=_record_metadata(record),
                 deadline_seconds=self._deadline_seconds,
             )
         )
@@ -372,9 +439,12 @@ class JobStore:
 
     def open_markers(self) -> Iterator[OpenMarker]:
         """Every job whose outcome was not published yet; 1,000 are listed with a call, as far as the caller goes on."""
-        for name, text, _ in objects.list_metadata(self._bucket, _OPEN, _QUEUED):
-            job_id, _, run = name.removeprefix(_OPEN).removesuffix(".json").partition(".")
-            yield OpenMarker(job_id, _queued(name, text), int(run) if run.isdecimal() else 1)
+        for one in objects.list_metadata(self._bucket, _OPEN):
+            job_id, _, run = one.name.removeprefix(_OPEN).removesuffix(".json").partition(".")
+            numbers = (key.removeprefix(_DONE_SHARD) for key in one.metadata if key.startswith(_DONE_SHARD))
+            done = frozenset(int(number) for number in numbers if number.isdecimal())
+            queued = _queued(one.name, one.metadata.get(_QUEUED))
+            yield OpenMarker(job_id, queued, int(run) if run.isdecimal() else 1, done)
 
     def opened(self, job_id: str, run: int = 1) -> OpenJob | None:
         """What the marker of an open job says. Raises ValidationError."""
@@ -386,6 +456,10 @@ class JobStore:
         text = None if queued is None else queued.model_dump_json(exclude_none=True)
         objects.set_metadata(self._bucket, _marker_name(job_id, run), {_QUEUED: text})
 
+    def mark_shard_done(self, job_id: str, number: int, run: int) -> None:
+        """Have the marker say that a shard waits on no queue any more. Without effect on a run that is closed."""
+        objects.set_metadata(self._bucket, _marker_name(job_id, run), {f"{_DONE_SHARD}{number}": "done"})
+
     def is_open(self, job_id: str, run: int = 1) -> bool:
         """Whether a run's outcome still has to be published."""
         return objects.exists(self._bucket, _marker_name(job_id, run), deadline_seconds=self._deadline_seconds)
@@ -393,7 +467,11 @@ class JobStore:
 
 _OPEN = "open/"
 _QUEUED = "queued"
-"""Entry of a marker's custom metadata."""
+_DONE_SHARD = "shard-"
+"""Entries of a marker's custom metadata."""
+
+_STATE = "state"
+"""Entry of the custom metadata of a shard's record."""
 
 
 def parts_folder(job_id: str, run: int = 1) -> str:
@@ -405,8 +483,13 @@ def _marker_name(job_id: str, run: int) -> str:
     return f"{_OPEN}{job_id}.json" if run == 1 else f"{_OPEN}{job_id}.{run}.json"
 
 
-def _record_name(job_id: str) -> str:
-    return f"jobs/{job_id}/record.json"
+def _record_name(work_id: str) -> str:
+    return f"jobs/{work_id}/record.json"
+
+
+def _record_metadata(record: JobRecord) -> dict[str, str]:
+    """A shard's record says how far it is in its object's metadata, too, so that one listing reads all of a job's."""
+    return {} if record.shard is None else {_STATE: record.state.value}
 
 
 def _outcome_name(job_id: str, run: int) -> str:

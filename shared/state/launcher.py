@@ -90,7 +90,7 @@ class Launcher:
         Raises what the storage client raises.
         """
         # The upload's mark may not be listed, or could not be written.
-        return self._launch(least=Backlog(uploads=1))
+        return self._launch(least=Backlog(items=1))
 
     def launch_more(self) -> LaunchResult:
         """Start what is missing for the backlog, if there is one. Raises what the storage client raises."""
@@ -102,7 +102,7 @@ class Launcher:
         if running.count and not free:
             return LaunchResult(running=running.count)
         backlog = self._backlog(view)
-        if not backlog.uploads:
+        if not backlog.items:
             backlog = least
         count = executions_to_launch(backlog, running, self._speed(), self._rules, len(free))
         return self._start(free[:count], view, running.count)

@@ -13,9 +13,11 @@ from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
 from shared.clock import now
 from shared.costs.bill import LineItemKind
+from shared.costs.shard_plan import shard_work_id
 from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
+from shared.state.backlog import QueuedUploads
 from shared.state.jobs import JobRecord, JobState
 from shared.upload_options import MAX_COST_METADATA
 from tests.support.function_services import MakeServices
@@ -75,6 +77,50 @@ def test_many_uploads_start_one_execution(cloud: LoopbackCloud, services: Servic
         handle(services, cloud.drop(AUDIO, f"{number}.wav"))
     assert len(cloud.work_items()) == 3
     assert cloud.executions() == [GPU_JOB]
+
+
+SHARDS = {"SHARD_HOURS": "0.0007", "SHARD_HOURS_BUSY": "0.0014"}
+"""2.5 and 5 seconds: the recording has more than 5, and at most 7.5."""
+
+
+def test_a_long_upload_is_an_item_for_each_shard(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**SHARDS)
+    upload = handled(cloud, services)
+    record = record_of(services, upload)
+    assert [shard.number for shard in record.shards] == [item.shard for item in cloud.work_items()] == [0, 1, 2]
+    (marker,) = services.jobs.open_markers()
+    assert marker.queued is not None
+    assert marker.queued.shards == 3
+    assert cloud.executions() == [GPU_JOB]
+    # Once some are done or taken, the others wait.
+    services.jobs.mark_shard_done(upload.job_id, 0, 1)
+    waiting = QueuedUploads(services.jobs).waiting(JobDevice.GPU, {shard_work_id(upload.job_id, 2, 1)})
+    assert (waiting.items, waiting.audio_seconds) == (1, pytest.approx(marker.queued.audio_seconds / 3))
+    for number in (1, 2):
+        services.jobs.mark_shard_done(upload.job_id, number, 1)
+    waiting = QueuedUploads(services.jobs).waiting(JobDevice.GPU, ())
+    assert (waiting.items, waiting.audio_seconds) == (1, 0.0)
+
+
+def test_where_no_second_execution_could_start_shards_are_longer(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(**SHARDS)
+    slots = services.slots[JobDevice.GPU]
+    for number in range(slots.count - 1):
+        assert slots.hold(f"execution/{number}", timedelta(minutes=5))
+    assert len(record_of(services, handled(cloud, services)).shards) == 2
+
+
+@pytest.mark.parametrize(
+    "settings", [{"MAX_PARALLEL_TASKS": "1"}, {"SHARD_HOURS": "0", "SHARD_HOURS_BUSY": "0"}], ids=["one slot", "off"]
+)
+def test_an_upload_that_gains_nothing_is_one_item(
+    cloud: LoopbackCloud, make_services: MakeServices, settings: dict[str, str]
+) -> None:
+    services = make_services(**{**SHARDS, **settings})
+    assert record_of(services, handled(cloud, services)).shards == ()
+    assert [item.shard for item in cloud.work_items()] == [None]
 
 
 def test_deepgram_fetches_the_upload_through_a_signed_url(

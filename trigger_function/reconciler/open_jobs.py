@@ -15,6 +15,7 @@ from shared.errors import DropscribeError, FailureKind, StateConflict, best_effo
 from shared.state.job_result import exhausted, failed, waited_too_long
 from shared.state.jobs import Job, JobState, OpenMarker, QueuedUpload, new_holder
 from shared.state.launcher import Launcher
+from shared.state.shards import ShardsProgress, shards_progress
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
@@ -24,6 +25,7 @@ from trigger_function.dispatch import (
     job_device,
     launch_any,
     mark_not_launched,
+    patience_ends,
     queue,
     routed,
     start_execution,
@@ -150,8 +152,22 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         return "published"
     if is_leased or marker.run < job.record.run:
         return "waiting"
+    is_to_assemble = False
+    if job.record.state is JobState.QUEUED and job.record.shards:
+        progress = shards_progress(services.jobs, job.record)
+        if progress.is_alive:
+            # Whatever time the others wait: workers are at it.
+            services.jobs.save(job, lease_until=patience_ends(services), dispatches=0)
+            return "waiting"
+        _record_lost_shards(services, job, progress)
+        if progress.newest_write != job.record.shards_seen:
+            # Workers came since the items were published last.
+            job = services.jobs.save(job, shards_seen=progress.newest_write, dispatches=0)
+        # Then its item comes again within minutes, or it was lost.
+        is_to_assemble = not progress.left
     may_be_tried = job.record.attempts_so_far < services.settings.max_attempts
-    queued = marker.queued if job.record.state is JobState.QUEUED and may_be_tried else None
+    is_waiting = job.record.state is JobState.QUEUED and may_be_tried and not is_to_assemble
+    queued = marker.queued if is_waiting else None
     if queued is not None and tick.waits_its_turn(queued):
         # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up. The
         # marker says so, and the record stays as the item knows it.
@@ -210,6 +226,12 @@ def _advance(services: Services, job: Job) -> str:
     if waiting is not None and fall_back_to_deepgram(services, waiting, routed(waiting)[0]):
         return "sent to deepgram"
     return "queued again"
+
+
+def _record_lost_shards(services: Services, job: Job, progress: ShardsProgress) -> None:
+    device = job_device(services, routed(job)[1])
+    for shard in progress.lost:
+        _record_gpu_failure(services, shard, device)
 
 
 def _record_gpu_failure(services: Services, job: Job, device: JobDevice) -> None:

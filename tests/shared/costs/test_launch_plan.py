@@ -25,9 +25,9 @@ NOTHING_RUNS = RunningExecutions()
 
 seconds = st.floats(0.0, 1e8)
 backlogs = st.builds(
-    Backlog, uploads=st.integers(0, 10_000), audio_seconds=seconds, due_seconds=st.none() | st.floats(0.1, 1e6)
+    Backlog, items=st.integers(0, 10_000), audio_seconds=seconds, due_seconds=st.none() | st.floats(0.1, 1e6)
 )
-waiting = backlogs.filter(lambda backlog: backlog.uploads > 0)
+waiting = backlogs.filter(lambda backlog: backlog.items > 0)
 speeds = st.builds(DeviceSpeed, startup_seconds=st.floats(0.1, 2000), x_real_time=st.floats(0.1, 1000))
 rules = st.builds(LaunchRules, max_executions=st.integers(1, 100), drain_seconds=st.floats(1.0, 1e5))
 running = st.builds(RunningExecutions, count=st.integers(1, 120), audio_seconds=seconds) | st.just(NOTHING_RUNS)
@@ -46,6 +46,7 @@ def launches(
         (Backlog(), NOTHING_RUNS, 0),
         (Backlog(1, 30.0), NOTHING_RUNS, 1),
         (Backlog(1, 24 * HOUR), NOTHING_RUNS, 1),
+        (Backlog(15, 24 * HOUR), NOTHING_RUNS, 2),
         (Backlog(100, 100 * HOUR), NOTHING_RUNS, 5),
         (Backlog(20, 19 * HOUR), NOTHING_RUNS, 1),
         (Backlog(21, 21 * HOUR), NOTHING_RUNS, 2),
@@ -63,7 +64,8 @@ def launches(
     ids=[
         "nothing waits",
         "a lone file",
-        "a lone file is one work item, however long",
+        "a lone file that is one work item, however long",
+        "24 hours in shards",
         "100 dropped hours",
         "one does it in time",
         "one would be late",
@@ -89,7 +91,7 @@ def test_never_over_the_slots(
 ) -> None:
     count = executions_to_launch(backlog, running, speed, rules, free)
     assert 0 <= count <= free
-    assert count <= backlog.uploads
+    assert count <= backlog.items
     assert count == 0 or running.count + count <= rules.max_executions
 
 
@@ -105,9 +107,9 @@ def test_one_at_least_for_anything_that_waits(backlog: Backlog, speed: DeviceSpe
 
 @given(backlogs, st.integers(0, 100), seconds, running, speeds, rules)
 def test_more_backlog_never_launches_fewer(
-    backlog: Backlog, uploads: int, audio: float, running: RunningExecutions, speed: DeviceSpeed, rules: LaunchRules
+    backlog: Backlog, items: int, audio: float, running: RunningExecutions, speed: DeviceSpeed, rules: LaunchRules
 ) -> None:
-    more = replace(backlog, uploads=backlog.uploads + uploads, audio_seconds=backlog.audio_seconds + audio)
+    more = replace(backlog, items=backlog.items + items, audio_seconds=backlog.audio_seconds + audio)
     assert launches(more, running, speed, rules) >= launches(backlog, running, speed, rules)
 
 

@@ -147,17 +147,17 @@ def test_what_is_off_its_queue_or_closed_does_not_wait(
 def test_a_listing_serves_for_seconds_and_own_uploads_count_at_once(jobs: JobStore, queue: Queue) -> None:
     at = 0.0
     queued = QueuedUploads(jobs, clock=lambda: at)
-    assert queued.waiting(JobDevice.GPU, ()).uploads == 0
+    assert queued.waiting(JobDevice.GPU, ()).items == 0
     queue(2, HOUR)
-    assert queued.waiting(JobDevice.GPU, ()).uploads == 0
+    assert queued.waiting(JobDevice.GPU, ()).items == 0
     queued.add("mine", queued_upload(HOUR, due=now() + timedelta(hours=1)))
     backlog = queued.waiting(JobDevice.GPU, ())
-    assert (backlog.uploads, backlog.audio_seconds) == (1, HOUR)
+    assert (backlog.items, backlog.audio_seconds) == (1, HOUR)
     assert backlog.due_seconds == pytest.approx(HOUR, abs=60)
     queued.remove("mine")
-    assert queued.waiting(JobDevice.GPU, ()).uploads == 0
+    assert queued.waiting(JobDevice.GPU, ()).items == 0
     at = 2 * CACHE_SECONDS
-    assert queued.waiting(JobDevice.GPU, ()).uploads == 2
+    assert queued.waiting(JobDevice.GPU, ()).items == 2
 
 
 def test_a_deadline_that_has_passed_hurries_nobody(jobs: JobStore) -> None:
