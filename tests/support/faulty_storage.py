@@ -107,9 +107,11 @@ class FaultyStorageServer(StorageServer):
         begin = re.match(r"bytes=(\d+)-", self._ranges[-1])
         if self._damaged_from is not None and begin is not None and int(begin[1]) >= self._damaged_from:
             response.response = _with_first_byte_flipped(response.response)
-        count, after_bytes = self._broken
-        if count and (response.content_length or 0) > after_bytes:
-            self._broken = (count - 1, after_bytes)
+        with self._faults_lock:
+            count, after_bytes = self._broken
+            is_broken = count > 0 and (response.content_length or 0) > after_bytes
+            self._broken = (count - is_broken, after_bytes)
+        if is_broken:
             response.response = _broken_off(response.response, after_bytes)
         return response
 
