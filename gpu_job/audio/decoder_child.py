@@ -135,6 +135,10 @@ class DecoderChild:
             data = self._read(output)
             while data is None and self._arrival is not None and not self._arrival.has_ended:
                 data = self._read(output)  # it may wait for bytes
+            if not data:
+                # What was heard until then is good, however it ended.
+                for record in reader.end():
+                    yield record
             if data is None:
                 raise DecoderFailed(f"The decoder gave no audio for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
             if not data:

@@ -13,9 +13,9 @@ from av.filter import Graph
 OUTPUT_RATE = 16_000
 """Frames per second of the output."""
 
-BLOCK_FRAMES = 4 * OUTPUT_RATE
-"""Frames of the output that are handed on at once, 4 s: a block costs the job 0.1 ms of its one interpreter, whatever
-its length. A decoder that crashes takes what it has not handed on with it."""
+BLOCK_FRAMES = OUTPUT_RATE
+"""Frames of the output that are handed on at once, 1 s: else every codec frame is written for itself. A decoder that
+crashes takes what it has not handed on with it; the reader joins what it gets (`records.py`)."""
 
 MAX_CHANNELS = 64
 """As many as FFmpeg's resampler takes."""
