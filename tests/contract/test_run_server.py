@@ -96,6 +96,9 @@ def test_the_task_sees_the_environment_of_the_job_and_nothing_of_the_host(
         "CLOUD_RUN_TASK_INDEX": "0",
         "CLOUD_RUN_TASK_COUNT": "1",
         "CLOUD_RUN_TASK_ATTEMPT": "0",
+        # The project's modules are found, and none in the folder that the process starts in.
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONSAFEPATH": "1",
     }
 
 
