@@ -79,7 +79,7 @@ locals {
       title    = "Uploads take more than ${var.alert_thresholds.times_expected} times as long as predicted"
       query    = "${local.per_hour.times_expected} > ${var.alert_thresholds.times_expected}"
       duration = "300s"
-      help     = "Median of an hour. The queue may be too long for one execution, instances may start slowly, or speeds were learned on other audio."
+      help     = "Median of an hour. The queue may be too long for the executions that may run (max_parallel_tasks), instances may start slowly, or speeds were learned on other audio."
     }
   }
 
@@ -119,7 +119,7 @@ locals {
       comparison = "COMPARISON_GT"
       threshold  = var.alert_thresholds.oldest_work_minutes * 60 + coalesce(var.function_settings.gather_seconds, 0)
       duration   = "60s"
-      help       = "No execution runs or starts: check quota, image, and the circuit breaker in health/gpu.json."
+      help       = "No execution runs or starts: check quota, image, and the circuit breaker in health/gpu.json. Where executions run, more is queued than they do in this time: max_parallel_tasks."
     }
     budget = {
       title      = "Half, 80 % or all of the month's budget is spent or reserved"
