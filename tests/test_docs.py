@@ -17,6 +17,7 @@ FOLDERS = "trigger_function|gpu_job|shared|infra|terraform|tests|benchmarks|tool
 PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w/.-]*[\w/])(?![\w*.-]*\*)")
 REFERENCE = re.compile(rf"`((?:{FOLDERS})/[\w/.]+\.py): (\w+)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
 MODULE = re.compile(r"python -m ((?:infra|benchmarks|gpu_job|tools)[\w.]*)")
 NOT_YET = {"docs/decisions/060-lease-until-there-are-slots.md"}
 MADE_BY_THE_READER = {"terraform/terraform.tfvars"}
@@ -54,6 +55,23 @@ def test_functions_are_in_the_files_they_are_said_to_be_in() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     broken = [link for link in LINK.findall(page.read_text()) if not (page.parent / link.strip()).exists()]
     assert broken == []
+
+
+def test_sections_that_are_linked_are_there() -> None:
+    found = [(page, *match.groups()) for page in PAGES for match in ANCHOR.finditer(page.read_text())]
+    assert found
+    wrong = {
+        f"{page.relative_to(ROOT)}: {path}#{anchor}"
+        for page, path, anchor in found
+        if anchor not in anchors((page.parent / path if path else page).read_text())
+    }
+    assert wrong == set()
+
+
+def anchors(text: str) -> set[str]:
+    """Of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_modules_can_be_run() -> None:
