@@ -36,7 +36,7 @@ class ArrivingFile:
     ) -> None:
         """`size`: of the file, in bytes; `first`: its first part. `read(start, end)` fetches others; it is called on
         any thread. `check` gets the CRC32C of the whole file, and raises where that is wrong. `on_end` is called once,
-        on any thread, when the file is there and checked, or with the error that prevented it."""
+        on any thread, when the file is there and checked, or with the error that prevented it; `wait` returns after."""
         self.path = path
         self.map_path = path.with_suffix(".arrival")
         """Of its ArrivalMap."""
@@ -49,7 +49,7 @@ class ArrivingFile:
         self._lock = threading.Lock()
         self._checksum_lock = threading.Lock()
         self._checked_parts, self._crc = 0, 0
-        self._ended = threading.Event()
+        self._is_ending, self._ended = False, threading.Event()
         self._error: BaseException | None = None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         os.ftruncate(self._descriptor, size)
@@ -96,7 +96,7 @@ class ArrivingFile:
     def _next_part(self) -> int | None:
         """One that a reader waits for, else the first that is left; None where there is none, or it has ended."""
         with self._lock:
-            if self._ended.is_set():
+            if self._is_ending:
                 return None
             part = next((part for part in self._map.wanted() if not self._taken[part]), self._taken.find(0))
             if part < 0:
@@ -133,9 +133,11 @@ class ArrivingFile:
 
     def _end(self, error: BaseException | None) -> None:
         with self._lock:
-            if self._ended.is_set():
+            if self._is_ending:
                 return
-            self._error = error
+            self._is_ending, self._error = True, error
             self._map.end(complete=error is None)
+        try:
+            self._on_end(error)
+        finally:
             self._ended.set()
-        self._on_end(error)

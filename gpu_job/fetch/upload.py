@@ -14,6 +14,7 @@ from google.cloud.storage.exceptions import DataCorruption
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from shared import gzip_content
+from shared.errors import BadMedia, Rejected
 from shared.media import Upload
 from shared.storage_errors import refusal_of
 
@@ -47,8 +48,14 @@ def begin_fetch(
         return ArrivingFile(path, size, first, stored.read, stored.check, on_end)
     blocks = stored.blocks(first)
     with path.open("wb") as file:
-        for piece in gzip_content.unpacked(blocks, max_unpacked_bytes) if is_packed else blocks:
-            file.write(piece)
+        try:
+            for piece in gzip_content.unpacked(blocks, max_unpacked_bytes) if is_packed else blocks:
+                file.write(piece)
+        except (BadMedia, Rejected):
+            # No word about the upload, unless what came of it has its checksum.
+            for _ in blocks:
+                pass
+            raise
     on_end(None)
     return None
 

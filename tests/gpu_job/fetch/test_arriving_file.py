@@ -100,6 +100,25 @@ def test_a_wrong_checksum_is_the_files_end(tmp_path: Path) -> None:
     assert [type(error) for error in ends] == [ConnectionError]
 
 
+def test_who_waited_for_the_file_comes_after_who_is_told(tmp_path: Path) -> None:
+    """A shard whose words were all there was done without them: nobody had said yet that its file was right."""
+    told, goes_on = threading.Event(), threading.Event()
+
+    def on_end(error: BaseException | None) -> None:
+        told.set()
+        goes_on.wait()
+
+    content = GatedContent(CONTENT)
+    args = (tmp_path / "upload", len(CONTENT), CONTENT[:PART_BYTES], content.read, lambda crc: None, on_end)
+    with ArrivingFile(*args) as file:
+        try:
+            assert told.wait(PATIENCE)
+            assert not file.wait(0)
+        finally:
+            goes_on.set()
+        assert file.wait(PATIENCE)
+
+
 def test_a_reader_cannot_pass_for_there_what_is_not(tmp_path: Path) -> None:
     """A decoder that was taken over may write to the map."""
     checked: list[int] = []

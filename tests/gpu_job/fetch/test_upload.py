@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import random
 from pathlib import Path
 
 import pytest
+from google.cloud.storage.exceptions import DataCorruption
 
+from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.upload import fetch
 from infra.recordings import recording
 from shared.errors import BadMedia, Rejected
@@ -48,3 +51,14 @@ def test_a_bomb_fills_the_disk_to_the_limit_only(cloud: LoopbackCloud, tmp_path:
 def test_broken_gzip_is_rejected(cloud: LoopbackCloud, tmp_path: Path) -> None:
     with pytest.raises(BadMedia, match="ends too early"):
         fetched(cloud, tmp_path, gzip.compress(AUDIO)[:-100], "gzip")
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 100_000], ids=["cannot be unpacked", "unpacks to too much"])
+def test_gzip_that_was_damaged_on_the_way_is_no_word_about_the_upload(
+    cloud: LoopbackCloud, tmp_path: Path, limit: int
+) -> None:
+    packed = gzip.compress(random.Random(1).randbytes(PART_BYTES + 100_000), 1)
+    upload = cloud.drop(packed, content_encoding="gzip")
+    cloud.storage_server.damage_downloads(PART_BYTES)
+    with pytest.raises(DataCorruption, match="CRC32C"):
+        fetch(cloud.storage, upload, tmp_path / "upload", TIMEOUT, limit)
