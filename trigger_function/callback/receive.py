@@ -101,9 +101,11 @@ def _take(services: Services, job: Job, call: CallbackCall, body: bytes) -> Rece
     try:
         use_callback(services, job.record, media, call, answer)
     except Exception:
-        # Also where Deepgram posts it no more.
+        # Also where Deepgram posts it no more. What could not be stored is waited for: Deepgram posts it again, and to
+        # move the job on would be another call, or another engine.
         with best_effort("a job that a callback did not finish waits for its time to pass"):
-            _move_on(services, job.id, call.id)
+            if services.answers.load(job.record) is not None:
+                _move_on(services, job.id, call.id)
         raise
     return Received(HTTPStatus.OK, "finished")
 

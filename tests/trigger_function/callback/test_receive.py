@@ -22,7 +22,7 @@ from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs import JobRecord, JobState, parts_folder
 from shared.state.ledger_entry import month_of
 from tests.support.deepgram_callbacks import CALLBACK_KEY, CALLBACK_URL, callback_request, changed, posted_for
 from tests.support.faulty_deepgram import FaultyDeepgramServer, Posted
@@ -310,6 +310,23 @@ def test_results_that_cannot_be_written_are_finished_by_the_reconciler(
     with pytest.raises(InternalServerError):
         post(posted.address, posted.body)
     assert reconcile_all(services) == {"restarted": 1}
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, calls_on(message)) == (Outcome.COMPLETED, [False])
+    assert len(server.requests) == requests
+
+
+def test_an_answer_that_cannot_be_stored_is_waited_for_again(
+    cloud: LoopbackCloud, server: FaultyDeepgramServer, sent: tuple[Services, Upload, Posted]
+) -> None:
+    """Deepgram posts it again: another call, or another engine, would be paid for nothing."""
+    services, upload, posted = sent
+    requests, before = len(server.requests), record_of(services, upload)
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=parts_folder(upload.job_id))
+    with pytest.raises(InternalServerError):
+        post(posted.address, posted.body)
+    assert record_of(services, upload) == before
+    assert reconcile_all(services) == {"waiting": 1}
+    assert post(posted.address, posted.body).get_data() == b"finished\n"
     (message,) = cloud.terminal_messages()
     assert (message.outcome, calls_on(message)) == (Outcome.COMPLETED, [False])
     assert len(server.requests) == requests
