@@ -253,9 +253,9 @@ variable "deepgram" {
 }
 
 variable "callback_function" {
-  description = "Shape of the function that takes Deepgram's callbacks. An answer of 32 MiB takes about 500 MB while it is read, so concurrency is small; what finds no place gets 429, and Deepgram posts it again 30 s later, up to 10 times."
+  description = "Shape of the function that takes Deepgram's callbacks. An answer of 32 MiB takes about 700 MB while it is read, beside 100 MB of the function's own: memory is for as many of them as concurrency lets in; what finds no place gets 429, and Deepgram posts it again 30 s later, up to 10 times."
   type = object({
-    memory          = optional(string, "1Gi")
+    memory          = optional(string, "2Gi")
     max_instances   = optional(number, 4)
     concurrency     = optional(number, 2)
     timeout_seconds = optional(number, 120)
