@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -98,9 +97,8 @@ def _divided(services: Services, job: Job) -> Job:
     if decision.method is not Method.PARAKEET or record.shards or record.started_at is not None:
         return job
     rules, streams = services.settings.shard_rules, record.options.streams(media)
-    shortest_hours = min((hours for hours in (rules.hours, rules.busy_hours) if hours > 0), default=math.inf)
     slots = services.slots[job_device(services, decision)]
-    if media.duration_seconds * streams <= shortest_hours * 3600 or slots.count < 2:
+    if media.duration_seconds * streams <= rules.undivided_hours * 3600 or slots.count < 2:
         return job
     free = len(slots.view().free(slots.count))
     return job.changed(shards=plan_shards(media.duration_seconds, streams, free, rules))

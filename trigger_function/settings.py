@@ -178,15 +178,15 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Cal
 
     shard_hours: float = setting(
         2.0,
-        "Uploads of more audio are divided into shards of at most so much, which several executions transcribe at once;"
-        " 0: no upload is.",
+        "Uploads of more audio are divided into shards of at most so much, which several executions transcribe at once,"
+        " where their job may have several; 0: no upload is ever divided.",
         unit="h of audio",
         source="a minute of an L4 each; each costs a pass of decoding, 500 x real time on one core",
         ge=0,
     )
     shard_hours_busy: float = setting(
         6.0,
-        "The same where at most one more execution could be started.",
+        "The same where at most one more execution could be started; 0: none is divided then.",
         unit="h of audio",
         source="three minutes of an L4: a killed task redoes no more",
         ge=0,

@@ -125,6 +125,10 @@ class AttemptEnd:
                 self._services.checkpoints.store_part(job.job_id, part, run=parts_run, within=folder)
             if not self._close_shard(job, shard, bill):
                 _log.warning("a claim was lost")
+                outcome = self._services.jobs.outcome(job.job_id, job.record.run)
+                if outcome is not None and not keeps_parts(outcome):
+                    # The part was stored behind the finisher's last step, perhaps: nobody else would delete it.
+                    self._services.jobs.delete_parts(job.job_id, outcome.run)
                 for ack_id in job.ack_ids:
                     self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
                 return

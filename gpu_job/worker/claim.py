@@ -184,18 +184,30 @@ def _is_held_by_another(job: Job, holder: str) -> bool:
 
 
 def own_items(services: JobServices) -> Iterator[WorkItem]:
-    """Jobs that a killed earlier attempt of this task was at; their messages would come back only after a while."""
+    """Jobs and shards that a killed earlier attempt of this task was at; their messages would come back only after a
+    while. Shards last: while one is fed, nothing else is begun."""
     if services.task.attempt == 0:
         return
+    shards: list[WorkItem] = []
     for marker in services.jobs.open_markers():
         try:
             job = services.jobs.load(marker.job_id)
+            if job is None or job.record.media is None or job.record.decision is None:
+                continue
+            record = job.record
+            item = WorkItem(job_id=job.id, upload=record.upload, media=record.media, decision=record.decision)
+            if record.state is JobState.QUEUED and record.shards:
+                of_shards = shards_progress(services.jobs, record).records
+                own = [number for number, one in of_shards.items() if _is_own(one.record, services.task.holder)]
+                shards += [item.model_copy(update={"shard": number}) for number in own]
         except Exception:
             # This worker has others to look after; the reconciler finds it once its lease is over.
             _log.exception("job not taken up again")
             continue
-        if job is None or job.record.state is not JobState.RUNNING or job.record.holder != services.task.holder:
-            continue
-        media, decision = job.record.media, job.record.decision
-        if media is not None and decision is not None:
-            yield WorkItem(job_id=job.id, upload=job.record.upload, media=media, decision=decision)
+        if _is_own(record, services.task.holder):
+            yield item
+    yield from shards
+
+
+def _is_own(record: JobRecord, holder: str) -> bool:
+    return record.state is JobState.RUNNING and record.holder == holder

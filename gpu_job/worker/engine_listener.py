@@ -15,6 +15,7 @@ from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.services import JobServices
+from shared.costs.shard_plan import job_of_work
 from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.telemetry import tracing
@@ -65,8 +66,9 @@ class WorkerEngineListener(EngineListener):
     def engine_failed(self, engine: Engine, error: EngineFailed, job_ids: Sequence[str]) -> None:
         """Other instances learn through the circuit breaker that the GPU fails."""
         if engine is Engine.PARAKEET_GPU:
-            # With chunks of several uploads nobody knows whose fault it was.
-            self._services.gpu.record_failure(error.kind, job_ids[0] if len(job_ids) == 1 else None)
+            # With chunks of several uploads nobody knows whose fault it was; the circuit does not know shards.
+            uploads = {job_of_work(job_id) for job_id in job_ids}
+            self._services.gpu.record_failure(error.kind, next(iter(uploads)) if len(uploads) == 1 else None)
 
 
 class BatchSpans:

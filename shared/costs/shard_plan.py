@@ -39,14 +39,24 @@ def shard_work_id(job_id: str, number: int, run: int) -> str:
     return f"{shards_folder(job_id, run)}/{number}"
 
 
+def job_of_work(work_id: str) -> str:
+    """The upload's job id, of which the work is: itself, or that of the shard."""
+    return work_id.partition("/")[0]
+
+
 @dataclass(frozen=True)
 class ShardRules:
-    """How long a shard may be, in hours of audio; 0: uploads are not divided."""
+    """How long a shard may be, in hours of audio."""
 
     hours: float
-    """Where several executions could be started."""
+    """Where several executions could be started; 0: no upload is divided, whatever `busy_hours` says."""
     busy_hours: float
-    """Where at most one could."""
+    """Where at most one could; 0: none is divided then."""
+
+    @property
+    def undivided_hours(self) -> float:
+        """No upload with as little audio is divided, however many executions could be started."""
+        return min(self.hours, self.busy_hours or math.inf) if self.hours > 0 else math.inf
 
 
 def plan_shards(duration_seconds: float, streams: int, free_slots: int, rules: ShardRules) -> tuple[Shard, ...]:
@@ -56,7 +66,7 @@ def plan_shards(duration_seconds: float, streams: int, free_slots: int, rules: S
     started now. With more shards than these, their number is a multiple of it, so that all end together.
     """
     hours = rules.hours if free_slots > 1 else rules.busy_hours
-    if hours <= 0:
+    if rules.hours <= 0 or hours <= 0:
         return ()
     count = math.ceil(min(duration_seconds * streams / (hours * 3600), MAX_SHARDS))
     if count > free_slots > 1:

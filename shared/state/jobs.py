@@ -365,6 +365,8 @@ class JobStore:
             holder="",
             lease_until=now(),
             received_at=record.received_at,
+            # What may have killed a worker in the run before runs alone.
+            lost_attempts=min(1, record.lost_attempts),
             media=record.media,
             decision=record.decision,
             options=record.options,

@@ -112,9 +112,7 @@ def test_where_no_second_execution_could_start_shards_are_longer(
     assert len(record_of(services, handled(cloud, services)).shards) == 2
 
 
-@pytest.mark.parametrize(
-    "settings", [{"MAX_PARALLEL_TASKS": "1"}, {"SHARD_HOURS": "0", "SHARD_HOURS_BUSY": "0"}], ids=["one slot", "off"]
-)
+@pytest.mark.parametrize("settings", [{"MAX_PARALLEL_TASKS": "1"}, {"SHARD_HOURS": "0"}], ids=["one slot", "off"])
 def test_an_upload_that_gains_nothing_is_one_item(
     cloud: LoopbackCloud, make_services: MakeServices, settings: dict[str, str]
 ) -> None:

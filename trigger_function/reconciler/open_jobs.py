@@ -152,7 +152,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         return "published"
     if is_leased or marker.run < job.record.run:
         return "waiting"
-    is_to_assemble = False
+    is_to_assemble = was_taken = False
     if job.record.state is JobState.QUEUED and job.record.shards:
         progress = shards_progress(services.jobs, job.record)
         if progress.is_alive:
@@ -160,7 +160,8 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
             services.jobs.save(job, lease_until=patience_ends(services), dispatches=0)
             return "waiting"
         _record_lost_shards(services, job, progress)
-        if progress.newest_write != job.record.shards_seen:
+        was_taken = progress.newest_write != job.record.shards_seen
+        if was_taken:
             # Workers came since the items were published last.
             job = services.jobs.save(job, shards_seen=progress.newest_write, dispatches=0)
         # Then its item comes again within minutes, or it was lost.
@@ -174,7 +175,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         services.jobs.mark_queued(job.id, queued.model_copy(update={"seen_at": now()}), marker.run)
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
-        return _advance(services, job)
+        return _advance(services, job, was_taken=was_taken)
 
 
 def _close_unbegun(services: Services, marker: OpenMarker) -> str:
@@ -185,8 +186,9 @@ def _close_unbegun(services: Services, marker: OpenMarker) -> str:
     return "closed" if services.jobs.close_unbegun(marker.job_id, marker.run) else "waiting"
 
 
-def _advance(services: Services, job: Job) -> str:
-    """Try again what a quiet job waited for, unless it waited too long or too often."""
+def _advance(services: Services, job: Job, *, was_taken: bool) -> str:
+    """Try again what a quiet job waited for, unless it waited too long or too often. `was_taken`: whether workers took
+    shards of it since it was queued."""
     settings, record = services.settings, job.record
     if now() - record.received_at > timedelta(hours=settings.max_wait_hours):
         return _give_up(services, job, waited_too_long(record, settings.max_wait_hours))
@@ -210,7 +212,8 @@ def _advance(services: Services, job: Job) -> str:
     # While an execution runs, the item may just be far back in the queue, which is no failure.
     device = job_device(services, routed(job)[1])
     # Where it was given back after a fault of a service, a worker did take it; where none was started, none could.
-    in_vain = 0 if record.retry_at is not None or services.slots[device].view().is_running else 1
+    was_taken = was_taken or record.retry_at is not None
+    in_vain = 0 if was_taken or services.slots[device].view().is_running else 1
     if record.state is JobState.RUNNING or in_vain:
         _record_gpu_failure(services, job, device)
     # The record says no more that the job was running, once it is queued.
@@ -237,13 +240,15 @@ def _record_lost_shards(services: Services, job: Job, progress: ShardsProgress) 
 def _record_gpu_failure(services: Services, job: Job, device: JobDevice) -> None:
     """Where a worker of the GPU job went silent with an upload (INTERNAL), or none took it from its queue (TIMEOUT)."""
     settings, record = services.settings, job.record
+    # Of a shard, too: all shards of one bad file are one failure to the circuit, and its trial is an upload.
+    upload_job_id = record.upload.job_id
     if record.state is JobState.RUNNING:
         # Cloud Run names an execution after its job: `transcribe-x7k2p`, and the worker itself after its execution.
         job_name = record.holder.partition("/")[0].rpartition("-")[0]
         if settings.gpu_job is not None and job_name == settings.gpu_job.rpartition("/")[2]:
-            services.gpu.record_failure(FailureKind.INTERNAL, job.id)
+            services.gpu.record_failure(FailureKind.INTERNAL, upload_job_id)
     elif settings.has_gpu_job and device is JobDevice.GPU:
-        services.gpu.record_failure(FailureKind.TIMEOUT, job.id)
+        services.gpu.record_failure(FailureKind.TIMEOUT, upload_job_id)
 
 
 def _give_up(services: Services, job: Job, reason: str) -> str:

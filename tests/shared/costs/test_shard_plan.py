@@ -48,8 +48,16 @@ def test_twenty_four_hours_on_five_executions_end_together() -> None:
 
 
 def test_no_hours_are_no_shards() -> None:
-    assert plan_shards(24 * HOUR, 1, 5, ShardRules(0.0, 6.0)) == ()
+    for free in (0, 1, 5):
+        assert plan_shards(24 * HOUR, 1, free, ShardRules(0.0, 6.0)) == ()
     assert plan_shards(24 * HOUR, 1, 1, ShardRules(2.0, 0.0)) == ()
+    assert len(plan_shards(24 * HOUR, 1, 5, ShardRules(2.0, 0.0))) == 15
+
+
+@given(durations, streams, slots, rules)
+def test_undivided_hours_are_never_divided(duration: float, streams: int, free: int, rules: ShardRules) -> None:
+    if duration * streams <= rules.undivided_hours * HOUR:
+        assert plan_shards(duration, streams, free, rules) == ()
 
 
 @given(durations, streams, slots, rules)
@@ -70,7 +78,7 @@ def test_every_second_is_in_one_shard(duration: float, streams: int, free: int, 
 def test_no_shard_is_longer_than_allowed_unless_there_are_too_many(
     duration: float, streams: int, free: int, rules: ShardRules
 ) -> None:
-    hours = rules.hours if free > 1 else rules.busy_hours
+    hours = 0.0 if not rules.hours else rules.hours if free > 1 else rules.busy_hours
     shards = plan_shards(duration, streams, free, rules)
     assert len(shards) <= MAX_SHARDS
     audio_seconds = duration * streams
