@@ -105,6 +105,26 @@ def test_a_large_answer_is_taken_and_a_larger_one_is_not(user: UserClient, poste
     assert user.outcome(name)["outcome"] == "completed"
 
 
+def test_a_forged_body_that_comes_byte_by_byte_holds_nobody(posted: tuple[str, Posted]) -> None:
+    parts = urlsplit(changed(posted[1].address, token="0" * 64))
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE) as connection:
+        head = f"POST {parts.path or '/'}?{parts.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BYTES}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 403 ")
+        connection.settimeout(0.05)
+
+        def is_closed() -> bool:
+            try:
+                connection.sendall(b" ")
+                return not connection.recv(1000)
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        wait_until(is_closed, "the connection to be closed")
+
+
 def test_a_forged_callback_is_refused_before_its_body_has_come(user: UserClient, posted: tuple[str, Posted]) -> None:
     name, one = posted
     parts = urlsplit(changed(one.address, token="0" * 64))

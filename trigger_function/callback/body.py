@@ -42,6 +42,15 @@ def read_body(request: flask.Request, *, max_bytes: int, seconds: float) -> byte
     return body
 
 
+def leave_unread(request: flask.Request) -> None:
+    """Have nothing more of a body read that nobody wants.
+
+    gunicorn reads it to its end before it looks for the connection's next request: on a thread, and for ever where the
+    bytes come one by one.
+    """
+    _end_reading(request.environ.get("gunicorn.socket"))
+
+
 @contextmanager
 def _time_limit(request: flask.Request, seconds: float) -> Iterator[Event]:
     """Ends what is read of the request once its time is over: a read by itself waits for the next byte for ever."""
@@ -50,9 +59,7 @@ def _time_limit(request: flask.Request, seconds: float) -> Iterator[Event]:
 
     def end() -> None:
         is_over.set()
-        if connection is not None:
-            with suppress(OSError):  # closed already
-                connection.shutdown(socket.SHUT_RD)
+        _end_reading(connection)
 
     timer = Timer(seconds, end)
     timer.daemon = True
@@ -61,3 +68,9 @@ def _time_limit(request: flask.Request, seconds: float) -> Iterator[Event]:
         yield is_over
     finally:
         timer.cancel()
+
+
+def _end_reading(connection: socket.socket | None) -> None:
+    if connection is not None:
+        with suppress(OSError):  # closed already
+            connection.shutdown(socket.SHUT_RD)

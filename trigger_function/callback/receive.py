@@ -34,7 +34,7 @@ from shared.errors import EngineFailed, FailureKind, best_effort
 from shared.state.jobs import CallbackCall, Job, JobState
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
-from trigger_function.callback.body import BodyRefused, read_body
+from trigger_function.callback.body import BodyRefused, leave_unread, read_body
 from trigger_function.deepgram_call import SAVE_TRIES
 from trigger_function.deepgram_finish import deepgram_model, use_callback
 from trigger_function.services import Services
@@ -63,6 +63,7 @@ def receive(services: Services, request: flask.Request) -> Received:
         return _refused(HTTPStatus.METHOD_NOT_ALLOWED)
     verified = services.callbacks.verified(request.args) if services.callbacks is not None else None
     if verified is None or not _is_our_keys(services, request):
+        leave_unread(request)
         return _refused(HTTPStatus.FORBIDDEN)
     job_id, call_id = verified
     with job_context(job_id):
