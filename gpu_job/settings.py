@@ -99,29 +99,6 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
     scratch_folder: Path | None = setting(
         None, "Folder that uploads are fetched into; by default the system's for temporary files."
     )
-    job_disk_gib: float | None = setting(
-        None,
-        "Disk that the instances have under SCRATCH_FOLDER; 0: none, so that files take memory. By default what its"
-        " file system has.",
-        unit="GiB",
-        source="Cloud Run keeps files in memory, unless it is given an ephemeral disk",
-        ge=0,
-    )
-    worker_memory_gib: float = setting(
-        3.0,
-        "Memory that a worker takes besides its uploads: the model, libraries, decoded audio that waits for the model.",
-        unit="GiB",
-        source="int8 model on the CPU 2.3 GB, bf16 model 1.3 GB while it is loaded (docs/benchmarks.md)",
-        ge=0,
-    )
-    upload_memory_mb: int = setting(
-        500,
-        "Memory that an upload takes while it is decoded and transcribed, its file not counted.",
-        unit="MB",
-        source="77 MB each, four uploads of 30 min on two cores (2026-11-28); four decoders, 24 h of audio (73 MB more"
-        " than 10 min, docs/benchmarks.md) and tables of long videos come on top",
-        gt=0,
-    )
     buffered_audio_seconds: float = setting(
         BUFFERED_AUDIO_SECONDS,
         "Decoded audio that may wait for the model.",

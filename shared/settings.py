@@ -26,6 +26,9 @@ from shared.subtitle_rules import (
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.upload_options import LONGEST_DEADLINE_MINUTES
 
+GIB = 2**30
+MB = 1_000_000
+
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
 
 
@@ -226,6 +229,45 @@ class JobShapeSettings(BaseSettings):
         return JobShape(gpu=gpu, vcpu=self.job_vcpu, memory_gib=self.job_memory_gib)
 
 
+class FileRoomSettings(BaseSettings):
+    """What of an instance's disk and memory is for uploads: routing and the workers' admission go by the same."""
+
+    model_config = SETTINGS_CONFIG
+
+    job_disk_gib: float | None = setting(
+        None,
+        "Disk that the job's instances have for uploads, under SCRATCH_FOLDER; 0: none, so that files take memory. By"
+        " default workers take what the file system has, and routing sends them files of any size.",
+        unit="GiB",
+        source="Cloud Run keeps files in memory, unless it is given an ephemeral disk",
+        ge=0,
+    )
+    worker_memory_gib: float = setting(
+        3.0,
+        "Memory that a worker takes besides its uploads: the model, libraries, decoded audio that waits for the model.",
+        unit="GiB",
+        source="int8 model on the CPU 2.3 GB, bf16 model 1.3 GB while it is loaded (docs/benchmarks.md)",
+        ge=0,
+    )
+    upload_memory_mb: int = setting(
+        500,
+        "Memory that an upload takes while it is decoded and transcribed, its file not counted.",
+        unit="MB",
+        source="77 MB each, four uploads of 30 min on two cores (2026-11-28); four decoders, 24 h of audio (73 MB more"
+        " than 10 min, docs/benchmarks.md) and tables of long videos come on top",
+        gt=0,
+    )
+
+    def largest_file_bytes(self, memory_gib: float, disk_gib: float | None) -> int | None:
+        """Largest file that an instance of this shape can hold, alone; None where its disk is not known."""
+        if disk_gib is None:
+            return None
+        if disk_gib > 0:
+            return int(disk_gib * GIB)
+        taken = int(self.worker_memory_gib * GIB) + self.upload_memory_mb * MB
+        return max(0, int(memory_gib * GIB) - taken)
+
+
 class SpeedSettings(BaseSettings):
     """Speeds that quotes assume until this deployment has measured its own."""
 
@@ -284,7 +326,13 @@ class SpeedSettings(BaseSettings):
 
 
 class DeploymentSettings(
-    ExecutionSettings, JobShapeSettings, SpeedSettings, BreakerSettings, SubtitleSettings, TrainingSettings
+    ExecutionSettings,
+    JobShapeSettings,
+    FileRoomSettings,
+    SpeedSettings,
+    BreakerSettings,
+    SubtitleSettings,
+    TrainingSettings,
 ):
     """Where the deployment's parts are, and what is the same for function and job."""
 

@@ -26,6 +26,8 @@ locals {
     job_memory_gib           = var.gpu_job.memory_gib
     cpu_job_vcpu             = var.cpu_job.enabled ? var.cpu_job.cpu : null
     cpu_job_memory_gib       = var.cpu_job.enabled ? var.cpu_job.memory_gib : null
+    job_disk_gib             = local.disk_gib["gpu"]
+    cpu_job_disk_gib         = var.cpu_job.enabled ? local.disk_gib["cpu"] : null
     transcription_method     = var.transcription_method
     enable_gpu_transcription = local.has_gpu_job
     gpu_rollout_percent      = var.gpu_rollout_percent

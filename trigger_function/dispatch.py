@@ -24,7 +24,7 @@ from trigger_function.deepgram_call import transcribe_with_deepgram
 from trigger_function.deepgram_finish import finished_with_stored_answer
 from trigger_function.gathering import GatheringUpload
 from trigger_function.launch import launch
-from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle
+from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle, job_obstacle
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,10 @@ def _replace_deepgram(services: Services, job: Job, decision: Decision, error: E
         return
     _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
     instead = services.router.fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
+    media, _ = routed(job)
+    if (obstacle := job_obstacle(job_device(services, instead), media, services.router.engines)) is not None:
+        _fail(services, job, EngineFailed(f"{error.reason} Parakeet cannot take over: {obstacle}.", error.kind))
+        return
     if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
         reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
         _fail(services, job, EngineFailed(reason, error.kind))
@@ -212,13 +216,14 @@ def _launch_other(services: Services, job: Job) -> bool:
     """Move a queued job to the queue of the other Cloud Run job, and see that an execution of that one runs.
 
     The item on the first queue stays: whoever gets it finds out whether something is left to do. False, and queued as
-    before, where there is no other job, it does not start, or it would cost more than is allowed or left.
+    before, where there is no other job, it cannot hold the file, it does not start, or it would cost more than is
+    allowed or left.
     """
-    before, (_, decision) = job.record, routed(job)
+    before, (media, decision) = job.record, routed(job)
     device = job_device(services, decision)
     other = JobDevice.CPU if device is JobDevice.GPU else JobDevice.GPU
     exists = services.settings.cpu_job is not None if other is JobDevice.CPU else services.settings.has_gpu_job
-    if not exists:
+    if not exists or job_obstacle(other, media, services.router.engines) is not None:
         return False
     because = f"No execution of the {device.upper()} job could be started: {other.upper()} job."
     moved = decision.model_copy(update={"device": other, "reason": f"{decision.reason} {because}"})

@@ -95,6 +95,9 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Cal
         source="int8 model 2.2 GB, decoders, and uploads on a disk that is memory",
         gt=0,
     )
+    cpu_job_disk_gib: float | None = setting(
+        None, "JOB_DISK_GIB of the job without a GPU, for routing.", unit="GiB", source="terraform's cpu_job", ge=0
+    )
     cpu_work_topic: str = setting(
         "transcription-work-cpu", "Pub/Sub topic of the work items of the job without a GPU.", min_length=3
     )

@@ -18,9 +18,7 @@ from gpu_job.instance import bytes_in, disk_space, memory_bytes
 from gpu_job.settings import JobSettings
 from shared.errors import Rejected
 from shared.media import Media
-
-GIB = 2**30
-MB = 1_000_000
+from shared.settings import GIB, MB
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Limit(StrEnum):
     """What a method can be refused for."""
 
     ENGINE = "engine"
+    FILE_SIZE = "file_size"
     PRIVACY = "privacy"
     BUDGET = "budget"
     MAX_COST = "max_cost"
@@ -37,7 +38,7 @@ class Limit(StrEnum):
     NEEDLESS = "needless"
 
 
-BINDING = frozenset({Limit.ENGINE, Limit.PRIVACY, Limit.BUDGET, Limit.MAX_COST})
+BINDING = frozenset({Limit.ENGINE, Limit.FILE_SIZE, Limit.PRIVACY, Limit.BUDGET, Limit.MAX_COST})
 """Limits that hold even where no method is left. The others are preferences: the least bad method breaks them."""
 
 

@@ -48,6 +48,11 @@ override_resource {
   values = { email = "warehouse", name = "accounts/warehouse" }
 }
 
+override_resource {
+  target = google_service_account.this["callback"]
+  values = { email = "callback", name = "accounts/callback" }
+}
+
 run "bindings" {
   command = apply
 
@@ -206,5 +211,52 @@ run "bindings" {
   assert {
     condition     = google_pubsub_subscription.costs.bigquery_config[0].service_account_email == "warehouse"
     error_message = "The costs table is written by the warehouse's account."
+  }
+}
+
+# What callbacks add: one function that everybody may call, and an account for it.
+run "bindings_with_callbacks" {
+  command = apply
+
+  variables {
+    deepgram = { enabled = true, callbacks = true }
+  }
+
+  assert {
+    condition = toset([for one in google_cloud_run_v2_service_iam_member.anybody : "${one.name} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-callback roles/run.invoker allUsers",
+    ])
+    error_message = "Bindings on the function of callbacks: ${jsonencode([for one in google_cloud_run_v2_service_iam_member.anybody : "${one.name} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_secret_manager_secret_iam_member.callback : "${one.secret_id} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-callback-key roles/secretmanager.secretAccessor serviceAccount:callback",
+      "dropscribe-callback-key roles/secretmanager.secretAccessor serviceAccount:function",
+    ])
+    error_message = "Bindings on the key of callbacks: ${jsonencode([for one in google_secret_manager_secret_iam_member.callback : "${one.secret_id} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_storage_bucket_iam_member.this : "${one.bucket} ${one.role} ${one.member}"]) == toset([
+      "a-project-dropscribe-uploads roles/storage.objectViewer serviceAccount:function",
+      "a-project-dropscribe-results roles/storage.objectUser serviceAccount:function",
+      "a-project-dropscribe-state roles/storage.objectUser serviceAccount:function",
+      "a-project-dropscribe-uploads roles/storage.objectViewer serviceAccount:job",
+      "a-project-dropscribe-results roles/storage.objectUser serviceAccount:job",
+      "a-project-dropscribe-state roles/storage.objectUser serviceAccount:job",
+      "a-project-dropscribe-source roles/storage.objectViewer serviceAccount:build",
+      "a-project-dropscribe-results roles/storage.objectUser serviceAccount:callback",
+      "a-project-dropscribe-state roles/storage.objectUser serviceAccount:callback",
+    ])
+    error_message = "Bindings on buckets with callbacks: ${jsonencode([for one in google_storage_bucket_iam_member.this : "${one.bucket} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_cloud_run_v2_service_iam_member.invoker : "${one.name} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-upload roles/run.invoker serviceAccount:trigger",
+      "dropscribe-reconcile roles/run.invoker serviceAccount:scheduler",
+    ])
+    error_message = "Bindings on the other functions: ${jsonencode([for one in google_cloud_run_v2_service_iam_member.invoker : "${one.name} ${one.role} ${one.member}"])}"
   }
 }

@@ -179,6 +179,14 @@ run "defaults" {
     error_message = "Quotes are made for the CPU job's own shape."
   }
 
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      function.service_config[0].environment_variables["JOB_DISK_GIB"] == "10" && function.service_config[0].environment_variables["CPU_JOB_DISK_GIB"] == "10"
+    ])
+    error_message = "Routing must know each job's disk."
+  }
+
   # Events are tried again.
 
   assert {
@@ -261,6 +269,14 @@ run "no_disk_for_the_cpu_job_in_this_region" {
       if contains(["JOB_DISK_GIB", "SCRATCH_FOLDER"], env.name)
     } == { JOB_DISK_GIB = "0" }
     error_message = "The worker must know that files take memory."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in google_cloudfunctions2_function.this :
+      function.service_config[0].environment_variables["JOB_DISK_GIB"] == "10" && function.service_config[0].environment_variables["CPU_JOB_DISK_GIB"] == "0"
+    ])
+    error_message = "Routing must know which job has no disk."
   }
 }
 

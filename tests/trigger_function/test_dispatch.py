@@ -152,6 +152,21 @@ def test_parakeet_takes_over_from_a_failing_deepgram(
     assert cloud.terminal_messages() == []
 
 
+def test_parakeet_does_not_take_over_a_file_that_no_instance_holds(
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
+) -> None:
+    services = make_services(**deepgram, TRANSCRIPTION_METHOD="deepgram", JOB_DISK_GIB="0.00001")
+    shared_deepgram_server.fail_next(1, 402)
+    handled(cloud, services)
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert message.reason is not None
+    assert message.reason.startswith("Deepgram answered 402. Parakeet cannot take over: the file has ")
+    assert "an instance of the GPU job has room for" in message.reason
+    assert cloud.work_items() == []
+    assert cloud.executions() == []
+
+
 @pytest.mark.parametrize(("status", "is_billed"), [(500, True), (402, False)])
 def test_a_call_that_deepgram_may_bill_is_on_the_bill_though_it_failed(
     cloud: LoopbackCloud,
@@ -344,6 +359,18 @@ def test_an_upload_whose_job_does_not_start_moves_to_the_other_jobs_queue(
     assert (decision.method, decision.device) == (Method.PARAKEET, JobDevice.GPU)
     assert decision.reason.endswith("No execution of the CPU job could be started: GPU job.")
     assert [item.decision.device for item in cloud.work_items()] == [JobDevice.GPU]
+
+
+def test_a_job_that_cannot_hold_the_file_does_not_take_it_over(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(CPU_JOB=CPU_JOB, JOB_DISK_GIB="0.00001")
+    cloud.runner.refuse_next(1)
+    record = record_of(services, handled(cloud, services))
+    assert cloud.executions() == []
+    assert record.state is JobState.QUEUED
+    assert record.decision is not None
+    assert record.decision.device is JobDevice.CPU
 
 
 def test_where_neither_job_starts_the_upload_waits_for_the_one_that_was_decided(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.enums import JobDevice
 from shared.media import Media
 from trigger_function.settings import FunctionSettings
 
@@ -19,6 +20,10 @@ class Engines:
     """Whether another engine may replace the one that was chosen."""
     cpu: bool = False
     """Whether there is a job without GPU."""
+    gpu_file_bytes: int | None = None
+    """Largest file that an instance of the GPU job can hold; None: not known."""
+    cpu_file_bytes: int | None = None
+    """The same of the CPU job."""
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings) -> Engines:
@@ -29,6 +34,8 @@ class Engines:
             deepgram_max_bytes=settings.deepgram_max_bytes,
             fallback=settings.enable_fallback,
             cpu=settings.cpu_job is not None,
+            gpu_file_bytes=settings.largest_file_bytes(settings.job_memory_gib, settings.job_disk_gib),
+            cpu_file_bytes=settings.largest_file_bytes(settings.cpu_job_memory_gib, settings.cpu_job_disk_gib),
         )
 
 
@@ -55,3 +62,15 @@ def deepgram_obstacle(media: Media, engines: Engines) -> str | None:
     if media.size_bytes > engines.deepgram_max_bytes:
         return f"Deepgram takes at most {engines.deepgram_max_bytes / 1e9:g} GB"
     return None
+
+
+def job_obstacle(device: JobDevice, media: Media, engines: Engines) -> str | None:
+    """Why no instance of a job could hold the file, which a worker fetches whole; None where one can, or may.
+
+    A worker has the last word, by the disk that it really has (`gpu_job/worker/admission.py`).
+    """
+    largest = engines.cpu_file_bytes if device is JobDevice.CPU else engines.gpu_file_bytes
+    if largest is None or media.size_bytes <= largest:
+        return None
+    has, room = (f"{count / 1e9:.2f} GB" for count in (media.size_bytes, largest))
+    return f"the file has {has} and an instance of the {device.upper()} job has room for {room} only"

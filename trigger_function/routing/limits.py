@@ -14,7 +14,7 @@ from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.media import Media
 from shared.upload_options import UploadOptions
-from trigger_function.routing.engines import Engines, deepgram_file_obstacle, deepgram_obstacle
+from trigger_function.routing.engines import Engines, deepgram_file_obstacle, deepgram_obstacle, job_obstacle
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ def _against_job(
         yield Refusal(limit=limit, why="no job is configured that may be used")
     elif device is not JobDevice.CPU and not conditions.gpu_healthy:
         yield Refusal(limit=Limit.NO_JOB, why="the GPU job fails at the moment")
+    if (obstacle := job_obstacle(device or JobDevice.GPU, upload.media, engines)) is not None:
+        yield Refusal(limit=Limit.FILE_SIZE, why=obstacle)
     if conditions.month_files is not None and conditions.month_files < limits.gpu_min_monthly_files:
         why = f"{conditions.month_files} files this month, the job is for {limits.gpu_min_monthly_files} and more"
         yield Refusal(limit=Limit.MONTHLY_FILES, why=why)

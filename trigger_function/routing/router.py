@@ -191,7 +191,8 @@ class Router:
         if not binding:
             return preferred
         refusal = binding[0]
-        if refusal.limit is Limit.ENGINE and not self.engines.fallback:
+        other_job = any(quote.method is preferred.method and not quote.binding for quote in quotes)
+        if refusal.limit in _OF_ENGINES and not (self.engines.fallback or other_job):
             name = preferred.method.value.capitalize()
             raise Rejected(f"{name} cannot be used: {refusal.why}; fallback is switched off.")
         own = [quote for quote in quotes if quote.method is Method.PARAKEET and not quote.binding]
@@ -205,9 +206,13 @@ class Router:
         )
 
 
+_OF_ENGINES = frozenset({Limit.ENGINE, Limit.FILE_SIZE})
+"""What a method cannot do, whatever it may."""
+
 _RULE_SUFFIXES = {
     Limit.PRIVACY: "private",
     Limit.ENGINE: "without-deepgram",
+    Limit.FILE_SIZE: "too-large",
     Limit.BUDGET: "over-budget",
     Limit.MAX_COST: "over-max-cost",
 }

@@ -215,11 +215,22 @@ def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) ->
             "enable_fallback": False,
             "deepgram_api_key": "k",
             "deepgram_max_bytes": 6,
+            "job_disk_gib": 10,
+            "cpu_job_disk_gib": 0,
+            "cpu_job_memory_gib": 8,
+            "worker_memory_gib": 3,
+            "upload_memory_mb": 500,
         }
     )
     assert Policy.from_settings(changed) == Policy(
         HYBRID, False, 7, Thresholds(1, 2, 3, 4.5, 5), DeploymentLimits(8, 9, 10, 11)
     )
     assert Engines.from_settings(changed) == Engines(
-        gpu=False, deepgram=True, deepgram_max_bytes=6, fallback=False, cpu=True
+        gpu=False,
+        deepgram=True,
+        deepgram_max_bytes=6,
+        fallback=False,
+        cpu=True,
+        gpu_file_bytes=10 * 2**30,
+        cpu_file_bytes=5 * 2**30 - 500 * MB,
     )
