@@ -45,8 +45,10 @@ NO_DEPLOYMENT = {
     "gpu_job": "projects/none/locations/none/jobs/none",
     "cpu_job": "projects/none/locations/none/jobs/cpu",
     "deepgram_api_key": "assumed",
+    "job_disk_gib": "10",
+    "cpu_job_disk_gib": "10",
 }
-"""Where the environment names no deployment: the shipped settings, with both jobs and Deepgram."""
+"""Where the environment names no deployment: the shipped settings, with both jobs, their disks, and Deepgram."""
 
 NO_DEPLOYMENT_NOTE = (
     "GPU_JOB and CPU_JOB name no deployment: this is one with both jobs and a Deepgram key, at the shipped prices and"

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from infra.deploy.variables import Variables
 from infra.deploy.workspace import module_of
-from infra.doctor.checks_project import GPU_QUOTA, NO_LIMIT, limit_of, quota_link
+from infra.doctor.checks_project import GPU_QUOTA, limit_of, quota_link
 from infra.doctor.credentials import SignedIn, sign_in
 from infra.doctor.google import Unanswered
 from infra.doctor.names import Names
+from infra.doctor.parallel_executions import NO_LIMIT
 from infra.doctor.settings import DoctorSettings
 
 CHOICE = "gpu.auto.tfvars.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from urllib.parse import quote
 
@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Google, Unanswered
-from infra.doctor.names import Names
+from infra.doctor.names import DEVICES, Names
+from infra.doctor.parallel_executions import NO_LIMIT, Quotas, demands, lines_to_add, what_is_held
 from infra.doctor.resources import QuotaInfo, Services
 from shared.costs.bill import instance_second_usd
 from shared.costs.prices import JobShape, PriceBook
@@ -42,9 +43,8 @@ GIB = 2**30
 NEEDED_VCPU = 20
 NEEDED_GIB = 40
 """What the defaults of terraform/variables.tf take for one execution of each job and every instance of the functions; a
-test adds them up. Further executions (max_parallel_tasks) take more."""
+test adds them up. How many further ones fit is found out by `parallel_executions.py`."""
 GPU_QUOTA_METRIC = "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy"
-NO_LIMIT = -1
 
 
 def apis(context: Context) -> Iterator[Finding]:
@@ -99,18 +99,57 @@ def gpu_quota(context: Context) -> Iterator[Finding]:
 
 
 def instance_quota(context: Context) -> Iterator[Finding]:
-    """CPU and memory of what has to run at once: one execution of each job beside the functions' instances."""
-    names = context.names
-    vcpu = limit_of(CPU_QUOTA, names, context.google) / MILLI_VCPU
-    gib = limit_of(MEMORY_QUOTA, names, context.google) / GIB
-    says = f"{vcpu:g} vCPU and {gib:g} GiB at once in {names.region}"
-    if (0 <= vcpu < NEEDED_VCPU) or (0 <= gib < NEEDED_GIB):
-        fix = "Ask for more, or make the jobs or function.max_instances smaller: "
-        yield warn("CPU and memory quota", f"{says}; the defaults take up to {NEEDED_VCPU} and {NEEDED_GIB}.",
-                   f"{fix}https://console.cloud.google.com/iam-admin/quotas?project={names.project}")  # fmt: skip
+    """CPU and memory of what has to run at once: one execution of each job beside the functions' instances.
+
+    And how many executions fit, beside how many the deployment asks for.
+    """
+    names, subject = context.names, "CPU and memory quota"
+    vcpu, gib = limit_of(CPU_QUOTA, names, context.google), limit_of(MEMORY_QUOTA, names, context.google)
+    quotas = Quotas(
+        vcpu=vcpu if vcpu == NO_LIMIT else vcpu / MILLI_VCPU,
+        gib=gib if gib == NO_LIMIT else gib / GIB,
+        gpus=_gpus(context),
+    )
+    variables = _variables(context)
+    # A GPU job without quota for one is the GPU quota's line.
+    there = (one for one in DEVICES if not variables or f"{one.upper()}_JOB" in variables)
+    jobs = demands((one for one in there if one != "gpu" or quotas.gpus != 0), variables)
+    held, lines = what_is_held(jobs, quotas), lines_to_add(jobs, quotas)
+    if vcpu == gib == NO_LIMIT and not lines:
+        yield ok(subject, "No limit.")
+        return
+    says = f"{_amount(quotas.vcpu)} vCPU and {_amount(quotas.gib)} GiB at once in {names.region}"
+    more = f"https://console.cloud.google.com/iam-admin/quotas?project={names.project}"
+    if (0 <= quotas.vcpu < NEEDED_VCPU) or (0 <= quotas.gib < NEEDED_GIB):
+        fix = f"Ask for more, or make the jobs or function.max_instances smaller: {more}"
+        yield warn(subject, f"{says}; the defaults take up to {NEEDED_VCPU} and {NEEDED_GIB}. {held}", fix)
+        return
+    fits = f"{says}: one execution of each job and the functions fit, {NEEDED_VCPU} and {NEEDED_GIB}. {held}"
+    if lines:
+        refused = "Cloud Run refuses what is more, and those that run do the work, later."
+        yield warn(subject, f"{fits} {refused}", f"Add to VARS: {'; '.join(lines)}. Or ask for more: {more}")
     else:
-        fits = f"{says}: one execution of each job and the functions fit, {NEEDED_VCPU} and {NEEDED_GIB}."
-        yield ok("CPU and memory quota", fits if min(vcpu, gib) >= 0 else "No limit.")
+        yield ok(subject, fits)
+
+
+def _gpus(context: Context) -> int:
+    """What the check of the GPU quota says; where that cannot be asked, it limits nothing here."""
+    try:
+        return limit_of(GPU_QUOTA, context.names, context.google)
+    except Unanswered:
+        return NO_LIMIT
+
+
+def _amount(limit: float) -> str:
+    return "any" if limit == NO_LIMIT else f"{limit:g}"
+
+
+def _variables(context: Context) -> Mapping[str, str]:
+    """The environment of a deployment's function; empty where it cannot be asked, or is not there yet."""
+    try:
+        return context.function("upload").service_config.environment_variables
+    except Unanswered:
+        return {}
 
 
 def limit_of(quota: str, names: Names, google: Google) -> int:
@@ -121,11 +160,7 @@ def limit_of(quota: str, names: Names, google: Google) -> int:
 
 def _wants_gpu(context: Context) -> bool:
     """Whether uploads of a deployment may go to the GPU job, as they may by default."""
-    try:
-        variables = context.function("upload").service_config.environment_variables
-    except Unanswered:
-        return True
-    return variables.get("ENABLE_GPU_TRANSCRIPTION") != "false"
+    return _variables(context).get("ENABLE_GPU_TRANSCRIPTION") != "false"
 
 
 def limit_in(region: str, quota: QuotaInfo) -> int:

@@ -14,18 +14,18 @@ NUMBER = "123456789012"
 RELEASE = "v1"
 
 
-def bare_project(names: Names, *, gpus: int = 3, vcpu: int = 20) -> GoogleState:
-    """A project with billing, its APIs and quota, and nothing in it."""
-    return GoogleState(resources=quotas(names, gpus, vcpu), enabled={f"{api}.googleapis.com" for api in APIS})
+def bare_project(names: Names, *, gpus: int = 5, vcpu: int = 20, gib: int = 80) -> GoogleState:
+    """A project with billing, its APIs and quota for all that the defaults ask for, and nothing in it."""
+    return GoogleState(resources=quotas(names, gpus, vcpu, gib), enabled={f"{api}.googleapis.com" for api in APIS})
 
 
-def quotas(names: Names, gpus: int, vcpu: int) -> dict[str, Json]:
-    """What Cloud Run grants in the region: L4 GPUs, vCPU, and 40 GiB."""
+def quotas(names: Names, gpus: int, vcpu: int, gib: int = 40) -> dict[str, Json]:
+    """What Cloud Run grants in the region: L4 GPUs, vCPU, and GiB, of which a new project has 40."""
     return dict(
         (
             _quota(names, GPU_QUOTA, gpus, GPU_QUOTA_METRIC),
             _quota(names, CPU_QUOTA, vcpu * MILLI_VCPU, "run.googleapis.com/cpu_allocation"),
-            _quota(names, MEMORY_QUOTA, 40 * GIB, "run.googleapis.com/memory_allocation"),
+            _quota(names, MEMORY_QUOTA, gib * GIB, "run.googleapis.com/memory_allocation"),
         )
     )
 

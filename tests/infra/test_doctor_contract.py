@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
+from infra.cli.estimate import NO_DEPLOYMENT
 from infra.doctor import checks_project, resources
 from infra.doctor.checks_project import L4_REGIONS, limit_in, quota_link
 from infra.doctor.names import Names
@@ -160,6 +161,9 @@ def test_shapes_that_quotes_assume_are_those_of_the_jobs_that_terraform_makes() 
         block = variables.partition(f'variable "{job}"')[2].partition("default  =")[0]
         made = [re.search(rf"{name} += optional\(number, (\d+)\)", block) for name in ("cpu", "memory_gib")]
         assert shape == tuple(float(found[1]) for found in made if found)
+        disk = re.search(r"disk_gib += optional\(number, (\d+)\)", block)
+        assert disk is not None
+        assert NO_DEPLOYMENT[f"{job.replace('gpu_', '')}_disk_gib"] == disk[1]
     assert checks_project.SHAPES[0] == settings.shape
 
 

@@ -131,6 +131,15 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
     "quota-0": (no_quota, "GPU quota", "fail", "nvidia_l4_gpu_allocation_no_zonal_redundancy"),
     "few-cpus": (granted(CPU_QUOTA, 8_000), "CPU and memory quota", "warn", "function.max_instances"),
     "little-memory": (granted(MEMORY_QUOTA, 16 * 2**30), "CPU and memory quota", "warn", "iam-admin/quotas"),
+    "new-project": (
+        granted(MEMORY_QUOTA, 40 * 2**30), "CPU and memory quota", "warn",
+        "Add to VARS: gpu_job = { max_parallel_tasks = 2 }. Or ask",
+    ),
+    "one-gpu": (granted(GPU_QUOTA, 1), "CPU and memory quota", "warn", "gpu_job = { max_parallel_tasks = 1 }. Or ask"),
+    "larger-cpu-job": (
+        set_in(UPLOAD, "serviceConfig", "environmentVariables", "CPU_JOB_VCPU", to="6"), "CPU and memory quota", "warn",
+        "Add to VARS: cpu_job = { max_parallel_tasks = 3 }. Or ask",
+    ),
     "circuit-open": (circuit(FailureKind.QUOTA), "GPU health", "fail", "GPU quota"),
     "on-trial": (circuit(FailureKind.TIMEOUT, half_open=True), "GPU health", "warn", "Wait"),
     "stale-prices": (prices(91), "price book", "warn", "PRICE_BOOK"),

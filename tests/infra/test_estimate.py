@@ -86,6 +86,19 @@ def invoked(*arguments: str) -> tuple[int, Any]:
     return result.exit_code, json.loads(result.stdout) if result.stdout.startswith("{") else result.output
 
 
+def test_a_file_larger_than_the_jobs_disks_and_deepgrams_limit_is_rejected_with_the_sizes(
+    settings: FunctionSettings,
+) -> None:
+    video = found("video.mov", 3600)
+    assert video.media is not None
+    large = replace(video, media=video.media.model_copy(update={"size_bytes": 12_000_000_000}))
+    (line,) = estimate([large], settings, price_book(), PRICING.speeds).lines
+    assert line.decision is None
+    assert line.problem is not None
+    for job in ("GPU", "CPU"):
+        assert f"the file has 12.00 GB and an instance of the {job} job has room for 10.74 GB only" in line.problem
+
+
 def test_local_files_need_no_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*NO_DEPLOYMENT, "state_bucket"):
         monkeypatch.delenv(name.upper(), raising=False)
