@@ -2,6 +2,7 @@
 # account of its own, which reaches no upload, no Deepgram key and no job.
 
 resource "google_cloudfunctions2_function" "callback" {
+  #checkov:skip=CKV_GCP_124: Deepgram posts from the Internet; a keyed token is what keeps others out (docs/security.md)
   count = local.has_callbacks ? 1 : 0
 
   project     = var.project
