@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SLOW_LIBRARIES = frozenset({"torch", "nemo"})
-"""Seconds to import, through whichever module of the project."""
+SLOW_LIBRARIES = frozenset({"torch", "nemo", "playwright"})
+"""Seconds to import, through whichever module of the project, or to start."""
 SLOW_IN_TESTS = frozenset(
     {
         "subprocess",
         "multiprocessing",
-        "playwright",
         "infra.cli.local.session",
         "infra.docker.locks",
         "infra.emulators.cloud",
@@ -31,6 +30,10 @@ SLOW_IN_TESTS = frozenset(
 )
 """What starts processes, where a test or its helpers import it themselves."""
 MEASURED_SLOW = {
+    "tests/crash_points/test_reconciler.py": 15.6,
+    "tests/gpu_job/worker/test_shards.py": 6.2,
+    "tests/operations/test_runbook.py": 5.5,
+    "tests/shared/state/test_no_lost_wakeup.py": 10.2,
     "tests/gpu_job/audio/test_media_files.py": 20.8,
     "tests/shared/state/test_finisher.py": 9.4,
     "tests/infra/test_doctor_faults.py": 8.3,
