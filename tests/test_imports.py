@@ -38,7 +38,7 @@ LAYERS = {
         {"__main__"},
     ],
     "shared": [
-        {"object_names", "errors", "subtitle_rules"},
+        {"object_names", "errors", "pages", "subtitle_rules"},
         {"formats"},
         {"clock", "enums", "media"},
         {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry"},

@@ -371,11 +371,11 @@ def test_ten_hours_open_with_elements_for_the_words_in_sight_only(open_page: Ope
     assert watched.faults == []
 
 
-def test_an_hour_takes_less_than_400_kb() -> None:
+def test_an_hour_takes_less_than_330_kb() -> None:
     """9,000 words of 5 letters: 150 a minute, the usual rate of speech."""
     hour = spoken(["these words of five letter about which every people talk."] * 900, speakers=2, step=0.4)
     assert len(hour) == 9000
-    assert len(files(transcript(hour, seconds=3600))["transcript.html"]) < 400_000
+    assert len(files(transcript(hour, seconds=3600))["transcript.html"]) < 330_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,16 +7,14 @@ its style and script by their hashes.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
-from hashlib import sha256
 from html import escape
 from importlib import resources
 from string import Template
-from typing import NamedTuple
 
 from shared.enums import Engine
+from shared.pages.inline import InlineFiles, inline_files
 from shared.subtitle_rules import SubtitleRules
 from shared.transcript.display import visible
 from shared.transcript.model import Coverage, Gap, Transcript
@@ -31,34 +29,21 @@ _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _SCRIPTS = ("transcript", "reading", "player", "search", "correcting", "docx", "downloads", "page")
 """In the order in which they use one another."""
 
+_RECORDINGS = "media-src blob: https: http://127.0.0.1:* http://localhost:*"
+"""What the page may load: a file that the person picks, and an address that stands behind its own."""
+
 _COLOURS = 4
 """Of speakers, as page.css has them."""
 
 
-class _Parts(NamedTuple):
-    template: Template
-    style: str
-    script: str
-    policy: str
+@cache
+def _template() -> Template:
+    return Template((resources.files(__package__) / "page.html").read_text("utf-8"))
 
 
 @cache
-def _parts() -> _Parts:
-    """The page's files, read once."""
-    folder = resources.files(__package__)
-    style = (folder / "page.css").read_text("utf-8")
-    scripts = "".join((folder / "scripts" / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
-    script = f'"use strict";\n(() => {{\n{scripts}}})();\n'
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; "
-        "form-action 'none'; media-src blob: https: http://127.0.0.1:* http://localhost:*"
-    )
-    return _Parts(Template((folder / "page.html").read_text("utf-8")), style, script, policy)
-
-
-def _hash(text: str) -> str:
-    """As a Content Security Policy names an inline element."""
-    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+def _files() -> InlineFiles:
+    return inline_files(__package__, ["page.css"], [f"scripts/{name}.js" for name in _SCRIPTS])
 
 
 def to_html(transcript: Transcript, cues: Sequence[Cue], rules: SubtitleRules) -> str:
@@ -72,11 +57,11 @@ def to_html(transcript: Transcript, cues: Sequence[Cue], rules: SubtitleRules) -
     content = [
         _gap(part) if isinstance(part, Gap) else _paragraph(part, name_engines=several_engines) for part in parts
     ]
-    page = _parts()
-    return page.template.substitute(
-        policy=page.policy,
-        style=page.style,
-        script=page.script,
+    inline = _files()
+    return _template().substitute(
+        policy=inline.policy(_RECORDINGS),
+        style=inline.style,
+        script=inline.script,
         data=page_data(transcript, blocks, cues, rules),
         source=escape(visible(transcript.source)),
         tag=escape(transcript.language if _LANGUAGE_TAG.fullmatch(transcript.language) else ""),

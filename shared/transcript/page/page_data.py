@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
 from shared.enums import Engine
+from shared.pages.inline import json_in_script
+from shared.pages.packing import packed, packed_signed
 from shared.subtitle_rules import SubtitleRules
 from shared.transcript.csv_files import FORMULA, HARMLESS_FORMULA
 from shared.transcript.display import visible
-from shared.transcript.model import Transcript
+from shared.transcript.model import Transcript, Word
 from shared.transcript.spacing import EAST_ASIAN, SOUTH_EAST_ASIAN, join_words
 from shared.transcript.subtitles.cues import Cue
 from shared.transcript.text import Block
@@ -23,42 +23,50 @@ DOUBTFUL, VERY_DOUBTFUL = 0.75, 0.5
 """Confidences below which a word is marked. Of people's recordings, of which the built-in model knows hardly a word,
 the tenth percentile is 0.70 to 0.74; of the speech that it was made for 0.97 (shared/transcript/confidence.py)."""
 
-_WORD_FIELDS = {"words", "segments", "paragraphs", "text"}
+_ELSEWHERE = {"words", "segments", "paragraphs", "text", "loudness"}
+"""Of transcript.json, what the page has in another form."""
 
-_NOT_IN_HTML = re.compile("[<>&\u2028\u2029\x7f-\x9f]")
-"""What ends a script element or a line of a script, and controls that JSON leaves as they are."""
+_QUIETEST = -100
+"""dB below full scale: digital silence."""
 
 
 def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cue], rules: SubtitleRules) -> str:
     """JSON that may stand in a script element.
 
     Times are whole milliseconds; `starts` and `cueStarts` are each the difference to the one before, as is `wordCues`,
-    of each word the place of the subtitle that it begins in. `confidences` are in thousandths. `speakers`: each with
-    the number of consecutive words. `blocks`, `paragraphs`: first and last segment. `segments`: first and last word,
-    place in `engines`, speaker. `textLengths`: of each word in UTF-16 code units, where the paragraphs on the page are
-    its words and a space between some; else `texts` has the words themselves.
+    of each word the place of the subtitle that it begins in. `confidences` are in thousandths, and 1 more, for 0 is
+    none. `loudness`: of each second, in dB above _QUIETEST. `speakers`: each with the number of consecutive words.
+    `blocks`, `paragraphs`: first and last segment; `blocks` null where they are the paragraphs. `segments`: first and
+    last word, place in `engines`, speaker. `textLengths`: of each word in UTF-16 code units, where the paragraphs on
+    the page are its words and a space between some; else `texts` has the words themselves. Long arrays are packed.
     """
     words = transcript.words
     engines: list[Engine] = list(transcript.engines)
     starts = [milliseconds(word.start) for word in words]
     has_confidences = any(word.confidence is not None for word in words)
     has_speakers = any(word.speaker is not None for word in words)
+    loudness: tuple[int, ...] | None = None
+    paragraphs, shown = (
+        [(one.first_segment, one.last_segment) for one in many] for many in (transcript.paragraphs, blocks)
+    )
     data: dict[str, Any] = {
-        "transcript": {key: value for key, value in transcript_json(transcript).items() if key not in _WORD_FIELDS},
+        "transcript": {key: value for key, value in transcript_json(transcript).items() if key not in _ELSEWHERE},
         **_texts(transcript, blocks),
-        "starts": _differences(starts),
-        "lengths": [milliseconds(word.end) - start for word, start in zip(words, starts, strict=True)],
-        "confidences": [_thousandths(word.confidence) for word in words] if has_confidences else None,
+        "starts": packed_signed(_differences(starts)),
+        "lengths": packed_signed(milliseconds(word.end) - start for word, start in zip(words, starts, strict=True)),
+        "confidences": packed(_thousandths_or_none(word) for word in words) if has_confidences else None,
+        "loudness": None if loudness is None else packed(level - _QUIETEST for level in loudness),
+        "quietest": _QUIETEST,
         "speakers": _runs([word.speaker for word in words]) if has_speakers else None,
         "engines": engines,
         "segments": [
             (one.first_word, one.last_word, engines.index(one.engine), one.speaker) for one in transcript.segments
         ],
-        "paragraphs": [(one.first_segment, one.last_segment) for one in transcript.paragraphs],
-        "blocks": [(one.first_segment, one.last_segment) for one in blocks],
-        "cueStarts": _differences([cue.start_ms for cue in cues]),
-        "cueLengths": [cue.end_ms - cue.start_ms for cue in cues],
-        "wordCues": _differences(list(_cue_of_each_word(transcript, cues))),
+        "paragraphs": paragraphs,
+        "blocks": None if shown == paragraphs else shown,
+        "cueStarts": packed_signed(_differences([cue.start_ms for cue in cues])),
+        "cueLengths": packed_signed(cue.end_ms - cue.start_ms for cue in cues),
+        "wordCues": packed_signed(_differences(list(_cue_of_each_word(transcript, cues)))),
         "columns": rules.columns,
         "doubtful": _thousandths(DOUBTFUL),
         "veryDoubtful": _thousandths(VERY_DOUBTFUL),
@@ -66,8 +74,7 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
         "harmlessFormula": HARMLESS_FORMULA.pattern,
         "spacing": {"east": _code_points(EAST_ASIAN), "southEast": _code_points(SOUTH_EAST_ASIAN)},
     }
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return _NOT_IN_HTML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return json_in_script(data)
 
 
 def _texts(transcript: Transcript, blocks: Sequence[Block]) -> dict[str, Any]:
@@ -77,7 +84,7 @@ def _texts(transcript: Transcript, blocks: Sequence[Block]) -> dict[str, Any]:
         inside = (texts[index] for segment in segments for index in segment.word_indexes(transcript.words))
         if join_words(inside) != block.text:
             return {"texts": texts}
-    return {"textLengths": [len(text.encode("utf-16-le")) // 2 for text in texts]}
+    return {"textLengths": packed(len(text.encode("utf-16-le")) // 2 for text in texts)}
 
 
 def _differences(numbers: Sequence[int]) -> list[int]:
@@ -88,8 +95,12 @@ def _runs(speakers: Iterable[int | None]) -> list[tuple[int | None, int]]:
     return [(speaker, len(list(inside))) for speaker, inside in groupby(speakers)]
 
 
-def _thousandths(confidence: float | None) -> int | None:
-    return None if confidence is None else round(confidence * 1000)
+def _thousandths(confidence: float) -> int:
+    return round(confidence * 1000)
+
+
+def _thousandths_or_none(word: Word) -> int:
+    return 0 if word.confidence is None else 1 + _thousandths(word.confidence)
 
 
 def _code_points(ranges: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:

@@ -110,7 +110,8 @@ function lines(text) {
 
 /** The cues that Dropscribe cut, with the corrected words in each: [start, end, [[speaker, lines]]]. */
 function cues() {
-  const cueStarts = added(data.cueStarts);
+  const cueStarts = added(unpackedSigned(data.cueStarts));
+  const cueLengths = unpackedSigned(data.cueLengths);
   const turns = cueStarts.map(() => new Map());
   texts.forEach((_, word) => {
     const cue = turns[wordCues[word]];
@@ -121,7 +122,7 @@ function cues() {
   return cueStarts.flatMap((start, cue) => {
     if (!turns[cue].size) return [];
     const said = [...turns[cue]].map(([speaker, words]) => [speaker, lines(joined(words))]);
-    return [[start, start + data.cueLengths[cue], said]];
+    return [[start, start + cueLengths[cue], said]];
   });
 }
 

@@ -14,6 +14,7 @@ speed.setAttribute("aria-label", "Speed");
 for (const times of [0.5, 0.75, 1, 1.25, 1.5, 2, 3]) speed.append(new Option(`${times} x`, times, times === 1, times === 1));
 strip.setAttribute("role", "slider");
 strip.setAttribute("aria-label", "Position in the recording");
+strip.title = about.loudness ? "Loudness; gaps in red" : "How much is said; gaps in red";
 strip.setAttribute("aria-valuemin", "0");
 strip.setAttribute("aria-valuemax", String(Math.round(durationMs / 1000)));
 
@@ -79,8 +80,25 @@ function follow() {
   if (box.top < 60 || box.bottom > innerHeight - 140) paragraphs[block].scrollIntoView({ block: "center" });
 }
 
-/** Height, 0 to 1, of each of `columns` bars: how much is said in it. */
+const DRAWN_DB = 50; // below the loudest second, which is as high as the strip
+
+/** Height, 0 to 1, of each of `columns` bars: how loud it is, or how much is said in it where nobody measured that. */
 function barHeights(columns) {
+  return about.loudness && about.loudness.length ? loudnessHeights(columns) : speechHeights(columns);
+}
+
+function loudnessHeights(columns) {
+  const loudest = about.loudness.reduce((most, level) => Math.max(most, level), data.quietest);
+  const width = durationMs / 1000 / columns;
+  return Float32Array.from({ length: columns }, (_, column) => {
+    const first = Math.floor(column * width);
+    const seconds = about.loudness.slice(first, Math.max(first + 1, Math.ceil((column + 1) * width)));
+    const level = seconds.reduce((most, one) => Math.max(most, one), data.quietest);
+    return level > data.quietest ? Math.max(0, 1 - (loudest - level) / DRAWN_DB) : 0;
+  });
+}
+
+function speechHeights(columns) {
   const heights = new Float32Array(columns);
   const width = durationMs / columns;
   for (let word = 0; word < starts.length; word++) {

@@ -10,12 +10,6 @@ let hits = new Set();
 let nowWords = [];
 let current = -1;
 
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
 function spanOf(block) {
   return paragraphs[block].querySelector(".text");
 }

@@ -2,16 +2,17 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const about = data.transcript;
-const starts = added(data.starts);
-const ends = data.lengths.map((length, at) => starts[at] + length);
+const starts = added(unpackedSigned(data.starts));
+const ends = unpackedSigned(data.lengths).map((length, at) => starts[at] + length);
 const speakers = data.speakers && data.speakers.flatMap(([speaker, words]) => Array(words).fill(speaker));
-const wordCues = added(data.wordCues);
-const confidences = data.confidences;
+const wordCues = added(unpackedSigned(data.wordCues));
+const confidences = data.confidences && unpacked(data.confidences).map((known) => (known ? known - 1 : null));
+if (data.loudness) about.loudness = unpacked(data.loudness).map((level) => level + data.quietest);
 const durationMs = Math.round(about.duration * 1000);
 const gaps = about.coverage.gaps || [];
 
 const paragraphs = Array.from(document.querySelectorAll("main > p")).filter((one) => one.querySelector(".text"));
-const blocks = data.blocks.map(wordsOfBlock);
+const blocks = (data.blocks || data.paragraphs).map(wordsOfBlock);
 const texts = data.texts || textsInPage();
 
 /** Word -> its text as a person corrected it; empty: removed. */
@@ -24,13 +25,14 @@ function added(deltas) {
 
 /** The words, cut from the paragraphs by their lengths. */
 function textsInPage() {
-  const found = data.textLengths.map(() => "");
+  const lengths = unpacked(data.textLengths);
+  const found = lengths.map(() => "");
   blocks.forEach((words, block) => {
     const text = paragraphs[block].querySelector(".text").textContent;
     let at = 0;
     for (const word of words) {
-      if (data.textLengths[word] && text[at] === " ") at += 1;
-      found[word] = text.slice(at, (at += data.textLengths[word]));
+      if (lengths[word] && text[at] === " ") at += 1;
+      found[word] = text.slice(at, (at += lengths[word]));
     }
   });
   return found;
@@ -83,12 +85,6 @@ function joined(parts) {
 
 function speakerName(speaker) {
   return `Speaker ${speaker}`;
-}
-
-function clock(ms) {
-  const seconds = Math.floor(ms / 1000);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
 /** The last place in `sorted` whose value is at most `value`; -1 where none is. */
