@@ -11,9 +11,10 @@ from pathlib import Path
 
 from benchmarks.report import Measurement
 from benchmarks.resident import megabytes
+from dropscribe.outcomes import outcomes
+from dropscribe.uploads import drop
 from infra.emulators.cloud import PROJECT, RESULTS_TOPIC, UPLOADS, LaptopCloud
 from infra.recordings import recording, shipped
-from shared.client import drop, outcomes
 
 ROUNDS, PER_ROUND = 6, 10
 DEMO_TARGET_SECONDS = 12

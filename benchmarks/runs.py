@@ -11,12 +11,13 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from benchmarks.job_run import JobRun, spent
+from dropscribe.outcomes import outcomes
+from dropscribe.uploads import drop
 from infra.emulators.cloud import JOB, PROJECT, RESULTS_TOPIC, UPLOADS, CloudOptions, LaptopCloud
 from infra.emulators.executions import LocalJob, Phase
 from infra.emulators.run_server import RunServer
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
-from shared.client import drop, outcomes
 from shared.enums import Engine, Outcome
 from shared.messages import TerminalMessage
 

@@ -13,7 +13,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "terraform/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-FOLDERS = "trigger_function|gpu_job|shared|infra|terraform|tests|benchmarks|tools|docs"
+FOLDERS = "trigger_function|gpu_job|shared|dropscribe|infra|terraform|tests|benchmarks|tools|docs"
 PATH = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w/.-]*[\w/])(?![\w*.-]*\*)")
 REFERENCE = re.compile(rf"`((?:{FOLDERS})/[\w/.]+\.py): (\w+)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")

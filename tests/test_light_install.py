@@ -27,7 +27,7 @@ NEEDS_MORE = re.compile(r"gpu_job\.asr\.(nemo\..+|device|gpu_faults)|infra\.dock
 IMPORT_ALL = """
 import importlib, json, pkgutil, re, sys
 needs_more, failed = re.compile(sys.argv[1]), {}
-for top in ("shared", "trigger_function", "gpu_job", "infra"):
+for top in ("shared", "dropscribe", "trigger_function", "gpu_job", "infra"):
     for module in pkgutil.walk_packages(importlib.import_module(top).__path__, f"{top}."):
         if not needs_more.fullmatch(module.name):
             try:
@@ -99,7 +99,7 @@ def test_nothing_is_imported_that_windows_lacks() -> None:
     posix = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
     found = {
         f"{file.relative_to(ROOT)}: {name}"
-        for package in ("shared", "trigger_function", "gpu_job", "infra")
+        for package in ("shared", "dropscribe", "trigger_function", "gpu_job", "infra")
         for file in (ROOT / package).rglob("*.py")
         for statement in ast.parse(file.read_text()).body  # what is imported under a condition is not among them
         for name in posix

@@ -17,6 +17,7 @@ FOLDERS = (
     "trigger_function",
     "gpu_job",
     "shared",
+    "dropscribe",
     "infra",
     "terraform",
     "tools",

@@ -17,10 +17,11 @@ from google.cloud.pubsub_v1 import SubscriberClient
 from google.cloud.storage import Client
 from rich.console import Console
 
+from dropscribe.outcomes import outcomes
+from dropscribe.uploads import drop
 from infra.cli.progress.transcription import Progress
 from infra.cli.tables import bill_table, outcome_table, print_line
 from infra.recordings import Recording, recording
-from shared.client import drop, outcomes
 from shared.enums import Outcome
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name

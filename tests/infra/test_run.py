@@ -11,11 +11,11 @@ from pathlib import Path, PurePath
 import pytest
 from typer.testing import CliRunner
 
+from dropscribe.result_files import results_folder
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import path_conflict, unique_names
 from infra.cli.local.run import RunOptions
 from infra.cli.main import app
-from shared.client import results_folder
 from shared.enums import Outcome, Privacy
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id

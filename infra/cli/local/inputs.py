@@ -13,9 +13,9 @@ from fnmatch import fnmatch
 from itertools import chain, count
 from pathlib import Path, PurePath, PurePosixPath
 
+from dropscribe.uploads import open_file
 from infra.cli.errors import reason_of
 from infra.cli.local.folders import scan
-from shared.client import open_file
 from shared.object_names import object_name
 from trigger_function.inspection.sniff import is_media
 from trigger_function.settings import FunctionSettings

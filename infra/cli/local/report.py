@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from dropscribe.result_files import results_folder
 from infra.cli.exit_codes import ExitCode, worst
 from infra.cli.tables import outcome_table, print_line, printable, quote_table, tracks_line
-from shared.client import results_folder
 from shared.enums import Engine, Outcome
 from shared.errors import FailureKind, shortened
 from shared.messages import TerminalMessage

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dropscribe.outcomes import outcomes
+from dropscribe.result_files import fetch_results, results_folder
+from dropscribe.uploads import UPLOAD_ERRORS, drop
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Inputs, Recording, Refused, inputs_of
@@ -28,7 +31,6 @@ from infra.cli.progress.time_left import Estimate
 from infra.cli.progress.transcription import Progress
 from infra.cli.tables import output_console, print_line
 from infra.emulators.cloud import STATE, UPLOADS, CloudOptions
-from shared.client import UPLOAD_ERRORS, drop, fetch_results, outcomes, results_folder
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage

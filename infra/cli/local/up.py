@@ -10,6 +10,8 @@ from pathlib import Path
 from google.api_core.exceptions import DeadlineExceeded
 from rich.console import Console
 
+from dropscribe.result_files import fetch_results, results_folder
+from dropscribe.uploads import UPLOAD_ERRORS, drop
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.local.folders import FileState, scan
 from infra.cli.local.inputs import path_conflict
@@ -17,7 +19,6 @@ from infra.cli.local.models import chosen_model
 from infra.cli.local.session import Session, check_machine_and_settings, session
 from infra.cli.tables import outcome_table, print_line
 from infra.emulators.cloud import UPLOADS, CloudOptions
-from shared.client import UPLOAD_ERRORS, drop, fetch_results, results_folder
 from shared.enums import Privacy
 from shared.messages import TerminalMessage
 from shared.object_names import object_name

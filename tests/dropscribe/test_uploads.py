@@ -7,8 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from google.api_core.exceptions import Forbidden, RetryError
 
-from shared.client import drop, fetch_results, outcomes
+from dropscribe.outcomes import outcomes
+from dropscribe.result_files import fetch_results
+from dropscribe.resumable import send
+from dropscribe.uploads import drop
 from shared.enums import Channels, Method, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
@@ -75,9 +79,58 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(
         os.truncate(path, 100)
         return found
 
-    monkeypatch.setattr("shared.client.os.fstat", then_shrink)
+    monkeypatch.setattr("dropscribe.uploads.os.fstat", then_shrink)
     with pytest.raises(OSError, match="while it was read"):
         drop(cloud.storage.bucket(UPLOADS), path, "a.mp3")
+
+
+MB = 2**20
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Path:
+    """Of three parts and a bit, no two alike."""
+    path = tmp_path / "long.wav"
+    path.write_bytes(b"".join(bytes([number]) * MB for number in range(25)))
+    return path
+
+
+def test_a_large_file_goes_on_where_a_connection_broke(cloud: LoopbackCloud, large_file: Path) -> None:
+    storage, seen = cloud.storage_server, list[tuple[int, int]]()
+    # A part that never came, one whose answer was lost, and a question that was not answered.
+    storage.fail_next(1, 503, "PUT", "long")
+    storage.fail_next(1, 503, "PUT", "long", before=False)
+    storage.fail_next(1, 503, "PUT", "long", before=False)
+    options = UploadOptions(method=Method.DEEPGRAM)
+    upload = drop(cloud.storage.bucket(UPLOADS), large_file, "long.wav", options, lambda *at: seen.append(at))
+    blob = cloud.storage.bucket(UPLOADS).get_blob("long.wav")
+    assert blob.download_as_bytes() == large_file.read_bytes()
+    assert (blob.generation, blob.content_type) == (upload.generation, "audio/x-wav")
+    assert blob.metadata == {"transcribe-method": "deepgram"}
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == ((0, 25 * MB), (25 * MB, 25 * MB))
+
+
+def test_a_refused_upload_is_not_tried_again(cloud: LoopbackCloud, large_file: Path) -> None:
+    cloud.storage_server.fail_next(1, 403, "PUT", "long")
+    with pytest.raises(Forbidden):
+        drop(cloud.storage.bucket(UPLOADS), large_file, "long.wav")
+    assert cloud.storage.bucket(UPLOADS).get_blob("long.wav") is None
+
+
+def test_an_upload_that_does_not_go_on_ends_in_an_error(cloud: LoopbackCloud, large_file: Path) -> None:
+    blob = cloud.storage.bucket(UPLOADS).blob("long.wav")
+    url = blob.create_resumable_upload_session(size=25 * MB)
+    cloud.storage_server.fail_next(100, 503, "PUT", "long")
+    with large_file.open("rb") as file, pytest.raises(RetryError):
+        send(url, file, 25 * MB, resume_seconds=0.1)
+
+
+def test_a_small_file_says_when_it_is_there(cloud: LoopbackCloud, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    (path := tmp_path / "a.mp3").write_bytes(b"sound")
+    drop(cloud.storage.bucket(UPLOADS), path, "a.mp3", on_progress=lambda *at: seen.append(at))
+    assert seen == [(0, 5), (5, 5)]
 
 
 def test_each_wanted_outcome_comes_once(cloud: LoopbackCloud) -> None:

@@ -1,0 +1,1 @@
+"""For programs that use a deployment: upload files, follow their jobs, fetch the results."""
