@@ -43,7 +43,7 @@ LAYERS = {
         {"object_names", "errors", "pages", "subtitle_rules"},
         {"formats"},
         {"clock", "enums", "media"},
-        {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry"},
+        {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry", "public_http"},
         {"costs", "transcript"},
         {"messages", "settings"},
         {"deepgram", "state"},
