@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import inf, isfinite
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
@@ -32,12 +32,17 @@ SUBTITLES_METADATA = "transcribe-subtitles"
 PRIVACY_METADATA = "transcribe-privacy"
 DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
+VIDEO_ID_METADATA = "transcribe-video-id"
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 LONGEST_DEADLINE_MINUTES = 1e9
 """1,900 years. A date after the year 9999 cannot be represented, so a worker could not compute with it."""
+
+
+VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
+"""What the owner's own system calls the recording: letters, digits and `._~-`."""
 
 
 class UploadOptions(BaseModel):
@@ -54,6 +59,7 @@ class UploadOptions(BaseModel):
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
     max_cost_usd: Positive | None = None
+    video_id: VideoId | None = None
 
     @property
     def is_private(self) -> bool:
@@ -74,6 +80,7 @@ class UploadOptions(BaseModel):
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,
+            VIDEO_ID_METADATA: self.video_id,
         }
         return {key: str(value) for key, value in asked.items() if value is not None}
 
@@ -93,6 +100,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
+        video_id=_video_id(metadata.get(VIDEO_ID_METADATA, "").strip()),
     )
 
 
@@ -109,6 +117,19 @@ def _lower_keys(metadata: Mapping[str, str]) -> dict[str, str]:
 def _asked(metadata: Mapping[str, str], key: str) -> str:
     return metadata.get(key, "").strip().lower()
 
+
+def _video_id(value: str) -> str | None:
+    """Its case counts."""
+    if not value:
+        return None
+    try:
+        return _VIDEO_ID.validate_python(value)
+    except ValidationError:
+        wanted = "letters, digits and ._~-, 128 at most"
+        raise Rejected(f"The file's {VIDEO_ID_METADATA} is {value[:200]!r}; it has to be {wanted}.") from None
+
+
+_VIDEO_ID = TypeAdapter(VideoId)
 
 _Words = TypeVar("_Words", bound=StrEnum)
 

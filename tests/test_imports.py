@@ -54,7 +54,7 @@ LAYERS = {
         {"uploads"},
     ],
     "trigger_function": [
-        {"alerts", "budget", "deepgram", "gathering", "inspection", "settings"},
+        {"alerts", "budget", "deepgram", "gathering", "inspection", "settings", "signed_urls"},
         {"routing"},
         {"services"},
         {"launch", "decide_and_reserve"},
@@ -62,7 +62,7 @@ LAYERS = {
         {"deepgram_call"},
         {"callback", "dispatch"},
         {"handle_upload"},
-        {"reconciler"},
+        {"api", "reconciler"},
         {"main"},
     ],
 }

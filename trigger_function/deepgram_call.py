@@ -40,7 +40,6 @@ from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve_fallback
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.deepgram.callback_address import new_call_id
-from trigger_function.deepgram.signed_url import signed_url
 from trigger_function.deepgram_finish import (
     LATE,
     billed_seconds,
@@ -50,6 +49,7 @@ from trigger_function.deepgram_finish import (
     finished_with_stored_answer,
 )
 from trigger_function.services import Services
+from trigger_function.signed_urls import signed_url
 
 _log = logging.getLogger(__name__)
 

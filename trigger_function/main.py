@@ -1,10 +1,11 @@
-"""Entry points of the function: an upload's event, the reconciler's tick, and Deepgram's callback."""
+"""Entry points of the function: an upload's event, the reconciler's tick, Deepgram's callback, and the HTTP API."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import flask
@@ -14,7 +15,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
-from werkzeug.exceptions import InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from shared.costs.prices import UnusablePriceBook
 from shared.errors import best_effort, first_line, validation_message
@@ -92,9 +93,46 @@ def deepgram_callback(request: flask.Request) -> flask.Response:
     return flask.Response(iter([f"{received.what}\n"]), received.status, mimetype="text/plain")
 
 
-def _services() -> Services:
+@functions_framework.http
+def api(request: flask.Request) -> flask.Response:
+    """Answer a request to the HTTP API: `api/routes.py` lists what it takes."""
+    # Here, for no other entry point needs any of it.
+    from trigger_function.api.app import problem_of, respond
+    from trigger_function.api.services import api_services_from_environment
+
     try:
+        with _settings_errors_logged():
+            services = api_services_from_environment()
+        return respond(services, request)
+    except InternalServerError as error:
+        return problem_of(error)
+    finally:
+        export.flush()
+
+
+def _prepare_api() -> None:
+    """Where the process serves the API: load it before the first request, and answer as it does what Flask refuses."""
+    if not flask.has_app_context() or flask.current_app.name != api.__name__:
+        return
+    from trigger_function.api.app import problem_of
+
+    flask.current_app.register_error_handler(HTTPException, problem_of)
+    # Else `//` is redirected, whatever the method.
+    flask.current_app.url_map.merge_slashes = False
+
+
+_prepare_api()
+
+
+def _services() -> Services:
+    with _settings_errors_logged():
         return services_from_environment()
+
+
+@contextmanager
+def _settings_errors_logged() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         # Logged here, by the setting's name, and not once more by the framework.
         _log.error(validation_message(error))

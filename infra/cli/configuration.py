@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 from gpu_job.settings import JobSettings
 from infra.doctor.settings import DoctorSettings
 from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, SpeedSettings
+from trigger_function.api.settings import ApiSettings
 from trigger_function.settings import FunctionSettings
 
 _HEAD = """# Configuration
@@ -35,6 +36,8 @@ What is left out is as the settings say |
 | `transcribe-privacy` | `any` (default); `local`: the audio is never sent to an API, whatever fails |
 | `transcribe-deadline-minutes` | minutes until the transcript, instead of `MAX_COMPLETION_MINUTES` |
 | `transcribe-max-cost` | dollars; a method that would cost more is not used |
+| `transcribe-video-id` | what your own system calls the recording: up to 128 letters, digits and `._~-`; the API says \
+it with the job |
 """
 
 
@@ -48,6 +51,7 @@ def page() -> str:
         ("Function and job", DeploymentSettings, deployment),
         ("Deepgram (function and job)", DeepgramSettings, deepgram),
         ("Function", FunctionSettings, function),
+        ("HTTP API", ApiSettings, set(ApiSettings.model_fields)),
         ("Speeds that quotes start from (function and job)", SpeedSettings, speeds),
         ("Job's hardware (function and job)", JobShapeSettings, shape),
         ("Job", JobSettings, set(JobSettings.model_fields) - deployment - deepgram - shape - speeds),

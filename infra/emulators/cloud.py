@@ -34,6 +34,7 @@ from infra.emulators.storage.server import StorageServer
 from infra.process_environment import environment
 from infra.tiny_parakeet import MODEL_PATH
 from shared.state.deployment import prices_of
+from trigger_function.api.settings import ApiSettings
 from trigger_function.settings import FunctionSettings
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class CloudOptions:
     """More environment for function and job."""
     job_settings: Mapping[str, str] = field(default_factory=dict)
     """More environment for the job alone."""
+    api: bool = False
+    """Whether the HTTP API is served, by a process of its own."""
     stop_grace_seconds: float = 10.0
     """What processes have to end by themselves, at `stop()`, as in Cloud Run; 0: a cloud that is thrown away."""
 
@@ -111,6 +114,7 @@ class LaptopCloud(Server):
         self._callback = self._callback_host()
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")
+        self._api = self._api_host()
         self._stack = ExitStack()
         self._stopping = threading.Event()
 
@@ -149,8 +153,14 @@ class LaptopCloud(Server):
 
     @property
     def functions(self) -> tuple[FunctionHost, ...]:
-        """The function that takes events, the reconciler, and what takes Deepgram's callbacks, where there is one."""
-        return (self._on_upload, self._reconcile, *((self._callback,) if self._callback else ()))
+        """The function that takes events, the reconciler, and what takes Deepgram's callbacks, and the HTTP API, where
+        there are such."""
+        return (self._on_upload, self._reconcile, *(one for one in (self._callback, self._api) if one is not None))
+
+    @property
+    def api_url(self) -> str | None:
+        """Of the HTTP API; None where it is not served."""
+        return self._api.url if self._api is not None else None
 
     def storage(self) -> Client:
         """Google's storage client, connected to this cloud."""
@@ -181,6 +191,15 @@ class LaptopCloud(Server):
         self.environment.setdefault("DEEPGRAM_CALLBACK_KEY", secrets.token_hex(32))
         host = self._host("deepgram_callback", "http")
         self.environment["DEEPGRAM_CALLBACK_URL"] = host.url
+        return host
+
+    def _api_host(self) -> FunctionHost | None:
+        if not self.options.api:
+            return None
+        host = self._host("api", "http")
+        # Pages of the Internet that a browser on this machine shows must not reach it by a name of theirs.
+        port = host.url.rpartition(":")[2]
+        self.environment.setdefault("API_HOSTS", f"127.0.0.1:{port},localhost:{port}")
         return host
 
     def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
@@ -255,6 +274,7 @@ def check_settings(options: CloudOptions) -> None:
     values = _environment_of(options, {})
     with environment(values):
         settings = FunctionSettings()
+        ApiSettings()
     prices_of(settings)
     with environment({**values, **options.job_settings}):
         JobSettings()

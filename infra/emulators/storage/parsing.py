@@ -15,7 +15,7 @@ Mask = Mapping[str, "Mask"]
 
 _KNOWN_PARAMETERS = {
     *("alt", "fields", "generation", "ifGenerationMatch", "maxResults", "pageToken", "prefix", "startOffset"),
-    *("uploadType", "upload_id"),
+    *("uploadType", "upload_id", "sourceGeneration", "ifSourceGenerationMatch"),
     *("prettyPrint", "project", "projection"),  # no answer of this server becomes wrong by ignoring these
 }
 _JSON_PATH = re.compile(r"(?:/(upload|download))?/storage/v1/b(/.*)?")

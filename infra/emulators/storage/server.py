@@ -30,6 +30,7 @@ from infra.emulators.storage.object_store import (
 )
 from infra.emulators.storage.signed_urls import SignedUrlVerifier
 from infra.emulators.storage.uploads import NewObject, ResumableUpload, metadata_changes, new_object, split_multipart
+from infra.emulators.storage.xml_uploads import check_length, object_of_headers
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class StorageServer(HttpServer):
         path = request.environ["REQUEST_URI"].partition("?")[0]
         is_json_api = path.startswith(_JSON_API)
         try:
-            return self._json_api(path) if is_json_api else self._signed_get(path)
+            return self._json_api(path) if is_json_api else self._xml_api(path)
         except StorageError as refusal:
             return _json_error(refusal) if is_json_api else _xml_error(refusal)
 
@@ -102,16 +103,54 @@ class StorageServer(HttpServer):
                 return self._delete(ObjectKey(bucket, name))
             case "download", "GET", [bucket, "o", name]:
                 return self._media(ObjectKey(bucket, name))
+            case "", "POST", [bucket, "o", name, "rewriteTo", "b", to_bucket, "o", to_name]:
+                return self._rewrite(ObjectKey(bucket, name), ObjectKey(to_bucket, to_name))
         raise not_supported(f"{request.method} {path}")
 
-    def _signed_get(self, path: str) -> Response:
+    def _xml_api(self, path: str) -> Response:
+        """What signed URLs are for: to read an object, and to begin a resumable upload; the rest of that is not signed,
+        for nobody else knows its URI."""
+        bucket, _, name = "/".join(parsing.path_segments(path)).partition("/")
+        key = ObjectKey(bucket, name)
+        if request.method == "PUT" and "upload_id" in request.args:
+            return self._resume()
         headers = {name.lower(): value for name, value in request.headers.items()}
         parameters = list(request.args.items(multi=True))
         self._signed_urls.verify(request.method, path, parameters, headers, datetime.now(UTC))
-        bucket, _, name = "/".join(parsing.path_segments(path)).partition("/")
+        if request.method == "POST" and name:
+            return self._begin_signed(key, headers)
         if request.method != "GET" or not name:
             raise not_supported(f"{request.method} {path}")
-        return self._media(ObjectKey(bucket, name))
+        return self._media(key)
+
+    def _begin_signed(self, key: ObjectKey, headers: Mapping[str, str]) -> Response:
+        with self.during("POST", key):
+            new, generation_match = object_of_headers(key, headers)
+
+            def put(content: Content) -> StoredObject:
+                check_length(content, headers)
+                return self._put(new, generation_match, content)
+
+            upload_id = self._open_upload(new, generation_match, put)
+            location = f"{self.url}/{key.bucket}/{quote(key.name)}?upload_id={upload_id}"
+            return Response(status=201, headers={"Location": location})
+
+    def _rewrite(self, source: ObjectKey, to: ObjectKey) -> Response:
+        """A copy, in one call, as it is inside one location."""
+        new = new_object(to.bucket, {**parsing.json_object(request.get_data()), "name": to.name}, None)
+        with self.during("POST", to):
+            stored, file = self._store.open(source, parsing.number(request.args, "sourceGeneration"))
+            expected = parsing.number(request.args, "ifSourceGenerationMatch")
+            staged = self._store.stage()
+            with file:
+                if expected not in (None, stored.generation):
+                    raise StorageError(412, "PreconditionFailed", "The source has another generation.")
+                for block in iter(partial(file.read, BLOCK_BYTES), b""):
+                    staged.append(block)
+            copied = self._put(new, parsing.number(request.args, "ifGenerationMatch"), staged.seal(None))
+            size = str(copied.content.size)
+            done = {"kind": "storage#rewriteResponse", "done": True, "objectSize": size, "totalBytesRewritten": size}
+            return _json({**done, "resource": self._resource(copied)})
 
     def _list(self, bucket: str) -> Response:
         limit = parsing.number(request.args, "maxResults") or MAX_LIST_ENTRIES
@@ -180,13 +219,15 @@ class StorageServer(HttpServer):
     def _begin(self, new: NewObject) -> Response:
         with self.during("POST", new.key):
             generation_match = parsing.number(request.args, "ifGenerationMatch")
-            self._store.check_put(new.key, generation_match)
-            upload_id = uuid.uuid4().hex
-            self._uploads[upload_id] = ResumableUpload(
-                new, self._store.stage(), partial(self._put, new, generation_match)
-            )
+            upload_id = self._open_upload(new, generation_match, partial(self._put, new, generation_match))
             path = f"upload/storage/v1/b/{new.key.bucket}/o?uploadType=resumable&upload_id={upload_id}"
             return Response(status=200, headers={"Location": f"{self.url}/{path}"})
+
+    def _open_upload(self, new: NewObject, generation_match: int | None, put: Callable[[Content], StoredObject]) -> str:
+        self._store.check_put(new.key, generation_match)
+        upload_id = uuid.uuid4().hex
+        self._uploads[upload_id] = ResumableUpload(new, self._store.stage(), put)
+        return upload_id
 
     def _resume(self) -> Response:
         upload = self._uploads.get(request.args.get("upload_id", ""))
@@ -198,7 +239,7 @@ class StorageServer(HttpServer):
             content_range = request.headers.get("Content-Range")
             stored = upload.receive(content_range, request.content_length, blocks, checksum and checksum[1])
             if stored:
-                return _json(self._resource(stored))
+                return _json(self._resource(stored), headers={"X-Goog-Generation": str(stored.generation)})
             received = {"Range": f"bytes=0-{upload.received - 1}"} if upload.received else None
             return Response(status=308, headers=received)
 

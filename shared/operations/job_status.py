@@ -1,0 +1,224 @@
+"""How far a job is, for people and programs that ask: state, stage, progress, time left, decision, bill."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.costs.bill import Bill
+from shared.enums import Engine
+from shared.errors import FailureKind
+from shared.media import Media, Upload
+from shared.messages import CoverageSummary, Decision, Saving, TerminalMessage
+from shared.state.jobs import JobRecord, JobState, JobStore
+from shared.state.shards import ShardsProgress, shards_progress
+from shared.transcript.model import TranscriptWarning
+
+LEAST_MEASURED_SECONDS = 5.0
+"""Of work, before its own pace says how long the rest takes: until then the quote does."""
+
+
+class State(StrEnum):
+    """How far a job is. The last four are outcomes, and final but for re-runs."""
+
+    ACCEPTED = "accepted"
+    """It was submitted, and its event has not arrived yet."""
+    CLAIMED = "claimed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    COMPLETED_WITH_GAPS = "completed_with_gaps"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+
+class Stage(StrEnum):
+    """What is being done about a job."""
+
+    ACCEPTED = "accepted"
+    CLAIMED = "claimed"
+    """It is being inspected."""
+    INSPECTED = "inspected"
+    """Its method is decided. Deepgram is transcribing it, or it is about to be queued."""
+    QUEUED = "queued"
+    STARTED = "started"
+    """A worker has it, and fetches it."""
+    TRANSCRIBING = "transcribing"
+    DONE = "done"
+
+
+class Progress(BaseModel):
+    """Audio of the job, each channel that is transcribed by itself counted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    audio_seconds: float
+    decoded_seconds: float
+    transcribed_seconds: float
+    share: Annotated[float, Field(ge=0, le=1)]
+    """Of the audio that is transcribed."""
+
+
+class JobStatus(BaseModel):
+    """A job as it stands. What is not known yet is null."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    run: int = 1
+    upload: Upload
+    state: State
+    stage: Stage
+    video_id: str | None = None
+    """What the upload's owner calls the recording."""
+    received_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expected_at: datetime | None = None
+    """When the transcript is expected, while there is none."""
+    progress: Progress | None = None
+    media: Media | None = None
+    decision: Decision | None = None
+    attempts: int = 0
+    last_error: str | None = None
+    """Why the last attempt ended, in one sentence, while the job goes on."""
+    reason: str | None = None
+    """Why there is no transcript, or no whole one, in one sentence."""
+    failure_kind: FailureKind | None = None
+    engines: tuple[Engine, ...] = ()
+    model: str | None = None
+    word_count: int | None = None
+    coverage: CoverageSummary | None = None
+    warnings: tuple[TranscriptWarning, ...] = ()
+    results: tuple[str, ...] = ()
+    """Names of its files."""
+    bill: Bill = Bill()
+    """Of this run; of one that has not ended, what was spent by now."""
+    earlier_usd: float = 0.0
+    """What the runs before cost."""
+    saving: Saving | None = None
+
+
+def read_status(jobs: JobStore, job_id: str, at: datetime) -> JobStatus | None:
+    """Read a job's record, its outcome where it has one, and the records of its shards. None: there is no record.
+
+    Raises ValidationError, and what the storage client raises.
+    """
+    job = jobs.load(job_id)
+    if job is None:
+        return None
+    record = job.record
+    outcome = jobs.outcome(job_id, record.run)
+    if outcome is not None:
+        return ended_status(outcome, attempts=record.attempts, video_id=record.options.video_id)
+    return open_status(record, shards_progress(jobs, record) if record.shards else ShardsProgress(), at)
+
+
+def accepted_status(upload: Upload, accepted_at: datetime | None) -> JobStatus:
+    """Of an upload whose event has not arrived yet."""
+    return JobStatus(
+        job_id=upload.job_id, upload=upload, state=State.ACCEPTED, stage=Stage.ACCEPTED, received_at=accepted_at
+    )
+
+
+def ended_status(outcome: TerminalMessage, attempts: int = 0, video_id: str | None = None) -> JobStatus:
+    """Of a job that has ended."""
+    return JobStatus(
+        job_id=outcome.job_id,
+        run=outcome.run,
+        upload=outcome.upload,
+        state=State(outcome.outcome.value),
+        stage=Stage.DONE,
+        video_id=video_id,
+        received_at=outcome.received_at,
+        finished_at=outcome.finished_at,
+        started_at=outcome.finished_at - timedelta(seconds=outcome.work_seconds),
+        media=outcome.media,
+        decision=outcome.decision,
+        attempts=attempts,
+        reason=outcome.reason,
+        failure_kind=outcome.failure_kind,
+        engines=outcome.engines,
+        model=outcome.model,
+        word_count=outcome.word_count if outcome.coverage is not None else None,
+        coverage=outcome.coverage,
+        warnings=outcome.warnings,
+        results=tuple(outcome.results),
+        bill=outcome.bill,
+        earlier_usd=outcome.earlier_usd,
+        saving=outcome.saving,
+    )
+
+
+def open_status(record: JobRecord, shards: ShardsProgress, at: datetime) -> JobStatus:
+    """Of a job that has not ended."""
+    progress, started_at = _progress(record, shards), shards.started_at or record.started_at
+    running = record.state is JobState.RUNNING or shards.is_alive
+    state = State.RUNNING if running else State(record.state.value)
+    return JobStatus(
+        job_id=record.upload.job_id,
+        run=record.run,
+        upload=record.upload,
+        state=state,
+        stage=_stage(record, state, progress),
+        video_id=record.options.video_id,
+        received_at=record.received_at,
+        started_at=started_at,
+        expected_at=_expected_at(record, progress, started_at if running else None, at),
+        progress=progress,
+        media=record.media,
+        decision=record.decision,
+        attempts=record.attempts,
+        last_error=record.last_error,
+        bill=record.spent + shards.spent,
+        earlier_usd=record.earlier_usd,
+    )
+
+
+def _progress(record: JobRecord, shards: ShardsProgress) -> Progress | None:
+    if record.media is None:
+        return None
+    audio = record.media.duration_seconds * record.options.streams(record.media)
+    records = (record, *(job.record for job in shards.records.values()))
+    decoded = sum(one.decoded_seconds for one in records)
+    transcribed = sum(one.transcribed_seconds for one in records)
+    # The header's length may be an estimate, and what is decoded longer than it.
+    audio = max(audio, transcribed)
+    return Progress(
+        audio_seconds=audio,
+        decoded_seconds=min(decoded, audio),
+        transcribed_seconds=transcribed,
+        share=transcribed / audio if audio > 0 else 0.0,
+    )
+
+
+def _stage(record: JobRecord, state: State, progress: Progress | None) -> Stage:
+    match state:
+        case State.RUNNING:
+            return Stage.TRANSCRIBING if progress and progress.transcribed_seconds > 0 else Stage.STARTED
+        case State.QUEUED:
+            return Stage.QUEUED
+        case _:
+            return Stage.INSPECTED if record.decision else Stage.CLAIMED
+
+
+def _expected_at(
+    record: JobRecord, progress: Progress | None, working_since: datetime | None, at: datetime
+) -> datetime | None:
+    """By the pace of the work, once there is some to go by; before by the quote."""
+    if progress is not None and working_since is not None and progress.transcribed_seconds > 0:
+        worked = (at - working_since).total_seconds()
+        if worked >= LEAST_MEASURED_SECONDS:
+            left = progress.audio_seconds - progress.transcribed_seconds
+            return at + timedelta(seconds=left * worked / progress.transcribed_seconds)
+    quote = record.decision.quote if record.decision else None
+    if quote is None:
+        return None
+    return max(at, record.received_at + timedelta(seconds=min(quote.completion_seconds, MAX_EXPECTED_SECONDS)))
+
+
+MAX_EXPECTED_SECONDS = 1e8
+"""Three years: a quote has no limit, and dates end with the year 9999."""

@@ -1,0 +1,16 @@
+"""Every route of the API, and who may use it. `openapi.yaml` describes each; a test holds the two to each other."""
+
+from __future__ import annotations
+
+from trigger_function.api.handlers.description import describe
+from trigger_function.api.handlers.health import health
+from trigger_function.api.handlers.jobs import get_job
+from trigger_function.api.handlers.transcribe import transcribe
+from trigger_function.api.web.routes import Access, Route
+
+ROUTES = (
+    Route("POST", "/transcribe", "transcribe", transcribe, once=True),
+    Route("GET", "/jobs/{job_id}", "getJob", get_job),
+    Route("GET", "/health", "getHealth", health),
+    Route("GET", "/openapi.yaml", "getDescription", describe, Access.ANYBODY),
+)
