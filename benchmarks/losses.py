@@ -33,7 +33,8 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio import decode, decoder_child, decoder_stream
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.decoder.records import DecodingRequest
-from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
+from gpu_job.audio.loudness import MeasuredAudio, levels
+from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
@@ -230,11 +231,12 @@ def _samples_zeroed(_: Recording, place: float) -> Iterator[None]:
     add = Chunker.add
     position: dict[int, int] = {}
 
-    def lossy(chunker: Chunker, block: Samples) -> Iterator[Chunk]:
+    def lossy(chunker: Chunker, measured: MeasuredAudio) -> Iterator[Chunk]:
         at = position.get(id(chunker), 0)
-        position[id(chunker)] = at + len(block)
+        position[id(chunker)] = at + len(measured.samples)
         is_lost = place <= at / SAMPLE_RATE < place + LOST_SECONDS
-        return add(chunker, np.zeros_like(block) if is_lost else block)
+        silence = np.zeros_like(measured.samples)
+        return add(chunker, MeasuredAudio(silence, levels(silence)) if is_lost else measured)
 
     with patch.object(Chunker, "add", lossy):
         yield
@@ -248,7 +250,7 @@ def _chunk_not_cut(_: Recording, place: float) -> Iterator[None]:
         return (chunk for chunk in chunks if not _holds(chunk, place))
 
     with (
-        patch.object(Chunker, "add", lambda chunker, block: kept(add(chunker, block))),
+        patch.object(Chunker, "add", lambda chunker, measured: kept(add(chunker, measured))),
         patch.object(Chunker, "end", lambda chunker: kept(end(chunker))),
     ):
         yield

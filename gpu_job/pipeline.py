@@ -28,13 +28,13 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
-from gpu_job.audio.audible import AudibleAudio
-from gpu_job.audio.chunker import Chunk, Chunker
+from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
@@ -42,6 +42,7 @@ from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
 from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
+from gpu_job.channel_audio import ChannelAudio
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
@@ -198,8 +199,7 @@ class FileTranscription:
         transcription was cancelled, and what `arriving.wait` raises.
         """
         cuts = self._pipeline.options.cuts
-        chunkers = [Chunker(cuts) for _ in range(self._channels)]
-        audible = [AudibleAudio(cuts.audible_db) for _ in range(self._channels)]
+        channels = [ChannelAudio(cuts) for _ in range(self._channels)]
         decoded = 0
         with self._pipeline.engines.feeding(), closing(self._blocks(path, arriving)) as blocks:
             try:
@@ -211,11 +211,9 @@ class FileTranscription:
                     self._decoded_seconds = seconds(decoded)
                     began = time.monotonic()
                     is_behind = True
-                    for channel, (chunker, sound, samples) in enumerate(zip(chunkers, audible, block, strict=True)):
-                        if self._shard is None:
-                            sound.add(samples)
-                        self._submit(channel, chunker.add(samples))
-                        is_behind = is_behind and self._is_behind_shard(chunker.position)
+                    for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
+                        self._submit(number, channel.add(samples))
+                        is_behind = is_behind and self._is_behind_shard(channel.position)
                     self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
                     if is_behind:
                         break
@@ -230,10 +228,12 @@ class FileTranscription:
             if self._decoded_frames > decoded:
                 lost = Gap(start=seconds(decoded), end=seconds(self._decoded_frames), reason=NOT_TRANSCRIBED_REASON)
                 self._add_gap(lost)
-            for channel, chunker in enumerate(chunkers):
-                self._submit(channel, chunker.end())
+            for number, channel in enumerate(channels):
+                self._submit(number, channel.end())
         with self._lock:
-            self._assembly.end(decoded, [sound.end() for sound in audible])
+            # Of a shard nobody asks: its upload is heard once more, as a whole.
+            audible = [channel.audible.ranges for channel in channels] if self._shard is None else []
+            self._assembly.end(decoded, audible, loudest(channel.loudness for channel in channels))
         for audit in self._audits:
             audit.end()
         self.report_if_complete()

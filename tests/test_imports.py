@@ -29,7 +29,7 @@ LAYERS = {
     "gpu_job": [
         {"fetch", "instance"},
         {"audio"},
-        {"vad", "asr"},
+        {"channel_audio", "vad", "asr"},
         {"audit"},
         {"assembly"},
         {"engines"},

@@ -73,6 +73,8 @@ class Assembly:
     _unreadable: list[Gap] = field(default_factory=list)
     _audible: dict[int, Sequence[SampleRange]] = field(default_factory=dict)
     """By channel; nothing is compared where it is not known."""
+    loudness: tuple[int, ...] | None = None
+    """Of each second, in dB below full scale; None where it was not measured."""
 
     def expect(self, start: int, end: int) -> None:
         """One more chunk was cut; its first sample, and the one behind its last."""
@@ -84,9 +86,12 @@ class Assembly:
         """A chunk's words; a second result for the same chunk is ignored."""
         self._results.setdefault((arrived.channel, arrived.start), arrived)
 
-    def end(self, samples: int, audible: Iterable[Sequence[SampleRange]] = ()) -> None:
+    def end(
+        self, samples: int, audible: Iterable[Sequence[SampleRange]] = (), loudness: tuple[int, ...] | None = None
+    ) -> None:
         """The last chunk was cut; the upload has so many samples. `audible`: where each channel has sound."""
         self._audible = dict(enumerate(audible))
+        self.loudness = loudness
         self._samples = samples
 
     def add_gap(self, gap: Gap) -> None:
@@ -195,6 +200,7 @@ def transcript_of(
         coverage=coverage(passages, gaps, findings),
         tracks=tracks,
         low_confidence=low_confidence,
+        loudness=assembly.loudness,
         estimated_times=any(not token.is_timed for result in results for token in result.tokens),
     )
 

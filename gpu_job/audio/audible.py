@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpu_job.audio.loudness import FRAME, levels
-from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audio.loudness import FRAME, MeasuredAudio
 
 ROUNDING_DB = 0.01
 """By how much two computations of the same level may differ."""
@@ -18,34 +17,27 @@ SampleRange = tuple[int, int]
 
 
 class AudibleAudio:
-    """Takes blocks of samples of any length; keeps a few numbers for each stretch of sound."""
+    """Takes audio as it is measured; keeps a few numbers for each stretch of sound."""
 
     def __init__(self, audible_db: float) -> None:
         """Nothing as loud as `audible_db` may be left out (`CutRules.audible_db`)."""
         self._threshold = audible_db + ROUNDING_DB
         self._ranges: list[SampleRange] = []
         self._position = 0
-        self._rest: Samples = np.zeros(0, np.float32)
 
-    def add(self, block: Samples) -> None:
+    def add(self, measured: MeasuredAudio) -> None:
         """The next samples."""
-        block = np.concatenate((self._rest, block))
-        whole = len(block) // SAMPLE_RATE * SAMPLE_RATE
-        self._rest = block[whole:].copy()
-        self._take(block[:whole])
-
-    def end(self) -> list[SampleRange]:
-        """No more samples come -> where it was audible, in order."""
-        self._take(np.pad(self._rest, (0, -len(self._rest) % FRAME)))
-        self._rest = self._rest[:0]
-        return self._ranges
-
-    def _take(self, frames: Samples) -> None:
-        edges = np.flatnonzero(np.diff(levels(frames) >= self._threshold, prepend=False, append=False))
+        is_audible = measured.levels >= self._threshold
+        edges = np.flatnonzero(np.diff(is_audible, prepend=False, append=False))
         for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             start, end = self._position + first * FRAME, self._position + last * FRAME
             if self._ranges and start - self._ranges[-1][1] < MAX_PAUSE_FRAMES * FRAME:
                 self._ranges[-1] = (self._ranges[-1][0], end)
             else:
                 self._ranges.append((start, end))
-        self._position += len(frames)
+        self._position += len(measured.samples)
+
+    @property
+    def ranges(self) -> list[SampleRange]:
+        """Where it was audible, in order."""
+        return self._ranges

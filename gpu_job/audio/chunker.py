@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from gpu_job.audio.cuts import Cut, CutRules, next_cut
-from gpu_job.audio.loudness import FRAME, Levels, levels
+from gpu_job.audio.loudness import FRAME, LevelMeter, Levels, MeasuredAudio, levels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 
 _LOOKAHEAD_SECONDS = 10
@@ -41,7 +41,7 @@ class Chunk:
 
 
 class Chunker:
-    """Takes blocks of samples of any length, gives chunks as soon as each is certain. Holds one window in memory."""
+    """Takes audio as it is measured, gives chunks as soon as each is certain. Holds one window in memory."""
 
     def __init__(self, rules: CutRules) -> None:
         self._rules = rules
@@ -55,23 +55,22 @@ class Chunker:
         """The sample from which on nothing is cut yet: no later chunk begins before it."""
         return self._window.start
 
-    def add(self, block: Samples) -> Iterator[Chunk]:
+    def add(self, measured: MeasuredAudio) -> Iterator[Chunk]:
         """The next samples -> the chunks that are certain now. To be exhausted before the next call."""
         window, size = self._window, self._window_frames
-        window.add(block)
+        window.add(measured)
         while window.frames >= size and (cut := next_cut(window.level[:size], self._rules, last=False)):
             yield from window.cut(cut, self._rules.still_above_floor_db)
 
     def end(self) -> Iterator[Chunk]:
         """No more samples come -> the last chunks."""
         window = self._window
-        window.pad_last_frame()
         while window.frames and (cut := next_cut(window.level, self._rules, last=True)):
             yield from window.cut(cut, self._rules.still_above_floor_db)
 
 
 class _Window:
-    """The samples not yet cut, and their levels, each computed once."""
+    """The samples not yet cut, and their levels."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -80,8 +79,6 @@ class _Window:
         self._levels: list[Levels] = []
         self._blocks: deque[Samples] = deque()
         """Whole frames; the first starts at `start`."""
-        self._rest: Samples = np.zeros(0, np.float32)
-        """Samples that came but do not fill a second yet: levels are those of the whole only by whole seconds."""
 
     @property
     def level(self) -> Levels:
@@ -90,23 +87,12 @@ class _Window:
         self._levels[:] = [level]
         return level
 
-    def add(self, block: Samples) -> None:
+    def add(self, measured: MeasuredAudio) -> None:
         """Take in what came."""
-        block = np.concatenate((self._rest, block)) if len(self._rest) else block
-        whole = len(block) // SAMPLE_RATE * SAMPLE_RATE
-        self._rest = block[whole:].copy()
-        self._take(block[:whole])
-
-    def pad_last_frame(self) -> None:
-        """At the end: fill the last frame up with silence, as levels are of whole frames."""
-        self._take(np.pad(self._rest, (0, -len(self._rest) % FRAME)))
-        self._rest = self._rest[:0]
-
-    def _take(self, frames: Samples) -> None:
-        if len(frames):
-            self._blocks.append(frames)
-            self._levels.append(levels(frames))
-            self.frames += len(frames) // FRAME
+        if len(measured.samples):
+            self._blocks.append(measured.samples)
+            self._levels.append(measured.levels)
+            self.frames += len(measured.levels)
 
     def cut(self, cut: Cut, above_floor_db: float) -> Iterator[Chunk]:
         """Give out the cut's chunk, unless it is silence, and forget what lies before `resume`.
@@ -144,6 +130,6 @@ class _Window:
 def chunks(blocks: Iterable[Samples], rules: CutRules) -> Iterator[Chunk]:
     """A whole stream of sample blocks -> its chunks."""
     chunker = Chunker(rules)
-    for block in blocks:
-        yield from chunker.add(block)
+    for measured in LevelMeter().of_stream(blocks):
+        yield from chunker.add(measured)
     yield from chunker.end()

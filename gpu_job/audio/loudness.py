@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +43,71 @@ def levels(samples: Samples) -> Levels:
     power = (np.einsum("sij,sij->si", parts, parts) - np.einsum("sij,sij->si", sums, sums) / _SPAN) / FRAME
     decibel: Levels = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (SILENCE_DB / 10 - 1))))
     return np.maximum(decibel, np.float32(SILENCE_DB)).reshape(-1)[:frames]
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredAudio:
+    """Consecutive samples in whole frames, and the level of each frame."""
+
+    samples: Samples
+    levels: Levels
+
+
+class LevelMeter:
+    """Takes blocks of samples of any length, gives them in whole seconds with their levels, of which all who need them
+    take the same."""
+
+    def __init__(self) -> None:
+        self._rest: Samples = np.zeros(0, np.float32)
+
+    def add(self, block: Samples) -> MeasuredAudio:
+        """The next samples -> the whole seconds until now, perhaps none."""
+        block = np.concatenate((self._rest, block)) if len(self._rest) else block
+        whole = len(block) // SAMPLE_RATE * SAMPLE_RATE
+        self._rest = block[whole:].copy()
+        return _measured(block[:whole])
+
+    def end(self) -> MeasuredAudio:
+        """No more samples come -> the rest, its last frame filled up with silence."""
+        rest, self._rest = self._rest, self._rest[:0]
+        return _measured(np.pad(rest, (0, -len(rest) % FRAME)))
+
+    def of_stream(self, blocks: Iterable[Samples]) -> Iterator[MeasuredAudio]:
+        """A whole stream."""
+        for block in blocks:
+            yield self.add(block)
+        yield self.end()
+
+
+def _measured(samples: Samples) -> MeasuredAudio:
+    return MeasuredAudio(samples, levels(samples))
+
+
+class SecondLoudness:
+    """How loud each second of a channel is: the mean power of its frames."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.int8]] = []
+
+    def add(self, measured: MeasuredAudio) -> None:
+        """The next seconds; only the stream's last may be shorter than a second."""
+        level = measured.levels
+        if not len(level):
+            return
+        firsts = np.arange(0, len(level), FRAMES_PER_SECOND)
+        frames = np.minimum(FRAMES_PER_SECOND, len(level) - firsts)
+        power = np.add.reduceat(10.0 ** (level / 10), firsts) / frames
+        self._parts.append(np.rint(10 * np.log10(power)).clip(SILENCE_DB, 0).astype(np.int8))
+
+    @property
+    def decibels(self) -> NDArray[np.int8]:
+        """Of each second, in dB below full scale, from SILENCE_DB to 0."""
+        return np.concatenate(self._parts) if self._parts else np.zeros(0, np.int8)
+
+
+def loudest(channels: Iterable[SecondLoudness]) -> tuple[int, ...]:
+    """Of each second the loudest channel's."""
+    return tuple(np.max([channel.decibels for channel in channels], axis=0).tolist())
 
 
 def runs_below(level: Levels, threshold: float, shortest: float) -> list[tuple[int, int]]:

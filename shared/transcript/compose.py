@@ -57,13 +57,14 @@ def compose(
     tracks: tuple[TranscriptTrack, ...] = (),
     low_confidence: float = LOW_CONFIDENCE,
     estimated_times: bool = False,
+    loudness: tuple[int, ...] | None = None,
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
 
     `channels`: how many were transcribed each by itself; of several, a word's speaker is its channel.
     `low_confidence`: mean confidence of the words below which the transcript has a warning. `estimated_times`: whether
-    there are words whose times no engine said, which is a warning, too.
+    there are words whose times no engine said, which is a warning, too. `loudness`: of each second, where it is known.
     """
     inside: list[Passage] = []
     clock = 0.0
@@ -88,6 +89,7 @@ def compose(
         paragraphs=paragraphs,
         coverage=coverage,
         tracks=tracks,
+        loudness=loudness,
         warnings=(*confidence_warnings(words, low_confidence), *(_ESTIMATED_TIMES if estimated_times else ())),
     )
 

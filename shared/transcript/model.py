@@ -125,6 +125,9 @@ class Transcript(_Frozen):
     coverage: Coverage
     tracks: tuple[TranscriptTrack, ...] = ()
     """The file's audio tracks, and which of them was transcribed; empty where they were not listed."""
+    loudness: tuple[Annotated[int, Field(ge=-100, le=0)], ...] | None = None
+    """Of each second of the audio that was decoded, without what is slower than speech, in dB below full scale; of
+    channels that were transcribed each by itself the loudest one's. -100: digital silence. None: not measured."""
     warnings: tuple[TranscriptWarning, ...] = ()
 
     @property

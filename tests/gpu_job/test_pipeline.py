@@ -35,7 +35,7 @@ from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Channels, Engine
 from shared.errors import BadMedia, EngineFailed, FailureKind
 from tests.support.fake_recognizer import FakeRecognizer
-from tests.support.sounds import make, noise, raw, silence
+from tests.support.sounds import make, noise, raw, silence, tone
 from tests.support.waiting import PATIENCE
 
 CALL = recording("call.opus")
@@ -88,6 +88,15 @@ def test_each_channel_is_a_speaker(engine: EngineChain, tmp_path: Path) -> None:
         assert recognized
     with pytest.raises(ValueError, match="media"):
         transcribe(path, engine=engine, channels=Channels.SPLIT)
+
+
+def test_each_second_has_its_loudness(engine: EngineChain, tmp_path: Path) -> None:
+    """Of split channels the loudest one's; the last second may be shorter."""
+    left, right = np.concatenate([tone(1, -20, 1600), silence(1.5)]), np.concatenate([silence(1), tone(1.5, -30, 1600)])
+    path = make(tmp_path / "two.wav", *raw(tmp_path / "two.f32", np.stack([left, right], axis=1)), "-c:a", "pcm_f32le")
+    split = transcribe(path, engine=engine, media=inspected(path), channels=Channels.SPLIT)
+    assert split.loudness == (-20, -30, -30)
+    assert transcribe(path, engine=engine).loudness == (-26, -36, -36)
 
 
 def test_without_an_audit_nothing_vouches_for_the_coverage(engine: EngineChain) -> None:

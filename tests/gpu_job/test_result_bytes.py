@@ -12,13 +12,13 @@ import pytest
 
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import Assembly, chunk_result, transcript_of
-from gpu_job.audio.audible import AudibleAudio
-from gpu_job.audio.chunker import Chunk, Chunker
+from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.queries import VadQuery
+from gpu_job.channel_audio import ChannelAudio
 from infra.recordings import recording
 from shared.enums import Engine
 from shared.transcript.render import render
@@ -46,14 +46,13 @@ def tokens_of(name: str, chunk: Chunk) -> list[Token]:
 
 def digest(name: str) -> str:
     """Of every result file."""
-    chunker, audible, assembly, audit = Chunker(CutRules(max_seconds=8.0)), AudibleAudio(-55.0), Assembly(), Audit()
+    channel, assembly, audit = ChannelAudio(CutRules(max_seconds=8.0, audible_db=-55.0)), Assembly(), Audit()
     chunks: list[Chunk] = []
     samples = 0
     for block in decode(recording(name).path):
         samples += len(block)
-        audible.add(block)
-        chunks += chunker.add(block)
-    chunks += chunker.end()
+        chunks += channel.add(block)
+    chunks += channel.end()
     queries: list[VadQuery] = []
     for chunk in chunks:
         result = chunk_result(chunk, Engine.PARAKEET_CPU, tokens_of(name, chunk))
@@ -68,7 +67,7 @@ def digest(name: str) -> str:
         while retry is not None:
             retry = audit.retranscribed(retry, ())
     assert audit.is_done
-    assembly.end(samples, [audible.end()])
+    assembly.end(samples, [channel.audible.ranges])
     transcript = transcript_of(
         assembly, [audit.findings], lambda _: "known", job_id="0" * 24, source=f"gs://b/{name}#1", language="en"
     )

@@ -20,6 +20,7 @@ from gpu_job.assembly.completeness import (
 from gpu_job.audio.audible import AudibleAudio, SampleRange
 from gpu_job.audio.chunker import chunks
 from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.loudness import LevelMeter
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.evidence import timed_words
 from gpu_job.audit.findings import Findings
@@ -30,9 +31,9 @@ RULES = CutRules(max_seconds=20.0)
 
 def audible(samples: Samples, lengths: Sequence[int] = ()) -> list[SampleRange]:
     found = AudibleAudio(RULES.audible_db)
-    for block in blocks(samples, lengths):
-        found.add(block)
-    return found.end()
+    for measured in LevelMeter().of_stream(blocks(samples, lengths)):
+        found.add(measured)
+    return found.ranges
 
 
 def second(number: float) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gpu_job.audio.loudness import FRAME, levels, quietest, runs_below
-from tests.support.sounds import noise, silence, tone
+from gpu_job.audio.loudness import FRAME, LevelMeter, SecondLoudness, levels, loudest, quietest, runs_below
+from gpu_job.audio.samples import Samples
+from tests.support.sounds import blocks, noise, silence, tone
 
 
 def test_digital_silence_has_the_lowest_level() -> None:
@@ -30,6 +33,44 @@ def test_hum_loses_most_and_an_offset_all() -> None:
 
 def test_a_rest_shorter_than_a_frame_has_no_level() -> None:
     assert len(levels(noise(1, -20.0)[: 2 * FRAME + 7])) == 2
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 40_000), max_size=6))
+def test_a_stream_has_the_samples_and_levels_of_the_whole(lengths: list[int]) -> None:
+    sound = np.concatenate([noise(2.37, -40), silence(1.111), tone(1.5, -20)])
+    measured = list(LevelMeter().of_stream(blocks(sound, lengths)))
+    padded = np.pad(sound, (0, -len(sound) % FRAME))
+    assert np.array_equal(np.concatenate([each.samples for each in measured]), padded)
+    assert np.array_equal(np.concatenate([each.levels for each in measured]), levels(padded))
+
+
+def note(seconds: float, db: float) -> Samples:
+    """Of which the filter against hum leaves all."""
+    return tone(seconds, db, 1600.0)
+
+
+def by_second(sound: Samples) -> SecondLoudness:
+    loudness = SecondLoudness()
+    for measured in LevelMeter().of_stream(blocks(sound, [5_000, 100_000])):
+        loudness.add(measured)
+    return loudness
+
+
+def test_each_second_is_as_loud_as_its_mean_power() -> None:
+    half_as_long = np.concatenate([note(0.5, -20), silence(0.5)])
+    loudness = by_second(np.concatenate([silence(1), note(2, -20), half_as_long, note(0.3, -30)]))
+    assert loudness.decibels.tolist() == [-100, -20, -20, -23, -30]
+
+
+def test_nothing_is_louder_than_full_scale() -> None:
+    assert by_second(np.sign(tone(1, -3, 4_000.0))).decibels.tolist() == [0]
+
+
+def test_of_several_channels_the_loudest_counts() -> None:
+    first, second = np.concatenate([note(1, -40), note(1, -10)]), np.concatenate([silence(1), note(1, -20)])
+    assert loudest([by_second(first), by_second(second)]) == (-40, -10)
+    assert loudest([by_second(silence(0))]) == ()
 
 
 def test_runs_are_found_at_both_ends_and_between() -> None:

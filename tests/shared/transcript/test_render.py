@@ -30,7 +30,13 @@ def spoken(text: str, *, start: float = 0.0, speaker: int | None = None) -> list
     ]
 
 
-def transcript(words: list[Word], *, coverage: Coverage | None = None, duration: float = 1000.0) -> Transcript:
+def transcript(
+    words: list[Word],
+    *,
+    coverage: Coverage | None = None,
+    duration: float = 1000.0,
+    loudness: tuple[int, ...] | None = None,
+) -> Transcript:
     passages = [Passage(Engine.PARAKEET_GPU, words)] if words else []
     return compose(
         job_id=UPLOAD.job_id,
@@ -40,6 +46,7 @@ def transcript(words: list[Word], *, coverage: Coverage | None = None, duration:
         model="tiny",
         passages=passages,
         coverage=coverage,
+        loudness=loudness,
     )
 
 
@@ -81,8 +88,11 @@ def transcripts(draw: st.DrawFn) -> Transcript:
     words = draw(st.lists(word, max_size=20).map(lambda words: sorted(words, key=lambda word: word.start)))
     speech = draw(st.floats(0, 100))
     gaps = tuple(Gap(start=at, end=at + 0.7, reason="r") for at in draw(st.lists(st.floats(0, 99), max_size=3)))
+    loudness = draw(st.none() | st.lists(st.integers(-100, 0), max_size=5).map(tuple))
     return transcript(
-        words, coverage=Coverage(speech_seconds=speech, covered_seconds=speech * draw(st.floats(0, 1)), gaps=gaps)
+        words,
+        loudness=loudness,
+        coverage=Coverage(speech_seconds=speech, covered_seconds=speech * draw(st.floats(0, 1)), gaps=gaps),
     )
 
 
@@ -100,6 +110,12 @@ def test_json_keeps_words_and_rounds_times_to_milliseconds() -> None:
         {"text": "H\u00e9llo", "start": 0.3, "end": 1.235, "confidence": 0.123456789, "speaker": 2}
     ]
     assert data["segments"][0]["end"] == data["paragraphs"][0]["end"] == 1.235
+
+
+def test_json_has_the_loudness_of_each_second_where_it_is_known() -> None:
+    measured = json.loads(files(transcript(spoken("Hello."), loudness=(-23, -100)))["transcript.json"])
+    assert measured["loudness"] == [-23, -100]
+    assert "loudness" not in json.loads(files(transcript(spoken("Hello.")))["transcript.json"])
 
 
 def test_json_states_engines_and_covered_share() -> None:
