@@ -51,10 +51,10 @@ def as_json(costs: CostReport, suggestions: Sequence[Advice]) -> str:
     return json.dumps(
         {
             "month": costs.month,
-            "totals": _figures(costs.totals),
-            "methods": _all_figures(costs.methods),
+            "totals": figures(costs.totals),
+            "methods": all_figures(costs.methods),
             "forecast_usd": costs.forecast_usd,
-            "groups": _all_figures(costs.groups),
+            "groups": all_figures(costs.groups),
             "advice": [asdict(one) for one in suggestions],
         },
         indent=2,
@@ -66,10 +66,10 @@ def as_csv(costs: CostReport) -> str:
     rows = costs.groups or {costs.month: costs.totals}
     out = io.StringIO()
     # All that is no number is quoted: left alone, csv would quote a line feed in a name, but not a carriage return.
-    columns = ["group", *_figures(costs.totals)]
+    columns = ["group", *figures(costs.totals)]
     writer = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
-    writer.writerows({"group": _no_formula(key), **_figures(totals)} for key, totals in rows.items())
+    writer.writerows({"group": _no_formula(key), **figures(totals)} for key, totals in rows.items())
     return out.getvalue()
 
 
@@ -78,30 +78,32 @@ def _no_formula(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def _all_figures(groups: Mapping[str, Totals]) -> dict[str, dict[str, float | None]]:
-    return {key: _figures(totals) for key, totals in groups.items()}
+def all_figures(groups: Mapping[str, Totals]) -> dict[str, dict[str, float | None]]:
+    """Of each group."""
+    return {key: figures(totals) for key, totals in groups.items()}
 
 
-def _figures(totals: Totals) -> dict[str, float | None]:
+def figures(totals: Totals) -> dict[str, float | None]:
+    """The sums and their ratios by name."""
     return {**asdict(totals), **{name: getattr(totals, name) for name in _RATIOS}}
 
 
 def _print(costs: CostReport, suggestions: Sequence[Advice]) -> None:
     console = Console(highlight=False)
     totals = costs.totals
-    console.print(f"[bold]{costs.month}[/bold]: {_money(totals.usd)} for {clock(totals.audio_seconds)} of audio")
-    console.print(f"an audio hour    {_money(totals.usd_per_audio_hour)}")
-    console.print(f"at Deepgram      {_money(totals.deepgram_usd)}, saved {_share(totals.saving_share)}")
-    console.print(f"start-up         {_share(totals.start_up_share)} of the bill")
-    console.print(f"possibly billed  {_money(totals.possibly_usd)} by Deepgram, for calls without an answer")
-    console.print(f"fallbacks        {_share(totals.fallback_rate)} of {totals.uploads} uploads")
-    console.print(f"reserved         {_money(totals.reserved_usd)} for uploads that are not done")
-    console.print(f"forecast         {_money(costs.forecast_usd)} for the whole month")
+    console.print(f"[bold]{costs.month}[/bold]: {money(totals.usd)} for {clock(totals.audio_seconds)} of audio")
+    console.print(f"an audio hour    {money(totals.usd_per_audio_hour)}")
+    console.print(f"at Deepgram      {money(totals.deepgram_usd)}, saved {percent(totals.saving_share)}")
+    console.print(f"start-up         {percent(totals.start_up_share)} of the bill")
+    console.print(f"possibly billed  {money(totals.possibly_usd)} by Deepgram, for calls without an answer")
+    console.print(f"fallbacks        {percent(totals.fallback_rate)} of {totals.uploads} uploads")
+    console.print(f"reserved         {money(totals.reserved_usd)} for uploads that are not done")
+    console.print(f"forecast         {money(costs.forecast_usd)} for the whole month")
     console.print(_table("method", costs.methods))
     if costs.groups:
         console.print(_table("group", costs.groups))
     for one in suggestions:
-        console.print(f"- {one.action} Saves {_money(one.saving_usd)}.")
+        console.print(f"- {one.action} Saves {money(one.saving_usd)}.")
 
 
 def _table(title: str, groups: Mapping[str, Totals]) -> Table:
@@ -112,18 +114,20 @@ def _table(title: str, groups: Mapping[str, Totals]) -> Table:
             Text(printable(key)),
             str(totals.uploads),
             clock(totals.audio_seconds),
-            _money(totals.usd),
-            _money(totals.usd_per_audio_hour),
-            _money(totals.deepgram_usd),
-            _share(totals.saving_share),
-            _share(totals.fallback_rate),
+            money(totals.usd),
+            money(totals.usd_per_audio_hour),
+            money(totals.deepgram_usd),
+            percent(totals.saving_share),
+            percent(totals.fallback_rate),
         )
     return table
 
 
-def _money(usd: float | None) -> str:
+def money(usd: float | None) -> str:
+    """`$0.0123` below a dollar, `$12.30` above; `-` for None."""
     return "-" if usd is None else f"${usd:.4f}" if abs(usd) < 1 else f"${usd:.2f}"
 
 
-def _share(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """`33.3%`; `-` for None."""
     return "-" if share is None else f"{share:.1%}"

@@ -205,6 +205,28 @@ def costs(
 
 
 @app.command()
+def report(
+    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
+    month: Annotated[
+        str | None, typer.Option("--month", help="Instead of the current month.", metavar="YYYY-MM", parser=parse_month)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write.", dir_okay=False, show_default="dropscribe-YYYY-MM.html"),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", envvar="MONTHLY_BUDGET_USD", min=0, help="The month's budget in dollars."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of writing a page.")] = False,
+) -> None:
+    """Write a page about a month: costs, savings, speed, waits, coverage, decisions, budget, and all jobs."""
+    from infra.cli.report.commands import write_report
+
+    raise typer.Exit(write_report(bucket, month, out, budget, as_json=as_json))
+
+
+@app.command()
 def estimate(
     places: Annotated[
         list[str],
