@@ -43,7 +43,7 @@ def cost_by_day(data: ReportData) -> Markup:
 
 def cost_and_deepgram(data: ReportData) -> Markup:
     """For each method what was billed, beside Deepgram's price of the same audio."""
-    methods = list(reversed(data.methods.items()))
+    methods = list(data.methods.items())[::-1]
     chart = _chart(pygal.HorizontalBar, x_labels=[printable(method) for method, _ in methods], width=_HALF, max_scale=5)
     chart.add("cost", [totals.usd for _, totals in methods])
     chart.add("at Deepgram", [totals.deepgram_usd or None for _, totals in methods])
