@@ -1,10 +1,10 @@
-"""`python -m infra.message_schemas`: terraform/schemas, written from the terminal message's model.
+"""`python -m infra.message_schemas`: terraform/schemas, written from the models of what is published.
 
 `outcomes_table.json` holds the columns of the costs table: every field, but for maps, which BigQuery has no column for.
-`outcome.avsc` is what Pub/Sub holds publishers to: only the fields that every release has written. Others cannot be in
-it: in Avro's JSON a nullable string is `{"string": "..."}`, and Pub/Sub refuses the plain one that a pydantic model
-writes; a field that came with a later release would forbid the rollback to an earlier one. Fields that the schema does
-not name pass. All this is measured on Google's emulator by tests/terraform/test_message_schemas.py.
+`outcome.avsc` and `progress.avsc` are what Pub/Sub holds publishers to: only the fields that every release has written.
+Others cannot be in them: in Avro's JSON a nullable string is `{"string": "..."}`, and Pub/Sub refuses the plain one that
+a pydantic model writes; a field that came with a later release would forbid the rollback to an earlier one. Fields that
+the schema does not name pass. All this is measured on Google's emulator by tests/terraform/test_message_schemas.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.messages import TerminalMessage
+from shared.progress.model import Progress
 
 SCHEMAS = Path(__file__).parents[1] / "terraform" / "schemas"
 
@@ -36,9 +37,11 @@ def rendered() -> dict[str, str]:
     """File name -> text of every schema."""
     schema = TerminalMessage.model_json_schema(mode="serialization")
     definitions = schema.get("$defs", {})
+    progress = Progress.model_json_schema(mode="serialization")
     files = {
         "outcomes_table.json": [*_columns(schema, definitions), *_PUBSUB_COLUMNS],
         "outcome.avsc": _record("TerminalMessage", schema, definitions),
+        "progress.avsc": _record("Progress", progress, progress.get("$defs", {})),
     }
     return {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
 

@@ -193,6 +193,23 @@ class SubtitleSettings(BaseSettings):
         )
 
 
+class ProgressSettings(BaseSettings):
+    """Who is told how far jobs are. Their records say so in any case."""
+
+    model_config = SETTINGS_CONFIG
+
+    events_topic: str | None = setting(
+        None, "Pub/Sub topic of jobs' progress, by stage; without one none is published.", min_length=3
+    )
+    events_seconds: float = setting(
+        5.0,
+        "Least time between two of these messages about one job at the same stage.",
+        unit="s",
+        source="what a bar needs; an hour of audio on an L4 takes 30 s",
+        ge=1,
+    )
+
+
 class TrainingSettings(BaseSettings):
     """What Deepgram may do with recordings beside transcribing them: it may decide what a minute costs, too."""
 
@@ -331,6 +348,7 @@ class DeploymentSettings(
     FileRoomSettings,
     SpeedSettings,
     BreakerSettings,
+    ProgressSettings,
     SubtitleSettings,
     TrainingSettings,
 ):

@@ -5,6 +5,7 @@ locals {
     state_bucket         = google_storage_bucket.this["state"].name
     results_topic        = google_pubsub_topic.this["results"].name
     work_topic           = google_pubsub_topic.this["work"].name
+    events_topic         = var.progress_events ? google_pubsub_topic.this["events"].name : null
 
     # Function and workers launch by the same rules.
     gpu_job                = local.has_gpu_job ? "${local.job_name_prefix}/${local.gpu_job_name}" : null

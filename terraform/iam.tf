@@ -37,6 +37,7 @@ locals {
   } : {}
   callback_topic_publishers = local.has_callbacks ? {
     callback_results = { topic = "results", member = local.member["callback"] }
+    callback_events  = { topic = "events", member = local.member["callback"] }
   } : {}
 
   bucket_roles = merge(local.callback_bucket_roles, {
@@ -53,8 +54,10 @@ locals {
     function_work    = { topic = "work", member = local.member["function"] }
     function_cpu     = { topic = "work-cpu", member = local.member["function"] }
     function_results = { topic = "results", member = local.member["function"] }
+    function_events  = { topic = "events", member = local.member["function"] }
     function_alerts  = { topic = "alerts", member = local.member["function"] }
     job_results      = { topic = "results", member = local.member["job"] }
+    job_events       = { topic = "events", member = local.member["job"] }
     dead_work        = { topic = "work-dead", member = local.pubsub_agent }
     dead_results     = { topic = "results-dead", member = local.pubsub_agent }
   })

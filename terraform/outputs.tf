@@ -4,7 +4,7 @@ output "buckets" {
 }
 
 output "topics" {
-  description = "Pub/Sub topics: work, work-cpu, results, alerts, and the dead letters'."
+  description = "Pub/Sub topics: work, work-cpu, results, events, alerts, and the dead letters'."
   value       = { for purpose, topic in google_pubsub_topic.this : purpose => topic.id }
 }
 

@@ -1,8 +1,10 @@
 locals {
-  topics = ["work", "work-cpu", "results", "alerts", "work-dead", "results-dead"]
+  topics = ["work", "work-cpu", "results", "events", "alerts", "work-dead", "results-dead"]
 
   # Each job has a queue of its own: what is decided for the GPU waits for no CPU, and the other way round.
   work_topics = { gpu = "work", cpu = "work-cpu" }
+
+  topic_schemas = { results = google_pubsub_schema.outcome.id, events = google_pubsub_schema.progress.id }
 }
 
 resource "google_pubsub_schema" "outcome" {
@@ -10,6 +12,15 @@ resource "google_pubsub_schema" "outcome" {
   name       = "${var.topic_prefix}-outcome"
   type       = "AVRO"
   definition = file("${path.module}/schemas/outcome.avsc")
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_pubsub_schema" "progress" {
+  project    = var.project
+  name       = "${var.topic_prefix}-progress"
+  type       = "AVRO"
+  definition = file("${path.module}/schemas/progress.avsc")
 
   depends_on = [google_project_service.api]
 }
@@ -26,7 +37,7 @@ resource "google_pubsub_topic" "this" {
   }
 
   dynamic "schema_settings" {
-    for_each = each.key == "results" && var.results_schema ? [google_pubsub_schema.outcome.id] : []
+    for_each = var.results_schema ? [for topic, schema in local.topic_schemas : schema if topic == each.key] : []
 
     content {
       schema   = schema_settings.value

@@ -41,6 +41,7 @@ variable "settings" {
     subtitle_max_seconds          = optional(number)
     subtitle_chars_per_second     = optional(number)
     log_level                     = optional(string)
+    events_seconds                = optional(number)
   })
   default  = {}
   nullable = false

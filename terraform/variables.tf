@@ -280,7 +280,13 @@ variable "callback_function" {
 }
 
 variable "results_schema" {
-  description = "Whether Pub/Sub holds the results topic to terraform/schemas/outcome.avsc."
+  description = "Whether Pub/Sub holds the topics of outcomes and of progress to terraform/schemas/outcome.avsc and progress.avsc."
+  type        = bool
+  default     = true
+}
+
+variable "progress_events" {
+  description = "Whether how far jobs are is published, by stage, on the topic `events`. Their records say so in any case."
   type        = bool
   default     = true
 }

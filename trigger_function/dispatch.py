@@ -18,6 +18,7 @@ from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
 from shared.state.jobs import Job, JobRecord, JobState, QueuedUpload, work_item
+from shared.state.progress import current_progress
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
@@ -148,6 +149,7 @@ def queue(services: Services, job: Job, gather_until: datetime | None = None) ->
     # Behind the message: where the mark stands, the queue has the upload.
     with best_effort("an upload was not marked as queued"):
         _mark_queued(services, job, device)
+    services.events.publish(lambda: current_progress(services.jobs, job.record))
     return job
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import storage
@@ -20,6 +21,7 @@ from shared.messages import Decision
 from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
 from shared.state.jobs import Job, JobRecord, new_holder
+from shared.state.progress import progress_of
 from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
 from shared.upload_options import parse_upload_options
@@ -52,6 +54,7 @@ def proceed(services: Services, job: Job) -> None:
     An exception gives the claim back at once.
     """
     with _claim_returned_on_error(services, job), tracing.continue_trace(job.record.traceparent):
+        services.events.publish(partial(progress_of, job.record))
         try:
             if job.record.decision is None:
                 upload = _inspect(services, job.record)
@@ -60,6 +63,7 @@ def proceed(services: Services, job: Job) -> None:
                 # What goes on a queue is written by that: one write says both.
                 is_saved = decision.method is Method.DEEPGRAM
                 job = services.jobs.save(job, **decided) if is_saved else job.changed(**decided)
+                services.events.publish(partial(progress_of, job.record))
         except (BadMedia, Rejected) as error:
             services.finisher.finish(job.record, rejected(error))
             return

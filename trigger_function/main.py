@@ -58,6 +58,7 @@ def on_upload(event: CloudEvent) -> None:
         finally:
             # Cloud Run may give this process no CPU until the next event.
             services.late_answers.wait()
+            services.events.flush()
             export.flush()
 
 
@@ -75,6 +76,7 @@ def reconcile(_: flask.Request) -> Mapping[str, int]:
         return done
     finally:
         services.late_answers.wait()
+        services.events.flush()
         export.flush()
 
 
@@ -88,6 +90,7 @@ def deepgram_callback(request: flask.Request) -> flask.Response:
         _log.exception("the callback is to be posted again")
         raise InternalServerError(original_exception=error) from error
     finally:
+        services.events.flush()
         export.flush()
     # As a stream: behind any other answer functions-framework reads the body, a forged one's too.
     return flask.Response(iter([f"{received.what}\n"]), received.status, mimetype="text/plain")

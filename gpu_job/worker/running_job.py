@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from opentelemetry.trace import Span, SpanKind
 
@@ -23,6 +23,7 @@ from shared.costs.shard_plan import Shard
 from shared.enums import Method
 from shared.media import Media, Upload
 from shared.messages import Decision, WorkItem
+from shared.progress.speed import MeasuredSpeed
 from shared.state.jobs import Job, JobRecord
 from shared.telemetry import tracing
 
@@ -125,6 +126,7 @@ class RunningJob(TranscriptionListener):
         self._owner = owner
         self._lock = threading.Lock()
         self._unsaved: list[ChunkResult] = []
+        self._speed = MeasuredSpeed()
         self._is_arriving = False
         self._ended = False
         self._has_parts = not claimed.is_first
@@ -278,11 +280,18 @@ class RunningJob(TranscriptionListener):
         results = self.transcription.results()
         return seconds(sum(result.end - result.start for result in results if is_counted(result)))
 
-    def progress(self) -> dict[str, float]:
+    def progress(self) -> dict[str, Any]:
         """How far it is, for its record."""
+        # What an earlier attempt left takes no time now.
+        new_seconds = self.transcribed_seconds_by(lambda result: not self.transcription.is_stored(result))
+        with self._lock:
+            self._speed.add(time.monotonic(), new_seconds / self.record.options.streams(self.media))
+            x_real_time = self._speed.x_real_time
         return {
             "decoded_seconds": self.transcription.decoded_seconds(),
             "transcribed_seconds": self.transcription.transcribed_seconds(),
+            "x_real_time": x_real_time,
+            "progress_at": now(),
         }
 
     def untranscribed_seconds(self) -> float:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 
 from gpu_job.audio.decoder_child import DecoderKilled
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline
+from gpu_job.progress_reports import ProgressReports
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.admission import Admission, Admissions
 from gpu_job.worker.attempt_end import AttemptEnd, result_of
@@ -35,8 +37,10 @@ from shared.costs.shard_plan import Shard
 from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
 from shared.media import Media
 from shared.messages import WorkItem
+from shared.progress.model import Progress
 from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, failed, rejected
+from shared.state.progress import current_progress, progress_of
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 
@@ -85,6 +89,7 @@ class Worker(JobOwner):
         self._attempt_end = AttemptEnd(services, subscription, billing, engines.chain, self._jobs)
         self._hybrid = Hybrid(self._jobs, engines, self._settings.max_completion_minutes)
         self._scale_out = ScaleOut(services)
+        self._reports = ProgressReports(services.events, self._progress)
         self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
 
     def stop(self) -> None:
@@ -107,7 +112,7 @@ class Worker(JobOwner):
         with best_effort("costs of killed attempts were not booked"):
             self._book_killed_attempts()
         with self._subscription:
-            with self._heartbeat, self._hybrid, self._scale_out:
+            with self._heartbeat, self._hybrid, self._scale_out, self._reports:
                 try:
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
@@ -136,7 +141,23 @@ class Worker(JobOwner):
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._audit_threads.shutdown(wait=False, cancel_futures=True)
             self._admissions.close()
+            self._services.events.flush()
         return clean
+
+    def _progress(self) -> Iterator[Callable[[], Progress]]:
+        """Of each upload that this worker has, or a shard of it."""
+        jobs = [job for job in self._jobs.all() if not job.is_ended]
+        for job in jobs:
+            if job.shard is None:
+                yield partial(progress_of, job.record.model_copy(update=job.progress()))
+        for job_id in {job.job_id for job in jobs if job.shard is not None}:
+            yield partial(self._divided_progress, job_id)
+
+    def _divided_progress(self, job_id: str) -> Progress:
+        job = self._services.jobs.load(job_id)
+        if job is None:
+            raise LookupError("a shard's job has no record")
+        return current_progress(self._services.jobs, job.record)
 
     def _book_killed_attempts(self) -> None:
         """Earlier attempts at this task that ended without a word had ended when this one began."""

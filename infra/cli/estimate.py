@@ -19,7 +19,7 @@ from infra.cli.errors import errors_in_one_line
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Recording, Refused, inputs_of
 from infra.cli.local.standard_input import standard_input
-from infra.cli.tables import plain_table, print_line, printable, rough_duration, short_clock, tracks_line
+from infra.cli.tables import plain_table, print_line, printable, short_clock, tracks_line
 from infra.local_media import inspected
 from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
@@ -32,6 +32,7 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.object_names import object_name
 from shared.objects import bucket_and_name
+from shared.progress.describe import rough_duration
 from shared.upload_options import UploadOptions, parse_upload_options
 from trigger_function.handle_upload import inspect_blob
 from trigger_function.routing.limits import Conditions, UploadFacts

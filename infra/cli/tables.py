@@ -14,6 +14,7 @@ from shared.costs.bill import Bill
 from shared.enums import Outcome
 from shared.formats.tracks import TranscriptTrack
 from shared.messages import Decision, TerminalMessage
+from shared.progress.describe import rough_duration, speed_text
 from shared.transcript.timestamps import clock
 
 _STYLE = {
@@ -142,22 +143,6 @@ def _speed(audio_seconds: float, seconds: float) -> str:
 def _dollars(usd: float) -> str:
     """To a hundredth of a cent, and less where it is less."""
     return f"${usd:.4f}" if usd >= 0.001 or usd == 0 else f"${usd:.5f}"
-
-
-def speed_text(x_real_time: float) -> str:
-    """`8.4` or `123`."""
-    return f"{x_real_time:.1f}" if x_real_time < 10 else f"{x_real_time:.0f}"
-
-
-def rough_duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3 h 20 min`: no more digits than an estimate has."""
-    if seconds < 55:
-        return f"{max(1, round(seconds)) if seconds < 10 else 5 * round(seconds / 5)} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{max(1, minutes)} min"
-    minutes = 5 * round(minutes / 5)
-    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
 def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 PROJECT, REGION = "laptop", "us-central1"
 UPLOADS, RESULTS, STATE = "uploads", "results", "state"
 RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC = "transcription-results", "transcription-work", "transcription-work-dead"
-ALERTS_TOPIC = "transcription-alerts"
+ALERTS_TOPIC, EVENTS_TOPIC = "transcription-alerts", "transcription-events"
 WORK_SUBSCRIPTION = "transcription-work-job"
 DEAD_SUBSCRIPTION = "transcription-work-dead-kept"
 JOB = f"projects/{PROJECT}/locations/{REGION}/jobs/transcribe"
@@ -221,7 +221,7 @@ class LaptopCloud(Server):
         for bucket in (UPLOADS, RESULTS, STATE):
             client.create_bucket(bucket)
         publisher, subscriber = self.publisher(), self.subscriber()
-        for topic in (RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC, ALERTS_TOPIC):
+        for topic in (RESULTS_TOPIC, EVENTS_TOPIC, WORK_TOPIC, DEAD_TOPIC, ALERTS_TOPIC):
             publisher.create_topic(name=publisher.topic_path(PROJECT, topic))
         # A topic without a subscription drops its messages.
         subscriber.create_subscription(
@@ -291,6 +291,8 @@ def _environment_of(options: CloudOptions, addresses: Mapping[str, str]) -> dict
         # The laptop's only job is the CPU job.
         "CPU_WORK_TOPIC": WORK_TOPIC,
         "ALERTS_TOPIC": ALERTS_TOPIC,
+        "EVENTS_TOPIC": EVENTS_TOPIC,
+        "EVENTS_SECONDS": "1",
         "WORK_SUBSCRIPTION": WORK_SUBSCRIPTION,
         "CPU_JOB": JOB,
         # Each execution takes the whole machine.

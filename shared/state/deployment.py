@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from shared.costs.prices import PriceBook, UnknownPrice, UnusablePriceBook, price_book
 from shared.costs.speeds import DeviceSpeed, SpeedStore
 from shared.enums import JobDevice
+from shared.progress.events import ProgressEvents
 from shared.settings import BreakerSettings, DeploymentSettings
 from shared.state.backlog import QueuedUploads
 from shared.state.cloud_run import JobRunner
@@ -49,6 +50,7 @@ class Deployment:
     gpu: Breaker
     speeds: SpeedStore
     finisher: Finisher
+    events: ProgressEvents
     execution_costs: ExecutionCosts
     prices: PriceBook
 
@@ -70,6 +72,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
     }
     queued, speeds = QueuedUploads(jobs), SpeedStore(state)
     ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
+    events = ProgressEvents(publisher, _events_topic(settings, publisher), settings.events_seconds)
     finisher = Finisher(
         jobs=jobs,
         ledger=ledger,
@@ -80,6 +83,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
         prices=prices,
         deepgram_model=settings.deepgram_model,
         subtitles=settings.subtitles,
+        events=events,
     )
     return Deployment(
         storage=client,
@@ -93,9 +97,15 @@ def connect(settings: DeploymentSettings) -> Deployment:
         gpu=gpu,
         speeds=speeds,
         finisher=finisher,
+        events=events,
         execution_costs=ExecutionCosts(state, ledger),
         prices=prices,
     )
+
+
+def _events_topic(settings: DeploymentSettings, publisher: pubsub_v1.PublisherClient) -> str | None:
+    topic = settings.events_topic
+    return None if topic is None else publisher.topic_path(settings.google_cloud_project, topic)
 
 
 def prices_of(settings: DeploymentSettings) -> PriceBook:

@@ -29,6 +29,8 @@ from shared.costs.prices import PriceBook
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
+from shared.progress.events import ProgressEvents
+from shared.progress.model import progress_of_outcome
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.job_result import JobResult, completed, keeps_parts
@@ -62,8 +64,10 @@ class Finisher:
         prices: PriceBook,
         deepgram_model: str,
         subtitles: SubtitleOptions | None = None,
+        events: ProgressEvents | None = None,
     ) -> None:
-        """`subtitles`: what the deployment wants of them, where an upload does not say."""
+        """`subtitles`: what the deployment wants of them, where an upload does not say. `events`: where progress is
+        published."""
         self._jobs = jobs
         self._ledger = ledger
         self._gpu = gpu
@@ -73,6 +77,7 @@ class Finisher:
         self._prices = prices
         self._deepgram_model = deepgram_model
         self._subtitles = subtitles
+        self._events = events
 
     def finish(
         self,
@@ -132,6 +137,8 @@ class Finisher:
             transcript = self._files.stored_transcript(outcome.upload, outcome.run)
         self._files.store_receipt(_receipt(outcome, transcript))  # step 3
         self._send(outcome)  # step 4
+        if self._events is not None:
+            self._events.publish(lambda: progress_of_outcome(outcome))
         # Behind the message: an error of the ledger must not hold an outcome back (docs/decisions/032).
         entry = billed(outcome)
         self._ledger.book(entry)  # step 5

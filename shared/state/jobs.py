@@ -137,6 +137,10 @@ class JobRecord(BaseModel):
     """Audio that is decoded, as of the worker's last heartbeat."""
     transcribed_seconds: float = 0.0
     """Audio that is transcribed, as of the worker's last heartbeat."""
+    x_real_time: float | None = None
+    """Audio that was transcribed in a second, lately, as of that heartbeat; None: too early to tell."""
+    progress_at: datetime | None = None
+    """When that heartbeat was; None: there was none."""
     deepgram_calls: int = 0
     """How often the function called Deepgram for it, whatever became of the call."""
     callbacks: tuple[CallbackCall, ...] = ()
@@ -182,6 +186,20 @@ class JobRecord(BaseModel):
         worker. From then on the job runs alone, and each counts.
         """
         return self.attempts - (self.state is JobState.RUNNING and not self.lost_attempts)
+
+
+class BegunShard(BaseModel):
+    """Of a shard's record, what a listing of all of them shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: JobState
+    lease_until: datetime
+    decoded_seconds: float = 0.0
+    """From the upload's start: a shard's file is decoded from there."""
+    transcribed_seconds: float = 0.0
+    x_real_time: float | None = None
+    progress_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -391,6 +409,13 @@ class JobStore:
             for one in objects.list_metadata(self._bucket, folder)
         }
 
+    def begun_shards(self, record: JobRecord) -> dict[int, BegunShard]:
+        """The shards that a worker has begun, by number, by one listing. `record`: their upload's."""
+        folder = f"jobs/{shards_folder(record.upload.job_id, record.run)}/"
+        listed = objects.list_metadata(self._bucket, folder)
+        found = ((one.name, _begun_shard(one.name, one.metadata.get(_PROGRESS))) for one in listed)
+        return {int(name.removeprefix(folder).partition("/")[0]): begun for name, begun in found if begun is not None}
+
     def is_known(self, upload: Upload) -> bool:
         """Whether there is a record of this upload, readable or not."""
         return objects.exists(self._bucket, _record_name(upload.job_id), deadline_seconds=self._deadline_seconds)
@@ -472,8 +497,8 @@ _QUEUED = "queued"
 _DONE_SHARD = "shard-"
 """Entries of a marker's custom metadata."""
 
-_STATE = "state"
-"""Entry of the custom metadata of a shard's record."""
+_STATE, _PROGRESS = "state", "progress"
+"""Entries of the custom metadata of a shard's record."""
 
 
 def parts_folder(job_id: str, run: int = 1) -> str:
@@ -491,7 +516,18 @@ def _record_name(work_id: str) -> str:
 
 def _record_metadata(record: JobRecord) -> dict[str, str]:
     """A shard's record says how far it is in its object's metadata, too, so that one listing reads all of a job's."""
-    return {} if record.shard is None else {_STATE: record.state.value}
+    if record.shard is None:
+        return {}
+    begun = BegunShard.model_validate(record, from_attributes=True)
+    return {_STATE: record.state.value, _PROGRESS: begun.model_dump_json(exclude_none=True)}
+
+
+def _begun_shard(name: str, text: str | None) -> BegunShard | None:
+    try:
+        return None if text is None else BegunShard.model_validate_json(text)
+    except ValidationError:
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": name}})
+        return None
 
 
 def _outcome_name(job_id: str, run: int) -> str:

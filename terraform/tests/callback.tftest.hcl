@@ -106,9 +106,10 @@ run "callbacks" {
       "a-project-dropscribe-results roles/storage.objectUser",
       "a-project-dropscribe-state roles/storage.objectUser",
       "transcription-results roles/pubsub.publisher",
+      "transcription-events roles/pubsub.publisher",
       "dropscribe-callback-key roles/secretmanager.secretAccessor",
     ])
-    error_message = "Its account reaches results, state and the results topic: no upload, no job, no Deepgram key."
+    error_message = "Its account reaches results, state and the topics of results and progress: no upload, no job, no Deepgram key."
   }
 
   assert {

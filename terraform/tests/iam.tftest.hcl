@@ -74,8 +74,10 @@ run "bindings" {
       "transcription-work roles/pubsub.publisher serviceAccount:function",
       "transcription-work-cpu roles/pubsub.publisher serviceAccount:function",
       "transcription-results roles/pubsub.publisher serviceAccount:function",
+      "transcription-events roles/pubsub.publisher serviceAccount:function",
       "transcription-alerts roles/pubsub.publisher serviceAccount:function",
       "transcription-results roles/pubsub.publisher serviceAccount:job",
+      "transcription-events roles/pubsub.publisher serviceAccount:job",
       "transcription-work-dead roles/pubsub.publisher serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
       "transcription-results-dead roles/pubsub.publisher serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com",
     ])

@@ -65,6 +65,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = google_pubsub_topic.this["events"].schema_settings[0].schema == google_pubsub_schema.progress.id && alltrue([for function in google_cloudfunctions2_function.this : function.service_config[0].environment_variables["EVENTS_TOPIC"] == "transcription-events"])
+    error_message = "Progress is published, and held to its schema."
+  }
+
+  assert {
     condition     = google_pubsub_subscription.costs.bigquery_config[0].use_table_schema && google_pubsub_subscription.costs.bigquery_config[0].drop_unknown_fields && google_pubsub_subscription.costs.bigquery_config[0].write_metadata
     error_message = "Outcomes are written by the table's columns, and new fields do not stop them."
   }
@@ -147,11 +152,17 @@ run "without_a_schema" {
   command = apply
 
   variables {
-    results_schema = false
+    results_schema  = false
+    progress_events = false
   }
 
   assert {
-    condition     = length(google_pubsub_topic.this["results"].schema_settings) == 0
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : !contains(keys(function.service_config[0].environment_variables), "EVENTS_TOPIC")])
+    error_message = "Nothing is published about progress where it is switched off."
+  }
+
+  assert {
+    condition     = length(google_pubsub_topic.this["results"].schema_settings) + length(google_pubsub_topic.this["events"].schema_settings) == 0
     error_message = "One variable takes the schema off the topic."
   }
 }

@@ -16,12 +16,12 @@ from infra.cli.local.prediction import predicted
 from infra.cli.progress.fetch import FetchProgress
 from infra.cli.progress.time_left import Estimate, TimeLeft, audio_of_all
 from infra.cli.progress.transcription import Progress, shortened_name
-from infra.cli.tables import rough_duration
 from infra.recordings import recording
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import Outcome
 from shared.media import Media, Upload
 from shared.messages import TerminalMessage, event_id
+from shared.progress.describe import rough_duration
 from shared.settings import SpeedSettings
 from shared.state.jobs import JobRecord, JobState
 from shared.upload_options import UploadOptions

@@ -23,6 +23,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Media, Upload
 from shared.messages import CoverageSummary, Decision, Saving, TerminalMessage
+from shared.progress.model import Progress, Stage, progress_of_outcome
 from shared.transcript.model import Coverage, Gap
 from tests.support.google_pubsub_emulator import PubSubEmulator, find_emulator
 from tests.support.waiting import PATIENCE
@@ -159,6 +160,15 @@ def test_pubsub_takes_outcomes_and_refuses_others(topics: Any) -> None:
     for spoilt in ({**whole, "outcome": "done"}, {**whole, "upload": {}}, {**whole, "job_id": None}, {"job_id": "j"}):
         with pytest.raises(InvalidArgument):
             publish(spoilt)
+
+
+def test_pubsub_takes_progress_and_refuses_what_is_none(topics: Any) -> None:
+    publish = topics("events", (SCHEMAS / "progress.avsc").read_text())
+    claimed = Progress(job_id="j", upload=UPLOAD, stage=Stage.CLAIMED, at=AT, received_at=AT)
+    for progress in (claimed, progress_of_outcome(LEAST), progress_of_outcome(MOST)):
+        assert publish(json.loads(progress.model_dump_json()))
+    with pytest.raises(InvalidArgument):
+        publish({**json.loads(claimed.model_dump_json()), "stage": "elsewhere"})
 
 
 def test_a_nullable_field_cannot_be_in_the_schema(topics: Any) -> None:

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from infra.cli.errors import CommandError, errors_in_one_line
-from infra.cli.tables import output_console, plain_table, print_line, printable, rough_duration
+from infra.cli.tables import output_console, plain_table, print_line, printable
 from shared.clock import now
 from shared.errors import shortened
 from shared.operations.dead_letters import MOST_HELD, DeadLetter, DeadLetterQueue, DeadLetters
+from shared.progress.describe import rough_duration
 
 MAX_NAME_CHARACTERS = 120
 MAX_WHY_CHARACTERS = 200

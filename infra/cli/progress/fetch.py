@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 from rich import progress as bars
 from rich.console import Console
 
-from infra.cli.tables import print_line, rough_duration
+from infra.cli.tables import print_line
+from shared.progress.describe import rough_duration
 
 if TYPE_CHECKING:  # it takes the hub's client to import, for which the first lines need not wait
     from gpu_job.asr.hub.fetch import FetchPlan

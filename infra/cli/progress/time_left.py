@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.cli.tables import rough_duration, short_clock, speed_text
+from infra.cli.tables import short_clock
 from shared.costs.speeds import DeviceSpeed
+from shared.progress.describe import rough_duration, speed_text
+from shared.progress.speed import MeasuredSpeed
 
-MEASURED_AFTER_SECONDS = 8.0
-"""Of transcription, until its own speed is told: heartbeats report in steps of a batch."""
 PRIOR_SECONDS = 15.0
 """What the expected speed weighs beside the measured one: so many seconds of transcription."""
-WINDOW_SECONDS = 60.0
-"""What the speed is measured over: a machine that others use, too, changes its own."""
 
 
 @dataclass(frozen=True)
@@ -58,35 +55,32 @@ class TimeLeft:
         """`predicted_seconds`: for all, from the start."""
         self._audio_seconds = audio_seconds
         self._predicted_seconds = predicted_seconds
-        self._seen: deque[tuple[float, float]] = deque()
+        self._speed = MeasuredSpeed()
+        self._count = 0
 
     def add(self, elapsed: float, transcribed_seconds: float) -> None:
         """So much audio is transcribed after `elapsed` seconds."""
-        if transcribed_seconds <= 0 or (self._seen and transcribed_seconds < self._seen[-1][1]):
-            return
-        self._seen.append((elapsed, transcribed_seconds))
-        while len(self._seen) > 2 and elapsed - self._seen[1][0] >= WINDOW_SECONDS:
-            self._seen.popleft()
+        self._count += transcribed_seconds > 0
+        self._speed.add(elapsed, transcribed_seconds)
 
     @property
     def x_real_time(self) -> float | None:
         """The measured speed; None until there is one."""
-        if not self._seen:
-            return None
-        (first, before), (last, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (last - first) if last - first >= MEASURED_AFTER_SECONDS and after > before else None
+        return self._speed.x_real_time
 
     def seconds(self, elapsed: float) -> float | None:
         """What is left after `elapsed` seconds; None where nothing is expected, or longer than expected nothing came.
 
         The prediction until the first words, then the speed since; at first mixed with the expected one.
         """
-        if len(self._seen) < 2:
+        if self._count < 2:
             return self._predicted_seconds - elapsed if self._predicted_seconds > elapsed else None
-        (first, before), (last, after) = self._seen[0], self._seen[-1]
+        measured_seconds, audio_seconds = self._speed.in_window
+        last, done = self._speed.last
         expected = self._audio_seconds / self._predicted_seconds if self._predicted_seconds else 0.0
         weight = PRIOR_SECONDS if expected else 0.0
-        speed = (after - before + weight * expected) / (last - first + weight) if last > first else expected
+        is_measured = measured_seconds > 0
+        speed = (audio_seconds + weight * expected) / (measured_seconds + weight) if is_measured else expected
         if speed <= 0:
             return None
-        return max(0.0, max(0.0, self._audio_seconds - after) / speed - (elapsed - last))
+        return max(0.0, max(0.0, self._audio_seconds - done) / speed - (elapsed - last))

@@ -11,9 +11,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from infra.cli.progress.time_left import TimeLeft
-from infra.cli.tables import print_line, printable, rough_duration, speed_text
+from infra.cli.tables import print_line, printable
 from shared.enums import Method
 from shared.messages import TerminalMessage
+from shared.progress.describe import rough_duration, speed_text
 from shared.state.jobs import JobRecord, JobState
 
 MAX_BARS = 8

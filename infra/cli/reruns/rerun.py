@@ -22,7 +22,7 @@ from infra.cli.estimate import PredictedDeployment
 from infra.cli.exit_codes import ExitCode, worst
 from infra.cli.explain import job_id_of
 from infra.cli.reruns.diff import RunDiff, diff_of_run, headline, show_diff
-from infra.cli.tables import outcome_table, output_console, plain_table, print_line, printable, rough_duration
+from infra.cli.tables import outcome_table, output_console, plain_table, print_line, printable
 from shared import objects
 from shared.costs.prices import UnknownPrice
 from shared.enums import Outcome
@@ -30,6 +30,7 @@ from shared.errors import Rejected, validation_message
 from shared.messages import Decision, TerminalMessage
 from shared.operations.ended_jobs import ended_since, uploads_below
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, planned_rerun, requested_model
+from shared.progress.describe import rough_duration
 from shared.state.jobs import JobRecord, JobStore, RequestedModel
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router
