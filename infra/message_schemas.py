@@ -3,8 +3,9 @@
 `outcomes_table.json` holds the columns of the costs table: every field, but for maps, which BigQuery has no column for.
 `outcome.avsc` and `progress.avsc` are what Pub/Sub holds publishers to: only the fields that every release has written.
 Others cannot be in them: in Avro's JSON a nullable string is `{"string": "..."}`, and Pub/Sub refuses the plain one
-that a pydantic model writes; a field that came with a later release would forbid the rollback to an earlier one. Fields
-that the schema does not name pass. All this is measured on Google's emulator by tests/terraform/test_message_schemas.py.
+that a pydantic model writes; a field that came with a later release would forbid the rollback to an earlier one.
+Fields that the schema does not name pass. All this is measured on Google's emulator by
+tests/terraform/test_message_schemas.py.
 """
 
 from __future__ import annotations
