@@ -58,14 +58,19 @@ def _alternative(transcript: Transcript, words: Sequence[Json], channel: int | N
     }
 
 
-def plain_word(text: str) -> str:
-    """Lower case, without punctuation at either end; a word of nothing but punctuation stays as it is."""
+def bare_word(text: str) -> str:
+    """Without punctuation at either end; a word of nothing but punctuation stays as it is."""
     first, after = 0, len(text)
     while first < after and unicodedata.category(text[first]).startswith("P"):
         first += 1
     while after > first and unicodedata.category(text[after - 1]).startswith("P"):
         after -= 1
-    return (text[first:after] or text).lower()
+    return text[first:after] or text
+
+
+def plain_word(text: str) -> str:
+    """Lower case, without punctuation at either end; a word of nothing but punctuation stays as it is."""
+    return bare_word(text).lower()
 
 
 def _metadata(transcript: Transcript) -> Json:

@@ -77,6 +77,8 @@ def api_server(log: Path, **environment: str) -> Iterator[ApiClient]:
         "API_KEYS": api_keys(),
         "API_SOURCE_BUCKETS": f"{ARCHIVE}/",
         "API_MAX_BODY_BYTES": "100000",
+        # Nothing transcribes here.
+        "API_WAIT_SECONDS": "0",
         "THREADS": "4",
         **environment,
     }

@@ -18,6 +18,7 @@ from trigger_function.api.web import idempotency
 from trigger_function.api.web.answers import Answer
 from trigger_function.api.web.call import MAX_JSON_BYTES, Call
 from trigger_function.api.web.callers import Caller, caller_of
+from trigger_function.api.web.error_shapes import problem_response
 from trigger_function.api.web.problems import Problem
 from trigger_function.api.web.request_body import RequestBody
 from trigger_function.api.web.routes import Access, Match, match
@@ -37,9 +38,9 @@ def respond(services: ApiServices, request: flask.Request) -> flask.Response:
     try:
         response = _answer(services, request, body).response()
     except Problem as problem:
-        response = problem.response()
+        response = problem_response(problem, request.path)
     except Exception as error:
-        response = _failure(error).response()
+        response = problem_response(_failure(error), request.path)
     response = body.leave(response)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from trigger_function.api.handlers.description import describe
 from trigger_function.api.handlers.health import health
 from trigger_function.api.handlers.jobs import get_job
+from trigger_function.api.handlers.listen import listen
+from trigger_function.api.handlers.openai_transcriptions import transcriptions
 from trigger_function.api.handlers.transcribe import transcribe
 from trigger_function.api.web.routes import Access, Route
 
 ROUTES = (
     Route("POST", "/transcribe", "transcribe", transcribe, once=True),
     Route("GET", "/jobs/{job_id}", "getJob", get_job),
+    Route("POST", "/v1/audio/transcriptions", "createTranscription", transcriptions),
+    Route("POST", "/v1/listen", "listen", listen),
     Route("GET", "/health", "getHealth", health),
     Route("GET", "/openapi.yaml", "getDescription", describe, Access.ANYBODY),
 )

@@ -62,6 +62,22 @@ class ApiSettings(BaseSettings):
     api_body_seconds: float = setting(
         60.0, "Longest time in which a body is to arrive.", unit="s", source="30 MB at 4 Mbit/s", gt=0
     )
+    api_fetch_seconds: float = setting(
+        240.0,
+        "Longest time in which a recording is fetched from an https address, within the request that names it.",
+        unit="s",
+        source="the function's timeout of 300 s, less what else a request takes",
+        gt=0,
+        le=3500,
+    )
+    api_wait_seconds: float = setting(
+        240.0,
+        "How long `/v1/audio/transcriptions` and `/v1/listen` wait for a transcript before they answer 202.",
+        unit="s",
+        source="the function's timeout of 300 s, less what else a request takes",
+        ge=0,
+        le=3500,
+    )
     api_upload_seconds: float = setting(
         3600.0, "How long an address is valid to which a recording is uploaded.", unit="s", gt=0, le=604800
     )

@@ -11,6 +11,9 @@ from threading import Event, Timer
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+BLOCK_BYTES = 1 << 18
+"""Of a body, at a time."""
+
 
 class BodyRefused(Exception):
     """The body was not taken, for the reason that the status says."""
@@ -22,24 +25,38 @@ class BodyRefused(Exception):
 
 def read_body(request: flask.Request, *, max_bytes: int, seconds: float) -> bytes:
     """All of the body. Raises BodyRefused where it is larger, slower, or cut off."""
+    return b"".join(body_blocks(request, max_bytes=max_bytes, seconds=seconds))
+
+
+def body_blocks(request: flask.Request, *, max_bytes: int, seconds: float) -> Iterator[bytes]:
+    """The body as it comes. Raises BodyRefused as `read_body` does, and maybe only behind its last byte.
+
+    `seconds`: for all of it, and for what is done with each block meanwhile.
+    """
     # Instead of functions-framework's own limit, 10 MB. A header that says more is refused before anything is read;
     # without one the stream ends at the limit, as if the body did.
     request.max_content_length = max_bytes + 1
+    count = 0
     with _time_limit(request, seconds) as is_over:
-        try:
-            body = request.stream.read()
-        except RequestEntityTooLarge:
-            raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
-        except (HTTPException, OSError) as error:
-            raise BodyRefused(HTTPStatus.REQUEST_TIMEOUT if is_over.is_set() else HTTPStatus.BAD_REQUEST) from error
-    if len(body) > max_bytes:
-        raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        while block := _next_block(request, is_over):
+            count += len(block)
+            if count > max_bytes:
+                raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            yield block
     if is_over.is_set():
         raise BodyRefused(HTTPStatus.REQUEST_TIMEOUT)
     length = request.content_length
-    if length is not None and len(body) != length:
+    if length is not None and count != length:
         raise BodyRefused(HTTPStatus.BAD_REQUEST)
-    return body
+
+
+def _next_block(request: flask.Request, is_over: Event) -> bytes:
+    try:
+        return request.stream.read(BLOCK_BYTES)
+    except RequestEntityTooLarge:
+        raise BodyRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
+    except (HTTPException, OSError) as error:
+        raise BodyRefused(HTTPStatus.REQUEST_TIMEOUT if is_over.is_set() else HTTPStatus.BAD_REQUEST) from error
 
 
 def leave_unread(request: flask.Request) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 from http import HTTPStatus
-from pathlib import PurePosixPath
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -32,6 +31,7 @@ from trigger_function.api.submissions.direct import upload_address
 from trigger_function.api.submissions.fetched import fetch
 from trigger_function.api.submissions.key_budget import within_budget
 from trigger_function.api.submissions.new_upload import DEFAULT_CONTENT_TYPE, NewUpload, new_upload, write_once
+from trigger_function.api.submissions.recording_name import name_of_url, usable_name
 from trigger_function.api.web.answers import JSON, Answer
 from trigger_function.api.web.call import Call
 from trigger_function.api.web.problems import Problem
@@ -130,7 +130,7 @@ def _from_json(call: Call) -> Answer:
         services,
         call.caller,
         call.token,
-        name=asked.name or (_file_name(uri) if uri else None),
+        name=asked.name or (_name_of(call, uri) if uri else None),
         folder=asked.folder,
         options=asked.upload_options,
         content_type=upload.content_type if upload else None,
@@ -143,7 +143,16 @@ def _from_json(call: Call) -> Answer:
         case "gs":
             return _accepted(call, copy(services, call.caller, new, uri))
         case "https":
-            return _accepted(call, fetch(services, new, uri))
+            fetched = fetch(
+                services,
+                call.caller,
+                call.token,
+                uri,
+                name=asked.name,
+                folder=asked.folder,
+                options=asked.upload_options,
+            )
+            return _accepted(call, fetched)
         case _:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "The uri has to begin with gs:// or https://.", "unusable-fields"
@@ -200,8 +209,7 @@ def _check_size(call: Call, size_bytes: int) -> None:
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The recording is larger than {limit} bytes.")
 
 
-def _file_name(uri: str) -> str:
-    """The last part of an address's path; it names the object, and nothing else."""
-    path = uri.partition("://")[2].partition("/")[2] if uri.startswith("gs://") else unquote(urlsplit(uri).path)
-    name = PurePosixPath(path.replace("\0", "")).name
-    return name if name.isprintable() else ""
+def _name_of(call: Call, uri: str) -> str | None:
+    """What an address says the recording is called; it names the object, and nothing else."""
+    is_object = uri.lower().startswith("gs://")
+    return usable_name(call.services.deployment.settings, uri if is_object else name_of_url(uri))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -36,13 +37,29 @@ class NewUpload:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The upload's options."""
     content_type: str = DEFAULT_CONTENT_TYPE
+    content_encoding: str | None = None
+    """`gzip`: it is packed, and unpacked where it is read, as `shared/gzip_content.py` says."""
+
+    def packed(self) -> NewUpload:
+        """The same with gzip around it."""
+        return replace(self, content_encoding="gzip")
 
     def blob(self, bucket: Bucket) -> Blob:
         """The object, not written yet."""
         blob: Blob = bucket.blob(self.name)
         blob.metadata = dict(self.metadata)
         blob.content_type = self.content_type
+        blob.content_encoding = self.content_encoding
         return blob
+
+
+def media_type(text: str | None) -> str | None:
+    """What a client or a server says the type is, without parameters, where it has the form of one."""
+    given = (text or "").partition(";")[0].strip()
+    return given if _MEDIA_TYPE.fullmatch(given) else None
+
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 
 
 def uploads_bucket(services: ApiServices) -> Bucket:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 
 import flask
 
 from trigger_function.api.web.problems import Problem
-from trigger_function.callback.body import BodyRefused, leave_unread, read_body
+from trigger_function.callback.body import BodyRefused, body_blocks, leave_unread, read_body
 
 MAX_DRAINED_BYTES = 1 << 16
 """Of a body that nobody wanted, and that is read all the same, so that its connection can be used again."""
@@ -27,6 +28,8 @@ class RequestBody:
         self._request = request
         self._seconds = seconds
         self._data: bytes | None = None
+        self._was_read = False
+        """To its end, as blocks."""
 
     @property
     def is_there(self) -> bool:
@@ -39,17 +42,23 @@ class RequestBody:
             try:
                 self._data = read_body(self._request, max_bytes=max_bytes, seconds=self._seconds)
             except BodyRefused as refused:
-                detail = _DETAILS[refused.status].format(limit=max_bytes, seconds=self._seconds)
-                raise Problem(refused.status, detail) from None
+                raise self._problem(refused.status, max_bytes) from None
         if len(self._data) > max_bytes:
-            detail = _DETAILS[HTTPStatus.REQUEST_ENTITY_TOO_LARGE].format(limit=max_bytes)
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            raise self._problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, max_bytes)
         return self._data
+
+    def blocks(self, max_bytes: int) -> Iterator[bytes]:
+        """The same, as it comes; not to be asked for twice."""
+        try:
+            yield from body_blocks(self._request, max_bytes=max_bytes, seconds=self._seconds)
+        except BodyRefused as refused:
+            raise self._problem(refused.status, max_bytes) from None
+        self._was_read = True
 
     def leave(self, response: flask.Response) -> flask.Response:
         """The response with which no more is read of a body that was not: functions-framework reads it behind every
         answer but a stream, and gunicorn before the connection's next request."""
-        if self._data is not None or not self.is_there:
+        if self._data is not None or self._was_read or not self.is_there:
             return response
         length = self._request.content_length
         if length is not None and length <= MAX_DRAINED_BYTES:
@@ -61,3 +70,6 @@ class RequestBody:
         leave_unread(self._request)
         headers = {**response.headers, "Connection": "close"}
         return flask.Response(iter([response.get_data()]), response.status_code, headers)
+
+    def _problem(self, status: HTTPStatus, max_bytes: int) -> Problem:
+        return Problem(status, _DETAILS[status].format(limit=max_bytes, seconds=self._seconds))

@@ -1,0 +1,112 @@
+"""The parameters of `POST /v1/listen`, as Deepgram's clients send them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.enums import Channels, Privacy
+from shared.upload_options import UploadOptions
+from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
+from trigger_function.settings import FunctionSettings
+
+DEEPGRAM_MODELS = re.compile(r"(nova(-[23])?|enhanced|base|whisper|flux)(-[a-z]+)*")
+"""Names of Deepgram's models, with what follows them: `nova-2-meeting`. Which one is used is a setting here."""
+
+_FLAGS = frozenset({"punctuate", "smart_format", "paragraphs", "utterances", "multichannel", "mip_opt_out"})
+"""Done."""
+IGNORED = frozenset({"keywords", "keyterm", "language_hint", "tag", "version"})
+"""Hints, and labels of bills that are not ours."""
+_REFUSED_FLAGS = frozenset(
+    {
+        *("alternatives", "callback_method", "channels", "custom_intent", "custom_intent_mode", "custom_topic"),
+        *("custom_topic_mode", "detect_entities", "detect_language", "detect_topics", "diarize", "diarize_model"),
+        *("diarize_version", "dictation", "encoding", "filler_words", "intents", "measurements", "numerals"),
+        *("profanity_filter", "redact", "replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
+        *("translate", "utt_split"),
+    }
+)
+"""What would change the answer and is not done; as good as absent where it is false."""
+_REPEATED = frozenset({"extra", "keywords", "keyterm", "language_hint", "tag"})
+_KNOWN = _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "extra", "tier"}
+
+_TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
+MAX_EXTRAS = 20
+MAX_EXTRA_CHARACTERS = 512
+
+
+class UrlBody(BaseModel):
+    """A body that names a recording instead of being one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+
+
+@dataclass(frozen=True)
+class DeepgramRequest:
+    """What was asked for."""
+
+    options: UploadOptions
+    punctuate: bool
+    paragraphs: bool
+    utterances: bool
+    callback: str | None
+    extra: Mapping[str, str]
+    """Given back in the answer's metadata."""
+    ignored: tuple[str, ...]
+
+
+def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSettings) -> DeepgramRequest:
+    """Raises Problem for what is unknown, contradictory, or not done here."""
+    if unknown := sorted(query.keys() - _KNOWN):
+        refuse(unknown[0], f"The parameter {shown(unknown[0])} is not known.")
+    for name, given in sorted(query.items()):
+        if len(given) > 1 and name not in _REPEATED:
+            refuse(name, f"The parameter {name} is given more than once.")
+        if name in _REFUSED_FLAGS and given[0].strip().lower() not in _FALSE:
+            refuse(name, f"{name} is not supported here.{_INSTEAD.get(name, '')}")
+    flags = {name: _flag(name, query.get(name, ["false"])[0]) for name in _FLAGS}
+    model, language = (query.get(name, [""])[0].strip() for name in ("model", "language"))
+    check_language(language, settings)
+    leaves = flags["mip_opt_out"] and not settings.deepgram_mip_opt_out
+    return DeepgramRequest(
+        options=UploadOptions(
+            method=requested_method(model or None, DEEPGRAM_MODELS),
+            channels=Channels.SPLIT if flags["multichannel"] else Channels.MIX,
+            # What may not be used for training would be, by the deployment's settings: so it stays here.
+            privacy=Privacy.LOCAL if leaves else Privacy.ANY,
+        ),
+        punctuate=flags["punctuate"] or flags["smart_format"] or flags["paragraphs"],
+        paragraphs=flags["paragraphs"] or flags["smart_format"],
+        utterances=flags["utterances"],
+        callback=query.get("callback", [""])[0].strip() or None,
+        extra=_extra(query.get("extra", [])),
+        ignored=tuple(sorted(query.keys() & (IGNORED | {"tier"}))),
+    )
+
+
+_INSTEAD = {
+    "diarize": " Speakers on channels of their own are told apart by multichannel=true.",
+    "encoding": " Send a file with a header, such as WAV.",
+    "sample_rate": " Send a file with a header, such as WAV.",
+}
+
+
+def _flag(name: str, value: str) -> bool:
+    text = value.strip().lower()
+    if text not in _TRUE | _FALSE:
+        refuse(name, f"{name} has to be true or false, and is {shown(value)}.")
+    return text in _TRUE
+
+
+def _extra(given: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition(":") for text in given]
+    if len(pairs) > MAX_EXTRAS or any(len(text) > MAX_EXTRA_CHARACTERS for text in given):
+        refuse("extra", f"extra may be given {MAX_EXTRAS} times, with {MAX_EXTRA_CHARACTERS} characters each.")
+    if any(not key or not colon for key, colon, _ in pairs):
+        refuse("extra", "extra has to be KEY:VALUE.")
+    return {key: value for key, _, value in pairs}

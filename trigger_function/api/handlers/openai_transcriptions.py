@@ -1,0 +1,81 @@
+"""POST /v1/audio/transcriptions: OpenAI's transcriptions, for clients that speak them already."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from shared import objects
+from trigger_function.api.compatible.awaited import (
+    Finished,
+    answer_headers,
+    check_length,
+    finished,
+    pending_answer,
+    recording_blocks,
+    token_of,
+)
+from trigger_function.api.compatible.form import Form, boundary_of, read_form
+from trigger_function.api.compatible.openai_answer import to_openai, to_openai_verbose
+from trigger_function.api.compatible.openai_request import Format, OpenAiRequest, options_of_model, parse_request
+from trigger_function.api.compatible.requested import refuse
+from trigger_function.api.services import ApiServices
+from trigger_function.api.submissions.accepted import accept
+from trigger_function.api.submissions.key_budget import within_budget
+from trigger_function.api.submissions.new_upload import NewUpload, media_type, new_upload
+from trigger_function.api.submissions.recording_name import usable_name
+from trigger_function.api.submissions.streamed import StreamedRecording
+from trigger_function.api.web.answers import Answer
+from trigger_function.api.web.call import Call
+from trigger_function.api.web.problems import Problem
+
+TEXT = "text/plain; charset=utf-8"
+
+_FILES = {Format.SRT: "transcript.srt", Format.VTT: "transcript.vtt"}
+"""Results that are answered as they are stored."""
+
+
+def transcriptions(call: Call) -> Answer:
+    """Take a file, wait for its transcript, answer in the format that was asked for; 202 where it takes too long."""
+    services, boundary, token = call.services, boundary_of(call.request), token_of(call)
+    check_length(call)
+    within_budget(services, call.caller)
+    form = Form()
+
+    def described() -> NewUpload:
+        return new_upload(
+            services,
+            call.caller,
+            token,
+            name=usable_name(services.deployment.settings, form.file_name),
+            folder=None,
+            options=options_of_model(form.fields),
+            content_type=media_type(form.content_type),
+        )
+
+    with StreamedRecording(services, described) as recording:
+        read_form(recording_blocks(call), boundary, form, recording)
+        asked = parse_request(form.fields, services.deployment.settings)
+        if recording.size == 0:
+            refuse("file", "The file is empty.")
+        upload = accept(call, recording.finish())
+    found = finished(services, upload, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if found is None:
+        return pending_answer(upload, asked.ignored, {"job_id": upload.job_id})
+    return _answer(services, found, asked)
+
+
+def _answer(services: ApiServices, found: Finished, asked: OpenAiRequest) -> Answer:
+    headers, transcript = answer_headers(found.outcome, asked.ignored), found.transcript
+    match asked.format:
+        case Format.JSON:
+            return Answer(HTTPStatus.OK, to_openai(transcript), headers)
+        case Format.VERBOSE_JSON:
+            return Answer(HTTPStatus.OK, to_openai_verbose(transcript, asked.granularities), headers)
+        case Format.TEXT:
+            return Answer(HTTPStatus.OK, f"{transcript.text}\n", headers, TEXT)
+        case Format.SRT | Format.VTT:
+            bucket, name = objects.bucket_and_name(found.outcome.results[_FILES[asked.format]])
+            stored = objects.read(services.deployment.storage.bucket(bucket), name)
+            if stored is None:
+                raise Problem(HTTPStatus.GONE, "The subtitles were deleted.", headers=headers)
+            return Answer(HTTPStatus.OK, stored.data, headers, TEXT)
