@@ -14,9 +14,10 @@ from gpu_job.audio.samples import Samples
 class ChannelAudio:
     """Takes blocks of samples of any length, gives chunks as soon as each is certain."""
 
-    def __init__(self, rules: CutRules) -> None:
+    def __init__(self, rules: CutRules, begin: int = 0) -> None:
+        """`begin`: as of Chunker."""
         self._meter = LevelMeter()
-        self._chunker = Chunker(rules)
+        self._chunker = Chunker(rules, begin)
         self.audible = AudibleAudio(rules.audible_db)
         """Where it sounds, as far as it was measured."""
         self.loudness = SecondLoudness()

@@ -12,6 +12,8 @@ engines.
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import threading
 import time
 import uuid
@@ -28,16 +30,18 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
-from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.chunker import LOOKAHEAD_SECONDS, Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
+from gpu_job.audio.parallel import Window, can_begin_anywhere
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
-from gpu_job.audio.sounding_track import SoundingTrack
+from gpu_job.audio.sounding_track import SoundingTrack, has_one_candidate
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
@@ -63,6 +67,8 @@ AUDIT_THREADS = 2
 CANCELLED_SECONDS = 0.2
 """How often a transcription that waits for the rest of its file looks whether it was cancelled."""
 
+_log = logging.getLogger(__name__)
+
 _OTHER_RANGE = "The engine's result was for another range of the audio."
 _CANCELLED = "The transcription was cancelled."
 
@@ -81,6 +87,9 @@ class PipelineOptions:
     """None: no audit; the transcript's coverage then says `audited: false`."""
     decoding: DecodeOptions = field(default_factory=DecodeOptions)
     """Limits and number of the decoders; what concerns one file only is set for each."""
+    warm_up_seconds: int = 600
+    """Before a shard's range, from where on a file is decoded that can be begun anywhere: where the range begins, cuts
+    are those of the whole recording by then, and the decoders have been compared a few times."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,10 @@ class FileTranscription:
         self._stays_local = stays_local
         self._stored = stored or {}
         self._shard = shard
+        self._part = _part_of(shard, media, channels, pipeline.options)
+        self._submitted: set[tuple[int, int]] = set()
+        """Channel and first sample of a shard's chunks."""
+        self._reused: set[tuple[int, int, int]] = set()
         self._missing = missing
         self._span = span
         self._lock = threading.Lock()
@@ -193,14 +206,31 @@ class FileTranscription:
         """Decode the file, cut it and submit every chunk; blocks while the engine's queue is full.
 
         `arriving`: the file, where it is still fetched; it is complete only once all of it was checked.
-        A shard's file is decoded from its start, too, so that tracks, mix and cuts are the whole recording's, but not
-        beyond the shard's last chunk. The answer is the seconds of audio decoded. What cannot be read becomes a gap.
+        Of a shard's file, what is behind the shard's last chunk is not decoded; nor what lies far before the first one,
+        where `is_fed_in_part`: such chunks carry a digest of their samples, and count only where these are the whole
+        file's. The answer is the seconds of audio decoded. What cannot be read becomes a gap.
         Raises BadMedia or DecoderFailed where nothing can be decoded, EngineFailed where no engine takes chunks or the
         transcription was cancelled, and what `arriving.wait` raises.
         """
-        cuts = self._pipeline.options.cuts
-        channels = [ChannelAudio(cuts) for _ in range(self._channels)]
-        decoded = 0
+        if self._part is not None:
+            try:
+                return self._feed(path, arriving)
+            except InexactPart as error:
+                _log.info("decoding a shard from the file's start", extra={"fields": {"reason": str(error)}})
+                self._part = None
+                if arriving is not None:
+                    arriving.fetch_all()
+        return self._feed(path, arriving)
+
+    @property
+    def is_fed_in_part(self) -> bool:
+        """Whether it is a shard for which only its part of the file is to be read."""
+        return self._part is not None
+
+    def _feed(self, path: Path, arriving: ArrivingFile | None) -> float:
+        cuts, part = self._pipeline.options.cuts, self._part
+        channels = [ChannelAudio(cuts, part.start if part else 0) for _ in range(self._channels)]
+        decoded, is_behind = 0, False
         with self._pipeline.engines.feeding(), closing(self._blocks(path, arriving)) as blocks:
             try:
                 for block in blocks:
@@ -222,10 +252,12 @@ class FileTranscription:
                     raise
                 # What came until then keeps its words; the rest of the file is a gap that says why.
                 self._add_gap(self._missing_rest(seconds(decoded), error))
-            while arriving is not None and not arriving.wait(CANCELLED_SECONDS):
+            while arriving is not None and not arriving.wait(CANCELLED_SECONDS) and part is None:
                 if self._cancelled:
                     raise EngineFailed(_CANCELLED)
-            if self._decoded_frames > decoded:
+            if part is not None and decoded == part.frames and not is_behind:
+                raise InexactPart("the cut behind the shard was not reached")
+            if self._decoded_frames > decoded and part is None:
                 lost = Gap(start=seconds(decoded), end=seconds(self._decoded_frames), reason=NOT_TRANSCRIBED_REASON)
                 self._add_gap(lost)
             for number, channel in enumerate(channels):
@@ -252,6 +284,7 @@ class FileTranscription:
         options = replace(
             self._pipeline.options.decoding,
             media=self._media,
+            part=self._part,
             arrival=None if arriving is None else arriving.map_path,
             on_damage=self._add_gap,
             on_account=self._take_account,
@@ -271,13 +304,20 @@ class FileTranscription:
         for chunk in chunks:
             if not self._is_ours(chunk):
                 continue
+            if self._shard is not None:
+                if (channel, chunk.start) in self._submitted:
+                    continue  # before it was decoded anew, from the file's start
+                self._submitted.add((channel, chunk.start))
             with self._lock:
                 self._assembly.expect(chunk.start, chunk.end)
             if self._audits:
                 self._audits[channel].cut(chunk)
             place = (channel, chunk.start, chunk.end)
             stored = self._stored.get(place)
+            if stored is not None and stored.audio is not None and stored.audio != chunk.digest():
+                stored = None
             if stored is not None and (stored.channel, stored.start, stored.end) == place:
+                self._reused.add(place)
                 self._add(stored)
             elif (missing := self._missing(seconds(chunk.start))) is not None:
                 engine = self._pipeline.engines.engine
@@ -286,10 +326,12 @@ class FileTranscription:
                 self._unanswered.submit(self._task(chunk, channel))
 
     def _task(self, chunk: Chunk, channel: int) -> Task:
+        digest = None if self._part is None else chunk.digest()
+
         def delivered(result: ChunkResult) -> None:
             if (result.channel, result.start, result.end) != (channel, chunk.start, chunk.end):
                 result = ChunkResult(chunk.start, chunk.end, result.engine, failure=_OTHER_RANGE, channel=channel)
-            self._delivered(result)
+            self._delivered(result if digest is None else replace(result, audio=digest))
 
         return Task(
             self.job_id,
@@ -408,7 +450,7 @@ class FileTranscription:
 
     def is_stored(self, result: ChunkResult) -> bool:
         """Whether it is an earlier attempt's."""
-        return (result.channel, result.start, result.end) in self._stored
+        return (result.channel, result.start, result.end) in self._reused
 
     def decoded_seconds(self) -> float:
         """Audio that is decoded and cut; it runs ahead of what is transcribed by the engine's queue."""
@@ -425,6 +467,17 @@ class FileTranscription:
             return self._shard.seconds_of(stated) * self._channels
         with self._lock:
             return self._assembly.expected_seconds(stated, self._channels)
+
+
+def _part_of(shard: Shard | None, media: Media | None, channels: Channels, options: PipelineOptions) -> Window | None:
+    """The frames that are decoded for a shard; None: from the file's start, as of a whole upload."""
+    if shard is None or media is None or not can_begin_anywhere(media):
+        return None
+    if channels is Channels.MIX and not has_one_candidate(media):
+        return None
+    begin = max(0, shard.start - options.warm_up_seconds)
+    end = None if shard.end is None else shard.end + math.ceil(2 * options.cuts.max_seconds) + LOOKAHEAD_SECONDS
+    return Window(begin * SAMPLE_RATE, None if end is None else end * SAMPLE_RATE)
 
 
 @dataclass(frozen=True)

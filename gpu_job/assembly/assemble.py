@@ -40,6 +40,8 @@ class ChunkResult:
     channel: int = 0
     is_fallback: bool = False
     """Whether another engine failed on it before."""
+    audio: str | None = None
+    """`digest` of its samples, where they come from a part of the file alone: it is of use only for the same ones."""
 
 
 def chunk_result(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> ChunkResult:

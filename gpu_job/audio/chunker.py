@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,8 +14,12 @@ from gpu_job.audio.cuts import Cut, CutRules, next_cut
 from gpu_job.audio.loudness import FRAME, LevelMeter, Levels, MeasuredAudio, levels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 
-_LOOKAHEAD_SECONDS = 10
+LOOKAHEAD_SECONDS = 10
 """Audio looked at behind the longest chunk: lets the noise floor settle, and a pause behind the cut be seen whole."""
+
+
+DIGEST_BYTES = 16
+"""24 hours are some 4,000 chunks."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,13 @@ class Chunk:
         """One past the last sample."""
         return self.start + len(self.samples)
 
+    def digest(self) -> str:
+        """Of its samples: the same only for the same ones, to the last bit; and for those turned over, which sound the
+        same: of a mix, its polarity depends on what came long before (`gpu_job.audio.mix.channel_phase`)."""
+        first = self.samples[np.argmax(self.samples != 0)] if len(self.samples) else 0.0
+        turned = self.samples * np.float32(-1 if first < 0 else 1) + np.float32(0)  # there are two zeros
+        return hashlib.blake2b(turned.data, digest_size=DIGEST_BYTES).hexdigest()
+
     @cached_property
     def levels(self) -> Levels:
         """Its loudness, [frames of 10 ms] in dB below full scale."""
@@ -43,12 +55,13 @@ class Chunk:
 class Chunker:
     """Takes audio as it is measured, gives chunks as soon as each is certain. Holds one window in memory."""
 
-    def __init__(self, rules: CutRules) -> None:
+    def __init__(self, rules: CutRules, begin: int = 0) -> None:
+        """`begin`: which sample of the upload comes first, at a whole second."""
         self._rules = rules
         # The window's length is fixed: where cuts fall must not depend on how the stream came in blocks, or
         # checkpoints would not fit.
-        self._window_frames = int(rules.max_seconds + _LOOKAHEAD_SECONDS) * SAMPLE_RATE // FRAME
-        self._window = _Window()
+        self._window_frames = int(rules.max_seconds + LOOKAHEAD_SECONDS) * SAMPLE_RATE // FRAME
+        self._window = _Window(begin)
 
     @property
     def position(self) -> int:
@@ -72,9 +85,9 @@ class Chunker:
 class _Window:
     """The samples not yet cut, and their levels."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int) -> None:
         self.frames = 0
-        self.start = 0
+        self.start = start
         """Its first sample."""
         self._levels: list[Levels] = []
         self._blocks: deque[Samples] = deque()

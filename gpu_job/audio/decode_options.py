@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderLimits
-from gpu_job.audio.parallel import ParallelDecoding
+from gpu_job.audio.parallel import ParallelDecoding, Window
 from shared.media import Media
 from shared.transcript.model import Gap
 
@@ -27,6 +27,9 @@ class DecodeOptions:
     """What inspection found. Without it one process decodes, and the end is not compared with the stated length."""
     track: int | None = None
     """Index among all of the file's streams; None: the one that `media` describes, else the default audio track."""
+    part: Window | None = None
+    """The frames to decode of a file that `can_begin_anywhere`, from a whole second on: the samples are those of the
+    whole file, and nothing is counted or compared with what the header states. None: all of it."""
     arrival: Path | None = None
     """The ArrivalMap of a file that is still fetched; None: it is complete."""
     on_damage: Callable[[Gap], None] = _ignore

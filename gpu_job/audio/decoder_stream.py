@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from gpu_job.audio.decoder.records import (
     longest_possible_seconds,
 )
 from gpu_job.audio.decoder_child import DecoderChild, DecoderFailed
-from gpu_job.audio.parallel import Window, plan_windows
-from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, seconds
+from gpu_job.audio.parallel import Window, can_begin_anywhere, plan_part, plan_windows
+from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames, seconds
 from gpu_job.audio.window_joins import DecodingMismatch, ReadAhead, WindowBorder, join_windows
 from shared.media import DEMUXERS, Media
 
@@ -35,6 +35,10 @@ SILENCE_BLOCK_FRAMES = 5 * SAMPLE_RATE
 """A pause is handed on in blocks of this size, however long it is."""
 
 _log = logging.getLogger(__name__)
+
+
+class InexactPart(Exception):
+    """A part of the file has to be decoded from the file's start: what came of it until now may be wrong."""
 
 
 class DecoderStream:
@@ -57,8 +61,13 @@ class DecoderStream:
         return replace(account, frames=frames) if self._is_windowed else account
 
     def blocks(self) -> Iterator[AudioBlock]:
-        """By several decoders, else by one, which goes on where they gave up. Raises DecoderFailed."""
+        """By several decoders, else by one, which goes on where they gave up; a part of the file by several alone.
+
+        Raises DecoderFailed, and InexactPart where a part's samples may not be those of the whole file."""
         media = self._options.media
+        if self._options.part is not None:
+            yield from self._part(self._options.part)
+            return
         plan = plan_windows(media, self._options.parallel) if media else []
         frames_read = 0
         if media and len(plan) > 1:
@@ -81,7 +90,18 @@ class DecoderStream:
         items = self._items(child, [whole])
         yield from _skip(frames_read, (item for item in items if isinstance(item, AudioBlock)))
 
-    def _windows(self, plan: Sequence[Window], channels: int) -> Iterator[AudioBlock]:
+    def _part(self, part: Window) -> Iterator[AudioBlock]:
+        media = self._options.media
+        if media is None or not can_begin_anywhere(media):
+            raise InexactPart("the file can be decoded from its start only")
+        try:
+            yield from self._windows(plan_part(media, self._options.parallel, part), media.channels, np.array_equal)
+        except (DecodingMismatch, DecoderFailed) as error:
+            raise InexactPart(str(error)) from None
+
+    def _windows(
+        self, plan: Sequence[Window], channels: int, is_same: Callable[[Frames, Frames], bool] | None = None
+    ) -> Iterator[AudioBlock]:
         parallel = self._options.parallel
         capacity = int(parallel.ahead_seconds * SAMPLE_RATE) // (parallel.children * channels)
 
@@ -89,7 +109,7 @@ class DecoderStream:
             child = DecoderChild(self._request(windows), self._options.limits)
             return ReadAhead(self._items(child, windows), child.kill, capacity)
 
-        return join_windows(plan, start, parallel.children)
+        return join_windows(plan, start, parallel.children, is_same)
 
     def _take_count(self, child: DecoderChild) -> None:
         try:

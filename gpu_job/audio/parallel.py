@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from gpu_job.audio.samples import SAMPLE_RATE
@@ -40,6 +41,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 LEAD_FRAMES = 4 * SAMPLE_RATE
 """Frames that a window's decoder starts early."""
+
+MAX_WINDOW_OF_PART_SECONDS = 150
+"""Of a part of a file: so early and so often it is checked that what was sought is the same as what was read up to."""
 
 
 def usable_cores() -> int:
@@ -82,6 +86,11 @@ class Window:
     end: int | None
 
     @property
+    def frames(self) -> int | None:
+        """How many; None: to the file's end."""
+        return None if self.end is None else self.end - self.start
+
+    @property
     def decoder_start(self) -> int:
         """Where its decoder starts."""
         return max(0, self.start - LEAD_FRAMES)
@@ -97,6 +106,12 @@ def container_of(media: Media) -> str:
     return media.container.partition(",")[0]
 
 
+def can_begin_anywhere(media: Media) -> bool:
+    """Whether FFmpeg seeks to the exact sample of this file's container and codec, and without reading up to it."""
+    container = container_of(media)
+    return container in EXACT_CONTAINERS and container not in UNTIMED_CONTAINERS and media.codec not in INEXACT_CODECS
+
+
 def plan_windows(media: Media, parallel: ParallelDecoding) -> list[Window]:
     """Windows at whole seconds, about equally long, their number a multiple of the children; one where seeking is
     inexact or the file is short.
@@ -109,8 +124,23 @@ def plan_windows(media: Media, parallel: ParallelDecoding) -> list[Window]:
     exact = container in EXACT_CONTAINERS and media.codec not in INEXACT_CODECS
     if not exact or parallel.children < 2 or seconds < 2 * MIN_WINDOW_SECONDS:
         return [Window(0, None)]
-    longest = parallel.ahead_seconds / (parallel.children * media.channels)
-    count = parallel.children * math.ceil(seconds / (parallel.children * longest))
+    count = parallel.children * math.ceil(seconds / (parallel.children * _longest(media, parallel)))
     length = max(MIN_WINDOW_SECONDS, math.ceil(seconds / count)) * SAMPLE_RATE
     starts = range(0, int(seconds * SAMPLE_RATE), length)
     return [Window(start, start + length) for start in starts[:-1]] + [Window(starts[-1], None)]
+
+
+def plan_part(media: Media, parallel: ParallelDecoding, part: Window) -> list[Window]:
+    """Windows of a part that begins at a whole second; more than one, and a short one first, so that seeking is checked
+    soon."""
+    length = max(MIN_WINDOW_SECONDS, min(MAX_WINDOW_OF_PART_SECONDS, int(_longest(media, parallel)))) * SAMPLE_RATE
+    stated_end = int(min(media.duration_seconds, MAX_WINDOWED_SECONDS) * SAMPLE_RATE)
+    second = part.start + MIN_WINDOW_SECONDS * SAMPLE_RATE
+    last = max(second + 1, stated_end if part.end is None else min(part.end, stated_end))
+    starts = [part.start, *range(second, last, length)]
+    return [*(Window(start, end) for start, end in pairwise(starts)), Window(starts[-1], part.end)]
+
+
+def _longest(media: Media, parallel: ParallelDecoding) -> float:
+    """Seconds of a window that a decoder may buffer."""
+    return parallel.ahead_seconds / (parallel.children * media.channels)

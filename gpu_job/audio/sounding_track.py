@@ -67,6 +67,11 @@ class SoundingTrack:
         told.tell(self._options)
 
 
+def has_one_candidate(media: Media) -> bool:
+    """Whether the chosen track is heard, whatever the others hold."""
+    return len(_candidates(media)) == 1 and not media.mixes_tracks
+
+
 @dataclass
 class _Told:
     """What the decoder says of a track, kept until it is known which track is heard."""

@@ -98,10 +98,15 @@ class ReadAhead:
 
 
 def join_windows(
-    plan: Sequence[Window], start: Callable[[Sequence[Window]], ReadAhead], children: int
+    plan: Sequence[Window],
+    start: Callable[[Sequence[Window]], ReadAhead],
+    children: int,
+    is_same: Callable[[Frames, Frames], bool] | None = None,
 ) -> Iterator[AudioBlock]:
     """The windows' blocks in order, each window's lead checked and left out. A decoder has every `children`th window.
 
+    `is_same`: compares the samples of two decoders, of shape [T, channels]; None: `same_audio`. There is nothing to
+    compare the first window's lead with.
     Raises DecodingMismatch where a window does not continue the one before it, and what the streams raise.
     """
     streams: list[ReadAhead] = []
@@ -112,7 +117,7 @@ def join_windows(
         for number, window in enumerate(plan):
             blocks = _until_border(readers[number % children])
             if window.start:
-                blocks = _behind_lead(blocks, recent, window)
+                blocks = _behind_lead(blocks, recent if number else None, window, is_same or same_audio)
             taken = 0
             for block in blocks:
                 recent.append(block.samples)
@@ -140,8 +145,13 @@ def _until_border(items: Iterator[Item]) -> Iterator[AudioBlock]:
         yield item
 
 
-def _behind_lead(blocks: Iterator[AudioBlock], before: Iterable[Frames], window: Window) -> Iterator[AudioBlock]:
-    """The blocks without the lead, in which there have to be the samples that came `before`."""
+def _behind_lead(
+    blocks: Iterator[AudioBlock],
+    before: Iterable[Frames] | None,
+    window: Window,
+    is_same: Callable[[Frames, Frames], bool],
+) -> Iterator[AudioBlock]:
+    """The blocks without the lead, in which there have to be the samples that came `before`, if any did."""
     lead: list[AudioBlock] = []
     try:
         while sum(len(block.samples) for block in lead) < LEAD_FRAMES:
@@ -149,11 +159,11 @@ def _behind_lead(blocks: Iterator[AudioBlock], before: Iterable[Frames], window:
     except (StopIteration, DecoderFailed):
         raise DecodingMismatch("a window's decoder ended before it began") from None
     channels = lead[-1].samples.shape[1]
-    if any(frames.shape[1] != channels for frames in (*before, *(block.samples for block in lead))):
+    if any(frames.shape[1] != channels for frames in (*(before or ()), *(block.samples for block in lead))):
         raise DecodingMismatch("the channels change")
     taken = np.concatenate([block.samples for block in lead])
     compared = taken[LEAD_FRAMES - COMPARED_FRAMES : LEAD_FRAMES]
-    if not same_audio(np.concatenate(list(before))[-COMPARED_FRAMES:], compared):
+    if before is not None and not is_same(np.concatenate(list(before))[-COMPARED_FRAMES:], compared):
         raise DecodingMismatch(f"the decoders differ at {window.start // SAMPLE_RATE} s")
     rest = taken[LEAD_FRAMES:]
     return chain([replace(lead[-1], samples=rest)] if len(rest) else [], blocks)

@@ -76,8 +76,6 @@ class ArrivalMap:
         They will not where the fetch failed, or the process that fetches is gone.
         """
         for part in range(start // PART_BYTES, math.ceil(end / PART_BYTES)):
-            if self.has(part):
-                continue
             self._bytes[self._wanted + part] = 1
             while not self.has(part):
                 if self.has_ended or not self._is_fetched():

@@ -11,11 +11,13 @@ from typing import Self
 
 import google_crc32c
 
-from gpu_job.fetch.arrival import PART_BYTES, ArrivalMap
+from gpu_job.fetch.arrival import PART_BYTES, POLL_SECONDS, ArrivalMap
 
 CONNECTIONS = 2
 """Requests at once: one transfers while the other waits for its answer. Four uploads have eight of the storage client's
 ten connections."""
+
+_NOTHING_WANTED = -1
 
 _CHECKSUM_BYTES = 2**20
 """Read back at a time."""
@@ -33,10 +35,13 @@ class ArrivingFile:
         read: Callable[[int, int], bytes],
         check: Callable[[int], None],
         on_end: Callable[[BaseException | None], None] = lambda error: None,
+        *,
+        on_demand: bool = False,
     ) -> None:
         """`size`: of the file, in bytes; `first`: its first part. `read(start, end)` fetches others; it is called on
         any thread. `check` gets the CRC32C of the whole file, and raises where that is wrong. `on_end` is called once,
-        on any thread, when the file is there and checked, or with the error that prevented it; `wait` returns after."""
+        on any thread, when the file is there and checked, or with the error that prevented it; `wait` returns after.
+        `on_demand`: fetch only what readers want, and the part behind each, until `fetch_all`."""
         self.path = path
         self.map_path = path.with_suffix(".arrival")
         """Of its ArrivalMap."""
@@ -44,6 +49,7 @@ class ArrivingFile:
         self._read = read
         self._check = check
         self._on_end = on_end
+        self._on_demand = on_demand
         self._map = ArrivalMap.create(self.map_path, size)
         self._taken, self._present = bytearray(self._map.parts), bytearray(self._map.parts)
         self._lock = threading.Lock()
@@ -71,6 +77,10 @@ class ArrivingFile:
             raise self._error
         return ended
 
+    def fetch_all(self) -> None:
+        """From now on fetch what nobody has wanted, too."""
+        self._on_demand = False
+
     def __enter__(self) -> Self:
         return self
 
@@ -88,19 +98,29 @@ class ArrivingFile:
             if first is not None:
                 self._add(0, first)
             while (part := self._next_part()) is not None:
+                if part == _NOTHING_WANTED:
+                    self._ended.wait(POLL_SECONDS)
+                    continue
                 start = part * PART_BYTES
                 self._add(part, self._read(start, min(self._size, start + PART_BYTES)))
         except BaseException as error:  # raised again by `wait`
             self._end(error)
 
     def _next_part(self) -> int | None:
-        """One that a reader waits for, else the first that is left; None where there is none, or it has ended."""
+        """One that a reader waits for, else the first that is left; None where there is none, or it has ended.
+
+        On demand, one that a reader is about to want comes second; _NOTHING_WANTED where there is none."""
         with self._lock:
-            if self._is_ending:
+            if self._is_ending or self._taken.find(0) < 0:
                 return None
-            part = next((part for part in self._map.wanted() if not self._taken[part]), self._taken.find(0))
-            if part < 0:
-                return None
+            wanted = self._map.wanted()
+            if self._on_demand:
+                wanted += [part + 1 for part in wanted if part + 1 < self._map.parts]
+            part = next((part for part in wanted if not self._taken[part]), None)
+            if part is None:
+                if self._on_demand:
+                    return _NOTHING_WANTED
+                part = self._taken.find(0)
             self._taken[part] = 1
             return part
 

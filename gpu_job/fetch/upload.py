@@ -32,12 +32,14 @@ def begin_fetch(
     timeout: float,
     max_unpacked_bytes: int,
     on_end: Callable[[BaseException | None], None] = lambda error: None,
+    *,
+    on_demand: bool = False,
 ) -> ArrivingFile | None:
     """Fetch an upload, and return when it can be read: None where it is complete, else the file that arrives.
 
     `size`: of its content, in bytes, as inspection found it; 0 to have all of it. What is no larger than a part, and
     what is gzip-encoded, is complete. `timeout`: seconds for the next bytes; broken connections are resumed by the
-    client. `on_end`: as of ArrivingFile; not called where this raises.
+    client. `on_end`, `on_demand`: as of ArrivingFile; `on_end` is not called where this raises.
     Raises Rejected or UploadNotReadable where Cloud Storage will never give it, and the client's error where it may;
     BadMedia where the gzip encoding is damaged, Rejected where the content is larger than `max_unpacked_bytes`.
     """
@@ -45,7 +47,7 @@ def begin_fetch(
     first = stored.read(0, PART_BYTES)
     is_packed = gzip_content.is_gzip_encoded(stored.content_encoding) and first.startswith(gzip_content.MAGIC)
     if size > len(first) and not is_packed:
-        return ArrivingFile(path, size, first, stored.read, stored.check, on_end)
+        return ArrivingFile(path, size, first, stored.read, stored.check, on_end, on_demand=on_demand)
     blocks = stored.blocks(first)
     with path.open("wb") as file:
         try:

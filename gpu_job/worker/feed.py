@@ -23,10 +23,10 @@ def feed(
     """Submit every chunk of the job's upload. `scratch`: the folder that it is fetched into; None: the system's.
 
     A large one is decoded while it is fetched; nothing is believed of it, nor kept for another attempt, before it was
-    fetched to its end and has its checksum.
+    fetched to its end and has its checksum. Of one that a shard is fed a part of, only that is fetched.
     Raises Rejected, UploadNotReadable, BadMedia, EngineFailed, or the error of a service that may answer another time.
     """
-    size = job.media.size_bytes
+    size, in_part = job.media.size_bytes, job.transcription.is_fed_in_part
     with tempfile.TemporaryDirectory(prefix="dropscribe-", dir=scratch) as folder:
         path = Path(folder) / "upload"
         fetching = tracing.start_span("fetch", get_current(), size_bytes=size)
@@ -34,13 +34,22 @@ def feed(
         def fetched(error: BaseException | None) -> None:
             if error is None:
                 job.file_is_checked()
-            else:
+            elif not (in_part and isinstance(error, InterruptedError)):
                 fetching.set_status(StatusCode.ERROR, type(error).__name__)
             fetching.end()
 
         job.file_arrives()
         try:
-            arriving = begin_fetch(client, job.upload, path, size, fetch_timeout_seconds, max_unpacked_bytes, fetched)
+            arriving = begin_fetch(
+                client,
+                job.upload,
+                path,
+                size,
+                fetch_timeout_seconds,
+                max_unpacked_bytes,
+                fetched,
+                on_demand=in_part,
+            )
         except Exception as error:
             fetched(error)
             raise
@@ -50,6 +59,7 @@ def feed(
                 decoded_seconds = job.transcription.feed(path, arriving)
             except (BadMedia, DecoderFailed):
                 if arriving is not None:
+                    arriving.fetch_all()
                     arriving.wait()  # or it is no word about the upload
                 raise
             tracing.set_attributes(span, decoded_seconds=decoded_seconds)

@@ -222,18 +222,22 @@ class RunningJob(TranscriptionListener):
     # What others need of it.
 
     def take_unsaved(self) -> list[ChunkResult]:
-        """Results that no checkpoint holds; each is given out once. None while the file arrives."""
-        if self._is_arriving:
-            return []
+        """Results that no checkpoint holds; each is given out once. While the file arrives, only those that count for
+        the same samples alone."""
         with self._lock:
-            results, self._unsaved = self._unsaved, []
+            results = [one for one in self._unsaved if self._may_be_stored(one)]
+            self._unsaved = [one for one in self._unsaved if not self._may_be_stored(one)]
         return results
 
+    def _may_be_stored(self, result: ChunkResult) -> bool:
+        return result.audio is not None or not self._is_arriving
+
     def part(self) -> list[ChunkResult] | None:
-        """All results of a shard that is done; None where the file was not found right."""
-        if self._is_arriving:
+        """All results of a shard that is done; None where they are of a file that was not found right."""
+        results = self.transcription.results()
+        if self._is_arriving and not all(map(self._may_be_stored, results)):
             return None
-        return [one for one in self.transcription.results() if one.failure is None]
+        return [one for one in results if one.failure is None]
 
     def save_later(self, results: Sequence[ChunkResult]) -> None:
         """Take results back that could not be stored: the next checkpoint has them."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.cuts import CutRules
+from gpu_job.audio.decode_options import DecodeOptions
+from gpu_job.audio.parallel import ParallelDecoding
+from gpu_job.audio.samples import Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
+from gpu_job.fetch.arrival import PART_BYTES
+from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.transcription_listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
@@ -20,6 +29,9 @@ from infra.local_media import inspected
 from infra.recordings import recording
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
+from shared.errors import BadMedia
+from tests.support.arriving import GatedContent
+from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE
 
@@ -88,6 +100,108 @@ def test_shards_have_the_chunks_of_the_whole_and_the_same_words(
     assert [(word.text, word.speaker) for word in second.words] == [(word.text, word.speaker) for word in first.words]
     assert second.coverage.gaps == first.coverage.gaps == ()
     assert second.duration == first.duration
+
+
+@pytest.fixture(scope="module")
+def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 s, of which a decoder begins anywhere."""
+    speech = ("-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", "200")
+    return make(tmp_path_factory.mktemp("lecture") / "lecture.wav", *speech, "-ar", "48000", "-ac", "6")
+
+
+class Hearing(FakeRecognizer):
+    """Hears how long and how loud a chunk is, so that they differ."""
+
+    def finish(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        return [[Token(f" {len(samples)}:{np.abs(samples).sum():g}", 0.0, 1.0)] for samples in batch]
+
+
+@pytest.fixture
+def hearing() -> Iterator[Pipeline]:
+    recognizer, chain = Hearing(), EngineChain()
+    recognizer.gate.set()
+    chain.add(LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
+    chain.start()
+    options = PipelineOptions(
+        cuts=CutRules(max_seconds=6.0), decoding=DecodeOptions(parallel=ParallelDecoding(children=1)), audit=None
+    )
+    with ThreadPoolExecutor(2) as threads:
+        yield Pipeline(chain, replace(options, warm_up_seconds=60), SpeechDetector(), threads)
+    chain.stop()
+
+
+LATE_PLAN = (Shard(0, 0, 70), Shard(1, 70, 140), Shard(2, 140, None))
+
+
+def test_each_shard_costs_its_own_range_and_together_they_have_the_whole_recordings_chunks(
+    hearing: Pipeline, lecture: Path
+) -> None:
+    whole = fed(hearing, lecture)
+    shards = [fed(hearing, lecture, shard=shard) for shard in LATE_PLAN]
+    found = {place: result for one in shards for place, result in placed(one).items()}
+    assert {place: replace(one, audio=None) for place, one in found.items()} == placed(whole)
+    assert all(result.audio is not None for result in found.values())
+    # The warm-up, the range, and what the chunk that reaches over its end needs; none was begun anew.
+    assert [one.decoded_seconds() for one in shards] == pytest.approx([70, 130, 120], abs=25)
+    assembled = fed(hearing, lecture, stored=found)
+    assert all(map(assembled.is_stored, assembled.results()))
+
+
+def test_a_result_of_other_samples_is_not_used(hearing: Pipeline, lecture: Path) -> None:
+    whole = placed(fed(hearing, lecture))
+    places = sorted(whole)
+    stored = {place: replace(whole[place], tokens=(), audio="other") for place in places[:2]}
+    assembled = fed(hearing, lecture, stored=stored)
+    assert placed(assembled) == whole
+    assert not any(map(assembled.is_stored, assembled.results()))
+
+
+def test_where_a_part_may_be_wrong_the_shard_is_decoded_from_the_files_start(hearing: Pipeline, tmp_path: Path) -> None:
+    speech = ("-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", "200")
+    path = make(tmp_path / "adpcm.wav", *speech, "-c:a", "adpcm_ima_wav")
+    whole, shards = fed(hearing, path), [fed(hearing, path, shard=shard) for shard in LATE_PLAN]
+    found = {place: result for one in shards for place, result in placed(one).items()}
+    assert {place: replace(one, audio=None) for place, one in found.items()} == placed(whole)
+    # Of the later ones, nothing was submitted before decoders were compared.
+    assert not any(result.audio for one in shards[1:] for result in one.results())
+    assert shards[2].decoded_seconds() == pytest.approx(200, abs=1)
+
+
+def test_only_a_shards_part_of_the_file_is_fetched(hearing: Pipeline, lecture: Path, tmp_path: Path) -> None:
+    content = GatedContent(lecture.read_bytes())
+    size, parts = len(content.data), math.ceil(len(content.data) / PART_BYTES)
+    assert parts >= 12
+    shard, listener = LATE_PLAN[1], BlockingListener()
+    file = FileTranscription(hearing, "job", listener, media=inspected(lecture), shard=shard)
+
+    def check(crc: int) -> None:
+        raise AssertionError("it was fetched to its end")
+
+    args = (tmp_path / "upload", size, content.data[:PART_BYTES], content.read, check)
+    with ArrivingFile(*args, on_demand=True) as arriving:
+        assert file.is_fed_in_part
+        file.feed(arriving.path, arriving)
+        listener.wait(hearing.engines, PATIENCE)
+    assert placed(file) == placed(fed(hearing, lecture, shard=shard))
+    assert len(content.requested) == len(set(content.requested)) < 0.9 * parts
+    assert parts - 1 not in content.requested
+
+
+def test_a_part_that_cannot_be_fetched_is_no_end_of_the_file(hearing: Pipeline, lecture: Path, tmp_path: Path) -> None:
+    data = lecture.read_bytes()
+
+    def read(start: int, end: int) -> bytes:
+        if start > len(data) / 2:
+            raise ConnectionResetError("gone")
+        return data[start:end]
+
+    file = FileTranscription(hearing, "job", BlockingListener(), media=inspected(lecture), shard=LATE_PLAN[1])
+    args = (tmp_path / "upload", len(data), data[:PART_BYTES], read, lambda crc: None)
+    with ArrivingFile(*args, on_demand=True) as arriving:
+        with pytest.raises((ConnectionResetError, BadMedia)):
+            file.feed(arriving.path, arriving)
+        with pytest.raises(ConnectionResetError, match="gone"):
+            arriving.wait(PATIENCE)
 
 
 def test_a_shard_is_decoded_no_further_than_needed(pipeline: Pipeline) -> None:

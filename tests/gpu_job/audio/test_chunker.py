@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gpu_job.audio.chunker import Chunk, chunks
+from gpu_job.audio.chunker import Chunk, Chunker, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
-from gpu_job.audio.loudness import FRAME, levels
+from gpu_job.audio.loudness import FRAME, LevelMeter, levels
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import TrueWord, recording
 from tests.support.sounds import blocks, noise, silence, tone, tone_of
@@ -215,3 +215,28 @@ def test_no_place_is_heard_three_times(longest: float) -> None:
 def test_rules_that_leave_no_place_to_cut_are_refused(rules: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="a chunk must"):
         CutRules(**rules)
+
+
+@pytest.mark.parametrize("kind", ["speech", "noise"])
+def test_cuts_of_a_chunker_that_begins_later_are_soon_the_same(kind: str) -> None:
+    """What a shard relies on that begins before its range, by less than PipelineOptions.warm_up_seconds at 30 s."""
+    samples = noise(240, -20) if kind == "noise" else np.tile(spoken("call.opus")[0], 13)[: 240 * SAMPLE_RATE]
+    whole = {(chunk.start, chunk.end) for chunk in chunks([samples], RULES)}
+    for begin in (10, 31, 55):
+        chunker = Chunker(RULES, begin * SAMPLE_RATE)
+        parts = LevelMeter().of_stream([samples[begin * SAMPLE_RATE :]])
+        later = [chunk for part in parts for chunk in chunker.add(part)] + [*chunker.end()]
+        warm = [chunk for chunk in later if chunk.start >= (begin + 120) * SAMPLE_RATE]
+        assert warm
+        assert {(chunk.start, chunk.end) for chunk in warm} <= whole
+
+
+def test_a_digest_is_of_the_samples_whatever_their_polarity() -> None:
+    samples = noise(1, -30)
+    samples[:100] = 0
+    of = {Chunk(start, each).digest() for start, each in [(0, samples), (99, samples.copy()), (0, -samples)]}
+    assert len(of) == 1
+    changed = samples.copy()
+    changed[-1] = np.nextafter(changed[-1], np.float32(1))
+    assert Chunk(0, changed).digest() not in of
+    assert Chunk(0, silence(1)).digest() == Chunk(0, -silence(1)).digest() not in of
