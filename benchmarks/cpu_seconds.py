@@ -29,6 +29,12 @@ def cpu_seconds(pid: int) -> CpuSeconds:
     return CpuSeconds(own / ticks, children / ticks)
 
 
+def cpu_seconds_of_living_children(pid: int) -> float:
+    """Of the processes that it started and that still run; they are in no sum of its own yet."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(cpu_seconds(int(child)).own for task in tasks for child in (task / "children").read_text().split())
+
+
 def cpu_seconds_of(command: Sequence[str | Path]) -> float:
     """Of a command and all that it starts, its output thrown away."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

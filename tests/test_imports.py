@@ -33,7 +33,7 @@ LAYERS = {
         {"audit"},
         {"assembly"},
         {"engines"},
-        {"periodic", "transcription_listener"},
+        {"periodic", "rendering", "transcription_listener"},
         {"pipeline"},
         {"settings"},
         {"progress_reports"},

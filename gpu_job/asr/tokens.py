@@ -42,9 +42,22 @@ def ensure_word_start(tokens: Sequence[Token]) -> Sequence[Token]:
     return [tokens[0]._replace(text=f" {tokens[0].text}"), *tokens[1:]]
 
 
+class PlainWord(NamedTuple):
+    """What tokens say of a word, before it is one of a transcript's: many are made and few are kept."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None
+
+
 def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
     """Tokens in time order -> words. A word is as sure as its least sure token."""
-    return [word for group in by_word(tokens) if (word := word_of(group, speaker)) is not None]
+    plain = [word for group in by_word(tokens) if (word := word_of(group)) is not None]
+    return [
+        Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker)
+        for text, start, end, confidence in plain
+    ]
 
 
 def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
@@ -57,20 +70,15 @@ def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
     return groups
 
 
-def word_of(tokens: Sequence[Token], speaker: int | None = None) -> Word | None:
+def word_of(tokens: Sequence[Token]) -> PlainWord | None:
     """The tokens of one word, at least one -> the word; None where they have no text."""
     text = "".join([token.text for token in tokens]).strip()
     if not text:
         return None
     start = max(0.0, tokens[0].start)
     sure = [token.confidence for token in tokens if token.confidence is not None]
-    return Word(
-        text=text,
-        start=start,
-        end=max(start, tokens[-1].end),
-        confidence=min(sure) if len(sure) == len(tokens) else None,
-        speaker=speaker,
-    )
+    confidence = min(sure) if len(sure) == len(tokens) else None
+    return PlainWord(text, start, max(start, tokens[-1].end), confidence)
 
 
 def tokens_of(words: Iterable[Word]) -> list[Token]:

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpu_job.asr.tokens import Token, by_word, word_of
+from gpu_job.asr.tokens import PlainWord, Token, by_word, word_of
 from gpu_job.audio.loudness import FRAMES_PER_SECOND, Levels
 from gpu_job.audit.intervals import Span
-from shared.transcript.model import Word
 
 LETTER_SECONDS, WORD_SECONDS = 0.25, 0.5
 """A word lasts no longer than this for each letter and once: slow speech takes 0.1 s a letter. Parakeet's last token
@@ -23,7 +22,7 @@ before missing words can end behind them, and would hide that they are missing."
 class TimedWord(NamedTuple):
     """A word and the tokens it is made of."""
 
-    word: Word
+    word: PlainWord
     tokens: tuple[Token, ...]
 
     @property

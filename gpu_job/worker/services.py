@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from gpu_job.asr.load_recognizer import load_recognizer
 from gpu_job.asr.recognizer import Recognizer
+from gpu_job.rendering.process import RenderingProcess
 from gpu_job.settings import JobSettings
 from gpu_job.worker.batch_size_store import SafeSizeStore
 from gpu_job.worker.checkpoints import Checkpoints
@@ -47,6 +48,7 @@ class JobServices(Deployment):
     settings: JobSettings
     task: TaskIdentity
     checkpoints: Checkpoints
+    rendering: RenderingProcess
 
     @property
     def own_slots(self) -> ExecutionSlots:
@@ -82,11 +84,13 @@ class JobServices(Deployment):
 
 def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
     """The services of this process."""
-    deployment = connect(settings)
+    rendering = RenderingProcess()
+    deployment = connect(settings, rendering.render)
     cuts = settings.pipeline_options.cuts
     return JobServices(
         **vars(deployment),
         settings=settings,
         task=task,
         checkpoints=Checkpoints(deployment.state, f"{settings.parakeet_model_name} {cuts}"),
+        rendering=rendering,
     )

@@ -142,6 +142,7 @@ class Worker(JobOwner):
             self._audit_threads.shutdown(wait=False, cancel_futures=True)
             self._admissions.close()
             self._services.events.flush()
+            self._services.rendering.close()
         return clean
 
     def _progress(self) -> Iterator[Callable[[], Progress]]:

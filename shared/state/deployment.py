@@ -26,7 +26,8 @@ from shared.state.gpu_breaker import Breaker, BreakerPolicy
 from shared.state.jobs import JobStore
 from shared.state.launcher import Launcher
 from shared.state.ledger import Ledger
-from shared.state.result_files import ResultFiles
+from shared.state.result_files import Render, ResultFiles
+from shared.transcript.render import render
 
 STORAGE_CONNECTIONS = 40
 """Connections to Cloud Storage that a process keeps, of 10 by default. A worker stores eight results of each of four
@@ -55,7 +56,7 @@ class Deployment:
     prices: PriceBook
 
 
-def connect(settings: DeploymentSettings) -> Deployment:
+def connect(settings: DeploymentSettings, render: Render = render) -> Deployment:
     """The deployment that the settings name. Nothing is sent yet. Raises UnusablePriceBook."""
     # Else each object that is not there has the client look at its bucket, for attributes of traces.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
@@ -77,7 +78,7 @@ def connect(settings: DeploymentSettings) -> Deployment:
         jobs=jobs,
         ledger=ledger,
         gpu=gpu,
-        files=ResultFiles(client.bucket(settings.results_bucket), settings.results_prefix),
+        files=ResultFiles(client.bucket(settings.results_bucket), settings.results_prefix, render),
         publisher=publisher,
         topic=publisher.topic_path(settings.google_cloud_project, settings.results_topic),
         prices=prices,

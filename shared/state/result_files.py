@@ -6,7 +6,9 @@ Each is written once. Whoever comes later, a second worker or a redelivered even
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from google.cloud.storage import Bucket
 
@@ -24,13 +26,17 @@ RECEIPT_NAME = "receipt.json"
 LONGEST_FILE_NAME_BYTES = 24
 """Room for the name of any result, behind `run-999/` too, so that all results of a job lie in one folder."""
 
+Render: TypeAlias = Callable[[Transcript, SubtitleRules], tuple[Rendered, ...]]
+"""Every file of a transcript, transcript.json first."""
+
 
 class ResultFiles:
     """Writes results, and reads the transcript that was stored first."""
 
-    def __init__(self, bucket: Bucket, prefix: str) -> None:
+    def __init__(self, bucket: Bucket, prefix: str, render: Render = render) -> None:
         """`prefix`: the folder for all results; empty for the bucket's top."""
         self._bucket = bucket
+        self._render = render
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def store_transcript(
@@ -40,11 +46,11 @@ class ResultFiles:
 
         Returns that transcript, and name -> `gs://` address of each file.
         """
-        first, *others = render(transcript, subtitles)
+        first, *others = self._render(transcript, subtitles)
         stored = objects.create_once(self._bucket, self._path(upload, first.name, run), first.data, first.content_type)
         if stored.data != first.data:
             transcript = Transcript.model_validate_json(stored.data)
-            _, *others = render(transcript, subtitles)
+            _, *others = self._render(transcript, subtitles)
 
         def store(file: Rendered) -> None:
             objects.create_once(self._bucket, self._path(upload, file.name, run), file.data, file.content_type)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.cpu_seconds import cpu_seconds, cpu_seconds_of
 from benchmarks.engine_runs import EngineRun
+from benchmarks.gil_share import GilSampler
 from benchmarks.gpu.points import Point, Sweep
 from benchmarks.gpu.rows import (
     engine_row,
@@ -177,12 +180,39 @@ def test_what_the_gpus_figures_are_held_against_needs_no_cloud_and_no_nemo() -> 
 
 
 def test_an_hour_without_the_model_is_bound_by_all_cores_or_by_one_interpreter() -> None:
-    many_decoders, slow_worker = Cost(0.5, 10.0, 10.0, 0.0), Cost(4.0, 1.0, 10.0, 0.0)
+    cost = Cost(worker=4.0, decoders=1.0, ffmpeg=10.0, idle_share=0.0, rendering=0.5, gil_share=None)
+    many_decoders, slow_worker = replace(cost, worker=0.5, decoders=10.0), replace(cost, gil_share=0.75)
 
-    assert many_decoders.ceiling == pytest.approx(8 * 3600 / 10.5)
-    assert slow_worker.ceiling == 900.0
-    assert [row.holds for row in without_model_rows(slow_worker)] == [False, True, False]
-    assert [row.holds for row in without_model_rows(Cost(0.5, 5.0, 10.0, 0.0))] == [True, True, True]
+    assert many_decoders.ceiling == pytest.approx(8 * 3600 / 11.0)
+    assert cost.ceiling == 900.0
+    assert slow_worker.ceiling == 1200.0
+    assert [row.holds for row in without_model_rows(cost)] == [False, True, False]
+    assert [row.holds for row in without_model_rows(slow_worker)] == [False, False, True, False]
+    fast = replace(cost, worker=0.5, decoders=5.0, gil_share=1.0)
+    assert [row.holds for row in without_model_rows(fast)] == [True, True, True, True]
+
+
+def test_a_lock_that_one_thread_holds_and_another_works_without_is_half_of_the_work(tmp_path: Path) -> None:
+    """A thread that counts, beside one that compresses, which takes no lock."""
+    program = (
+        "import os, threading, zlib\ndata = os.urandom(10_000_000)\ndef compress():\n while True: zlib.compress(data)\n"
+        "threading.Thread(target=compress, daemon=True).start()\nprint(flush=True)\n"
+    )
+    shares = []
+    for work in ("while True: pass", "threading.Event().wait()"):
+        child = subprocess.Popen([sys.executable, "-c", program + work], stdout=subprocess.PIPE)
+        assert child.stdout is not None  # opened as a pipe
+        child.stdout.readline()
+        with GilSampler(child.pid, tmp_path) as sampler:
+            pass
+        child.kill()
+        child.communicate()
+        shares.append(sampler.share)
+    both, compressing = shares
+    if both is None or compressing is None:
+        pytest.skip("py-spy may not look at other processes here")
+    assert 0.3 < both < 0.7
+    assert compressing < 0.2
 
 
 def test_stretches_of_speech_are_all_different() -> None:

@@ -1,0 +1,101 @@
+"""Long transcripts are rendered in another process, to the same bytes, and whatever becomes of that process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpu_job.rendering import process
+from gpu_job.rendering.process import LEAST_WORDS, RenderingProcess
+from shared.enums import Engine
+from shared.subtitle_rules import SubtitleRules
+from shared.transcript.compose import compose
+from shared.transcript.model import Passage, Transcript, Word
+from shared.transcript.render import render
+from tests.support.child_processes import child_processes
+from tests.support.waiting import wait_until
+
+RULES = SubtitleRules(columns=30, lines=3, chars_per_second=12.5)
+
+
+def transcript(words: int, text: str = "d\u00e9j\u00e0 <vu> \U0001f600") -> Transcript:
+    said = [Word(text=f"{text}{number}", start=number / 3, end=number / 3 + 0.3) for number in range(words)]
+    return compose(
+        job_id="0" * 24,
+        source="gs://b/a.mp3#1",
+        duration=words / 3,
+        language="fr",
+        model="tiny",
+        passages=[Passage(Engine.PARAKEET_CPU, said)],
+        loudness=(-20, -100),
+    )
+
+
+LONG = transcript(LEAST_WORDS)
+FILES = render(LONG, RULES)
+
+
+@pytest.fixture
+def rendering() -> Iterator[RenderingProcess]:
+    one = RenderingProcess()
+    yield one
+    one.close()
+
+
+def only_child() -> int:
+    (pid,) = child_processes(os.getpid())
+    return pid
+
+
+def test_a_long_transcript_has_the_same_files(rendering: RenderingProcess) -> None:
+    assert rendering.render(LONG, RULES) == FILES
+    first = only_child()
+    assert rendering.render(LONG, RULES) == FILES
+    assert only_child() == first
+    rendering.close()
+    assert child_processes(os.getpid()) == set()
+
+
+def test_a_short_one_needs_no_process(rendering: RenderingProcess) -> None:
+    short = transcript(LEAST_WORDS - 1)
+    assert rendering.render(short, RULES) == render(short, RULES)
+    assert child_processes(os.getpid()) == set()
+
+
+def test_where_it_is_killed_the_worker_renders_by_itself(rendering: RenderingProcess) -> None:
+    rendering.render(LONG, RULES)
+    killed = only_child()
+    os.kill(killed, signal.SIGKILL)
+    assert rendering.render(LONG, RULES) == FILES
+    assert rendering.render(LONG, RULES) == FILES
+    assert only_child() != killed
+
+
+def test_where_it_takes_too_long_the_worker_renders_by_itself() -> None:
+    impatient = RenderingProcess(limit_seconds=0.0)
+    assert impatient.render(LONG, RULES) == FILES
+    impatient.close()
+    assert child_processes(os.getpid()) == set()
+
+
+def test_memory_for_a_very_long_one_is_not_kept(rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
+    assert rendering.render(LONG, RULES) == FILES
+    assert child_processes(os.getpid()) == set()
+
+
+def test_it_ends_with_the_worker() -> None:
+    """However that ends: the pipe between them is closed then."""
+    program = (
+        "import os; from tests.gpu_job.test_rendering import *; rendering = RenderingProcess();"
+        "rendering.render(LONG, RULES); print(only_child(), flush=True); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
+    child = int(done.stdout)
+    wait_until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text(), "its end")
