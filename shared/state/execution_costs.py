@@ -60,6 +60,7 @@ class TaskCosts(BaseModel):
             self.began_at,
             max(0.0, self.spent_usd - self.on_bills_usd),
             possibly_usd=unseen_seconds * self.usd_per_second,
+            seen_at=self.updated_at if ended_by else None,
         )
 
 
@@ -84,9 +85,12 @@ class ExecutionCosts:
         objects.delete(self._bucket, _object_name(costs))
 
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
-        """Book what a killed worker cost until it counted as dead, or until `known_dead_at`, where that was before."""
+        """Book what a killed worker cost until it counted as dead, or until `known_dead_at`, where that was before.
+
+        One that was frozen and went on, and was killed behind that, may have been booked before: its last word counts.
+        """
         entry = costs.overhead(ended_by=min(costs.alive_until, known_dead_at))
-        self._ledger.book_once(entry)
+        self._ledger.book_guess(entry)
         objects.delete(self._bucket, _object_name(costs))
         fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
         _log.warning("a killed execution's cost was booked", extra={"fields": fields})

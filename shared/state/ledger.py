@@ -82,9 +82,15 @@ class Ledger:
         writes the same."""
         self._put(entry)
 
-    def book_once(self, entry: Entry) -> None:
-        """The same, unless an entry is there: it knows better."""
-        self._put(entry, if_generation_match=0)
+    def book_guess(self, entry: Entry) -> None:
+        """The same for an execution that is taken for killed, by its last word (`entry.seen_at`): an entry by a word
+        before that is replaced; every other one knows better."""
+        if self._put(entry, if_generation_match=0):
+            return
+        blob = self._bucket.get_blob(_name(entry))
+        seen_at = (blob.metadata or {}).get("seen_at") if blob is not None else None
+        if blob is not None and seen_at and entry.seen_at and datetime.fromisoformat(seen_at) < entry.seen_at:
+            self._put(entry, if_generation_match=int(blob.generation))
 
     def withdraw(self, entry: Entry) -> None:
         """Take a reservation back; a bill stays."""

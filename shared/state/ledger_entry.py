@@ -56,6 +56,8 @@ class Entry(BaseModel):
     """Paid to Deepgram."""
     possibly_usd: Dollars = 0.0
     """Of `usd`: calls to Deepgram whose answer did not come, and seconds of killed executions that nobody saw."""
+    seen_at: datetime | None = None
+    """Of an execution that is taken for killed: its last word, of which the entry was made. None: nobody guesses."""
     fallbacks: Annotated[int, Field(ge=0)] = 0
     """How often another engine had to step in: for the whole upload, or for a chunk of it."""
 
@@ -107,10 +109,13 @@ def billed(message: TerminalMessage) -> Entry:
     )
 
 
-def overhead(task: str, began_at: datetime, usd: float, *, possibly_usd: float = 0.0) -> Entry:
+def overhead(
+    task: str, began_at: datetime, usd: float, *, possibly_usd: float = 0.0, seen_at: datetime | None = None
+) -> Entry:
     """What an execution's task cost beyond the bills of its uploads. `task` names it: execution, index and attempt.
 
-    `possibly_usd`: what it may have cost besides. An entry belongs to the month in which the task began.
+    `possibly_usd`: what it may have cost besides. `seen_at`: its last word, where it is taken for killed. An entry
+    belongs to the month in which the task began.
     """
     return Entry(
         id=hashlib.sha256(task.encode()).hexdigest()[:24],
@@ -119,6 +124,7 @@ def overhead(task: str, began_at: datetime, usd: float, *, possibly_usd: float =
         usd=usd + possibly_usd,
         execution=task,
         possibly_usd=possibly_usd,
+        seen_at=seen_at,
     )
 
 

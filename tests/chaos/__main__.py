@@ -56,7 +56,11 @@ def _lines(run: ChaosRun) -> list[str]:
         f"  faults: {run.faults.total()}: {_counts(run.faults)}",
         f"  disturbances: {run.disturbances.total()}: {_counts(run.disturbances)}",
         f"  bills ${verdict.billed_usd:.4f}, overhead ${verdict.overhead_usd:.4f}; Deepgram answered"
-        f" {verdict.deepgram_answers} calls, {verdict.deepgram_paid_twice} of them after a kill",
+        f" {verdict.deepgram_answers} calls; again: {_counts(verdict.deepgram_again)}",
+        f"  instances ran {verdict.instance_seconds:.0f} s, ${verdict.instance_usd:.4f}, and"
+        f" ${verdict.booked_instance_usd:.4f} is booked; {verdict.unseen_seconds:.1f} s are nowhere",
+        f"  re-runs: {_counts(run.reruns)}; {verdict.runs - run.uploads} ended",
+        *(f"  NOT INJECTED: {what}" for what in run.not_injected),
         *(f"  BROKEN: {problem}" for problem in verdict.problems or ()),
     ]
 

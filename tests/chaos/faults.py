@@ -17,6 +17,8 @@ class Service(StrEnum):
     PUBSUB = "pubsub"
     RUN = "run"
     DEEPGRAM = "deepgram"
+    CALLBACK = "callback"
+    """Deepgram's posts to the deployment."""
 
 
 class Fault(StrEnum):
@@ -30,6 +32,19 @@ class Fault(StrEnum):
     """It is answered late."""
     LOST = "lost"
     """It is carried out, and the connection ends without an answer."""
+    LATE = "late"
+    """It is carried out, and answered behind the client's deadline."""
+
+
+LATE_SECONDS: dict[Service, tuple[float, ...]] = {
+    Service.STORAGE: (8.0, 65.0),
+    Service.PUBSUB: (8.0, 35.0),
+    Service.RUN: (8.0, 65.0),
+    Service.DEEPGRAM: (17.0, 25.0),
+    Service.CALLBACK: (8.0, 40.0),
+}
+"""How late an answer is: behind the short deadlines (a heartbeat's 5 s; for Deepgram 15 s, after which another engine
+takes over), or behind all (the storage client's 60 s, 30 s of acknowledgements; for Deepgram 20 s)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,11 @@ class FaultRates:
     share: float = 0.1
     """Of every service's requests: a quarter of them each refused, reset, delayed, and done without an answer."""
     longest_delay_seconds: float = 1.0
+    late_share: float = 0.01
+    """Of the requests that fail: those that are answered too late."""
+    held_events: float = 0.1
+    """Share of the events of uploads that are delivered out of order, up to `longest_hold_seconds` late."""
+    longest_hold_seconds: float = 30.0
 
 
 class Faults:
@@ -65,10 +85,10 @@ class Faults:
             self._is_on = False
             self._outage_until.clear()
 
-    def outage(self, service: Service, seconds: float) -> None:
-        """Refuse every request to a service for so long."""
+    def outage(self, seconds: float, *services: Service) -> None:
+        """Refuse every request to these services for so long."""
         with self._lock:
-            self._outage_until[service] = time.monotonic() + seconds
+            self._outage_until |= dict.fromkeys(services, time.monotonic() + seconds)
 
     def draw(self, service: Service) -> Fault | None:
         """The fault that the next request to a service meets, if any."""
@@ -84,6 +104,19 @@ class Faults:
             seconds = self._random.uniform(0.0, self._rates.longest_delay_seconds)
         time.sleep(seconds)
 
+    def late_seconds(self, service: Service) -> float:
+        """How long the answer to a request of a service is held back, where it is late."""
+        with self._lock:
+            return self._random.choice(LATE_SECONDS[service])
+
+    def hold_event(self) -> float | None:
+        """Seconds for which the next upload's event is held back; None: it is not."""
+        with self._lock:
+            if not self._is_on or self._random.random() >= self._rates.held_events:
+                return None
+            self._injected["events held"] += 1
+            return self._random.uniform(0.0, self._rates.longest_hold_seconds)
+
     @property
     def injected(self) -> Counter[str]:
         """How often each fault was met so far, by service."""
@@ -95,4 +128,6 @@ class Faults:
             return Fault.REFUSED
         if not self._is_on or self._random.random() >= self._rates.share:
             return None
-        return self._random.choice(list(Fault))
+        if self._random.random() < self._rates.late_share:
+            return Fault.LATE
+        return self._random.choice([fault for fault in Fault if fault is not Fault.LATE])

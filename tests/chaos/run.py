@@ -12,11 +12,13 @@ from pathlib import Path
 
 from infra.emulators.cloud import STATE, CloudOptions
 from infra.recordings import recording
+from tests.chaos.disk import small_disk
 from tests.chaos.disturber import Disturbances, Disturber
 from tests.chaos.faults import FaultRates, Faults
+from tests.chaos.reruns import Reruns
 from tests.chaos.servers import ChaosCloud
 from tests.chaos.uploads import SOUND, Drop, drops
-from tests.chaos.verdict import Verdict, judge
+from tests.chaos.verdict import Verdict, judge, write_evidence
 from tests.support.user_client import UserClient, user_client_of
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -34,6 +36,12 @@ SETTINGS = {
     # Together less than a claim lasts, as in a deployment: else a second process would make the same call.
     "DEEPGRAM_TIMEOUT_SECONDS": "15",
     "DEEPGRAM_LATE_SECONDS": "5",
+    # The recording of ten minutes is divided; of those of seconds half are answered by callback.
+    "SHARD_HOURS": "0.05",
+    "SHARD_HOURS_BUSY": "0.05",
+    "DEEPGRAM_CALLBACK_MINUTES": "0.335",
+    "DEEPGRAM_CALLBACK_SECONDS": "25",
+    "CPU_MAX_PARALLEL_TASKS": "2",
 }
 
 
@@ -64,7 +72,11 @@ class ChaosRun:
     seconds: float
     faults: Counter[str]
     disturbances: Counter[str]
+    reruns: Counter[str]
+    """What became of requests for re-runs."""
     executions: int
+    not_injected: tuple[str, ...]
+    """What this machine cannot have."""
     verdict: Verdict
 
 
@@ -75,35 +87,42 @@ def run_chaos(root: Path, options: ChaosOptions) -> ChaosRun:
     corrupt.write_bytes(b"This is no recording. " * 500)
     wanted = drops(options.uploads, options.seed, corrupt, options.long)
     faults = Faults(options.seed, options.rates)
-    cloud_options = CloudOptions(
-        method="auto",
-        settings=SETTINGS,
-        reconcile_seconds=3.0,
-        event_backoff_seconds=0.5,
-        item_backoff_seconds=(0.5, 5.0),
-        stop_grace_seconds=0.0,
-    )
-    with ChaosCloud(root / "cloud", cloud_options, faults) as cloud:
-        user = user_client_of(cloud)
-        texts = _undisturbed_texts(user, options.long)
-        cloud.answered_by_deepgram.clear()
-        with Disturber(cloud, faults, options.seed, options.disturbances) as disturber, _failing(faults):
-            until = time.monotonic() + options.disturb_seconds
-            _drop(user, wanted, options)
-            names = {drop.name for drop in wanted}
-            while time.monotonic() < until and not names <= _ended(user):
-                _pull(user)
-        _await_end(cloud, user, wanted, options.patience_seconds)
-        verdict = judge(cloud, user, wanted, texts)
-        return ChaosRun(
-            seed=options.seed,
-            uploads=len(wanted),
-            seconds=time.monotonic() - began,
-            faults=faults.injected,
-            disturbances=disturber.done,
-            executions=len(cloud.runner.executions()),
-            verdict=verdict,
+    with small_disk(root / "scratch") as disk:
+        cloud_options = CloudOptions(
+            method="auto",
+            settings=SETTINGS,
+            job_settings={"SCRATCH_FOLDER": str(disk.folder)} if disk else {},
+            reconcile_seconds=3.0,
+            event_backoff_seconds=0.5,
+            item_backoff_seconds=(0.5, 5.0),
+            stop_grace_seconds=0.0,
         )
+        with ChaosCloud(root / "cloud", cloud_options, faults) as cloud:
+            user = user_client_of(cloud)
+            texts = _undisturbed_texts(user, options.long)
+            cloud.answers.clear()
+            names = {drop.name for drop in wanted}
+            reruns = Reruns(user, cloud.storage(), names, options.seed)
+            disturber = Disturber(cloud, faults, options.seed, options.disturbances, reruns=reruns, disk=disk)
+            with disturber, _failing(faults):
+                until = time.monotonic() + options.disturb_seconds
+                _drop(user, wanted, options)
+                while time.monotonic() < until and not names <= _ended(user):
+                    _pull(user)
+            _await_end(cloud, user, wanted, options.patience_seconds)
+            verdict = judge(cloud, user, wanted, texts, disturber.function_stops)
+            write_evidence(root / "evidence.json", cloud, user, disturber.function_stops)
+            return ChaosRun(
+                seed=options.seed,
+                uploads=len(wanted),
+                seconds=time.monotonic() - began,
+                faults=faults.injected,
+                disturbances=disturber.done,
+                reruns=reruns.answers,
+                executions=len(cloud.runner.executions()),
+                not_injected=() if disk else ("full disk: this process may not mount a small one",),
+                verdict=verdict,
+            )
 
 
 @contextmanager
@@ -166,4 +185,11 @@ def _await_end(cloud: ChaosCloud, user: UserClient, wanted: Sequence[Drop], pati
         return not [*user.storage.bucket(STATE).list_blobs(prefix="open")]
 
     wait_until(nothing_is_open, "markers of jobs and executions gone", patience_seconds)
-    user.pull()
+    # Of re-runs, too.
+    cloud.eventarc.wait_idle(patience_seconds)
+    cloud.runner.wait_idle(patience_seconds)
+    wait_until(nothing_is_open, "markers of jobs and executions gone", patience_seconds)
+    came = -1
+    while came < len(user.messages):
+        came = len(user.messages)
+        user.pull()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,8 +17,9 @@ import grpc
 from werkzeug.wrappers import Response
 
 from infra.emulators.cloud import UPLOADS, CloudOptions, LaptopCloud
+from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.pubsub.server import PubSubServer
-from tests.chaos.faults import Fault, Faults, Service
+from tests.chaos.faults import LATE_SECONDS, Fault, Faults, Service
 from tests.support.forked_process import ForkedProcessGroup
 
 Environ = dict[str, Any]
@@ -25,38 +29,116 @@ _UNSAFE_TO_FAIL = frozenset({"CreateTopic", "CreateSubscription"})
 """Calls of those who set the cloud up."""
 
 
+@dataclass
+class TaskAttempt:
+    """A process of a job execution, as the machine saw it. Times on the monotonic clock."""
+
+    execution: str
+    number: int
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class DeepgramAnswer:
+    """An answer of Deepgram to a call by URL. Times on the monotonic clock."""
+
+    upload: str
+    """Name of the object."""
+    began: float
+    at: float
+    is_lost: bool
+    """On the wire: the connection ended, or the client had given up."""
+
+
 class ChaosCloud(LaptopCloud):
     """Its processes start without imports of their own."""
 
-    process_type = ForkedProcessGroup
+    deepgram: _CallingDeepgramServer
 
     def __init__(self, root: Path, options: CloudOptions, faults: Faults) -> None:
         self._faults = faults
+        self.attempts: list[TaskAttempt] = []
+        """Every process of an execution so far."""
+        self.answers: list[DeepgramAnswer] = []
+        self.process_type = _timed(self.attempts)
+        self.deepgram_server_type = _CallingDeepgramServer
         super().__init__(root, options)
-        self.answered_by_deepgram: list[str] = []
-        """Names of the uploads of Deepgram's answers to calls by URL, those lost on the wire included."""
-        self.lost_by_deepgram: list[str] = []
-        """Of them those whose answer was lost on the wire."""
+        self.deepgram.faults = faults
         for service, server in (
             (Service.STORAGE, self.storage_server),
             (Service.RUN, self.runner),
             (Service.DEEPGRAM, self.deepgram),
         ):
             server.app.wsgi_app = _FailingApp(server.app.wsgi_app, faults, service)  # type: ignore[method-assign]
+        self.deepgram.app.before_request(self._note_call)
         self.deepgram.app.after_request(self._note_answer)
 
     def pubsub_server_type(self) -> PubSubServer:
         """A server whose calls meet faults."""
         return PubSubServer([_FailingCalls(self._faults)])
 
+    def _finalized(self, resource: Mapping[str, object]) -> None:
+        seconds = self._faults.hold_event() if resource["bucket"] == UPLOADS else None
+        if seconds is None:
+            super()._finalized(resource)
+        else:
+            later = threading.Timer(seconds, super()._finalized, [resource])
+            later.daemon = True
+            later.start()
+
+    def _note_call(self) -> None:
+        flask.g.began = time.monotonic()
+
     def _note_answer(self, response: flask.Response) -> flask.Response:
         body = flask.request.get_json(silent=True) if flask.request.is_json else None
         if response.status_code == 200 and isinstance(body, dict):
             name = unquote(urlsplit(str(body.get("url"))).path).split("/", 2)[2]
-            self.answered_by_deepgram.append(name)
-            if flask.request.environ.get(_LOST):
-                self.lost_by_deepgram.append(name)
+            is_lost = bool(flask.request.environ.get(_LOST))
+            self.answers.append(DeepgramAnswer(name, flask.g.began, time.monotonic(), is_lost))
         return response
+
+
+def _timed(attempts: list[TaskAttempt]) -> type[ForkedProcessGroup]:
+    """Processes of which those of executions are written down."""
+
+    class TimedProcessGroup(ForkedProcessGroup):
+        def __init__(
+            self, command: Sequence[str], env: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
+        ) -> None:
+            super().__init__(command, env, log, pass_fds)
+            self._attempt = None
+            if execution := env.get("CLOUD_RUN_EXECUTION"):
+                self._attempt = TaskAttempt(execution, int(env["CLOUD_RUN_TASK_ATTEMPT"]))
+                attempts.append(self._attempt)
+
+        def poll(self) -> int | None:
+            code = super().poll()
+            if code is not None and self._attempt is not None and self._attempt.ended is None:
+                self._attempt.ended, self._attempt.exit_code = time.monotonic(), code
+            return code
+
+    return TimedProcessGroup
+
+
+class _CallingDeepgramServer(DeepgramServer):
+    """Its posts meet faults, and some come twice."""
+
+    callback_delay_seconds = 1.0
+    faults: Faults
+
+    def post(self, address: str, body: object) -> int | None:
+        fault = self.faults.draw(Service.CALLBACK)
+        if fault is Fault.DELAYED:
+            self.faults.delay()
+        elif fault is Fault.LATE:
+            time.sleep(self.faults.late_seconds(Service.CALLBACK))
+        elif fault in (Fault.REFUSED, Fault.RESET):
+            return None
+        status = super().post(address, body)
+        # Taken, of which Deepgram hears nothing: it posts the answer again.
+        return None if fault is Fault.LOST else status
 
 
 _USERS_UPLOADS = f"/upload/storage/v1/b/{UPLOADS}/"
@@ -82,6 +164,8 @@ class _FailingApp:
             return self._app(environ, start_response)
         if fault is Fault.REFUSED:
             return Response("Injected.", 503)(environ, start_response)
+        if fault is Fault.LATE:
+            return self._late(environ, start_response)
         if fault is Fault.LOST:
             environ[_LOST] = True
             for _ in self._app(environ, lambda *_: lambda _: None):
@@ -89,6 +173,13 @@ class _FailingApp:
         with suppress(OSError):  # the client was faster
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         return Response()(environ, start_response)
+
+    def _late(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        seconds = self._faults.late_seconds(self._service)
+        environ[_LOST] = seconds >= max(LATE_SECONDS[self._service])
+        answer = Response.from_app(self._app, environ, buffered=True)
+        time.sleep(seconds)
+        return answer(environ, start_response)
 
 
 class _FailingCalls(grpc.ServerInterceptor):  # type: ignore[misc]
@@ -106,6 +197,10 @@ class _FailingCalls(grpc.ServerInterceptor):  # type: ignore[misc]
             fault = self._faults.draw(Service.PUBSUB)
             if fault is Fault.DELAYED:
                 self._faults.delay()
+            elif fault is Fault.LATE:
+                answer = handler.unary_unary(request, context)
+                time.sleep(self._faults.late_seconds(Service.PUBSUB))
+                return answer
             elif fault is Fault.LOST:
                 handler.unary_unary(request, context)
             if fault in (Fault.REFUSED, Fault.RESET, Fault.LOST):

@@ -25,19 +25,19 @@ class Drop:
 
 
 def drops(count: int, seed: int, corrupt: Path, long: Path | None) -> Sequence[Drop]:
-    """`count` uploads: of forty, one is `long` (where there is one), two are `corrupt`, and a quarter of the rest asks
-    for Deepgram."""
+    """`count` uploads: of forty, one is `long` (where there is one), two are `corrupt`, and a quarter of the others
+    asks for Deepgram."""
     chosen = random.Random(seed)
     made = []
     for number in range(count):
         folder = f"folder-{chosen.randrange(4)}/{number:04}"
         kind = chosen.randrange(40)
+        method = "deepgram" if chosen.random() < 0.25 else "parakeet"
         if kind == 0 and long is not None:
-            made.append(Drop(long, f"{folder}-long{long.suffix}"))
+            made.append(Drop(long, f"{folder}-long{long.suffix}", {"method": method}))
         elif kind <= 2:
             made.append(Drop(corrupt, f"{folder}-corrupt.mp3", is_sound=False))
         else:
             path = recording(chosen.choice(SOUND)).path
-            method = "deepgram" if chosen.random() < 0.25 else "parakeet"
             made.append(Drop(path, f"{folder}-{path.name}", {"method": method}))
     return made

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from infra.emulators.cloud import RESULTS, STATE
 from shared.clock import now
 from shared.costs.bill import LineItemKind
 from shared.enums import Outcome
 from shared.messages import Receipt, TerminalMessage
+from shared.state.jobs import JobStore
 from shared.state.ledger import Ledger
-from shared.state.ledger_entry import Entry, EntryState, month_of
-from tests.chaos.servers import ChaosCloud
+from shared.state.ledger_entry import Entry, EntryState, billed, month_of
+from tests.chaos.instances import judge_instances
+from tests.chaos.servers import ChaosCloud, DeepgramAnswer
 from tests.chaos.uploads import Drop
 from tests.support.user_client import UserClient
 
 ROUNDING_USD = 1e-6
 """Of sums of some hundred bills."""
+
+STORING_SECONDS = 10.0
+"""Longest for which an answer that came is not stored yet, so that it goes with its process."""
+
+Stops = Sequence[tuple[float, float]]
+"""When processes of functions were killed or frozen: from when until when, on the monotonic clock."""
 
 
 @dataclass
@@ -28,46 +38,85 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
     """Promises that were broken, each in a sentence."""
     outcomes: Counter[str] = field(default_factory=Counter)
+    """Of all runs."""
+    runs: int = 0
+    """That ended, re-runs included."""
     repeated_messages: int = 0
     """Messages that came once more, with the same event_id."""
     billed_usd: float = 0.0
     overhead_usd: float = 0.0
     deepgram_answers: int = 0
-    deepgram_paid_twice: int = 0
-    """Answers beyond an upload's first that came: a process was killed before it stored one."""
+    deepgram_again: Counter[str] = field(default_factory=Counter)
+    """Answers beyond the first of a run, by why there was another call."""
+    instance_seconds: float = 0.0
+    instance_usd: float = 0.0
+    """What these cost."""
+    booked_instance_usd: float = 0.0
+    """What bills and overhead say of it."""
+    unseen_seconds: float = 0.0
+    """Of processes that were killed before they wrote a word."""
 
 
-def judge(cloud: ChaosCloud, user: UserClient, drops: Sequence[Drop], texts: dict[str, set[str]]) -> Verdict:
+def judge(
+    cloud: ChaosCloud, user: UserClient, drops: Sequence[Drop], texts: dict[str, set[str]], function_stops: Stops
+) -> Verdict:
     """`texts`: by file name of a recording, what it says when nothing is disturbed."""
     verdict = Verdict()
-    messages = {message["upload"]["name"]: TerminalMessage.model_validate(message) for message in user.messages}
-    _judge_messages(verdict, user, drops)
+    messages = {
+        (message["upload"]["name"], message["run"]): TerminalMessage.model_validate(message)
+        for message in user.messages
+    }
+    of_upload: dict[str, list[TerminalMessage]] = defaultdict(list)
+    for (name, _), message in sorted(messages.items()):
+        of_upload[name].append(message)
+    _judge_messages(verdict, user)
+    jobs = JobStore(user.storage.bucket(STATE))
     entries = {entry.id: entry for entry in Ledger(user.storage.bucket(STATE)).entries(month_of(now()))}
     for drop in drops:
-        message = messages.get(drop.name)
-        if message is None:
-            continue  # said already
-        verdict.outcomes[message.outcome] += 1
-        problems = _problems(user, drop, message, entries.get(message.job_id), texts.get(drop.path.name))
-        verdict.problems += [f"{drop.name}: {problem}" for problem in problems]
+        ended = of_upload[drop.name]
+        job = jobs.load(ended[0].job_id) if ended else None
+        runs = [message.run for message in ended]
+        if job is None or runs != list(range(1, job.record.run + 1)):
+            verdict.problems.append(f"{drop.name}: messages of the runs {runs}, {job and job.record.run} were begun")
+        for message in ended:
+            verdict.outcomes[message.outcome] += 1
+            verdict.runs += 1
+            problems = _problems(user, drop, message, entries.get(billed(message).id), texts.get(drop.path.name))
+            verdict.problems += [f"{drop.name}, run {message.run}: {problem}" for problem in problems]
     verdict.billed_usd = sum(message.bill.usd for message in messages.values())
-    verdict.overhead_usd = sum(entry.usd for entry in entries.values() if entry.state is EntryState.OVERHEAD)
+    overhead = [entry for entry in entries.values() if entry.state is EntryState.OVERHEAD]
+    verdict.overhead_usd = sum(entry.usd for entry in overhead)
     booked = sum(entry.usd for entry in entries.values())
     if abs(booked - verdict.billed_usd - verdict.overhead_usd) >= ROUNDING_USD:
         verdict.problems.append(f"the ledger has ${booked:.4f}, bills and overhead have another sum")
-    _judge_deepgram(verdict, cloud, messages)
-    verdict.problems += _left_over(user)
+    _judge_deepgram(verdict, cloud, of_upload, function_stops)
+    found = judge_instances(cloud, messages.values(), overhead)
+    verdict.instance_seconds, verdict.instance_usd = found.seconds, found.usd
+    verdict.booked_instance_usd, verdict.unseen_seconds = found.booked_usd, found.unseen_seconds
+    verdict.problems += [*found.problems, *_left_over(user)]
     return verdict
 
 
-def _judge_messages(verdict: Verdict, user: UserClient, drops: Sequence[Drop]) -> None:
-    names = {drop.name for drop in drops}
-    event_ids: dict[str, set[str]] = {}
-    contents: dict[str, set[str]] = {}
+def write_evidence(path: Path, cloud: ChaosCloud, user: UserClient, function_stops: Stops) -> None:
+    """What the verdict was made of, for whoever looks into a problem."""
+    entries = Ledger(user.storage.bucket(STATE)).entries(month_of(now()))
+    found = {
+        "messages": user.messages,
+        "ledger": [entry.model_dump(mode="json") for entry in entries],
+        "attempts": [asdict(one) for one in cloud.attempts],
+        "answers": [asdict(one) for one in cloud.answers],
+        "function_stops": function_stops,
+    }
+    path.write_text(json.dumps(found, indent=1))
+
+
+def _judge_messages(verdict: Verdict, user: UserClient) -> None:
+    event_ids: dict[tuple[str, int], set[str]] = {}
+    contents: dict[tuple[str, int], set[str]] = {}
     for message in user.messages:
-        event_ids.setdefault(message["upload"]["name"], set()).add(message["event_id"])
-        contents.setdefault(message["upload"]["name"], set()).add(str(message))
-    verdict.problems += [f"{name}: no message" for name in sorted(names - event_ids.keys())]
+        key = message["upload"]["name"], message["run"]
+        event_ids.setdefault(key, set()).add(message["event_id"])
+        contents.setdefault(key, set()).add(str(message))
     verdict.problems += [f"{name}: {len(ids)} event ids" for name, ids in event_ids.items() if len(ids) > 1]
     verdict.problems += [f"{name}: {len(said)} different messages" for name, said in contents.items() if len(said) > 1]
     verdict.repeated_messages = len(user.messages) - len(event_ids)
@@ -92,18 +141,37 @@ def _problems(
             yield f"other words than undisturbed: {text}"
 
 
-def _judge_deepgram(verdict: Verdict, cloud: ChaosCloud, messages: dict[str, TerminalMessage]) -> None:
-    """Every answered call is on a bill, and none is on two."""
-    answers, lost = Counter(cloud.answered_by_deepgram), Counter(cloud.lost_by_deepgram)
-    verdict.deepgram_answers = answers.total()
+def _judge_deepgram(
+    verdict: Verdict, cloud: ChaosCloud, messages: Mapping[str, Sequence[TerminalMessage]], function_stops: Stops
+) -> None:
+    """Every answered call is on a bill, and another one of the same run was made for a reason."""
+    answers: dict[str, list[DeepgramAnswer]] = defaultdict(list)
+    for answer in cloud.answers:
+        answers[answer.upload].append(answer)
+    verdict.deepgram_answers = len(cloud.answers)
     for name, answered in answers.items():
-        message = messages.get(name)
-        if message is None:
-            continue
-        lines = [item for item in message.bill.items if item.kind is LineItemKind.DEEPGRAM]
-        if len(lines) < answered:
-            verdict.problems.append(f"{name}: {answered} calls to Deepgram were answered, {len(lines)} are on the bill")
-        verdict.deepgram_paid_twice += max(0, answered - lost[name] - 1)
+        ended = messages.get(name, ())
+        lines = [sum(item.kind is LineItemKind.DEEPGRAM for item in message.bill.items) for message in ended]
+        if sum(lines) < len(answered):
+            verdict.problems.append(f"{name}: {len(answered)} calls to Deepgram were answered, {lines} are on the bill")
+        runs = sum(of_run > 0 for of_run in lines)
+        again = max(0, len(answered) - runs)
+        for why in [reason for one in answered if (reason := _why_again(one, function_stops))][:again]:
+            verdict.deepgram_again[why] += 1
+            again -= 1
+        if again:
+            verdict.deepgram_again["for no reason"] += again
+            verdict.problems.append(f"{name}: {len(answered)} calls to Deepgram in {runs} runs, for no reason")
+
+
+def _why_again(answer: DeepgramAnswer, function_stops: Stops) -> str | None:
+    """Why nobody could use an answer that Deepgram gave; None: somebody could."""
+    if answer.is_lost:
+        return "lost on the wire"
+    for begin, end in function_stops:
+        if answer.began <= end and begin <= answer.at + STORING_SECONDS:
+            return "a function was killed or frozen"
+    return None
 
 
 def _left_over(user: UserClient) -> Iterator[str]:
@@ -114,8 +182,10 @@ def _left_over(user: UserClient) -> Iterator[str]:
     for blob in state.list_blobs(prefix="jobs/"):
         if "/parts/" in blob.name:
             yield f"left over: {blob.name}"
-    folders = {blob.name.rpartition("/")[0] for blob in user.storage.bucket(RESULTS).list_blobs()}
-    for folder in sorted(folders):
-        names = {blob.name.rpartition("/")[2] for blob in user.storage.bucket(RESULTS).list_blobs(prefix=f"{folder}/")}
+    folders: dict[str, set[str]] = defaultdict(set)
+    for blob in user.storage.bucket(RESULTS).list_blobs():
+        folder, _, name = blob.name.rpartition("/")
+        folders[folder].add(name)
+    for folder, names in sorted(folders.items()):
         if "receipt.json" not in names:
             yield f"results without a receipt: {folder}"

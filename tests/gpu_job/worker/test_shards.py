@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -28,10 +27,10 @@ from shared.state.ledger_entry import EntryState, month_of
 from shared.state.shards import all_shards_done
 from shared.transcript.model import Transcript
 from tests.support.function_services import MakeServices
-from tests.support.killed_process import ProcessKilled, killed_at
+from tests.support.killed_worker import worker_killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import Parrot, item_of, parrot_services, queued, worker
-from tests.support.waiting import PATIENCE, wait_until
+from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, running_job
 from trigger_function.reconciler.open_jobs import reconcile_all
 
@@ -194,26 +193,6 @@ def test_two_workers_share_an_upload(
     assert_clean(cloud, services, job)
 
 
-def killed_run(
-    cloud: LoopbackCloud, services: JobServices, write: int, *, before: bool, monkeypatch: pytest.MonkeyPatch
-) -> bool:
-    """Run a worker until it is killed at this write; False where it made fewer."""
-    first = worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)))
-
-    def until_killed() -> None:
-        with suppress(ProcessKilled):
-            first.run()
-
-    with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
-        thread = threading.Thread(target=until_killed)
-        thread.start()
-        wait_until(lambda: kill.happened or not thread.is_alive(), "the worker to be killed, or to end")
-        first.stop()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-    return kill.happened
-
-
 @pytest.mark.parametrize("before", [True, False], ids=["before the write", "after it"])
 def test_killed_at_any_write_it_ends_the_same(
     cloud: LoopbackCloud,
@@ -227,7 +206,7 @@ def test_killed_at_any_write_it_ends_the_same(
     while not survived:
         write += 6
         job = divided(cloud, services, f"{write}.opus")
-        survived = not killed_run(cloud, services, write, before=before, monkeypatch=monkeypatch)
+        survived = not worker_killed_at(write, cloud, services, before=before, monkeypatch=monkeypatch)
         cloud.work_items()
         cloud.forget_executions()
         # Its items come again, to the task's next attempt.

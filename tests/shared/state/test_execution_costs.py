@@ -117,3 +117,24 @@ def test_a_worker_that_was_only_taken_for_dead_replaces_the_guess(services: JobS
     services.execution_costs.close_killed(killed, now())
     (entry,) = booked(services, killed)
     assert (entry.usd, entry.possibly_usd) == (pytest.approx(0.1), 0.0)
+
+
+def test_of_a_worker_that_was_frozen_and_killed_behind_that_the_last_word_counts(
+    services: JobServices, killed: TaskCosts
+) -> None:
+    """Its jobs' bills have by then what nobody knew whose it was: the start-up, and its time until it was killed."""
+    frozen, gone = (
+        killed,
+        killed.model_copy(
+            update={
+                "updated_at": killed.updated_at + timedelta(seconds=30),
+                "alive_until": killed.alive_until + timedelta(seconds=30),
+                "spent_usd": killed.spent_usd + 1.0,
+                "on_bills_usd": killed.spent_usd + 0.75,
+            }
+        ),
+    )
+    for costs in (frozen, gone, frozen):
+        services.execution_costs.close_killed(costs, now() + timedelta(minutes=5))
+    (entry,) = booked(services, killed)
+    assert entry.usd - entry.possibly_usd == pytest.approx(0.25)

@@ -1,0 +1,59 @@
+"""A worker, killed at each of its writes in turn: the task's next attempt ends the upload as if nothing had happened.
+
+Uploads in shards: tests/gpu_job/worker/test_shards.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from gpu_job.worker.subscription import WorkSubscription
+from shared.enums import Outcome
+from tests.support.agreeing_outcomes import disagreements
+from tests.support.killed_worker import worker_killed_at
+from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from tests.support.parrot_worker import ParrotServices, item_of, parrot_services, queued, worker
+from tests.support.waiting import PATIENCE
+from tests.support.worker_services import as_task
+
+RESULTS_AND_OUTCOME = 10
+"""Writes that any upload takes, whatever else the worker writes down."""
+
+
+@pytest.fixture
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+    monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
+    monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+    monkeypatch.setenv("JOB_GPU", "none")
+    with parrot_services() as made:
+        yield made
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_killed_at_any_write(
+    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    uploads = []
+    for write in count(1):
+        # Its slot and its costs are those of its execution, one for each death.
+        killed = as_task(services, f"transcribe-{write}")
+        job = queued(cloud, services, f"calls/{write}.opus")
+        uploads.append(job.record.upload)
+        happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
+        # The item comes again once its deadline is over.
+        cloud.work_items()
+        services.publisher.publish(
+            services.publisher.topic_path(PROJECT, WORK_TOPIC), item_of(job).model_dump_json().encode()
+        ).result(timeout=PATIENCE)
+        again = as_task(services, killed.task.execution, attempt=1)
+        assert worker(again, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+        outcome = services.jobs.outcome(job.id)
+        assert outcome is not None
+        assert outcome.outcome is Outcome.COMPLETED, (write, outcome.reason)
+        if not happened:
+            break
+    assert disagreements(cloud, services, uploads) == []
+    assert write > RESULTS_AND_OUTCOME

@@ -1,0 +1,35 @@
+"""A worker, killed at one of its writes to Cloud Storage."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+import pytest
+
+from gpu_job.worker.services import JobServices
+from gpu_job.worker.subscription import WorkSubscription
+from tests.support.killed_process import ProcessKilled, killed_at
+from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.parrot_worker import worker
+from tests.support.waiting import PATIENCE, wait_until
+
+
+def worker_killed_at(
+    write: int, cloud: LoopbackCloud, services: JobServices, *, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> bool:
+    """Run a worker until it is killed at this write, the first of which is 1; False where it made fewer."""
+    first = worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)))
+
+    def until_killed() -> None:
+        with suppress(ProcessKilled):
+            first.run()
+
+    with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+        thread = threading.Thread(target=until_killed)
+        thread.start()
+        wait_until(lambda: kill.happened or not thread.is_alive(), "the worker to be killed, or to end")
+        first.stop()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    return kill.happened
