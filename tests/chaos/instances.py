@@ -31,7 +31,7 @@ class Instances:
 def judge_instances(cloud: ChaosCloud, messages: Iterable[TerminalMessage], overhead: Collection[Entry]) -> Instances:
     """Every second of an instance is on a bill or is overhead, and no more than that.
 
-    Of a process that was killed the ledger has up to a lease more, for nobody saw when it ended, and up to a lease less,
+    Of a process that was killed the ledger has up to a lease more, for nobody saw when it ended, or less,
     where storage did not take its last words; one that was killed before it could write a word is nowhere.
     """
     second_usd, lease_seconds = _second_usd(cloud), float(cloud.environment["LEASE_SECONDS"])
