@@ -29,8 +29,8 @@ class Disturbances:
     """Mean time from one disturbance to the next; half to one and a half times that."""
     freeze_seconds: float = 8.0
     """Of a worker: longer than a lease of the chaos runs."""
-    freeze_function_seconds: float = 30.0
-    """Longer than a claim of the function."""
+    freeze_function_seconds: tuple[float, float] = (20.0, 100.0)
+    """The one, or the other, which is longer than a claim of the function."""
     outage_seconds: float = 4.0
     long_outage_seconds: float = 15.0
     """Of all services at once: longer than leases."""
@@ -145,7 +145,7 @@ class Disturber:
         serving = self._function()
         if serving is None or not _signal(serving, signal.SIGSTOP):
             return False
-        seconds = self._disturbances.freeze_function_seconds
+        seconds = self._random.choice(self._disturbances.freeze_function_seconds)
         self.function_stops.append((time.monotonic(), time.monotonic() + seconds))
         self._later(seconds, lambda: _signal(serving, signal.SIGCONT))
         return True

@@ -27,13 +27,13 @@ SETTINGS = {
     "HEARTBEAT_SECONDS": "0.5",
     "CHECKPOINT_SECONDS": "0.5",
     "LEASE_SECONDS": "6",
-    "CLAIM_SECONDS": "25",
+    # Longer than any call takes, as in a deployment: else a second process would do the same.
+    "CLAIM_SECONDS": "90",
     "QUEUE_PATIENCE_SECONDS": "10",
     "RESTART_SECONDS": "5",
     "LAUNCH_SECONDS": "20",
     # Workers are killed every few seconds, which is no upload's fault, and on a busy machine before they get far.
     "MAX_ATTEMPTS": "100",
-    # Together less than a claim lasts, as in a deployment: else a second process would make the same call.
     "DEEPGRAM_TIMEOUT_SECONDS": "15",
     "DEEPGRAM_LATE_SECONDS": "5",
     # The recording of ten minutes is divided; of those of seconds half are answered by callback.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -50,6 +50,8 @@ class DeepgramAnswer:
     at: float
     is_lost: bool
     """On the wire: the connection ended, or the client had given up."""
+    number: int
+    """Of the request, among all of the server's."""
 
 
 class ChaosCloud(LaptopCloud):
@@ -79,6 +81,19 @@ class ChaosCloud(LaptopCloud):
         """A server whose calls meet faults."""
         return PubSubServer([_FailingCalls(self._faults)])
 
+    def billed_answers(self) -> list[DeepgramAnswer]:
+        """Those for which Deepgram transcribed something: not, where it only took the call, and posted why it failed.
+
+        One that it posts is lost where nobody ever took it.
+        """
+        billed = []
+        for answer in self.answers:
+            request = self.deepgram.requests[answer.number]
+            if request.audio_seconds is not None:
+                is_lost = answer.is_lost if request.callback is None else 200 not in request.posted
+                billed.append(replace(answer, is_lost=is_lost))
+        return billed
+
     def _finalized(self, resource: Mapping[str, object]) -> None:
         seconds = self._faults.hold_event() if resource["bucket"] == UPLOADS else None
         if seconds is None:
@@ -96,7 +111,7 @@ class ChaosCloud(LaptopCloud):
         if response.status_code == 200 and isinstance(body, dict):
             name = unquote(urlsplit(str(body.get("url"))).path).split("/", 2)[2]
             is_lost = bool(flask.request.environ.get(_LOST))
-            self.answers.append(DeepgramAnswer(name, flask.g.began, time.monotonic(), is_lost))
+            self.answers.append(DeepgramAnswer(name, flask.g.began, time.monotonic(), is_lost, flask.g.number))
         return response
 
 

@@ -10,6 +10,7 @@ from itertools import count
 
 import pytest
 
+from gpu_job.worker.services import TaskIdentity
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Outcome
 from tests.support.agreeing_outcomes import disagreements
@@ -39,16 +40,17 @@ def test_killed_at_any_write(
     uploads = []
     for write in count(1):
         # Its slot and its costs are those of its execution, one for each death.
-        killed = as_task(services, f"transcribe-{write}")
+        task = TaskIdentity(f"transcribe-{write}", 0, 0)
         job = queued(cloud, services, f"calls/{write}.opus")
         uploads.append(job.record.upload)
-        happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
+        with parrot_services(task) as killed:
+            happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
         # The item comes again once its deadline is over.
         cloud.work_items()
         services.publisher.publish(
             services.publisher.topic_path(PROJECT, WORK_TOPIC), item_of(job).model_dump_json().encode()
         ).result(timeout=PATIENCE)
-        again = as_task(services, killed.task.execution, attempt=1)
+        again = as_task(services, task.execution, attempt=1)
         assert worker(again, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
         outcome = services.jobs.outcome(job.id)
         assert outcome is not None

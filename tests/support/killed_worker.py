@@ -18,14 +18,17 @@ from tests.support.waiting import PATIENCE, wait_until
 def worker_killed_at(
     write: int, cloud: LoopbackCloud, services: JobServices, *, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> bool:
-    """Run a worker until it is killed at this write, the first of which is 1; False where it made fewer."""
+    """Run a worker until it is killed at this write, the first of which is 1; False where it made fewer.
+
+    `services`: its alone, for its threads go on for a while, and nothing of them comes through any more.
+    """
     first = worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC)))
 
     def until_killed() -> None:
         with suppress(ProcessKilled):
             first.run()
 
-    with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+    with killed_at(write, before=before, monkeypatch=monkeypatch, has_threads=True) as kill:
         thread = threading.Thread(target=until_killed)
         thread.start()
         wait_until(lambda: kill.happened or not thread.is_alive(), "the worker to be killed, or to end")

@@ -12,6 +12,7 @@ from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine
 from shared.media import Upload
 from shared.state.job_result import completed
+from shared.state.shards import shards_progress
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
 from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
@@ -49,6 +50,8 @@ def let_leases_run_out(cloud: LoopbackCloud, services: Services) -> None:
         job = services.jobs.load(marker.job_id)
         if job is not None:
             services.jobs.save(job, lease_until=now())
+            for shard in shards_progress(services.jobs, job.record).records.values():
+                services.jobs.try_save(shard, lease_until=now())
     for costs in services.execution_costs.running():
         services.execution_costs.update(costs.model_copy(update={"alive_until": now()}))
 

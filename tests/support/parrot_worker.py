@@ -51,10 +51,14 @@ class ParrotServices(JobServices):
         return Parrot()
 
 
+TASK = TaskIdentity("transcribe-1", 0, 0)
+
+
 @contextmanager
-def parrot_services() -> Iterator[ParrotServices]:
-    """The production services but for the model, over the servers that the environment names."""
-    made = ParrotServices(**vars(job_services(JobSettings(), TaskIdentity("transcribe-1", 0, 0))))
+def parrot_services(task: TaskIdentity = TASK) -> Iterator[ParrotServices]:
+    """The production services but for the model, over the servers that the environment names, with clients of their
+    own."""
+    made = ParrotServices(**vars(job_services(JobSettings(), task)))
     try:
         yield made
     finally:

@@ -206,7 +206,9 @@ def test_killed_at_any_write_it_ends_the_same(
     while not survived:
         write += 6
         job = divided(cloud, services, f"{write}.opus")
-        survived = not worker_killed_at(write, cloud, services, before=before, monkeypatch=monkeypatch)
+        with parrot_services() as own:
+            killed = ListenerServices(**vars(own))
+            survived = not worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
         cloud.work_items()
         cloud.forget_executions()
         # Its items come again, to the task's next attempt.
