@@ -19,6 +19,9 @@ ten connections."""
 
 _NOTHING_WANTED = -1
 
+_LOOK_SECONDS = 0.5
+"""How soon it is noticed that nobody waits any more."""
+
 _CHECKSUM_BYTES = 2**20
 """Read back at a time."""
 
@@ -80,6 +83,12 @@ class ArrivingFile:
     def fetch_all(self) -> None:
         """From now on fetch what nobody has wanted, too."""
         self._on_demand = False
+
+    def wait_unless(self, is_over: Callable[[], bool]) -> bool:
+        """The same, for somebody who may lose his interest meanwhile; False as soon as he has."""
+        while not (is_there := self.wait(_LOOK_SECONDS)) and not is_over():
+            pass
+        return is_there
 
     def __enter__(self) -> Self:
         return self

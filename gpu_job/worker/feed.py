@@ -60,6 +60,7 @@ def feed(
             except (BadMedia, DecoderFailed):
                 if arriving is not None:
                     arriving.fetch_all()
-                    arriving.wait()  # or it is no word about the upload
+                    # Or it is no word about the upload. An attempt that has ended says none.
+                    arriving.wait_unless(lambda: job.is_ended)
                 raise
             tracing.set_attributes(span, decoded_seconds=decoded_seconds)

@@ -1,4 +1,4 @@
-"""Which jobs have ended: by when they did, or by where their uploads lie."""
+"""Which jobs have ended: by when they did, by where their uploads lie, or by their ids."""
 
 from __future__ import annotations
 
@@ -61,3 +61,25 @@ def uploads_below(bucket: Bucket, prefix: str) -> Iterator[Upload]:
     """The uploads that are there, as their newest generations."""
     for blob in bucket.list_blobs(prefix=prefix, fields="items(name,generation),nextPageToken"):
         yield Upload(bucket=bucket.name, name=str(blob.name), generation=int(blob.generation))
+
+
+def standing_of(jobs: JobStore, job_id: str) -> str:
+    """What has become of a job, in a word or two: its outcome, or how far it is; `unknown` where there is no record of
+    it, or none that can be read."""
+    try:
+        job = jobs.load(job_id)
+        outcome = None if job is None else jobs.outcome(job_id, job.record.run)
+    except ValidationError:
+        _log.exception("unreadable job", extra={"fields": {"job_id": job_id}})
+        return "unknown"
+    if job is None:
+        return "unknown"
+    again = f" (run {job.record.run})" if job.record.run > 1 else ""
+    return f"{job.record.state if outcome is None else outcome.outcome}{again}"
+
+
+def standings_of(state: Bucket, job_ids: Collection[str]) -> dict[str, str]:
+    """The same of several. Raises what the storage client raises."""
+    jobs = JobStore(state)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="standings") as threads:
+        return dict(zip(job_ids, threads.map(lambda job_id: standing_of(jobs, job_id), job_ids), strict=True))

@@ -42,6 +42,8 @@ SETTINGS = {
     "DEEPGRAM_CALLBACK_MINUTES": "0.335",
     "DEEPGRAM_CALLBACK_SECONDS": "25",
     "CPU_MAX_PARALLEL_TASKS": "2",
+    # A process has no container here that would have to start before it.
+    "INSTANCE_START_SECONDS": "0",
 }
 
 

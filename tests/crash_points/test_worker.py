@@ -33,12 +33,15 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield made
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize(
+    ("before", "step"), [pytest.param(True, 1, id="before each"), pytest.param(False, 3, id="behind every third")]
+)
 def test_killed_at_any_write(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch, *, before: bool
+    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch, *, before: bool, step: int
 ) -> None:
+    """Behind a write is before the next one, but for what goes to Pub/Sub between them."""
     uploads = []
-    for write in count(1):
+    for write in count(1, step):
         # Its slot and its costs are those of its execution, one for each death.
         task = TaskIdentity(f"transcribe-{write}", 0, 0)
         job = queued(cloud, services, f"calls/{write}.opus")

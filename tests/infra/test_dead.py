@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
+from shared.errors import Rejected
 from shared.media import Upload
+from shared.state.job_result import rejected
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
+from trigger_function.services import Services
 
 DEAD_TOPIC, KEPT = "transcription-work-dead", "transcription-work-dead-kept"
 HOSTILE = "\x1b]0;owned\x07\u202emp3.exe"
@@ -39,11 +43,11 @@ def dead(*arguments: str, answer: str = "") -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def item(name: str) -> bytes:
+def item(name: str, generation: int = 7) -> bytes:
     return json.dumps(
         {
-            "job_id": Upload(bucket="uploads", name=name, generation=7).job_id,
-            "upload": {"bucket": "uploads", "name": name, "generation": 7},
+            "job_id": Upload(bucket="uploads", name=name, generation=generation).job_id,
+            "upload": {"bucket": "uploads", "name": name, "generation": generation},
             "media": {
                 "container": "mp3",
                 "codec": "mp3",
@@ -85,6 +89,28 @@ def test_json_has_the_data_cut_and_as_text(cloud: LoopbackCloud) -> None:
     assert (letter["bytes"], letter["topic"], letter["attempts"]) == (100_000, WORK_TOPIC, 20)
     assert letter["data"].startswith(r"\xff\xff")
     assert len(letter["data"]) == 4000
+
+
+def test_what_has_become_of_the_jobs_is_looked_up_in_the_state_bucket(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, waiting = (cloud.drop(b"sound", name) for name in ("ended.mp3", "waiting.mp3"))
+    for upload in (ended, waiting):
+        job = services.jobs.claim(upload, "function/1", timedelta(minutes=1))
+        assert job is not None
+        if upload is ended:
+            services.finisher.finish(job.record, rejected(Rejected("No.")))
+    letters = [die(cloud, item(one.name, one.generation)) for one in (ended, waiting)]
+    letters += [die(cloud, item("gone.mp3")), die(cloud, b"?")]
+    status, output = dead("list", "--json")
+    assert status == 0
+    standings = {one["id"]: one["job_now"] for one in json.loads(output)["letters"]}
+    assert [standings[one] for one in letters] == ["rejected", "claimed", "unknown", None]
+    assert "rejected" in dead("list")[1]
+    monkeypatch.delenv("STATE_BUCKET")
+    status, output = dead("list")
+    assert status == 0
+    assert "rejected" not in output
 
 
 def test_a_letter_is_replayed_by_its_id(cloud: LoopbackCloud) -> None:

@@ -24,6 +24,12 @@ class QueueChoice(StrEnum):
 Project = Annotated[str, typer.Option("--project", envvar="GOOGLE_CLOUD_PROJECT", help="Google Cloud project.")]
 TopicPrefix = Annotated[str, typer.Option("--topic-prefix", help="First part of topic names.")]
 Queue = Annotated[QueueChoice, typer.Option("--queue", help="Only work items, or only outcomes.")]
+StateBucket = Annotated[
+    str | None,
+    typer.Option(
+        "--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket, for what has become of the jobs."
+    ),
+]
 Ids = Annotated[list[str] | None, typer.Argument(help="As list shows them.", metavar="ID...", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="Every one, instead of some by their ids.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -36,13 +42,14 @@ def list_letters(
     project: Project,
     topic_prefix: TopicPrefix = "transcription",
     queue: Queue = QueueChoice.ALL,
+    bucket: StateBucket = None,
     limit: Annotated[int, typer.Option("--limit", help="Most letters of each queue.", min=1, max=1000)] = 100,
     as_json: Json = False,
 ) -> None:
     """Show dead letters, the oldest first, and take none."""
     from infra.cli.dead_letters.letters import Letters, print_letters
 
-    raise typer.Exit(print_letters(Letters(project, topic_prefix, queue), limit, as_json=as_json))
+    raise typer.Exit(print_letters(Letters(project, topic_prefix, queue, bucket), limit, as_json=as_json))
 
 
 @dead_app.command()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import typer
 from google.cloud import pubsub_v1
+from google.cloud.storage import Client
 from rich.console import Console
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from infra.cli.tables import output_console, plain_table, print_line, printable
 from shared.clock import now
 from shared.errors import shortened
 from shared.operations.dead_letters import MOST_HELD, DeadLetter, DeadLetterQueue, DeadLetters
+from shared.operations.ended_jobs import standings_of
 from shared.progress.describe import rough_duration
 
 MAX_NAME_CHARACTERS = 120
@@ -35,6 +37,8 @@ class Letters:
     topic_prefix: str
     queue: str
     """A DeadLetterQueue, or `all`."""
+    state_bucket: str | None = None
+    """Where to look up what has become of their jobs; None: nowhere."""
 
     @property
     def queues(self) -> tuple[DeadLetterQueue, ...]:
@@ -44,6 +48,13 @@ class Letters:
     def connect(self) -> DeadLetters:
         """Google's clients."""
         return DeadLetters(pubsub_v1.SubscriberClient(), pubsub_v1.PublisherClient(), self.project, self.topic_prefix)
+
+    def standings(self, letters: Sequence[DeadLetter]) -> Mapping[str, str] | None:
+        """What has become of their jobs, by id; None where nobody looked."""
+        if self.state_bucket is None:
+            return None
+        state = Client(project=self.project).bucket(self.state_bucket)
+        return standings_of(state, {letter.job_id for letter in letters if letter.job_id})
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,15 @@ class Action:
 def print_letters(letters: Letters, limit: int, *, as_json: bool) -> int:
     """List dead letters. The exit status: 0, also where there are none."""
     found = letters.connect().found(letters.queues, limit)
+    standings = letters.standings(found)
     if as_json:
-        sys.stdout.write(json.dumps({"letters": [_as_dict(letter) for letter in found]}) + "\n")
+        sys.stdout.write(json.dumps({"letters": [_as_dict(letter, standings) for letter in found]}) + "\n")
         return 0
     console = output_console()
     if not found:
         print_line(console, "There are no dead letters.")
         return 0
-    _print(found, console)
+    _print(found, console, standings)
     counts = {queue: sum(letter.queue is queue for letter in found) for queue in letters.queues}
     if full := [queue.value for queue, count in counts.items() if count == limit]:
         print_line(console, f"There may be more of {' and '.join(full)}: --limit.")
@@ -121,9 +133,11 @@ def _count(some: Sequence[DeadLetter]) -> str:
     return f"{len(some)} dead letter{'' if len(some) == 1 else 's'}"
 
 
-def _print(found: Sequence[DeadLetter], console: Console) -> None:
+def _print(found: Sequence[DeadLetter], console: Console, standings: Mapping[str, str] | None = None) -> None:
     at = now()
-    table = plain_table("id", "age", "topic", "deliveries", "job", "upload", "why", right=("age", "deliveries"))
+    looked_up = () if standings is None else ("now",)
+    columns = ("id", "age", "topic", "deliveries", "job", *looked_up, "upload", "why")
+    table = plain_table(*columns, right=("age", "deliveries"))
     for letter in found:
         table.add_row(
             Text(printable(letter.id)),
@@ -131,6 +145,7 @@ def _print(found: Sequence[DeadLetter], console: Console) -> None:
             letter.topic or "unknown",
             str(letter.attempts or "-"),
             Text(_shown(letter.job_id or "-", MAX_NAME_CHARACTERS)),
+            *(() if standings is None else (standings.get(letter.job_id or "", "-"),)),
             Text(_shown(letter.upload or "-", MAX_NAME_CHARACTERS)),
             Text(_shown(letter.why, MAX_WHY_CHARACTERS)),
         )
@@ -147,8 +162,9 @@ def _shown(text: str, most: int) -> str:
     return printable(shortened(text, most))
 
 
-def _as_dict(letter: DeadLetter) -> dict[str, object]:
-    """As JSON has it. `data`: as text, what is no UTF-8 escaped, at most MAX_DATA_CHARACTERS of it."""
+def _as_dict(letter: DeadLetter, standings: Mapping[str, str] | None = None) -> dict[str, object]:
+    """As JSON has it. `job_now`: null where nobody looked. `data`: as text, what is no UTF-8 escaped, at most
+    MAX_DATA_CHARACTERS of it."""
     return {
         "id": letter.id,
         "queue": letter.queue.value,
@@ -157,6 +173,7 @@ def _as_dict(letter: DeadLetter) -> dict[str, object]:
         "died_at": letter.died_at.isoformat(),
         "attempts": letter.attempts,
         "job_id": letter.job_id,
+        "job_now": (standings or {}).get(letter.job_id or ""),
         "upload": letter.upload,
         "why": letter.why,
         "attributes": {key: shortened(value, MAX_DATA_CHARACTERS) for key, value in letter.attributes.items()},

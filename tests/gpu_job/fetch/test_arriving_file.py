@@ -46,6 +46,16 @@ def test_the_whole_file_arrives_with_its_checksum(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [file.path]
 
 
+def test_whoever_loses_interest_does_not_wait_for_the_rest(tmp_path: Path) -> None:
+    content = GatedContent(CONTENT)
+    with content.closed(), arriving(tmp_path, content) as file:
+        content.wait_for_requests(CONNECTIONS)
+        looks = iter([False, True])
+        assert not file.wait_unless(lambda: next(looks))
+        content.open()
+        assert file.wait_unless(lambda: False)
+
+
 def test_what_a_reader_waits_for_comes_before_what_nobody_does(tmp_path: Path) -> None:
     content = GatedContent(CONTENT)
     with content.closed(), arriving(tmp_path, content) as file, ThreadPoolExecutor(1) as threads:
