@@ -15,6 +15,7 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052. Not 64:ff9b:1::/48 of RFC 8215, which translates to whatever a private network likes."""
 _NOT_PUBLIC = (
+    IPv4Network("192.0.0.0/24"),  # protocols' own; Python before 3.11.10 knows some of it
     IPv4Network("192.88.99.0/24"),  # relays of 6to4, given up by RFC 7526
     IPv6Network("3fff::/20"),  # documentation, RFC 9637; Python 3.11 does not know it
 )

@@ -87,6 +87,8 @@ def test_a_job_that_takes_longer_is_named_and_a_repeated_request_waits_for_it(
     other = sent(operator, path, "gap", AUDIO + b"x")
     assert other.status_code == 400
     assert "Idempotency-Key" in other.text
+    options = {"multichannel": "true"} if path == DEEPGRAM else {"model": "hybrid"}
+    assert sent(operator, path, "gap", **options).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,19 @@ def test_a_recording_is_fetched_whole_with_its_options(site: Site) -> None:
     assert (blob.content_type, blob.metadata) == ("audio/mpeg", {"transcribe-method": "parakeet"})
 
 
+def test_deepgrams_clients_have_a_url_fetched_too(site: Site, api_cloud: LoopbackCloud) -> None:
+    site.server.answers["/talk.ogg"] = response(AUDIO)
+    settings = site.services.settings.model_copy(update={"api_wait_seconds": 0.0})
+    body = {"url": f"https://{HOST}:{site.server.port}/talk.ogg"}
+    builder = EnvironBuilder("/v1/listen?multichannel=true", method="POST", json=body)
+    answer = respond(replace(site.services, settings=settings), flask.Request(builder.get_environ()))
+    assert answer.status_code == 202
+    (name,) = [name for name in api_cloud.names(UPLOADS) if name.endswith("/talk.ogg")]
+    blob = api_cloud.storage.bucket(UPLOADS).get_blob(name)
+    assert blob is not None
+    assert (blob.metadata, blob.download_as_bytes()) == ({"transcribe-channels": "split"}, AUDIO)
+
+
 def test_a_large_recording_is_streamed_and_checked(site: Site) -> None:
     audio = AUDIO * 1400
     assert len(audio) > 5 << 20

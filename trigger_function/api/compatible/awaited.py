@@ -37,14 +37,14 @@ class Finished:
     transcript: Transcript
 
 
-def token_of(call: Call) -> str:
+def token_of(call: Call, *parts: str) -> str:
     """What names the request's object: with an `Idempotency-Key` the same for each try, which finds the first one's job
-    and waits on. Raises Problem."""
+    and waits on. `parts`: what else a try has to have in common. Raises Problem."""
     key = call.request.headers.get(idempotency.HEADER)
     if key is None:
         return call.token
     idempotency.check_key(key)
-    return hashlib.sha256("\0".join((call.caller.id, call.request.path, key)).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join((call.caller.id, call.request.path, key, *parts)).encode()).hexdigest()[:32]
 
 
 def check_length(call: Call) -> None:

@@ -30,6 +30,8 @@ _REFUSED_FLAGS = frozenset(
     }
 )
 """What would change the answer and is not done; as good as absent where it is false."""
+_DEFAULTS = {"alternatives": "1", "callback_method": "post", "utt_split": "0.8"}
+"""Deepgram's own, which are what is done."""
 _REPEATED = frozenset({"extra", "keywords", "keyterm", "language_hint", "tag"})
 _KNOWN = _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "extra", "tier"}
 
@@ -67,7 +69,7 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
     for name, given in sorted(query.items()):
         if len(given) > 1 and name not in _REPEATED:
             refuse(name, f"The parameter {name} is given more than once.")
-        if name in _REFUSED_FLAGS and given[0].strip().lower() not in _FALSE:
+        if name in _REFUSED_FLAGS and given[0].strip().lower() not in _FALSE | {_DEFAULTS.get(name)}:
             refuse(name, f"{name} is not supported here.{_INSTEAD.get(name, '')}")
     flags = {name: _flag(name, query.get(name, ["false"])[0]) for name in _FLAGS}
     model, language = (query.get(name, [""])[0].strip() for name in ("model", "language"))

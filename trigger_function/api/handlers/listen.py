@@ -44,7 +44,7 @@ def listen(call: Call) -> Answer:
 
 def _from_url(call: Call, asked: DeepgramRequest) -> Upload:
     url = call.json(UrlBody).url
-    return fetch(call.services, call.caller, token_of(call), url, options=asked.options)
+    return fetch(call.services, call.caller, token_of(call, url), url, options=asked.options)
 
 
 def _from_body(call: Call, asked: DeepgramRequest) -> Upload:

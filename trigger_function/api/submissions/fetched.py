@@ -12,7 +12,13 @@ from shared.public_http.client import Limits
 from shared.public_http.errors import RequestFailed, TooLarge, UrlRefused
 from shared.upload_options import UploadOptions
 from trigger_function.api.services import ApiServices
-from trigger_function.api.submissions.new_upload import NewUpload, media_type, new_upload, uploads_bucket
+from trigger_function.api.submissions.new_upload import (
+    NewUpload,
+    check_same_options,
+    media_type,
+    new_upload,
+    uploads_bucket,
+)
 from trigger_function.api.submissions.recording_name import name_of_disposition, name_of_url, usable_name
 from trigger_function.api.submissions.streamed import StreamedRecording
 from trigger_function.api.web.callers import Caller
@@ -84,6 +90,7 @@ def _earlier(services: ApiServices, new: NewUpload) -> Upload | None:
     found: Blob | None = next(iter(bucket.list_blobs(prefix=f"{folder}/", max_results=1)), None)
     if found is None:
         return None
+    check_same_options(found, new)
     return Upload(bucket=str(bucket.name), name=str(found.name), generation=int(found.generation))
 
 

@@ -111,6 +111,21 @@ def write_once(services: ApiServices, new: NewUpload, data: BinaryIO, size: int 
     return Upload(bucket=str(bucket.name), name=new.name, generation=int(blob.generation))
 
 
+def check_same_options(existing: Blob, new: NewUpload) -> None:
+    """Raises Problem where an earlier try of the same request asked for something else."""
+    if (existing.metadata or {}) != dict(new.metadata):
+        raise other_recording()
+
+
+def other_recording() -> Problem:
+    """Of a key whose object is there already, and is not what is sent now."""
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The Idempotency-Key was used for another recording, or with other options.",
+        "key-of-another-request",
+    )
+
+
 def written(bucket: Bucket, new: NewUpload) -> Upload:
     """The object as an earlier try of the same request wrote it. Raises Problem where it is gone."""
     existing = bucket.get_blob(new.name)

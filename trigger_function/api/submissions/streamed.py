@@ -15,7 +15,7 @@ from google.cloud.storage.exceptions import InvalidResponse
 
 from shared.media import Upload
 from trigger_function.api.services import ApiServices
-from trigger_function.api.submissions.new_upload import NewUpload, uploads_bucket
+from trigger_function.api.submissions.new_upload import NewUpload, check_same_options, other_recording, uploads_bucket
 from trigger_function.api.web.problems import Problem
 
 HELD_BYTES = 4 << 20
@@ -108,11 +108,8 @@ class StreamedRecording:
         if existing is None:
             raise Problem(HTTPStatus.CONFLICT, "What an earlier try of this request had stored was deleted.")
         if existing.crc32c != base64.b64encode(self._checksum.digest()).decode():
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "The Idempotency-Key was used for another recording.",
-                "key-of-another-request",
-            )
+            raise other_recording()
+        check_same_options(existing, new)
         return Upload(bucket=str(bucket.name), name=new.name, generation=int(existing.generation))
 
 

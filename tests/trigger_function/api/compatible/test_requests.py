@@ -102,7 +102,7 @@ def test_deepgram_parameters_mean_what_they_mean_there() -> None:
 
 
 def test_deepgram_features_that_are_off_need_not_be_known() -> None:
-    assert query(diarize="false", redact="", numerals="0").ignored == ()
+    assert query(diarize="false", redact="", numerals="0", alternatives="1", callback_method="POST").ignored == ()
 
 
 def test_what_may_not_train_deepgrams_models_is_not_sent_there_unless_it_is_opted_out() -> None:
