@@ -145,9 +145,12 @@ class Listed:
     """Its custom metadata."""
 
 
-def list_metadata(bucket: Bucket, prefix: str) -> Iterator[Listed]:
-    """The objects whose names begin so, 1,000 of them with a call."""
-    for blob in bucket.list_blobs(prefix=prefix, fields="items(name,generation,metadata),nextPageToken"):
+def list_metadata(bucket: Bucket, prefix: str, after: str = "") -> Iterator[Listed]:
+    """The objects whose names begin so, 1,000 of them with a call. `after`: a name that all of them come behind."""
+    fields = "items(name,generation,metadata),nextPageToken"
+    for blob in bucket.list_blobs(prefix=prefix, start_offset=after or None, fields=fields):
+        if blob.name == after:
+            continue
         yield Listed(str(blob.name), int(blob.generation), blob.metadata or {})
 
 

@@ -24,6 +24,7 @@ from shared.telemetry import export, tracing
 from shared.telemetry.logs import job_context
 from trigger_function.callback.receive import receive
 from trigger_function.handle_upload import handle
+from trigger_function.reconciler.erasures import finish_erasures
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.reconciler.sweep import sweep
 from trigger_function.services import Services, services_from_environment
@@ -32,6 +33,10 @@ _log = logging.getLogger(__name__)
 
 SWEEP_ENDS_SECONDS = 180.0
 """Of a tick, after which no upload is begun with: one may take DEEPGRAM_TIMEOUT_SECONDS, and the function has 540 s."""
+
+
+ERASURES_END_SECONDS = 240.0
+"""Of a tick, after which no erasure is gone on with: one takes seconds."""
 
 
 @functions_framework.cloud_event
@@ -73,6 +78,9 @@ def reconcile(_: flask.Request) -> Mapping[str, int]:
         with best_effort("uploads without a job were not looked for"):
             if left_seconds > 0 and (found := sweep(services, left_seconds)):
                 done = {**done, "found": found}
+        with best_effort("erasures did not go on"):
+            if erased := finish_erasures(services, ERASURES_END_SECONDS - (time.monotonic() - began)):
+                done = {**done, "erased": erased}
         return done
     finally:
         services.late_answers.wait()

@@ -42,6 +42,10 @@ def new_holder(who: str) -> str:
     return f"{who}/{uuid.uuid4().hex[:12]}"
 
 
+ERASED = "erased"
+"""Holder of the record of a job that was erased, and the name that its upload has there."""
+
+
 class JobState(StrEnum):
     """How far a job is. Terminal is not a state of the record: it is the existence of the outcome."""
 
@@ -296,6 +300,11 @@ class OpenMarker:
     done_shards: frozenset[int] = frozenset()
     """Of a divided upload. One may be missing for a while, or for good: its record decides."""
 
+    @property
+    def id(self) -> str:
+        """The marker's, by which a later listing goes on behind it."""
+        return self.job_id if self.run == 1 else f"{self.job_id}.{self.run}"
+
 
 class JobStore:
     """Job records in the state bucket."""
@@ -309,11 +318,13 @@ class JobStore:
     def claim(self, upload: Upload, holder: str, lease: timedelta) -> Job | None:
         """Become the holder of this upload's job; None where it has ended, is queued, or another holder has it."""
         at = now()
-        job = self.load(upload.job_id)
+        job = self._stored(upload.job_id)
         if job is None:
             job = self._open(upload, holder, at, at + lease)
             if job.record.holder != holder:
-                self._close_if_reopened(job.id)
+                self._close_if_reopened(upload.job_id)
+        if job.record.holder == ERASED:
+            return None
         if job.record.holder == holder:
             return job
         abandoned = job.record.state is JobState.CLAIMED and job.record.lease_until < at
@@ -369,7 +380,11 @@ class JobStore:
         return objects.delete(self._bucket, _marker_name(job_id, run), int(marker.generation))
 
     def load(self, work_id: str) -> Job | None:
-        """The newest record of a job or a shard."""
+        """The newest record of a job or a shard; None also where it was erased."""
+        job = self._stored(work_id)
+        return None if job is None or job.record.holder == ERASED else job
+
+    def _stored(self, work_id: str) -> Job | None:
         stored = objects.read(self._bucket, _record_name(work_id), deadline_seconds=self._deadline_seconds)
         return _job(stored) if stored else None
 
@@ -452,6 +467,38 @@ class JobStore:
         stored = objects.create_once(self._bucket, _outcome_name(message.job_id, message.run), data)
         return TerminalMessage.model_validate_json(stored.data)
 
+    def erase_record(self, job: Job) -> None:
+        """Replace a job's record by one without names: a late event finds that, and opens no job. Raises StateConflict.
+
+        A worker that has the job cannot write its record any more, and gives it up.
+        """
+        record = JobRecord(
+            upload=job.record.upload.model_copy(update={"name": ERASED}),
+            run=job.record.run,
+            state=JobState.DONE,
+            holder=ERASED,
+            lease_until=now(),
+            received_at=job.record.received_at,
+        )
+        objects.replace(self._bucket, _record_name(job.id), _dump(record), job.generation)
+
+    def erase_outcome(self, outcome: TerminalMessage) -> None:
+        """Replace an outcome by what of it names nothing and quotes nothing: whoever still works on the job finds that
+        it has ended."""
+        kept = TerminalMessage(
+            event_id=outcome.event_id,
+            job_id=outcome.job_id,
+            run=outcome.run,
+            upload=outcome.upload.model_copy(update={"name": ERASED}),
+            outcome=outcome.outcome,
+            bill=outcome.bill,
+            earlier_usd=outcome.earlier_usd,
+            execution=outcome.execution,
+            received_at=outcome.received_at,
+            finished_at=outcome.finished_at,
+        )
+        objects.write(self._bucket, _outcome_name(outcome.job_id, outcome.run), kept.model_dump_json().encode())
+
     def delete_parts(self, job_id: str, run: int = 1) -> None:
         """Forget what unfinished attempts left, up to those of a run; only after its outcome stands."""
         folders = tuple(parts_folder(job_id, one) for one in range(1, run + 1))
@@ -464,9 +511,13 @@ class JobStore:
         """Take a run off the list of open jobs; only after its outcome was published."""
         objects.delete(self._bucket, _marker_name(job_id, run))
 
-    def open_markers(self) -> Iterator[OpenMarker]:
-        """Every job whose outcome was not published yet; 1,000 are listed with a call, as far as the caller goes on."""
-        for one in objects.list_metadata(self._bucket, _OPEN):
+    def open_markers(self, after: str = "") -> Iterator[OpenMarker]:
+        """Every job whose outcome was not published yet; 1,000 are listed with a call, as far as the caller goes on.
+
+        `after`: the id of a marker, behind which the listing begins; empty: all of them.
+        """
+        behind = f"{_OPEN}{after}.json" if after else ""
+        for one in objects.list_metadata(self._bucket, _OPEN, behind):
             job_id, _, run = one.name.removeprefix(_OPEN).removesuffix(".json").partition(".")
             numbers = (key.removeprefix(_DONE_SHARD) for key in one.metadata if key.startswith(_DONE_SHARD))
             done = frozenset(int(number) for number in numbers if number.isdecimal())
@@ -504,6 +555,11 @@ _STATE, _PROGRESS = "state", "progress"
 def parts_folder(job_id: str, run: int = 1) -> str:
     """Where attempts leave what the next one need not do or pay again. `run`: the record's `parts_run`."""
     return f"jobs/{job_id}/parts/" if run == 1 else f"jobs/{job_id}/parts-{run}/"
+
+
+def objects_of_ended(job_id: str, run: int) -> tuple[str, str]:
+    """The names of a job's record and of the outcome of a run."""
+    return _record_name(job_id), _outcome_name(job_id, run)
 
 
 def _marker_name(job_id: str, run: int) -> str:

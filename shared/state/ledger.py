@@ -27,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 from shared import objects
 from shared.clock import now
 from shared.errors import StateConflict
-from shared.state.ledger_entry import Dollars, Entry, EntryState
+from shared.state.ledger_entry import ERASED_FOLDER, Dollars, Entry, EntryState, erased_folder
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +92,20 @@ class Ledger:
         if blob is not None and seen_at and entry.seen_at and datetime.fromisoformat(seen_at) < entry.seen_at:
             self._put(entry, if_generation_match=int(blob.generation))
 
+    def erase_folder(self, day: date, entry_id: str) -> bool:
+        """Have an entry name its folder by a hash, which still tells folders apart; False where there is no entry.
+
+        Its dollars stay: what was spent was spent.
+        """
+        name = f"ledger/{day:%Y-%m/%d}/{entry_id}"
+        blob = self._bucket.get_blob(name)
+        if blob is None:
+            return False
+        folder = (blob.metadata or {}).get("folder", "")
+        if folder and not folder.startswith(ERASED_FOLDER):
+            objects.set_metadata(self._bucket, name, {"folder": erased_folder(folder)})
+        return True
+
     def withdraw(self, entry: Entry) -> None:
         """Take a reservation back; a bill stays."""
         blob = self._bucket.get_blob(_name(entry))
@@ -108,6 +122,16 @@ class Ledger:
                     yield Entry.model_validate({**item.get("metadata", {}), "id": name.rpartition("/")[2]})
                 except ValidationError:
                     _log.exception("unreadable ledger entry", extra={"fields": {"object": name}})
+
+    def day_entries(self, day: date, after: str = "") -> Iterator[Entry]:
+        """A day's entries in the order of their ids, those behind `after`; 1,000 are listed with a call, as far as the
+        caller goes on. One that cannot be read is logged and left out."""
+        prefix = f"ledger/{day:%Y-%m/%d}/"
+        for one in objects.list_metadata(self._bucket, prefix, f"{prefix}{after}" if after else ""):
+            try:
+                yield Entry.model_validate({**one.metadata, "id": one.name.removeprefix(prefix)})
+            except ValidationError:
+                _log.exception("unreadable ledger entry", extra={"fields": {"object": one.name}})
 
     def month_sums(self, month: str) -> MonthSums:
         """Sums of a month's entries. One that cannot be read is logged and left out: it must not stop uploads."""

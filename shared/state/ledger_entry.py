@@ -75,7 +75,7 @@ def month_of(at: datetime) -> str:
 def reservation(record: JobRecord, usd: float) -> Entry:
     """A job that may cost so much."""
     return Entry(
-        id=_entry_id(record.upload.job_id, record.run),
+        id=entry_id(record.upload.job_id, record.run),
         state=EntryState.RESERVED,
         day=record.received_at.astimezone(UTC).date(),
         usd=usd,
@@ -90,7 +90,7 @@ def billed(message: TerminalMessage) -> Entry:
     """A job that ended, whatever its outcome: what was spent was spent."""
     saving = message.saving
     return Entry(
-        id=_entry_id(message.job_id, message.run),
+        id=entry_id(message.job_id, message.run),
         state=EntryState.BILLED,
         day=message.received_at.astimezone(UTC).date(),
         usd=message.bill.usd,
@@ -128,13 +128,23 @@ def overhead(
     )
 
 
-def _entry_id(job_id: str, run: int) -> str:
+def entry_id(job_id: str, run: int) -> str:
+    """Of a run of a job."""
     return job_id if run == 1 else f"{job_id}.{run}"
 
 
 def folder_of(name: str) -> str:
     """First folder of an upload's name: `calls/2026/a.mp3` -> `calls`."""
     return name.partition("/")[0] if "/" in name else ""
+
+
+ERASED_FOLDER = "erased/"
+"""Begins what stands for the folder of an upload that was erased; no folder's name has a slash."""
+
+
+def erased_folder(folder: str) -> str:
+    """What stands for a folder: the same for all of its uploads, so that costs and budgets by folder still add up."""
+    return f"{ERASED_FOLDER}{hashlib.sha256(folder.encode()).hexdigest()[:12]}"
 
 
 def _fallbacks(message: TerminalMessage) -> int:

@@ -73,10 +73,15 @@ class ResultFiles:
         """Name -> `gs://` address of the receipt, which may not be stored yet."""
         return {RECEIPT_NAME: self._uri(upload, RECEIPT_NAME, run)}
 
-    def _path(self, upload: Upload, file: str, run: int) -> str:
+    def folder(self, upload: Upload) -> str:
+        """Under which all results of the upload lie, of every run; it ends in a slash."""
         folder = f"{self._prefix}{upload.name}/{upload.generation}/"
         if len(folder.encode()) + LONGEST_FILE_NAME_BYTES > MAX_OBJECT_NAME_BYTES:
-            folder = f"{self._prefix}long-names/{upload.job_id}/"
+            return f"{self._prefix}long-names/{upload.job_id}/"
+        return folder
+
+    def _path(self, upload: Upload, file: str, run: int) -> str:
+        folder = self.folder(upload)
         return f"{folder}{file}" if run == 1 else f"{folder}run-{run}/{file}"
 
     def _uri(self, upload: Upload, file: str, run: int) -> str:

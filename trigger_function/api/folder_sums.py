@@ -7,7 +7,7 @@ import time
 
 from shared.clock import now
 from shared.state.ledger import Ledger
-from shared.state.ledger_entry import month_of
+from shared.state.ledger_entry import erased_folder, month_of
 
 
 class FolderSums:
@@ -30,4 +30,5 @@ class FolderSums:
                 for entry in self._ledger.entries(month):
                     sums[entry.folder] = sums.get(entry.folder, 0.0) + entry.usd
                 self._month, self._listed_at, self._usd = month, at, sums
-            return self._usd.get(folder, 0.0)
+            # With what was erased: to erase a recording gives no money back.
+            return self._usd.get(folder, 0.0) + self._usd.get(erased_folder(folder), 0.0)

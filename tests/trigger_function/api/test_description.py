@@ -11,8 +11,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from shared.operations.erase import ErasureReceipt
 from shared.operations.job_status import JobStatus, Stage, State
 from trigger_function.api.handlers.health import Health
+from trigger_function.api.handlers.job_list import JobPage, ListParameters
+from trigger_function.api.handlers.rerun import RerunOptions
+from trigger_function.api.handlers.results import Results
 from trigger_function.api.handlers.transcribe import BodyParameters, RequestedOptions, TranscribeRequest
 from trigger_function.api.routes import ROUTES
 from trigger_function.api.submissions.direct import UploadAddress
@@ -60,22 +64,28 @@ def test_a_route_is_described_as_it_is(route: Any) -> None:
         ("UploadAddress", UploadAddress),
         ("JobStatus", JobStatus),
         ("Health", Health),
+        ("JobPage", JobPage),
+        ("RerunOptions", RerunOptions),
+        ("Results", Results),
+        ("ErasureReceipt", ErasureReceipt),
     ],
 )
 def test_a_schema_has_the_fields_of_its_model(schema: str, model: type[BaseModel]) -> None:
     assert set(DESCRIPTION["components"]["schemas"][schema]["properties"]) == set(model.model_fields)
 
 
-def test_the_query_of_a_recording_has_the_fields_of_its_model() -> None:
-    in_query = {
-        one["name"] for one in map(resolved, OPERATIONS["POST", "/transcribe"]["parameters"]) if one["in"] == "query"
-    }
-    assert in_query == set(BodyParameters.model_fields)
+@pytest.mark.parametrize(
+    ("operation", "model"), [(("POST", "/transcribe"), BodyParameters), (("GET", "/jobs"), ListParameters)]
+)
+def test_a_query_has_the_fields_of_its_model(operation: tuple[str, str], model: type[BaseModel]) -> None:
+    parameters = map(resolved, OPERATIONS[operation]["parameters"])
+    assert {one["name"] for one in parameters if one["in"] == "query"} == set(model.model_fields)
 
 
 def test_states_and_stages_are_listed() -> None:
-    properties = DESCRIPTION["components"]["schemas"]["JobStatus"]["properties"]
-    assert properties["state"]["enum"] == [state.value for state in State]
+    schemas = DESCRIPTION["components"]["schemas"]
+    properties = schemas["JobStatus"]["properties"]
+    assert schemas["State"]["enum"] == [state.value for state in State]
     assert properties["stage"]["enum"] == [stage.value for stage in Stage]
 
 

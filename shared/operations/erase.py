@@ -1,0 +1,341 @@
+"""Erasure: everything of one upload goes, and a receipt without names says what it was.
+
+    step                                                            killed behind it
+    1  state    erasures/pending/<job>.json: what is to go          the next call, or the reconciler, goes on
+    2  the job ends, as `rejected`, where it had not                the same; workers find it ended
+    3  state    jobs/<job>/{record,outcome}.json lose every name    the same; a late event finds the record
+    4  ledger   the folder in the job's lines becomes a hash        the same
+    5  results, upload, the rest of jobs/<job>/ are deleted         the same
+    6  state    erasures/<job>.json: the receipt                    the same
+    7  state    erasures/pending/<job>.json is deleted              nothing is left to do
+
+A worker that had the job notices with its next heartbeat, and may have stored something by then. So where one had it,
+the receipt is complete only once its claim has run out, and what it left was deleted, too.
+
+The dollars stay, on the ledger and in the record of the outcome: what was spent was spent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from google.api_core.exceptions import NotFound
+from google.cloud.storage import Blob, Bucket
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared import objects
+from shared.clock import now
+from shared.errors import DropscribeError, Rejected, StateConflict
+from shared.media import Upload
+from shared.settings import DeploymentSettings
+from shared.state.deployment import Deployment
+from shared.state.job_result import rejected
+from shared.state.jobs import Job, JobState, JobStore, new_holder, objects_of_ended
+from shared.state.ledger_entry import entry_id
+from shared.state.result_files import ResultFiles
+from shared.state.shards import shards_progress
+from shared.telemetry.logs import job_context
+
+_log = logging.getLogger(__name__)
+
+PENDING_FOLDER = "erasures/pending/"
+RECEIPTS_FOLDER = "erasures/"
+
+ERASE_TRIES = 5
+"""Writes of the record against a worker's heartbeats."""
+
+LEASE_MARGIN = timedelta(seconds=60)
+"""After a worker's claim has run out: what it was storing then is there, or never will be."""
+
+LAST_EVENT = timedelta(hours=25)
+"""After an upload, in which its event may be delivered still; Eventarc gives it up after 24 h."""
+
+CLAIM_SECONDS = 60.0
+"""Of the claim by which an upload that has no record gets one."""
+
+THREADS = 8
+"""Deletions at once."""
+
+REASON = "The upload was erased on request."
+
+KEPT = (
+    "Messages that were delivered: Pub/Sub, BigQuery, whoever subscribed.",
+    "Logs, which name uploads, as long as Cloud Logging keeps them.",
+    "Deleted objects, as long as the buckets' soft delete keeps them.",
+    "Answers to requests with an Idempotency-Key, for two days at most.",
+    "Dollars, dates and a hash of the folder, in the ledger.",
+)
+"""What no erasure reaches; docs/security.md says how long each is there."""
+
+
+class ErasureRefused(DropscribeError):
+    """Nothing is erased; the reason says why in a sentence."""
+
+
+class Erased(BaseModel):
+    """Some objects that are gone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    objects: Annotated[int, Field(ge=0)] = 0
+    bytes: Annotated[int, Field(ge=0)] = 0
+
+    def __add__(self, other: Erased) -> Erased:
+        return Erased(objects=self.objects + other.objects, bytes=self.bytes + other.bytes)
+
+
+class ErasureReceipt(BaseModel):
+    """What was erased of a job. It names nothing but the job's id, a hash."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    job_id: str
+    requested_at: datetime
+    complete: bool
+    """False: a worker had the job, and what it may still store is deleted after `again_after`."""
+    completed_at: datetime | None = None
+    again_after: datetime | None = None
+    upload: Erased
+    """One object, or none where it was gone."""
+    results: Erased
+    """Transcripts and receipts, of every run."""
+    state: Erased
+    """Checkpoints, records, outcomes, answers of Deepgram."""
+    ledger_lines: Annotated[int, Field(ge=0)]
+    """Lines of the ledger that had a folder's name."""
+    kept: tuple[str, ...] = KEPT
+
+
+class _Pending(BaseModel):
+    """An erasure that goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload: Upload
+    requested_at: datetime
+    run: int
+    """The last one."""
+    lines: tuple[tuple[date, str], ...]
+    """Day and id of what may be the job's lines in the ledger."""
+    again_after: datetime | None = None
+    """When whoever had the job cannot have it any more."""
+    upload_found: Erased = Erased()
+    results_found: Erased = Erased()
+    state_found: Erased = Erased()
+    """What was there at the first look, and so is counted also where a process is killed between."""
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where things of one upload lie."""
+
+    state: Bucket
+    results: Bucket
+    results_folder: str
+    job_folder: str
+
+
+def erase(
+    deployment: Deployment, settings: DeploymentSettings, job_id: str, upload: Upload | None = None
+) -> ErasureReceipt:
+    """Erase a job. Whoever asks again gets the same receipt, and what was interrupted goes on.
+
+    `upload`: where it is known that there is one though the job has no record yet. Raises ErasureRefused, StateConflict
+    where the record is being changed again and again, and what the storage client and the publisher raise.
+    """
+    with job_context(job_id):
+        receipt = erasure_receipt(deployment.state, job_id)
+        if receipt is not None and receipt.complete:
+            objects.delete(deployment.state, f"{PENDING_FOLDER}{job_id}.json")  # step 7, of a process that was killed
+            return receipt
+        pending, job = _pending(deployment.state, job_id), deployment.jobs.load(job_id)
+        if pending is None and job is None:
+            if upload is None:
+                raise ErasureRefused("There is no such job.")
+            if _has_expired(deployment, upload):
+                return _delete(deployment, settings, job_id, _begin_expired(deployment, settings, upload))
+            job = _opened(deployment.jobs, upload)
+        if job is not None:
+            pending = _begin(deployment, settings, job, pending)
+            _end(deployment, job_id)
+        if pending is None:
+            raise StateConflict("another process erases the job")
+        return _delete(deployment, settings, job_id, pending)
+
+
+def erasure_receipt(state: Bucket, job_id: str) -> ErasureReceipt | None:
+    """What an erasure has left of a job; None: it was not erased."""
+    stored = objects.read(state, f"{RECEIPTS_FOLDER}{job_id}.json")
+    return ErasureReceipt.model_validate_json(stored.data) if stored else None
+
+
+def pending_erasures(state: Bucket, at: datetime) -> Iterator[str]:
+    """Jobs whose erasure is to go on now: it was interrupted, or whoever had the job cannot have it any more."""
+    for one in objects.list_metadata(state, PENDING_FOLDER):
+        job_id = one.name.removeprefix(PENDING_FOLDER).removesuffix(".json")
+        try:
+            pending = _pending(state, job_id)
+        except ValidationError:
+            _log.exception("unreadable object in the state bucket", extra={"fields": {"object": one.name}})
+            continue
+        if pending is not None and (pending.again_after is None or pending.again_after <= at):
+            yield job_id
+
+
+def _opened(jobs: JobStore, upload: Upload) -> Job | None:
+    """The record of an upload whose event has not arrived: with one, that finds the job erased."""
+    claimed = jobs.claim(upload, new_holder("erase"), timedelta(seconds=CLAIM_SECONDS))
+    return claimed or jobs.load(upload.job_id)
+
+
+def _has_expired(deployment: Deployment, upload: Upload) -> bool:
+    """Whether an upload without a record had a job once, whose record went with the bucket's lifecycle."""
+    blob = _upload_blob(deployment, upload)
+    return blob is not None and now() - blob.time_created > LAST_EVENT
+
+
+def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, before: _Pending | None) -> _Pending:
+    """Step 1: write down what is to go, before anything does."""
+    record, jobs = job.record, deployment.jobs
+    outcomes = {run: jobs.outcome(job.id, run) for run in range(1, record.run + 1)}
+    times = {record.run: record.received_at, **{run: one.received_at for run, one in outcomes.items() if one}}
+    held = [before.again_after if before else None]
+    if outcomes[record.run] is None:
+        held.append(_held_until(deployment, job))
+    pending = _Pending(
+        upload=record.upload,
+        requested_at=before.requested_at if before else now(),
+        run=record.run,
+        lines=tuple((at.astimezone(UTC).date(), entry_id(job.id, run)) for run, at in times.items()),
+        again_after=max((at for at in held if at is not None), default=None),
+        **_inventory(deployment, settings, record.upload),
+    )
+    _store_pending(deployment.state, job.id, pending)
+    return pending
+
+
+def _begin_expired(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> _Pending:
+    """The same without a record: its line is that of the day of the upload, or of the next one's events."""
+    blob, job_id = _upload_blob(deployment, upload), upload.job_id
+    created = (blob.time_created if blob is not None else now()).astimezone(UTC).date()
+    pending = _Pending(
+        upload=upload,
+        requested_at=now(),
+        run=1,
+        lines=((created, job_id), (created + timedelta(days=1), job_id)),
+        **_inventory(deployment, settings, upload),
+    )
+    _store_pending(deployment.state, job_id, pending)
+    return pending
+
+
+def _inventory(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> dict[str, Any]:
+    blob, places = _upload_blob(deployment, upload), _places(deployment, settings, upload)
+    return {
+        "upload_found": Erased(objects=1, bytes=int(blob.size)) if blob is not None else Erased(),
+        "results_found": _found(places.results, places.results_folder),
+        "state_found": _found(places.state, places.job_folder),
+    }
+
+
+def _upload_blob(deployment: Deployment, upload: Upload) -> Blob | None:
+    bucket = deployment.storage.bucket(upload.bucket)
+    blob: Blob | None = bucket.get_blob(upload.name, generation=upload.generation)
+    return blob
+
+
+def _held_until(deployment: Deployment, job: Job) -> datetime | None:
+    """When the last of those that have the job, or shards of it, cannot have it any more; None: nobody has."""
+    record = job.record
+    leases = [record.lease_until] if record.state is not JobState.QUEUED else []
+    if record.shards:
+        shards = shards_progress(deployment.jobs, record).records.values()
+        leases += [one.record.lease_until for one in shards if one.record.state is JobState.RUNNING]
+    latest = max(leases, default=None)
+    return latest + LEASE_MARGIN if latest is not None and latest > now() else None
+
+
+def _end(deployment: Deployment, job_id: str) -> None:
+    """Steps 2 and 3: the job has ended for everybody, and its record and outcome name nothing."""
+    jobs = deployment.jobs
+    for _ in range(ERASE_TRIES):
+        job = jobs.load(job_id)
+        if job is None:
+            return
+        outcome = jobs.outcome(job_id, job.record.run)
+        if outcome is None:
+            outcome = deployment.finisher.finish(job.record, rejected(Rejected(REASON)))
+        elif jobs.is_open(job_id, job.record.run):
+            deployment.finisher.publish(outcome)
+        jobs.erase_outcome(outcome)
+        try:
+            jobs.erase_record(job)
+        except StateConflict:
+            continue  # a heartbeat; the worker's next one finds the job closed
+        return
+    raise StateConflict("the record of a job that is to be erased is being changed by other processes")
+
+
+def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, pending: _Pending) -> ErasureReceipt:
+    """Steps 4 to 7."""
+    upload, state = pending.upload, deployment.state
+    lines = sum(deployment.ledger.erase_folder(day, line) for day, line in pending.lines)
+    places = _places(deployment, settings, upload)
+    _delete_all(places.results, places.results_folder)
+    with suppress(NotFound):
+        # Exactly this generation: a file that has taken its name since is another upload.
+        deployment.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation).delete()
+    _delete_all(places.state, places.job_folder, keep=objects_of_ended(job_id, pending.run))
+    for run in range(1, pending.run + 2):  # a re-run that was begun meanwhile has a marker, too
+        deployment.jobs.close(job_id, run)
+    at = now()
+    complete = pending.again_after is None or pending.again_after <= at
+    receipt = ErasureReceipt(
+        job_id=job_id,
+        requested_at=pending.requested_at,
+        complete=complete,
+        completed_at=at if complete else None,
+        again_after=None if complete else pending.again_after,
+        upload=pending.upload_found,
+        results=pending.results_found,
+        state=pending.state_found,
+        ledger_lines=lines,
+    )
+    objects.write(state, f"{RECEIPTS_FOLDER}{job_id}.json", receipt.model_dump_json().encode())
+    if complete:
+        objects.delete(state, f"{PENDING_FOLDER}{job_id}.json")
+    _log.info("erased", extra={"fields": {"complete": complete}})
+    return receipt
+
+
+def _places(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> _Places:
+    results = deployment.storage.bucket(settings.results_bucket)
+    folder = ResultFiles(results, settings.results_prefix).folder(upload)
+    return _Places(deployment.state, results, folder, f"jobs/{upload.job_id}/")
+
+
+def _found(bucket: Bucket, folder: str) -> Erased:
+    sizes = [int(blob.size or 0) for blob in bucket.list_blobs(prefix=folder, fields="items(name,size),nextPageToken")]
+    return Erased(objects=len(sizes), bytes=sum(sizes))
+
+
+def _delete_all(bucket: Bucket, folder: str, keep: tuple[str, ...] = ()) -> None:
+    names = [str(blob.name) for blob in bucket.list_blobs(prefix=folder, fields="items(name),nextPageToken")]
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="erase") as threads:
+        list(threads.map(lambda name: objects.delete(bucket, name), [name for name in names if name not in keep]))
+
+
+def _pending(state: Bucket, job_id: str) -> _Pending | None:
+    stored = objects.read(state, f"{PENDING_FOLDER}{job_id}.json")
+    return _Pending.model_validate_json(stored.data) if stored else None
+
+
+def _store_pending(state: Bucket, job_id: str, pending: _Pending) -> None:
+    objects.write(state, f"{PENDING_FOLDER}{job_id}.json", pending.model_dump_json().encode())
