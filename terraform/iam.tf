@@ -2,7 +2,11 @@
 # narrower can hold them: they are in project_roles with the reason.
 
 locals {
-  components = merge(local.has_callbacks ? { callback = "Takes Deepgram's callbacks." } : {}, {
+  optional_components = merge(
+    local.has_callbacks ? { callback = "Takes Deepgram's callbacks." } : {},
+    local.has_api ? { api = "Answers the HTTP API." } : {},
+  )
+  components = merge(local.optional_components, {
     function  = "Inspects uploads, routes them, and reconciles."
     job       = "Transcribes."
     trigger   = "Delivers the uploads bucket's events to the function."
@@ -40,8 +44,18 @@ locals {
     callback_events  = { topic = "events", member = local.member["callback"] }
   } : {}
 
-  bucket_roles = merge(local.callback_bucket_roles, {
-    function_uploads = { bucket = "uploads", role = "roles/storage.objectViewer", member = local.member["function"] }
+  # It stores recordings, and erases them with all that was made of them; what it erases ends with a message.
+  api_bucket_roles = local.has_api ? {
+    for bucket in ["uploads", "results", "state"] :
+    "api_${bucket}" => { bucket = bucket, role = "roles/storage.objectUser", member = local.member["api"] }
+  } : {}
+  api_topic_publishers = local.has_api ? {
+    for topic in ["results", "events"] : "api_${topic}" => { topic = topic, member = local.member["api"] }
+  } : {}
+
+  bucket_roles = merge(local.callback_bucket_roles, local.api_bucket_roles, {
+    # The reconciler goes on with erasures that were interrupted, which only the API begins by itself.
+    function_uploads = { bucket = "uploads", role = local.has_api ? "roles/storage.objectUser" : "roles/storage.objectViewer", member = local.member["function"] }
     function_results = { bucket = "results", role = "roles/storage.objectUser", member = local.member["function"] }
     function_state   = { bucket = "state", role = "roles/storage.objectUser", member = local.member["function"] }
     job_uploads      = { bucket = "uploads", role = "roles/storage.objectViewer", member = local.member["job"] }
@@ -50,7 +64,7 @@ locals {
     build_source     = { bucket = "source", role = "roles/storage.objectViewer", member = local.member["build"] }
   })
 
-  topic_publishers = merge(local.callback_topic_publishers, {
+  topic_publishers = merge(local.callback_topic_publishers, local.api_topic_publishers, {
     function_work    = { topic = "work", member = local.member["function"] }
     function_cpu     = { topic = "work-cpu", member = local.member["function"] }
     function_results = { topic = "results", member = local.member["function"] }
@@ -81,14 +95,17 @@ locals {
     reconcile = local.member["scheduler"]
   }
 
-  token_creators = {
+  token_creators = merge(local.has_api ? {
+    # The API gives signed URLs away, too.
+    api_itself = { account = "api", member = local.member["api"] }
+    } : {}, {
     # A signed URL is signed by the account itself: signBlob.
     function_itself = { account = "function", member = local.member["function"] }
     # Pub/Sub brings the events as this account.
     pubsub_trigger = { account = "trigger", member = local.pubsub_agent }
     # Pub/Sub writes to BigQuery as this account.
     pubsub_warehouse = { account = "warehouse", member = local.pubsub_agent }
-  }
+  })
 }
 
 resource "google_service_account" "this" {

@@ -23,6 +23,7 @@ output "functions" {
   value = merge(
     { for entry_point, function in google_cloudfunctions2_function.this : entry_point => function.name },
     { for function in google_cloudfunctions2_function.callback : "deepgram_callback" => function.name },
+    { for function in google_cloudfunctions2_function.api : "api" => function.name },
   )
 }
 
@@ -54,4 +55,14 @@ output "add_deepgram_key_command" {
 output "add_callback_key_command" {
   description = "Command that adds a random key for the addresses of Deepgram's callbacks; null: there are none."
   value       = local.has_callbacks ? "openssl rand -hex 32 | gcloud secrets versions add ${google_secret_manager_secret.callback[0].secret_id} --project=${var.project} --data-file=-" : null
+}
+
+output "api_url" {
+  description = "Address of the HTTP API; null: there is none."
+  value       = one(google_cloudfunctions2_function.api[*].service_config[0].uri)
+}
+
+output "add_api_keys_command" {
+  description = "Command that adds the list of API keys, read from standard input; null: there are none."
+  value       = local.has_api_keys ? "gcloud secrets versions add ${google_secret_manager_secret.api[0].secret_id} --project=${var.project} --data-file=-" : null
 }

@@ -82,6 +82,20 @@ variable "function_settings" {
   nullable = false
 }
 
+variable "api_settings" {
+  description = "Settings of the HTTP API alone."
+  type = object({
+    api_hosts            = optional(string)
+    api_max_body_bytes   = optional(number)
+    api_max_upload_bytes = optional(number)
+    api_body_seconds     = optional(number)
+    api_upload_seconds   = optional(number)
+    api_result_seconds   = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "job_settings" {
   description = "Settings of the jobs alone."
   type = object({

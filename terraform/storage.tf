@@ -41,6 +41,21 @@ resource "google_storage_bucket" "this" {
     }
   }
 
+  # Answers to requests with an Idempotency-Key, which name uploads.
+  dynamic "lifecycle_rule" {
+    for_each = each.key == "state" && local.has_api ? [2] : []
+
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        age            = lifecycle_rule.value
+        matches_prefix = ["api/requests/"]
+      }
+    }
+  }
+
   lifecycle_rule {
     action {
       type = "AbortIncompleteMultipartUpload"

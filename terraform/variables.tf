@@ -279,6 +279,47 @@ variable "callback_function" {
   }
 }
 
+variable "api" {
+  description = "Whether there is an HTTP API (docs/api.md), and the shape of its function. invokers: members who may call it, as IAM writes them. keys: whether each request needs a key of the secret as well; enable it after adding that. source_buckets: BUCKET/ or BUCKET/FOLDER/ that recordings may be copied from; grant its account roles/storage.objectViewer there."
+  type = object({
+    enabled         = optional(bool, false)
+    invokers        = optional(list(string), [])
+    keys            = optional(bool, false)
+    source_buckets  = optional(list(string), [])
+    memory          = optional(string, "1Gi")
+    max_instances   = optional(number, 4)
+    concurrency     = optional(number, 8)
+    timeout_seconds = optional(number, 300)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.api.keys || length(setintersection(var.api.invokers, ["allUsers", "allAuthenticatedUsers"])) == 0
+    error_message = "Whom anybody may call needs keys: allUsers and allAuthenticatedUsers take keys = true."
+  }
+
+  validation {
+    condition     = alltrue([for one in var.api.source_buckets : can(regex("^[a-z0-9][a-z0-9._-]+/[^,]*$", one))])
+    error_message = "source_buckets are like BUCKET/ or BUCKET/FOLDER/."
+  }
+
+  validation {
+    condition     = var.api.max_instances >= 1 && var.api.max_instances <= 20 && var.api.concurrency >= 1 && var.api.concurrency <= 16
+    error_message = "1 to 20 instances with 1 to 16 requests each: a body of 30 MB is held in memory."
+  }
+
+  validation {
+    condition     = can(regex("^[0-9]+(Mi|Gi)$", var.api.memory))
+    error_message = "Memory as Cloud Run writes it: 512Mi, 1Gi."
+  }
+
+  validation {
+    condition     = var.api.timeout_seconds >= 60 && var.api.timeout_seconds <= 3600
+    error_message = "60 to 3600 s."
+  }
+}
+
 variable "results_schema" {
   description = "Whether Pub/Sub holds the topics of outcomes and of progress to terraform/schemas/outcome.avsc and progress.avsc."
   type        = bool

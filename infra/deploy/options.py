@@ -47,6 +47,11 @@ class Target:
         return self.given.flag("deepgram", "callbacks") is True
 
     @property
+    def has_api_keys(self) -> bool:
+        """Whether callers of the HTTP API need keys."""
+        return self.given.flag("api", "keys") is True
+
+    @property
     def project(self) -> str:
         """Google Cloud project."""
         return self.names.project

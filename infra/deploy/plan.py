@@ -34,9 +34,11 @@ FOUNDATION = (
     "google_artifact_registry_repository_iam_member.writer",
     "google_bigquery_dataset_iam_member.warehouse",
     "google_project_iam_member.this",
+    "google_secret_manager_secret.api",
     "google_secret_manager_secret.callback",
     "google_secret_manager_secret.deepgram",
     "google_secret_manager_secret_iam_member.accessor",
+    "google_secret_manager_secret_iam_member.api",
     "google_secret_manager_secret_iam_member.callback",
     "google_service_account_iam_member.token_creator",
     "google_storage_bucket.this",
@@ -48,6 +50,7 @@ about when it creates those: they take minutes to spread, and the images take lo
 SCHEMA_STEP = "Show Pub/Sub an outcome and its schema"
 GPU_STEP = "Look at the GPU quota"
 DEEPGRAM_STEP = "Look for the Deepgram key"
+API_KEYS_STEP = "Look for the API keys"
 
 AGAIN_SECONDS = 120.0
 """Agents and roles that are minutes old are not known everywhere: Google's "Permission denied while using the Eventarc
@@ -69,6 +72,7 @@ def deployment(options: Options) -> tuple[Step, ...]:
         *(_build(options) if options.builds else ()),
         *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
         *((_callback_key(options.target),) if options.target.has_callbacks else ()),
+        *((_api_keys_there(options.target),) if options.target.has_api_keys else ()),
         _apply(options),
         _doctor(options.target, "after"),
         *_proof(options.target),
@@ -166,7 +170,8 @@ def _build(options: Options) -> Iterator[Step]:
     target = options.target
     ready = built(target.names, options.release)
     *images, archive = ready
-    wanted = {target.names.secret: options.with_deepgram_key, target.names.callback_secret: target.has_callbacks}
+    wanted = {target.names.secret: options.with_deepgram_key, target.names.callback_secret: target.has_callbacks,
+              target.names.api_keys_secret: target.has_api_keys}  # fmt: skip
     keys_can_be_kept = tuple(
         ("gcloud", "secrets", "describe", secret, f"--project={target.project}")
         for secret, is_wanted in wanted.items()
@@ -239,6 +244,17 @@ def _callback_key(target: Target) -> Step:
         done_if=(("gcloud", "secrets", "versions", "describe", "latest", f"--secret={secret[0]}", secret[1]),),
         hint="The secret is made with the registry, by a deploy that builds: RELEASE= alone makes none.",
         secret=CALLBACK_KEY,
+    )
+
+
+def _api_keys_there(target: Target) -> Step:
+    secret = (target.names.api_keys_secret, f"--project={target.project}")
+    return Step(
+        API_KEYS_STEP,
+        "The API's function is refused without: its secret holds the list of keys, hashes instead of the keys.",
+        ("gcloud", "secrets", "versions", "describe", "latest", f"--secret={secret[0]}", secret[1]),
+        hint=f"docs/api.md says what the list is. gcloud secrets versions add {' '.join(secret)} --data-file=keys.json"
+        " adds it; then deploy again.",
     )
 
 

@@ -67,6 +67,11 @@ class Names:
         return f"{self.name}-callback-key"
 
     @property
+    def api_keys_secret(self) -> str:
+        """Of the list of the HTTP API's keys."""
+        return f"{self.name}-api-keys"
+
+    @property
     def dead_letter_subscriptions(self) -> tuple[str, str]:
         """What keeps the messages that could not be processed: of work, and of results."""
         return f"{self.topic_prefix}-work-dead-kept", f"{self.topic_prefix}-results-dead-kept"

@@ -318,7 +318,7 @@ class JobStore:
     def claim(self, upload: Upload, holder: str, lease: timedelta) -> Job | None:
         """Become the holder of this upload's job; None where it has ended, is queued, or another holder has it."""
         at = now()
-        job = self._stored(upload.job_id)
+        job = self.load_stored(upload.job_id)
         if job is None:
             job = self._open(upload, holder, at, at + lease)
             if job.record.holder != holder:
@@ -381,10 +381,11 @@ class JobStore:
 
     def load(self, work_id: str) -> Job | None:
         """The newest record of a job or a shard; None also where it was erased."""
-        job = self._stored(work_id)
+        job = self.load_stored(work_id)
         return None if job is None or job.record.holder == ERASED else job
 
-    def _stored(self, work_id: str) -> Job | None:
+    def load_stored(self, work_id: str) -> Job | None:
+        """As `load`, but also where it was erased: then ERASED holds it, and nothing in it is the job's but its run."""
         stored = objects.read(self._bucket, _record_name(work_id), deadline_seconds=self._deadline_seconds)
         return _job(stored) if stored else None
 

@@ -132,6 +132,19 @@ def test_a_key_for_callbacks_is_made_once_and_before_the_functions(tmp_path: Pat
     assert key.title not in titles(plan.deployment(NEW))
 
 
+def test_api_keys_are_looked_for_before_the_functions(tmp_path: Path) -> None:
+    file = tmp_path / "a.tfvars"
+    file.write_text("api = { enabled = true, keys = true }\n")
+    steps = plan.deployment(Options(Target(TARGET.names, file), "abc123"))
+    looked = step(steps, plan.API_KEYS_STEP)
+    order = titles(steps)
+    assert order.index("Create registry and buckets") < order.index(looked.title) < order.index("Apply everything")
+    assert "--secret=dropscribe-api-keys" in looked.command
+    # Where the images are there and the secret is not, it is still made.
+    assert any("dropscribe-api-keys" in one for one in step(steps, "Create registry and buckets").done_if)
+    assert looked.title not in titles(plan.deployment(NEW))
+
+
 def test_what_is_given_by_name_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "production.tfvars"
     file.touch()

@@ -79,6 +79,7 @@ def api_server(log: Path, **environment: str) -> Iterator[ApiClient]:
         "API_MAX_BODY_BYTES": "100000",
         # Nothing transcribes here.
         "API_WAIT_SECONDS": "0",
+        "BUDGET_CACHE_SECONDS": "0",
         "THREADS": "4",
         **environment,
     }

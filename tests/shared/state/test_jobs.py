@@ -122,7 +122,7 @@ def test_holders_have_different_names() -> None:
 def test_an_event_that_was_held_up_does_not_reopen_what_was_closed_meanwhile(
     cloud: LoopbackCloud, services: Services, jobs: JobStore, monkeypatch: pytest.MonkeyPatch, is_over: bool
 ) -> None:
-    load = jobs.load
+    load = jobs.load_stored
 
     def held_up(job_id: str) -> Job | None:
         """There was no job when the late process looked; before it goes on, another one does all the work."""
@@ -139,7 +139,7 @@ def test_an_event_that_was_held_up_does_not_reopen_what_was_closed_meanwhile(
             services.jobs.record_outcome(message)
         return None
 
-    monkeypatch.setattr(jobs, "load", held_up)
+    monkeypatch.setattr(jobs, "load_stored", held_up)
     assert jobs.claim(UPLOAD, "late", LEASE) is None
     assert jobs.is_open(UPLOAD.job_id) == (not is_over)
     assert len(cloud.terminal_messages()) == 1

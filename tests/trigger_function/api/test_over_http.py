@@ -51,7 +51,7 @@ def blob_of(cloud: LoopbackCloud, answer: requests.Response) -> Blob:
         ("GET", "/", 404, "not-found"),
         ("GET", "/nothing", 404, "not-found"),
         ("GET", "/robots.txt", 404, "not-found"),
-        ("GET", "//jobs", 404, "not-found"),
+        ("GET", "/jobs//x", 404, "not-found"),
         ("GET", "/jobs/../health", 404, "not-found"),
         ("GET", "/jobs/%2e%2e%2fhealth", 404, "not-found"),
         ("GET", "/jobs/" + "A" * 24, 404, "not-found"),

@@ -23,7 +23,7 @@ from shared.clock import now
 from shared.media import Upload
 from shared.object_names import name_problem
 from shared.operations.job_status import JobStatus, State, accepted_status, ended_status, read_status
-from shared.state.jobs import JobStore
+from shared.state.jobs import ERASED, JobStore
 from shared.state.ledger_entry import EntryState
 from trigger_function.api.submissions.new_upload import uploads_bucket
 from trigger_function.api.web.answers import Answer
@@ -177,7 +177,7 @@ def _ended_job(jobs: JobStore, entry_id: str) -> JobStatus | None:
     """None where its records are gone, by the bucket's lifecycle, or erased."""
     job_id, _, run = entry_id.partition(".")
     outcome = jobs.outcome(job_id, int(run or 1))
-    return ended_status(outcome) if outcome is not None else None
+    return ended_status(outcome) if outcome is not None and outcome.upload.name != ERASED else None
 
 
 def _job_of_object(call: Call, name: str) -> JobStatus | None:
