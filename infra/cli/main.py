@@ -159,11 +159,17 @@ def up(
         Path | None,
         typer.Option("--environment", help="File to write for a shell: with it other commands reach these servers."),
     ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Of the page for a browser, on 127.0.0.1; 0: any.")
+    ] = 0,
 ) -> None:
-    """Watch FOLDER and transcribe what is put there into FOLDER/transcripts, until Ctrl-C."""
+    """Watch FOLDER and transcribe what is put there into FOLDER/transcripts, until Ctrl-C.
+
+    It serves a page for this machine's browser, too: to drop recordings there, see how they go, and what they cost.
+    """
     from infra.cli.local.up import watch
 
-    raise typer.Exit(watch(folder, model, environment))
+    raise typer.Exit(watch(folder, model, environment, port))
 
 
 @app.command("prepare-model")

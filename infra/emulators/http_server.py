@@ -30,22 +30,31 @@ DRAINED_BYTES = 1 << 16
 
 
 class HttpServer(Server):
-    """Serves `app` on a free port of 127.0.0.1, one thread per connection; usable once.
+    """Serves `app` on 127.0.0.1, one thread per connection; usable once.
 
-    The port is bound at construction, so `url` can be handed out before `start()`; a client that is early waits.
+    The port, by default any that is free, is bound at construction, so `url` can be handed out before `start()`; a
+    client that is early waits.
     """
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, port: int = 0) -> None:
+        """Raises OSError where the port is taken."""
         self.app = app
-        self._server = _Server("127.0.0.1", 0, app, _Handler)
+        # Werkzeug would end the process where the port is taken.
+        with socket.create_server(("127.0.0.1", port), backlog=_Server.request_queue_size) as listener:
+            self._server = _Server(app, listener.fileno())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_SECONDS,), name=f"http-{app.name}", daemon=True
         )
 
     @property
+    def port(self) -> int:
+        """The port that is served."""
+        return self._server.port
+
+    @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, without a slash at its end."""
-        return f"http://127.0.0.1:{self._server.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Answer requests from now on."""
@@ -65,9 +74,9 @@ class HttpServer(Server):
 class _Server(ThreadedWSGIServer):
     """Knows its connections: werkzeug's own server still answers the requests in flight after its shutdown."""
 
-    def __init__(self, host: str, port: int, app: Flask, handler: type[WSGIRequestHandler]) -> None:
+    def __init__(self, app: Flask, listener: int) -> None:
         self._connections: WeakSet[socket.socket] = WeakSet()
-        super().__init__(host, port, app, handler)
+        super().__init__("127.0.0.1", 0, app, _Handler, fd=listener)
 
     def get_request(self) -> tuple[socket.socket, object]:
         connection, address = super().get_request()

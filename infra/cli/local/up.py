@@ -13,6 +13,7 @@ from rich.console import Console
 from dropscribe.result_files import fetch_results, results_folder
 from dropscribe.uploads import UPLOAD_ERRORS, drop
 from infra.cli.errors import CommandError, errors_in_one_line, reason_of
+from infra.cli.live.server import LivePage
 from infra.cli.local.folders import FileState, scan
 from infra.cli.local.inputs import path_conflict
 from infra.cli.local.models import chosen_model
@@ -39,19 +40,21 @@ COMMANDS_ENVIRONMENT = (
 
 
 @errors_in_one_line
-def watch(folder: Path, model: str | None, environment_file: Path | None = None) -> int:
+def watch(folder: Path, model: str | None, environment_file: Path | None = None, port: int = 0) -> int:
     """Upload every file that appears in `folder` or changes, and copy its results back, until Ctrl-C.
 
-    `environment_file`: written for a shell to read, so that other commands reach the same servers.
+    `environment_file`: written for a shell to read, so that other commands reach the same servers. `port`: of the page
+    for a browser; 0 for any that is free.
     """
     check_machine_and_settings(CloudOptions())
     folder.mkdir(parents=True, exist_ok=True)
     if (conflict := path_conflict(RESULTS_FOLDER, folder)) is not None:
         raise CommandError(conflict)
     console = Console()
-    with session(chosen_model(model, console)) as running:
+    with session(chosen_model(model, console)) as running, _live_page(running, port) as page:
         if environment_file is not None:
             environment_file.write_text(exports(running.cloud.environment))
+        print_line(console, f"Open {page.url} to drop recordings there, and to see how they go.")
         print_line(console, f"Watching {folder} - results in {folder / RESULTS_FOLDER} - Ctrl-C stops.")
         before: dict[Path, FileState] = {}
         uploaded: dict[Path, FileState] = {}
@@ -78,7 +81,7 @@ def watch(folder: Path, model: str | None, environment_file: Path | None = None)
                     if printed.get(path) != why:
                         print_line(console, f"{path.relative_to(folder).as_posix()}: rejected: {why}")
                 before, printed = found.files, problems
-                unfinished -= _fetch_outcomes(running, folder, console)
+                unfinished -= _fetch_outcomes(running, folder, console, page)
         except KeyboardInterrupt:
             left = (
                 f" Not transcribed yet, and begun anew next time: {', '.join(sorted(unfinished))}" if unfinished else ""
@@ -99,7 +102,14 @@ def unchanged(
     return [path for path, state in found.items() if before.get(path) == state and uploaded.get(path) != state]
 
 
-def _fetch_outcomes(running: Session, folder: Path, console: Console) -> set[str]:
+def _live_page(running: Session, port: int) -> LivePage:
+    try:
+        return LivePage(running.storage, LOCAL_OPTIONS, port)
+    except OSError as error:
+        raise CommandError(f"The page cannot be served on port {port}: {reason_of(error)}.") from None
+
+
+def _fetch_outcomes(running: Session, folder: Path, console: Console, page: LivePage) -> set[str]:
     """Copy the results of what has ended by now; the names of those."""
     began = time.monotonic()
     try:
@@ -111,6 +121,7 @@ def _fetch_outcomes(running: Session, folder: Path, console: Console) -> set[str
     ended = set()
     for one in pulled.received_messages:
         message = TerminalMessage.model_validate_json(one.message.data)
+        page.add_outcome(message)
         try:
             fetch_results(running.storage, message, results_folder(folder / RESULTS_FOLDER, message))
         except OSError as error:

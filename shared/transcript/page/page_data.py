@@ -45,7 +45,7 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
     starts = [milliseconds(word.start) for word in words]
     has_confidences = any(word.confidence is not None for word in words)
     has_speakers = any(word.speaker is not None for word in words)
-    loudness: tuple[int, ...] | None = None
+    loudness = transcript.loudness
     paragraphs, shown = (
         [(one.first_segment, one.last_segment) for one in many] for many in (transcript.paragraphs, blocks)
     )
