@@ -18,7 +18,6 @@ from xml.etree import ElementTree
 
 import pysubs2
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from shared.enums import Engine
@@ -26,7 +25,7 @@ from shared.transcript.compose import compose
 from shared.transcript.display import visible
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
-from tests.support.browser import WatchedPage, browser
+from tests.support.browser import WatchedPage, serious_barriers
 from tests.support.waiting import wait_until
 
 SENTENCES = (
@@ -71,12 +70,6 @@ def files(of: Transcript) -> dict[str, bytes]:
 
 
 MEETING = transcript(spoken(list(SENTENCES), speakers=2))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture
@@ -183,6 +176,41 @@ def test_the_strip_seeks_by_pointer_and_by_keys(open_page: Open) -> None:
     expect(strip).to_have_attribute("aria-valuenow", "20")
     watched.page.keyboard.press("ArrowLeft")
     expect(strip).to_have_attribute("aria-valuetext", "00:00:15")
+
+
+def columns_of_strip(watched: WatchedPage) -> list[int]:
+    """How many pixels of each third column of the strip are drawn, in the colour of bars."""
+    return watched.page.evaluate("""() => {
+      const strip = document.querySelector(".player canvas");
+      const colour = getComputedStyle(document.documentElement).getPropertyValue("--wave").trim();
+      const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+      const { data, width, height } = strip.getContext("2d").getImageData(0, 0, strip.width, strip.height);
+      return Array.from({ length: width }, (_, x) => {
+        let drawn = 0;
+        for (let y = 0; y < height; y++) {
+          const at = 4 * (y * width + x);
+          drawn += data[at] === r && data[at + 1] === g && data[at + 2] === b && data[at + 3] === 255;
+        }
+        return drawn;
+      });
+    }""")
+
+
+def test_the_strip_is_as_high_as_the_recording_is_loud(open_page: Open) -> None:
+    """Ten seconds loud, ten silent, ten 18 dB below; from 30 to 32 s a gap."""
+    levels = [-20] * 10 + [-100] * 10 + [-38] * 20
+    watched = open_page(MEETING.model_copy(update={"loudness": tuple(levels)}))
+    columns = columns_of_strip(watched)
+    quarter = len(columns) // 4
+    loud, silent, quiet = (max(columns[at * quarter + 12 : (at + 1) * quarter - 12]) for at in range(3))
+    assert loud > 30
+    assert silent <= 2
+    assert 0.4 * loud < quiet < 0.6 * loud
+    assert max(columns[3 * quarter + 4 : 3 * quarter + 20]) == 0  # red, not the colour of bars
+    expect(watched.page.get_by_role("slider")).to_have_attribute("title", "Loudness; gaps in red")
+    made = json.loads(downloaded(watched, "JSON (transcript.json)"))
+    assert made["loudness"] == levels
+    assert watched.faults == []
 
 
 def test_search_finds_over_several_words_and_goes_from_place_to_place(open_page: Open) -> None:
@@ -385,12 +413,7 @@ def test_there_are_no_serious_barriers(open_page: Open, scheme: str) -> None:
     correct(watched, 1, "evening")
     watched.page.get_by_text("Keys", exact=True).click()
     watched.page.get_by_role("searchbox").fill("budget")
-    serious = [
-        (each["id"], [node["html"] for node in each["nodes"]])
-        for each in Axe().run(watched.page).response["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious_barriers(watched.page) == []
 
 
 def test_print_shows_the_text_alone(open_page: Open) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.waiting import PATIENCE, wait_until
@@ -46,3 +47,12 @@ class WatchedPage:
     def wait_for(self, expression: str) -> None:
         """Until JavaScript is true. Playwright's own waiting evaluates text in the page, which its policy refuses."""
         wait_until(lambda: bool(self.page.evaluate(expression)), expression)
+
+
+def serious_barriers(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe-core calls serious or critical: the rule, and the elements."""
+    return [
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]

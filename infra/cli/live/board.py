@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from google.cloud.storage import Bucket
 from pydantic import ValidationError
-from shared.progress.describe import describe
-from shared.progress.model import Progress, progress_of_outcome
-from shared.state.progress import read_progress
 
 from shared.enums import Outcome
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 from shared.messages import TerminalMessage
+from shared.progress.describe import describe
+from shared.progress.model import Progress, progress_of_outcome
 from shared.state.jobs import JobStore
+from shared.state.progress import read_progress
 
 _log = logging.getLogger(__name__)
 

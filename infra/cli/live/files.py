@@ -62,7 +62,7 @@ class BucketFiles:
         if size == 0:
             abort(HTTPStatus.BAD_REQUEST, "The file is empty.")
         if shutil.disk_usage(tempfile.gettempdir()).free < _COPIES * size + FREE_BYTES:
-            abort(HTTPStatus.INSUFFICIENT_STORAGE, f"The disk has no room for {size} bytes.")
+            abort(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The disk has no room for {size} bytes.")
         bucket = self.storage.bucket(UPLOADS)
         blob = bucket.blob(object_name(PurePosixPath(name.lstrip("/"))))
         blob.metadata = self.options.metadata() or None

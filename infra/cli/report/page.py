@@ -59,6 +59,7 @@ def environment() -> Environment:
         "duration": _duration,
         "floored": _floored,
         "number": _number,
+        "counted": _counted,
     }
     return made
 
@@ -93,3 +94,7 @@ def _floored(share: float) -> str:
 
 def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:.1f}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

@@ -94,7 +94,9 @@ function showJobs(root) {
   const body = element("tbody");
   const heads = COLUMNS.map(([key, title, , classes]) => {
     const button = element("button", { type: "button", textContent: title });
-    button.addEventListener("click", () => refresh({ by: key, descending: shown.by === key && !shown.descending, page: 0 }));
+    // Numbers begin with the largest, names with the first.
+    const first = !(classes || "").startsWith("text");
+    button.addEventListener("click", () => refresh({ by: key, descending: shown.by === key ? !shown.descending : first, page: 0 }));
     const head = element("th", { className: classes || "" }, button);
     head.scope = "col";
     return head;

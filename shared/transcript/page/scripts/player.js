@@ -80,7 +80,7 @@ function follow() {
   if (box.top < 60 || box.bottom > innerHeight - 140) paragraphs[block].scrollIntoView({ block: "center" });
 }
 
-const DRAWN_DB = 50; // below the loudest second, which is as high as the strip
+const DRAWN_DB = 36; // below the loudest second, which is as high as the strip
 
 /** Height, 0 to 1, of each of `columns` bars: how loud it is, or how much is said in it where nobody measured that. */
 function barHeights(columns) {
