@@ -120,7 +120,6 @@ ATTACKS = """async (url) => {
     element.addEventListener("error", () => done("refused"));
     document.body.append(element);
   });
-  const events = new EventSource(`${url}/events`);
   const form = Object.assign(document.createElement("form"), { method: "post", action: upload, target: "frame" });
   const frame = Object.assign(document.createElement("iframe"), { name: "frame", src: url });
   await loaded(frame);
@@ -136,6 +135,7 @@ ATTACKS = """async (url) => {
     await fetch(upload, { method: "POST", body: "x", headers: header }).then(read, () => "refused"),
     await fetch(url).then(read, () => "refused"),
     await new Promise((done) => {
+      const events = new EventSource(`${url}/events`);
       events.addEventListener("jobs", ({ data }) => done(data));
       events.addEventListener("error", () => done("refused"));
     }),
