@@ -62,6 +62,7 @@ CHECKS = (
     Check("money", "GPU job's price", checks_project.job_prices, Stage.PROJECT, needs_credentials=False),
     Check("money", "costs table", checks_running.costs_table),
     Check("Deepgram", "Deepgram key", checks_deepgram.key, Stage.PROJECT),
+    Check("Deepgram", "Deepgram's callbacks", checks_deepgram.callbacks),
     Check("running", "functions", checks_running.functions),
     Check("running", "scheduler", checks_running.scheduler),
     Check("running", "jobs", checks_running.jobs),

@@ -1,10 +1,11 @@
-"""Check of the Deepgram key: there is one, it may be used, and Deepgram takes it."""
+"""Checks of Deepgram: its key is there, may be used, and is taken; what takes its callbacks can be called by it."""
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import requests
 
@@ -14,6 +15,7 @@ from infra.doctor.google import Missing, Unanswered
 from infra.doctor.resources import SecretAccess, SecretVariable, SecretVersion
 
 VARIABLE = "DEEPGRAM_API_KEY"
+CALLBACK_URL = "DEEPGRAM_CALLBACK_URL"
 RENEW = "Make a new one at https://console.deepgram.com and add it to the secret."
 
 _SECRETS = "secretmanager.googleapis.com"
@@ -36,6 +38,38 @@ def key(context: Context) -> Iterator[Finding]:
         yield warn("Deepgram key", says, f"{add}, then deepgram = {{ enabled = true }}")
         return
     yield _stored(context, used)
+
+
+def callbacks(context: Context) -> Iterator[Finding]:
+    """Anybody reaches the function that takes callbacks, as Deepgram has to: it says of a GET that only POST is taken.
+
+    Where IAM refuses to call it, no request gets so far.
+    """
+    subject = "Deepgram's callbacks"
+    url = context.function("upload").service_config.environment_variables.get(CALLBACK_URL)
+    if not url:
+        yield ok(subject, "None: every answer is waited for.")
+        return
+    name = context.names.function("callback")
+    where = f"--region={context.names.region} --project={context.names.project}"
+    try:
+        answer = requests.get(url, timeout=context.settings.doctor_timeout_seconds, allow_redirects=False)
+    except requests.RequestException as error:
+        yield unknown(subject, f"{name} was not reached from here ({type(error).__name__}).", "Try again.")
+        return
+    if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        yield ok(subject, f"{name} can be called by Deepgram.")
+    elif answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        says = f"{name} is not public ({answer.status_code}): Deepgram's answers about long audio are lost."
+        yield fail(
+            subject,
+            says,
+            f"gcloud run services add-iam-policy-binding {name} {where} --member=allUsers"
+            " --role=roles/run.invoker; where the organization forbids that: deepgram = { callbacks = false }",
+        )
+    else:
+        says = f"{name} answers {answer.status_code} at the address that Deepgram is given."
+        yield fail(subject, says, f"gcloud functions logs read {name} {where}; then: {context.names.make('deploy')}")
 
 
 def _variable(context: Context) -> SecretVariable | None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from infra.doctor.checks_deepgram import CALLBACK_URL
 from infra.doctor.context import Context
 from infra.doctor.findings import Finding, fail, ok, or_ok, warn
 from infra.doctor.google import Google, Unanswered
@@ -40,10 +41,13 @@ MEMORY_QUOTA = "MemAllocPerProjectRegion"
 """Of Cloud Run, in thousandths of a vCPU and in bytes: 20 vCPU and 40 GiB in a new project (seen in October 2026)."""
 MILLI_VCPU = 1000
 GIB = 2**30
-NEEDED_VCPU = 20
-NEEDED_GIB = 40
+NEEDED_VCPU = 19
+NEEDED_GIB = 35
 """What the defaults of terraform/variables.tf take for one execution of each job and every instance of the functions; a
 test adds them up. How many further ones fit is found out by `parallel_executions.py`."""
+CALLBACK_VCPU = 4
+CALLBACK_GIB = 8
+"""What every instance of the callbacks' function takes besides, where there is one."""
 GPU_QUOTA_METRIC = "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy"
 
 
@@ -118,13 +122,17 @@ def instance_quota(context: Context) -> Iterator[Finding]:
     if vcpu == gib == NO_LIMIT and not lines:
         yield ok(subject, "No limit.")
         return
+    called_back = CALLBACK_URL in variables
+    needed_vcpu = NEEDED_VCPU + CALLBACK_VCPU * called_back
+    needed_gib = NEEDED_GIB + CALLBACK_GIB * called_back
     says = f"{_amount(quotas.vcpu)} vCPU and {_amount(quotas.gib)} GiB at once in {names.region}"
     more = f"https://console.cloud.google.com/iam-admin/quotas?project={names.project}"
-    if (0 <= quotas.vcpu < NEEDED_VCPU) or (0 <= quotas.gib < NEEDED_GIB):
-        fix = f"Ask for more, or make the jobs or function.max_instances smaller: {more}"
-        yield warn(subject, f"{says}; the defaults take up to {NEEDED_VCPU} and {NEEDED_GIB}. {held}", fix)
+    if (0 <= quotas.vcpu < needed_vcpu) or (0 <= quotas.gib < needed_gib):
+        smaller = "function.max_instances" + (" or callback_function.max_instances" if called_back else "")
+        fix = f"Ask for more, or make the jobs or {smaller} smaller: {more}"
+        yield warn(subject, f"{says}; the defaults take up to {needed_vcpu} and {needed_gib}. {held}", fix)
         return
-    fits = f"{says}: one execution of each job and the functions fit, {NEEDED_VCPU} and {NEEDED_GIB}. {held}"
+    fits = f"{says}: one execution of each job and the functions fit, {needed_vcpu} and {needed_gib}. {held}"
     if lines:
         refused = "Cloud Run refuses what is more, and those that run do the work, later."
         yield warn(subject, f"{fits} {refused}", f"Add to VARS: {'; '.join(lines)}. Or ask for more: {more}")

@@ -14,7 +14,7 @@ NAMES = Names("a-rehearsal", "us-central1")
 OLDER_RELEASE = "1a2b3c4d5e6f"
 CHECKS = "the checks"
 """What a command begins with."""
-FEW_VCPU = "8 vCPU and 40 GiB at once in us-central1; the defaults take up to 20 and 40."
+FEW_VCPU = "8 vCPU and 40 GiB at once in us-central1; the defaults take up to 19 and 35."
 BUILT = ("Create registry and buckets", "Build the images", "Pack the function", "Upload the function")
 KEPT = ("Create the bucket of Terraform's state", *BUILT)
 """What a second deploy of a release leaves out."""

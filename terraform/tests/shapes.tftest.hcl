@@ -68,6 +68,11 @@ run "defaults" {
     error_message = "The defaults take more memory than a new project has."
   }
 
+  assert {
+    condition     = var.callback_function.memory == "2Gi" && var.callback_function.max_instances == 4
+    error_message = "CALLBACK_VCPU and CALLBACK_GIB of infra/doctor/checks_project.py are of 4 instances with 2 GiB, which have a vCPU each."
+  }
+
   # Buckets.
 
   assert {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import flask
 import pytest
 
 from infra.doctor.checks_project import CPU_QUOTA, GPU_QUOTA, MEMORY_QUOTA
+from infra.emulators.http_server import HttpServer
 from infra.rehearse.recorded_answers import job_key, subscription_key
 from shared.enums import JobDevice
 from shared.errors import FailureKind
@@ -206,6 +208,42 @@ def test_what_is_not_overdue_yet_is_no_fault(deployment: DoctorDeployment, seed:
     assert not_ok(deployment.report()) == {}
 
 
+@pytest.fixture
+def callbacks(deployment: DoctorDeployment) -> Iterator[list[int]]:
+    """Statuses with which the function that takes callbacks answers, one after the other."""
+    statuses: list[int] = []
+    app = flask.Flask("callback")
+    app.add_url_rule("/", view_func=lambda: flask.Response(status=statuses.pop(0)))
+    with HttpServer(app) as server:
+        set_in(UPLOAD, "serviceConfig", "environmentVariables", "DEEPGRAM_CALLBACK_URL", to=f"{server.url}/")(
+            deployment
+        )
+        set_in(UPLOAD, "serviceConfig", "environmentVariables", "DEEPGRAM_CALLBACK_KEY", to="k" * 64)(deployment)
+        yield statuses
+
+
+def test_deepgram_must_reach_the_function_that_takes_its_callbacks(
+    deployment: DoctorDeployment, callbacks: list[int]
+) -> None:
+    callbacks += [405, 403, 404]
+    granted(CPU_QUOTA, 100_000)(deployment)
+    reports = [deployment.report() for _ in range(3)]
+    subject = "Deepgram's callbacks"
+    assert [not_ok(report) for report in reports] == [{}, {subject: {"fail"}}, {subject: {"fail"}}]
+    assert "--member=allUsers" in fixes(reports[1], subject)
+    assert "make deploy" in fixes(reports[2], subject)
+
+
+def test_with_callbacks_a_new_projects_cpus_are_too_few(deployment: DoctorDeployment, callbacks: list[int]) -> None:
+    callbacks.append(405)
+    granted(CPU_QUOTA, 20_000)(deployment)
+    report = deployment.report()
+    (line,) = (one for one in report.findings() if one.subject == "CPU and memory quota")
+    assert line.status == "warn"
+    assert "the defaults take up to 23 and 43" in line.says
+    assert "callback_function.max_instances" in line.fix
+
+
 def test_a_deployment_that_needs_no_cpu_job_misses_none(deployment: DoctorDeployment) -> None:
     del deployment.google.resources[UPLOAD]["serviceConfig"]["environmentVariables"]["CPU_JOB"]
     gone(job_key(NAMES, "cpu"))(deployment)
@@ -238,7 +276,11 @@ def test_no_limit_of_cpu_and_memory_is_enough(deployment: DoctorDeployment) -> N
 
 def test_without_its_function_a_deployment_is_looked_at_all_the_same(deployment: DoctorDeployment) -> None:
     del deployment.google.resources[UPLOAD]
-    assert not_ok(deployment.report()) == {"functions": {"fail"}, "Deepgram key": {"unknown"}}
+    assert not_ok(deployment.report()) == {
+        "functions": {"fail"},
+        "Deepgram's callbacks": {"unknown"},
+        "Deepgram key": {"unknown"},
+    }
 
 
 UNANSWERED: dict[str, tuple[Seed, str]] = {
