@@ -156,7 +156,8 @@ def _judge_deepgram(
             verdict.problems.append(f"{name}: {len(answered)} calls to Deepgram were answered, {lines} are on the bill")
         runs = sum(of_run > 0 for of_run in lines)
         again = max(0, len(answered) - runs)
-        for why in [reason for one in answered if (reason := _why_again(one, function_stops))][:again]:
+        waited = sum(float(cloud.environment[f"DEEPGRAM_{what}_SECONDS"]) for what in ("TIMEOUT", "LATE"))
+        for why in [reason for one in answered if (reason := _why_again(one, waited, function_stops))][:again]:
             verdict.deepgram_again[why] += 1
             again -= 1
         if again:
@@ -164,10 +165,12 @@ def _judge_deepgram(
             verdict.problems.append(f"{name}: {len(answered)} calls to Deepgram in {runs} runs, for no reason")
 
 
-def _why_again(answer: DeepgramAnswer, function_stops: Stops) -> str | None:
+def _why_again(answer: DeepgramAnswer, waited_seconds: float, function_stops: Stops) -> str | None:
     """Why nobody could use an answer that Deepgram gave; None: somebody could."""
     if answer.is_lost:
         return "lost on the wire"
+    if answer.at - answer.began > waited_seconds:
+        return "nobody waited so long"
     for begin, end in function_stops:
         if answer.began <= end and begin <= answer.at + STORING_SECONDS:
             return "a function was killed or frozen"

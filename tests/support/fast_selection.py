@@ -31,9 +31,9 @@ SLOW_IN_TESTS = frozenset(
 """What starts processes, where a test or its helpers import it themselves."""
 MEASURED_SLOW = {
     "tests/crash_points/test_reconciler.py": 15.6,
-    "tests/crash_points/test_shards.py": 12.2,
-    "tests/crash_points/test_worker.py": 14.9,
-    "tests/shared/state/test_jobs_and_shards.py": 8.5,
+    "tests/crash_points/test_rerun_at_work.py": 7.0,
+    "tests/crash_points/test_shards.py": 13.5,
+    "tests/crash_points/test_worker.py": 14.1,
     "tests/gpu_job/worker/test_shards.py": 6.2,
     "tests/operations/test_runbook.py": 5.5,
     "tests/shared/state/test_no_lost_wakeup.py": 10.2,
