@@ -15,7 +15,7 @@ CHECKOV := build/checkov/bin/checkov
 HADOLINT := build/hadolint/bin/hadolint
 RECORDINGS := $(addprefix infra/recordings/,call.opus podcast.mp3 interview.m4a memo.wav lecture.flac stream.mp4)
 
-.PHONY: demo test test-fast check terraform rehearse images deploy plan destroy format bench chaos clean
+.PHONY: demo test test-fast check docs terraform rehearse images deploy plan destroy format bench chaos clean
 
 demo: $(LOCAL)
 	@echo "The demo transcribes the shipped recordings with the model 'tiny', which knows their 145 words and no others."
@@ -39,6 +39,11 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_imports.py
+
+# Fails on a link that leads nowhere and on a page without a place; so does a test.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
 
 terraform: $(READY)
 	$(BIN)/python -m infra.terraform_offline

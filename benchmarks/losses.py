@@ -27,6 +27,7 @@ from benchmarks import lossy_decoder
 from benchmarks.joins import plain
 from benchmarks.report import Measurement
 from benchmarks.transcription import TIMEOUT_SECONDS, tiny_engine
+from dropscribe.local_media import inspected
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly import assemble
 from gpu_job.assembly.assemble import ChunkResult
@@ -40,7 +41,6 @@ from gpu_job.engines.task import Task
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.transcription_listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
-from infra.local_media import inspected
 from infra.recordings import recording
 from shared.enums import Engine
 from shared.errors import EngineFailed

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import gpu_job.__main__  # noqa: F401  # what a worker imports before its model
 from benchmarks.engine_runs import through_local_engine
+from dropscribe.local_media import inspected
 from gpu_job import BEGAN
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.audio.chunker import chunks
@@ -24,7 +25,6 @@ from gpu_job.audit.findings import Findings
 from gpu_job.fetch.upload import fetch
 from gpu_job.settings import JobSettings
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
-from infra.local_media import inspected
 from shared.enums import Engine
 from shared.media import Upload
 from shared.state.job_result import completed

@@ -109,6 +109,7 @@ def transcribe(
     channels: Channels = Channels.MIX,
     media: Media | None = None,
     options: PipelineOptions | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Transcript:
     """Transcribe one audio or video file. Blocks until the transcript is there; memory does not grow with the length.
 
@@ -117,6 +118,7 @@ def transcribe(
     `channels`: mixed, or each transcribed alone as one speaker, which takes `media`.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.
+    `cancelled`: set by another thread, it ends the call within seconds, by EngineFailed.
     Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, OSError
     where the file cannot be opened, and ValueError for split channels without `media`.
     """
@@ -135,10 +137,16 @@ def transcribe(
         job_id = hashlib.sha256(source.encode()).hexdigest()[:24]
         # The same file may be transcribed twice at once: each call drops its own chunks only.
         call_id = f"{job_id}-{uuid.uuid4().hex[:8]}"
-        file = FileTranscription(pipeline, call_id, transcription, media=media, channels=channels)
+        file = FileTranscription(pipeline, call_id, transcription, media=media, channels=channels, cancelled=cancelled)
+
+        def check() -> None:
+            if cancelled is not None and cancelled.is_set():
+                raise EngineFailed(_CANCELLED)
+            file.fail_lost_chunks()
+
         try:
             file.feed(path)
-            transcription.wait(engine, on_poll=file.fail_lost_chunks)
+            transcription.wait(engine, on_poll=check)
             return file.assemble(source, job_id)
         finally:
             file.cancel()
@@ -167,11 +175,12 @@ class FileTranscription:
         shard: Shard | None = None,
         missing: Callable[[float], str | None] = lambda start: None,
         span: Span = INVALID_SPAN,
+        cancelled: threading.Event | None = None,
     ) -> None:
         """`stays_local`: whether no audio may be sent to an API. `stored`: results of an earlier attempt, by channel,
         first and last sample: such chunks are not submitted again. `shard`: only chunks that begin in it are
         transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this time, in
-        seconds, and is not stored, is not transcribed either; None: it is."""
+        seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as `cancel`."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
@@ -193,7 +202,7 @@ class FileTranscription:
         self._decoded_frames = 0
         """As the decoder counted them, when it came to the end."""
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
-        self._cancelled = False
+        self._cancelled = cancelled or threading.Event()
         rules = pipeline.options.audit if shard is None else None
         self._audits = [
             AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
@@ -234,7 +243,7 @@ class FileTranscription:
         with self._pipeline.engines.feeding(), closing(self._blocks(path, arriving)) as blocks:
             try:
                 for block in blocks:
-                    if self._cancelled:
+                    if self._cancelled.is_set():
                         # No chunk may say so: a file that is silent, or was transcribed before, submits none.
                         raise EngineFailed(_CANCELLED)
                     decoded += block.shape[1]
@@ -253,7 +262,7 @@ class FileTranscription:
                 # What came until then keeps its words; the rest of the file is a gap that says why.
                 self._add_gap(self._missing_rest(seconds(decoded), error))
             while arriving is not None and not arriving.wait(CANCELLED_SECONDS) and part is None:
-                if self._cancelled:
+                if self._cancelled.is_set():
                     raise EngineFailed(_CANCELLED)
             if part is not None and decoded == part.frames and not is_behind:
                 raise InexactPart("the cut behind the shard was not reached")
@@ -340,7 +349,7 @@ class FileTranscription:
             channel,
             self._stays_local,
             span=self._span,
-            is_cancelled=lambda: self._cancelled,
+            is_cancelled=self._cancelled.is_set,
             leave_open=self._listener.broke,
         )
 
@@ -351,7 +360,7 @@ class FileTranscription:
 
     def cancel(self) -> None:
         """Have `feed` and the audit end soon. Engines begin no more of its chunks; results are still taken."""
-        self._cancelled = True
+        self._cancelled.set()
 
     # Results: from the engines' threads, and from the audit.
 
@@ -377,7 +386,7 @@ class FileTranscription:
 
     def transcribe_window(self, channel: int, window: Chunk, deliver: DeliverTokens) -> None:
         """For the audit: transcribe a window again. Blocks while the queue is full. Raises EngineFailed."""
-        if self._cancelled:
+        if self._cancelled.is_set():
             raise EngineFailed(_CANCELLED)
 
         def transcribed(result: ChunkResult) -> None:
@@ -400,7 +409,7 @@ class FileTranscription:
 
     def fail_lost_chunks(self) -> None:
         """To be called now and then: chunks that no engine has any more become gaps."""
-        if not self._cancelled:
+        if not self._cancelled.is_set():
             self._unanswered.fail_lost()
 
     def audit_broke(self, error: Exception) -> None:

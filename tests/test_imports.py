@@ -1,5 +1,5 @@
-"""Which way imports run: trigger_function -> shared <- gpu_job; dropscribe, for callers, sees shared and gpu_job;
-infra sees all, and nobody of them sees infra."""
+"""Which way imports run: trigger_function -> shared <- gpu_job; dropscribe, for callers, sees them all;
+infra sees that, too, and nobody of them sees infra."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "shared": {"shared"},
     "trigger_function": {"trigger_function", "shared"},
     "gpu_job": {"gpu_job", "shared"},
-    "dropscribe": {"dropscribe", "gpu_job", "shared"},
+    "dropscribe": {"dropscribe", "trigger_function", "gpu_job", "shared"},
     "infra": {"infra", "dropscribe", "trigger_function", "gpu_job", "shared"},
     "tools": {"tools", "infra", "dropscribe", "trigger_function", "gpu_job", "shared"},
     "benchmarks": {"benchmarks", "tools", "infra", "dropscribe", "trigger_function", "gpu_job", "shared"},
@@ -52,8 +52,11 @@ LAYERS = {
         {"operations"},
     ],
     "dropscribe": [
-        {"outcomes", "resumable", "result_files"},
-        {"uploads"},
+        {"errors", "local_engines", "local_media", "outcomes", "resumable", "result_files"},
+        {"job_ids", "uploads"},
+        {"job"},
+        {"client"},
+        {"transcription_handler"},
     ],
     "trigger_function": [
         {"alerts", "budget", "deepgram", "gathering", "inspection", "settings", "signed_urls"},

@@ -16,7 +16,9 @@ PUBLIC = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
 """Documented: of named tuples, with an underscore only to be no field's name, and of `os`, to be unlike `exit`."""
 NEMOS = frozenset({"_graph_reinitialize"})
 """Of another's code, where only this can be observed."""
-OURS = frozenset({"benchmarks", "dropscribe", "gpu_job", "infra", "shared", "tests", "tools", "trigger_function"})
+OURS = frozenset(
+    {"benchmarks", "dropscribe", "examples", "gpu_job", "infra", "shared", "tests", "tools", "trigger_function"}
+)
 CLOCKS = frozenset({"now", "utcnow", "today", "time", "monotonic", "perf_counter"})
 
 

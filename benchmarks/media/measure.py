@@ -14,11 +14,11 @@ from benchmarks.media.peer import peer_decode
 from benchmarks.media.recipes import NotMade, Recipe, Workshop
 from benchmarks.media.tones import CELLS, heard
 from benchmarks.resident import megabytes
+from dropscribe.local_media import inspected
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.samples import Samples, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
-from infra.local_media import inspected
 from shared.errors import BadMedia
 from shared.media import Media
 from shared.transcript.model import Gap

@@ -14,13 +14,13 @@ from google.cloud.storage import Blob
 from rich.console import Console
 from rich.text import Text
 
+from dropscribe.local_media import inspected
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import errors_in_one_line
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Recording, Refused, inputs_of
 from infra.cli.local.standard_input import standard_input
 from infra.cli.tables import plain_table, print_line, printable, short_clock, tracks_line
-from infra.local_media import inspected
 from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
 from shared.costs.quotes import Quote

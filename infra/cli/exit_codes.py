@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from shared.enums import Outcome
+
 
 class ExitCode(IntEnum):
     """Exit statuses of all commands; a shell needs no more than this to know what to do next."""
@@ -30,7 +32,14 @@ MEANINGS = {
 }
 """What each says of `dropscribe run`."""
 
-_BY_URGENCY = (ExitCode.NO_MODEL, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.GAPS)
+OUTCOME_CODES = {
+    Outcome.COMPLETED: ExitCode.COMPLETED,
+    Outcome.COMPLETED_WITH_GAPS: ExitCode.GAPS,
+    Outcome.REJECTED: ExitCode.REJECTED,
+    Outcome.FAILED: ExitCode.FAILED,
+}
+
+_BY_URGENCY = (ExitCode.ERROR, ExitCode.NO_MODEL, ExitCode.FAILED, ExitCode.REJECTED, ExitCode.GAPS)
 
 
 def worst(codes: set[ExitCode]) -> ExitCode:

@@ -13,6 +13,17 @@ import typer
 from infra.cli.cost_options import GroupBy, output_format, parse_month
 from infra.cli.dead_letters.commands import dead_app
 from infra.cli.exit_codes import exit_codes_help
+from infra.cli.jobs.commands import explain, results, status, submit, watch
+from infra.cli.jobs.upload_flags import (
+    ChannelsOption,
+    MethodChoice,
+    MethodOption,
+    SubtitlesOption,
+    TrackOption,
+    upload_options,
+)
+from infra.cli.operations.commands import bench, reconcile
+from infra.cli.options import Json, Project, StateBucket, bucket_of
 from infra.cli.reruns.commands import diff, rerun
 from shared.enums import Channels, Privacy
 
@@ -39,15 +50,6 @@ def options_of_all_commands(
     ] = False,
 ) -> None:
     """Transcribe audio and video files, with quotes and itemised bills."""
-
-
-class MethodChoice(StrEnum):
-    """What `--method` takes."""
-
-    AUTO = "auto"
-    PARAKEET = "parakeet"
-    HYBRID = "hybrid"
-    DEEPGRAM = "deepgram"
 
 
 class PrecisionChoice(StrEnum):
@@ -87,19 +89,10 @@ def run(
         typer.Argument(help="Files, folders with all that is below them, quoted patterns, or - for standard input."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("transcripts"),
-    method: Annotated[MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")] = (
-        MethodChoice.AUTO
-    ),
-    channels: Annotated[Channels, typer.Option("--channels", help="All together, or each as one speaker.")] = (
-        Channels.MIX
-    ),
-    track: Annotated[
-        str, typer.Option("--track", help="Audio track: its number from 1, a language, or all, mixed.", metavar="TRACK")
-    ] = "",
-    subtitles: Annotated[
-        str,
-        typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES"),
-    ] = "",
+    method: MethodOption = MethodChoice.AUTO,
+    channels: ChannelsOption = Channels.MIX,
+    track: TrackOption = "",
+    subtitles: SubtitlesOption = "",
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -123,30 +116,10 @@ def run(
     """
     from infra.cli.local.report import Shown
     from infra.cli.local.run import RunOptions, run_files
-    from shared.errors import Rejected
-    from shared.upload_options import (
-        CHANNELS_METADATA,
-        METHOD_METADATA,
-        PRIVACY_METADATA,
-        SUBTITLES_METADATA,
-        TRACK_METADATA,
-        parse_upload_options,
-    )
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
-    asked = {
-        METHOD_METADATA: method,
-        CHANNELS_METADATA: channels,
-        PRIVACY_METADATA: privacy,
-        TRACK_METADATA: track,
-        SUBTITLES_METADATA: subtitles,
-    }
-    try:
-        options = parse_upload_options(asked)
-    except Rejected as error:
-        raise typer.BadParameter(error.reason) from None
-
+    options = upload_options(method, channels, track, subtitles, privacy)
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
     raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))
 
@@ -196,23 +169,27 @@ def prepare(
 
 @app.command()
 def costs(
-    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
+    project: Project = None,
+    bucket: StateBucket = None,
     month: Annotated[
         str | None, typer.Option("--month", help="Instead of the current month.", metavar="YYYY-MM", parser=parse_month)
     ] = None,
     by: Annotated[GroupBy | None, typer.Option("--by", help="Group by day, method or folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one row for each group.")] = False,
 ) -> None:
     """What a month cost, what it saved against Deepgram, a forecast, and what would have cost less."""
     from infra.cli.costs import print_costs
 
-    raise typer.Exit(print_costs(bucket, month, by, output_format(as_json=as_json, as_csv=as_csv)))
+    raise typer.Exit(
+        print_costs(bucket_of("state", bucket, project), month, by, output_format(as_json=as_json, as_csv=as_csv))
+    )
 
 
 @app.command()
 def report(
-    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
+    project: Project = None,
+    bucket: StateBucket = None,
     month: Annotated[
         str | None, typer.Option("--month", help="Instead of the current month.", metavar="YYYY-MM", parser=parse_month)
     ] = None,
@@ -229,7 +206,7 @@ def report(
     """Write a page about a month: costs, savings, speed, waits, coverage, decisions, budget, and all jobs."""
     from infra.cli.report.commands import write_report
 
-    raise typer.Exit(write_report(bucket, month, out, budget, as_json=as_json))
+    raise typer.Exit(write_report(bucket_of("state", bucket, project), month, out, budget, as_json=as_json))
 
 
 @app.command()
@@ -239,7 +216,7 @@ def estimate(
         typer.Argument(metavar="FILE|gs://BUCKET/PREFIX", help="Files, folders, patterns and -, as run takes them."),
     ],
     name: StandardInputName = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Predict method, time and cost of recordings, and of one engine for all. Nothing is transcribed."""
     from infra.cli.estimate import print_estimate
@@ -247,36 +224,8 @@ def estimate(
     raise typer.Exit(print_estimate(places, as_json=as_json, input_name=name))
 
 
-@app.command()
-def explain(
-    job: Annotated[str, typer.Argument(help="A job id, or gs://BUCKET/NAME of the upload, also with #GENERATION.")],
-    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Show why a job was routed as it was: decision, quotes, bill and coverage."""
-    from infra.cli.explain import print_explanation
-
-    raise typer.Exit(print_explanation(job, bucket, as_json=as_json))
-
-
-@app.command()
-def sweep(
-    bucket: Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")],
-) -> None:
-    """Have the reconciler look at once, and not within a day, for uploads whose event was lost."""
-    from infra.cli.buckets import bucket_named, storage_client
-    from infra.cli.errors import errors_in_one_line
-    from trigger_function.reconciler.sweep import request_sweep
-
-    @errors_in_one_line
-    def ask() -> int:
-        request_sweep(bucket_named(storage_client(), bucket))
-        typer.echo("The reconciler looks for uploads without a job when it is called next.")
-        return 0
-
-    raise typer.Exit(ask())
-
-
+for jobs_command in (submit, status, watch, results, explain, reconcile, bench):
+    app.command()(jobs_command)
 app.command()(rerun)
 app.command()(diff)
 app.add_typer(dead_app, name="dead")
@@ -296,7 +245,7 @@ def doctor(
         bool | None,
         typer.Option("--after-deploy/--before-deploy", help="Instead of detecting a deployment."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check whether a project has what a deployment needs; each finding with its fix."""
     from infra.cli.doctor import print_report

@@ -115,6 +115,7 @@ class LaptopCloud(Server):
         self._on_upload = self._host("on_upload", "cloudevent")
         self._reconcile = self._host("reconcile", "http")
         self._api = self._api_host()
+        self.environment["RECONCILE_URL"] = self._reconcile.url
         self._stack = ExitStack()
         self._stopping = threading.Event()
 

@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from dropscribe.local_media import inspected
 from gpu_job.asr.load_recognizer import RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.pipeline import PipelineOptions, transcribe
 from infra.emulators.transcriber_process import TranscribedFile
-from infra.local_media import inspected
 from shared.enums import Channels, Engine
 from shared.errors import DropscribeError
 

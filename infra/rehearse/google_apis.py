@@ -126,6 +126,8 @@ class GoogleApis(HttpServer):
         match verb:
             case "batchGet":
                 return {"services": [self._service(name) for name in flask.request.args.getlist("names")]}
+            case "run":
+                return google.resources.get(resource) if flask.request.method == "POST" else None
             case "access":
                 return self._secret(path.partition(":")[0], resource)
         return self._series() if path.endswith("/timeSeries") else google.resources.get(key)

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dropscribe.local_media import inspected
 from gpu_job import transcribe
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Frames, Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
-from infra.local_media import inspected
 from infra.recordings import recording
 from tests.support.sounds import make, music, noise, raw, silence, tone
 

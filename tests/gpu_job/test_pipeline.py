@@ -13,6 +13,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
+from dropscribe.local_media import inspected
 from gpu_job import transcribe
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.nemo.parakeet import Parakeet
@@ -29,7 +30,6 @@ from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.settings import JobSettings
 from gpu_job.transcription_listener import TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
-from infra.local_media import inspected
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Channels, Engine

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dropscribe.local_media import inspected
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
@@ -25,7 +26,6 @@ from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.transcription_listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
-from infra.local_media import inspected
 from infra.recordings import recording
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels

@@ -6,16 +6,14 @@ from datetime import timedelta
 
 import pytest
 from google.api_core.exceptions import BadRequest
-from typer.testing import CliRunner
 
-from infra.cli.main import app
 from infra.recordings import recording
 from shared.media import Upload
 from tests.support.function_services import MakeServices
-from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
+from tests.support.loopback_cloud import UPLOADS, LoopbackCloud
 from trigger_function.handle_upload import handle
 from trigger_function.reconciler import sweep as sweeps
-from trigger_function.reconciler.sweep import sweep
+from trigger_function.reconciler.sweep import request_sweep, sweep
 from trigger_function.services import Services
 
 AUDIO = recording("memo.wav").path.read_bytes()
@@ -58,8 +56,7 @@ def test_a_sweep_is_made_once_a_day_or_on_request(cloud: LoopbackCloud, services
     assert sweep(services, SECONDS) == 0
     lost = cloud.drop(AUDIO)
     assert sweep(services, SECONDS) == 0
-    done = CliRunner().invoke(app, ["sweep", "--bucket", STATE])
-    assert done.exit_code == 0, done.output
+    request_sweep(services.state)
     assert sweep(services, SECONDS) == 1
     assert has_job(services, lost)
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from infra.cli.options import DryRun, Json, Yes, check_asks
+
 dead_app = typer.Typer(
     no_args_is_help=True,
     help="Dead letters: work that no worker could take, outcomes that BigQuery did not take.",
@@ -32,9 +34,6 @@ StateBucket = Annotated[
 ]
 Ids = Annotated[list[str] | None, typer.Argument(help="As list shows them.", metavar="ID...", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="Every one, instead of some by their ids.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print which, and leave them where they are.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @dead_app.command("list")
@@ -96,5 +95,4 @@ def drop(
 def _check(ids: list[str] | None, *, every: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     if bool(ids) == every:
         raise typer.BadParameter("name ids as list shows them, or --all")
-    if as_json and not (yes or dry_run):
-        raise typer.BadParameter("--json does not ask: add --yes or --dry-run")
+    check_asks(as_json=as_json, yes=yes, dry_run=dry_run)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dropscribe.local_media import inspected
 from infra.cli.local.machine_speeds import MachineSpeeds
 from infra.cli.progress.time_left import Estimate, audio_of_all
-from infra.local_media import inspected
 from shared.errors import BadMedia, Rejected
 from shared.settings import SpeedSettings
 from shared.upload_options import UploadOptions

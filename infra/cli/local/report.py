@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dropscribe.result_files import results_folder
-from infra.cli.exit_codes import ExitCode, worst
+from infra.cli.exit_codes import OUTCOME_CODES, ExitCode, worst
 from infra.cli.tables import outcome_table, print_line, printable, quote_table, tracks_line
 from shared.enums import Engine, Outcome
 from shared.errors import FailureKind, shortened
@@ -20,13 +20,6 @@ from shared.transcript.timestamps import clock_range
 
 PREVIEW_CHARACTERS = 110
 WARNING_CHARACTERS = 200
-
-_CODES = {
-    Outcome.COMPLETED: ExitCode.COMPLETED,
-    Outcome.COMPLETED_WITH_GAPS: ExitCode.GAPS,
-    Outcome.REJECTED: ExitCode.REJECTED,
-    Outcome.FAILED: ExitCode.FAILED,
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ def exit_code_of(messages: Collection[TerminalMessage], *, any_refused: bool = F
 def _code_of(message: TerminalMessage) -> ExitCode:
     if message.outcome is Outcome.FAILED and message.failure_kind is FailureKind.MODEL_LOAD:
         return ExitCode.NO_MODEL
-    return _CODES[message.outcome]
+    return OUTCOME_CODES[message.outcome]
 
 
 def problem_of(message: TerminalMessage) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-StateBucket = Annotated[str, typer.Option("--bucket", envvar="STATE_BUCKET", help="The deployment's state bucket.")]
+from infra.cli.options import DryRun, JobAddress, Json, Project, StateBucket, Yes, bucket_of, check_asks
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
@@ -27,11 +27,12 @@ def parse_since(text: str) -> datetime:
 
 
 def rerun(
-    bucket: StateBucket,
     job: Annotated[
         str | None,
         typer.Argument(help="A job id, or gs://BUCKET/NAME of the upload, also with #GENERATION.", show_default=False),
     ] = None,
+    project: Project = None,
+    bucket: StateBucket = None,
     failed_since: Annotated[
         datetime | None,
         typer.Option("--failed-since", help="Every job that failed since.", metavar="TIME|12h|3d", parser=parse_since),
@@ -45,13 +46,13 @@ def rerun(
         typer.Option("--model", help="parakeet, deepgram, or one of Deepgram's models with a price, such as nova-3."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also what is completed, with the model that it has.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run again, and quotes.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     wait: Annotated[
         bool | None,
         typer.Option("--wait/--no-wait", help="Until all have ended, then compare words.", show_default="with --model"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Transcribe again what has ended, as the next run of the same job.
 
@@ -66,10 +67,9 @@ def rerun(
 
     if (job is None) == (failed_since is None and prefix is None):
         raise typer.BadParameter("name a job, or --failed-since, or --prefix")
-    if as_json and not (yes or dry_run):
-        raise typer.BadParameter("--json does not ask: add --yes or --dry-run")
+    check_asks(as_json=as_json, yes=yes, dry_run=dry_run)
     wanted = Rerun(
-        state_bucket=bucket,
+        state_bucket=bucket_of("state", bucket, project),
         job=job,
         failed_since=failed_since,
         prefix=prefix,
@@ -84,11 +84,12 @@ def rerun(
 
 
 def diff(
-    job: Annotated[str, typer.Argument(help="A job id, or gs://BUCKET/NAME of the upload, also with #GENERATION.")],
-    bucket: StateBucket,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    job: JobAddress,
+    project: Project = None,
+    bucket: StateBucket = None,
+    as_json: Json = False,
 ) -> None:
     """Compare the words of a job's last two transcripts: changed, inserted and deleted, with their times."""
     from infra.cli.reruns.diff import print_diff
 
-    raise typer.Exit(print_diff(job, bucket, as_json=as_json))
+    raise typer.Exit(print_diff(job, bucket_of("state", bucket, project), as_json=as_json))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import CommandError, errors_in_one_line
-from infra.cli.explain import job_id_of
+from infra.cli.jobs.explain import job_id_of
 from infra.cli.tables import print_line
 from shared import objects
 from shared.messages import TerminalMessage

@@ -19,8 +19,8 @@ from rich.text import Text
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import CommandError, errors_in_one_line
 from infra.cli.estimate import PredictedDeployment
-from infra.cli.exit_codes import ExitCode, worst
-from infra.cli.explain import job_id_of
+from infra.cli.exit_codes import OUTCOME_CODES, ExitCode, worst
+from infra.cli.jobs.explain import job_id_of
 from infra.cli.reruns.diff import RunDiff, diff_of_run, headline, show_diff
 from infra.cli.tables import outcome_table, output_console, plain_table, print_line, printable
 from shared import objects
@@ -40,13 +40,6 @@ THREADS = 8
 
 LOOK_SECONDS = 2.0
 """How often outcomes are looked for."""
-
-_EXIT_CODES = {
-    Outcome.COMPLETED: ExitCode.COMPLETED,
-    Outcome.COMPLETED_WITH_GAPS: ExitCode.GAPS,
-    Outcome.REJECTED: ExitCode.REJECTED,
-    Outcome.FAILED: ExitCode.FAILED,
-}
 
 
 @dataclass(frozen=True)
@@ -274,4 +267,4 @@ def _as_dict(found: Sequence[Candidate], *, begun: bool) -> dict[str, object]:
 def _exit_code(found: Sequence[Candidate]) -> int:
     if not found or any(one.planned is None for one in found):
         return ExitCode.ERROR
-    return worst({_EXIT_CODES[one.outcome.outcome] for one in found if one.outcome is not None})
+    return worst({OUTCOME_CODES[one.outcome.outcome] for one in found if one.outcome is not None})

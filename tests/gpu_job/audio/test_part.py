@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from infra.local_media import inspected
 
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.parallel import MIN_WINDOW_SECONDS, ParallelDecoding, Window, can_begin_anywhere, plan_part
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from infra.local_media import inspected
 from infra.recordings import recording
 from shared.media import Media
 from tests.support.sounds import make, stated

@@ -14,6 +14,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
+from dropscribe.local_media import inspected
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.byte_source import UploadFile
@@ -22,7 +23,6 @@ from gpu_job.audio.decoder_child import DecoderChild, DecoderFailed, DecoderLimi
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.fetch.arrival import PART_BYTES, ArrivalMap
 from gpu_job.fetch.arriving_file import CONNECTIONS, ArrivingFile
-from infra.local_media import inspected
 from shared.media import DEMUXERS
 from tests.support.arriving import GatedContent
 from tests.support.sounds import make

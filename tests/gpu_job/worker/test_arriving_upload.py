@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from dropscribe.local_media import inspected
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.worker.claim import claim
 from gpu_job.worker.subscription import WorkSubscription
-from infra.local_media import inspected
 from infra.recordings import recording
 from shared.enums import Engine, Outcome
 from shared.state.jobs import Job, JobState

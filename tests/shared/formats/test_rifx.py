@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dropscribe.local_media import inspected
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
-from infra.local_media import inspected
 from shared.errors import BadMedia
 from shared.transcript.model import Gap
 from tests.support.sounds import tone

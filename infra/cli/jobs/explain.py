@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from dataclasses import dataclass
 
 from google.cloud.storage import Client
-from pydantic import ValidationError
 from rich.console import Console
 
+from dropscribe.errors import UnknownJob
+from dropscribe.job_ids import job_id_of as client_job_id_of
 from infra.cli.buckets import bucket_named, storage_client
 from infra.cli.errors import CommandError, errors_in_one_line
 from infra.cli.tables import bill_table, print_line, quote_table, tracks_line
 from shared import objects
-from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
 from shared.state.jobs import JobRecord, JobStore
 from shared.transcript.text import gap_mark
-
-_JOB_ID = re.compile(r"[0-9a-f]{24}")
 
 
 @dataclass(frozen=True)
@@ -71,27 +68,13 @@ def look_up(client: Client, state_bucket: str, job: str) -> Explained:
 
 
 def job_id_of(client: Client, job: str) -> str:
-    """A job id as it is, or the id of an upload: `gs://BUCKET/NAME`, the newest generation, or `...#GENERATION`."""
-    if _JOB_ID.fullmatch(job):
-        return job
-    bucket, name = objects.bucket_and_name(job)
-    if not job.startswith("gs://") or not name:
-        raise NotExplained(f"{job!r} is neither a job id (24 hex digits) nor gs://BUCKET/NAME.")
-    plain, _, generation = name.rpartition("#")
-    if plain and generation.isdecimal():
-        return _upload(job, bucket, plain, generation).job_id
-    blob = bucket_named(client, bucket).get_blob(name)
-    if blob is None:
-        raise NotExplained(f"{job} does not exist any more; use its job id, or its address with #GENERATION.")
-    return _upload(job, bucket, name, blob.generation).job_id
-
-
-def _upload(job: str, bucket: str, name: str, generation: str | int) -> Upload:
+    """As the client's `job_id_of`. Raises NotExplained, and CommandError for a bucket that cannot be."""
+    if job.startswith("gs://"):
+        bucket_named(client, objects.bucket_and_name(job)[0])
     try:
-        return Upload(bucket=bucket, name=name, generation=int(generation))
-    except ValidationError as error:
-        field = error.errors()[0]["loc"][0]
-        raise NotExplained(f"{job} cannot be an upload: its {field} is not valid in Cloud Storage.") from None
+        return client_job_id_of(client, job)
+    except UnknownJob as error:
+        raise NotExplained(error.reason) from None
 
 
 def _receipt(client: Client, outcome: TerminalMessage | None) -> Receipt | None:

@@ -1,0 +1,115 @@
+"""The options of `submit`, `status`, `watch`, `results` and `explain`; what takes long to import is imported late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.jobs.upload_flags import (
+    ChannelsOption,
+    MethodChoice,
+    SubtitlesOption,
+    TrackOption,
+    upload_options,
+)
+from infra.cli.options import (
+    DryRun,
+    JobAddress,
+    JobAddresses,
+    Json,
+    JsonLines,
+    Project,
+    StateBucket,
+    UploadsBucket,
+    bucket_of,
+)
+from shared.enums import Channels, Privacy
+
+
+def submit(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|gs://BUCKET/NAME...", help="Files, folders and patterns, as run takes them."),
+    ],
+    project: Project = None,
+    bucket: StateBucket = None,
+    uploads: UploadsBucket = None,
+    folder: Annotated[str, typer.Option("--folder", help="Folder of the uploads bucket.", metavar="FOLDER")] = "",
+    method: Annotated[
+        MethodChoice | None, typer.Option("--method", help="Instead of the deployment's.", show_default=False)
+    ] = None,
+    channels: ChannelsOption = Channels.MIX,
+    track: TrackOption = "",
+    subtitles: SubtitlesOption = "",
+    privacy: Annotated[
+        Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
+    ] = None,
+    deadline_minutes: Annotated[
+        float | None, typer.Option("--deadline", help="Latest end, from now.", metavar="MINUTES")
+    ] = None,
+    max_cost_usd: Annotated[
+        float | None, typer.Option("--max-cost", help="Most that each may cost.", metavar="DOLLARS")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until all have ended; the exit status is then run's.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Upload recordings to a deployment, which transcribes them, and print their jobs.
+
+    \b
+    dropscribe submit calls/ --project my-project          a folder of recordings
+    dropscribe submit gs://archive/call.mp3 --wait         an object of another bucket, which is copied
+    """
+    from infra.cli.jobs.submit import Submission, submit_all
+
+    options = upload_options(
+        method, channels, track, subtitles, privacy, deadline_minutes=deadline_minutes, max_cost_usd=max_cost_usd
+    )
+    state, to = bucket_of("state", bucket, project), bucket_of("uploads", uploads, project)
+    raise typer.Exit(submit_all(sources, Submission(state, to, folder, options, wait, dry_run, as_json)))
+
+
+def status(jobs: JobAddresses, project: Project = None, bucket: StateBucket = None, as_json: Json = False) -> None:
+    """Show how far jobs are: stage, progress, time left, or how they ended."""
+    from infra.cli.jobs.status import print_status
+
+    raise typer.Exit(print_status(jobs, bucket_of("state", bucket, project), as_json=as_json))
+
+
+def watch(
+    jobs: JobAddresses,
+    project: Project = None,
+    bucket: StateBucket = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", help="Longest time to watch.", metavar="SECONDS", min=0)
+    ] = None,
+    as_json: JsonLines = False,
+) -> None:
+    """Show progress whenever it changes, until all jobs have ended. The exit status is that of `run`."""
+    from infra.cli.jobs.status import watch_jobs
+
+    raise typer.Exit(watch_jobs(jobs, bucket_of("state", bucket, project), timeout, as_json=as_json))
+
+
+def results(
+    jobs: JobAddresses,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("transcripts"),
+    project: Project = None,
+    bucket: StateBucket = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Copy the results of jobs that have ended into OUT/<name of the upload>/."""
+    from infra.cli.jobs.results import copy_results
+
+    state = bucket_of("state", bucket, project)
+    raise typer.Exit(copy_results(jobs, state, out, dry_run=dry_run, as_json=as_json))
+
+
+def explain(job: JobAddress, project: Project = None, bucket: StateBucket = None, as_json: Json = False) -> None:
+    """Show why a job was routed as it was: decision, quotes, bill and coverage."""
+    from infra.cli.jobs.explain import print_explanation
+
+    raise typer.Exit(print_explanation(job, bucket_of("state", bucket, project), as_json=as_json))

@@ -1,0 +1,70 @@
+"""What can be requested for an upload, as options of a command: `run` and `submit` take the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.enums import Channels, Privacy
+
+if TYPE_CHECKING:
+    from shared.upload_options import UploadOptions
+
+
+class MethodChoice(StrEnum):
+    """What `--method` takes."""
+
+    AUTO = "auto"
+    PARAKEET = "parakeet"
+    HYBRID = "hybrid"
+    DEEPGRAM = "deepgram"
+
+
+MethodOption = Annotated[MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")]
+ChannelsOption = Annotated[Channels, typer.Option("--channels", help="All together, or each as one speaker.")]
+TrackOption = Annotated[
+    str, typer.Option("--track", help="Audio track: its number from 1, a language, or all, mixed.", metavar="TRACK")
+]
+SubtitlesOption = Annotated[
+    str, typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES")
+]
+
+
+def upload_options(
+    method: MethodChoice | None,
+    channels: Channels,
+    track: str,
+    subtitles: str,
+    privacy: Privacy | None,
+    *,
+    deadline_minutes: float | None = None,
+    max_cost_usd: float | None = None,
+) -> UploadOptions:
+    """What was asked for, checked. `method`: None: the deployment's. Raises typer.BadParameter."""
+    from shared.errors import Rejected
+    from shared.upload_options import (
+        CHANNELS_METADATA,
+        DEADLINE_METADATA,
+        MAX_COST_METADATA,
+        METHOD_METADATA,
+        PRIVACY_METADATA,
+        SUBTITLES_METADATA,
+        TRACK_METADATA,
+        parse_upload_options,
+    )
+
+    asked = {
+        METHOD_METADATA: method or "",
+        CHANNELS_METADATA: channels,
+        PRIVACY_METADATA: privacy or "",
+        TRACK_METADATA: track,
+        SUBTITLES_METADATA: subtitles,
+        DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
+        MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
+    }
+    try:
+        return parse_upload_options(asked)
+    except Rejected as error:
+        raise typer.BadParameter(error.reason) from None

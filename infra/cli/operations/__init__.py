@@ -1,0 +1,1 @@
+"""What operators do to a deployment, and what developers measure."""
