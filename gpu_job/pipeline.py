@@ -247,7 +247,7 @@ class FileTranscription:
                         # No chunk may say so: a file that is silent, or was transcribed before, submits none.
                         raise EngineFailed(_CANCELLED)
                     decoded += block.shape[1]
-                    self._decoded_seconds = seconds(decoded)
+                    self._decoded_seconds = seconds(decoded + (part.start if part else 0))
                     began = time.monotonic()
                     is_behind = True
                     for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
@@ -462,7 +462,7 @@ class FileTranscription:
         return (result.channel, result.start, result.end) in self._reused
 
     def decoded_seconds(self) -> float:
-        """Audio that is decoded and cut; it runs ahead of what is transcribed by the engine's queue."""
+        """Until where audio is decoded and cut; it runs ahead of what is transcribed by the engine's queue."""
         return self._decoded_seconds
 
     def transcribed_seconds(self) -> float:

@@ -33,6 +33,12 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         " the CPU, a folder with ONNX networks in onnx-asr's layout.",
         min_length=1,
     )
+    parakeet_model_release: str = setting(
+        "",
+        "What the model is a copy of: results of another job's worker with the same one are used. Empty: of those with"
+        " the same PARAKEET_MODEL_NAME.",
+        source="set in the images",
+    )
     model_precision: Precision = setting(
         _RECOGNIZER.precision,
         "What the model computes in. A NeMo model: bf16 or fp32; auto: bf16 on a GPU, and on a CPU that has it for"

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from random import random
 from typing import Any, TypeGuard
@@ -279,6 +279,8 @@ class AttemptEnd:
                     break
                 if jobs.try_save(stored, state=JobState.QUEUED, spent=bill, last_error=why, **changes):
                     self._billing.bill_stored(job, bill, bill)
+                    if job.shard is not None:
+                        self._look_after_sooner(jobs, job, changes["lease_until"])
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
                     self._services.checkpoints.store(
                         job.job_id,
@@ -293,6 +295,14 @@ class AttemptEnd:
         finally:
             for ack_id in job.ack_ids:
                 self._subscription.give_back(ack_id, math.ceil(pause))
+
+    def _look_after_sooner(self, jobs: JobStore, shard: RunningJob, at: datetime) -> None:
+        """Have the reconciler look at a shard's upload by then, as at a whole upload that was given back: if no
+        execution runs by then that takes the shard, one is started."""
+        with best_effort("an upload waits for its reconciler as long as a queued one"):
+            whole = jobs.load(shard.job_id)
+            if whole is not None and whole.record.state is JobState.QUEUED and whole.record.lease_until > at:
+                jobs.try_save(whole, lease_until=at)
 
     def _given_back(self, record: JobRecord, ending: _Ending) -> tuple[float, dict[str, Any]]:
         """After how many seconds the item shall come again, and what the record says of the attempt."""

@@ -93,10 +93,13 @@ def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> C
     if _is_held_by_another(job, services.task.holder):
         return ClaimResult(retry_after_seconds=max(1, int((record.lease_until - now()).total_seconds()) + 1))
     if (error := _given_up(record, services)) is not None:
-        if record.shard is None:
-            services.finisher.finish(record, failed(error))
-            return NOTHING_TO_DO
-        return _give_shard_up(services, job, error)
+        if record.shard is not None and record.lost_so_far:
+            return _give_shard_up(services, job, error)
+        # As of a whole upload: what ended each attempt was no part of the file that kills workers.
+        whole = job if record.shard is None else services.jobs.load(record.upload.job_id)
+        if whole is not None:
+            services.finisher.finish(whole.record, failed(error))
+        return NOTHING_TO_DO
     lost, attempts = record.lost_so_far, record.attempts_so_far
     if lost and not alone:
         if record.state is JobState.RUNNING and not services.jobs.try_save(
@@ -161,12 +164,18 @@ def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | Non
     if record.attempts_so_far >= settings.max_attempts:
         return DropscribeError(exhausted(record), FailureKind.INTERNAL)
     # One that only had to wait for its turn is begun; the reconciler fails it where it goes quiet.
-    if record.faults and now() - record.received_at > timedelta(hours=settings.max_wait_hours):
+    limit = timedelta(hours=settings.max_wait_hours)
+    has_waited = bool(record.faults) and now() - record.received_at > limit
+    if record.shard is None:
+        whole: JobRecord | None = record
+    else:
+        upload = services.jobs.load(record.upload.job_id) if has_waited or record.lost_so_far else None
+        whole = None if upload is None else upload.record
+    shards = shards_progress(services.jobs, whole) if whole is not None and whole.shards else ShardsProgress()
+    if has_waited and now() - shards.waits_since(record.received_at) > limit:
         return DropscribeError(waited_too_long(record, settings.max_wait_hours), FailureKind.TIMEOUT)
-    if record.shard is not None and record.lost_so_far:
-        upload = services.jobs.load(record.upload.job_id)
-        if upload is not None and len(shards_progress(services.jobs, upload.record).missing) >= MAX_MISSING:
-            return DropscribeError(TOO_MANY_MISSING, FailureKind.INTERNAL)
+    if record.shard is not None and record.lost_so_far and len(shards.missing) >= MAX_MISSING:
+        return DropscribeError(TOO_MANY_MISSING, FailureKind.INTERNAL)
     return None
 
 

@@ -91,6 +91,8 @@ def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
         **vars(deployment),
         settings=settings,
         task=task,
-        checkpoints=Checkpoints(deployment.state, f"{settings.parakeet_model_name} {cuts}"),
+        checkpoints=Checkpoints(
+            deployment.state, f"{settings.parakeet_model_release or settings.parakeet_model_name} {cuts}"
+        ),
         rendering=rendering,
     )

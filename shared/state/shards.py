@@ -58,6 +58,17 @@ class ShardsProgress:
         return {number: one.record.missing for number, one in self.records.items() if one.record.missing}
 
     @property
+    def progressed_at(self) -> datetime | None:
+        """Until when a worker held one of them that is done, or that has words since; None: there is none."""
+        records = [one.record for one in self.records.values() if one.record.missing is None]
+        times = [one.lease_until for one in records if one.state is JobState.DONE or one.transcribed_seconds > 0]
+        return max(times, default=None)
+
+    def waits_since(self, received_at: datetime) -> datetime:
+        """From when on its waiting counts: not while some shard or other gets on."""
+        return max(received_at, min(now(), self.progressed_at or received_at))
+
+    @property
     def started_at(self) -> datetime | None:
         """When the first of them was begun; None: none was."""
         times = (one.record.started_at for one in self.records.values())

@@ -142,7 +142,7 @@ def test_each_shard_costs_its_own_range_and_together_they_have_the_whole_recordi
     assert {place: replace(one, audio=None) for place, one in found.items()} == placed(whole)
     assert all(result.audio is not None for result in found.values())
     # The warm-up, the range, and what the chunk that reaches over its end needs; none was begun anew.
-    assert [one.decoded_seconds() for one in shards] == pytest.approx([70, 130, 120], abs=25)
+    assert [one.decode_pace.audio_seconds for one in shards] == pytest.approx([70, 130, 120], abs=25)
     assembled = fed(hearing, lecture, stored=found)
     assert all(map(assembled.is_stored, assembled.results()))
 

@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.clock import now
 from shared.enums import JobDevice, Outcome
@@ -153,8 +153,10 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
     if is_leased or marker.run < job.record.run:
         return "waiting"
     is_to_assemble = was_taken = False
+    waits_since = job.record.received_at
     if job.record.state is JobState.QUEUED and job.record.shards:
         progress = shards_progress(services.jobs, job.record)
+        waits_since = progress.waits_since(waits_since)
         if progress.is_alive:
             # Whatever time the others wait: workers are at it.
             services.jobs.save(job, lease_until=patience_ends(services), dispatches=0)
@@ -175,7 +177,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         services.jobs.mark_queued(job.id, queued.model_copy(update={"seen_at": now()}), marker.run)
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
-        return _advance(services, job, was_taken=was_taken)
+        return _advance(services, job, waits_since, was_taken=was_taken)
 
 
 def _close_unbegun(services: Services, marker: OpenMarker) -> str:
@@ -186,11 +188,11 @@ def _close_unbegun(services: Services, marker: OpenMarker) -> str:
     return "closed" if services.jobs.close_unbegun(marker.job_id, marker.run) else "waiting"
 
 
-def _advance(services: Services, job: Job, *, was_taken: bool) -> str:
+def _advance(services: Services, job: Job, waits_since: datetime, *, was_taken: bool) -> str:
     """Try again what a quiet job waited for, unless it waited too long or too often. `was_taken`: whether workers took
     shards of it since it was queued."""
     settings, record = services.settings, job.record
-    if now() - record.received_at > timedelta(hours=settings.max_wait_hours):
+    if now() - waits_since > timedelta(hours=settings.max_wait_hours):
         return _give_up(services, job, waited_too_long(record, settings.max_wait_hours))
     if record.state is JobState.CLAIMED:
         lease = now() + timedelta(seconds=settings.claim_seconds)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
+from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import Samples
+from gpu_job.engines.chain import EngineChain
+from gpu_job.settings import JobSettings
+from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.claim import claim, own_items
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.services import JobServices
+from gpu_job.worker.running_job import RunningJobs
+from gpu_job.worker.services import JobServices, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.shard_plan import Shard, shard_work_id
@@ -26,7 +32,7 @@ from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, PROJECT, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import Parrot, ParrotServices, item_of, parrot_services, queued, worker
 from tests.support.waiting import PATIENCE
-from tests.support.worker_services import as_task
+from tests.support.worker_services import as_task, running_job
 from trigger_function.reconciler.open_jobs import reconcile_all
 
 SHARDS = (Shard(0, 0, 6), Shard(1, 6, 12), Shard(2, 12, None))
@@ -149,3 +155,80 @@ def test_a_part_that_comes_behind_the_outcome_is_deleted(cloud: LoopbackCloud, s
     assert shard is not None
     assert (shard.record.state, shard.record.attempts) == (JobState.DONE, 1)
     assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
+
+
+def test_engines_that_failed_with_one_shard_as_often_as_may_be_end_the_upload_as_they_would_a_whole_one(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
+    job, items = divided(cloud, services)
+    tried = services.settings.max_attempts
+    services.jobs.open_shard(job.record, SHARDS[1], attempts=tried, last_error="The model is broken.")
+    assert claim(services, items[1]).claimed is None
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert "The last time: The model is broken." in str(message.reason)
+    assert claim(services, items[0]).claimed is None
+
+
+def test_an_upload_does_not_wait_while_shards_of_it_get_on(
+    cloud: LoopbackCloud, services: ParrotServices, make_services: MakeServices
+) -> None:
+    job, items = divided(cloud, services)
+    long_ago = now() - timedelta(hours=services.settings.max_wait_hours + 1)
+    job = services.jobs.save(job, received_at=long_ago, lease_until=now())
+    services.jobs.open_shard(job.record, SHARDS[0], state=JobState.DONE, transcribed_seconds=6.0)
+    services.jobs.open_shard(job.record, SHARDS[1], faults=1)
+    # Its other shard was done just now: this one is tried again, and the reconciler does not give the upload up.
+    assert reconcile_all(make_services(JOB_GPU="nvidia-l4")) == {"queued again": 1}
+    assert claim(services, items[1]).claimed is not None
+    assert cloud.terminal_messages() == []
+
+
+def test_an_upload_of_which_no_shard_gets_on_waits_no_longer_than_a_whole_one(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
+    job, items = divided(cloud, services)
+    long_ago = now() - timedelta(hours=services.settings.max_wait_hours + 1)
+    job = services.jobs.save(job, received_at=long_ago)
+    services.jobs.open_shard(job.record, SHARDS[0], state=JobState.DONE, lease_until=long_ago)
+    services.jobs.open_shard(job.record, SHARDS[1], faults=1)
+    assert claim(services, items[1]).claimed is None
+    (message,) = cloud.terminal_messages()
+    assert message.outcome is Outcome.FAILED
+    assert "Nothing could transcribe the file within" in str(message.reason)
+
+
+def test_of_a_shard_given_back_the_reconciler_hears_as_soon_as_of_a_whole_upload(
+    cloud: LoopbackCloud, services: ParrotServices
+) -> None:
+    job, items = divided(cloud, services)
+    job = services.jobs.save(job, lease_until=now() + timedelta(hours=1))
+    claimed = running_job(claim(services, items[1]).claimed)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    billing = Billing(Meter(time.monotonic()), services)
+    billing.open(claimed)
+    end = AttemptEnd(services, subscription, billing, EngineChain(), RunningJobs(1))
+    end.give_back(claimed, "The disk is full.", is_fault=True)
+    shard, whole = services.jobs.load(claimed.id), services.jobs.load(job.id)
+    assert shard is not None
+    assert whole is not None
+    assert shard.record.faults == 1
+    assert whole.record.lease_until == shard.record.lease_until < now() + timedelta(hours=1)
+
+
+def test_parts_of_the_same_model_are_used_whichever_job_made_them(
+    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The images of both jobs hold it in folders of their own."""
+    found = ChunkResult(0, 16_000, Engine.PARAKEET_GPU)
+    monkeypatch.setenv("PARAKEET_MODEL_RELEASE", "nvidia/parakeet@abc")
+    for number, (name, device) in enumerate([("/models/parakeet", "nvidia-l4"), ("nvidia/parakeet", "none")]):
+        monkeypatch.setenv("PARAKEET_MODEL_NAME", name)
+        monkeypatch.setenv("JOB_GPU", device)
+        one = job_services(JobSettings(), services.task)
+        try:
+            if not number:
+                one.checkpoints.store("job", [found])
+            assert one.checkpoints.load("job") == {(0, 0, 16_000): found}
+        finally:
+            one.publisher.stop()
