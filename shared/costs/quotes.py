@@ -8,6 +8,7 @@ audio, from the back, to Deepgram.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
@@ -16,10 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill
 from shared.costs.gathering import GatherRules, Queue, gather_seconds
+from shared.costs.launch_plan import Backlog, LaunchRules, RunningExecutions, executions_to_launch
 from shared.costs.prices import JobShape, PriceBook
+from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules, plan_shards
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.media import Media
+
+ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
 
 
 class Limit(StrEnum):
@@ -68,12 +73,17 @@ class Quote(BaseModel):
     """Of the completion time: how long the upload waits at most for others to share the start-up with."""
     queue_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Of the completion time: behind uploads that wait already for executions that run."""
+    shards: Annotated[int, Field(ge=0)] = 0
+    """Into how many parts the upload would be divided; 0: it is one piece."""
+    executions: Annotated[int, Field(ge=1)] = 1
+    """How many are planned to work on them at once."""
     refusals: tuple[Refusal, ...] = ()
 
     @property
     def label(self) -> str:
-        """For people: `parakeet on the CPU`, `deepgram`."""
-        return way_label(self.method, self.device)
+        """For people: `parakeet on the CPU`, `deepgram`, `parakeet on the GPU (15 shards, 5 at once)`."""
+        label = way_label(self.method, self.device)
+        return f"{label} ({self.shards} shards, {self.executions} at once)" if self.shards else label
 
     @property
     def binding(self) -> tuple[Refusal, ...]:
@@ -107,6 +117,9 @@ class PricingContext:
     idle_seconds: float
     """How long an execution looks for more work before it ends, billed like the rest."""
     gather: GatherRules = field(default_factory=GatherRules)
+    launches: LaunchRules = ONE_EXECUTION
+    """How many executions of the job work on an upload that is divided."""
+    shards: ShardRules = NEVER_DIVIDED
 
 
 @dataclass(frozen=True)
@@ -140,12 +153,16 @@ def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue
     wait = gather_seconds(pricing.gather, queue, request.audio_seconds, spare)
     if wait <= 0:
         return at_once
+    if at_once.shards:
+        return at_once  # it has its executions to itself
     shared = _parakeet(request, pricing, queue, 1.0)
     return shared.model_copy(update={"completion_seconds": shared.completion_seconds + wait, "gather_seconds": wait})
 
 
 def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Queue, share: float) -> Quote:
     """Parakeet alone, on the first `share` of the audio."""
+    if share == 1.0 and (divided := _divided(request, pricing, queue)) is not None:
+        return divided
     busy = share * _parakeet_seconds(request, pricing)
     seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
     return Quote(
@@ -154,6 +171,40 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
         completion_seconds=_start_delay_seconds(pricing, queue) + busy,
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
+    )
+
+
+def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote | None:
+    """Parakeet in shards, as `plan_shards` divides the upload; None where it is one piece.
+
+    Each execution does its part of the shards, one after the other; then one decodes all of it to put the transcript
+    together, for which nobody else works.
+    """
+    media = request.media
+    most = pricing.launches.max_executions
+    shards = plan_shards(media.duration_seconds, request.streams, most, pricing.shards) if most > 1 else ()
+    if not shards:
+        return None
+    backlog = Backlog(len(shards), request.audio_seconds, request.deadline_seconds)
+    speed = pricing.speeds.of(pricing.shape.device)
+    at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
+    rounds = math.ceil(len(shards) / at_once)
+    longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
+    assembling = media.duration_seconds / pricing.speeds.decode_x_real_time
+    seconds = {Phase.TRANSCRIPTION: _parakeet_seconds(request, pricing) + assembling}
+    starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
+    if starting:
+        seconds |= {Phase.START_UP: starting * speed.startup_seconds, Phase.WAITING: starting * pricing.idle_seconds}
+    return Quote(
+        method=Method.PARAKEET,
+        bill=instance_bill(pricing.shape, seconds, pricing.book),
+        completion_seconds=_start_delay_seconds(pricing, queue)
+        + min(1.0, rounds * longest) * _parakeet_seconds(request, pricing)
+        + assembling,
+        device=pricing.shape.job_device,
+        queue_seconds=_queue_seconds(pricing, queue),
+        shards=len(shards),
+        executions=at_once,
     )
 
 

@@ -59,6 +59,9 @@ class ShardRules:
         return min(self.hours, self.busy_hours or math.inf) if self.hours > 0 else math.inf
 
 
+NEVER_DIVIDED = ShardRules(0.0, 0.0)
+
+
 def plan_shards(duration_seconds: float, streams: int, free_slots: int, rules: ShardRules) -> tuple[Shard, ...]:
     """An upload's shards, about equally long and at whole seconds; none where it is one work item.
 

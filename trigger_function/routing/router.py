@@ -20,8 +20,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.costs.gathering import GatherRules
+from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape, PriceBook
-from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, parakeet_quote, quotes_for
+from shared.costs.quotes import (
+    ONE_EXECUTION,
+    Limit,
+    PricingContext,
+    Quote,
+    TranscriptionRequest,
+    parakeet_quote,
+    quotes_for,
+)
+from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
 from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
@@ -85,6 +95,10 @@ class Router:
     idle_seconds: float
     """How long an execution looks for more work before it ends."""
     gather: GatherRules = field(default_factory=GatherRules)
+    shards: ShardRules = NEVER_DIVIDED
+    gpu_launches: LaunchRules = ONE_EXECUTION
+    """How many executions of the GPU job work on what is divided."""
+    cpu_launches: LaunchRules = ONE_EXECUTION
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings, prices: PriceBook) -> Router:
@@ -98,6 +112,9 @@ class Router:
             deepgram_model=settings.deepgram_model,
             idle_seconds=settings.work_idle_seconds,
             gather=settings.gather_rules,
+            shards=settings.shard_rules,
+            gpu_launches=settings.launch_rules(JobDevice.GPU),
+            cpu_launches=settings.launch_rules(JobDevice.CPU),
         )
 
     def for_model(self, deepgram_model: str | None) -> Router:
@@ -126,8 +143,16 @@ class Router:
         )
 
         def pricing(shape: JobShape) -> PricingContext:
+            is_cpu = shape.job_device is JobDevice.CPU
             return PricingContext(
-                self.prices, shape, conditions.speeds, self.deepgram_model, self.idle_seconds, self.gather
+                self.prices,
+                shape,
+                conditions.speeds,
+                self.deepgram_model,
+                self.idle_seconds,
+                self.gather,
+                launches=self.cpu_launches if is_cpu else self.gpu_launches,
+                shards=self.shards,
             )
 
         (shape, queue), *others = (jobs[device] for device in self._devices(gpu_healthy=conditions.gpu_healthy))

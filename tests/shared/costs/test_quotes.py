@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from shared.costs.bill import LineItemKind
 from shared.costs.gathering import Queue
+from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
 from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, deepgram_share, quotes_for
+from shared.costs.shard_plan import ShardRules
 from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
 from shared.enums import Method
 from shared.media import Media
@@ -178,3 +180,37 @@ def test_longer_audio_costs_and_takes_more(seconds: float, factor: float, waitin
     ):
         assert long.bill.usd > short.bill.usd
         assert long.completion_seconds > short.completion_seconds
+
+
+IN_SHARDS = replace(PRICING, launches=LaunchRules(max_executions=4, drain_seconds=50.0), shards=ShardRules(0.5, 0.5))
+
+
+def test_a_divided_upload_is_done_by_several_executions_and_put_together_by_one() -> None:
+    """8 shards of 1,250 s: four executions do two each in 25 s, and decoding all of it takes another 25 s."""
+    made = quote(Method.PARAKEET, order(10_000), IN_SHARDS)
+    assert (made.shards, made.executions) == (8, 4)
+    assert made.label == "parakeet on the GPU (8 shards, 4 at once)"
+    assert made.completion_seconds == pytest.approx(30 + 25 + 25)
+    assert made.bill.usd == pytest.approx((4 * (30 + 5) + 100 + 25) * USD_PER_SECOND)
+    # One runs, behind 1,000 s of audio.
+    behind = quote(Method.PARAKEET, order(10_000), IN_SHARDS, Queue(running=True, waiting_seconds=1000.0))
+    assert behind.completion_seconds == pytest.approx(10 + 25 + 25)
+    assert behind.bill.usd == pytest.approx((3 * (30 + 5) + 100 + 25) * USD_PER_SECOND)
+
+
+def test_a_deadline_that_one_execution_would_miss_is_met_by_shards() -> None:
+    in_time = quote(Method.PARAKEET, order(10_000, deadline=100.0), IN_SHARDS)
+    assert in_time.completion_seconds <= 100 < quote(Method.PARAKEET, order(10_000, deadline=100.0)).completion_seconds
+
+
+def test_no_more_executions_are_quoted_than_would_be_started() -> None:
+    patient = replace(IN_SHARDS, launches=LaunchRules(max_executions=4, drain_seconds=600.0))
+    made = quote(Method.PARAKEET, order(10_000), patient)
+    assert (made.shards, made.executions) == (8, 1)
+    assert made.completion_seconds == pytest.approx(30 + 100 + 25)
+
+
+@pytest.mark.parametrize("pricing", [PRICING, replace(IN_SHARDS, launches=LaunchRules(1, 50.0))])
+def test_where_nothing_is_divided_nothing_changes(pricing: PricingContext) -> None:
+    assert quote(Method.PARAKEET, order(10_000), pricing) == quote(Method.PARAKEET, order(10_000))
+    assert quote(Method.PARAKEET, order(), IN_SHARDS) == quote(Method.PARAKEET, order())
