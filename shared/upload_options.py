@@ -33,6 +33,7 @@ PRIVACY_METADATA = "transcribe-privacy"
 DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
 VIDEO_ID_METADATA = "transcribe-video-id"
+WEBHOOK_METADATA = "transcribe-webhook"
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -43,6 +44,10 @@ LONGEST_DEADLINE_MINUTES = 1e9
 
 VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
 """What the owner's own system calls the recording: letters, digits and `._~-`."""
+
+
+MAX_WEBHOOK_CHARACTERS = 2048
+"""Of a URL that an outcome is posted to."""
 
 
 class UploadOptions(BaseModel):
@@ -60,6 +65,8 @@ class UploadOptions(BaseModel):
     """From the event to the transcript."""
     max_cost_usd: Positive | None = None
     video_id: VideoId | None = None
+    webhook: Annotated[str, Field(max_length=MAX_WEBHOOK_CHARACTERS)] | None = None
+    """Where the outcome is posted to, besides the deployment's own URLs; its origin has to be an allowed one."""
 
     @property
     def is_private(self) -> bool:
@@ -81,6 +88,7 @@ class UploadOptions(BaseModel):
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,
             VIDEO_ID_METADATA: self.video_id,
+            WEBHOOK_METADATA: self.webhook,
         }
         return {key: str(value) for key, value in asked.items() if value is not None}
 
@@ -101,6 +109,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
         video_id=_video_id(metadata.get(VIDEO_ID_METADATA, "").strip()),
+        webhook=_webhook(metadata.get(WEBHOOK_METADATA, "").strip()),
     )
 
 
@@ -169,6 +178,18 @@ def _subtitles(value: str) -> SubtitleOptions | None:
         example = "line=37,lines=2,min=1,max=6,cps=17"
         raise Rejected(f"The file's {SUBTITLES_METADATA} is {value!r}; it has to be like {example}, with {limits}.")
     return options
+
+
+def _webhook(url: str) -> str | None:
+    """As it is: a URL's letters may not be made small."""
+    if not url:
+        return None
+    is_url = url.startswith(("https://", "http://")) and url.isascii() and url.isprintable() and " " not in url
+    if not is_url or len(url) > MAX_WEBHOOK_CHARACTERS:
+        # Not quoted: it may hold a secret.
+        wanted = f"a URL, https://..., of at most {MAX_WEBHOOK_CHARACTERS} characters, in ASCII"
+        raise Rejected(f"The file's {WEBHOOK_METADATA} is not one; it has to be {wanted}.")
+    return url
 
 
 def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:

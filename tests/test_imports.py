@@ -65,7 +65,7 @@ LAYERS = {
         {"launch", "decide_and_reserve"},
         {"deepgram_finish"},
         {"deepgram_call"},
-        {"callback", "dispatch"},
+        {"callback", "dispatch", "webhooks"},
         {"handle_upload"},
         {"api", "reconciler"},
         {"main"},

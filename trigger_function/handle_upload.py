@@ -24,7 +24,7 @@ from shared.state.jobs import Job, JobRecord, new_holder
 from shared.state.progress import progress_of
 from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
-from shared.upload_options import parse_upload_options
+from shared.upload_options import UploadOptions, parse_upload_options
 from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection.gzip_object import GzipObject
@@ -32,6 +32,7 @@ from trigger_function.inspection.inspector import inspect
 from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services
 from trigger_function.settings import FunctionSettings
+from trigger_function.webhooks.endpoints import check_allowed
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,12 @@ def proceed(services: Services, job: Job) -> None:
         services.events.publish(partial(progress_of, job.record))
         try:
             if job.record.decision is None:
-                upload = _inspect(services, job.record)
+                blob, options = _requested(services, job.record)
+                if options.webhook is not None:
+                    check_allowed(options.webhook, services.settings.webhook_allowed_origins)
+                    # At once: that it is rejected is posted, too.
+                    job = services.jobs.save(job, options=options)
+                upload = _inspect(services, blob, options, job.record.upload)
                 decision = _decide(services, job.record, upload)
                 decided = {"media": upload.media, "decision": decision, "options": upload.options}
                 # What goes on a queue is written by that: one write says both.
@@ -85,26 +91,36 @@ def _claim_returned_on_error(services: Services, job: Job) -> Iterator[None]:
         raise
 
 
-def _inspect(services: Services, record: JobRecord) -> UploadFacts:
-    """What the upload is, and what its owner requested, or who had it run again.
+def _requested(services: Services, record: JobRecord) -> tuple[storage.Blob, UploadOptions]:
+    """The object with its properties, and what its owner requested, or who had it run again.
 
-    Raises BadMedia, Rejected or UploadNotReadable, and the client's error where Cloud Storage may answer another time.
+    Raises Rejected or UploadNotReadable, and the client's error where Cloud Storage may answer another time.
     """
     upload, requested = record.upload, record.requested
     blob = services.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
-    with tracing.span("inspect") as span:
-        try:
-            blob.reload(timeout=READ_TIMEOUT_SECONDS)
-            options = parse_upload_options(blob.metadata or {})
-            if requested is not None:
-                options = options.model_copy(update={"method": requested.method})
-            media = inspect_blob(blob, services.settings, options.track)
-        except GoogleAPICallError as error:
-            if (refusal := refusal_of(error)) is not None:
-                raise refusal from error
-            raise
+    with _refusals():
+        blob.reload(timeout=READ_TIMEOUT_SECONDS)
+    options = parse_upload_options(blob.metadata or {})
+    return blob, options if requested is None else options.model_copy(update={"method": requested.method})
+
+
+def _inspect(services: Services, blob: storage.Blob, options: UploadOptions, upload: Upload) -> UploadFacts:
+    """What the upload is. Raises BadMedia, Rejected or UploadNotReadable, and as `_requested` does."""
+    with tracing.span("inspect") as span, _refusals():
+        media = inspect_blob(blob, services.settings, options.track)
         tracing.set_attributes(span, **media.model_dump(exclude={"tracks"}))
     return UploadFacts(upload.job_id, media, options)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What Cloud Storage will not answer another time either, as UploadNotReadable."""
+    try:
+        yield
+    except GoogleAPICallError as error:
+        if (refusal := refusal_of(error)) is not None:
+            raise refusal from error
+        raise
 
 
 def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:

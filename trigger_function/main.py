@@ -105,6 +105,25 @@ def deepgram_callback(request: flask.Request) -> flask.Response:
 
 
 @functions_framework.http
+def webhook(request: flask.Request) -> flask.Response:
+    """Post an outcome that Pub/Sub pushes: `webhooks/deliver.py` says to whom, and what is tried again."""
+    # Here, for no other entry point sends requests to addresses that somebody else gave.
+    from trigger_function.webhooks.answer import answer_push
+    from trigger_function.webhooks.from_settings import webhooks_from_environment
+    from trigger_function.webhooks.signature import BadSecret
+
+    try:
+        with _settings_errors_logged():
+            webhooks = webhooks_from_environment()
+        return answer_push(webhooks, request)
+    except BadSecret as error:
+        _log.error(first_line(error))
+        raise InternalServerError(original_exception=error) from error
+    finally:
+        export.flush()
+
+
+@functions_framework.http
 def api(request: flask.Request) -> flask.Response:
     """Answer a request to the HTTP API: `api/routes.py` lists what it takes."""
     # Here, for no other entry point needs any of it.

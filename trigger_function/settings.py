@@ -84,7 +84,55 @@ class CallbackSettings(BaseSettings):
         return self
 
 
-class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, CallbackSettings):
+class WebhookSettings(BaseSettings):
+    """Whom outcomes are posted to, and how."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    webhook_urls: Annotated[tuple[str, ...], NoDecode] = setting(
+        (),
+        "Where every outcome is posted to, signed.",
+        unit="comma-separated URLs, 10 at most",
+        source="docs/webhooks.md",
+        max_length=10,
+    )
+    webhook_allowed_origins: Annotated[tuple[str, ...], NoDecode] = setting(
+        (),
+        "Where an upload's own `transcribe-webhook` may lead; by default nowhere, and an upload that asks for one is"
+        " rejected.",
+        unit="comma-separated origins, https://HOST",
+    )
+    webhook_secrets: SecretStr | None = setting(
+        None,
+        "What the posts are signed with, `whsec_` and base64 of 24 to 64 bytes. Of several, separated by commas, each"
+        " signs.",
+        source="Standard Webhooks",
+    )
+    webhook_timeout_seconds: float = setting(
+        15.0, "Longest wait for a receiver's answer.", unit="s", source="Standard Webhooks: 15 to 30 s", gt=0, le=60
+    )
+    webhook_retry_hours: float = setting(
+        24.0,
+        "How long an outcome is posted again that a receiver did not take.",
+        unit="h",
+        gt=0,
+        le=150,
+    )
+
+    @field_validator("webhook_urls", "webhook_allowed_origins", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("webhook_urls", "webhook_allowed_origins")
+    @classmethod
+    def _are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not one.startswith(("https://", "http://")) for one in value):
+            raise ValueError("each has to begin with https://")
+        return value
+
+
+class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, CallbackSettings, WebhookSettings):
     """Everything the function reads from its environment."""
 
     cpu_job_vcpu: float = setting(4.0, "vCPUs of the instances of the job without a GPU.", unit="vCPU", gt=0)

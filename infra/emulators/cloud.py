@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from infra.emulators.run_server import RunServer
 from infra.emulators.server import Server
 from infra.emulators.service_account import inherited_environment, write_service_account
 from infra.emulators.storage.server import StorageServer
+from infra.emulators.webhooks.push import PushSubscription
 from infra.process_environment import environment
 from infra.tiny_parakeet import MODEL_PATH
 from shared.state.deployment import prices_of
@@ -44,10 +46,12 @@ UPLOADS, RESULTS, STATE = "uploads", "results", "state"
 RESULTS_TOPIC, WORK_TOPIC, DEAD_TOPIC = "transcription-results", "transcription-work", "transcription-work-dead"
 ALERTS_TOPIC, EVENTS_TOPIC = "transcription-alerts", "transcription-events"
 WORK_SUBSCRIPTION = "transcription-work-job"
+WEBHOOK_SUBSCRIPTION = "transcription-results-webhook"
 DEAD_SUBSCRIPTION = "transcription-work-dead-kept"
 JOB = f"projects/{PROJECT}/locations/{REGION}/jobs/transcribe"
 DEEPGRAM_KEY = "laptop"
 FUNCTION = Path(__file__).parents[2] / "trigger_function" / "main.py"
+LOCAL_WEBHOOKS = Path(__file__).parent / "webhooks" / "function.py"
 RECONCILE_TIMEOUT_SECONDS = 600.0
 
 
@@ -116,6 +120,7 @@ class LaptopCloud(Server):
         self._reconcile = self._host("reconcile", "http")
         self._api = self._api_host()
         self.environment["RECONCILE_URL"] = self._reconcile.url
+        self._webhook = self._webhook_host()
         self._stack = ExitStack()
         self._stopping = threading.Event()
 
@@ -140,6 +145,7 @@ class LaptopCloud(Server):
                 function.wait_until_ready()
             self.eventarc.url = self._on_upload.url
             starting.enter_context(self.eventarc)
+            starting.enter_context(self._pushed_webhooks())
             starting.enter_context(self._scheduler())
             # A function that cannot work shows here, at once, rather than as an event that is retried for a day.
             try:
@@ -154,9 +160,10 @@ class LaptopCloud(Server):
 
     @property
     def functions(self) -> tuple[FunctionHost, ...]:
-        """The function that takes events, the reconciler, and what takes Deepgram's callbacks, and the HTTP API, where
-        there are such."""
-        return (self._on_upload, self._reconcile, *(one for one in (self._callback, self._api) if one is not None))
+        """The function that takes events, the reconciler, and what takes Deepgram's callbacks, the HTTP API, and what
+        posts outcomes, where there are such."""
+        more = (self._callback, self._api, self._webhook)
+        return (self._on_upload, self._reconcile, *(one for one in more if one is not None))
 
     @property
     def api_url(self) -> str | None:
@@ -203,10 +210,40 @@ class LaptopCloud(Server):
         self.environment.setdefault("API_HOSTS", f"127.0.0.1:{port},localhost:{port}")
         return host
 
-    def _host(self, target: str, signature: Literal["cloudevent", "http"]) -> FunctionHost:
+    def _webhook_host(self) -> FunctionHost | None:
+        """None where outcomes are posted to nobody."""
+        if not (self.environment.get("WEBHOOK_URLS") or self.environment.get("WEBHOOK_ALLOWED_ORIGINS")):
+            return None
+        # Without one, nobody here wants to check what is posted.
+        self.environment.setdefault("WEBHOOK_SECRETS", f"whsec_{b64encode(secrets.token_bytes(32)).decode()}")
+        return self._host("webhook", "http", LOCAL_WEBHOOKS)
+
+    @contextmanager
+    def _pushed_webhooks(self) -> Iterator[None]:
+        """Terraform's push subscription on the topic of results, where outcomes are posted."""
+        if self._webhook is None:
+            yield
+            return
+        subscriber = self.subscriber()
+        subscription = subscriber.subscription_path(PROJECT, WEBHOOK_SUBSCRIPTION)
+        subscriber.create_subscription(
+            request={
+                "name": subscription,
+                "topic": f"projects/{PROJECT}/topics/{RESULTS_TOPIC}",
+                "ack_deadline_seconds": 100,
+                "retry_policy": {
+                    "minimum_backoff": timedelta(seconds=self.options.event_backoff_seconds),
+                    "maximum_backoff": timedelta(seconds=600),
+                },
+            }
+        )
+        with PushSubscription(subscriber, subscription, self._webhook.url):
+            yield
+
+    def _host(self, target: str, signature: Literal["cloudevent", "http"], source: Path = FUNCTION) -> FunctionHost:
         log = self.logs / f"{target}.log"
         grace_seconds = self.options.stop_grace_seconds
-        return FunctionHost(target, FUNCTION, signature, self.environment, log, grace_seconds, self.process_type)
+        return FunctionHost(target, source, signature, self.environment, log, grace_seconds, self.process_type)
 
     def _environment(self, key: Path) -> dict[str, str]:
         addresses = {

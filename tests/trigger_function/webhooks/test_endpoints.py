@@ -1,0 +1,66 @@
+"""Whom outcomes are posted to: of uploads' wishes those alone that lead to an allowed origin."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import Rejected
+from trigger_function.webhooks.endpoints import MAX_ENDPOINTS, check_allowed, endpoint_id, endpoints, origin_of
+
+ALLOWED = ("https://hooks.example.org", "https://other.example.org:8443/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.org/a?b=c",
+        "https://HOOKS.example.org:443/",
+        "https://other.example.org:8443",
+    ],
+)
+def test_an_allowed_origin(url: str) -> None:
+    check_allowed(url, ALLOWED)
+    assert list(endpoints((), url, ALLOWED)) == [url]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.org/",
+        "https://hooks.example.org.evil.example/",
+        "https://hooks.example.org@evil.example/",
+        "https://hooks.example.org:444/",
+        "https://hooks.example.org\\@evil.example/",
+        "https://evil.example/?https://hooks.example.org",
+        "https://[::1/",
+        "https://hooks.example.org:x/",
+        "file:///etc/passwd",
+        "hooks.example.org",
+        "",
+    ],
+)
+def test_any_other_is_refused_and_posted_to_by_nobody(url: str) -> None:
+    with pytest.raises(Rejected, match="transcribe-webhook"):
+        check_allowed(url, ALLOWED)
+    assert list(endpoints(("https://own.example/",), url, ALLOWED)) == ["https://own.example/"]
+
+
+def test_without_a_list_nothing_is_allowed() -> None:
+    with pytest.raises(Rejected, match="WEBHOOK_ALLOWED_ORIGINS is not set"):
+        check_allowed("https://hooks.example.org/", ())
+    # An entry that is no origin allows nothing, not everything without one.
+    with pytest.raises(Rejected):
+        check_allowed("nonsense", ("nonsense",))
+
+
+def test_each_url_once_and_no_more_than_can_be_posted_to_at_once() -> None:
+    own = tuple(f"https://own.example/{number}" for number in range(MAX_ENDPOINTS + 5))
+    assert len(list(endpoints(own, None, ALLOWED))) == MAX_ENDPOINTS
+    assert list(endpoints(own[:1] * 2, own[0], ("https://own.example",))) == [own[0]]
+
+
+def test_a_url_is_named_without_what_may_be_secret_in_it() -> None:
+    url = "https://hooks.example.org/T0KEN?key=S3CRET"
+    assert origin_of(url) == "https://hooks.example.org"
+    assert "T0KEN" not in endpoint_id(url)
+    assert endpoint_id(url) != endpoint_id(f"{url}x")
