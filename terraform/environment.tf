@@ -33,6 +33,8 @@ locals {
     enable_gpu_transcription = local.has_gpu_job
     gpu_rollout_percent      = var.gpu_rollout_percent
     monthly_budget_usd       = var.monthly_budget_usd
+    webhook_urls             = local.has_webhooks && length(var.webhooks.urls) > 0 ? join(",", var.webhooks.urls) : null
+    webhook_allowed_origins  = local.has_webhooks && length(var.webhooks.allowed_origins) > 0 ? join(",", var.webhooks.allowed_origins) : null
   })
 
   # Bills and quotes are computed from these, so they are the job's own shape.

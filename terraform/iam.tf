@@ -5,6 +5,7 @@ locals {
   optional_components = merge(
     local.has_callbacks ? { callback = "Takes Deepgram's callbacks." } : {},
     local.has_api ? { api = "Answers the HTTP API." } : {},
+    local.has_webhooks ? { webhooks = "Posts outcomes to URLs." } : {},
   )
   components = merge(local.optional_components, {
     function  = "Inspects uploads, routes them, and reconciles."
@@ -44,6 +45,11 @@ locals {
     callback_events  = { topic = "events", member = local.member["callback"] }
   } : {}
 
+  # Job records, and what was posted. No result: a webhook has addresses alone.
+  webhook_bucket_roles = local.has_webhooks ? {
+    webhooks_state = { bucket = "state", role = "roles/storage.objectUser", member = local.member["webhooks"] }
+  } : {}
+
   # It stores recordings, and erases them with all that was made of them; what it erases ends with a message.
   api_bucket_roles = local.has_api ? {
     for bucket in ["uploads", "results", "state"] :
@@ -53,7 +59,7 @@ locals {
     for topic in ["results", "events"] : "api_${topic}" => { topic = topic, member = local.member["api"] }
   } : {}
 
-  bucket_roles = merge(local.callback_bucket_roles, local.api_bucket_roles, {
+  bucket_roles = merge(local.callback_bucket_roles, local.api_bucket_roles, local.webhook_bucket_roles, {
     # The reconciler goes on with erasures that were interrupted, which only the API begins by itself.
     function_uploads = { bucket = "uploads", role = local.has_api ? "roles/storage.objectUser" : "roles/storage.objectViewer", member = local.member["function"] }
     function_results = { bucket = "results", role = "roles/storage.objectUser", member = local.member["function"] }

@@ -24,6 +24,7 @@ output "functions" {
     { for entry_point, function in google_cloudfunctions2_function.this : entry_point => function.name },
     { for function in google_cloudfunctions2_function.callback : "deepgram_callback" => function.name },
     { for function in google_cloudfunctions2_function.api : "api" => function.name },
+    { for function in google_cloudfunctions2_function.webhook : "webhook" => function.name },
   )
 }
 
@@ -65,4 +66,9 @@ output "api_url" {
 output "add_api_keys_command" {
   description = "Command that adds the list of API keys, read from standard input; null: there are none."
   value       = local.has_api_keys ? "gcloud secrets versions add ${google_secret_manager_secret.api[0].secret_id} --project=${var.project} --data-file=-" : null
+}
+
+output "add_webhook_secret_command" {
+  description = "Command that adds a random secret with which webhooks are signed; null: there are none."
+  value       = local.has_webhooks ? "printf 'whsec_%s' \"$(openssl rand -base64 32)\" | gcloud secrets versions add ${google_secret_manager_secret.webhooks[0].secret_id} --project=${var.project} --data-file=-" : null
 }

@@ -77,6 +77,8 @@ variable "function_settings" {
     deepgram_callback_max_bytes    = optional(number)
     deepgram_callback_read_seconds = optional(number)
     deepgram_api_key_id            = optional(string)
+    webhook_timeout_seconds        = optional(number)
+    webhook_retry_hours            = optional(number)
   })
   default  = {}
   nullable = false

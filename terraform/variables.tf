@@ -320,6 +320,38 @@ variable "api" {
   }
 }
 
+variable "webhooks" {
+  description = "Outcomes posted to URLs, signed (docs/webhooks.md). urls: of every outcome, ten at most. allowed_origins: where an upload's own `transcribe-webhook` may lead. `make deploy` makes the secret; without it add one before this is enabled."
+  type = object({
+    enabled         = optional(bool, false)
+    urls            = optional(list(string), [])
+    allowed_origins = optional(list(string), [])
+    max_instances   = optional(number, 4)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = !var.webhooks.enabled || length(var.webhooks.urls) + length(var.webhooks.allowed_origins) > 0
+    error_message = "Webhooks without urls and without allowed_origins are posted to nobody."
+  }
+
+  validation {
+    condition     = alltrue([for url in var.webhooks.urls : can(regex("^https://[^,\\s@]+$", url))]) && length(var.webhooks.urls) <= 10
+    error_message = "At most ten urls, each https://HOST/PATH without a comma and without a user name."
+  }
+
+  validation {
+    condition     = alltrue([for origin in var.webhooks.allowed_origins : can(regex("^https://[^,/\\s@]+/?$", origin))])
+    error_message = "An allowed origin is https://HOST alone."
+  }
+
+  validation {
+    condition     = var.webhooks.max_instances >= 1 && var.webhooks.max_instances <= 20
+    error_message = "1 to 20 instances."
+  }
+}
+
 variable "results_schema" {
   description = "Whether Pub/Sub holds the topics of outcomes and of progress to terraform/schemas/outcome.avsc and progress.avsc."
   type        = bool

@@ -74,7 +74,7 @@ resource "google_cloudfunctions2_function" "webhook" {
     ingress_settings                 = "ALLOW_INTERNAL_ONLY"
     service_account_email            = google_service_account.this["webhooks"].email
 
-    environment_variables = merge(local.function_environment, { THREADS = tostring(local.webhook_concurrency) })
+    environment_variables = merge(local.callback_environment, { THREADS = tostring(local.webhook_concurrency) })
 
     dynamic "secret_environment_variables" {
       for_each = local.webhook_secrets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from base64 import b64encode
 from dataclasses import replace
 from getpass import getpass
 from pathlib import Path
@@ -25,7 +26,7 @@ from infra.doctor.report import preflight
 from infra.doctor.settings import DoctorSettings
 from infra.terraform_offline.terraform import ROOT
 
-CALLBACK_KEY_BYTES = 32
+CALLBACK_KEY_BYTES = WEBHOOK_SECRET_BYTES = 32
 """As long as what it makes: HMAC-SHA256."""
 
 USAGE_STATUS = 2
@@ -75,8 +76,11 @@ def deploy(
     console = Console()
     source = "this checkout" if options.builds else "built before"
     console.print(f"Release {options.release} ({source}) to {project}, {region}.", markup=False, highlight=False)
-    # One for callbacks is used where there is none yet.
-    made = {plan.CALLBACK_KEY: secrets.token_hex(CALLBACK_KEY_BYTES)}
+    # Used where there is none yet.
+    made = {
+        plan.CALLBACK_KEY: secrets.token_hex(CALLBACK_KEY_BYTES),
+        plan.WEBHOOK_KEY: f"whsec_{b64encode(secrets.token_bytes(WEBHOOK_SECRET_BYTES)).decode()}",
+    }
     runner = Runner(ROOT, console, made if key is None else {**made, plan.DEEPGRAM_KEY: key})
     if not _may_begin(options.target, console, None if options.builds else options.release):
         raise typer.Exit(1)

@@ -52,6 +52,11 @@ class Target:
         return self.given.flag("api", "keys") is True
 
     @property
+    def has_webhooks(self) -> bool:
+        """Whether outcomes are posted to URLs."""
+        return self.given.flag("webhooks", "enabled") is True
+
+    @property
     def project(self) -> str:
         """Google Cloud project."""
         return self.names.project

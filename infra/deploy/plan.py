@@ -14,6 +14,7 @@ from infra.doctor.commands import Command, built
 BUILD_FILE = "infra/docker/cloudbuild.yaml"
 DEEPGRAM_KEY = "DEEPGRAM_API_KEY"
 CALLBACK_KEY = "DEEPGRAM_CALLBACK_KEY"
+WEBHOOK_KEY = "WEBHOOK_SECRETS"
 
 FIRST_APIS = (
     "cloudbilling",
@@ -37,9 +38,11 @@ FOUNDATION = (
     "google_secret_manager_secret.api",
     "google_secret_manager_secret.callback",
     "google_secret_manager_secret.deepgram",
+    "google_secret_manager_secret.webhooks",
     "google_secret_manager_secret_iam_member.accessor",
     "google_secret_manager_secret_iam_member.api",
     "google_secret_manager_secret_iam_member.callback",
+    "google_secret_manager_secret_iam_member.webhooks",
     "google_service_account_iam_member.token_creator",
     "google_storage_bucket.this",
     "google_storage_bucket_iam_member.this",
@@ -73,6 +76,7 @@ def deployment(options: Options) -> tuple[Step, ...]:
         *((_deepgram_key(options.target),) if options.with_deepgram_key else ()),
         *((_callback_key(options.target),) if options.target.has_callbacks else ()),
         *((_api_keys_there(options.target),) if options.target.has_api_keys else ()),
+        *((_webhook_secret(options.target),) if options.target.has_webhooks else ()),
         _apply(options),
         _doctor(options.target, "after"),
         *_proof(options.target),
@@ -170,8 +174,12 @@ def _build(options: Options) -> Iterator[Step]:
     target = options.target
     ready = built(target.names, options.release)
     *images, archive = ready
-    wanted = {target.names.secret: options.with_deepgram_key, target.names.callback_secret: target.has_callbacks,
-              target.names.api_keys_secret: target.has_api_keys}  # fmt: skip
+    wanted = {
+        target.names.secret: options.with_deepgram_key,
+        target.names.callback_secret: target.has_callbacks,
+        target.names.api_keys_secret: target.has_api_keys,
+        target.names.webhook_secret: target.has_webhooks,
+    }
     keys_can_be_kept = tuple(
         ("gcloud", "secrets", "describe", secret, f"--project={target.project}")
         for secret, is_wanted in wanted.items()
@@ -236,14 +244,24 @@ def _deepgram_key(target: Target) -> Step:
 
 
 def _callback_key(target: Target) -> Step:
-    secret = (target.names.callback_secret, f"--project={target.project}")
+    about = "A random one, with which the addresses are signed that Deepgram posts to. Once: then it stays."
+    return _random_secret(target, "Add a key for callbacks", about, target.names.callback_secret, CALLBACK_KEY)
+
+
+def _webhook_secret(target: Target) -> Step:
+    about = "A random one, by which receivers know that an outcome is this deployment's. Once: then it stays."
+    return _random_secret(target, "Add a secret for webhooks", about, target.names.webhook_secret, WEBHOOK_KEY)
+
+
+def _random_secret(target: Target, title: str, about: str, name: str, value: str) -> Step:
+    secret = (name, f"--project={target.project}")
     return Step(
-        "Add a key for callbacks",
-        "A random one, with which the addresses are signed that Deepgram posts to. Once: then it stays.",
+        title,
+        about,
         ("gcloud", "secrets", "versions", "add", *secret, "--data-file=-"),
         done_if=(("gcloud", "secrets", "versions", "describe", "latest", f"--secret={secret[0]}", secret[1]),),
         hint="The secret is made with the registry, by a deploy that builds: RELEASE= alone makes none.",
-        secret=CALLBACK_KEY,
+        secret=value,
     )
 
 

@@ -72,6 +72,11 @@ class Names:
         return f"{self.name}-api-keys"
 
     @property
+    def webhook_secret(self) -> str:
+        """Of what signs webhooks."""
+        return f"{self.name}-webhook-secrets"
+
+    @property
     def dead_letter_subscriptions(self) -> tuple[str, str]:
         """What keeps the messages that could not be processed: of work, and of results."""
         return f"{self.topic_prefix}-work-dead-kept", f"{self.topic_prefix}-results-dead-kept"

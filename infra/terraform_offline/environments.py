@@ -28,6 +28,7 @@ MODELS: Mapping[str, type[BaseSettings]] = {
     'google_cloudfunctions2_function.this["on_upload"]': FunctionSettings,
     'google_cloudfunctions2_function.this["reconcile"]': FunctionSettings,
     "google_cloudfunctions2_function.callback[0]": FunctionSettings,
+    "google_cloudfunctions2_function.webhook[0]": FunctionSettings,
     "google_cloud_run_v2_job.gpu[0]": JobSettings,
     "google_cloud_run_v2_job.cpu[0]": JobSettings,
 }
@@ -40,11 +41,19 @@ NOT_DEPLOYED = {
 """Settings that Terraform leaves alone, and why."""
 
 _KNOWN_LATER = {"deepgram_callback_url": "the callback function's, in no plan before that is there"}
+_NEEDLESS = "a secret that it does not need"
+_SIGNS_NOTHING = {"webhook_secrets": _NEEDLESS}
 NOT_GIVEN: Mapping[str, Mapping[str, str]] = {
-    'google_cloudfunctions2_function.this["on_upload"]': _KNOWN_LATER,
-    'google_cloudfunctions2_function.this["reconcile"]': _KNOWN_LATER,
+    'google_cloudfunctions2_function.this["on_upload"]': {**_KNOWN_LATER, **_SIGNS_NOTHING},
+    'google_cloudfunctions2_function.this["reconcile"]': {**_KNOWN_LATER, **_SIGNS_NOTHING},
+    "google_cloudfunctions2_function.webhook[0]": {
+        **_KNOWN_LATER,
+        "deepgram_api_key": _NEEDLESS,
+        "deepgram_callback_key": _NEEDLESS,
+    },
     "google_cloudfunctions2_function.callback[0]": {
         **_KNOWN_LATER,
+        **_SIGNS_NOTHING,
         "deepgram_api_key": "what anybody can call is to have no key that it does not need",
     },
 }
@@ -79,6 +88,7 @@ run "everything" {{
   variables {{
     deepgram           = {{ enabled = true, callbacks = true }}
     monthly_budget_usd = 100
+    webhooks           = {{ enabled = true, urls = ["https://a.example/"], allowed_origins = ["https://b.example"] }}
 {settings}
   }}
 }}
