@@ -38,6 +38,8 @@ What is left out is as the settings say |
 | `transcribe-max-cost` | dollars; a method that would cost more is not used |
 | `transcribe-video-id` | what your own system calls the recording: up to 128 letters, digits and `._~-`; the API says \
 it with the job |
+| `transcribe-webhook` | URL to which the outcome is posted, besides `WEBHOOK_URLS`; its origin has to be one of \
+`WEBHOOK_ALLOWED_ORIGINS` ([webhooks](webhooks.md)) |
 """
 
 

@@ -19,13 +19,14 @@ from rich.console import Console
 
 from dropscribe.outcomes import outcomes
 from dropscribe.uploads import drop
-from infra.cli.progress.transcription import Progress
+from infra.cli.progress.transcription import RunProgress
 from infra.cli.tables import bill_table, outcome_table, print_line
 from infra.recordings import Recording, recording
 from shared.enums import Outcome
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name
 from shared.state.jobs import JobRecord, JobStore
+from shared.state.progress import progress_of
 
 SAMPLE = "memo.wav"
 FOLDER = "smoke-test"
@@ -116,7 +117,7 @@ def _outcome(
     store = JobStore(storage.bucket(target.state))
     name = f"{FOLDER}/{sample.path.name}"
     jobs: list[str] = []
-    with _subscription(subscriber, target.results_topic) as subscription, Progress(console, [name]) as progress:
+    with _subscription(subscriber, target.results_topic) as subscription, RunProgress(console, [name]) as progress:
         for _ in range(limits.drops):
             jobs.append(drop(storage.bucket(target.uploads), sample.path, name).job_id)
             dropped = time.monotonic()
@@ -126,7 +127,7 @@ def _outcome(
                         progress.finish(message)
                         return message
                     if (record := _record(store, jobs)) is not None:
-                        progress.update(name, record)
+                        progress.update(progress_of(record))
                     elif time.monotonic() - dropped > limits.event:
                         break
             except TimeoutError as error:

@@ -6,17 +6,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.emulators.cloud import LaptopCloud
+from infra.emulators.cloud import CloudOptions, LaptopCloud
 from tests.support.converted_recordings import Convert, converter
 from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.user_client import UserClient, user_client_of
 from tests.support.waiting import PATIENCE
+from tests.support.webhook_receiver import SECRET, Receiver, webhook_receiver
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+def webhooks() -> Iterator[Receiver]:
+    """Of what the shared cloud posts: outcomes of the uploads that ask for it."""
+    with webhook_receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory, webhooks: Receiver) -> Iterator[LaptopCloud]:
     """One cloud for all tests that need no settings of their own."""
-    with FaultyLaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
+    settings = {"WEBHOOK_ALLOWED_ORIGINS": webhooks.url.removesuffix("/hook"), "WEBHOOK_SECRETS": SECRET}
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("cloud"), CloudOptions(settings=settings)) as running:
         yield running
 
 

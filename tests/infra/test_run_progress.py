@@ -15,7 +15,7 @@ from infra.cli.local.machine_speeds import MachineSpeeds
 from infra.cli.local.prediction import predicted
 from infra.cli.progress.fetch import FetchProgress
 from infra.cli.progress.time_left import Estimate, TimeLeft, audio_of_all
-from infra.cli.progress.transcription import Progress, shortened_name
+from infra.cli.progress.transcription import RunProgress, shortened_name
 from infra.recordings import recording
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import Outcome
@@ -24,6 +24,7 @@ from shared.messages import TerminalMessage, event_id
 from shared.progress.describe import rough_duration
 from shared.settings import SpeedSettings
 from shared.state.jobs import JobRecord, JobState
+from shared.state.progress import progress_of
 from shared.upload_options import UploadOptions
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -161,14 +162,16 @@ def printed(console_file: io.StringIO) -> list[str]:
 
 def test_in_a_pipe_each_stage_of_a_file_is_a_plain_line_once() -> None:
     output = io.StringIO()
-    with Progress(Console(file=output), ["a.wav", "b.wav"], audio_seconds=1200.0) as progress:
+    with RunProgress(Console(file=output), ["a.wav", "b.wav"], audio_seconds=1200.0) as progress:
         progress.stage("a.wav", "being copied")
         for state in (JobState.CLAIMED, JobState.QUEUED, JobState.QUEUED, JobState.RUNNING):
-            progress.update("a.wav", record("a.wav", state))
+            progress.update(progress_of(record("a.wav", state)))
         for decoded, transcribed in ((60.0, 0.0), (300.0, 30.0), (600.0, 300.0), (600.0, 600.0)):
-            progress.update("a.wav", record("a.wav", JobState.RUNNING, decoded=decoded, transcribed=transcribed))
+            running = record("a.wav", JobState.RUNNING, decoded=decoded, transcribed=transcribed)
+            progress.update(progress_of(running))
         progress.finish(completed("a.wav"))
-    stages = ["inspected", "waiting", "starting", "decoding", "transcribing", "completed"]
+    checked = "checking that no words are missing"
+    stages = ["being inspected", "waiting", "starting", "decoding", "transcribing", checked, "completed"]
     assert printed(output) == [f"a.wav: {stage}" for stage in stages]
 
 
@@ -177,10 +180,12 @@ def terminal(updates: Sequence[tuple[float, JobRecord]], names: Sequence[str], p
     output, clock = io.StringIO(), Clock()
     console = Console(file=output, force_terminal=True, width=100, color_system=None)
     audio_seconds = 600.0 * len(names)
-    progress = Progress(console, names, audio_seconds=audio_seconds, predicted_seconds=predicted_seconds, clock=clock)
+    progress = RunProgress(
+        console, names, audio_seconds=audio_seconds, predicted_seconds=predicted_seconds, clock=clock
+    )
     with progress:
         for clock.now, update in updates:
-            progress.update(update.upload.name, update)
+            progress.update(progress_of(update))
     return output.getvalue()
 
 

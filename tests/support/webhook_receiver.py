@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SECRET = f"whsec_{base64.b64encode(b'0' * 32).decode()}"
+"""Of tests."""
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,14 @@ from infra.cli.local.session import Session, check_machine_and_settings, ended_b
 from infra.cli.local.standard_input import standard_input
 from infra.cli.local.temporary_files import check_room
 from infra.cli.progress.time_left import Estimate
-from infra.cli.progress.transcription import Progress
+from infra.cli.progress.transcription import RunProgress
 from infra.cli.tables import output_console, print_line
 from infra.emulators.cloud import STATE, UPLOADS, CloudOptions
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.state.jobs import JobStore
+from shared.state.progress import current_progress
 from shared.upload_options import UploadOptions
 
 IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
@@ -140,10 +141,10 @@ class _Run:
 
     def _upload_and_wait(
         self, running: Session, recordings: Sequence[Recording], estimate: Estimate, elapsed: float
-    ) -> Progress:
+    ) -> RunProgress:
         names = [recording.name for recording in recordings]
         left = max(0.0, estimate.seconds - elapsed)
-        progress = Progress(self._notes, names, audio_seconds=estimate.audio_seconds, predicted_seconds=left)
+        progress = RunProgress(self._notes, names, audio_seconds=estimate.audio_seconds, predicted_seconds=left)
         with progress:
             jobs: dict[str, Upload] = {}
             for recording in recordings:
@@ -163,7 +164,7 @@ class _Run:
             print_line(self._notes, f"{recording.argument}: its results lie in {recording.name}")
         return upload
 
-    def _wait(self, running: Session, jobs: Mapping[str, Upload], progress: Progress) -> None:
+    def _wait(self, running: Session, jobs: Mapping[str, Upload], progress: RunProgress) -> None:
         """Until every file has its outcome; its results are fetched at once, so that an interruption keeps them."""
         store = JobStore(running.storage.bucket(STATE))
         waiting = cycle(jobs)
@@ -176,7 +177,7 @@ class _Run:
                 continue
             for job_id in islice(waiting, min(len(jobs), RECORDS_PER_POLL)):
                 if job_id not in ended and (job := store.load(job_id)) is not None:
-                    progress.update(jobs[job_id].name, job.record)
+                    progress.update(current_progress(store, job.record))
 
     def _fetch(self, running: Session, message: TerminalMessage) -> None:
         name = message.upload.name

@@ -12,39 +12,19 @@ from rich.console import Console
 
 from infra.cli.progress.time_left import TimeLeft
 from infra.cli.tables import print_line, printable
-from shared.enums import Method
 from shared.messages import TerminalMessage
-from shared.progress.describe import rough_duration, speed_text
-from shared.state.jobs import JobRecord, JobState
+from shared.progress.describe import rough_duration, speed_text, stage_text
+from shared.progress.model import Progress, Stage
 
 MAX_BARS = 8
 """Of files at once; one more bar stands for all of them."""
-ALL_BUT_ROUNDING = 0.999
-"""Share of a file's stated length: chunks end at whole samples."""
 NAME_COLUMNS, BAR_COLUMNS = 26, 14
 
 
-def stage_of(record: JobRecord) -> tuple[str, str]:
-    """What happens to a job, and the same with how far it is."""
-    duration = record.media.duration_seconds if record.media else 0.0
-    if record.state is JobState.CLAIMED:
-        at_deepgram = record.decision is not None and record.decision.method is Method.DEEPGRAM
-        stage = "transcribed by Deepgram" if at_deepgram else "inspected"
-        return stage, stage
-    if record.state is JobState.QUEUED:
-        return "waiting", "waiting"
-    decoded, transcribed = (
-        min(1.0, seconds / duration) if duration else 0.0
-        for seconds in (record.decoded_seconds, record.transcribed_seconds)
-    )
-    if transcribed >= ALL_BUT_ROUNDING:
-        return "transcribing", "checking that no words are missing"
-    if transcribed > 0 or decoded >= ALL_BUT_ROUNDING:
-        return "transcribing", f"transcribing {transcribed:.0%}" + (f", decoded {decoded:.0%}" if decoded < 1 else "")
-    return ("decoding", f"decoding {decoded:.0%}") if decoded > 0 else ("starting", "starting")
+_STAGES_WITH_SHARES = frozenset({Stage.DECODING, Stage.TRANSCRIBING})
 
 
-class Progress:
+class RunProgress:
     """Of one run. Used from one thread."""
 
     def __init__(
@@ -103,13 +83,14 @@ class Progress:
             subject = "" if self._count == 1 else f"{shortened_name(printable(name))} is "
             self._bars.update(self._all, status=f"{subject}{stage}")
 
-    def update(self, name: str, record: JobRecord) -> None:
-        """Show how far a job is by its record."""
-        duration = record.media.duration_seconds if record.media else 0.0
-        self._advance(name, record.transcribed_seconds)
-        stage, status = stage_of(record)
-        self._print_once(name, stage)
-        self._show(name, status, min(1.0, record.transcribed_seconds / duration) if duration else 0.0)
+    def update(self, progress: Progress) -> None:
+        """Show how far a job is."""
+        name = progress.upload.name
+        self._advance(name, progress.transcribed_seconds)
+        status = stage_text(progress)
+        # Of a line for each stage, without how far it is.
+        self._print_once(name, status.partition(" ")[0] if progress.stage in _STAGES_WITH_SHARES else status)
+        self._show(name, status, progress.transcribed)
 
     def finish(self, message: TerminalMessage) -> None:
         """Show the outcome of a job."""

@@ -24,12 +24,12 @@ from shared.public_http.urls import UrlRules
 from shared.state.jobs import JobState, JobStore
 from shared.upload_options import UploadOptions, parse_upload_options
 from tests.support.loopback_cloud import STATE, LoopbackCloud
-from tests.support.webhook_receiver import Receiver, webhook_receiver
+from tests.support.webhook_receiver import SECRET, Receiver, webhook_receiver
 from trigger_function.webhooks.answer import answer_push
 from trigger_function.webhooks.deliver import WebhookRules, Webhooks
 from trigger_function.webhooks.delivered import Delivered
+from trigger_function.webhooks.signature import parse_secrets
 
-SECRET = f"whsec_{base64.b64encode(b'0' * 32).decode()}"
 UPLOAD = Upload(bucket="uploads", name="calls/<ü>.mp3", generation=7)
 ANY_PORT = UrlRules(schemes=frozenset({"http", "https"}), ports=None)
 
@@ -48,7 +48,7 @@ def make(cloud: LoopbackCloud) -> MakeWebhooks:
 
     def webhooks(*urls: str, origins: tuple[str, ...] = (), is_loopback_open: bool = True) -> Webhooks:
         state = cloud.storage.bucket(STATE)
-        rules = WebhookRules(urls, origins, (b"0" * 32,), timeout_seconds=20.0, retry_hours=24.0)
+        rules = WebhookRules(urls, origins, parse_secrets(SECRET), timeout_seconds=20.0, retry_hours=24.0)
         allowed = frozenset({ip_address("127.0.0.1")} if is_loopback_open else ())
         http = PublicHttp(TestingAccess(rules=ANY_PORT, also_allowed=allowed))
         return Webhooks(rules, JobStore(state), Delivered(state), http)

@@ -1,4 +1,4 @@
-"""Whom outcomes are posted to: of uploads' wishes those alone that lead to an allowed origin."""
+"""Whom outcomes are posted to: of uploads' own URLs those alone that lead to an allowed origin."""
 
 from __future__ import annotations
 
