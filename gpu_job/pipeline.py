@@ -465,6 +465,10 @@ class FileTranscription:
         """Until where audio is decoded and cut; it runs ahead of what is transcribed by the engine's queue."""
         return self._decoded_seconds
 
+    def decoded_until_seconds(self) -> float:
+        """Up to where the file is decoded: a shard's may be begun in its middle."""
+        return self._decoded_seconds + (seconds(self._part.start) if self._part is not None else 0.0)
+
     def transcribed_seconds(self) -> float:
         """Audio that has its result; with split channels, each counts its share."""
         return sum(seconds(result.end - result.start) for result in self.results()) / self._channels

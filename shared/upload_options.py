@@ -65,7 +65,7 @@ class UploadOptions(BaseModel):
     """From the event to the transcript."""
     max_cost_usd: Positive | None = None
     video_id: VideoId | None = None
-    webhook: Annotated[str, Field(max_length=MAX_WEBHOOK_CHARACTERS)] | None = None
+    webhook: Annotated[str, Field(max_length=MAX_WEBHOOK_CHARACTERS, pattern=r"^https?://[!-~]+$")] | None = None
     """Where the outcome is posted to, besides the deployment's own URLs; its origin has to be an allowed one."""
 
     @property

@@ -292,11 +292,16 @@ class RunningJob(TranscriptionListener):
             self._speed.add(time.monotonic(), new_seconds / self.record.options.streams(self.media))
             x_real_time = self._speed.x_real_time
         return {
-            "decoded_seconds": self.transcription.decoded_seconds(),
+            "decoded_seconds": self._decoded_seconds(),
             "transcribed_seconds": self.transcription.transcribed_seconds(),
             "x_real_time": x_real_time,
             "progress_at": now(),
         }
+
+    def _decoded_seconds(self) -> float:
+        """Of the upload, or of the shard's range: what is decoded before that is no part of it."""
+        until = self.transcription.decoded_until_seconds()
+        return until if self.shard is None else self.shard.seconds_of(max(until, self.shard.start))
 
     def untranscribed_seconds(self) -> float:
         """Audio that is still to be transcribed, the sum of all channels."""

@@ -13,12 +13,11 @@ from shared.enums import Engine
 from shared.errors import FailureKind
 from shared.media import Media, Upload
 from shared.messages import CoverageSummary, Decision, Saving, TerminalMessage
-from shared.state.jobs import JobRecord, JobState, JobStore
+from shared.progress.model import Progress, Stage
+from shared.state.jobs import BegunShard, JobRecord, JobState, JobStore
+from shared.state.progress import progress_of
 from shared.state.shards import ShardsProgress, shards_progress
 from shared.transcript.model import TranscriptWarning
-
-LEAST_MEASURED_SECONDS = 5.0
-"""Of work, before its own pace says how long the rest takes: until then the quote does."""
 
 
 class State(StrEnum):
@@ -35,23 +34,8 @@ class State(StrEnum):
     REJECTED = "rejected"
 
 
-class Stage(StrEnum):
-    """What is being done about a job."""
-
-    ACCEPTED = "accepted"
-    CLAIMED = "claimed"
-    """It is being inspected."""
-    INSPECTED = "inspected"
-    """Its method is decided. Deepgram is transcribing it, or it is about to be queued."""
-    QUEUED = "queued"
-    STARTED = "started"
-    """A worker has it, and fetches it."""
-    TRANSCRIBING = "transcribing"
-    DONE = "done"
-
-
-class Progress(BaseModel):
-    """Audio of the job, each channel that is transcribed by itself counted."""
+class JobProgress(BaseModel):
+    """How far a job is, with all its shards, while it has no outcome."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,6 +44,13 @@ class Progress(BaseModel):
     transcribed_seconds: float
     share: Annotated[float, Field(ge=0, le=1)]
     """Of the audio that is transcribed."""
+    x_real_time: float | None = None
+    """Audio that is transcribed in a second, as measured in the last minute."""
+    executions: int = 0
+    """Workers that have it, or a shard of it."""
+    shards: int = 0
+    """Into how many parts it is divided; 0: it is not."""
+    shards_done: int = 0
 
 
 class JobStatus(BaseModel):
@@ -79,7 +70,7 @@ class JobStatus(BaseModel):
     finished_at: datetime | None = None
     expected_at: datetime | None = None
     """When the transcript is expected, while there is none."""
-    progress: Progress | None = None
+    progress: JobProgress | None = None
     media: Media | None = None
     decision: Decision | None = None
     attempts: int = 0
@@ -155,7 +146,9 @@ def ended_status(outcome: TerminalMessage, attempts: int = 0, video_id: str | No
 
 def open_status(record: JobRecord, shards: ShardsProgress, at: datetime) -> JobStatus:
     """Of a job that has not ended."""
-    progress, started_at = _progress(record, shards), shards.started_at or record.started_at
+    records = {number: one.record for number, one in shards.records.items()}
+    begun = {number: BegunShard.model_validate(one, from_attributes=True) for number, one in records.items()}
+    progress = progress_of(record, begun, at)
     running = record.state is JobState.RUNNING or shards.is_alive
     state = State.RUNNING if running else State(record.state.value)
     return JobStatus(
@@ -163,12 +156,12 @@ def open_status(record: JobRecord, shards: ShardsProgress, at: datetime) -> JobS
         run=record.run,
         upload=record.upload,
         state=state,
-        stage=_stage(record, state, progress),
+        stage=progress.stage,
         video_id=record.options.video_id,
         received_at=record.received_at,
-        started_at=started_at,
-        expected_at=_expected_at(record, progress, started_at if running else None, at),
-        progress=progress,
+        started_at=shards.started_at or record.started_at,
+        expected_at=progress.expected_at,
+        progress=_job_progress(progress),
         media=record.media,
         decision=record.decision,
         attempts=record.attempts,
@@ -178,47 +171,19 @@ def open_status(record: JobRecord, shards: ShardsProgress, at: datetime) -> JobS
     )
 
 
-def _progress(record: JobRecord, shards: ShardsProgress) -> Progress | None:
-    if record.media is None:
+def _job_progress(progress: Progress) -> JobProgress | None:
+    audio = progress.audio_seconds
+    if audio is None:
         return None
-    audio = record.media.duration_seconds * record.options.streams(record.media)
-    records = (record, *(job.record for job in shards.records.values()))
-    decoded = sum(one.decoded_seconds for one in records)
-    transcribed = sum(one.transcribed_seconds for one in records)
-    # The header's length may be an estimate, and what is decoded longer than it.
-    audio = max(audio, transcribed)
-    return Progress(
+    # The header's length may be an estimate, and what is transcribed longer than it.
+    audio = max(audio, progress.transcribed_seconds)
+    return JobProgress(
         audio_seconds=audio,
-        decoded_seconds=min(decoded, audio),
-        transcribed_seconds=transcribed,
-        share=transcribed / audio if audio > 0 else 0.0,
+        decoded_seconds=progress.decoded * audio,
+        transcribed_seconds=progress.transcribed_seconds,
+        share=progress.transcribed,
+        x_real_time=progress.x_real_time,
+        executions=progress.executions,
+        shards=progress.shards,
+        shards_done=progress.shards_done,
     )
-
-
-def _stage(record: JobRecord, state: State, progress: Progress | None) -> Stage:
-    match state:
-        case State.RUNNING:
-            return Stage.TRANSCRIBING if progress and progress.transcribed_seconds > 0 else Stage.STARTED
-        case State.QUEUED:
-            return Stage.QUEUED
-        case _:
-            return Stage.INSPECTED if record.decision else Stage.CLAIMED
-
-
-def _expected_at(
-    record: JobRecord, progress: Progress | None, working_since: datetime | None, at: datetime
-) -> datetime | None:
-    """By the pace of the work, once there is some to go by; before by the quote."""
-    if progress is not None and working_since is not None and progress.transcribed_seconds > 0:
-        worked = (at - working_since).total_seconds()
-        if worked >= LEAST_MEASURED_SECONDS:
-            left = progress.audio_seconds - progress.transcribed_seconds
-            return at + timedelta(seconds=left * worked / progress.transcribed_seconds)
-    quote = record.decision.quote if record.decision else None
-    if quote is None:
-        return None
-    return max(at, record.received_at + timedelta(seconds=min(quote.completion_seconds, MAX_EXPECTED_SECONDS)))
-
-
-MAX_EXPECTED_SECONDS = 1e8
-"""Three years: a quote has no limit, and dates end with the year 9999."""

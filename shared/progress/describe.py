@@ -33,6 +33,8 @@ def describe(progress: Progress, at: datetime | None = None) -> str:
 def stage_text(progress: Progress) -> str:
     """What happens to the job and how far that is, without speed and time."""
     match progress.stage:
+        case Stage.ACCEPTED:
+            return "submitted"
         case Stage.CLAIMED:
             return "being inspected"
         case Stage.INSPECTED | Stage.QUEUED:

@@ -19,6 +19,8 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Stage(StrEnum):
     """What happens to a job, in the order in which it does. A job that is tried again goes back to `queued`."""
 
+    ACCEPTED = "accepted"
+    """It was submitted, and its event has not arrived yet. As the API says it alone: before there is a record."""
     CLAIMED = "claimed"
     """The upload's event was taken."""
     INSPECTED = "inspected"

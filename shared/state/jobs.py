@@ -138,7 +138,7 @@ class JobRecord(BaseModel):
     missing: str | None = None
     """Why a shard is done without its part, in one sentence."""
     decoded_seconds: float = 0.0
-    """Audio that is decoded, as of the worker's last heartbeat."""
+    """Audio that is decoded, of a shard in its range, as of the worker's last heartbeat."""
     transcribed_seconds: float = 0.0
     """Audio that is transcribed, as of the worker's last heartbeat."""
     x_real_time: float | None = None
@@ -200,7 +200,6 @@ class BegunShard(BaseModel):
     state: JobState
     lease_until: datetime
     decoded_seconds: float = 0.0
-    """From the upload's start: a shard's file is decoded from there."""
     transcribed_seconds: float = 0.0
     x_real_time: float | None = None
     progress_at: datetime | None = None

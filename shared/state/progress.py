@@ -95,7 +95,7 @@ def _done_seconds(record: JobRecord, shards: Mapping[int, BegunShard], seconds: 
         if is_done:
             decoded, transcribed = decoded + length, transcribed + length
         elif begun is not None:
-            decoded += min(length, max(0.0, begun.decoded_seconds - shard.start))
+            decoded += min(length, begun.decoded_seconds)
             transcribed += min(length, begun.transcribed_seconds)
     return decoded, transcribed
 

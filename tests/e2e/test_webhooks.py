@@ -32,12 +32,12 @@ def test_an_outcome_is_posted_until_it_is_taken_and_its_stages_are_told(
         content = Webhook(SECRET).verify(posted.body, posted.headers)
         assert (content["type"], content["data"]) == (f"transcription.{outcome['outcome']}", outcome)
 
-    def told() -> set[str] | None:
+    def stages_seen() -> set[str] | None:
         listener.pull()
         stages = {one["stage"] for one in listener.messages if one["job_id"] == outcome["job_id"]}
         return stages if "done" in stages else None
 
-    assert {"claimed", "inspected", "queued", "done"} <= wait_until(told, "the last event")
+    assert {"claimed", "inspected", "queued", "done"} <= wait_until(stages_seen, "the last event")
 
 
 def test_an_upload_that_asks_for_another_origin_is_rejected(user: UserClient, webhooks: Receiver) -> None:

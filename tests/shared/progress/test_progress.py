@@ -99,7 +99,7 @@ def test_the_shards_of_an_upload_are_summed() -> None:
     assert progress_of(divided, {}, AT).stage is Stage.QUEUED
     both = {
         0: begun(decoded_seconds=1800.0, transcribed_seconds=900.0, x_real_time=30.0),
-        1: begun(decoded_seconds=2700.0, transcribed_seconds=450.0, x_real_time=20.0),
+        1: begun(decoded_seconds=900.0, transcribed_seconds=450.0, x_real_time=20.0),
     }
     progress = progress_of(divided, both, AT)
     assert (progress.stage, progress.executions, progress.shards, progress.shards_done) == (Stage.TRANSCRIBING, 2, 2, 0)
@@ -146,7 +146,7 @@ def test_it_is_read_from_the_bucket_until_the_outcome_is_there(cloud: LoopbackCl
     assert job is not None
     job = jobs.save(job, state=JobState.QUEUED, media=MEDIA, decision=DECISION, shards=HALVES)
     shard = jobs.open_shard(job.record, HALVES[1], state=JobState.RUNNING, lease_until=job.record.lease_until)
-    jobs.save(shard, decoded_seconds=2700.0, transcribed_seconds=900.0, x_real_time=9.0, progress_at=AT)
+    jobs.save(shard, decoded_seconds=900.0, transcribed_seconds=900.0, x_real_time=9.0, progress_at=AT)
     with cloud.storage_server.counted() as calls:
         progress = read_progress(jobs, UPLOAD.job_id)
     assert progress is not None

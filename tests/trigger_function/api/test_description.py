@@ -12,7 +12,8 @@ import yaml
 from pydantic import BaseModel
 
 from shared.operations.erase import ErasureReceipt
-from shared.operations.job_status import JobStatus, Stage, State
+from shared.operations.job_status import JobStatus, State
+from shared.progress.model import Stage
 from trigger_function.api.handlers.health import Health
 from trigger_function.api.handlers.job_list import JobPage, ListParameters
 from trigger_function.api.handlers.rerun import RerunOptions
