@@ -1,7 +1,8 @@
 """Code blocks of the documentation that can be run, in the order in which they stand on a page.
 
 Run are ```python blocks, which share their names with those before, and the lines of ```console blocks that begin with
-`$ dropscribe`. Other languages are not run; nor is a block behind the line `<!-- not run: why -->`.
+`$ dropscribe`; `run` starts servers of its own, as in a shell that knows of no others. Other languages are not run; nor
+is a block behind the line `<!-- not run: why -->`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from infra.cli.local.up import COMMANDS_ENVIRONMENT
 from infra.cli.main import app
 
 BLOCK = re.compile(
@@ -53,5 +55,6 @@ def run_block(block: CodeBlock, names: dict[str, object]) -> None:
     for line in block.code.splitlines():
         if line.startswith(PROMPT):
             words = shlex.split(os.path.expandvars(line.removeprefix(PROMPT)), comments=True)
-            done = CliRunner().invoke(app, words)
+            environment = dict.fromkeys(COMMANDS_ENVIRONMENT) if words[0] == "run" else None
+            done = CliRunner().invoke(app, words, env=environment)
             assert done.exit_code == 0, f"{block.page}: {line}: {done.exit_code}\n{done.output}\n{done.exception!r}"
