@@ -79,11 +79,11 @@ def test_openai_clients_get_text_segments_and_words(api: LaptopCloud, openai_cli
     assert " ".join(segment.text for segment in verbose.segments) == MEMO.text
     assert [segment.id for segment in verbose.segments] == list(range(len(verbose.segments)))
     assert all(-1 < segment.avg_logprob < 0 for segment in verbose.segments)
-    assert create.create(model="auto", file=("memo.wav", data), response_format="text", extra_headers=key) == (
+    assert create.create(model="whisper-1", file=("memo.wav", data), response_format="text", extra_headers=key) == (
         f"{MEMO.text}\n"
     )
-    srt = create.create(model="auto", file=("memo.wav", data), response_format="srt", extra_headers=key)
-    vtt = create.create(model="auto", file=("memo.wav", data), response_format="vtt", extra_headers=key)
+    srt = create.create(model="whisper-1", file=("memo.wav", data), response_format="srt", extra_headers=key)
+    vtt = create.create(model="whisper-1", file=("memo.wav", data), response_format="vtt", extra_headers=key)
     assert srt.startswith("1\n00:00:00,")
     assert vtt.startswith("WEBVTT\n\n")
     assert MEMO.words[0].word in srt
