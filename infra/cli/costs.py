@@ -124,8 +124,10 @@ def _table(title: str, groups: Mapping[str, Totals]) -> Table:
 
 
 def money(usd: float | None) -> str:
-    """`$0.0123` below a dollar, `$12.30` above; `-` for None."""
-    return "-" if usd is None else f"${usd:.4f}" if abs(usd) < 1 else f"${usd:.2f}"
+    """`$0.0123` below a dollar, `$12.30` above, `-$0.0002` below nothing; `-` for None."""
+    if usd is None:
+        return "-"
+    return f"{'-' if usd < 0 else ''}${abs(usd):.{4 if abs(usd) < 1 else 2}f}"
 
 
 def percent(share: float | None) -> str:

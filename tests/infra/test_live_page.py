@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,19 @@ def test_every_name_is_uploaded(page: LivePage, storage: Client, token: str, nam
 def test_what_has_no_name_is_refused(page: LivePage, storage: Client, token: str, name: str) -> None:
     answer = post(page, name, **{TOKEN_HEADER: token})
     assert (answer.status_code, uploads(storage)) == (400, {})
+
+
+def test_files_of_one_name_do_not_replace_each_other(page: LivePage, storage: Client, token: str) -> None:
+    """One that is replaced before it is read would be rejected."""
+
+    def uploaded_as(number: int) -> str:
+        return str(post(page, "calls/a.mp3", b"%d" % number, **{TOKEN_HEADER: token}).json()["name"])
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(uploaded_as, range(4)))
+    names = {"calls/a.mp3", "calls/a-2.mp3", "calls/a-3.mp3", "calls/a-4.mp3"}
+    assert set(answers) == names
+    assert uploads(storage) == {name: b"%d" % n for n, name in enumerate(answers)}
 
 
 def test_nothing_and_too_much_are_refused_before_a_byte_is_read(page: LivePage, storage: Client, token: str) -> None:

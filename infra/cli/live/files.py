@@ -6,14 +6,17 @@ import io
 import mimetypes
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import count
 from pathlib import PurePosixPath
+from threading import Lock
 from typing import IO, cast
 
 from flask import Response, abort, request
-from google.cloud.storage import Client
+from google.cloud.storage import Bucket, Client
 from werkzeug.wsgi import FileWrapper
 
 from infra.emulators.cloud import STATE, UPLOADS
@@ -51,6 +54,9 @@ class BucketFiles:
     storage: Client
     options: UploadOptions
     """Of what is uploaded."""
+    _lock: Lock = field(default_factory=Lock)
+    _arriving: set[str] = field(default_factory=set)
+    """Names of objects that are being uploaded."""
 
     def take_upload(self) -> Upload:
         """Stream the request's body into the uploads bucket, under the name in the address."""
@@ -64,10 +70,11 @@ class BucketFiles:
         if shutil.disk_usage(tempfile.gettempdir()).free < _COPIES * size + FREE_BYTES:
             abort(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The disk has no room for {size} bytes.")
         bucket = self.storage.bucket(UPLOADS)
-        blob = bucket.blob(object_name(PurePosixPath(name.lstrip("/"))))
-        blob.metadata = self.options.metadata() or None
-        # Where the browser goes away meanwhile this raises, and there is no object.
-        blob.upload_from_file(_Body(request.stream), size=size, content_type=_media_type(name))
+        with self._new_name(bucket, PurePosixPath(name.lstrip("/"))) as free:
+            blob = bucket.blob(free)
+            blob.metadata = self.options.metadata() or None
+            # Where the browser goes away meanwhile this raises, and there is no object.
+            blob.upload_from_file(_Body(request.stream), size=size, content_type=_media_type(name))
         return Upload(bucket=UPLOADS, name=str(blob.name), generation=int(blob.generation))
 
     def result(self, job_id: str, name: str) -> Response:
@@ -95,6 +102,24 @@ class BucketFiles:
             "Response",
             response.make_conditional(request.environ, accept_ranges=True, complete_length=int(blob.size)),
         )
+
+    @contextmanager
+    def _new_name(self, bucket: Bucket, path: PurePosixPath) -> Iterator[str]:
+        """A name that no object has, nor another upload that is on its way: files of several folders may have one name,
+        and one that replaces another before that is read ends it. The second `a.mp3` is `a-2.mp3`."""
+        with self._lock:
+            names = (path if n == 1 else path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(1))
+            free = next(
+                name
+                for name in map(object_name, names)
+                if name not in self._arriving and not bucket.blob(name).exists()
+            )
+            self._arriving.add(free)
+        try:
+            yield free
+        finally:
+            with self._lock:
+                self._arriving.discard(free)
 
     def _read(self, uri: str) -> objects.Versioned | None:
         bucket, name = objects.bucket_and_name(uri)

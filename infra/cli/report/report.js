@@ -2,7 +2,7 @@
 
 const PAGE = 100;
 const COLUMNS = [
-  ["day", "Day", (row) => row.day, "text"],
+  ["day", "Day", (row) => row.day, "text day"],
   ["name", "Upload", nameCell, "text name"],
   ["state", "Outcome", (row) => row.state.replaceAll("_", " "), "text"],
   ["method", "Method", (row) => row.method, "text"],
@@ -19,7 +19,7 @@ const shown = { wanted: "", state: "", method: "", folder: "", by: "day", descen
 
 /** As `dropscribe costs` writes it. */
 function money(usd) {
-  return usd === null ? "-" : `$${usd.toFixed(Math.abs(usd) < 1 ? 4 : 2)}`;
+  return usd === null ? "-" : `${usd < 0 ? "-" : ""}$${Math.abs(usd).toFixed(Math.abs(usd) < 1 ? 4 : 2)}`;
 }
 
 function seconds(number) {
