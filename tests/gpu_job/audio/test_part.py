@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from infra.local_media import inspected
 
+from dropscribe.local_media import inspected
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_stream import InexactPart
