@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from datetime import date
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -58,3 +59,18 @@ def test_ungrouped_csv_is_the_month() -> None:
 @pytest.mark.parametrize("options", [("--json", "--csv"), ("--month", "October"), ("--by", "engine")])
 def test_what_makes_no_sense_is_refused(options: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, ["costs", *options]).exit_code == 2
+
+
+@pytest.mark.usefixtures("_ledger")
+def test_the_report_has_the_same_sums_and_is_written_where_it_is_asked(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["report", "--month", "2026-10", "--json"])
+    assert done.exit_code == 0, done.output
+    report, printed = json.loads(done.stdout), json.loads(costs("--json", "--by", "day"))
+    assert report["totals"] == printed["totals"]
+    assert report["days"] == printed["groups"]
+    assert report["budget"]["forecast_usd"] == printed["forecast_usd"]
+    out = tmp_path / "october.html"
+    done = CliRunner().invoke(app, ["report", "--month", "2026-10", "--out", str(out), "--budget", "5"])
+    assert done.exit_code == 0, done.output
+    assert "<h1>Transcription costs 2026-10</h1>" in out.read_text()
+    assert "$5.00" in out.read_text()
