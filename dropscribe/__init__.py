@@ -19,6 +19,7 @@ from dropscribe.transcription_handler import TranscriptFiles, TranscriptionHandl
 from shared.enums import Channels, Method, Outcome, Privacy
 from shared.errors import DropscribeError
 from shared.messages import TerminalMessage
+from shared.operations.erase import ErasureReceipt, ErasureRefused
 from shared.operations.rerun import RerunRefused
 from shared.progress.model import Progress, Stage
 from shared.transcript.model import Transcript, Word
@@ -28,6 +29,8 @@ __all__ = [
     "Channels",
     "Dropscribe",
     "DropscribeError",
+    "ErasureReceipt",
+    "ErasureRefused",
     "Events",
     "Job",
     "Method",

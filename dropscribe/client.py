@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from google.cloud.storage import Client
 
+from dropscribe.erasure import DeploymentNames
 from dropscribe.errors import NotSubmitted
 from dropscribe.job import Job
 from dropscribe.job_ids import job_id_of, upload_at
@@ -33,18 +34,20 @@ class Dropscribe:
         bucket_prefix: str | None = None,
         uploads: str | None = None,
         state: str | None = None,
+        results: str | None = None,
         storage: Client | None = None,
     ) -> None:
         """`Dropscribe("my-project")` is enough for a deployment with Terraform's own names.
 
-        `project`: else GOOGLE_CLOUD_PROJECT. `uploads`, `state`: names of its buckets, else UPLOADS_BUCKET and
-        STATE_BUCKET, else those that Terraform makes of `project`, `name` and `bucket_prefix`. `storage`: Google's
-        client, where it is to be made another way. Raises ValueError where nothing says which deployment it is.
+        `project`: else GOOGLE_CLOUD_PROJECT. `uploads`, `state`, `results`: names of its buckets, else UPLOADS_BUCKET,
+        STATE_BUCKET and RESULTS_BUCKET, else those that Terraform makes of `project`, `name` and `bucket_prefix`.
+        `storage`: Google's client, where it is to be made another way.
+        Raises ValueError where nothing says which deployment it is.
         """
         given, project = project is not None, project or os.environ.get("GOOGLE_CLOUD_PROJECT")
         if project and bucket_prefix is None:
             bucket_prefix = f"{project}-{name}"
-        named = {"uploads": uploads, "state": state}
+        named = {"uploads": uploads, "state": state, "results": results}
         for purpose, bucket in named.items():
             if bucket is None:
                 configured = None if given else os.environ.get(f"{purpose.upper()}_BUCKET")
@@ -57,6 +60,7 @@ class Dropscribe:
         self._storage = storage or Client(project=project or "none")
         self._uploads = self._storage.bucket(uploads)
         self._state = state
+        self._names = DeploymentNames(project or "none", named["results"], state) if named["results"] else None
         self._jobs = JobStore(self._storage.bucket(state))
 
     @property
@@ -96,7 +100,7 @@ class Dropscribe:
         return self._job(job_id_of(self._storage, job))
 
     def _job(self, job_id: str) -> Job:
-        return Job(self._storage, self._jobs, job_id)
+        return Job(self._storage, self._jobs, job_id, self._names)
 
     def _copied(self, uri: str, options: UploadOptions | None, name: str | None) -> Upload:
         upload = upload_at(self._storage, uri)

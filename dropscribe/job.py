@@ -10,11 +10,13 @@ from pathlib import Path
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Client
 
+from dropscribe.erasure import DeploymentNames, erase_job
 from dropscribe.errors import NoTranscript, UnknownJob
 from dropscribe.result_files import fetch_results
 from shared.costs.prices import price_book
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name
+from shared.operations.erase import ErasureReceipt
 from shared.operations.rerun import RerunRequest, begin_rerun, requested_model
 from shared.progress.model import Progress
 from shared.settings import DeploymentSettings
@@ -29,8 +31,10 @@ LOOK_SECONDS = 2.0
 class Job:
     """One job. Nothing is kept but its id: every call reads what stands in the deployment's state bucket."""
 
-    def __init__(self, storage: Client, jobs: JobStore, job_id: str) -> None:
+    def __init__(self, storage: Client, jobs: JobStore, job_id: str, names: DeploymentNames | None = None) -> None:
+        """`names`: what `erase` has to reach."""
         self.id = job_id
+        self._names = names
         self._storage = storage
         self._jobs = jobs
 
@@ -108,6 +112,16 @@ class Job:
             requested = requested_model(model, default, price_book().deepgram_models)
         begin_rerun(self._storage, self._jobs, self.id, RerunRequest(requested, force=force))
         return self
+
+    def erase(self) -> ErasureReceipt:
+        """Erase it for good: upload, results, records, and names in the ledger; what was there, without names.
+
+        Takes `roles/storage.objectUser` on all three buckets and `roles/pubsub.publisher` on the topic of results.
+        Raises ErasureRefused where there is no such job, and ValueError where the results bucket was not named.
+        """
+        if self._names is None:
+            raise ValueError("Which results bucket? Give a project, or results, or set RESULTS_BUCKET.")
+        return erase_job(self._names, self.id)
 
 
 class Events:

@@ -56,7 +56,7 @@ def test_the_page_of_commands_is_what_they_print() -> None:
 COMMANDS = frozenset(
     {
         *("run", "up", "submit", "status", "watch", "results", "estimate", "explain", "costs", "report"),
-        *("doctor", "dead", "rerun", "reconcile", "bench"),
+        *("doctor", "dead", "rerun", "erase", "reconcile", "bench"),
     }
 )
 

@@ -52,7 +52,7 @@ LAYERS = {
         {"operations"},
     ],
     "dropscribe": [
-        {"errors", "local_engines", "local_media", "outcomes", "resumable", "result_files"},
+        {"erasure", "errors", "local_engines", "local_media", "outcomes", "resumable", "result_files"},
         {"job_ids", "uploads"},
         {"job"},
         {"client"},

@@ -13,7 +13,7 @@ import typer
 from infra.cli.cost_options import GroupBy, output_format, parse_month
 from infra.cli.dead_letters.commands import dead_app
 from infra.cli.exit_codes import exit_codes_help
-from infra.cli.jobs.commands import explain, results, status, submit, watch
+from infra.cli.jobs.commands import erase, explain, results, status, submit, watch
 from infra.cli.jobs.upload_flags import (
     ChannelsOption,
     MethodChoice,
@@ -224,7 +224,7 @@ def estimate(
     raise typer.Exit(print_estimate(places, as_json=as_json, input_name=name))
 
 
-for jobs_command in (submit, status, watch, results, explain, reconcile, bench):
+for jobs_command in (submit, status, watch, results, erase, explain, reconcile, bench):
     app.command()(jobs_command)
 app.command()(rerun)
 app.command()(diff)

@@ -10,6 +10,7 @@ import pytest
 
 from dropscribe import (
     Dropscribe,
+    ErasureRefused,
     Job,
     Method,
     NoTranscript,
@@ -139,6 +140,19 @@ def test_a_job_runs_again(cloud: LoopbackCloud, client: Dropscribe, services: Se
     assert job.wait(PATIENCE).run == first.run + 1
 
 
+def test_an_erased_job_is_gone(cloud: LoopbackCloud, client: Dropscribe, services: Services) -> None:
+    job = client.submit(MEMO)
+    deliver(services, job, cloud)
+    count = len(job.wait().results)
+    receipt = job.erase()
+    assert (receipt.job_id, receipt.complete, receipt.upload.objects) == (job.id, True, 1)
+    assert receipt.results.objects == count
+    assert list(cloud.storage.list_blobs(UPLOADS)) == []
+    assert job.erase() == receipt
+    with pytest.raises(ErasureRefused):
+        client.job("f" * 24).erase()
+
+
 def test_deleted_results_are_no_transcript(cloud: LoopbackCloud, client: Dropscribe, services: Services) -> None:
     job = client.submit(MEMO)
     deliver(services, job, cloud)
@@ -191,3 +205,12 @@ def test_which_deployment_it_is(cloud: LoopbackCloud, monkeypatch: pytest.Monkey
     named = Dropscribe("b-project", name="second", storage=storage)
     assert named.buckets == ("b-project-second-uploads", "b-project-second-state")
     assert Dropscribe(uploads="u-bucket", state="s-bucket", storage=storage).buckets == ("u-bucket", "s-bucket")
+
+
+def test_an_object_of_another_bucket_is_copied(cloud: LoopbackCloud, client: Dropscribe) -> None:
+    cloud.storage.create_bucket("archive").blob("2024/memo.wav").upload_from_filename(str(MEMO))
+    job = client.submit("gs://archive/2024/memo.wav", UploadOptions(method=Method.PARAKEET), name="old/memo.wav")
+    blob = cloud.storage.bucket(UPLOADS).get_blob("old/memo.wav")
+    assert blob.download_as_bytes() == MEMO.read_bytes()
+    assert blob.metadata == {"transcribe-method": "parakeet"}
+    assert client.job(f"gs://{UPLOADS}/old/memo.wav").id == job.id

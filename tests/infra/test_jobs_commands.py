@@ -174,3 +174,17 @@ def test_results_of_what_has_none(cloud: LoopbackCloud, services: Services, tmp_
     done = run("results", bad.job_id, "--out", tmp_path)
     assert done.exit_code == ExitCode.REJECTED
     assert run("results", unheard.job_id, "--out", tmp_path).exit_code == ExitCode.ERROR
+
+
+def test_a_job_is_erased(cloud: LoopbackCloud, services: Services, transcribed: Upload) -> None:
+    assert run("erase", transcribed.uri, "--dry-run").exit_code == 0
+    assert run("erase", transcribed.uri, "--json").exit_code == ExitCode.USAGE
+    assert CliRunner().invoke(app, ["erase", transcribed.uri], input="n\n").exit_code == 1
+    assert cloud.storage.bucket(UPLOADS).get_blob("memo.wav") is not None
+    done = run("erase", transcribed.uri, "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["upload"]["objects"] == 1
+    assert cloud.storage.bucket(UPLOADS).get_blob("memo.wav") is None
+    again = run("erase", transcribed.job_id, "--yes")
+    assert "Erased: 1 of upload" in again.output
+    assert run("erase", "f" * 24, "--yes").exit_code == ExitCode.ERROR

@@ -23,7 +23,9 @@ from infra.cli.options import (
     Project,
     StateBucket,
     UploadsBucket,
+    Yes,
     bucket_of,
+    check_asks,
 )
 from shared.enums import Channels, Privacy
 
@@ -113,3 +115,31 @@ def explain(job: JobAddress, project: Project = None, bucket: StateBucket = None
     from infra.cli.jobs.explain import print_explanation
 
     raise typer.Exit(print_explanation(job, bucket_of("state", bucket, project), as_json=as_json))
+
+
+def erase(
+    job: JobAddress,
+    project: Project = None,
+    bucket: StateBucket = None,
+    results_bucket: Annotated[
+        str | None,
+        typer.Option(
+            "--results",
+            envvar="RESULTS_BUCKET",
+            help="The deployment's results bucket.",
+            show_default="PROJECT-dropscribe-results",
+        ),
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a job for good: its upload, its results, its records, and its names in the ledger."""
+    from dropscribe.erasure import DeploymentNames
+    from infra.cli.jobs.erase import Erasure, erase_one
+
+    check_asks(as_json=as_json, yes=yes, dry_run=dry_run)
+    if project is None:
+        raise typer.BadParameter("name --project")
+    state, stored = bucket_of("state", bucket, project), bucket_of("results", results_bucket, project)
+    raise typer.Exit(erase_one(Erasure(job, DeploymentNames(project, stored, state), yes, dry_run, as_json)))
