@@ -34,6 +34,7 @@ DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
 VIDEO_ID_METADATA = "transcribe-video-id"
 WEBHOOK_METADATA = "transcribe-webhook"
+WEBHOOK_BODY_METADATA = "transcribe-webhook-body"
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -48,6 +49,15 @@ VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
 
 MAX_WEBHOOK_CHARACTERS = 2048
 """Of a URL that an outcome is posted to."""
+
+
+class WebhookBody(StrEnum):
+    """What is posted to an upload's own URL."""
+
+    OUTCOME = "outcome"
+    """As to every URL: docs/webhooks.md."""
+    DEEPGRAM = "deepgram"
+    """What Deepgram posts to a callback: the transcript in its JSON, or an error."""
 
 
 class UploadOptions(BaseModel):
@@ -67,6 +77,7 @@ class UploadOptions(BaseModel):
     video_id: VideoId | None = None
     webhook: Annotated[str, Field(max_length=MAX_WEBHOOK_CHARACTERS, pattern=r"^https?://[!-~]+$")] | None = None
     """Where the outcome is posted to, besides the deployment's own URLs; its origin has to be an allowed one."""
+    webhook_body: WebhookBody = WebhookBody.OUTCOME
 
     @property
     def is_private(self) -> bool:
@@ -89,6 +100,7 @@ class UploadOptions(BaseModel):
             MAX_COST_METADATA: self.max_cost_usd,
             VIDEO_ID_METADATA: self.video_id,
             WEBHOOK_METADATA: self.webhook,
+            WEBHOOK_BODY_METADATA: self.webhook_body if self.webhook_body is not WebhookBody.OUTCOME else None,
         }
         return {key: str(value) for key, value in asked.items() if value is not None}
 
@@ -97,6 +109,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
     """An object's metadata -> its owner's options. Raises Rejected for a value that is not allowed."""
     metadata = _lower_keys(metadata)
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
+    body = _asked(metadata, WEBHOOK_BODY_METADATA)
     privacy, track = _asked(metadata, PRIVACY_METADATA), _track(_asked(metadata, TRACK_METADATA))
     if track == ALL_TRACKS and channels == Channels.SPLIT:
         raise Rejected(f"{TRACK_METADATA}: all mixes tracks, and {CHANNELS_METADATA}: split takes one track.")
@@ -110,6 +123,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
         video_id=_video_id(metadata.get(VIDEO_ID_METADATA, "").strip()),
         webhook=_webhook(metadata.get(WEBHOOK_METADATA, "").strip()),
+        webhook_body=_word(WEBHOOK_BODY_METADATA, body, WebhookBody) if body else WebhookBody.OUTCOME,
     )
 
 

@@ -45,10 +45,16 @@ locals {
     callback_events  = { topic = "events", member = local.member["callback"] }
   } : {}
 
-  # Job records, and what was posted. No result: a webhook has addresses alone.
-  webhook_bucket_roles = local.has_webhooks ? {
-    webhooks_state = { bucket = "state", role = "roles/storage.objectUser", member = local.member["webhooks"] }
-  } : {}
+  # Job records, and what was posted. A webhook has addresses alone; but what answers a request with Deepgram's `callback`,
+  # which takes an origin that uploads may name, is the transcript itself.
+  webhook_bucket_roles = merge(
+    local.has_webhooks ? {
+      webhooks_state = { bucket = "state", role = "roles/storage.objectUser", member = local.member["webhooks"] }
+    } : {},
+    local.has_webhooks && length(var.webhooks.allowed_origins) > 0 ? {
+      webhooks_results = { bucket = "results", role = "roles/storage.objectViewer", member = local.member["webhooks"] }
+    } : {}
+  )
 
   # It stores recordings, and erases them with all that was made of them; what it erases ends with a message.
   api_bucket_roles = local.has_api ? {

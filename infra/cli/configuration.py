@@ -40,6 +40,7 @@ What is left out is as the settings say |
 it with the job |
 | `transcribe-webhook` | URL to which the outcome is posted, besides `WEBHOOK_URLS`; its origin has to be one of \
 `WEBHOOK_ALLOWED_ORIGINS` ([webhooks](webhooks.md)) |
+| `transcribe-webhook-body` | `outcome`; `deepgram`: the transcript, as Deepgram posts it to a callback |
 """
 
 

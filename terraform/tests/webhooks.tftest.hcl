@@ -89,10 +89,11 @@ run "webhooks" {
       [for one in google_secret_manager_secret_iam_member.callback : "${one.secret_id} ${one.role}" if one.member == "serviceAccount:webhooks"],
       [for one in google_secret_manager_secret_iam_member.webhooks : "${one.secret_id} ${one.role}" if one.member == "serviceAccount:webhooks"],
       )) == toset([
+      "a-project-dropscribe-results roles/storage.objectViewer",
       "a-project-dropscribe-state roles/storage.objectUser",
       "dropscribe-webhook-secrets roles/secretmanager.secretAccessor",
     ])
-    error_message = "Its account reaches job records and its secret: no upload, no result, no Deepgram key."
+    error_message = "Its account reaches job records, its secret, and to read results, as uploads may name URLs: no upload, no Deepgram key."
   }
 
   assert {

@@ -77,6 +77,7 @@ def api_server(log: Path, **environment: str) -> Iterator[ApiClient]:
         "API_KEYS": api_keys(),
         "API_SOURCE_BUCKETS": f"{ARCHIVE}/",
         "API_MAX_BODY_BYTES": "100000",
+        "WEBHOOK_ALLOWED_ORIGINS": "https://hooks.example.com",
         # Nothing transcribes here.
         "API_WAIT_SECONDS": "0",
         "BUDGET_CACHE_SECONDS": "0",

@@ -30,7 +30,10 @@ from shared.messages import TerminalMessage
 from shared.public_http.client import Limits, PublicHttp
 from shared.public_http.errors import RequestFailed, UrlRefused
 from shared.state.jobs import JobStore
+from shared.state.result_files import ResultFiles
 from shared.telemetry.logs import job_context
+from shared.transcript.deepgram_json import to_deepgram
+from shared.upload_options import UploadOptions, WebhookBody
 from trigger_function.webhooks.delivered import Delivered
 from trigger_function.webhooks.endpoints import MAX_ENDPOINTS, endpoint_id, endpoints, origin_of
 from trigger_function.webhooks.signature import signed_headers
@@ -73,30 +76,42 @@ class Webhooks:
     jobs: JobStore
     delivered: Delivered
     http: PublicHttp
+    results: ResultFiles
 
     def deliver(self, outcome: TerminalMessage, published_at: datetime) -> bool:
         """Post an outcome to whom has not taken it yet; False where it is to be pushed again.
 
         Raises what the storage client raises: then it is to be pushed again, too."""
         with job_context(outcome.job_id):
-            urls = tuple(self._endpoints(outcome))
+            requested = self._requested(outcome)
+            urls = tuple(endpoints(self.rules.urls, requested.webhook if requested else None, self.rules.origins))
             if not urls:
                 return True
-            body = webhook_body(outcome)
+            bodies = dict.fromkeys(urls, webhook_body(outcome))
+            if requested and requested.webhook in bodies and requested.webhook_body is WebhookBody.DEEPGRAM:
+                bodies[requested.webhook] = self._deepgram_body(outcome)
             with ThreadPoolExecutor(min(len(urls), MAX_ENDPOINTS), thread_name_prefix="webhook") as threads:
-                deliveries = list(threads.map(lambda url: self._deliver(outcome, url, body), urls))
+                deliveries = list(threads.map(lambda url: self._deliver(outcome, url, bodies[url]), urls))
             left = [url for url, delivery in zip(urls, deliveries, strict=True) if delivery is Delivery.AGAIN]
             if left and now() - published_at > timedelta(hours=self.rules.retry_hours):
                 self._given_up(left)
                 return True
             return not left
 
-    def _endpoints(self, outcome: TerminalMessage) -> Collection[str]:
-        requested = None
-        if self.rules.origins:
-            job = self.jobs.load(outcome.job_id)
-            requested = job.record.options.webhook if job is not None else None
-        return tuple(endpoints(self.rules.urls, requested, self.rules.origins))
+    def _requested(self, outcome: TerminalMessage) -> UploadOptions | None:
+        """What the upload asks for, where any may ask for a URL."""
+        job = self.jobs.load(outcome.job_id) if self.rules.origins else None
+        return job.record.options if job is not None else None
+
+    def _deepgram_body(self, outcome: TerminalMessage) -> bytes:
+        """What Deepgram's callbacks have: all of the transcript, with punctuation, paragraphs and utterances."""
+        transcript = self.results.stored_transcript(outcome.upload, outcome.run)
+        if transcript is None:
+            reason = outcome.reason or "There is no transcript."
+            content = {"err_code": outcome.outcome.value.upper(), "err_msg": reason, "request_id": outcome.job_id}
+        else:
+            content = to_deepgram(transcript)
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _deliver(self, outcome: TerminalMessage, url: str, body: bytes) -> Delivery:
         with job_context(outcome.job_id):

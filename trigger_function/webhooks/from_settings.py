@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from shared.public_http.client import PublicHttp
+from shared.state.result_files import ResultFiles
 from trigger_function.services import Services, services_from_environment
 from trigger_function.webhooks.deliver import WebhookRules, Webhooks
 from trigger_function.webhooks.delivered import Delivered
@@ -30,4 +31,5 @@ def webhooks_of(services: Services) -> Webhooks:
         timeout_seconds=settings.webhook_timeout_seconds,
         retry_hours=settings.webhook_retry_hours,
     )
-    return Webhooks(rules, services.jobs, Delivered(services.state), PublicHttp())
+    results = ResultFiles(services.storage.bucket(settings.results_bucket), settings.results_prefix)
+    return Webhooks(rules, services.jobs, Delivered(services.state), PublicHttp(), results)

@@ -15,6 +15,7 @@ from shared.media import Media, Upload
 from shared.state.job_result import JobResult, completed, failed, rejected
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Word
+from shared.upload_options import WebhookBody, parse_upload_options
 from tests.support.api_server import ApiClient
 from tests.support.loopback_cloud import UPLOADS, LoopbackCloud
 from trigger_function.services import Services
@@ -158,3 +159,21 @@ def test_a_form_that_is_larger_than_it_said_is_told_the_way_out(operator: ApiCli
     streamed = operator.post(DEEPGRAM, data=chunks, headers={"Content-Type": "audio/wav"})
     assert (streamed.status_code, streamed.json()["err_code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert "POST /transcribe" in streamed.json()["err_msg"]
+
+
+def test_a_callback_is_answered_at_once_and_kept_with_the_upload(
+    operator: ApiClient, api_cloud: LoopbackCloud, deployment: Services
+) -> None:
+    url = "https://hooks.example.com/Deepgram?ticket=7"
+    answer = sent(operator, DEEPGRAM, "callback", callback=url, punctuate="true")
+    job_id = answer.headers["X-Dropscribe-Job"]
+    assert (answer.status_code, answer.json()) == (200, {"request_id": job_id})
+    upload = upload_of(api_cloud, deployment, answer)
+    blob = api_cloud.storage.bucket(UPLOADS).get_blob(upload.name)
+    assert blob is not None
+    options = parse_upload_options(blob.metadata)
+    assert (options.webhook, options.webhook_body) == (url, WebhookBody.DEEPGRAM)
+    for elsewhere in ("https://evil.example/", "http://hooks.example.com/", "https://hooks.example.com@evil.example/"):
+        refused = sent(operator, DEEPGRAM, "elsewhere", callback=elsewhere)
+        assert (refused.status_code, refused.json()["err_code"]) == (400, "Bad Request")
+        assert "WEBHOOK_ALLOWED_ORIGINS" in refused.json()["err_msg"]

@@ -15,15 +15,19 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from shared.clock import now
-from shared.enums import Outcome
+from shared.enums import Engine, Outcome
 from shared.errors import Rejected
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.public_http.client import PublicHttp, TestingAccess
 from shared.public_http.urls import UrlRules
 from shared.state.jobs import JobState, JobStore
-from shared.upload_options import UploadOptions, parse_upload_options
-from tests.support.loopback_cloud import STATE, LoopbackCloud
+from shared.state.result_files import ResultFiles
+from shared.subtitle_rules import SubtitleRules
+from shared.transcript.compose import compose
+from shared.transcript.model import Passage, Word
+from shared.upload_options import UploadOptions, WebhookBody, parse_upload_options
+from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from tests.support.webhook_receiver import SECRET, Receiver, webhook_receiver
 from trigger_function.webhooks.answer import answer_push
 from trigger_function.webhooks.deliver import WebhookRules, Webhooks
@@ -51,7 +55,8 @@ def make(cloud: LoopbackCloud) -> MakeWebhooks:
         rules = WebhookRules(urls, origins, parse_secrets(SECRET), timeout_seconds=20.0, retry_hours=24.0)
         allowed = frozenset({ip_address("127.0.0.1")} if is_loopback_open else ())
         http = PublicHttp(TestingAccess(rules=ANY_PORT, also_allowed=allowed))
-        return Webhooks(rules, JobStore(state), Delivered(state), http)
+        results = ResultFiles(cloud.storage.bucket(RESULTS), "")
+        return Webhooks(rules, JobStore(state), Delivered(state), http, results)
 
     return webhooks
 
@@ -169,6 +174,36 @@ def test_an_uploads_own_url_is_posted_to_where_it_is_allowed(
     assert receiver.posted == []
     assert make(origins=(origin,)).deliver(outcome(), now())
     assert len(receiver.posted) == 1
+
+
+def test_who_asked_for_deepgrams_callback_gets_what_deepgram_posts(
+    make: MakeWebhooks, receiver: Receiver, cloud: LoopbackCloud
+) -> None:
+    jobs = JobStore(cloud.storage.bucket(STATE))
+    job = jobs.claim(UPLOAD, "me", timedelta(minutes=1))
+    assert job is not None
+    asked = UploadOptions(webhook=receiver.url, webhook_body=WebhookBody.DEEPGRAM)
+    jobs.save(job, state=JobState.QUEUED, options=asked)
+    with webhook_receiver() as other:
+        webhooks = make(other.url, origins=(receiver.url.removesuffix("/hook"),))
+        assert webhooks.deliver(outcome(), now())
+        transcript = compose(
+            job_id=UPLOAD.job_id,
+            source=UPLOAD.uri,
+            duration=2.0,
+            language="en",
+            model="tiny",
+            passages=[Passage(Engine.PARAKEET_CPU, [Word(text="Hello.", start=0.5, end=1.0)])],
+        )
+        webhooks.results.store_transcript(UPLOAD, transcript, SubtitleRules.of("en"), run=2)
+        assert webhooks.deliver(outcome(run=2), now())
+        # The deployment's own URL is told as ever.
+        assert [json.loads(each.body)["type"] for each in other.posted] == ["transcription.failed"] * 2
+    failed, done = (json.loads(each.body) for each in receiver.posted)
+    assert failed == {"err_code": "FAILED", "err_msg": "Why.", "request_id": UPLOAD.job_id}
+    assert done["results"]["channels"][0]["alternatives"][0]["transcript"] == "Hello."
+    assert done["metadata"]["request_id"] == UPLOAD.job_id
+    Webhook(SECRET).verify(receiver.posted[1].body, receiver.posted[1].headers)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"message": {"data": "e30=", "publishTime": "now"}}', b"[" * 100_000])

@@ -94,13 +94,14 @@ def finished(services: ApiServices, upload: Upload, failed_status: HTTPStatus) -
 
 def pending_answer(upload: Upload, ignored: tuple[str, ...], body: Mapping[str, object]) -> Answer:
     """202: the job goes on; where to look after it."""
-    headers = {"Location": f"/jobs/{upload.job_id}", JOB_HEADER: upload.job_id, **_ignored(ignored)}
+    headers = {"Location": f"/jobs/{upload.job_id}", **answer_headers(upload, ignored)}
     return Answer(HTTPStatus.ACCEPTED, {**body, "url": f"/jobs/{upload.job_id}"}, headers)
 
 
-def answer_headers(outcome: TerminalMessage, ignored: tuple[str, ...]) -> dict[str, str]:
-    """What the other service's JSON has no place for."""
-    return {JOB_HEADER: outcome.job_id, OUTCOME_HEADER: outcome.outcome.value, **_ignored(ignored)}
+def answer_headers(upload: Upload, ignored: tuple[str, ...], outcome: TerminalMessage | None = None) -> dict[str, str]:
+    """What the other service's JSON has no place for. `outcome`: None: nobody waits for it."""
+    ended = {OUTCOME_HEADER: outcome.outcome.value} if outcome is not None else {}
+    return {JOB_HEADER: upload.job_id, **ended, **_ignored(ignored)}
 
 
 def _ignored(names: tuple[str, ...]) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 
+from shared.errors import Rejected
 from shared.media import Upload
+from shared.upload_options import UploadOptions, WebhookBody
 from trigger_function.api.compatible.awaited import (
     answer_headers,
     check_length,
@@ -23,23 +26,39 @@ from trigger_function.api.submissions.new_upload import NewUpload, media_type, n
 from trigger_function.api.submissions.streamed import StreamedRecording
 from trigger_function.api.web.answers import JSON, Answer
 from trigger_function.api.web.call import Call
+from trigger_function.webhooks.endpoints import check_allowed
 
 
 def listen(call: Call) -> Answer:
-    """Take a recording or a URL, wait for its transcript, answer as it was asked for; 202 where it takes too long."""
+    """Take a recording or a URL, wait for its transcript, answer as it was asked for; 202 where it takes too long.
+
+    With a `callback` nobody waits: the transcript is posted there, as webhooks are.
+    """
     services = call.services
     query = dict(call.request.args.lists())
     asked = parse_parameters(query, services.deployment.settings)
     if asked.callback is not None:
-        refuse("callback", "callback is not supported here.")
+        asked = replace(asked, options=_with_callback(call, asked))
     within_budget(services, call.caller)
     upload = accept(call, _from_url(call, asked) if call.request.mimetype == JSON else _from_body(call, asked))
+    if asked.callback is not None:
+        headers = answer_headers(upload, asked.ignored)
+        return Answer(HTTPStatus.OK, {"request_id": upload.job_id}, headers)
     # Deepgram's clients send again what is answered with 500 or more.
     found = finished(services, upload, HTTPStatus.BAD_REQUEST)
     if found is None:
         return pending_answer(upload, asked.ignored, {"request_id": upload.job_id})
     answer = to_deepgram_answer(found.transcript, found.outcome, asked)
-    return Answer(HTTPStatus.OK, answer, answer_headers(found.outcome, asked.ignored))
+    return Answer(HTTPStatus.OK, answer, answer_headers(upload, asked.ignored, found.outcome))
+
+
+def _with_callback(call: Call, asked: DeepgramRequest) -> UploadOptions:
+    assert asked.callback is not None
+    try:
+        check_allowed(asked.callback, call.services.deployment.settings.webhook_allowed_origins)
+    except Rejected:
+        refuse("callback", "The callback leads where nothing may be posted to (WEBHOOK_ALLOWED_ORIGINS).")
+    return asked.options.model_copy(update={"webhook": asked.callback, "webhook_body": WebhookBody.DEEPGRAM})
 
 
 def _from_url(call: Call, asked: DeepgramRequest) -> Upload:

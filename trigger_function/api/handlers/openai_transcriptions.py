@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from shared import objects
+from shared.media import Upload
 from trigger_function.api.compatible.awaited import (
     Finished,
     answer_headers,
@@ -61,11 +62,11 @@ def transcriptions(call: Call) -> Answer:
     found = finished(services, upload, HTTPStatus.INTERNAL_SERVER_ERROR)
     if found is None:
         return pending_answer(upload, asked.ignored, {"job_id": upload.job_id})
-    return _answer(services, found, asked)
+    return _answer(services, upload, found, asked)
 
 
-def _answer(services: ApiServices, found: Finished, asked: OpenAiRequest) -> Answer:
-    headers, transcript = answer_headers(found.outcome, asked.ignored), found.transcript
+def _answer(services: ApiServices, upload: Upload, found: Finished, asked: OpenAiRequest) -> Answer:
+    headers, transcript = answer_headers(upload, asked.ignored, found.outcome), found.transcript
     match asked.format:
         case Format.JSON:
             return Answer(HTTPStatus.OK, to_openai(transcript), headers)
