@@ -21,8 +21,10 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine
 from shared.errors import DropscribeError
+from shared.progress.model import Stage
 from shared.state.job_result import rejected
 from shared.state.jobs import JobState
+from shared.state.progress import read_progress
 from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import wait_until
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services
@@ -167,3 +169,16 @@ def test_no_checkpoint_is_stored_of_a_job_that_is_being_finished_but_where_that_
     job.finishing_failed()
     heartbeat.tick()
     assert len(services.checkpoints.load(job.id)) == 1
+
+
+def test_a_beat_says_how_far_the_job_is_without_a_further_call(cloud: LoopbackCloud, services: JobServices) -> None:
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    heartbeat = heartbeat_of(services, job)
+    with cloud.storage_server.counted() as calls:
+        heartbeat.tick()
+    assert [call.method for call in calls if call.name.startswith(f"jobs/{job.id}/")] == ["POST"]
+    progress = read_progress(services.jobs, job.job_id)
+    assert progress is not None
+    assert (progress.stage, progress.executions, progress.x_real_time) == (Stage.STARTED, 1, None)
+    assert progress.at == job.record.progress_at

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from shared.enums import Outcome
 from shared.errors import Rejected
+from tests.support.function_services import MakeServices
+from tests.support.loopback_cloud import LoopbackCloud
+from trigger_function.handle_upload import handle
 from trigger_function.webhooks.endpoints import MAX_ENDPOINTS, check_allowed, endpoint_id, endpoints, origin_of
 
 ALLOWED = ("https://hooks.example.org", "https://other.example.org:8443/")
@@ -64,3 +68,17 @@ def test_a_url_is_named_without_what_may_be_secret_in_it() -> None:
     assert origin_of(url) == "https://hooks.example.org"
     assert "T0KEN" not in endpoint_id(url)
     assert endpoint_id(url) != endpoint_id(f"{url}x")
+
+
+def test_that_a_file_is_rejected_is_posted_to_where_it_asks_for_it(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(WEBHOOK_ALLOWED_ORIGINS="https://hooks.example.org")
+    for url, kept in (("https://hooks.example.org/a", "https://hooks.example.org/a"), ("https://evil.example/", None)):
+        upload = cloud.drop(b"no recording", "call.mp3", {"transcribe-webhook": url})
+        handle(services, upload)
+        (outcome,) = cloud.terminal_messages()
+        job = services.jobs.load(upload.job_id)
+        assert job is not None
+        assert (outcome.outcome, job.record.options.webhook) == (Outcome.REJECTED, kept)
+        assert url not in outcome.model_dump_json()
