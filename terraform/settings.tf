@@ -91,6 +91,8 @@ variable "api_settings" {
     api_max_body_bytes   = optional(number)
     api_max_upload_bytes = optional(number)
     api_body_seconds     = optional(number)
+    api_fetch_seconds    = optional(number)
+    api_wait_seconds     = optional(number)
     api_upload_seconds   = optional(number)
     api_result_seconds   = optional(number)
   })

@@ -12,8 +12,10 @@ from gpu_job.rendering.process import RenderingProcess
 from gpu_job.settings import JobSettings
 from gpu_job.worker.batch_size_store import SafeSizeStore
 from gpu_job.worker.checkpoints import Checkpoints
+from shared.clock import now
 from shared.enums import Engine
 from shared.errors import best_effort
+from shared.operations.gpu_report import GpuReport, store_gpu_report
 from shared.state.deployment import Deployment, connect
 from shared.state.execution_slots import ExecutionSlots
 
@@ -67,6 +69,11 @@ class JobServices(Deployment):
             from gpu_job.asr.gpu_metrics import watch_gpu
 
             watch_gpu(cuda)
+            with best_effort("the GPU was not reported"):
+                card = cuda.get_device_properties(0)
+                memory_gb = card.total_memory / 1e9
+                report = GpuReport(name=card.name, count=cuda.device_count(), memory_gb=memory_gb, reported_at=now())
+                store_gpu_report(self.state, report)
         # Else this worker learns them anew.
         with best_effort("safe batch sizes were not read"):
             model.batch_limits = replace(model.batch_limits, safe=self._batch_sizes(model).load())

@@ -8,6 +8,7 @@ from trigger_function.api.handlers.health import health
 from trigger_function.api.handlers.job_list import list_jobs
 from trigger_function.api.handlers.jobs import get_job
 from trigger_function.api.handlers.listen import listen
+from trigger_function.api.handlers.metrics import metrics
 from trigger_function.api.handlers.openai_transcriptions import transcriptions
 from trigger_function.api.handlers.rerun import rerun
 from trigger_function.api.handlers.results import get_results
@@ -24,5 +25,6 @@ ROUTES = (
     Route("POST", "/jobs/{job_id}/rerun", "rerunJob", rerun, once=True),
     Route("GET", "/results/{job_id}", "getResults", get_results),
     Route("GET", "/health", "getHealth", health),
+    Route("GET", "/metrics", "getMetrics", metrics, Access.DEPLOYMENT),
     Route("GET", "/openapi.yaml", "getDescription", describe, Access.ANYBODY),
 )

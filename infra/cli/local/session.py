@@ -66,10 +66,11 @@ def ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[Session]:
+def session(model: str, settings: Mapping[str, str] | None = None, *, api: bool = False) -> Iterator[Session]:
     """Start a laptop cloud in a temporary folder; TERM ends it like Ctrl-C.
 
     `model`: as `chosen_model` gives it. `settings`: more environment for function and job.
+    `api`: whether the HTTP API is served, too.
     """
     root = Path(tempfile.mkdtemp(prefix="dropscribe-"))
     # A process that is killed leaves its temporary files, such as a copy of the recording: they go with the rest.
@@ -77,7 +78,7 @@ def session(model: str, settings: Mapping[str, str] | None = None) -> Iterator[S
     opened: Session | None = None
     try:
         more = {"TMPDIR": str(temporary), **(settings or {})}
-        options = CloudOptions(model=model, settings=more, stop_grace_seconds=0.0)
+        options = CloudOptions(model=model, settings=more, stop_grace_seconds=0.0, api=api)
         with ended_by_signals(), LaptopCloud(root, options) as cloud:
             subscriber = cloud.subscriber()
             subscription = subscriber.subscription_path(PROJECT, "command-line")

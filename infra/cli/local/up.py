@@ -51,10 +51,11 @@ def watch(folder: Path, model: str | None, environment_file: Path | None = None,
     if (conflict := path_conflict(RESULTS_FOLDER, folder)) is not None:
         raise CommandError(conflict)
     console = Console()
-    with session(chosen_model(model, console)) as running, _live_page(running, port) as page:
+    with session(chosen_model(model, console), api=True) as running, _live_page(running, port) as page:
         if environment_file is not None:
             environment_file.write_text(exports(running.cloud.environment))
         print_line(console, f"Open {page.url} to drop recordings there, and to see how they go.")
+        print_line(console, f"HTTP API: {running.cloud.api_url} (docs/api.md)")
         print_line(console, f"Watching {folder} - results in {folder / RESULTS_FOLDER} - Ctrl-C stops.")
         before: dict[Path, FileState] = {}
         uploaded: dict[Path, FileState] = {}

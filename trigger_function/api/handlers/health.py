@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.clock import now
 from shared.enums import JobDevice
+from shared.operations.gpu_report import last_gpu_report
 from shared.state.backlog import QueuedUploads
 from trigger_function.api.web.answers import Answer
 from trigger_function.api.web.call import Call
@@ -78,26 +79,28 @@ class Health(BaseModel):
 
 def health(call: Call) -> Answer:
     """Always 200 where the state can be read."""
+    return Answer(HTTPStatus.OK, current_health(call))
+
+
+def current_health(call: Call) -> Health:
+    """The deployment as it stands. Raises what the storage client raises."""
     services, at = call.services.deployment, now()
     settings = services.settings
-    breaker = services.gpu.health()
-    is_open = settings.has_gpu_job and not breaker.available(at)
-    return Answer(
-        HTTPStatus.OK,
-        Health(
-            status="degraded" if is_open else "ok",
-            gpu=GpuHealth(available=False),
-            gpu_transcription_enabled=settings.has_gpu_job,
-            breaker=BreakerHealth(
-                state=breaker.state.value,
-                since=breaker.since,
-                next_trial=breaker.next_trial,
-                failures={kind.value: count for kind, count in breaker.failures.items()},
-            ),
-            queue=_queues(services.queued),
-            budget=_budget(call),
-            checked_at=at,
+    breaker, report = services.gpu.health(), last_gpu_report(services.state)
+    is_used = settings.has_gpu_job and breaker.available(at)
+    return Health(
+        status="degraded" if settings.has_gpu_job and not is_used else "ok",
+        gpu=GpuHealth(available=is_used and report is not None, **dict(report or {})),
+        gpu_transcription_enabled=settings.has_gpu_job,
+        breaker=BreakerHealth(
+            state=breaker.state.value,
+            since=breaker.since,
+            next_trial=breaker.next_trial,
+            failures={kind.value: count for kind, count in breaker.failures.items()},
         ),
+        queue=_queues(services.queued),
+        budget=_budget(call),
+        checked_at=at,
     )
 
 

@@ -8,6 +8,7 @@ fewer than were asked for, and none even, with a token all the same.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.clock import now
 from shared.media import Upload
@@ -46,6 +47,16 @@ THREADS = 8
 OPEN_STATES = frozenset({State.ACCEPTED, State.CLAIMED, State.QUEUED, State.RUNNING})
 
 
+def _written_as_day(value: object) -> object:
+    """pydantic would take a number of seconds, too."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) is None:
+        raise ValueError("it has to be like 2026-11-28")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_as_day)]
+
+
 class ListParameters(BaseModel):
     """What is listed. Days are of UTC, and those on which uploads were received."""
 
@@ -53,8 +64,8 @@ class ListParameters(BaseModel):
 
     state: State | None = None
     folder: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    since: date | None = None
-    until: date | None = None
+    since: Day | None = None
+    until: Day | None = None
     """The last day."""
     name: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Of one object in the uploads bucket: its job alone."""
