@@ -38,9 +38,9 @@ def job(subject: Subject) -> Iterator[Part]:
     }
     if subject.device.is_gpu:  # a dry run has one job: each takes seconds to start
         yield Part("job: everything but the model", lambda: null_rows(subject), 30)
-    yield Part("job: default settings", lambda: model_rows(subject, "default settings", settings), 40)
+    yield Part("job: default settings", lambda: model_rows(subject, rows.DEFAULT_SETTINGS, settings), 40)
     if subject.device.is_gpu:
-        yield Part("job: large batches", lambda: model_rows(subject, "large batches", large), 40)
+        yield Part("job: large batches", lambda: model_rows(subject, rows.LARGE_BATCHES, large), 40)
 
 
 def _on_card() -> dict[str, str]:
@@ -51,7 +51,7 @@ def _on_card() -> dict[str, str]:
 def null_rows(subject: Subject) -> Iterator[Measurement]:
     """With an engine that answers at once."""
     done = run_job(subject, str(ONNX_PATH), {}, NULL_COMMAND, Engine.PARAKEET_CPU)
-    yield figure("whole job, everything but the model", _factor(done), "x after start-up", _detail(done))
+    yield figure(rows.after_start_up(rows.WITHOUT_MODEL), _factor(done), "x", _detail(done))
 
 
 def model_rows(subject: Subject, name: str, settings: Mapping[str, str]) -> Iterator[Measurement]:
@@ -59,7 +59,7 @@ def model_rows(subject: Subject, name: str, settings: Mapping[str, str]) -> Iter
     model = str(ONNX_PATH) if subject.is_dry else str(subject.full_model)
     engine = Engine.PARAKEET_GPU if subject.device.is_gpu else Engine.PARAKEET_CPU
     done = run_job(subject, model, settings, None, engine)
-    yield figure(f"whole job, {name}, after start-up", _factor(done), "x", _detail(done))
+    yield figure(rows.after_start_up(name), _factor(done), "x", _detail(done))
     yield from rows.job_rows(done, subject.card, name)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.gpu.rows import job_against_parts
 from benchmarks.gpu.steps import Step
 from benchmarks.report import Measurement
 
@@ -42,7 +43,7 @@ def run_steps(steps: Sequence[Step], out: Path, seconds: float, *, dry: bool) ->
                     rows.append(_row(step, f"left out: {left:.0f} s were left"))
                     continue
                 rows += _run(step, out, left, None if dry else model)
-    return rows
+    return [*rows, *job_against_parts(rows)]
 
 
 def _run(step: Step, out: Path, limit: float, model: Path | None) -> Iterator[Measurement]:

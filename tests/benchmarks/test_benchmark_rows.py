@@ -18,14 +18,15 @@ from benchmarks.gil_share import GilSampler
 from benchmarks.gpu.points import Point, Sweep
 from benchmarks.gpu.rows import (
     engine_row,
+    job_against_parts,
     job_rows,
     memory_row,
     peak_teraflops,
     peer_row,
-    share_of_engine_row,
     usd_per_audio_hour,
 )
 from benchmarks.gpu.speech import stretches
+from benchmarks.gpu.subject import figure
 from benchmarks.job_run import JobRun, spent
 from benchmarks.length_memory import Peak
 from benchmarks.length_memory import rows as length_rows
@@ -84,13 +85,25 @@ def test_the_slower_engine_does_not_hold_against_its_peer() -> None:
     assert peer_row(900.0, 1000.0, 64, timestamps=True).holds is False
 
 
-def test_the_whole_job_counts_its_start_but_is_compared_with_the_engine_after_it() -> None:
+def test_the_whole_job_counts_its_start() -> None:
     whole, without_batch, _ = job_rows(RUN, "NVIDIA L4", "default settings")
-    after_start = share_of_engine_row(RUN, 400.0)
 
     assert (whole.value, whole.holds) == (180.0, False)
-    assert (after_start.value, after_start.holds) == (0.9, True)
     assert without_batch.value == 25.0
+
+
+def test_the_whole_job_is_held_against_the_slower_of_its_parts() -> None:
+    job = figure("whole job, large batches, after start-up", 2400.0, "x")
+    rest = figure("whole job, everything but the model, after start-up", 3000.0, "x")
+    engines = [engine_row(POINT, 64, EngineRun([], factor, 1.0), "NVIDIA L4") for factor in (9000.0, 12_000.0)]
+    equal = figure("engine, 64 equal chunks of 30 s", 99_000.0, "x")
+
+    (bound_by_rest,) = job_against_parts([job, rest, *engines, equal])
+    (bound_by_engine,) = job_against_parts([job, replace(rest, value=20_000.0), *engines])
+
+    assert (bound_by_rest.value, bound_by_rest.holds) == (0.8, True)
+    assert (bound_by_engine.value, bound_by_engine.holds) == (0.2, False)
+    assert job_against_parts([job, *engines]) == job_against_parts([job, rest, equal]) == []
 
 
 def test_an_audio_hours_price_has_the_instances_whole_life_in_it() -> None:
