@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import threading
 import time
 import uuid
@@ -30,7 +29,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
 from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
-from gpu_job.audio.chunker import LOOKAHEAD_SECONDS, Chunk
+from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
@@ -39,9 +38,8 @@ from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
-from gpu_job.audio.parallel import Window, can_begin_anywhere
-from gpu_job.audio.samples import SAMPLE_RATE, seconds
-from gpu_job.audio.sounding_track import SoundingTrack, has_one_candidate
+from gpu_job.audio.samples import seconds
+from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
@@ -52,6 +50,7 @@ from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
 from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.fetch.arriving_file import ArrivingFile
+from gpu_job.shard_scope import ShardScope
 from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
@@ -189,10 +188,8 @@ class FileTranscription:
         self._channels = media.channels if media is not None and channels is Channels.SPLIT else 1
         self._stays_local = stays_local
         self._stored = stored or {}
-        self._shard = shard
-        self._part = _part_of(shard, media, channels, pipeline.options)
-        self._submitted: set[tuple[int, int]] = set()
-        """Channel and first sample of a shard's chunks."""
+        options = pipeline.options
+        self._scope = ShardScope.of(shard, media, channels, options.cuts, options.warm_up_seconds)
         self._reused: set[tuple[int, int, int]] = set()
         self._missing = missing
         self._span = span
@@ -203,7 +200,7 @@ class FileTranscription:
         """As the decoder counted them, when it came to the end."""
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = cancelled or threading.Event()
-        rules = pipeline.options.audit if shard is None else None
+        rules = options.audit if shard is None else None
         self._audits = [
             AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
             for channel in range(self._channels if rules is not None else 0)
@@ -221,12 +218,12 @@ class FileTranscription:
         Raises BadMedia or DecoderFailed where nothing can be decoded, EngineFailed where no engine takes chunks or the
         transcription was cancelled, and what `arriving.wait` raises.
         """
-        if self._part is not None:
+        if self._scope.part is not None:
             try:
                 return self._feed(path, arriving)
             except InexactPart as error:
                 _log.info("decoding a shard from the file's start", extra={"fields": {"reason": str(error)}})
-                self._part = None
+                self._scope.part = None
                 if arriving is not None:
                     arriving.fetch_all()
         return self._feed(path, arriving)
@@ -234,10 +231,10 @@ class FileTranscription:
     @property
     def is_fed_in_part(self) -> bool:
         """Whether it is a shard for which only its part of the file is to be read."""
-        return self._part is not None
+        return self._scope.part is not None
 
     def _feed(self, path: Path, arriving: ArrivingFile | None) -> float:
-        cuts, part = self._pipeline.options.cuts, self._part
+        cuts, part = self._pipeline.options.cuts, self._scope.part
         channels = [ChannelAudio(cuts, part.start if part else 0) for _ in range(self._channels)]
         decoded, is_behind = 0, False
         with self._pipeline.engines.feeding(), closing(self._blocks(path, arriving)) as blocks:
@@ -252,7 +249,7 @@ class FileTranscription:
                     is_behind = True
                     for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
                         self._submit(number, channel.add(samples))
-                        is_behind = is_behind and self._is_behind_shard(channel.position)
+                        is_behind = is_behind and self._scope.is_behind(channel.position)
                     self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
                     if is_behind:
                         break
@@ -273,27 +270,19 @@ class FileTranscription:
                 self._submit(number, channel.end())
         with self._lock:
             # Of a shard nobody asks: its upload is heard once more, as a whole.
-            audible = [channel.audible.ranges for channel in channels] if self._shard is None else []
+            audible = [channel.audible.ranges for channel in channels] if self._scope.shard is None else []
             self._assembly.end(decoded, audible, loudest(channel.loudness for channel in channels))
         for audit in self._audits:
             audit.end()
         self.report_if_complete()
         return seconds(decoded)
 
-    def _is_behind_shard(self, position: int) -> bool:
-        """Whether no chunk that begins at this sample or later is the shard's."""
-        return self._shard is not None and self._shard.end is not None and position >= self._shard.end * SAMPLE_RATE
-
-    def _is_ours(self, chunk: Chunk) -> bool:
-        shard = self._shard
-        return shard is None or (chunk.start >= shard.start * SAMPLE_RATE and not self._is_behind_shard(chunk.start))
-
     def _blocks(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
         """Blocks of shape [channels, T]."""
         options = replace(
             self._pipeline.options.decoding,
             media=self._media,
-            part=self._part,
+            part=self._scope.part,
             arrival=None if arriving is None else arriving.map_path,
             on_damage=self._add_gap,
             on_account=self._take_account,
@@ -311,12 +300,8 @@ class FileTranscription:
 
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
-            if not self._is_ours(chunk):
+            if not self._scope.takes(channel, chunk):
                 continue
-            if self._shard is not None:
-                if (channel, chunk.start) in self._submitted:
-                    continue  # before it was decoded anew, from the file's start
-                self._submitted.add((channel, chunk.start))
             with self._lock:
                 self._assembly.expect(chunk.start, chunk.end)
             if self._audits:
@@ -335,7 +320,7 @@ class FileTranscription:
                 self._unanswered.submit(self._task(chunk, channel))
 
     def _task(self, chunk: Chunk, channel: int) -> Task:
-        digest = None if self._part is None else chunk.digest()
+        digest = None if self._scope.part is None else chunk.digest()
 
         def delivered(result: ChunkResult) -> None:
             if (result.channel, result.start, result.end) != (channel, chunk.start, chunk.end):
@@ -476,21 +461,10 @@ class FileTranscription:
     def expected_seconds(self) -> float:
         """Audio that engines will have had in the end, the sum of all channels; estimated until all is cut."""
         stated = self._media.duration_seconds if self._media else None
-        if self._shard is not None and stated is not None:
-            return self._shard.seconds_of(stated) * self._channels
+        if self._scope.shard is not None and stated is not None:
+            return self._scope.shard.seconds_of(stated) * self._channels
         with self._lock:
             return self._assembly.expected_seconds(stated, self._channels)
-
-
-def _part_of(shard: Shard | None, media: Media | None, channels: Channels, options: PipelineOptions) -> Window | None:
-    """The frames that are decoded for a shard; None: from the file's start, as of a whole upload."""
-    if shard is None or media is None or not can_begin_anywhere(media):
-        return None
-    if channels is Channels.MIX and not has_one_candidate(media):
-        return None
-    begin = max(0, shard.start - options.warm_up_seconds)
-    end = None if shard.end is None else shard.end + math.ceil(2 * options.cuts.max_seconds) + LOOKAHEAD_SECONDS
-    return Window(begin * SAMPLE_RATE, None if end is None else end * SAMPLE_RATE)
 
 
 @dataclass(frozen=True)

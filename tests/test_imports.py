@@ -29,7 +29,7 @@ LAYERS = {
     "gpu_job": [
         {"fetch", "instance"},
         {"audio"},
-        {"channel_audio", "vad", "asr"},
+        {"channel_audio", "shard_scope", "vad", "asr"},
         {"audit"},
         {"assembly"},
         {"engines"},
