@@ -452,7 +452,7 @@ class FileTranscription:
 
     def decoded_until_seconds(self) -> float:
         """Up to where the file is decoded: a shard's may be begun in its middle."""
-        return self._decoded_seconds + (seconds(self._part.start) if self._part is not None else 0.0)
+        return self._decoded_seconds + (seconds(self._scope.part.start) if self._part is not None else 0.0)
 
     def transcribed_seconds(self) -> float:
         """Audio that has its result; with split channels, each counts its share."""
