@@ -452,7 +452,8 @@ class FileTranscription:
 
     def decoded_until_seconds(self) -> float:
         """Up to where the file is decoded: a shard's may be begun in its middle."""
-        return self._decoded_seconds + (seconds(self._scope.part.start) if self._part is not None else 0.0)
+        part = self._scope.part
+        return self._decoded_seconds + (seconds(part.start) if part is not None else 0.0)
 
     def transcribed_seconds(self) -> float:
         """Audio that has its result; with split channels, each counts its share."""
