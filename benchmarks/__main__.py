@@ -23,6 +23,7 @@ BENCHMARKS = {
     "break-even": "break_even.break_even",
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",
+    "shards": "shards.shards",
     "omissions": "omissions.omissions",
     "losses": "losses.losses",
     "front-end": "front_end.decoding",
