@@ -35,6 +35,7 @@ MODELS: Mapping[str, type[BaseSettings]] = {
 """The settings model of each function and job."""
 
 NOT_DEPLOYED = {
+    "parakeet_model_release": "the images say what model is in them",
     "run_endpoint": "for a Cloud Run that is not Google's: the laptop's",
     "chunk_duration_minutes": "an older name of chunk_seconds",
 }
