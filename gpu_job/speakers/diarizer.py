@@ -1,0 +1,94 @@
+"""The stage beside transcription: takes a recording as it is decoded, and says in the end who speaks when."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from contextvars import copy_context
+
+from gpu_job.audio.samples import Samples, seconds
+from gpu_job.speakers.clusters import SpeakerCount, speakers_of
+from gpu_job.speakers.networks import SpeakerNetworks
+from gpu_job.speakers.turns import Turn, turns_of
+from gpu_job.speakers.windows import SpeakerWindow, WindowCutter, hear
+
+_log = logging.getLogger(__name__)
+
+_MOST_WAITING = 16
+"""Windows that may wait for the threads: 10 MB. Then the decoder waits."""
+
+
+class Diarizer:
+    """One recording's. `add` and `end` are the feeding thread's; windows are heard on the threads."""
+
+    def __init__(
+        self, networks: SpeakerNetworks, threads: Executor, count: SpeakerCount, done: Callable[[], None]
+    ) -> None:
+        """`done`: called from any thread when all windows are heard, or one of them could not be."""
+        self._networks = networks
+        self._threads = threads
+        self._count = count
+        self._done = done
+        self._cutter = WindowCutter()
+        self._room = threading.Semaphore(_MOST_WAITING)
+        self._lock = threading.Lock()
+        self._windows: dict[int, SpeakerWindow] = {}
+        self._cut = 0
+        self._samples = 0
+        self._is_cut = False
+        self._failure: Exception | None = None
+        self._cancelled = False
+
+    def add(self, samples: Samples) -> None:
+        """The next samples. Blocks while the threads cannot keep up."""
+        self._samples += len(samples)
+        self._submit(self._cutter.add(samples))
+
+    def end(self) -> None:
+        """No more samples will come."""
+        self._submit(self._cutter.end())
+        with self._lock:
+            self._is_cut = True
+
+    def cancel(self) -> None:
+        """Nobody wants to know any more: windows that wait are not heard."""
+        self._cancelled = True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all is heard, or will not be."""
+        with self._lock:
+            return self._is_cut and (self._failure is not None or len(self._windows) == self._cut)
+
+    def turns(self) -> list[Turn] | None:
+        """Who spoke when, by start; None where it could not be found out. Ask when it is done."""
+        if self._failure is not None:
+            return None
+        windows = [self._windows[start] for start in sorted(self._windows)]
+        return turns_of(windows, speakers_of(windows, self._count), seconds(self._samples))
+
+    def _submit(self, windows: Iterable[tuple[int, Samples]]) -> None:
+        for start, window in windows:
+            self._cut += 1
+            self._room.acquire()
+            # In the caller's context: what is logged there is logged for the same upload.
+            self._threads.submit(copy_context().run, self._hear, start, window)
+
+    def _hear(self, start: int, window: Samples) -> None:
+        try:
+            if self._cancelled or self._failure is not None:
+                return
+            heard = hear(self._networks, start, window)
+            with self._lock:
+                self._windows[start] = heard
+        except Exception as error:
+            # The words are there all the same: the transcript only does not say whose they are.
+            _log.exception("speakers could not be told apart")
+            with self._lock:
+                self._failure = error
+        finally:
+            self._room.release()
+        if self.is_done:
+            self._done()

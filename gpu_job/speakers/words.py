@@ -1,0 +1,80 @@
+"""The speaker of each word, by the turns. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+
+from gpu_job.speakers.turns import Turn
+from shared.transcript.model import Word
+from shared.transcript.sentences import sentence_ends
+
+_NEAR_SECONDS = 0.5
+"""A word outside of all turns is the nearest speaker's within this; beyond, nobody knows. Engines' word times and turns
+differ by a few tenths of a second."""
+
+_BORDER_SECONDS = 0.6
+"""A turn that begins or ends inside a sentence, this close to the sentence's border, is taken to change there: people
+rarely take over within a word or two of a sentence's end."""
+
+_LEAST_WORD_SECONDS = 0.04
+"""Engines give some words no length."""
+
+_AS_LOUD = 0.5
+"""Where two speak during a word, the second of them is a candidate, too, from this share of the first one's time on."""
+
+
+def speakers_of_words(words: Sequence[Word], turns: Sequence[Turn], language: str) -> list[int | None]:
+    """Words and turns in time order -> the speaker of each word; None where nobody is sure."""
+    candidates = _candidates(words, turns)
+    ends = sentence_ends([word.text for word in words], language)
+    speakers: list[int | None] = []
+    first = 0
+    for last, is_end in enumerate(ends):
+        if is_end or last + 1 == len(words):
+            speakers.extend(_speakers_of_sentence(words[first : last + 1], candidates[first : last + 1]))
+            first = last + 1
+    return speakers
+
+
+def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> list[list[int]]:
+    """Of each word, the speakers who may have said it, the likeliest first; none where nobody speaks near it."""
+    starts = [turn.start for turn in turns]
+    longest = max((turn.end - turn.start for turn in turns), default=0.0)
+    found = []
+    for word in words:
+        start, end = word.start, max(word.end, word.start + _LEAST_WORD_SECONDS)
+        inside: Counter[int] = Counter()
+        distances: dict[int, float] = {}
+        first = bisect_left(starts, start - longest - _NEAR_SECONDS)
+        for turn in turns[first : bisect_left(starts, end + _NEAR_SECONDS)]:
+            overlap = min(end, turn.end) - max(start, turn.start)
+            if overlap > 0:
+                inside[turn.speaker] += overlap  # type: ignore[assignment]
+            elif -overlap <= _NEAR_SECONDS:
+                distances[turn.speaker] = min(-overlap, distances.get(turn.speaker, _NEAR_SECONDS))
+        if inside:
+            most = inside.most_common()
+            found.append([speaker for speaker, time in most if time >= _AS_LOUD * most[0][1]])
+        else:
+            found.append(sorted(distances, key=lambda speaker: distances[speaker]))
+    return found
+
+
+def _speakers_of_sentence(words: Sequence[Word], candidates: Sequence[Sequence[int]]) -> list[int | None]:
+    """Where two are as likely, the one who says most of the sentence. A change close to its border moves there."""
+    sure = Counter(one[0] for one in candidates if len(one) == 1)
+    all_of = sure or Counter(speaker for one in candidates for speaker in one)
+    speakers: list[int | None] = [
+        None if not one else max(one, key=lambda speaker: (all_of[speaker], -one.index(speaker))) for one in candidates
+    ]
+    runs = [at for at in range(1, len(words)) if speakers[at] != speakers[at - 1]]
+    if not runs:
+        return speakers
+    first, last = runs[0], runs[-1]
+    if words[first - 1].end - words[0].start <= _BORDER_SECONDS < words[-1].end - words[first].start:
+        speakers[:first] = [speakers[first]] * first
+    if words[-1].end - words[last].start <= _BORDER_SECONDS < words[last - 1].end - words[0].start:
+        speakers[last:] = [speakers[last - 1]] * (len(words) - last)
+    return speakers
