@@ -16,7 +16,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -51,12 +51,15 @@ from gpu_job.engines.task import Task
 from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.shard_scope import ShardScope
+from gpu_job.speakers.diarizer import Diarizer
+from gpu_job.speakers.networks import SpeakerNetworks
 from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import EngineFailed
 from shared.media import Media
+from shared.speaker_count import SpeakerCount
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.model import Gap, Transcript
 
@@ -99,6 +102,8 @@ class Pipeline:
     options: PipelineOptions
     detector: Detector
     audit_threads: Executor
+    speakers: SpeakerNetworks = field(default_factory=SpeakerNetworks)
+    """Loaded with the first file whose speakers are asked for; they are heard on the audit's threads."""
 
 
 def transcribe(
@@ -107,6 +112,7 @@ def transcribe(
     engine: EngineChain | str | Path = PUBLISHED_MODEL,
     channels: Channels = Channels.MIX,
     media: Media | None = None,
+    speakers: SpeakerCount | None = None,
     options: PipelineOptions | None = None,
     cancelled: threading.Event | None = None,
 ) -> Transcript:
@@ -117,6 +123,8 @@ def transcribe(
     `channels`: mixed, or each transcribed alone as one speaker, which takes `media`.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.
+    `speakers`: who says what is found out, too; SpeakerCount() where nobody knows how many speak. Split channels are
+    speakers by themselves.
     `cancelled`: set by another thread, it ends the call within seconds, by EngineFailed.
     Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, OSError
     where the file cannot be opened, and ValueError for split channels without `media`.
@@ -136,7 +144,15 @@ def transcribe(
         job_id = hashlib.sha256(source.encode()).hexdigest()[:24]
         # The same file may be transcribed twice at once: each call drops its own chunks only.
         call_id = f"{job_id}-{uuid.uuid4().hex[:8]}"
-        file = FileTranscription(pipeline, call_id, transcription, media=media, channels=channels, cancelled=cancelled)
+        file = FileTranscription(
+            pipeline,
+            call_id,
+            transcription,
+            media=media,
+            channels=channels,
+            speakers=speakers,
+            cancelled=cancelled,
+        )
 
         def check() -> None:
             if cancelled is not None and cancelled.is_set():
@@ -173,13 +189,15 @@ class FileTranscription:
         stored: Mapping[tuple[int, int, int], ChunkResult] | None = None,
         shard: Shard | None = None,
         missing: Callable[[float], str | None] = lambda start: None,
+        speakers: SpeakerCount | None = None,
         span: Span = INVALID_SPAN,
         cancelled: threading.Event | None = None,
     ) -> None:
         """`stays_local`: whether no audio may be sent to an API. `stored`: results of an earlier attempt, by channel,
         first and last sample: such chunks are not submitted again. `shard`: only chunks that begin in it are
         transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this time, in
-        seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as `cancel`."""
+        seconds, and is not stored, is not transcribed either; None: it is. `speakers`: how many people speak, where who
+        says what is asked. `cancelled`: set, it works as `cancel`."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
@@ -200,6 +218,10 @@ class FileTranscription:
         """As the decoder counted them, when it came to the end."""
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = cancelled or threading.Event()
+        self._diarizer: Diarizer | None = None
+        if speakers is not None and self._channels == 1 and shard is None:
+            threads, is_cancelled = pipeline.audit_threads, self._cancelled.is_set
+            self._diarizer = Diarizer(pipeline.speakers, threads, speakers, self.report_if_complete, is_cancelled)
         rules = options.audit if shard is None else None
         self._audits = [
             AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
@@ -251,6 +273,8 @@ class FileTranscription:
                         self._submit(number, channel.add(samples))
                         is_behind = is_behind and self._scope.is_behind(channel.position)
                     self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
+                    if self._diarizer is not None:
+                        self._diarizer.add(block[0])
                     if is_behind:
                         break
             except DecoderFailed as error:
@@ -274,6 +298,8 @@ class FileTranscription:
             self._assembly.end(decoded, audible, loudest(channel.loudness for channel in channels))
         for audit in self._audits:
             audit.end()
+        if self._diarizer is not None:
+            self._diarizer.end()
         self.report_if_complete()
         return seconds(decoded)
 
@@ -407,15 +433,18 @@ class FileTranscription:
             self._listener.complete()
 
     def is_complete(self) -> bool:
-        """Whether every chunk has its result, no more will be cut, and the audit is done."""
+        """Whether every chunk has its result, no more will be cut, the audit is done and the speakers are heard."""
         with self._lock:
             has_results = self._assembly.is_complete
-        return has_results and all(audit.is_done for audit in self._audits)
+        knows_speakers = self._diarizer is None or self._diarizer.is_done
+        return has_results and knows_speakers and all(audit.is_done for audit in self._audits)
 
     # The transcript.
 
-    def assemble(self, source: str, job_id: str) -> Transcript:
-        """The transcript of a complete file, which states these two. Raises EngineFailed where every chunk failed."""
+    def assemble(self, source: str, job_id: str, speaker_names: Sequence[str] = ()) -> Transcript:
+        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first.
+
+        Raises EngineFailed where every chunk failed."""
         options, model = self._pipeline.options, self._pipeline.engines.model
         # Without the lock, for which a heartbeat would wait: a complete file's assembly changes no more.
         return transcript_of(
@@ -427,6 +456,8 @@ class FileTranscription:
             language=options.language,
             low_confidence=options.low_confidence,
             tracks=self._media.transcript_tracks() if self._media else (),
+            turns=None if self._diarizer is None else self._diarizer.turns(),
+            speaker_names=speaker_names,
         )
 
     def findings(self) -> list[Findings]:

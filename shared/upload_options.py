@@ -14,6 +14,7 @@ from shared.errors import Rejected
 from shared.formats.languages import language_code
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.media import Media
+from shared.speaker_count import MOST_SPEAKERS, SpeakerCount, parse_speaker_count
 from shared.subtitle_rules import (
     MAX_CHARS_PER_SECOND,
     MAX_COLUMNS,
@@ -29,6 +30,8 @@ METHOD_METADATA = "transcribe-method"
 CHANNELS_METADATA = "transcribe-channels"
 TRACK_METADATA = "transcribe-track"
 SUBTITLES_METADATA = "transcribe-subtitles"
+SPEAKERS_METADATA = "transcribe-speakers"
+SPEAKER_NAMES_METADATA = "transcribe-speaker-names"
 PRIVACY_METADATA = "transcribe-privacy"
 DEADLINE_METADATA = "transcribe-deadline-minutes"
 MAX_COST_METADATA = "transcribe-max-cost"
@@ -36,6 +39,11 @@ VIDEO_ID_METADATA = "transcribe-video-id"
 WEBHOOK_METADATA = "transcribe-webhook"
 WEBHOOK_BODY_METADATA = "transcribe-webhook-body"
 
+
+LONGEST_NAME = 80
+"""Characters of a speaker's name."""
+
+SpeakerName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -70,6 +78,10 @@ class UploadOptions(BaseModel):
     track: RequestedTrack | None = None
     """None: the track that the file marks as its default, else the first."""
     subtitles: SubtitleOptions | None = None
+    speakers: SpeakerCount | None = None
+    """How many people speak; None: who says what is not asked. Split channels are speakers anyway."""
+    speaker_names: tuple[SpeakerName, ...] = ()
+    """Of the speakers, in the order in which they are first heard."""
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -95,6 +107,8 @@ class UploadOptions(BaseModel):
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
             TRACK_METADATA: self.track,
             SUBTITLES_METADATA: self.subtitles,
+            SPEAKERS_METADATA: self.speakers,
+            SPEAKER_NAMES_METADATA: ", ".join(self.speaker_names) or None,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,
@@ -118,6 +132,8 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
         track=track,
         subtitles=_subtitles(_asked(metadata, SUBTITLES_METADATA)),
+        speakers=_speakers(_asked(metadata, SPEAKERS_METADATA)),
+        speaker_names=_speaker_names(metadata.get(SPEAKER_NAMES_METADATA, "")),
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
@@ -204,6 +220,22 @@ def _webhook(url: str) -> str | None:
         wanted = f"a URL, https://..., of at most {MAX_WEBHOOK_CHARACTERS} characters, in ASCII"
         raise Rejected(f"The file's {WEBHOOK_METADATA} is not one; it has to be {wanted}.")
     return url
+
+
+def _speakers(value: str) -> SpeakerCount | None:
+    try:
+        return parse_speaker_count(value) if value else None
+    except ValueError:
+        wanted = f"on, off, a number such as 2, or a range such as 2-5, of at most {MOST_SPEAKERS}"
+        raise Rejected(f"The file's {SPEAKERS_METADATA} is {value!r}; it has to be {wanted}.") from None
+
+
+def _speaker_names(value: str) -> tuple[str, ...]:
+    names = tuple(" ".join(name.split()) for name in value.split(",")) if value.strip() else ()
+    if not all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in names) or len(names) > MOST_SPEAKERS:
+        wanted = f"up to {MOST_SPEAKERS} names of up to {LONGEST_NAME} characters, with commas between them"
+        raise Rejected(f"The file's {SPEAKER_NAMES_METADATA} is {value!r}; it has to be {wanted}.")
+    return names
 
 
 def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:

@@ -18,6 +18,8 @@ from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
 from gpu_job.audit.findings import Findings, apply_findings
 from gpu_job.audit.intervals import Span, merge_close, total
+from gpu_job.speakers.turns import Turn
+from gpu_job.speakers.words import passages_of_speakers, speakers_of_turns
 from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.formats.tracks import TranscriptTrack
@@ -180,8 +182,12 @@ def transcript_of(
     language: str,
     low_confidence: float = LOW_CONFIDENCE,
     tracks: tuple[TranscriptTrack, ...] = (),
+    turns: Sequence[Turn] | None = None,
+    speaker_names: Sequence[str] = (),
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
+
+    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -197,8 +203,9 @@ def transcript_of(
         duration=max([assembly.duration, *(gap.end for gap in gaps)]),
         language=language,
         model=model(engines),
-        passages=passages,
+        passages=passages if turns is None else passages_of_speakers(passages, turns, language),
         channels=len(findings),
+        speakers=speakers_of_turns(turns or (), speaker_names),
         coverage=coverage(passages, gaps, findings),
         tracks=tracks,
         low_confidence=low_confidence,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpu_job.speakers.networks import unit
 from gpu_job.speakers.windows import SpeakerWindow, Voice
+from shared.speaker_count import SpeakerCount
 
 SAME_SPEAKER_COSINE = 0.6
 """Two groups of voices whose mean cosine is higher are one speaker. CAM++ on windows of a recording gives one person's
@@ -28,19 +29,6 @@ _BLOCK = 1000
 
 _UNRELATED = -2.0
 """Below every cosine."""
-
-
-@dataclass(frozen=True)
-class SpeakerCount:
-    """How many people speak, as far as somebody knows."""
-
-    least: int = 1
-    most: int | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether anything was said about it."""
-        return self.least > 1 or self.most is not None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,11 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 
 from gpu_job.audio.samples import Samples, seconds
-from gpu_job.speakers.clusters import SpeakerCount, speakers_of
+from gpu_job.speakers.clusters import speakers_of
 from gpu_job.speakers.networks import SpeakerNetworks
 from gpu_job.speakers.turns import Turn, turns_of
 from gpu_job.speakers.windows import SpeakerWindow, WindowCutter, hear
+from shared.speaker_count import SpeakerCount
 
 _log = logging.getLogger(__name__)
 
@@ -24,9 +25,15 @@ class Diarizer:
     """One recording's. `add` and `end` are the feeding thread's; windows are heard on the threads."""
 
     def __init__(
-        self, networks: SpeakerNetworks, threads: Executor, count: SpeakerCount, done: Callable[[], None]
+        self,
+        networks: SpeakerNetworks,
+        threads: Executor,
+        count: SpeakerCount,
+        done: Callable[[], None],
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`done`: called from any thread when all windows are heard, or one of them could not be."""
+        """`done`: called from any thread when all windows are heard, or one of them could not be. `is_cancelled`:
+        whether nobody wants to know any more: then windows that wait are not heard."""
         self._networks = networks
         self._threads = threads
         self._count = count
@@ -39,7 +46,7 @@ class Diarizer:
         self._samples = 0
         self._is_cut = False
         self._failure: Exception | None = None
-        self._cancelled = False
+        self._is_cancelled = is_cancelled
 
     def add(self, samples: Samples) -> None:
         """The next samples. Blocks while the threads cannot keep up."""
@@ -51,10 +58,6 @@ class Diarizer:
         self._submit(self._cutter.end())
         with self._lock:
             self._is_cut = True
-
-    def cancel(self) -> None:
-        """Nobody wants to know any more: windows that wait are not heard."""
-        self._cancelled = True
 
     @property
     def is_done(self) -> bool:
@@ -78,7 +81,7 @@ class Diarizer:
 
     def _hear(self, start: int, window: Samples) -> None:
         try:
-            if self._cancelled or self._failure is not None:
+            if self._is_cancelled() or self._failure is not None:
                 return
             heard = hear(self._networks, start, window)
             with self._lock:

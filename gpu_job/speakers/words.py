@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from gpu_job.speakers.turns import Turn
-from shared.transcript.model import Word
+from shared.transcript.model import Passage, Speaker, Word
 from shared.transcript.sentences import sentence_ends
+from shared.transcript.text import speaker_name
 
 _NEAR_SECONDS = 0.5
 """A word outside of all turns is the nearest speaker's within this; beyond, nobody knows. Engines' word times and turns
@@ -23,6 +24,28 @@ _LEAST_WORD_SECONDS = 0.04
 
 _AS_LOUD = 0.5
 """Where two speak during a word, the second of them is a candidate, too, from this share of the first one's time on."""
+
+
+def passages_of_speakers(passages: Sequence[Passage], turns: Sequence[Turn], language: str) -> list[Passage]:
+    """The passages with the speaker of each word."""
+    words = [word for passage in passages for word in passage.words]
+    speakers = iter(speakers_of_words(words, turns, language))
+    return [
+        Passage(passage.engine, [word.model_copy(update={"speaker": next(speakers)}) for word in passage.words])
+        for passage in passages
+    ]
+
+
+def speakers_of_turns(turns: Sequence[Turn], names: Sequence[str]) -> tuple[Speaker, ...]:
+    """Who speaks, and for how long. `names`: of the first of them, in their order."""
+    spoken: defaultdict[int, float] = defaultdict(float)
+    for turn in turns:
+        spoken[turn.speaker] += turn.end - turn.start
+    known = dict(enumerate(names))
+    return tuple(
+        Speaker(number=number, name=known.get(number, speaker_name(number)), seconds=round(spoken[number], 3))
+        for number in sorted(spoken)
+    )
 
 
 def speakers_of_words(words: Sequence[Word], turns: Sequence[Turn], language: str) -> list[int | None]:
@@ -45,18 +68,18 @@ def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> list[list[int]]
     found = []
     for word in words:
         start, end = word.start, max(word.end, word.start + _LEAST_WORD_SECONDS)
-        inside: Counter[int] = Counter()
+        inside: defaultdict[int, float] = defaultdict(float)
         distances: dict[int, float] = {}
         first = bisect_left(starts, start - longest - _NEAR_SECONDS)
         for turn in turns[first : bisect_left(starts, end + _NEAR_SECONDS)]:
             overlap = min(end, turn.end) - max(start, turn.start)
             if overlap > 0:
-                inside[turn.speaker] += overlap  # type: ignore[assignment]
+                inside[turn.speaker] += overlap
             elif -overlap <= _NEAR_SECONDS:
                 distances[turn.speaker] = min(-overlap, distances.get(turn.speaker, _NEAR_SECONDS))
         if inside:
-            most = inside.most_common()
-            found.append([speaker for speaker, time in most if time >= _AS_LOUD * most[0][1]])
+            most = sorted(inside, key=lambda speaker: -inside[speaker])
+            found.append([speaker for speaker in most if inside[speaker] >= _AS_LOUD * inside[most[0]]])
         else:
             found.append(sorted(distances, key=lambda speaker: distances[speaker]))
     return found

@@ -337,7 +337,7 @@ def backoff_seconds(faults: int, first_seconds: float, random: Callable[[], floa
 def result_of(job: RunningJob) -> JobResult:
     """The transcript of a complete job; failed where every chunk failed."""
     try:
-        transcript = job.transcription.assemble(job.upload.uri, job.id)
+        transcript = job.transcription.assemble(job.upload.uri, job.id, job.record.options.speaker_names)
     except EngineFailed as error:
         return failed(error)
     fallbacks = sum(result.is_fallback for result in job.transcription.results())

@@ -121,6 +121,7 @@ class RunningJob(TranscriptionListener):
             stored=claimed.stored,
             shard=claimed.job.record.shard,
             missing=claimed.missing,
+            speakers=claimed.job.record.options.speakers,
             span=span,
         )
         self._owner = owner

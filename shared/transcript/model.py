@@ -103,6 +103,17 @@ class TranscriptWarning(_Frozen):
     """One sentence or two for a person."""
 
 
+class Speaker(_Frozen):
+    """One of the people who speak."""
+
+    number: Annotated[int, Field(ge=0)]
+    """As words, segments and paragraphs have it; by who is heard first."""
+    name: str
+    """As the upload's owner calls them; without that, "Speaker 0" and so on."""
+    seconds: Seconds
+    """How long they speak."""
+
+
 class Transcript(_Frozen):
     """Everything that the engines transcribed of one upload."""
 
@@ -115,6 +126,8 @@ class Transcript(_Frozen):
     model: str
     channels: Annotated[int, Field(ge=1)] = 1
     """Channels that were transcribed each by itself. Of several, a word's speaker is its channel."""
+    speakers: tuple[Speaker, ...] = ()
+    """Who speaks, where that was asked; empty where it was not, or could not be found out."""
     text: str
     """The texts of the segments, in their order."""
     words: tuple[Word, ...]
