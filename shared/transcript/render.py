@@ -39,7 +39,7 @@ def render(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[
         ("words.csv", "text/csv; charset=utf-8", to_csv("word", transcript.words)),
         ("paragraphs.csv", "text/csv; charset=utf-8", to_csv("text", transcript.paragraphs)),
         ("transcript.srt", "application/x-subrip; charset=utf-8", to_srt(subtitles)),
-        ("transcript.vtt", "text/vtt; charset=utf-8", to_vtt(subtitles)),
+        ("transcript.vtt", "text/vtt; charset=utf-8", to_vtt(subtitles, transcript.speakers)),
         ("transcript.txt", "text/plain; charset=utf-8", to_text(transcript)),
         ("transcript.html", "text/html; charset=utf-8", to_html(transcript, subtitles, rules)),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shared.enums import Engine
 from shared.transcript.display import visible
-from shared.transcript.model import Gap, Segment, Transcript
+from shared.transcript.model import Gap, Segment, Speaker, Transcript
 from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import clock_range, milliseconds
 
@@ -41,9 +41,11 @@ def reading_order(transcript: Transcript) -> Iterator[Block | Gap]:
     yield from gaps
 
 
-def speaker_name(speaker: int) -> str:
-    """`Speaker 0`: the number that the JSON files and Deepgram use, so that a reader finds the same one everywhere."""
-    return f"Speaker {speaker}"
+def speaker_name(speaker: int, speakers: Sequence[Speaker] = ()) -> str:
+    """As the upload's owner calls them; else `Speaker 0`: the number that the JSON files and Deepgram use, so that a
+    reader finds the same one everywhere."""
+    names = (visible(one.name) for one in speakers if one.number == speaker)
+    return next(names, "") or f"Speaker {speaker}"
 
 
 def gap_mark(gap: Gap) -> str:
@@ -53,13 +55,14 @@ def gap_mark(gap: Gap) -> str:
 
 def to_text(transcript: Transcript) -> str:
     """Plain text: paragraphs and gap marks with blank lines between them; empty where there is neither."""
-    return "".join(f"{paragraph}\n\n" for paragraph in map(_paragraph, reading_order(transcript))).removesuffix("\n")
+    parts = (_paragraph(part, transcript.speakers) for part in reading_order(transcript))
+    return "".join(f"{part}\n\n" for part in parts).removesuffix("\n")
 
 
-def _paragraph(part: Block | Gap) -> str:
+def _paragraph(part: Block | Gap, speakers: Sequence[Speaker]) -> str:
     if isinstance(part, Gap):
         return gap_mark(part)
-    return part.text if part.speaker is None else f"{speaker_name(part.speaker)}: {part.text}"
+    return part.text if part.speaker is None else f"{speaker_name(part.speaker, speakers)}: {part.text}"
 
 
 def _blocks(segments: Sequence[Segment], first: int, after: int) -> Iterator[Block]:

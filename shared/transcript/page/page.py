@@ -17,7 +17,7 @@ from shared.enums import Engine
 from shared.pages.inline import InlineFiles, inline_files
 from shared.subtitle_rules import SubtitleRules
 from shared.transcript.display import visible
-from shared.transcript.model import Coverage, Gap, Transcript
+from shared.transcript.model import Coverage, Gap, Speaker, Transcript
 from shared.transcript.page.page_data import page_data
 from shared.transcript.subtitles.cues import Cue
 from shared.transcript.text import Block, gap_mark, reading_order, speaker_name
@@ -55,7 +55,8 @@ def to_html(transcript: Transcript, cues: Sequence[Cue], rules: SubtitleRules) -
     parts = list(reading_order(transcript))
     blocks = [part for part in parts if isinstance(part, Block)]
     content = [
-        _gap(part) if isinstance(part, Gap) else _paragraph(part, name_engines=several_engines) for part in parts
+        _gap(part) if isinstance(part, Gap) else _paragraph(part, transcript.speakers, name_engines=several_engines)
+        for part in parts
     ]
     inline = _files()
     return _template().substitute(
@@ -74,16 +75,16 @@ def to_html(transcript: Transcript, cues: Sequence[Cue], rules: SubtitleRules) -
     )
 
 
-def _paragraph(block: Block, *, name_engines: bool) -> str:
+def _paragraph(block: Block, speakers: Sequence[Speaker], *, name_engines: bool) -> str:
     # What has a direction of its own, or stands in <bdi>, has no say in that of the paragraph.
     by = f' <span class="by" dir="ltr">{escape(_names(block.engines))}</span>' if name_engines else ""
-    speaker = "" if block.speaker is None else _speaker(block.speaker)
+    speaker = "" if block.speaker is None else _speaker(block.speaker, speakers)
     text = f'<span class="text">{escape(block.text)}</span>'
     return f'<p dir="auto"><time>{clock(block.start)}</time>{by}<br>{speaker}{text}</p>'
 
 
-def _speaker(speaker: int) -> str:
-    return f'<b class="speaker{speaker % _COLOURS}"><bdi>{escape(speaker_name(speaker))}:</bdi></b> '
+def _speaker(speaker: int, speakers: Sequence[Speaker]) -> str:
+    return f'<b class="speaker{speaker % _COLOURS}"><bdi>{escape(speaker_name(speaker, speakers))}:</bdi></b> '
 
 
 def _gap(gap: Gap) -> str:

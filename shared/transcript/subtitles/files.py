@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from pysubs2 import SSAEvent, SSAFile
 
+from shared.transcript.model import Speaker
 from shared.transcript.subtitles.cues import Cue, Turn
 from shared.transcript.text import speaker_name
 
@@ -22,22 +23,26 @@ def to_srt(cues: Iterable[Cue]) -> str:
     return _written(cues, "srt", lambda turn: map(_srt_text, turn.lines))
 
 
-def to_vtt(cues: Iterable[Cue]) -> str:
+def to_vtt(cues: Iterable[Cue], speakers: Sequence[Speaker] = ()) -> str:
     """WebVTT, where speakers are known with a voice tag for each; nothing but its header where there are no cues."""
-    return _written(cues, "vtt", _vtt_lines)
+    return _written(cues, "vtt", lambda turn: _vtt_lines(turn, speakers))
 
 
 def _srt_text(line: str) -> str:
     return _ENTITY.sub("\uff06", line.translate(_FULL_WIDTH))
 
 
-def _vtt_lines(turn: Turn) -> Iterable[str]:
-    # The backslash would be pysubs2's own escape for a line break.
-    lines = [html.escape(line, quote=False).replace("\\", "&#92;") for line in turn.lines]
+def _vtt_lines(turn: Turn, speakers: Sequence[Speaker]) -> Iterable[str]:
+    lines = [_vtt_text(line) for line in turn.lines]
     if turn.speaker is not None:
-        lines[0] = f"<v {speaker_name(turn.speaker)}>{lines[0]}"
+        lines[0] = f"<v {_vtt_text(speaker_name(turn.speaker, speakers))}>{lines[0]}"
         lines[-1] += "</v>"
     return lines
+
+
+def _vtt_text(text: str) -> str:
+    # The backslash would be pysubs2's own escape for a line break.
+    return html.escape(text, quote=False).replace("\\", "&#92;")
 
 
 def _written(cues: Iterable[Cue], format_name: str, lines_of: Callable[[Turn], Iterable[str]]) -> str:

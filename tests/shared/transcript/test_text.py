@@ -9,6 +9,7 @@ import pytest
 
 from shared.enums import Engine
 from shared.media import Upload
+from shared.pages.packing import packed
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
@@ -175,7 +176,7 @@ def test_markup_in_words_names_and_reasons_stays_text() -> None:
     assert "img" not in tags
     assert tags.count("script") == 2  # its own
     data = json.loads(page.data)
-    assert (data["textLengths"], data["transcript"]["model"]) == ([len(attack)], attack)
+    assert (data["textLengths"], data["transcript"]["model"]) == (packed([len(attack)]), attack)
     assert page.paragraphs[0].endswith(attack)
     assert page.text.count(attack) == 5
 

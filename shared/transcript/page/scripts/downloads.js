@@ -157,7 +157,7 @@ function asVtt() {
   const voiced = (speaker, lines) => {
     const safe = lines.map(escaped);
     if (speaker === null) return safe;
-    safe[0] = `<v ${speakerName(speaker)}>${safe[0]}`;
+    safe[0] = `<v ${escaped(speakerName(speaker))}>${safe[0]}`;
     safe[safe.length - 1] += "</v>";
     return safe;
   };

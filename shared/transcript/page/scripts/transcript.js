@@ -84,7 +84,8 @@ function joined(parts) {
 }
 
 function speakerName(speaker) {
-  return `Speaker ${speaker}`;
+  const known = (data.transcript.speakers ?? []).find((one) => one.number === speaker);
+  return known ? known.name : `Speaker ${speaker}`;
 }
 
 /** The last place in `sorted` whose value is at most `value`; -1 where none is. */
