@@ -46,20 +46,11 @@ class _Group:
 
 
 def speakers_of(windows: Sequence[SpeakerWindow], count: SpeakerCount) -> list[tuple[int | None, ...]]:
-    """Windows in time order -> for each of them, the speaker of each of its three people; None: nobody knows.
-
-    Speakers are numbered by who is heard first.
-    """
+    """Windows in time order -> for each of them, the speaker of each of its three people; None: nobody knows."""
     clear = [voice for window in windows for voice in window.voices if voice and voice.alone_seconds >= _CLEAR_SECONDS]
     voices = clear or [voice for window in windows for voice in window.voices if voice]
     means = [unit(group.mean) for group in _groups(voices, count)]
-    assigned = [_speakers_in(window, means) for window in windows]
-    order: dict[int, int] = {}
-    for speakers in assigned:
-        for speaker in speakers:
-            if speaker is not None:
-                order.setdefault(speaker, len(order))
-    return [tuple(None if one is None else order[one] for one in speakers) for speakers in assigned]
+    return [_speakers_in(window, means) for window in windows]
 
 
 def _groups(voices: Sequence[Voice], count: SpeakerCount) -> list[_Group]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _BLOCK_FRAMES = 20_000
 """Frames that are decided at once, 5.6 minutes: bounds memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Turn:
     """A stretch in which one speaker speaks; others may speak meanwhile. In seconds from the start of the upload."""
 
@@ -37,7 +37,10 @@ class Turn:
 
 
 def turns_of(windows: Sequence[SpeakerWindow], speakers: Sequence[tuple[int | None, ...]], end: float) -> list[Turn]:
-    """Windows in time order, with the speaker of each of their people -> turns by start, none beyond `end` seconds."""
+    """Windows in time order, with the speaker of each of their people -> turns by start, none beyond `end` seconds.
+
+    Speakers are numbered anew, by who is heard first.
+    """
     count = 1 + max((one for each in speakers for one in each if one is not None), default=-1)
     if count == 0:
         return []
@@ -54,8 +57,9 @@ def turns_of(windows: Sequence[SpeakerWindow], speakers: Sequence[tuple[int | No
                     done.append(before)
                 open_turns[speaker] = turn
     done.extend(turn for turn in open_turns if turn is not None)
-    kept = [turn for turn in done if turn.end - turn.start >= _LEAST_TURN_SECONDS]
-    return sorted(kept, key=lambda turn: (turn.start, turn.speaker))
+    kept = sorted(turn for turn in done if turn.end - turn.start >= _LEAST_TURN_SECONDS)
+    numbers = {speaker: number for number, speaker in enumerate(dict.fromkeys(turn.speaker for turn in kept))}
+    return [replace(turn, speaker=numbers[turn.speaker]) for turn in kept]
 
 
 def _blocks(

@@ -1,0 +1,138 @@
+"""The stage, with its real networks, on the shipped recordings of two voices."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu_job.audio.decode import decode
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.speakers.diarizer import Diarizer
+from gpu_job.speakers.networks import FRAMES, WINDOW, SpeakerNetworks, mel_features
+from gpu_job.speakers.turns import Turn
+from gpu_job.speakers.windows import STEP, WindowCutter
+from shared.speaker_count import SpeakerCount
+
+RECORDINGS = Path(__file__).parents[3] / "infra" / "recordings"
+
+
+@pytest.fixture(scope="module")
+def networks() -> SpeakerNetworks:
+    return SpeakerNetworks()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+@dataclass
+class Heard:
+    turns: list[Turn] | None
+    calls: int
+
+
+def hear(
+    networks: Any, threads: ThreadPoolExecutor, samples: Samples, count: SpeakerCount | None = None, block: int = 7777
+) -> Heard:
+    ended = threading.Event()
+    calls = []
+    diarizer = Diarizer(networks, threads, count or SpeakerCount(), lambda: (calls.append(1), ended.set()))  # type: ignore[arg-type]
+    for at in range(0, len(samples), block):
+        diarizer.add(samples[at : at + block])
+    diarizer.end()
+    while not diarizer.is_done:
+        ended.wait(0.05)
+    return Heard(diarizer.turns(), len(calls))
+
+
+@pytest.fixture(scope="module")
+def call() -> Samples:
+    return np.concatenate(list(decode(RECORDINGS / "call.opus")))
+
+
+def test_two_voices_of_a_call_are_two_speakers(
+    networks: SpeakerNetworks, threads: ThreadPoolExecutor, call: Samples
+) -> None:
+    truth = json.loads((RECORDINGS / "call.opus.truth.json").read_text())
+    change = next(word["start"] for word in truth["words"] if word["word"] == "The")
+    heard = hear(networks, threads, call)
+    assert heard.turns is not None
+    assert {turn.speaker for turn in heard.turns if turn.end <= change + 0.3} == {0}
+    assert {turn.speaker for turn in heard.turns if turn.start >= change - 0.3} == {1}
+
+
+def test_silence_has_no_speakers(networks: SpeakerNetworks, threads: ThreadPoolExecutor) -> None:
+    assert hear(networks, threads, np.zeros(25 * SAMPLE_RATE, np.float32)).turns == []
+
+
+@pytest.mark.parametrize("length", [1, 200, 5000])
+def test_a_recording_shorter_than_a_word_is_heard(
+    networks: SpeakerNetworks, threads: ThreadPoolExecutor, length: int
+) -> None:
+    assert hear(networks, threads, np.full(length, 0.1, np.float32)).turns is not None
+
+
+def test_nothing_at_all_is_done_at_once(networks: SpeakerNetworks, threads: ThreadPoolExecutor) -> None:
+    assert hear(networks, threads, np.zeros(0, np.float32)).turns == []
+
+
+def test_a_network_that_fails_costs_the_speakers_and_nothing_else(threads: ThreadPoolExecutor, call: Samples) -> None:
+    class Broken(SpeakerNetworks):
+        def sets(self, window: Samples) -> Any:
+            raise RuntimeError("broken")
+
+    heard = hear(Broken(), threads, call)
+    assert heard.turns is None
+    assert heard.calls > 0
+
+
+def test_a_cancelled_one_lets_go_of_its_feeder(threads: ThreadPoolExecutor) -> None:
+    asked = threading.Event()
+    go_on = threading.Event()
+
+    class Slow(SpeakerNetworks):
+        def sets(self, window: Samples) -> Any:
+            asked.set()
+            go_on.wait()
+            return np.zeros(FRAMES, np.uint8)
+
+    diarizer = Diarizer(Slow(), threads, SpeakerCount(), lambda: None)
+    feeder = threading.Thread(target=diarizer.add, args=(np.zeros(40 * STEP, np.float32),))
+    feeder.start()
+    asked.wait()
+    assert feeder.is_alive()  # more windows than may wait
+    diarizer.cancel()
+    go_on.set()
+    feeder.join()
+
+
+def test_windows_cover_every_sample_once_or_twice() -> None:
+    samples = np.arange(37 * SAMPLE_RATE + 123, dtype=np.float32)
+    cutter = WindowCutter()
+    windows = [*cutter.add(samples[:100]), *cutter.add(samples[100:]), *cutter.end()]
+    assert [start for start, _ in windows] == list(range(0, STEP * len(windows), STEP))
+    assert all(len(window) == WINDOW for _, window in windows)
+    start, last = windows[-1]
+    assert np.array_equal(last[: len(samples) - start], samples[start:])
+    assert windows[0][1][-1] == WINDOW - 1
+
+
+def test_a_recording_of_whole_windows_is_not_heard_again_in_silence() -> None:
+    cutter = WindowCutter()
+    windows = [*cutter.add(np.zeros(WINDOW + STEP, np.float32)), *cutter.end()]
+    assert [start for start, _ in windows] == [0, STEP]
+
+
+def test_features_of_too_few_samples_are_none() -> None:
+    assert mel_features(np.zeros(399, np.float32)).shape == (0, 80)
+    assert mel_features(np.zeros(400, np.float32)).shape == (1, 80)
