@@ -334,12 +334,20 @@ class SpeedSettings(BaseSettings):
         gt=0,
     )
 
+    speakers_x_real_time: float = setting(
+        60.0,
+        "Audio whose speakers the job tells apart in a second, where an upload asks for that.",
+        unit="x real time",
+        source="115 s of one core an hour of audio (AMD EPYC, 2026-11-28), on two threads",
+        gt=0,
+    )
+
     def initial_speeds(self, gpu: str | None) -> Speeds:
         """The starting values, for the deployment's GPU type and for `cpu`."""
         devices = {"cpu": DeviceSpeed(self.cpu_startup_seconds, self.cpu_x_real_time)}
         if gpu is not None:
             devices[gpu] = DeviceSpeed(self.gpu_startup_seconds, self.gpu_x_real_time)
-        return Speeds(devices, self.decode_x_real_time, self.deepgram_x_real_time)
+        return Speeds(devices, self.decode_x_real_time, self.deepgram_x_real_time, self.speakers_x_real_time)
 
 
 class DeploymentSettings(

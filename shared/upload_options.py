@@ -96,6 +96,11 @@ class UploadOptions(BaseModel):
         """Whether the upload may never leave for an API."""
         return self.privacy is Privacy.LOCAL
 
+    @property
+    def tells_speakers_apart(self) -> bool:
+        """Whether engines are to say who speaks. Split channels are speakers by themselves."""
+        return self.speakers is not None and self.channels is not Channels.SPLIT
+
     def streams(self, media: Media) -> int:
         """Recordings that engines transcribe and bill: one, or each channel by itself."""
         return media.channels if self.channels is Channels.SPLIT else 1

@@ -13,6 +13,7 @@ variable "settings" {
     cpu_x_real_time               = optional(number)
     decode_x_real_time            = optional(number)
     deepgram_x_real_time          = optional(number)
+    speakers_x_real_time          = optional(number)
     deepgram_base_url             = optional(string)
     deepgram_timeout_seconds      = optional(number)
     deepgram_late_seconds         = optional(number)

@@ -106,7 +106,7 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
         # A missing role on the service account: waiting for it would cost the upload a day.
         raise EngineFailed("The file's address could not be signed for Deepgram.", FailureKind.CREDENTIALS) from error
     audio_seconds = media.duration_seconds * job.record.options.streams(media)
-    price = deepgram_price(services, model, audio_seconds, media, possibly=True)
+    price = deepgram_price(services, model, audio_seconds, job.record, media, possibly=True)
     callback = _callback(services, job.record, price, audio_seconds)
     job = services.jobs.save(
         job,
@@ -116,12 +116,13 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
         callbacks=(*job.record.callbacks, *((callback,) if callback else ())),
     )
     call = _Call(job.record, media, price, time.monotonic(), callback)
-    split = job.record.options.channels is Channels.SPLIT
+    options = job.record.options
+    split, speakers = options.channels is Channels.SPLIT, options.tells_speakers_apart
     if callback is not None:
-        _have_answer_posted(services, engine, job, call, callback, url, split=split)
+        _have_answer_posted(services, engine, job, call, callback, url, split=split, speakers=speakers)
         return
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=model) as span:
-        answer = engine.begin(url, settings.language, split=split)
+        answer = engine.begin(url, settings.language, split=split, speakers=speakers)
         try:
             in_time = answer_in_time(answer, settings.deepgram_timeout_seconds)
         except EngineFailed as error:
@@ -157,14 +158,23 @@ def _callback(services: Services, record: JobRecord, price: Bill, audio_seconds:
 
 
 def _have_answer_posted(
-    services: Services, engine: Deepgram, job: Job, call: _Call, callback: CallbackCall, url: str, *, split: bool
+    services: Services,
+    engine: Deepgram,
+    job: Job,
+    call: _Call,
+    callback: CallbackCall,
+    url: str,
+    *,
+    split: bool,
+    speakers: bool,
 ) -> None:
     """Make a call whose answer is posted. Raises EngineFailed where Deepgram does not take it."""
     assert services.callbacks is not None
     address = services.callbacks.address(job.id, callback.id)
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=engine.model, callback=True):
         try:
-            request_id = engine.call_back(url, services.settings.language, callback=address, split=split)
+            language = services.settings.language
+            request_id = engine.call_back(url, language, callback=address, split=split, speakers=speakers)
         except EngineFailed as error:
             if not error.may_be_billed:
                 _take_back(services, call)

@@ -10,7 +10,8 @@ from shared.media import Media
 from shared.state.job_result import completed
 from shared.state.jobs import CallbackCall, JobRecord
 from shared.transcript.compose import compose
-from shared.transcript.model import missing_end, with_gap
+from shared.transcript.model import Speaker, missing_end, with_gap
+from shared.transcript.speakers import named_speakers, spoken_seconds
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.services import Services
 
@@ -52,6 +53,7 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         model=answer.model,
         passages=[answer.passage],
         channels=answer.channels,
+        speakers=_speakers(record, answer),
         tracks=media.transcript_tracks(),
         low_confidence=services.settings.low_confidence,
     )
@@ -59,9 +61,15 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         transcript = with_gap(transcript, missing)
     bill = record.spent
     if stored.run == record.run:  # else it is on the bill of the run that called
-        price = deepgram_price(services, deepgram_model(services, record), billed_seconds(answer, media), media)
+        price = deepgram_price(services, deepgram_model(services, record), billed_seconds(answer, media), record, media)
         bill = bill.replaced(stored.price, price)
     services.finisher.finish(record, completed(transcript), bill)
+
+
+def _speakers(record: JobRecord, answer: DeepgramResult) -> tuple[Speaker, ...]:
+    if not record.options.tells_speakers_apart:
+        return ()
+    return named_speakers(spoken_seconds([answer.passage]), record.options.speaker_names)
 
 
 def billed_seconds(answer: DeepgramResult, media: Media) -> float:
@@ -76,7 +84,8 @@ def deepgram_model(services: Services, record: JobRecord) -> str:
 
 
 def deepgram_price(
-    services: Services, model: str, audio_seconds: float, media: Media, *, possibly: bool = False
+    services: Services, model: str, audio_seconds: float, record: JobRecord, media: Media, *, possibly: bool = False
 ) -> Bill:
     """`audio_seconds`: the sum of all channels that are transcribed separately."""
-    return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, possibly=possibly)
+    speakers = record.options.tells_speakers_apart
+    return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, speakers=speakers, possibly=possibly)

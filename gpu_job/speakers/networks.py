@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import kaldi_native_fbank
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 SEGMENTATION_NETWORK = Path(__file__).with_name("segmentation.onnx")
 EMBEDDING_NETWORK = Path(__file__).with_name("embedding.onnx")
@@ -79,6 +81,8 @@ def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def mel_features(samples: Samples) -> NDArray[np.float32]:
     """Samples -> [T, MELS] logarithms of Kaldi's mel filter bank, as CAM++ was trained on; none below 25 ms."""
+    import kaldi_native_fbank
+
     options = kaldi_native_fbank.FbankOptions()
     options.frame_opts.dither = 0.0
     options.frame_opts.samp_freq = SAMPLE_RATE
@@ -91,6 +95,9 @@ def mel_features(samples: Samples) -> NDArray[np.float32]:
 
 
 def _session(network: Path) -> onnxruntime.InferenceSession:
+    # At the first window: most uploads ask for no speakers.
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

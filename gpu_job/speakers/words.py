@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gpu_job.speakers.turns import Turn
 from shared.transcript.model import Passage, Speaker, Word
 from shared.transcript.sentences import sentence_ends
-from shared.transcript.text import speaker_name
+from shared.transcript.speakers import named_speakers
 
 _NEAR_SECONDS = 0.5
 """A word outside of all turns is the nearest speaker's within this; beyond, nobody knows. Engines' word times and turns
@@ -41,11 +41,7 @@ def speakers_of_turns(turns: Sequence[Turn], names: Sequence[str]) -> tuple[Spea
     spoken: defaultdict[int, float] = defaultdict(float)
     for turn in turns:
         spoken[turn.speaker] += turn.end - turn.start
-    known = dict(enumerate(names))
-    return tuple(
-        Speaker(number=number, name=known.get(number, speaker_name(number)), seconds=round(spoken[number], 3))
-        for number in sorted(spoken)
-    )
+    return named_speakers(spoken, names)
 
 
 def speakers_of_words(words: Sequence[Word], turns: Sequence[Turn], language: str) -> list[int | None]:

@@ -30,6 +30,9 @@ _TAIL = """
 | `transcribe-channels` | `mix` (default): all channels together; `split`: each alone, as one speaker |
 | `transcribe-track` | audio track: its number, from 1; a language, `de`, `ger` and `deu` alike; or `all`, mixed. \
 By default the track that the file marks as its default, else the first |
+| `transcribe-speakers` | who speaks is told, word by word: `on`, or how many people speak, `2`, `2-5`, `2-`. \
+By default `off`; split channels are speakers by themselves |
+| `transcribe-speaker-names` | their names, with commas between them, in the order in which they are first heard |
 | `transcribe-subtitles` | subtitles of this file: some of `line=37,lines=2,min=1,max=6,cps=17`: columns of a line (a \
 full-width character takes two), lines, shortest and longest time on screen in seconds, characters read in a second. \
 What is left out is as the settings say |

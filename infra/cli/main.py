@@ -18,6 +18,8 @@ from infra.cli.jobs.upload_flags import (
     ChannelsOption,
     MethodChoice,
     MethodOption,
+    SpeakerNamesOption,
+    SpeakersOption,
     SubtitlesOption,
     TrackOption,
     upload_options,
@@ -93,6 +95,8 @@ def run(
     channels: ChannelsOption = Channels.MIX,
     track: TrackOption = "",
     subtitles: SubtitlesOption = "",
+    speakers: SpeakersOption = "",
+    speaker_names: SpeakerNamesOption = "",
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -119,7 +123,9 @@ def run(
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
-    options = upload_options(method, channels, track, subtitles, privacy)
+    options = upload_options(
+        method, channels, track, subtitles, privacy, speakers=speakers, speaker_names=speaker_names
+    )
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
     raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))
 

@@ -55,6 +55,7 @@ MODEL_ID = "local-stand-in"
 _PARAMETERS = frozenset(
     {
         "callback",
+        "diarize_model",
         "language",
         "mip_opt_out",
         "model",
@@ -118,9 +119,12 @@ class DeepgramServer(HttpServer):
         super().stop()
         self._transcriber.stop()
 
-    def transcribed(self, path: Path, sha256: str, *, split: bool) -> TranscribedFile:
-        """What the model hears in a file of that hash; `split`: in each channel. Raises BadMedia and EngineFailed."""
-        return self._transcriber.transcribe(path, split=split)
+    def transcribed(self, path: Path, sha256: str, *, split: bool, speakers: bool) -> TranscribedFile:
+        """What the model hears in a file of that hash; `split`: in each channel; `speakers`: from whom.
+
+        Raises BadMedia and EngineFailed.
+        """
+        return self._transcriber.transcribe(path, split=split, speakers=speakers)
 
     def post(self, address: str, body: object) -> int | None:
         """Post an answer once; the status it was answered with, or None where there was none."""
@@ -191,7 +195,8 @@ class DeepgramServer(HttpServer):
     ) -> dict[str, Any]:
         """Deepgram's answer to the request of that number, about audio in a file."""
         try:
-            found = self.transcribed(path, sha256, split=_wants(parameters, "multichannel"))
+            split, speakers = _wants(parameters, "multichannel"), "diarize_model" in parameters
+            found = self.transcribed(path, sha256, split=split, speakers=speakers)
         except BadMedia as bad:
             message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
             raise ListenRefused(400, "Bad Request", message) from bad
@@ -215,6 +220,8 @@ class DeepgramServer(HttpServer):
 def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
     if unknown := sorted(set(parameters) - _PARAMETERS):
         raise ListenRefused(400, "Bad Request", f"The local stand-in does not support {', '.join(unknown)}.")
+    if parameters.get("diarize_model", "latest") not in {"latest", "v1", "v2"}:
+        raise ListenRefused(400, "Bad Request", "diarize_model has to be latest, v1 or v2.")
     if not (_wants(parameters, "punctuate") or _wants(parameters, "smart_format")):
         raise ListenRefused(400, "Bad Request", "The local stand-in always punctuates: ask for punctuate=true.")
 

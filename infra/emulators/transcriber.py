@@ -23,6 +23,7 @@ from gpu_job.pipeline import PipelineOptions, transcribe
 from infra.emulators.transcriber_process import TranscribedFile
 from shared.enums import Channels, Engine
 from shared.errors import DropscribeError
+from shared.speaker_count import SpeakerCount
 
 BATCH_CHUNKS = 4
 """Chunks in a batch; together 80 s of audio at most."""
@@ -37,11 +38,11 @@ def serve(model: str, pipe: Connection[Any, Any]) -> None:
     with ExitStack() as stack, suppress(EOFError):
         engine: EngineChain | None = None
         while True:
-            path, split = pipe.recv()
+            path, split, speakers = pipe.recv()
             try:
                 # Loaded for the first recording; where that fails, the next one tries again.
                 engine = engine if engine and engine.is_available else stack.enter_context(_engine(model))
-                pipe.send(_transcribe(engine, path, split))
+                pipe.send(_transcribe(engine, path, split, SpeakerCount() if speakers else None))
             except DropscribeError as failure:
                 pipe.send(failure)
 
@@ -60,11 +61,11 @@ def _engine(model: str) -> Iterator[EngineChain]:
         yield engine
 
 
-def _transcribe(engine: EngineChain, path: Path, split: bool) -> TranscribedFile:
+def _transcribe(engine: EngineChain, path: Path, split: bool, speakers: SpeakerCount | None) -> TranscribedFile:
     media = inspected(path) if split else None
     options = PipelineOptions(cuts=CUTS, audit=None)
     channels = Channels.SPLIT if split else Channels.MIX
-    transcript = transcribe(path, engine=engine, channels=channels, media=media, options=options)
+    transcript = transcribe(path, engine=engine, channels=channels, media=media, speakers=speakers, options=options)
     return TranscribedFile(transcript.words, media.channels if media else 1, transcript.duration)
 
 

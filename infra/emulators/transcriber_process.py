@@ -49,15 +49,15 @@ class TranscriberProcess:
         self._stopped = False
         self._child_lock = threading.Lock()
 
-    def transcribe(self, path: Path, *, split: bool = False) -> TranscribedFile:
-        """What is said in a file; `split`: in each channel.
+    def transcribe(self, path: Path, *, split: bool = False, speakers: bool = False) -> TranscribedFile:
+        """What is said in a file; `split`: in each channel; `speakers`: by whom.
 
         Raises BadMedia, and EngineFailed without a model or where its process ends.
         """
         with self._turn:
             child = self._running_child()
             try:
-                child.pipe.send((path, split))
+                child.pipe.send((path, split, speakers))
                 answer: TranscribedFile | DropscribeError = child.pipe.recv()
             except (EOFError, OSError) as error:
                 self._forget(child)

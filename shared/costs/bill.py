@@ -122,11 +122,18 @@ def instance_second_usd(shape: JobShape, book: PriceBook) -> float:
 
 
 def deepgram_bill(
-    model: str, audio_seconds: float, sent_bytes: float, book: PriceBook, *, possibly: bool = False
+    model: str,
+    audio_seconds: float,
+    sent_bytes: float,
+    book: PriceBook,
+    *,
+    speakers: bool = False,
+    possibly: bool = False,
 ) -> Bill:
     """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
 
-    `audio_seconds`: each channel that is transcribed separately counts. `possibly`: whether nobody knows that it
+    `audio_seconds`: each channel that is transcribed separately counts. `speakers`: whether it told the speakers apart.
+    `possibly`: whether nobody knows that it
     did. Raises UnknownPrice.
     """
     note = " (possibly billed)" if possibly else ""
@@ -138,6 +145,14 @@ def deepgram_bill(
         usd_per_unit=book.deepgram_minute_usd(model),
         possibly_billed=possibly,
     )
+    diarized = LineItem(
+        kind=LineItemKind.DEEPGRAM,
+        resource=f"deepgram diarization{note}",
+        quantity=audio_seconds / 60 if speakers else 0.0,
+        unit="min",
+        usd_per_unit=book.deepgram_speakers_minute_usd() if speakers else 0.0,
+        possibly_billed=possibly,
+    )
     sent = LineItem(
         kind=LineItemKind.EGRESS,
         resource=f"cloud storage egress{note}",
@@ -146,7 +161,7 @@ def deepgram_bill(
         usd_per_unit=book.cloud_storage.egress_gib.usd,
         possibly_billed=possibly,
     )
-    return Bill(items=tuple(item for item in (audio, sent) if item.quantity > 0))
+    return Bill(items=tuple(item for item in (audio, diarized, sent) if item.quantity > 0))
 
 
 def total(bills: Iterable[Bill]) -> Bill:

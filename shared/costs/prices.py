@@ -64,6 +64,8 @@ class PriceBook(_Frozen):
     """By model, for accounts that let Deepgram keep and train on what they send."""
     deepgram_minute_opted_out: Mapping[str, Price] = Field(default_factory=dict)
     """By model, for calls with `mip_opt_out`."""
+    deepgram_speakers_minute: Price | None = None
+    """What diarization adds to a minute, whatever the model."""
     _opted_out: bool = PrivateAttr(default=False)
 
     @classmethod
@@ -92,6 +94,12 @@ class PriceBook(_Frozen):
         if self._opted_out:
             return _price(self.deepgram_minute_opted_out, model, "deepgram_minute_opted_out").usd
         return _price(self.deepgram_minute, model, "deepgram_minute").usd
+
+    def deepgram_speakers_minute_usd(self) -> float:
+        """What it adds to a minute of audio that Deepgram tells the speakers apart."""
+        if self.deepgram_speakers_minute is None:
+            raise UnknownPrice("the price book has no deepgram_speakers_minute")
+        return self.deepgram_speakers_minute.usd
 
 
 def _price(section: Mapping[str, Price], key: str, name: str) -> Price:

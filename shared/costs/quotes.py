@@ -130,6 +130,8 @@ class TranscriptionRequest:
     streams: int = 1
     """Channels that are transcribed separately: each is a recording of its own, to every engine."""
     deadline_seconds: float | None = None
+    speakers: bool = False
+    """Whether it is to be found out who speaks."""
 
     @property
     def audio_seconds(self) -> float:
@@ -232,17 +234,20 @@ def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
 
 
 def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds for the whole audio: decoding and transcribing run side by side."""
-    speed = pricing.speeds.of(pricing.shape.device).x_real_time
-    return max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
+    """Seconds for the whole audio: decoding, transcribing and telling speakers apart run side by side."""
+    speed, duration = pricing.speeds.of(pricing.shape.device).x_real_time, request.media.duration_seconds
+    speakers = duration / pricing.speeds.speakers_x_real_time if request.speakers else 0.0
+    return max(request.audio_seconds / speed, duration / pricing.speeds.decode_x_real_time, speakers)
 
 
 def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: float) -> Quote:
     """Deepgram alone, on the last `share` of the audio."""
-    audio_seconds = share * request.audio_seconds
+    audio_seconds, sent_bytes = share * request.audio_seconds, share * request.media.size_bytes
+    # Of parts of a recording, the job tells the speakers apart.
+    speakers = request.speakers and share == 1.0
     return Quote(
         method=Method.DEEPGRAM,
-        bill=deepgram_bill(pricing.deepgram_model, audio_seconds, share * request.media.size_bytes, pricing.book),
+        bill=deepgram_bill(pricing.deepgram_model, audio_seconds, sent_bytes, pricing.book, speakers=speakers),
         completion_seconds=audio_seconds / pricing.speeds.deepgram_x_real_time,
         deepgram_share=share,
     )

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Annotated, Literal
 
@@ -65,6 +65,8 @@ class Speeds:
     devices: Mapping[str, DeviceSpeed]
     decode_x_real_time: float
     deepgram_x_real_time: float
+    speakers_x_real_time: float = 60.0
+    """Audio whose speakers the job tells apart in a second; not learned."""
 
     def of(self, device: str) -> DeviceSpeed:
         """The speed of one device. Raises UnknownDevice."""
@@ -134,8 +136,11 @@ def learned_speeds(initial: Speeds, seen: Observations, prior_weight: int = PRIO
         )
         for device, speed in initial.devices.items()
     }
-    return Speeds(
-        devices, estimate(_DECODE, initial.decode_x_real_time), estimate(_DEEPGRAM, initial.deepgram_x_real_time)
+    return replace(
+        initial,
+        devices=devices,
+        decode_x_real_time=estimate(_DECODE, initial.decode_x_real_time),
+        deepgram_x_real_time=estimate(_DEEPGRAM, initial.deepgram_x_real_time),
     )
 
 

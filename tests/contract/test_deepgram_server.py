@@ -235,11 +235,22 @@ def test_media_that_cannot_be_fetched_are_the_askers_fault(caller: Caller, recor
     assert refusal(lambda: caller.of_url("ftp://127.0.0.1/a.mp3"))[:2] == (400, "REMOTE_CONTENT_ERROR")
 
 
-@pytest.mark.parametrize("options", [{"callback_method": "PUT"}, {"diarize": True}, {"punctuate": False}])
+@pytest.mark.parametrize(
+    "options", [{"callback_method": "PUT"}, {"diarize": True}, {"diarize_model": "v9"}, {"punctuate": False}]
+)
 def test_what_the_stand_in_cannot_do_is_refused(caller: Caller, options: dict[str, Any]) -> None:
     status, code, message = refusal(lambda: caller.of_bytes(b"x", **options))
     assert (status, code) == (400, "Bad Request")
     assert next(iter(options)) in message
+
+
+def test_words_say_who_speaks_where_that_is_asked(shared_caller: Caller, recordings_url: str) -> None:
+    answer = shared_caller.of_url(f"{recordings_url}/call.opus", diarize_model="latest")
+    words = answer.results.channels[0].alternatives[0].words
+    assert [word.speaker for word in words] == sorted(word.speaker for word in words)  # the second answers the first
+    assert {word.speaker for word in words} == {0, 1}
+    plain = shared_caller.of_url(f"{recordings_url}/call.opus").results.channels[0].alternatives[0].words
+    assert {getattr(word, "speaker", None) for word in plain} == {None}
 
 
 # Faults

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
+from shared.speaker_count import SpeakerCount
 from shared.subtitle_rules import SubtitleOptions
 from shared.upload_options import UploadOptions, parse_upload_options
 
@@ -22,6 +23,13 @@ subtitles = st.builds(
     cps=st.none() | st.floats(1, 100),
 ).filter(lambda wanted: str(wanted) != "")
 
+counts = st.builds(
+    lambda least, more: SpeakerCount(least=least, most=None if more is None else min(50, least + more)),
+    st.integers(1, 50),
+    st.none() | st.integers(0, 5),
+)
+names = st.text("Aäé字 .-'", min_size=1, max_size=80).map(lambda name: " ".join(name.split())).filter(bool)
+
 
 @given(
     st.builds(
@@ -30,6 +38,8 @@ subtitles = st.builds(
         channels=st.just(Channels.MIX),
         track=st.none() | st.integers(1, 99) | st.sampled_from(["de", "deu", "pt-br", "all"]),
         subtitles=st.none() | subtitles,
+        speakers=st.none() | counts,
+        speaker_names=st.lists(names, max_size=3).map(tuple),
         privacy=st.sampled_from(Privacy),
         deadline_minutes=amounts,
         max_cost_usd=amounts,
@@ -42,6 +52,43 @@ def test_options_come_back_from_metadata(options: UploadOptions) -> None:
 def test_split_channels_come_back_from_metadata() -> None:
     options = UploadOptions(channels=Channels.SPLIT, track=2)
     assert parse_upload_options(options.metadata()) == options
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        ("on", SpeakerCount()),
+        ("2", SpeakerCount(least=2, most=2)),
+        (" 2-5 ", SpeakerCount(least=2, most=5)),
+        ("2-", SpeakerCount(least=2)),
+        ("OFF", None),
+        ("", None),
+    ],
+)
+def test_speakers_are_asked_for_with_or_without_their_number(value: str, count: SpeakerCount | None) -> None:
+    assert parse_upload_options({"transcribe-speakers": value}).speakers == count
+
+
+@pytest.mark.parametrize("value", ["0", "51", "5-2", "-", "-3", "two", "2-3-4", "1e1", "\u0663", "2 5", "999999999999"])
+def test_a_number_of_speakers_that_is_none_is_rejected(value: str) -> None:
+    with pytest.raises(Rejected, match="transcribe-speakers"):
+        parse_upload_options({"transcribe-speakers": value})
+
+
+def test_speakers_names_keep_their_case_and_have_commas_between_them() -> None:
+    assert parse_upload_options({"transcribe-speaker-names": "Anna  B., Émile"}).speaker_names == ("Anna B.", "Émile")
+
+
+@pytest.mark.parametrize("value", [",", "Anna,,Ben", "A" * 81, "An\x1bna", ",".join("a" * 51)])
+def test_names_that_cannot_be_shown_are_rejected(value: str) -> None:
+    with pytest.raises(Rejected, match="transcribe-speaker-names"):
+        parse_upload_options({"transcribe-speaker-names": value})
+
+
+def test_split_channels_are_speakers_without_being_told_apart() -> None:
+    asked = {"transcribe-speakers": "on", "transcribe-channels": "split"}
+    assert not parse_upload_options(asked).tells_speakers_apart
+    assert parse_upload_options({"transcribe-speakers": "on"}).tells_speakers_apart
 
 
 def test_subtitles_are_asked_for_rule_by_rule() -> None:

@@ -95,12 +95,13 @@ class RememberingDeepgramServer(FaultyDeepgramServer):
 
     def __init__(self, model: str, api_key: str, log: Path) -> None:
         super().__init__(model, api_key, log)
-        self._known: dict[tuple[str, bool], TranscribedFile] = {}
+        self._known: dict[tuple[str, bool, bool], TranscribedFile] = {}
 
-    def transcribed(self, path: Path, sha256: str, *, split: bool) -> TranscribedFile:
-        if (sha256, split) not in self._known:
-            self._known[sha256, split] = super().transcribed(path, sha256, split=split)
-        return self._known[sha256, split]
+    def transcribed(self, path: Path, sha256: str, *, split: bool, speakers: bool) -> TranscribedFile:
+        asked = (sha256, split, speakers)
+        if asked not in self._known:
+            self._known[asked] = super().transcribed(path, sha256, split=split, speakers=speakers)
+        return self._known[asked]
 
 
 def _failure(status: int) -> flask.Response:

@@ -140,6 +140,7 @@ class Router:
             upload.media,
             streams=upload.options.streams(upload.media),
             deadline_seconds=None if deadline is None else deadline * 60,
+            speakers=upload.options.tells_speakers_apart,
         )
 
         def pricing(shape: JobShape) -> PricingContext:

@@ -10,6 +10,8 @@ import typer
 from infra.cli.jobs.upload_flags import (
     ChannelsOption,
     MethodChoice,
+    SpeakerNamesOption,
+    SpeakersOption,
     SubtitlesOption,
     TrackOption,
     upload_options,
@@ -45,6 +47,8 @@ def submit(
     channels: ChannelsOption = Channels.MIX,
     track: TrackOption = "",
     subtitles: SubtitlesOption = "",
+    speakers: SpeakersOption = "",
+    speaker_names: SpeakerNamesOption = "",
     privacy: Annotated[
         Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
     ] = None,
@@ -67,7 +71,15 @@ def submit(
     from infra.cli.jobs.submit import Submission, submit_all
 
     options = upload_options(
-        method, channels, track, subtitles, privacy, deadline_minutes=deadline_minutes, max_cost_usd=max_cost_usd
+        method,
+        channels,
+        track,
+        subtitles,
+        privacy,
+        speakers=speakers,
+        speaker_names=speaker_names,
+        deadline_minutes=deadline_minutes,
+        max_cost_usd=max_cost_usd,
     )
     state, to = bucket_of("state", bucket, project), bucket_of("uploads", uploads, project)
     raise typer.Exit(submit_all(sources, Submission(state, to, folder, options, wait, dry_run, as_json)))

@@ -31,6 +31,13 @@ SubtitlesOption = Annotated[
     str, typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES")
 ]
 
+SpeakersOption = Annotated[
+    str, typer.Option("--speakers", help="Tell who speaks: on, or how many: 2, 2-5.", metavar="COUNT")
+]
+SpeakerNamesOption = Annotated[
+    str, typer.Option("--speaker-names", help="In the order in which they are first heard.", metavar="NAME,NAME")
+]
+
 
 def upload_options(
     method: MethodChoice | None,
@@ -39,6 +46,8 @@ def upload_options(
     subtitles: str,
     privacy: Privacy | None,
     *,
+    speakers: str = "",
+    speaker_names: str = "",
     deadline_minutes: float | None = None,
     max_cost_usd: float | None = None,
 ) -> UploadOptions:
@@ -50,6 +59,8 @@ def upload_options(
         MAX_COST_METADATA,
         METHOD_METADATA,
         PRIVACY_METADATA,
+        SPEAKER_NAMES_METADATA,
+        SPEAKERS_METADATA,
         SUBTITLES_METADATA,
         TRACK_METADATA,
         parse_upload_options,
@@ -61,6 +72,8 @@ def upload_options(
         PRIVACY_METADATA: privacy or "",
         TRACK_METADATA: track,
         SUBTITLES_METADATA: subtitles,
+        SPEAKERS_METADATA: speakers,
+        SPEAKER_NAMES_METADATA: speaker_names,
         DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
         MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
     }

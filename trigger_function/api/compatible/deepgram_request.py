@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from shared.enums import Channels, Privacy
+from shared.speaker_count import SpeakerCount
 from shared.upload_options import UploadOptions
 from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
 from trigger_function.settings import FunctionSettings
@@ -16,15 +17,15 @@ from trigger_function.settings import FunctionSettings
 DEEPGRAM_MODELS = re.compile(r"(nova(-[23])?|enhanced|base|whisper|flux)(-[a-z]+)*")
 """Names of Deepgram's models, with what follows them: `nova-2-meeting`. Which one is used is a setting here."""
 
-_FLAGS = frozenset({"punctuate", "smart_format", "paragraphs", "utterances", "multichannel", "mip_opt_out"})
+_FLAGS = frozenset({"diarize", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel", "mip_opt_out"})
 """Done."""
 IGNORED = frozenset({"keywords", "keyterm", "language_hint", "tag", "version"})
 """Hints, and labels of bills that are not ours."""
 _REFUSED_FLAGS = frozenset(
     {
         *("alternatives", "callback_method", "channels", "custom_intent", "custom_intent_mode", "custom_topic"),
-        *("custom_topic_mode", "detect_entities", "detect_language", "detect_topics", "diarize", "diarize_model"),
-        *("diarize_version", "dictation", "encoding", "filler_words", "intents", "measurements", "numerals"),
+        *("custom_topic_mode", "detect_entities", "detect_language", "detect_topics", "diarize_version"),
+        *("dictation", "encoding", "filler_words", "intents", "measurements", "numerals"),
         *("profanity_filter", "redact", "replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
         *("translate", "utt_split"),
     }
@@ -33,7 +34,9 @@ _REFUSED_FLAGS = frozenset(
 _DEFAULTS = {"alternatives": "1", "callback_method": "post", "utt_split": "0.8"}
 """Deepgram's own, which are what is done."""
 _REPEATED = frozenset({"extra", "keywords", "keyterm", "language_hint", "tag"})
-_KNOWN = _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "extra", "tier"}
+_DIARIZE_MODELS = frozenset({"latest", "v1", "v2"})
+"""All of them are this deployment's own way to tell speakers apart."""
+_KNOWN = _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "diarize_model", "extra", "tier"}
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 MAX_EXTRAS = 20
@@ -79,6 +82,7 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
         options=UploadOptions(
             method=requested_method(model or None, DEEPGRAM_MODELS),
             channels=Channels.SPLIT if flags["multichannel"] else Channels.MIX,
+            speakers=SpeakerCount() if flags["diarize"] or _has_diarize_model(query) else None,
             # What may not be used for training would be, by the deployment's settings: so it stays here.
             privacy=Privacy.LOCAL if leaves else Privacy.ANY,
         ),
@@ -92,10 +96,16 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
 
 
 _INSTEAD = {
-    "diarize": " Speakers on channels of their own are told apart by multichannel=true.",
     "encoding": " Send a file with a header, such as WAV.",
     "sample_rate": " Send a file with a header, such as WAV.",
 }
+
+
+def _has_diarize_model(query: Mapping[str, Sequence[str]]) -> bool:
+    model = query.get("diarize_model", [""])[0].strip().lower()
+    if model and model not in _DIARIZE_MODELS:
+        refuse("diarize_model", f"diarize_model has to be one of {', '.join(sorted(_DIARIZE_MODELS))}.")
+    return bool(model)
 
 
 def _flag(name: str, value: str) -> bool:

@@ -18,6 +18,8 @@ from shared.upload_options import (
     MAX_COST_METADATA,
     METHOD_METADATA,
     PRIVACY_METADATA,
+    SPEAKER_NAMES_METADATA,
+    SPEAKERS_METADATA,
     SUBTITLES_METADATA,
     TRACK_METADATA,
     VIDEO_ID_METADATA,
@@ -96,6 +98,8 @@ class BodyParameters(BaseModel):
     channels: str = ""
     track: str = ""
     subtitles: str = ""
+    speakers: str = ""
+    speaker_names: str = ""
     privacy: str = ""
     deadline_minutes: str = ""
     max_cost_usd: str = ""
@@ -109,6 +113,8 @@ class BodyParameters(BaseModel):
                 CHANNELS_METADATA: self.channels,
                 TRACK_METADATA: self.track,
                 SUBTITLES_METADATA: self.subtitles,
+                SPEAKERS_METADATA: self.speakers,
+                SPEAKER_NAMES_METADATA: self.speaker_names,
                 PRIVACY_METADATA: self.privacy,
                 DEADLINE_METADATA: self.deadline_minutes,
                 MAX_COST_METADATA: self.max_cost_usd,

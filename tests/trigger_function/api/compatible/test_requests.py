@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.enums import Channels, Method, Privacy
+from shared.speaker_count import SpeakerCount
 from trigger_function.api.compatible.deepgram_request import DeepgramRequest, parse_parameters
 from trigger_function.api.compatible.openai_request import Format, Granularity, OpenAiRequest, parse_request
 from trigger_function.api.web.problems import Problem
@@ -105,6 +106,12 @@ def test_deepgram_features_that_are_off_need_not_be_known() -> None:
     assert query(diarize="false", redact="", numerals="0", alternatives="1", callback_method="POST").ignored == ()
 
 
+def test_deepgrams_diarization_asks_for_speakers() -> None:
+    assert query().options.speakers is None
+    assert query(diarize="true").options.speakers == SpeakerCount()
+    assert query(diarize_model="latest").options.speakers == SpeakerCount()
+
+
 def test_what_may_not_train_deepgrams_models_is_not_sent_there_unless_it_is_opted_out() -> None:
     lists = {"mip_opt_out": ["true"]}
     assert parse_parameters(lists, settings(deepgram_mip_opt_out=False)).options.privacy is Privacy.LOCAL
@@ -114,7 +121,7 @@ def test_what_may_not_train_deepgrams_models_is_not_sent_there_unless_it_is_opte
 @pytest.mark.parametrize(
     ("parameters", "name"),
     [
-        ({"diarize": "true"}, "diarize"),
+        ({"diarize_model": "v9"}, "diarize_model"),
         ({"redact": ["pci", "ssn"]}, "redact"),
         ({"encoding": "linear16"}, "encoding"),
         ({"detect_language": "true"}, "detect_language"),
