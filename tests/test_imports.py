@@ -29,7 +29,7 @@ LAYERS = {
     "gpu_job": [
         {"fetch", "instance"},
         {"audio"},
-        {"channel_audio", "shard_scope", "vad", "asr"},
+        {"channel_audio", "shard_scope", "speakers", "vad", "asr"},
         {"audit"},
         {"assembly"},
         {"engines"},
@@ -41,7 +41,7 @@ LAYERS = {
         {"__main__"},
     ],
     "shared": [
-        {"object_names", "errors", "pages", "subtitle_rules"},
+        {"object_names", "errors", "pages", "speaker_count", "subtitle_rules"},
         {"formats"},
         {"clock", "enums", "media"},
         {"gzip_content", "objects", "storage_errors", "upload_options", "telemetry", "public_http"},
