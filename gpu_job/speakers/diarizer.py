@@ -32,8 +32,8 @@ class Diarizer:
         done: Callable[[], None],
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`done`: called from any thread when all windows are heard, or one of them could not be. `is_cancelled`:
-        whether nobody wants to know any more: then windows that wait are not heard."""
+        """`done`: called from any thread when all windows are heard, or one of them could not be; behind `end`, check
+        `is_done`. `is_cancelled`: whether nobody wants to know any more: then windows that wait are not heard."""
         self._networks = networks
         self._threads = threads
         self._count = count
@@ -76,8 +76,12 @@ class Diarizer:
         for start, window in windows:
             self._cut += 1
             self._room.acquire()
-            # In the caller's context: what is logged there is logged for the same upload.
-            self._threads.submit(copy_context().run, self._hear, start, window)
+            try:
+                # In the caller's context: what is logged there is logged for the same upload.
+                self._threads.submit(copy_context().run, self._hear, start, window)
+            except RuntimeError as error:  # the threads were shut down
+                self._room.release()
+                self._failed(error)
 
     def _hear(self, start: int, window: Samples) -> None:
         try:
@@ -87,11 +91,15 @@ class Diarizer:
             with self._lock:
                 self._windows[start] = heard
         except Exception as error:
-            # The words are there all the same: the transcript only does not say whose they are.
-            _log.exception("speakers could not be told apart")
-            with self._lock:
-                self._failure = error
+            self._failed(error)
         finally:
             self._room.release()
         if self.is_done:
             self._done()
+
+    def _failed(self, error: Exception) -> None:
+        """The words are there all the same: the transcript only does not say whose they are."""
+        with self._lock:
+            is_first, self._failure = self._failure is None, error
+        if is_first:
+            _log.error("speakers could not be told apart", exc_info=error)

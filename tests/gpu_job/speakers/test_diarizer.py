@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from gpu_job.speakers.networks import FRAMES, WINDOW, SpeakerNetworks, mel_featu
 from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.windows import STEP, WindowCutter
 from shared.speaker_count import SpeakerCount
+from tests.support.waiting import PATIENCE
 
 RECORDINGS = Path(__file__).parents[3] / "infra" / "recordings"
 
@@ -35,24 +35,17 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-@dataclass
-class Heard:
-    turns: list[Turn] | None
-    calls: int
-
-
 def hear(
     networks: Any, threads: ThreadPoolExecutor, samples: Samples, count: SpeakerCount | None = None, block: int = 7777
-) -> Heard:
+) -> list[Turn] | None:
     ended = threading.Event()
-    calls = []
-    diarizer = Diarizer(networks, threads, count or SpeakerCount(), lambda: (calls.append(1), ended.set()))  # type: ignore[arg-type]
+    diarizer = Diarizer(networks, threads, count or SpeakerCount(), ended.set)
     for at in range(0, len(samples), block):
         diarizer.add(samples[at : at + block])
     diarizer.end()
-    while not diarizer.is_done:
-        ended.wait(0.05)
-    return Heard(diarizer.turns(), len(calls))
+    if not diarizer.is_done:
+        assert ended.wait(PATIENCE)
+    return diarizer.turns()
 
 
 @pytest.fixture(scope="module")
@@ -65,25 +58,25 @@ def test_two_voices_of_a_call_are_two_speakers(
 ) -> None:
     truth = json.loads((RECORDINGS / "call.opus.truth.json").read_text())
     change = next(word["start"] for word in truth["words"] if word["word"] == "The")
-    heard = hear(networks, threads, call)
-    assert heard.turns is not None
-    assert {turn.speaker for turn in heard.turns if turn.end <= change + 0.3} == {0}
-    assert {turn.speaker for turn in heard.turns if turn.start >= change - 0.3} == {1}
+    turns = hear(networks, threads, call)
+    assert turns is not None
+    assert {turn.speaker for turn in turns if turn.end <= change + 0.3} == {0}
+    assert {turn.speaker for turn in turns if turn.start >= change - 0.3} == {1}
 
 
 def test_silence_has_no_speakers(networks: SpeakerNetworks, threads: ThreadPoolExecutor) -> None:
-    assert hear(networks, threads, np.zeros(25 * SAMPLE_RATE, np.float32)).turns == []
+    assert hear(networks, threads, np.zeros(25 * SAMPLE_RATE, np.float32)) == []
 
 
 @pytest.mark.parametrize("length", [1, 200, 5000])
 def test_a_recording_shorter_than_a_word_is_heard(
     networks: SpeakerNetworks, threads: ThreadPoolExecutor, length: int
 ) -> None:
-    assert hear(networks, threads, np.full(length, 0.1, np.float32)).turns is not None
+    assert hear(networks, threads, np.full(length, 0.1, np.float32)) is not None
 
 
 def test_nothing_at_all_is_done_at_once(networks: SpeakerNetworks, threads: ThreadPoolExecutor) -> None:
-    assert hear(networks, threads, np.zeros(0, np.float32)).turns == []
+    assert hear(networks, threads, np.zeros(0, np.float32)) == []
 
 
 def test_a_network_that_fails_costs_the_speakers_and_nothing_else(threads: ThreadPoolExecutor, call: Samples) -> None:
@@ -91,9 +84,14 @@ def test_a_network_that_fails_costs_the_speakers_and_nothing_else(threads: Threa
         def sets(self, window: Samples) -> Any:
             raise RuntimeError("broken")
 
-    heard = hear(Broken(), threads, call)
-    assert heard.turns is None
-    assert heard.calls > 0
+    assert hear(Broken(), threads, call) is None
+
+
+def test_threads_that_were_shut_down_cost_the_speakers_and_nothing_else(networks: SpeakerNetworks) -> None:
+    threads = ThreadPoolExecutor(2)
+    threads.shutdown()
+    # More windows than may wait: none of them may be waited for.
+    assert hear(networks, threads, np.zeros(40 * STEP, np.float32)) is None
 
 
 def test_a_cancelled_one_lets_go_of_its_feeder(threads: ThreadPoolExecutor) -> None:
@@ -103,17 +101,19 @@ def test_a_cancelled_one_lets_go_of_its_feeder(threads: ThreadPoolExecutor) -> N
     class Slow(SpeakerNetworks):
         def sets(self, window: Samples) -> Any:
             asked.set()
-            go_on.wait()
+            go_on.wait(PATIENCE)
             return np.zeros(FRAMES, np.uint8)
 
-    diarizer = Diarizer(Slow(), threads, SpeakerCount(), lambda: None)
-    feeder = threading.Thread(target=diarizer.add, args=(np.zeros(40 * STEP, np.float32),))
+    cancelled = threading.Event()
+    diarizer = Diarizer(Slow(), threads, SpeakerCount(), lambda: None, cancelled.is_set)
+    feeder = threading.Thread(target=diarizer.add, args=(np.zeros(40 * STEP, np.float32),), daemon=True)
     feeder.start()
-    asked.wait()
+    assert asked.wait(PATIENCE)
     assert feeder.is_alive()  # more windows than may wait
-    diarizer.cancel()
+    cancelled.set()
     go_on.set()
-    feeder.join()
+    feeder.join(PATIENCE)
+    assert not feeder.is_alive()
 
 
 def test_windows_cover_every_sample_once_or_twice() -> None:
