@@ -70,8 +70,9 @@ class ApiClient:
 
 @contextmanager
 def api_server(log: Path, **environment: str) -> Iterator[ApiClient]:
-    """Serve the API over the cloud that this process's environment names."""
+    """Serve the API over the cloud that this process's environment names, for its own host alone."""
     settings = {
+        **os.environ,
         "UPLOADS_BUCKET": "uploads",
         "API_AUTHORISATION": "keys",
         "API_KEYS": api_keys(),
@@ -84,5 +85,7 @@ def api_server(log: Path, **environment: str) -> Iterator[ApiClient]:
         "THREADS": "4",
         **environment,
     }
-    with FunctionHost("api", FUNCTION, "http", {**os.environ, **settings}, log, grace_seconds=0.0) as host:
+    host = FunctionHost("api", FUNCTION, "http", settings, log, grace_seconds=0.0)
+    settings["API_HOSTS"] = host.url.removeprefix("http://")
+    with host:
         yield ApiClient(host.url, log)

@@ -16,6 +16,7 @@ from trigger_function.api.routes import ROUTES
 from trigger_function.api.services import ApiServices
 from trigger_function.api.web import idempotency
 from trigger_function.api.web.answers import Answer
+from trigger_function.api.web.browsers import is_of_another_page
 from trigger_function.api.web.call import MAX_JSON_BYTES, Call
 from trigger_function.api.web.callers import Caller, caller_of
 from trigger_function.api.web.error_shapes import problem_response
@@ -54,7 +55,7 @@ def problem_of(error: HTTPException) -> flask.Response:
 
 
 def _answer(services: ApiServices, request: flask.Request, body: RequestBody) -> Answer:
-    _check_host(services, request)
+    _check_browser(services, request)
     found = match(ROUTES, request.method, request.path)
     caller = _caller(services, request, found.route.access)
     call = Call(services, request, body, caller, found.parameters)
@@ -89,10 +90,18 @@ def _caller(services: ApiServices, request: flask.Request, access: Access) -> Ca
     return caller
 
 
-def _check_host(services: ApiServices, request: flask.Request) -> None:
-    """Where hosts are named: a page that a browser shows may have its own name lead to this machine."""
-    if services.settings.api_hosts and request.host not in services.settings.api_hosts:
+def _check_browser(services: ApiServices, request: flask.Request) -> None:
+    """Where hosts are named, as on a laptop, which asks for no key: nothing is done for pages that a browser shows.
+
+    They may have their own name lead to this machine, and may send forms and text to any address without asking first.
+    """
+    hosts = services.settings.api_hosts
+    if not hosts:
+        return
+    if request.host not in hosts:
         raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "The API does not answer for this host.")
+    if is_of_another_page(request.method, request.host, request.headers):
+        raise Problem(HTTPStatus.FORBIDDEN, "The API does nothing for pages of other origins.")
 
 
 def _failure(error: Exception) -> Problem:

@@ -36,7 +36,9 @@ class ApiSettings(BaseSettings):
         " (docs/api.md).",
     )
     api_hosts: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "Values of the Host header that are answered; none: all.", unit="comma-separated, with ports"
+        (),
+        "Values of the Host header that are answered; then pages of other origins are refused, too. None: all.",
+        unit="comma-separated, with ports",
     )
     api_source_buckets: Annotated[tuple[str, ...], NoDecode] = setting(
         (),

@@ -92,6 +92,47 @@ def test_without_a_known_key_nothing_is_answered(operator: ApiClient, headers: d
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://example.com"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+        {"Origin": "https://example.com", "Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/listen", "/transcribe?name=a.ogg", "/jobs/x/rerun"])
+def test_a_page_of_another_origin_sets_nothing_off(
+    operator: ApiClient, api_cloud: LoopbackCloud, path: str, headers: dict[str, str]
+) -> None:
+    """Forms and text are sent to any address without asking first; where IAM alone decides, no key is in the way."""
+    before = {blob.name for blob in api_cloud.storage.list_blobs(UPLOADS)}
+    if path == "/v1/audio/transcriptions":
+        answer = operator.post(path, headers=headers, files={"file": ("a.ogg", AUDIO)}, data={"model": "whisper-1"})
+    else:
+        answer = operator.post(path, headers={"Content-Type": "text/plain", **headers}, data=AUDIO)
+    assert answer.status_code == 403
+    assert {blob.name for blob in api_cloud.storage.list_blobs(UPLOADS)} == before
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "SELF", "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
+def test_what_a_browser_sends_by_itself_is_answered(operator: ApiClient, headers: dict[str, str]) -> None:
+    sent = {name: operator.url if value == "SELF" else value for name, value in headers.items()}
+    answer = operator.post("/transcribe", headers={**SENT, **sent}, data=AUDIO, params={"name": "a.ogg"})
+    assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize("host", ["example.com", "example.com:PORT", "127.0.0.1", "localhost.example.com:PORT"])
+def test_no_other_host_is_answered(operator: ApiClient, host: str) -> None:
+    """DNS rebinding: a name of an attacker's that leads to 127.0.0.1 is, to a browser, that attacker's origin."""
+    port = operator.url.rpartition(":")[2]
+    answer = operator.get("/jobs", headers={"Host": host.replace("PORT", port)})
+    assert answer.status_code == 421
+    assert problem(answer) == "misdirected-request"
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token"])
 def test_a_key_comes_in_either_header(operator: ApiClient, scheme: str) -> None:
     client = operator.with_key(None)
