@@ -219,7 +219,7 @@ class FileTranscription:
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = cancelled or threading.Event()
         self._diarizer: Diarizer | None = None
-        if speakers is not None and self._channels == 1 and shard is None:
+        if speakers is not None and channels is not Channels.SPLIT and shard is None:
             threads, is_cancelled = pipeline.audit_threads, self._cancelled.is_set
             self._diarizer = Diarizer(pipeline.speakers, threads, speakers, self.report_if_complete, is_cancelled)
         rules = options.audit if shard is None else None
@@ -478,13 +478,9 @@ class FileTranscription:
         return (result.channel, result.start, result.end) in self._reused
 
     def decoded_seconds(self) -> float:
-        """Until where audio is decoded and cut; it runs ahead of what is transcribed by the engine's queue."""
+        """Until where audio is decoded and cut; it runs ahead of what is transcribed by the engine's queue. Of a shard,
+        too, it counts from the file's start."""
         return self._decoded_seconds
-
-    def decoded_until_seconds(self) -> float:
-        """Up to where the file is decoded: a shard's may be begun in its middle."""
-        part = self._scope.part
-        return self._decoded_seconds + (seconds(part.start) if part is not None else 0.0)
 
     def transcribed_seconds(self) -> float:
         """Audio that has its result; with split channels, each counts its share."""

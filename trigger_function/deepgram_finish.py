@@ -11,7 +11,7 @@ from shared.state.job_result import completed
 from shared.state.jobs import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.model import Speaker, missing_end, with_gap
-from shared.transcript.speakers import named_speakers, spoken_seconds
+from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.services import Services
 
@@ -45,15 +45,20 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
     """End the job with this answer."""
     upload, answer = record.upload, stored.result
     duration = answer.duration_seconds or media.duration_seconds
+    passage = answer.passage
+    speakers: tuple[Speaker, ...] = ()
+    if record.options.tells_speakers_apart:
+        passage = numbered_as_heard(passage)
+        speakers = named_speakers(spoken_seconds([passage]), record.options.speaker_names)
     transcript = compose(
         job_id=upload.job_id,
         source=upload.uri,
         duration=duration,
         language=services.settings.language,
         model=answer.model,
-        passages=[answer.passage],
+        passages=[passage],
         channels=answer.channels,
-        speakers=_speakers(record, answer),
+        speakers=speakers,
         tracks=media.transcript_tracks(),
         low_confidence=services.settings.low_confidence,
     )
@@ -64,12 +69,6 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         price = deepgram_price(services, deepgram_model(services, record), billed_seconds(answer, media), record, media)
         bill = bill.replaced(stored.price, price)
     services.finisher.finish(record, completed(transcript), bill)
-
-
-def _speakers(record: JobRecord, answer: DeepgramResult) -> tuple[Speaker, ...]:
-    if not record.options.tells_speakers_apart:
-        return ()
-    return named_speakers(spoken_seconds([answer.passage]), record.options.speaker_names)
 
 
 def billed_seconds(answer: DeepgramResult, media: Media) -> float:

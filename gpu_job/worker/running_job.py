@@ -301,7 +301,7 @@ class RunningJob(TranscriptionListener):
 
     def _decoded_seconds(self) -> float:
         """Of the upload, or of the shard's range: what is decoded before that is no part of it."""
-        until = self.transcription.decoded_until_seconds()
+        until = self.transcription.decoded_seconds()
         return until if self.shard is None else self.shard.seconds_of(max(until, self.shard.start))
 
     def untranscribed_seconds(self) -> float:

@@ -70,9 +70,15 @@ class PriceBook(_Frozen):
 
     @classmethod
     def load(cls, path: Path | None = None) -> PriceBook:
-        """The book at `path`, or the shipped one. Raises pydantic's ValidationError for a malformed book."""
+        """The book at `path`, or the shipped one, whose price of speakers stands for one that a book has not.
+
+        Raises pydantic's ValidationError for a malformed book."""
         text = path.read_text() if path else files("shared.costs").joinpath("prices.toml").read_text()
-        return cls.model_validate(tomllib.loads(text))
+        book = cls.model_validate(tomllib.loads(text))
+        if path and book.deepgram_speakers_minute is None:
+            # Books of before this price: an upload whose speakers are asked for must not fail for it.
+            return book.model_copy(update={"deepgram_speakers_minute": cls.load().deepgram_speakers_minute})
+        return book
 
     def opted_out(self) -> PriceBook:
         """The same book for who calls Deepgram with `mip_opt_out`."""

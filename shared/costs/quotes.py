@@ -165,7 +165,8 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
     """Parakeet alone, on the first `share` of the audio."""
     if share == 1.0 and (divided := _divided(request, pricing, queue)) is not None:
         return divided
-    busy = share * _parakeet_seconds(request, pricing)
+    # Whose voice it is, is heard of all of the audio.
+    busy = max(share * _parakeet_seconds(request, pricing), _speakers_seconds(request, pricing))
     seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
     return Quote(
         method=Method.PARAKEET,
@@ -192,7 +193,8 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
-    assembling = media.duration_seconds / pricing.speeds.decode_x_real_time
+    # Of a shard nobody asks who speaks.
+    assembling = max(media.duration_seconds / pricing.speeds.decode_x_real_time, _speakers_seconds(request, pricing))
     seconds = {Phase.TRANSCRIPTION: _parakeet_seconds(request, pricing) + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:
@@ -234,10 +236,14 @@ def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
 
 
 def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds for the whole audio: decoding, transcribing and telling speakers apart run side by side."""
-    speed, duration = pricing.speeds.of(pricing.shape.device).x_real_time, request.media.duration_seconds
-    speakers = duration / pricing.speeds.speakers_x_real_time if request.speakers else 0.0
-    return max(request.audio_seconds / speed, duration / pricing.speeds.decode_x_real_time, speakers)
+    """Seconds for the whole audio: decoding and transcribing run side by side."""
+    speed = pricing.speeds.of(pricing.shape.device).x_real_time
+    return max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
+
+
+def _speakers_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
+    """Seconds in which the speakers of the whole audio are told apart, beside the rest; 0 where nobody asks."""
+    return request.media.duration_seconds / pricing.speeds.speakers_x_real_time if request.speakers else 0.0
 
 
 def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: float) -> Quote:
@@ -258,7 +264,7 @@ def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue
     # Where a deadline needs both, nothing waits for company.
     queue = replace(queue, company_seconds=0.0)
     start_delay = _start_delay_seconds(pricing, queue)
-    job_seconds = _parakeet_seconds(request, pricing)
+    job_seconds, speakers_seconds = _parakeet_seconds(request, pricing), _speakers_seconds(request, pricing)
     api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time
     available = None if request.deadline_seconds is None else request.deadline_seconds - start_delay
     # Without start-up: both parts of a hybrid begin with it.
@@ -267,12 +273,12 @@ def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue
     share = deepgram_share(job_seconds, api_seconds, available, parakeet_is_cheaper)
     first, rest = _parakeet(request, pricing, queue, 1 - share), _deepgram(request, pricing, share)
     refusals: tuple[Refusal, ...] = ()
-    if available is not None and job_seconds <= available:
+    if available is not None and max(job_seconds, speakers_seconds) <= available:
         refusals = (Refusal(limit=Limit.NEEDLESS, why="Parakeet alone is in time"),)
     return Quote(
         method=Method.HYBRID,
         bill=first.bill + rest.bill,
-        completion_seconds=start_delay + max((1 - share) * job_seconds, share * api_seconds),
+        completion_seconds=start_delay + max((1 - share) * job_seconds, share * api_seconds, speakers_seconds),
         device=pricing.shape.job_device,
         deepgram_share=share,
         queue_seconds=_queue_seconds(pricing, queue),

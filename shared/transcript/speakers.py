@@ -18,6 +18,17 @@ def named_speakers(seconds: Mapping[int, float], names: Sequence[str]) -> tuple[
     )
 
 
+def numbered_as_heard(passage: Passage) -> Passage:
+    """The passage with its speakers numbered by who is heard first: an engine's own numbers need not be so."""
+    heard = dict.fromkeys(word.speaker for word in passage.words if word.speaker is not None)
+    numbers = {speaker: number for number, speaker in enumerate(heard)}
+    words = [
+        word if word.speaker is None else word.model_copy(update={"speaker": numbers[word.speaker]})
+        for word in passage.words
+    ]
+    return Passage(passage.engine, words)
+
+
 def spoken_seconds(passages: Iterable[Passage]) -> dict[int, float]:
     """How long each speaker's words last, where only words are known."""
     seconds: defaultdict[int, float] = defaultdict(float)

@@ -182,6 +182,8 @@ def test_only_a_shards_part_of_the_file_is_fetched(hearing: Pipeline, lecture: P
         assert file.is_fed_in_part
         file.feed(arriving.path, arriving)
         listener.wait(hearing.engines, PATIENCE)
+    assert shard.end is not None
+    assert shard.end <= file.decoded_seconds() < shard.end + 30
     assert placed(file) == placed(fed(hearing, lecture, shard=shard))
     assert len(content.requested) == len(set(content.requested)) < 0.9 * parts
     assert parts - 1 not in content.requested

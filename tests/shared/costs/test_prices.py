@@ -149,6 +149,13 @@ def test_a_malformed_book_is_refused(path: Path, old: str, new: str) -> None:
         PriceBook.load(path)
 
 
+def test_a_book_of_before_speakers_had_a_price_has_the_shipped_one(path: Path) -> None:
+    shipped = PriceBook.load().deepgram_speakers_minute_usd()
+    assert PriceBook.load(path).deepgram_speakers_minute_usd() == shipped > 0
+    path.write_text(BOOK + '[deepgram_speakers_minute]\nusd = 0.5\nsource = "s"\n')
+    assert PriceBook.load(path).deepgram_speakers_minute_usd() == 0.5
+
+
 def test_a_deployment_may_bring_its_own_book(path: Path, make_services: MakeServices) -> None:
     services = make_services(PRICE_BOOK=str(path), DEEPGRAM_MIP_OPT_OUT="false")
     assert services.prices.deepgram_minute_usd("nova-3") == 0.6

@@ -32,6 +32,7 @@ BOOK = PriceBook(
     cloud_storage=CloudStoragePrices(egress_gib=price(4.0)),
     gpu_second={"l4": price(0.1)},
     deepgram_minute={"nova": price(0.6)},
+    deepgram_speakers_minute=price(0.3),
 )
 SPEEDS = Speeds({"l4": DeviceSpeed(30.0, 100.0), "cpu": DeviceSpeed(20.0, 10.0)}, 400.0, 50.0)
 PRICING = PricingContext(BOOK, JobShape(gpu="l4", vcpu=4, memory_gib=10), SPEEDS, "nova", idle_seconds=5.0)
@@ -214,3 +215,34 @@ def test_no_more_executions_are_quoted_than_would_be_started() -> None:
 def test_where_nothing_is_divided_nothing_changes(pricing: PricingContext) -> None:
     assert quote(Method.PARAKEET, order(10_000), pricing) == quote(Method.PARAKEET, order(10_000))
     assert quote(Method.PARAKEET, order(), IN_SHARDS) == quote(Method.PARAKEET, order())
+
+
+def asks_for_speakers(what: TranscriptionRequest) -> TranscriptionRequest:
+    return replace(what, speakers=True)
+
+
+def test_speakers_are_told_apart_beside_transcription_and_deepgram_bills_them() -> None:
+    asked = asks_for_speakers(order(1200.0))
+    assert quote(Method.PARAKEET, asked).completion_seconds == pytest.approx(30 + 1200 / 60)
+    plain, deepgram = quote(Method.DEEPGRAM, order(1200.0)).bill, quote(Method.DEEPGRAM, asked).bill
+    assert deepgram.usd - plain.usd == pytest.approx(20 * 0.3)
+
+
+def test_a_divided_uploads_speakers_are_told_apart_when_it_is_put_together() -> None:
+    plain, asked = order(10_000), asks_for_speakers(order(10_000))
+    made = quote(Method.PARAKEET, asked, IN_SHARDS)
+    assert made.completion_seconds == pytest.approx(30 + 25 + 10_000 / 60)
+    more_seconds = 10_000 / 60 - 25
+    more_usd = made.bill.usd - quote(Method.PARAKEET, plain, IN_SHARDS).bill.usd
+    assert more_usd == pytest.approx(more_seconds * USD_PER_SECOND)
+
+
+def test_deepgrams_part_of_a_hybrid_spares_no_time_of_the_speakers() -> None:
+    """All of the audio is heard for its speakers, 6,000 s in 100 s, longer than Parakeet's part takes."""
+    asked = asks_for_speakers(order(6000.0))
+    made = quote(Method.HYBRID, asked)
+    assert made.deepgram_share == quote(Method.HYBRID, order(6000.0)).deepgram_share
+    assert made.completion_seconds == pytest.approx(30 + 100)
+    assert not any("diarization" in item.resource for item in made.bill.items)
+    in_time = quote(Method.HYBRID, replace(asked, deadline_seconds=200.0))
+    assert [refusal.limit for refusal in in_time.refusals] == [Limit.NEEDLESS]
