@@ -24,6 +24,7 @@ BENCHMARKS = {
     "joins": "joins.at_joins",
     "chunk-seconds": "joins.chunk_seconds",
     "shards": "shards.shards",
+    "speakers": "speakers.speakers",
     "omissions": "omissions.omissions",
     "losses": "losses.losses",
     "front-end": "front_end.decoding",

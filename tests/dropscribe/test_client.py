@@ -24,6 +24,7 @@ from dropscribe import (
 )
 from infra.recordings import recording
 from shared.media import Upload
+from tests.support.coroutines import run
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
@@ -102,7 +103,7 @@ def test_events_in_an_event_loop(cloud: LoopbackCloud, client: Dropscribe, servi
         beside.cancel()
         return events, turns
 
-    events, turns = asyncio.run(follow())
+    events, turns = run(follow())
     assert [event.is_done for event in events] == [False] * (len(events) - 1) + [True]
     assert turns > 100
 

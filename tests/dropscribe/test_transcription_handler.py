@@ -15,6 +15,7 @@ from dropscribe.local_engines import LOCAL_ENGINES
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.media import Upload
+from tests.support.coroutines import run
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
@@ -76,7 +77,7 @@ def test_two_at_once_on_this_machine(tmp_path: Path) -> None:
         beside.cancel()
         return done, turns
 
-    (first, second), turns = asyncio.run(both())
+    (first, second), turns = run(both())
     check(first, "1", tmp_path / "out", "The doctor remembered the report")
     check(second, "zwei", tmp_path / "out", CALL.words[0].word.capitalize())
     assert len(list((tmp_path / "out").iterdir())) == 6
@@ -98,10 +99,10 @@ def test_a_cancelled_call_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await call
 
-    asyncio.run(cancel())
+    run(cancel())
     assert not (tmp_path / "out").exists()
     # The engine is there for the next call.
-    files = asyncio.run(TranscriptionHandler().process_audio_files("2", MEMO.path, tmp_path / "out"))
+    files = run(TranscriptionHandler().process_audio_files("2", MEMO.path, tmp_path / "out"))
     check(files, "2", tmp_path / "out", "The doctor")
 
 
@@ -111,9 +112,9 @@ def test_deepgram_from_this_machine(
 ) -> None:
     monkeypatch.delenv("USE_GPU_TRANSCRIPTION")
     with pytest.raises(DropscribeError, match="DEEPGRAM_API_KEY"):
-        asyncio.run(TranscriptionHandler().process_audio_files("1", MEMO.path, tmp_path))
+        run(TranscriptionHandler().process_audio_files("1", MEMO.path, tmp_path))
     monkeypatch.setenv("DEEPGRAM_BASE_URL", shared_deepgram_server.url)
-    files = asyncio.run(TranscriptionHandler(deepgram_key).process_audio_files("1", MEMO.path, tmp_path))
+    files = run(TranscriptionHandler(deepgram_key).process_audio_files("1", MEMO.path, tmp_path))
     check(files, "1", tmp_path, "The doctor")
     answer = json.loads(files["transcript_json_file"].read_text())
     assert answer["metadata"]["models"] == ["deepgram"]
@@ -146,7 +147,7 @@ def test_by_a_deployment(
         await delivered
         return files
 
-    check(asyncio.run(call()), "7", tmp_path, "The doctor")
+    check(run(call()), "7", tmp_path, "The doctor")
 
 
 def test_a_deployment_without_a_transcript_says_why(
@@ -167,7 +168,7 @@ def test_a_deployment_without_a_transcript_says_why(
             await TranscriptionHandler().process_audio_files("7", bad, tmp_path / "out")
         await delivered
 
-    asyncio.run(call())
+    run(call())
     assert not (tmp_path / "out").exists()
 
 
@@ -175,10 +176,10 @@ def test_a_deployment_without_a_transcript_says_why(
 @pytest.mark.parametrize("video_id", ["", "../up", "a\\b", "a\nb", "x" * 201])
 def test_ids_that_are_no_part_of_a_name(video_id: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="part of a file's name"):
-        asyncio.run(TranscriptionHandler().process_audio_files(video_id, MEMO.path, tmp_path))
+        run(TranscriptionHandler().process_audio_files(video_id, MEMO.path, tmp_path))
 
 
 @pytest.mark.usefixtures("on_this_machine")
 def test_a_recording_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        asyncio.run(TranscriptionHandler().process_audio_files("1", tmp_path / "none.wav", tmp_path))
+        run(TranscriptionHandler().process_audio_files("1", tmp_path / "none.wav", tmp_path))

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,10 @@ def run_block(block: CodeBlock, names: dict[str, object]) -> None:
     """Raises what the code raises, and AssertionError where a command does not end with 0."""
     if block.language == "python":
         # Padded, so that a traceback has the page's own line.
-        exec(compile("\n" * (block.line - 1) + block.code, block.page, "exec"), names)
+        code = compile("\n" * (block.line - 1) + block.code, block.page, "exec")
+        # On a thread of its own: in this one Playwright's event loop may run, once a browser was opened in it.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(exec, code, names).result()
         return
     for line in block.code.splitlines():
         if line.startswith(PROMPT):

@@ -1,0 +1,134 @@
+"""Who speaks when, on made conversations of two to six people, and what it takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
+from statistics import mean
+
+import numpy as np
+
+from benchmarks.conversations import MANNERS, Conversation, conversation
+from benchmarks.report import Measurement
+from gpu_job.audio.samples import SAMPLE_RATE, seconds
+from gpu_job.pipeline import AUDIT_THREADS
+from gpu_job.speakers.clusters import speakers_of
+from gpu_job.speakers.diarizer import Diarizer
+from gpu_job.speakers.networks import EMBEDDING_SIZE, FRAMES, SpeakerNetworks, unit
+from gpu_job.speakers.turns import Turn, turns_of
+from gpu_job.speakers.windows import STEP, SpeakerWindow, Voice
+from gpu_job.speakers.words import speakers_of_words
+from shared.speaker_count import SpeakerCount
+
+SEEDS = (1, 2, 3)
+PEOPLE = (2, 3, 4, 5, 6)
+FRAME = 0.01
+TEN_HOURS = 36_000
+_TARGET = 0.05
+"""Of words, for two to four people."""
+
+
+def speakers() -> Iterator[Measurement]:
+    """Word-level speaker error and diarization error by number of people, seconds of a core, memory of ten hours."""
+    networks = SpeakerNetworks()
+    spent, heard = 0.0, 0.0
+    with ThreadPoolExecutor(AUDIT_THREADS) as threads:
+        for people in PEOPLE:
+            wrong, errors, counts = [], [], []
+            for manner in MANNERS:
+                for seed in SEEDS:
+                    made = conversation(100 * people + seed, people, manner)
+                    began = time.process_time()
+                    turns = _turns(networks, threads, made)
+                    spent, heard = spent + time.process_time() - began, heard + seconds(len(made.samples))
+                    wrong.append(_wrong_words(made, turns))
+                    errors.append(_diarization_error(made, turns))
+                    counts.append(1 + max((turn.speaker for turn in turns), default=-1))
+            target = f"at most {_TARGET:.0%}" if people <= 4 else ""
+            right = sum(count == people for count in counts)
+            yield Measurement(
+                f"speakers: words of {people} people with a wrong speaker",
+                100 * mean(wrong),
+                "%",
+                f"worst {100 * max(wrong):.1f} %; {right} of {len(counts)} with the right number of people",
+                target,
+                mean(wrong) <= _TARGET if people <= 4 else None,
+            )
+            yield Measurement(
+                f"speakers: diarization error of {people} people", 100 * mean(errors), "%", "no collar", "", None
+            )
+    yield Measurement("speakers: an hour of audio", spent / heard * 3600, "CPU s", "", "", None)
+    yield Measurement("speakers: memory of 10 hours' clusters", _megabytes(), "MB", "", "at most 100", None)
+
+
+def _turns(networks: SpeakerNetworks, threads: ThreadPoolExecutor, made: Conversation) -> list[Turn]:
+    done = threading.Event()
+    diarizer = Diarizer(networks, threads, SpeakerCount(), done.set)
+    for at in range(0, len(made.samples), SAMPLE_RATE):
+        diarizer.add(made.samples[at : at + SAMPLE_RATE])
+    diarizer.end()
+    while not diarizer.is_done:
+        done.wait(0.05)
+    return diarizer.turns() or []
+
+
+def _wrong_words(made: Conversation, turns: Sequence[Turn]) -> float:
+    """Share of words whose speaker is another, or nobody, with the best naming of the speakers."""
+    found = speakers_of_words(made.words, turns, "en")
+    pairs = Counter(
+        (word.speaker, speaker) for word, speaker in zip(made.words, found, strict=True) if speaker is not None
+    )
+    true, heard = sorted({word.speaker for word in made.words}, key=str), sorted({pair[1] for pair in pairs})
+    return 1 - _best(true, heard, lambda one, other: pairs[one, other]) / len(made.words)
+
+
+def _diarization_error(made: Conversation, turns: Sequence[Turn]) -> float:
+    """Missed, invented and confused speech, per speech: NIST's DER without a collar, overlaps counted."""
+    frames = int(seconds(len(made.samples)) / FRAME) + 1
+    true, found = _active(made.turns, frames), _active(turns, frames)
+    shared = true.T.astype(int) @ found.astype(int)
+    right = _best(range(true.shape[1]), range(found.shape[1]), lambda one, other: int(shared[one, other]))
+    most = np.maximum(true.sum(axis=1), found.sum(axis=1)).sum()
+    return float((most - right) / true.sum())
+
+
+def _best(true: Sequence[object], found: Sequence[int], shared: object) -> int:
+    """The most that agrees when each true one is named as one of the found."""
+    if len(found) < len(true):
+        found = [*found, *[-1] * (len(true) - len(found))]
+    assert callable(shared)
+    return max(
+        sum(0 if other == -1 else shared(one, other) for one, other in zip(true, chosen, strict=True))
+        for chosen in permutations(found, len(true))
+    )
+
+
+def _active(turns: Sequence[Turn], frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    active = np.zeros((frames, 1 + max((turn.speaker for turn in turns), default=-1)), bool)
+    for turn in turns:
+        active[int(turn.start / FRAME) : int(turn.end / FRAME), turn.speaker] = True
+    return active
+
+
+def _megabytes() -> float:
+    """The most that windows of ten hours, their clusters and turns take."""
+    draw = np.random.default_rng(1)
+    people = [unit(draw.standard_normal(EMBEDDING_SIZE).astype(np.float32)) for _ in range(4)]
+    tracemalloc.start()
+    windows = []
+    for number, start in enumerate(range(0, TEN_HOURS * SAMPLE_RATE, STEP)):
+        voices = []
+        for one in (number % 4, (number + 1) % 4):
+            noise = unit(draw.standard_normal(EMBEDDING_SIZE).astype(np.float32))
+            voices.append(Voice(unit(people[one] * np.float32(0.85) + noise * np.float32(0.5)), 3.0))
+        sets = np.repeat(np.array([1, 2], np.uint8), [FRAMES // 2, FRAMES - FRAMES // 2])
+        windows.append(SpeakerWindow(start, sets, (*voices, None)))
+    turns_of(windows, speakers_of(windows, SpeakerCount()), TEN_HOURS)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most / 1e6
