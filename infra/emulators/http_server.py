@@ -1,6 +1,7 @@
 """A Flask app served on loopback by threads of this process: what every HTTP server of the laptop cloud stands on.
 
-As Google's servers do, and werkzeug's own does not, it keeps a connection for its client's next request.
+As Google's servers do, and werkzeug's own does not, it keeps a connection for its client's next request. Nothing is
+answered under other names than this machine's, and nothing done for pages of other origins that a browser here shows.
 """
 
 from __future__ import annotations
@@ -8,18 +9,24 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 from weakref import WeakSet
 
 from flask import Flask
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Response
 from werkzeug.wsgi import LimitedStream
 
 from infra.emulators.server import Server
+from trigger_function.api.web.browsers import is_of_another_page
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +48,7 @@ class HttpServer(Server):
         self.app = app
         # Werkzeug would end the process where the port is taken.
         with socket.create_server(("127.0.0.1", port), backlog=_Server.request_queue_size) as listener:
-            self._server = _Server(app, listener.fileno())
+            self._server = _Server(_for_this_machine(app, listener.getsockname()[1]), listener.fileno())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_SECONDS,), name=f"http-{app.name}", daemon=True
         )
@@ -71,10 +78,28 @@ class HttpServer(Server):
         self._server.cut_connections()
 
 
+def _for_this_machine(app: Flask, port: int) -> WSGIApplication:
+    """`app` for programs of this machine, and for pages that are served by it: pages can reach every port here.
+
+    One whose name leads here (DNS rebinding) would be of the same origin to its browser, and read everything.
+    """
+    hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST")
+        if host is not None and host not in hosts:
+            return Response(status=HTTPStatus.MISDIRECTED_REQUEST)(environ, start_response)
+        if is_of_another_page(environ["REQUEST_METHOD"], host or "", EnvironHeaders(environ)):
+            return Response(status=HTTPStatus.FORBIDDEN)(environ, start_response)
+        return app(environ, start_response)
+
+    return answer
+
+
 class _Server(ThreadedWSGIServer):
     """Knows its connections: werkzeug's own server still answers the requests in flight after its shutdown."""
 
-    def __init__(self, app: Flask, listener: int) -> None:
+    def __init__(self, app: WSGIApplication, listener: int) -> None:
         self._connections: WeakSet[socket.socket] = WeakSet()
         super().__init__("127.0.0.1", 0, app, _Handler, fd=listener)
 

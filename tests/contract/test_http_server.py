@@ -29,6 +29,42 @@ def test_the_url_is_known_before_the_start_and_an_early_client_waits(app: flask.
             assert early.result().text == "hello"
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:PORT"}, 200),
+        ({"Origin": "http://127.0.0.1:PORT", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Host": "example.com:PORT"}, 421),
+        ({"Host": "127.0.0.1:1"}, 421),
+        ({"Host": "example.com", "Origin": "http://example.com", "Sec-Fetch-Site": "same-origin"}, 421),
+        ({"Origin": "https://example.com", "Content-Type": "text/plain"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_other_names_and_pages_of_other_origins_set_nothing_off(
+    app: flask.Flask, headers: dict[str, str], status: int
+) -> None:
+    called: list[bytes] = []
+
+    def change() -> str:
+        called.append(flask.request.get_data())
+        return ""
+
+    app.add_url_rule("/change", view_func=change, methods=["POST"])
+    with HttpServer(app) as server:
+        sent = {name: value.replace("PORT", str(server.port)) for name, value in headers.items()}
+        answer = requests.post(f"{server.url}/change", b"x", headers=sent, timeout=PATIENCE)
+    assert (answer.status_code, called) == (status, [b"x"] if status == 200 else [])
+
+
+def test_a_link_from_another_page_is_followed(app: flask.Flask) -> None:
+    with HttpServer(app) as server:
+        assert requests.get(server.url, headers={"Sec-Fetch-Site": "cross-site"}, timeout=PATIENCE).text == "hello"
+
+
 def test_after_stop_connections_are_refused(app: flask.Flask) -> None:
     with HttpServer(app) as server:
         assert requests.get(server.url, timeout=PATIENCE).text == "hello"

@@ -44,7 +44,7 @@ class LivePage(HttpServer):
         self._known_jobs = KnownJobs(state)
         self._files = BucketFiles(storage, options)
         self._guard = Guard()
-        self._guard.protect(app, self.port)
+        self._guard.protect(app)
         app.register_error_handler(HTTPException, _refusal)
         app.add_url_rule("/", view_func=self._page, methods=["GET"])
         app.add_url_rule("/events", view_func=self._events, methods=["GET"])
