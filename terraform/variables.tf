@@ -300,7 +300,7 @@ variable "api" {
   }
 
   validation {
-    condition     = alltrue([for one in var.api.source_buckets : can(regex("^[a-z0-9][a-z0-9._-]+/[^,]*$", one))])
+    condition     = alltrue([for one in var.api.source_buckets : can(regex("^[a-z0-9][a-z0-9._-]+/([^,]*/)?$", one))])
     error_message = "source_buckets are like BUCKET/ or BUCKET/FOLDER/."
   }
 

@@ -10,7 +10,8 @@
     7  state    erasures/pending/<job>.json is deleted              nothing is left to do
 
 A worker that had the job notices with its next heartbeat, and may have stored something by then. So where one had it,
-the receipt is complete only once its claim has run out, and what it left was deleted, too.
+the receipt is complete only once its claim has run out, and what it left was deleted, too. The same where the job has
+ended just now, and whoever ended it may still be publishing that.
 
 The dollars stay, on the ledger and in the record of the outcome: what was spent was spent.
 """
@@ -35,6 +36,7 @@ from shared.errors import DropscribeError, Rejected, StateConflict
 from shared.media import Upload
 from shared.settings import DeploymentSettings
 from shared.state.deployment import Deployment
+from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import rejected
 from shared.state.jobs import Job, JobState, JobStore, new_holder, objects_of_ended
 from shared.state.ledger_entry import entry_id
@@ -52,6 +54,9 @@ ERASE_TRIES = 5
 
 LEASE_MARGIN = timedelta(seconds=60)
 """After a worker's claim has run out: what it was storing then is there, or never will be."""
+
+PUBLISHING = timedelta(seconds=PUBLISH_TIMEOUT_SECONDS) + LEASE_MARGIN
+"""In which whoever has just ended a job may still write its receipt and its line in the ledger, which name it."""
 
 LAST_EVENT = timedelta(hours=25)
 """After an upload, in which its event may be delivered still; Eventarc gives it up after 24 h."""
@@ -99,7 +104,7 @@ class ErasureReceipt(BaseModel):
     job_id: str
     requested_at: datetime
     complete: bool
-    """False: a worker had the job, and what it may still store is deleted after `again_after`."""
+    """False: a process had the job, and what it may still store is deleted after `again_after`."""
     completed_at: datetime | None = None
     again_after: datetime | None = None
     upload: Erased
@@ -209,6 +214,8 @@ def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, befor
     held = [before.again_after if before else None]
     if outcomes[record.run] is None:
         held.append(_held_until(deployment, job))
+    elif before is None and jobs.is_open(job.id, record.run):
+        held.append(now() + PUBLISHING)
     pending = _Pending(
         upload=record.upload,
         requested_at=before.requested_at if before else now(),

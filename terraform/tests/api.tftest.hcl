@@ -40,7 +40,7 @@ run "sources_are_folders" {
   expect_failures = [var.api]
 
   variables {
-    api = { enabled = true, source_buckets = ["archive"] }
+    api = { enabled = true, source_buckets = ["archive/calls"] }
   }
 }
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError, field_validator, m
 from pydantic_settings import BaseSettings, NoDecode
 
 from shared.settings import SETTINGS_CONFIG, setting
-from trigger_function.api.web.callers import ApiKey
+from trigger_function.api.web.callers import ApiKey, is_source
 
 _KEYS = TypeAdapter(tuple[ApiKey, ...])
 
@@ -104,7 +104,7 @@ class ApiSettings(BaseSettings):
             raise ValueError("API_AUTHORISATION is keys without API_KEYS: nobody could be let in")
         if len({key.id for key in keys or ()}) < len(keys or ()):
             raise ValueError("API_KEYS has an id twice")
-        if any("/" not in one or one.startswith("/") for one in self.api_source_buckets):
+        if not all(map(is_source, self.api_source_buckets)):
             raise ValueError("API_SOURCE_BUCKETS has to be like BUCKET/ or BUCKET/FOLDER/")
         return self
 

@@ -35,7 +35,7 @@ from shared.telemetry.logs import job_context
 from shared.transcript.deepgram_json import to_deepgram
 from shared.upload_options import UploadOptions, WebhookBody
 from trigger_function.webhooks.delivered import Delivered
-from trigger_function.webhooks.endpoints import MAX_ENDPOINTS, endpoint_id, endpoints, origin_of
+from trigger_function.webhooks.endpoints import endpoint_id, endpoints, origin_of
 from trigger_function.webhooks.signature import signed_headers
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Webhooks:
             bodies = dict.fromkeys(urls, webhook_body(outcome))
             if requested and requested.webhook in bodies and requested.webhook_body is WebhookBody.DEEPGRAM:
                 bodies[requested.webhook] = self._deepgram_body(outcome)
-            with ThreadPoolExecutor(min(len(urls), MAX_ENDPOINTS), thread_name_prefix="webhook") as threads:
+            with ThreadPoolExecutor(len(urls), thread_name_prefix="webhook") as threads:
                 deliveries = list(threads.map(lambda url: self._deliver(outcome, url, bodies[url]), urls))
             left = [url for url, delivery in zip(urls, deliveries, strict=True) if delivery is Delivery.AGAIN]
             if left and now() - published_at > timedelta(hours=self.rules.retry_hours):

@@ -13,7 +13,8 @@ from shared.errors import Rejected
 from shared.upload_options import WEBHOOK_METADATA
 
 MAX_ENDPOINTS = 10
-"""Of one outcome: they are posted to side by side, within one request of Pub/Sub's."""
+"""Of a deployment, as WEBHOOK_URLS has them. An upload's own comes on top; all are posted to side by side, within one
+request of Pub/Sub's."""
 
 
 def origin_of(url: str) -> str | None:
@@ -39,10 +40,10 @@ def check_allowed(url: str, origins: Collection[str]) -> None:
 
 def endpoints(deployment: Collection[str], requested: str | None, origins: Collection[str]) -> Iterator[str]:
     """The URLs of one outcome, each once. What the upload requests is checked again: the list may have changed."""
-    seen = dict.fromkeys(deployment)
+    seen = dict.fromkeys(list(dict.fromkeys(deployment))[:MAX_ENDPOINTS])
     if requested is not None and origin_of(requested) in {origin_of(one) for one in origins} - {None}:
         seen[requested] = None
-    yield from list(seen)[:MAX_ENDPOINTS]
+    yield from seen
 
 
 def endpoint_id(url: str) -> str:

@@ -27,7 +27,7 @@ from shared.operations.erase import (
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
 from shared.state.job_result import completed, failed
 from shared.state.jobs import Job, JobState
-from shared.state.ledger_entry import erased_folder, month_of
+from shared.state.ledger_entry import billed, erased_folder, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
 from tests.support.killed_process import killed_at
@@ -142,6 +142,26 @@ def test_what_a_worker_stores_behind_the_erasure_goes_when_its_claim_has_run_out
     assert traces(cloud) == []
     assert erased(services, upload).complete
     assert len(cloud.terminal_messages()) == 1
+
+
+def test_what_its_finisher_still_writes_behind_the_erasure_goes(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    job = claimed(services, upload)
+    marker = services.state.blob(f"open/{upload.job_id}.json").download_as_bytes()
+    outcome = services.finisher.finish(job.record, completed(transcript(upload)))
+    services.state.blob(f"open/{upload.job_id}.json").upload_from_string(marker)  # it is not through yet
+    receipt = erased(services, upload)
+    assert (receipt.complete, receipt.completed_at) == (False, None)
+    services.ledger.book(billed(outcome))
+    assert traces(cloud)
+    later = receipt.again_after
+    assert later is not None
+    monkeypatch.setattr("shared.operations.erase.now", lambda: later)
+    monkeypatch.setattr("trigger_function.reconciler.erasures.now", lambda: later)
+    assert finish_erasures(services, 60) == 1
+    assert traces(cloud) == []
 
 
 def test_an_upload_whose_event_has_not_arrived_is_erased(cloud: LoopbackCloud, services: Services) -> None:

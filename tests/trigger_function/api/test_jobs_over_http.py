@@ -107,6 +107,7 @@ def token(**content: object) -> str:
         ({"page_token": token(phase="ended", day="tomorrow")}, 400),
         ({"page_token": token(phase="ended", day="0001-01-01")}, 200),
         ({"page_token": token(phase="ended", day="9999-12-31", after="f")}, 200),
+        ({"until": "0001-01-05"}, 200),
         ({"limit": "0"}, 422),
         ({"limit": "101"}, 422),
         ({"limit": ["1", "2"]}, 400),

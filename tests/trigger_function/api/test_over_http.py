@@ -235,6 +235,7 @@ def test_a_body_that_is_too_large_gets_an_address(operator: ApiClient, api_cloud
         (b'{"uri": "gs://archive/a", "key": "x"}', {}, 422, "unusable-fields"),
         (b'{"uri": "gs://archive/a", "upload": {"size_bytes": 1}}', {}, 422, "unusable-fields"),
         (b'{"uri": "ftp://archive/a"}', {}, 422, "unusable-fields"),
+        (b'{"uri": "https://[::1"}', {}, 422, "url-refused"),
         (b'{"uri": "gs://archive"}', {}, 422, "unusable-fields"),
         (b'{"uri": "gs://archive/a\\nb"}', {}, 422, "unusable-fields"),
         (b'{"uri": "gs://archive/a", "name": "../a"}', {}, 422, "unusable-fields"),

@@ -60,6 +60,9 @@ def test_without_a_list_nothing_is_allowed() -> None:
 def test_each_url_once_and_no_more_than_can_be_posted_to_at_once() -> None:
     own = tuple(f"https://own.example/{number}" for number in range(MAX_ENDPOINTS + 5))
     assert len(list(endpoints(own, None, ALLOWED))) == MAX_ENDPOINTS
+    assert list(endpoints(own, "https://hooks.example.org/a", ALLOWED))[MAX_ENDPOINTS:] == [
+        "https://hooks.example.org/a"
+    ]
     assert list(endpoints(own[:1] * 2, own[0], ("https://own.example",))) == [own[0]]
 
 

@@ -13,7 +13,7 @@ from shared.upload_options import UploadOptions
 from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
 
 OPENAI_MODELS = re.compile(r"whisper-1|gpt(-4o)?(-mini)?-transcribe(-\d{4}-\d\d-\d\d)?")
-"""What OpenAI's clients name. `gpt-4o-transcribe-diarize` is not here: nothing here tells speakers apart."""
+"""What OpenAI's clients name. `gpt-4o-transcribe-diarize` is not here: its answer, `diarized_json`, is none of ours."""
 
 IGNORED = frozenset({"prompt", "temperature", "chunking_strategy", "keywords", "languages"})
 """Hints: Parakeet is not prompted, and decodes greedily in chunks of its own."""

@@ -167,7 +167,8 @@ def _open_job(call: Call, job_id: str) -> JobStatus | None:
 def _ended_candidates(call: Call, asked: ListParameters, start: _Position) -> Iterator[_Candidate]:
     ledger, jobs = call.services.deployment.ledger, call.services.deployment.jobs
     last = min(start.day or date.max, asked.until or date.max, now().astimezone(UTC).date())
-    first = asked.since or (asked.until or now().astimezone(UTC).date()) - timedelta(days=DEFAULT_DAYS)
+    before = asked.until or now().astimezone(UTC).date()
+    first = asked.since or before - min(timedelta(days=DEFAULT_DAYS), before - date.min)
     folder = call.caller.folder or (asked.folder.partition("/")[0] if asked.folder else None)
     listed = 0
     for number in range((last - first).days + 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from http import HTTPStatus
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -145,7 +144,7 @@ def _from_json(call: Call) -> Answer:
         _check_size(call, upload.size_bytes)
         return _address_answer(call, new)
     assert uri is not None
-    match urlsplit(uri).scheme.lower():
+    match uri.partition(":")[0].lower():
         case "gs":
             return _accepted(call, copy(services, call.caller, new, uri))
         case "https":

@@ -27,6 +27,11 @@ FOLDER_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$"
 """Of a key's folder: the first part of names in the uploads bucket, as the ledger sums by it."""
 
 
+def is_source(text: str) -> bool:
+    """Whether it is `BUCKET/` or `BUCKET/FOLDER/`: without its last slash `a/news` would allow `a/newsroom/`, too."""
+    return text.endswith("/") and not text.startswith(("/", "gs:"))
+
+
 class ApiKey(BaseModel):
     """One key of API_KEYS, without the key itself."""
 
@@ -47,7 +52,7 @@ class ApiKey(BaseModel):
     def _check(self) -> ApiKey:
         if self.monthly_budget_usd is not None and self.folder is None:
             raise ValueError("a budget is a folder's: a key with monthly_budget_usd needs a folder")
-        if any("/" not in one or one.startswith("/") for one in self.sources):
+        if not all(map(is_source, self.sources)):
             raise ValueError("sources have to be like BUCKET/ or BUCKET/FOLDER/")
         return self
 
