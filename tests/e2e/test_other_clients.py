@@ -164,7 +164,8 @@ def test_deepgram_clients_understand_what_is_refused(
     media, audio = deepgram_client.listen.v1.media, MEMO.path.read_bytes()
     before = uploads(api)
     for refused, said in (
-        ({"diarize": True}, "multichannel=true"),
+        ({"diarize_model": "v9"}, "diarize_model has to be"),
+        ({"encoding": "linear16"}, "Send a file with a header"),
         ({"redact": "pci"}, "redact is not supported"),
         ({"language": "de"}, "language"),
         ({"model": "nova-9"}, "model"),
