@@ -60,9 +60,8 @@ class ShardsProgress:
     @property
     def progressed_at(self) -> datetime | None:
         """Until when a worker held one of them that is done, or that has words since; None: there is none."""
-        records = [one.record for one in self.records.values() if one.record.missing is None]
-        times = [one.lease_until for one in records if one.state is JobState.DONE or one.transcribed_seconds > 0]
-        return max(times, default=None)
+        records = (one.record for one in self.records.values() if one.record.missing is None)
+        return max((at for one in records if (at := _progressed_at(one)) is not None), default=None)
 
     def waits_since(self, received_at: datetime) -> datetime:
         """From when on its waiting counts: not while some shard or other gets on."""
@@ -83,6 +82,14 @@ class ShardsProgress:
     def spent(self) -> Bill:
         """What they cost; those that run as of their last heartbeats."""
         return total(self.records[number].record.spent for number in sorted(self.records))
+
+
+def _progressed_at(shard: JobRecord) -> datetime | None:
+    if shard.state is not JobState.DONE and shard.transcribed_seconds <= 0:
+        return None
+    # One that was given back after a fault is leased until its next attempt, though it got no further since its words:
+    # they may be of an attempt of days ago.
+    return shard.progress_at if shard.faults and shard.state is not JobState.DONE else shard.lease_until
 
 
 def shards_progress(jobs: JobStore, record: JobRecord) -> ShardsProgress:

@@ -523,3 +523,30 @@ def test_people_on_two_channels_keep_their_sentences_and_share_subtitles(
     lines = [event.text.split(r"\N") for event in pysubs2.SSAFile.from_string(files["transcript.srt"].decode())]
     assert any(len(both) == 2 and all(line.startswith("- ") for line in both) for both in lines)
     assert max(len(line) for both in lines for line in both) <= 37
+
+
+def test_speakers_are_named_and_billed_where_deepgram_tells_them_apart(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices
+) -> None:
+    services = make_deepgram_services()
+    audio = recording("call.opus").path.read_bytes()
+    metadata = {"transcribe-speakers": "on", "transcribe-speaker-names": "Ann, Ben"}
+    upload = cloud.drop(audio, "calls/two.opus", metadata=metadata)
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    assert message.engines == (Engine.DEEPGRAM,)
+    transcript = Transcript.model_validate_json(result(cloud, message, "transcript.json"))
+    assert [(one.number, one.name) for one in transcript.speakers] == [(0, "Ann"), (1, "Ben")]
+    assert next(word.speaker for word in transcript.words if word.speaker is not None) == 0
+
+    bill = receipt_of(cloud, message).bill
+    assert bill == message.bill
+    minutes, diarized, _egress = bill.items
+    # The answer's lines are in the place of the call's, all of them.
+    assert (minutes.kind, diarized.kind) == (LineItemKind.DEEPGRAM, LineItemKind.DEEPGRAM)
+    assert not any(line.possibly_billed for line in bill.items)
+    assert diarized.resource == "deepgram diarization"
+    assert diarized.quantity == minutes.quantity == pytest.approx(transcript.duration / 60)
+    assert diarized.usd == pytest.approx(minutes.quantity * services.prices.deepgram_speakers_minute_usd())
+    (quote,) = [one for one in message.decision.quotes if one.method is Method.DEEPGRAM] if message.decision else []
+    assert quote.bill.usd == pytest.approx(bill.usd, rel=0.02)

@@ -198,6 +198,22 @@ def test_an_upload_of_which_no_shard_gets_on_waits_no_longer_than_a_whole_one(
     assert "Nothing could transcribe the file within" in str(message.reason)
 
 
+@pytest.mark.parametrize(("words_hours_ago", "waits"), [(1, True), (48, False)])
+def test_a_shard_that_got_words_once_and_only_fails_since_does_not_keep_its_upload_waiting(
+    cloud: LoopbackCloud, services: ParrotServices, words_hours_ago: int, waits: bool
+) -> None:
+    job, items = divided(cloud, services)
+    long_ago = now() - timedelta(hours=services.settings.max_wait_hours + 50)
+    job = services.jobs.save(job, received_at=long_ago)
+    words_at = now() - timedelta(hours=words_hours_ago)
+    # Given back a moment ago, with a pause until its next attempt.
+    services.jobs.open_shard(
+        job.record, SHARDS[1], faults=9, transcribed_seconds=3.0, progress_at=words_at, lease_until=now()
+    )
+    assert (claim(services, items[1]).claimed is not None) is waits
+    assert len(cloud.terminal_messages()) == (0 if waits else 1)
+
+
 def test_of_a_shard_given_back_the_reconciler_hears_as_soon_as_of_a_whole_upload(
     cloud: LoopbackCloud, services: ParrotServices
 ) -> None:
