@@ -74,7 +74,8 @@ class ApiSettings(BaseSettings):
     )
     api_wait_seconds: float = setting(
         240.0,
-        "How long `/v1/audio/transcriptions` and `/v1/listen` wait for a transcript before they answer 202.",
+        "After which `/v1/audio/transcriptions` and `/v1/listen` answer 202 where there is no transcript yet; from the"
+        " request's beginning.",
         unit="s",
         source="the function's timeout of 300 s, less what else a request takes",
         ge=0,

@@ -6,8 +6,10 @@ import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
 
 import flask
 import pytest
@@ -19,6 +21,7 @@ from shared.state.result_files import ResultFiles
 from tests.support.loopback_cloud import UPLOADS, LoopbackCloud
 from tests.support.tls_server import Answer, Authority, NameServer, TlsServer, access, redirect, response
 from trigger_function.api.app import respond
+from trigger_function.api.compatible.awaited import finished
 from trigger_function.api.folder_sums import FolderSums
 from trigger_function.api.services import ApiServices
 from trigger_function.api.settings import ApiSettings
@@ -105,6 +108,12 @@ def test_deepgrams_clients_have_a_url_fetched_too(site: Site, api_cloud: Loopbac
     blob = api_cloud.storage.bucket(UPLOADS).get_blob(name)
     assert blob is not None
     assert (blob.metadata, blob.download_as_bytes()) == ({"transcribe-channels": "split"}, AUDIO)
+
+
+def test_what_was_fetched_for_long_is_waited_for_the_less(site: Site, api_cloud: LoopbackCloud) -> None:
+    upload = api_cloud.drop(AUDIO, "api/late.ogg")
+    services = replace(site.services, settings=site.services.settings.model_copy(update={"api_wait_seconds": 3600.0}))
+    assert finished(services, upload, HTTPStatus.BAD_REQUEST, time.monotonic() - 3600) is None
 
 
 def test_a_large_recording_is_streamed_and_checked(site: Site) -> None:

@@ -70,13 +70,15 @@ def too_large(limit: int, length: int | None = None) -> Problem:
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, "upload-instead")
 
 
-def finished(services: ApiServices, upload: Upload, failed_status: HTTPStatus) -> Finished | None:
-    """Wait for the outcome, API_WAIT_SECONDS at most; None: the job goes on. Raises Problem without a transcript.
+def finished(services: ApiServices, upload: Upload, failed_status: HTTPStatus, began: float) -> Finished | None:
+    """Wait for the outcome; None: the job goes on. Raises Problem without a transcript.
 
+    `began`: when the request did, by time.monotonic(). API_WAIT_SECONDS are counted from there: else one whose
+    recording took long to come would outlive the function, and its client would send it again, as another job.
     `failed_status`: of a job that failed; one that the service's clients do not take as a reason to send the recording
     again, for each time would be another job.
     """
-    outcome = _awaited_outcome(services, upload.job_id)
+    outcome = _awaited_outcome(services, upload.job_id, began + services.settings.api_wait_seconds)
     if outcome is None:
         return None
     reason, headers = outcome.reason or "There is no transcript.", {JOB_HEADER: upload.job_id, **NO_RETRY}
@@ -108,8 +110,8 @@ def _ignored(names: tuple[str, ...]) -> dict[str, str]:
     return {IGNORED_HEADER: ", ".join(names)} if names else {}
 
 
-def _awaited_outcome(services: ApiServices, job_id: str) -> TerminalMessage | None:
-    ends, pause = time.monotonic() + services.settings.api_wait_seconds, FIRST_LOOK_SECONDS
+def _awaited_outcome(services: ApiServices, job_id: str, ends: float) -> TerminalMessage | None:
+    pause = FIRST_LOOK_SECONDS
     while True:
         outcome = services.deployment.jobs.outcome(job_id)
         left = ends - time.monotonic()

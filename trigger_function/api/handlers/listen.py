@@ -45,7 +45,7 @@ def listen(call: Call) -> Answer:
         headers = answer_headers(upload, asked.ignored)
         return Answer(HTTPStatus.OK, {"request_id": upload.job_id}, headers)
     # Deepgram's clients send again what is answered with 500 or more.
-    found = finished(services, upload, HTTPStatus.BAD_REQUEST)
+    found = finished(services, upload, HTTPStatus.BAD_REQUEST, call.began)
     if found is None:
         return pending_answer(upload, asked.ignored, {"request_id": upload.job_id})
     answer = to_deepgram_answer(found.transcript, found.outcome, asked)

@@ -59,7 +59,7 @@ def transcriptions(call: Call) -> Answer:
         if recording.size == 0:
             refuse("file", "The file is empty.")
         upload = accept(call, recording.finish())
-    found = finished(services, upload, HTTPStatus.INTERNAL_SERVER_ERROR)
+    found = finished(services, upload, HTTPStatus.INTERNAL_SERVER_ERROR, call.began)
     if found is None:
         return pending_answer(upload, asked.ignored, {"job_id": upload.job_id})
     return _answer(services, upload, found, asked)

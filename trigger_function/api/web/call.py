@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ class Call:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     """32 hexadecimal digits: of this request and of those that repeat it with the same Idempotency-Key, and of no
     other. Objects are named by it, so that what is done twice is found done."""
+
+    began: float = field(default_factory=time.monotonic)
+    """By time.monotonic()."""
 
     @property
     def job_id(self) -> str:
