@@ -22,6 +22,7 @@ from shared.messages import TerminalMessage
 from shared.operations.erase import ErasureReceipt, ErasureRefused
 from shared.operations.rerun import RerunRefused
 from shared.progress.model import Progress, Stage
+from shared.speaker_count import SpeakerCount
 from shared.transcript.model import Transcript, Word
 from shared.upload_options import UploadOptions
 
@@ -40,6 +41,7 @@ __all__ = [
     "Privacy",
     "Progress",
     "RerunRefused",
+    "SpeakerCount",
     "Stage",
     "TerminalMessage",
     "Transcript",

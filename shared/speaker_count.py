@@ -46,9 +46,7 @@ def parse_speaker_count(value: str) -> SpeakerCount | None:
         return SpeakerCount() if value == "on" else None
     least, dash, most = value.partition("-")
     numbers = [one for one in (least, most) if one]
-    if not least or not all(
-        one.isascii() and one.isdecimal() and len(one) <= len(str(MOST_SPEAKERS)) for one in numbers
-    ):
+    if not least or not all(_is_count(one) for one in numbers):
         raise ValueError(value)
     return SpeakerCount(least=int(least), most=int(most) if most else None if dash else int(least))
 

@@ -38,6 +38,8 @@ MEASURED_SLOW = {
     "tests/crash_points/test_worker.py": 14.1,
     "tests/gpu_job/worker/test_shards.py": 6.2,
     "tests/operations/test_runbook.py": 5.5,
+    "tests/shared/operations/test_erase.py": 5.1,
+    "tests/shared/state/test_jobs_and_shards.py": 5.6,
     "tests/shared/state/test_no_lost_wakeup.py": 10.2,
     "tests/gpu_job/audio/test_media_files.py": 20.8,
     "tests/shared/state/test_finisher.py": 9.4,
