@@ -70,7 +70,11 @@ class Diarizer:
         if self._failure is not None:
             return None
         windows = [self._windows[start] for start in sorted(self._windows)]
-        return turns_of(windows, speakers_of(windows, self._count), seconds(self._samples))
+        try:
+            return turns_of(windows, speakers_of(windows, self._count), seconds(self._samples))
+        except Exception as error:
+            self._failed(error)
+            return None
 
     def _submit(self, windows: Iterable[tuple[int, Samples]]) -> None:
         for start, window in windows:

@@ -87,6 +87,16 @@ def test_a_network_that_fails_costs_the_speakers_and_nothing_else(threads: Threa
     assert hear(Broken(), threads, call) is None
 
 
+def test_voices_that_cannot_be_compared_cost_the_speakers_and_nothing_else(
+    threads: ThreadPoolExecutor, call: Samples
+) -> None:
+    class Odd(SpeakerNetworks):
+        def embedding(self, features: Any) -> Any:
+            return np.ones(len(features), np.float32)
+
+    assert hear(Odd(), threads, call) is None
+
+
 def test_threads_that_were_shut_down_cost_the_speakers_and_nothing_else(networks: SpeakerNetworks) -> None:
     threads = ThreadPoolExecutor(2)
     threads.shutdown()
