@@ -34,6 +34,8 @@ POLL_SECONDS = 0.1
 """How soon `stop()` is noticed where the closing of a listening socket wakes nobody, as on macOS."""
 DRAINED_BYTES = 1 << 16
 """Of what an app leaves of a request's body, at a time."""
+_REFUSAL = {"Cross-Origin-Resource-Policy": "same-origin"}
+"""Other pages do not even learn that there was an answer."""
 
 
 class HttpServer(Server):
@@ -88,9 +90,9 @@ def _for_this_machine(app: Flask, port: int) -> WSGIApplication:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST")
         if host is not None and host not in hosts:
-            return Response(status=HTTPStatus.MISDIRECTED_REQUEST)(environ, start_response)
+            return Response(status=HTTPStatus.MISDIRECTED_REQUEST, headers=_REFUSAL)(environ, start_response)
         if is_of_another_page(environ["REQUEST_METHOD"], host or "", EnvironHeaders(environ)):
-            return Response(status=HTTPStatus.FORBIDDEN)(environ, start_response)
+            return Response(status=HTTPStatus.FORBIDDEN, headers=_REFUSAL)(environ, start_response)
         return app(environ, start_response)
 
     return answer
