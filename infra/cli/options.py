@@ -45,7 +45,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def bucket_of(purpose: str, bucket: str | None, project: str | None) -> str:
     """The bucket that was named, else the one that Terraform makes in the project. Raises typer.BadParameter."""
-    if bucket:
+    if bucket is not None:
         return bucket
     if not project:
         option = "--bucket" if purpose == "state" else f"--{purpose}"

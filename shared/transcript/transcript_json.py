@@ -19,5 +19,7 @@ def transcript_json(transcript: Transcript) -> dict[str, Any]:
     for key in ("speech_seconds", "covered_seconds"):
         coverage[key] = rounded(coverage[key])
     coverage["share"] = Coverage.model_validate(coverage).share
+    if not transcript.speakers:
+        del data["speakers"]
     data["engines"] = list(transcript.engines)
     return data

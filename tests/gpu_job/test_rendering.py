@@ -48,53 +48,69 @@ def rendering() -> Iterator[RenderingProcess]:
     one.close()
 
 
-def only_child() -> int:
-    (pid,) = child_processes(os.getpid())
-    return pid
+class Children:
+    """This process's children since the test began: others, such as a browser's driver, may have been there before."""
+
+    def __init__(self) -> None:
+        self._others = child_processes(os.getpid())
+
+    def now(self) -> set[int]:
+        return child_processes(os.getpid()) - self._others
+
+    def only(self) -> int:
+        (pid,) = self.now()
+        return pid
 
 
-def test_a_long_transcript_has_the_same_files(rendering: RenderingProcess) -> None:
+@pytest.fixture
+def children() -> Children:
+    return Children()
+
+
+def test_a_long_transcript_has_the_same_files(rendering: RenderingProcess, children: Children) -> None:
     assert rendering.render(LONG, RULES) == FILES
-    first = only_child()
+    first = children.only()
     assert rendering.render(LONG, RULES) == FILES
-    assert only_child() == first
+    assert children.only() == first
     rendering.close()
-    assert child_processes(os.getpid()) == set()
+    assert children.now() == set()
 
 
-def test_a_short_one_needs_no_process(rendering: RenderingProcess) -> None:
+def test_a_short_one_needs_no_process(rendering: RenderingProcess, children: Children) -> None:
     short = transcript(LEAST_WORDS - 1)
     assert rendering.render(short, RULES) == render(short, RULES)
-    assert child_processes(os.getpid()) == set()
+    assert children.now() == set()
 
 
-def test_where_it_is_killed_the_worker_renders_by_itself(rendering: RenderingProcess) -> None:
+def test_where_it_is_killed_the_worker_renders_by_itself(rendering: RenderingProcess, children: Children) -> None:
     rendering.render(LONG, RULES)
-    killed = only_child()
+    killed = children.only()
     os.kill(killed, signal.SIGKILL)
     assert rendering.render(LONG, RULES) == FILES
     assert rendering.render(LONG, RULES) == FILES
-    assert only_child() != killed
+    assert children.only() != killed
 
 
-def test_where_it_takes_too_long_the_worker_renders_by_itself() -> None:
+def test_where_it_takes_too_long_the_worker_renders_by_itself(children: Children) -> None:
     impatient = RenderingProcess(limit_seconds=0.0)
     assert impatient.render(LONG, RULES) == FILES
     impatient.close()
-    assert child_processes(os.getpid()) == set()
+    assert children.now() == set()
 
 
-def test_memory_for_a_very_long_one_is_not_kept(rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_a_very_long_one_is_not_kept(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
     monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
     assert rendering.render(LONG, RULES) == FILES
-    assert child_processes(os.getpid()) == set()
+    assert children.now() == set()
 
 
 def test_it_ends_with_the_worker() -> None:
     """However that ends: the pipe between them is closed then."""
     program = (
-        "import os; from tests.gpu_job.test_rendering import *; rendering = RenderingProcess();"
-        "rendering.render(LONG, RULES); print(only_child(), flush=True); os._exit(9)"
+        "import os; from tests.gpu_job.test_rendering import *; rendering, children = RenderingProcess(), Children();"
+        "rendering.render(LONG, RULES); print(children.only(), flush=True); os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
     child = int(done.stdout)

@@ -72,13 +72,13 @@ def test_buckets_that_are_not_there_are_told_in_a_line(
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        ("gs://b/x#0", "its bucket is not valid in Cloud Storage"),
-        ("gs:///x#1", "its bucket is not valid"),
+        ("gs://b/x#0", "'b' is not a valid bucket name."),
+        ("gs:///x#1", "'' is not a valid bucket name."),
         ("gs://uploads/x#0", "its generation is not valid"),
         ("gs://uploads/" + "x" * 1025 + "#1", "its name is not valid"),
         ("gs://uploads/x#" + "9" * 30, "has no job"),
         ("gs://missing-bucket/x", "does not exist any more"),
-        ("gs://uploads/a\x00b\nc", r"gs://uploads/a\x00b\nc does not exist any more"),
+        ("gs://uploads/a\x00b\nc", r"gs://uploads/a\x00b\nc cannot be an upload: its name is not valid"),
         (NOBODY, "has no job"),
     ],
 )
