@@ -14,6 +14,6 @@ def test_uploads_end_right_whatever_fails_meanwhile(tmp_path: Path) -> None:
     )
     run = run_chaos(tmp_path, options)
     assert run.verdict.problems == []
-    assert run.verdict.outcomes.total() == 12
+    assert run.verdict.outcomes.total() >= 12  # and one more for each re-run
     assert run.faults.total() > 0
     assert run.disturbances.total() > 0
