@@ -53,6 +53,16 @@ override_resource {
   values = { email = "callback", name = "accounts/callback" }
 }
 
+override_resource {
+  target = google_service_account.this["api"]
+  values = { email = "api", name = "accounts/api" }
+}
+
+override_resource {
+  target = google_service_account.this["webhooks"]
+  values = { email = "webhooks", name = "accounts/webhooks" }
+}
+
 run "bindings" {
   command = apply
 
@@ -260,5 +270,43 @@ run "bindings_with_callbacks" {
       "dropscribe-reconcile roles/run.invoker serviceAccount:scheduler",
     ])
     error_message = "Bindings on the other functions: ${jsonencode([for one in google_cloud_run_v2_service_iam_member.invoker : "${one.name} ${one.role} ${one.member}"])}"
+  }
+}
+
+# What the HTTP API and webhooks add: a function each, which only those who are named may call, and its secret.
+run "bindings_with_api_and_webhooks" {
+  command = apply
+
+  variables {
+    api      = { enabled = true, keys = true, invokers = ["group:editors@example.com"] }
+    webhooks = { enabled = true, urls = ["https://hooks.example.org/"] }
+  }
+
+  assert {
+    condition = toset([for one in google_cloud_run_v2_service_iam_member.api : "${one.name} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-api roles/run.invoker group:editors@example.com",
+    ])
+    error_message = "Bindings on the function of the API: ${jsonencode([for one in google_cloud_run_v2_service_iam_member.api : "${one.name} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_secret_manager_secret_iam_member.api : "${one.secret_id} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-api-keys roles/secretmanager.secretAccessor serviceAccount:api",
+    ])
+    error_message = "Bindings on the API's keys: ${jsonencode([for one in google_secret_manager_secret_iam_member.api : "${one.secret_id} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_cloud_run_v2_service_iam_member.webhook : "${one.name} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-webhook roles/run.invoker serviceAccount:trigger",
+    ])
+    error_message = "Bindings on the function of webhooks: ${jsonencode([for one in google_cloud_run_v2_service_iam_member.webhook : "${one.name} ${one.role} ${one.member}"])}"
+  }
+
+  assert {
+    condition = toset([for one in google_secret_manager_secret_iam_member.webhooks : "${one.secret_id} ${one.role} ${one.member}"]) == toset([
+      "dropscribe-webhook-secrets roles/secretmanager.secretAccessor serviceAccount:webhooks",
+    ])
+    error_message = "Bindings on the secrets of webhooks: ${jsonencode([for one in google_secret_manager_secret_iam_member.webhooks : "${one.secret_id} ${one.role} ${one.member}"])}"
   }
 }
