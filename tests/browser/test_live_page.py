@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from base64 import b64encode
@@ -54,7 +53,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         found = next(found for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
         yield Up(found[0], folder)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not SIGINT, which a shell has what it starts in the background ignore
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
