@@ -6,7 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from statistics import mean
@@ -97,11 +97,10 @@ def _diarization_error(made: Conversation, turns: Sequence[Turn]) -> float:
     return float((most - right) / true.sum())
 
 
-def _best(true: Sequence[object], found: Sequence[int], shared: object) -> int:
+def _best(true: Sequence[int | None], found: Sequence[int], shared: Callable[[int | None, int], int]) -> int:
     """The most that agrees when each true one is named as one of the found."""
     if len(found) < len(true):
         found = [*found, *[-1] * (len(true) - len(found))]
-    assert callable(shared)
     return max(
         sum(0 if other == -1 else shared(one, other) for one, other in zip(true, chosen, strict=True))
         for chosen in permutations(found, len(true))
