@@ -61,6 +61,7 @@ from shared.errors import EngineFailed
 from shared.media import Media
 from shared.speaker_count import SpeakerCount
 from shared.transcript.confidence import LOW_CONFIDENCE
+from shared.transcript.editing.text_options import TextOptions
 from shared.transcript.model import Gap, Transcript
 
 AUDIT_THREADS = 2
@@ -113,6 +114,7 @@ def transcribe(
     channels: Channels = Channels.MIX,
     media: Media | None = None,
     speakers: SpeakerCount | None = None,
+    text: TextOptions | None = None,
     options: PipelineOptions | None = None,
     cancelled: threading.Event | None = None,
 ) -> Transcript:
@@ -125,6 +127,7 @@ def transcribe(
     compared with what the file's header states.
     `speakers`: who says what is found out, too; SpeakerCount() where nobody knows how many speak. Split channels are
     speakers by themselves.
+    `text`: how numbers are written, and what becomes of fillers and swear words.
     `cancelled`: set by another thread, it ends the call within seconds, by EngineFailed.
     Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, OSError
     where the file cannot be opened, and ValueError for split channels without `media`.
@@ -162,7 +165,7 @@ def transcribe(
         try:
             file.feed(path)
             transcription.wait(engine, on_poll=check)
-            return file.assemble(source, job_id)
+            return file.assemble(source, job_id, text=text)
         finally:
             file.cancel()
             engine.drop(call_id)
@@ -441,8 +444,11 @@ class FileTranscription:
 
     # The transcript.
 
-    def assemble(self, source: str, job_id: str, speaker_names: Sequence[str] = ()) -> Transcript:
-        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first.
+    def assemble(
+        self, source: str, job_id: str, speaker_names: Sequence[str] = (), text: TextOptions | None = None
+    ) -> Transcript:
+        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first. `text`: how its
+        words are to be written.
 
         Raises EngineFailed where every chunk failed."""
         options, model = self._pipeline.options, self._pipeline.engines.model
@@ -458,6 +464,7 @@ class FileTranscription:
             tracks=self._media.transcript_tracks() if self._media else (),
             turns=None if self._diarizer is None else self._diarizer.turns(),
             speaker_names=speaker_names,
+            text=text,
         )
 
     def findings(self) -> list[Findings]:

