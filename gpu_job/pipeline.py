@@ -447,8 +447,8 @@ class FileTranscription:
     def assemble(
         self, source: str, job_id: str, speaker_names: Sequence[str] = (), text: TextOptions | None = None
     ) -> Transcript:
-        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first. `text`: how its
-        words are to be written.
+        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first. `text`: how
+        its words are to be written.
 
         Raises EngineFailed where every chunk failed."""
         options, model = self._pipeline.options, self._pipeline.engines.model

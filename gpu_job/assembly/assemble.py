@@ -190,8 +190,8 @@ def transcript_of(
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
-    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`: how
-    the words are to be written. Coverage and gaps are by what the engines wrote.
+    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`:
+    how the words are to be written. Coverage and gaps are by what the engines wrote.
 
     Raises EngineFailed where every chunk failed.
     """

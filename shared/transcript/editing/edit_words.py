@@ -12,8 +12,8 @@ from shared.transcript.model import Passage
 def edited(passages: Sequence[Passage], language: str, options: TextOptions) -> list[Passage]:
     """Passages as engines wrote them, with their speakers -> as they are to be written.
 
-    The order: fillers first, for they stand between the words of a number; then numbers, then profanity. Redaction comes
-    last, for it looks for numbers as they are written.
+    The order: fillers first, for they stand between the words of a number; then numbers, then profanity. Redaction
+    comes last, for it looks for numbers as they are written.
     """
     return edit_passages(passages, _editors(language, options))
 

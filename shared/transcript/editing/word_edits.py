@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from typing import NamedTuple
 
 from shared.transcript.model import Passage, Word
@@ -35,8 +35,8 @@ def apply_edits(words: Sequence[Word], edits: Iterable[WordEdit]) -> list[Edited
     """The words with edits in order. Raises ValueError for edits that overlap, run backwards or name other words.
 
     What replaces a stretch lies in its time: as many words as before have their times, others share it by their
-    lengths. Each has the least confidence of the stretch, none where a word of it has none, and the first word's speaker
-    and language.
+    lengths. Each has the least confidence of the stretch, none where a word of it has none, and the first word's
+    speaker and language.
     """
     edited: list[EditedWord] = []
     done = 0
@@ -111,4 +111,4 @@ def _times(stretch: Sequence[Word], texts: Sequence[str]) -> list[tuple[float, f
     whole = max(word.end for word in stretch) - begin
     letters = [0, *accumulate(map(len, texts))]
     borders = [begin + whole * before / (letters[-1] or 1) for before in letters]
-    return list(zip(borders, borders[1:], strict=False))
+    return list(pairwise(borders))
