@@ -25,7 +25,7 @@ from benchmarks.timing import wall_seconds
 from shared.clock import now
 from shared.enums import Method
 from shared.media import Media, Upload
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, EntryState
 from shared.upload_options import UploadOptions

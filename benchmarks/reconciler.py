@@ -23,7 +23,8 @@ from shared.clock import now
 from shared.enums import JobDevice, Method
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.state.jobs import JobState, QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
+from shared.state.jobs.record import JobState
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services, services_from_environment
 
@@ -68,7 +69,7 @@ def _queue(services: Services, ago: timedelta, number: int) -> None:
     # As its lease is where the patience with it has ended.
     services.jobs.save(job, state=JobState.QUEUED, lease_until=now() - ago, media=MEDIA, decision=DECISION)
     queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=MEDIA.duration_seconds, queued_at=now() - ago)
-    services.jobs.mark_queued(job.id, queued)
+    services.jobs.markers.mark_queued(job.id, queued)
 
 
 def _copy_marker(services: Services, metadata: dict[str, str], number: int) -> None:

@@ -20,8 +20,8 @@ from shared.operations.erase import ErasureReceipt
 from shared.operations.rerun import RerunRequest, begin_rerun, requested_model
 from shared.progress.model import Progress
 from shared.settings import DeploymentSettings
-from shared.state.jobs import JobStore
-from shared.state.progress import read_progress
+from shared.state.jobs.progress import read_progress
+from shared.state.jobs.store import JobStore
 from shared.transcript.model import Transcript
 
 LOOK_SECONDS = 2.0

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared import objects
 from shared.clock import now
 from shared.errors import StateConflict
-from shared.state.jobs import new_holder
+from shared.state.jobs.record import new_holder
 
 PUBLISH_TIMEOUT_SECONDS = 60.0
 """Longest wait until the alert is accepted."""

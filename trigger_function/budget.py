@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.clock import now
-from shared.state.jobs import JobRecord
+from shared.state.jobs.record import JobRecord
 from shared.state.ledger import Ledger, MonthSums
 from shared.state.ledger_entry import month_of, reservation
 

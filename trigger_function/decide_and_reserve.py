@@ -12,7 +12,7 @@ from shared.costs.gathering import Queue
 from shared.enums import JobDevice
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
-from shared.state.jobs import JobRecord
+from shared.state.jobs.record import JobRecord
 from shared.state.ledger_entry import month_of
 from trigger_function.alerts import budget_alerts
 from trigger_function.routing.limits import Conditions, UploadFacts

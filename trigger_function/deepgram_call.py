@@ -35,7 +35,7 @@ from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
 from shared.enums import Channels
 from shared.errors import EngineFailed, FailureKind, best_effort
 from shared.media import Media
-from shared.state.jobs import CallbackCall, Job, JobRecord
+from shared.state.jobs.record import CallbackCall, Job, JobRecord
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve_fallback
 from trigger_function.deepgram.answers import StoredAnswer

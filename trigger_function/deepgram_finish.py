@@ -8,7 +8,7 @@ from shared.costs.speeds import deepgram_figures
 from shared.deepgram import DeepgramResult
 from shared.media import Media
 from shared.state.job_result import completed
-from shared.state.jobs import CallbackCall, JobRecord
+from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.editing.text_options import TextOptions

@@ -17,8 +17,10 @@ from shared.messages import Decision, WorkItem
 from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobRecord, JobState, QueuedUpload, work_item
-from shared.state.progress import current_progress
+from shared.state.jobs.open_markers import QueuedUpload
+from shared.state.jobs.progress import current_progress
+from shared.state.jobs.queued_item import work_item
+from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
@@ -167,7 +169,7 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
         shards=len(record.shards),
     )
     services.queued.add(job.id, queued, record.run)
-    services.jobs.mark_queued(job.id, queued, record.run)
+    services.jobs.markers.mark_queued(job.id, queued, record.run)
 
 
 def patience_ends(services: Services) -> datetime:
@@ -255,7 +257,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     job = services.jobs.save(job, state=JobState.CLAIMED, lease_until=lease, decision=instead)
     with best_effort("an upload is still marked as queued"):
         services.queued.remove(job.id)
-        services.jobs.mark_queued(job.id, None, job.record.run)
+        services.jobs.markers.mark_queued(job.id, None, job.record.run)
     try:
         transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:

@@ -20,8 +20,8 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
-from shared.state.jobs import Job, JobRecord, new_holder
-from shared.state.progress import progress_of
+from shared.state.jobs.progress import progress_of
+from shared.state.jobs.record import Job, JobRecord, new_holder
 from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
 from shared.upload_options import UploadOptions, parse_upload_options

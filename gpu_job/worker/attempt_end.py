@@ -26,8 +26,9 @@ from shared.costs.shard_plan import Shard
 from shared.errors import EngineFailed, best_effort
 from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, completed, failed, keeps_parts
-from shared.state.jobs import Job, JobRecord, JobState, JobStore
-from shared.state.shards import all_shards_done
+from shared.state.jobs.record import Job, JobRecord, JobState
+from shared.state.jobs.shards import all_shards_done
+from shared.state.jobs.store import JobStore
 from shared.telemetry import tracing
 
 _log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class AttemptEnd:
             if self._services.jobs.try_save(stored, state=JobState.DONE, spent=bill, **job.progress()):
                 self._billing.bill_stored(job, bill, bill)
                 with best_effort("a shard was not marked as done"):
-                    self._services.jobs.mark_shard_done(job.job_id, shard.number, job.record.run)
+                    self._services.jobs.markers.mark_shard_done(job.job_id, shard.number, job.record.run)
                 return True
             stored = self._services.jobs.load(job.id)
         return False
@@ -203,7 +204,7 @@ class AttemptEnd:
                         self._billing.bill_stored(job, bill, outcome.bill)
                     # Of a shard the outcome has what its record says: what its last heartbeat wrote.
                 for ack_id in job.ack_ids:
-                    if outcome is None or self._services.jobs.is_open(job.job_id, job.record.run):
+                    if outcome is None or self._services.jobs.markers.is_open(job.job_id, job.record.run):
                         self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
                     else:
                         self._subscription.done(ack_id)

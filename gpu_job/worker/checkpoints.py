@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from gpu_job.assembly.assemble import ChunkResult
 from shared import objects
-from shared.state.jobs import parts_folder
+from shared.state.jobs.object_names import parts_folder
 
 
 class _Checkpoint(BaseModel):

@@ -15,8 +15,9 @@ from shared.enums import Method
 from shared.errors import DropscribeError, FailureKind, best_effort
 from shared.messages import WorkItem
 from shared.state.job_result import exhausted, failed, waited_too_long
-from shared.state.jobs import Job, JobRecord, JobState, unclaimed_job
-from shared.state.shards import MAX_MISSING, ShardsProgress, all_shards_done, shards_progress
+from shared.state.jobs.queued_item import unclaimed_job
+from shared.state.jobs.record import Job, JobRecord, JobState
+from shared.state.jobs.shards import MAX_MISSING, ShardsProgress, all_shards_done, shards_progress
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def claim(services: JobServices, item: WorkItem, *, alone: bool = True) -> Claim
         return NOTHING_TO_DO
     outcome = services.jobs.outcome(job.id, job.record.run)
     if outcome is not None:
-        if services.jobs.is_open(job.id, outcome.run):
+        if services.jobs.markers.is_open(job.id, outcome.run):
             services.finisher.publish(outcome)
         return NOTHING_TO_DO
     if job.record.shards:
@@ -154,7 +155,7 @@ def _give_shard_up(services: JobServices, job: Job, error: DropscribeError) -> C
     assert job.record.shard is not None  # only shards are given up here
     _log.warning("a shard was given up", extra={"fields": {"shard": job.record.shard.number, "reason": error.reason}})
     with best_effort("a shard was not marked as done"):
-        services.jobs.mark_shard_done(job.record.upload.job_id, job.record.shard.number, job.record.run)
+        services.jobs.markers.mark_shard_done(job.record.upload.job_id, job.record.shard.number, job.record.run)
     return _SHARD_GIVEN_UP
 
 
@@ -198,7 +199,7 @@ def own_items(services: JobServices) -> Iterator[WorkItem]:
     if services.task.attempt == 0:
         return
     shards: list[WorkItem] = []
-    for marker in services.jobs.open_markers():
+    for marker in services.jobs.markers.all():
         try:
             job = services.jobs.load(marker.job_id)
             if job is None or job.record.media is None or job.record.decision is None:

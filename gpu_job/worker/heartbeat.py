@@ -20,7 +20,8 @@ from shared.errors import best_effort
 from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_slots import ExecutionSlots, HeldSlot, TakenWork
 from shared.state.job_result import keeps_parts
-from shared.state.jobs import JobRecord, JobState, JobStore
+from shared.state.jobs.record import JobRecord, JobState
+from shared.state.jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class Heartbeat(PeriodicTask):
     def _is_open(self, job: RunningJob) -> bool:
         """False where another process ended the job: with Deepgram's late answer, say."""
         with job.log_context(), best_effort("whether a job is open was not read"):
-            return self._records.is_open(job.job_id, job.record.run)
+            return self._records.markers.is_open(job.job_id, job.record.run)
         return True
 
     def _renew_slot(self) -> None:

@@ -24,7 +24,7 @@ from shared.enums import Method
 from shared.media import Media, Upload
 from shared.messages import Decision, WorkItem
 from shared.progress.speed import MeasuredSpeed
-from shared.state.jobs import Job, JobRecord
+from shared.state.jobs.record import Job, JobRecord
 from shared.telemetry import tracing
 
 COST_LIMITS = frozenset({Limit.BUDGET, Limit.MAX_COST})

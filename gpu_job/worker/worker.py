@@ -40,7 +40,7 @@ from shared.messages import WorkItem
 from shared.progress.model import Progress
 from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, failed, rejected
-from shared.state.progress import current_progress, progress_of
+from shared.state.jobs.progress import current_progress, progress_of
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 

@@ -25,8 +25,9 @@ from infra.recordings import Recording, recording
 from shared.enums import Outcome
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name
-from shared.state.jobs import JobRecord, JobStore
-from shared.state.progress import progress_of
+from shared.state.jobs.progress import progress_of
+from shared.state.jobs.record import JobRecord
+from shared.state.jobs.store import JobStore
 
 SAMPLE = "memo.wav"
 FOLDER = "smoke-test"

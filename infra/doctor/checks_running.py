@@ -21,7 +21,8 @@ from shared.enums import JobDevice
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS, validation_message
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import CircuitState, gpu_health
-from shared.state.jobs import JobStore, OpenMarker
+from shared.state.jobs.open_markers import OpenMarker
+from shared.state.jobs.store import JobStore
 from trigger_function.settings import FunctionSettings
 
 LONGEST_SILENCE = timedelta(hours=1)
@@ -169,7 +170,7 @@ def stuck_jobs(context: Context) -> Iterator[Finding]:
     """No open job is overdue for the reconciler."""
     store = JobStore(context.storage.bucket(context.names.bucket("state")))
     with _state_read(context):
-        open_jobs = list(islice(store.open_markers(), MOST_OPEN_JOBS))
+        open_jobs = list(islice(store.markers.all(), MOST_OPEN_JOBS))
         dues = {one.job_id: _due(store, one) for one in open_jobs}
     late = context.at - timedelta(minutes=context.settings.doctor_stuck_minutes)
     stuck = {job_id: due for job_id, due in dues.items() if due is not None and due < late}
@@ -190,7 +191,7 @@ def _due(store: JobStore, marker: OpenMarker) -> datetime | None:
     if job is not None:
         seen_at = marker.queued.seen_at if marker.queued else None
         return max(job.record.lease_until, seen_at) if seen_at else job.record.lease_until
-    opened = store.opened(marker.job_id, marker.run)
+    opened = store.markers.read(marker.job_id, marker.run)
     return None if opened is None else opened.opened_at
 
 

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.state.jobs import JobStore, outcome_of_object
+from shared.state.jobs.object_names import outcome_of_object
+from shared.state.jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
 

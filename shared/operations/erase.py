@@ -38,10 +38,12 @@ from shared.settings import DeploymentSettings
 from shared.state.deployment import Deployment
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import rejected
-from shared.state.jobs import Job, JobState, JobStore, new_holder, objects_of_ended
+from shared.state.jobs.object_names import outcome_name, record_name
+from shared.state.jobs.record import Job, JobState, new_holder
+from shared.state.jobs.shards import shards_progress
+from shared.state.jobs.store import JobStore
 from shared.state.ledger_entry import entry_id
 from shared.state.result_files import ResultFiles
-from shared.state.shards import shards_progress
 from shared.telemetry.logs import job_context
 
 _log = logging.getLogger(__name__)
@@ -214,7 +216,7 @@ def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, befor
     held = [before.again_after if before else None]
     if outcomes[record.run] is None:
         held.append(_held_until(deployment, job))
-    elif before is None and jobs.is_open(job.id, record.run):
+    elif before is None and jobs.markers.is_open(job.id, record.run):
         held.append(now() + PUBLISHING)
     pending = _Pending(
         upload=record.upload,
@@ -279,7 +281,7 @@ def _end(deployment: Deployment, job_id: str) -> None:
         outcome = jobs.outcome(job_id, job.record.run)
         if outcome is None:
             outcome = deployment.finisher.finish(job.record, rejected(Rejected(REASON)))
-        elif jobs.is_open(job_id, job.record.run):
+        elif jobs.markers.is_open(job_id, job.record.run):
             deployment.finisher.publish(outcome)
         jobs.erase_outcome(outcome)
         try:
@@ -299,9 +301,9 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
     with suppress(NotFound):
         # Exactly this generation: a file that has taken its name since is another upload.
         deployment.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation).delete()
-    _delete_all(places.state, places.job_folder, keep=objects_of_ended(job_id, pending.run))
+    _delete_all(places.state, places.job_folder, keep=(record_name(job_id), outcome_name(job_id, pending.run)))
     for run in range(1, pending.run + 2):  # a re-run that was begun meanwhile has a marker, too
-        deployment.jobs.close(job_id, run)
+        deployment.jobs.markers.close(job_id, run)
     at = now()
     complete = pending.again_after is None or pending.again_after <= at
     receipt = ErasureReceipt(

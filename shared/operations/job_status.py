@@ -14,9 +14,11 @@ from shared.errors import FailureKind
 from shared.media import Media, Upload
 from shared.messages import CoverageSummary, Decision, Saving, TerminalMessage
 from shared.progress.model import Progress, Stage
-from shared.state.jobs import BegunShard, JobRecord, JobState, JobStore
-from shared.state.progress import progress_of
-from shared.state.shards import ShardsProgress, shards_progress
+from shared.state.jobs.progress import progress_of
+from shared.state.jobs.record import JobRecord, JobState
+from shared.state.jobs.shard_record import BegunShard
+from shared.state.jobs.shards import ShardsProgress, shards_progress
+from shared.state.jobs.store import JobStore
 from shared.transcript.model import TranscriptWarning
 
 

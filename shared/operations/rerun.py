@@ -23,7 +23,8 @@ from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, StateConflict
 from shared.messages import TerminalMessage
 from shared.state.job_result import keeps_parts
-from shared.state.jobs import Job, JobRecord, JobState, JobStore, RequestedModel
+from shared.state.jobs.record import Job, JobRecord, JobState, RequestedModel
+from shared.state.jobs.store import JobStore
 from shared.telemetry import tracing
 
 HOLDER = "rerun"
@@ -130,6 +131,6 @@ def planned_rerun(jobs: JobStore, job_id: str, request: RerunRequest) -> tuple[J
     if job is None:
         raise RerunRefused("There is no such job.")
     planned = plan_rerun(job.record, jobs.outcome(job.id, job.record.run), request, now())
-    if jobs.is_open(job.id, job.record.run):
+    if jobs.markers.is_open(job.id, job.record.run):
         raise RerunRefused("The outcome of the job is being published: try again in a few minutes.")
     return job, planned

@@ -13,7 +13,8 @@ from shared.clock import now
 from shared.costs.launch_plan import Backlog
 from shared.costs.shard_plan import shard_work_id
 from shared.enums import JobDevice
-from shared.state.jobs import JobStore, OpenMarker, QueuedUpload
+from shared.state.jobs.open_markers import OpenMarker, QueuedUpload
+from shared.state.jobs.store import JobStore
 
 CACHE_SECONDS = 5.0
 """How long a process uses its last listing."""
@@ -50,7 +51,7 @@ class QueuedUploads:
         with self._lock:
             at = self._clock()
             if self._listed_at is None or at - self._listed_at > CACHE_SECONDS:
-                listed = islice(self._jobs.open_markers(), MOST_LISTED)
+                listed = islice(self._jobs.markers.all(), MOST_LISTED)
                 self._queued = {one.job_id: one for one in listed}
                 self._listed_at = at
             waiting = [each for one in self._queued.values() for each in _waiting_items(one, device, taken)]

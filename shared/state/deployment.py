@@ -23,7 +23,7 @@ from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.finisher import Finisher
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from shared.state.launcher import Launcher
 from shared.state.ledger import Ledger
 from shared.state.result_files import Render, ResultFiles

@@ -34,11 +34,12 @@ from shared.progress.model import progress_of_outcome
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.job_result import JobResult, completed, keeps_parts
-from shared.state.jobs import JobRecord, JobStore
+from shared.state.jobs.record import JobRecord
+from shared.state.jobs.shards import close_shards
+from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import billed
 from shared.state.result_files import ResultFiles
-from shared.state.shards import close_shards
 from shared.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.telemetry import tracing
 from shared.transcript.model import Transcript
@@ -116,7 +117,7 @@ class Finisher:
             message = self._message(record, result, bill, execution, results)
             outcome = self._jobs.record_outcome(message)  # step 2
         # With our own outcome nobody can have closed the job before.
-        if outcome == message or self._jobs.is_open(outcome.job_id, outcome.run):
+        if outcome == message or self._jobs.markers.is_open(outcome.job_id, outcome.run):
             self._publish(outcome, transcript, has_parts)
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
@@ -146,7 +147,7 @@ class Finisher:
             self._gpu.record_success(outcome.job_id)  # step 6
         if has_parts() or outcome.run > 1:  # a run before may have failed with another model
             self._delete_parts(outcome)  # step 7
-        self._jobs.close(outcome.job_id, outcome.run)  # step 8
+        self._jobs.markers.close(outcome.job_id, outcome.run)  # step 8
         metrics = JobMetrics.of(outcome, entry.fallbacks)
         metrics.count(outcome.bill)
         _log.info("job ended", extra={"fields": metrics.fields()})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.enums import Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.messages import TerminalMessage
-from shared.state.jobs import JobRecord
+from shared.state.jobs.record import JobRecord
 from shared.transcript.model import Transcript
 
 

@@ -21,7 +21,7 @@ from shared.errors import FailureKind, LaunchFailed, best_effort
 from shared.state.backlog import QueuedUploads
 from shared.state.cloud_run import short_name
 from shared.state.execution_slots import ExecutionSlots, SlotsView
-from shared.state.jobs import new_holder
+from shared.state.jobs.record import new_holder
 from shared.telemetry.metrics import LAUNCHES, LAUNCHES_FAILED
 
 _log = logging.getLogger(__name__)

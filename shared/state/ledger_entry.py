@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.costs.bill import LineItemKind, Phase
 from shared.enums import JobDevice, Method
 from shared.messages import TerminalMessage
-from shared.state.jobs import JobRecord
+from shared.state.jobs.record import JobRecord
 
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -11,7 +11,8 @@ from google.cloud.storage import Client
 from infra.emulators.cloud import STATE
 from shared.enums import Method
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
-from shared.state.jobs import JobStore, RequestedModel
+from shared.state.jobs.record import RequestedModel
+from shared.state.jobs.store import JobStore
 from tests.support.user_client import UserClient
 
 DEADLINE_SECONDS = 10.0

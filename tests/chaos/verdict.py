@@ -13,7 +13,7 @@ from shared.clock import now
 from shared.costs.bill import LineItemKind
 from shared.enums import Outcome
 from shared.messages import Receipt, TerminalMessage
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, EntryState, billed, month_of
 from tests.chaos.instances import judge_instances

@@ -18,7 +18,8 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, rejected
-from shared.state.jobs import JobState, OpenJob
+from shared.state.jobs.open_markers import OpenJob
+from shared.state.jobs.record import JobState
 from shared.state.ledger_entry import EntryState, month_of
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.function_services import MakeServices

@@ -19,7 +19,7 @@ from shared.messages import Receipt, TerminalMessage
 from shared.objects import bucket_and_name
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState
+from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import STATE, LoopbackCloud

@@ -15,7 +15,7 @@ from gpu_job.worker.services import JobServices
 from shared.costs.shard_plan import Shard
 from shared.enums import Outcome
 from shared.messages import WorkItem
-from shared.state.shards import shards_progress
+from shared.state.jobs.shards import shards_progress
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import LoopbackCloud

@@ -16,7 +16,8 @@ from shared.errors import FailureKind
 from shared.media import Upload
 from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import Breaker, BreakerPolicy
-from shared.state.jobs import JobStore, QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
+from shared.state.jobs.store import JobStore
 from tests.support.command_stand_ins import READY
 from tests.support.doctor_deployment import KEY, NAMES, DoctorDeployment, fixes, not_ok
 
@@ -108,8 +109,8 @@ def waiting(seen_ago: timedelta) -> Seed:
         queued = QueuedUpload(
             device=JobDevice.GPU, audio_seconds=60, queued_at=at - timedelta(hours=3), seen_at=at - seen_ago
         )
-        for marker in store.open_markers():
-            store.mark_queued(marker.job_id, queued)
+        for marker in store.markers.all():
+            store.markers.mark_queued(marker.job_id, queued)
 
     return seed
 

@@ -14,7 +14,8 @@ from infra.cli.main import app
 from infra.cli.operations.bench import benchmark_names
 from shared import objects
 from shared.media import Upload
-from shared.state.jobs import JobStore, new_holder
+from shared.state.jobs.record import new_holder
+from shared.state.jobs.store import JobStore
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
 from trigger_function.reconciler.sweep import SweepState
 

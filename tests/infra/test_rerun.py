@@ -20,7 +20,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError
 from shared.media import Upload
 from shared.state.job_result import completed, failed
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
@@ -158,7 +158,7 @@ def test_all_that_failed_since_or_lie_below_a_prefix(cloud: LoopbackCloud, servi
     status, output = rerun("--failed-since", "1h", answer="y\n")
     assert status == 0
     assert "Run 2 jobs again" in output
-    assert {marker.run for marker in services.jobs.open_markers()} == {2}
+    assert {marker.run for marker in services.jobs.markers.all()} == {2}
     assert chosen("--failed-since", "1h") == set(), "they have not ended yet"
 
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_read_of_one_job_keeps_no_other(cloud: LoopbackCloud, ser
     assert status == 1
     assert "calls/a.wav" in output
     assert "not run again: JobRecord cannot be read" in output
-    assert {marker.job_id for marker in services.jobs.open_markers()} == {sound.job_id}
+    assert {marker.job_id for marker in services.jobs.markers.all()} == {sound.job_id}
 
 
 def test_json_waits_and_has_outcome_and_diff(cloud: LoopbackCloud, services: Services, reconciler: None) -> None:

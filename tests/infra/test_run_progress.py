@@ -23,8 +23,8 @@ from shared.media import Media, Upload
 from shared.messages import TerminalMessage, event_id
 from shared.progress.describe import rough_duration
 from shared.settings import SpeedSettings
-from shared.state.jobs import JobRecord, JobState
-from shared.state.progress import progress_of
+from shared.state.jobs.progress import progress_of
+from shared.state.jobs.record import JobRecord, JobState
 from shared.upload_options import UploadOptions
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)

@@ -28,7 +28,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, WorkItem, event_id
 from shared.state.gpu_breaker import CircuitState
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from tests.support.doctor_deployment import fixes, not_ok
 from tests.support.finalized_event import finalized_event
 from tests.support.function_services import MakeServices
@@ -253,7 +253,7 @@ def test_pubsub_is_down_for_ten_minutes(
     assert services.jobs.outcome(bad.job_id) is not None
     while (done := reconcile_all(services)) != {"waiting": 1}:
         assert done.keys() <= {"published", "queued again", "restarted", "waiting"}
-        time_passes(services, *([bad] if services.jobs.is_open(bad.job_id) else []))
+        time_passes(services, *([bad] if services.jobs.markers.is_open(bad.job_id) else []))
     assert work(cloud, parrot)
     # More than once, perhaps, for the client goes on behind a time-out: the same `event_id` says that it is the same.
     assert {message.event_id: message.outcome for message in cloud.terminal_messages()} == {

@@ -10,7 +10,7 @@ from shared.costs.bill import Bill, LineItem, LineItemKind, Phase
 from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.media import Media, Upload
 from shared.messages import CoverageSummary, Decision, Saving, TerminalMessage, event_id
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger_entry import Entry, billed, reservation
 from shared.transcript.model import Coverage, Gap
 

@@ -16,7 +16,8 @@ from shared.errors import FailureKind, LaunchFailed
 from shared.media import Upload
 from shared.state.backlog import QueuedUploads
 from shared.state.execution_slots import ExecutionSlots, HeldSlot, TakenWork
-from shared.state.jobs import JobStore, QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
+from shared.state.jobs.store import JobStore
 from shared.state.launcher import Launcher, LaunchResult
 
 TERM = timedelta(hours=1)
@@ -83,7 +84,7 @@ class ModelDeployment:
         assert self.jobs.claim(upload, "function", TERM)
         self.queue.append(upload.job_id)
         queued = QueuedUpload(device=JobDevice.CPU, audio_seconds=audio_seconds, queued_at=now())
-        self.jobs.mark_queued(upload.job_id, queued)
+        self.jobs.markers.mark_queued(upload.job_id, queued)
         return self.launcher().launch()
 
     def start(self, execution: str) -> None:
@@ -107,7 +108,7 @@ class ModelDeployment:
         while self.queue:
             self.pull(worker)
         for job_id in worker.jobs:
-            self.jobs.close(job_id)
+            self.jobs.markers.close(job_id)
         worker.jobs.clear()
         if worker.held is not None:
             self.slots.release(worker.held)

@@ -12,7 +12,7 @@ from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine
 from shared.media import Upload
 from shared.state.job_result import completed
-from shared.state.shards import shards_progress
+from shared.state.jobs.shards import shards_progress
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
 from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
@@ -46,7 +46,7 @@ def all_work_ends(cloud: LoopbackCloud, services: Services, monkeypatch: pytest.
 def let_leases_run_out(cloud: LoopbackCloud, services: Services) -> None:
     """Of all that is open nobody is there any more, whoever said until when."""
     cloud.forget_executions()
-    for marker in services.jobs.open_markers():
+    for marker in services.jobs.markers.all():
         job = services.jobs.load(marker.job_id)
         if job is not None:
             services.jobs.save(job, lease_until=now())

@@ -20,7 +20,8 @@ from infra.recordings import recording
 from shared.enums import Engine, Method
 from shared.media import Media
 from shared.messages import Decision, WorkItem
-from shared.state.jobs import Job, JobState, work_item
+from shared.state.jobs.queued_item import work_item
+from shared.state.jobs.record import Job, JobState
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 

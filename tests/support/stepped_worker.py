@@ -20,7 +20,7 @@ from shared.enums import Engine
 from shared.messages import WorkItem
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed
-from shared.state.shards import shards_progress
+from shared.state.jobs.shards import shards_progress
 from tests.support.later_attempts import one_word
 from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.worker_services import as_task, running_job

@@ -21,8 +21,8 @@ from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.enums import Engine, Method
 from shared.media import Media, Upload
 from shared.messages import Decision, WorkItem
-from shared.state import jobs
-from shared.state.jobs import Job, JobState
+from shared.state.jobs import queued_item
+from shared.state.jobs.record import Job, JobState
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
 
@@ -102,4 +102,4 @@ def queue_job(
     assert job is not None
     usual: dict[str, Any] = {"state": JobState.QUEUED, "media": MEDIA, "decision": DECISION}
     job = services.jobs.save(job, **{**usual, **changes})
-    return job, jobs.work_item(job, MEDIA, DECISION)
+    return job, queued_item.work_item(job, MEDIA, DECISION)

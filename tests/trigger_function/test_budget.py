@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.media import Upload
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import EntryState, reservation
 from tests.support.loopback_cloud import STATE, LoopbackCloud

@@ -15,7 +15,7 @@ from shared.clock import now
 from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.state.job_result import failed
-from shared.state.jobs import JobState
+from shared.state.jobs.record import JobState
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices

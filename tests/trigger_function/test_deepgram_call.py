@@ -26,7 +26,7 @@ from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs import JobRecord, JobState, RequestedModel
+from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from shared.transcript.model import Transcript
 from tests.support.faulty_deepgram import FaultyDeepgramServer
@@ -125,7 +125,7 @@ def test_a_function_killed_at_any_write_loses_no_call_and_bills_none_twice(
         assert message is not None
         assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
         assert {one.event_id for one in cloud.terminal_messages()} == {message.event_id}
-        assert not services.jobs.is_open(upload.job_id)
+        assert not services.jobs.markers.is_open(upload.job_id)
         made = len(server.requests) - requests
         on_bill = calls_on(message, possibly=True) + calls_on(message, possibly=False)
         # Killed between the record and the call, it is on the bill without having been made.
@@ -492,7 +492,7 @@ def test_a_late_answers_failure_is_no_failure_of_the_job(
     handle(services, upload)
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
     services.late_answers.wait()
-    assert services.jobs.is_open(upload.job_id)
+    assert services.jobs.markers.is_open(upload.job_id)
     assert services.jobs.outcome(upload.job_id) is None
     assert record_of(services, upload).state is JobState.QUEUED
     assert FailureKind.TIMEOUT not in {one.failure_kind for one in cloud.terminal_messages()}

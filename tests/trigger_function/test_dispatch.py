@@ -18,7 +18,7 @@ from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
 from shared.state.backlog import QueuedUploads
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.upload_options import MAX_COST_METADATA
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, GPU_JOB, RESULTS, LoopbackCloud
@@ -88,16 +88,16 @@ def test_a_long_upload_is_an_item_for_each_shard(cloud: LoopbackCloud, make_serv
     upload = handled(cloud, services)
     record = record_of(services, upload)
     assert [shard.number for shard in record.shards] == [item.shard for item in cloud.work_items()] == [0, 1, 2]
-    (marker,) = services.jobs.open_markers()
+    (marker,) = services.jobs.markers.all()
     assert marker.queued is not None
     assert marker.queued.shards == 3
     assert cloud.executions() == [GPU_JOB]
     # Once some are done or taken, the others wait.
-    services.jobs.mark_shard_done(upload.job_id, 0, 1)
+    services.jobs.markers.mark_shard_done(upload.job_id, 0, 1)
     waiting = QueuedUploads(services.jobs).waiting(JobDevice.GPU, {shard_work_id(upload.job_id, 2, 1)})
     assert (waiting.items, waiting.audio_seconds) == (1, pytest.approx(marker.queued.audio_seconds / 3))
     for number in (1, 2):
-        services.jobs.mark_shard_done(upload.job_id, number, 1)
+        services.jobs.markers.mark_shard_done(upload.job_id, number, 1)
     waiting = QueuedUploads(services.jobs).waiting(JobDevice.GPU, ())
     assert (waiting.items, waiting.audio_seconds) == (1, 0.0)
 
@@ -136,7 +136,7 @@ def test_deepgram_fetches_the_upload_through_a_signed_url(
     assert f"{upload.name}/{upload.generation}/transcript.json" in cloud.names(RESULTS)
     assert cloud.work_items() == []
     assert cloud.executions() == []
-    assert not services.jobs.is_open(upload.job_id)
+    assert not services.jobs.markers.is_open(upload.job_id)
 
 
 def test_parakeet_takes_over_from_a_failing_deepgram(
@@ -289,7 +289,7 @@ def test_what_comes_back_from_deepgram_has_waited_since_its_item_was_published(
     job = services.jobs.save(job, queued_at=ago)
     shared_deepgram_server.fail_next(1, 402)
     assert not fall_back_to_deepgram(services, job, job.record.media)
-    (marker,) = services.jobs.open_markers()
+    (marker,) = services.jobs.markers.all()
     assert marker.queued is not None
     assert marker.queued.queued_at == ago
     assert len(cloud.work_items()) == 1

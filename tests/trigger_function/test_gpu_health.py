@@ -18,7 +18,7 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.state.gpu_breaker import Breaker, BreakerPolicy, CircuitState
 from shared.state.job_result import JobResult, completed, rejected
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Passage, Word
 from tests.support.function_services import MakeServices

@@ -16,7 +16,7 @@ from shared.enums import Channels, JobDevice, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import Receipt
-from shared.state.jobs import JobState
+from shared.state.jobs.record import JobState
 from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, TRACK_METADATA
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.function_services import MakeServices
@@ -89,7 +89,7 @@ def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_delivery(
     proceed(services, job)
     (outcome_message,) = cloud.terminal_messages()
     assert (outcome_message.outcome, outcome_message.failure_kind, outcome_message.reason) == (outcome, kind, reason)
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
 
 
 def test_a_permission_that_is_missing_for_a_while_fails_no_upload(cloud: LoopbackCloud, services: Services) -> None:
@@ -174,7 +174,7 @@ def test_what_is_no_media_is_rejected_once_and_costs_nothing(cloud: LoopbackClou
     assert message.reason
     assert message.bill.usd == 0
     assert list(message.results) == ["receipt.json"]
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from shared.errors import DropscribeError, FailureKind, StateConflict
 from shared.media import Media, Upload
 from shared.messages import Decision, TerminalMessage
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState, OpenJob, QueuedUpload
+from shared.state.jobs.open_markers import OpenJob, QueuedUpload
+from shared.state.jobs.record import Job, JobState
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
 from trigger_function.handle_upload import handle
@@ -115,7 +116,7 @@ def test_a_job_far_back_in_a_queue_that_is_worked_on_is_no_failure(cloud: Loopba
 def published(services: Services, job: Job, *, ago: timedelta = timedelta(minutes=30)) -> None:
     """The job's item went on the queue of the GPU job, so long ago."""
     queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=60.0, queued_at=now() - ago)
-    services.jobs.mark_queued(job.id, queued)
+    services.jobs.markers.mark_queued(job.id, queued)
 
 
 @pytest.mark.parametrize(

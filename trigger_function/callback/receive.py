@@ -31,7 +31,7 @@ from shared.costs.bill import Bill
 from shared.deepgram import PostedFailure, count_audio, posted_answer
 from shared.enums import Channels
 from shared.errors import EngineFailed, FailureKind, best_effort
-from shared.state.jobs import CallbackCall, Job, JobState
+from shared.state.jobs.record import CallbackCall, Job, JobState
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.callback.body import BodyRefused, leave_unread, read_body

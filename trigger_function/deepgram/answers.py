@@ -21,7 +21,8 @@ from shared import objects
 from shared.costs.bill import Bill
 from shared.deepgram import DeepgramResult
 from shared.errors import EngineFailed
-from shared.state.jobs import JobRecord, parts_folder
+from shared.state.jobs.object_names import parts_folder
+from shared.state.jobs.record import JobRecord
 
 _log = logging.getLogger(__name__)
 

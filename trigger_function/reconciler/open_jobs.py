@@ -13,9 +13,10 @@ from shared.clock import now
 from shared.enums import JobDevice, Outcome
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
 from shared.state.job_result import exhausted, failed, waited_too_long
-from shared.state.jobs import Job, JobState, OpenMarker, QueuedUpload, new_holder
+from shared.state.jobs.open_markers import OpenMarker, QueuedUpload
+from shared.state.jobs.record import Job, JobState, new_holder
+from shared.state.jobs.shards import ShardsProgress, shards_progress
 from shared.state.launcher import Launcher
-from shared.state.shards import ShardsProgress, shards_progress
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.decide_and_reserve import alert_on_budget
@@ -102,7 +103,7 @@ def reconcile_all(services: Services) -> dict[str, int]:
     tick, ends = _Tick(services), time.monotonic() + START_SECONDS
     done: Counter[str] = Counter()
     quiet, waiting = list[OpenMarker](), list[OpenMarker]()
-    for marker in services.jobs.open_markers():
+    for marker in services.jobs.markers.all():
         if not tick.is_quiet(marker):
             done["waiting"] += 1
         elif tick.waits_its_turn(marker.queued):
@@ -134,7 +135,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
     services = tick.services
     job = services.jobs.load(marker.job_id)
     if job is None:
-        opened = services.jobs.opened(marker.job_id)
+        opened = services.jobs.markers.read(marker.job_id)
         if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
             return "waiting"
         handle(services, opened.upload)
@@ -174,7 +175,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
     if queued is not None and tick.waits_its_turn(queued):
         # However long the queue is, and whatever time the job has waited: it is neither queued again nor given up. The
         # marker says so, and the record stays as the item knows it.
-        services.jobs.mark_queued(job.id, queued.model_copy(update={"seen_at": now()}), marker.run)
+        services.jobs.markers.mark_queued(job.id, queued.model_copy(update={"seen_at": now()}), marker.run)
         return "waiting"
     with tracing.span("reconcile", parent=tracing.context_of(job.record.traceparent), job_id=job.id):
         return _advance(services, job, waits_since, was_taken=was_taken)
@@ -182,7 +183,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
 
 def _close_unbegun(services: Services, marker: OpenMarker) -> str:
     """A re-run whose process may have ended between marker and record: then the job has ended as before."""
-    opened = services.jobs.opened(marker.job_id, marker.run)
+    opened = services.jobs.markers.read(marker.job_id, marker.run)
     if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
         return "waiting"
     return "closed" if services.jobs.close_unbegun(marker.job_id, marker.run) else "waiting"

@@ -29,7 +29,7 @@ from shared.errors import best_effort
 from shared.messages import TerminalMessage
 from shared.public_http.client import Limits, PublicHttp
 from shared.public_http.errors import RequestFailed, UrlRefused
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from shared.state.result_files import ResultFiles
 from shared.telemetry.logs import job_context
 from shared.transcript.deepgram_json import to_deepgram

@@ -16,7 +16,8 @@ from infra.cli.errors import CommandError, errors_in_one_line
 from infra.cli.tables import bill_table, print_line, quote_table, tracks_line
 from shared import objects
 from shared.messages import Decision, Receipt, TerminalMessage
-from shared.state.jobs import JobRecord, JobStore
+from shared.state.jobs.record import JobRecord
+from shared.state.jobs.store import JobStore
 from shared.transcript.text import gap_mark
 
 

@@ -18,8 +18,8 @@ from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 from shared.messages import TerminalMessage
 from shared.progress.describe import describe
 from shared.progress.model import Progress, progress_of_outcome
-from shared.state.jobs import JobStore
-from shared.state.progress import read_progress
+from shared.state.jobs.progress import read_progress
+from shared.state.jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class JobBoard:
         """Jobs that have not ended, and those that were shown as such."""
         with self._changed:
             shown = [job_id for job_id, progress in self._known.items() if not progress.is_done]
-        markers = (marker.job_id for marker in self._jobs.open_markers())
+        markers = (marker.job_id for marker in self._jobs.markers.all())
         return list(dict.fromkeys([*shown, *markers]))[:MAX_OPEN_READ]
 
     def _read(self, job_id: str) -> Progress | None:

@@ -24,7 +24,7 @@ from shared import objects
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.object_names import object_name
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from shared.upload_options import UploadOptions
 
 FREE_BYTES = 1 << 30

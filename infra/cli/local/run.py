@@ -34,8 +34,8 @@ from infra.emulators.cloud import STATE, UPLOADS, CloudOptions
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.state.jobs import JobStore
-from shared.state.progress import current_progress
+from shared.state.jobs.progress import current_progress
+from shared.state.jobs.store import JobStore
 from shared.upload_options import UploadOptions
 
 IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}

@@ -20,7 +20,7 @@ from infra.doctor.credentials import SCOPES
 from infra.doctor.names import Names
 from infra.doctor.settings import DoctorSettings
 from shared.errors import first_line
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from trigger_function.reconciler.sweep import request_sweep
 
 ANSWER_SECONDS = 600.0
@@ -71,7 +71,7 @@ def reconcile_now(request: Request) -> int:
 
 def open_jobs(state: Bucket) -> dict[str, int]:
     """How many jobs have not ended: those on a queue, by its job, and others."""
-    markers = JobStore(state).open_markers()
+    markers = JobStore(state).markers.all()
     return dict(Counter(f"on the {one.queued.device.value} queue" if one.queued else "not queued" for one in markers))
 
 

@@ -16,7 +16,7 @@ from infra.cli.cost_options import GroupBy
 from infra.cli.cost_report import Totals, cost_report, grouped
 from shared.costs.quotes import way_label
 from shared.messages import CoverageSummary, Decision, TerminalMessage
-from shared.state.jobs import JobRecord
+from shared.state.jobs.record import JobRecord
 from shared.state.ledger_entry import Entry, EntryState
 
 MADE_FOR_NO_UPLOAD = "none"

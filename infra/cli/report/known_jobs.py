@@ -11,7 +11,7 @@ from google.cloud.storage import Bucket
 from pydantic import ValidationError
 
 from infra.cli.report.data import Known
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from shared.state.ledger_entry import Entry, EntryState
 
 _log = logging.getLogger(__name__)

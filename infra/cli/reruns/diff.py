@@ -15,7 +15,7 @@ from infra.cli.jobs.explain import job_id_of
 from infra.cli.tables import print_line
 from shared import objects
 from shared.messages import TerminalMessage
-from shared.state.jobs import JobStore
+from shared.state.jobs.store import JobStore
 from shared.state.result_files import TRANSCRIPT_NAME
 from shared.transcript.model import Transcript
 from shared.transcript.timestamps import clock

@@ -31,7 +31,8 @@ from shared.messages import Decision, TerminalMessage
 from shared.operations.ended_jobs import ended_since, uploads_below
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, planned_rerun, requested_model
 from shared.progress.describe import rough_duration
-from shared.state.jobs import JobRecord, JobStore, RequestedModel
+from shared.state.jobs.record import JobRecord, RequestedModel
+from shared.state.jobs.store import JobStore
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router
 

@@ -16,7 +16,7 @@ from gpu_job.worker.claim import claim
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.enums import Engine, Outcome
-from shared.state.jobs import Job, JobState
+from shared.state.jobs.record import Job, JobState
 from tests.support.loopback_cloud import PROJECT, RESULTS, WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import DECISION, ParrotServices, item_of, parrot_services, worker
 from tests.support.sounds import make

@@ -21,7 +21,8 @@ from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine
-from shared.state.jobs import Job, JobState, JobStore
+from shared.state.jobs.record import Job, JobState
+from shared.state.jobs.store import JobStore
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud

@@ -27,7 +27,8 @@ from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.messages import Decision
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs import JobState, OpenJob
+from shared.state.jobs.open_markers import OpenJob
+from shared.state.jobs.record import JobState
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence
 from tests.support.worker_services import ABSENT, TASK, as_task, queue_job, running_job, work_item, worker_services
@@ -203,7 +204,7 @@ def test_a_job_that_was_begun_too_often_fails_with_its_reason(cloud: LoopbackClo
     (message,) = cloud.terminal_messages()
     assert (message.job_id, message.outcome) == (job.id, Outcome.FAILED)
     assert (message.reason or "").endswith("The last time: Out of memory.")
-    assert not services.jobs.is_open(job.id)
+    assert not services.jobs.markers.is_open(job.id)
 
 
 def test_a_job_that_ended_is_not_done_again(cloud: LoopbackCloud, services: JobServices) -> None:
@@ -226,7 +227,7 @@ def test_an_outcome_that_nobody_published_is_published(cloud: LoopbackCloud, ser
     objects.create_once(services.state, f"open/{job.id}.json", marker)
     assert claim(services, item) is NOTHING_TO_DO
     assert cloud.terminal_messages() == [outcome]
-    assert not services.jobs.is_open(job.id)
+    assert not services.jobs.markers.is_open(job.id)
 
 
 @pytest.mark.parametrize("method", [Method.DEEPGRAM, Method.PARAKEET])

@@ -14,7 +14,7 @@ from gpu_job.worker.attempt_end import backoff_seconds
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.enums import Outcome
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import ParrotServices, parrot_services, queued, worker
 

@@ -23,8 +23,8 @@ from shared.enums import Engine
 from shared.errors import DropscribeError
 from shared.progress.model import Stage
 from shared.state.job_result import rejected
-from shared.state.jobs import JobState
-from shared.state.progress import read_progress
+from shared.state.jobs.progress import read_progress
+from shared.state.jobs.record import JobState
 from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import wait_until
 from tests.support.worker_services import as_task, queue_job, running_job, worker_services

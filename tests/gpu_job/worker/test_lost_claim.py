@@ -26,7 +26,7 @@ from shared.clock import now
 from shared.enums import Outcome
 from shared.errors import DropscribeError
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState
+from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import EntryState, month_of
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence

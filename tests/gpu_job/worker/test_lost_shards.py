@@ -27,7 +27,7 @@ from shared.enums import Engine, Outcome
 from shared.errors import BadMedia, EngineFailed, FailureKind
 from shared.messages import WorkItem
 from shared.state.job_result import rejected
-from shared.state.jobs import Job, JobState
+from shared.state.jobs.record import Job, JobState
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, PROJECT, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import Parrot, ParrotServices, item_of, parrot_services, queued, worker

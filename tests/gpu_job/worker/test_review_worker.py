@@ -29,7 +29,7 @@ from shared.clock import now
 from shared.costs.bill import Phase, deepgram_bill, instance_bill
 from shared.enums import Engine, Outcome
 from shared.errors import EngineFailed, FailureKind
-from shared.state.jobs import JobState
+from shared.state.jobs.record import JobState
 from tests.support.dying_decoder import dying_command
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
@@ -103,7 +103,7 @@ class WatchingServices(ParrotServices):
 
         class Watching(Parrot):
             def run(self, prepared: list[int]) -> list[int]:
-                ids = [marker.job_id for marker in services.jobs.open_markers()]
+                ids = [marker.job_id for marker in services.jobs.markers.all()]
                 jobs = [job for one in ids if not services.jobs.outcome(one) and (job := services.jobs.load(one))]
                 seen.append([job.record.lost_attempts for job in jobs if job.record.state is JobState.RUNNING])
                 return prepared
@@ -249,7 +249,7 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
     assert left is not None
     assert (left.record.state, left.record.attempts, left.record.faults) == (JobState.QUEUED, 0, 1)
     assert left.record.spent.usd > 0
-    assert services.jobs.is_open(job.id)
+    assert services.jobs.markers.is_open(job.id)
 
 
 def test_what_a_dying_decoder_left_is_a_gap(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from gpu_job.worker.scale_out import ScaleOut
 from shared.clock import now
 from shared.enums import JobDevice
-from shared.state.jobs import QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
 from tests.support.loopback_cloud import GPU_JOB, LoopbackCloud
 from tests.support.worker_services import worker_services
 
@@ -21,7 +21,7 @@ def test_a_tick_launches_what_is_missing_for_the_backlog(cloud: LoopbackCloud) -
             upload = cloud.drop(b"sound", f"{number}.wav")
             assert services.jobs.claim(upload, "function/1", timedelta(minutes=5))
             queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=36_000.0, queued_at=now())
-            services.jobs.mark_queued(upload.job_id, queued)
+            services.jobs.markers.mark_queued(upload.job_id, queued)
             # The worker's last listing serves it for seconds.
             services.queued.add(upload.job_id, queued)
         scale_out.tick()

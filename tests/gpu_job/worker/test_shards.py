@@ -22,9 +22,9 @@ from shared.enums import Engine, Outcome
 from shared.errors import DropscribeError
 from shared.messages import TerminalMessage, WorkItem
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobRecord, JobState
+from shared.state.jobs.record import Job, JobRecord, JobState
+from shared.state.jobs.shards import all_shards_done
 from shared.state.ledger_entry import EntryState, month_of
-from shared.state.shards import all_shards_done
 from shared.transcript.model import Transcript
 from tests.support.function_services import MakeServices
 from tests.support.killed_worker import worker_killed_at
@@ -125,7 +125,7 @@ def shard_record(services: JobServices, job: Job, number: int) -> JobRecord:
 
 def assert_clean(cloud: LoopbackCloud, services: JobServices, job: Job) -> None:
     """Ended, and nothing is left of the way."""
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
     assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
     assert cloud.names(STATE, "executions/cpu/") == []
     assert all_shards_done(services.jobs, job.record)

@@ -10,7 +10,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.costs.bill import LineItemKind, deepgram_bill
 from shared.messages import Receipt, TerminalMessage
-from shared.state.jobs import Job
+from shared.state.jobs.record import Job
 from shared.transcript.model import Transcript
 from shared.upload_options import parse_upload_options
 from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud

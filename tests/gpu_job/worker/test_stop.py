@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gpu_job.worker.subscription import WorkSubscription
-from shared.state.jobs import JobState
+from shared.state.jobs.record import JobState
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import parrot_services, queued, worker

@@ -33,7 +33,7 @@ from infra.recordings import recording
 from shared.clock import now
 from shared.enums import Engine, JobDevice, Method
 from shared.media import Upload
-from shared.state.jobs import JobState
+from shared.state.jobs.record import JobState
 from shared.telemetry import tracing
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, RESULTS, RESULTS_TOPIC, WORK_TOPIC, LoopbackCloud

@@ -24,7 +24,7 @@ from shared.costs.bill import LineItemKind, Phase
 from shared.enums import Engine, Outcome, Privacy
 from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
-from shared.state.jobs import Job, JobState
+from shared.state.jobs.record import Job, JobState
 from shared.upload_options import UploadOptions
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE

@@ -26,7 +26,7 @@ from shared.operations.erase import (
 )
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
 from shared.state.job_result import completed, failed
-from shared.state.jobs import Job, JobState
+from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import billed, erased_folder, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
@@ -118,7 +118,7 @@ def test_nobody_takes_up_what_was_erased(cloud: LoopbackCloud, services: Service
     assert services.jobs.try_save(job, attempts=2) is None
     with pytest.raises(RerunRefused, match="no such job"):
         begin_rerun(services.storage, services.jobs, upload.job_id, RerunRequest())
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
     assert cloud.terminal_messages() == []
     assert traces(cloud) == []
 
@@ -239,7 +239,7 @@ def test_an_erasure_that_is_killed_at_any_write_is_finished_by_the_reconciler(
         assert receipt.complete
         assert receipt.upload == Erased(objects=1, bytes=10)
         assert receipt.ledger_lines == 1
-        assert list(services.jobs.open_markers()) == []
+        assert list(services.jobs.markers.all()) == []
         assert {message.outcome for message in cloud.terminal_messages()} == {Outcome.REJECTED}
         if not kill.happened:
             break

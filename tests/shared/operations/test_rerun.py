@@ -18,7 +18,8 @@ from shared.media import Media, Upload
 from shared.messages import Decision, Receipt, TerminalMessage, event_id
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, plan_rerun, planned_rerun, requested_model
 from shared.state.job_result import completed, failed, rejected
-from shared.state.jobs import JobRecord, JobState, OpenJob, OpenMarker, RequestedModel
+from shared.state.jobs.open_markers import OpenJob, OpenMarker
+from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import EntryState, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Word
@@ -198,7 +199,7 @@ def test_a_rerun_has_a_message_results_a_receipt_and_a_ledger_line_of_its_own(
     upload = cloud.drop(b"")
     first = ended(services, upload, Outcome.FAILED, 0.5)
     begun = begin(services, upload)
-    assert list(services.jobs.open_markers()) == [OpenMarker(upload.job_id, None, run=2)]
+    assert list(services.jobs.markers.all()) == [OpenMarker(upload.job_id, None, run=2)]
     assert services.jobs.outcome(upload.job_id) == first, "readable until the next one replaces it, and after"
     assert services.jobs.outcome(upload.job_id, 2) is None
     second = end(services, begun, Outcome.COMPLETED, 0.25)
@@ -215,7 +216,7 @@ def test_a_rerun_has_a_message_results_a_receipt_and_a_ledger_line_of_its_own(
     entries = {entry.id: entry for entry in services.ledger.entries(month_of(now()))}
     assert {name: entry.usd for name, entry in entries.items()} == {upload.job_id: 0.5, f"{upload.job_id}.2": 0.25}
     assert {entry.state for entry in entries.values()} == {EntryState.BILLED}
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
 
 
 def test_parts_of_a_failed_run_are_kept_until_a_rerun_ends(cloud: LoopbackCloud, services: Services) -> None:
@@ -242,7 +243,7 @@ def test_whoever_still_works_for_the_run_before_changes_nothing(cloud: LoopbackC
     services.finisher.publish(first)
     with pytest.raises(StateConflict):
         services.jobs.save(job, attempts=1)
-    assert services.jobs.is_open(upload.job_id, 2)
+    assert services.jobs.markers.is_open(upload.job_id, 2)
     assert record_of(services, upload) == begun
     assert end(services, begun, Outcome.COMPLETED, text="new words").outcome is Outcome.COMPLETED
 
@@ -294,7 +295,7 @@ def test_of_reruns_at_once_one_begins(cloud: LoopbackCloud, services: Services) 
     assert answers == ["The job has not ended yet: run 2 is claimed."] * 3 + ["begun"]
     assert reconcile_all(services) == {"restarted": 1}
     assert [message.run for message in cloud.terminal_messages()] == [1, 2]
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
@@ -310,7 +311,7 @@ def test_a_rerun_killed_at_any_write_leaves_the_old_end_or_a_run_that_ends(
         run = record_of(services, upload).run
         begun += run == 2
         # The marker's age, which tells the reconciler that its writer is gone.
-        for marker in services.jobs.open_markers():
+        for marker in services.jobs.markers.all():
             old = OpenJob(upload=upload, opened_at=now() - timedelta(hours=1)).model_dump_json().encode()
             objects.write(services.state, f"open/{upload.job_id}.{marker.run}.json", old)
         for _ in range(2):
@@ -318,7 +319,7 @@ def test_a_rerun_killed_at_any_write_leaves_the_old_end_or_a_run_that_ends(
         messages = cloud.terminal_messages()
         assert [message.run for message in messages] == list(range(1, run + 1))
         assert messages[0] == first
-        assert list(services.jobs.open_markers()) == []
+        assert list(services.jobs.markers.all()) == []
         if not kill.happened:
             break
     assert begun
@@ -340,4 +341,4 @@ def test_a_marker_without_its_run_is_left_while_its_writer_may_live(cloud: Loopb
     # It tries again, which its marker tells nobody to take back any more.
     begin(services, upload)
     assert not services.jobs.close_unbegun(upload.job_id, 2)
-    assert services.jobs.is_open(upload.job_id, 2)
+    assert services.jobs.markers.is_open(upload.job_id, 2)

@@ -16,8 +16,10 @@ from shared.messages import Decision, TerminalMessage, event_id
 from shared.progress.describe import describe
 from shared.progress.model import Progress, Stage, progress_of_outcome
 from shared.progress.speed import MeasuredSpeed
-from shared.state.jobs import BegunShard, JobRecord, JobState, JobStore
-from shared.state.progress import progress_of, read_progress
+from shared.state.jobs.progress import progress_of, read_progress
+from shared.state.jobs.record import JobRecord, JobState
+from shared.state.jobs.shard_record import BegunShard
+from shared.state.jobs.store import JobStore
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)

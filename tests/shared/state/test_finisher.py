@@ -21,7 +21,7 @@ from shared.media import Media, Upload
 from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.state.job_result import JobResult, completed, exhausted, failed, rejected
-from shared.state.jobs import JobRecord
+from shared.state.jobs.record import JobRecord
 from shared.state.ledger_entry import EntryState, month_of
 from shared.subtitle_rules import SubtitleOptions
 from shared.transcript.compose import compose
@@ -96,7 +96,7 @@ def test_a_transcript_is_stored_and_published_and_the_job_closed(cloud: Loopback
     assert message.bill.usd == pytest.approx(0.003)
     assert message.saving is not None
     assert (message.saving.deepgram_usd, message.saving.usd) == pytest.approx((0.0086, 0.0056))
-    assert list(services.jobs.open_markers()) == []
+    assert list(services.jobs.markers.all()) == []
     receipt = Receipt.model_validate_json(stored(cloud, message, "receipt.json"))
     assert (receipt.bill, receipt.saving, receipt.execution) == (message.bill, message.saving, "execution-1")
     assert receipt.duration_seconds == 120
@@ -218,7 +218,7 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud
     cloud.publisher.delete_topic(topic=topic)
     with pytest.raises(NotFound):
         services.finisher.finish(opened(services, lease_until=now()), completed(transcript_of("one")), bill(1))
-    assert services.jobs.is_open(UPLOAD.job_id)
+    assert services.jobs.markers.is_open(UPLOAD.job_id)
     decided = services.jobs.outcome(UPLOAD.job_id)
     assert decided is not None
     cloud.publisher.create_topic(name=topic)
@@ -226,7 +226,7 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud
     cloud.subscriber.create_subscription(name=cloud.subscription(RESULTS_TOPIC), topic=topic)
     assert reconcile_all(services) == {"published": 1}
     assert cloud.terminal_messages() == [decided]
-    assert not services.jobs.is_open(UPLOAD.job_id)
+    assert not services.jobs.markers.is_open(UPLOAD.job_id)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
@@ -246,7 +246,7 @@ def test_a_finisher_killed_at_any_write_leaves_one_outcome_whose_files_message_a
         outcome = services.jobs.outcome(upload.job_id)
         assert outcome is not None
         assert {one.event_id for one in cloud.terminal_messages()} == {outcome.event_id}
-        assert not services.jobs.is_open(upload.job_id)
+        assert not services.jobs.markers.is_open(upload.job_id)
         receipt = Receipt.model_validate_json(stored(cloud, outcome, "receipt.json"))
         assert (receipt.bill, receipt.outcome) == (outcome.bill, outcome.outcome)
         transcript = Transcript.model_validate_json(stored(cloud, outcome, "transcript.json"))

@@ -13,7 +13,9 @@ from shared.enums import JobDevice
 from shared.errors import DropscribeError, StateConflict
 from shared.media import Upload
 from shared.state.job_result import failed
-from shared.state.jobs import Job, JobState, JobStore, OpenJob, OpenMarker, QueuedUpload, new_holder
+from shared.state.jobs.open_markers import OpenJob, OpenMarker, QueuedUpload
+from shared.state.jobs.record import Job, JobState, new_holder
+from shared.state.jobs.store import JobStore
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from trigger_function.services import Services
 
@@ -37,8 +39,8 @@ def test_a_claim_opens_the_job(jobs: JobStore) -> None:
     assert job.record.lease_until == job.record.received_at + LEASE
     assert before <= job.record.received_at <= now()
     assert jobs.load(job.id) == job
-    assert list(jobs.open_markers()) == [OpenMarker(job.id, queued=None)]
-    assert jobs.opened(job.id) == OpenJob(upload=UPLOAD, opened_at=job.record.received_at)
+    assert list(jobs.markers.all()) == [OpenMarker(job.id, queued=None)]
+    assert jobs.markers.read(job.id) == OpenJob(upload=UPLOAD, opened_at=job.record.received_at)
 
 
 def test_of_sixteen_claimants_one_wins(jobs: JobStore) -> None:
@@ -85,8 +87,8 @@ def test_a_job_that_ended_is_not_claimed_again(cloud: LoopbackCloud, services: S
     assert job is not None
     services.finisher.finish(job.record, failed(DropscribeError("No.")))
     assert services.jobs.claim(UPLOAD, "second", LEASE) is None
-    assert not services.jobs.is_open(job.id)
-    assert list(services.jobs.open_markers()) == []
+    assert not services.jobs.markers.is_open(job.id)
+    assert list(services.jobs.markers.all()) == []
     assert len(cloud.terminal_messages()) == 1
 
 
@@ -107,10 +109,10 @@ def test_jobs_are_open_until_they_are_closed(jobs: JobStore) -> None:
     uploads = [Upload(bucket="uploads", name="a", generation=number) for number in (1, 2, 3)]
     for upload in uploads:
         jobs.claim(upload, "me", LEASE)
-    jobs.close(uploads[1].job_id)
-    jobs.close(uploads[1].job_id)
-    assert {one.job_id for one in jobs.open_markers()} == {uploads[0].job_id, uploads[2].job_id}
-    assert [jobs.is_open(upload.job_id) for upload in uploads] == [True, False, True]
+    jobs.markers.close(uploads[1].job_id)
+    jobs.markers.close(uploads[1].job_id)
+    assert {one.job_id for one in jobs.markers.all()} == {uploads[0].job_id, uploads[2].job_id}
+    assert [jobs.markers.is_open(upload.job_id) for upload in uploads] == [True, False, True]
 
 
 def test_holders_have_different_names() -> None:
@@ -141,7 +143,7 @@ def test_an_event_that_was_held_up_does_not_reopen_what_was_closed_meanwhile(
 
     monkeypatch.setattr(jobs, "load_stored", held_up)
     assert jobs.claim(UPLOAD, "late", LEASE) is None
-    assert jobs.is_open(UPLOAD.job_id) == (not is_over)
+    assert jobs.markers.is_open(UPLOAD.job_id) == (not is_over)
     assert len(cloud.terminal_messages()) == 1
 
 
@@ -150,17 +152,17 @@ def test_an_unreadable_marker_hides_no_other(cloud: LoopbackCloud, jobs: JobStor
     unreadable.metadata = {"queued": "not a mark"}
     unreadable.upload_from_string(b"not a marker")
     assert jobs.claim(UPLOAD, "me", LEASE)
-    assert list(jobs.open_markers()) == [OpenMarker("000", None), OpenMarker(UPLOAD.job_id, None)]
+    assert list(jobs.markers.all()) == [OpenMarker("000", None), OpenMarker(UPLOAD.job_id, None)]
 
 
 def test_a_marker_says_what_is_queued_until_it_is_not(jobs: JobStore) -> None:
     jobs.claim(UPLOAD, "me", LEASE)
     queued = QueuedUpload(device=JobDevice.GPU, audio_seconds=60.0, queued_at=now())
-    jobs.mark_queued(UPLOAD.job_id, queued)
-    assert list(jobs.open_markers()) == [OpenMarker(UPLOAD.job_id, queued)]
-    assert jobs.opened(UPLOAD.job_id) is not None
-    jobs.mark_queued(UPLOAD.job_id, None)
-    assert list(jobs.open_markers()) == [OpenMarker(UPLOAD.job_id, None)]
-    jobs.close(UPLOAD.job_id)
-    jobs.mark_queued(UPLOAD.job_id, queued)
-    assert list(jobs.open_markers()) == []
+    jobs.markers.mark_queued(UPLOAD.job_id, queued)
+    assert list(jobs.markers.all()) == [OpenMarker(UPLOAD.job_id, queued)]
+    assert jobs.markers.read(UPLOAD.job_id) is not None
+    jobs.markers.mark_queued(UPLOAD.job_id, None)
+    assert list(jobs.markers.all()) == [OpenMarker(UPLOAD.job_id, None)]
+    jobs.markers.close(UPLOAD.job_id)
+    jobs.markers.mark_queued(UPLOAD.job_id, queued)
+    assert list(jobs.markers.all()) == []

@@ -32,8 +32,8 @@ from shared.messages import Receipt, TerminalMessage, WorkItem
 from shared.objects import bucket_and_name
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
 from shared.state.job_result import keeps_parts
+from shared.state.jobs.shards import shards_progress
 from shared.state.ledger_entry import EntryState, billed, month_of
-from shared.state.shards import shards_progress
 from tests.support.function_services import MakeServices
 from tests.support.later_attempts import let_leases_run_out
 from tests.support.loopback_cloud import STATE, LoopbackCloud

@@ -17,7 +17,8 @@ from shared.errors import FailureKind
 from shared.state.backlog import CACHE_SECONDS, QueuedUploads
 from shared.state.cloud_run import JobRunner
 from shared.state.execution_slots import ExecutionSlots, TakenWork
-from shared.state.jobs import JobStore, QueuedUpload
+from shared.state.jobs.open_markers import QueuedUpload
+from shared.state.jobs.store import JobStore
 from shared.state.launcher import Launcher
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
 from tests.support.recorded_metrics import RecordedMetrics, labels
@@ -70,7 +71,7 @@ def queue(cloud: LoopbackCloud, jobs: JobStore) -> Callable[..., list[str]]:
         for number in range(count):
             upload = cloud.drop(b"sound", f"{number}.wav")
             assert jobs.claim(upload, "function/1", TERM)
-            jobs.mark_queued(upload.job_id, queued_upload(audio_seconds, device))
+            jobs.markers.mark_queued(upload.job_id, queued_upload(audio_seconds, device))
             ids.append(upload.job_id)
         return ids
 
@@ -137,10 +138,10 @@ def test_what_is_off_its_queue_or_closed_does_not_wait(
     cloud: LoopbackCloud, make: Make, queue: Queue, jobs: JobStore
 ) -> None:
     first, second, *_ = queue(2, 10 * HOUR)
-    jobs.mark_queued(first, None)
-    jobs.close(second)
-    jobs.mark_queued(second, queued_upload(HOUR))
-    assert [marker.queued for marker in jobs.open_markers()] == [None]
+    jobs.markers.mark_queued(first, None)
+    jobs.markers.close(second)
+    jobs.markers.mark_queued(second, queued_upload(HOUR))
+    assert [marker.queued for marker in jobs.markers.all()] == [None]
     assert make().launch_more().started == ()
 
 

@@ -15,7 +15,7 @@ from shared.costs.prices import JobShape, price_book
 from shared.enums import Engine, Method, Outcome
 from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage, event_id
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger import Ledger, MonthSums
 from shared.state.ledger_entry import Entry, EntryState, billed, folder_of, month_of, overhead, reservation
 from tests.support.loopback_cloud import STATE, LoopbackCloud

@@ -22,7 +22,8 @@ from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs import JobRecord, JobState, parts_folder
+from shared.state.jobs.object_names import parts_folder
+from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.deepgram_callbacks import CALLBACK_KEY, CALLBACK_URL, callback_request, changed, posted_for
 from tests.support.faulty_deepgram import FaultyDeepgramServer, Posted
@@ -92,7 +93,7 @@ def test_an_answer_ends_its_job_and_a_repeated_one_changes_nothing(
     assert message.word_count > 0
     assert message.decision == record_of(services, upload).decision
     assert calls_on(message) == [False]
-    assert not services.jobs.is_open(upload.job_id)
+    assert not services.jobs.markers.is_open(upload.job_id)
     assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
     (entry,) = services.ledger.entries(month_of(now()))
     assert entry.usd == message.bill.usd

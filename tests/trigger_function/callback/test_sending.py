@@ -16,7 +16,7 @@ from shared.costs.bill import LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.state.jobs import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.deepgram_callbacks import callback_request, posted_for
 from tests.support.faulty_deepgram import FaultyDeepgramServer, Posted
@@ -242,7 +242,7 @@ def settle(services: Services, upload: Upload, awaited: Awaited | None = None) -
         if awaited is not None:
             for _ in awaited[0].requests[made:]:
                 post(posted_for(upload, awaited[1]))
-        if services.jobs.outcome(upload.job_id) is not None and not services.jobs.is_open(upload.job_id):
+        if services.jobs.outcome(upload.job_id) is not None and not services.jobs.markers.is_open(upload.job_id):
             return
         if services.jobs.load(upload.job_id) is not None:
             end_lease(services, upload)
@@ -270,7 +270,7 @@ def test_a_function_that_is_killed_while_it_calls_loses_no_call_and_no_job(
         message = services.jobs.outcome(upload.job_id)
         assert message is not None
         assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
-        assert not services.jobs.is_open(upload.job_id)
+        assert not services.jobs.markers.is_open(upload.job_id)
         made = len(server.requests) - requests
         # A call whose answer came is not made again, and none is missing on the bill.
         assert made == 1
@@ -317,7 +317,7 @@ def test_a_callback_that_is_killed_pays_nothing_twice_and_ends_its_job(
         assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
         assert {one.event_id for one in cloud.terminal_messages() if one.job_id == upload.job_id} == {message.event_id}
         assert (made, calls_on(message)) == (1, (1, 0))
-        assert not services.jobs.is_open(upload.job_id)
+        assert not services.jobs.markers.is_open(upload.job_id)
         assert not cloud.names(STATE, f"jobs/{upload.job_id}/parts/")
         reused += kill.happened
         if not kill.happened:

@@ -21,7 +21,8 @@ from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.public_http.client import PublicHttp, TestingAccess
 from shared.public_http.urls import UrlRules
-from shared.state.jobs import JobState, JobStore
+from shared.state.jobs.record import JobState
+from shared.state.jobs.store import JobStore
 from shared.state.result_files import ResultFiles
 from shared.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose

@@ -24,7 +24,8 @@ from shared.clock import now
 from shared.media import Upload
 from shared.object_names import name_problem
 from shared.operations.job_status import JobStatus, State, accepted_status, ended_status, read_status
-from shared.state.jobs import ERASED, JobStore
+from shared.state.jobs.erased import ERASED
+from shared.state.jobs.store import JobStore
 from shared.state.ledger_entry import EntryState
 from trigger_function.api.submissions.new_upload import uploads_bucket
 from trigger_function.api.web.answers import Answer
@@ -154,7 +155,7 @@ def _candidates(call: Call, asked: ListParameters, start: _Position) -> Iterator
 
 def _open_candidates(call: Call, after: str) -> Iterator[_Candidate]:
     jobs = call.services.deployment.jobs
-    for marker in jobs.open_markers(after=after):
+    for marker in jobs.markers.all(after=after):
         position = _Position(phase="open", after=marker.id)
         yield _Candidate(position, partial(_open_job, call, marker.job_id))
 

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from shared.clock import now
 from shared.enums import Method
 from shared.progress.model import Progress, Stage, progress_of_outcome
-from shared.state.jobs import BegunShard, JobRecord, JobState, JobStore
+from shared.state.jobs.record import JobRecord, JobState
+from shared.state.jobs.shard_record import BegunShard
+from shared.state.jobs.store import JobStore
 
 ALL_BUT_ROUNDING = 0.999
 """Share of a file's stated length: chunks end at whole samples."""

@@ -11,7 +11,8 @@ from shared.clock import now
 from shared.costs.bill import Bill, total
 from shared.costs.shard_plan import Shard, shard_work_id
 from shared.errors import StateConflict
-from shared.state.jobs import Job, JobRecord, JobState, JobStore
+from shared.state.jobs.record import Job, JobRecord, JobState
+from shared.state.jobs.store import JobStore
 
 MAX_MISSING = 2
 """After so many shards of an upload that were given up, one whose worker was lost is not tried again: it is the file

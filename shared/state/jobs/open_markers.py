@@ -1,0 +1,137 @@
+"""The markers of jobs that are not terminal: a listing of them shows what a reconciler looks after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.cloud.storage import Blob, Bucket
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared import objects
+from shared.enums import JobDevice
+from shared.media import Upload
+from shared.state.jobs.object_names import OPEN_FOLDER, marker_name
+
+_log = logging.getLogger(__name__)
+
+_QUEUED = "queued"
+_DONE_SHARD = "shard-"
+"""Entries of a marker's custom metadata."""
+
+
+class OpenJob(BaseModel):
+    """The marker of a job that is not terminal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload: Upload
+    opened_at: datetime
+
+
+class QueuedUpload(BaseModel):
+    """What a marker says of an upload whose item was published, so that a listing sums up what waits on a queue."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device: JobDevice
+    """Of the job whose queue it is."""
+    audio_seconds: float
+    due: datetime | None = None
+    """Its deadline, where it has one."""
+    queued_at: datetime
+    """When its item was published, the last time."""
+    seen_at: datetime | None = None
+    """When the reconciler last saw that its turn will come; None: not since then."""
+    shards: int = 0
+    """How many items it is divided into; 0: it is one."""
+
+
+@dataclass(frozen=True)
+class OpenMarker:
+    """A job that is not terminal, as a listing has it."""
+
+    job_id: str
+    queued: QueuedUpload | None
+    """None: no item was published, or whoever did so ended before it could say so."""
+    run: int = 1
+    done_shards: frozenset[int] = frozenset()
+    """Of a divided upload. One may be missing for a while, or for good: its record decides."""
+
+    @property
+    def id(self) -> str:
+        """The marker's, by which a later listing goes on behind it."""
+        return self.job_id if self.run == 1 else f"{self.job_id}.{self.run}"
+
+
+class OpenMarkers:
+    """The markers in the state bucket."""
+
+    def __init__(self, bucket: Bucket, deadline_seconds: float | None = None) -> None:
+        """`deadline_seconds`: for each call of `is_open`; None: the storage client's own limits."""
+        self._bucket = bucket
+        self._deadline_seconds = deadline_seconds
+
+    def create(self, upload: Upload, at: datetime) -> None:
+        """Open an upload's job, unless it is open."""
+        marker = OpenJob(upload=upload, opened_at=at)
+        objects.create_once(self._bucket, marker_name(upload.job_id, 1), marker.model_dump_json().encode())
+
+    def write(self, upload: Upload, run: int, at: datetime) -> None:
+        """Open a re-run; its marker is a new one even where another process wrote one before."""
+        marker = OpenJob(upload=upload, opened_at=at)
+        objects.write(self._bucket, marker_name(upload.job_id, run), marker.model_dump_json().encode())
+
+    def stored(self, job_id: str, run: int = 1) -> Blob | None:
+        """The marker's object with its generation and times; None where the run is not open."""
+        blob: Blob | None = self._bucket.get_blob(marker_name(job_id, run))
+        return blob
+
+    def delete(self, job_id: str, run: int, generation: int) -> bool:
+        """Delete exactly this marker; False where it was gone or is another."""
+        return objects.delete(self._bucket, marker_name(job_id, run), generation)
+
+    def close(self, job_id: str, run: int = 1) -> None:
+        """Take a run off the list of open jobs; only after its outcome was published."""
+        objects.delete(self._bucket, marker_name(job_id, run))
+
+    def all(self, after: str = "") -> Iterator[OpenMarker]:
+        """Every job whose outcome was not published yet; 1,000 are listed with a call, as far as the caller goes on.
+
+        `after`: the id of a marker, behind which the listing begins; empty: all of them.
+        """
+        behind = f"{OPEN_FOLDER}{after}.json" if after else ""
+        for one in objects.list_metadata(self._bucket, OPEN_FOLDER, behind):
+            job_id, _, run = one.name.removeprefix(OPEN_FOLDER).removesuffix(".json").partition(".")
+            numbers = (key.removeprefix(_DONE_SHARD) for key in one.metadata if key.startswith(_DONE_SHARD))
+            done = frozenset(int(number) for number in numbers if number.isdecimal())
+            queued = _queued(one.name, one.metadata.get(_QUEUED))
+            yield OpenMarker(job_id, queued, int(run) if run.isdecimal() else 1, done)
+
+    def read(self, job_id: str, run: int = 1) -> OpenJob | None:
+        """What the marker of an open job says. Raises ValidationError."""
+        stored = objects.read(self._bucket, marker_name(job_id, run))
+        return OpenJob.model_validate_json(stored.data) if stored else None
+
+    def mark_queued(self, job_id: str, queued: QueuedUpload | None, run: int = 1) -> None:
+        """Have the marker say that the job is on a queue, or (None) on none. Without effect on a job that is closed."""
+        text = None if queued is None else queued.model_dump_json(exclude_none=True)
+        objects.set_metadata(self._bucket, marker_name(job_id, run), {_QUEUED: text})
+
+    def mark_shard_done(self, job_id: str, number: int, run: int) -> None:
+        """Have the marker say that a shard waits on no queue any more. Without effect on a run that is closed."""
+        objects.set_metadata(self._bucket, marker_name(job_id, run), {f"{_DONE_SHARD}{number}": "done"})
+
+    def is_open(self, job_id: str, run: int = 1) -> bool:
+        """Whether a run's outcome still has to be published."""
+        return objects.exists(self._bucket, marker_name(job_id, run), deadline_seconds=self._deadline_seconds)
+
+
+def _queued(name: str, text: str | None) -> QueuedUpload | None:
+    try:
+        return None if text is None else QueuedUpload.model_validate_json(text)
+    except ValidationError:
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": name}})
+        return None
