@@ -13,8 +13,8 @@ def describe(progress: Progress, at: datetime | None = None) -> str:
     """One line without the upload's name: `transcribing 41%, decoded 90%, 36 x real time, 2 min left`.
 
     For bars, pages, logs and terminals: it has nothing from outside but an outcome's reason, which is to be escaped
-    where it is shown. `at`: the moment it is shown; by default now. With `read_progress` of `shared/state/jobs/progress.py`,
-    which reads a job's progress, this is all that one needs to show it.
+    where it is shown. `at`: the moment it is shown; by default now. With `read_progress` of
+    `shared/state/jobs/progress.py`, which reads a job's progress, this is all that one needs to show it.
     """
     parts = [stage_text(progress)]
     if progress.is_done:
