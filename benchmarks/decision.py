@@ -25,10 +25,10 @@ from benchmarks.timing import wall_seconds
 from shared.clock import now
 from shared.enums import Method
 from shared.media import Media, Upload
+from shared.options.model import UploadOptions
 from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, EntryState
-from shared.upload_options import UploadOptions
 from trigger_function.decide_and_reserve import current_conditions, decide_and_reserve
 from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services, services_from_environment

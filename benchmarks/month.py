@@ -18,7 +18,7 @@ from shared.costs.prices import JobShape, PriceBook, price_book
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.messages import Decision
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router
 from trigger_function.settings import FunctionSettings

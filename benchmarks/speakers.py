@@ -23,7 +23,7 @@ from gpu_job.speakers.networks import EMBEDDING_SIZE, FRAMES, SpeakerNetworks, u
 from gpu_job.speakers.turns import Turn, turns_of
 from gpu_job.speakers.windows import STEP, SpeakerWindow, Voice
 from gpu_job.speakers.words import speakers_of_words
-from shared.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount
 
 SEEDS = (1, 2, 3)
 PEOPLE = (2, 3, 4, 5, 6)

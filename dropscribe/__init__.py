@@ -21,10 +21,10 @@ from shared.errors import DropscribeError
 from shared.messages import TerminalMessage
 from shared.operations.erase import ErasureReceipt, ErasureRefused
 from shared.operations.rerun import RerunRefused
+from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerCount
 from shared.progress.model import Progress, Stage
-from shared.speaker_count import SpeakerCount
 from shared.transcript.model import Transcript, Word
-from shared.upload_options import UploadOptions
 
 __all__ = [
     "Channels",

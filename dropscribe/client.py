@@ -19,8 +19,8 @@ from dropscribe.uploads import Progress, drop
 from shared.media import Upload
 from shared.object_names import name_problem, object_name
 from shared.objects import bucket_and_name
+from shared.options.model import UploadOptions
 from shared.state.jobs.store import JobStore
-from shared.upload_options import UploadOptions
 
 
 class Dropscribe:

@@ -15,7 +15,7 @@ from google.cloud.storage import Blob, Bucket
 from dropscribe.resumable import send
 from shared.errors import SERVICE_UNAVAILABLE_ERRORS
 from shared.media import Upload
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 
 UPLOAD_ERRORS = (OSError, *SERVICE_UNAVAILABLE_ERRORS)
 """What `drop` raises."""

@@ -59,7 +59,7 @@ from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import EngineFailed
 from shared.media import Media
-from shared.speaker_count import SpeakerCount
+from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.editing.text_options import TextOptions
 from shared.transcript.model import Gap, Transcript
@@ -111,9 +111,8 @@ def transcribe(
     path: str | Path,
     *,
     engine: EngineChain | str | Path = PUBLISHED_MODEL,
-    channels: Channels = Channels.MIX,
+    asked: UploadOptions = NOTHING_ASKED,
     media: Media | None = None,
-    speakers: SpeakerCount | None = None,
     text: TextOptions | None = None,
     options: PipelineOptions | None = None,
     cancelled: threading.Event | None = None,
@@ -122,17 +121,15 @@ def transcribe(
 
     `engine`: a chain of engines, opened once with `open_engine` for many files; or a model for this file alone: a name
     at NVIDIA or Hugging Face, which is fetched once, a `.nemo` file, or a directory made by `dropscribe prepare-model`.
-    `channels`: mixed, or each transcribed alone as one speaker, which takes `media`.
+    `asked`: what is wanted of this file: split channels, for example, which take `media`, or who speaks.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.
-    `speakers`: who says what is found out, too; SpeakerCount() where nobody knows how many speak. Split channels are
-    speakers by themselves.
     `text`: how numbers are written, and what becomes of fillers and swear words.
     `cancelled`: set by another thread, it ends the call within seconds, by EngineFailed.
     Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, OSError
     where the file cannot be opened, and ValueError for split channels without `media`.
     """
-    if channels is Channels.SPLIT and media is None:
+    if asked.channels is Channels.SPLIT and media is None:
         raise ValueError("split channels take `media`, which says how many there are")
     path = Path(path)
     with path.open("rb"):
@@ -152,8 +149,7 @@ def transcribe(
             call_id,
             transcription,
             media=media,
-            channels=channels,
-            speakers=speakers,
+            asked=asked,
             cancelled=cancelled,
         )
 
@@ -187,30 +183,30 @@ class FileTranscription:
         listener: TranscriptionListener,
         *,
         media: Media | None = None,
-        channels: Channels = Channels.MIX,
+        asked: UploadOptions = NOTHING_ASKED,
         stays_local: bool = False,
         stored: Mapping[tuple[int, int, int], ChunkResult] | None = None,
         shard: Shard | None = None,
         missing: Callable[[float], str | None] = lambda start: None,
-        speakers: SpeakerCount | None = None,
         span: Span = INVALID_SPAN,
         cancelled: threading.Event | None = None,
     ) -> None:
-        """`stays_local`: whether no audio may be sent to an API. `stored`: results of an earlier attempt, by channel,
-        first and last sample: such chunks are not submitted again. `shard`: only chunks that begin in it are
-        transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this time, in
-        seconds, and is not stored, is not transcribed either; None: it is. `speakers`: how many people speak, where who
-        says what is asked. `cancelled`: set, it works as `cancel`."""
+        """`asked`: what the upload's owner wants. `stays_local`: whether no audio may be sent to an API.
+        `stored`: results of an earlier attempt, by channel, first and last sample: such chunks are not submitted again.
+        `shard`: only chunks that begin in it are transcribed, nothing is audited, and there is no transcript.
+        `missing`: why a chunk that begins at this time, in seconds, and is not stored, is not transcribed either; None:
+        it is. `cancelled`: set, it works as `cancel`."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
         self._listener = listener
         self._media = media
-        self._channels = media.channels if media is not None and channels is Channels.SPLIT else 1
+        self._asked = asked
+        self._channels = asked.streams(media) if media is not None else 1
         self._stays_local = stays_local
         self._stored = stored or {}
         options = pipeline.options
-        self._scope = ShardScope.of(shard, media, channels, options.cuts, options.warm_up_seconds)
+        self._scope = ShardScope.of(shard, media, asked.channels, options.cuts, options.warm_up_seconds)
         self._reused: set[tuple[int, int, int]] = set()
         self._missing = missing
         self._span = span
@@ -222,9 +218,9 @@ class FileTranscription:
         self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = cancelled or threading.Event()
         self._diarizer: Diarizer | None = None
-        if speakers is not None and channels is not Channels.SPLIT and shard is None:
+        if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
             threads, is_cancelled = pipeline.audit_threads, self._cancelled.is_set
-            self._diarizer = Diarizer(pipeline.speakers, threads, speakers, self.report_if_complete, is_cancelled)
+            self._diarizer = Diarizer(pipeline.speakers, threads, asked.speakers, self.report_if_complete, is_cancelled)
         rules = options.audit if shard is None else None
         self._audits = [
             AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
@@ -362,6 +358,7 @@ class FileTranscription:
             delivered,
             channel,
             self._stays_local,
+            self._asked,
             span=self._span,
             is_cancelled=self._cancelled.is_set,
             leave_open=self._listener.broke,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import stamina
 
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind, kind_of_status, shortened
 from shared.settings import DeepgramSettings
@@ -108,39 +109,34 @@ class Deepgram:
         self.model = model
         self._client = _client(settings, settings.deepgram_api_key.get_secret_value().strip())
 
-    def transcribe(
-        self, audio: str | bytes, language: str, *, split: bool = False, speakers: bool = False
-    ) -> DeepgramResult:
-        """Transcribe an audio file, or what a URL serves; `split`: each channel as one speaker; `speakers`: with the
-        speaker of each word.
+    def transcribe(self, audio: str | bytes, request: DeepgramRequest) -> DeepgramResult:
+        """Transcribe an audio file, or what a URL serves.
 
         Blocks for DEEPGRAM_TIMEOUT_SECONDS and DEEPGRAM_LATE_SECONDS at most, repeated calls included. A caller that
         has another engine goes on after the first of them: `begin`, `answer_in_time`. Raises EngineFailed.
         """
         ends = time.monotonic() + self._settings.deepgram_timeout_seconds + self._settings.deepgram_late_seconds
-        response = self._request(audio, language, split=split, speakers=speakers, ends=ends)
-        answer = parse_response(response, self.model, split=split)
+        response = self._request(audio, request, ends=ends)
+        answer = parse_response(response, self.model, split=request.split)
         count_audio(answer)
         return answer
 
-    def call_back(self, url: str, language: str, *, callback: str, split: bool = False, speakers: bool = False) -> str:
+    def call_back(self, url: str, request: DeepgramRequest, *, callback: str) -> str:
         """Have Deepgram transcribe what a URL serves, and post the answer to `callback`; its id of the request.
 
         Empty where it took the request and gave none. Blocks for ACCEPT_SECONDS at most. Raises EngineFailed.
         """
         ends = time.monotonic() + ACCEPT_SECONDS
-        response = self._request(url, language, split=split, speakers=speakers, ends=ends, callback=callback)
+        response = self._request(url, request, ends=ends, callback=callback)
         return str(getattr(response, "request_id", None) or "")
 
-    def begin(
-        self, audio: str | bytes, language: str, *, split: bool = False, speakers: bool = False
-    ) -> Future[DeepgramResult]:
+    def begin(self, audio: str | bytes, request: DeepgramRequest) -> Future[DeepgramResult]:
         """As `transcribe`, on a thread of its own, which does not keep the process alive."""
         answer: Future[DeepgramResult] = Future()
 
         def call() -> None:
             try:
-                result = self.transcribe(audio, language, split=split, speakers=speakers)
+                result = self.transcribe(audio, request)
             except BaseException as error:
                 answer.set_exception(error)
             else:
@@ -150,14 +146,7 @@ class Deepgram:
         return answer
 
     def _request(
-        self,
-        audio: str | bytes,
-        language: str,
-        *,
-        split: bool,
-        speakers: bool,
-        ends: float,
-        callback: str | None = None,
+        self, audio: str | bytes, request: DeepgramRequest, *, ends: float, callback: str | None = None
     ) -> MediaTranscribeResponse:
         """`ends`: when its time is over, on the monotonic clock. Raises EngineFailed."""
         try:
@@ -169,13 +158,13 @@ class Deepgram:
                 timeout=None,
             ):
                 with attempt:
-                    return self._call(audio, language, split=split, speakers=speakers, ends=ends, callback=callback)
+                    return self._call(audio, request, ends=ends, callback=callback)
         except _NotBilledError as final:
             raise final.error from final
         raise AssertionError("stamina ends by returning or raising")
 
     def _call(
-        self, audio: str | bytes, language: str, *, split: bool, speakers: bool, ends: float, callback: str | None
+        self, audio: str | bytes, request: DeepgramRequest, *, ends: float, callback: str | None
     ) -> MediaTranscribeResponse:
         import httpx
         from deepgram.core.api_error import ApiError
@@ -194,11 +183,7 @@ class Deepgram:
         try:
             return ask(
                 model=self.model,
-                language=language,
-                smart_format=True,
-                punctuate=True,
-                multichannel=split or None,
-                diarize_model="latest" if speakers else None,
+                **request.parameters(),
                 mip_opt_out=self._settings.deepgram_mip_opt_out or None,
                 callback=callback,
                 request_options={"timeout": timeout},

@@ -112,7 +112,7 @@ class BadMedia(DropscribeError):
 class Rejected(DropscribeError):
     """The upload can be transcribed, but its own options or the deployment's limits forbid it: `rejected`, too.
 
-    - its metadata asks for what is not known: `shared/upload_options.py`; a track that is not there:
+    - its metadata asks for what is not known: `shared/options/parsing.py`; a track that is not there:
       `shared/formats/tracks.py`
     - it is gone, encrypted with its owner's key, or larger unpacked than is allowed: `shared/storage_errors.py`,
       `shared/gzip_content.py`

@@ -14,8 +14,8 @@ from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import FailureKind, shortened
 from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
+from shared.options.model import UploadOptions
 from shared.transcript.model import Coverage, Gap, Seconds, TranscriptWarning
-from shared.upload_options import UploadOptions
 
 
 class _Message(BaseModel):

@@ -15,7 +15,8 @@ from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape
 from shared.costs.speeds import DeviceSpeed, Speeds
 from shared.enums import JobDevice
-from shared.subtitle_rules import (
+from shared.options.model import LONGEST_DEADLINE_MINUTES
+from shared.options.subtitle_rules import (
     MAX_CHARS_PER_SECOND,
     MAX_COLUMNS,
     MAX_LINES,
@@ -24,7 +25,6 @@ from shared.subtitle_rules import (
     SubtitleOptions,
 )
 from shared.transcript.confidence import LOW_CONFIDENCE
-from shared.upload_options import LONGEST_DEADLINE_MINUTES
 
 GIB = 2**30
 MB = 1_000_000

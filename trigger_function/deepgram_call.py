@@ -32,7 +32,7 @@ from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
-from shared.enums import Channels
+from shared.deepgram_request import DeepgramRequest
 from shared.errors import EngineFailed, FailureKind, best_effort
 from shared.media import Media
 from shared.state.jobs.record import CallbackCall, Job, JobRecord
@@ -116,13 +116,12 @@ def transcribe_with_deepgram(services: Services, job: Job, media: Media) -> None
         callbacks=(*job.record.callbacks, *((callback,) if callback else ())),
     )
     call = _Call(job.record, media, price, time.monotonic(), callback)
-    options = job.record.options
-    split, speakers = options.channels is Channels.SPLIT, options.tells_speakers_apart
+    request = DeepgramRequest.of_upload(job.record.options, settings.language)
     if callback is not None:
-        _have_answer_posted(services, engine, job, call, callback, url, split=split, speakers=speakers)
+        _have_answer_posted(services, engine, job, call, callback, url, request)
         return
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=model) as span:
-        answer = engine.begin(url, settings.language, split=split, speakers=speakers)
+        answer = engine.begin(url, request)
         try:
             in_time = answer_in_time(answer, settings.deepgram_timeout_seconds)
         except EngineFailed as error:
@@ -164,17 +163,14 @@ def _have_answer_posted(
     call: _Call,
     callback: CallbackCall,
     url: str,
-    *,
-    split: bool,
-    speakers: bool,
+    request: DeepgramRequest,
 ) -> None:
     """Make a call whose answer is posted. Raises EngineFailed where Deepgram does not take it."""
     assert services.callbacks is not None
     address = services.callbacks.address(job.id, callback.id)
     with tracing.span("deepgram", kind=SpanKind.CLIENT, model=engine.model, callback=True):
         try:
-            language = services.settings.language
-            request_id = engine.call_back(url, language, callback=address, split=split, speakers=speakers)
+            request_id = engine.call_back(url, request, callback=address)
         except EngineFailed as error:
             if not error.may_be_billed:
                 _take_back(services, call)

@@ -18,13 +18,14 @@ from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
+from shared.options.model import UploadOptions
+from shared.options.parsing import parse_upload_options
 from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
 from shared.state.jobs.progress import progress_of
 from shared.state.jobs.record import Job, JobRecord, new_holder
 from shared.storage_errors import refusal_of
 from shared.telemetry import tracing
-from shared.upload_options import UploadOptions, parse_upload_options
 from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection.gzip_object import GzipObject

@@ -21,6 +21,7 @@ from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.ranges import Piece, pieces_of, recording_of, returned
 from gpu_job.engines.task import Task
 from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, Remedy, kind_of
 from shared.telemetry import tracing
@@ -167,7 +168,8 @@ class DeepgramEngine:
                 # While the record was written it turned out that another process has the job.
                 self._listener.call_not_billed(self.engine, call)
                 raise EngineFailed("The transcription was cancelled.")
-            answer = self._deepgram.begin(as_wav(recording), self._language)
+            request = DeepgramRequest.of_chunks(tasks[0].asked, self._language)
+            answer = self._deepgram.begin(as_wav(recording), request)
             try:
                 if any(self._failures.has_alternative(self, task) for task in tasks):
                     answer_in_time(answer, self._timeout_seconds)

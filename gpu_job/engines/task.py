@@ -13,6 +13,7 @@ from gpu_job.assembly.assemble import ChunkResult, chunk_result
 from gpu_job.audio.chunker import Chunk
 from shared.enums import Engine
 from shared.errors import EngineFailed
+from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.telemetry import tracing
 
 
@@ -27,6 +28,8 @@ class Task:
     channel: int = 0
     stays_local: bool = False
     """Whether it may not be sent to an API: the upload is private, or may not cost so much."""
+    asked: UploadOptions = NOTHING_ASKED
+    """What the upload's owner wants, for engines that can do it."""
     failures: Mapping[Engine, EngineFailed] = field(default_factory=dict)
     """The engines that were tried, and why each failed."""
     urgent: bool = False

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import chain
 
 from gpu_job.rendering.parts import read_parts, write_parts
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import render
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from gpu_job.audio.decoder_child import child_environment
 from gpu_job.rendering.parts import read_parts, write_parts
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import Rendered, render
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpu_job.speakers.networks import unit
 from gpu_job.speakers.windows import SpeakerWindow, Voice
-from shared.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount
 
 SAME_SPEAKER_COSINE = 0.6
 """Two groups of voices whose mean cosine is higher are one speaker. CAM++ on windows of a recording gives one person's

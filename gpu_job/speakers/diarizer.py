@@ -13,7 +13,7 @@ from gpu_job.speakers.clusters import speakers_of
 from gpu_job.speakers.networks import SpeakerNetworks
 from gpu_job.speakers.turns import Turn, turns_of
 from gpu_job.speakers.windows import SpeakerWindow, WindowCutter, hear
-from shared.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount
 
 _log = logging.getLogger(__name__)
 

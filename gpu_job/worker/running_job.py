@@ -116,12 +116,11 @@ class RunningJob(TranscriptionListener):
             self.id,
             self,
             media=self.media,
-            channels=claimed.job.record.options.channels,
+            asked=claimed.job.record.options,
             stays_local=not self.may_use_deepgram,
             stored=claimed.stored,
             shard=claimed.job.record.shard,
             missing=claimed.missing,
-            speakers=claimed.job.record.options.speakers,
             span=span,
         )
         self._owner = owner

@@ -32,8 +32,9 @@ from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.object_names import object_name
 from shared.objects import bucket_and_name
+from shared.options.model import UploadOptions
+from shared.options.parsing import parse_upload_options
 from shared.progress.describe import rough_duration
-from shared.upload_options import UploadOptions, parse_upload_options
 from trigger_function.handle_upload import inspect_blob
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router

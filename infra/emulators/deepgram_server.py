@@ -31,6 +31,7 @@ from infra.emulators.deepgram_audio import (
 from infra.emulators.http_server import HttpServer
 from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscriberProcess
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import BadMedia, EngineFailed
 from shared.transcript.compose import compose
@@ -119,12 +120,12 @@ class DeepgramServer(HttpServer):
         super().stop()
         self._transcriber.stop()
 
-    def transcribed(self, path: Path, sha256: str, *, split: bool, speakers: bool) -> TranscribedFile:
-        """What the model hears in a file of that hash; `split`: in each channel; `speakers`: from whom.
+    def transcribed(self, path: Path, sha256: str, request: DeepgramRequest) -> TranscribedFile:
+        """What the model hears in a file of that hash.
 
         Raises BadMedia and EngineFailed.
         """
-        return self._transcriber.transcribe(path, split=split, speakers=speakers)
+        return self._transcriber.transcribe(path, request)
 
     def post(self, address: str, body: object) -> int | None:
         """Post an answer once; the status it was answered with, or None where there was none."""
@@ -195,8 +196,7 @@ class DeepgramServer(HttpServer):
     ) -> dict[str, Any]:
         """Deepgram's answer to the request of that number, about audio in a file."""
         try:
-            split, speakers = _wants(parameters, "multichannel"), "diarize_model" in parameters
-            found = self.transcribed(path, sha256, split=split, speakers=speakers)
+            found = self.transcribed(path, sha256, _request(parameters))
         except BadMedia as bad:
             message = f"Bad Request: failed to process audio: corrupt or unsupported data: {bad.reason}"
             raise ListenRefused(400, "Bad Request", message) from bad
@@ -228,6 +228,15 @@ def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
 
 def _wants(parameters: Mapping[str, str], name: str) -> bool:
     return parameters.get(name, "").lower() == "true"
+
+
+def _request(parameters: Mapping[str, str]) -> DeepgramRequest:
+    """Of a call's parameters those which decide about what the model hears."""
+    return DeepgramRequest(
+        parameters.get("language", "en"),
+        split=_wants(parameters, "multichannel"),
+        speakers="diarize_model" in parameters,
+    )
 
 
 def _results(found: TranscribedFile, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.pipeline import PipelineOptions, transcribe
 from infra.emulators.transcriber_process import TranscribedFile
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Channels, Engine
 from shared.errors import DropscribeError
-from shared.speaker_count import SpeakerCount
+from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerCount
 
 BATCH_CHUNKS = 4
 """Chunks in a batch; together 80 s of audio at most."""
@@ -38,11 +40,11 @@ def serve(model: str, pipe: Connection[Any, Any]) -> None:
     with ExitStack() as stack, suppress(EOFError):
         engine: EngineChain | None = None
         while True:
-            path, split, speakers = pipe.recv()
+            path, request = pipe.recv()
             try:
                 # Loaded for the first recording; where that fails, the next one tries again.
                 engine = engine if engine and engine.is_available else stack.enter_context(_engine(model))
-                pipe.send(_transcribe(engine, path, split, SpeakerCount() if speakers else None))
+                pipe.send(_transcribe(engine, path, request))
             except DropscribeError as failure:
                 pipe.send(failure)
 
@@ -61,11 +63,14 @@ def _engine(model: str) -> Iterator[EngineChain]:
         yield engine
 
 
-def _transcribe(engine: EngineChain, path: Path, split: bool, speakers: SpeakerCount | None) -> TranscribedFile:
-    media = inspected(path) if split else None
+def _transcribe(engine: EngineChain, path: Path, request: DeepgramRequest) -> TranscribedFile:
+    media = inspected(path) if request.split else None
     options = PipelineOptions(cuts=CUTS, audit=None)
-    channels = Channels.SPLIT if split else Channels.MIX
-    transcript = transcribe(path, engine=engine, channels=channels, media=media, speakers=speakers, options=options)
+    asked = UploadOptions(
+        channels=Channels.SPLIT if request.split else Channels.MIX,
+        speakers=SpeakerCount() if request.speakers else None,
+    )
+    transcript = transcribe(path, engine=engine, asked=asked, media=media, options=options)
     return TranscribedFile(transcript.words, media.channels if media else 1, transcript.duration)
 
 

@@ -13,6 +13,7 @@ from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any
 
 from infra.emulators.processes import ProcessGroup
+from shared.deepgram_request import DeepgramRequest
 from shared.errors import DropscribeError, EngineFailed
 
 if TYPE_CHECKING:
@@ -49,15 +50,15 @@ class TranscriberProcess:
         self._stopped = False
         self._child_lock = threading.Lock()
 
-    def transcribe(self, path: Path, *, split: bool = False, speakers: bool = False) -> TranscribedFile:
-        """What is said in a file; `split`: in each channel; `speakers`: by whom.
+    def transcribe(self, path: Path, request: DeepgramRequest) -> TranscribedFile:
+        """What is said in a file, as far as the request asks for what the model can do: split channels, speakers.
 
         Raises BadMedia, and EngineFailed without a model or where its process ends.
         """
         with self._turn:
             child = self._running_child()
             try:
-                child.pipe.send((path, split, speakers))
+                child.pipe.send((path, request))
                 answer: TranscribedFile | DropscribeError = child.pipe.recv()
             except (EOFError, OSError) as error:
                 self._forget(child)

@@ -29,6 +29,7 @@ from shared.costs.prices import PriceBook
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
+from shared.options.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.progress.events import ProgressEvents
 from shared.progress.model import progress_of_outcome
 from shared.state.gpu_breaker import Breaker
@@ -40,7 +41,6 @@ from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import billed
 from shared.state.result_files import ResultFiles
-from shared.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.telemetry import tracing
 from shared.transcript.model import Transcript
 

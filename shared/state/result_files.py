@@ -16,7 +16,7 @@ from shared import objects
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import Rendered, render
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.csv_files import to_csv
 from shared.transcript.deepgram_json import to_deepgram
 from shared.transcript.model import Transcript

@@ -14,6 +14,7 @@ from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscriberProcess
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH
+from shared.deepgram_request import DeepgramRequest
 from shared.errors import EngineFailed
 from tests.support.recorded_processes import recording_process_type
 from tests.support.waiting import PATIENCE, wait_until
@@ -47,7 +48,7 @@ def during_a_transcription(
     """How a transcription ends when `act` is done to its process."""
     others = len(started)
     with ThreadPoolExecutor() as pool:
-        transcription = pool.submit(transcriber.transcribe, MEMO)
+        transcription = pool.submit(transcriber.transcribe, MEMO, DeepgramRequest("en"))
         wait_until(lambda: len(started) > others, "a new process")
         act(started[-1].pid)
         return transcription.exception(PATIENCE)
@@ -75,5 +76,5 @@ def test_nothing_is_transcribed_after_stop(transcriber: TranscriberProcess, star
     transcriber.stop()
     transcriber.stop()
     with pytest.raises(EngineFailed):
-        transcriber.transcribe(MEMO)
+        transcriber.transcribe(MEMO, DeepgramRequest("en"))
     assert started == []

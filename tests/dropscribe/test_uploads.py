@@ -16,7 +16,7 @@ from dropscribe.uploads import drop
 from shared.enums import Channels, Method, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, UPLOADS, LoopbackCloud
 from tests.support.waiting import PATIENCE
 

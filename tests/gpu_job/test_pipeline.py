@@ -34,9 +34,12 @@ from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Channels, Engine
 from shared.errors import BadMedia, EngineFailed, FailureKind
+from shared.options.model import UploadOptions
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make, noise, raw, silence, tone
 from tests.support.waiting import PATIENCE
+
+SPLIT = UploadOptions(channels=Channels.SPLIT)
 
 CALL = recording("call.opus")
 
@@ -81,20 +84,20 @@ def test_each_channel_is_a_speaker(engine: EngineChain, tmp_path: Path) -> None:
     call, memo = CALL.path, recording("memo.wav").path
     both = "[0:a]aformat=channel_layouts=mono[l];[1:a]aformat=channel_layouts=mono[r];[l][r]join=inputs=2[out]"
     path = make(tmp_path / "two.wav", "-i", str(call), "-i", str(memo), "-filter_complex", both, "-map", "[out]")
-    transcript = transcribe(path, engine=engine, media=inspected(path), channels=Channels.SPLIT)
+    transcript = transcribe(path, engine=engine, media=inspected(path), asked=SPLIT)
     for speaker, alone in enumerate((CALL, recording("memo.wav"))):
         recognized = [word.text for word in transcript.words if word.speaker == speaker]
         assert plain(recognized) == plain([word.word for word in alone.words])[: len(recognized)]
         assert recognized
     with pytest.raises(ValueError, match="media"):
-        transcribe(path, engine=engine, channels=Channels.SPLIT)
+        transcribe(path, engine=engine, asked=SPLIT)
 
 
 def test_each_second_has_its_loudness(engine: EngineChain, tmp_path: Path) -> None:
     """Of split channels the loudest one's; the last second may be shorter."""
     left, right = np.concatenate([tone(1, -20, 1600), silence(1.5)]), np.concatenate([silence(1), tone(1.5, -30, 1600)])
     path = make(tmp_path / "two.wav", *raw(tmp_path / "two.f32", np.stack([left, right], axis=1)), "-c:a", "pcm_f32le")
-    split = transcribe(path, engine=engine, media=inspected(path), channels=Channels.SPLIT)
+    split = transcribe(path, engine=engine, media=inspected(path), asked=SPLIT)
     assert split.loudness == (-20, -30, -30)
     assert transcribe(path, engine=engine).loudness == (-26, -36, -36)
 
@@ -212,7 +215,7 @@ def test_one_file_may_be_transcribed_twice_at_once(tmp_path: Path) -> None:
             for _ in range(6):
                 submitted.get(timeout=PATIENCE)
             with pytest.raises(BadMedia, match="9 channels"):
-                transcribe(path, engine=chain, media=nine, channels=Channels.SPLIT)
+                transcribe(path, engine=chain, media=nine, asked=SPLIT)
             recognizer.gate.set()
             assert len(first.result(timeout=PATIENCE).words) == 6
         finally:

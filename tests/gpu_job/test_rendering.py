@@ -14,7 +14,7 @@ import pytest
 from gpu_job.rendering import process
 from gpu_job.rendering.process import LEAST_WORDS, RenderingProcess
 from shared.enums import Engine
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
 from shared.transcript.render import render

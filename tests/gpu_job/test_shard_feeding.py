@@ -30,6 +30,7 @@ from infra.recordings import recording
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import BadMedia
+from shared.options.model import UploadOptions
 from tests.support.arriving import GatedContent
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make
@@ -62,7 +63,13 @@ def fed(
     """A file, or a shard of it, once all of its chunks have their results."""
     listener, name = BlockingListener(), f"{path.name}-{shard}"
     file = FileTranscription(
-        pipeline, name, listener, media=inspected(path), channels=channels, shard=shard, stored=stored
+        pipeline,
+        name,
+        listener,
+        media=inspected(path),
+        asked=UploadOptions(channels=channels),
+        shard=shard,
+        stored=stored,
     )
     file.feed(path)
     listener.wait(pipeline.engines, PATIENCE)

@@ -17,7 +17,7 @@ from infra.emulators.eventarc import Eventarc
 from infra.emulators.function_host import FunctionHost
 from infra.recordings import recording
 from shared.media import Upload
-from shared.upload_options import METHOD_METADATA
+from shared.options.metadata_keys import METHOD_METADATA
 from tests.support.loopback_cloud import GPU_JOB, LoopbackCloud
 from tests.support.waiting import PATIENCE
 

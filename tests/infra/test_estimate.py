@@ -19,7 +19,8 @@ from shared.costs.prices import price_book
 from shared.costs.speeds import SpeedStore, execution_figures
 from shared.enums import Channels, Method
 from shared.media import Upload
-from shared.upload_options import MAX_COST_METADATA, PRIVACY_METADATA, UploadOptions
+from shared.options.metadata_keys import MAX_COST_METADATA, PRIVACY_METADATA
+from shared.options.model import UploadOptions
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
 from tests.support.routing_cases import PRICING, film, media
 from trigger_function.settings import FunctionSettings

@@ -14,7 +14,7 @@ from infra.cli.main import app
 from infra.recordings import recording
 from shared.enums import Channels, Method, Privacy
 from shared.media import Upload
-from shared.upload_options import parse_upload_options
+from shared.options.parsing import parse_upload_options
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud

@@ -21,9 +21,9 @@ from infra.emulators.cloud import RESULTS, STATE, UPLOADS
 from shared.enums import Privacy
 from shared.messages import TerminalMessage
 from shared.object_names import object_name
+from shared.options.model import UploadOptions
 from shared.state.jobs.record import JobRecord, JobState
 from shared.state.jobs.store import JobStore
-from shared.upload_options import UploadOptions
 from tests.support.ended_jobs_of_month import DAY_16, ended_job
 from tests.support.hostile_names import HOSTILE_NAMES
 from tests.support.storage_alone import storage_alone

@@ -20,8 +20,8 @@ from shared.enums import Outcome, Privacy
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.object_names import name_problem
-from shared.subtitle_rules import SubtitleOptions
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
+from shared.options.subtitle_rules import SubtitleOptions
 
 
 def test_numbered_names_do_not_meet_a_files_own_name() -> None:

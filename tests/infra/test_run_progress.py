@@ -21,11 +21,11 @@ from shared.costs.speeds import DeviceSpeed
 from shared.enums import Outcome
 from shared.media import Media, Upload
 from shared.messages import TerminalMessage, event_id
+from shared.options.model import UploadOptions
 from shared.progress.describe import rough_duration
 from shared.settings import SpeedSettings
 from shared.state.jobs.progress import progress_of
 from shared.state.jobs.record import JobRecord, JobState
-from shared.upload_options import UploadOptions
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 INITIAL = SpeedSettings(cpu_startup_seconds=30.0, cpu_x_real_time=20.0).initial_speeds(None)

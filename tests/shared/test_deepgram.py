@@ -18,6 +18,7 @@ from infra.emulators.deepgram_server import DeepgramServer, ListenRequest
 from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
 from shared.deepgram import Deepgram, answer_in_time, parse_response
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.settings import DeepgramSettings
@@ -25,6 +26,7 @@ from shared.transcript.model import Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.waiting import PATIENCE
 
+ENGLISH = DeepgramRequest("en")
 AUDIO = "http://127.0.0.1:9/a.mp3"
 """Nobody fetches it: the faults come before the work."""
 
@@ -76,7 +78,7 @@ def test_a_recording_comes_back_as_written_words_with_their_times(
     memo = recording("memo.wav")
     before = len(shared_deepgram_server.requests)
 
-    result = adapter(shared_deepgram_server.url, deepgram_key).transcribe(f"{recordings_url}/{memo.path.name}", "en")
+    result = adapter(shared_deepgram_server.url, deepgram_key).transcribe(f"{recordings_url}/{memo.path.name}", ENGLISH)
 
     words = result.passage.words
     please = next(w for w in words if w.text == "Please")
@@ -108,7 +110,7 @@ def test_every_call_says_whether_the_recording_may_be_kept_for_training(
     before = len(shared_deepgram_server.requests)
     for audio in (AUDIO, b"no sound at all"):
         with pytest.raises(EngineFailed):
-            Deepgram(settings, "nova-3").transcribe(audio, "en")
+            Deepgram(settings, "nova-3").transcribe(audio, ENGLISH)
     made = shared_deepgram_server.requests[before:]
     assert [one.mip_opt_out for one in made] == [opts_out, opts_out]
 
@@ -118,7 +120,7 @@ def test_audio_as_bytes_is_transcribed_like_audio_at_an_address(
 ) -> None:
     memo, engine = recording("memo.wav").path, adapter(shared_deepgram_server.url, deepgram_key)
     by_address, in_hand = (
-        engine.transcribe(audio, "en") for audio in (f"{recordings_url}/{memo.name}", memo.read_bytes())
+        engine.transcribe(audio, ENGLISH) for audio in (f"{recordings_url}/{memo.name}", memo.read_bytes())
     )
     assert in_hand.passage == by_address.passage
     assert in_hand.passage.words
@@ -131,7 +133,7 @@ def test_a_request_that_was_refused_is_repeated_and_transcribed_once(
     before = len(shared_deepgram_server.requests)
     shared_deepgram_server.fail_next(2, status)
 
-    result = adapter(shared_deepgram_server.url, deepgram_key).transcribe(f"{recordings_url}/memo.wav", "en")
+    result = adapter(shared_deepgram_server.url, deepgram_key).transcribe(f"{recordings_url}/memo.wav", ENGLISH)
 
     assert result.passage.words
     assert [asked.audio_seconds is not None for asked in shared_deepgram_server.requests[before:]] == [
@@ -162,7 +164,7 @@ def test_a_failure_that_may_have_been_billed_is_not_repeated(
 ) -> None:
     deepgram_server.fail_next(1, status)
     with pytest.raises(EngineFailed) as failure:
-        adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, "en")
+        adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, ENGLISH)
     assert (failure.value.kind, len(deepgram_server.requests)) == (kind, 1)
     assert failure.value.may_be_billed is may_be_billed
 
@@ -174,7 +176,7 @@ def test_being_turned_away_is_final_after_the_last_attempt(
 ) -> None:
     deepgram_server.fail_next(attempts + 1, status)
     with pytest.raises(EngineFailed) as failure:
-        adapter(deepgram_server.url, deepgram_key, attempts=attempts).transcribe(AUDIO, "en")
+        adapter(deepgram_server.url, deepgram_key, attempts=attempts).transcribe(AUDIO, ENGLISH)
     assert (failure.value.kind, len(deepgram_server.requests)) == (kind, attempts)
     assert not failure.value.may_be_billed
 
@@ -182,7 +184,7 @@ def test_being_turned_away_is_final_after_the_last_attempt(
 def test_a_broken_connection_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
     deepgram_server.cut_next(1)
     with pytest.raises(EngineFailed) as failure:
-        adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, "en")
+        adapter(deepgram_server.url, deepgram_key).transcribe(AUDIO, ENGLISH)
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.NETWORK, 1)
     assert failure.value.may_be_billed
 
@@ -190,7 +192,7 @@ def test_a_broken_connection_is_not_repeated(deepgram_server: DeepgramServer, de
 def test_silence_beyond_the_time_limit_is_not_repeated(deepgram_server: DeepgramServer, deepgram_key: str) -> None:
     deepgram_server.stall_next(1, PATIENCE)
     with pytest.raises(EngineFailed) as failure:
-        adapter(deepgram_server.url, deepgram_key, timeout=1.0).transcribe(AUDIO, "en")
+        adapter(deepgram_server.url, deepgram_key, timeout=1.0).transcribe(AUDIO, ENGLISH)
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 1)
     assert failure.value.may_be_billed
 
@@ -199,7 +201,7 @@ def test_a_repeated_call_has_the_rest_of_the_time(deepgram_server: FaultyDeepgra
     deepgram_server.fail_next(1, 503)
     deepgram_server.stall_next(1, PATIENCE)
     with pytest.raises(EngineFailed, match=r"no answer within [12] s") as failure:
-        adapter(deepgram_server.url, deepgram_key, timeout=2.0).transcribe(AUDIO, "en")
+        adapter(deepgram_server.url, deepgram_key, timeout=2.0).transcribe(AUDIO, ENGLISH)
     assert (failure.value.kind, len(deepgram_server.requests)) == (FailureKind.TIMEOUT, 2)
 
 
@@ -207,7 +209,7 @@ def test_an_answer_is_waited_for_no_longer_than_its_caller_will(
     deepgram_server: FaultyDeepgramServer, deepgram_key: str
 ) -> None:
     deepgram_server.stall_next(1, PATIENCE)
-    answer_to_come = adapter(deepgram_server.url, deepgram_key, timeout=2.0).begin(AUDIO, "en")
+    answer_to_come = adapter(deepgram_server.url, deepgram_key, timeout=2.0).begin(AUDIO, ENGLISH)
     with pytest.raises(EngineFailed, match="no answer within 0 s") as failure:
         answer_in_time(answer_to_come, 0.1)
     assert (failure.value.kind, failure.value.may_be_billed) == (FailureKind.TIMEOUT, True)
@@ -224,7 +226,7 @@ def test_a_refused_connection_is_repeated(deepgram_key: str) -> None:
             closed.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{closed.getsockname()[1]}"
             with pytest.raises(EngineFailed) as failure:
-                adapter(url, deepgram_key).transcribe(AUDIO, "en")
+                adapter(url, deepgram_key).transcribe(AUDIO, ENGLISH)
     finally:
         set_on_retry_hooks(None)
     assert (failure.value.kind, len(retries)) == (FailureKind.NETWORK, 2)
@@ -254,7 +256,7 @@ def test_an_answer_that_cannot_be_read_is_not_asked_for_again(
         return flask.Response(body, headers=headers)
 
     with HttpServer(app) as server, pytest.raises(EngineFailed) as failure:
-        adapter(server.url, deepgram_key).transcribe(AUDIO, "en")
+        adapter(server.url, deepgram_key).transcribe(AUDIO, ENGLISH)
     assert (failure.value.kind, len(calls)) == (FailureKind.INTERNAL, 1)
 
 
@@ -277,7 +279,7 @@ def test_the_key_is_sent_without_the_line_break_that_secrets_end_with(
 ) -> None:
     # Whoever passes the door is refused for the address.
     with pytest.raises(EngineFailed) as failure:
-        adapter(deepgram_server.url, around.format(deepgram_key)).transcribe("https://example.com/a.mp3", "en")
+        adapter(deepgram_server.url, around.format(deepgram_key)).transcribe("https://example.com/a.mp3", ENGLISH)
     assert failure.value.kind is kind
 
 

@@ -19,6 +19,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscribedFile
+from shared.deepgram_request import DeepgramRequest
 from tests.support.forked_process import ForkedProcessGroup
 
 ERRORS = {
@@ -95,12 +96,12 @@ class RememberingDeepgramServer(FaultyDeepgramServer):
 
     def __init__(self, model: str, api_key: str, log: Path) -> None:
         super().__init__(model, api_key, log)
-        self._known: dict[tuple[str, bool, bool], TranscribedFile] = {}
+        self._known: dict[tuple[str, DeepgramRequest], TranscribedFile] = {}
 
-    def transcribed(self, path: Path, sha256: str, *, split: bool, speakers: bool) -> TranscribedFile:
-        asked = (sha256, split, speakers)
+    def transcribed(self, path: Path, sha256: str, request: DeepgramRequest) -> TranscribedFile:
+        asked = (sha256, request)
         if asked not in self._known:
-            self._known[asked] = super().transcribed(path, sha256, split=split, speakers=speakers)
+            self._known[asked] = super().transcribed(path, sha256, request)
         return self._known[asked]
 
 

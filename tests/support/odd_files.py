@@ -13,7 +13,7 @@ import numpy as np
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import Samples
 from infra.recordings import Recording, recording
-from shared.upload_options import CHANNELS_METADATA
+from shared.options.metadata_keys import CHANNELS_METADATA
 from tests.support.sounds import make, raw
 
 MEMO, LECTURE, LONG = recording("memo"), recording("lecture"), recording("long_seen")

@@ -12,8 +12,8 @@ from shared.enums import Method
 from shared.formats.tracks import AudioTrack
 from shared.media import Media
 from shared.messages import Decision
+from shared.options.model import UploadOptions
 from shared.settings import SpeedSettings
-from shared.upload_options import UploadOptions
 from trigger_function.routing.engines import Engines
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Policy, Router

@@ -17,9 +17,9 @@ from shared.costs.shard_plan import shard_work_id
 from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
+from shared.options.metadata_keys import MAX_COST_METADATA
 from shared.state.backlog import QueuedUploads
 from shared.state.jobs.record import JobRecord, JobState
-from shared.upload_options import MAX_COST_METADATA
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, GPU_JOB, RESULTS, LoopbackCloud
 from trigger_function.dispatch import fall_back_to_deepgram, routed

@@ -12,8 +12,8 @@ from shared.clock import now
 from shared.costs.speeds import SpeedStore
 from shared.enums import JobDevice
 from shared.media import Upload
+from shared.options.metadata_keys import DEADLINE_METADATA
 from shared.state.jobs.record import JobRecord, JobState
-from shared.upload_options import DEADLINE_METADATA
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB, CPU_WORK_TOPIC, LoopbackCloud
 from trigger_function.gathering import Gathered, Gathering

@@ -16,8 +16,8 @@ from shared.enums import Channels, JobDevice, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import Receipt
+from shared.options.metadata_keys import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, TRACK_METADATA
 from shared.state.jobs.record import JobState
-from shared.upload_options import CHANNELS_METADATA, MAX_COST_METADATA, METHOD_METADATA, TRACK_METADATA
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, UPLOADS, WORK_TOPIC, LoopbackCloud

@@ -13,7 +13,7 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.media import Media
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 from trigger_function.routing.engines import Engines, deepgram_file_obstacle, deepgram_obstacle, job_obstacle
 
 

@@ -27,13 +27,13 @@ from enum import Enum
 from shared.clock import now
 from shared.errors import best_effort
 from shared.messages import TerminalMessage
+from shared.options.model import UploadOptions, WebhookBody
 from shared.public_http.client import Limits, PublicHttp
 from shared.public_http.errors import RequestFailed, UrlRefused
 from shared.state.jobs.store import JobStore
 from shared.state.result_files import ResultFiles
 from shared.telemetry.logs import job_context
 from shared.transcript.deepgram_json import to_deepgram
-from shared.upload_options import UploadOptions, WebhookBody
 from trigger_function.webhooks.delivered import Delivered
 from trigger_function.webhooks.endpoints import endpoint_id, endpoints, origin_of
 from trigger_function.webhooks.signature import signed_headers

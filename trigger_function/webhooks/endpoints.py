@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
 from shared.errors import Rejected
-from shared.upload_options import WEBHOOK_METADATA
+from shared.options.metadata_keys import WEBHOOK_METADATA
 
 MAX_ENDPOINTS = 10
 """Of a deployment, as WEBHOOK_URLS has them. An upload's own comes on top; all are posted to side by side, within one

@@ -21,7 +21,7 @@ from infra.cli.jobs.status import watch_jobs
 from infra.cli.local.inputs import Recording, inputs_of
 from infra.cli.tables import output_console, plain_table, print_line, printable
 from shared.errors import DropscribeError
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 from shared.enums import Channels, Privacy
 
 if TYPE_CHECKING:
-    from shared.upload_options import UploadOptions
+    from shared.options.model import UploadOptions
 
 
 class MethodChoice(StrEnum):
@@ -53,7 +53,7 @@ def upload_options(
 ) -> UploadOptions:
     """What was asked for, checked. `method`: None: the deployment's. Raises typer.BadParameter."""
     from shared.errors import Rejected
-    from shared.upload_options import (
+    from shared.options.metadata_keys import (
         CHANNELS_METADATA,
         DEADLINE_METADATA,
         MAX_COST_METADATA,
@@ -63,8 +63,8 @@ def upload_options(
         SPEAKERS_METADATA,
         SUBTITLES_METADATA,
         TRACK_METADATA,
-        parse_upload_options,
     )
+    from shared.options.parsing import parse_upload_options
 
     asked = {
         METHOD_METADATA: method or "",

@@ -24,8 +24,8 @@ from shared import objects
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.object_names import object_name
+from shared.options.model import UploadOptions
 from shared.state.jobs.store import JobStore
-from shared.upload_options import UploadOptions
 
 FREE_BYTES = 1 << 30
 """Room that must be left on the disk beside a recording, and a copy of it that is being transcribed."""

@@ -21,10 +21,10 @@ from infra.emulators.cloud import STATE
 from infra.emulators.http_server import HttpServer
 from shared.clock import now
 from shared.messages import TerminalMessage
+from shared.options.model import UploadOptions
 from shared.pages.inline import InlineFiles, inline_files
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import month_of
-from shared.upload_options import UploadOptions
 
 _JOB_ID = re.compile(r"[0-9a-f]{24}")
 

@@ -34,9 +34,9 @@ from infra.emulators.cloud import STATE, UPLOADS, CloudOptions
 from shared.enums import Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage
+from shared.options.model import UploadOptions
 from shared.state.jobs.progress import current_progress
 from shared.state.jobs.store import JobStore
-from shared.upload_options import UploadOptions
 
 IGNORE_NOTHING = {"IGNORE_PATTERNS": ","}
 """A file that was named on the command line is transcribed, whatever its name."""

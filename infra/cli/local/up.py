@@ -23,7 +23,7 @@ from infra.emulators.cloud import UPLOADS, CloudOptions
 from shared.enums import Privacy
 from shared.messages import TerminalMessage
 from shared.object_names import object_name
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 
 POLL_SECONDS = 1.0
 RESULTS_FOLDER = "transcripts"

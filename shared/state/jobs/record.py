@@ -16,7 +16,7 @@ from shared.enums import Method
 from shared.errors import FailureKind
 from shared.media import Media, Upload
 from shared.messages import Decision
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 
 
 def new_holder(who: str) -> str:

@@ -14,8 +14,8 @@ from importlib import resources
 from string import Template
 
 from shared.enums import Engine
+from shared.options.subtitle_rules import SubtitleRules
 from shared.pages.inline import InlineFiles, inline_files
-from shared.subtitle_rules import SubtitleRules
 from shared.transcript.display import visible
 from shared.transcript.model import Coverage, Gap, Speaker, Transcript
 from shared.transcript.page.page_data import page_data

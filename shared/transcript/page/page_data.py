@@ -7,9 +7,9 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from shared.enums import Engine
+from shared.options.subtitle_rules import SubtitleRules
 from shared.pages.inline import json_in_script
 from shared.pages.packing import packed, packed_signed
-from shared.subtitle_rules import SubtitleRules
 from shared.transcript.csv_files import FORMULA, HARMLESS_FORMULA
 from shared.transcript.display import visible
 from shared.transcript.model import Transcript, Word

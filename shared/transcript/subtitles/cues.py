@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.subtitles.lines import lay_out, rows_after
 from shared.transcript.subtitles.pieces import Piece, pieces

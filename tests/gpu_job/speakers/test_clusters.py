@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpu_job.speakers.clusters import speakers_of
 from gpu_job.speakers.networks import EMBEDDING_SIZE, FRAMES, unit
 from gpu_job.speakers.windows import STEP, SpeakerWindow, Voice
-from shared.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount
 
 Embedding = NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from gpu_job.speakers.diarizer import Diarizer
 from gpu_job.speakers.networks import FRAMES, WINDOW, SpeakerNetworks, mel_features
 from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.windows import STEP, WindowCutter
-from shared.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount
 from tests.support.waiting import PATIENCE
 
 RECORDINGS = Path(__file__).parents[3] / "infra" / "recordings"

@@ -35,10 +35,10 @@ from shared.deepgram import Deepgram
 from shared.enums import Engine, Method, Privacy
 from shared.errors import DropscribeError
 from shared.messages import Decision
+from shared.options.model import UploadOptions
 from shared.settings import DeepgramSettings
 from shared.state.job_result import failed
 from shared.state.ledger_entry import month_of
-from shared.upload_options import UploadOptions
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence

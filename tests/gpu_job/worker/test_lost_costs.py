@@ -26,9 +26,9 @@ from shared.costs.quotes import Quote
 from shared.enums import Engine, Method
 from shared.errors import DropscribeError
 from shared.messages import Decision
+from shared.options.model import UploadOptions
 from shared.state.job_result import failed
 from shared.state.ledger_entry import EntryState, month_of
-from shared.upload_options import UploadOptions
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.worker_services import MEDIA, as_task, queue_job, running_job, worker_services

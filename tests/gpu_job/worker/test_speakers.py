@@ -10,9 +10,9 @@ from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.costs.bill import LineItemKind, deepgram_bill
 from shared.messages import Receipt, TerminalMessage
+from shared.options.parsing import parse_upload_options
 from shared.state.jobs.record import Job
 from shared.transcript.model import Transcript
-from shared.upload_options import parse_upload_options
 from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import AUDIO, ParrotServices, parrot_services, queued, worker
 

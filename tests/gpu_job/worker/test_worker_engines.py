@@ -24,8 +24,8 @@ from shared.costs.bill import LineItemKind, Phase
 from shared.enums import Engine, Outcome, Privacy
 from shared.errors import EngineFailed, FailureKind
 from shared.messages import TerminalMessage
+from shared.options.model import UploadOptions
 from shared.state.jobs.record import Job, JobState
-from shared.upload_options import UploadOptions
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import MEDIA, queue_job, worker_services

@@ -17,13 +17,13 @@ from shared.errors import DropscribeError, StateConflict
 from shared.media import Media, Upload
 from shared.messages import Decision, Receipt, TerminalMessage, event_id
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, plan_rerun, planned_rerun, requested_model
+from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed, rejected
 from shared.state.jobs.open_markers import OpenJob, OpenMarker
 from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import EntryState, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Word
-from shared.upload_options import UploadOptions
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from trigger_function.handle_upload import handle

@@ -20,14 +20,14 @@ from shared.errors import BadMedia, DropscribeError, FailureKind, Rejected
 from shared.media import Media, Upload
 from shared.messages import MAX_MESSAGE_GAPS, Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
+from shared.options.model import UploadOptions
+from shared.options.subtitle_rules import SubtitleOptions
 from shared.state.job_result import JobResult, completed, exhausted, failed, rejected
 from shared.state.jobs.record import JobRecord
 from shared.state.ledger_entry import EntryState, month_of
-from shared.subtitle_rules import SubtitleOptions
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.render import render
-from shared.upload_options import UploadOptions
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, RESULTS_TOPIC, LoopbackCloud

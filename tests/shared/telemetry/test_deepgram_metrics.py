@@ -7,6 +7,7 @@ import pytest
 
 from infra.emulators.http_server import HttpServer
 from shared.deepgram import Deepgram
+from shared.deepgram_request import DeepgramRequest
 from shared.errors import EngineFailed
 from shared.settings import DeepgramSettings
 from tests.support.recorded_metrics import RecordedMetrics, labels
@@ -15,7 +16,7 @@ from tests.support.recorded_metrics import RecordedMetrics, labels
 def asked(app: flask.Flask, *, split: bool = False) -> None:
     with HttpServer(app) as server:
         settings = DeepgramSettings(deepgram_api_key="k", deepgram_base_url=server.url, deepgram_attempts=1)
-        Deepgram(settings, "nova-3").transcribe(b"audio", "en", split=split)
+        Deepgram(settings, "nova-3").transcribe(b"audio", DeepgramRequest("en", split=split))
 
 
 def deepgram(body: object, status: int = 200) -> flask.Flask:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.enums import Engine
-from shared.subtitle_rules import SubtitleRules
+from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.display import visible, width
 from shared.transcript.model import Passage, Transcript, Word

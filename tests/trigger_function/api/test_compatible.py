@@ -12,10 +12,11 @@ from shared.clock import now
 from shared.enums import Engine
 from shared.errors import DropscribeError
 from shared.media import Media, Upload
+from shared.options.model import WebhookBody
+from shared.options.parsing import parse_upload_options
 from shared.state.job_result import JobResult, completed, failed, rejected
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Word
-from shared.upload_options import WebhookBody, parse_upload_options
 from tests.support.api_server import ApiClient
 from tests.support.loopback_cloud import UPLOADS, LoopbackCloud
 from trigger_function.services import Services

@@ -8,7 +8,7 @@ import pytest
 
 from shared.enums import JobDevice, Method
 from shared.errors import Rejected
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 from tests.support.routing_cases import (
     ALL,
     BOTH_JOBS,

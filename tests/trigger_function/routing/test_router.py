@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.enums import Method
 from shared.errors import FailureKind, Rejected
 from shared.media import Media
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 from tests.support.routing_cases import (
     ALL,
     COST,

@@ -14,7 +14,7 @@ from shared.costs.quotes import Limit, Quote
 from shared.enums import Method, Privacy
 from shared.errors import Rejected
 from shared.media import Upload
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
 from tests.support.routing_cases import (
     NO_DEEPGRAM,
     NO_GPU,

@@ -14,7 +14,7 @@ from shared.costs.quotes import Limit
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice, Method
 from shared.errors import Rejected
-from shared.upload_options import Privacy, UploadOptions
+from shared.options.model import Privacy, UploadOptions
 from tests.support.routing_cases import (
     BOTH_JOBS,
     CPU_ALONE,

@@ -19,15 +19,16 @@ from shared.enums import Engine, Outcome
 from shared.errors import Rejected
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
+from shared.options.model import UploadOptions, WebhookBody
+from shared.options.parsing import parse_upload_options
+from shared.options.subtitle_rules import SubtitleRules
 from shared.public_http.client import PublicHttp, TestingAccess
 from shared.public_http.urls import UrlRules
 from shared.state.jobs.record import JobState
 from shared.state.jobs.store import JobStore
 from shared.state.result_files import ResultFiles
-from shared.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Word
-from shared.upload_options import UploadOptions, WebhookBody, parse_upload_options
 from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from tests.support.webhook_receiver import SECRET, Receiver, webhook_receiver
 from trigger_function.webhooks.answer import answer_push

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from shared.enums import Channels, Privacy
-from shared.speaker_count import SpeakerCount
-from shared.upload_options import UploadOptions
+from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerCount
 from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
 from trigger_function.settings import FunctionSettings
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
 
+from shared.options.model import UploadOptions
 from shared.settings import DeploymentSettings
-from shared.upload_options import UploadOptions
 from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
 
 OPENAI_MODELS = re.compile(r"whisper-1|gpt(-4o)?(-mini)?-transcribe(-\d{4}-\d\d-\d\d)?")

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from shared.errors import Rejected
 from shared.media import Upload
-from shared.upload_options import UploadOptions, WebhookBody
+from shared.options.model import UploadOptions, WebhookBody
 from trigger_function.api.compatible.awaited import (
     answer_headers,
     check_length,

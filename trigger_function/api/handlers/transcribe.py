@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.enums import Method
 from shared.errors import Rejected
 from shared.media import Upload
-from shared.upload_options import (
+from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
     MAX_COST_METADATA,
@@ -22,10 +22,9 @@ from shared.upload_options import (
     SUBTITLES_METADATA,
     TRACK_METADATA,
     VIDEO_ID_METADATA,
-    UploadOptions,
-    VideoId,
-    parse_upload_options,
 )
+from shared.options.model import UploadOptions, VideoId
+from shared.options.parsing import parse_upload_options
 from trigger_function.api.submissions.accepted import accept, accepted_answer
 from trigger_function.api.submissions.copied import copy
 from trigger_function.api.submissions.direct import upload_address

@@ -17,7 +17,7 @@ from shared.enums import Privacy
 from shared.media import Upload
 from shared.object_names import name_problem
 from shared.objects import bucket_and_name
-from shared.upload_options import PRIVACY_METADATA
+from shared.options.metadata_keys import PRIVACY_METADATA
 from trigger_function.api.services import ApiServices
 from trigger_function.api.submissions.new_upload import NewUpload, uploads_bucket, written
 from trigger_function.api.web.callers import Caller

@@ -8,9 +8,9 @@ from google.cloud.storage import Blob
 
 from shared.errors import FailureKind
 from shared.media import Upload
+from shared.options.model import UploadOptions
 from shared.public_http.client import Limits
 from shared.public_http.errors import RequestFailed, TooLarge, UrlRefused
-from shared.upload_options import UploadOptions
 from trigger_function.api.services import ApiServices
 from trigger_function.api.submissions.new_upload import (
     NewUpload,

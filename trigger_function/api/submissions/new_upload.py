@@ -15,7 +15,8 @@ from google.cloud.storage import Blob, Bucket
 from shared.errors import Rejected
 from shared.media import Upload
 from shared.object_names import name_problem, object_name
-from shared.upload_options import UploadOptions, parse_upload_options
+from shared.options.model import UploadOptions
+from shared.options.parsing import parse_upload_options
 from trigger_function.api.services import ApiServices
 from trigger_function.api.web.callers import Caller
 from trigger_function.api.web.problems import Problem

@@ -12,9 +12,9 @@ import pytest
 from shared.enums import Engine, Outcome
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
+from shared.options.model import UploadOptions
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
-from shared.upload_options import UploadOptions
 from trigger_function.api.compatible.deepgram_answer import to_deepgram_answer
 from trigger_function.api.compatible.deepgram_request import DeepgramRequest
 from trigger_function.api.compatible.openai_answer import to_openai, to_openai_verbose

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.enums import Channels, Method, Privacy
-from shared.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount
 from trigger_function.api.compatible.deepgram_request import DeepgramRequest, parse_parameters
 from trigger_function.api.compatible.openai_request import Format, Granularity, OpenAiRequest, parse_request
 from trigger_function.api.web.problems import Problem

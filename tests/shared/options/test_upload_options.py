@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
-from shared.speaker_count import SpeakerCount
-from shared.subtitle_rules import SubtitleOptions
-from shared.upload_options import UploadOptions, parse_upload_options
+from shared.options.model import UploadOptions
+from shared.options.parsing import parse_upload_options
+from shared.options.speaker_count import SpeakerCount
+from shared.options.subtitle_rules import SubtitleOptions
 
 amounts = st.none() | st.floats(1e-6, 1e9)
 seconds = st.none() | st.floats(0.1, 5)

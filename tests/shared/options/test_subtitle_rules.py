@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from shared.options.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.settings import SubtitleSettings
-from shared.subtitle_rules import SubtitleOptions, SubtitleRules
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""What Deepgram is asked to do with the audio of an upload, whatever way the audio and the answer go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.enums import Channels
+from shared.options.model import UploadOptions
+
+
+@dataclass(frozen=True)
+class DeepgramRequest:
+    """The parameters of a call that follow from the upload's options.
+
+    Source: https://developers.deepgram.com/reference/speech-to-text/listen-pre-recorded
+    """
+
+    language: str
+    split: bool = False
+    """Each channel by itself, as one speaker."""
+    speakers: bool = False
+    """With the speaker of each word."""
+
+    @classmethod
+    def of_upload(cls, options: UploadOptions, language: str) -> DeepgramRequest:
+        """For an upload as a whole. `language`: the deployment's."""
+        return cls(language, split=options.channels is Channels.SPLIT, speakers=options.tells_speakers_apart)
+
+    @classmethod
+    def of_chunks(cls, options: UploadOptions, language: str) -> DeepgramRequest:
+        """For some chunks of an upload: one channel each, and too short to tell who speaks in all of it."""
+        return cls(language)
+
+    def parameters(self) -> dict[str, Any]:
+        """As the SDK's functions take them."""
+        return {
+            "language": self.language,
+            "smart_format": True,
+            "punctuate": True,
+            "multichannel": self.split or None,
+            "diarize_model": "latest" if self.speakers else None,
+        }

@@ -1,0 +1,115 @@
+"""Upload options: what is asked for one upload."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.enums import Channels, Method, Privacy
+from shared.formats.tracks import RequestedTrack
+from shared.media import Media
+from shared.options.metadata_keys import (
+    CHANNELS_METADATA,
+    DEADLINE_METADATA,
+    MAX_COST_METADATA,
+    METHOD_METADATA,
+    PRIVACY_METADATA,
+    SPEAKER_NAMES_METADATA,
+    SPEAKERS_METADATA,
+    SUBTITLES_METADATA,
+    TRACK_METADATA,
+    VIDEO_ID_METADATA,
+    WEBHOOK_BODY_METADATA,
+    WEBHOOK_METADATA,
+)
+from shared.options.speaker_count import SpeakerCount
+from shared.options.subtitle_rules import SubtitleOptions
+
+LONGEST_NAME = 80
+"""Characters of a speaker's name."""
+
+SpeakerName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+LONGEST_DEADLINE_MINUTES = 1e9
+"""1,900 years. A date after the year 9999 cannot be represented, so a worker could not compute with it."""
+
+
+VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
+"""What the owner's own system calls the recording: letters, digits and `._~-`."""
+
+
+MAX_WEBHOOK_CHARACTERS = 2048
+"""Of a URL that an outcome is posted to."""
+
+
+class WebhookBody(StrEnum):
+    """What is posted to an upload's own URL."""
+
+    OUTCOME = "outcome"
+    """As to every URL: docs/webhooks.md."""
+    DEEPGRAM = "deepgram"
+    """What Deepgram posts to a callback: the transcript in its JSON, or an error."""
+
+
+class UploadOptions(BaseModel):
+    """What was requested for one upload; the deployment's settings decide the rest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Literal["auto"] | Method | None = None
+    channels: Channels = Channels.MIX
+    track: RequestedTrack | None = None
+    """None: the track that the file marks as its default, else the first."""
+    subtitles: SubtitleOptions | None = None
+    speakers: SpeakerCount | None = None
+    """How many people speak; None: who says what is not asked. Split channels are speakers anyway."""
+    speaker_names: tuple[SpeakerName, ...] = ()
+    """Of the speakers, in the order in which they are first heard."""
+    privacy: Privacy = Privacy.ANY
+    deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
+    """From the event to the transcript."""
+    max_cost_usd: Positive | None = None
+    video_id: VideoId | None = None
+    webhook: Annotated[str, Field(max_length=MAX_WEBHOOK_CHARACTERS, pattern=r"^https?://[!-~]+$")] | None = None
+    """Where the outcome is posted to, besides the deployment's own URLs; its origin has to be an allowed one."""
+    webhook_body: WebhookBody = WebhookBody.OUTCOME
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the upload may never leave for an API."""
+        return self.privacy is Privacy.LOCAL
+
+    @property
+    def tells_speakers_apart(self) -> bool:
+        """Whether engines are to say who speaks. Split channels are speakers by themselves."""
+        return self.speakers is not None and self.channels is not Channels.SPLIT
+
+    def streams(self, media: Media) -> int:
+        """Recordings that engines transcribe and bill: one, or each channel by itself."""
+        return media.channels if self.channels is Channels.SPLIT else 1
+
+    def metadata(self) -> dict[str, str]:
+        """The options as metadata of an object; empty where none was requested."""
+        asked = {
+            METHOD_METADATA: self.method,
+            CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
+            TRACK_METADATA: self.track,
+            SUBTITLES_METADATA: self.subtitles,
+            SPEAKERS_METADATA: self.speakers,
+            SPEAKER_NAMES_METADATA: ", ".join(self.speaker_names) or None,
+            PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
+            DEADLINE_METADATA: self.deadline_minutes,
+            MAX_COST_METADATA: self.max_cost_usd,
+            VIDEO_ID_METADATA: self.video_id,
+            WEBHOOK_METADATA: self.webhook,
+            WEBHOOK_BODY_METADATA: self.webhook_body if self.webhook_body is not WebhookBody.OUTCOME else None,
+        }
+        return {key: str(value) for key, value in asked.items() if value is not None}
+
+
+NOTHING_ASKED = UploadOptions()
+"""An upload without options."""
