@@ -8,10 +8,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
-from enum import Enum
-from random import random
-from typing import Any, TypeGuard
+from datetime import datetime
+from typing import TypeGuard
 
 from opentelemetry.trace import StatusCode
 
@@ -26,7 +24,8 @@ from shared.costs.shard_plan import Shard
 from shared.errors import EngineFailed, best_effort
 from shared.state.faults import is_infrastructure_fault, reason_of
 from shared.state.job_result import JobResult, completed, failed, keeps_parts
-from shared.state.jobs.record import Job, JobRecord, JobState
+from shared.state.jobs.given_back import GivenBack, given_back
+from shared.state.jobs.record import Job, JobState
 from shared.state.jobs.shards import all_shards_done
 from shared.state.jobs.store import JobStore
 from shared.telemetry import tracing
@@ -44,19 +43,6 @@ CALL_SHARE = 1 / 4
 take two of them."""
 
 _STUCK = "The worker was told to stop, and had transcribed nothing of the file until then."
-
-
-class _Ending(Enum):
-    """How an attempt that gave its job back counts."""
-
-    COUNTED = "counted"
-    FAULT = "fault"
-    """Not counted, and tried again after a while: a service, the network or the disk failed."""
-    TOLD_TO_STOP = "told to stop"
-    """Not counted."""
-    SUSPECTED = "suspected"
-    """The job may have hung the worker or its engine, or another one beside it: as after a worker's death it runs alone
-    from then on, and counts where it did already."""
 
 
 class AttemptEnd:
@@ -79,15 +65,11 @@ class AttemptEnd:
         self._hand_overs_lock = threading.Lock()
 
     def finish_job(self, job: RunningJob, result: JobResult) -> None:
-        """Bill, store, publish, acknowledge. Whatever fails here leaves the item to the next attempt."""
-        if not job.end_attempt_once():
-            return
-        bill = job.spent_before
-        try:
-            self._engines.drop(job.id)
+        """Store and publish the outcome; acknowledge the item."""
+
+        def finish(bill: Bill) -> None:
             if not keeps_parts(result):
                 job.begin_finishing()
-            bill = self._billing.final_bill(job)
             outcome = self._services.finisher.finish(
                 job.record,
                 result,
@@ -98,57 +80,63 @@ class AttemptEnd:
             )
             self._billing.bill_stored(job, bill, outcome.bill)
             tracing.set_attributes(job.span, outcome=outcome.outcome.value)
-            for ack_id in job.ack_ids:
-                self._subscription.done(ack_id)
-        except Exception as error:
-            # Storage or Pub/Sub did not answer: the item comes again, and finishing it twice is safe.
-            _log.exception("ending failed")
-            job.finishing_failed()
-            why = f"The outcome could not be stored or published ({reason_of(error)})."
-            ending = _Ending.FAULT if is_infrastructure_fault(error) else _Ending.COUNTED
-            self._try_to_give_up(job, ending, why, bill)
-        finally:
-            self._removed(job)
+            self._acknowledge(job)
+
+        self._finish(job, finish, "The outcome could not be stored or published")
 
     def finish_shard(self, job: RunningJob, shard: Shard, assemble: Callable[[Sequence[str]], None]) -> None:
-        """Store a shard's part, and then that it is done; acknowledge its item. Whatever fails here leaves it to the
-        next attempt. `assemble`: takes the ids of the last shard's item instead, and has the job assembled."""
-        if not job.end_attempt_once():
-            return
-        bill = job.spent_before
-        try:
-            self._engines.drop(job.id)
-            bill = self._billing.final_bill(job)
+        """Store a shard's part, and then that it is done; acknowledge its item. `assemble`: takes the ids of the last
+        shard's item instead, and has the job assembled."""
+
+        def finish(bill: Bill) -> None:
             job.begin_finishing()
             part = job.part()
             if part is not None:
                 parts_run, folder = job.record.parts_run, job.record.own_parts
                 self._services.checkpoints.store_part(job.job_id, part, run=parts_run, within=folder)
             if not self._close_shard(job, shard, bill):
-                _log.warning("a claim was lost")
-                outcome = self._services.jobs.outcome(job.job_id, job.record.run)
-                if outcome is not None and not keeps_parts(outcome):
-                    # The part was stored behind the finisher's last step, perhaps: nobody else would delete it.
-                    self._services.jobs.delete_parts(job.job_id, outcome.run)
-                for ack_id in job.ack_ids:
-                    self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
+                self._shard_is_lost(job)
                 return
             tracing.set_attributes(job.span, outcome="done")
             whole = self._services.jobs.load(job.job_id)
             if whole is not None and all_shards_done(self._services.jobs, whole.record):
                 assemble(job.ack_ids)
                 return
-            for ack_id in job.ack_ids:
-                self._subscription.done(ack_id)
+            self._acknowledge(job)
+
+        self._finish(job, finish, "A part could not be stored")
+
+    def _finish(self, job: RunningJob, finish: Callable[[Bill], None], what_failed: str) -> None:
+        """Bill the attempt, and have `finish` store what it made, unless the attempt has ended. Where a service does
+        not answer the item comes again: finishing a job twice is safe."""
+        if not job.end_attempt_once():
+            return
+        bill = job.spent_before
+        try:
+            self._engines.drop(job.id)
+            bill = self._billing.final_bill(job)
+            finish(bill)
         except Exception as error:
-            # Storage did not answer: the item comes again, and finds what is done.
             _log.exception("ending failed")
             job.finishing_failed()
-            why = f"A part could not be stored ({reason_of(error)})."
-            ending = _Ending.FAULT if is_infrastructure_fault(error) else _Ending.COUNTED
-            self._try_to_give_up(job, ending, why, bill)
+            ending = GivenBack.FAULT if is_infrastructure_fault(error) else GivenBack.COUNTED
+            self._try_to_give_up(job, ending, f"{what_failed} ({reason_of(error)}).", bill)
         finally:
             self._removed(job)
+
+    def _acknowledge(self, job: RunningJob) -> None:
+        for ack_id in job.ack_ids:
+            self._subscription.done(ack_id)
+
+    def _shard_is_lost(self, job: RunningJob) -> None:
+        """Another process has the shard, or ended its job, while its part was stored."""
+        _log.warning("a claim was lost")
+        outcome = self._services.jobs.outcome(job.job_id, job.record.run)
+        if outcome is not None and not keeps_parts(outcome):
+            # The part was stored behind the finisher's last step, perhaps: nobody else would delete it.
+            self._services.jobs.delete_parts(job.job_id, outcome.run)
+        for ack_id in job.ack_ids:
+            self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
 
     def _close_shard(self, job: RunningJob, shard: Shard, bill: Bill) -> bool:
         """Say that a shard is done; False where another process has it, or ended its job. Its record then has what it
@@ -181,8 +169,8 @@ class AttemptEnd:
         with job.log_context():
             try:
                 self._engines.drop(job.id)
-                ending = _Ending.FAULT if is_fault else self._ending_by_engines()
-                ending = _Ending.SUSPECTED if is_suspected else ending
+                ending = GivenBack.FAULT if is_fault else self._ending_by_engines()
+                ending = GivenBack.SUSPECTED if is_suspected else ending
                 self._try_to_give_up(job, ending, why, self._billing.final_bill(job))
             finally:
                 self._removed(job)
@@ -240,11 +228,11 @@ class AttemptEnd:
     def _hand_over(self, job: RunningJob, within_seconds: float) -> None:
         failure = self._engines.failure or self._engines.process_failure
         is_stuck = job.seconds_without_result() >= self._services.settings.batch_timeout_seconds
-        ending, why = _Ending.TOLD_TO_STOP, None if failure is None else failure.reason
+        ending, why = GivenBack.TOLD_TO_STOP, None if failure is None else failure.reason
         if failure is not None:
             ending = self._ending_by_engines()
         elif is_stuck:
-            ending, why = _Ending.SUSPECTED, _STUCK
+            ending, why = GivenBack.SUSPECTED, _STUCK
         with job.log_context():
             try:
                 bill = self._billing.final_bill(job)
@@ -255,11 +243,11 @@ class AttemptEnd:
             finally:
                 job.span.end()
 
-    def _ending_by_engines(self) -> _Ending:
+    def _ending_by_engines(self) -> GivenBack:
         """Of an attempt that failed engines ended: a job may have hung or crashed them, where others would work."""
-        return _Ending.COUNTED if self._engines.process_failure is None else _Ending.SUSPECTED
+        return GivenBack.COUNTED if self._engines.process_failure is None else GivenBack.SUSPECTED
 
-    def _try_to_give_up(self, job: RunningJob, ending: _Ending, why: str, bill: Bill) -> None:
+    def _try_to_give_up(self, job: RunningJob, ending: GivenBack, why: str, bill: Bill) -> None:
         try:
             self._give_up_claim(job, ending, why, bill)
         except Exception:
@@ -267,12 +255,20 @@ class AttemptEnd:
             _log.exception("giving back failed")
 
     def _give_up_claim(
-        self, job: RunningJob, ending: _Ending, why: str | None, bill: Bill, deadline_seconds: float | None = None
+        self, job: RunningJob, ending: GivenBack, why: str | None, bill: Bill, deadline_seconds: float | None = None
     ) -> None:
         """`deadline_seconds`: for each call of the storage client; None: its own."""
         job.span.set_status(StatusCode.ERROR, "given back to the queue")
         jobs = self._services.jobs if deadline_seconds is None else JobStore(self._services.state, deadline_seconds)
-        pause, changes = self._given_back(job.record, ending)
+        settings = self._services.settings
+        pause, changes = given_back(
+            job.record,
+            ending,
+            now(),
+            fault_backoff_seconds=settings.fault_backoff_seconds,
+            longest_backoff_seconds=MAX_HOLD_SECONDS,
+            restart_seconds=settings.restart_seconds,
+        )
         stored: Job | None = job.stored
         try:
             for _ in range(GIVE_UP_TRIES):
@@ -305,34 +301,9 @@ class AttemptEnd:
             if whole is not None and whole.record.state is JobState.QUEUED and whole.record.lease_until > at:
                 jobs.try_save(whole, lease_until=at)
 
-    def _given_back(self, record: JobRecord, ending: _Ending) -> tuple[float, dict[str, Any]]:
-        """After how many seconds the item shall come again, and what the record says of the attempt."""
-        settings = self._services.settings
-        faults = record.faults + 1 if ending is _Ending.FAULT else 0
-        pause = backoff_seconds(faults, settings.fault_backoff_seconds) if faults else 0.0
-        again = now() + timedelta(seconds=pause)
-        is_suspected = ending is _Ending.SUSPECTED
-        is_counted = ending is _Ending.COUNTED or (is_suspected and record.lost_attempts > 0)
-        return pause, {
-            # Until the next attempt can be there: before that, the reconciler must take it neither for lost nor for
-            # failed. After a fault nobody may be left to make one.
-            "lease_until": again if faults else again + timedelta(seconds=settings.restart_seconds),
-            "retry_at": again if faults else None,
-            "faults": faults,
-            "attempts": record.attempts - (not is_counted),
-            "lost_attempts": record.lost_attempts + is_suspected,
-        }
-
     def _removed(self, job: RunningJob) -> None:
         job.span.end()
         self._jobs.remove(job)
-
-
-def backoff_seconds(faults: int, first_seconds: float, random: Callable[[], float] = random) -> float:
-    """How long to wait after so many faults in a row, from 1 on: at most `first_seconds`, doubled with each further
-    one, and at least half of that; never more than MAX_HOLD_SECONDS. `random`: from 0 to 1."""
-    longest = min(MAX_HOLD_SECONDS, first_seconds * 2.0 ** min(faults - 1, 32))
-    return longest * (1 + random()) / 2
 
 
 def result_of(job: RunningJob) -> JobResult:

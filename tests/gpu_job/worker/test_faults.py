@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_job.worker.admission import Admissions
-from gpu_job.worker.attempt_end import backoff_seconds
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.enums import Outcome
+from shared.state.jobs.given_back import backoff_seconds
 from shared.state.jobs.record import JobRecord, JobState
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.parrot_worker import ParrotServices, parrot_services, queued, worker
@@ -47,11 +47,12 @@ def record(services: JobServices, job_id: str) -> JobRecord:
 def test_waits_grow_with_faults_and_are_never_longer_than_the_queue_holds(
     faults: int, first_seconds: float, chance: float
 ) -> None:
-    waits = [backoff_seconds(count, first_seconds, lambda: chance) for count in (faults, faults + 1)]
-    assert 0 < waits[0] <= waits[1] <= MAX_HOLD_SECONDS
+    longest = MAX_HOLD_SECONDS
+    waits = [backoff_seconds(count, first_seconds, longest, lambda: chance) for count in (faults, faults + 1)]
+    assert 0 < waits[0] <= waits[1] <= longest
     assert waits[1] <= 2 * waits[0]
-    assert backoff_seconds(faults, first_seconds, lambda: 1) == pytest.approx(
-        2 * backoff_seconds(faults, first_seconds, lambda: 0)
+    assert backoff_seconds(faults, first_seconds, longest, lambda: 1) == pytest.approx(
+        2 * backoff_seconds(faults, first_seconds, longest, lambda: 0)
     )
 
 
