@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpu_job.speakers.turns import Turn
 from shared.transcript.model import Passage, Speaker, Word
@@ -31,7 +32,7 @@ def passages_of_speakers(passages: Sequence[Passage], turns: Sequence[Turn], lan
     words = [word for passage in passages for word in passage.words]
     speakers = iter(speakers_of_words(words, turns, language))
     return [
-        Passage(passage.engine, [word.model_copy(update={"speaker": next(speakers)}) for word in passage.words])
+        Passage(passage.engine, [replace(word, speaker=next(speakers)) for word in passage.words])
         for passage in passages
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
@@ -104,7 +104,7 @@ def clamp_times(words: Iterable[Word], duration: float, clock: float = 0.0) -> l
         start = min(max(word.start, clock), duration)
         end = min(max(word.end, start), duration)
         moved = start != word.start or end != word.end
-        inside.append(word.model_copy(update={"start": start, "end": end}) if moved else word)
+        inside.append(replace(word, start=start, end=end) if moved else word)
         clock = start
     return inside
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
@@ -21,8 +22,12 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Word(_Frozen):
-    """One written word, with its capitals and punctuation."""
+@checked_dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One written word, with its capitals and punctuation.
+
+    A dataclass with slots, as segment and paragraph are: a model takes 1.1 KB, and a day of speech is 200,000 words.
+    """
 
     text: Annotated[str, Field(min_length=1)]
     start: Seconds
@@ -31,7 +36,8 @@ class Word(_Frozen):
     speaker: int | None = None
 
 
-class Segment(_Frozen):
+@checked_dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
     """Consecutive words of one sentence, speaker and engine: of `words[first_word:last_word + 1]` of the transcript
     those of this speaker. Where two people talk at once, such ranges overlap."""
 
@@ -49,7 +55,8 @@ class Segment(_Frozen):
         return [index for index in inside if words[index].speaker == self.speaker]
 
 
-class Paragraph(_Frozen):
+@checked_dataclass(frozen=True, slots=True, kw_only=True)
+class Paragraph:
     """Consecutive segments, `segments[first_segment:last_segment + 1]`, without a long pause or change of speaker."""
 
     start: Seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from shared.transcript.model import Passage, Speaker
 from shared.transcript.text import speaker_name
@@ -22,10 +23,7 @@ def numbered_as_heard(passage: Passage) -> Passage:
     """The passage with its speakers numbered by who is heard first: an engine's own numbers need not be so."""
     heard = dict.fromkeys(word.speaker for word in passage.words if word.speaker is not None)
     numbers = {speaker: number for number, speaker in enumerate(heard)}
-    words = [
-        word if word.speaker is None else word.model_copy(update={"speaker": numbers[word.speaker]})
-        for word in passage.words
-    ]
+    words = [word if word.speaker is None else replace(word, speaker=numbers[word.speaker]) for word in passage.words]
     return Passage(passage.engine, words)
 
 

@@ -9,6 +9,7 @@ import re
 import wave
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -408,7 +409,7 @@ def test_an_hour_takes_less_than_330_kb() -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_there_are_no_serious_barriers(open_page: Open, scheme: str) -> None:
-    doubtful = [one.model_copy(update={"confidence": 0.3 + 0.1 * (at % 7)}) for at, one in enumerate(MEETING.words)]
+    doubtful = [replace(one, confidence=0.3 + 0.1 * (at % 7)) for at, one in enumerate(MEETING.words)]
     watched = open_page(transcript(doubtful), color_scheme=scheme, bypass_csp=True)
     correct(watched, 1, "evening")
     watched.page.get_by_text("Keys", exact=True).click()

@@ -101,7 +101,7 @@ def _replaced(stretch: Sequence[Word], texts: Sequence[str]) -> Iterator[Word]:
     known = [word.confidence for word in stretch if word.confidence is not None]
     confidence = min(known) if len(known) == len(stretch) else None
     for text, (start, end) in zip(texts, _times(stretch, texts), strict=True):
-        yield stretch[0].model_copy(update={"text": text, "start": start, "end": end, "confidence": confidence})
+        yield replace(stretch[0], text=text, start=start, end=end, confidence=confidence)
 
 
 def _times(stretch: Sequence[Word], texts: Sequence[str]) -> list[tuple[float, float]]:

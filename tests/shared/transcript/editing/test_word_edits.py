@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -37,7 +38,7 @@ def replacing(wanted: str, *texts: str) -> WordEditor:
 
 def test_one_word_for_several_has_their_whole_time_and_the_least_confidence() -> None:
     heard = words("about twenty three dollars each", speaker=1)
-    heard[2] = heard[2].model_copy(update={"confidence": 0.4})
+    heard[2] = replace(heard[2], confidence=0.4)
     edited = apply_edits(heard, [WordEdit(1, 3, ("$23",))])
     assert [(one.word.text, one.word.start, one.word.end) for one in edited] == [
         ("about", 0.0, 0.5),
@@ -49,7 +50,7 @@ def test_one_word_for_several_has_their_whole_time_and_the_least_confidence() ->
 
 def test_a_stretch_with_a_word_of_unknown_confidence_has_none() -> None:
     heard = words("twenty three")
-    heard[0] = heard[0].model_copy(update={"confidence": None})
+    heard[0] = replace(heard[0], confidence=None)
     assert apply_edits(heard, [WordEdit(0, 1, ("23",))])[0].word.confidence is None
 
 
