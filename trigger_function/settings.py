@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.costs.gathering import GatherRules
 from shared.costs.shard_plan import ShardRules
 from shared.enums import Method
+from shared.keyterms.terms import is_keyterms_file
 from shared.settings import (
     BudgetSettings,
     DeepgramSettings,
@@ -329,6 +330,8 @@ class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, Cal
         """Why an object of this name is not an upload; None where it is one."""
         if name.endswith("/"):
             return "folder marker"
+        if is_keyterms_file(name):
+            return "list of key terms"
         file = PurePosixPath(name).name
         for pattern in self.ignore_patterns:
             if PurePosixPath(file).match(pattern):

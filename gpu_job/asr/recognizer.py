@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import Samples
 from shared.enums import Engine
+from shared.keyterms.terms import Keyterm
 
 
 class Recognizer(Protocol):
@@ -32,3 +33,14 @@ class Recognizer(Protocol):
 
     def finish(self, output: Any) -> list[list[Token]]:
         """What `run` gave -> the tokens of each chunk, in seconds from its start. From any thread."""
+
+
+@runtime_checkable
+class TakesKeyterms(Protocol):
+    """A recognizer whose decoder can favour key terms."""
+
+    def prepare_with_keyterms(self, batch: Sequence[Samples], terms: Sequence[tuple[Keyterm, ...]]) -> Any:
+        """As `Recognizer.prepare`, with the terms of each chunk's upload. Where one has none, its words are as ever."""
+
+    def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
+        """The phrases with characters that the model never writes, which it cannot favour. From any thread."""

@@ -16,7 +16,7 @@ from queue import Queue
 from typing import Any
 
 from gpu_job.asr.batch_fill import Fill
-from gpu_job.asr.recognizer import Recognizer
+from gpu_job.asr.recognizer import Recognizer, TakesKeyterms
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chain import FailureHandler
@@ -218,9 +218,16 @@ class _Stages:
         """A batch made ready, or the exception that prevented it: whose fault it is shows when the batch is halved."""
         try:
             with self._limit(tasks, self._prepare_pace):
-                return _Batch(tasks, self._recognizer.prepare([task.chunk.samples for task in tasks]))
+                return _Batch(tasks, self._prepared_data(tasks))
         except Exception as error:
             return _Batch(tasks, error)
+
+    def _prepared_data(self, tasks: Sequence[Task]) -> Any:
+        batch, recognizer = [task.chunk.samples for task in tasks], self._recognizer
+        terms = [task.asked.keyterms for task in tasks]
+        if any(terms) and isinstance(recognizer, TakesKeyterms):
+            return recognizer.prepare_with_keyterms(batch, terms)
+        return recognizer.prepare(batch)
 
     def _transcribe(self) -> None:
         while True:

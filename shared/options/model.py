@@ -9,10 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.enums import Channels, Method, Privacy
 from shared.formats.tracks import RequestedTrack
+from shared.keyterms.terms import FILE_NAME, Keyterms, joined
 from shared.media import Media
+from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
+    KEYTERMS_FILE_METADATA,
+    KEYTERMS_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
     PRIVACY_METADATA,
@@ -46,6 +50,12 @@ MAX_WEBHOOK_CHARACTERS = 2048
 """Of a URL that an outcome is posted to."""
 
 
+KeytermsFile = Annotated[
+    str, Field(max_length=MAX_OBJECT_NAME_BYTES, pattern=rf"^(.*[/.])?{FILE_NAME.replace('.', '[.]')}$")
+]
+"""The name of an object that is a list of key terms."""
+
+
 class WebhookBody(StrEnum):
     """What is posted to an upload's own URL."""
 
@@ -69,6 +79,10 @@ class UploadOptions(BaseModel):
     """How many people speak; None: who says what is not asked. Split channels are speakers anyway."""
     speaker_names: tuple[SpeakerName, ...] = ()
     """Of the speakers, in the order in which they are first heard."""
+    keyterms: Keyterms = ()
+    """What is expected to be said."""
+    keyterms_file: KeytermsFile | None = None
+    """The object in the upload's bucket whose terms come on top."""
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -101,6 +115,8 @@ class UploadOptions(BaseModel):
             SUBTITLES_METADATA: self.subtitles,
             SPEAKERS_METADATA: self.speakers,
             SPEAKER_NAMES_METADATA: ", ".join(self.speaker_names) or None,
+            KEYTERMS_METADATA: joined(self.keyterms) or None,
+            KEYTERMS_FILE_METADATA: self.keyterms_file,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,

@@ -13,9 +13,13 @@ from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
 from shared.formats.languages import language_code
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
+from shared.keyterms.terms import FILE_NAME, Keyterm, is_keyterms_file, parse_keyterms
+from shared.object_names import name_problem
 from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
+    KEYTERMS_FILE_METADATA,
+    KEYTERMS_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
     PREFIX,
@@ -62,6 +66,8 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         subtitles=_subtitles(_asked(metadata, SUBTITLES_METADATA)),
         speakers=_speakers(_asked(metadata, SPEAKERS_METADATA)),
         speaker_names=_speaker_names(metadata.get(SPEAKER_NAMES_METADATA, "")),
+        keyterms=_keyterms(metadata.get(KEYTERMS_METADATA, "")),
+        keyterms_file=_keyterms_file(metadata.get(KEYTERMS_FILE_METADATA, "").strip()),
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
@@ -164,6 +170,24 @@ def _speaker_names(value: str) -> tuple[str, ...]:
         wanted = f"up to {MOST_SPEAKERS} names of up to {LONGEST_NAME} characters, with commas between them"
         raise Rejected(f"The file's {SPEAKER_NAMES_METADATA} is {value!r}; it has to be {wanted}.")
     return names
+
+
+def _keyterms(value: str) -> tuple[Keyterm, ...]:
+    """Their case counts."""
+    try:
+        return parse_keyterms(value)
+    except ValueError as error:
+        example = "Parakeet:2; Cloud Run"
+        raise Rejected(f"The file's {KEYTERMS_METADATA} cannot be used: {error}. It is like {example}.") from None
+
+
+def _keyterms_file(name: str) -> str | None:
+    if not name:
+        return None
+    if name_problem(name) is not None or not is_keyterms_file(name):
+        wanted = f"the name of an object in the upload's bucket: {FILE_NAME}, or one that ends with .{FILE_NAME}"
+        raise Rejected(f"The file's {KEYTERMS_FILE_METADATA} is {name[:200]!r}; it has to be {wanted}.")
+    return name
 
 
 def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:

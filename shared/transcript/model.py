@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -12,6 +12,9 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
+from shared.keyterms.heard import keyterm_report
+from shared.keyterms.report import EngineTerms, KeytermReport
+from shared.keyterms.terms import Keyterm
 from shared.media import Media
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -149,6 +152,8 @@ class Transcript(_Frozen):
     """Of each second of the audio that was decoded, without what is slower than speech, in dB below full scale; of
     channels that were transcribed each by itself the loudest one's. -100: digital silence. None: not measured."""
     warnings: tuple[TranscriptWarning, ...] = ()
+    keyterms: KeytermReport | None = None
+    """What became of the upload's key terms; None where it has none."""
 
     @property
     def engines(self) -> tuple[Engine, ...]:
@@ -183,3 +188,13 @@ def with_gap(transcript: Transcript, gap: Gap) -> Transcript:
         update={"speech_seconds": before.speech_seconds + gap.end - gap.start, "gaps": (*before.gaps, gap)}
     )
     return transcript.model_copy(update={"coverage": coverage, "duration": max(transcript.duration, gap.end)})
+
+
+def with_keyterms(transcript: Transcript, terms: Sequence[Keyterm], engines: Iterable[EngineTerms]) -> Transcript:
+    """The transcript with a report of these terms; as it is where there are none.
+
+    `engines`: what those that may have written it make of the terms.
+    """
+    wrote = [one for one in engines if one.engine in transcript.engines]
+    report = keyterm_report(transcript.words, terms, wrote)
+    return transcript if report is None else transcript.model_copy(update={"keyterms": report})

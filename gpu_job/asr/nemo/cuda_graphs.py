@@ -67,12 +67,16 @@ class TdtDecoder:
         """How NeMo decodes here: without conditional nodes, which a driver before CUDA 12.6 lacks, it is slower."""
         return str(self.computer.cuda_graphs_mode.value) if self._captures else "eager"
 
-    def __call__(self, encoded: torch.Tensor, frames: torch.Tensor) -> Any:
-        """[chunks, frames, width] and how many frames count -> the hypotheses; there may be more rows than chunks."""
+    def __call__(self, encoded: torch.Tensor, frames: torch.Tensor, trees: torch.Tensor | None = None) -> Any:
+        """[chunks, frames, width] and how many frames count -> the hypotheses; there may be more rows than chunks.
+
+        `trees`: NeMo's number of each chunk's boosting tree, [chunks]."""
         if self._captures:
             encoded, frames = self._roomy(encoded, frames)
+            if trees is not None:
+                trees = pad(trees, (0, encoded.shape[0] - len(trees)), value=-1)
         try:
-            found, _ = self.computer(x=encoded, out_len=frames)
+            found, _ = self.computer(x=encoded, out_len=frames, multi_biasing_ids=trees)
         except Exception:
             # It may have new storage and still the graphs of the old: its loop would wait for them for ever.
             self.computer.reset_cuda_graphs_state()

@@ -20,16 +20,20 @@ from omegaconf import OmegaConf, open_dict
 from torch.nn.functional import pad
 
 from gpu_job.asr.batching import BatchLimits, slices
+from gpu_job.asr.boosting.spelling import Speller
+from gpu_job.asr.boosting.tree import BoostingTree
 from gpu_job.asr.device import Device, Precision, accelerator, best_device
 from gpu_job.asr.gpu_faults import cuda_answers, inference
 from gpu_job.asr.memory import Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.asr.nemo import model_loading, nemo_patch
+from gpu_job.asr.nemo.boosting import BoostedDecoder
 from gpu_job.asr.nemo.cuda_graphs import TdtDecoder
 from gpu_job.asr.tdt_hypotheses import Hypotheses, Vocabulary
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
+from shared.keyterms.terms import Keyterm
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +91,8 @@ class Prepared:
     """Of each chunk as it came."""
     copied: torch.cuda.Event | None
     """When the copy to the GPU is done."""
+    trees: tuple[BoostingTree | None, ...] = ()
+    """Of each chunk's key terms; empty where none has any."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,11 @@ class Parakeet:
         self.model.change_decoding_strategy(decoding, verbose=False)
         computer = self.model.decoding.decoding.decoding_computer
         self.decoder = TdtDecoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
+        self._boosted: BoostedDecoder | None = None
+        """Made with the first batch that has key terms."""
+        self._max_chunks = limits.max_chunks
         self._vocabulary = Vocabulary.of(self.model.tokenizer.tokenizer, self.model.decoding.supported_punctuation)
+        self._speller = Speller(self._vocabulary)
         self._frame_seconds = self.model.encoder.subsampling_factor * self.model.cfg.preprocessor.window_stride
         # Streams of one priority are 32 that are given out in turn: NeMo's captures must not come upon this one.
         # Untyped in torch.
@@ -188,6 +198,15 @@ class Parakeet:
                 there = Slice(*(tensor.to(self.device.name, non_blocking=True) for tensor in whole))
                 return Prepared((there,), durations, self._copies.record_event())
 
+    def prepare_with_keyterms(self, batch: Sequence[Samples], terms: Sequence[tuple[Keyterm, ...]]) -> Prepared:
+        """The same, with what to favour in each chunk."""
+        trees = tuple(self._speller.spell(each).tree for each in terms)
+        return replace(self.prepare(batch), trees=trees)
+
+    def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
+        """The phrases with characters that the model never writes. From any thread."""
+        return self._speller.spell(terms).unspellable
+
     def run(self, prepared: Prepared) -> DecoderOutput:
         """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
         with inference():
@@ -198,7 +217,7 @@ class Parakeet:
                     tensor.record_stream(ours)
                 torch.cuda.reset_peak_memory_stats()
             encoded, frames = _joined([self._encode(part) for part in prepared.slices])
-            output = self._collect(self.decoder(encoded, frames), prepared.seconds)
+            output = self._collect(self._decode(encoded, frames, prepared.trees), prepared.seconds)
         self._correct_memory_budget(prepared)
         return output
 
@@ -207,6 +226,13 @@ class Parakeet:
         features, frames = self.model.preprocessor(input_signal=part.signal, length=part.lengths)
         encoded, encoded_frames = self.model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
         return encoded.transpose(1, 2), encoded_frames
+
+    def _decode(self, encoded: torch.Tensor, frames: torch.Tensor, trees: Sequence[BoostingTree | None]) -> Any:
+        if not any(trees):
+            return self.decoder(encoded, frames)
+        if self._boosted is None:
+            self._boosted = BoostedDecoder(self.decoder.computer, self._max_chunks, on_gpu=self.device.is_gpu)
+        return self._boosted(encoded, frames, trees)
 
     def _correct_memory_budget(self, prepared: Prepared) -> None:
         """Hold the prediction against what the batch took; the allocator has counted when the GPU still computes."""

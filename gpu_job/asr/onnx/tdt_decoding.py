@@ -7,12 +7,14 @@ many runs as tokens in the longest chunk, not as many as frames. The result is t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_job.asr.boosting.tree import ROOT, BoostingTree
 from gpu_job.asr.tdt_hypotheses import Hypotheses
 
 LOOK_AHEAD_FRAMES = 6
@@ -65,8 +67,14 @@ class _Token(NamedTuple):
     probability: float
 
 
-def decode(joint: Joint, encoded: Floats, lengths: Ints) -> Hypotheses:
-    """Encoder output [chunks, frames, width], of which `lengths` frames count -> the tokens of each chunk."""
+def decode(
+    joint: Joint, encoded: Floats, lengths: Ints, trees: Sequence[BoostingTree | None] | None = None
+) -> Hypotheses:
+    """Encoder output [chunks, frames, width], of which `lengths` frames count -> the tokens of each chunk.
+
+    `trees`: of each chunk, which of its tokens to favour. A token's confidence is its probability without that.
+    """
+    boosting = _Boosting(trees) if trees is not None and any(trees) else None
     found: list[list[_Token]] = [[] for _ in lengths]
     frame = np.zeros(len(lengths), np.int64)
     emitted = np.zeros(len(lengths), np.int64)
@@ -85,7 +93,10 @@ def decode(joint: Joint, encoded: Floats, lengths: Ints) -> Hypotheses:
         rows = active[numbers]
         scores = logits[numbers, offsets[numbers], : joint.blank + 1]
         labels, durations = scores.argmax(axis=-1), jumps[numbers]
-        probabilities = 1 / np.exp(scores - scores.max(axis=-1, keepdims=True)).sum(axis=-1)
+        if boosting is not None:
+            labels = boosting.labels(rows, scores[:, : joint.blank], labels)
+        exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        probabilities = exponents[np.arange(len(rows)), labels] / exponents.sum(axis=-1)
         columns = (rows, labels, frame[rows], durations, probabilities)
         for row, *token in zip(*(column.tolist() for column in columns), strict=True):
             found[row].append(_Token(*token))
@@ -97,6 +108,26 @@ def decode(joint: Joint, encoded: Floats, lengths: Ints) -> Hypotheses:
         frame[stuck] += 1
         emitted[stuck] = 0
     return _columns(found, joint.blank + 1)
+
+
+class _Boosting:
+    """Where each chunk is in its tree."""
+
+    def __init__(self, trees: Sequence[BoostingTree | None]) -> None:
+        self._trees = trees
+        self._states = [ROOT] * len(trees)
+
+    def labels(self, rows: Ints, scores: Floats, labels: Ints) -> Ints:
+        """The best tokens of some chunks with their bonuses, which are taken as said. `scores`: without the blank's;
+        `labels`: the best without bonuses."""
+        labels = labels.copy()
+        for number, row in enumerate(rows.tolist()):
+            tree = self._trees[row]
+            if tree is not None:
+                bonuses, targets = tree.bonuses(self._states[row])
+                labels[number] = (scores[number] + bonuses).argmax()
+                self._states[row] = int(targets[labels[number]])
+        return labels
 
 
 def _first_tokens(logits: Floats, blank: int, frames_left: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:

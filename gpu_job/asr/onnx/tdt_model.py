@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnxruntime
 
 from gpu_job.asr.batching import BatchLimits, slices
+from gpu_job.asr.boosting.spelling import Speller
+from gpu_job.asr.boosting.tree import BoostingTree
 from gpu_job.asr.onnx.log_mel import HOP, log_mel_batch
 from gpu_job.asr.onnx.model_folder import DECODER_JOINT, ENCODER, VOCABULARY, BadOnnxModel, OnnxFolder, Quantization
 from gpu_job.asr.onnx.sessions import open_session
@@ -22,6 +24,7 @@ from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from shared.enums import Engine
 from shared.errors import EngineFailed
+from shared.keyterms.terms import Keyterm
 
 MIN_SAMPLES = SAMPLE_RATE // 10
 """A shorter chunk yields too few frames for the encoder's eightfold subsampling; it is filled up with silence."""
@@ -41,6 +44,8 @@ class Features:
     slices: tuple[tuple[Floats, Ints], ...]
     seconds: tuple[float, ...]
     """Of each chunk as it came."""
+    trees: tuple[BoostingTree | None, ...] = ()
+    """Of each chunk's key terms; empty where none has any."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ class OnnxTdt:
         self._bands = folder.config.features_size
         self._frame_seconds = folder.config.subsampling_factor * HOP / SAMPLE_RATE
         self._vocabulary = read_vocabulary(folder.file(VOCABULARY))
+        self._speller = Speller(self._vocabulary)
         self._encoder = open_session(folder.network(ENCODER, quantization), threads)
         # Its matrices are small: threads would wait for one another.
         decoder = open_session(folder.network(DECODER_JOINT, quantization), 1)
@@ -125,10 +131,19 @@ class OnnxTdt:
         parts = (log_mel_batch(part, self._bands, MIN_SAMPLES) for part in slices(batch, SLICE_SAMPLES))
         return Features(tuple(parts), tuple(seconds(len(samples)) for samples in batch))
 
+    def prepare_with_keyterms(self, batch: Sequence[Samples], terms: Sequence[tuple[Keyterm, ...]]) -> Features:
+        """The same, with what to favour in each chunk."""
+        trees = tuple(self._speller.spell(each).tree for each in terms)
+        return replace(self.prepare(batch), trees=trees)
+
+    def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
+        """The phrases with characters that the model never writes. From any thread."""
+        return self._speller.spell(terms).unspellable
+
     def run(self, prepared: Features) -> Decoded:
         """Encode the slices, decode the whole batch. From the one thread that owns the model."""
         encoded, frames = _joined([self._encode(part) for part in prepared.slices])
-        return Decoded(decode(self._joint, encoded, frames), prepared.seconds)
+        return Decoded(decode(self._joint, encoded, frames, prepared.trees or None), prepared.seconds)
 
     def finish(self, output: Decoded) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread."""
