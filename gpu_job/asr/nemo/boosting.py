@@ -85,7 +85,7 @@ class BoostedDecoder:
         if longest == 0:
             return
         logits = len(self._computer.durations) + self._vocabulary_size + 1
-        for part in torch.split(rows, max(1, SCORED_LOGITS // (longest * logits))):  # type: ignore[no-untyped-call]
+        for part in torch.split(rows, max(1, SCORED_LOGITS // (longest * logits))):
             ids = found.transcript[part, :longest]
             # Behind a row's last token there is anything; what is scored there is never read.
             ids = ids.clamp(0, self._vocabulary_size - 1)
