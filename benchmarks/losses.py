@@ -39,7 +39,7 @@ from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
-from gpu_job.transcription_listener import BlockingListener
+from gpu_job.transcription.listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.enums import Engine

@@ -28,7 +28,7 @@ from gpu_job.audio.samples import seconds
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
-from gpu_job.transcription_listener import BlockingListener
+from gpu_job.transcription.listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.costs.shard_plan import Shard, ShardRules, plan_shards

@@ -16,44 +16,38 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
-from gpu_job.assembly.assemble import Assembly, ChunkResult, transcript_of
-from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
+from gpu_job.assembly.assemble import ChunkResult, transcript_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder.records import Account
-from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import seconds
-from gpu_job.audio.sounding_track import SoundingTrack
-from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
-from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
-from gpu_job.channel_audio import ChannelAudio
+from gpu_job.audit.runner import DeliverTokens, Detector
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.engines.task import Task
-from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.fetch.arriving_file import ArrivingFile
-from gpu_job.shard_scope import ShardScope
 from gpu_job.speakers.diarizer import Diarizer
 from gpu_job.speakers.networks import SpeakerNetworks
-from gpu_job.transcription_listener import BlockingListener, TranscriptionListener
+from gpu_job.transcription.channel_audio import ChannelAudio
+from gpu_job.transcription.channel_audits import ChannelAudits
+from gpu_job.transcription.chunk_results import ChunkResults, StoredResults
+from gpu_job.transcription.chunk_tasks import ChunkTasks, TaskOptions
+from gpu_job.transcription.file_audio import FileAudio
+from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
+from gpu_job.transcription.shard_scope import ShardScope
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
@@ -62,17 +56,13 @@ from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.editing.text_options import TextOptions
-from shared.transcript.model import Gap, Transcript
+from shared.transcript.model import Transcript
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
 
-CANCELLED_SECONDS = 0.2
-"""How often a transcription that waits for the rest of its file looks whether it was cancelled."""
-
 _log = logging.getLogger(__name__)
 
-_OTHER_RANGE = "The engine's result was for another range of the audio."
 _CANCELLED = "The transcription was cancelled."
 
 
@@ -185,47 +175,44 @@ class FileTranscription:
         media: Media | None = None,
         asked: UploadOptions = NOTHING_ASKED,
         stays_local: bool = False,
-        stored: Mapping[tuple[int, int, int], ChunkResult] | None = None,
+        stored: StoredResults | None = None,
         shard: Shard | None = None,
         missing: Callable[[float], str | None] = lambda start: None,
         span: Span = INVALID_SPAN,
         cancelled: threading.Event | None = None,
     ) -> None:
         """`asked`: what the upload's owner wants. `stays_local`: whether no audio may be sent to an API.
-        `stored`: results of an earlier attempt, by channel, first and last sample: such chunks are not submitted again.
-        `shard`: only chunks that begin in it are transcribed, nothing is audited, and there is no transcript.
-        `missing`: why a chunk that begins at this time, in seconds, and is not stored, is not transcribed either; None:
-        it is. `cancelled`: set, it works as `cancel`."""
+        `stored`: results of an earlier attempt: such chunks are not submitted again. `shard`: only chunks that begin in
+        it are transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this
+        time, in seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as
+        `cancel`."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
         self._listener = listener
         self._media = media
-        self._asked = asked
         self._channels = asked.streams(media) if media is not None else 1
-        self._stays_local = stays_local
-        self._stored = stored or {}
-        options = pipeline.options
-        self._scope = ShardScope.of(shard, media, asked.channels, options.cuts, options.warm_up_seconds)
-        self._reused: set[tuple[int, int, int]] = set()
         self._missing = missing
-        self._span = span
-        self._lock = threading.Lock()
-        self._assembly = Assembly()
-        self._decoded_seconds = 0.0
-        self._decoded_frames = 0
-        """As the decoder counted them, when it came to the end."""
-        self._unanswered = UnansweredTasks(pipeline.engines, job_id)
         self._cancelled = cancelled or threading.Event()
+        self._decoded_seconds = 0.0
+        options, engines, threads = pipeline.options, pipeline.engines, pipeline.audit_threads
+        self._scope = ShardScope.of(shard, media, asked.channels, options.cuts, options.warm_up_seconds)
+        self._results = ChunkResults(self._channels, stored or {})
+        task_options = TaskOptions(stays_local, asked, span, self._cancelled.is_set)
+        self._tasks = ChunkTasks(engines, job_id, listener, self._delivered, task_options)
         self._diarizer: Diarizer | None = None
         if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
-            threads, is_cancelled = pipeline.audit_threads, self._cancelled.is_set
+            is_cancelled = self._cancelled.is_set
             self._diarizer = Diarizer(pipeline.speakers, threads, asked.speakers, self.report_if_complete, is_cancelled)
-        rules = options.audit if shard is None else None
-        self._audits = [
-            AuditRunner(Audit(rules), pipeline.detector, pipeline.audit_threads, _ChannelAudit(self, channel))
-            for channel in range(self._channels if rules is not None else 0)
-        ]
+        self._audits = ChannelAudits(
+            options.audit if shard is None else None,
+            self._channels,
+            pipeline.detector,
+            threads,
+            submit_window=self.transcribe_window,
+            on_done=self.report_if_complete,
+            on_broken=listener.broke,
+        )
 
     # Feeding: decode, chunk, submit.
 
@@ -239,7 +226,7 @@ class FileTranscription:
         Raises BadMedia or DecoderFailed where nothing can be decoded, EngineFailed where no engine takes chunks or the
         transcription was cancelled, and what `arriving.wait` raises.
         """
-        if self._scope.part is not None:
+        if self.is_fed_in_part:
             try:
                 return self._feed(path, arriving)
             except InexactPart as error:
@@ -255,177 +242,84 @@ class FileTranscription:
         return self._scope.part is not None
 
     def _feed(self, path: Path, arriving: ArrivingFile | None) -> float:
-        cuts, part = self._pipeline.options.cuts, self._scope.part
-        channels = [ChannelAudio(cuts, part.start if part else 0) for _ in range(self._channels)]
-        decoded, is_behind = 0, False
-        with self._pipeline.engines.feeding(), closing(self._blocks(path, arriving)) as blocks:
-            try:
-                for block in blocks:
-                    if self._cancelled.is_set():
-                        # No chunk may say so: a file that is silent, or was transcribed before, submits none.
-                        raise EngineFailed(_CANCELLED)
-                    decoded += block.shape[1]
-                    self._decoded_seconds = seconds(decoded + (part.start if part else 0))
-                    began = time.monotonic()
-                    is_behind = True
-                    for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
-                        self._submit(number, channel.add(samples))
-                        is_behind = is_behind and self._scope.is_behind(channel.position)
-                    self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
-                    if self._diarizer is not None:
-                        self._diarizer.add(block[0])
-                    if is_behind:
-                        break
-            except DecoderFailed as error:
-                if decoded == 0:
-                    raise
-                # What came until then keeps its words; the rest of the file is a gap that says why.
-                self._add_gap(self._missing_rest(seconds(decoded), error))
-            while arriving is not None and not arriving.wait(CANCELLED_SECONDS) and part is None:
-                if self._cancelled.is_set():
-                    raise EngineFailed(_CANCELLED)
-            if part is not None and decoded == part.frames and not is_behind:
-                raise InexactPart("the cut behind the shard was not reached")
-            if self._decoded_frames > decoded and part is None:
-                lost = Gap(start=seconds(decoded), end=seconds(self._decoded_frames), reason=NOT_TRANSCRIBED_REASON)
-                self._add_gap(lost)
+        options, scope, results = self._pipeline.options, self._scope, self._results
+        audio = FileAudio(
+            options.decoding,
+            self._media,
+            self._channels,
+            scope.part,
+            on_gap=results.add_gap,
+            check=self._raise_if_cancelled,
+        )
+        channels = [ChannelAudio(options.cuts, audio.begin) for _ in range(self._channels)]
+        is_behind = False
+        with self._pipeline.engines.feeding(), closing(audio.blocks(path, arriving)) as blocks:
+            for block in blocks:
+                self._media, self._decoded_seconds = audio.media, seconds(audio.position)
+                began = time.monotonic()
+                for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
+                    self._submit(number, channel.add(samples))
+                self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
+                if self._diarizer is not None:
+                    self._diarizer.add(block[0])
+                is_behind = all(scope.is_behind(channel.position) for channel in channels)
+                if is_behind:
+                    break
+            audio.end(arriving, is_behind=is_behind)
             for number, channel in enumerate(channels):
                 self._submit(number, channel.end())
-        with self._lock:
-            # Of a shard nobody asks: its upload is heard once more, as a whole.
-            audible = [channel.audible.ranges for channel in channels] if self._scope.shard is None else []
-            self._assembly.end(decoded, audible, loudest(channel.loudness for channel in channels))
-        for audit in self._audits:
-            audit.end()
+        # Of a shard nobody asks where it sounds: its upload is heard once more, as a whole.
+        audible = [channel.audible.ranges for channel in channels] if scope.shard is None else []
+        results.end(audio.frames, audible, loudest(channel.loudness for channel in channels))
+        self._audits.end()
         if self._diarizer is not None:
             self._diarizer.end()
         self.report_if_complete()
-        return seconds(decoded)
-
-    def _blocks(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
-        """Blocks of shape [channels, T]."""
-        options = replace(
-            self._pipeline.options.decoding,
-            media=self._media,
-            part=self._scope.part,
-            arrival=None if arriving is None else arriving.map_path,
-            on_damage=self._add_gap,
-            on_account=self._take_account,
-        )
-        if self._channels > 1:
-            yield from decode_channels(path, self._channels, options)
-            return
-        track = SoundingTrack(path, options)
-        for block in track.blocks():
-            self._media = track.media
-            yield block[np.newaxis]
-
-    def _take_account(self, account: Account) -> None:
-        self._decoded_frames = account.frames
+        return seconds(audio.frames)
 
     def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
             if not self._scope.takes(channel, chunk):
                 continue
-            with self._lock:
-                self._assembly.expect(chunk.start, chunk.end)
-            if self._audits:
-                self._audits[channel].cut(chunk)
-            place = (channel, chunk.start, chunk.end)
-            stored = self._stored.get(place)
-            if stored is not None and stored.audio is not None and stored.audio != chunk.digest():
-                stored = None
-            if stored is not None and (stored.channel, stored.start, stored.end) == place:
-                self._reused.add(place)
+            self._results.expect(chunk)
+            self._audits.cut(channel, chunk)
+            if (stored := self._results.stored(channel, chunk)) is not None:
                 self._add(stored)
             elif (missing := self._missing(seconds(chunk.start))) is not None:
                 engine = self._pipeline.engines.engine
                 self._add(ChunkResult(chunk.start, chunk.end, engine, failure=missing, channel=channel))
             else:
-                self._unanswered.submit(self._task(chunk, channel))
-
-    def _task(self, chunk: Chunk, channel: int) -> Task:
-        digest = None if self._scope.part is None else chunk.digest()
-
-        def delivered(result: ChunkResult) -> None:
-            if (result.channel, result.start, result.end) != (channel, chunk.start, chunk.end):
-                result = ChunkResult(chunk.start, chunk.end, result.engine, failure=_OTHER_RANGE, channel=channel)
-            self._delivered(result if digest is None else replace(result, audio=digest))
-
-        return Task(
-            self.job_id,
-            chunk,
-            delivered,
-            channel,
-            self._stays_local,
-            self._asked,
-            span=self._span,
-            is_cancelled=self._cancelled.is_set,
-            leave_open=self._listener.broke,
-        )
-
-    def _missing_rest(self, decoded_seconds: float, error: DecoderFailed) -> Gap:
-        """The stretch behind a dead decoder's last sample, to the end that the header states."""
-        stated = self._media.duration_seconds if self._media else 0.0
-        return Gap(start=decoded_seconds, end=max(decoded_seconds, stated), reason=error.reason)
+                self._tasks.submit(channel, chunk, chunk.digest() if self.is_fed_in_part else None)
 
     def cancel(self) -> None:
         """Have `feed` and the audit end soon. Engines begin no more of its chunks; results are still taken."""
         self._cancelled.set()
 
-    # Results: from the engines' threads, and from the audit.
-
-    def _delivered(self, result: ChunkResult) -> None:
-        """What goes wrong here is this file's trouble, not the engine's."""
-        try:
-            if result.failure is None:
-                self._listener.chunk_transcribed(result)
-            self._add(result)
-            self.report_if_complete()
-        except Exception as error:
-            self._listener.broke(error)
-
-    def _add(self, result: ChunkResult) -> None:
-        with self._lock:
-            self._assembly.add(result)
-        if self._audits:
-            self._audits[result.channel].transcribed(result.start, result.tokens, failed=result.failure is not None)
-
-    def _add_gap(self, gap: Gap) -> None:
-        with self._lock:
-            self._assembly.add_gap(gap)
-
-    def transcribe_window(self, channel: int, window: Chunk, deliver: DeliverTokens) -> None:
-        """For the audit: transcribe a window again. Blocks while the queue is full. Raises EngineFailed."""
+    def _raise_if_cancelled(self) -> None:
+        # No chunk may say so: a file that is silent, or was transcribed before, submits none.
         if self._cancelled.is_set():
             raise EngineFailed(_CANCELLED)
 
-        def transcribed(result: ChunkResult) -> None:
-            try:
-                deliver(result.tokens)
-            except Exception as error:
-                self._listener.broke(error)
+    # Results: from the engines' threads, and from the audit.
 
-        engines, task = self._pipeline.engines, self._task(window, channel)
-        try:
-            self._unanswered.submit(replace(task, deliver=transcribed, urgent=True))
-        except EngineFailed as error:
-            if not engines.is_available:
-                raise
-            if engines.process_failure is not None:
-                self._listener.broke(error)
-                return
-            # Only the engines that may have this file's audio are gone: no other attempt is coming.
-            deliver(())
+    def _delivered(self, result: ChunkResult) -> None:
+        if result.failure is None:
+            self._listener.chunk_transcribed(result)
+        self._add(result)
+        self.report_if_complete()
+
+    def _add(self, result: ChunkResult) -> None:
+        self._results.add(result)
+        self._audits.transcribed(result)
+
+    def transcribe_window(self, channel: int, window: Chunk, deliver: DeliverTokens) -> None:
+        """For the audit: transcribe a window again. Blocks while the queue is full. Raises EngineFailed."""
+        self._raise_if_cancelled()
+        self._tasks.submit_window(channel, window, deliver)
 
     def fail_lost_chunks(self) -> None:
         """To be called now and then: chunks that no engine has any more become gaps."""
-        if not self._cancelled.is_set():
-            self._unanswered.fail_lost()
-
-    def audit_broke(self, error: Exception) -> None:
-        """For the audit: it will not be done."""
-        self._listener.broke(error)
+        self._tasks.fail_lost()
 
     def report_if_complete(self) -> None:
         """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
@@ -434,10 +328,8 @@ class FileTranscription:
 
     def is_complete(self) -> bool:
         """Whether every chunk has its result, no more will be cut, the audit is done and the speakers are heard."""
-        with self._lock:
-            has_results = self._assembly.is_complete
         knows_speakers = self._diarizer is None or self._diarizer.is_done
-        return has_results and knows_speakers and all(audit.is_done for audit in self._audits)
+        return self._results.is_complete and knows_speakers and self._audits.is_done
 
     # The transcript.
 
@@ -449,9 +341,9 @@ class FileTranscription:
 
         Raises EngineFailed where every chunk failed."""
         options, model = self._pipeline.options, self._pipeline.engines.model
-        # Without the lock, for which a heartbeat would wait: a complete file's assembly changes no more.
+        # Without its lock, for which a heartbeat would wait: a complete file's assembly changes no more.
         return transcript_of(
-            self._assembly,
+            self._results.assembly,
             self.findings(),
             model,
             job_id=job_id,
@@ -466,20 +358,17 @@ class FileTranscription:
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""
-        if not self._audits:
-            return [Findings(audited=False) for _ in range(self._channels)]
-        return [audit.findings for audit in self._audits]
+        return self._audits.findings()
 
     # Progress.
 
     def results(self) -> list[ChunkResult]:
         """What arrived so far, by channel and time."""
-        with self._lock:
-            return self._assembly.results()
+        return self._results.all()
 
     def is_stored(self, result: ChunkResult) -> bool:
         """Whether it is an earlier attempt's."""
-        return (result.channel, result.start, result.end) in self._reused
+        return self._results.is_stored(result)
 
     def decoded_seconds(self) -> float:
         """Until where audio is decoded and cut; it runs ahead of what is transcribed by the engine's queue. Of a shard,
@@ -488,29 +377,11 @@ class FileTranscription:
 
     def transcribed_seconds(self) -> float:
         """Audio that has its result; with split channels, each counts its share."""
-        return sum(seconds(result.end - result.start) for result in self.results()) / self._channels
+        return self._results.transcribed_seconds()
 
     def expected_seconds(self) -> float:
         """Audio that engines will have had in the end, the sum of all channels; estimated until all is cut."""
         stated = self._media.duration_seconds if self._media else None
         if self._scope.shard is not None and stated is not None:
             return self._scope.shard.seconds_of(stated) * self._channels
-        with self._lock:
-            return self._assembly.expected_seconds(stated, self._channels)
-
-
-@dataclass(frozen=True)
-class _ChannelAudit:
-    """What one channel's audit asks of its file."""
-
-    file: FileTranscription
-    channel: int
-
-    def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
-        self.file.transcribe_window(self.channel, window, deliver)
-
-    def done(self) -> None:
-        self.file.report_if_complete()
-
-    def broke(self, error: Exception) -> None:
-        self.file.audit_broke(error)
+        return self._results.expected_seconds(stated)

@@ -27,13 +27,13 @@ MAY_IMPORT = {
 
 LAYERS = {
     "gpu_job": [
-        {"fetch", "instance"},
+        {"fetch", "instance", "onnx_sessions"},
         {"audio"},
-        {"channel_audio", "shard_scope", "speakers", "vad", "asr"},
+        {"speakers", "vad", "asr"},
         {"audit"},
         {"assembly"},
         {"engines"},
-        {"periodic", "rendering", "transcription_listener"},
+        {"periodic", "rendering", "transcription"},
         {"pipeline"},
         {"settings"},
         {"progress_reports"},

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.onnx_sessions import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -46,8 +47,6 @@ FIRST_FEATURE_SECONDS = 0.0125
 
 EMBEDDING_SIZE = 192
 
-_ERRORS_ONLY = 3
-
 
 class SpeakerNetworks:
     """Both networks; may be called from any thread, and compute on the calling one."""
@@ -66,11 +65,11 @@ class SpeakerNetworks:
 
     @cached_property
     def _segmentation(self) -> onnxruntime.InferenceSession:
-        return _session(SEGMENTATION_NETWORK)
+        return open_session(SEGMENTATION_NETWORK)
 
     @cached_property
     def _embedding(self) -> onnxruntime.InferenceSession:
-        return _session(EMBEDDING_NETWORK)
+        return open_session(EMBEDDING_NETWORK)
 
 
 def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,14 +91,3 @@ def mel_features(samples: Samples) -> NDArray[np.float32]:
     bank.input_finished()
     frames = [bank.get_frame(at) for at in range(bank.num_frames_ready)]
     return np.array(frames, np.float32).reshape(-1, MELS)
-
-
-def _session(network: Path) -> onnxruntime.InferenceSession:
-    # At the first window: most uploads ask for no speakers.
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])

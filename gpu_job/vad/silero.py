@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gpu_job.audio.samples import Samples
+from gpu_job.onnx_sessions import open_session
 from gpu_job.vad.segments import FRAME
 
 NETWORK = Path(__file__).with_name("silero_vad_16k.onnx")
@@ -27,18 +27,12 @@ STATE = 128
 _FRAMES_AT_ONCE = 256
 """8 s; bounds the memory of the spectrum to about 3 MB, which stays in the cache."""
 
-_ERRORS_ONLY = 3
-
 
 class Silero:
     """Silero VAD 6 at 16 kHz; may be called from any thread, and computes on the calling one."""
 
     def __init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(NETWORK, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(NETWORK)
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Samples, at least one -> [frames]. The last frame is filled up with silence."""

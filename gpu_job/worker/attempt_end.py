@@ -15,7 +15,8 @@ from opentelemetry.trace import StatusCode
 
 from gpu_job.engines.chain import EngineChain
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.running_job import RunningJob, RunningJobs
+from gpu_job.worker.jobs.running_job import RunningJob
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.clock import now
@@ -69,14 +70,14 @@ class AttemptEnd:
 
         def finish(bill: Bill) -> None:
             if not keeps_parts(result):
-                job.begin_finishing()
+                job.unstored.begin_finishing()
             outcome = self._services.finisher.finish(
                 job.record,
                 result,
                 bill,
                 self._services.task.execution,
                 may_have_ended=not job.is_surely_ours,
-                has_parts=lambda: job.has_parts,
+                has_parts=lambda: job.unstored.has_parts,
             )
             self._billing.bill_stored(job, bill, outcome.bill)
             tracing.set_attributes(job.span, outcome=outcome.outcome.value)
@@ -89,7 +90,7 @@ class AttemptEnd:
         shard's item instead, and has the job assembled."""
 
         def finish(bill: Bill) -> None:
-            job.begin_finishing()
+            job.unstored.begin_finishing()
             part = job.part()
             if part is not None:
                 parts_run, folder = job.record.parts_run, job.record.own_parts
@@ -118,7 +119,7 @@ class AttemptEnd:
             finish(bill)
         except Exception as error:
             _log.exception("ending failed")
-            job.finishing_failed()
+            job.unstored.finishing_failed()
             ending = GivenBack.FAULT if is_infrastructure_fault(error) else GivenBack.COUNTED
             self._try_to_give_up(job, ending, f"{what_failed} ({reason_of(error)}).", bill)
         finally:
@@ -186,7 +187,7 @@ class AttemptEnd:
                 outcome = self._services.jobs.outcome(job.job_id, job.record.run)
                 if outcome is not None:
                     if not keeps_parts(outcome):
-                        job.begin_finishing()
+                        job.unstored.begin_finishing()
                         self._services.jobs.delete_parts(job.job_id, outcome.run)
                     if job.shard is None:
                         self._billing.bill_stored(job, bill, outcome.bill)
@@ -281,7 +282,7 @@ class AttemptEnd:
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.
                     self._services.checkpoints.store(
                         job.job_id,
-                        job.take_unsaved(),
+                        job.unstored.take(),
                         run=job.record.parts_run,
                         within=job.record.own_parts,
                         deadline_seconds=deadline_seconds,

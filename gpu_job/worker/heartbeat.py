@@ -13,7 +13,8 @@ from typing import Any
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.periodic import PeriodicTask
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.running_job import RunningJob, RunningJobs
+from gpu_job.worker.jobs.running_job import RunningJob
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.errors import best_effort
@@ -107,11 +108,11 @@ class Heartbeat(PeriodicTask):
             if save and not self._is_open(job):
                 job.claim_lost()
                 continue
-            results: Sequence[ChunkResult] = job.take_unsaved() if save else ()
+            results: Sequence[ChunkResult] = job.unstored.take() if save else ()
             if self._try_to_renew(job):
                 renewed.append((job, results))
             else:
-                job.save_later(results)
+                job.unstored.put_back(results)
             with job.log_context(), best_effort("lost chunks were not looked for"):
                 job.transcription.fail_lost_chunks()
         for job, results in renewed:
@@ -155,9 +156,9 @@ class Heartbeat(PeriodicTask):
             deadline_seconds=self._deadline_seconds,
         )
         try:
-            job.store_checkpoint(results, store)
+            job.unstored.store(results, store)
         except Exception:
-            job.save_later(results)
+            job.unstored.put_back(results)
             with job.log_context():
                 _log.warning("a checkpoint was not stored", exc_info=True)
         if results and job.is_ended:

@@ -15,7 +15,8 @@ from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.task import Task
 from gpu_job.periodic import PeriodicTask
 from gpu_job.worker.build_engines import Engines
-from gpu_job.worker.running_job import RunningJob, RunningJobs
+from gpu_job.worker.jobs.running_job import RunningJob
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from shared.clock import now
 from shared.enums import Engine, Method
 

@@ -10,37 +10,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
 
-from gpu_job.audio.decoder_child import DecoderKilled
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline
 from gpu_job.progress_reports import ProgressReports
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.admission import Admission, Admissions
-from gpu_job.worker.attempt_end import AttemptEnd, result_of
+from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import build_engines
-from gpu_job.worker.claim import ClaimResult, claim, own_items
 from gpu_job.worker.engine_listener import WorkerEngineListener
-from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import Hybrid
-from gpu_job.worker.running_job import JobOwner, RunningJob, RunningJobs, attempt_span
+from gpu_job.worker.jobs.claim import ClaimResult, claim, own_items
+from gpu_job.worker.jobs.job_runner import JobRunner
+from gpu_job.worker.jobs.progress import progress_of_jobs
+from gpu_job.worker.jobs.running_job import RunningJob
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.scale_out import ScaleOut
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
-from shared.costs.shard_plan import Shard
-from shared.errors import BadMedia, EngineFailed, Rejected, UploadNotReadable, best_effort
+from shared.errors import EngineFailed, best_effort
 from shared.media import Media
-from shared.messages import WorkItem
-from shared.progress.model import Progress
-from shared.state.faults import is_infrastructure_fault, reason_of
-from shared.state.job_result import JobResult, failed, rejected
-from shared.state.jobs.progress import current_progress, progress_of
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 
@@ -65,7 +58,7 @@ class _SetAside:
     """Its job's worker was killed: it begins when nothing else runs."""
 
 
-class Worker(JobOwner):
+class Worker:
     """One run of the job's process."""
 
     def __init__(self, services: JobServices, subscription: WorkSubscription, billing: Billing) -> None:
@@ -78,19 +71,19 @@ class Worker(JobOwner):
         self._admissions = Admissions(self._settings)
         self._set_aside: list[_SetAside] = []
         """Items whose jobs are to begin when fewer run here. No more are pulled before."""
-        self._to_assemble: SimpleQueue[Received] = SimpleQueue()
-        """Items of jobs whose last shard was done here."""
         self._has_claimed = False
         self._heartbeat = Heartbeat(services, self._jobs, billing)
         engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
         self._engines = engines.chain
         self._audit_threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
-        self._pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
+        pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
         self._attempt_end = AttemptEnd(services, subscription, billing, engines.chain, self._jobs)
+        self._runner = JobRunner(
+            services, pipeline, self._jobs, self._admissions, billing, self._attempt_end, self._stopping
+        )
         self._hybrid = Hybrid(self._jobs, engines, self._settings.max_completion_minutes)
         self._scale_out = ScaleOut(services)
-        self._reports = ProgressReports(services.events, self._progress)
-        self._threads = ThreadPoolExecutor(self._settings.uploads_in_flight + 2, thread_name_prefix="upload")
+        self._reports = ProgressReports(services.events, partial(progress_of_jobs, self._jobs, services.jobs))
 
     def stop(self) -> None:
         """Give the jobs back and end. From any thread, but not in a signal handler: it takes locks."""
@@ -138,27 +131,12 @@ class Worker(JobOwner):
                 self._billing.close_execution()
             # Decoders of handed-over jobs end by themselves: the engines refuse their chunks. Last, for a download is
             # not cut short, and Cloud Run gives ten seconds.
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._runner.close()
             self._audit_threads.shutdown(wait=False, cancel_futures=True)
             self._admissions.close()
             self._services.events.flush()
             self._services.rendering.close()
         return clean
-
-    def _progress(self) -> Iterator[Callable[[], Progress]]:
-        """Of each upload that this worker has, or a shard of it."""
-        jobs = [job for job in self._jobs.all() if not job.is_ended]
-        for job in jobs:
-            if job.shard is None:
-                yield partial(progress_of, job.record.model_copy(update=job.progress()))
-        for job_id in {job.job_id for job in jobs if job.shard is not None}:
-            yield partial(self._divided_progress, job_id)
-
-    def _divided_progress(self, job_id: str) -> Progress:
-        job = self._services.jobs.load(job_id)
-        if job is None:
-            raise LookupError("a shard's job has no record")
-        return current_progress(self._services.jobs, job.record)
 
     def _book_killed_attempts(self) -> None:
         """Earlier attempts at this task that ended without a word had ended when this one began."""
@@ -195,7 +173,7 @@ class Worker(JobOwner):
                 if not self._subscription.has_answered and time.monotonic() - began > UNANSWERED_SECONDS:
                     raise TimeoutError(f"Pub/Sub answered no pull within {UNANSWERED_SECONDS:g} s.")
                 idle_since = time.monotonic()
-            elif not self._to_assemble.empty():
+            elif not self._runner.to_assemble.empty():
                 continue  # the last job here was the last shard of its upload
             elif time.monotonic() - idle_since >= self._settings.work_idle_seconds and self._queue_is_empty():
                 return
@@ -212,8 +190,8 @@ class Worker(JobOwner):
             self._begin(one)
 
     def _take_to_assemble(self) -> None:
-        while not self._to_assemble.empty():
-            self._set_aside.append(_SetAside(self._to_assemble.get()))
+        while not self._runner.to_assemble.empty():
+            self._set_aside.append(_SetAside(self._runner.to_assemble.get()))
 
     def _begin_set_aside(self) -> None:
         """Begin those that there is room for by now; those that must run alone, one after the other, last."""
@@ -274,12 +252,7 @@ class Worker(JobOwner):
                     self._subscription.give_back(ack_id, result.retry_after_seconds)
                 return
             self._has_claimed = True
-            span = attempt_span(result.claimed, received.traceparent, self._services.task.execution)
-            job = RunningJob(result.claimed, self._pipeline, self, span)
-            job.ack_ids.extend([ack_id] if ack_id else [])
-            self._billing.open(job)
-            self._jobs.add(job)
-            self._threads.submit(self._feed, job)
+            self._runner.start(result.claimed, received)
 
     def _has_room_for(self, media: Media) -> bool:
         """Whether an upload may begin now, if only to end at once: it is claimed then, and its record says why."""
@@ -301,95 +274,3 @@ class Worker(JobOwner):
             # Storage did not answer, or the record cannot be read: this item's trouble, not the others'.
             _log.exception("claiming failed")
             return ClaimResult(retry_after_seconds=int(self._settings.lease_seconds))
-
-    def _feed(self, job: RunningJob) -> None:
-        """On a thread of the job's own."""
-        with job.log_context():
-            try:
-                settings = self._settings
-                self._admissions.check(job.media)
-                feed(
-                    job,
-                    self._services.storage,
-                    settings.fetch_timeout_seconds,
-                    settings.max_unpacked_bytes,
-                    self._admissions.folder,
-                )
-                self._jobs.fed(job)
-                pace = job.transcription.decode_pace
-                self._billing.record_decoding(pace.audio_seconds, pace.wall_seconds)
-            except (BadMedia, Rejected) as error:
-                self._finish_with(job, rejected(error))
-            except UploadNotReadable as error:
-                self._finish_with(job, failed(error))
-            except DecoderKilled as error:
-                self._attempt_end.give_back(job, error.reason, is_suspected=True)
-            except EngineFailed as error:
-                # A stopped engine refuses chunks: then this job is handed over, not failed.
-                if self._engines.failure is not None or self._stopping.is_set():
-                    return
-                if self._engines.process_failure is not None:
-                    self._attempt_end.give_back(job, error.reason)
-                else:
-                    self._finish_with(job, failed(error))
-            except Exception as error:
-                _log.exception("feeding failed")
-                why = f"Reading the file failed ({reason_of(error)})."
-                self._attempt_end.give_back(job, why, is_fault=is_infrastructure_fault(error))
-
-    def _finish_with(self, job: RunningJob, result: JobResult) -> None:
-        """A job ends. Of a shard's whole upload nothing is said: whoever assembles it finds the same."""
-        if job.shard is None:
-            self._attempt_end.finish_job(job, result)
-        else:
-            self._finish_shard(job, job.shard)
-
-    def _finish_shard(self, job: RunningJob, shard: Shard) -> None:
-        def assemble(ack_ids: Sequence[str]) -> None:
-            item = WorkItem(job_id=job.job_id, upload=job.upload, media=job.media, decision=job.decision)
-            for ack_id in ack_ids or (None,):
-                self._to_assemble.put(Received(item, ack_id))
-
-        self._attempt_end.finish_shard(job, shard, assemble)
-
-    def job_complete(self, job: RunningJob) -> None:
-        """Assemble and end it, on a thread that may take its time."""
-        self._later(self._end, job)
-
-    def job_broke(self, job: RunningJob, error: Exception) -> None:
-        """Give it back, on a thread that may take its time."""
-        if isinstance(error, EngineFailed):
-            self._later(self._attempt_end.give_back, job, error.reason)
-            return
-        with job.log_context():
-            _log.error("a result could not be taken", exc_info=error)
-        self._later(self._attempt_end.give_back, job, f"A result could not be taken ({type(error).__name__}: {error}).")
-
-    def claim_lost(self, job: RunningJob) -> None:
-        """Account for it, on a thread that may take its time."""
-        self._later(self._attempt_end.abandon, job)
-
-    def _later(self, call: Callable[..., None], job: RunningJob, *more: str) -> None:
-        try:
-            self._threads.submit(call, job, *more)
-        except RuntimeError:
-            # The worker ends: its jobs were handed over.
-            with job.log_context():
-                _log.info("job already handed over")
-
-    def _end(self, job: RunningJob) -> None:
-        if job.is_ended:
-            return
-        with job.log_context():
-            if job.shard is not None:
-                self._finish_shard(job, job.shard)
-                return
-            try:
-                with tracing.span("assemble"):
-                    result = result_of(job)
-            except Exception as error:
-                # Nobody looks at this thread's result: a job that cannot be ended would be kept alive for ever.
-                _log.exception("assembling failed")
-                self._attempt_end.give_back(job, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
-                return
-            self._attempt_end.finish_job(job, result)

@@ -21,9 +21,9 @@ from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
 from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import month_of
+from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import STATE, LoopbackCloud
-from tests.support.parrot_worker import item_of, queued
 from tests.support.stepped_worker import SteppedWorker
 from tests.support.worker_services import worker_services
 
@@ -60,7 +60,7 @@ def test_killed_before_any_write(cloud: LoopbackCloud, services: JobServices, mo
         with killed_at(write, before=True, monkeypatch=monkeypatch) as kill:
             running = killed.claim(item_of(job))
             assert running is not None
-            assert running.has_parts
+            assert running.unstored.has_parts
             killed.beat()
             killed.end(running)
             killed.close()

@@ -17,9 +17,9 @@ from shared.enums import Outcome
 from shared.messages import WorkItem
 from shared.state.jobs.shards import shards_progress
 from tests.support.agreeing_outcomes import disagreements
+from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import LoopbackCloud
-from tests.support.parrot_worker import item_of, queued
 from tests.support.stepped_worker import SteppedWorker
 from tests.support.worker_services import worker_services
 

@@ -14,9 +14,9 @@ from gpu_job.worker.services import TaskIdentity
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Outcome
 from tests.support.agreeing_outcomes import disagreements
+from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, item_of, queued, worker
 from tests.support.killed_worker import worker_killed_at
 from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import ParrotServices, item_of, parrot_services, queued, worker
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task
 
@@ -25,11 +25,11 @@ RESULTS_AND_OUTCOME = 10
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
@@ -37,7 +37,7 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     ("before", "step"), [pytest.param(True, 1, id="before each"), pytest.param(False, 3, id="behind every third")]
 )
 def test_killed_at_any_write(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch, *, before: bool, step: int
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch, *, before: bool, step: int
 ) -> None:
     """Behind a write is before the next one, but for what goes to Pub/Sub between them."""
     uploads = []
@@ -46,7 +46,7 @@ def test_killed_at_any_write(
         task = TaskIdentity(f"transcribe-{write}", 0, 0)
         job = queued(cloud, services, f"calls/{write}.opus")
         uploads.append(job.record.upload)
-        with parrot_services(task) as killed:
+        with fixed_word_services(task) as killed:
             happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
         # The item comes again once its deadline is over.
         cloud.work_items()

@@ -28,7 +28,7 @@ from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.settings import JobSettings
-from gpu_job.transcription_listener import TranscriptionListener
+from gpu_job.transcription.listener import TranscriptionListener
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH

@@ -18,7 +18,7 @@ from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.audit import Audit
 from gpu_job.audit.queries import VadQuery
-from gpu_job.channel_audio import ChannelAudio
+from gpu_job.transcription.channel_audio import ChannelAudio
 from infra.recordings import recording
 from shared.enums import Engine
 from shared.transcript.render import render

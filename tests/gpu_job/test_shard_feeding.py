@@ -24,7 +24,7 @@ from gpu_job.engines.local import LocalEngine
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
-from gpu_job.transcription_listener import BlockingListener
+from gpu_job.transcription.listener import BlockingListener
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.costs.shard_plan import Shard

@@ -17,7 +17,7 @@ import stamina
 from werkzeug.exceptions import InternalServerError
 
 from gpu_job.settings import JobSettings
-from gpu_job.worker.claim import claim
+from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from infra.emulators.deepgram_server import DeepgramServer
@@ -31,9 +31,9 @@ from shared.state.gpu_breaker import CircuitState
 from shared.state.jobs.record import JobRecord, JobState
 from tests.support.doctor_deployment import fixes, not_ok
 from tests.support.finalized_event import finalized_event
+from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, worker
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import UPLOADS, WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import ParrotServices, parrot_services, worker
 from tests.support.runbook import Observed, doctor_of, observed
 from tests.support.worker_services import as_task
 from trigger_function.handle_upload import handle
@@ -69,12 +69,12 @@ def deepgram(shared_deepgram_server: DeepgramServer, deepgram_key: str) -> dict[
 
 
 @pytest.fixture
-def parrot(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def worker_services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     """A sound worker's services."""
     with ExitStack() as stack:
         with monkeypatch.context() as patch:
             worker_environment(patch)
-            made = stack.enter_context(parrot_services())
+            made = stack.enter_context(fixed_word_services())
         yield made
 
 
@@ -118,7 +118,7 @@ def outcome_of(cloud: LoopbackCloud) -> TerminalMessage:
 def test_gpu_quota_is_gone(
     cloud: LoopbackCloud,
     make_services: MakeServices,
-    parrot: ParrotServices,
+    worker_services: FixedWordServices,
     seen: Observed,
     tmp_path: Path,
     service_account: tuple[Path, bytes],
@@ -150,7 +150,7 @@ def test_gpu_quota_is_gone(
         time_passes(services, *uploads, dropped_later)
         assert reconcile_all(services) == {"queued again": 4}
         seen.logged("execution launched", where="Over")
-        assert work(cloud, parrot)
+        assert work(cloud, worker_services)
         assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 4
         assert services.gpu.health().state is CircuitState.CLOSED
         assert {record_of(services, upload).dispatches for upload in uploads} == {0}
@@ -159,7 +159,7 @@ def test_gpu_quota_is_gone(
 def test_the_model_is_corrupt(
     cloud: LoopbackCloud,
     make_services: MakeServices,
-    parrot: ParrotServices,
+    worker_services: FixedWordServices,
     seen: Observed,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -183,7 +183,7 @@ def test_the_model_is_corrupt(
         corrupt.publisher.stop()
     # Over: the release before it is back, and what failed is uploaded again.
     dropped(cloud, services, "a.wav")
-    assert work(cloud, parrot)
+    assert work(cloud, worker_services)
     assert outcome_of(cloud).outcome is Outcome.COMPLETED
 
 
@@ -191,7 +191,7 @@ def test_deepgram_is_down(
     cloud: LoopbackCloud,
     make_services: MakeServices,
     deepgram: dict[str, str],
-    parrot: ParrotServices,
+    worker_services: FixedWordServices,
     seen: Observed,
 ) -> None:
     nobody = {**deepgram, "DEEPGRAM_BASE_URL": "http://127.0.0.1:9", "TRANSCRIPTION_METHOD": "deepgram"}
@@ -199,7 +199,7 @@ def test_deepgram_is_down(
     with seen.recording():
         dropped(cloud, services, "a.wav")
         seen.logged("deepgram failed", kind="network")
-        assert work(cloud, parrot)
+        assert work(cloud, worker_services)
         message = outcome_of(cloud)
         assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.PARAKEET_CPU,))
         assert message.decision is not None
@@ -211,7 +211,7 @@ def test_deepgram_is_down(
 
 
 def test_the_state_bucket_is_read_only(
-    cloud: LoopbackCloud, make_services: MakeServices, parrot: ParrotServices, seen: Observed
+    cloud: LoopbackCloud, make_services: MakeServices, worker_services: FixedWordServices, seen: Observed
 ) -> None:
     services = make_services(**PARAKEET)
     waiting = dropped(cloud, services, "waiting.wav")
@@ -227,7 +227,7 @@ def test_the_state_bucket_is_read_only(
         assert cloud.terminal_messages() == []
         cloud.storage_server.recover()
     on_upload(finalized_event(new))
-    assert work(cloud, parrot)
+    assert work(cloud, worker_services)
     assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 2
     assert record_of(services, waiting).attempts == 1
 
@@ -235,7 +235,7 @@ def test_the_state_bucket_is_read_only(
 def test_pubsub_is_down_for_ten_minutes(
     cloud: LoopbackCloud,
     make_services: MakeServices,
-    parrot: ParrotServices,
+    worker_services: FixedWordServices,
     seen: Observed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -254,7 +254,7 @@ def test_pubsub_is_down_for_ten_minutes(
     while (done := reconcile_all(services)) != {"waiting": 1}:
         assert done.keys() <= {"published", "queued again", "restarted", "waiting"}
         time_passes(services, *([bad] if services.jobs.markers.is_open(bad.job_id) else []))
-    assert work(cloud, parrot)
+    assert work(cloud, worker_services)
     # More than once, perhaps, for the client goes on behind a time-out: the same `event_id` says that it is the same.
     assert {message.event_id: message.outcome for message in cloud.terminal_messages()} == {
         event_id(bad.job_id): Outcome.REJECTED,
@@ -263,14 +263,14 @@ def test_pubsub_is_down_for_ten_minutes(
 
 
 def test_an_upload_ends_every_worker(
-    cloud: LoopbackCloud, make_services: MakeServices, parrot: ParrotServices, seen: Observed
+    cloud: LoopbackCloud, make_services: MakeServices, worker_services: FixedWordServices, seen: Observed
 ) -> None:
     services = make_services(**PARAKEET)
     poison, neighbour = dropped(cloud, services, "poison.wav"), dropped(cloud, services, "neighbour.wav")
     items = {item.job_id: item for item in cloud.work_items()}
     with seen.recording():
         for number in range(services.settings.max_attempts + 1):
-            dies_with(parrot, items[poison.job_id], f"gpu-{number}")
+            dies_with(worker_services, items[poison.job_id], f"gpu-{number}")
             cloud.forget_executions()
             time_passes(services, poison)
             reconcile_all(services)
@@ -281,7 +281,7 @@ def test_an_upload_ends_every_worker(
     cloud.forget_executions()
     time_passes(services, neighbour)
     assert reconcile_all(services) == {"queued again": 1}
-    assert work(cloud, parrot)
+    assert work(cloud, worker_services)
     assert outcome_of(cloud).outcome is Outcome.COMPLETED
 
 
@@ -293,7 +293,7 @@ def dies_with(services: JobServices, item: WorkItem, execution: str) -> None:
 def test_the_region_is_out(
     cloud: LoopbackCloud,
     make_services: MakeServices,
-    parrot: ParrotServices,
+    worker_services: FixedWordServices,
     seen: Observed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -313,7 +313,7 @@ def test_the_region_is_out(
     assert record_of(services, lost).state is JobState.QUEUED
     time_passes(services, waiting)
     reconcile_all(services)
-    assert work(cloud, parrot)
+    assert work(cloud, worker_services)
     assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.COMPLETED] * 2
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
+from tests.support.fixed_word_worker import worker
 from tests.support.killed_process import ProcessKilled, killed_at
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import worker
 from tests.support.waiting import PATIENCE, wait_until
 
 

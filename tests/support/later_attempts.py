@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpu_job.worker.claim import claim
+from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now

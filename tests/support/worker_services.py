@@ -16,7 +16,8 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.pipeline import Pipeline, PipelineOptions
 from gpu_job.settings import JobSettings
 from gpu_job.vad.detector import SpeechDetector
-from gpu_job.worker.running_job import ClaimedJob, JobOwner, RunningJob
+from gpu_job.worker.jobs.claimed_job import ClaimedJob
+from gpu_job.worker.jobs.running_job import JobOwner, RunningJob
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.enums import Engine, Method
 from shared.media import Media, Upload

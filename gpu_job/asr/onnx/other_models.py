@@ -17,10 +17,10 @@ import onnx_asr
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.onnx.model_folder import BadOnnxModel, Quantization
-from gpu_job.asr.onnx.sessions import session_options
 from gpu_job.asr.onnx.tdt_decoding import confidence
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from gpu_job.onnx_sessions import session_options
 from shared.enums import Engine
 
 MIN_SAMPLES = SAMPLE_RATE // 10

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import onnxruntime
 
-from gpu_job.asr.onnx.sessions import session_options
+from gpu_job.onnx_sessions import session_options
 
 _OPERATORS = ["MatMul", "Gemm"]
 """Weights of these only: they are nearly all, and convolutions in int8 are slower on CPUs."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -16,12 +17,12 @@ from gpu_job.asr.boosting.spelling import Speller
 from gpu_job.asr.boosting.tree import BoostingTree
 from gpu_job.asr.onnx.log_mel import HOP, log_mel_batch
 from gpu_job.asr.onnx.model_folder import DECODER_JOINT, ENCODER, VOCABULARY, BadOnnxModel, OnnxFolder, Quantization
-from gpu_job.asr.onnx.sessions import open_session
 from gpu_job.asr.onnx.tdt_decoding import DecoderState, Floats, Ints, decode
 from gpu_job.asr.onnx.vocabulary import read_vocabulary
 from gpu_job.asr.tdt_hypotheses import Hypotheses
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from gpu_job.onnx_sessions import open_session
 from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.keyterms.terms import Keyterm
@@ -108,9 +109,9 @@ class OnnxTdt:
         self._frame_seconds = folder.config.subsampling_factor * HOP / SAMPLE_RATE
         self._vocabulary = read_vocabulary(folder.file(VOCABULARY))
         self._speller = Speller(self._vocabulary)
-        self._encoder = open_session(folder.network(ENCODER, quantization), threads)
+        self._encoder = _open(folder.network(ENCODER, quantization), threads)
         # Its matrices are small: threads would wait for one another.
-        decoder = open_session(folder.network(DECODER_JOINT, quantization), 1)
+        decoder = _open(folder.network(DECODER_JOINT, quantization), 1)
         blank = len(self._vocabulary.pieces)
         try:
             self._joint = DecoderJoint(decoder, blank, folder.config.max_tokens_per_step)
@@ -163,3 +164,11 @@ def _joined(parts: Sequence[tuple[Floats, Ints]]) -> tuple[Floats, Ints]:
     longest = max(encoded.shape[1] for encoded, _ in parts)
     padded = [np.pad(encoded, ((0, 0), (0, longest - encoded.shape[1]), (0, 0))) for encoded, _ in parts]
     return np.concatenate(padded), np.concatenate([frames for _, frames in parts])
+
+
+def _open(network: Path, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        return open_session(network, threads)
+    except Exception as error:
+        # ONNX Runtime has an error for each stage of reading a file, all its own.
+        raise BadOnnxModel(f"{network} cannot be loaded ({type(error).__name__}: {error}).") from error

@@ -12,13 +12,13 @@ import pytest
 from dropscribe.local_media import inspected
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.fetch.arrival import PART_BYTES
-from gpu_job.worker.claim import claim
+from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.enums import Engine, Outcome
 from shared.state.jobs.record import Job, JobState
+from tests.support.fixed_word_worker import DECISION, FixedWordServices, fixed_word_services, item_of, worker
 from tests.support.loopback_cloud import PROJECT, RESULTS, WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import DECISION, ParrotServices, item_of, parrot_services, worker
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import queue_job, running_job
@@ -29,18 +29,18 @@ SOUND = ("-stream_loop", "-1", "-i", str(SPEECH.path), "-t", str(SECONDS), "-ar"
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("DECODER_CHILDREN", "1")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         settings = made.settings.model_copy(update={"checkpoint_seconds": 0.0, "fault_backoff_seconds": 600.0})
         yield replace(made, settings=settings)
 
 
 @pytest.fixture
-def job(cloud: LoopbackCloud, services: ParrotServices, tmp_path: Path) -> Job:
+def job(cloud: LoopbackCloud, services: FixedWordServices, tmp_path: Path) -> Job:
     """A WAV file of three parts, on the queue."""
     path = make(tmp_path / "large.wav", *SOUND)
     upload = cloud.drop(path.read_bytes(), "large.wav")
@@ -53,23 +53,23 @@ def job(cloud: LoopbackCloud, services: ParrotServices, tmp_path: Path) -> Job:
     return made
 
 
-def queue(services: ParrotServices, job: Job) -> None:
+def queue(services: FixedWordServices, job: Job) -> None:
     topic = services.publisher.topic_path(PROJECT, WORK_TOPIC)
     services.publisher.publish(topic, item_of(job).model_dump_json().encode()).result(timeout=PATIENCE)
 
 
-def run(cloud: LoopbackCloud, services: ParrotServices) -> bool:
+def run(cloud: LoopbackCloud, services: FixedWordServices) -> bool:
     return worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
 
 
 def words(cloud: LoopbackCloud, job: Job) -> int:
-    """Of which the parrot says one a second of each chunk."""
+    """Of which the recognizer has one a second of each chunk."""
     name = f"{job.record.upload.name}/{job.record.upload.generation}/transcript.txt"
     return cloud.storage.bucket(RESULTS).blob(name).download_as_bytes().decode().count("Hello")
 
 
 def test_broken_connections_are_resumed_at_the_byte_that_was_reached(
-    cloud: LoopbackCloud, services: ParrotServices, job: Job
+    cloud: LoopbackCloud, services: FixedWordServices, job: Job
 ) -> None:
     cloud.storage_server.break_downloads(2, after_bytes=PART_BYTES // 2)
     assert run(cloud, services)
@@ -85,7 +85,7 @@ def test_broken_connections_are_resumed_at_the_byte_that_was_reached(
 
 
 def test_of_content_with_another_checksum_nothing_is_published_or_kept(
-    cloud: LoopbackCloud, services: ParrotServices, job: Job
+    cloud: LoopbackCloud, services: FixedWordServices, job: Job
 ) -> None:
     cloud.storage_server.damage_downloads(2 * PART_BYTES)
     run(cloud, services)
@@ -107,7 +107,7 @@ def test_of_content_with_another_checksum_nothing_is_published_or_kept(
 
 
 def test_no_word_about_the_file_counts_before_its_checksum(
-    cloud: LoopbackCloud, services: ParrotServices, job: Job
+    cloud: LoopbackCloud, services: FixedWordServices, job: Job
 ) -> None:
     """The first byte of the file is damaged: no demuxer would open it."""
     cloud.storage_server.damage_downloads(0)
@@ -118,7 +118,9 @@ def test_no_word_about_the_file_counts_before_its_checksum(
     assert (left.record.state, left.record.faults) == (JobState.QUEUED, 1)
 
 
-def test_a_file_that_is_deleted_meanwhile_is_rejected(cloud: LoopbackCloud, services: ParrotServices, job: Job) -> None:
+def test_a_file_that_is_deleted_meanwhile_is_rejected(
+    cloud: LoopbackCloud, services: FixedWordServices, job: Job
+) -> None:
     cloud.storage_server.answer_next(1, "GET", "large.wav")
     cloud.storage_server.fail_next(100, 404, "GET", "large.wav")
     assert run(cloud, services)
@@ -128,7 +130,7 @@ def test_a_file_that_is_deleted_meanwhile_is_rejected(cloud: LoopbackCloud, serv
 
 
 def test_a_service_that_fails_meanwhile_gives_the_job_back(
-    cloud: LoopbackCloud, services: ParrotServices, job: Job
+    cloud: LoopbackCloud, services: FixedWordServices, job: Job
 ) -> None:
     cloud.storage_server.answer_next(1, "GET", "large.wav")
     cloud.storage_server.fail_next(100, 403, "GET", "large.wav")
@@ -140,13 +142,13 @@ def test_a_service_that_fails_meanwhile_gives_the_job_back(
 
 
 def test_results_are_kept_for_another_attempt_once_the_file_was_checked(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     _, item = queue_job(services, cloud)
     job = running_job(claim(services, item).claimed)
     result = ChunkResult(0, 16_000, Engine.PARAKEET_CPU)
-    job.file_arrives()
+    job.unstored.file_arrives()
     job.chunk_transcribed(result)
-    assert job.take_unsaved() == []
-    job.file_is_checked()
-    assert job.take_unsaved() == [result]
+    assert job.unstored.take() == []
+    job.unstored.file_is_checked()
+    assert job.unstored.take() == [result]

@@ -16,7 +16,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
 from gpu_job.worker.checkpoints import Checkpoints
-from gpu_job.worker.claim import NOTHING_TO_DO, claim, own_items
+from gpu_job.worker.jobs.claim import NOTHING_TO_DO, claim, own_items
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
@@ -312,8 +312,8 @@ def test_a_failed_chunk_is_not_kept_for_the_next_attempt(
     first, second = job.transcription.results()
     assert (first.tokens, first.failure) == (PART.tokens, None)
     assert (second.tokens, second.failure) == ((), "Broken.")
-    assert job.take_unsaved() == [first]
-    assert job.take_unsaved() == []
+    assert job.unstored.take() == [first]
+    assert job.unstored.take() == []
 
 
 def test_what_an_earlier_attempt_transcribed_is_not_submitted_again(
@@ -332,7 +332,7 @@ def test_what_an_earlier_attempt_transcribed_is_not_submitted_again(
     assert [task.chunk.start for task in engine.submitted[before:]] == [first.transcription.results()[1].start]
     assert again.transcription.results()[0] == kept
     assert again.transcription.is_stored(kept)
-    assert again.take_unsaved() == []
+    assert again.unstored.take() == []
 
 
 def test_no_parts_make_no_checkpoint(services: JobServices) -> None:

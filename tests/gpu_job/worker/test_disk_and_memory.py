@@ -11,34 +11,34 @@ import pytest
 
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Outcome
+from tests.support.fixed_word_worker import AUDIO, FixedWordServices, fixed_word_services, queued, worker
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import AUDIO, ParrotServices, parrot_services, queued, worker
 
 GIB = 2**30
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("SCRATCH_FOLDER", str(tmp_path))
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
-def with_disk(services: ParrotServices, files: float) -> ParrotServices:
+def with_disk(services: FixedWordServices, files: float) -> FixedWordServices:
     """On a disk with room for so many of the recording."""
     settings = services.settings.model_copy(update={"job_disk_gib": files * len(AUDIO) / GIB})
     return replace(services, settings=settings)
 
 
-def run(cloud: LoopbackCloud, services: ParrotServices) -> bool:
+def run(cloud: LoopbackCloud, services: FixedWordServices) -> bool:
     return worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
 
 
 def test_sound_files_on_a_disk_for_one_and_a_half_are_taken_one_after_the_other(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     jobs = [queued(cloud, services, f"{number}.opus") for number in range(5)]
     assert run(cloud, with_disk(services, 1.5))
@@ -51,7 +51,7 @@ def test_sound_files_on_a_disk_for_one_and_a_half_are_taken_one_after_the_other(
 
 
 def test_a_file_larger_than_the_disk_is_rejected_before_it_is_fetched(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     large = queued(cloud, services, "large.opus", audio=AUDIO + AUDIO)
     small = queued(cloud, services, "small.opus")

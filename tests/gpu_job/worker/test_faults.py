@@ -15,21 +15,21 @@ from gpu_job.worker.subscription import MAX_HOLD_SECONDS, WorkSubscription
 from shared.enums import Outcome
 from shared.state.jobs.given_back import backoff_seconds
 from shared.state.jobs.record import JobRecord, JobState
+from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, queued, worker
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import ParrotServices, parrot_services, queued, worker
 
 LONG = 10
 """More faults than MAX_ATTEMPTS allows deaths."""
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     # The queue holds items back for whole seconds: the worker is still there when they come again.
     monkeypatch.setenv("WORK_IDLE_SECONDS", "5")
     monkeypatch.setenv("FAULT_BACKOFF_SECONDS", "0.001")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
@@ -57,7 +57,7 @@ def test_waits_grow_with_faults_and_are_never_longer_than_the_queue_holds(
 
 
 def test_a_permission_that_is_missing_for_a_while_fails_no_upload(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     jobs = [queued(cloud, services, f"uploads/{number}.opus") for number in range(3)]
     cloud.storage_server.fail_next(LONG, 403, "GET", "uploads/", message="job@p does not have access.")
@@ -67,7 +67,7 @@ def test_a_permission_that_is_missing_for_a_while_fails_no_upload(
 
 
 def test_a_results_bucket_that_refuses_for_a_while_fails_no_upload(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     jobs = [queued(cloud, services, f"results/{number}.opus") for number in range(2)]
     cloud.storage_server.fail_next(LONG, 403, "POST", "results/", message="No access to the results bucket.")
@@ -76,7 +76,7 @@ def test_a_results_bucket_that_refuses_for_a_while_fails_no_upload(
     assert [record(services, job.id).attempts for job in jobs] == [1] * 2
 
 
-def test_a_disk_that_others_filled_costs_no_attempt(cloud: LoopbackCloud, services: ParrotServices) -> None:
+def test_a_disk_that_others_filled_costs_no_attempt(cloud: LoopbackCloud, services: FixedWordServices) -> None:
     admissions = Admissions(services.settings)
     room = admissions.room()
     admissions.close()
@@ -100,12 +100,12 @@ def test_a_disk_that_others_filled_costs_no_attempt(cloud: LoopbackCloud, servic
 
 
 def test_a_mistake_of_ours_counts(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a mistake")
 
-    monkeypatch.setattr("gpu_job.worker.worker.feed", broken)
+    monkeypatch.setattr("gpu_job.worker.jobs.job_runner.feed", broken)
     job = queued(cloud, services, "a.opus")
     assert run(cloud, services)
     (message,) = cloud.terminal_messages()

@@ -13,10 +13,11 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.engines.chain import EngineChain
 from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.claim import claim
 from gpu_job.worker.heartbeat import Heartbeat
+from gpu_job.worker.jobs.claim import claim
+from gpu_job.worker.jobs.running_job import RunningJob
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine
@@ -128,7 +129,7 @@ def test_a_checkpoint_that_is_stored_behind_the_jobs_last_step_does_not_stay(
         job.end_attempt_once()
         services.finisher.finish(job.record, rejected(DropscribeError("No sound.")))
     tick.join()
-    assert not job.take_unsaved()
+    assert not job.unstored.take()
     assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
 
 
@@ -163,10 +164,10 @@ def test_no_checkpoint_is_stored_of_a_job_that_is_being_finished_but_where_that_
     job = running_job(claim(services, item).claimed)
     job.chunk_transcribed(ChunkResult(0, 16000, Engine.PARAKEET_CPU))
     heartbeat = heartbeat_of(services, job)
-    job.begin_finishing()
+    job.unstored.begin_finishing()
     heartbeat.tick()
     assert cloud.names(STATE, f"jobs/{job.id}/parts/") == []
-    job.finishing_failed()
+    job.unstored.finishing_failed()
     heartbeat.tick()
     assert len(services.checkpoints.load(job.id)) == 1
 

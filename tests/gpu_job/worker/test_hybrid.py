@@ -22,12 +22,13 @@ from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.local import LocalEngine
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.build_engines import Engines
-from gpu_job.worker.claim import claim
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress, seconds_for_deepgram
+from gpu_job.worker.jobs.claim import claim
+from gpu_job.worker.jobs.running_job import RunningJob
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.running_job import RunningJob, RunningJobs
 from gpu_job.worker.services import JobServices
 from infra.emulators.deepgram_server import DeepgramServer
 from shared.costs.bill import LineItemKind

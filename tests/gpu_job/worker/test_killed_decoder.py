@@ -16,24 +16,24 @@ from infra.recordings import recording
 from shared.enums import Outcome
 from shared.errors import BadMedia
 from shared.messages import TerminalMessage
+from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, queued, worker
 from tests.support.killed_decoder import killed_command
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import ParrotServices, parrot_services, queued, worker
 
 COMMAND = decoder_child.command
 SOME_BYTES = 200_000
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
-def ended(cloud: LoopbackCloud, services: ParrotServices) -> TerminalMessage:
+def ended(cloud: LoopbackCloud, services: FixedWordServices) -> TerminalMessage:
     """What workers, one after the other, made of the upload."""
     for _ in range(services.settings.max_attempts + 2):
         worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
@@ -59,7 +59,7 @@ def test_a_decoder_that_crashed_before_any_sound_is(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("after_bytes", [0, SOME_BYTES])
 def test_its_job_is_done_once_more_alone_and_no_attempt_counts(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch, after_bytes: int
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch, after_bytes: int
 ) -> None:
     commands = chain([lambda request: killed_command(COMMAND(request), after_bytes, signal.SIGKILL)], repeat(COMMAND))
     monkeypatch.setattr(decoder_child, "command", lambda request: next(commands)(request))
@@ -71,7 +71,7 @@ def test_its_job_is_done_once_more_alone_and_no_attempt_counts(
 
 
 def test_a_file_whose_decoders_are_always_killed_fails_with_that_reason(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         decoder_child, "command", lambda request: killed_command(COMMAND(request), SOME_BYTES, signal.SIGKILL)

@@ -15,10 +15,10 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.settings import JobSettings
 from gpu_job.worker.attempt_end import AttemptEnd
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.claim import claim, own_items
 from gpu_job.worker.engine_listener import WorkerEngineListener
+from gpu_job.worker.jobs.claim import claim, own_items
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.running_job import RunningJobs
 from gpu_job.worker.services import JobServices, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
@@ -28,9 +28,16 @@ from shared.errors import BadMedia, EngineFailed, FailureKind
 from shared.messages import WorkItem
 from shared.state.job_result import rejected
 from shared.state.jobs.record import Job, JobState
+from tests.support.fixed_word_worker import (
+    FixedWordRecognizer,
+    FixedWordServices,
+    fixed_word_services,
+    item_of,
+    queued,
+    worker,
+)
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, PROJECT, STATE, WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import Parrot, ParrotServices, item_of, parrot_services, queued, worker
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, running_job
 from trigger_function.reconciler.open_jobs import reconcile_all
@@ -40,12 +47,12 @@ SHARDS = (Shard(0, 0, 6), Shard(1, 6, 12), Shard(2, 12, None))
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("CHUNK_SECONDS", "5")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
@@ -58,7 +65,7 @@ def divided(cloud: LoopbackCloud, services: JobServices) -> tuple[Job, list[Work
 
 
 def test_all_lost_shards_of_an_upload_are_one_failure_of_the_gpu(
-    cloud: LoopbackCloud, services: ParrotServices, make_services: MakeServices
+    cloud: LoopbackCloud, services: FixedWordServices, make_services: MakeServices
 ) -> None:
     job, _ = divided(cloud, services)
     function = make_services(JOB_GPU="nvidia-l4")
@@ -71,7 +78,7 @@ def test_all_lost_shards_of_an_upload_are_one_failure_of_the_gpu(
 
 
 def test_a_shard_given_back_after_a_fault_is_queued_again_and_nobody_is_blamed(
-    cloud: LoopbackCloud, services: ParrotServices, make_services: MakeServices
+    cloud: LoopbackCloud, services: FixedWordServices, make_services: MakeServices
 ) -> None:
     job, _ = divided(cloud, services)
     function = make_services(JOB_GPU="nvidia-l4")
@@ -90,7 +97,7 @@ def test_a_shard_given_back_after_a_fault_is_queued_again_and_nobody_is_blamed(
 
 
 def test_an_engine_that_fails_with_two_shards_of_an_upload_is_one_failure_of_this_upload(
-    services: ParrotServices,
+    services: FixedWordServices,
 ) -> None:
     listener = WorkerEngineListener(services, Billing(Meter(time.monotonic()), services), lambda _: None)
     error = EngineFailed("The GPU is gone.", FailureKind.INTERNAL)
@@ -99,7 +106,7 @@ def test_an_engine_that_fails_with_two_shards_of_an_upload_is_one_failure_of_thi
     assert services.gpu.health().failures == {FailureKind.INTERNAL: 1}
 
 
-def test_a_killed_predecessors_shards_are_ours_at_once(cloud: LoopbackCloud, services: ParrotServices) -> None:
+def test_a_killed_predecessors_shards_are_ours_at_once(cloud: LoopbackCloud, services: FixedWordServices) -> None:
     _, (first, second, third) = divided(cloud, services)
     assert claim(services, first).claimed is not None
     assert claim(as_task(services, "transcribe-2"), second).claimed is not None
@@ -113,7 +120,7 @@ def test_a_killed_predecessors_shards_are_ours_at_once(cloud: LoopbackCloud, ser
 
 
 def test_what_killed_a_worker_in_an_earlier_run_runs_alone_in_its_shards(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job, items = divided(cloud, services)
     services.jobs.save(job, lost_attempts=1)
@@ -121,7 +128,7 @@ def test_what_killed_a_worker_in_an_earlier_run_runs_alone_in_its_shards(
     assert claim(services, items[0], alone=True).claimed is not None
 
 
-class Interrupted(Parrot):
+class Interrupted(FixedWordRecognizer):
     """While it hears a shard, somebody else ends the upload."""
 
     def __init__(self, services: JobServices, job: Job) -> None:
@@ -138,11 +145,11 @@ class Interrupted(Parrot):
 class InterruptedServices(JobServices):
     recognizer: Interrupted
 
-    def load_model(self, engine: Engine) -> Parrot:
+    def load_model(self, engine: Engine) -> FixedWordRecognizer:
         return self.recognizer
 
 
-def test_a_part_that_comes_behind_the_outcome_is_deleted(cloud: LoopbackCloud, services: ParrotServices) -> None:
+def test_a_part_that_comes_behind_the_outcome_is_deleted(cloud: LoopbackCloud, services: FixedWordServices) -> None:
     job, items = divided(cloud, services)
     path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
     services.publisher.publish(path, items[0].model_dump_json().encode()).result(timeout=PATIENCE)
@@ -158,7 +165,7 @@ def test_a_part_that_comes_behind_the_outcome_is_deleted(cloud: LoopbackCloud, s
 
 
 def test_engines_that_failed_with_one_shard_as_often_as_may_be_end_the_upload_as_they_would_a_whole_one(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job, items = divided(cloud, services)
     tried = services.settings.max_attempts
@@ -171,7 +178,7 @@ def test_engines_that_failed_with_one_shard_as_often_as_may_be_end_the_upload_as
 
 
 def test_an_upload_does_not_wait_while_shards_of_it_get_on(
-    cloud: LoopbackCloud, services: ParrotServices, make_services: MakeServices
+    cloud: LoopbackCloud, services: FixedWordServices, make_services: MakeServices
 ) -> None:
     job, items = divided(cloud, services)
     long_ago = now() - timedelta(hours=services.settings.max_wait_hours + 1)
@@ -185,7 +192,7 @@ def test_an_upload_does_not_wait_while_shards_of_it_get_on(
 
 
 def test_an_upload_of_which_no_shard_gets_on_waits_no_longer_than_a_whole_one(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job, items = divided(cloud, services)
     long_ago = now() - timedelta(hours=services.settings.max_wait_hours + 1)
@@ -200,7 +207,7 @@ def test_an_upload_of_which_no_shard_gets_on_waits_no_longer_than_a_whole_one(
 
 @pytest.mark.parametrize(("words_hours_ago", "waits"), [(1, True), (48, False)])
 def test_a_shard_that_got_words_once_and_only_fails_since_does_not_keep_its_upload_waiting(
-    cloud: LoopbackCloud, services: ParrotServices, words_hours_ago: int, waits: bool
+    cloud: LoopbackCloud, services: FixedWordServices, words_hours_ago: int, waits: bool
 ) -> None:
     job, items = divided(cloud, services)
     long_ago = now() - timedelta(hours=services.settings.max_wait_hours + 50)
@@ -215,7 +222,7 @@ def test_a_shard_that_got_words_once_and_only_fails_since_does_not_keep_its_uplo
 
 
 def test_of_a_shard_given_back_the_reconciler_hears_as_soon_as_of_a_whole_upload(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job, items = divided(cloud, services)
     job = services.jobs.save(job, lease_until=now() + timedelta(hours=1))
@@ -233,7 +240,7 @@ def test_of_a_shard_given_back_the_reconciler_hears_as_soon_as_of_a_whole_upload
 
 
 def test_parts_of_the_same_model_are_used_whichever_job_made_them(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The images of both jobs hold it in folders of their own."""
     found = ChunkResult(0, 16_000, Engine.PARAKEET_GPU)

@@ -19,11 +19,11 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.worker import worker as worker_module
 from gpu_job.worker.billing import Billing
-from gpu_job.worker.claim import claim
-from gpu_job.worker.feed import feed
 from gpu_job.worker.heartbeat import Heartbeat
+from gpu_job.worker.jobs.claim import claim
+from gpu_job.worker.jobs.feed import feed
+from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.meter import Meter
-from gpu_job.worker.running_job import RunningJobs
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Phase, deepgram_bill, instance_bill
@@ -32,24 +32,31 @@ from shared.errors import EngineFailed, FailureKind
 from shared.state.jobs.record import JobState
 from tests.support.dying_decoder import dying_command
 from tests.support.final_answers import FINAL_ANSWER_NAMES, FINAL_ANSWERS
+from tests.support.fixed_word_worker import (
+    FixedWordRecognizer,
+    FixedWordServices,
+    fixed_word_services,
+    item_of,
+    queued,
+    worker,
+)
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import Parrot, ParrotServices, item_of, parrot_services, queued, worker
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE, wait_until
 from tests.support.worker_services import running_job
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
 def test_an_item_whose_record_cannot_be_read_does_not_stop_another(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     broken, sound = queued(cloud, services, "broken.opus"), queued(cloud, services, "sound.opus")
     services.state.blob(f"jobs/{broken.id}/record.json").upload_from_string(b"not a record")
@@ -63,7 +70,7 @@ def test_an_item_whose_record_cannot_be_read_does_not_stop_another(
 @pytest.mark.parametrize(("status", "said", "outcome", "kind", "reason"), FINAL_ANSWERS, ids=FINAL_ANSWER_NAMES)
 def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_attempt(
     cloud: LoopbackCloud,
-    services: ParrotServices,
+    services: FixedWordServices,
     status: int,
     said: str,
     outcome: Outcome,
@@ -80,7 +87,7 @@ def test_a_final_answer_of_cloud_storage_ends_the_job_at_the_first_attempt(
     assert ended.record.attempts == 1
 
 
-def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, services: ParrotServices) -> None:
+def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, services: FixedWordServices) -> None:
     settings = services.settings.model_copy(update={"heartbeat_seconds": 0.05})
     brisk = replace(services, settings=settings)
     jobs = [queued(cloud, services, name) for name in ("broken.opus", "sound.opus")]
@@ -95,13 +102,13 @@ def test_an_upload_in_trouble_costs_no_other_its_claim(cloud: LoopbackCloud, ser
     assert sound.record.lease_until > claimed_until
 
 
-class WatchingServices(ParrotServices):
+class WatchingServices(FixedWordServices):
     """Notes at each batch how many jobs run."""
 
-    def load_model(self, engine: Engine) -> Parrot:
+    def load_model(self, engine: Engine) -> FixedWordRecognizer:
         services, seen = self, at_once
 
-        class Watching(Parrot):
+        class Watching(FixedWordRecognizer):
             def run(self, prepared: list[int]) -> list[int]:
                 ids = [marker.job_id for marker in services.jobs.markers.all()]
                 jobs = [job for one in ids if not services.jobs.outcome(one) and (job := services.jobs.load(one))]
@@ -115,7 +122,7 @@ at_once: list[list[int]] = []
 """Of each job that runs, while a batch does: its lost attempts."""
 
 
-def test_uploads_that_were_in_a_killed_worker_run_alone(cloud: LoopbackCloud, services: ParrotServices) -> None:
+def test_uploads_that_were_in_a_killed_worker_run_alone(cloud: LoopbackCloud, services: FixedWordServices) -> None:
     """One of them may be what killed it: the others' attempts are not to be used up beside it."""
     at_once.clear()
     names = ("a.opus", "b.opus", "c.opus")
@@ -131,7 +138,7 @@ def test_uploads_that_were_in_a_killed_worker_run_alone(cloud: LoopbackCloud, se
     assert [running for running in at_once if any(running) and running != [1]] == []
 
 
-def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services: ParrotServices) -> None:
+def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services: FixedWordServices) -> None:
     brisk = replace(services, settings=services.settings.model_copy(update={"heartbeat_seconds": 0.05}))
     job = queued(cloud, services, "a.opus")
     work = running_job(claim(brisk, item_of(job)).claimed)
@@ -159,7 +166,7 @@ def test_what_a_killed_worker_cost_is_on_the_bill(cloud: LoopbackCloud, services
 
 @pytest.mark.parametrize("holder", ["transcribe-1/0", "transcribe-2/0"], ids=["own", "foreign"])
 def test_what_the_record_has_no_price_of_is_in_no_checkpoint(
-    cloud: LoopbackCloud, services: ParrotServices, holder: str
+    cloud: LoopbackCloud, services: FixedWordServices, holder: str
 ) -> None:
     """The next attempt would neither transcribe it again nor bill it."""
     eager = replace(services, settings=services.settings.model_copy(update={"checkpoint_seconds": 0.0}))
@@ -178,7 +185,7 @@ def test_what_the_record_has_no_price_of_is_in_no_checkpoint(
 
 
 def test_an_upload_that_was_handed_over_is_decoded_no_further(
-    cloud: LoopbackCloud, services: ParrotServices, tmp_path: Path
+    cloud: LoopbackCloud, services: FixedWordServices, tmp_path: Path
 ) -> None:
     silent = make(tmp_path / "silent.flac", "-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "60")
     item = item_of(queued(cloud, services, "silent.flac", 60.0, silent.read_bytes()))
@@ -189,7 +196,7 @@ def test_an_upload_that_was_handed_over_is_decoded_no_further(
 
 
 def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job = queued(cloud, services, "a.opus")
     flaky = Mock(wraps=cloud.subscriber)
@@ -208,7 +215,7 @@ def test_a_queue_that_does_not_answer_for_a_moment_is_asked_again(
 
 
 def test_a_worker_that_takes_seconds_to_reach_pubsub_takes_its_upload_all_the_same(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job = queued(cloud, services, "a.opus")
     cloud.pubsub.start_slowly(services.settings.work_idle_seconds + worker_module.PULL_SECONDS + 2.0)
@@ -218,7 +225,7 @@ def test_a_worker_that_takes_seconds_to_reach_pubsub_takes_its_upload_all_the_sa
 
 
 def test_a_pubsub_that_never_answers_ends_the_attempt_for_the_next_one(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "UNANSWERED_SECONDS", 0.5)
     monkeypatch.setattr(worker_module, "FIRST_PULL_SECONDS", 1.0)
@@ -228,7 +235,7 @@ def test_a_pubsub_that_never_answers_ends_the_attempt_for_the_next_one(
 
 
 def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     forbidden = Mock(wraps=cloud.subscriber)
     forbidden.pull.side_effect = PermissionDenied("no")
@@ -238,7 +245,7 @@ def test_a_queue_that_is_not_ours_ends_the_worker_and_leaves_no_thread_waiting(
 
 
 def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_next_attempt(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job = queued(cloud, services, "a.opus")
     finisher = Mock(wraps=services.finisher)
@@ -253,7 +260,7 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
 
 
 def test_what_a_dying_decoder_left_is_a_gap(
-    cloud: LoopbackCloud, services: ParrotServices, monkeypatch: pytest.MonkeyPatch
+    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = decoder_child.command
     monkeypatch.setattr(decoder_child, "command", lambda request: dying_command(real(request), after_seconds=1))
@@ -267,7 +274,7 @@ def test_what_a_dying_decoder_left_is_a_gap(
 
 
 def test_an_upload_takes_fourteen_calls_of_storage_nine_of_which_are_its_results(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     job = queued(cloud, services, "a.opus")
     with cloud.storage_server.counted() as calls:

@@ -13,7 +13,7 @@ import pytest
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.worker.billing import UnbilledTime
-from gpu_job.worker.claim import NOTHING_TO_DO, claim
+from gpu_job.worker.jobs.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
@@ -26,10 +26,10 @@ from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shards import all_shards_done
 from shared.state.ledger_entry import EntryState, month_of
 from shared.transcript.model import Transcript
+from tests.support.fixed_word_worker import FixedWordRecognizer, fixed_word_services, item_of, queued, worker
 from tests.support.function_services import MakeServices
 from tests.support.killed_worker import worker_killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import Parrot, item_of, parrot_services, queued, worker
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, running_job
 from trigger_function.reconciler.open_jobs import reconcile_all
@@ -38,7 +38,7 @@ SHARDS = (Shard(0, 0, 6), Shard(1, 6, 12), Shard(2, 12, None))
 """Of a recording of 19 s."""
 
 
-class Listener(Parrot):
+class Listener(FixedWordRecognizer):
     """An engine that says in every second how loud its chunk is, so that they differ, and keeps count."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("CHUNK_SECONDS", "5")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield ListenerServices(**vars(made))
 
 
@@ -206,7 +206,7 @@ def test_killed_at_any_write_it_ends_the_same(
     while not survived:
         write += 6
         job = divided(cloud, services, f"{write}.opus")
-        with parrot_services() as own:
+        with fixed_word_services() as own:
             killed = ListenerServices(**vars(own))
             survived = not worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
         cloud.work_items()

@@ -13,19 +13,19 @@ from shared.messages import Receipt, TerminalMessage
 from shared.options.parsing import parse_upload_options
 from shared.state.jobs.record import Job
 from shared.transcript.model import Transcript
+from tests.support.fixed_word_worker import AUDIO, FixedWordServices, fixed_word_services, queued, worker
 from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import AUDIO, ParrotServices, parrot_services, queued, worker
 
 CHANGE = next(word.start for word in recording("call.opus").words if word.word == "The")
 """Of the recording's two voices, the second one begins here."""
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[ParrotServices]:
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield made
 
 
@@ -34,7 +34,7 @@ def result(cloud: LoopbackCloud, message: TerminalMessage, name: str) -> bytes:
     return bytes(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
 
 
-def ended(cloud: LoopbackCloud, services: ParrotServices, job: Job, **metadata: str) -> TerminalMessage:
+def ended(cloud: LoopbackCloud, services: FixedWordServices, job: Job, **metadata: str) -> TerminalMessage:
     """The outcome of an upload that has these options."""
     options = {f"transcribe-{name.replace('_', '-')}": value for name, value in metadata.items()}
     services.jobs.save(job, options=parse_upload_options(options))
@@ -44,7 +44,7 @@ def ended(cloud: LoopbackCloud, services: ParrotServices, job: Job, **metadata: 
 
 
 def test_a_transcript_says_who_speaks_and_the_bill_is_for_the_execution_alone(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     message = ended(cloud, services, queued(cloud, services, "call.opus"), speakers="on", speaker_names="Ann, Ben")
     transcript = Transcript.model_validate_json(result(cloud, message, "transcript.json"))
@@ -67,7 +67,7 @@ def test_a_transcript_says_who_speaks_and_the_bill_is_for_the_execution_alone(
 
 
 def test_a_channel_transcribed_by_itself_is_one_speaker_whoever_talks_in_it(
-    cloud: LoopbackCloud, services: ParrotServices
+    cloud: LoopbackCloud, services: FixedWordServices
 ) -> None:
     message = ended(cloud, services, queued(cloud, services, "call.opus"), speakers="on", channels="split")
     transcript = Transcript.model_validate_json(result(cloud, message, "transcript.json"))

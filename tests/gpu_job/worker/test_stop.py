@@ -10,8 +10,8 @@ import pytest
 from gpu_job.worker.subscription import WorkSubscription
 from shared.state.jobs.record import JobState
 from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.fixed_word_worker import fixed_word_services, queued, worker
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
-from tests.support.parrot_worker import parrot_services, queued, worker
 from tests.support.waiting import PATIENCE, wait_until
 from tests.support.worker_services import FakeModelServices
 
@@ -21,7 +21,7 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
-    with parrot_services() as made:
+    with fixed_word_services() as made:
         yield FakeModelServices(**vars(made), recognizer=FakeRecognizer())
 
 

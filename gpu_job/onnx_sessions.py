@@ -1,28 +1,32 @@
-"""Sessions of ONNX Runtime on the CPU."""
+"""Sessions of ONNX Runtime on the CPU: the recognizer's, the speech detector's and the speakers'."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import onnxruntime
-
-from gpu_job.asr.onnx.model_folder import BadOnnxModel
+if TYPE_CHECKING:
+    import onnxruntime
 
 _SPINNING = "session.intra_op.allow_spinning"
 _ERRORS_ONLY = 3
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """A network, ready to run on so many threads. Raises BadOnnxModel."""
-    try:
-        return onnxruntime.InferenceSession(path, session_options(threads), providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # ONNX Runtime has an error for each stage of reading a file, all its own.
-        raise BadOnnxModel(f"{path} cannot be loaded ({type(error).__name__}: {error}).") from error
+def open_session(network: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A network, ready to run on so many threads; with one it computes on the calling thread.
+
+    Raises what ONNX Runtime does where the file is none: an error of its own for each stage of reading it.
+    """
+    # With the first network: half a second, and most commands need none.
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(network, session_options(threads), providers=["CPUExecutionProvider"])
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
     """For a network that runs on so many threads, beside other work, on batches of many shapes."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -29,10 +29,10 @@ AUDIO = recording("call.opus").path.read_bytes()
 DECISION = Decision(method=Method.PARAKEET, rule="small", reason="Short.")
 
 
-class Parrot:
+class FixedWordRecognizer:
     """Hears the same word in every second."""
 
-    name, engine, hardware = "parrot", Engine.PARAKEET_CPU, "none"
+    name, engine, hardware = "fixed-word", Engine.PARAKEET_CPU, "none"
 
     def __init__(self) -> None:
         self.batch_limits = BatchLimits(8, 10_000_000)
@@ -47,19 +47,19 @@ class Parrot:
         return [[Token(" Hello.", at, at + 0.5) for at in range(length)] for length in output]
 
 
-class ParrotServices(JobServices):
-    def load_model(self, engine: Engine) -> Parrot:
-        return Parrot()
+class FixedWordServices(JobServices):
+    def load_model(self, engine: Engine) -> FixedWordRecognizer:
+        return FixedWordRecognizer()
 
 
 TASK = TaskIdentity("transcribe-1", 0, 0)
 
 
 @contextmanager
-def parrot_services(task: TaskIdentity = TASK) -> Iterator[ParrotServices]:
+def fixed_word_services(task: TaskIdentity = TASK) -> Iterator[FixedWordServices]:
     """The production services but for the model, over the servers that the environment names, with clients of their
     own."""
-    made = ParrotServices(**vars(job_services(JobSettings(), task)))
+    made = FixedWordServices(**vars(job_services(JobSettings(), task)))
     try:
         yield made
     finally:

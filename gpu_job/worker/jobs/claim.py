@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gpu_job.worker.running_job import ClaimedJob
+from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.costs.shard_plan import shard_work_id

@@ -8,7 +8,7 @@ import pytest
 
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import DeepgramEngine
-from gpu_job.transcription_listener import BlockingListener
+from gpu_job.transcription.listener import BlockingListener
 from shared.deepgram import Deepgram
 from shared.errors import EngineFailed, FailureKind
 

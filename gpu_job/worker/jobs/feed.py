@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 
 from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.fetch.upload import begin_fetch
-from gpu_job.worker.running_job import RunningJob
+from gpu_job.worker.jobs.running_job import RunningJob
 from shared.errors import BadMedia
 from shared.telemetry import tracing
 
@@ -33,12 +33,12 @@ def feed(
 
         def fetched(error: BaseException | None) -> None:
             if error is None:
-                job.file_is_checked()
+                job.unstored.file_is_checked()
             elif not (in_part and isinstance(error, InterruptedError)):
                 fetching.set_status(StatusCode.ERROR, type(error).__name__)
             fetching.end()
 
-        job.file_arrives()
+        job.unstored.file_arrives()
         try:
             arriving = begin_fetch(
                 client,

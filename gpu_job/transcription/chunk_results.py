@@ -1,0 +1,82 @@
+"""The results of one file's chunks as they arrive, those of an earlier attempt among them, and how far that is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from gpu_job.assembly.assemble import Assembly, ChunkResult
+from gpu_job.audio.audible import SampleRange
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import seconds
+from shared.transcript.model import Gap
+
+StoredResults = Mapping[tuple[int, int, int], ChunkResult]
+"""Results from an earlier attempt's checkpoints, by channel, first and last sample."""
+
+
+class ChunkResults:
+    """Used from any thread."""
+
+    def __init__(self, channels: int, stored: StoredResults) -> None:
+        self.assembly = Assembly()
+        """To be read without its lock once it is complete: then it changes no more."""
+        self._channels = channels
+        self._stored = stored
+        self._reused: set[tuple[int, int, int]] = set()
+        self._lock = threading.Lock()
+
+    def expect(self, chunk: Chunk) -> None:
+        """One more chunk was cut."""
+        with self._lock:
+            self.assembly.expect(chunk.start, chunk.end)
+
+    def stored(self, channel: int, chunk: Chunk) -> ChunkResult | None:
+        """An earlier attempt's result for these very samples; from now on `is_stored` knows it."""
+        place = (channel, chunk.start, chunk.end)
+        result = self._stored.get(place)
+        if result is None or (result.channel, result.start, result.end) != place:
+            return None
+        if result.audio is not None and result.audio != chunk.digest():
+            return None
+        self._reused.add(place)
+        return result
+
+    def add(self, result: ChunkResult) -> None:
+        """A chunk's result arrived."""
+        with self._lock:
+            self.assembly.add(result)
+
+    def add_gap(self, gap: Gap) -> None:
+        """A stretch of audio could not be read."""
+        with self._lock:
+            self.assembly.add_gap(gap)
+
+    def end(self, frames: int, audible: Sequence[Sequence[SampleRange]], loudness: tuple[int, ...] | None) -> None:
+        """The last chunk was cut; see `Assembly.end`."""
+        with self._lock:
+            self.assembly.end(frames, audible, loudness)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every chunk has its result, and no more will be cut."""
+        with self._lock:
+            return self.assembly.is_complete
+
+    def all(self) -> list[ChunkResult]:
+        """What arrived so far, by channel and time."""
+        with self._lock:
+            return self.assembly.results()
+
+    def is_stored(self, result: ChunkResult) -> bool:
+        """Whether it is an earlier attempt's."""
+        return (result.channel, result.start, result.end) in self._reused
+
+    def transcribed_seconds(self) -> float:
+        """Audio that has its result; with split channels, each counts its share."""
+        return sum(seconds(result.end - result.start) for result in self.all()) / self._channels
+
+    def expected_seconds(self, stated: float | None) -> float:
+        """Audio in all chunks, estimated until all is cut. `stated`: the file's length by its header, in seconds."""
+        with self._lock:
+            return self.assembly.expected_seconds(stated, self._channels)

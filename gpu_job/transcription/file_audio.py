@@ -1,0 +1,108 @@
+"""The decoded audio of one file: blocks of its channels, whole or the part that a shard needs, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
+from gpu_job.audio.decode import decode_channels
+from gpu_job.audio.decode_options import DecodeOptions
+from gpu_job.audio.decoder.records import Account
+from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_stream import InexactPart
+from gpu_job.audio.parallel import Window
+from gpu_job.audio.samples import seconds
+from gpu_job.audio.sounding_track import SoundingTrack
+from gpu_job.fetch.arriving_file import ArrivingFile
+from shared.media import Media
+from shared.transcript.model import Gap
+
+ARRIVAL_POLL_SECONDS = 0.2
+"""How often a transcription that waits for the rest of its file looks whether it was cancelled."""
+
+
+class FileAudio:
+    """Decodes one file, once; `check` is called at every block and wait, and raises where it is to end."""
+
+    def __init__(
+        self,
+        options: DecodeOptions,
+        media: Media | None,
+        channels: int,
+        part: Window | None,
+        *,
+        on_gap: Callable[[Gap], None],
+        check: Callable[[], None],
+    ) -> None:
+        """`channels`: 1 for the mix of all. `part`: None: the whole file."""
+        self.media = media
+        """Of the track that is heard, once that is known."""
+        self.frames = 0
+        """That were given out, from the file's start or the part's."""
+        self.begin = 0 if part is None else part.start
+        """The first frame that is given out."""
+        self._options = options
+        self._channels = channels
+        self._part = part
+        self._on_gap = on_gap
+        self._check = check
+        self._counted_frames = 0
+        """As the decoder counted them, when it came to the end."""
+
+    @property
+    def position(self) -> int:
+        """The frame of the file until which its audio was given out."""
+        return self.begin + self.frames
+
+    def blocks(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
+        """Blocks of shape [channels, T]. Where the decoder ends early, what came until then counts: the rest of the
+        file is a gap that says why. Raises BadMedia, DecoderFailed where nothing can be decoded, InexactPart."""
+        try:
+            for block in self._decoded(path, arriving):
+                self._check()
+                self.frames += block.shape[1]
+                yield block
+        except DecoderFailed as error:
+            if self.frames == 0:
+                raise
+            here, stated = seconds(self.frames), self.media.duration_seconds if self.media else 0.0
+            self._on_gap(Gap(start=here, end=max(here, stated), reason=error.reason))
+
+    def end(self, arriving: ArrivingFile | None, *, is_behind: bool) -> None:
+        """All blocks that are wanted were taken: wait until all of the file was checked, and miss what did not come.
+
+        `is_behind`: whether blocks reached behind the shard. Raises InexactPart, and what `arriving.wait` raises.
+        """
+        while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS) and self._part is None:
+            self._check()
+        if self._part is not None:
+            if self.frames == self._part.frames and not is_behind:
+                raise InexactPart("the cut behind the shard was not reached")
+        elif self._counted_frames > self.frames:
+            lost = Gap(start=seconds(self.frames), end=seconds(self._counted_frames), reason=NOT_TRANSCRIBED_REASON)
+            self._on_gap(lost)
+
+    def _decoded(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
+        options = replace(
+            self._options,
+            media=self.media,
+            part=self._part,
+            arrival=None if arriving is None else arriving.map_path,
+            on_damage=self._on_gap,
+            on_account=self._take_account,
+        )
+        if self._channels > 1:
+            yield from decode_channels(path, self._channels, options)
+            return
+        track = SoundingTrack(path, options)
+        for block in track.blocks():
+            self.media = track.media
+            yield block[np.newaxis]
+
+    def _take_account(self, account: Account) -> None:
+        self._counted_frames = account.frames

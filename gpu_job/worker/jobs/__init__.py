@@ -1,0 +1,1 @@
+"""The jobs that a worker has: claimed, fed, at work, and which there are."""
