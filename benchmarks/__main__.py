@@ -28,6 +28,7 @@ BENCHMARKS = {
     "omissions": "omissions.omissions",
     "losses": "losses.losses",
     "front-end": "front_end.decoding",
+    "decoders": "decoders.decoders",
     "cuts": "front_end.cut_search",
     "engine": "engine.tiny",
     "full-engine": "engine.full",
