@@ -71,8 +71,8 @@ def _cold() -> float:
 
 def _warm(services: Services) -> tuple[float, float]:
     """Seconds of the budget and the decision as computed, and of everything a decision does, storage included."""
-    conditions = current_conditions(services, now())
-    _, upload = _upload(1)
+    record, upload = _upload(1)
+    conditions = current_conditions(services, record)
 
     def compute() -> None:
         services.budget.left()

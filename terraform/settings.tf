@@ -80,6 +80,7 @@ variable "function_settings" {
     deepgram_api_key_id            = optional(string)
     webhook_timeout_seconds        = optional(number)
     webhook_retry_hours            = optional(number)
+    upload_rules                   = optional(string)
   })
   default  = {}
   nullable = false

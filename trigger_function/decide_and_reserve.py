@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from datetime import datetime
 
 from shared.clock import now
 from shared.costs.gathering import Queue
@@ -13,7 +12,7 @@ from shared.enums import JobDevice
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from shared.state.jobs.record import JobRecord
-from shared.state.ledger_entry import month_of
+from shared.state.ledger_entry import folder_of, month_of
 from trigger_function.alerts import budget_alerts
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.services import Services
@@ -38,13 +37,13 @@ def decide_and_reserve(services: Services, record: JobRecord, upload: UploadFact
         # Near the limit several instances may see each other's reservations, and all withdraw; not so next time.
         time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))
     alert_on_budget(services, rejected=True)
-    raise Rejected(services.budget.refusal(_usd(decided), record.received_at), FailureKind.QUOTA)
+    raise Rejected(services.budget.refusal(decided, _usd(decided)), FailureKind.QUOTA)
 
 
 def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:
     router = services.router.for_model(record.requested.deepgram_model if record.requested else None)
     try:
-        return router.decide(upload, current_conditions(services, record.received_at))
+        return router.decide(upload, current_conditions(services, record))
     except Rejected as error:
         if error.kind is not FailureKind.QUOTA:
             raise
@@ -52,21 +51,22 @@ def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decis
     # bills that came in since the last listing may have given some back.
     services.budget.release(record)
     try:
-        return router.decide(upload, current_conditions(services, record.received_at))
+        return router.decide(upload, current_conditions(services, record))
     except Rejected:
         alert_on_budget(services, rejected=True)
         raise
 
 
-def current_conditions(services: Services, received_at: datetime) -> Conditions:
+def current_conditions(services: Services, record: JobRecord) -> Conditions:
     """What a decision depends on beside upload and settings, as far as this deployment's limits need it."""
+    received_at, folder = record.received_at, folder_of(record.upload.name)
     settings = services.settings
     return Conditions(
         speeds=services.speeds.speeds(settings.initial_speeds(settings.shape.gpu)),
         gpu_healthy=services.gpu.health().available(now()),
         queue=_queue(services, JobDevice.GPU) if settings.has_gpu_job else Queue(),
         cpu_queue=_queue(services, JobDevice.CPU) if settings.cpu_job is not None else Queue(),
-        budget_left_usd=services.budget.left(received_at),
+        budget_left_usd=services.budget.left(received_at, folder),
         month_files=services.budget.jobs(received_at) if settings.gpu_min_monthly_files else None,
     )
 

@@ -19,7 +19,6 @@ from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
 from shared.options.model import UploadOptions
-from shared.options.parsing import parse_upload_options
 from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
 from shared.state.jobs.progress import progress_of
@@ -101,7 +100,7 @@ def _requested(services: Services, record: JobRecord) -> tuple[storage.Blob, Upl
     blob = services.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     with _refusals():
         blob.reload(timeout=READ_TIMEOUT_SECONDS)
-    options = parse_upload_options(blob.metadata or {})
+    options = services.settings.rules.options(upload.name, blob.metadata or {})
     return blob, options if requested is None else options.model_copy(update={"method": requested.method})
 
 

@@ -59,7 +59,12 @@ def services_from_environment() -> Services:
             JobDevice.GPU: publisher.topic_path(project, settings.work_topic),
             JobDevice.CPU: publisher.topic_path(project, settings.cpu_work_topic),
         },
-        budget=Budget(deployment.ledger, settings.monthly_budget_usd, settings.budget_cache_seconds),
+        budget=Budget(
+            deployment.ledger,
+            settings.monthly_budget_usd,
+            settings.budget_cache_seconds,
+            folders=settings.rules.folder_budgets(),
+        ),
         alerts=Alerts(deployment.state, publisher, publisher.topic_path(project, settings.alerts_topic)),
         router=Router.from_settings(settings, deployment.prices),
         gathering={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,7 @@ from shared.costs.gathering import GatherRules
 from shared.costs.shard_plan import ShardRules
 from shared.enums import Method
 from shared.keyterms.terms import is_keyterms_file
+from shared.options.rules import UploadRules, parse_rules
 from shared.settings import (
     BudgetSettings,
     DeepgramSettings,
@@ -133,7 +135,33 @@ class WebhookSettings(BaseSettings):
         return value
 
 
-class FunctionSettings(DeploymentSettings, BudgetSettings, DeepgramSettings, CallbackSettings, WebhookSettings):
+class RuleSettings(BaseSettings):
+    """What uploads are given by the folder they lie in."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    upload_rules: str = setting(
+        "",
+        "Options, privacy, cost limits and budgets by pattern of names: a file of rules.",
+        unit="TOML",
+        source="docs/options.md",
+    )
+
+    @field_validator("upload_rules")
+    @classmethod
+    def _are_rules(cls, value: str) -> str:
+        parse_rules(value)
+        return value
+
+    @cached_property
+    def rules(self) -> UploadRules:
+        """The rules of UPLOAD_RULES."""
+        return parse_rules(self.upload_rules)
+
+
+class FunctionSettings(
+    DeploymentSettings, BudgetSettings, DeepgramSettings, CallbackSettings, WebhookSettings, RuleSettings
+):
     """Everything the function reads from its environment."""
 
     cpu_job_vcpu: float = setting(4.0, "vCPUs of the instances of the job without a GPU.", unit="vCPU", gt=0)

@@ -33,7 +33,6 @@ from shared.messages import Decision
 from shared.object_names import object_name
 from shared.objects import bucket_and_name
 from shared.options.model import UploadOptions
-from shared.options.parsing import parse_upload_options
 from shared.progress.describe import rough_duration
 from trigger_function.handle_upload import inspect_blob
 from trigger_function.routing.limits import Conditions, UploadFacts
@@ -246,19 +245,19 @@ def _local(item: Recording | Refused, settings: FunctionSettings) -> InspectedFi
     if isinstance(item, Refused):
         return InspectedFile(item.argument, job_id, None, UploadOptions(), item.reason)
     try:
-        media = inspected(item.path, settings.inspection_max_bytes)
-    except BadMedia as error:
+        media, options = inspected(item.path, settings.inspection_max_bytes), settings.rules.options(name, {})
+    except (BadMedia, Rejected) as error:
         return InspectedFile(item.argument, job_id, None, UploadOptions(), error.reason)
     except OSError as error:
         return InspectedFile(item.argument, job_id, None, UploadOptions(), f"It cannot be read: {error.strerror}.")
-    return InspectedFile(item.argument, job_id, media, UploadOptions())
+    return InspectedFile(item.argument, job_id, media, options)
 
 
 def _remote(blob: Blob, settings: FunctionSettings) -> InspectedFile:
     upload = Upload(bucket=blob.bucket.name, name=blob.name, generation=int(blob.generation))
     name = f"gs://{upload.bucket}/{upload.name}"
     try:
-        options = parse_upload_options(blob.metadata or {})
+        options = settings.rules.options(upload.name, blob.metadata or {})
         return InspectedFile(name, upload.job_id, inspect_blob(blob, settings, options.track), options)
     except (BadMedia, Rejected) as error:
         return InspectedFile(name, upload.job_id, None, UploadOptions(), error.reason)

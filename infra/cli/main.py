@@ -24,7 +24,7 @@ from infra.cli.jobs.upload_flags import (
     TrackOption,
     upload_options,
 )
-from infra.cli.operations.commands import bench, reconcile
+from infra.cli.operations.commands import bench, reconcile, rules
 from infra.cli.options import Json, Project, StateBucket, bucket_of
 from infra.cli.reruns.commands import diff, rerun
 from shared.enums import Channels, Privacy
@@ -230,7 +230,7 @@ def estimate(
     raise typer.Exit(print_estimate(places, as_json=as_json, input_name=name))
 
 
-for jobs_command in (submit, status, watch, results, erase, explain, reconcile, bench):
+for jobs_command in (submit, status, watch, results, erase, explain, reconcile, rules, bench):
     app.command()(jobs_command)
 app.command()(rerun)
 app.command()(diff)

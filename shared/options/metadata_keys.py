@@ -17,3 +17,6 @@ MAX_COST_METADATA = "transcribe-max-cost"
 VIDEO_ID_METADATA = "transcribe-video-id"
 WEBHOOK_METADATA = "transcribe-webhook"
 WEBHOOK_BODY_METADATA = "transcribe-webhook-body"
+
+KEYS = frozenset(value for name, value in globals().items() if name.endswith("_METADATA"))
+"""All of them."""

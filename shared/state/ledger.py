@@ -4,8 +4,8 @@
 so no crash and no race can lose a dollar: a job reserved twice has one entry, and the bill takes the reservation's
 place. A job belongs to the day, and the month, in which its upload was received, whenever it ends.
 
-Days that are over are listed once: their sums are kept in `ledger-sums/2026-11.json`, which whoever writes an entry of
-such a day empties. So a sum lists a few days, however many jobs the month has.
+Days that are over are listed once: their sums are kept in `ledger-sums-by-folder/2026-11.json`, which whoever writes an
+entry of such a day empties. So a sum lists a few days, however many jobs the month has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -44,16 +44,23 @@ CLOSED_AFTER = timedelta(days=3)
 
 @dataclass(frozen=True)
 class MonthSums:
-    """A month's ledger in two numbers."""
+    """A month's ledger in few numbers."""
 
     usd: float
     """Billed and reserved."""
     jobs: int
+    folders: Mapping[str, float] = field(default_factory=dict)
+    """Billed and reserved by the uploads' folders, each as `erased_folder` has it: their names may be erased."""
+
+    def of_folder(self, folder: str) -> float:
+        """Billed and reserved for a folder, with what was erased: to erase a recording gives no money back."""
+        return self.folders.get(erased_folder(folder), 0.0)
 
 
 class _DaySums(BaseModel):
     usd: Dollars = 0.0
     jobs: int = 0
+    folders: dict[str, Dollars] = {}
 
 
 class _ClosedDays(BaseModel):
@@ -139,7 +146,7 @@ class Ledger:
         closed = {day for day in days if _is_closed(date.fromisoformat(f"{month}-{day:02}"))}
         kept = objects.read(self._bucket, _sums_name(month)) if closed else None
         known = _kept_days(month, kept)
-        listed = self._list(month, [day for day in days if day not in known], "items(name,metadata(usd,state))")
+        listed = self._list(month, [day for day in days if day not in known], "items(name,metadata(usd,state,folder))")
         found = {day: _sums(items) for day, items in listed.items()}
         if new := {day: sums for day, sums in found.items() if day in closed}:
             data = _ClosedDays(days={**known, **new}).model_dump_json().encode()
@@ -147,7 +154,11 @@ class Ledger:
             with suppress(StateConflict):
                 objects.replace(self._bucket, _sums_name(month), data, kept.generation if kept else 0)
         every = [*known.values(), *found.values()]
-        return MonthSums(sum(one.usd for one in every), sum(one.jobs for one in every))
+        folders: dict[str, float] = {}
+        for one in every:
+            for folder, usd in one.folders.items():
+                folders[folder] = folders.get(folder, 0.0) + usd
+        return MonthSums(sum(one.usd for one in every), sum(one.jobs for one in every), folders)
 
     def _put(self, entry: Entry, **precondition: int) -> bool:
         """False where another entry stands."""
@@ -227,16 +238,19 @@ def _kept_days(month: str, kept: objects.Versioned | None) -> Mapping[int, _DayS
 
 
 def _sums(items: Iterable[Mapping[str, Any]]) -> _DaySums:
-    usd, jobs = 0.0, 0
+    usd, jobs, folders = 0.0, 0, dict[str, float]()
     for item in items:
         figures = item.get("metadata", {})
         try:
-            usd += _dollars(figures["usd"])
+            of_one, folder = _dollars(figures["usd"]), figures.get("folder", "")
         except (KeyError, ValueError):
             _log.exception("unreadable ledger entry", extra={"fields": {"object": item["name"]}})
             continue
+        usd += of_one
+        hashed = folder if folder.startswith(ERASED_FOLDER) else erased_folder(folder)
+        folders[hashed] = folders.get(hashed, 0.0) + of_one
         jobs += figures.get("state") != EntryState.OVERHEAD
-    return _DaySums(usd=usd, jobs=jobs)
+    return _DaySums(usd=usd, jobs=jobs, folders=folders)
 
 
 def _dollars(text: str) -> float:
@@ -257,4 +271,4 @@ def _name(entry: Entry) -> str:
 
 
 def _sums_name(month: str) -> str:
-    return f"ledger-sums/{month}.json"
+    return f"ledger-sums-by-folder/{month}.json"

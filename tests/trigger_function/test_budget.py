@@ -110,6 +110,34 @@ def test_a_month_counts_its_jobs_with_or_without_a_budget(ledger: Ledger) -> Non
     assert Budget(ledger, None, 60).jobs(AT) == 1
 
 
+def test_a_folder_has_a_budget_of_its_own_beside_the_months(ledger: Ledger) -> None:
+    budget = Budget(ledger, 10, 60, folders={"calls": 3})
+    assert budget.left(AT, "calls") == 3
+    assert budget.reserve(record("calls/a"), 2)
+    assert not budget.reserve(record("calls/b"), 1.5)
+    assert (budget.left(AT, "calls"), budget.left(AT, "films"), budget.left(AT)) == (1, 8, 8)
+    assert "folder calls of $3.00 for 2026-11 has $1.00 left" in budget.refusal(record("calls/b"), 1.5)
+    assert budget.reserve(record("films/a"), 7.5)
+    # Of both limits the one with less left counts.
+    assert budget.left(AT, "calls") == 0.5
+    assert "The budget of $10.00 for" in budget.refusal(record("calls/b"), 1)
+
+
+def test_a_folders_budget_needs_no_budget_of_the_month(ledger: Ledger) -> None:
+    budget = Budget(ledger, None, 60, folders={"calls": 3})
+    assert budget.reserve(record("films/a"), 1000)
+    assert budget.left(AT, "films") is None
+    assert budget.reserve(record("calls/a"), 3)
+    assert not Budget(ledger, None, 60, folders={"calls": 3}).reserve(record("calls/b"), 0.01)
+
+
+def test_to_erase_a_recording_gives_its_folder_no_money_back(ledger: Ledger) -> None:
+    entry = reservation(record("calls/a"), 2)
+    ledger.reserve(entry)
+    assert ledger.erase_folder(entry.day, entry.id)
+    assert Budget(ledger, None, 0, folders={"calls": 3}).left(AT, "calls") == 1
+
+
 def test_a_refusal_names_the_sums() -> None:
     assert refusal(0.4, 9.88, 10, MONTH) == (
         "The budget of $10.00 for 2026-11 has $0.12 left ($9.88 spent or reserved), "

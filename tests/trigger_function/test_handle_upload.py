@@ -324,3 +324,38 @@ def test_channels_are_split_as_their_owner_asks(cloud: LoopbackCloud, services: 
     handle(services, cloud.drop(AUDIO, "c.opus", metadata={CHANNELS_METADATA: "left"}))
     (message,) = cloud.terminal_messages()
     assert message.reason == "The file's transcribe-channels is 'left'; known are mix, split."
+
+
+RULES = """
+[[rule]]
+pattern = "therapy/**"
+privacy = "local"
+speakers = 2
+
+[[rule]]
+pattern = "films/**"
+monthly-budget-usd = 0.000001
+"""
+
+
+def test_a_folders_rules_hold_for_the_uploads_in_it(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(UPLOAD_RULES=RULES)
+    upload = cloud.drop(AUDIO, "therapy/a.opus", metadata={METHOD_METADATA: "deepgram", "transcribe-privacy": "any"})
+    handle(services, upload)
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    assert job.record.decision is not None
+    assert (job.record.options.is_private, str(job.record.options.speakers)) == (True, "2")
+    assert (job.record.decision.method, job.record.decision.rule) == (Method.PARAKEET, "requested-private")
+
+
+def test_a_folders_budget_rejects_uploads_of_this_folder_alone(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(UPLOAD_RULES=RULES)
+    handle(services, cloud.drop(AUDIO, "films/a.opus"))
+    handle(services, cloud.drop(AUDIO, "calls/a.opus"))
+    (message,) = cloud.terminal_messages()
+    assert (message.upload.name, message.failure_kind) == ("films/a.opus", FailureKind.QUOTA)
+    assert "the month's budget, of which $0.0000 is left" in (message.reason or "")
+    assert len(cloud.work_items()) == 1

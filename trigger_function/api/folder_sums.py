@@ -6,8 +6,8 @@ import threading
 import time
 
 from shared.clock import now
-from shared.state.ledger import Ledger
-from shared.state.ledger_entry import erased_folder, month_of
+from shared.state.ledger import Ledger, MonthSums
+from shared.state.ledger_entry import month_of
 
 
 class FolderSums:
@@ -19,16 +19,13 @@ class FolderSums:
         self._lock = threading.Lock()
         self._month = ""
         self._listed_at = 0.0
-        self._usd: dict[str, float] = {}
+        self._sums = MonthSums(0.0, 0)
 
     def spent(self, folder: str) -> float:
         """Billed and reserved, in dollars. Raises what the storage client raises."""
         with self._lock:
             at, month = time.monotonic(), month_of(now())
             if month != self._month or at - self._listed_at >= self._cache_seconds:
-                sums: dict[str, float] = {}
-                for entry in self._ledger.entries(month):
-                    sums[entry.folder] = sums.get(entry.folder, 0.0) + entry.usd
-                self._month, self._listed_at, self._usd = month, at, sums
-            # With what was erased: to erase a recording gives no money back.
-            return self._usd.get(folder, 0.0) + self._usd.get(erased_folder(folder), 0.0)
+                self._sums = self._ledger.month_sums(month)
+                self._month, self._listed_at = month, at
+            return self._sums.of_folder(folder)

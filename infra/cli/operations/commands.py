@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,19 @@ def reconcile(
         raise typer.BadParameter("name --project")
     state = bucket_of("state", bucket, project)
     raise typer.Exit(reconcile_now(Request(project or "", region, name, state, sweep, url, dry_run, as_json)))
+
+
+def rules(
+    file: Annotated[Path, typer.Argument(help="Rules as TOML, as UPLOAD_RULES takes them.", dir_okay=False)],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of uploads, such as calls/a.mp3.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a file of rules, and show what uploads of some names are given by it."""
+    from infra.cli.operations.rules import show
+
+    raise typer.Exit(show(file, names or [], as_json=as_json))
 
 
 def bench(

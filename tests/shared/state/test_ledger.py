@@ -16,7 +16,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.media import Media, Upload
 from shared.messages import Decision, Saving, TerminalMessage, event_id
 from shared.state.jobs.record import JobRecord, JobState
-from shared.state.ledger import Ledger, MonthSums
+from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, EntryState, billed, folder_of, month_of, overhead, reservation
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 
@@ -45,23 +45,30 @@ def ledger(cloud: LoopbackCloud) -> Ledger:
     return Ledger(cloud.storage.bucket(STATE))
 
 
+def sums(ledger: Ledger, month: str) -> tuple[float, int]:
+    """Dollars and jobs."""
+    found = ledger.month_sums(month)
+    assert sum(found.folders.values()) == pytest.approx(found.usd)
+    return found.usd, found.jobs
+
+
 def test_an_empty_month_costs_nothing(ledger: Ledger) -> None:
-    assert ledger.month_sums("2026-11") == MonthSums(0, 0)
+    assert sums(ledger, "2026-11") == (0, 0)
     assert list(ledger.entries("2026-11")) == []
 
 
 def test_the_bill_takes_the_reservations_place(ledger: Ledger) -> None:
     ledger.reserve(entry(1, 0.5))
     ledger.reserve(entry(2, 0.25))
-    assert ledger.month_sums("2026-11") == MonthSums(0.75, 2)
+    assert sums(ledger, "2026-11") == (0.75, 2)
     ledger.book(entry(1, 0.1, EntryState.BILLED))
-    assert ledger.month_sums("2026-11") == MonthSums(pytest.approx(0.35), 2)
+    assert sums(ledger, "2026-11") == (pytest.approx(0.35), 2)
 
 
 def test_reserving_twice_counts_once_and_the_newest_estimate_holds(ledger: Ledger) -> None:
     ledger.reserve(entry(1, 0.5))
     ledger.reserve(entry(1, 0.125))
-    assert ledger.month_sums("2026-11") == MonthSums(0.125, 1)
+    assert sums(ledger, "2026-11") == (0.125, 1)
 
 
 def test_a_bill_is_neither_reserved_over_nor_withdrawn(ledger: Ledger) -> None:
@@ -75,7 +82,7 @@ def test_a_withdrawn_reservation_is_gone(ledger: Ledger) -> None:
     ledger.reserve(entry(1, 0.5))
     ledger.withdraw(entry(1, 0.5))
     ledger.withdraw(entry(1, 0.5))
-    assert ledger.month_sums("2026-11") == MonthSums(0, 0)
+    assert sums(ledger, "2026-11") == (0, 0)
 
 
 def test_months_do_not_meet(ledger: Ledger) -> None:
@@ -90,19 +97,21 @@ def test_days_that_are_over_are_listed_once(cloud: LoopbackCloud, ledger: Ledger
     for number, age in enumerate((0, 1, 2, 3, 4, 9)):
         ledger.book(entry(number, 0.25).model_copy(update={"day": today - timedelta(days=age)}))
     months = {f"{today - timedelta(days=age):%Y-%m}" for age in range(10)}
-    sums = [ledger.month_sums(month) for month in months]
-    assert sum(one.usd for one in sums) == 1.5
+    first = [ledger.month_sums(month) for month in months]
+    assert sum(one.usd for one in first) == 1.5
     with cloud.storage_server.counted() as calls:
-        assert [ledger.month_sums(month) for month in months] == sums
+        assert [ledger.month_sums(month) for month in months] == first
     assert len([call for call in calls if call.method == "LIST"]) == 3
-    assert {call.name for call in calls if call.method == "GET"} <= {f"ledger-sums/{month}.json" for month in months}
+    assert {call.name for call in calls if call.method == "GET"} <= {
+        f"ledger-sums-by-folder/{month}.json" for month in months
+    }
 
 
 @pytest.mark.parametrize("change", ["book", "withdraw", "book_guess"])
 def test_a_day_that_is_over_is_summed_again_once_one_of_its_entries_changes(ledger: Ledger, change: str) -> None:
     for number in range(3):
         ledger.reserve(entry(number, 0.5))
-    assert ledger.month_sums("2025-11") == MonthSums(0, 0)
+    assert sums(ledger, "2025-11") == (0, 0)
     month = f"{entry(0, 0).day:%Y-%m}"
     assert ledger.month_sums(month).usd == 1.5
     changed = entry(2, 0.25, EntryState.BILLED) if change == "book" else entry(2, 0.5)
@@ -112,16 +121,16 @@ def test_a_day_that_is_over_is_summed_again_once_one_of_its_entries_changes(ledg
 
 def test_a_sum_that_cannot_be_read_is_made_again(cloud: LoopbackCloud, ledger: Ledger) -> None:
     ledger.reserve(entry(1, 0.5))
-    cloud.storage.bucket(STATE).blob("ledger-sums/2026-11.json").upload_from_string(b"{")
+    cloud.storage.bucket(STATE).blob("ledger-sums-by-folder/2026-11.json").upload_from_string(b"{")
     for _ in range(2):
-        assert ledger.month_sums("2026-11") == MonthSums(0.5, 1)
+        assert sums(ledger, "2026-11") == (0.5, 1)
 
 
 def test_a_day_of_many_jobs_is_listed_by_letter(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         ledger.reserve(entry(number, 0.5).model_copy(update={"day": now().date()}))
     monkeypatch.setattr("infra.emulators.storage.server.MAX_LIST_ENTRIES", 2)
-    assert ledger.month_sums(month_of(now())) == MonthSums(20, 40)
+    assert sums(ledger, month_of(now())) == (20, 40)
     assert len(list(ledger.entries(month_of(now())))) == 40
 
 
@@ -132,7 +141,7 @@ def test_writers_at_once_lose_nothing(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(write, one) for write, one in tasks]:
             done.result()
-    assert ledger.month_sums("2026-11") == MonthSums(12, 24)
+    assert sums(ledger, "2026-11") == (12, 24)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["refused", "answer lost"])
@@ -141,7 +150,7 @@ def test_a_write_whose_answer_is_an_error_is_made_once(cloud: LoopbackCloud, led
     ledger.reserve(entry(1, 0.5))
     cloud.storage_server.fail_next(1, method="POST", name_prefix="ledger/", before=before)
     ledger.book(entry(1, 0.25, EntryState.BILLED))
-    assert ledger.month_sums("2026-11") == MonthSums(0.25, 1)
+    assert sums(ledger, "2026-11") == (0.25, 1)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"usd": "a lot", "state": "billed"}])
@@ -152,7 +161,7 @@ def test_an_entry_that_cannot_be_read_is_left_out(
     blob = cloud.storage.bucket(STATE).blob("ledger/2026-11/21/abc")
     blob.metadata = metadata
     blob.upload_from_string(b"")
-    assert ledger.month_sums("2026-11") == MonthSums(0.5, 1)
+    assert sums(ledger, "2026-11") == (0.5, 1)
     assert [one.usd for one in ledger.entries("2026-11")] == [0.5]
     assert [one.message for one in caplog.records] == ["unreadable ledger entry"] * 2
 
@@ -229,7 +238,7 @@ def test_an_executions_rest_is_money_but_no_job(ledger: Ledger) -> None:
     ledger.book(overhead("gpu-abcde/0/0", AT, 0.25))
     ledger.book(overhead("gpu-abcde/0/0", AT, 0.25))
     ledger.reserve(entry(1, 0.5))
-    assert ledger.month_sums("2026-11") == MonthSums(0.75, 1)
+    assert sums(ledger, "2026-11") == (0.75, 1)
 
 
 @given(
