@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.transcript.editing.text_options import TextOptions
+from shared.transcript.editing.fillers import without_fillers
+from shared.transcript.editing.profanity import masked_profanity
+from shared.transcript.editing.spoken_numbers import spoken_numbers
+from shared.transcript.editing.text_options import Fillers, Numbers, Profanity, TextOptions
 from shared.transcript.editing.word_edits import WordEditor, edit_passages
+from shared.transcript.editing.written_numbers import written_numbers
 from shared.transcript.model import Passage
 
 
@@ -19,5 +23,10 @@ def edited(passages: Sequence[Passage], language: str, options: TextOptions) -> 
 
 
 def _editors(language: str, options: TextOptions) -> list[WordEditor]:
-    del language, options
-    return []
+    asked = (
+        without_fillers(language) if options.fillers is Fillers.DROP else None,
+        written_numbers(language) if options.numbers is Numbers.WRITTEN else None,
+        spoken_numbers(language) if options.numbers is Numbers.SPOKEN else None,
+        masked_profanity(language) if options.profanity is Profanity.MASK else None,
+    )
+    return [editor for editor in asked if editor is not None]
