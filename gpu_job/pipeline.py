@@ -55,7 +55,6 @@ from shared.errors import EngineFailed
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
-from shared.transcript.editing.text_options import TextOptions
 from shared.transcript.model import Transcript
 
 AUDIT_THREADS = 2
@@ -103,7 +102,6 @@ def transcribe(
     engine: EngineChain | str | Path = PUBLISHED_MODEL,
     asked: UploadOptions = NOTHING_ASKED,
     media: Media | None = None,
-    text: TextOptions | None = None,
     options: PipelineOptions | None = None,
     cancelled: threading.Event | None = None,
 ) -> Transcript:
@@ -114,7 +112,6 @@ def transcribe(
     `asked`: what is wanted of this file: split channels, for example, which take `media`, or who speaks.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.
-    `text`: how numbers are written, and what becomes of fillers and swear words.
     `cancelled`: set by another thread, it ends the call within seconds, by EngineFailed.
     Raises BadMedia where nothing can be decoded, EngineFailed where no engine is left or every chunk failed, OSError
     where the file cannot be opened, and ValueError for split channels without `media`.
@@ -151,7 +148,7 @@ def transcribe(
         try:
             file.feed(path)
             transcription.wait(engine, on_poll=check)
-            return file.assemble(source, job_id, text=text)
+            return file.assemble(source, job_id)
         finally:
             file.cancel()
             engine.drop(call_id)
@@ -333,11 +330,8 @@ class FileTranscription:
 
     # The transcript.
 
-    def assemble(
-        self, source: str, job_id: str, speaker_names: Sequence[str] = (), text: TextOptions | None = None
-    ) -> Transcript:
-        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first. `text`: how
-        its words are to be written.
+    def assemble(self, source: str, job_id: str, speaker_names: Sequence[str] = ()) -> Transcript:
+        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first.
 
         Raises EngineFailed where every chunk failed."""
         options, model = self._pipeline.options, self._pipeline.engines.model
@@ -353,7 +347,7 @@ class FileTranscription:
             tracks=self._media.transcript_tracks() if self._media else (),
             turns=None if self._diarizer is None else self._diarizer.turns(),
             speaker_names=speaker_names,
-            text=text,
+            text=self._asked.text,
         )
 
     def findings(self) -> list[Findings]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.enums import Channels
 from shared.options.model import UploadOptions
+from shared.options.text_options import Fillers
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,33 @@ class DeepgramRequest:
     speakers: bool = False
     """With the speaker of each word."""
 
+    is_formatted: bool = True
+    """With numbers, dates and sums as Deepgram writes them; else in words."""
+    fillers: bool = False
+    """With "uh" and "um", which it leaves out else."""
+
     @classmethod
     def of_upload(cls, options: UploadOptions, language: str) -> DeepgramRequest:
         """For an upload as a whole. `language`: the deployment's."""
-        return cls(language, split=options.channels is Channels.SPLIT, speakers=options.tells_speakers_apart)
+        chunks = cls.of_chunks(options, language)
+        return replace(chunks, split=options.channels is Channels.SPLIT, speakers=options.tells_speakers_apart)
 
     @classmethod
     def of_chunks(cls, options: UploadOptions, language: str) -> DeepgramRequest:
         """For some chunks of an upload: one channel each, and too short to tell who speaks in all of it."""
-        return cls(language)
+        return cls(
+            language,
+            # Where they are asked for in one form, they are brought to it afterwards, as those of other engines are.
+            is_formatted=options.numbers is None,
+            fillers=options.fillers is Fillers.KEEP,
+        )
 
     def parameters(self) -> dict[str, Any]:
         """As the SDK's functions take them."""
         return {
             "language": self.language,
-            "smart_format": True,
+            "smart_format": self.is_formatted,
+            "filler_words": self.fillers or None,
             "punctuate": True,
             "multichannel": self.split or None,
             "diarize_model": "latest" if self.speakers else None,

@@ -11,7 +11,6 @@ from shared.state.job_result import completed
 from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
-from shared.transcript.editing.text_options import TextOptions
 from shared.transcript.model import Speaker, missing_end, with_gap
 from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds
 from trigger_function.deepgram.answers import StoredAnswer
@@ -58,7 +57,7 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         duration=duration,
         language=services.settings.language,
         model=answer.model,
-        passages=edited([passage], services.settings.language, TextOptions()),
+        passages=edited([passage], services.settings.language, record.options.text),
         channels=answer.channels,
         speakers=speakers,
         tracks=media.transcript_tracks(),

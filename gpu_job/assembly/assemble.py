@@ -23,10 +23,10 @@ from gpu_job.speakers.words import passages_of_speakers, speakers_of_turns
 from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.formats.tracks import TranscriptTrack
+from shared.options.text_options import TextOptions
 from shared.transcript.compose import compose
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.editing.edit_words import edited
-from shared.transcript.editing.text_options import TextOptions
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 
 

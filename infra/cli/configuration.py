@@ -33,6 +33,10 @@ By default the track that the file marks as its default, else the first |
 | `transcribe-speakers` | who speaks is told, word by word: `on`, or how many people speak, `2`, `2-5`, `2-`. \
 By default `off`; split channels are speakers by themselves |
 | `transcribe-speaker-names` | their names, with commas between them, in the order in which they are first heard |
+| `transcribe-numbers` | `written`: numbers, dates, times, sums and percentages in digits; `spoken`: in words. \
+By default as the engine writes them |
+| `transcribe-fillers` | `drop`: "uh" and "um" are left out; `keep`: they are written where the engine hears them |
+| `transcribe-profanity` | `mask`: of swear words the first letter is left; `keep` (default) |
 | `transcribe-subtitles` | subtitles of this file: some of `line=37,lines=2,min=1,max=6,cps=17`: columns of a line (a \
 full-width character takes two), lines, shortest and longest time on screen in seconds, characters read in a second. \
 What is left out is as the settings say |

@@ -16,8 +16,11 @@ from infra.cli.exit_codes import exit_codes_help
 from infra.cli.jobs.commands import erase, explain, results, status, submit, watch
 from infra.cli.jobs.upload_flags import (
     ChannelsOption,
+    FillersOption,
     MethodChoice,
     MethodOption,
+    NumbersOption,
+    ProfanityOption,
     SpeakerNamesOption,
     SpeakersOption,
     SubtitlesOption,
@@ -28,6 +31,7 @@ from infra.cli.operations.commands import bench, reconcile, rules
 from infra.cli.options import Json, Project, StateBucket, bucket_of
 from infra.cli.reruns.commands import diff, rerun
 from shared.enums import Channels, Privacy
+from shared.options.text_options import TextOptions
 
 # Whatever takes longer to import than typer is imported by the command that needs it: --help and --version are quick.
 
@@ -97,6 +101,9 @@ def run(
     subtitles: SubtitlesOption = "",
     speakers: SpeakersOption = "",
     speaker_names: SpeakerNamesOption = "",
+    numbers: NumbersOption = None,
+    fillers: FillersOption = None,
+    profanity: ProfanityOption = None,
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -124,7 +131,14 @@ def run(
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
     options = upload_options(
-        method, channels, track, subtitles, privacy, speakers=speakers, speaker_names=speaker_names
+        method,
+        channels,
+        track,
+        subtitles,
+        privacy,
+        speakers=speakers,
+        speaker_names=speaker_names,
+        text=TextOptions(numbers, fillers, profanity),
     )
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
     raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))

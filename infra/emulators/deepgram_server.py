@@ -57,6 +57,7 @@ _PARAMETERS = frozenset(
     {
         "callback",
         "diarize_model",
+        "filler_words",
         "language",
         "mip_opt_out",
         "model",

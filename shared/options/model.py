@@ -15,11 +15,14 @@ from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
+    FILLERS_METADATA,
     KEYTERMS_FILE_METADATA,
     KEYTERMS_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
+    NUMBERS_METADATA,
     PRIVACY_METADATA,
+    PROFANITY_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
     SUBTITLES_METADATA,
@@ -30,6 +33,7 @@ from shared.options.metadata_keys import (
 )
 from shared.options.speaker_count import SpeakerCount
 from shared.options.subtitle_rules import SubtitleOptions
+from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
 
 LONGEST_NAME = 80
 """Characters of a speaker's name."""
@@ -83,6 +87,10 @@ class UploadOptions(BaseModel):
     """What is expected to be said."""
     keyterms_file: KeytermsFile | None = None
     """The object in the upload's bucket whose terms come on top."""
+    numbers: Numbers | None = None
+    """None: as the engine writes them."""
+    fillers: Fillers | None = None
+    profanity: Profanity | None = None
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -102,6 +110,11 @@ class UploadOptions(BaseModel):
         """Whether engines are to say who speaks. Split channels are speakers by themselves."""
         return self.speakers is not None and self.channels is not Channels.SPLIT
 
+    @property
+    def text(self) -> TextOptions:
+        """How the words are to be written."""
+        return TextOptions(self.numbers, self.fillers, self.profanity)
+
     def streams(self, media: Media) -> int:
         """Recordings that engines transcribe and bill: one, or each channel by itself."""
         return media.channels if self.channels is Channels.SPLIT else 1
@@ -117,6 +130,9 @@ class UploadOptions(BaseModel):
             SPEAKER_NAMES_METADATA: ", ".join(self.speaker_names) or None,
             KEYTERMS_METADATA: joined(self.keyterms) or None,
             KEYTERMS_FILE_METADATA: self.keyterms_file,
+            NUMBERS_METADATA: self.numbers,
+            FILLERS_METADATA: self.fillers,
+            PROFANITY_METADATA: self.profanity,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,

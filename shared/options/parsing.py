@@ -18,12 +18,15 @@ from shared.object_names import name_problem
 from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
+    FILLERS_METADATA,
     KEYTERMS_FILE_METADATA,
     KEYTERMS_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
+    NUMBERS_METADATA,
     PREFIX,
     PRIVACY_METADATA,
+    PROFANITY_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
     SUBTITLES_METADATA,
@@ -49,6 +52,7 @@ from shared.options.subtitle_rules import (
     MIN_COLUMNS,
     SubtitleOptions,
 )
+from shared.options.text_options import Fillers, Numbers, Profanity
 
 
 def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
@@ -68,6 +72,9 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         speaker_names=_speaker_names(metadata.get(SPEAKER_NAMES_METADATA, "")),
         keyterms=_keyterms(metadata.get(KEYTERMS_METADATA, "")),
         keyterms_file=_keyterms_file(metadata.get(KEYTERMS_FILE_METADATA, "").strip()),
+        numbers=_word_if_asked(metadata, NUMBERS_METADATA, Numbers),
+        fillers=_word_if_asked(metadata, FILLERS_METADATA, Fillers),
+        profanity=_word_if_asked(metadata, PROFANITY_METADATA, Profanity),
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
@@ -113,6 +120,11 @@ def _word(key: str, value: str, words: type[_Words], *others: str) -> _Words:
     except ValueError:
         known = ", ".join([*others, *words])
         raise Rejected(f"The file's {key} is {value!r}; known are {known}.") from None
+
+
+def _word_if_asked(metadata: Mapping[str, str], key: str, words: type[_Words]) -> _Words | None:
+    value = _asked(metadata, key)
+    return _word(key, value, words) if value else None
 
 
 def _track(value: str) -> RequestedTrack | None:

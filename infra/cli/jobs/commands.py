@@ -9,7 +9,10 @@ import typer
 
 from infra.cli.jobs.upload_flags import (
     ChannelsOption,
+    FillersOption,
     MethodChoice,
+    NumbersOption,
+    ProfanityOption,
     SpeakerNamesOption,
     SpeakersOption,
     SubtitlesOption,
@@ -30,6 +33,7 @@ from infra.cli.options import (
     check_asks,
 )
 from shared.enums import Channels, Privacy
+from shared.options.text_options import TextOptions
 
 
 def submit(
@@ -49,6 +53,9 @@ def submit(
     subtitles: SubtitlesOption = "",
     speakers: SpeakersOption = "",
     speaker_names: SpeakerNamesOption = "",
+    numbers: NumbersOption = None,
+    fillers: FillersOption = None,
+    profanity: ProfanityOption = None,
     privacy: Annotated[
         Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
     ] = None,
@@ -78,6 +85,7 @@ def submit(
         privacy,
         speakers=speakers,
         speaker_names=speaker_names,
+        text=TextOptions(numbers, fillers, profanity),
         deadline_minutes=deadline_minutes,
         max_cost_usd=max_cost_usd,
     )

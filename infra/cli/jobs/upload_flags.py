@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.enums import Channels, Privacy
+from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
 
 if TYPE_CHECKING:
     from shared.options.model import UploadOptions
@@ -37,6 +38,15 @@ SpeakersOption = Annotated[
 SpeakerNamesOption = Annotated[
     str, typer.Option("--speaker-names", help="In the order in which they are first heard.", metavar="NAME,NAME")
 ]
+NumbersOption = Annotated[
+    Numbers | None, typer.Option("--numbers", help="Numbers in words, or in digits.", show_default="as the engine does")
+]
+FillersOption = Annotated[
+    Fillers | None, typer.Option("--fillers", help="Keep or drop uh and um.", show_default="as the engine does")
+]
+ProfanityOption = Annotated[
+    Profanity | None, typer.Option("--profanity", help="Keep or mask swear words.", show_default="keep")
+]
 
 
 def upload_options(
@@ -48,17 +58,22 @@ def upload_options(
     *,
     speakers: str = "",
     speaker_names: str = "",
+    text: TextOptions | None = None,
     deadline_minutes: float | None = None,
     max_cost_usd: float | None = None,
 ) -> UploadOptions:
     """What was asked for, checked. `method`: None: the deployment's. Raises typer.BadParameter."""
+    text = text or TextOptions()
     from shared.errors import Rejected
     from shared.options.metadata_keys import (
         CHANNELS_METADATA,
         DEADLINE_METADATA,
+        FILLERS_METADATA,
         MAX_COST_METADATA,
         METHOD_METADATA,
+        NUMBERS_METADATA,
         PRIVACY_METADATA,
+        PROFANITY_METADATA,
         SPEAKER_NAMES_METADATA,
         SPEAKERS_METADATA,
         SUBTITLES_METADATA,
@@ -74,6 +89,9 @@ def upload_options(
         SUBTITLES_METADATA: subtitles,
         SPEAKERS_METADATA: speakers,
         SPEAKER_NAMES_METADATA: speaker_names,
+        NUMBERS_METADATA: text.numbers or "",
+        FILLERS_METADATA: text.fillers or "",
+        PROFANITY_METADATA: text.profanity or "",
         DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
         MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
     }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
 from shared.transcript.editing.fillers import without_fillers
 from shared.transcript.editing.profanity import masked_profanity
 from shared.transcript.editing.spoken_numbers import spoken_numbers
-from shared.transcript.editing.text_options import Fillers, Numbers, Profanity, TextOptions
 from shared.transcript.editing.word_edits import WordEditor, edit_passages
 from shared.transcript.editing.written_numbers import written_numbers
 from shared.transcript.model import Passage

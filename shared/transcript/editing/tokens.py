@@ -12,7 +12,7 @@ _PAUSE_SECONDS = 1.0
 """Behind a pause this long another number begins, as another segment does."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Token:
     """One word."""
 

@@ -93,8 +93,8 @@ class _Writer:
     def all(self) -> Iterator[_Found]:
         """In order."""
         readers: tuple[Callable[[int], _Found | None], ...] = (
-            self._digits,
             self._time,
+            self._digits,
             self._percent,
             self._money,
             self._year,
@@ -303,7 +303,7 @@ class _Writer:
         at = currency_at + 1
         if at < len(self._tokens) and self._tokens[at].key in {self._rules.link, "y", "and"}:
             at += 1
-        elif not self._key(at):
+        elif not self._key(at) and self._tokens[currency_at].trail != ",":
             return None
         number = self._numbers.get(at)
         if number is None or not (number.is_whole and number.value < 100):
@@ -340,6 +340,8 @@ class _Writer:
         number = self._numbers.get(at)
         if number is None or not 1 <= number.value <= 31 or number.value != int(number.value):
             return None
+        if self._before(at) == "may" and not number.is_ordinal and number.value < SMALLEST_ALONE:
+            return None  # "may one of you come"
         linked = self._key(number.last + 1) in {"of", "de"}
         behind = self._key(number.last + (2 if linked else 1))
         is_day = self._before(at) in self._rules.months or (

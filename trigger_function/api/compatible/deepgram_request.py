@@ -11,13 +11,19 @@ from pydantic import BaseModel, ConfigDict
 from shared.enums import Channels, Privacy
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
+from shared.options.text_options import Fillers, Numbers, Profanity
 from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
 from trigger_function.settings import FunctionSettings
 
 DEEPGRAM_MODELS = re.compile(r"(nova(-[23])?|enhanced|base|whisper|flux)(-[a-z]+)*")
 """Names of Deepgram's models, with what follows them: `nova-2-meeting`. Which one is used is a setting here."""
 
-_FLAGS = frozenset({"diarize", "punctuate", "smart_format", "paragraphs", "utterances", "multichannel", "mip_opt_out"})
+_FLAGS = frozenset(
+    {
+        *("diarize", "filler_words", "mip_opt_out", "multichannel", "numerals", "paragraphs", "profanity_filter"),
+        *("punctuate", "smart_format", "utterances"),
+    }
+)
 """Done."""
 IGNORED = frozenset({"keywords", "keyterm", "language_hint", "tag", "version"})
 """Hints, and labels of bills that are not ours."""
@@ -25,8 +31,8 @@ _REFUSED_FLAGS = frozenset(
     {
         *("alternatives", "callback_method", "channels", "custom_intent", "custom_intent_mode", "custom_topic"),
         *("custom_topic_mode", "detect_entities", "detect_language", "detect_topics", "diarize_version"),
-        *("dictation", "encoding", "filler_words", "intents", "measurements", "numerals"),
-        *("profanity_filter", "redact", "replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
+        *("dictation", "encoding", "intents", "measurements"),
+        *("redact", "replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
         *("translate", "utt_split"),
     }
 )
@@ -83,6 +89,9 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
             method=requested_method(model or None, DEEPGRAM_MODELS),
             channels=Channels.SPLIT if flags["multichannel"] else Channels.MIX,
             speakers=SpeakerCount() if flags["diarize"] or _has_diarize_model(query) else None,
+            numbers=Numbers.WRITTEN if flags["numerals"] else None,
+            fillers=(Fillers.KEEP if flags["filler_words"] else Fillers.DROP) if "filler_words" in query else None,
+            profanity=Profanity.MASK if flags["profanity_filter"] else None,
             # What may not be used for training would be, by the deployment's settings: so it stays here.
             privacy=Privacy.LOCAL if leaves else Privacy.ANY,
         ),

@@ -14,9 +14,12 @@ from shared.media import Upload
 from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
+    FILLERS_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
+    NUMBERS_METADATA,
     PRIVACY_METADATA,
+    PROFANITY_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
     SUBTITLES_METADATA,
@@ -98,6 +101,9 @@ class BodyParameters(BaseModel):
     subtitles: str = ""
     speakers: str = ""
     speaker_names: str = ""
+    numbers: str = ""
+    fillers: str = ""
+    profanity: str = ""
     privacy: str = ""
     deadline_minutes: str = ""
     max_cost_usd: str = ""
@@ -113,6 +119,9 @@ class BodyParameters(BaseModel):
                 SUBTITLES_METADATA: self.subtitles,
                 SPEAKERS_METADATA: self.speakers,
                 SPEAKER_NAMES_METADATA: self.speaker_names,
+                NUMBERS_METADATA: self.numbers,
+                FILLERS_METADATA: self.fillers,
+                PROFANITY_METADATA: self.profanity,
                 PRIVACY_METADATA: self.privacy,
                 DEADLINE_METADATA: self.deadline_minutes,
                 MAX_COST_METADATA: self.max_cost_usd,

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.written_form import phrases
+from shared.enums import Engine
+from shared.options.text_options import Numbers, TextOptions
+from shared.transcript.editing.edit_words import edited
+from shared.transcript.model import Passage, Word
+
+IN_DIGITS, IN_WORDS = phrases()
+NOT_MET = {"twenty twenty vision", "halb elf", "a las diez y media"}
+"""Phrases of the benchmark that come out wrong; docs/benchmarks.md says so."""
+
+
+def words(text: str) -> list[Word]:
+    return [Word(text=one, start=at * 0.4, end=at * 0.4 + 0.3) for at, one in enumerate(text.split())]
+
+
+def rewritten(heard: list[Word], numbers: Numbers, language: str = "en") -> list[Word]:
+    passages = edited([Passage(Engine.DEEPGRAM, heard)], language, TextOptions(numbers=numbers))
+    return [word for passage in passages for word in passage.words]
+
+
+@pytest.mark.parametrize("phrase", IN_DIGITS, ids=lambda phrase: phrase.heard)
+def test_a_phrase_is_written_in_digits(phrase: object) -> None:
+    assert phrase.is_right == (phrase.heard not in NOT_MET), phrase.got  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("phrase", IN_WORDS, ids=lambda phrase: phrase.heard)
+def test_a_phrase_is_written_in_words(phrase: object) -> None:
+    assert phrase.is_right, phrase.got  # type: ignore[attr-defined]
+
+
+def test_both_engines_agree_once_they_are_normalised() -> None:
+    parakeet = words("It costs twenty three dollars, at 10:30 a.m. on March twenty first.")
+    deepgram = words("It costs $23, at ten thirty AM on March 21st.")
+    for numbers, wanted in (
+        (Numbers.WRITTEN, "It costs $23, at 10:30 AM on March 21st."),
+        (Numbers.SPOKEN, "It costs twenty-three dollars, at ten thirty AM on March twenty-first."),
+    ):
+        for heard in (parakeet, deepgram):
+            in_digits = rewritten(heard, Numbers.WRITTEN)
+            assert " ".join(word.text for word in rewritten(in_digits, numbers)) == wanted
+
+
+def test_a_number_has_the_time_of_its_words() -> None:
+    first, number, last = rewritten(words("about twenty three people"), Numbers.WRITTEN)
+    assert (number.text, number.start, number.end) == ("23", 0.4, pytest.approx(1.1))
+    assert (first.end, last.start) == (0.3, pytest.approx(1.2))
+
+
+def test_a_pause_parts_numbers() -> None:
+    heard = words("twenty three")
+    late = [heard[0], Word(text="three", start=3.0, end=3.4)]
+    assert [word.text for word in rewritten(late, Numbers.WRITTEN)] == ["20", "3"]
+
+
+def test_a_language_whose_numbers_are_not_known_stays_as_it_is() -> None:
+    heard = words("двадцать три 23")
+    assert rewritten(heard, Numbers.WRITTEN, "ru") == heard
+    assert rewritten(heard, Numbers.SPOKEN, "ru") == heard
+
+
+SPOKEN = (
+    *("twenty", "three", "hundred", "million", "dollars", "cents", "percent", "march", "first", "oh", "point", "a"),
+    *("half", "past", "ten"),
+)
+SIGNS = ("$5", "10:30", "1,250", "21st", "25%", "a.m.", "-", "...", "0", "9" * 40, "1980s", "12.5.3")
+TEXTS = st.one_of(st.sampled_from(SPOKEN + SIGNS), st.text(min_size=1, max_size=8).filter(str.strip))
+
+
+@given(st.lists(TEXTS, max_size=12), st.sampled_from(Numbers), st.sampled_from(["en", "de-DE", "fr", "es", "it"]))
+def test_whatever_was_heard_times_run_forwards_and_no_text_is_empty(
+    heard: list[str], numbers: Numbers, language: str
+) -> None:
+    spoken = [Word(text=text, start=at * 0.4, end=at * 0.4 + 0.3) for at, text in enumerate(heard)]
+    after = rewritten(spoken, numbers, language)
+    assert all(left.start <= right.start for left, right in pairwise(after))
+    assert all(word.text for word in after)
+    assert bool(after) == bool(heard)
