@@ -188,6 +188,7 @@ class FileTranscription:
         self._pipeline = pipeline
         self._listener = listener
         self._media = media
+        self._text = asked.text
         self._channels = asked.streams(media) if media is not None else 1
         self._missing = missing
         self._cancelled = cancelled or threading.Event()
@@ -347,7 +348,7 @@ class FileTranscription:
             tracks=self._media.transcript_tracks() if self._media else (),
             turns=None if self._diarizer is None else self._diarizer.turns(),
             speaker_names=speaker_names,
-            text=self._asked.text,
+            text=self._text,
         )
 
     def findings(self) -> list[Findings]:
