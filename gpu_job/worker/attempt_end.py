@@ -71,8 +71,10 @@ class AttemptEnd:
         def finish(bill: Bill) -> None:
             if not keeps_parts(result):
                 job.unstored.begin_finishing()
+            with job.record_lock:  # a heartbeat that began before the bill was made
+                record = job.record
             outcome = self._services.finisher.finish(
-                job.record,
+                record,
                 result,
                 bill,
                 self._services.task.execution,
@@ -147,7 +149,7 @@ class AttemptEnd:
             if not self._is_ours(stored):
                 return False
             if self._services.jobs.try_save(stored, state=JobState.DONE, spent=bill, **job.progress()):
-                self._billing.bill_stored(job, bill, bill)
+                self._billing.bill_recorded(job, bill, job.whole_run)
                 with best_effort("a shard was not marked as done"):
                     self._services.jobs.markers.mark_shard_done(job.job_id, shard.number, job.record.run)
                 return True
@@ -276,7 +278,7 @@ class AttemptEnd:
                 if not self._is_ours(stored):
                     break
                 if jobs.try_save(stored, state=JobState.QUEUED, spent=bill, last_error=why, **changes):
-                    self._billing.bill_stored(job, bill, bill)
+                    self._billing.bill_recorded(job, bill, job.whole_run)
                     if job.shard is not None:
                         self._look_after_sooner(jobs, job, changes["lease_until"])
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.

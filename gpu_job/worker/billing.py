@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -29,16 +29,21 @@ from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_bill, instance_second_usd
+from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, execution_figures
 from shared.enums import Engine
-from shared.state.execution_costs import TaskCosts
+from shared.state.execution_costs import RecordedCost, TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
 
 _log = logging.getLogger(__name__)
 
 BYTES_PER_SAMPLE_SENT = 2
 """Chunks go to Deepgram as WAV."""
+
+
+KEPT_BILLS = 16
+"""Writes of one record: another process that ends the job has one of the last of them, for by a checkpoint's time the
+heartbeat finds the job ended."""
 
 
 class BilledJob(Protocol):
@@ -86,6 +91,12 @@ class Billing:
         self._lock = threading.Lock()
         self._on_bills_usd: dict[str, float] = {}
         """Job id -> of what its last attempt here cost, what its record or bill has."""
+        self._stored = defaultdict[str, deque[Bill]](lambda: deque(maxlen=KEPT_BILLS))
+        """Job id -> what its last attempt here cost, as its record was told, the newest last."""
+        self._recorded: dict[str, RecordedCost] = {}
+        """Job id -> the newest of these, of an upload whose outcome this worker has not seen."""
+        self._recorded_earlier: list[RecordedCost] = []
+        """The same of attempts before the last one."""
         self._on_earlier_bills_usd = 0.0
         """The same of attempts before the last one."""
         self._ended_calls_usd = 0.0
@@ -113,6 +124,9 @@ class Billing:
         with self._lock:
             self._meter.open(job.id, job.audio_seconds)
             self._on_earlier_bills_usd += self._on_bills_usd.pop(job.id, 0.0)
+            self._stored.pop(job.id, None)
+            if (recorded := self._recorded.pop(job.id, None)) is not None:
+                self._recorded_earlier.append(recorded)
 
     def batch_started(self, engine: Engine) -> None:
         """Time until now went to no job."""
@@ -197,12 +211,24 @@ class Billing:
             self._ended_calls_usd += self._calls_bill(answered, unanswered).usd
         return self._bill(job, seconds_by_phase, answered, unanswered)
 
-    def bill_stored(self, job: BilledJob, bill: Bill, standing: Bill) -> None:
-        """`bill` is what the job cost with this attempt, `standing` what its record or outcome says now: the same, or
-        another process's. What `standing` lacks of `bill` is the execution's overhead."""
-        common_usd = sum(min(bill.usd_of(kind=kind), standing.usd_of(kind=kind)) for kind in LineItemKind)
+    def bill_recorded(self, job: BilledJob, bill: Bill, run: int | None) -> None:
+        """The job's record says that it cost `bill` with this attempt until now. `run`: of the upload; None: the job is
+        a shard, whose record is read when its upload ends."""
+        own = _own_part(job, bill)
         with self._lock:
-            self._on_bills_usd[job.id] = common_usd - job.spent_before.usd
+            self._stored[job.id].append(own)
+            self._on_bills_usd[job.id] = own.usd
+            if run is not None:
+                self._recorded[job.id] = RecordedCost(job_id=job.id, run=run, bill=own)
+
+    def bill_stored(self, job: BilledJob, bill: Bill, standing: Bill) -> None:
+        """`bill` is what the job cost with this attempt, `standing` what its outcome says: the same, or another
+        process's, which has of this attempt what the record had when that process read it, or nothing. What it lacks is
+        the execution's overhead."""
+        with self._lock:
+            candidates = (_own_part(job, bill), *reversed(self._stored[job.id]))
+            self._on_bills_usd[job.id] = next((own.usd for own in candidates if standing.includes(own)), 0.0)
+            self._recorded.pop(job.id, None)
 
     def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
         """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
@@ -237,6 +263,7 @@ class Billing:
             spent_usd=lived * self._usd_per_second + calls_usd,
             on_bills_usd=self._on_earlier_bills_usd + sum(self._on_bills_usd.values()),
             usd_per_second=self._usd_per_second,
+            recorded=(*self._recorded_earlier, *self._recorded.values()),
         )
 
     def close_execution(self) -> None:
@@ -251,6 +278,7 @@ class Billing:
                 usd_per_second=self._usd_per_second,
             )
             costs = self._task_costs(at)
+        costs = self._costs.settled(costs)
         unbilled_usd = costs.overhead().usd
         UNBILLED.add(unbilled_usd)
         _log.info("execution ended", extra={"fields": self._figures(unbilled.instance_seconds, unbilled_usd)})
@@ -278,6 +306,11 @@ class Billing:
             "batch_fill": self._fill.share,
             "unbilled_usd": unbilled_usd,
         }
+
+
+def _own_part(job: BilledJob, bill: Bill) -> Bill:
+    """Of a bill what this attempt cost."""
+    return Bill(items=bill.items[len(job.spent_before.items) :])
 
 
 def _sent_samples(calls: Iterable[ApiCall]) -> int:

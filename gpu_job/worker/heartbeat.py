@@ -195,7 +195,7 @@ class Heartbeat(PeriodicTask):
         running.stored, running.recorded_calls = taken, calls
         if bill is not None and not running.is_ended:
             # Whoever ended the attempt says what becomes of its bill.
-            self._billing.bill_stored(running, bill, bill)
+            self._billing.bill_recorded(running, bill, running.whole_run)
         return True
 
     def _is_ours(self, running: RunningJob, record: JobRecord) -> bool:

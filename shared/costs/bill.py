@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated
@@ -86,6 +87,10 @@ class Bill(BaseModel):
             if item in items:
                 items.remove(item)
         return Bill(items=(*items, *after.items))
+
+    def includes(self, other: Bill) -> bool:
+        """Whether it has every line of another bill, and so was made of it: no two lines have the same seconds."""
+        return Counter(other.items) <= Counter(self.items)
 
     def __add__(self, other: Bill) -> Bill:
         return Bill(items=self.items + other.items)

@@ -15,12 +15,27 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict
 
 from shared import objects
+from shared.costs.bill import Bill
+from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, overhead
 
 _log = logging.getLogger(__name__)
 
 _OPEN = "open-executions/"
+
+
+class RecordedCost(BaseModel):
+    """What a task's attempt at an upload cost, as the upload's record has it.
+
+    Its outcome will have it, too, unless it is made without this record: by a process that was frozen meanwhile, say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    run: int
+    bill: Bill
 
 
 class TaskCosts(BaseModel):
@@ -42,6 +57,8 @@ class TaskCosts(BaseModel):
     """Of that what uploads' records and bills have."""
     usd_per_second: float
     """Of the instance."""
+    recorded: tuple[RecordedCost, ...] = ()
+    """The part of `on_bills_usd` that no outcome had when this was written."""
 
     @property
     def name(self) -> str:
@@ -71,6 +88,7 @@ class ExecutionCosts:
         """`deadline_seconds`: for each write of `update`; None: the storage client's own limits."""
         self._bucket = bucket
         self._ledger = ledger
+        self._jobs = JobStore(bucket)
         self._deadline_seconds = deadline_seconds
 
     def update(self, costs: TaskCosts) -> None:
@@ -81,7 +99,7 @@ class ExecutionCosts:
 
     def close(self, costs: TaskCosts) -> None:
         """The worker ends: book what is on no bill. What others booked of it, as they took it for dead, was a guess."""
-        self._ledger.book(costs.overhead())
+        self._ledger.book(self.settled(costs).overhead())
         objects.delete(self._bucket, _object_name(costs))
 
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
@@ -89,11 +107,24 @@ class ExecutionCosts:
 
         One that was frozen and went on, and was killed behind that, may have been booked before: its last word counts.
         """
-        entry = costs.overhead(ended_by=min(costs.alive_until, known_dead_at))
+        entry = self.settled(costs).overhead(ended_by=min(costs.alive_until, known_dead_at))
         self._ledger.book_guess(entry)
         objects.delete(self._bucket, _object_name(costs))
         fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
         _log.warning("a killed execution's cost was booked", extra={"fields": fields})
+
+    def settled(self, costs: TaskCosts) -> TaskCosts:
+        """The costs without what was counted as on a bill and is on none: a record had it, and the outcome has not."""
+        lost_usd = sum(one.bill.usd for one in costs.recorded if self._is_on_no_bill(one))
+        return costs.model_copy(update={"on_bills_usd": costs.on_bills_usd - lost_usd, "recorded": ()})
+
+    def _is_on_no_bill(self, recorded: RecordedCost) -> bool:
+        outcome = self._jobs.outcome(recorded.job_id, recorded.run)
+        if outcome is None or outcome.bill.includes(recorded.bill):
+            return False
+        job = self._jobs.load(recorded.job_id)
+        # Where the record does not have it either, the worker wrote another one behind its last word, which knows less.
+        return job is None or job.record.run != recorded.run or job.record.spent.includes(recorded.bill)
 
     def running(self, execution: str = "") -> Iterator[TaskCosts]:
         """Tasks that were not closed, of all executions or one. What cannot be read is logged and left out."""

@@ -112,6 +112,8 @@ class Finisher:
                 # An earlier finisher's transcript may have gaps that ours has not: the outcome is the stored one's.
                 result = completed(transcript, fallbacks=result.fallbacks)
             bill = record.spent if bill is None else bill
+            if record.lease_until <= now():
+                bill = self._with_others_costs(record, bill)
             if record.shards:
                 bill = close_shards(self._jobs, record) + bill
             message = self._message(record, result, bill, execution, results)
@@ -122,6 +124,14 @@ class Finisher:
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
+
+    def _with_others_costs(self, record: JobRecord, bill: Bill) -> Bill:
+        """The bill with what the record has by now: the claim ran out, and another process may have had the job since
+        (this one was frozen, say)."""
+        newest = self._jobs.load(record.upload.job_id)
+        if newest is None or newest.record.run != record.run:
+            return bill
+        return newest.record.spent.replaced(record.spent, bill)
 
     def stored_result(self, record: JobRecord) -> JobResult | None:
         """Step 1 as an earlier finisher took it, if it did: words that need not be transcribed again."""

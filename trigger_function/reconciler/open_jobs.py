@@ -128,7 +128,9 @@ def _book_killed_executions(services: Services) -> None:
     at = now()
     for costs in services.execution_costs.running():
         if costs.alive_until < at:
-            services.execution_costs.close_killed(costs, at)
+            # One whose uploads' outcomes cannot be read keeps no other one.
+            with best_effort("a killed execution's cost was not booked"):
+                services.execution_costs.close_killed(costs, at)
 
 
 def _reconcile(tick: _Tick, marker: OpenMarker) -> str:

@@ -101,6 +101,11 @@ class RunningJob(TranscriptionListener):
         return self.record.shard
 
     @property
+    def whole_run(self) -> int | None:
+        """The run that ends with this job's outcome; None: it is a shard, which has none."""
+        return self.record.run if self.shard is None else None
+
+    @property
     def audio_seconds(self) -> float:
         """Length of the upload, or of the shard, by the upload's header."""
         whole = self.media.duration_seconds
