@@ -324,10 +324,15 @@ class FileTranscription:
         if self.is_complete():
             self._listener.complete()
 
+    @property
+    def has_results(self) -> bool:
+        """Whether every chunk has its result, and no more will be cut."""
+        return self._results.is_complete
+
     def is_complete(self) -> bool:
         """Whether every chunk has its result, no more will be cut, the audit is done and the speakers are heard."""
         knows_speakers = self._diarizer is None or self._diarizer.is_done
-        return self._results.is_complete and knows_speakers and self._audits.is_done
+        return self.has_results and knows_speakers and self._audits.is_done
 
     # The transcript.
 

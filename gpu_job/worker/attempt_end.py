@@ -230,7 +230,7 @@ class AttemptEnd:
 
     def _hand_over(self, job: RunningJob, within_seconds: float) -> None:
         failure = self._engines.failure or self._engines.process_failure
-        is_stuck = job.seconds_without_result() >= self._services.settings.batch_timeout_seconds
+        is_stuck = job.is_stuck(self._services.settings.batch_timeout_seconds)
         ending, why = GivenBack.TOLD_TO_STOP, None if failure is None else failure.reason
         if failure is not None:
             ending = self._ending_by_engines()

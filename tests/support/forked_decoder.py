@@ -112,8 +112,17 @@ class _Server:
         self._process.wait()
 
 
-@cache
+_starting = threading.Lock()
+"""Of two servers at once each would take the other's children for its own."""
+
+
 def _server() -> _Server:
+    with _starting:
+        return _only_server()
+
+
+@cache
+def _only_server() -> _Server:
     return _Server()
 
 

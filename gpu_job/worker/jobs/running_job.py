@@ -14,6 +14,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription, Pipeline
 from gpu_job.transcription.listener import TranscriptionListener
+from gpu_job.worker.jobs.attempt_progress import AttemptProgress
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from shared.clock import now
@@ -82,8 +83,7 @@ class RunningJob(TranscriptionListener):
         self._lock = threading.Lock()
         self._speed = MeasuredSpeed()
         self._ended = False
-        self._claimed_at = time.monotonic()
-        self._has_result = False
+        self._progress = AttemptProgress()
 
     @property
     def id(self) -> str:
@@ -150,7 +150,7 @@ class RunningJob(TranscriptionListener):
     def chunk_transcribed(self, result: ChunkResult) -> None:
         """Keep the result for the next checkpoint."""
         self.unstored.add(result)
-        self._has_result = True
+        self._progress.has_result = True
 
     def complete(self) -> None:
         """Have the owner end the job."""
@@ -182,9 +182,17 @@ class RunningJob(TranscriptionListener):
         may still be answered."""
         return self.record.lease_until > now() and not self.record.deepgram_calls
 
-    def seconds_without_result(self) -> float:
-        """How long the attempt has been going on without a first new result; 0 once it has one."""
-        return 0.0 if self._has_result else time.monotonic() - self._claimed_at
+    def is_stuck(self, batch_timeout_seconds: float) -> bool:
+        """Whether the attempt has nothing new, and got no further for as long as a batch may take."""
+        new_seconds = self._new_seconds()
+        to_assemble_seconds = self.audio_seconds if self.transcription.has_results else None
+        with self._lock:
+            self._progress.look(self.transcription.decoded_seconds(), new_seconds)
+            return self._progress.is_stuck(batch_timeout_seconds, to_assemble_seconds)
+
+    def _new_seconds(self) -> float:
+        """Audio that this attempt transcribed: what an earlier one left takes no time now."""
+        return self.transcribed_seconds_by(lambda result: not self.transcription.is_stored(result))
 
     def transcribed_seconds_by(self, is_counted: Callable[[ChunkResult], bool]) -> float:
         """Audio of some of the results, the sum of all channels."""
@@ -193,16 +201,17 @@ class RunningJob(TranscriptionListener):
 
     def progress(self) -> dict[str, Any]:
         """How far it is, for its record."""
-        # What an earlier attempt left takes no time now.
-        new_seconds = self.transcribed_seconds_by(lambda result: not self.transcription.is_stored(result))
+        new_seconds = self._new_seconds()
         with self._lock:
+            self._progress.look(self.transcription.decoded_seconds(), new_seconds)
             self._speed.add(time.monotonic(), new_seconds / self.record.options.streams(self.media))
-            x_real_time = self._speed.x_real_time
+            x_real_time, advanced_at = self._speed.x_real_time, self._progress.advanced_at
         return {
             "decoded_seconds": self._decoded_seconds(),
             "transcribed_seconds": self.transcription.transcribed_seconds(),
             "x_real_time": x_real_time,
             "progress_at": now(),
+            "advanced_at": advanced_at or self.record.advanced_at,
         }
 
     def _decoded_seconds(self) -> float:

@@ -123,6 +123,8 @@ class JobRecord(BaseModel):
     """Audio that was transcribed in a second, lately, as of that heartbeat; None: too early to tell."""
     progress_at: datetime | None = None
     """When that heartbeat was; None: there was none."""
+    advanced_at: datetime | None = None
+    """When a heartbeat last had words that no attempt had before: one that hangs beats on."""
     deepgram_calls: int = 0
     """How often the function called Deepgram for it, whatever became of the call."""
     callbacks: tuple[CallbackCall, ...] = ()

@@ -60,7 +60,7 @@ class ShardsProgress:
 
     @property
     def progressed_at(self) -> datetime | None:
-        """Until when a worker held one of them that is done, or that has words since; None: there is none."""
+        """Until when a worker held one of them that is done, or when one had new words; None: there is none."""
         records = (one.record for one in self.records.values() if one.record.missing is None)
         return max((at for one in records if (at := _progressed_at(one)) is not None), default=None)
 
@@ -86,11 +86,9 @@ class ShardsProgress:
 
 
 def _progressed_at(shard: JobRecord) -> datetime | None:
-    if shard.state is not JobState.DONE and shard.transcribed_seconds <= 0:
-        return None
-    # One that was given back after a fault is leased until its next attempt, though it got no further since its words:
-    # they may be of an attempt of days ago.
-    return shard.progress_at if shard.faults and shard.state is not JobState.DONE else shard.lease_until
+    # Not until when it is leased: one that hangs keeps its lease, and one that was given back after a fault is leased
+    # until its next attempt, though its words may be of days ago.
+    return shard.lease_until if shard.state is JobState.DONE else shard.advanced_at
 
 
 def shards_progress(jobs: JobStore, record: JobRecord) -> ShardsProgress:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +28,9 @@ from shared.state.jobs.store import JobStore
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.sounds import make, raw, silence
 from tests.support.waiting import PATIENCE, wait_until
-from tests.support.worker_services import as_task, queue_job, running_job, worker_services
+from tests.support.worker_services import MEDIA, as_task, queue_job, running_job, worker_services
 from trigger_function.reconciler.open_jobs import reconcile_all
 
 
@@ -92,6 +94,26 @@ def test_a_stopped_worker_counts_an_attempt_that_did_nothing_for_as_long_as_a_ba
     assert (left.record.state, left.record.attempts, left.record.lost_attempts) == (JobState.QUEUED, attempts, lost)
     assert bool(left.record.last_error) == (lost > lost_before)
     assert len(services.checkpoints.load(queued.id)) == has_result
+
+
+@pytest.mark.parametrize(("has_results", "lost"), [(True, 0), (False, 1)])
+def test_a_stopped_attempt_that_assembles_what_others_transcribed_is_not_taken_for_hung(
+    cloud: LoopbackCloud, services: JobServices, tmp_path: Path, has_results: bool, lost: int
+) -> None:
+    settings = services.settings.model_copy(update={"batch_timeout_seconds": 1e-9})
+    services = replace(services, settings=settings)
+    long = MEDIA.model_copy(update={"duration_seconds": 86_400.0})
+    queued, item = queue_job(services, cloud, media=long)
+    work, billing = running_job(claim(services, item).claimed), Billing(Meter(time.monotonic()), services)
+    billing.open(work)
+    if has_results:  # without a sound, so no chunk waits for an engine
+        work.transcription.feed(make(tmp_path / "silence.wav", *raw(tmp_path / "silence.raw", silence(1.0))))
+        assert work.transcription.has_results
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    AttemptEnd(services, subscription, billing, engines(), RunningJobs(1)).hand_over([work])
+    left = services.jobs.load(queued.id)
+    assert left is not None
+    assert (left.record.state, left.record.lost_attempts) == (JobState.QUEUED, lost)
 
 
 def begun(cloud: LoopbackCloud, services: JobServices, names: Sequence[str]) -> tuple[list[RunningJob], AttemptEnd]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from gpu_job.worker.running_job import RunningJob
 
+from gpu_job.worker.jobs.running_job import RunningJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.costs.bill import Bill

@@ -215,10 +215,31 @@ def test_a_shard_that_got_words_once_and_only_fails_since_does_not_keep_its_uplo
     words_at = now() - timedelta(hours=words_hours_ago)
     # Given back a moment ago, with a pause until its next attempt.
     services.jobs.open_shard(
-        job.record, SHARDS[1], faults=9, transcribed_seconds=3.0, progress_at=words_at, lease_until=now()
+        job.record,
+        SHARDS[1],
+        faults=9,
+        progress_at=now(),
+        transcribed_seconds=3.0,
+        advanced_at=words_at,
+        lease_until=now(),
     )
     assert (claim(services, items[1]).claimed is not None) is waits
     assert len(cloud.terminal_messages()) == (0 if waits else 1)
+
+
+@pytest.mark.parametrize(("words_hours_ago", "waits"), [(1, True), (48, False)])
+def test_a_shard_that_hangs_with_its_first_words_does_not_keep_its_upload_waiting(
+    cloud: LoopbackCloud, services: FixedWordServices, words_hours_ago: int, waits: bool
+) -> None:
+    job, items = divided(cloud, services)
+    job = services.jobs.save(job, received_at=now() - timedelta(hours=services.settings.max_wait_hours + 50))
+    beats = {"progress_at": now(), "lease_until": now() + timedelta(minutes=1)}
+    words_at = now() - timedelta(hours=words_hours_ago)
+    services.jobs.open_shard(
+        job.record, SHARDS[0], state=JobState.RUNNING, transcribed_seconds=3.0, advanced_at=words_at, **beats
+    )
+    services.jobs.open_shard(job.record, SHARDS[1], faults=1)
+    assert (claim(services, items[1]).claimed is not None) is waits
 
 
 def test_of_a_shard_given_back_the_reconciler_hears_as_soon_as_of_a_whole_upload(
