@@ -29,6 +29,7 @@ from gpu_job.settings import JobSettings
 from infra.recordings import TrueWord
 from shared.enums import Engine
 from shared.errors import EngineFailed
+from shared.keyterms.terms import Keyterm
 from shared.transcript.model import Word
 
 CHUNK_SECONDS: float = JobSettings.model_fields["chunk_seconds"].default
@@ -59,6 +60,9 @@ class LossyEngine:
         self._omissions = omissions
         self._known = known or {}
         self._queued: list[Task] = []
+
+    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> None:
+        """Nobody asks."""
 
     def start(self) -> None:
         """Nothing is loaded here."""

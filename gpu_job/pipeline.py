@@ -55,7 +55,7 @@ from shared.errors import EngineFailed
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
-from shared.transcript.model import Transcript
+from shared.transcript.model import Transcript, with_keyterms
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
@@ -342,7 +342,7 @@ class FileTranscription:
         Raises EngineFailed where every chunk failed."""
         options, model = self._pipeline.options, self._pipeline.engines.model
         # Without its lock, for which a heartbeat would wait: a complete file's assembly changes no more.
-        return transcript_of(
+        transcript = transcript_of(
             self._results.assembly,
             self.findings(),
             model,
@@ -355,6 +355,8 @@ class FileTranscription:
             speaker_names=speaker_names,
             text=self._text,
         )
+        terms = self._asked.keyterms
+        return with_keyterms(transcript, terms, self._pipeline.engines.keyterm_support(terms))
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""

@@ -183,7 +183,7 @@ class Deepgram:
         try:
             return ask(
                 model=self.model,
-                **request.parameters(),
+                **request.parameters(self.model),
                 mip_opt_out=self._settings.deepgram_mip_opt_out or None,
                 callback=callback,
                 request_options={"timeout": timeout},

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.enums import Channels
+from shared.keyterms.deepgram import deepgram_terms
+from shared.keyterms.terms import Keyterm
 from shared.options.model import UploadOptions
 from shared.options.text_options import Fillers
 
@@ -22,6 +24,8 @@ class DeepgramRequest:
     """Each channel by itself, as one speaker."""
     speakers: bool = False
     """With the speaker of each word."""
+    keyterms: tuple[Keyterm, ...] = ()
+    """What is expected to be said, for models that take it."""
 
     is_formatted: bool = True
     """With numbers, dates and sums as Deepgram writes them; else in words."""
@@ -42,10 +46,11 @@ class DeepgramRequest:
             # Where they are asked for in one form, they are brought to it afterwards, as those of other engines are.
             is_formatted=options.numbers is None,
             fillers=options.fillers is Fillers.KEEP,
+            keyterms=options.keyterms,
         )
 
-    def parameters(self) -> dict[str, Any]:
-        """As the SDK's functions take them."""
+    def parameters(self, model: str) -> dict[str, Any]:
+        """As the SDK's functions take them for one of Deepgram's models."""
         return {
             "language": self.language,
             "smart_format": self.is_formatted,
@@ -53,4 +58,5 @@ class DeepgramRequest:
             "punctuate": True,
             "multichannel": self.split or None,
             "diarize_model": "latest" if self.speakers else None,
+            "keyterm": deepgram_terms(self.keyterms, model).phrases or None,
         }

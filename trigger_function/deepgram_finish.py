@@ -6,12 +6,13 @@ from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import DeepgramResult
+from shared.keyterms.deepgram import terms_at_deepgram
 from shared.media import Media
 from shared.state.job_result import completed
 from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
-from shared.transcript.model import Speaker, missing_end, with_gap
+from shared.transcript.model import Speaker, missing_end, with_gap, with_keyterms
 from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.services import Services
@@ -63,11 +64,13 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         tracks=media.transcript_tracks(),
         low_confidence=services.settings.low_confidence,
     )
+    terms, model = record.options.keyterms, deepgram_model(services, record)
+    transcript = with_keyterms(transcript, terms, [terms_at_deepgram(terms, model)])
     if (missing := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, missing)
     bill = record.spent
     if stored.run == record.run:  # else it is on the bill of the run that called
-        price = deepgram_price(services, deepgram_model(services, record), billed_seconds(answer, media), record, media)
+        price = deepgram_price(services, model, billed_seconds(answer, media), record, media)
         bill = bill.replaced(stored.price, price)
     services.finisher.finish(record, completed(transcript), bill)
 
@@ -87,5 +90,12 @@ def deepgram_price(
     services: Services, model: str, audio_seconds: float, record: JobRecord, media: Media, *, possibly: bool = False
 ) -> Bill:
     """`audio_seconds`: the sum of all channels that are transcribed separately."""
-    speakers = record.options.tells_speakers_apart
-    return deepgram_bill(model, audio_seconds, media.size_bytes, services.prices, speakers=speakers, possibly=possibly)
+    return deepgram_bill(
+        model,
+        audio_seconds,
+        media.size_bytes,
+        services.prices,
+        speakers=record.options.tells_speakers_apart,
+        keyterms=bool(record.options.keyterms),
+        possibly=possibly,
+    )

@@ -13,3 +13,5 @@ class ApiCall:
     chunks: int
     sent_samples: int
     """Audio in the request. What neighbouring chunks share is sent once, so it can be less than the chunks have."""
+    has_keyterms: bool = False
+    """Whether it asks to favour key terms, which costs. Of one upload all calls do, or none."""

@@ -18,6 +18,8 @@ from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy
+from shared.keyterms.report import EngineTerms
+from shared.keyterms.terms import Keyterm
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ class ChainedEngine(Protocol):
     @property
     def is_local(self) -> bool:
         """Whether audio stays on this machine."""
+
+    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> EngineTerms | None:
+        """What it makes of an upload's key terms; None where that is not known before its model is loaded."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -124,6 +129,10 @@ class EngineChain:
         """The models of these engines, as the transcript names them."""
         names = [engine.model for engine in self._engines if engine.engine in engines]
         return " + ".join(dict.fromkeys(names)) or self._engines[0].model
+
+    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> list[EngineTerms]:
+        """What its engines make of an upload's key terms, as far as that is known."""
+        return [known for engine in self._engines if (known := engine.keyterm_support(terms)) is not None]
 
     @contextmanager
     def feeding(self) -> Iterator[None]:

@@ -24,6 +24,9 @@ from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
 from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, Remedy, kind_of
+from shared.keyterms.deepgram import terms_at_deepgram
+from shared.keyterms.report import EngineTerms
+from shared.keyterms.terms import Keyterm
 from shared.telemetry import tracing
 
 _log = logging.getLogger(__name__)
@@ -86,6 +89,10 @@ class DeepgramEngine:
         """Whether another call could start at once."""
         with self._changed:
             return self.failure is None and not self._stopped and len(self._calls) < CALLS_AT_ONCE
+
+    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> EngineTerms:
+        """What Deepgram makes of an upload's key terms."""
+        return terms_at_deepgram(terms, self.model.removeprefix("deepgram "))
 
     def pending_seconds(self, job_id: str) -> float:
         """Audio of a job's that is on its way to Deepgram or back."""
@@ -161,7 +168,7 @@ class DeepgramEngine:
         pieces = pieces_of([task.chunk for task in tasks])
         recording = recording_of(pieces)
         # Tasks in a row are of one job.
-        call = ApiCall(tasks[0].job_id, len(tasks), len(recording))
+        call = ApiCall(tasks[0].job_id, len(tasks), len(recording), bool(tasks[0].asked.keyterms))
         with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
             self._listener.call_started(self.engine, call)
             if all(task.is_cancelled() for task in tasks):

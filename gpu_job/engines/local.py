@@ -26,6 +26,8 @@ from gpu_job.engines.task import Task
 from gpu_job.engines.time_limits import BatchPace, TimeLimits, audio_seconds, time_limit
 from shared.enums import Engine
 from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
+from shared.keyterms.report import EngineTerms
+from shared.keyterms.terms import Keyterm
 from shared.telemetry import metrics
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class LocalEngine:
         self._listener = listener or EngineListener()
         self._limits = limits or TimeLimits()
         self._is_loaded = False
+        self._recognizer: Recognizer | None = None
         self._reporting = threading.Lock()
         self._is_reported = False
 
@@ -92,6 +95,19 @@ class LocalEngine:
     def is_loaded(self) -> bool:
         """Whether the model is there."""
         return self._is_loaded
+
+    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> EngineTerms | None:
+        """What the model makes of an upload's key terms; None before it is loaded."""
+        recognizer = self._recognizer
+        if recognizer is None:
+            return None
+        if not isinstance(recognizer, TakesKeyterms):
+            phrases = tuple(term.phrase for term in terms)
+            reason = f"The model {recognizer.name} takes no key terms."
+            return EngineTerms(engine=self.engine, favoured=False, left_out=phrases, reason=reason)
+        left_out = recognizer.unspellable(terms)
+        reason = "The model never writes some of their characters." if left_out else ""
+        return EngineTerms(engine=self.engine, favoured=True, left_out=left_out, reason=reason)
 
     def take_last(self, job_id: str, max_seconds: float, engine: Engine) -> list[Task]:
         """Take a job's last queued chunks off the queue, in time order, for another engine."""
@@ -121,6 +137,7 @@ class LocalEngine:
         except Exception as error:
             self._end(error)
         else:
+            self._recognizer = recognizer
             self.model, self._is_loaded = recognizer.name, True
             fields = {"model": recognizer.name, "seconds": round(time.monotonic() - began, 2)}
             _log.info("model loaded", extra={"fields": fields})

@@ -114,6 +114,8 @@ class Billing:
         self._fill = Fill()
         self._calls_started = Counter[str]()
         """Job id -> calls to Deepgram that this process began for it."""
+        self._with_keyterms: set[str] = set()
+        """Ids of the jobs whose calls have key terms."""
         self._answered_samples = Counter[str]()
         """Job id -> audio that Deepgram transcribed in this attempt."""
         self._unanswered = defaultdict[str, set[ApiCall]](set)
@@ -162,6 +164,8 @@ class Billing:
         with self._lock:
             self._calls_started[call.job_id] += 1
             self._unanswered[call.job_id].add(call)
+            if call.has_keyterms:
+                self._with_keyterms.add(call.job_id)
 
     def calls_started(self, job_id: str) -> int:
         """How many calls to Deepgram were begun for the job; grows only."""
@@ -208,7 +212,7 @@ class Billing:
             seconds_by_phase = self._meter.close(job.id, self._clock())
             answered = self._answered_samples.pop(job.id, 0)
             unanswered = _sent_samples(self._unanswered.pop(job.id, ()))
-            self._ended_calls_usd += self._calls_bill(answered, unanswered).usd
+            self._ended_calls_usd += self._calls_bill(job.id, answered, unanswered).usd
         return self._bill(job, seconds_by_phase, answered, unanswered)
 
     def bill_recorded(self, job: BilledJob, bill: Bill, run: int | None) -> None:
@@ -233,14 +237,18 @@ class Billing:
     def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
         """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
         instance = instance_bill(self._shape, seconds_by_phase, self._prices)
-        return job.spent_before + instance + self._calls_bill(answered, unanswered)
+        return job.spent_before + instance + self._calls_bill(job.id, answered, unanswered)
 
-    def _calls_bill(self, answered: int, unanswered: int) -> Bill:
-        return self._deepgram_bill(answered) + self._deepgram_bill(unanswered, possibly=True)
+    def _calls_bill(self, job_id: str, answered: int, unanswered: int) -> Bill:
+        keyterms = job_id in self._with_keyterms
+        answers = self._deepgram_bill(answered, keyterms=keyterms)
+        return answers + self._deepgram_bill(unanswered, keyterms=keyterms, possibly=True)
 
-    def _deepgram_bill(self, samples: int, *, possibly: bool = False) -> Bill:
-        sent_bytes = samples * BYTES_PER_SAMPLE_SENT
-        return deepgram_bill(self._deepgram_model, seconds(samples), sent_bytes, self._prices, possibly=possibly)
+    def _deepgram_bill(self, samples: int, *, keyterms: bool, possibly: bool = False) -> Bill:
+        sent_bytes, audio_seconds = samples * BYTES_PER_SAMPLE_SENT, seconds(samples)
+        return deepgram_bill(
+            self._deepgram_model, audio_seconds, sent_bytes, self._prices, keyterms=keyterms, possibly=possibly
+        )
 
     def task_costs(self) -> TaskCosts:
         """What this task cost until now, and what of that is in records and on bills."""
@@ -250,7 +258,7 @@ class Billing:
     def _task_costs(self, at: float) -> TaskCosts:
         wall, lived = now(), at - self._meter.began
         calls_usd = self._ended_calls_usd + sum(
-            self._calls_bill(self._answered_samples[job_id], _sent_samples(self._unanswered[job_id])).usd
+            self._calls_bill(job_id, self._answered_samples[job_id], _sent_samples(self._unanswered[job_id])).usd
             for job_id in {*self._answered_samples, *self._unanswered}
         )
         return TaskCosts(

@@ -17,6 +17,7 @@ from infra.cli.jobs.commands import erase, explain, results, status, submit, wat
 from infra.cli.jobs.upload_flags import (
     ChannelsOption,
     FillersOption,
+    KeytermsOption,
     MethodChoice,
     MethodOption,
     NumbersOption,
@@ -104,6 +105,7 @@ def run(
     numbers: NumbersOption = None,
     fillers: FillersOption = None,
     profanity: ProfanityOption = None,
+    keyterms: KeytermsOption = "",
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -138,6 +140,7 @@ def run(
         privacy,
         speakers=speakers,
         speaker_names=speaker_names,
+        keyterms=keyterms,
         text=TextOptions(numbers, fillers, profanity),
     )
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from shared.costs.prices import JobShape, PriceBook
+from shared.keyterms.deepgram import MODELS as KEYTERM_MODELS
 
 
 class LineItemKind(StrEnum):
@@ -133,11 +134,13 @@ def deepgram_bill(
     book: PriceBook,
     *,
     speakers: bool = False,
+    keyterms: bool = False,
     possibly: bool = False,
 ) -> Bill:
     """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
 
     `audio_seconds`: each channel that is transcribed separately counts. `speakers`: whether it told the speakers apart.
+    `keyterms`: whether it was given key terms, which cost where the model takes them.
     `possibly`: whether nobody knows that it
     did. Raises UnknownPrice.
     """
@@ -158,6 +161,15 @@ def deepgram_bill(
         usd_per_unit=book.deepgram_speakers_minute_usd() if speakers else 0.0,
         possibly_billed=possibly,
     )
+    keyterms = keyterms and model.startswith(KEYTERM_MODELS)
+    favoured = LineItem(
+        kind=LineItemKind.DEEPGRAM,
+        resource=f"deepgram key terms{note}",
+        quantity=audio_seconds / 60 if keyterms else 0.0,
+        unit="min",
+        usd_per_unit=book.deepgram_keyterms_minute_usd() if keyterms else 0.0,
+        possibly_billed=possibly,
+    )
     sent = LineItem(
         kind=LineItemKind.EGRESS,
         resource=f"cloud storage egress{note}",
@@ -166,7 +178,7 @@ def deepgram_bill(
         usd_per_unit=book.cloud_storage.egress_gib.usd,
         possibly_billed=possibly,
     )
-    return Bill(items=tuple(item for item in (audio, diarized, sent) if item.quantity > 0))
+    return Bill(items=tuple(item for item in (audio, diarized, favoured, sent) if item.quantity > 0))
 
 
 def total(bills: Iterable[Bill]) -> Bill:

@@ -66,18 +66,22 @@ class PriceBook(_Frozen):
     """By model, for calls with `mip_opt_out`."""
     deepgram_speakers_minute: Price | None = None
     """What diarization adds to a minute, whatever the model."""
+    deepgram_keyterms_minute: Price | None = None
+    """What key terms add to a minute, of models that take them."""
     _opted_out: bool = PrivateAttr(default=False)
 
     @classmethod
     def load(cls, path: Path | None = None) -> PriceBook:
-        """The book at `path`, or the shipped one, whose price of speakers stands for one that a book has not.
+        """The book at `path`, or the shipped one, whose prices of additions stand for those that a book has not.
 
         Raises pydantic's ValidationError for a malformed book."""
         text = path.read_text() if path else files("shared.costs").joinpath("prices.toml").read_text()
         book = cls.model_validate(tomllib.loads(text))
-        if path and book.deepgram_speakers_minute is None:
-            # Books of before this price: an upload whose speakers are asked for must not fail for it.
-            return book.model_copy(update={"deepgram_speakers_minute": cls.load().deepgram_speakers_minute})
+        additions = ("deepgram_speakers_minute", "deepgram_keyterms_minute")
+        if path and (missing := [name for name in additions if getattr(book, name) is None]):
+            # Books of before these prices: an upload for which one is asked must not fail for it.
+            shipped = cls.load()
+            return book.model_copy(update={name: getattr(shipped, name) for name in missing})
         return book
 
     def opted_out(self) -> PriceBook:
@@ -106,6 +110,12 @@ class PriceBook(_Frozen):
         if self.deepgram_speakers_minute is None:
             raise UnknownPrice("the price book has no deepgram_speakers_minute")
         return self.deepgram_speakers_minute.usd
+
+    def deepgram_keyterms_minute_usd(self) -> float:
+        """What it adds to a minute of audio that Deepgram favours key terms."""
+        if self.deepgram_keyterms_minute is None:
+            raise UnknownPrice("the price book has no deepgram_keyterms_minute")
+        return self.deepgram_keyterms_minute.usd
 
 
 def _price(section: Mapping[str, Price], key: str, name: str) -> Price:

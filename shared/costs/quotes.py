@@ -132,6 +132,8 @@ class TranscriptionRequest:
     deadline_seconds: float | None = None
     speakers: bool = False
     """Whether it is to be found out who speaks."""
+    keyterms: bool = False
+    """Whether engines are to favour key terms; that takes Parakeet no time worth predicting."""
 
     @property
     def audio_seconds(self) -> float:
@@ -253,7 +255,14 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
     speakers = request.speakers and share == 1.0
     return Quote(
         method=Method.DEEPGRAM,
-        bill=deepgram_bill(pricing.deepgram_model, audio_seconds, sent_bytes, pricing.book, speakers=speakers),
+        bill=deepgram_bill(
+            pricing.deepgram_model,
+            audio_seconds,
+            sent_bytes,
+            pricing.book,
+            speakers=speakers,
+            keyterms=request.keyterms,
+        ),
         completion_seconds=audio_seconds / pricing.speeds.deepgram_x_real_time,
         deepgram_share=share,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.errors import Rejected
 
@@ -37,6 +37,11 @@ class Keyterm(BaseModel):
 
     phrase: Phrase
     weight: Weight = 1.0
+
+    @field_validator("phrase")
+    @classmethod
+    def _is_phrase(cls, phrase: str) -> str:
+        return _normalized(phrase)
 
     def __str__(self) -> str:
         """As `parse_keyterms` takes it."""
@@ -99,16 +104,22 @@ def joined(terms: Iterable[Keyterm]) -> str:
 def _term(text: str) -> Keyterm:
     """Raises ValueError."""
     phrase, weight = _split_weight(text)
-    phrase = " ".join(unicodedata.normalize("NFC", phrase).split())
+    phrase = _normalized(phrase)
+    if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+        raise ValueError(f"the weight of {phrase!r} has to be {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
+    return Keyterm(phrase=phrase, weight=1.0 if weight is None else weight)
+
+
+def _normalized(text: str) -> str:
+    """A phrase with composed characters and single spaces. Raises ValueError where it is none."""
+    phrase = " ".join(unicodedata.normalize("NFC", text).split())
     if not phrase or not phrase.isprintable() or ";" in phrase:
         raise ValueError(f"{text[:LONGEST_KEYTERM].strip()!r} is no phrase")
     if not any(char.isalnum() for char in phrase):
         raise ValueError(f"{phrase[:LONGEST_KEYTERM]!r} has no letter and no digit")
     if len(phrase) > LONGEST_KEYTERM:
         raise ValueError(f"{phrase[:LONGEST_KEYTERM]!r}... is longer than {LONGEST_KEYTERM} characters")
-    if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
-        raise ValueError(f"the weight of {phrase!r} has to be {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
-    return Keyterm(phrase=phrase, weight=1.0 if weight is None else weight)
+    return phrase
 
 
 def _split_weight(text: str) -> tuple[str, float | None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.enums import Channels, Method, Privacy
+from shared.errors import Rejected
 from shared.formats.tracks import RequestedTrack
-from shared.keyterms.terms import FILE_NAME, Keyterms, joined
+from shared.keyterms.terms import FILE_NAME, Keyterms, joined, parse_keyterms
 from shared.media import Media
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.metadata_keys import (
@@ -49,6 +50,9 @@ LONGEST_DEADLINE_MINUTES = 1e9
 VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
 """What the owner's own system calls the recording: letters, digits and `._~-`."""
 
+
+MAX_METADATA_BYTES = 8 * 1024
+"""Of an object's keys and values (https://cloud.google.com/storage/quotas#objects)."""
 
 MAX_WEBHOOK_CHARACTERS = 2048
 """Of a URL that an outcome is posted to."""
@@ -100,6 +104,11 @@ class UploadOptions(BaseModel):
     """Where the outcome is posted to, besides the deployment's own URLs; its origin has to be an allowed one."""
     webhook_body: WebhookBody = WebhookBody.OUTCOME
 
+    @field_validator("keyterms", mode="before")
+    @classmethod
+    def _may_be_text(cls, value: object) -> object:
+        return parse_keyterms(value) if isinstance(value, str) else value
+
     @property
     def is_private(self) -> bool:
         """Whether the upload may never leave for an API."""
@@ -115,12 +124,17 @@ class UploadOptions(BaseModel):
         """How the words are to be written."""
         return TextOptions(self.numbers, self.fillers, self.profanity)
 
+    @property
+    def has_keyterms(self) -> bool:
+        """Whether terms were given; those of a list in the bucket are not known before it was read."""
+        return bool(self.keyterms) or self.keyterms_file is not None
+
     def streams(self, media: Media) -> int:
         """Recordings that engines transcribe and bill: one, or each channel by itself."""
         return media.channels if self.channels is Channels.SPLIT else 1
 
     def metadata(self) -> dict[str, str]:
-        """The options as metadata of an object; empty where none was requested."""
+        """The options as metadata of an object; empty where none was requested. Raises Rejected where it is too long."""
         asked = {
             METHOD_METADATA: self.method,
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
@@ -140,7 +154,13 @@ class UploadOptions(BaseModel):
             WEBHOOK_METADATA: self.webhook,
             WEBHOOK_BODY_METADATA: self.webhook_body if self.webhook_body is not WebhookBody.OUTCOME else None,
         }
-        return {key: str(value) for key, value in asked.items() if value is not None}
+        metadata = {key: str(value) for key, value in asked.items() if value is not None}
+        if sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) > MAX_METADATA_BYTES:
+            raise Rejected(
+                f"The options are longer than {MAX_METADATA_BYTES // 1024} KiB, the most that an object's metadata may"
+                f" be. A long list of key terms goes into the bucket ({KEYTERMS_FILE_METADATA})."
+            )
+        return metadata
 
 
 NOTHING_ASKED = UploadOptions()

@@ -214,8 +214,15 @@ class Finisher:
         media = record.media
         streams = record.options.streams(media) if media else 1
         size_bytes = media.size_bytes if media else 0
-        audio_seconds, speakers = transcript.duration * streams, record.options.tells_speakers_apart
-        deepgram = deepgram_bill(self._deepgram_model, audio_seconds, size_bytes, self._prices, speakers=speakers)
+        options = record.options
+        deepgram = deepgram_bill(
+            self._deepgram_model,
+            transcript.duration * streams,
+            size_bytes,
+            self._prices,
+            speakers=options.tells_speakers_apart,
+            keyterms=bool(options.keyterms),
+        )
         return Saving(deepgram_model=self._deepgram_model, deepgram_usd=deepgram.usd, bill_usd=bill.usd)
 
 

@@ -141,6 +141,7 @@ class Router:
             streams=upload.options.streams(upload.media),
             deadline_seconds=None if deadline is None else deadline * 60,
             speakers=upload.options.tells_speakers_apart,
+            keyterms=upload.options.has_keyterms,
         )
 
         def pricing(shape: JobShape) -> PricingContext:

@@ -10,6 +10,7 @@ import typer
 from infra.cli.jobs.upload_flags import (
     ChannelsOption,
     FillersOption,
+    KeytermsOption,
     MethodChoice,
     NumbersOption,
     ProfanityOption,
@@ -56,6 +57,7 @@ def submit(
     numbers: NumbersOption = None,
     fillers: FillersOption = None,
     profanity: ProfanityOption = None,
+    keyterms: KeytermsOption = "",
     privacy: Annotated[
         Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
     ] = None,
@@ -86,6 +88,7 @@ def submit(
         speakers=speakers,
         speaker_names=speaker_names,
         text=TextOptions(numbers, fillers, profanity),
+        keyterms=keyterms,
         deadline_minutes=deadline_minutes,
         max_cost_usd=max_cost_usd,
     )

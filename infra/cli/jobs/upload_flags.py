@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,12 @@ FillersOption = Annotated[
 ProfanityOption = Annotated[
     Profanity | None, typer.Option("--profanity", help="Keep or mask swear words.", show_default="keep")
 ]
+KeytermsOption = Annotated[
+    str,
+    typer.Option(
+        "--keyterms", help="Names and words to favour: 'Parakeet:2; Cloud Run', or @FILE, one a line.", metavar="TERMS"
+    ),
+]
 
 
 def upload_options(
@@ -59,6 +66,7 @@ def upload_options(
     speakers: str = "",
     speaker_names: str = "",
     text: TextOptions | None = None,
+    keyterms: str = "",
     deadline_minutes: float | None = None,
     max_cost_usd: float | None = None,
 ) -> UploadOptions:
@@ -69,6 +77,7 @@ def upload_options(
         CHANNELS_METADATA,
         DEADLINE_METADATA,
         FILLERS_METADATA,
+        KEYTERMS_METADATA,
         MAX_COST_METADATA,
         METHOD_METADATA,
         NUMBERS_METADATA,
@@ -92,10 +101,27 @@ def upload_options(
         NUMBERS_METADATA: text.numbers or "",
         FILLERS_METADATA: text.fillers or "",
         PROFANITY_METADATA: text.profanity or "",
+        KEYTERMS_METADATA: _terms(keyterms),
         DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
         MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
     }
     try:
         return parse_upload_options(asked)
+    except Rejected as error:
+        raise typer.BadParameter(error.reason) from None
+
+
+def _terms(given: str) -> str:
+    """What was given, or what stands in the file that was named. Raises typer.BadParameter."""
+    from shared.errors import Rejected
+    from shared.keyterms.terms import MOST_FILE_BYTES, joined, parse_keyterms_file
+
+    if not given.startswith("@"):
+        return given
+    try:
+        with Path(given[1:]).open("rb") as file:
+            return joined(parse_keyterms_file(given[1:], file.read(MOST_FILE_BYTES + 1)))
+    except OSError as error:
+        raise typer.BadParameter(f"{given[1:]}: {error.strerror}") from None
     except Rejected as error:
         raise typer.BadParameter(error.reason) from None

@@ -24,6 +24,7 @@ from shared.costs.bill import Bill
 from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, EngineFailed, FailureKind
+from shared.keyterms.terms import Keyterm
 from shared.messages import Decision
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
@@ -277,6 +278,7 @@ class HalfBroken:
     def __init__(self) -> None:
         self.submitted: list[Task] = []
 
+    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def has_tasks(self, job_id: str) -> bool:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.enums import Channels, Privacy
+from shared.errors import validation_message
+from shared.keyterms.terms import Keyterm, merged
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
 from shared.options.text_options import Fillers, Numbers, Profanity
@@ -25,7 +27,7 @@ _FLAGS = frozenset(
     }
 )
 """Done."""
-IGNORED = frozenset({"keywords", "keyterm", "language_hint", "tag", "version"})
+IGNORED = frozenset({"keywords", "language_hint", "tag", "version"})
 """Hints, and labels of bills that are not ours."""
 _REFUSED_FLAGS = frozenset(
     {
@@ -42,7 +44,9 @@ _DEFAULTS = {"alternatives": "1", "callback_method": "post", "utt_split": "0.8"}
 _REPEATED = frozenset({"extra", "keywords", "keyterm", "language_hint", "tag"})
 _DIARIZE_MODELS = frozenset({"latest", "v1", "v2"})
 """All of them are this deployment's own way to tell speakers apart."""
-_KNOWN = _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "diarize_model", "extra", "tier"}
+_KNOWN = (
+    _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "diarize_model", "extra", "keyterm", "tier"}
+)
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 MAX_EXTRAS = 20
@@ -88,6 +92,7 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
         options=UploadOptions(
             method=requested_method(model or None, DEEPGRAM_MODELS),
             channels=Channels.SPLIT if flags["multichannel"] else Channels.MIX,
+            keyterms=_keyterms(query.get("keyterm", [])),
             speakers=SpeakerCount() if flags["diarize"] or _has_diarize_model(query) else None,
             numbers=Numbers.WRITTEN if flags["numerals"] else None,
             fillers=(Fillers.KEEP if flags["filler_words"] else Fillers.DROP) if "filler_words" in query else None,
@@ -115,6 +120,16 @@ def _has_diarize_model(query: Mapping[str, Sequence[str]]) -> bool:
     if model and model not in _DIARIZE_MODELS:
         refuse("diarize_model", f"diarize_model has to be one of {', '.join(sorted(_DIARIZE_MODELS))}.")
     return bool(model)
+
+
+def _keyterms(given: Sequence[str]) -> tuple[Keyterm, ...]:
+    """Each is a phrase as it stands, without a weight, as at Deepgram."""
+    try:
+        return merged(Keyterm(phrase=text) for text in given if text.strip())
+    except ValidationError as error:
+        refuse("keyterm", f"keyterm: {validation_message(error)}")
+    except ValueError as error:
+        refuse("keyterm", f"keyterm: {error}.")
 
 
 def _flag(name: str, value: str) -> bool:

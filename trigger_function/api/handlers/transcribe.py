@@ -15,6 +15,8 @@ from shared.options.metadata_keys import (
     CHANNELS_METADATA,
     DEADLINE_METADATA,
     FILLERS_METADATA,
+    KEYTERMS_FILE_METADATA,
+    KEYTERMS_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
     NUMBERS_METADATA,
@@ -104,6 +106,8 @@ class BodyParameters(BaseModel):
     numbers: str = ""
     fillers: str = ""
     profanity: str = ""
+    keyterms: str = ""
+    keyterms_file: str = ""
     privacy: str = ""
     deadline_minutes: str = ""
     max_cost_usd: str = ""
@@ -122,6 +126,8 @@ class BodyParameters(BaseModel):
                 NUMBERS_METADATA: self.numbers,
                 FILLERS_METADATA: self.fillers,
                 PROFANITY_METADATA: self.profanity,
+                KEYTERMS_METADATA: self.keyterms,
+                KEYTERMS_FILE_METADATA: self.keyterms_file,
                 PRIVACY_METADATA: self.privacy,
                 DEADLINE_METADATA: self.deadline_minutes,
                 MAX_COST_METADATA: self.max_cost_usd,

@@ -137,8 +137,8 @@ def written(bucket: Bucket, new: NewUpload) -> Upload:
 
 def _metadata(options: UploadOptions) -> Mapping[str, str]:
     """Raises Problem where options exclude each other."""
-    metadata = options.metadata()
     try:
+        metadata = options.metadata()
         parse_upload_options(metadata)
     except Rejected as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, "unusable-fields") from None
