@@ -53,7 +53,6 @@ variable "function_settings" {
   type = object({
     budget_cache_seconds           = optional(number)
     ignore_patterns                = optional(string)
-    keyterms                       = optional(string)
     cost_optimization              = optional(bool)
     time_value_usd_per_minute      = optional(number)
     max_cost_per_audio_hour_usd    = optional(number)

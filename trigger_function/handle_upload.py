@@ -29,7 +29,7 @@ from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection.gzip_object import GzipObject
 from trigger_function.inspection.inspector import inspect
-from trigger_function.inspection.keyterms import with_all_keyterms
+from trigger_function.inspection.keyterms import with_listed_keyterms
 from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services
 from trigger_function.settings import FunctionSettings
@@ -102,7 +102,7 @@ def _requested(services: Services, record: JobRecord) -> tuple[storage.Blob, Upl
     with _refusals():
         blob.reload(timeout=READ_TIMEOUT_SECONDS)
         options = services.settings.rules.options(upload.name, blob.metadata or {})
-        options = with_all_keyterms(options, blob.bucket, services.settings.default_keyterms)
+        options = with_listed_keyterms(options, blob.bucket)
     return blob, options if requested is None else options.model_copy(update={"method": requested.method})
 
 

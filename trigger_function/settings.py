@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.costs.gathering import GatherRules
 from shared.costs.shard_plan import ShardRules
 from shared.enums import Method
-from shared.keyterms.terms import Keyterm, is_keyterms_file, parse_keyterms
+from shared.keyterms.terms import is_keyterms_file
 from shared.options.rules import UploadRules, parse_rules
 from shared.settings import (
     BudgetSettings,
@@ -184,12 +184,6 @@ class FunctionSettings(
         unit="comma-separated shell patterns on the last part of the name",
         source="partial downloads, files of desktop systems, side files",
     )
-    keyterms: str = setting(
-        "",
-        "Names and words that engines favour in every upload, besides its own `transcribe-keyterms`; an upload's own"
-        " come first where they are more than 200 together.",
-        unit="like Parakeet:2; Cloud Run",
-    )
 
     transcription_method: Literal["auto"] | Method = setting("auto", "Method for every upload, or auto.")
     enable_gpu_transcription: bool = setting(True, "Whether the GPU job may be used.")
@@ -359,17 +353,6 @@ class FunctionSettings(
                 "PARAKEET_MAX_MINUTES, SHORT_FILE_THRESHOLD_HOURS and LONG_FILE_THRESHOLD_HOURS must ascend"
             )
         return self
-
-    @field_validator("keyterms")
-    @classmethod
-    def _are_keyterms(cls, value: str) -> str:
-        parse_keyterms(value)
-        return value
-
-    @property
-    def default_keyterms(self) -> tuple[Keyterm, ...]:
-        """The terms of every upload."""
-        return parse_keyterms(self.keyterms)
 
     def ignores(self, name: str) -> str | None:
         """Why an object of this name is not an upload; None where it is one."""

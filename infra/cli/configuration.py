@@ -37,6 +37,10 @@ By default `off`; split channels are speakers by themselves |
 By default as the engine writes them |
 | `transcribe-fillers` | `drop`: "uh" and "um" are left out; `keep`: they are written where the engine hears them |
 | `transcribe-profanity` | `mask`: of swear words the first letter is left; `keep` (default) |
+| `transcribe-keyterms` | names and words to favour, as they are to be written: `Parakeet:2; Cloud Run`; up to 200 of \
+up to 100 characters, with a weight of 0.1 to 5 behind a colon where it is not 1 ([options](options.md#key-terms)) |
+| `transcribe-keyterms-file` | an object of the upload's bucket, `keyterms.txt` or `NAME.keyterms.txt`, whose terms \
+come on top: UTF-8, one a line, up to 64 KiB; lines that begin with `#` are remarks |
 | `transcribe-subtitles` | subtitles of this file: some of `line=37,lines=2,min=1,max=6,cps=17`: columns of a line (a \
 full-width character takes two), lines, shortest and longest time on screen in seconds, characters read in a second. \
 What is left out is as the settings say |

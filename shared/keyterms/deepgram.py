@@ -17,8 +17,8 @@ MOST_TERMS = 100
 MOST_TOKENS = 500
 
 BYTES_PER_TOKEN = 3
-"""Of UTF-8. Its tokenizer is not public; tokens of English have 4 and more, those of rare names fewer. With one token on
-top for each phrase the sum stays below the limit."""
+"""Of UTF-8. Its tokenizer is not public; tokens of English have 4 and more, those of rare names fewer. With one token
+on top for each phrase the sum stays below the limit."""
 
 MODELS = "nova-3"
 """What names of models that take terms begin with."""

@@ -134,7 +134,7 @@ class UploadOptions(BaseModel):
         return media.channels if self.channels is Channels.SPLIT else 1
 
     def metadata(self) -> dict[str, str]:
-        """The options as metadata of an object; empty where none was requested. Raises Rejected where it is too long."""
+        """The options as metadata of an object; empty where none was requested. Raises Rejected where it is long."""
         asked = {
             METHOD_METADATA: self.method,
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,

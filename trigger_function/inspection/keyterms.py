@@ -1,4 +1,4 @@
-"""All key terms of an upload: its own, those of the list in the bucket that it names, and the deployment's."""
+"""All key terms of an upload: its own, and those of the list in the bucket that it names."""
 
 from __future__ import annotations
 
@@ -6,30 +6,26 @@ from google.api_core.exceptions import NotFound, RequestRangeNotSatisfiable
 from google.cloud import storage
 
 from shared.errors import Rejected
-from shared.keyterms.terms import MOST_FILE_BYTES, MOST_KEYTERMS, Keyterm, merged, parse_keyterms_file
+from shared.keyterms.terms import MOST_FILE_BYTES, merged, parse_keyterms_file
 from shared.options.model import UploadOptions
 
 READ_TIMEOUT_SECONDS = 30.0
 """Longest wait for a list."""
 
 
-def with_all_keyterms(
-    options: UploadOptions, bucket: storage.Bucket, deployments: tuple[Keyterm, ...]
-) -> UploadOptions:
-    """The options with all terms in one place. `deployments`: of these, as many as there is room for.
+def with_listed_keyterms(options: UploadOptions, bucket: storage.Bucket) -> UploadOptions:
+    """The options with all terms in one place.
 
     Raises Rejected where the list is not there, is none, or holds more than is allowed; and the client's errors.
     """
-    terms = options.keyterms
-    if options.keyterms_file is not None:
-        listed = parse_keyterms_file(options.keyterms_file, _read(bucket, options.keyterms_file))
-        try:
-            terms = merged([*terms, *listed])
-        except ValueError as error:
-            raise Rejected(f"With the key terms in {options.keyterms_file[:200]!r} {error}.") from None
-    known = {term.phrase for term in terms}
-    terms = (*terms, *(term for term in deployments if term.phrase not in known))[:MOST_KEYTERMS]
-    return options if terms == options.keyterms else options.model_copy(update={"keyterms": terms})
+    name = options.keyterms_file
+    if name is None:
+        return options
+    listed = parse_keyterms_file(name, _read(bucket, name))
+    try:
+        return options.model_copy(update={"keyterms": merged([*options.keyterms, *listed])})
+    except ValueError as error:
+        raise Rejected(f"With the key terms in {name[:200]!r} {error}.") from None
 
 
 def _read(bucket: storage.Bucket, name: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shared.enums import Engine
 from shared.keyterms.heard import heard_terms
 from shared.keyterms.report import MOST_DOUBTFUL, DoubtfulTerm, EngineTerms
@@ -61,7 +63,7 @@ def test_of_many_doubtful_places_the_first_are_listed() -> None:
 
 
 def test_without_confidences_nothing_is_doubtful() -> None:
-    words = [word.model_copy(update={"confidence": None}) for word in spoken("cloud run")]
+    words = [replace(word, confidence=None) for word in spoken("cloud run")]
     (term,) = heard_terms(words, parse_keyterms("cloud run"))
     assert (term.heard, term.doubtful) == (1, ())
 

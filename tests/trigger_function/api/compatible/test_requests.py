@@ -99,7 +99,16 @@ def test_deepgram_parameters_mean_what_they_mean_there() -> None:
     assert query(multichannel="TRUE").options.channels is Channels.SPLIT
     assert query(callback="https://a.example/").callback == "https://a.example/"
     assert query(extra=["a:b:c", "d:"]).extra == {"a": "b:c", "d": ""}
-    assert query(keyterm=["a", "b"], tag="x", version="latest").ignored == ("keyterm", "tag", "version")
+    assert query(keywords=["a", "b"], tag="x", version="latest").ignored == ("keywords", "tag", "version")
+
+
+def test_key_terms_of_deepgrams_door_are_phrases_as_they_stand() -> None:
+    asked = query(keyterm=["Cloud Run", "ratio 3:1", "Cloud Run"])
+    assert [(term.phrase, term.weight) for term in asked.options.keyterms] == [("Cloud Run", 1), ("ratio 3:1", 1)]
+    assert asked.ignored == ()
+    for bad in (["a;b"], ["x" * 101], ["a\x00"], [f"w{number}" for number in range(201)]):
+        with pytest.raises(Problem):
+            query(keyterm=bad)
 
 
 def test_deepgram_features_that_are_off_need_not_be_known() -> None:
