@@ -188,7 +188,7 @@ class FileTranscription:
         self._pipeline = pipeline
         self._listener = listener
         self._media = media
-        self._text = asked.text
+        self._text, self._keyterms = asked.text, asked.keyterms
         self._channels = asked.streams(media) if media is not None else 1
         self._missing = missing
         self._cancelled = cancelled or threading.Event()
@@ -355,8 +355,7 @@ class FileTranscription:
             speaker_names=speaker_names,
             text=self._text,
         )
-        terms = self._asked.keyterms
-        return with_keyterms(transcript, terms, self._pipeline.engines.keyterm_support(terms))
+        return with_keyterms(transcript, self._keyterms, self._pipeline.engines.keyterm_support(self._keyterms))
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""
