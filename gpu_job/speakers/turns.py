@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_job.audio.samples import seconds
+from gpu_job.speakers.clusters import NOBODY, Speakers
 from gpu_job.speakers.networks import FIRST_FRAME_SECONDS, FRAME_SECONDS, FRAMES
 from gpu_job.speakers.windows import SpeakerWindow
 
@@ -36,12 +36,12 @@ class Turn:
     """From 0, by who is heard first."""
 
 
-def turns_of(windows: Sequence[SpeakerWindow], speakers: Sequence[tuple[int | None, ...]], end: float) -> list[Turn]:
-    """Windows in time order, with the speaker of each of their people -> turns by start, none beyond `end` seconds.
+def turns_of(windows: Sequence[SpeakerWindow], speakers: Sequence[Speakers], end: float) -> list[Turn]:
+    """Windows in time order, with whom their people are -> turns by start, none beyond `end` seconds.
 
     Speakers are numbered anew, by who is heard first.
     """
-    count = 1 + max((one for each in speakers for one in each if one is not None), default=-1)
+    count = 1 + max((int(each.max()) for each in speakers), default=NOBODY)
     if count == 0:
         return []
     open_turns: list[Turn | None] = [None] * count
@@ -63,10 +63,10 @@ def turns_of(windows: Sequence[SpeakerWindow], speakers: Sequence[tuple[int | No
 
 
 def _blocks(
-    windows: Sequence[SpeakerWindow], speakers: Sequence[tuple[int | None, ...]], count: int
+    windows: Sequence[SpeakerWindow], speakers: Sequence[Speakers], count: int
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """The first frame of each block, and who speaks in its frames: [frames, count]."""
-    places = [round(seconds(window.start) / FRAME_SECONDS) for window in windows]
+    places = [window.first_frame for window in windows]
     last = places[-1] + FRAMES if places else 0
     # What a window says at its borders, where it lacks what comes before or after, counts less.
     weights = np.hamming(FRAMES).astype(np.float32)
@@ -83,14 +83,12 @@ def _blocks(
         for place, window, people in zip(places[these], windows[these], speakers[these], strict=True):
             inside = slice(max(first, place) - place, min(stop, place + FRAMES) - place)
             there = slice(inside.start + place - first, inside.stop + place - first)
-            active = window.active[inside]
             weight = weights[inside]
             heard[there] += weight
-            known = [(one, speaker) for one, speaker in enumerate(people) if speaker is not None]
-            voices[there] += active[:, [one for one, _ in known]].sum(axis=1) * weight
-            for speaker in {speaker for _, speaker in known}:
-                same = [one for one, other in known if other == speaker]
-                scores[there, speaker] += active[:, same].any(axis=1) * weight
+            known = np.where(window.active[inside], people[inside], NOBODY)
+            voices[there] += (known != NOBODY).sum(axis=1) * weight
+            for speaker in set(np.unique(known).tolist()) - {NOBODY}:
+                scores[there, speaker] += (known == speaker).any(axis=1) * weight
         yield first, _loudest(scores, np.rint(voices / heard).astype(int))
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.speakers.networks import (
     FEATURE_SECONDS,
     FIRST_FEATURE_SECONDS,
     FIRST_FRAME_SECONDS,
     FRAME_SECONDS,
+    FRAMES,
     LOCAL_SPEAKERS,
     SETS,
     WINDOW,
@@ -24,24 +27,38 @@ from gpu_job.speakers.networks import (
 STEP = 5 * SAMPLE_RATE
 """Samples from one window to the next: every frame is heard twice. Of 2.5 s, errors fell by less than a tenth."""
 
+_MARGIN = FRAMES * (WINDOW - STEP) / WINDOW / 2
+"""Frames at each end of a window that its neighbours know better."""
+
+_LEAST_SECONDS = 0.25
+"""Of a shorter stretch, no embedding says anything."""
+
+_PIECE_SECONDS = 2.0
+"""A longer stretch is cut into equal pieces: the segmentation takes two alike voices of a window for one at times, and
+a piece is seldom both."""
+
 _ALONE_SECONDS = 0.4
 """A person who speaks alone for this long is known by that alone; else by all they say."""
 
-_LEAST_SECONDS = 0.25
-"""Of a shorter voice, no embedding says anything."""
-
 _MOST_FEATURES = 300
-"""3 s of a voice are heard at most, its middle: twice as much took twice the time and changed no speaker."""
+"""3 s of a voice that is hardly ever alone are heard at most, its middle."""
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
-    """What one person sounds like in one window."""
+class Piece:
+    """A stretch in which one person of a window speaks alone."""
 
+    first: int
+    """First frame of the window."""
+    stop: int
+    """Behind the last one."""
     embedding: NDArray[np.float32]
-    """[192], of length 1."""
-    alone_seconds: float
-    """How long nobody else speaks meanwhile."""
+    """[192], of length 1: what they sound like."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return (self.stop - self.first) * FRAME_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +69,20 @@ class SpeakerWindow:
     """First sample."""
     sets: NDArray[np.uint8]
     """[frames], places in `SETS`: who speaks."""
-    voices: tuple[Voice | None, ...]
-    """Of each of the three people; None where they say too little."""
+    pieces: tuple[Piece, ...]
+    """By time. Those of all windows together have each moment about once."""
+    over_others: tuple[NDArray[np.float32] | None, ...] = (None,) * LOCAL_SPEAKERS
+    """[192] What each of the three people sounds like while others speak, where they hardly speak at another time."""
 
     @property
     def active(self) -> NDArray[np.bool_]:
         """[frames, LOCAL_SPEAKERS] Who speaks."""
         return SETS[self.sets]
+
+    @property
+    def first_frame(self) -> int:
+        """The place of its first frame among those of the recording."""
+        return round(seconds(self.start) / FRAME_SECONDS)
 
 
 class WindowCutter:
@@ -67,46 +91,71 @@ class WindowCutter:
     def __init__(self) -> None:
         self._waiting = np.zeros(0, np.float32)
         self._start = 0
-        self._cut_until = 0
 
     def add(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
         """More samples -> the first sample and the samples of each window that they complete."""
         self._waiting = np.concatenate([self._waiting, samples])
         while len(self._waiting) >= WINDOW:
             yield self._start, self._waiting[:WINDOW]
-            self._cut_until = self._start + WINDOW
             self._start += STEP
             self._waiting = self._waiting[STEP:]
 
     def end(self) -> Iterator[tuple[int, Samples]]:
-        """The recording's last window, filled up with silence; none where all was cut."""
-        if self._start + len(self._waiting) > self._cut_until:
+        """The last windows, filled up with silence: until the recording's end is in one's middle half."""
+        end = self._start + len(self._waiting)
+        while len(self._waiting) and (self._start == 0 or self._start + (WINDOW - STEP) // 2 < end):
             yield self._start, np.pad(self._waiting, (0, WINDOW - len(self._waiting)))
-        self._waiting = self._waiting[:0]
+            self._start += STEP
+            self._waiting = self._waiting[STEP:]
 
 
 def hear(networks: SpeakerNetworks, start: int, window: Samples) -> SpeakerWindow:
     """Who speaks in a window of `WINDOW` samples. `start`: its first sample's place in the recording."""
     sets = networks.sets(np.ascontiguousarray(window))
     if not sets.any():
-        return SpeakerWindow(start, sets, (None,) * LOCAL_SPEAKERS)
+        return SpeakerWindow(start, sets, ())
     features = mel_features(window)
+    pieces = []
+    for first, stop in _stretches(sets, is_first=start == 0):
+        heard = features[_feature(first) : _feature(stop)]
+        if len(heard) * FEATURE_SECONDS >= _LEAST_SECONDS:
+            pieces.append(Piece(first, stop, networks.embedding(heard)))
     active = SETS[sets]
     is_alone = active.sum(axis=1) == 1
-    voices = tuple(_voice(networks, features, active[:, one], is_alone) for one in range(LOCAL_SPEAKERS))
-    return SpeakerWindow(start, sets, voices)
+    over_others = tuple(
+        None
+        if active[is_alone, one].sum() * FRAME_SECONDS >= _ALONE_SECONDS
+        else _voice_over_others(networks, features, active[:, one])
+        for one in range(LOCAL_SPEAKERS)
+    )
+    return SpeakerWindow(start, sets, tuple(pieces), over_others)
 
 
-def _voice(
-    networks: SpeakerNetworks, features: NDArray[np.float32], speaks: NDArray[np.bool_], is_alone: NDArray[np.bool_]
-) -> Voice | None:
-    alone = speaks & is_alone
-    alone_seconds = float(alone.sum()) * FRAME_SECONDS
-    used = alone if alone_seconds >= _ALONE_SECONDS else speaks
-    times = FIRST_FEATURE_SECONDS + FEATURE_SECONDS * np.arange(len(features))
-    frames = np.rint((times - FIRST_FRAME_SECONDS) / FRAME_SECONDS).astype(int).clip(0, len(used) - 1)
-    heard = features[used[frames]]
-    if len(heard) * FEATURE_SECONDS < _LEAST_SECONDS:
+def _voice_over_others(
+    networks: SpeakerNetworks, features: NDArray[np.float32], speaks: NDArray[np.bool_]
+) -> NDArray[np.float32] | None:
+    heard = [features[_feature(frame) : _feature(frame + 1)] for frame in np.nonzero(speaks)[0].tolist()]
+    rows = np.concatenate(heard) if heard else features[:0]
+    if len(rows) * FEATURE_SECONDS < _LEAST_SECONDS:
         return None
-    first = max(0, (len(heard) - _MOST_FEATURES) // 2)
-    return Voice(networks.embedding(heard[first : first + _MOST_FEATURES]), alone_seconds)
+    middle = max(0, (len(rows) - _MOST_FEATURES) // 2)
+    return networks.embedding(rows[middle : middle + _MOST_FEATURES])
+
+
+def _stretches(sets: NDArray[np.uint8], *, is_first: bool) -> Iterator[tuple[int, int]]:
+    """First frame and the one behind the last, of each piece in which one person speaks alone and whose middle is in
+    the window's middle half: what is heard at its borders, the window before or behind it knows better."""
+    begin, end = 0.0 if is_first else _MARGIN, FRAMES - _MARGIN
+    borders = [0, *(np.nonzero(np.diff(sets))[0] + 1), FRAMES]
+    for first, stop in pairwise(borders):
+        if SETS[sets[first]].sum() != 1:
+            continue
+        parts = ceil((stop - first) * FRAME_SECONDS / _PIECE_SECONDS)
+        cuts = [first + round(part * (stop - first) / parts) for part in range(parts + 1)]
+        yield from ((one, other) for one, other in pairwise(cuts) if begin <= (one + other) / 2 < end)
+
+
+def _feature(frame: int) -> int:
+    """The feature of the time at which a frame begins."""
+    time = FIRST_FRAME_SECONDS + (frame - 0.5) * FRAME_SECONDS
+    return max(0, round((time - FIRST_FEATURE_SECONDS) / FEATURE_SECONDS))

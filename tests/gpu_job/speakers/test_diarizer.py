@@ -137,10 +137,11 @@ def test_windows_cover_every_sample_once_or_twice() -> None:
     assert windows[0][1][-1] == WINDOW - 1
 
 
-def test_a_recording_of_whole_windows_is_not_heard_again_in_silence() -> None:
+@pytest.mark.parametrize(("seconds", "starts"), [(0.5, [0]), (7.5, [0]), (8, [0, 5]), (10, [0, 5]), (12.5, [0, 5])])
+def test_the_end_of_a_recording_is_in_the_middle_half_of_a_window(seconds: float, starts: list[int]) -> None:
     cutter = WindowCutter()
-    windows = [*cutter.add(np.zeros(WINDOW + STEP, np.float32)), *cutter.end()]
-    assert [start for start, _ in windows] == [0, STEP]
+    windows = [*cutter.add(np.zeros(int(seconds * SAMPLE_RATE), np.float32)), *cutter.end()]
+    assert [start // SAMPLE_RATE for start, _ in windows] == starts
 
 
 def test_features_of_too_few_samples_are_none() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gpu_job.speakers.clusters import NOBODY, Speakers
 from gpu_job.speakers.networks import FRAME_SECONDS, FRAMES, LOCAL_SPEAKERS, SETS
 from gpu_job.speakers.turns import Turn, turns_of
 from gpu_job.speakers.windows import STEP, SpeakerWindow
@@ -14,7 +15,7 @@ Truth = list[tuple[float, float, int]]
 """Start and end in seconds, and who speaks."""
 
 
-def windows_of(truth: Truth, seconds: float) -> tuple[list[SpeakerWindow], list[tuple[int | None, ...]]]:
+def windows_of(truth: Truth, seconds: float) -> tuple[list[SpeakerWindow], list[Speakers]]:
     """What a perfect network says, each window's people in an order of its own."""
     windows, speakers = [], []
     for number, start in enumerate(range(0, max(1, int(seconds * 16000) - STEP), STEP)):
@@ -23,14 +24,15 @@ def windows_of(truth: Truth, seconds: float) -> tuple[list[SpeakerWindow], list[
         active = np.zeros((FRAMES, LOCAL_SPEAKERS), bool)
         for begin, end, who in truth:
             active[(times >= begin) & (times < end), order.index(who)] = True
-        windows.append(SpeakerWindow(start, _places(active), (None,) * LOCAL_SPEAKERS))
-        speakers.append((*order, *[None] * (LOCAL_SPEAKERS - len(order))))
+        windows.append(SpeakerWindow(start, _places(active), ()))
+        people = np.array([*order, *[NOBODY] * (LOCAL_SPEAKERS - len(order))], np.int8)
+        speakers.append(np.tile(people, (FRAMES, 1)))
     return windows, speakers
 
 
 def _places(active: NDArray[np.bool_]) -> NDArray[np.uint8]:
     same = (active[:, np.newaxis, :] == SETS[np.newaxis]).all(axis=2)
-    return same.argmax(axis=1).astype(np.uint8)
+    return np.asarray(same.argmax(axis=1), np.uint8)
 
 
 def turns(truth: Truth, seconds: float) -> list[Turn]:
@@ -71,5 +73,5 @@ def test_a_turn_over_many_minutes_is_one() -> None:
 
 def test_who_is_not_known_has_no_turn() -> None:
     windows, speakers = windows_of([(1.0, 5.0, 0)], 10)
-    assert turns_of(windows, [(None, None, None)] * len(speakers), 10) == []
+    assert turns_of(windows, [np.full_like(each, NOBODY) for each in speakers], 10) == []
     assert turns_of([], [], 0) == []
