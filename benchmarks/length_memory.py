@@ -15,6 +15,7 @@ from benchmarks.resident import PeakMemory
 from benchmarks.runs import JobCloud, looped, run, worker_pid
 
 HOURS = (1 / 6, 1.0, 6.0, 24.0)
+TRANSCRIPT_HOURS = (6.0, 12.0, 24.0)
 REFERENCE_HOURS = 1.0
 """From here on, memory must not grow."""
 MAX_GROWTH = 1.1
@@ -36,11 +37,11 @@ class Peak:
 
 
 def memory_against_length() -> Iterator[Measurement]:
-    """Each length with a word a chunk, and beside it what the words of the longest take when it ends.
+    """Each length with a word a chunk, and beside them what the words of some take when they end.
 
     Decoding 31 h of audio takes three minutes on two free cores.
     """
-    yield from rows([peak(hours) for hours in HOURS], transcript_megabytes(max(HOURS)))
+    yield from rows([peak(hours) for hours in HOURS], [transcript_megabytes(hours) for hours in TRANSCRIPT_HOURS])
 
 
 def peak(hours: float) -> Peak:
@@ -55,14 +56,26 @@ def peak(hours: float) -> Peak:
         return Peak(hours, memory.megabytes, done.wall_seconds)
 
 
-def transcript_megabytes(hours: float) -> float:
+@dataclass(frozen=True)
+class TranscriptMemory:
+    """What the words of an upload take when its audio is over, in MB."""
+
+    hours: float
+    worker: float
+    """More than it had before."""
+    rendering: float
+    """All of the process that renders."""
+
+
+def transcript_megabytes(hours: float) -> TranscriptMemory:
     """What assembling and rendering takes, with as many words as people say."""
     command = [sys.executable, "-m", "benchmarks.long_transcript", str(hours)]
-    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return TranscriptMemory(hours, *map(float, found.split()))
 
 
-def rows(peaks: Sequence[Peak], transcript: float) -> Iterator[Measurement]:
-    """Each length against the reference; and the words of the longest, in MB."""
+def rows(peaks: Sequence[Peak], transcripts: Sequence[TranscriptMemory]) -> Iterator[Measurement]:
+    """Each length against the reference; and the words of some, in MB."""
     (reference,) = (one for one in peaks if one.hours == REFERENCE_HOURS)
     for one in peaks:
         growth = one.megabytes / reference.megabytes
@@ -75,9 +88,12 @@ def rows(peaks: Sequence[Peak], transcript: float) -> Iterator[Measurement]:
             f"<= {MAX_GROWTH} x that of {_length(REFERENCE_HOURS)}" if held else "-",
             growth <= MAX_GROWTH if held else None,
         )
-    longest = max(one.hours for one in peaks)
-    peer = f"{transcript / longest:.0f} MB per hour of 150 words a minute, when decoding is over"
-    yield Measurement(f"length: the transcript of {_length(longest)}", transcript, "MB", peer, "-", None)
+    for words in transcripts:
+        peer = (
+            f"{words.worker / words.hours:.1f} MB per hour of 150 words a minute, when decoding is over;"
+            f" the process that renders {words.rendering:.0f} MB"
+        )
+        yield Measurement(f"length: the words of {_length(words.hours)}", words.worker, "MB", peer, "-", None)
 
 
 def _length(hours: float) -> str:

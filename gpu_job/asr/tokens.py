@@ -7,7 +7,7 @@ texts also fit an engine that knows no ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from shared.transcript.display import begins_unspaced_word
@@ -53,21 +53,23 @@ class PlainWord(NamedTuple):
 
 def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
     """Tokens in time order -> words. A word is as sure as its least sure token."""
-    plain = [word for group in by_word(tokens) if (word := word_of(group)) is not None]
+    plain = (word for group in by_word(tokens) if (word := word_of(group)) is not None)
     return [
         Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker)
         for text, start, end, confidence in plain
     ]
 
 
-def by_word(tokens: Iterable[Token]) -> list[list[Token]]:
+def by_word(tokens: Iterable[Token]) -> Iterator[list[Token]]:
     """Tokens in time order -> those of each word."""
-    groups: list[list[Token]] = []
+    group: list[Token] = []
     for token in tokens:
-        if token.begins_word or not groups:
-            groups.append([])
-        groups[-1].append(token)
-    return groups
+        if group and token.begins_word:
+            yield group
+            group = []
+        group.append(token)
+    if group:
+        yield group
 
 
 def word_of(tokens: Sequence[Token]) -> PlainWord | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import merge
 from itertools import accumulate, groupby
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from pydantic import AfterValidator, PlainSerializer
+
+from gpu_job.asr.packed_tokens import packed
 from gpu_job.asr.tokens import Token, ensure_word_start, words_of
 from gpu_job.assembly.completeness import RecognizedChunk, lost_words, untranscribed
 from gpu_job.assembly.merge import ChunkTokens, kept_slices
@@ -38,7 +41,8 @@ class ChunkResult:
     """First sample of the chunk."""
     end: int
     engine: Engine
-    tokens: tuple[Token, ...] = ()
+    tokens: Annotated[Sequence[Token], AfterValidator(packed), PlainSerializer(tuple, tuple[Token, ...])] = ()
+    """Read from a checkpoint, they are packed."""
     failure: str | None = None
     """Why there are no words."""
     channel: int = 0
@@ -90,7 +94,9 @@ class Assembly:
 
     def add(self, arrived: ChunkResult) -> None:
         """A chunk's words; a second result for the same chunk is ignored."""
-        self._results.setdefault((arrived.channel, arrived.start), arrived)
+        if (arrived.channel, arrived.start) not in self._results:
+            kept = replace(arrived, tokens=packed(arrived.tokens))
+            self._results[arrived.channel, arrived.start] = kept
 
     def end(
         self, samples: int, audible: Iterable[Sequence[SampleRange]] = (), loudness: tuple[int, ...] | None = None
@@ -240,7 +246,7 @@ def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequenc
 def _channel_words(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> list[AttributedWord]:
     """The results of one channel in time order -> its words. Where they overlap, what both recognized counts once."""
     slices = kept_slices([ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
-    tokens = [token for one, kept in zip(parts, slices, strict=True) for token in ensure_word_start(one.tokens[kept])]
+    tokens = (token for one, kept in zip(parts, slices, strict=True) for token in ensure_word_start(one.tokens[kept]))
     words = words_of(apply_findings(tokens, findings), speaker)
     starts = [seconds(one.start) for one in parts]
     # The order of tokens is right even where, at a seam, times run backwards a little.

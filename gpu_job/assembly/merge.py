@@ -38,7 +38,8 @@ def kept_slices(chunks: Sequence[ChunkTokens], tolerance: float = TOLERANCE_SECO
     firsts, ends = [0] * len(chunks), [len(each.tokens) for each in chunks]
     for index, (left, right) in enumerate(pairwise(chunks)):
         if right.start < left.end:
-            ends[index], firsts[index + 1] = seam(left.tokens, right.tokens, right.start, left.end, tolerance)
+            both = tuple(left.tokens), tuple(right.tokens)  # packed ones would be unpacked at every look
+            ends[index], firsts[index + 1] = seam(*both, right.start, left.end, tolerance)
     return [slice(first, max(first, end)) for first, end in zip(firsts, ends, strict=True)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gpu_job.asr.tokens import Token, ensure_word_start
@@ -40,28 +40,33 @@ class Findings:
     """False where the detector failed."""
 
 
-def apply_findings(tokens: Iterable[Token], findings: Findings) -> list[Token]:
+def apply_findings(tokens: Iterable[Token], findings: Findings) -> Iterator[Token]:
     """A channel's merged tokens in time order, without the dropped words and with the repaired ones. Order is kept."""
     dropped = {token for timed in findings.dropped for token in timed.tokens}
     splices = deque(sorted(findings.splices, key=lambda splice: splice.span))
-    after: list[Token] = []
+    last: Token | None = None
+    """Not given out yet: a splice behind it may shorten it."""
     for token in tokens:
         # Before a word, never within one.
         while token.begins_word and splices and splices[0].span.start <= token.start:
-            _append(after, splices.popleft())
+            last = yield from _spliced(last, splices.popleft())
         if token not in dropped:
-            after.append(token)
+            if last is not None:
+                yield last
+            last = token
     for splice in splices:
-        _append(after, splice)
-    return after
+        last = yield from _spliced(last, splice)
+    if last is not None:
+        yield last
 
 
-def _append(tokens: list[Token], splice: Splice) -> None:
-    if tokens:
+def _spliced(last: Token | None, splice: Splice) -> Generator[Token, None, Token]:
+    """Gives out the token before a splice, and the splice but for its last token, which it returns."""
+    if last is not None:
         # The word before may have been timed to the end of the span.
-        last = tokens[-1]
-        tokens[-1] = last._replace(end=max(last.start, min(last.end, splice.tokens[0].start)))
-    tokens.extend(splice.tokens)
+        yield last._replace(end=max(last.start, min(last.end, splice.tokens[0].start)))
+    yield from splice.tokens[:-1]
+    return splice.tokens[-1]
 
 
 EDGE_SECONDS = 0.3

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from itertools import chain
 
 from gpu_job.rendering.parts import read_parts, write_parts
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
-from shared.transcript.render import render
+from shared.transcript.render import one_by_one
 
 
 def main() -> None:
@@ -19,10 +18,14 @@ def main() -> None:
     sys.stdout = sys.stderr  # nothing else may be among the answers
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
-            transcript, rules = read_parts(requests)
-            files = render(Transcript.model_validate_json(transcript), SubtitleRules(**json.loads(rules)))
-            named = ((file.name.encode(), file.content_type.encode(), file.data) for file in files)
-            write_parts(answers, list(chain.from_iterable(named)))
+            rules = SubtitleRules(**json.loads(read_parts(requests)[0]))
+            # Neither the request nor a file that was sent is kept.
+            transcript = Transcript.model_validate_json(read_parts(requests)[0])
+            for file in one_by_one(transcript, rules):
+                write_parts(answers, [file.name.encode(), file.content_type.encode(), file.data])
+                del file
+            write_parts(answers, [])
+            del transcript
 
 
 if __name__ == "__main__":

@@ -8,23 +8,29 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from itertools import islice
+
+from pydantic import TypeAdapter
 
 from gpu_job.audio.decoder_child import child_environment
 from gpu_job.rendering.parts import read_parts, write_parts
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
-from shared.transcript.render import Rendered, render
+from shared.transcript.render import Rendered, one_by_one, render
 
 LEAST_WORDS = 1_500
 """A shorter transcript, of ten minutes, is rendered in 60 ms: most uploads need no second process."""
 
 MOST_KEPT_WORDS = 50_000
-"""Behind a longer one, of five hours, the process is ended: it would keep memory that it needed for that one only."""
+"""A longer one, of five hours, has a process of its own: ours would keep memory that it needed for that one only."""
 
 LIMIT_SECONDS = 300.0
-"""Ten days of speech take this long; past it the worker renders by itself."""
+"""For each file: ten days of speech take this long for all. Past it the worker renders by itself."""
+
+_TRANSCRIPTS = TypeAdapter(Transcript)
 
 _log = logging.getLogger(__name__)
 
@@ -37,56 +43,94 @@ class RenderingProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def render(self, transcript: Transcript, rules: SubtitleRules) -> tuple[Rendered, ...]:
-        """As `shared.transcript.render.render`. Where the process fails, this one does its work."""
+    def render(self, transcript: Transcript, rules: SubtitleRules) -> Iterable[Rendered]:
+        """As `shared.transcript.render.render`. Where the process fails, this one does its work.
+
+        Of a transcript with more than MOST_KEPT_WORDS each file is made when it is asked for, by a process that ends
+        behind the last one.
+        """
         if len(transcript.words) < LEAST_WORDS:
             return render(transcript, rules)
+        if len(transcript.words) > MOST_KEPT_WORDS:
+            return self._one_by_one(transcript, rules)
         with self._lock:
+            self._process = self._process or _start()
             try:
-                files = self._rendered(transcript, rules)
+                return tuple(self._rendered(self._process, transcript, rules))
             except (OSError, EOFError, ValueError) as error:
-                _log.warning("rendering process failed", extra={"fields": {"why": f"{type(error).__name__}: {error}"}})
+                _warn(error)
                 self._end()
-                files = None
-            if len(transcript.words) > MOST_KEPT_WORDS:
-                self._end()
-        return render(transcript, rules) if files is None else files
+        return render(transcript, rules)
 
     def close(self) -> None:
         """End the process; the next long transcript starts another one."""
         with self._lock:
             self._end()
 
-    def _rendered(self, transcript: Transcript, rules: SubtitleRules) -> tuple[Rendered, ...]:
-        process = self._process = self._process or subprocess.Popen(
-            [sys.executable, "-B", "-s", "-P", "-m", "gpu_job.rendering"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_environment(os.environ),
-        )
+    def _one_by_one(self, transcript: Transcript, rules: SubtitleRules) -> Iterator[Rendered]:
+        process, given = _start(), 0
+        try:
+            for file in self._rendered(process, transcript, rules):
+                yield file
+                given += 1
+            return
+        except (OSError, EOFError, ValueError) as error:
+            _warn(error)
+        finally:
+            _kill(process)
+        yield from islice(one_by_one(transcript, rules), given, None)
+
+    def _rendered(
+        self, process: subprocess.Popen[bytes], transcript: Transcript, rules: SubtitleRules
+    ) -> Iterator[Rendered]:
+        """Raises OSError, EOFError or ValueError where the process fails, or takes too long for a file."""
         assert process.stdin is not None  # opened as a pipe
         assert process.stdout is not None  # opened as a pipe
+        with self._limited(process):
+            write_parts(process.stdin, [json.dumps(asdict(rules)).encode()])
+            write_parts(process.stdin, [_TRANSCRIPTS.dump_json(transcript)])
+        while True:
+            with self._limited(process):
+                parts = read_parts(process.stdout)
+            if not parts:
+                return
+            name, kind, data = parts
+            yield Rendered(name.decode(), kind.decode(), data)
+
+    @contextmanager
+    def _limited(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Kill the process where what is done inside takes too long."""
         timer = threading.Timer(self._limit_seconds, process.kill)
         timer.daemon = True
         timer.start()
         try:
-            write_parts(process.stdin, [transcript.model_dump_json().encode(), json.dumps(asdict(rules)).encode()])
-            parts = read_parts(process.stdout)
+            yield
         finally:
             timer.cancel()
-        names, types, data = parts[::3], parts[1::3], parts[2::3]
-        return tuple(
-            Rendered(name.decode(), kind.decode(), content)
-            for name, kind, content in zip(names, types, data, strict=True)
-        )
 
     def _end(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what it had not taken
-                    pipe.close()
+        if process is not None:
+            _kill(process)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-B", "-s", "-P", "-m", "gpu_job.rendering"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=child_environment(os.environ),
+    )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what it had not taken
+                pipe.close()
+
+
+def _warn(error: Exception) -> None:
+    _log.warning("rendering process failed", extra={"fields": {"why": f"{type(error).__name__}: {error}"}})

@@ -6,8 +6,9 @@ Each is written once. Whoever comes later, a second worker or a redelivered even
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from google.cloud.storage import Bucket
@@ -26,8 +27,15 @@ RECEIPT_NAME = "receipt.json"
 LONGEST_FILE_NAME_BYTES = 24
 """Room for the name of any result, behind `run-999/` too, so that all results of a job lie in one folder."""
 
-Render: TypeAlias = Callable[[Transcript, SubtitleRules], tuple[Rendered, ...]]
+Render: TypeAlias = Callable[[Transcript, SubtitleRules], Iterable[Rendered]]
 """Every file of a transcript, transcript.json first."""
+
+_THREADS = 7
+"""Files but transcript.json, which are stored at once."""
+
+MOST_BYTES_AT_ONCE = 16 * 2**20
+"""Of files that are being stored, and so in memory, but for one: those of five hours of speech. Of a longer transcript
+the next file is asked for when there is room."""
 
 
 class ResultFiles:
@@ -46,18 +54,30 @@ class ResultFiles:
 
         Returns that transcript, and name -> `gs://` address of each file.
         """
-        first, *others = self._render(transcript, subtitles)
+        files = iter(self._render(transcript, subtitles))
+        first = next(files)
         stored = objects.create_once(self._bucket, self._path(upload, first.name, run), first.data, first.content_type)
         if stored.data != first.data:
             transcript = Transcript.model_validate_json(stored.data)
-            _, *others = self._render(transcript, subtitles)
+            files = iter(self._render(transcript, subtitles))
+            next(files)
+        addresses = {first.name: self._uri(upload, first.name, run)}
+        del first, stored
 
         def store(file: Rendered) -> None:
             objects.create_once(self._bucket, self._path(upload, file.name, run), file.data, file.content_type)
 
-        with ThreadPoolExecutor(len(others), thread_name_prefix="results") as threads:
-            list(threads.map(store, others))
-        return transcript, {file.name: self._uri(upload, file.name, run) for file in (first, *others)}
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="results") as threads:
+            stores: deque[tuple[int, Future[None]]] = deque()
+            for file in files:
+                addresses[file.name] = self._uri(upload, file.name, run)
+                stores.append((len(file.data), threads.submit(store, file)))
+                del file
+                while sum(size for size, _ in stores) > MOST_BYTES_AT_ONCE:
+                    stores.popleft()[1].result()
+            for _, one in stores:
+                one.result()
+        return transcript, addresses
 
     def stored_transcript(self, upload: Upload, run: int = 1) -> Transcript | None:
         """The transcript of the run that was stored first, if any was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,19 +32,26 @@ def render(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[
 
     `rules`: of its subtitles; None: those of its language.
     """
+    return tuple(one_by_one(transcript, rules))
+
+
+def one_by_one(transcript: Transcript, rules: SubtitleRules | None = None) -> Iterator[Rendered]:
+    """As `render`, each file made when it is asked for: those of a day of speech are 74 MB."""
     rules = rules or SubtitleRules.of(transcript.language)
+    for name, content_type, text in _texts(transcript, rules):
+        yield Rendered(name, content_type, text.encode())
+
+
+def _texts(transcript: Transcript, rules: SubtitleRules) -> Iterator[tuple[str, str, str]]:
+    yield "transcript.json", "application/json", _json(transcript_json(transcript))
+    yield "deepgram.json", "application/json", _json(to_deepgram(transcript))
+    yield "words.csv", "text/csv; charset=utf-8", to_csv("word", transcript.words)
+    yield "paragraphs.csv", "text/csv; charset=utf-8", to_csv("text", transcript.paragraphs)
     subtitles = cues(transcript, rules)
-    table = (
-        ("transcript.json", "application/json", _json(transcript_json(transcript))),
-        ("deepgram.json", "application/json", _json(to_deepgram(transcript))),
-        ("words.csv", "text/csv; charset=utf-8", to_csv("word", transcript.words)),
-        ("paragraphs.csv", "text/csv; charset=utf-8", to_csv("text", transcript.paragraphs)),
-        ("transcript.srt", "application/x-subrip; charset=utf-8", to_srt(subtitles)),
-        ("transcript.vtt", "text/vtt; charset=utf-8", to_vtt(subtitles, transcript.speakers)),
-        ("transcript.txt", "text/plain; charset=utf-8", to_text(transcript)),
-        ("transcript.html", "text/html; charset=utf-8", to_html(transcript, subtitles, rules)),
-    )
-    return tuple(Rendered(name, content_type, text.encode()) for name, content_type, text in table)
+    yield "transcript.srt", "application/x-subrip; charset=utf-8", to_srt(subtitles)
+    yield "transcript.vtt", "text/vtt; charset=utf-8", to_vtt(subtitles, transcript.speakers)
+    yield "transcript.txt", "text/plain; charset=utf-8", to_text(transcript)
+    yield "transcript.html", "text/html; charset=utf-8", to_html(transcript, subtitles, rules)
 
 
 def _json(data: dict[str, Any]) -> str:

@@ -28,9 +28,9 @@ from benchmarks.gpu.rows import (
 from benchmarks.gpu.speech import stretches
 from benchmarks.gpu.subject import figure
 from benchmarks.job_run import JobRun, spent
-from benchmarks.length_memory import Peak
+from benchmarks.length_memory import Peak, TranscriptMemory
 from benchmarks.length_memory import rows as length_rows
-from benchmarks.long_transcript import parts
+from benchmarks.long_transcript import stored
 from benchmarks.report import Measurement
 from benchmarks.resident import PeakMemory, family_megabytes
 from benchmarks.whole_job import rows as job_stage_rows
@@ -140,17 +140,18 @@ def test_the_job_is_held_to_its_longest_stage_after_the_start_up() -> None:
 def test_memory_must_not_grow_after_the_first_hour() -> None:
     peaks = [Peak(1 / 6, 150.0, 4.0), Peak(1.0, 160.0, 9.0), Peak(6.0, 170.0, 40.0), Peak(24.0, 180.0, 160.0)]
 
-    *lengths, words_row = length_rows(peaks, 480.0)
+    *lengths, words_row = length_rows(peaks, [TranscriptMemory(24.0, 180.0, 410.0)])
 
     assert [row.holds for row in lengths] == [None, None, True, False]
-    assert words_row.value == 480.0
+    assert words_row.value == 180.0
+    assert words_row.peer.startswith("7.5 MB per hour")
 
 
 def test_a_long_transcript_has_150_words_a_minute() -> None:
-    made = list(parts(0.5))
+    made = list(stored(0.5))
 
-    assert sum(len(part.tokens) for part in made) == 30 * 150
-    assert made[-1].tokens[-1].end == pytest.approx(1800.0)
+    assert sum(token.begins_word for part in made for token in part.tokens) == 30 * 150
+    assert made[-1].tokens[-1].end == pytest.approx(1800.0, abs=0.1)
 
 
 def test_memory_counts_children_and_forgets_the_dead() -> None:

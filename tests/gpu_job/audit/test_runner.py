@@ -95,7 +95,7 @@ class Upload:
             self.runner.transcribed(chunk.start, tokens)
         self.runner.end()
         assert self.runner.is_done or self.host.is_done.wait(PATIENCE)
-        return apply_findings(self.tokens, self.runner.findings)
+        return list(apply_findings(self.tokens, self.runner.findings))
 
 
 @pytest.fixture
