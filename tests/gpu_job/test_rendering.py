@@ -17,7 +17,7 @@ from shared.enums import Engine
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
-from shared.transcript.render import render
+from shared.transcript.render import Rendered, render
 from tests.support.child_processes import child_processes
 from tests.support.waiting import wait_until
 
@@ -98,11 +98,29 @@ def test_where_it_takes_too_long_the_worker_renders_by_itself(children: Children
     assert children.now() == set()
 
 
-def test_memory_for_a_very_long_one_is_not_kept(
-    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, children: Children
+@pytest.mark.parametrize("killed_behind", [None, 0, 1, 5])
+def test_the_files_of_a_very_long_one_are_made_one_by_one_and_no_memory_is_kept(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, children: Children, killed_behind: int | None
 ) -> None:
     monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
-    assert rendering.render(LONG, RULES) == FILES
+    files: list[Rendered] = []
+    for file in rendering.render(LONG, RULES):
+        if len(files) == killed_behind:
+            os.kill(children.only(), signal.SIGKILL)
+        files.append(file)
+    assert tuple(files) == FILES
+    assert children.now() == set()
+
+
+def test_who_needs_no_more_files_ends_the_process(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
+    """Storing transcript.json failed, or another worker had stored another one."""
+    monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
+    files = iter(rendering.render(LONG, RULES))
+    assert next(files) == FILES[0]
+    assert children.only()
+    del files
     assert children.now() == set()
 
 
