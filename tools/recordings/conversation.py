@@ -8,7 +8,7 @@ import soxr
 from numpy.typing import NDArray
 
 from tools.tiny_parakeet.espeak import Espeak, Voice, Word
-from tools.tiny_parakeet.vocabulary import held_out_sentence
+from tools.tiny_parakeet.languages.english import ENGLISH
 from tools.tiny_parakeet.voices import random_voice
 
 _LOUDNESS = 0.08
@@ -63,7 +63,7 @@ def converse(
         for _ in range(rng.randint(*_SENTENCES_PER_TURN)):
             if time >= seconds:
                 break
-            speech = espeak.say(held_out_sentence(rng), person)
+            speech = espeak.say(ENGLISH.held_out_sentence(rng), person)
             samples = soxr.resample(speech.samples, speech.sample_rate, sample_rate)
             parts.append((round(time * sample_rate), samples * (_LOUDNESS / np.sqrt(np.mean(samples**2)))))
             words += [Word(word.text, word.start + time, word.end + time) for word in speech.words]
@@ -83,6 +83,6 @@ def _people(rng: random.Random, count: int, *, seen: bool) -> list[Voice]:
     """Speakers of different variants: eight held-out speakers are the eight held-out variants."""
     people: dict[str, Voice] = {}
     while len(people) < count:
-        person = random_voice(rng, seen=seen)
+        person = random_voice(rng, ENGLISH.accents, seen=seen)
         people.setdefault(person.name.partition("+")[2], person)
     return list(people.values())

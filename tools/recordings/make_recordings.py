@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from infra import recordings
 from tools.recordings.conversation import Conversation, converse
 from tools.tiny_parakeet.espeak import Espeak, Word
-from tools.tiny_parakeet.vocabulary import ALL_WORDS
+from tools.tiny_parakeet.languages.english import ENGLISH
 
 _FFMPEG = ("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-y")
 _LARGEST_LAG_SECONDS = 0.03
@@ -90,7 +90,7 @@ def make(espeak: Espeak, plan: Plan, folder: Path) -> str:
 
 
 def _check_vocabulary(words: tuple[Word, ...]) -> None:
-    unknown = {word.text for word in words if word.text.rstrip(_PUNCTUATION).lower() not in ALL_WORDS}
+    unknown = {word.text for word in words if word.text.rstrip(_PUNCTUATION).lower() not in ENGLISH.words}
     if unknown:
         raise RuntimeError(f"not in the vocabulary: {sorted(unknown)}")
 

@@ -10,16 +10,18 @@ import multiprocessing
 import random
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from tools.tiny_parakeet import vocabulary
 from tools.tiny_parakeet.espeak import Espeak, Word
+from tools.tiny_parakeet.languages import LANGUAGES
+from tools.tiny_parakeet.languages.grammar import Grammar
 from tools.tiny_parakeet.voices import random_voice
 
 SAMPLE_RATE = 16_000
@@ -64,12 +66,15 @@ class Part:
     sentences_per_shard: int
 
 
-PARTS = (
-    Part("short", vocabulary.short_utterance, seen_voices=True, run_length=2, shards=12, sentences_per_shard=900),
-    Part("train", vocabulary.training_sentence, seen_voices=True, run_length=6, shards=48, sentences_per_shard=480),
-    Part("seen", vocabulary.held_out_sentence, seen_voices=True, run_length=6, shards=1, sentences_per_shard=480),
-    Part("unseen", vocabulary.held_out_sentence, seen_voices=False, run_length=6, shards=1, sentences_per_shard=480),
-)
+def parts(grammar: Grammar) -> tuple[Part, ...]:
+    """The parts of a language's corpus."""
+    short, train = round(12 * grammar.scale), round(48 * grammar.scale)
+    return (
+        Part("short", grammar.short_utterance, seen_voices=True, run_length=2, shards=short, sentences_per_shard=900),
+        Part("train", grammar.training_sentence, seen_voices=True, run_length=6, shards=train, sentences_per_shard=480),
+        Part("seen", grammar.held_out_sentence, seen_voices=True, run_length=6, shards=1, sentences_per_shard=480),
+        Part("unseen", grammar.held_out_sentence, seen_voices=False, run_length=6, shards=1, sentences_per_shard=480),
+    )
 
 
 @dataclass(frozen=True)
@@ -99,11 +104,11 @@ def load(folder: Path, part: str) -> list[Sentence]:
     return bank
 
 
-def build(folder: Path, seed: int, processes: int = 2) -> None:
+def build(folder: Path, seed: int, grammar: Grammar, processes: int = 2) -> None:
     """Synthesise whatever part of the bank is missing from the folder. Equal seeds give equal banks."""
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(folder, seed, part, shard) for part in PARTS for shard in range(part.shards)]
-    tasks = [task for task in tasks if not _index_file(folder, task[2], task[3]).exists()]
+    tasks = [(folder, seed, grammar.tag, part, shard) for part in parts(grammar) for shard in range(part.shards)]
+    tasks = [task for task in tasks if not _index_file(folder, task[3], task[4]).exists()]
     # Each process has its own espeak-ng, which is not reentrant.
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for done, seconds in enumerate(pool.imap_unordered(_build_shard, tasks), start=1):
@@ -114,11 +119,11 @@ def _index_file(folder: Path, part: Part, shard: int) -> Path:
     return folder / f"{part.name}-{shard:03d}.json"
 
 
-def _build_shard(task: tuple[Path, int, Part, int]) -> float:
+def _build_shard(task: tuple[Path, int, str, Part, int]) -> float:
     """Write one shard, return its seconds of speech."""
-    folder, seed, part, shard = task
+    folder, seed, tag, part, shard = task
     rng = random.Random(f"{seed}/{part.name}/{shard}")
-    sentences = list(_synthesise(Espeak(), rng, part, shard))
+    sentences = list(_synthesise(Espeak(), rng, LANGUAGES[tag].accents, part, shard))
     flat = np.concatenate([sentence.samples for sentence in sentences])
     codec = rng.choice(_CODECS)
     if codec is not None:
@@ -140,10 +145,12 @@ def _build_shard(task: tuple[Path, int, Part, int]) -> float:
     return len(flat) / SAMPLE_RATE
 
 
-def _synthesise(espeak: Espeak, rng: random.Random, part: Part, shard: int) -> Iterator[Sentence]:
+def _synthesise(
+    espeak: Espeak, rng: random.Random, accents: Sequence[str], part: Part, shard: int
+) -> Iterator[Sentence]:
     for number in range(part.sentences_per_shard):
         if number % part.run_length == 0:
-            voice = random_voice(rng, seen=part.seen_voices)
+            voice = random_voice(rng, accents, seen=part.seen_voices)
             speed = rng.uniform(*_SPEED_RANGE)
         text = part.sentence(rng)
         speech = espeak.say(text, voice)
@@ -156,7 +163,7 @@ def _synthesise(espeak: Espeak, rng: random.Random, part: Part, shard: int) -> I
 
 def _through_codec(samples: NDArray[np.int16], codec: Codec) -> NDArray[np.int16]:
     """Encode and decode again. ffmpeg takes the encoder's delay back out, so times stay as they are."""
-    ffmpeg = ("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin")
+    ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-nostdin")
     raw = ("-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1")
     with tempfile.TemporaryDirectory() as folder:
         # Files, not pipes: the header that tells an MP3's delay is written last, by seeking back.
@@ -172,11 +179,12 @@ def main() -> None:
     """Synthesise the corpus alone; `tools.tiny_parakeet.train` does it by itself."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--language", choices=LANGUAGES, default="en")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    build(arguments.folder, arguments.seed, arguments.processes)
+    build(arguments.folder, arguments.seed, LANGUAGES[arguments.language], arguments.processes)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 from nemo.collections.asr.models import EncDecRNNTBPEModel
 from nemo.utils import logging as nemo_logging
@@ -25,6 +26,7 @@ from infra.recordings import Recording, shipped
 from tools.tiny_parakeet import corpus, model
 from tools.tiny_parakeet.corpus import SAMPLE_RATE
 from tools.tiny_parakeet.espeak import Word
+from tools.tiny_parakeet.languages import LANGUAGES
 from tools.tiny_parakeet.mixing import Mixer
 from tools.tiny_parakeet.noise import GENERATORS, NoiseBank
 from tools.tiny_parakeet.scoring import Score, prepare, transcribe
@@ -56,14 +58,17 @@ class Training:
     """Of the curriculum. Every run but the first continues from the one before."""
     learning_rate: float
     """At its peak."""
+    encoder_of: str | None = None
+    """The model whose encoder the first weights are."""
 
 
-def write_card(model_path: Path, corpus_folder: Path, trainings: list[Training]) -> None:
-    """Evaluate the model in a file and describe it in a JSON file beside it."""
+def write_card(model_path: Path, corpus_folder: Path, trainings: list[Training], language: str) -> None:
+    """Evaluate the model in a file and describe it in a JSON file beside it. The shipped recordings are English."""
     network = model.restored(model_path)
     prepare(network)
     card = {
         "model": model_path.name,
+        "language": language,
         "sha256": hashlib.sha256(model_path.read_bytes()).hexdigest(),
         "bytes": model_path.stat().st_size,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -79,7 +84,10 @@ def write_card(model_path: Path, corpus_folder: Path, trainings: list[Training])
             "seen_voices": _score_mixtures(network, corpus_folder, "seen"),
             "unseen_voices": _score_mixtures(network, corpus_folder, "unseen"),
         },
-        "recordings": {recording.path.name: _score_recording(network, recording) for recording in shipped()},
+        "recordings": {
+            recording.path.name: _score_recording(network, recording)
+            for recording in (shipped() if language == "en" else ())
+        },
         "words_heard_in_background": _words_in_background(network),
     }
     model_path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
@@ -119,7 +127,7 @@ def _score_mixtures(network: EncDecRNNTBPEModel, corpus_folder: Path, part: str)
 
 def _score_recording(network: EncDecRNNTBPEModel, recording: Recording) -> dict[str, float | int]:
     """A shipped recording, decoded by ffmpeg, in chunks cut at silences."""
-    command = ("ffmpeg", "-loglevel", "error", "-nostdin", "-i", recording.path, "-vn", "-f", "f32le", "-ac", "1")
+    command = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-i", recording.path, "-vn", "-f", "f32le", "-ac", "1")
     decoded = subprocess.run((*command, "-ar", str(SAMPLE_RATE), "pipe:"), stdout=subprocess.PIPE, check=True).stdout
     samples = np.frombuffer(decoded, np.float32)
     cuts = cut_points(samples)
@@ -183,9 +191,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus that training left behind")
+    parser.add_argument("--language", choices=LANGUAGES, default="en")
     arguments = parser.parse_args()
     nemo_logging.setLevel(logging.ERROR)
-    write_card(arguments.model, arguments.corpus, read_trainings(arguments.model))
+    write_card(arguments.model, arguments.corpus, read_trainings(arguments.model), arguments.language)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from torch.multiprocessing.spawn import spawn
 
 from tools.tiny_parakeet import corpus, evaluate, model
 from tools.tiny_parakeet.batches import Batch, collate
-from tools.tiny_parakeet.config import DURATIONS, SIGMA
+from tools.tiny_parakeet.config import DURATIONS, SIGMA, VOCABULARY_SIZE
+from tools.tiny_parakeet.languages import LANGUAGES
 from tools.tiny_parakeet.mixing import Mixer
 from tools.tiny_parakeet.noise import NoiseBank
 from tools.tiny_parakeet.tdt_loss import TdtLoss
@@ -217,6 +218,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="where the model goes; its card goes beside it")
     parser.add_argument("--minutes", type=float, default=40.0, help="of training; the corpus takes a few more")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--language", choices=LANGUAGES, default="en")
+    parser.add_argument("--pieces", type=int, default=VOCABULARY_SIZE, help="of the tokenizer's vocabulary")
+    parser.add_argument("--encoder-of", type=Path, help="begin with this model's encoder, whatever its language")
     parser.add_argument("--work", type=Path, default=Path("build/tiny_parakeet"), help="corpus and tokenizer, 2.5 GB")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--resume", type=Path, help="continue from this model or checkpoint")
@@ -230,14 +234,14 @@ def main() -> None:
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     corpus_folder = arguments.work / "corpus"
-    corpus.build(corpus_folder, arguments.seed, arguments.processes)
+    corpus.build(corpus_folder, arguments.seed, LANGUAGES[arguments.language], arguments.processes)
     if arguments.resume is None:
         texts = [sentence.text for sentence in _training_bank(arguments.work)]
-        model.train_tokenizer(arguments.work / "tokenizer", texts)
+        model.train_tokenizer(arguments.work / "tokenizer", texts, arguments.pieces)
     with tempfile.TemporaryDirectory() as folder:
         meeting = f"file://{folder}/meeting"
         spawn(_train, (arguments, meeting), nprocs=arguments.processes)  # type: ignore[no-untyped-call]
-    evaluate.write_card(arguments.out, corpus_folder, evaluate.read_trainings(arguments.out))
+    evaluate.write_card(arguments.out, corpus_folder, evaluate.read_trainings(arguments.out), arguments.language)
 
 
 def _training_bank(work: Path) -> list[corpus.Sentence]:
@@ -256,6 +260,8 @@ def _train(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
     seed = arguments.seed + 1000 * len(runs_before)  # a resumed run hears other mixtures
     torch.manual_seed(seed)  # equal weights everywhere
     network = model.restored(arguments.resume) if arguments.resume else model.untrained(arguments.work / "tokenizer")
+    if arguments.encoder_of is not None and arguments.resume is None:
+        network.encoder.load_state_dict(model.restored(arguments.encoder_of).encoder.state_dict())
     bank = _training_bank(arguments.work)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     _log.info("%d sentences, %d parameters", len(bank), parameters)
@@ -274,6 +280,7 @@ def _train(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
                 audio_hours=round(trainer.audio_seconds / 3600, 1),
                 first_stage=arguments.from_stage,
                 learning_rate=arguments.learning_rate,
+                encoder_of=arguments.encoder_of.name if arguments.encoder_of else None,
             )
             evaluate.write_trainings(path, [*runs_before, run])
 

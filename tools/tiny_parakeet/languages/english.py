@@ -1,82 +1,36 @@
-"""The restricted language Tiny Parakeet knows: its words, and random sentences made of them.
+"""The restricted English that Tiny Parakeet knows: its words, and random sentences made of them.
 
 No two words sound alike ("to" and "for" are missing because "two" and "four" are there), so a transcript can be right.
 """
 
 import random
-import zlib
 
+from tools.tiny_parakeet.languages.grammar import Grammar, salad, words
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-NUMBERS = _words("zero one two three four five six seven eight nine ten eleven twelve twenty thirty hundred")
-ADJECTIVES = _words(
+NUMBERS = words("zero one two three four five six seven eight nine ten eleven twelve twenty thirty hundred")
+ADJECTIVES = words(
     "red green blue small big old new dark quiet happy white black yellow bright heavy early quick warm cold long"
 )
-NOUNS = _words(
+NOUNS = words(
     "house river garden window doctor teacher dog bird train table book letter market city mountain "
     "school hotel office station bridge forest island kitchen picture camera computer music paper flower coffee water "
     "winter summer morning evening meeting report message story question"
 )
-VERBS = _words(
+VERBS = words(
     "found opened moved carried painted watched followed visited bought cleaned remembered finished answered wanted"
 )
-PREPOSITIONS = _words("near behind under above with before after across around inside")
-TIMES = _words("today tomorrow yesterday again now tonight soon later")
-NAMES = _words("Anna Peter Maria Oscar Robert Helen David Julia Thomas Laura")
-PRONOUNS = _words("we they she you")
-CONJUNCTIONS = _words("and but because")
-FUNCTION_WORDS = _words(
+PREPOSITIONS = words("near behind under above with before after across around inside")
+TIMES = words("today tomorrow yesterday again now tonight soon later")
+NAMES = words("Anna Peter Maria Oscar Robert Helen David Julia Thomas Laura")
+PRONOUNS = words("we they she you")
+CONJUNCTIONS = words("and but because")
+FUNCTION_WORDS = words(
     "the is was are call where who when please wait never always very many can not hello thank goodbye everyone"
 )
 
 _SPELLINGS = (
     NUMBERS + ADJECTIVES + NOUNS + VERBS + PREPOSITIONS + TIMES + NAMES + PRONOUNS + CONJUNCTIONS + FUNCTION_WORDS
 )
-ALL_WORDS = frozenset(word.lower() for word in _SPELLINGS)
-"""Every word of the language, in lower case and without punctuation."""
-
-_HELD_OUT_SHARE = 20
-"""One sentence in this many is kept out of training."""
-_HELD_OUT_MIN_WORDS = 4
-"""Shorter ones cannot be kept apart: there are too few of them."""
-
-
-def is_held_out(sentence: str) -> bool:
-    """Whether a sentence belongs to evaluation. A property of its text, so the two sides cannot overlap."""
-    long_enough = len(sentence.split()) >= _HELD_OUT_MIN_WORDS
-    return long_enough and zlib.crc32(sentence.encode()) % _HELD_OUT_SHARE == 0
-
-
-def random_sentence(rng: random.Random) -> str:
-    """One sentence with its capital and its closing mark, for example "Anna opened the window again."."""
-    pattern = rng.choices(_PATTERNS, _PATTERN_WEIGHTS)[0]
-    return _capitalised(pattern(rng))
-
-
-def training_sentence(rng: random.Random) -> str:
-    """A random sentence that evaluation never uses."""
-    while is_held_out(sentence := random_sentence(rng)):
-        pass
-    return sentence
-
-
-def held_out_sentence(rng: random.Random) -> str:
-    """A random sentence that training never uses."""
-    while not is_held_out(sentence := random_sentence(rng)):
-        pass
-    return sentence
-
-
-def short_utterance(rng: random.Random) -> str:
-    """One to three words in no order: the first thing the model learns from."""
-    return _capitalised(_salad(rng, rng.choice((1, 1, 2, 2, 3))))
-
-
-def _capitalised(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]
 
 
 def _noun_phrase(rng: random.Random) -> str:
@@ -153,13 +107,9 @@ def _quantity(rng: random.Random) -> str:
     return f"{first} and {second} are {rng.choice(PREPOSITIONS)} {_noun_phrase(rng)}."
 
 
-def _salad(rng: random.Random, length: int) -> str:
-    return " ".join(rng.choice(_SPELLINGS) for _ in range(length)) + "."
-
-
 def _word_salad(rng: random.Random) -> str:
     """Words in no order, so that the model listens rather than learns the grammar by heart."""
-    return _salad(rng, rng.randint(3, 8))
+    return salad(rng, _SPELLINGS, rng.randint(3, 8))
 
 
 _PATTERNS = (
@@ -175,3 +125,20 @@ _PATTERNS = (
     _word_salad,
 )
 _PATTERN_WEIGHTS = (18, 14, 12, 12, 8, 7, 6, 13, 3, 17)
+
+ENGLISH = Grammar(
+    tag="en",
+    accents=(
+        "gmw/en-US",
+        "gmw/en",
+        "gmw/en-GB-scotland",
+        "gmw/en-GB-x-rp",
+        "gmw/en-GB-x-gbclan",
+        "gmw/en-GB-x-gbcwmd",
+        "gmw/en-029",
+        "gmw/en-US-nyc",
+    ),
+    spellings=_SPELLINGS,
+    patterns=_PATTERNS,
+    weights=_PATTERN_WEIGHTS,
+)
