@@ -61,7 +61,7 @@ class LossyEngine:
         self._known = known or {}
         self._queued: list[Task] = []
 
-    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> None:
+    def keyterm_support(self, terms: tuple[Keyterm, ...], model: object = None) -> None:
         """Nobody asks."""
 
     def start(self) -> None:

@@ -6,7 +6,7 @@ first, so that the largest batch, and with it any trouble with memory, comes at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gpu_job.asr.memory import MemoryBudget
@@ -22,6 +22,11 @@ PATIENCE = 8
 """After so many batches a chunk that was passed over goes first; otherwise short ones could wait for ever."""
 
 
+MODEL_PATIENCE = 2 * PATIENCE
+"""The same for a chunk whose model is not loaded. With two models that take turns in memory, each then runs so many
+batches between two loads: on two cores, at 320 s of audio each, minutes to a load's seconds."""
+
+
 @dataclass(frozen=True)
 class BatchCandidate:
     """A chunk that waits for the model."""
@@ -33,6 +38,15 @@ class BatchCandidate:
     """An upload's end waits for this chunk: repairs."""
     passed_over: int = 0
     """Batches that ran since it came."""
+    model: Hashable = None
+    """What it is heard with: chunks of one batch have the same."""
+    is_loaded: bool = True
+    """Whether that is in memory; loading it costs more than a few batches."""
+
+    @property
+    def has_waited_for_model(self) -> bool:
+        """Whether its model is to be loaded now, whatever the loaded ones still have to do."""
+        return not self.is_loaded and (self.urgent or self.passed_over >= MODEL_PATIENCE)
 
     @property
     def goes_first(self) -> bool:
@@ -94,12 +108,23 @@ class BatchLimits:
         return replace(self, safe=self.safe.without(samples, chunks))
 
 
-def next_batch(waiting: Sequence[BatchCandidate], limits: BatchLimits) -> list[int]:
-    """The indices of the chunks to run now, longest first; none only where none waits."""
+def next_batch(waiting: Sequence[BatchCandidate], limits: BatchLimits | Callable[[Hashable], BatchLimits]) -> list[int]:
+    """The indices of the chunks to run now, longest first, of one model; none only where none waits.
+
+    `limits`: of every model, or by model.
+    """
     if not waiting:
         return []
-    lead = max(waiting, key=lambda chunk: (chunk.goes_first, chunk.samples))
-    alike = [index for index, chunk in enumerate(waiting) if LEAST_FILL * lead.samples <= chunk.samples <= lead.samples]
+    lead = max(
+        waiting,
+        key=lambda chunk: (chunk.has_waited_for_model, chunk.is_loaded, chunk.goes_first, chunk.samples),
+    )
+    limits = limits if isinstance(limits, BatchLimits) else limits(lead.model)
+    alike = [
+        index
+        for index, chunk in enumerate(waiting)
+        if chunk.model == lead.model and LEAST_FILL * lead.samples <= chunk.samples <= lead.samples
+    ]
     alike.sort(key=lambda index: _rank(waiting[index], lead.samples))
     chosen = alike[: limits.largest(lead.samples)]
     return sorted(chosen, key=lambda index: -waiting[index].samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from gpu_job.asr.batching import BatchLimits
@@ -10,6 +11,16 @@ from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import Samples
 from shared.enums import Engine
 from shared.keyterms.terms import Keyterm
+
+
+@dataclass(frozen=True)
+class SpeechModel:
+    """What chunks are heard with. Those with equal ones may be one batch."""
+
+    name: str
+    """As settings and tables name it: published, a `.nemo` file, a folder."""
+    language: str | None = None
+    """BCP 47 tag, of a model that is told it; None: it is not told, or finds out by itself."""
 
 
 class Recognizer(Protocol):
@@ -44,3 +55,11 @@ class TakesKeyterms(Protocol):
 
     def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
         """The phrases with characters that the model never writes, which it cannot favour. From any thread."""
+
+
+@runtime_checkable
+class ToldLanguage(Protocol):
+    """A model that is told the language of what it hears."""
+
+    def in_language(self, language: str) -> Recognizer:
+        """The same loaded model for one language, a BCP 47 tag."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
 from shared.enums import Engine
@@ -39,8 +40,11 @@ class ChainedEngine(Protocol):
     def is_local(self) -> bool:
         """Whether audio stays on this machine."""
 
-    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> EngineTerms | None:
+    def keyterm_support(self, terms: tuple[Keyterm, ...], model: SpeechModel | None = None) -> EngineTerms | None:
         """What it makes of an upload's key terms; None where that is not known before its model is loaded."""
+
+    def model_of(self, model: SpeechModel | None) -> str:
+        """What transcripts call the model that such chunks are heard with; None: the engine's own."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -125,14 +129,14 @@ class EngineChain:
         """Whether chunks can still be submitted: it was not stopped, and an engine is left."""
         return not self._stopped and self.failure is None
 
-    def model(self, engines: Sequence[Engine]) -> str:
-        """The models of these engines, as the transcript names them."""
-        names = [engine.model for engine in self._engines if engine.engine in engines]
-        return " + ".join(dict.fromkeys(names)) or self._engines[0].model
+    def model(self, engines: Sequence[Engine], model: SpeechModel | None = None) -> str:
+        """The models of these engines for such chunks, as the transcript names them."""
+        names = [engine.model_of(model) for engine in self._engines if engine.engine in engines]
+        return " + ".join(dict.fromkeys(names)) or self._engines[0].model_of(model)
 
-    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> list[EngineTerms]:
-        """What its engines make of an upload's key terms, as far as that is known."""
-        return [known for engine in self._engines if (known := engine.keyterm_support(terms)) is not None]
+    def keyterm_support(self, terms: tuple[Keyterm, ...], model: SpeechModel | None = None) -> list[EngineTerms]:
+        """What its engines, with such a model, make of an upload's key terms, as far as that is known."""
+        return [known for engine in self._engines if (known := engine.keyterm_support(terms, model)) is not None]
 
     @contextmanager
     def feeding(self) -> Iterator[None]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from gpu_job.asr.batching import BatchCandidate, BatchLimits, next_batch
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.task import Task
 from shared.enums import Engine
@@ -19,6 +21,16 @@ LINGER_SECONDS = 0.2
 """How long an idle engine waits for a batch to fill; a decoder makes about 200 s of audio in that time."""
 
 
+class QueuedModels(Protocol):
+    """What the queue has to know of the models that its chunks are for; None: the engine's own."""
+
+    def limits(self, model: SpeechModel | None) -> BatchLimits:
+        """How large its batches may be."""
+
+    def is_loaded(self, model: SpeechModel | None) -> bool:
+        """Whether it is in memory."""
+
+
 @dataclass(frozen=True)
 class _QueuedChunk:
     task: Task
@@ -29,9 +41,17 @@ class _QueuedChunk:
     def samples(self) -> int:
         return len(self.task.chunk.samples)
 
-    def describe(self, batches: int) -> BatchCandidate:
+    def describe(self, batches: int, models: QueuedModels) -> BatchCandidate:
         """What the batch plan looks at."""
-        return BatchCandidate(self.samples, self.task.chunk.speech_share, self.task.urgent, batches - self.since)
+        task = self.task
+        return BatchCandidate(
+            self.samples,
+            task.chunk.speech_share,
+            task.urgent,
+            batches - self.since,
+            model=task.model,
+            is_loaded=models.is_loaded(task.model),
+        )
 
 
 class ChunkQueue:
@@ -145,17 +165,18 @@ class ChunkQueue:
             self._changed.notify_all()
         return [queued.task for queued in reversed(last)]
 
-    def take_batch(self, limits: BatchLimits) -> list[Task]:
-        """The next batch; empty when stopped."""
+    def take_batch(self, models: QueuedModels) -> list[Task]:
+        """The next batch, all for one model; empty when stopped."""
         with self._changed:
             while True:
-                self._await_batch(limits)
+                self._await_batch(models)
                 if self._stopped:
                     return []
                 self._discard(lambda task: task.is_cancelled())
                 if self._queued:  # else it was dropped, or another engine has taken it
                     break
-            chosen = next_batch([queued.describe(self._batches) for queued in self._queued], limits)
+            waiting = [queued.describe(self._batches, models) for queued in self._queued]
+            chosen = next_batch(waiting, lambda model: models.limits(_speech_model(model)))
             tasks = [self._queued[index].task for index in chosen]
             self._batches += 1
             self._taken |= {id(task): task for task in tasks}
@@ -165,16 +186,23 @@ class ChunkQueue:
             self._changed.notify_all()
         return tasks
 
-    def _await_batch(self, limits: BatchLimits) -> None:
+    def _await_batch(self, models: QueuedModels) -> None:
         """Until a batch is full, or the engine is idle and no more chunks are to be expected soon."""
-        self._changed.wait_for(lambda: self._stopped or self._is_full(limits) or (self._queued and self._engine_idle))
+        self._changed.wait_for(lambda: self._stopped or self._is_full(models) or (self._queued and self._engine_idle))
         self._changed.wait_for(
-            lambda: self._stopped or not self._queued or self._is_full(limits) or not self._feeders, LINGER_SECONDS
+            lambda: self._stopped or not self._queued or self._is_full(models) or not self._feeders, LINGER_SECONDS
         )
 
-    def _is_full(self, limits: BatchLimits) -> bool:
-        longest = max((queued.samples for queued in self._queued), default=0)
-        return len(self._queued) >= limits.largest(longest)
+    def _is_full(self, models: QueuedModels) -> bool:
+        by_model: dict[SpeechModel | None, list[int]] = {}
+        for queued in self._queued:
+            by_model.setdefault(queued.task.model, []).append(queued.samples)
+        return any(len(lengths) >= models.limits(model).largest(max(lengths)) for model, lengths in by_model.items())
+
+
+def _speech_model(model: Hashable) -> SpeechModel | None:
+    """Batch plans know no more of a model than whether two are equal."""
+    return model if isinstance(model, SpeechModel) else None
 
 
 def _may_move(task: Task, engine: Engine) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from opentelemetry.trace import SpanKind
 
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.asr.tokens import Token, tokens_of
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.engines.api_call import ApiCall
@@ -74,6 +75,10 @@ class DeepgramEngine:
         self._stopped = False
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deepgram")
 
+    def model_of(self, model: SpeechModel | None) -> str:
+        """Its own, whatever local engines would take."""
+        return self.model
+
     def start(self) -> None:
         """Nothing has to be loaded."""
 
@@ -90,7 +95,7 @@ class DeepgramEngine:
         with self._changed:
             return self.failure is None and not self._stopped and len(self._calls) < CALLS_AT_ONCE
 
-    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> EngineTerms:
+    def keyterm_support(self, terms: tuple[Keyterm, ...], model: SpeechModel | None = None) -> EngineTerms:
         """What Deepgram makes of an upload's key terms."""
         return terms_at_deepgram(terms, self.model.removeprefix("deepgram "))
 

@@ -16,12 +16,13 @@ from queue import Queue
 from typing import Any
 
 from gpu_job.asr.batch_fill import Fill
-from gpu_job.asr.recognizer import Recognizer, TakesKeyterms
+from gpu_job.asr.recognizer import Recognizer, SpeechModel, TakesKeyterms
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chain import FailureHandler
 from gpu_job.engines.chunk_queue import ChunkQueue
 from gpu_job.engines.listener import EngineListener
+from gpu_job.engines.loaded_models import LOADED_MODELS, Borrowed, LoadedModels
 from gpu_job.engines.task import Task
 from gpu_job.engines.time_limits import BatchPace, TimeLimits, audio_seconds, time_limit
 from shared.enums import Engine
@@ -44,13 +45,18 @@ class _Batch:
     tasks: Sequence[Task]
     data: Any
     """What the next stage takes; an exception where preparing failed."""
+    model: Borrowed | None = None
+    """What it is heard with; None where it could not be loaded."""
 
 
 _END = _Batch((), None)
 
 
 class LocalEngine:
-    """A model in this process. Tasks go in from any thread; results come out on its own threads, in any order."""
+    """Models in this process: its own, and others by demand.
+
+    Tasks go in from any thread; results come out on its own threads, in any order.
+    """
 
     is_local = True
 
@@ -63,19 +69,27 @@ class LocalEngine:
         failures: FailureHandler,
         listener: EngineListener | None = None,
         limits: TimeLimits | None = None,
+        *,
+        load_other: Callable[[str], Recognizer] | None = None,
+        loaded_models: int = LOADED_MODELS,
     ) -> None:
-        """`load` is called once, on the engine's thread, when it is started. `max_queued_seconds`: of audio."""
+        """`load` is called when it is started, on the engine's thread, and again where the model had to go meanwhile.
+        `max_queued_seconds`: of audio. `load_other`: loads another model, by its name; None: there is none.
+        `loaded_models`: most that are in memory at once."""
         self.engine = engine
         self.model = model
-        """Its name; the loaded model may have a better one."""
+        """Its own; the loaded model may have a better name."""
+        self._own_name = model
         self.failure: EngineFailed | None = None
         self._queue = ChunkQueue(max_queued_seconds)
         self._load = load
+        self._load_other = load_other
+        self._most_models = loaded_models
+        self._models: LoadedModels | None = None
         self._failures = failures
         self._listener = listener or EngineListener()
         self._limits = limits or TimeLimits()
         self._is_loaded = False
-        self._recognizer: Recognizer | None = None
         self._reporting = threading.Lock()
         self._is_reported = False
 
@@ -96,9 +110,9 @@ class LocalEngine:
         """Whether the model is there."""
         return self._is_loaded
 
-    def keyterm_support(self, terms: tuple[Keyterm, ...]) -> EngineTerms | None:
-        """What the model makes of an upload's key terms; None before it is loaded."""
-        recognizer = self._recognizer
+    def keyterm_support(self, terms: tuple[Keyterm, ...], model: SpeechModel | None = None) -> EngineTerms | None:
+        """What a model makes of an upload's key terms; None while it is not loaded."""
+        recognizer = None if self._models is None else self._models.recognizer(model)
         if recognizer is None:
             return None
         if not isinstance(recognizer, TakesKeyterms):
@@ -108,6 +122,12 @@ class LocalEngine:
         left_out = recognizer.unspellable(terms)
         reason = "The model never writes some of their characters." if left_out else ""
         return EngineTerms(engine=self.engine, favoured=True, left_out=left_out, reason=reason)
+
+    def model_of(self, model: SpeechModel | None) -> str:
+        """What transcripts call the model that such chunks are heard with."""
+        if model is None or self._models is None:
+            return self.model if model is None or model.name == self._own_name else model.name
+        return self._models.name_of(model)
 
     def take_last(self, job_id: str, max_seconds: float, engine: Engine) -> list[Task]:
         """Take a job's last queued chunks off the queue, in time order, for another engine."""
@@ -137,12 +157,26 @@ class LocalEngine:
         except Exception as error:
             self._end(error)
         else:
-            self._recognizer = recognizer
             self.model, self._is_loaded = recognizer.name, True
             fields = {"model": recognizer.name, "seconds": round(time.monotonic() - began, 2)}
             _log.info("model loaded", extra={"fields": fields})
-            _Stages(recognizer, self, self._queue, self._failures, self._listener, self._end, self._limit).run()
+            self._models = models = LoadedModels(
+                self._own_name,
+                recognizer,
+                self._load_by_name,
+                self._most_models,
+                lambda: time_limit(self._limits.load_seconds, self._hung),
+            )
+            del recognizer  # it may have to go
+            _Stages(models, self, self._queue, self._failures, self._listener, self._end, self._limit).run()
         self._report_failure()
+
+    def _load_by_name(self, name: str) -> Recognizer:
+        if name == self._own_name:
+            return self._load()
+        if self._load_other is None:
+            raise EngineFailed(f"This engine has one model, {self._own_name}.", FailureKind.MODEL_LOAD)
+        return self._load_other(name)
 
     @contextmanager
     def _limit(self, tasks: Sequence[Task], pace: BatchPace) -> Iterator[None]:
@@ -175,11 +209,11 @@ class LocalEngine:
 
 
 class _Stages:
-    """The three stages around a loaded model: prepare, run, finish."""
+    """The three stages around loaded models: prepare, run, finish."""
 
     def __init__(
         self,
-        recognizer: Recognizer,
+        models: LoadedModels,
         source: LocalEngine,
         queue: ChunkQueue,
         failures: FailureHandler,
@@ -188,14 +222,13 @@ class _Stages:
         limit: Callable[[Sequence[Task], BatchPace], AbstractContextManager[None]],
     ) -> None:
         """`limit`: around each call of the model with these tasks, with the pace of such calls."""
-        self._recognizer = recognizer
+        self._models = models
         self._source = source
         self._queue = queue
         self._failure_handler = failures
         self._listener = listener
         self._end = end
         self._limit = limit
-        self._prepare_pace, self._run_pace, self._finish_pace = BatchPace(), BatchPace(), BatchPace()
         self._prepared: Queue[_Batch] = Queue(maxsize=1)
         self._outputs: Queue[_Batch] = Queue(maxsize=2)
         self._failures = 0
@@ -220,31 +253,36 @@ class _Stages:
         except Exception as error:
             self._end(error)
             # The stage before it must not wait for ever until there is room for its next batch.
-            while source is not None and source.get() is not _END:
-                pass
+            while source is not None and (batch := source.get()) is not _END:
+                self._give_back(batch)
+
+    def _give_back(self, batch: _Batch) -> None:
+        if batch.model is not None:
+            self._models.give_back(batch.model)
 
     def _prepare(self) -> None:
         try:
-            while tasks := self._queue.take_batch(self._recognizer.batch_limits):
+            while tasks := self._queue.take_batch(self._models):
                 self._queue.set_engine_idle(idle=False)
-                self._prepared.put(self._batch(tasks))
+                self._prepared.put(self._batch_with_model(tasks))
         finally:
             self._prepared.put(_END)
 
-    def _batch(self, tasks: Sequence[Task]) -> _Batch:
+    def _batch_with_model(self, tasks: Sequence[Task]) -> _Batch:
+        """As `_batch`, its model loaded; without one where that fails."""
+        try:
+            model = self._models.borrow(tasks[0].model)
+        except EngineFailed as error:
+            return _Batch(tasks, error)
+        return self._batch(tasks, model)
+
+    def _batch(self, tasks: Sequence[Task], model: Borrowed) -> _Batch:
         """A batch made ready, or the exception that prevented it: whose fault it is shows when the batch is halved."""
         try:
-            with self._limit(tasks, self._prepare_pace):
-                return _Batch(tasks, self._prepared_data(tasks))
+            with self._limit(tasks, model.paces.prepare):
+                return _Batch(tasks, _prepared_data(model.recognizer, tasks), model)
         except Exception as error:
-            return _Batch(tasks, error)
-
-    def _prepared_data(self, tasks: Sequence[Task]) -> Any:
-        batch, recognizer = [task.chunk.samples for task in tasks], self._recognizer
-        terms = [task.asked.keyterms for task in tasks]
-        if any(terms) and isinstance(recognizer, TakesKeyterms):
-            return recognizer.prepare_with_keyterms(batch, terms)
-        return recognizer.prepare(batch)
+            return _Batch(tasks, error, model)
 
     def _transcribe(self) -> None:
         while True:
@@ -254,23 +292,35 @@ class _Stages:
             self._queue.set_engine_idle(idle=False)
             if batch is _END:
                 return
-            if self._queue.is_stopped:
-                continue
-            if all(task.is_cancelled() for task in batch.tasks):
-                self._queue.take_done(batch.tasks)
-                continue
-            self._listener.batch_started(self._source.engine)
-            self._attempt(batch)
-            self._listener.batch_finished(self._source.engine, batch.tasks)
+            try:
+                self._transcribe_batch(batch)
+            finally:
+                self._give_back(batch)
 
-    def _attempt(self, batch: _Batch) -> None:
+    def _transcribe_batch(self, batch: _Batch) -> None:
+        if self._queue.is_stopped:
+            return
+        if all(task.is_cancelled() for task in batch.tasks):
+            self._queue.take_done(batch.tasks)
+            return
+        if batch.model is None:
+            # Other models may well work: the engine goes on, and other engines have these chunks.
+            for task in self._queue.take_done(batch.tasks):
+                self._failure_handler.chunk_failed(self._source, task, batch.data)
+            return
+        self._listener.batch_started(self._source.engine)
+        self._attempt(batch, batch.model)
+        self._listener.batch_finished(self._source.engine, batch.tasks)
+
+    def _attempt(self, batch: _Batch, model: Borrowed) -> None:
         """Run a batch; one that fails is halved until the chunk at fault stands alone."""
+        recognizer = model.recognizer
         try:
             if isinstance(batch.data, Exception):
                 raise batch.data
             began = time.monotonic()
-            with self._limit(batch.tasks, self._run_pace):
-                output = self._recognizer.run(batch.data)
+            with self._limit(batch.tasks, model.paces.run):
+                output = recognizer.run(batch.data)
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
             if len(batch.tasks) == 1 or _ends_engine(error):
@@ -278,31 +328,39 @@ class _Stages:
                 return
             if kind_of(error) is FailureKind.OUT_OF_MEMORY:
                 longest = max(len(task.chunk.samples) for task in batch.tasks)
-                self._recognizer.batch_limits = self._recognizer.batch_limits.without(longest, len(batch.tasks))
-                self._listener.batch_limits_reduced(self._recognizer)
+                recognizer.batch_limits = recognizer.batch_limits.without(longest, len(batch.tasks))
+                self._listener.batch_limits_reduced(recognizer)
             half = len(batch.tasks) // 2
             _log.warning("batch failed, halving", extra={"fields": {"chunks": len(batch.tasks)}}, exc_info=True)
             for tasks in (batch.tasks[:half], batch.tasks[half:]):
-                self._attempt(self._batch(tasks))
+                self._attempt(self._batch(tasks, model), model)
             return
-        _record_batch(self._recognizer.engine, batch.tasks, time.monotonic() - began)
-        self._outputs.put(_Batch(batch.tasks, output))
+        _record_batch(recognizer.engine, batch.tasks, time.monotonic() - began)
+        self._models.hold(model)
+        self._outputs.put(_Batch(batch.tasks, output, model))
 
     def _finish(self) -> None:
         while (batch := self._outputs.get()) is not _END:
             try:
-                with self._limit(batch.tasks, self._finish_pace):
-                    results = self._recognizer.finish(batch.data)
-            except Exception as error:
-                self._failed(batch.tasks, error)
-                continue
-            self._failures, self._failed_jobs = 0, set()
-            for task, tokens in zip(batch.tasks, results, strict=True):
-                if self._queue.take_done([task]):
-                    self._complete(task, tokens)
+                if batch.model is not None:
+                    self._finish_batch(batch, batch.model)
+            finally:
+                self._give_back(batch)
+
+    def _finish_batch(self, batch: _Batch, model: Borrowed) -> None:
+        try:
+            with self._limit(batch.tasks, model.paces.finish):
+                results = model.recognizer.finish(batch.data)
+        except Exception as error:
+            self._failed(batch.tasks, error)
+            return
+        self._failures, self._failed_jobs = 0, set()
+        for task, tokens in zip(batch.tasks, results, strict=True):
+            if self._queue.take_done([task]):
+                self._complete(task, tokens)
 
     def _complete(self, task: Task, tokens: list[Token]) -> None:
-        engine = self._recognizer.engine
+        engine = self._source.engine
         metrics.AUDIO.add(seconds(len(task.chunk.samples)), engine=engine.value)
         try:
             task.complete(engine, tokens)
@@ -325,6 +383,14 @@ class _Stages:
         reason = error.reason if isinstance(error, EngineFailed) else f"The engine failed ({type(error).__name__})."
         for task in self._queue.take_done(tasks):
             self._failure_handler.chunk_failed(self._source, task, EngineFailed(reason, kind_of(error)))
+
+
+def _prepared_data(recognizer: Recognizer, tasks: Sequence[Task]) -> Any:
+    batch = [task.chunk.samples for task in tasks]
+    terms = [task.asked.keyterms for task in tasks]
+    if any(terms) and isinstance(recognizer, TakesKeyterms):
+        return recognizer.prepare_with_keyterms(batch, terms)
+    return recognizer.prepare(batch)
 
 
 def _ends_engine(error: Exception) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult, chunk_result
 from gpu_job.audio.chunker import Chunk
@@ -30,6 +31,8 @@ class Task:
     """Whether it may not be sent to an API: the upload is private, or may not cost so much."""
     asked: UploadOptions = NOTHING_ASKED
     """What the upload's owner wants, for engines that can do it."""
+    model: SpeechModel | None = None
+    """What local engines hear it with; None: with their own model."""
     failures: Mapping[Engine, EngineFailed] = field(default_factory=dict)
     """The engines that were tried, and why each failed."""
     urgent: bool = False

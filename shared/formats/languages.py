@@ -27,6 +27,7 @@ may:msa per:fas rum:ron slo:slk tib:bod wel:cym
 """ISO 639-2/B and 639-2/T code, where they differ: Matroska and MPEG-TS write the former, MP4 the latter."""
 
 _TERMINOLOGICAL = dict(pair.split(":") for pair in (_TWO_LETTERS + _BIBLIOGRAPHIC).split())
+_OF_THREE = {pair.partition(":")[2]: pair.partition(":")[0] for pair in _TWO_LETTERS.split()}
 _TAG = re.compile(r"([a-z]{2,3})([-_][a-z0-9]+)*")
 
 
@@ -37,3 +38,8 @@ def language_code(tag: str) -> str | None:
     """
     match = _TAG.fullmatch(tag.strip().lower())
     return None if match is None else _TERMINOLOGICAL.get(match[1], match[1])
+
+
+def two_letters(code: str) -> str | None:
+    """The ISO 639-1 code of `de`, `deu` or `ger`; None where there is none, or the code is none."""
+    return _OF_THREE.get(_TERMINOLOGICAL.get(code, code))

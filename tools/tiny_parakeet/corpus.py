@@ -10,7 +10,7 @@ import multiprocessing
 import random
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,7 +123,7 @@ def _build_shard(task: tuple[Path, int, str, Part, int]) -> float:
     """Write one shard, return its seconds of speech."""
     folder, seed, tag, part, shard = task
     rng = random.Random(f"{seed}/{part.name}/{shard}")
-    sentences = list(_synthesise(Espeak(), rng, LANGUAGES[tag].accents, part, shard))
+    sentences = list(_synthesise(Espeak(), rng, LANGUAGES[tag], part, shard))
     flat = np.concatenate([sentence.samples for sentence in sentences])
     codec = rng.choice(_CODECS)
     if codec is not None:
@@ -145,12 +145,10 @@ def _build_shard(task: tuple[Path, int, str, Part, int]) -> float:
     return len(flat) / SAMPLE_RATE
 
 
-def _synthesise(
-    espeak: Espeak, rng: random.Random, accents: Sequence[str], part: Part, shard: int
-) -> Iterator[Sentence]:
+def _synthesise(espeak: Espeak, rng: random.Random, grammar: Grammar, part: Part, shard: int) -> Iterator[Sentence]:
     for number in range(part.sentences_per_shard):
         if number % part.run_length == 0:
-            voice = random_voice(rng, accents, seen=part.seen_voices)
+            voice = random_voice(rng, grammar.accents, seen=part.seen_voices, variants=grammar.variants)
             speed = rng.uniform(*_SPEED_RANGE)
         text = part.sentence(rng)
         speech = espeak.say(text, voice)

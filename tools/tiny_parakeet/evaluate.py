@@ -127,7 +127,8 @@ def _score_mixtures(network: EncDecRNNTBPEModel, corpus_folder: Path, part: str)
 
 def _score_recording(network: EncDecRNNTBPEModel, recording: Recording) -> dict[str, float | int]:
     """A shipped recording, decoded by ffmpeg, in chunks cut at silences."""
-    command = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-i", recording.path, "-vn", "-f", "f32le", "-ac", "1")
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    command = (ffmpeg, "-loglevel", "error", "-nostdin", "-i", recording.path, "-vn", "-f", "f32le", "-ac", "1")
     decoded = subprocess.run((*command, "-ar", str(SAMPLE_RATE), "pipe:"), stdout=subprocess.PIPE, check=True).stdout
     samples = np.frombuffer(decoded, np.float32)
     cuts = cut_points(samples)

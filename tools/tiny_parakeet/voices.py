@@ -20,13 +20,15 @@ _PLAIN_SHARE = 0.08
 """Share of speakers with an accent's own voice and no variant."""
 
 
-def random_voice(rng: random.Random, accents: Sequence[str], *, seen: bool) -> Voice:
-    """A speaker: accent, variant, rate and melody. `seen` chooses between the training and the held-out variants."""
+def random_voice(
+    rng: random.Random, accents: Sequence[str], *, seen: bool, variants: Sequence[str] = TRAINING_VARIANTS
+) -> Voice:
+    """A speaker: accent, variant, rate and melody. `seen`: one of the training's variants, not of the held-out ones."""
     accent = rng.choice(accents)
     if seen and rng.random() < _PLAIN_SHARE:
         name = accent
     else:
-        name = f"{accent}+{rng.choice(TRAINING_VARIANTS if seen else HELD_OUT_VARIANTS)}"
+        name = f"{accent}+{rng.choice(variants if seen else HELD_OUT_VARIANTS)}"
     return Voice(
         name=name,
         rate=rng.randint(120, 215),

@@ -22,6 +22,7 @@ from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.onnx_sessions import session_options
 from shared.enums import Engine
+from shared.languages.choice import primary_language
 
 MIN_SAMPLES = SAMPLE_RATE // 10
 """A shorter chunk is filled up with silence."""
@@ -61,14 +62,42 @@ class OnnxAsrModel:
         """Fill very short chunks up. From any thread."""
         return [np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples)))) for samples in batch]
 
-    def run(self, prepared: list[Samples]) -> list[tuple[Any, float]]:
-        """Recognize. From the one thread that owns the model."""
-        results = self._model.recognize(prepared, sample_rate=SAMPLE_RATE)
+    def run(self, prepared: list[Samples], language: str | None = None) -> list[tuple[Any, float]]:
+        """Recognize. From the one thread that owns the model. `language`: that is spoken; None: the model finds out."""
+        results = self._model.recognize(prepared, sample_rate=SAMPLE_RATE, language=language)
         return [(result, seconds(len(samples))) for result, samples in zip(results, prepared, strict=True)]
+
+    def in_language(self, language: str) -> InLanguage:
+        """The same model, told the language: Whisper and Canary are, the others have one or find out."""
+        return InLanguage(self, primary_language(language))
 
     def finish(self, output: list[tuple[Any, float]]) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread."""
         return [tokens_of(result, end) for result, end in output]
+
+
+class InLanguage:
+    """A loaded model for chunks of one language, a Recognizer."""
+
+    def __init__(self, model: OnnxAsrModel, language: str) -> None:
+        """`language`: without script and region, as the models have it."""
+        self._model = model
+        self._language = language
+        self.name, self.engine, self.hardware = model.name, model.engine, model.hardware
+        self.prepare, self.finish = model.prepare, model.finish
+
+    @property
+    def batch_limits(self) -> BatchLimits:
+        """The model's."""
+        return self._model.batch_limits
+
+    @batch_limits.setter
+    def batch_limits(self, limits: BatchLimits) -> None:
+        self._model.batch_limits = limits
+
+    def run(self, prepared: list[Samples]) -> list[tuple[Any, float]]:
+        """As the model's."""
+        return self._model.run(prepared, self._language)
 
 
 def tokens_of(result: Any, end: float) -> list[Token]:

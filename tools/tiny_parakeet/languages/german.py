@@ -71,5 +71,6 @@ GERMAN = Grammar(
     spellings=_SPELLINGS,
     patterns=(_statement, _compound, _question, _refusal, _request, _thanks, _count, _word_salad),
     weights=(30, 14, 12, 6, 6, 6, 8, 18),
-    scale=0.35,
+    scale=0.2,
+    variants=words("f1 f2 f3 f4 m1 m2 m3 m4 m6 m7 Lee Mike Andrea max pablo linda"),
 )

@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tools.tiny_parakeet.voices import TRAINING_VARIANTS
+
 _HELD_OUT_SHARE = 20
 """One sentence in this many is kept out of training."""
 _HELD_OUT_MIN_WORDS = 4
@@ -29,6 +31,8 @@ class Grammar:
     """How often each pattern is drawn."""
     scale: float = 1.0
     """Size of the corpus: 1 is 34,000 sentences, 17 hours."""
+    variants: tuple[str, ...] = TRAINING_VARIANTS
+    """espeak-ng's voice variants that training hears. Fewer take less time, and say less of others."""
 
     @property
     def words(self) -> frozenset[str]:

@@ -1,0 +1,178 @@
+"""The models of one engine: its own, and others that uploads are to be heard with, loaded by demand."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.recognizer import Recognizer, SpeechModel, ToldLanguage
+from gpu_job.engines.time_limits import BatchPace
+from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
+
+LOADED_MODELS = 2
+"""Most models in an engine's memory where nothing else is set."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Paces:
+    """How long a model's steps take."""
+
+    prepare: BatchPace = field(default_factory=BatchPace)
+    run: BatchPace = field(default_factory=BatchPace)
+    finish: BatchPace = field(default_factory=BatchPace)
+
+
+@dataclass
+class _Loaded:
+    recognizer: Recognizer
+    paces: Paces
+    used_at: int = 0
+    batches: int = 0
+    """That are on their way through the engine with it."""
+
+
+class LoadedModels:
+    """Models in memory, at most so many; of those that no batch needs, the least recently used one goes.
+
+    The batch plan reads it from any thread; one thread borrows, and so loads.
+    """
+
+    def __init__(
+        self,
+        own_name: str,
+        own: Recognizer,
+        load: Callable[[str], Recognizer] | None,
+        most: int,
+        limit: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`own`: the engine's own model, there from the beginning. `load`: for others, by name; None: there are none.
+        `limit`: around each load."""
+        self._own_name = own_name
+        self._last_limits = {own_name: own.batch_limits}
+        """Of each model that was loaded, when it was unloaded."""
+        self._load = load
+        self._most = most
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._loaded = {own_name: _Loaded(own, Paces())}
+        self._names = {own_name: own.name}
+        self._broken: dict[str, EngineFailed] = {}
+        self._uses = 0
+
+    def limits(self, model: SpeechModel | None) -> BatchLimits:
+        """How large batches of a model may be; of one that was never loaded, as of the engine's own."""
+        name = self._name(model)
+        loaded = self._loaded.get(name)
+        if loaded is not None:
+            return loaded.recognizer.batch_limits
+        return self._last_limits.get(name) or self._last_limits[self._own_name]
+
+    def is_loaded(self, model: SpeechModel | None) -> bool:
+        """Whether it is in memory, or will not be: that it cannot be loaded is soon said."""
+        name = self._name(model)
+        return name in self._loaded or name in self._broken
+
+    def recognizer(self, model: SpeechModel | None) -> Recognizer | None:
+        """A model, to be asked about itself; None where it is not in memory."""
+        loaded = self._loaded.get(self._name(model))
+        return None if loaded is None else loaded.recognizer
+
+    def name_of(self, model: SpeechModel | None) -> str:
+        """What transcripts call a model that was loaded."""
+        name = self._name(model)
+        return self._names.get(name, name)
+
+    def borrow(self, model: SpeechModel | None) -> Borrowed:
+        """A model for one batch, until `give_back`. Loads it where it is not in memory.
+
+        Raises EngineFailed of kind model_load where it cannot be loaded, and what loading raises where no model can be
+        any more.
+        """
+        name = self._name(model)
+        if name in self._broken:
+            raise self._broken[name]
+        with self._changed:
+            loaded = self._loaded.get(name)
+            if loaded is not None:
+                return self._lend(name, loaded, model)
+        recognizer = self._loaded_by_demand(name)
+        with self._changed:
+            self._loaded[name] = loaded = _Loaded(recognizer, Paces())
+            self._names[name] = recognizer.name
+            return self._lend(name, loaded, model)
+
+    def _lend(self, name: str, loaded: _Loaded, model: SpeechModel | None) -> Borrowed:
+        self._uses += 1
+        loaded.used_at, loaded.batches = self._uses, loaded.batches + 1
+        recognizer = loaded.recognizer
+        if model is not None and model.language is not None and isinstance(recognizer, ToldLanguage):
+            recognizer = recognizer.in_language(model.language)
+        return Borrowed(name, recognizer, loaded.paces)
+
+    def hold(self, borrowed: Borrowed) -> None:
+        """One more batch is on its way with it: each half of one that failed."""
+        with self._changed:
+            self._loaded[borrowed.name].batches += 1
+
+    def give_back(self, borrowed: Borrowed) -> None:
+        """A batch has its tokens, or failed."""
+        with self._changed:
+            self._loaded[borrowed.name].batches -= 1
+            self._changed.notify_all()
+
+    def _loaded_by_demand(self, name: str) -> Recognizer:
+        if self._load is None:
+            raise self._remember(name, EngineFailed(f"No model {name} is there.", FailureKind.MODEL_LOAD))
+        self._make_room()
+        began = time.monotonic()
+        try:
+            with self._limit():
+                recognizer = self._load(name)
+        except Exception as error:
+            if REMEDIES[kind_of(error)] is Remedy.LEAVE_PROCESS:
+                raise
+            _log.exception("a model could not be loaded", extra={"fields": {"model": name}})
+            reason = error.reason if isinstance(error, EngineFailed) else f"({type(error).__name__})"
+            failure = EngineFailed(f"The model {name} could not be loaded: {reason}", FailureKind.MODEL_LOAD)
+            raise self._remember(name, failure) from error
+        seconds = round(time.monotonic() - began, 2)
+        _log.info("model loaded by demand", extra={"fields": {"model": recognizer.name, "seconds": seconds}})
+        return recognizer
+
+    def _remember(self, name: str, failure: EngineFailed) -> EngineFailed:
+        """Other chunks for it are not kept waiting for another try."""
+        self._broken[name] = failure
+        return failure
+
+    def _make_room(self) -> None:
+        """For one more model. Waits until a batch's model can go: batches under way end by themselves."""
+        with self._changed:
+            while len(self._loaded) >= self._most:
+                self._changed.wait_for(self._idle)
+                oldest = min(self._idle(), key=lambda name: self._loaded[name].used_at)
+                self._last_limits[oldest] = self._loaded.pop(oldest).recognizer.batch_limits
+                _log.info("model unloaded", extra={"fields": {"model": oldest}})
+        gc.collect()
+
+    def _idle(self) -> list[str]:
+        return [name for name, loaded in self._loaded.items() if loaded.batches == 0]
+
+    def _name(self, model: SpeechModel | None) -> str:
+        return self._own_name if model is None else model.name
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """A loaded model, for one batch."""
+
+    name: str
+    recognizer: Recognizer
+    paces: Paces

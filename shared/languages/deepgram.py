@@ -1,0 +1,30 @@
+"""Languages that Deepgram's models have."""
+
+from __future__ import annotations
+
+from shared.languages.choice import LanguageChoice
+
+DEEPGRAM_LANGUAGES = (
+    "be bg bn bs ca cs da de el en es et fi fr hi hr hu id it ja kn ko lt lv mk mr ms nl no pl pt ro ru sk sl sr sv ta"
+    " te th tl tr uk vi zh"
+)
+"""Of nova-3, as Deepgram's changelog named them by and by (August 2025 to March 2026)."""
+
+DEEPGRAM_DETECTED = frozenset(
+    ["de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pt", "ru", "sv", "tr", "uk", "zh"]
+)
+"""Those that `detect_language` finds. Source: https://developers.deepgram.com/docs/language-detection"""
+
+MULTI = "multi"
+"""Deepgram's name of a language that changes within a recording."""
+
+DEEPGRAM_MULTI = frozenset(["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"])
+"""Those that nova-3 hears with `language=multi`. Source: Deepgram's Models & Languages Overview."""
+
+
+def deepgram_language_obstacle(choice: LanguageChoice, languages: frozenset[str]) -> str | None:
+    """Why Deepgram would not understand an upload; None where it does. `languages`: those that its model has."""
+    unknown = [code for code in choice.codes if code not in languages]
+    if unknown:
+        return f"Deepgram's model does not have the language {', '.join(unknown)}"
+    return None
