@@ -38,6 +38,7 @@ from gpu_job.audit.queries import AuditRules
 from gpu_job.audit.runner import DeliverTokens, Detector
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
+from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.speakers.diarizer import Diarizer
 from gpu_job.speakers.networks import SpeakerNetworks
@@ -70,7 +71,9 @@ class PipelineOptions:
     """How files become transcripts. The defaults are a deployment's."""
 
     language: str = "en"
-    """BCP 47 tag that the transcript states."""
+    """Of uploads that bring none, as LANGUAGE has it: a BCP 47 tag, several, or `auto`."""
+    speech_models: SpeechModels | None = None
+    """Which model hears which upload; None: the engine's own hears all."""
     low_confidence: float = LOW_CONFIDENCE
     """Mean confidence of the words below which the transcript has a warning."""
     cuts: CutRules = field(default_factory=lambda: CutRules(max_seconds=30.0))
@@ -189,6 +192,8 @@ class FileTranscription:
         self._listener = listener
         self._media = media
         self._text, self._keyterms = asked.text, asked.keyterms
+        models = pipeline.options.speech_models
+        self._model = None if models is None else models.of(asked.language)
         self._channels = asked.streams(media) if media is not None else 1
         self._missing = missing
         self._cancelled = cancelled or threading.Event()
@@ -196,7 +201,7 @@ class FileTranscription:
         options, engines, threads = pipeline.options, pipeline.engines, pipeline.audit_threads
         self._scope = ShardScope.of(shard, media, asked.channels, options.cuts, options.warm_up_seconds)
         self._results = ChunkResults(self._channels, stored or {})
-        task_options = TaskOptions(stays_local, asked, span, self._cancelled.is_set)
+        task_options = TaskOptions(stays_local, asked, span, self._cancelled.is_set, self._model)
         self._tasks = ChunkTasks(engines, job_id, listener, self._delivered, task_options)
         self._diarizer: Diarizer | None = None
         if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
@@ -340,12 +345,12 @@ class FileTranscription:
         """The transcript of a complete file, which states these. `speaker_names`: by who is heard first.
 
         Raises EngineFailed where every chunk failed."""
-        options, model = self._pipeline.options, self._pipeline.engines.model
+        options, engines = self._pipeline.options, self._pipeline.engines
         # Without its lock, for which a heartbeat would wait: a complete file's assembly changes no more.
         transcript = transcript_of(
             self._results.assembly,
             self.findings(),
-            model,
+            lambda used: engines.model(used, self._model),
             job_id=job_id,
             source=source,
             language=options.language,
@@ -355,7 +360,8 @@ class FileTranscription:
             speaker_names=speaker_names,
             text=self._text,
         )
-        return with_keyterms(transcript, self._keyterms, self._pipeline.engines.keyterm_support(self._keyterms))
+        support = engines.keyterm_support(self._keyterms, self._model)
+        return with_keyterms(transcript, self._keyterms, support)
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""

@@ -15,6 +15,8 @@ from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
+from gpu_job.engines.loaded_models import LOADED_MODELS
+from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.engines.time_limits import TimeLimits
 from gpu_job.pipeline import PipelineOptions
 from shared.settings import DeepgramSettings, DeploymentSettings, setting
@@ -55,6 +57,14 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
     )
     chunk_duration_minutes: float | None = setting(
         None, "Older name of CHUNK_SECONDS, in minutes; CHUNK_SECONDS goes before it.", unit="min", gt=0, le=20
+    )
+    loaded_models: int = setting(
+        LOADED_MODELS,
+        "Most models that an engine keeps in memory; uploads of other languages have others (LANGUAGE_MODELS). Of those"
+        " that no batch needs the least recently used one goes. 1: one after the other.",
+        unit="models",
+        source="Parakeet 0.6 B: 1.3 GB each in bf16 or int8; WORKER_MEMORY_GIB has to hold all",
+        ge=1,
     )
     gpu_batch_size: int = setting(
         _RECOGNIZER.max_chunks, "Most chunks in one batch on a GPU; memory may allow fewer.", unit="chunks", ge=1
@@ -233,6 +243,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         """How uploads become transcripts."""
         return PipelineOptions(
             language=self.language,
+            speech_models=SpeechModels(self.parakeet_model_name, self.language_table),
             low_confidence=self.low_confidence,
             cuts=CutRules(max_seconds=self.chunk_seconds),
             audit=AuditRules(

@@ -8,6 +8,8 @@ from typing import Any
 from shared.enums import Channels
 from shared.keyterms.deepgram import deepgram_terms
 from shared.keyterms.terms import Keyterm
+from shared.languages.choice import parse_language_choice
+from shared.languages.deepgram import MULTI
 from shared.options.model import UploadOptions
 from shared.options.text_options import Fillers
 
@@ -19,14 +21,16 @@ class DeepgramRequest:
     Source: https://developers.deepgram.com/reference/speech-to-text/listen-pre-recorded
     """
 
-    language: str
+    language: str | None
+    """A BCP 47 tag, or `multi`: it changes within the recording. None: it is to be found."""
     split: bool = False
     """Each channel by itself, as one speaker."""
     speakers: bool = False
     """With the speaker of each word."""
     keyterms: tuple[Keyterm, ...] = ()
     """What is expected to be said, for models that take it."""
-
+    detected: tuple[str, ...] = ()
+    """Languages among which it is to be found; none: among all."""
     is_formatted: bool = True
     """With numbers, dates and sums as Deepgram writes them; else in words."""
     fillers: bool = False
@@ -41,8 +45,10 @@ class DeepgramRequest:
     @classmethod
     def of_chunks(cls, options: UploadOptions, language: str) -> DeepgramRequest:
         """For some chunks of an upload: one channel each, and too short to tell who speaks in all of it."""
+        language_asked, detected = _language(options, language)
         return cls(
-            language,
+            language_asked,
+            detected=detected,
             # Where they are asked for in one form, they are brought to it afterwards, as those of other engines are.
             is_formatted=options.numbers is None,
             fillers=options.fillers is Fillers.KEEP,
@@ -53,6 +59,7 @@ class DeepgramRequest:
         """As the SDK's functions take them for one of Deepgram's models."""
         return {
             "language": self.language,
+            "detect_language": (list(self.detected) or True) if self.language is None else None,
             "smart_format": self.is_formatted,
             "filler_words": self.fillers or None,
             "punctuate": True,
@@ -60,3 +67,11 @@ class DeepgramRequest:
             "diarize_model": "latest" if self.speakers else None,
             "keyterm": deepgram_terms(self.keyterms, model).phrases or None,
         }
+
+
+def _language(options: UploadOptions, language: str) -> tuple[str | None, tuple[str, ...]]:
+    """The language to be named, or those among which it is to be found."""
+    if options.language is None and language.strip().lower() == MULTI:
+        return MULTI, ()
+    choice = options.language or parse_language_choice(language)
+    return choice.known, () if choice.known else choice.codes

@@ -8,13 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AliasChoices, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape
 from shared.costs.speeds import DeviceSpeed, Speeds
 from shared.enums import JobDevice
+from shared.languages.choice import LanguageChoice, parse_language_choice
+from shared.languages.deepgram import DEEPGRAM_LANGUAGES, MULTI
+from shared.languages.models import LANGUAGE_MODELS, LanguageModels
+from shared.languages.table import LanguageTable
 from shared.options.model import LONGEST_DEADLINE_MINUTES
 from shared.options.subtitle_rules import (
     MAX_CHARS_PER_SECOND,
@@ -377,7 +381,21 @@ class DeploymentSettings(
     )
     enable_fallback: bool = setting(True, "Whether another engine takes over when the chosen one fails.")
     language: str = setting(
-        "en", "Language of the recordings, as Deepgram and subtitle players expect it.", unit="BCP 47 tag"
+        "en",
+        "Language of uploads that bring no `transcribe-language`: a tag, several with commas, or `auto`.",
+        unit="BCP 47 tag",
+    )
+    language_models: str = setting(
+        LANGUAGE_MODELS,
+        "Which model transcribes uploads of other languages than LANGUAGE, whose model is PARAKEET_MODEL_NAME:"
+        " MODEL=LANGUAGES with `;` between models and spaces between languages; `*`: all others. The first model that"
+        " has a language gets it. Empty: none but LANGUAGE.",
+        source="the models' cards; Whisper: its tokenizer",
+    )
+    deepgram_languages: str = setting(
+        DEEPGRAM_LANGUAGES,
+        "Languages that DEEPGRAM_MODEL has, with spaces between them; no upload of another one is sent to it.",
+        source="nova-3, Deepgram's changelog until 2026-03-31",
     )
     low_confidence: float = setting(
         LOW_CONFIDENCE,
@@ -411,6 +429,33 @@ class DeploymentSettings(
     log_level: str = setting(
         "INFO", "Least severity that is logged.", pattern="^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$"
     )
+
+    @field_validator("language")
+    @classmethod
+    def _is_language(cls, value: str) -> str:
+        if value.strip().lower() != MULTI:
+            parse_language_choice(value)
+        return value
+
+    @field_validator("language_models")
+    @classmethod
+    def _are_language_models(cls, value: str) -> str:
+        LanguageModels.parse(value)
+        return value
+
+    @property
+    def spoken_language(self) -> LanguageChoice | None:
+        """LANGUAGE; None for Deepgram's `multi`, several languages within a recording."""
+        return None if self.language.strip().lower() == MULTI else parse_language_choice(self.language)
+
+    @property
+    def language_table(self) -> LanguageTable:
+        """Which models and services have which languages."""
+        return LanguageTable(
+            self.spoken_language,
+            LanguageModels.parse(self.language_models),
+            frozenset(self.deepgram_languages.replace(",", " ").split()),
+        )
 
     def hardware(self, device: JobDevice) -> str | None:
         """What a job's model runs on, as speeds are learned by; None for a GPU job of which no GPU is known."""

@@ -44,7 +44,7 @@ LAYERS = {
         {"object_names", "errors", "pages"},
         {"formats"},
         {"clock", "enums", "media"},
-        {"keyterms"},
+        {"keyterms", "languages"},
         {"gzip_content", "objects", "options", "storage_errors", "telemetry", "public_http"},
         {"costs", "deepgram_request", "transcript"},
         {"messages", "settings"},

@@ -55,7 +55,8 @@ class DeepgramEngine:
         *,
         timeout_seconds: float,
     ) -> None:
-        """`connect` is called once, for the first chunk: it imports the SDK, which takes a second.
+        """`language`: of uploads that bring none, as LANGUAGE has it. `connect` is called once, for the
+        first chunk: it imports the SDK, which takes a second.
 
         `timeout_seconds`: how long an answer is waited for where another engine could transcribe the chunks. One that
         comes later is delivered all the same; the first result of a chunk is the one that counts.

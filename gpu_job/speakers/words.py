@@ -32,7 +32,7 @@ def passages_of_speakers(passages: Sequence[Passage], turns: Sequence[Turn], lan
     words = [word for passage in passages for word in passage.words]
     speakers = iter(speakers_of_words(words, turns, language))
     return [
-        Passage(passage.engine, [replace(word, speaker=next(speakers)) for word in passage.words])
+        replace(passage, words=[replace(word, speaker=next(speakers)) for word in passage.words])
         for passage in passages
     ]
 

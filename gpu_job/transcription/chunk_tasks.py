@@ -8,6 +8,7 @@ from functools import partial
 
 from opentelemetry.trace import Span
 
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audit.runner import DeliverTokens
@@ -30,6 +31,8 @@ class TaskOptions:
     asked: UploadOptions
     span: Span
     is_cancelled: Callable[[], bool]
+    model: SpeechModel | None = None
+    """What local engines hear it with; None: with their own model."""
 
 
 class ChunkTasks:
@@ -102,6 +105,7 @@ class ChunkTasks:
             channel,
             options.stays_local,
             options.asked,
+            options.model,
             span=options.span,
             is_cancelled=options.is_cancelled,
             leave_open=self._listener.broke,

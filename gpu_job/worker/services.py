@@ -57,13 +57,18 @@ class JobServices(Deployment):
         """Of the job that this process belongs to."""
         return self.slots[self.settings.shape.job_device]
 
-    def load_model(self, engine: Engine) -> Recognizer:
-        """The model that the settings name, for the GPU or the CPU. Raises EngineFailed of kind model_load.
+    def load_model(self, engine: Engine, name: str | None = None) -> Recognizer:
+        """A model for the GPU or the CPU; None: the one that the settings name. Raises EngineFailed of kind model_load.
 
-        Imports torch and NeMo, which takes seconds: for the engine's thread.
+        Imports torch and NeMo, which takes seconds: for the engine's threads.
         """
-        model = load_recognizer(self.settings.parakeet_model_name, engine, self.settings.recognizer_options)
-        if engine is Engine.PARAKEET_GPU:
+        if name is not None and engine is Engine.PARAKEET_GPU:
+            from torch import cuda
+
+            # What an unloaded model had is the allocator's still.
+            cuda.empty_cache()
+        model = load_recognizer(name or self.settings.parakeet_model_name, engine, self.settings.recognizer_options)
+        if name is None and engine is Engine.PARAKEET_GPU:
             from torch import cuda
 
             from gpu_job.asr.gpu_metrics import watch_gpu
@@ -99,7 +104,8 @@ def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
         settings=settings,
         task=task,
         checkpoints=Checkpoints(
-            deployment.state, f"{settings.parakeet_model_release or settings.parakeet_model_name} {cuts}"
+            deployment.state,
+            f"{settings.parakeet_model_release or settings.parakeet_model_name} {cuts} {settings.language_models}",
         ),
         rendering=rendering,
     )

@@ -234,7 +234,7 @@ def _wants(parameters: Mapping[str, str], name: str) -> bool:
 def _request(parameters: Mapping[str, str]) -> DeepgramRequest:
     """Of a call's parameters those which decide about what the model hears."""
     return DeepgramRequest(
-        parameters.get("language", "en"),
+        None if "detect_language" in parameters else parameters.get("language", "en"),
         split=_wants(parameters, "multichannel"),
         speakers="diarize_model" in parameters,
     )

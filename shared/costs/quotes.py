@@ -32,6 +32,7 @@ class Limit(StrEnum):
 
     ENGINE = "engine"
     FILE_SIZE = "file_size"
+    LANGUAGE = "language"
     PRIVACY = "privacy"
     BUDGET = "budget"
     MAX_COST = "max_cost"
@@ -43,7 +44,7 @@ class Limit(StrEnum):
     NEEDLESS = "needless"
 
 
-BINDING = frozenset({Limit.ENGINE, Limit.FILE_SIZE, Limit.PRIVACY, Limit.BUDGET, Limit.MAX_COST})
+BINDING = frozenset({Limit.ENGINE, Limit.FILE_SIZE, Limit.LANGUAGE, Limit.PRIVACY, Limit.BUDGET, Limit.MAX_COST})
 """Limits that hold even where no method is left. The others are preferences: the least bad method breaks them."""
 
 

@@ -16,15 +16,12 @@ DEEPGRAM_DETECTED = frozenset(
 """Those that `detect_language` finds. Source: https://developers.deepgram.com/docs/language-detection"""
 
 MULTI = "multi"
-"""Deepgram's name of a language that changes within a recording."""
-
-DEEPGRAM_MULTI = frozenset(["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"])
-"""Those that nova-3 hears with `language=multi`. Source: Deepgram's Models & Languages Overview."""
+"""Deepgram's name of a language that changes within a recording, for LANGUAGE alone: it has a price of its own."""
 
 
 def deepgram_language_obstacle(choice: LanguageChoice, languages: frozenset[str]) -> str | None:
     """Why Deepgram would not understand an upload; None where it does. `languages`: those that its model has."""
-    unknown = [code for code in choice.codes if code not in languages]
-    if unknown:
-        return f"Deepgram's model does not have the language {', '.join(unknown)}"
-    return None
+    if choice.known is not None:
+        return None if choice.codes[0] in languages else f"Deepgram's model does not speak {choice.known}"
+    unknown = [code for code in choice.codes if code not in DEEPGRAM_DETECTED]
+    return f"Deepgram does not detect {', '.join(unknown)}" if unknown else None

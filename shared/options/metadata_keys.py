@@ -5,6 +5,7 @@ PREFIX = "transcribe-"
 
 METHOD_METADATA = "transcribe-method"
 CHANNELS_METADATA = "transcribe-channels"
+LANGUAGE_METADATA = "transcribe-language"
 TRACK_METADATA = "transcribe-track"
 SUBTITLES_METADATA = "transcribe-subtitles"
 SPEAKERS_METADATA = "transcribe-speakers"

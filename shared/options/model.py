@@ -11,6 +11,7 @@ from shared.enums import Channels, Method, Privacy
 from shared.errors import Rejected
 from shared.formats.tracks import RequestedTrack
 from shared.keyterms.terms import FILE_NAME, Keyterms, joined, parse_keyterms
+from shared.languages.choice import LanguageChoice
 from shared.media import Media
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.metadata_keys import (
@@ -19,6 +20,7 @@ from shared.options.metadata_keys import (
     FILLERS_METADATA,
     KEYTERMS_FILE_METADATA,
     KEYTERMS_METADATA,
+    LANGUAGE_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
     NUMBERS_METADATA,
@@ -82,6 +84,8 @@ class UploadOptions(BaseModel):
     channels: Channels = Channels.MIX
     track: RequestedTrack | None = None
     """None: the track that the file marks as its default, else the first."""
+    language: LanguageChoice | None = None
+    """In which language people speak; None: the deployment's."""
     subtitles: SubtitleOptions | None = None
     speakers: SpeakerCount | None = None
     """How many people speak; None: who says what is not asked. Split channels are speakers anyway."""
@@ -139,6 +143,7 @@ class UploadOptions(BaseModel):
             METHOD_METADATA: self.method,
             CHANNELS_METADATA: self.channels if self.channels is not Channels.MIX else None,
             TRACK_METADATA: self.track,
+            LANGUAGE_METADATA: self.language,
             SUBTITLES_METADATA: self.subtitles,
             SPEAKERS_METADATA: self.speakers,
             SPEAKER_NAMES_METADATA: ", ".join(self.speaker_names) or None,

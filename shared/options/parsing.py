@@ -14,6 +14,7 @@ from shared.errors import Rejected
 from shared.formats.languages import language_code
 from shared.formats.tracks import ALL_TRACKS, RequestedTrack
 from shared.keyterms.terms import FILE_NAME, Keyterm, is_keyterms_file, parse_keyterms
+from shared.languages.choice import LanguageChoice, parse_language_choice
 from shared.object_names import name_problem
 from shared.options.metadata_keys import (
     CHANNELS_METADATA,
@@ -21,6 +22,7 @@ from shared.options.metadata_keys import (
     FILLERS_METADATA,
     KEYTERMS_FILE_METADATA,
     KEYTERMS_METADATA,
+    LANGUAGE_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
     NUMBERS_METADATA,
@@ -67,6 +69,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         method="auto" if method == "auto" else _word(METHOD_METADATA, method, Method, "auto") if method else None,
         channels=_word(CHANNELS_METADATA, channels, Channels) if channels else Channels.MIX,
         track=track,
+        language=_language(_asked(metadata, LANGUAGE_METADATA)),
         subtitles=_subtitles(_asked(metadata, SUBTITLES_METADATA)),
         speakers=_speakers(_asked(metadata, SPEAKERS_METADATA)),
         speaker_names=_speaker_names(metadata.get(SPEAKER_NAMES_METADATA, "")),
@@ -134,6 +137,15 @@ def _track(value: str) -> RequestedTrack | None:
         wanted = f"a track's number from 1, a language such as de or deu, or {ALL_TRACKS}"
         raise Rejected(f"The file's {TRACK_METADATA} is {value!r}; it has to be {wanted}.")
     return value or None
+
+
+def _language(value: str) -> LanguageChoice | None:
+    try:
+        return parse_language_choice(value) if value else None
+    except ValueError as error:
+        wanted = "a language such as de or pt-BR, several with commas between them, or auto"
+        shown = value[:200]
+        raise Rejected(f"The file's {LANGUAGE_METADATA} is {shown!r} ({error}); it has to be {wanted}.") from None
 
 
 def _subtitles(value: str) -> SubtitleOptions | None:

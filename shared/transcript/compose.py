@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import NamedTuple
 
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
@@ -73,7 +75,7 @@ def compose(
     for passage in passages:
         clamped = clamp_times(passage.words, duration, clock)
         clock = clamped[-1].start if clamped else clock
-        inside.append(Passage(passage.engine, clamped))
+        inside.append(replace(passage, words=clamped))
     words, segments, paragraphs = group(inside, language, grouping)
     if coverage is None:
         spoken = sum(segment.end - segment.start for segment in segments)
@@ -115,37 +117,48 @@ def group(
     """Passages in time order -> all words in that order, their segments by first word, and their paragraphs."""
     rules = grouping or Grouping()
     words: list[Word] = []
-    engines: list[Engine] = []
+    origins: list[_Origin] = []
     for passage in passages:
         words.extend(passage.words)
-        engines.extend([passage.engine] * len(passage.words))
+        origins.extend([_Origin(passage.engine, passage.language)] * len(passage.words))
     # What others say meanwhile does not break a speaker's sentence.
     by_speaker: dict[int | None, list[int]] = {}
     for index, word in enumerate(words):
         by_speaker.setdefault(word.speaker, []).append(index)
     segments = sorted(
         (
-            _segment(words, inside, engines[inside[0]])
+            _segment(words, inside, origins[inside[0]])
             for indexes in by_speaker.values()
-            for inside in _segments_of_one_speaker(words, engines, indexes, language, rules)
+            for inside in _segments_of_one_speaker(words, origins, indexes, language, rules)
         ),
         key=lambda segment: segment.first_word,
     )
     return tuple(words), tuple(segments), tuple(_paragraphs(words, segments, rules))
 
 
+class _Origin(NamedTuple):
+    """Where words come from; those of a segment come from one."""
+
+    engine: Engine
+    language: str | None
+
+
 def _segments_of_one_speaker(
-    words: Sequence[Word], engines: Sequence[Engine], indexes: Sequence[int], language: str, rules: Grouping
+    words: Sequence[Word], origins: Sequence[_Origin], indexes: Sequence[int], language: str, rules: Grouping
 ) -> Iterator[Sequence[int]]:
-    """The indexes of a speaker's words -> those of each segment."""
-    ends = sentence_ends([words[index].text for index in indexes], language)
+    """The indexes of a speaker's words -> those of each segment. `language`: of words that have none of their own."""
+    ends = [
+        end
+        for spoken, alike in groupby(indexes, lambda index: origins[index].language or language)
+        for end in sentence_ends([words[index].text for index in alike], spoken)
+    ]
     first = 0
     for at in range(1, len(indexes) + 1):
         if at < len(indexes):
             before, word = words[indexes[at - 1]], words[indexes[at]]
             if not (
                 ends[at - 1]
-                or engines[indexes[at]] != engines[indexes[first]]
+                or origins[indexes[at]] != origins[indexes[first]]
                 or word.start - before.end >= rules.segment_pause_seconds
                 or word.end - words[indexes[first]].start > rules.segment_max_seconds
             ):
@@ -154,7 +167,7 @@ def _segments_of_one_speaker(
         first = at
 
 
-def _segment(words: Sequence[Word], indexes: Sequence[int], engine: Engine) -> Segment:
+def _segment(words: Sequence[Word], indexes: Sequence[int], origin: _Origin) -> Segment:
     first, last = words[indexes[0]], words[indexes[-1]]
     return Segment(
         start=first.start,
@@ -162,8 +175,9 @@ def _segment(words: Sequence[Word], indexes: Sequence[int], engine: Engine) -> S
         text=join_words(words[index].text for index in indexes),
         first_word=indexes[0],
         last_word=indexes[-1],
-        engine=engine,
+        engine=origin.engine,
         speaker=first.speaker,
+        language=origin.language,
     )
 
 

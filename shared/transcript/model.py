@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,10 @@ from shared.media import Media
 
 Seconds = Annotated[float, Field(ge=0)]
 """Seconds from the start of the upload."""
+
+
+Language = Annotated[str, Field(min_length=2, max_length=35)]
+"""A BCP 47 tag."""
 
 
 class _Frozen(BaseModel):
@@ -41,8 +46,8 @@ class Word:
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Consecutive words of one sentence, speaker and engine: of `words[first_word:last_word + 1]` of the transcript
-    those of this speaker. Where two people talk at once, such ranges overlap."""
+    """Consecutive words of one sentence, speaker, engine and language: of the transcript's
+    `words[first_word:last_word + 1]` those of this speaker. Where two people talk at once, such ranges overlap."""
 
     start: Seconds
     end: Seconds
@@ -51,6 +56,8 @@ class Segment:
     last_word: Annotated[int, Field(ge=0)]
     engine: Engine
     speaker: int | None = None
+    language: Language | None = None
+    """BCP 47 tag, where it was to be found; None: the transcript's."""
 
     def word_indexes(self, words: Sequence[Word]) -> list[int]:
         """The places of the segment's words in the transcript's `words`."""
@@ -160,6 +167,14 @@ class Transcript(_Frozen):
         """The engines that wrote at least one segment, each once."""
         return tuple(dict.fromkeys(segment.engine for segment in self.segments))
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the segments, each once, the one with most of the words first; of a transcript without words its own."""
+        words: Counter[str] = Counter()
+        for segment in self.segments:
+            words[segment.language or self.language] += len(segment.word_indexes(self.words))
+        return tuple(language for language, _ in words.most_common()) or (self.language,)
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -167,6 +182,8 @@ class Passage:
 
     engine: Engine
     words: Sequence[Word]
+    language: str | None = None
+    """BCP 47 tag, where it was to be found; None: the recording's."""
 
 
 SHORT_BY_SECONDS = 0.5

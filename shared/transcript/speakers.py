@@ -24,7 +24,7 @@ def numbered_as_heard(passage: Passage) -> Passage:
     heard = dict.fromkeys(word.speaker for word in passage.words if word.speaker is not None)
     numbers = {speaker: number for number, speaker in enumerate(heard)}
     words = [word if word.speaker is None else replace(word, speaker=numbers[word.speaker]) for word in passage.words]
-    return Passage(passage.engine, words)
+    return replace(passage, words=words)
 
 
 def spoken_seconds(passages: Iterable[Passage]) -> dict[int, float]:

@@ -58,6 +58,8 @@ class Training:
     """Of the curriculum. Every run but the first continues from the one before."""
     learning_rate: float
     """At its peak."""
+    batch_share: float = 1.0
+    """Of the curriculum's audio in a step."""
     encoder_of: str | None = None
     """The model whose encoder the first weights are."""
 

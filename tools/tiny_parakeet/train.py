@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numba
@@ -79,11 +79,14 @@ class Trainer:
     which matters sixfold where other programs want the cores too.
     """
 
-    def __init__(self, network: EncDecRNNTBPEModel, mixer: Mixer, seed: int, learning_rate: float) -> None:
+    def __init__(
+        self, network: EncDecRNNTBPEModel, mixer: Mixer, seed: int, learning_rate: float, warm_up_steps: int
+    ) -> None:
         self.network = network
         self._mixer = mixer
         self._rng = random.Random(seed)
         self._learning_rate = learning_rate
+        self._warm_up_steps = warm_up_steps
         self._blank = int(network.tokenizer.vocab_size)
         self._tdt = TdtLoss(self._blank, DURATIONS, SIGMA)
         # Only training needs it: it carries CTC and the alignment, and is thrown away.
@@ -119,7 +122,7 @@ class Trainer:
     def _step(self, stage: Stage, progress: float) -> str:
         self.network.train()
         self.network.spec_augmentation = self._spec_augmentation if stage.augmented else None
-        rate = self._learning_rate * min(1.0, (self.steps + 1) / _WARM_UP_STEPS) * _cosine(progress)
+        rate = self._learning_rate * min(1.0, (self.steps + 1) / self._warm_up_steps) * _cosine(progress)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         batch = self._batch(stage)
@@ -225,6 +228,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--resume", type=Path, help="continue from this model or checkpoint")
     parser.add_argument("--from-stage", type=int, default=0, help="of the curriculum, to resume in")
+    parser.add_argument("--batch-share", type=float, default=1.0, help="of the curriculum's audio in a step")
+    parser.add_argument("--warm-up-steps", type=int, default=_WARM_UP_STEPS)
     parser.add_argument("--learning-rate", type=float, default=_LEARNING_RATE, help="at its peak")
     return parser.parse_args()
 
@@ -266,7 +271,7 @@ def _train(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     _log.info("%d sentences, %d parameters", len(bank), parameters)
     mixer = Mixer(bank, NoiseBank(seed), seed + rank)
-    trainer = Trainer(network, mixer, seed, arguments.learning_rate)
+    trainer = Trainer(network, mixer, seed, arguments.learning_rate, arguments.warm_up_steps)
     torch.manual_seed(seed + rank)
     begin = time.monotonic()
 
@@ -280,13 +285,16 @@ def _train(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
                 audio_hours=round(trainer.audio_seconds / 3600, 1),
                 first_stage=arguments.from_stage,
                 learning_rate=arguments.learning_rate,
+                batch_share=arguments.batch_share,
                 encoder_of=arguments.encoder_of.name if arguments.encoder_of else None,
             )
             evaluate.write_trainings(path, [*runs_before, run])
 
-    trainer.run(
-        arguments.minutes, CURRICULUM[arguments.from_stage :], lambda: save_as(arguments.work / "checkpoint.nemo")
-    )
+    curriculum = [
+        replace(stage, step_seconds=stage.step_seconds * arguments.batch_share)
+        for stage in CURRICULUM[arguments.from_stage :]
+    ]
+    trainer.run(arguments.minutes, curriculum, lambda: save_as(arguments.work / "checkpoint.nemo"))
     save_as(arguments.out)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.enums import JobDevice
+from shared.languages.table import LanguageTable
 from shared.media import Media
 from trigger_function.settings import FunctionSettings
 
@@ -24,6 +25,7 @@ class Engines:
     """Largest file that an instance of the GPU job can hold; None: not known."""
     cpu_file_bytes: int | None = None
     """The same of the CPU job."""
+    languages: LanguageTable = field(default_factory=LanguageTable)
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings) -> Engines:
@@ -36,6 +38,7 @@ class Engines:
             cpu=settings.cpu_job is not None,
             gpu_file_bytes=settings.largest_file_bytes(settings.job_memory_gib, settings.job_disk_gib),
             cpu_file_bytes=settings.largest_file_bytes(settings.cpu_job_memory_gib, settings.cpu_job_disk_gib),
+            languages=settings.language_table,
         )
 
 

@@ -78,6 +78,8 @@ def _against_deepgram(upload: UploadFacts, engines: Engines) -> Iterator[Refusal
         yield Refusal(limit=Limit.PRIVACY, why="the file may not leave for an API")
     if (obstacle := deepgram_obstacle(upload.media, engines)) is not None:
         yield Refusal(limit=Limit.ENGINE, why=obstacle)
+    if (obstacle := engines.languages.deepgram_obstacle(upload.options.language)) is not None:
+        yield Refusal(limit=Limit.LANGUAGE, why=obstacle)
 
 
 def _against_job(
@@ -91,6 +93,8 @@ def _against_job(
         yield Refusal(limit=Limit.NO_JOB, why="the GPU job fails at the moment")
     if (obstacle := job_obstacle(device or JobDevice.GPU, upload.media, engines)) is not None:
         yield Refusal(limit=Limit.FILE_SIZE, why=obstacle)
+    if (obstacle := engines.languages.job_obstacle(upload.options.language, device or JobDevice.GPU)) is not None:
+        yield Refusal(limit=Limit.LANGUAGE, why=obstacle)
     if conditions.month_files is not None and conditions.month_files < limits.gpu_min_monthly_files:
         why = f"{conditions.month_files} files this month, the job is for {limits.gpu_min_monthly_files} and more"
         yield Refusal(limit=Limit.MONTHLY_FILES, why=why)

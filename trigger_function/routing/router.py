@@ -233,13 +233,14 @@ class Router:
         )
 
 
-_OF_ENGINES = frozenset({Limit.ENGINE, Limit.FILE_SIZE})
+_OF_ENGINES = frozenset({Limit.ENGINE, Limit.FILE_SIZE, Limit.LANGUAGE})
 """What a method cannot do, whatever it may."""
 
 _RULE_SUFFIXES = {
     Limit.PRIVACY: "private",
     Limit.ENGINE: "without-deepgram",
     Limit.FILE_SIZE: "too-large",
+    Limit.LANGUAGE: "language",
     Limit.BUDGET: "over-budget",
     Limit.MAX_COST: "over-max-cost",
 }

@@ -1,0 +1,27 @@
+"""Which model hears an upload, by the language that its owner says is spoken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gpu_job.asr.recognizer import SpeechModel
+from shared.languages.choice import LanguageChoice
+from shared.languages.models import hears_one_language
+from shared.languages.table import LanguageTable
+
+
+@dataclass(frozen=True)
+class SpeechModels:
+    """An engine's own model, and the deployment's table of others."""
+
+    own: str
+    """As PARAKEET_MODEL_NAME has it."""
+    table: LanguageTable = field(default_factory=LanguageTable)
+
+    def of(self, asked: LanguageChoice | None) -> SpeechModel:
+        """The model for an upload. `asked`: its owner's; None: nothing. Where none has the language, routing has
+        forbidden the job, or somebody insisted: then the engine's own model hears it."""
+        name = self.table.model_for(asked) or self.own
+        choice = asked or self.table.own
+        tag = choice.known if choice is not None else None
+        return SpeechModel(name, tag if hears_one_language(name) else None)
