@@ -40,6 +40,8 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.fetch.arriving_file import ArrivingFile
+from gpu_job.languages.spoken import SpokenLanguages, find_languages
+from gpu_job.languages.text_languages import TextLanguages
 from gpu_job.speakers.diarizer import Diarizer
 from gpu_job.speakers.networks import SpeakerNetworks
 from gpu_job.transcription.channel_audio import ChannelAudio
@@ -53,10 +55,11 @@ from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import EngineFailed
+from shared.languages.choice import UNDETERMINED, deployment_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
-from shared.transcript.model import Transcript, with_keyterms
+from shared.transcript.model import Passage, Transcript, with_keyterms
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
@@ -193,6 +196,7 @@ class FileTranscription:
         self._media = media
         self._text, self._keyterms = asked.text, asked.keyterms
         models = pipeline.options.speech_models
+        self._language = asked.language or deployment_language(pipeline.options.language)
         self._model = None if models is None else models.of(asked.language)
         self._channels = asked.streams(media) if media is not None else 1
         self._missing = missing
@@ -353,15 +357,22 @@ class FileTranscription:
             lambda used: engines.model(used, self._model),
             job_id=job_id,
             source=source,
-            language=options.language,
+            language=self._language.known or UNDETERMINED,
             low_confidence=options.low_confidence,
             tracks=self._media.transcript_tracks() if self._media else (),
             turns=None if self._diarizer is None else self._diarizer.turns(),
             speaker_names=speaker_names,
             text=self._text,
+            find_languages=None if self._language.known else self._find_languages,
         )
         support = engines.keyterm_support(self._keyterms, self._model)
         return with_keyterms(transcript, self._keyterms, support)
+
+    def _find_languages(self, passages: Sequence[Passage]) -> SpokenLanguages:
+        """Among those that the owner names, or else that the model has."""
+        models = self._pipeline.options.speech_models
+        codes = self._language.codes or (() if models is None else models.languages_of(self._model))
+        return find_languages(passages, TextLanguages(codes).log_probabilities)
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""

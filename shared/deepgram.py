@@ -23,6 +23,7 @@ import stamina
 from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind, kind_of_status, shortened
+from shared.languages.choice import language_tag
 from shared.settings import DeepgramSettings
 from shared.telemetry.metrics import AUDIO
 from shared.transcript.model import Passage, Word
@@ -81,6 +82,8 @@ class DeepgramResult:
     """Channels that were transcribed separately, each of which is billed."""
     request_id: str
     model: str
+    language: str | None = None
+    """BCP 47 tag that it found, where it was asked to; of channels that were transcribed separately the first one's."""
 
 
 @dataclass(frozen=True)
@@ -246,10 +249,14 @@ def parse_response(response: Any, model: str, *, split: bool = False) -> Deepgra
         each = [_words(channel, number if split else None, duration) for number, channel in enumerate(channels)]
         words = tuple(merge(*each, key=lambda word: word.start))
         request_id = str(response.metadata.request_id or "")
+        found = getattr(channels[0], "detected_language", None)
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         reason = "Deepgram's answer is not a transcript."
         raise EngineFailed(reason, FailureKind.INTERNAL, may_be_billed=True) from error
-    return DeepgramResult(Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}")
+    language = language_tag(found) if isinstance(found, str) else None
+    return DeepgramResult(
+        Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}", language
+    )
 
 
 def posted_answer(body: object, model: str, *, split: bool = False) -> DeepgramResult | PostedFailure:

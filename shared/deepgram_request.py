@@ -8,8 +8,7 @@ from typing import Any
 from shared.enums import Channels
 from shared.keyterms.deepgram import deepgram_terms
 from shared.keyterms.terms import Keyterm
-from shared.languages.choice import parse_language_choice
-from shared.languages.deepgram import MULTI
+from shared.languages.choice import MULTI, parse_language_choice
 from shared.options.model import UploadOptions
 from shared.options.text_options import Fillers
 

@@ -15,8 +15,8 @@ from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape
 from shared.costs.speeds import DeviceSpeed, Speeds
 from shared.enums import JobDevice
-from shared.languages.choice import LanguageChoice, parse_language_choice
-from shared.languages.deepgram import DEEPGRAM_LANGUAGES, MULTI
+from shared.languages.choice import MULTI, LanguageChoice, parse_language_choice
+from shared.languages.deepgram import DEEPGRAM_LANGUAGES
 from shared.languages.models import LANGUAGE_MODELS, LanguageModels
 from shared.languages.table import LanguageTable
 from shared.options.model import LONGEST_DEADLINE_MINUTES

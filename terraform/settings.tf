@@ -30,6 +30,8 @@ variable "settings" {
     max_completion_minutes        = optional(number)
     enable_fallback               = optional(bool)
     language                      = optional(string)
+    language_models               = optional(string)
+    deepgram_languages            = optional(string)
     low_confidence                = optional(number)
     max_attempts                  = optional(number)
     max_wait_hours                = optional(number)
@@ -107,6 +109,7 @@ variable "job_settings" {
   type = object({
     parakeet_model_name        = optional(string)
     model_precision            = optional(string)
+    loaded_models              = optional(number)
     chunk_seconds              = optional(number)
     gpu_batch_size             = optional(number)
     max_concurrent_chunks      = optional(number)

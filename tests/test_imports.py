@@ -29,7 +29,7 @@ LAYERS = {
     "gpu_job": [
         {"fetch", "instance", "onnx_sessions"},
         {"audio"},
-        {"speakers", "vad", "asr"},
+        {"languages", "speakers", "vad", "asr"},
         {"audit"},
         {"assembly"},
         {"engines"},

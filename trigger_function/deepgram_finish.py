@@ -6,7 +6,9 @@ from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import DeepgramResult
+from shared.deepgram_request import DeepgramRequest
 from shared.keyterms.deepgram import terms_at_deepgram
+from shared.languages.choice import UNDETERMINED
 from shared.media import Media
 from shared.state.job_result import completed
 from shared.state.jobs.record import CallbackCall, JobRecord
@@ -52,13 +54,15 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
     if record.options.tells_speakers_apart:
         passage = numbered_as_heard(passage)
         speakers = named_speakers(spoken_seconds([passage]), record.options.speaker_names)
+    request = DeepgramRequest.of_upload(record.options, services.settings.language)
+    language = request.language or answer.language or UNDETERMINED
     transcript = compose(
         job_id=upload.job_id,
         source=upload.uri,
         duration=duration,
-        language=services.settings.language,
+        language=language,
         model=answer.model,
-        passages=edited([passage], services.settings.language, record.options.text),
+        passages=edited([passage], language, record.options.text),
         channels=answer.channels,
         speakers=speakers,
         tracks=media.transcript_tracks(),

@@ -21,6 +21,7 @@ from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
 from gpu_job.audit.findings import Findings, apply_findings
 from gpu_job.audit.intervals import Span, merge_close, total
+from gpu_job.languages.spoken import SpokenLanguages
 from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.words import passages_of_speakers, speakers_of_turns
 from shared.enums import Engine
@@ -31,6 +32,8 @@ from shared.transcript.compose import compose
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
+
+FindLanguages = Callable[[Sequence[Passage]], SpokenLanguages]
 
 
 @dataclass(frozen=True)
@@ -193,11 +196,13 @@ def transcript_of(
     turns: Sequence[Turn] | None = None,
     speaker_names: Sequence[str] = (),
     text: TextOptions | None = None,
+    find_languages: FindLanguages | None = None,
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
     `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`:
-    how the words are to be written. Coverage and gaps are by what the engines wrote.
+    how the words are to be written. `find_languages`: where `language` is not known. Coverage and gaps are by what the
+    engines wrote.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -207,6 +212,9 @@ def transcript_of(
     if failures and len(failures) == len(results):
         raise EngineFailed(failures[0])
     engines = list(dict.fromkeys(result.engine for result in results if not result.failure))
+    found = None if find_languages is None else find_languages(passages)
+    if found is not None:
+        passages, language = list(found.passages), found.language
     spoken = passages if turns is None else passages_of_speakers(passages, turns, language)
     return compose(
         job_id=job_id,
@@ -221,6 +229,7 @@ def transcript_of(
         tracks=tracks,
         low_confidence=low_confidence,
         loudness=assembly.loudness,
+        warnings=() if found is None else found.warnings,
         estimated_times=any(not token.is_timed for result in results for token in result.tokens),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gpu_job.asr.recognizer import SpeechModel
 from shared.languages.choice import LanguageChoice
-from shared.languages.models import hears_one_language
+from shared.languages.models import OTHER, hears_one_language
 from shared.languages.table import LanguageTable
 
 
@@ -25,3 +25,9 @@ class SpeechModels:
         choice = asked or self.table.own
         tag = choice.known if choice is not None else None
         return SpeechModel(name, tag if hears_one_language(name) else None)
+
+    def languages_of(self, model: SpeechModel | None) -> tuple[str, ...]:
+        """Those that the table names for a model; none where it has them all, or is not in the table."""
+        named = (one.languages for one in self.table.models.models if model is not None and one.model == model.name)
+        languages = next(named, frozenset())
+        return () if OTHER in languages else tuple(sorted(languages))

@@ -30,6 +30,8 @@ _TAIL = """
 | `transcribe-channels` | `mix` (default): all channels together; `split`: each alone, as one speaker |
 | `transcribe-track` | audio track: its number, from 1; a language, `de`, `ger` and `deu` alike; or `all`, mixed. \
 By default the track that the file marks as its default, else the first |
+| `transcribe-language` | in which language people speak: a BCP 47 tag such as `de` or `pt-BR`; several of which some \
+are spoken, `de,en`; `auto`: it is to be found. By default `LANGUAGE` |
 | `transcribe-speakers` | who speaks is told, word by word: `on`, or how many people speak, `2`, `2-5`, `2-`. \
 By default `off`; split channels are speakers by themselves |
 | `transcribe-speaker-names` | their names, with commas between them, in the order in which they are first heard |

@@ -18,6 +18,7 @@ from infra.cli.jobs.upload_flags import (
     ChannelsOption,
     FillersOption,
     KeytermsOption,
+    LanguageOption,
     MethodChoice,
     MethodOption,
     NumbersOption,
@@ -78,7 +79,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="A published name, a .nemo file, a folder made by prepare-model, or tiny: the demo's.",
+        help="A published name, a .nemo file, a folder made by prepare-model, tiny: the demo's, or tiny-de.",
         show_default="nvidia/parakeet-tdt-0.6b-v2",
     ),
 ]
@@ -99,6 +100,7 @@ def run(
     method: MethodOption = MethodChoice.AUTO,
     channels: ChannelsOption = Channels.MIX,
     track: TrackOption = "",
+    language: LanguageOption = "",
     subtitles: SubtitlesOption = "",
     speakers: SpeakersOption = "",
     speaker_names: SpeakerNamesOption = "",
@@ -138,6 +140,7 @@ def run(
         track,
         subtitles,
         privacy,
+        language=language,
         speakers=speakers,
         speaker_names=speaker_names,
         keyterms=keyterms,

@@ -12,3 +12,6 @@ MODEL_PATH: Path = Path(__file__).with_name("parakeet-tdt-tiny.nemo")
 
 ONNX_PATH: Path = Path(__file__).with_name("parakeet-tdt-tiny")
 """The same model as networks for ONNX Runtime in fp32, made by `python -m tools.tiny_parakeet.export`."""
+
+GERMAN_ONNX_PATH: Path = Path(__file__).with_name("parakeet-tdt-tiny-de")
+"""A second model, of 64 German words, in the same form."""

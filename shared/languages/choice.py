@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from shared.formats.languages import two_letters
 
 AUTO = "auto"
+UNDETERMINED = "und"
+"""BCP 47: the language of a transcript that nobody knows."""
+MULTI = "multi"
+"""Deepgram's name of a language that changes within a recording, for LANGUAGE alone: it has a price of its own."""
 MOST_LANGUAGES = 10
 """In a list. More are nobody's knowledge of a recording: `auto` says as much."""
 LONGEST_TAG = 35
@@ -34,6 +38,15 @@ class LanguageChoice(BaseModel):
     tags: Annotated[tuple[Annotated[str, Field(max_length=LONGEST_TAG)], ...], Field(max_length=MOST_LANGUAGES)] = ()
     """BCP 47 tags, each once, in the case that RFC 5646 recommends: de, pt-BR, zh-Hant. Empty: auto."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"tags": _tags(value)} if isinstance(value, str) else value
+
+    @model_serializer
+    def _as_text(self) -> str:
+        return str(self)
+
     @model_validator(mode="after")
     def _are_tags(self) -> Self:
         if any(language_tag(tag) != tag for tag in self.tags):
@@ -57,9 +70,18 @@ class LanguageChoice(BaseModel):
 
 def parse_language_choice(value: str) -> LanguageChoice:
     """`de`, `pt-BR`, `de,en` or `auto`, in any case. Raises ValueError, which says what is wrong with it."""
+    return LanguageChoice(tags=_tags(value))
+
+
+def deployment_language(setting: str) -> LanguageChoice:
+    """What LANGUAGE says. Deepgram's `multi`, several languages within a recording, is for others as good as `auto`."""
+    return LanguageChoice() if setting.strip().lower() == MULTI else parse_language_choice(setting)
+
+
+def _tags(value: str) -> tuple[str, ...]:
     parts = [part.strip() for part in value.split(",")]
     if [part.lower() for part in parts] == [AUTO]:
-        return LanguageChoice()
+        return ()
     if len(parts) > MOST_LANGUAGES:
         raise ValueError(f"{len(parts)} languages are more than {MOST_LANGUAGES}")
     tags = []
@@ -69,7 +91,7 @@ def parse_language_choice(value: str) -> LanguageChoice:
             shown = part if len(part) <= LONGEST_TAG else f"{part[:LONGEST_TAG]}…"
             raise ValueError(f"{shown!r} is no language")
         tags.append(tag)
-    return LanguageChoice(tags=tuple(dict.fromkeys(tags)))
+    return tuple(dict.fromkeys(tags))
 
 
 def language_tag(value: str) -> str | None:

@@ -15,9 +15,6 @@ DEEPGRAM_DETECTED = frozenset(
 )
 """Those that `detect_language` finds. Source: https://developers.deepgram.com/docs/language-detection"""
 
-MULTI = "multi"
-"""Deepgram's name of a language that changes within a recording, for LANGUAGE alone: it has a price of its own."""
-
 
 def deepgram_language_obstacle(choice: LanguageChoice, languages: frozenset[str]) -> str | None:
     """Why Deepgram would not understand an upload; None where it does. `languages`: those that its model has."""

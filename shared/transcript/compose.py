@@ -62,6 +62,7 @@ def compose(
     low_confidence: float = LOW_CONFIDENCE,
     estimated_times: bool = False,
     loudness: tuple[int, ...] | None = None,
+    warnings: Sequence[TranscriptWarning] = (),
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
@@ -69,6 +70,7 @@ def compose(
     `channels`: how many were transcribed each by itself; of several, a word's speaker is its channel.
     `low_confidence`: mean confidence of the words below which the transcript has a warning. `estimated_times`: whether
     there are words whose times no engine said, which is a warning, too. `loudness`: of each second, where it is known.
+    `warnings`: others.
     """
     inside: list[Passage] = []
     clock = 0.0
@@ -95,7 +97,11 @@ def compose(
         coverage=coverage,
         tracks=tracks,
         loudness=loudness,
-        warnings=(*confidence_warnings(words, low_confidence), *(_ESTIMATED_TIMES if estimated_times else ())),
+        warnings=(
+            *confidence_warnings(words, low_confidence),
+            *(_ESTIMATED_TIMES if estimated_times else ()),
+            *warnings,
+        ),
     )
 
 

@@ -110,6 +110,8 @@ class WarningCode(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     ESTIMATED_TIMES = "estimated_times"
     """The engine gives no word times; they are spread over each chunk."""
+    LANGUAGE_FLIPS = "language_flips"
+    """Short stretches are in another language than what is around them, and the engine was less sure of them."""
 
 
 class TranscriptWarning(_Frozen):

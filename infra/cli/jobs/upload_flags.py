@@ -33,6 +33,9 @@ SubtitlesOption = Annotated[
     str, typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES")
 ]
 
+LanguageOption = Annotated[
+    str, typer.Option("--language", help="That is spoken: de, pt-BR; several: de,en; or auto.", metavar="LANGUAGE")
+]
 SpeakersOption = Annotated[
     str, typer.Option("--speakers", help="Tell who speaks: on, or how many: 2, 2-5.", metavar="COUNT")
 ]
@@ -63,6 +66,7 @@ def upload_options(
     subtitles: str,
     privacy: Privacy | None,
     *,
+    language: str = "",
     speakers: str = "",
     speaker_names: str = "",
     text: TextOptions | None = None,
@@ -78,6 +82,7 @@ def upload_options(
         DEADLINE_METADATA,
         FILLERS_METADATA,
         KEYTERMS_METADATA,
+        LANGUAGE_METADATA,
         MAX_COST_METADATA,
         METHOD_METADATA,
         NUMBERS_METADATA,
@@ -95,6 +100,7 @@ def upload_options(
         CHANNELS_METADATA: channels,
         PRIVACY_METADATA: privacy or "",
         TRACK_METADATA: track,
+        LANGUAGE_METADATA: language,
         SUBTITLES_METADATA: subtitles,
         SPEAKERS_METADATA: speakers,
         SPEAKER_NAMES_METADATA: speaker_names,

@@ -13,10 +13,14 @@ from gpu_job.asr.onnx.model_folder import is_onnx_folder
 from infra.cli.errors import CommandError
 from infra.cli.exit_codes import ExitCode
 from infra.cli.progress.fetch import FetchProgress
-from infra.tiny_parakeet import ONNX_PATH
+from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
+from shared.languages.choice import LanguageChoice
+from shared.languages.models import LANGUAGE_MODELS, LanguageModels
 
 TINY = "tiny"
 """The name of the built-in model: what the demo is for, and nothing else."""
+TINY_MODELS = {TINY: ONNX_PATH, "tiny-de": GERMAN_ONNX_PATH}
+"""The second one, of 64 German words, is for tests of several languages."""
 
 
 def chosen_model(asked: str | None, console: Console) -> str:
@@ -24,8 +28,8 @@ def chosen_model(asked: str | None, console: Console) -> str:
 
     Progress goes to `console`. Raises CommandError where there is no such file, and ModelNotFetched.
     """
-    if asked == TINY:
-        return str(ONNX_PATH)
+    if asked in TINY_MODELS:
+        return str(TINY_MODELS[asked])
     name = asked or PUBLISHED_MODEL
     # A relative path is relative to the caller; the job runs in another directory.
     if (path := Path(name)).exists():
@@ -43,6 +47,19 @@ def chosen_model(asked: str | None, console: Console) -> str:
             ExitCode.NO_MODEL,
         )
     return name
+
+
+def model_of_language(choice: LanguageChoice | None) -> str | None:
+    """The model for what is spoken, by LANGUAGE_MODELS; None: nothing is asked. Raises CommandError."""
+    if choice is None:
+        return None
+    try:
+        found = LanguageModels.parse(os.environ.get("LANGUAGE_MODELS") or LANGUAGE_MODELS).model_for(choice)
+    except ValueError as error:
+        raise CommandError(f"LANGUAGE_MODELS: {error}.", ExitCode.NO_MODEL) from None
+    if found is None:
+        raise CommandError(f"LANGUAGE_MODELS has no model for {choice}; --model names one.", ExitCode.NO_MODEL)
+    return found.model
 
 
 def _fetch(name: str, console: Console) -> None:

@@ -21,7 +21,7 @@ from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Inputs, Recording, Refused, inputs_of
 from infra.cli.local.machine_speeds import MachineSpeeds
-from infra.cli.local.models import chosen_model
+from infra.cli.local.models import chosen_model, model_of_language
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.local.session import Session, check_machine_and_settings, ended_by_signals, session
@@ -112,9 +112,12 @@ class _Run:
         print_line(self._notes, f"{estimate}.")
         try:
             with ExitStack() as stack:
-                model = chosen_model(self._options.model, self._notes)
+                language = self._options.upload.language
+                model = chosen_model(self._options.model or model_of_language(language), self._notes)
+                # Whatever --model names is for this language.
+                settings = {**IGNORE_NOTHING, **({} if language is None else {"LANGUAGE": str(language)})}
                 with self._notes.status("starting the local servers"):
-                    running = stack.enter_context(session(model, IGNORE_NOTHING))
+                    running = stack.enter_context(session(model, settings))
                 servers_seconds = time.monotonic() - self._began
                 progress = self._upload_and_wait(running, recordings, estimate, servers_seconds)
                 if progress.startup_seconds is not None:

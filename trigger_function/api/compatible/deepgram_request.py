@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.enums import Channels, Privacy
 from shared.errors import validation_message
 from shared.keyterms.terms import Keyterm, merged
+from shared.languages.choice import AUTO, MULTI, LanguageChoice
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
 from shared.options.text_options import Fillers, Numbers, Profanity
-from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
+from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
 from trigger_function.settings import FunctionSettings
 
 DEEPGRAM_MODELS = re.compile(r"(nova(-[23])?|enhanced|base|whisper|flux)(-[a-z]+)*")
@@ -32,7 +33,7 @@ IGNORED = frozenset({"keywords", "language_hint", "tag", "version"})
 _REFUSED_FLAGS = frozenset(
     {
         *("alternatives", "callback_method", "channels", "custom_intent", "custom_intent_mode", "custom_topic"),
-        *("custom_topic_mode", "detect_entities", "detect_language", "detect_topics", "diarize_version"),
+        *("custom_topic_mode", "detect_entities", "detect_topics", "diarize_version"),
         *("dictation", "encoding", "intents", "measurements"),
         *("redact", "replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
         *("translate", "utt_split"),
@@ -41,11 +42,14 @@ _REFUSED_FLAGS = frozenset(
 """What would change the answer and is not done; as good as absent where it is false."""
 _DEFAULTS = {"alternatives": "1", "callback_method": "post", "utt_split": "0.8"}
 """Deepgram's own, which are what is done."""
-_REPEATED = frozenset({"extra", "keywords", "keyterm", "language_hint", "tag"})
+_REPEATED = frozenset({"detect_language", "extra", "keywords", "keyterm", "language_hint", "tag"})
 _DIARIZE_MODELS = frozenset({"latest", "v1", "v2"})
 """All of them are this deployment's own way to tell speakers apart."""
 _KNOWN = (
-    _FLAGS | IGNORED | _REFUSED_FLAGS | {"model", "language", "callback", "diarize_model", "extra", "keyterm", "tier"}
+    _FLAGS
+    | IGNORED
+    | _REFUSED_FLAGS
+    | {"model", "language", "detect_language", "callback", "diarize_model", "extra", "keyterm", "tier"}
 )
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
@@ -85,14 +89,14 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
         if name in _REFUSED_FLAGS and given[0].strip().lower() not in _FALSE | {_DEFAULTS.get(name)}:
             refuse(name, f"{name} is not supported here.{_INSTEAD.get(name, '')}")
     flags = {name: _flag(name, query.get(name, ["false"])[0]) for name in _FLAGS}
-    model, language = (query.get(name, [""])[0].strip() for name in ("model", "language"))
-    check_language(language, settings)
+    model = query.get("model", [""])[0].strip()
     leaves = flags["mip_opt_out"] and not settings.deepgram_mip_opt_out
     return DeepgramRequest(
         options=UploadOptions(
             method=requested_method(model or None, DEEPGRAM_MODELS),
             channels=Channels.SPLIT if flags["multichannel"] else Channels.MIX,
             keyterms=_keyterms(query.get("keyterm", [])),
+            language=_language(query, settings),
             speakers=SpeakerCount() if flags["diarize"] or _has_diarize_model(query) else None,
             numbers=Numbers.WRITTEN if flags["numerals"] else None,
             fillers=(Fillers.KEEP if flags["filler_words"] else Fillers.DROP) if "filler_words" in query else None,
@@ -130,6 +134,19 @@ def _keyterms(given: Sequence[str]) -> tuple[Keyterm, ...]:
         refuse("keyterm", f"keyterm: {validation_message(error)}")
     except ValueError as error:
         refuse("keyterm", f"keyterm: {error}.")
+
+
+def _language(query: Mapping[str, Sequence[str]], settings: FunctionSettings) -> LanguageChoice | None:
+    """`language`, or `detect_language`: true, or the languages among which it is to be found."""
+    language, detected = (
+        query.get("language", [""])[0].strip(),
+        [one.strip() for one in query.get("detect_language", [])],
+    )
+    if len(detected) > 1 or (detected and detected[0].lower() not in _TRUE | _FALSE):
+        return requested_language(",".join(detected), settings, "detect_language")
+    if detected and detected[0].lower() in _TRUE:
+        return requested_language(AUTO, settings, "detect_language")
+    return requested_language(AUTO if language.lower() == MULTI else language, settings)
 
 
 def _flag(name: str, value: str) -> bool:

@@ -10,7 +10,7 @@ from math import isfinite
 
 from shared.options.model import UploadOptions
 from shared.settings import DeploymentSettings
-from trigger_function.api.compatible.requested import check_language, refuse, requested_method, shown
+from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
 
 OPENAI_MODELS = re.compile(r"whisper-1|gpt(-4o)?(-mini)?-transcribe(-\d{4}-\d\d-\d\d)?")
 """What OpenAI's clients name. `gpt-4o-transcribe-diarize` is not here: its answer, `diarized_json`, is none of ours."""
@@ -72,13 +72,13 @@ def parse_request(fields: Sequence[tuple[str, str]], settings: DeploymentSetting
     if _one(values, "stream").lower() not in ("", "false"):
         refuse("stream", "stream is not supported here: the answer comes as a whole.")
     _check_temperature(_one(values, "temperature"))
-    check_language(_one(values, "language"), settings)
+    language = requested_language(_one(values, "language"), settings)
     answer = _format(_one(values, "response_format"))
     granularities = _granularities(values.get("timestamp_granularities", []))
     if granularities and answer is not Format.VERBOSE_JSON:
         refuse("timestamp_granularities", "timestamp_granularities take the response_format verbose_json.")
     return OpenAiRequest(
-        options=options_of_model(fields),
+        options=options_of_model(fields).model_copy(update={"language": language}),
         format=answer,
         granularities=granularities or frozenset({Granularity.SEGMENT}),
         ignored=tuple(name for name in sorted(values) if name in IGNORED and any(values[name])),

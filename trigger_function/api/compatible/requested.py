@@ -6,8 +6,8 @@ import re
 from http import HTTPStatus
 from typing import Literal, NoReturn
 
-from shared.enums import Method
-from shared.formats.languages import language_code
+from shared.enums import JobDevice, Method
+from shared.languages.choice import LanguageChoice, parse_language_choice
 from shared.settings import DeploymentSettings
 from trigger_function.api.web.problems import Problem
 
@@ -39,16 +39,24 @@ def requested_method(model: str | None, others: re.Pattern[str]) -> Literal["aut
         )
 
 
-def check_language(language: str | None, settings: DeploymentSettings) -> None:
-    """Raises Problem where recordings are said to be in another language than the deployment's."""
+def requested_language(
+    language: str | None, settings: DeploymentSettings, field: str = "language"
+) -> LanguageChoice | None:
+    """The language of a recording; None: nothing is asked, or the deployment's own. Raises Problem where it is none,
+    or no engine of this deployment has it."""
     if not language:
-        return
-    code, own = language_code(language), settings.language
-    if code is None or code != language_code(own):
-        refuse(
-            "language",
-            f"The language {shown(language)} is not the one that this deployment transcribes, {own!r} (LANGUAGE).",
-        )
+        return None
+    try:
+        choice = parse_language_choice(language)
+    except ValueError as error:
+        refuse(field, f"{field} is {shown(language)}: {error}.")
+    table = settings.language_table
+    if table.is_own(choice):
+        return None
+    obstacles = [table.job_obstacle(choice, JobDevice.CPU), table.deepgram_obstacle(choice)]
+    if all(obstacles):
+        refuse(field, f"No engine of this deployment has the language {shown(language)}: {obstacles[0]}.")
+    return choice
 
 
 def shown(value: str) -> str:

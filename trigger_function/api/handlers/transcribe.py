@@ -17,6 +17,7 @@ from shared.options.metadata_keys import (
     FILLERS_METADATA,
     KEYTERMS_FILE_METADATA,
     KEYTERMS_METADATA,
+    LANGUAGE_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
     NUMBERS_METADATA,
@@ -100,6 +101,7 @@ class BodyParameters(BaseModel):
     force_method: Literal["auto"] | Method | None = None
     channels: str = ""
     track: str = ""
+    language: str = ""
     subtitles: str = ""
     speakers: str = ""
     speaker_names: str = ""
@@ -120,6 +122,7 @@ class BodyParameters(BaseModel):
                 METHOD_METADATA: self.force_method or "",
                 CHANNELS_METADATA: self.channels,
                 TRACK_METADATA: self.track,
+                LANGUAGE_METADATA: self.language,
                 SUBTITLES_METADATA: self.subtitles,
                 SPEAKERS_METADATA: self.speakers,
                 SPEAKER_NAMES_METADATA: self.speaker_names,
