@@ -15,6 +15,7 @@ from itertools import pairwise
 from benchmarks.joins import Speech, errors, material, plain, tiny
 from benchmarks.report import Measurement
 from benchmarks.transcription import Transcribed, tiny_engine, transcribed
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.cuts import CutRules
@@ -63,6 +64,10 @@ class LossyEngine:
 
     def keyterm_support(self, terms: tuple[Keyterm, ...], model: object = None) -> None:
         """Nobody asks."""
+
+    def model_of(self, model: SpeechModel | None) -> str:
+        """There is one."""
+        return self.model
 
     def start(self) -> None:
         """Nothing is loaded here."""

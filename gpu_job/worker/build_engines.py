@@ -38,7 +38,7 @@ def build_engines(services: JobServices, listener: EngineListener) -> Engines:
             chain,
             listener,
             settings.time_limits,
-            load_other=partial(services.load_model, engine),
+            load_other=partial(services.load_other_model, engine),
             loaded_models=settings.loaded_models,
         )
         for engine in [Engine.PARAKEET_GPU] * (settings.shape.gpu is not None) + [Engine.PARAKEET_CPU]

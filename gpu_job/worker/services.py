@@ -57,18 +57,13 @@ class JobServices(Deployment):
         """Of the job that this process belongs to."""
         return self.slots[self.settings.shape.job_device]
 
-    def load_model(self, engine: Engine, name: str | None = None) -> Recognizer:
-        """A model for the GPU or the CPU; None: the one that the settings name. Raises EngineFailed of kind model_load.
+    def load_model(self, engine: Engine) -> Recognizer:
+        """The model that the settings name, for the GPU or the CPU. Raises EngineFailed of kind model_load.
 
         Imports torch and NeMo, which takes seconds: for the engine's threads.
         """
-        if name is not None and engine is Engine.PARAKEET_GPU:
-            from torch import cuda
-
-            # What an unloaded model had is the allocator's still.
-            cuda.empty_cache()
-        model = load_recognizer(name or self.settings.parakeet_model_name, engine, self.settings.recognizer_options)
-        if name is None and engine is Engine.PARAKEET_GPU:
+        model = self._loaded(engine, self.settings.parakeet_model_name)
+        if engine is Engine.PARAKEET_GPU:
             from torch import cuda
 
             from gpu_job.asr.gpu_metrics import watch_gpu
@@ -79,6 +74,19 @@ class JobServices(Deployment):
                 memory_gb = card.total_memory / 1e9
                 report = GpuReport(name=card.name, count=cuda.device_count(), memory_gb=memory_gb, reported_at=now())
                 store_gpu_report(self.state, report)
+        return model
+
+    def load_other_model(self, engine: Engine, name: str) -> Recognizer:
+        """A model of another language. Raises as `load_model`."""
+        if engine is Engine.PARAKEET_GPU:
+            from torch import cuda
+
+            # What an unloaded model had is the allocator's still.
+            cuda.empty_cache()
+        return self._loaded(engine, name)
+
+    def _loaded(self, engine: Engine, name: str) -> Recognizer:
+        model = load_recognizer(name, engine, self.settings.recognizer_options)
         # Else this worker learns them anew.
         with best_effort("safe batch sizes were not read"):
             model.batch_limits = replace(model.batch_limits, safe=self._batch_sizes(model).load())

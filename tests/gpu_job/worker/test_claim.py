@@ -279,6 +279,10 @@ class HalfBroken:
         self.submitted: list[Task] = []
 
     def keyterm_support(self, terms: tuple[Keyterm, ...], model: object = None) -> None: ...
+
+    def model_of(self, model: object) -> str:
+        return self.model
+
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def has_tasks(self, job_id: str) -> bool:

@@ -1,0 +1,171 @@
+"""An engine with several models: loaded by demand, never mixed in a batch, within what memory may hold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import Queue
+
+import numpy as np
+import pytest
+
+from gpu_job.asr.batching import MODEL_PATIENCE, BatchCandidate, BatchLimits, next_batch
+from gpu_job.asr.recognizer import SpeechModel
+from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.task import Task
+from shared.enums import Engine
+from shared.errors import EngineFailed, FailureKind
+from tests.support.waiting import PATIENCE
+
+GERMAN, FRENCH, BROKEN = SpeechModel("german"), SpeechModel("french"), SpeechModel("broken")
+
+
+@dataclass
+class NamedRecognizer:
+    """Hears its own name in every chunk."""
+
+    name: str
+    batches: list[tuple[str, int]]
+    """By name: the chunks of each batch that any of them ran."""
+    engine: Engine = Engine.PARAKEET_CPU
+    hardware: str = "cpu"
+    batch_limits: BatchLimits = field(default_factory=lambda: BatchLimits(4, 100 * SAMPLE_RATE))
+
+    def prepare(self, batch: Sequence[Samples]) -> int:
+        return len(batch)
+
+    def run(self, count: int) -> int:
+        self.batches.append((self.name, count))
+        return count
+
+    def finish(self, count: int) -> list[list[Token]]:
+        return [[Token(f" {self.name}", 0.0, 0.5)] for _ in range(count)]
+
+
+class Opened:
+    """One engine that may have `most` models, and what it did."""
+
+    def __init__(self, most: int, engine: Engine = Engine.PARAKEET_CPU) -> None:
+        self.batches: list[tuple[str, int]] = []
+        self.loads: list[str] = []
+        self.results: Queue[ChunkResult] = Queue()
+        self.chain = EngineChain()
+        self.gate = threading.Event()
+        self.engine = LocalEngine(
+            engine, "english", self.load_own, 1000.0, self.chain, load_other=self.load, loaded_models=most
+        )
+        self.chain.add(self.engine)
+
+    def load_own(self) -> NamedRecognizer:
+        assert self.gate.wait(PATIENCE)
+        return self.load("english")
+
+    def load(self, name: str) -> NamedRecognizer:
+        if name == "broken":
+            raise EngineFailed("No such file.", FailureKind.MODEL_LOAD)
+        self.loads.append(name)
+        return NamedRecognizer(name, self.batches)
+
+    def submit(self, at: int, model: SpeechModel | None, job: str = "job") -> None:
+        samples = np.zeros(SAMPLE_RATE, np.float32)
+        self.chain.submit(Task(job, Chunk(at * SAMPLE_RATE, samples), self.results.put, model=model))
+
+    def words(self, count: int) -> dict[int, str]:
+        """By the second at which the chunk begins; a failure's reason where it has no words."""
+        found = [self.results.get(timeout=PATIENCE) for _ in range(count)]
+        return {
+            one.start // SAMPLE_RATE: one.failure or "".join(token.text for token in one.tokens).strip()
+            for one in found
+        }
+
+
+@pytest.fixture
+def open_engine() -> Iterator[Callable[..., Opened]]:
+    opened: list[Opened] = []
+
+    def open_one(most: int = 2) -> Opened:
+        opened.append(Opened(most))
+        opened[-1].chain.start()
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.gate.set()
+        one.chain.stop()
+
+
+Open = Callable[..., Opened]
+
+
+def test_chunks_are_heard_with_their_own_model_and_batches_never_mix(open_engine: Open) -> None:
+    here = open_engine()
+    wanted: dict[int, str] = {}
+    for at in range(18):
+        model = (None, SpeechModel("english"), GERMAN)[at % 3]
+        here.submit(at, model, f"job-{at % 3}")
+        wanted[at] = "german" if model is GERMAN else "english"
+    here.gate.set()
+    assert here.words(18) == wanted
+    assert here.loads == ["english", "german"]
+    assert sum(count for name, count in here.batches if name == "german") == 6
+    assert here.chain.model([Engine.PARAKEET_CPU], GERMAN) == "german"
+    assert here.chain.model([Engine.PARAKEET_CPU]) == "english"
+
+
+def test_the_least_recently_used_model_goes_and_comes_again(open_engine: Open) -> None:
+    here = open_engine()
+    here.gate.set()
+    for at, model in enumerate([None, GERMAN, None, FRENCH, None, GERMAN]):
+        here.submit(at, model)
+        assert here.words(1) == {at: "english" if model is None else model.name}
+    # German went for French, for English was used since; then French for German.
+    assert here.loads == ["english", "german", "french", "german"]
+
+
+def test_one_model_at_a_time_is_enough_for_all(open_engine: Open) -> None:
+    here = open_engine(1)
+    for at in range(12):
+        here.submit(at, (None, GERMAN)[at % 2])
+    here.gate.set()
+    assert here.words(12) == {at: ("english", "german")[at % 2] for at in range(12)}
+    assert here.loads == ["english", "german"]  # and not one after the other all the time
+
+
+def test_a_model_that_cannot_be_loaded_costs_its_own_chunks_alone(open_engine: Open) -> None:
+    here = open_engine()
+    here.gate.set()
+    here.submit(0, BROKEN)
+    assert here.words(1) == {0: "The model broken could not be loaded: No such file."}
+    here.submit(1, BROKEN)
+    here.submit(2, GERMAN)
+    found = here.words(2)
+    assert found[2] == "german"
+    assert "broken could not be loaded" in found[1]
+    assert here.engine.failure is None
+
+
+def waiting(model: str, *, is_loaded: bool, passed_over: int = 0, seconds: int = 10) -> BatchCandidate:
+    return BatchCandidate(seconds * SAMPLE_RATE, passed_over=passed_over, model=model, is_loaded=is_loaded)
+
+
+def test_a_model_in_memory_goes_first_but_not_for_ever() -> None:
+    limits = BatchLimits(8, 1000 * SAMPLE_RATE)
+    loaded = [waiting("english", is_loaded=True, passed_over=99, seconds=20) for _ in range(3)]
+    fresh = waiting("german", is_loaded=False, passed_over=MODEL_PATIENCE - 1, seconds=30)
+    late = waiting("german", is_loaded=False, passed_over=MODEL_PATIENCE)
+    assert next_batch([fresh, *loaded], limits) == [1, 2, 3]
+    assert next_batch([*loaded, late], limits) == [3]
+
+
+def test_a_batch_is_as_large_as_its_own_model_allows() -> None:
+    chunks = [waiting(model, is_loaded=True) for model in ("large", "small") * 4]
+    sizes = {"large": BatchLimits(1, 10**9), "small": BatchLimits(3, 10**9)}
+    chosen = next_batch(chunks, lambda model: sizes[str(model)])
+    assert len(chosen) == 1
+    assert chunks[chosen[0]].model == "large"
