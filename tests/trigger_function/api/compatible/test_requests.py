@@ -64,7 +64,7 @@ def test_openai_hints_are_named_as_ignored() -> None:
         ([("model", "WHISPER-1\x00")], "model"),
         ([], "model"),
         ([("model", "whisper-1"), ("model", "whisper-1")], "model"),
-        ([("model", "whisper-1"), ("language", "de")], "language"),
+        ([("model", "whisper-1"), ("language", "klingon")], "language"),
         ([("model", "whisper-1"), ("language", "!")], "language"),
         ([("model", "whisper-1"), ("response_format", "diarized_json")], "response_format"),
         ([("model", "whisper-1"), ("timestamp_granularities[]", "word")], "timestamp_granularities"),
@@ -121,6 +121,24 @@ def test_deepgrams_diarization_asks_for_speakers() -> None:
     assert query(diarize_model="latest").options.speakers == SpeakerCount()
 
 
+@pytest.mark.parametrize(
+    ("parameters", "asked"),
+    [
+        ({"language": "en-US"}, None),  # the deployment's own
+        ({"language": "DE"}, "de"),
+        ({"language": "multi"}, "auto"),
+        ({"detect_language": "true"}, "auto"),
+        ({"detect_language": "false", "language": "fr"}, "fr"),
+        ({"detect_language": ["de", "en"]}, "de,en"),
+    ],
+)
+def test_a_language_is_the_uploads_where_it_is_not_the_deployments(
+    parameters: dict[str, str | list[str]], asked: str | None
+) -> None:
+    language = query(**parameters).options.language
+    assert (None if language is None else str(language)) == asked
+
+
 def test_what_may_not_train_deepgrams_models_is_not_sent_there_unless_it_is_opted_out() -> None:
     lists = {"mip_opt_out": ["true"]}
     assert parse_parameters(lists, settings(deepgram_mip_opt_out=False)).options.privacy is Privacy.LOCAL
@@ -133,11 +151,11 @@ def test_what_may_not_train_deepgrams_models_is_not_sent_there_unless_it_is_opte
         ({"diarize_model": "v9"}, "diarize_model"),
         ({"redact": ["pci", "ssn"]}, "redact"),
         ({"encoding": "linear16"}, "encoding"),
-        ({"detect_language": "true"}, "detect_language"),
+        ({"detect_language": ["de", "klingon"]}, "detect_language"),
         ({"summarize": "v2"}, "summarize"),
         ({"punctuate": "maybe"}, "punctuate"),
         ({"punctuate": ["true", "false"]}, "punctuate"),
-        ({"language": "multi"}, "language"),
+        ({"language": "xx"}, "language"),
         ({"model": "nova-9"}, "model"),
         ({"extra": "no colon"}, "extra"),
         ({"extra": ["a:b"] * 21}, "extra"),
