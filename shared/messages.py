@@ -160,6 +160,8 @@ class TerminalMessage(_Message):
     fallbacks: Annotated[int, Field(ge=0)] = 0
     """Chunks that another engine than the first had to do, after that one failed."""
     model: str | None = None
+    languages: tuple[str, ...] = ()
+    """BCP 47 tags of what is spoken, the one with most of the words first; empty where there is no transcript."""
     tracks: tuple[TranscriptTrack, ...] = ()
     """The file's audio tracks, and which of them was transcribed; empty where there is no transcript."""
     warnings: tuple[TranscriptWarning, ...] = ()

@@ -194,6 +194,7 @@ class Finisher:
             engines=transcript.engines if transcript else (),
             fallbacks=result.fallbacks,
             model=transcript.model if transcript else None,
+            languages=transcript.languages if transcript else (),
             tracks=transcript.tracks if transcript else (),
             warnings=transcript.warnings if transcript else (),
             word_count=len(transcript.words) if transcript else 0,

@@ -28,7 +28,10 @@ def to_deepgram(transcript: Transcript) -> Json:
         "metadata": _metadata(transcript),
         "results": {
             "channels": [
-                {"alternatives": [_alternative(transcript, words, channel if is_multichannel else None)]}
+                {
+                    "alternatives": [_alternative(transcript, words, channel if is_multichannel else None)],
+                    **_detected_language(transcript, channel if is_multichannel else None),
+                }
                 for channel in range(transcript.channels)
             ],
             "utterances": [
@@ -56,6 +59,15 @@ def _alternative(transcript: Transcript, words: Sequence[Json], channel: int | N
             "paragraphs": [_paragraph(paragraph, transcript) for paragraph in paragraphs],
         },
     }
+
+
+def _detected_language(transcript: Transcript, channel: int | None) -> Json:
+    """As Deepgram's `detect_language` has it: of most words of a channel, where the language was to be found."""
+    words: Counter[str] = Counter()
+    for segment in transcript.segments:
+        if segment.language is not None and channel in (None, segment.speaker):
+            words[segment.language] += len(segment.word_indexes(transcript.words))
+    return {"detected_language": words.most_common(1)[0][0]} if words else {}
 
 
 def bare_word(text: str) -> str:
@@ -146,6 +158,7 @@ def _utterance(name: str, segment: Segment, transcript: Transcript, words: Seque
         "transcript": segment.text,
         "words": [words[index] for index in indexes],
         "id": name,
+        **({} if segment.language is None else {"languages": [segment.language]}),
         **_speaker(None if is_multichannel else segment.speaker),
     }
 

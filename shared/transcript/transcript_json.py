@@ -22,4 +22,6 @@ def transcript_json(transcript: Transcript) -> dict[str, Any]:
     if not transcript.speakers:
         del data["speakers"]
     data["engines"] = list(transcript.engines)
+    if any(segment.language for segment in transcript.segments):
+        data["languages"] = list(transcript.languages)
     return data
