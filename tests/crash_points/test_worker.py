@@ -1,6 +1,6 @@
 """A worker, killed at each of its writes in turn: the task's next attempt ends the upload as if nothing had happened.
 
-Uploads in shards: tests/gpu_job/worker/test_shards.py.
+Uploads in shards: tests/crash_points/test_shards.py and test_kinds_of_writes.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def test_killed_at_any_write(
         job = queued(cloud, services, f"calls/{write}.opus")
         uploads.append(job.record.upload)
         with fixed_word_services(task) as killed:
-            happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
+            happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch).happened
         # The item comes again once its deadline is over.
         cloud.work_items()
         services.publisher.publish(

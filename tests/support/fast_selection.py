@@ -32,6 +32,7 @@ SLOW_IN_TESTS = frozenset(
 MEASURED_SLOW = {
     "tests/dropscribe/test_client.py": 7.5,
     "tests/test_docs_site.py": 8.0,
+    "tests/crash_points/test_kinds_of_writes.py": 15.2,
     "tests/crash_points/test_reconciler.py": 15.6,
     "tests/crash_points/test_rerun_at_work.py": 7.0,
     "tests/crash_points/test_shards.py": 13.5,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 import pytest
@@ -22,24 +24,51 @@ class ProcessKilled(BaseException):
 class Kill:
     """When a process is killed."""
 
-    write: int
-    """Its first write is 1."""
+    write: int | str
+    """Its first write is 1; or the first of this kind."""
     before: bool
     """Whether the write itself is not carried out any more."""
     happened: bool = False
     writes: int = 0
     """How many were begun."""
+    kinds: list[str] = field(default_factory=list)
+    """Of the writes, in the order of their beginnings."""
     is_over: bool = False
     """Whether others run by now."""
     sessions: WeakSet[requests.Session] = field(default_factory=WeakSet)
     """Its connections."""
 
 
+def kind_of_write(method: str, url: str, data: object) -> str:
+    """What a write is for: its method, bucket and object, without what differs from one upload or attempt to another;
+    of a record its state, too."""
+    path = unquote(urlsplit(url).path)
+    body = data[:HEAD_BYTES] if isinstance(data, bytes) else b""
+    # An upload has the name in its body, before the content.
+    name = re.search(rb'"name": *"([^"]+)"', body) if "/upload/" in path else None
+    place = path.rpartition("/b/")[2] + (f"/{name[1].decode()}" if name else "")
+    if place.startswith("results/"):
+        file = place.rpartition("/")[2]
+        place = f"results/{file if file in _IN_TURN else 'all other formats'}"
+    state = re.search(rb'"state": *"([a-z]+)"', body)
+    return " ".join([method, _VARYING.sub("*", place), *([state[1].decode()] if state else [])])
+
+
+HEAD_BYTES = 4_000
+
+_IN_TURN = ("transcript.json", "receipt.json")
+"""Results that are stored alone; all others are stored at once, in any order."""
+
+_VARYING = re.compile(r"[0-9a-f]{8,}|[0-9]+")
+"""Ids, hashes, generations and numbers."""
+
+
 @contextmanager
 def killed_at(
-    write: int, *, before: bool, monkeypatch: pytest.MonkeyPatch, has_threads: bool = False
+    write: int | str, *, before: bool, monkeypatch: pytest.MonkeyPatch, has_threads: bool = False
 ) -> Iterator[Kill]:
-    """What runs inside is killed at this write by Google's storage client, if it gets so far.
+    """What runs inside is killed at this write by Google's storage client (or at the first of this kind), if it gets so
+    far.
 
     `has_threads`: threads of it may live on behind this; until the test's end none of them gets an answer. Then it must
     have clients of its own.
@@ -56,7 +85,8 @@ def killed_at(
         is_last = False
         if method not in READS:
             kill.writes += 1
-            is_last = kill.writes == kill.write
+            kill.kinds.append(kind_of_write(method, url, options.get("data")))
+            is_last = kill.write in (kill.writes, kill.kinds[-1])
         if is_last and kill.before:
             kill.happened = True
             raise ProcessKilled

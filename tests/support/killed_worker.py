@@ -10,15 +10,16 @@ import pytest
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from tests.support.fixed_word_worker import worker
-from tests.support.killed_process import ProcessKilled, killed_at
+from tests.support.killed_process import Kill, ProcessKilled, killed_at
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE, wait_until
 
 
 def worker_killed_at(
-    write: int, cloud: LoopbackCloud, services: JobServices, *, before: bool, monkeypatch: pytest.MonkeyPatch
-) -> bool:
-    """Run a worker until it is killed at this write, the first of which is 1; False where it made fewer.
+    write: int | str, cloud: LoopbackCloud, services: JobServices, *, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> Kill:
+    """Run a worker until it is killed at this write, the first of which is 1, or at the first of this kind; it ends in
+    peace where it makes none.
 
     `services`: its alone, for its threads go on for a while, and nothing of them comes through any more.
     """
@@ -35,4 +36,4 @@ def worker_killed_at(
         first.stop()
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    return kill.happened
+    return kill

@@ -28,7 +28,6 @@ from shared.state.ledger_entry import EntryState, month_of
 from shared.transcript.model import Transcript
 from tests.support.fixed_word_worker import FixedWordRecognizer, fixed_word_services, item_of, queued, worker
 from tests.support.function_services import MakeServices
-from tests.support.killed_worker import worker_killed_at
 from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, running_job
@@ -191,36 +190,6 @@ def test_two_workers_share_an_upload(
     assert outcome_of(cloud, job).outcome is Outcome.COMPLETED
     assert content(cloud, job) == whole
     assert_clean(cloud, services, job)
-
-
-@pytest.mark.parametrize("before", [True, False], ids=["before the write", "after it"])
-def test_killed_at_any_write_it_ends_the_same(
-    cloud: LoopbackCloud,
-    services: ListenerServices,
-    whole: tuple[object, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    before: bool,
-) -> None:
-    write, survived = 0, False
-    while not survived:
-        write += 6
-        job = divided(cloud, services, f"{write}.opus")
-        with fixed_word_services() as own:
-            killed = ListenerServices(**vars(own))
-            survived = not worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch)
-        cloud.work_items()
-        cloud.forget_executions()
-        # Its items come again, to the task's next attempt.
-        publish(services, [*items_of(job), item_of(job)])
-        again = as_task(services, services.task.execution, attempt=1)
-        assert run(cloud, again)
-        publish(services, [*items_of(job), item_of(job)])
-        assert run(cloud, again)
-        assert outcome_of(cloud, job).outcome is Outcome.COMPLETED
-        assert content(cloud, job) == whole
-        assert_clean(cloud, services, job)
-    assert write > 24
 
 
 def test_a_shard_without_attempts_is_a_gap_that_says_why(cloud: LoopbackCloud, services: ListenerServices) -> None:

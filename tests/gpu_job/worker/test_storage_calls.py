@@ -1,0 +1,50 @@
+"""How often the worker calls Cloud Storage for an upload: what a month of a million uploads multiplies."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gpu_job.worker.subscription import WorkSubscription
+from shared.transcript.model import Transcript
+from shared.transcript.render import render
+from tests.support.fixed_word_worker import fixed_word_services, queued, worker
+from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud
+
+OF_EXECUTION = ("executions/", "open-executions/", "health/", "speeds.json")
+"""Objects that an execution reads and writes however many uploads it does."""
+
+
+def test_an_upload_takes_fourteen_calls_nine_of_them_its_results(
+    cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
+    monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+    monkeypatch.setenv("JOB_GPU", "none")
+    with fixed_word_services() as services:
+        job = queued(cloud, services, "call.opus")
+        with cloud.storage_server.counted() as calls:
+            assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    upload = job.record.upload
+    found = Counter((call.method, call.name.replace(job.id, "JOB")) for call in calls)
+    day = f"{job.record.received_at:%Y-%m/%d}"
+    folder = f"{upload.name}/{upload.generation}/"
+    blob = cloud.storage.bucket(RESULTS).blob(f"{folder}transcript.json")
+    files = [file.name for file in render(Transcript.model_validate_json(blob.download_as_bytes()))]
+    assert len(files) == 8
+    of_upload = {
+        call: count
+        for call, count in found.items()
+        if not call[1].startswith(OF_EXECUTION) and not (call[1].startswith("ledger") and "JOB" not in call[1])
+    }
+    assert of_upload == {
+        # What the item says of its record is written to without a look.
+        ("POST", "jobs/JOB/record.json"): 1,
+        ("GET", upload.name): 1,
+        **{("POST", f"{folder}{file}"): 1 for file in files},
+        ("POST", f"{folder}receipt.json"): 1,
+        ("POST", "jobs/JOB/outcome.json"): 1,
+        ("POST", f"ledger/{day}/JOB"): 1,
+        ("DELETE", "open/JOB.json"): 1,
+    }
