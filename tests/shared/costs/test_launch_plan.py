@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,11 @@ from shared.costs.launch_plan import (
     executions_to_launch,
     queue_ahead,
 )
+from shared.costs.shard_plan import ShardRules, plan_shards
 from shared.costs.speeds import DeviceSpeed
+from shared.enums import JobDevice
+from shared.settings import ExecutionSettings, SpeedSettings
+from trigger_function.settings import FunctionSettings
 
 HOUR = 3600.0
 L4 = DeviceSpeed(startup_seconds=30.0, x_real_time=123.0)
@@ -83,6 +88,61 @@ def launches(
 )
 def test_examples_on_an_l4(backlog: Backlog, running: RunningExecutions, expected: int) -> None:
     assert launches(backlog, running) == expected
+
+
+def shipped(device: JobDevice) -> tuple[DeviceSpeed, LaunchRules, ShardRules]:
+    """By the settings' defaults: an L4, the CPU job's cores, their slots, and the shards of long uploads."""
+    execution, speed, function = (
+        ExecutionSettings.model_fields,
+        SpeedSettings.model_fields,
+        FunctionSettings.model_fields,
+    )
+    slots = "max_parallel_tasks" if device is JobDevice.GPU else "cpu_max_parallel_tasks"
+    return (
+        DeviceSpeed(speed[f"{device}_startup_seconds"].default, speed[f"{device}_x_real_time"].default),
+        LaunchRules(execution[slots].default, execution["target_drain_minutes"].default * 60),
+        ShardRules(function["shard_hours"].default, function["shard_hours_busy"].default),
+    )
+
+
+@pytest.mark.parametrize(
+    ("hours", "due_seconds", "on_gpu", "on_cpu"),
+    [
+        ([], None, 0, 0),
+        ([0.1], None, 1, 1),
+        ([1.0], None, 1, 1),
+        ([3.0], None, 1, 2),
+        ([10.0], None, 1, 5),
+        ([24.0], None, 2, 5),
+        ([24.0], 200.0, 5, 5),
+        ([0.1] * 20, None, 1, 2),
+        ([1.0] * 100, None, 5, 5),
+        ([3.0], 60.0, 2, 2),
+    ],
+    ids=[
+        "nothing",
+        "a short file",
+        "an hour",
+        "a lone file of three hours: the CPU takes 15 min",
+        "ten hours: on the GPU 5 min",
+        "a day: on one GPU 12 min",
+        "a day that is due at once",
+        "many short ones: two hours",
+        "100 dropped hours",
+        "no more than there are shards, whatever is due",
+    ],
+)
+def test_what_is_dropped_by_the_defaults(
+    hours: Sequence[float], due_seconds: float | None, on_gpu: int, on_cpu: int
+) -> None:
+    """A lone file starts one execution, unless that would take longer than TARGET_DRAIN_MINUTES."""
+    for device, expected in ((JobDevice.GPU, on_gpu), (JobDevice.CPU, on_cpu)):
+        speed, rules, shard_rules = shipped(device)
+        items = [len(plan_shards(each * HOUR, 1, rules.max_executions, shard_rules)) or 1 for each in hours]
+        backlog = Backlog(sum(items), sum(hours) * HOUR, due_seconds)
+        assert launches(backlog, speed=speed, rules=rules) == expected
+        no_quota = RunningExecutions(1, quota_refused=True)
+        assert launches(backlog, no_quota, speed, rules) == 0
 
 
 @given(backlogs, running, speeds, rules, st.integers(0, 200))
