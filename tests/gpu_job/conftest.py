@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,9 @@ from tests.support.forked_decoder import FORKING
 
 if TYPE_CHECKING:
     from gpu_job.asr.nemo.parakeet import Parakeet
+
+SHORT_BLOCKS = 45
+"""Of 4 s."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,3 +49,9 @@ def parakeet() -> Parakeet:
 def long_chunks() -> list[Chunk]:
     """Of ten minutes of speech, each up to 20 s long."""
     return list(chunks(decode(recording("long_seen.opus").path), CutRules()))
+
+
+@pytest.fixture(scope="session")
+def short_chunks() -> list[Chunk]:
+    """Of three minutes of speech, each up to 8 s long: where it is not the length that matters, a third of the work."""
+    return list(chunks(islice(decode(recording("long_seen.opus").path), SHORT_BLOCKS), CutRules(max_seconds=8.0)))

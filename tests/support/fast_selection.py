@@ -50,7 +50,17 @@ MEASURED_SLOW = {
 """CPU seconds of files that take more than five of them without one of these reasons: many decoders, or many calls of
 3 ms to local servers (2026-11-28, two cores, one process)."""
 SLOW_FIXTURES = frozenset(
-    {"deepgram_server", "shared_deepgram_server", "emulator", "parakeet", "long_chunks", "record", "cover", "convert"}
+    {
+        "deepgram_server",
+        "shared_deepgram_server",
+        "emulator",
+        "parakeet",
+        "long_chunks",
+        "short_chunks",
+        "record",
+        "cover",
+        "convert",
+    }
 )
 
 SLOW_FILES = "dropscribe_slow_files"

@@ -113,9 +113,9 @@ def nemo_hypotheses(parakeet: Parakeet, batch: Sequence[Any]) -> list[Any]:
     return timed
 
 
-def test_words_and_times_are_nemos_own(parakeet: Parakeet, long_chunks: list[Chunk]) -> None:
+def test_words_and_times_are_nemos_own(parakeet: Parakeet, short_chunks: list[Chunk]) -> None:
     for first in range(0, 16, 4):
-        batch = [chunk.samples for chunk in long_chunks[first : first + 4]]
+        batch = [chunk.samples for chunk in short_chunks[first : first + 4]]
         for tokens, hypothesis in zip(parakeet.transcribe(batch), nemo_hypotheses(parakeet, batch), strict=True):
             words, stamps = words_of(tokens), hypothesis.timestamp["word"]
             assert " ".join(word.text for word in words) == hypothesis.text

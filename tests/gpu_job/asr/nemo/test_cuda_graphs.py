@@ -47,15 +47,17 @@ class OnGpu:
     def state(self) -> Any:
         return self.computer.state
 
-    def __call__(self, x: torch.Tensor, out_len: torch.Tensor) -> Any:
-        return self.computer.cuda_graphs_impl(encoder_output=x, encoder_output_length=out_len)
+    def __call__(self, x: torch.Tensor, out_len: torch.Tensor, multi_biasing_ids: torch.Tensor | None = None) -> Any:
+        return self.computer.cuda_graphs_impl(
+            encoder_output=x, encoder_output_length=out_len, multi_biasing_ids=multi_biasing_ids
+        )
 
 
 class WithoutPadding(TdtDecoder):
     """A decoder that hands NeMo the batches as they are."""
 
-    def __call__(self, encoded: torch.Tensor, frames: torch.Tensor) -> Any:
-        found, _ = self.computer(x=encoded, out_len=frames)
+    def __call__(self, encoded: torch.Tensor, frames: torch.Tensor, trees: torch.Tensor | None = None) -> Any:
+        found, _ = self.computer(x=encoded, out_len=frames, multi_biasing_ids=trees)
         return found
 
 
@@ -71,9 +73,9 @@ def on_gpu(parakeet: Parakeet) -> OnGpu:
 
 
 @pytest.fixture
-def batches(long_chunks: list[Chunk]) -> list[list[Chunk]]:
+def batches(short_chunks: list[Chunk]) -> list[list[Chunk]]:
     """Of few long chunks and many short ones, in turn."""
-    by_length = sorted(long_chunks, key=lambda chunk: len(chunk.samples))
+    by_length = sorted(short_chunks, key=lambda chunk: len(chunk.samples))
     sizes = (3, 5, 3, 6, 2, 7, 3, 4)
     return [by_length[:size] if index % 2 else by_length[-size:] for index, size in enumerate(sizes)]
 

@@ -36,8 +36,8 @@ def _heard(tokens: Sequence[Token]) -> DecoderOutput:
 
 
 @pytest.fixture(scope="module")
-def some_chunks(long_chunks: list[Chunk]) -> list[Chunk]:
-    return long_chunks[:24]
+def some_chunks(short_chunks: list[Chunk]) -> list[Chunk]:
+    return short_chunks[:24]
 
 
 @pytest.fixture(scope="module")
