@@ -50,6 +50,7 @@ from gpu_job.transcription.chunk_results import ChunkResults, StoredResults
 from gpu_job.transcription.chunk_tasks import ChunkTasks, TaskOptions
 from gpu_job.transcription.file_audio import FileAudio
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
+from gpu_job.transcription.second_opinions import OpinionLimits, SecondOpinions
 from gpu_job.transcription.shard_scope import ShardScope
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
@@ -183,12 +184,13 @@ class FileTranscription:
         missing: Callable[[float], str | None] = lambda start: None,
         span: Span = INVALID_SPAN,
         cancelled: threading.Event | None = None,
+        opinions: OpinionLimits | None = None,
     ) -> None:
         """`asked`: what the upload's owner wants. `stays_local`: whether no audio may be sent to an API.
         `stored`: results of an earlier attempt: such chunks are not submitted again. `shard`: only chunks that begin in
         it are transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this
         time, in seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as
-        `cancel`."""
+        `cancel`. `opinions`: how much of what an engine was not sure of another one may hear; None: nothing."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
@@ -207,6 +209,15 @@ class FileTranscription:
         self._results = ChunkResults(self._channels, stored or {})
         task_options = TaskOptions(stays_local, asked, span, self._cancelled.is_set, self._model)
         self._tasks = ChunkTasks(engines, job_id, listener, self._delivered, task_options)
+        self._opinions: SecondOpinions | None = None
+        if opinions is not None and shard is None and not stays_local:
+            self._opinions = SecondOpinions(
+                opinions,
+                threads,
+                submit=self._tasks.submit_elsewhere,
+                on_done=self.report_if_complete,
+                is_cancelled=self._cancelled.is_set,
+            )
         self._diarizer: Diarizer | None = None
         if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
             is_cancelled = self._cancelled.is_set
@@ -291,10 +302,10 @@ class FileTranscription:
             self._results.expect(chunk)
             self._audits.cut(channel, chunk)
             if (stored := self._results.stored(channel, chunk)) is not None:
-                self._add(stored)
+                self._add(chunk, stored)
             elif (missing := self._missing(seconds(chunk.start))) is not None:
                 engine = self._pipeline.engines.engine
-                self._add(ChunkResult(chunk.start, chunk.end, engine, failure=missing, channel=channel))
+                self._add(chunk, ChunkResult(chunk.start, chunk.end, engine, failure=missing, channel=channel))
             else:
                 self._tasks.submit(channel, chunk, chunk.digest() if self.is_fed_in_part else None)
 
@@ -309,13 +320,15 @@ class FileTranscription:
 
     # Results: from the engines' threads, and from the audit.
 
-    def _delivered(self, result: ChunkResult) -> None:
+    def _delivered(self, chunk: Chunk, result: ChunkResult) -> None:
         if result.failure is None:
             self._listener.chunk_transcribed(result)
-        self._add(result)
+        self._add(chunk, result)
         self.report_if_complete()
 
-    def _add(self, result: ChunkResult) -> None:
+    def _add(self, chunk: Chunk, result: ChunkResult) -> None:
+        if self._opinions is not None:
+            self._opinions.add(chunk, result)
         self._results.add(result)
         self._audits.transcribed(result)
 
@@ -330,6 +343,8 @@ class FileTranscription:
 
     def report_if_complete(self) -> None:
         """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
+        if self._opinions is not None and self._results.is_complete and self._audits.is_done:
+            self._opinions.ask_once()
         if self.is_complete():
             self._listener.complete()
 
@@ -339,9 +354,11 @@ class FileTranscription:
         return self._results.is_complete
 
     def is_complete(self) -> bool:
-        """Whether every chunk has its result, no more will be cut, the audit is done and the speakers are heard."""
+        """Whether every chunk has its result, no more will be cut, the audit is done, the speakers are heard, and so is
+        what another engine says."""
         knows_speakers = self._diarizer is None or self._diarizer.is_done
-        return self.has_results and knows_speakers and self._audits.is_done
+        has_opinions = self._opinions is None or self._opinions.is_done
+        return self.has_results and knows_speakers and has_opinions and self._audits.is_done
 
     # The transcript.
 
@@ -364,6 +381,7 @@ class FileTranscription:
             speaker_names=speaker_names,
             text=self._text,
             find_languages=None if self._language.known else self._find_languages,
+            heard_again=() if self._opinions is None else self._opinions.heard,
         )
         support = engines.keyterm_support(self._keyterms, self._model)
         return with_keyterms(transcript, self._keyterms, support)

@@ -15,6 +15,7 @@ from gpu_job.asr.packed_tokens import packed
 from gpu_job.asr.tokens import Token, ensure_word_start, words_of
 from gpu_job.assembly.completeness import RecognizedChunk, lost_words, untranscribed
 from gpu_job.assembly.merge import ChunkTokens, kept_slices
+from gpu_job.assembly.second_opinion import HeardAgain, with_provenance, with_second_opinions
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
@@ -197,12 +198,13 @@ def transcript_of(
     speaker_names: Sequence[str] = (),
     text: TextOptions | None = None,
     find_languages: FindLanguages | None = None,
+    heard_again: Sequence[HeardAgain] = (),
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
     `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`:
-    how the words are to be written. `find_languages`: where `language` is not known. Coverage and gaps are by what the
-    engines wrote.
+    how the words are to be written. `find_languages`: where `language` is not known. `heard_again`: what other engines
+    heard of stretches of which the first was not sure. Coverage and gaps are by what the engines wrote first.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -211,17 +213,18 @@ def transcript_of(
     failures = [result.failure for result in results if result.failure]
     if failures and len(failures) == len(results):
         raise EngineFailed(failures[0])
-    engines = list(dict.fromkeys(result.engine for result in results if not result.failure))
-    found = None if find_languages is None else find_languages(passages)
+    better, opinions = with_second_opinions(passages, heard_again, is_split=len(findings) > 1)
+    used = [*(result.engine for result in results if not result.failure), *(one.engine for one in better)]
+    found = None if find_languages is None else find_languages(better)
     if found is not None:
-        passages, language = list(found.passages), found.language
-    spoken = passages if turns is None else passages_of_speakers(passages, turns, language)
-    return compose(
+        better, language = list(found.passages), found.language
+    spoken = better if turns is None else passages_of_speakers(better, turns, language)
+    transcript = compose(
         job_id=job_id,
         source=source,
         duration=max([assembly.duration, *(gap.end for gap in gaps)]),
         language=language,
-        model=model(engines),
+        model=model(list(dict.fromkeys(used))),
         passages=edited(spoken, language, text or TextOptions()),
         channels=len(findings),
         speakers=speakers_of_turns(turns or (), speaker_names),
@@ -232,6 +235,7 @@ def transcript_of(
         warnings=() if found is None else found.warnings,
         estimated_times=any(not token.is_timed for result in results for token in result.tokens),
     )
+    return with_provenance(transcript, opinions)
 
 
 def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:

@@ -16,6 +16,7 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
 from gpu_job.engines.unanswered import UnansweredTasks
 from gpu_job.transcription.listener import TranscriptionListener
+from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.options.model import UploadOptions
 
@@ -43,7 +44,7 @@ class ChunkTasks:
         engines: EngineChain,
         job_id: str,
         listener: TranscriptionListener,
-        deliver: Callable[[ChunkResult], None],
+        deliver: Callable[[Chunk, ChunkResult], None],
         options: TaskOptions,
     ) -> None:
         """`deliver`: called on the engines' threads, once for each chunk."""
@@ -62,7 +63,7 @@ class ChunkTasks:
             if (result.channel, result.start, result.end) != (channel, chunk.start, chunk.end):
                 result = ChunkResult(chunk.start, chunk.end, result.engine, failure=_OTHER_RANGE, channel=channel)
             result = result if digest is None else replace(result, audio=digest)
-            self._guarded(partial(self._deliver, result))
+            self._guarded(partial(self._deliver, chunk, result))
 
         self._unanswered.submit(self._task(channel, chunk, transcribed))
 
@@ -84,6 +85,21 @@ class ChunkTasks:
                 return
             # Only the engines that may have this file's audio are gone: no other attempt is coming.
             deliver(())
+
+    def submit_elsewhere(self, recording: Chunk, deliver: Callable[[ChunkResult], None]) -> None:
+        """Have a recording heard by an engine that is not of this machine. Raises EngineFailed where there is none."""
+        heard = EngineFailed("It heard the recording already.")
+        local: dict[Engine, EngineFailed] = {one: heard for one in Engine if one is not Engine.DEEPGRAM}
+
+        def guarded(result: ChunkResult) -> None:
+            self._guarded(partial(deliver, result))
+
+        def failed(error: EngineFailed) -> None:
+            end = recording.end
+            guarded(ChunkResult(recording.start, end, self._engines.engine, failure=error.reason))
+
+        task = replace(self._task(0, recording, guarded), failures=local, leave_open=failed, urgent=True)
+        self._unanswered.submit(task)
 
     def fail_lost(self) -> None:
         """To be called now and then: chunks that no engine has any more fail."""

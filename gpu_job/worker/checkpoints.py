@@ -55,7 +55,7 @@ class Checkpoints:
         alone."""
         found: dict[tuple[int, int, int], ChunkResult] = {}
         listed = self._bucket.list_blobs(prefix=parts_folder(job_id, run) + within)
-        for name in self._needed([str(blob.name) for blob in listed]):
+        for name in self._needed([str(blob.name) for blob in listed if blob.name.endswith(".json")]):
             stored = objects.read(self._bucket, name)
             try:
                 checkpoint = _Checkpoint.model_validate_json(stored.data) if stored else None

@@ -23,6 +23,7 @@ from infra.cli.jobs.upload_flags import (
     MethodOption,
     NumbersOption,
     ProfanityOption,
+    SecondOpinionOption,
     SpeakerNamesOption,
     SpeakersOption,
     SubtitlesOption,
@@ -108,6 +109,7 @@ def run(
     fillers: FillersOption = None,
     profanity: ProfanityOption = None,
     keyterms: KeytermsOption = "",
+    second_opinion: SecondOpinionOption = None,
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -145,6 +147,7 @@ def run(
         speaker_names=speaker_names,
         keyterms=keyterms,
         text=TextOptions(numbers, fillers, profanity),
+        second_opinion_usd=second_opinion,
     )
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
     raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill
+from shared.costs.bill import Bill, LineItem, LineItemKind, Phase, deepgram_bill, instance_bill
 from shared.costs.gathering import GatherRules, Queue, gather_seconds
 from shared.costs.launch_plan import Backlog, LaunchRules, RunningExecutions, executions_to_launch
 from shared.costs.prices import JobShape, PriceBook
@@ -135,6 +135,8 @@ class TranscriptionRequest:
     """Whether it is to be found out who speaks."""
     keyterms: bool = False
     """Whether engines are to favour key terms; that takes Parakeet no time worth predicting."""
+    second_opinion_usd: float = 0.0
+    """Most that Deepgram may cost for what the job's own engine was not sure of."""
 
     @property
     def audio_seconds(self) -> float:
@@ -145,7 +147,7 @@ class TranscriptionRequest:
 def quotes_for(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> tuple[Quote, ...]:
     """A quote for every method, with one job. Raises UnknownPrice or UnknownDevice: what is not known costs no $0."""
     parakeet, deepgram = parakeet_quote(request, pricing, queue), _deepgram(request, pricing, 1.0)
-    return (parakeet, _hybrid(request, pricing, queue), deepgram)
+    return (parakeet, _with_second_opinion(_hybrid(request, pricing, queue), request, pricing), deepgram)
 
 
 def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
@@ -153,6 +155,25 @@ def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue
 
     Raises UnknownPrice or UnknownDevice.
     """
+    return _with_second_opinion(_own_quote(request, pricing, queue), request, pricing)
+
+
+def _with_second_opinion(quote: Quote, request: TranscriptionRequest, pricing: PricingContext) -> Quote:
+    """With the most that a second opinion may cost, so that no limit is passed by it."""
+    if not request.second_opinion_usd:
+        return quote
+    minute_usd = pricing.book.deepgram_minute_usd(pricing.deepgram_model)
+    line = LineItem(
+        kind=LineItemKind.DEEPGRAM,
+        resource=f"deepgram {pricing.deepgram_model} (second opinion, at most)",
+        quantity=request.second_opinion_usd / minute_usd if minute_usd else 0.0,
+        unit="min",
+        usd_per_unit=minute_usd,
+    )
+    return quote.model_copy(update={"bill": quote.bill + Bill(items=(line,))})
+
+
+def _own_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     at_once = _parakeet(request, pricing, replace(queue, company_seconds=0.0), 1.0)
     spare = None if request.deadline_seconds is None else request.deadline_seconds - at_once.completion_seconds
     wait = gather_seconds(pricing.gather, queue, request.audio_seconds, spare)

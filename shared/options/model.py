@@ -26,6 +26,7 @@ from shared.options.metadata_keys import (
     NUMBERS_METADATA,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
+    SECOND_OPINION_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
     SUBTITLES_METADATA,
@@ -99,6 +100,8 @@ class UploadOptions(BaseModel):
     """None: as the engine writes them."""
     fillers: Fillers | None = None
     profanity: Profanity | None = None
+    second_opinion_usd: Positive | None = None
+    """Most that may be spent on having another engine hear what the first was not sure of."""
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -152,6 +155,7 @@ class UploadOptions(BaseModel):
             NUMBERS_METADATA: self.numbers,
             FILLERS_METADATA: self.fillers,
             PROFANITY_METADATA: self.profanity,
+            SECOND_OPINION_METADATA: self.second_opinion_usd,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,

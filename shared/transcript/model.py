@@ -58,11 +58,31 @@ class Segment:
     speaker: int | None = None
     language: Language | None = None
     """BCP 47 tag, where it was to be found; None: the transcript's."""
+    compared_with: Engine | None = None
+    """The other engine that heard some of it, too, where a second opinion was asked for."""
 
     def word_indexes(self, words: Sequence[Word]) -> list[int]:
         """The places of the segment's words in the transcript's `words`."""
         inside = range(self.first_word, self.last_word + 1)
         return [index for index in inside if words[index].speaker == self.speaker]
+
+
+@checked_dataclass(frozen=True, slots=True, kw_only=True)
+class SecondOpinion:
+    """A stretch of whose words an engine was not sure, that another one heard, too. Without texts: what is redacted
+    in the transcript may not stand here."""
+
+    start: Seconds
+    end: Seconds
+    first: Engine
+    first_confidence: float | None
+    """Mean of the words' confidences."""
+    second: Engine
+    second_confidence: float | None
+    agreed: bool
+    """Whether both heard the same words."""
+    kept: Engine
+    """Whose words stand in the transcript."""
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +180,8 @@ class Transcript(_Frozen):
     loudness: tuple[Annotated[int, Field(ge=-100, le=0)], ...] | None = None
     """Of each second of the audio that was decoded, without what is slower than speech, in dB below full scale; of
     channels that were transcribed each by itself the loudest one's. -100: digital silence. None: not measured."""
+    second_opinions: tuple[SecondOpinion, ...] = ()
+    """In time order; empty where none was asked for, or none was needed."""
     warnings: tuple[TranscriptWarning, ...] = ()
     keyterms: KeytermReport | None = None
     """What became of the upload's key terms; None where it has none."""

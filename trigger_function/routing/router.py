@@ -35,6 +35,7 @@ from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
 from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
+from shared.options.model import UploadOptions
 from trigger_function.routing.decision_table import Thresholds, by_table
 from trigger_function.routing.engines import Engines
 from trigger_function.routing.limits import Conditions, DeploymentLimits, UploadFacts, with_refusals
@@ -142,6 +143,7 @@ class Router:
             deadline_seconds=None if deadline is None else deadline * 60,
             speakers=upload.options.tells_speakers_apart,
             keyterms=upload.options.has_keyterms,
+            second_opinion_usd=self._second_opinion_usd(upload.options),
         )
 
         def pricing(shape: JobShape) -> PricingContext:
@@ -160,6 +162,11 @@ class Router:
         (shape, queue), *others = (jobs[device] for device in self._devices(gpu_healthy=conditions.gpu_healthy))
         parakeet, *rest = quotes_for(request, pricing(shape), queue)
         return (parakeet, *(parakeet_quote(request, pricing(shape), queue) for shape, queue in others), *rest)
+
+    def _second_opinion_usd(self, options: UploadOptions) -> float:
+        """Most that Deepgram may cost beside the job's own engine; 0 where it may not be asked."""
+        may_ask = self.engines.deepgram and not options.is_private
+        return options.second_opinion_usd or 0.0 if may_ask else 0.0
 
     def _devices(self, *, gpu_healthy: bool) -> Sequence[JobDevice]:
         """The jobs of this deployment, the one that can be had and is faster first. One at least."""

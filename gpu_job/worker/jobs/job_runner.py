@@ -18,6 +18,7 @@ from gpu_job.worker.jobs.claimed_job import ClaimedJob, attempt_span
 from gpu_job.worker.jobs.feed import feed
 from gpu_job.worker.jobs.running_job import JobOwner, RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
+from gpu_job.worker.jobs.stored_opinions import opinion_limits
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import Received
 from shared.costs.shard_plan import Shard
@@ -59,7 +60,7 @@ class JobRunner(JobOwner):
     def start(self, claimed: ClaimedJob, received: Received) -> None:
         """Begin the job of an item. The item is acknowledged when the job has ended."""
         span = attempt_span(claimed, received.traceparent, self._services.task.execution)
-        job = RunningJob(claimed, self._pipeline, self, span)
+        job = RunningJob(claimed, self._pipeline, self, span, opinion_limits(self._services))
         job.ack_ids.extend([received.ack_id] if received.ack_id else [])
         self._billing.open(job)
         self._jobs.add(job)

@@ -16,6 +16,7 @@ from gpu_job.pipeline import FileTranscription, Pipeline
 from gpu_job.transcription.listener import TranscriptionListener
 from gpu_job.worker.jobs.attempt_progress import AttemptProgress
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
+from gpu_job.worker.jobs.stored_opinions import OpinionLimitsOf, no_opinions
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from shared.clock import now
 from shared.costs.bill import Bill
@@ -48,8 +49,16 @@ class JobOwner(Protocol):
 class RunningJob(TranscriptionListener):
     """Shared by the feeding thread, the engines' threads and the heartbeat; hence the lock."""
 
-    def __init__(self, claimed: ClaimedJob, pipeline: Pipeline, owner: JobOwner, span: Span) -> None:
-        """`span`: around this attempt, from the claim until the attempt ends."""
+    def __init__(
+        self,
+        claimed: ClaimedJob,
+        pipeline: Pipeline,
+        owner: JobOwner,
+        span: Span,
+        opinions_of: OpinionLimitsOf = no_opinions,
+    ) -> None:
+        """`span`: around this attempt, from the claim until the attempt ends. `opinions_of`: limits of second
+        opinions."""
         self.stored = claimed.job
         """The record as this worker last read or wrote it."""
         self.media = claimed.media
@@ -78,6 +87,9 @@ class RunningJob(TranscriptionListener):
             shard=claimed.job.record.shard,
             missing=claimed.missing,
             span=span,
+            opinions=opinions_of(self.record, self.decision, self.spent_before, self.unstored)
+            if self.may_use_deepgram
+            else None,
         )
         self._owner = owner
         self._lock = threading.Lock()

@@ -62,6 +62,16 @@ class UnstoredResults:
                 self.has_parts = True
                 store()
 
+    def guard(self, store: Callable[[], object]) -> bool:
+        """Call `store`, which stores something else that is to be deleted in the end; False while the job is being
+        finished."""
+        with self._store_lock:
+            if self._is_finishing:
+                return False
+            self.has_parts = True
+            store()
+            return True
+
     def begin_finishing(self) -> None:
         """From now on no checkpoint is stored: behind the finisher's last step nobody would delete it. Returns once
         one that is being stored is there."""

@@ -15,6 +15,7 @@ from infra.cli.jobs.upload_flags import (
     MethodChoice,
     NumbersOption,
     ProfanityOption,
+    SecondOpinionOption,
     SpeakerNamesOption,
     SpeakersOption,
     SubtitlesOption,
@@ -60,6 +61,7 @@ def submit(
     fillers: FillersOption = None,
     profanity: ProfanityOption = None,
     keyterms: KeytermsOption = "",
+    second_opinion: SecondOpinionOption = None,
     privacy: Annotated[
         Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
     ] = None,
@@ -92,6 +94,7 @@ def submit(
         speaker_names=speaker_names,
         text=TextOptions(numbers, fillers, profanity),
         keyterms=keyterms,
+        second_opinion_usd=second_opinion,
         deadline_minutes=deadline_minutes,
         max_cost_usd=max_cost_usd,
     )

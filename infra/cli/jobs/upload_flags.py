@@ -57,6 +57,10 @@ KeytermsOption = Annotated[
         "--keyterms", help="Names and words to favour: 'Parakeet:2; Cloud Run', or @FILE, one a line.", metavar="TERMS"
     ),
 ]
+SecondOpinionOption = Annotated[
+    float | None,
+    typer.Option("--second-opinion", help="Most for what another engine hears of doubtful words.", metavar="DOLLARS"),
+]
 
 
 def upload_options(
@@ -71,6 +75,7 @@ def upload_options(
     speaker_names: str = "",
     text: TextOptions | None = None,
     keyterms: str = "",
+    second_opinion_usd: float | None = None,
     deadline_minutes: float | None = None,
     max_cost_usd: float | None = None,
 ) -> UploadOptions:
@@ -88,6 +93,7 @@ def upload_options(
         NUMBERS_METADATA,
         PRIVACY_METADATA,
         PROFANITY_METADATA,
+        SECOND_OPINION_METADATA,
         SPEAKER_NAMES_METADATA,
         SPEAKERS_METADATA,
         SUBTITLES_METADATA,
@@ -108,6 +114,7 @@ def upload_options(
         FILLERS_METADATA: text.fillers or "",
         PROFANITY_METADATA: text.profanity or "",
         KEYTERMS_METADATA: _terms(keyterms),
+        SECOND_OPINION_METADATA: "" if second_opinion_usd is None else str(second_opinion_usd),
         DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
         MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
     }

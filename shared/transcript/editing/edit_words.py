@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
 from shared.transcript.editing.fillers import without_fillers
@@ -17,9 +18,13 @@ def edited(passages: Sequence[Passage], language: str, options: TextOptions) -> 
     """Passages as engines wrote them, with their speakers -> as they are to be written.
 
     The order: fillers first, for they stand between the words of a number; then numbers, then profanity. Redaction
-    comes last, for it looks for numbers as they are written.
+    comes last, for it looks for numbers as they are written. A passage whose language was found is edited by that one's
+    rules; `language`: that of the others.
     """
-    return edit_passages(passages, _editors(language, options))
+    edited_passages: list[Passage] = []
+    for spoken, group in groupby(passages, key=lambda passage: passage.language or language):
+        edited_passages.extend(edit_passages(list(group), _editors(spoken, options)))
+    return edited_passages
 
 
 def _editors(language: str, options: TextOptions) -> list[WordEditor]:

@@ -246,3 +246,11 @@ def test_deepgrams_part_of_a_hybrid_spares_no_time_of_the_speakers() -> None:
     assert not any("diarization" in item.resource for item in made.bill.items)
     in_time = quote(Method.HYBRID, replace(asked, deadline_seconds=200.0))
     assert [refusal.limit for refusal in in_time.refusals] == [Limit.NEEDLESS]
+
+
+def test_a_second_opinion_is_on_the_quotes_of_methods_with_a_job_at_its_most() -> None:
+    plain, asked = order(), replace(order(), second_opinion_usd=0.3)
+    for method, more in ((Method.PARAKEET, 0.3), (Method.HYBRID, 0.3), (Method.DEEPGRAM, 0.0)):
+        assert quote(method, asked).bill.usd == pytest.approx(quote(method, plain).bill.usd + more)
+    (line,) = (item for item in quote(Method.PARAKEET, asked).bill.items if item.kind is LineItemKind.DEEPGRAM)
+    assert (line.quantity, line.unit) == (pytest.approx(0.5), "min")

@@ -12,6 +12,7 @@ from shared.options.model import UploadOptions
 from shared.options.parsing import parse_upload_options
 from shared.options.speaker_count import SpeakerCount
 from shared.options.subtitle_rules import SubtitleOptions
+from shared.options.text_options import Fillers, Numbers, Profanity
 
 amounts = st.none() | st.floats(1e-6, 1e9)
 seconds = st.none() | st.floats(0.1, 5)
@@ -178,3 +179,24 @@ def test_what_is_no_amount_is_rejected_by_name(key: str, value: str) -> None:
 def test_an_unknown_privacy_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(Rejected, match="known are any, local"):
         parse_upload_options({"transcribe-privacy": "secret"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field"),
+    [
+        ("transcribe-numbers", "Written", {"numbers": Numbers.WRITTEN}),
+        ("transcribe-fillers", "drop", {"fillers": Fillers.DROP}),
+        ("transcribe-profanity", "mask", {"profanity": Profanity.MASK}),
+        ("transcribe-second-opinion", "$0.01", {"second_opinion_usd": 0.01}),
+    ],
+)
+def test_how_words_are_written_is_asked_for(key: str, value: str, field: dict[str, object]) -> None:
+    options = parse_upload_options({key: value})
+    assert options == UploadOptions.model_validate(field)
+    assert parse_upload_options(options.metadata()) == options
+
+
+@pytest.mark.parametrize("key", ["numbers", "fillers", "profanity", "second-opinion"])
+def test_a_form_that_is_none_is_rejected(key: str) -> None:
+    with pytest.raises(Rejected, match=f"transcribe-{key}"):
+        parse_upload_options({f"transcribe-{key}": "perhaps"})

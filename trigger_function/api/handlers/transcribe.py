@@ -23,6 +23,7 @@ from shared.options.metadata_keys import (
     NUMBERS_METADATA,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
+    SECOND_OPINION_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
     SUBTITLES_METADATA,
@@ -110,6 +111,7 @@ class BodyParameters(BaseModel):
     profanity: str = ""
     keyterms: str = ""
     keyterms_file: str = ""
+    second_opinion_usd: str = ""
     privacy: str = ""
     deadline_minutes: str = ""
     max_cost_usd: str = ""
@@ -131,6 +133,7 @@ class BodyParameters(BaseModel):
                 PROFANITY_METADATA: self.profanity,
                 KEYTERMS_METADATA: self.keyterms,
                 KEYTERMS_FILE_METADATA: self.keyterms_file,
+                SECOND_OPINION_METADATA: self.second_opinion_usd,
                 PRIVACY_METADATA: self.privacy,
                 DEADLINE_METADATA: self.deadline_minutes,
                 MAX_COST_METADATA: self.max_cost_usd,

@@ -83,3 +83,13 @@ def test_whatever_was_heard_times_run_forwards_and_no_text_is_empty(
     assert all(left.start <= right.start for left, right in pairwise(after))
     assert all(word.text for word in after)
     assert bool(after) == bool(heard)
+
+
+def test_each_passage_is_edited_by_the_rules_of_its_own_language() -> None:
+    passages = [
+        Passage(Engine.PARAKEET_CPU, words("twenty percent"), "en"),
+        Passage(Engine.PARAKEET_CPU, words("zwanzig Prozent von drei Euro fünfzig"), "de"),
+        Passage(Engine.PARAKEET_CPU, words("двадцать"), "ru"),
+    ]
+    texts = [[word.text for word in one.words] for one in edited(passages, "en", TextOptions(numbers=Numbers.WRITTEN))]
+    assert texts == [["20%"], ["20%", "von", "3,50\u00a0€"], ["двадцать"]]

@@ -1,0 +1,131 @@
+"""Second opinions: of stretches that two engines heard, whose words are kept. Pure.
+
+The rule, by which the other engine's words replace the first one's: it heard something else; of the words around that
+the first engine was sure of, it heard at least half as well (else it heard something else altogether, as an engine does
+that does not know the language); and the mean of its words' confidences is higher by at least MARGIN, for the engines'
+figures do not mean the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
+from gpu_job.asr.tokens import Token, words_of
+from gpu_job.audio.samples import seconds
+from shared.enums import Engine
+from shared.transcript.model import Passage, SecondOpinion, Segment, Transcript, Word
+from shared.transcript.word_diff import word_diff
+
+DOUBTFUL = 0.8
+"""A word with less confidence is doubtful. Measured with the built-in tiny model: nine of ten words of speech that it
+knows are above 0.97, the tenth percentile of speech that it does not know is 0.70 to 0.74
+(shared/transcript/confidence.py)."""
+
+MARGIN = 0.1
+"""Of mean confidence, by which the other engine has to be surer."""
+
+_LEAST_AGREEMENT = 0.5
+"""Share of the sure words around that the other engine has to have heard, too."""
+
+
+@dataclass(frozen=True)
+class HeardAgain:
+    """What another engine heard in a stretch. Token times in seconds of the upload."""
+
+    channel: int
+    first: int
+    end: int
+    engine: Engine
+    tokens: tuple[Token, ...]
+
+
+class _Written(NamedTuple):
+    word: Word
+    engine: Engine
+
+
+def with_second_opinions(
+    passages: Sequence[Passage], heard: Iterable[HeardAgain], *, is_split: bool
+) -> tuple[list[Passage], tuple[SecondOpinion, ...]]:
+    """Passages in time order -> the same with the better words, and what was decided. `is_split`: whether a word's
+    speaker is its channel."""
+    heard = sorted(heard, key=lambda one: (one.first, one.channel))
+    if not heard:
+        return list(passages), ()
+    written = [_Written(word, passage.engine) for passage in passages for word in passage.words]
+    opinions: list[SecondOpinion] = []
+    done: dict[int, int] = {}
+    for other in heard:
+        if other.first < done.get(other.channel, 0):
+            continue  # what chunks share was heard twice
+        done[other.channel] = other.end
+        speaker = other.channel if is_split else None
+        inside = [at for at, one in enumerate(written) if one.word.speaker == speaker and _is_inside(one.word, other)]
+        if not inside:
+            continue  # nobody speaks there, as the audit found
+        first = [written[at] for at in inside]
+        second = [word for word in words_of(other.tokens, speaker) if _is_inside(word, other)]
+        kept = other.engine if _is_better([one.word for one in first], second) else first[0].engine
+        opinions.append(_opinion(first, second, other, kept))
+        if kept is other.engine:
+            gone = set(inside)
+            rest = [one for at, one in enumerate(written) if at not in gone]
+            place = next((at for at, one in enumerate(rest) if one.word.start > second[0].start), len(rest))
+            # Others of a split recording may speak meanwhile.
+            both = [*rest[:place], *(_Written(word, other.engine) for word in second), *rest[place:]]
+            written = sorted(both, key=lambda one: one.word.start) if is_split else both
+    edited = [Passage(engine, [one.word for one in group]) for engine, group in groupby(written, attrgetter("engine"))]
+    return edited, tuple(opinions)
+
+
+def _is_inside(word: Word, other: HeardAgain) -> bool:
+    return seconds(other.first) <= (word.start + word.end) / 2 < seconds(other.end)
+
+
+def _is_better(first: Sequence[Word], second: Sequence[Word]) -> bool:
+    if not second or (before := _mean(first)) is None or (after := _mean(second)) is None:
+        return False
+    changes = word_diff(first, second).changes
+    sure = [word for word in first if word.confidence is not None and word.confidence >= DOUBTFUL]
+    lost = sum(word.confidence is not None and word.confidence >= DOUBTFUL for one in changes for word in one.before)
+    agrees = not sure or lost <= (1 - _LEAST_AGREEMENT) * len(sure)
+    return bool(changes) and agrees and after - before >= MARGIN
+
+
+def _mean(words: Sequence[Word]) -> float | None:
+    known = [word.confidence for word in words if word.confidence is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _opinion(first: Sequence[_Written], second: Sequence[Word], other: HeardAgain, kept: Engine) -> SecondOpinion:
+    words = [one.word for one in first]
+    return SecondOpinion(
+        start=seconds(other.first),
+        end=seconds(other.end),
+        first=first[0].engine,
+        first_confidence=_mean(words),
+        second=other.engine,
+        second_confidence=_mean(second),
+        agreed=not word_diff(words, second).changes,
+        kept=kept,
+    )
+
+
+def with_provenance(transcript: Transcript, opinions: tuple[SecondOpinion, ...]) -> Transcript:
+    """The transcript whose segments name the other engine that heard them, too."""
+    if not opinions:
+        return transcript
+    segments = tuple(_compared(segment, opinions) for segment in transcript.segments)
+    return transcript.model_copy(update={"segments": segments, "second_opinions": opinions})
+
+
+def _compared(segment: Segment, opinions: Iterable[SecondOpinion]) -> Segment:
+    for one in opinions:
+        if one.start < segment.end and segment.start < one.end:
+            other = one.second if segment.engine is one.first else one.first
+            return replace(segment, compared_with=other)
+    return segment
