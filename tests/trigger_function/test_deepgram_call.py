@@ -525,18 +525,19 @@ def test_people_on_two_channels_keep_their_sentences_and_share_subtitles(
     assert max(len(line) for both in lines for line in both) <= 37
 
 
-def test_speakers_are_named_and_billed_where_deepgram_tells_them_apart(
+def test_speakers_are_named_and_billed_where_deepgram_tells_them_apart_and_numbers_are_in_digits(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices
 ) -> None:
     services = make_deepgram_services()
     audio = recording("call.opus").path.read_bytes()
-    metadata = {"transcribe-speakers": "on", "transcribe-speaker-names": "Ann, Ben"}
+    metadata = {"transcribe-speakers": "on", "transcribe-speaker-names": "Ann, Ben", "transcribe-numbers": "written"}
     upload = cloud.drop(audio, "calls/two.opus", metadata=metadata)
     handle(services, upload)
     (message,) = cloud.terminal_messages()
     assert message.engines == (Engine.DEEPGRAM,)
     transcript = Transcript.model_validate_json(result(cloud, message, "transcript.json"))
     assert [(one.number, one.name) for one in transcript.speakers] == [(0, "Ann"), (1, "Ben")]
+    assert "Call 510." in transcript.text
     assert next(word.speaker for word in transcript.words if word.speaker is not None) == 0
 
     bill = receipt_of(cloud, message).bill
