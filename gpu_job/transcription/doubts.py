@@ -21,7 +21,7 @@ _EDGE_SECONDS = 0.3
 """Most audio before the first and behind the last word of a stretch."""
 
 
-class Doubt(NamedTuple):
+class DoubtfulStretch(NamedTuple):
     """A stretch of one channel to be heard again. In samples of the upload."""
 
     confidence: float
@@ -36,7 +36,7 @@ class Doubt(NamedTuple):
         return seconds(self.end - self.first)
 
 
-def doubts_of(result: ChunkResult) -> list[Doubt]:
+def doubts_of(result: ChunkResult) -> list[DoubtfulStretch]:
     """The stretches of a chunk's result of whose words its engine was not sure."""
     words = words_of(ensure_word_start(result.tokens))
     doubtful = [at for at, word in enumerate(words) if word.confidence is not None and word.confidence < DOUBTFUL]
@@ -46,7 +46,7 @@ def doubts_of(result: ChunkResult) -> list[Doubt]:
             runs[-1].append(at)
         else:
             runs.append([at])
-    doubts: list[Doubt] = []
+    doubts: list[DoubtfulStretch] = []
     for run in runs:
         first, last = max(0, run[0] - _CONTEXT_WORDS), min(len(words) - 1, run[-1] + _CONTEXT_WORDS)
         begin = max(result.start, _before(words, first))
@@ -55,7 +55,7 @@ def doubts_of(result: ChunkResult) -> list[Doubt]:
             begin = doubts[-1].end
         known = [words[at].confidence or 0.0 for at in run]
         if end > begin:
-            doubts.append(Doubt(sum(known) / len(known), result.channel, begin, end))
+            doubts.append(DoubtfulStretch(sum(known) / len(known), result.channel, begin, end))
     return doubts
 
 

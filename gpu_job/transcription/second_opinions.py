@@ -23,7 +23,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.assembly.second_opinion import HeardAgain
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
-from gpu_job.transcription.doubts import Doubt, doubts_of
+from gpu_job.transcription.doubts import DoubtfulStretch, doubts_of
 from shared.enums import Engine
 
 _log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class SecondOpinions:
         self._is_cancelled = is_cancelled
         self._lock = threading.Lock()
         self._numbers = count()
-        self._doubts: list[tuple[float, int, Doubt, Samples]] = []
+        self._doubts: list[tuple[float, int, DoubtfulStretch, Samples]] = []
         """A heap whose first one is the least doubtful."""
         self._kept_seconds = 0.0
         self._has_begun = False
@@ -138,7 +138,7 @@ class SecondOpinions:
         """The answer. Read it when it is done."""
         return self._heard
 
-    def _ask(self, kept: Sequence[tuple[Doubt, Samples]]) -> None:
+    def _ask(self, kept: Sequence[tuple[DoubtfulStretch, Samples]]) -> None:
         try:
             if not kept or self._is_cancelled():
                 self._end()
@@ -153,7 +153,7 @@ class SecondOpinions:
             _log.warning("no second opinion", exc_info=True)
             self._end()
 
-    def _answered(self, doubts: Sequence[Doubt], result: ChunkResult) -> None:
+    def _answered(self, doubts: Sequence[DoubtfulStretch], result: ChunkResult) -> None:
         if result.failure is not None:
             _log.warning("no second opinion", extra={"fields": {"reason": result.failure}})
             self._end()
@@ -173,7 +173,7 @@ class SecondOpinions:
         self._on_done()
 
 
-def _parted(doubts: Sequence[Doubt], result: ChunkResult) -> list[HeardAgain]:
+def _parted(doubts: Sequence[DoubtfulStretch], result: ChunkResult) -> list[HeardAgain]:
     """The tokens of the recording -> those of each stretch, on the upload's clock. A token that begins in the silence
     behind a stretch is still its own."""
     heard: list[HeardAgain] = []
