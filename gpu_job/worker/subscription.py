@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from google.api_core.exceptions import (
     Aborted,
     DeadlineExceeded,
+    Forbidden,
     InternalServerError,
     ResourceExhausted,
     ServiceUnavailable,
+    Unauthorized,
     Unknown,
 )
 from google.auth.exceptions import GoogleAuthError
@@ -40,8 +42,12 @@ takes several seconds."""
 PAUSE_SECONDS = 2.0
 """After a pull that failed, unless the pull itself was to take less."""
 
-TRANSIENT = (Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown, GoogleAuthError)
-"""What Pub/Sub answers now and then; the next pull may succeed. Anything else ends the worker."""
+TRANSIENT = (
+    *(Aborted, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown, GoogleAuthError),
+    *(Forbidden, Unauthorized),
+)
+"""What Pub/Sub answers now and then, and a permission that is missing for a while; the next pull may succeed. Anything
+else ends the worker."""
 
 
 @dataclass(frozen=True)

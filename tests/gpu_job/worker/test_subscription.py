@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
+from google.api_core.exceptions import NotFound
 
 from gpu_job.worker import subscription as subscription_module
 from gpu_job.worker.subscription import FIRST_PULL_SECONDS, Received, WorkSubscription
@@ -14,6 +16,7 @@ from tests.support.waiting import PATIENCE
 from tests.support.worker_services import ABSENT, work_item
 
 ITEM = work_item(ABSENT)
+PATIENCE_PULLS = 30
 
 
 @pytest.fixture
@@ -51,6 +54,31 @@ def pulled_within(subscription: WorkSubscription, seconds: int) -> list[Received
 
 def test_an_empty_queue_gives_nothing(subscription: WorkSubscription) -> None:
     assert subscription.pull(10, 1.0) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED],
+    ids=lambda answer: answer.name,
+)
+def test_what_passes_ends_no_worker(
+    cloud: LoopbackCloud,
+    subscription: WorkSubscription,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: grpc.StatusCode,
+) -> None:
+    monkeypatch.setattr(subscription_module, "PAUSE_SECONDS", 0.0)
+    send(cloud, ITEM)
+    with cloud.pubsub_outage.lasts(answer):
+        assert subscription.pull(10, 1.0) == []
+        assert not subscription.has_answered
+    assert [one.item for one in pulled_within(subscription, PATIENCE_PULLS)] == [ITEM]
+
+
+def test_a_subscription_that_is_gone_ends_the_worker(cloud: LoopbackCloud) -> None:
+    gone = WorkSubscription(cloud.subscriber, cloud.subscriber.subscription_path(PROJECT, "deleted"))
+    with pytest.raises(NotFound):
+        gone.pull(10, 1.0)
 
 
 def test_a_pull_that_had_no_time_for_the_channel_is_no_answer(
