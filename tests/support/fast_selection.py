@@ -30,6 +30,7 @@ SLOW_IN_TESTS = frozenset(
 )
 """What starts processes, where a test or its helpers import it themselves."""
 MEASURED_SLOW = {
+    "tests/gpu_job/worker/test_languages.py": 4.0,
     "tests/dropscribe/test_client.py": 7.5,
     "tests/test_docs_site.py": 8.0,
     "tests/crash_points/test_kinds_of_writes.py": 15.2,

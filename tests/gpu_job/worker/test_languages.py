@@ -1,0 +1,88 @@
+"""A worker whose uploads are in two languages: each is heard with its own model, in one execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpu_job.worker.services import JobServices
+from gpu_job.worker.subscription import WorkSubscription
+from infra.recordings import recording
+from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
+from shared.media import Media
+from shared.messages import TerminalMessage
+from shared.options.parsing import parse_upload_options
+from shared.transcript.model import Transcript
+from tests.support.fixed_word_worker import item_of, worker
+from tests.support.loopback_cloud import PROJECT, RESULTS, WORK_TOPIC, LoopbackCloud
+from tests.support.waiting import PATIENCE
+from tests.support.worker_services import queue_job, worker_services
+
+ENGLISH = recording("memo.wav")
+GERMAN = Path(__file__).parents[2] / "support" / "recordings" / "german.opus"
+SAID = (
+    "Ursula bringt niemals schwarze Bücher, und Sabine findet neun Gärten. Wer öffnet morgen schöne Häuser? Jürgen malt"
+    " neue Fenster jetzt."
+)
+"""By espeak-ng's voice `gmw/de+Mike`, in sentences that the model was not trained on."""
+
+
+@pytest.fixture
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
+    for name, value in {
+        "WORK_IDLE_SECONDS": "0",
+        "WORK_SUBSCRIPTION": f"{WORK_TOPIC}-test",
+        "JOB_GPU": "none",
+        "PARAKEET_MODEL_NAME": str(ONNX_PATH),
+        "LANGUAGE_MODELS": f"{GERMAN_ONNX_PATH}=de",
+        "MODEL_PRECISION": "fp32",
+        "UPLOADS_IN_FLIGHT": "4",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with worker_services() as made:
+        yield made
+
+
+def queued(cloud: LoopbackCloud, services: JobServices, name: str, path: Path, codec: str, **metadata: str) -> None:
+    data = path.read_bytes()
+    media = Media(
+        container=path.suffix[1:],
+        codec=codec,
+        duration_seconds=11.2 if path == GERMAN else ENGLISH.duration,
+        sample_rate_hz=16000,
+        channels=1,
+        size_bytes=len(data),
+    )
+    options = parse_upload_options({f"transcribe-{key}": value for key, value in metadata.items()})
+    job, _ = queue_job(services, cloud, name, data=data, media=media, options=options)
+    topic = services.publisher.topic_path(PROJECT, WORK_TOPIC)
+    services.publisher.publish(topic, item_of(job).model_dump_json().encode()).result(timeout=PATIENCE)
+
+
+def transcript(cloud: LoopbackCloud, message: TerminalMessage) -> Transcript:
+    key = message.results["transcript.json"].removeprefix(f"gs://{RESULTS}/")
+    return Transcript.model_validate_json(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
+
+
+def test_two_models_serve_a_mixed_queue_in_one_execution(cloud: LoopbackCloud, services: JobServices) -> None:
+    for number in range(2):
+        queued(cloud, services, f"en-{number}.wav", ENGLISH.path, "pcm_s16le")
+        queued(cloud, services, f"de-{number}.opus", GERMAN, "opus", language="de-DE")
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    messages = cloud.terminal_messages()
+    found = {message.upload.name: transcript(cloud, message) for message in messages}
+    assert {name: one.text for name, one in found.items()} == {
+        "en-0.wav": ENGLISH.text,
+        "en-1.wav": ENGLISH.text,
+        "de-0.opus": SAID,
+        "de-1.opus": SAID,
+    }
+    assert {
+        name: (one.language, one.model) for name, one in found.items() if name.endswith("0.wav") or "de-0" in name
+    } == {
+        "en-0.wav": ("en", ONNX_PATH.name),
+        "de-0.opus": ("de-DE", GERMAN_ONNX_PATH.name),
+    }
+    assert len({message.execution for message in messages}) == 1
