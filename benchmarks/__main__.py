@@ -25,6 +25,7 @@ BENCHMARKS = {
     "chunk-seconds": "joins.chunk_seconds",
     "shards": "shards.shards",
     "speakers": "speakers.speakers",
+    "keyterms": "keyterms.keyterms",
     "written-form": "written_form.written_form",
     "omissions": "omissions.omissions",
     "losses": "losses.losses",

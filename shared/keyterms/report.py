@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.enums import Engine
 from shared.keyterms.terms import Phrase, Weight
 
-DOUBTFUL_CONFIDENCE = 0.3
-"""Confidence of a word without any bonus, below which a term may have been written where something else was said."""
+DOUBTFUL_CONFIDENCE = 0.75
+"""Confidence of a word without any bonus, below which a term may have been written where something else was said. A
+token that is written for its bonus though another was likelier has a probability under one half: 0.75 to 0.78 on this
+scale, by the size of the vocabulary. What it marks: docs/benchmarks.md."""
 
 MOST_DOUBTFUL = 100
 """Places that are listed of one term; all of them are counted."""

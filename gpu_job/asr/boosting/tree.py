@@ -1,9 +1,10 @@
 """The boosting tree: phrases of tokens -> a bonus for each token, by what was decoded before. Pure.
 
 A trie of the phrases with failure links (Aho and Corasick 1975), as in NeMo's GPU-PB (arXiv 2508.07014): a token that
-goes on with a phrase has a bonus, which grows with what of the phrase is there already; one that leaves a phrase before
-its end takes back what the phrase had got. Decoding is greedy, so bonuses choose between tokens at the same place; a
-blank stays a blank, so no token is written where the model hears none.
+goes on with a phrase has a bonus, larger behind the first token. Decoding is greedy, so bonuses choose between tokens
+at the same place; a blank stays a blank, so no token is written where the model hears none. Unlike NeMo's own trees,
+leaving a phrase before its end costs nothing: that would be a penalty for all other words wherever a phrase happens to
+begin like one of them (docs/decisions has the figures).
 """
 
 from __future__ import annotations
@@ -51,34 +52,28 @@ class BoostingTree:
     arc_bonuses: Floats
     failures: Ints
     """[states]: the longest other phrase's beginning that the state's tokens end with."""
-    failure_bonuses: Floats
-    """[states]: what going there costs, 0 or less."""
     depths: Ints
     """[states]: tokens from the root."""
 
     def bonuses(self, state: int) -> tuple[Floats, Ints]:
         """Of each token of the vocabulary behind this state: its bonus, and the state after it."""
-        chain, taken_back = [], [0.0]
+        chain = []
         while state != ROOT:
             chain.append(state)
-            taken_back.append(taken_back[-1] + float(self.failure_bonuses[state]))
             state = int(self.failures[state])
-        bonuses = np.full(self.vocabulary_size, taken_back[-1], np.float32)
+        bonuses = np.zeros(self.vocabulary_size, np.float32)
         targets = np.full(self.vocabulary_size, ROOT, np.int64)
         # Longer beginnings last: what they go on with counts.
-        for at, before in zip([ROOT, *reversed(chain)], reversed(taken_back), strict=True):
+        for at in (ROOT, *reversed(chain)):
             arcs = slice(int(self.first_arc[at]), int(self.first_arc[at + 1]))
-            bonuses[self.arc_labels[arcs]] = self.arc_bonuses[arcs] + np.float32(before)
+            bonuses[self.arc_labels[arcs]] = self.arc_bonuses[arcs]
             targets[self.arc_labels[arcs]] = self.arc_targets[arcs]
         return bonuses, targets
 
 
 @dataclass(eq=False)
 class _Node:
-    score: float = 0.0
-    """The bonuses from the root to here."""
     bonus: float = 0.0
-    is_end: bool = False
     depth: int = 0
     children: dict[int, _Node] = field(default_factory=dict)
     failure: _Node | None = None
@@ -92,7 +87,6 @@ def boosting_tree(phrases: Iterable[TokenPhrase], vocabulary_size: int) -> Boost
         for place, label in enumerate(phrase.ids):
             node = node.children.setdefault(label, _Node(depth=place + 1))
             node.bonus = max(node.bonus, _bonus(place, phrase.weight))
-        node.is_end = True
     return _arrays(_linked(root), vocabulary_size)
 
 
@@ -102,13 +96,12 @@ def _bonus(place: int, weight: float) -> float:
 
 
 def _linked(root: _Node) -> list[_Node]:
-    """All nodes by depth, with scores and failure links."""
+    """All nodes by depth, with failure links."""
     nodes, queue = [], deque([root])
     while queue:
         node = queue.popleft()
         nodes.append(node)
         for label, child in sorted(node.children.items()):
-            child.score = node.score + child.bonus
             fallback = node.failure
             while fallback is not None and label not in fallback.children:
                 fallback = fallback.failure
@@ -123,8 +116,6 @@ def _arrays(nodes: Sequence[_Node], vocabulary_size: int) -> BoostingTree:
         (label, numbers[id(child)], child.bonus) for node in nodes for label, child in sorted(node.children.items())
     ]
     failures = [node.failure or nodes[ROOT] for node in nodes]
-    # Behind a whole phrase nothing is taken back.
-    costs = [0.0 if node.is_end else failure.score - node.score for node, failure in zip(nodes, failures, strict=True)]
     labels, targets, bonuses = zip(*arcs, strict=True) if arcs else ((), (), ())
     return BoostingTree(
         vocabulary_size,
@@ -133,6 +124,5 @@ def _arrays(nodes: Sequence[_Node], vocabulary_size: int) -> BoostingTree:
         np.array(targets, np.int64),
         np.array(bonuses, np.float32),
         np.array([numbers[id(failure)] for failure in failures], np.int64),
-        np.array(costs, np.float32),
         np.array([node.depth for node in nodes], np.int64),
     )

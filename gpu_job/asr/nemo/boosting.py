@@ -141,6 +141,6 @@ def nemo_tree(tree: BoostingTree) -> GPUBoostingTreeModel:
     storage.states["arcs_start"][ROOT], storage.states["arcs_end"][ROOT] = 0, size
     storage.states["order"] = tree.depths + 1
     storage.states["backoff_to"] = tree.failures
-    storage.states["backoff_w"] = tree.failure_bonuses
+    storage.states["backoff_w"] = 0.0
     storage.states["final"] = 0.0
     return GPUBoostingTreeModel.from_boosting_tree_np(storage)

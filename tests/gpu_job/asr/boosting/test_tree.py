@@ -35,18 +35,11 @@ def _prefixes() -> dict[tuple[int, ...], float]:
 def defined_bonus(said: Sequence[int], label: int) -> float:
     """What a token gets behind some others, straight from the definition."""
     bonuses = _prefixes()
-    ends = {tuple(phrase.ids) for phrase in PHRASES}
-    total = lambda prefix: sum(bonuses[prefix[: place + 1]] for place in range(len(prefix)))  # noqa: E731
-    # The longest beginning of a phrase that the tokens so far end with, then shorter ones.
-    suffixes = [tuple(said[at:]) for at in range(len(said))] + [()]
-    known = [suffix for suffix in suffixes if suffix in bonuses or not suffix]
-    score = 0.0
-    for at, prefix in enumerate(known):
-        if (*prefix, label) in bonuses:
-            return score + bonuses[*prefix, label]
-        if prefix and prefix not in ends:
-            score += total(known[at + 1]) - total(prefix)
-    return score
+    # What goes on with the longest beginning of a phrase that the tokens so far end with counts.
+    for at in range(len(said) + 1):
+        if (bonus := bonuses.get((*said[at:], label))) is not None:
+            return bonus
+    return 0.0
 
 
 def walk(tree: BoostingTree, said: Sequence[int]) -> int:
@@ -64,10 +57,10 @@ def test_bonuses_are_those_of_the_definition() -> None:
         assert bonuses.tolist() == pytest.approx([defined_bonus(said, label) for label in range(SIZE)], abs=1e-5), said
 
 
-def test_a_whole_phrase_keeps_what_it_got() -> None:
-    tree = boosting_tree([TokenPhrase((1, 2))], SIZE)
-    assert tree.bonuses(walk(tree, [1]))[0][5] == pytest.approx(-FIRST_BONUS)
-    assert not tree.bonuses(walk(tree, [1, 2]))[0][3:].any()
+def test_leaving_a_phrase_costs_nothing() -> None:
+    tree = boosting_tree([TokenPhrase((1, 2, 3))], SIZE)
+    assert not tree.bonuses(walk(tree, [1, 2]))[0][4:].any()
+    assert walk(tree, [1, 2, 5]) == ROOT
 
 
 def test_a_weight_multiplies() -> None:
