@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 from kaldialign import edit_distance
+from tools.tiny_parakeet.vocabulary import ALL_WORDS, NAMES, NOUNS, held_out_sentence
 
 from benchmarks.report import Measurement
 from gpu_job.asr.batching import BatchLimits
@@ -26,7 +27,6 @@ from shared.keyterms.report import DOUBTFUL_CONFIDENCE
 from shared.keyterms.terms import MOST_KEYTERMS, Keyterm
 from shared.transcript.model import Word
 from tools.tiny_parakeet.espeak import Espeak
-from tools.tiny_parakeet.vocabulary import ALL_WORDS, NAMES, NOUNS, held_out_sentence
 from tools.tiny_parakeet.voices import random_voice
 
 SENTENCES = 240
@@ -35,8 +35,11 @@ WEIGHTS = (1.0, 2.0)
 BATCH = 16
 SEED = 15
 
-TERMS = (*NAMES, *NOUNS[:10])
-"""What is expected to be said: each in about one sentence of 25."""
+TERMS = (*NAMES, *NOUNS)
+"""Words that may be terms."""
+
+OTHERS = 10
+"""Terms of a sentence's list that it does not say."""
 
 _CONSONANTS, _VOWELS, _ENDS = "bcdfghklmnprstvw", "aeiou", ("n", "s", "r", "l", "")
 
@@ -66,12 +69,12 @@ def keyterms() -> Iterator[Measurement]:
     """Recall of terms and false inserts, by noise and weight; word errors with a full list of terms nobody says."""
     model = load(ONNX_PATH, "fp32", BatchLimits(BATCH, 320 * SAMPLE_RATE))
 
-    def run(spoken: Sequence[Spoken], phrases: Sequence[str], weight: float = 1.0) -> list[list[Word]]:
-        terms = tuple(Keyterm(phrase=phrase, weight=weight) for phrase in phrases)
+    def run(spoken: Sequence[Spoken], lists: Sequence[Sequence[str]], weight: float = 1.0) -> list[list[Word]]:
+        terms = [tuple(Keyterm(phrase=phrase, weight=weight) for phrase in phrases) for phrases in lists]
         words: list[list[Word]] = []
         for at in range(0, len(spoken), BATCH):
             batch = [one.samples for one in spoken[at : at + BATCH]]
-            prepared = model.prepare_with_keyterms(batch, [terms] * len(batch))  # type: ignore[attr-defined]
+            prepared = model.prepare_with_keyterms(batch, terms[at : at + BATCH])  # type: ignore[attr-defined]
             words += [words_of(tokens) for tokens in model.finish(model.run(prepared))]
         return words
 
@@ -79,12 +82,14 @@ def keyterms() -> Iterator[Measurement]:
     for decibels in SIGNAL_TO_NOISE_DB:
         spoken = sentences(decibels)
         where = f"at {decibels} dB"
-        before = score(spoken, run(spoken, ()), TERMS)
+        lists = [fitting_terms(number, one.text) for number, one in enumerate(spoken)]
+        before = score(spoken, run(spoken, [()] * len(spoken)), lists)
         yield from _terms(f"key terms {where}, without boosting", before)
         for weight in WEIGHTS:
-            after = score(spoken, run(spoken, TERMS, weight), TERMS)
+            after = score(spoken, run(spoken, lists, weight), lists)
             yield from _terms(f"key terms {where}, weight {weight:g}", after)
-        irrelevant = score(spoken, run(spoken, unsaid), unsaid)
+        useless = [unsaid] * len(spoken)
+        irrelevant = score(spoken, run(spoken, useless), useless)
         note = f"without terms {100 * before.word_errors:.2f} %; {irrelevant.false} of {len(unsaid)} terms written"
         value = 100 * irrelevant.word_errors
         yield Measurement(f"word errors {where} with {len(unsaid)} terms that nobody says", value, "%", note, "", None)
@@ -111,6 +116,13 @@ def sentences(decibels: float) -> list[Spoken]:
     return sorted(made, key=lambda one: -len(one.samples))
 
 
+def fitting_terms(seed: int, text: str) -> list[str]:
+    """A list as an owner has it who knows what a recording is about: what it says, and some of what it does not."""
+    said = {_plain(word) for word in text.split()}
+    own, others = ([term for term in TERMS if (_plain(term) in said) is wanted] for wanted in (True, False))
+    return [*own, *random.Random(seed).sample(others, OTHERS)]
+
+
 def unsaid_terms() -> list[str]:
     """As many made-up names as an upload may have."""
     draw, found = random.Random(SEED), dict[str, None]()
@@ -122,11 +134,11 @@ def unsaid_terms() -> list[str]:
     return list(found)
 
 
-def score(spoken: Sequence[Spoken], heard: Sequence[Sequence[Word]], terms: Sequence[str]) -> Score:
-    """Terms count by sentence: as often as both say it, it was found."""
-    wanted = {_plain(term) for term in terms}
+def score(spoken: Sequence[Spoken], heard: Sequence[Sequence[Word]], lists: Sequence[Sequence[str]]) -> Score:
+    """Each sentence's terms: one is found as often as both say it, and false as often as it is written once more."""
     said = found = false = errors = count = doubtful_false = doubtful_right = 0
-    for one, words in zip(spoken, heard, strict=True):
+    for one, words, terms in zip(spoken, heard, lists, strict=True):
+        wanted = {_plain(term) for term in terms}
         truth, written = [_plain(word) for word in one.text.split()], [_plain(word.text) for word in words]
         errors += int(edit_distance(truth, written)["total"])
         count += len(truth)

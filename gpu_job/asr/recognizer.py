@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
@@ -46,6 +46,14 @@ class Recognizer(Protocol):
         """What `run` gave -> the tokens of each chunk, in seconds from its start. From any thread."""
 
 
+class LeftOut(NamedTuple):
+    """Terms that are not favoured."""
+
+    phrases: tuple[str, ...]
+    reason: str
+    """Empty where there are none."""
+
+
 @runtime_checkable
 class TakesKeyterms(Protocol):
     """A recognizer whose decoder can favour key terms."""
@@ -53,8 +61,8 @@ class TakesKeyterms(Protocol):
     def prepare_with_keyterms(self, batch: Sequence[Samples], terms: Sequence[tuple[Keyterm, ...]]) -> Any:
         """As `Recognizer.prepare`, with the terms of each chunk's upload. Where one has none, its words are as ever."""
 
-    def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
-        """The phrases with characters that the model never writes, which it cannot favour. From any thread."""
+    def left_out(self, terms: tuple[Keyterm, ...]) -> LeftOut:
+        """The terms that it does not favour. From any thread."""
 
 
 @runtime_checkable

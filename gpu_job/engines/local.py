@@ -119,9 +119,9 @@ class LocalEngine:
             phrases = tuple(term.phrase for term in terms)
             reason = f"The model {recognizer.name} takes no key terms."
             return EngineTerms(engine=self.engine, favoured=False, left_out=phrases, reason=reason)
-        left_out = recognizer.unspellable(terms)
-        reason = "The model never writes some of their characters." if left_out else ""
-        return EngineTerms(engine=self.engine, favoured=True, left_out=left_out, reason=reason)
+        left_out, reason = recognizer.left_out(terms)
+        favoured = len(left_out) < len(terms)
+        return EngineTerms(engine=self.engine, favoured=favoured, left_out=left_out, reason=reason)
 
     def model_of(self, model: SpeechModel | None) -> str:
         """What transcripts call the model that such chunks are heard with."""

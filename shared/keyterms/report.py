@@ -53,7 +53,7 @@ class EngineTerms(_Frozen):
 
     engine: Engine
     favoured: bool
-    """Whether it can favour terms at all."""
+    """Whether it favoured any."""
     left_out: tuple[str, ...] = ()
     """Phrases that it did not favour."""
     reason: str = ""

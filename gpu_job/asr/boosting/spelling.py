@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from gpu_job.asr.boosting.tree import BoostingTree, TokenPhrase, boosting_tree
+from gpu_job.asr.recognizer import LeftOut
 from gpu_job.asr.tdt_hypotheses import Vocabulary
 from shared.keyterms.terms import Keyterm
 
@@ -44,6 +45,11 @@ class Speller:
     def spell(self, terms: tuple[Keyterm, ...]) -> SpelledTerms:
         """The tree of an upload's terms, and which of them are not in it."""
         return self._spelled(terms)
+
+    def left_out(self, terms: tuple[Keyterm, ...]) -> LeftOut:
+        """The terms that the model cannot spell."""
+        unspellable = self.spell(terms).unspellable
+        return LeftOut(unspellable, "The model never writes some of their characters." if unspellable else "")
 
     def _spell_all(self, terms: tuple[Keyterm, ...]) -> SpelledTerms:
         phrases: list[TokenPhrase] = []

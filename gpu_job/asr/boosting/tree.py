@@ -4,7 +4,7 @@ A trie of the phrases with failure links (Aho and Corasick 1975), as in NeMo's G
 goes on with a phrase has a bonus, larger behind the first token. Decoding is greedy, so bonuses choose between tokens
 at the same place; a blank stays a blank, so no token is written where the model hears none. Unlike NeMo's own trees,
 leaving a phrase before its end costs nothing: that would be a penalty for all other words wherever a phrase happens to
-begin like one of them (docs/decisions has the figures).
+begin like one of them (docs/decisions/116-phrase-boosting.md has the figures).
 """
 
 from __future__ import annotations

@@ -23,11 +23,12 @@ from gpu_job.asr.batching import BatchLimits, slices
 from gpu_job.asr.boosting.spelling import Speller
 from gpu_job.asr.boosting.tree import BoostingTree
 from gpu_job.asr.device import Device, Precision, accelerator, best_device
-from gpu_job.asr.gpu_faults import cuda_answers, inference
+from gpu_job.asr.gpu_faults import cuda_answers, failure_of, inference
 from gpu_job.asr.memory import Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.asr.nemo import model_loading, nemo_patch
 from gpu_job.asr.nemo.boosting import BoostedDecoder
 from gpu_job.asr.nemo.cuda_graphs import TdtDecoder
+from gpu_job.asr.recognizer import LeftOut
 from gpu_job.asr.tdt_hypotheses import Hypotheses, Vocabulary
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
@@ -132,6 +133,8 @@ class Parakeet:
         self.decoder = TdtDecoder(computer, limits.max_chunks, on_gpu=device.is_gpu)
         self._boosted: BoostedDecoder | None = None
         """Made with the first batch that has key terms."""
+        self._boosting_failure: str | None = None
+        """Why no terms are favoured any more."""
         self._max_chunks = limits.max_chunks
         self._vocabulary = Vocabulary.of(self.model.tokenizer.tokenizer, self.model.decoding.supported_punctuation)
         self._speller = Speller(self._vocabulary)
@@ -203,9 +206,11 @@ class Parakeet:
         trees = tuple(self._speller.spell(each).tree for each in terms)
         return replace(self.prepare(batch), trees=trees)
 
-    def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
-        """The phrases with characters that the model never writes. From any thread."""
-        return self._speller.spell(terms).unspellable
+    def left_out(self, terms: tuple[Keyterm, ...]) -> LeftOut:
+        """The terms that it does not favour. From any thread."""
+        if self._boosting_failure is not None:
+            return LeftOut(tuple(term.phrase for term in terms), self._boosting_failure)
+        return self._speller.left_out(terms)
 
     def run(self, prepared: Prepared) -> DecoderOutput:
         """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
@@ -228,11 +233,19 @@ class Parakeet:
         return encoded.transpose(1, 2), encoded_frames
 
     def _decode(self, encoded: torch.Tensor, frames: torch.Tensor, trees: Sequence[BoostingTree | None]) -> Any:
-        if not any(trees):
+        if not any(trees) or self._boosting_failure is not None:
             return self.decoder(encoded, frames)
-        if self._boosted is None:
-            self._boosted = BoostedDecoder(self.decoder.computer, self._max_chunks, on_gpu=self.device.is_gpu)
-        return self._boosted(encoded, frames, trees)
+        try:
+            if self._boosted is None:
+                self._boosted = BoostedDecoder(self.decoder.computer, self._max_chunks, on_gpu=self.device.is_gpu)
+            return self._boosted(encoded, frames, trees)
+        except Exception as error:
+            if failure_of(error) is not None:
+                raise
+            # Words without terms are worth more than none; the transcript says so.
+            _log.exception("key terms are not favoured any more")
+            self._boosting_failure = f"The decoder for key terms failed ({type(error).__name__})."
+            return self.decoder(encoded, frames)
 
     def _correct_memory_budget(self, prepared: Prepared) -> None:
         """Hold the prediction against what the batch took; the allocator has counted when the GPU still computes."""

@@ -19,6 +19,7 @@ from gpu_job.asr.onnx.log_mel import HOP, log_mel_batch
 from gpu_job.asr.onnx.model_folder import DECODER_JOINT, ENCODER, VOCABULARY, BadOnnxModel, OnnxFolder, Quantization
 from gpu_job.asr.onnx.tdt_decoding import DecoderState, Floats, Ints, decode
 from gpu_job.asr.onnx.vocabulary import read_vocabulary
+from gpu_job.asr.recognizer import LeftOut
 from gpu_job.asr.tdt_hypotheses import Hypotheses
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
@@ -137,9 +138,9 @@ class OnnxTdt:
         trees = tuple(self._speller.spell(each).tree for each in terms)
         return replace(self.prepare(batch), trees=trees)
 
-    def unspellable(self, terms: tuple[Keyterm, ...]) -> tuple[str, ...]:
-        """The phrases with characters that the model never writes. From any thread."""
-        return self._speller.spell(terms).unspellable
+    def left_out(self, terms: tuple[Keyterm, ...]) -> LeftOut:
+        """The terms that it does not favour. From any thread."""
+        return self._speller.left_out(terms)
 
     def run(self, prepared: Features) -> Decoded:
         """Encode the slices, decode the whole batch. From the one thread that owns the model."""

@@ -11,7 +11,7 @@ import torch
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.boosting.spelling import Speller
 from gpu_job.asr.nemo.boosting import KEPT_TREES, nemo_tree
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.nemo.parakeet import Parakeet, ParakeetLimits
 from gpu_job.asr.onnx.load import load
 from gpu_job.asr.onnx.vocabulary import read_vocabulary
 from gpu_job.asr.recognizer import TakesKeyterms
@@ -100,5 +100,19 @@ def test_more_lists_than_are_kept(parakeet: Parakeet, batch: list[Samples]) -> N
 def test_terms_that_cannot_be_spelled_change_nothing(parakeet: Parakeet, onnx: Any, batch: list[Samples]) -> None:
     terms = parse_keyterms("東京; Ωμέγα")
     for recognizer in (parakeet, onnx):
-        assert recognizer.unspellable(terms) == ("東京", "Ωμέγα")
+        assert recognizer.left_out(terms) == (("東京", "Ωμέγα"), "The model never writes some of their characters.")
         assert boosted(recognizer, batch[:2], [terms] * 2) == recognizer.transcribe(batch[:2])
+
+
+def test_where_the_decoder_for_terms_breaks_words_come_without_them(
+    parakeet: Parakeet, batch: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("no such kernel")
+
+    monkeypatch.setattr("gpu_job.asr.nemo.parakeet.BoostedDecoder", broken)
+    own = Parakeet(parakeet.model, "own", parakeet.device, ParakeetLimits(16, 640, 80))
+    assert boosted(own, batch[-2:], [TERMS] * 2) == parakeet.transcribe(batch[-2:])
+    phrases, reason = own.left_out(TERMS)
+    assert len(phrases) == len(TERMS)
+    assert "failed (TypeError)" in reason
