@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 from kaldialign import edit_distance
-from tools.tiny_parakeet.vocabulary import ALL_WORDS, NAMES, NOUNS, held_out_sentence
 
 from benchmarks.report import Measurement
 from gpu_job.asr.batching import BatchLimits
@@ -27,6 +26,7 @@ from shared.keyterms.report import DOUBTFUL_CONFIDENCE
 from shared.keyterms.terms import MOST_KEYTERMS, Keyterm
 from shared.transcript.model import Word
 from tools.tiny_parakeet.espeak import Espeak
+from tools.tiny_parakeet.languages.english import ENGLISH, NAMES, NOUNS
 from tools.tiny_parakeet.voices import random_voice
 
 SENTENCES = 240
@@ -107,8 +107,8 @@ def sentences(decibels: float) -> list[Spoken]:
     draw, dice, espeak = random.Random(SEED), np.random.default_rng(SEED), Espeak()
     made = []
     for _ in range(SENTENCES):
-        text = held_out_sentence(draw)
-        speech = espeak.say(text, random_voice(draw, seen=True))
+        text = ENGLISH.held_out_sentence(draw)
+        speech = espeak.say(text, random_voice(draw, ENGLISH.accents, seen=True))
         sound = np.pad(soxr.resample(speech.samples, speech.sample_rate, SAMPLE_RATE), SAMPLE_RATE // 5)
         level = float(np.sqrt(np.mean(sound**2))) * 10 ** (-decibels / 20)
         noisy = sound + dice.standard_normal(len(sound)) * level
@@ -129,7 +129,7 @@ def unsaid_terms() -> list[str]:
     while len(found) < MOST_KEYTERMS:
         syllables = (draw.choice(_CONSONANTS) + draw.choice(_VOWELS) for _ in range(draw.randint(2, 4)))
         name = "".join(syllables) + draw.choice(_ENDS)
-        if name not in ALL_WORDS:
+        if name not in ENGLISH.words:
             found[name.capitalize()] = None
     return list(found)
 
