@@ -61,6 +61,7 @@ from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.model import Passage, Transcript, with_keyterms
+from shared.transcript.speakers import with_speaker_warning
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
@@ -219,6 +220,7 @@ class FileTranscription:
                 is_cancelled=self._cancelled.is_set,
             )
         self._diarizer: Diarizer | None = None
+        self._least_speakers = asked.least_speakers
         if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
             is_cancelled = self._cancelled.is_set
             self._diarizer = Diarizer(pipeline.speakers, threads, asked.speakers, self.report_if_complete, is_cancelled)
@@ -383,6 +385,7 @@ class FileTranscription:
             find_languages=None if self._language.known else self._find_languages,
             heard_again=() if self._opinions is None else self._opinions.heard,
         )
+        transcript = with_speaker_warning(transcript, self._least_speakers)
         support = engines.keyterm_support(self._keyterms, self._model)
         return with_keyterms(transcript, self._keyterms, support)
 

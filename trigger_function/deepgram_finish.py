@@ -15,7 +15,7 @@ from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.model import Speaker, missing_end, with_gap, with_keyterms
-from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds
+from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds, with_speaker_warning
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.services import Services
 
@@ -68,6 +68,7 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         tracks=media.transcript_tracks(),
         low_confidence=services.settings.low_confidence,
     )
+    transcript = with_speaker_warning(transcript, record.options.least_speakers)
     terms, model = record.options.keyterms, deepgram_model(services, record)
     transcript = with_keyterms(transcript, terms, [terms_at_deepgram(terms, model)])
     if (missing := missing_end(media, duration)) is not None:

@@ -127,6 +127,11 @@ class UploadOptions(BaseModel):
         return self.speakers is not None and self.channels is not Channels.SPLIT
 
     @property
+    def least_speakers(self) -> int | None:
+        """How many engines are to tell apart at least; None where they are not to."""
+        return self.speakers.least if self.speakers is not None and self.tells_speakers_apart else None
+
+    @property
     def text(self) -> TextOptions:
         """How the words are to be written."""
         return TextOptions(self.numbers, self.fillers, self.profanity)

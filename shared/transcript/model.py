@@ -132,6 +132,8 @@ class WarningCode(StrEnum):
     """The engine gives no word times; they are spread over each chunk."""
     LANGUAGE_FLIPS = "language_flips"
     """Short stretches are in another language than what is around them, and the engine was less sure of them."""
+    UNKNOWN_SPEAKERS = "unknown_speakers"
+    """Who says what was asked, and was not found out."""
 
 
 class TranscriptWarning(_Frozen):

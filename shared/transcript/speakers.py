@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from shared.transcript.model import Passage, Speaker
+from shared.transcript.model import Passage, Speaker, Transcript, TranscriptWarning, WarningCode
 from shared.transcript.text import speaker_name
 
 
@@ -35,3 +35,29 @@ def spoken_seconds(passages: Iterable[Passage]) -> dict[int, float]:
             if word.speaker is not None:
                 seconds[word.speaker] += word.end - word.start
     return dict(seconds)
+
+
+MOST_UNKNOWN_SHARE = 0.2
+"""Share of the words without a speaker above which a transcript says so: a border here and there is nobody's."""
+
+
+def with_speaker_warning(transcript: Transcript, least: int | None) -> Transcript:
+    """The transcript with a warning where who says what was asked, and was not found out.
+
+    `least`: how many people speak at least, by what was asked, 1 where nobody knows; None: it was not asked.
+    """
+    if least is None or not transcript.words:
+        return transcript
+    unknown = sum(word.speaker is None for word in transcript.words) / len(transcript.words)
+    found = len(transcript.speakers)
+    if not found:
+        why = "Who says what was asked, but could not be found out: the words have no speakers."
+    elif found < least:
+        others = "one speaker was" if found == 1 else f"{found} speakers were"
+        why = f"At least {least} people were said to speak, but only {others} told apart: voices may be mixed up."
+    elif unknown > MOST_UNKNOWN_SHARE:
+        why = f"Of {unknown:.0%} of the words it could not be found out who says them."
+    else:
+        return transcript
+    warning = TranscriptWarning(code=WarningCode.UNKNOWN_SPEAKERS, message=why)
+    return transcript.model_copy(update={"warnings": (*transcript.warnings, warning)})

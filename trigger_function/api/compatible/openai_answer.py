@@ -49,6 +49,37 @@ def to_openai_verbose(transcript: Transcript, granularities: Collection[Granular
     return answer
 
 
+def to_openai_diarized(transcript: Transcript) -> Json:
+    """`diarized_json`: the speakers by letters, in the order in which they are heard."""
+    return {
+        "task": "transcribe",
+        "duration": rounded(transcript.duration),
+        "text": transcript.text,
+        "segments": [
+            {
+                "type": "transcript.text.segment",
+                "id": f"seg_{number}",
+                "start": rounded(segment.start),
+                "end": rounded(segment.end),
+                "text": segment.text,
+                "speaker": _UNKNOWN_SPEAKER if segment.speaker is None else _letters(segment.speaker),
+            }
+            for number, segment in enumerate(transcript.segments)
+        ],
+        "usage": _usage(transcript),
+    }
+
+
+_UNKNOWN_SPEAKER = "unknown"
+"""Clients require a text."""
+
+
+def _letters(speaker: int) -> str:
+    """0 -> A, 25 -> Z, 26 -> AA, as columns of a spreadsheet."""
+    before, letter = divmod(speaker, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("A") + letter)
+
+
 _LANGUAGES = """
 bg:bulgarian cs:czech da:danish de:german el:greek en:english es:spanish et:estonian fi:finnish fr:french hi:hindi
 hr:croatian hu:hungarian it:italian ja:japanese ko:korean lt:lithuanian lv:latvian mt:maltese nl:dutch no:norwegian

@@ -9,16 +9,17 @@ from enum import StrEnum
 from math import isfinite
 
 from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerCount
 from shared.settings import DeploymentSettings
 from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
 
-OPENAI_MODELS = re.compile(r"whisper-1|gpt(-4o)?(-mini)?-transcribe(-\d{4}-\d\d-\d\d)?")
-"""What OpenAI's clients name. `gpt-4o-transcribe-diarize` is not here: its answer, `diarized_json`, is none of ours."""
+OPENAI_MODELS = re.compile(r"whisper-1|gpt(-4o)?(-mini)?-transcribe(-diarize)?(-\d{4}-\d\d-\d\d)?")
+"""What OpenAI's clients name."""
 
 IGNORED = frozenset({"prompt", "temperature", "chunking_strategy", "keywords", "languages"})
 """Hints: Parakeet is not prompted, and decodes greedily in chunks of its own."""
 REFUSED = frozenset({"include", "known_speaker_names", "known_speaker_references"})
-"""What would change the answer: log probabilities and speakers."""
+"""What would change the answer: log probabilities, and speakers known by recordings of theirs."""
 _KNOWN = frozenset({"model", "language", "response_format", "timestamp_granularities", "stream", *IGNORED, *REFUSED})
 
 
@@ -30,6 +31,8 @@ class Format(StrEnum):
     SRT = "srt"
     VTT = "vtt"
     VERBOSE_JSON = "verbose_json"
+    DIARIZED_JSON = "diarized_json"
+    """Segments with their speakers."""
 
 
 class Granularity(StrEnum):
@@ -52,7 +55,11 @@ class OpenAiRequest:
 def options_of_model(fields: Sequence[tuple[str, str]]) -> UploadOptions:
     """The upload's options as far as the fields say. Raises Problem."""
     models = [value for name, value in fields if name == "model"]
-    return UploadOptions(method=requested_method(models[0] if models else None, OPENAI_MODELS))
+    wants_speakers = ("response_format", Format.DIARIZED_JSON) in [(name, value.strip()) for name, value in fields]
+    return UploadOptions(
+        method=requested_method(models[0] if models else None, OPENAI_MODELS),
+        speakers=SpeakerCount() if wants_speakers else None,
+    )
 
 
 def parse_request(fields: Sequence[tuple[str, str]], settings: DeploymentSettings) -> OpenAiRequest:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from shared import objects
 from shared.media import Upload
+from shared.options.model import UploadOptions
 from trigger_function.api.compatible.awaited import (
     Finished,
     answer_headers,
@@ -16,7 +17,7 @@ from trigger_function.api.compatible.awaited import (
     token_of,
 )
 from trigger_function.api.compatible.form import Form, boundary_of, read_form
-from trigger_function.api.compatible.openai_answer import to_openai, to_openai_verbose
+from trigger_function.api.compatible.openai_answer import to_openai, to_openai_diarized, to_openai_verbose
 from trigger_function.api.compatible.openai_request import Format, OpenAiRequest, options_of_model, parse_request
 from trigger_function.api.compatible.requested import refuse
 from trigger_function.api.services import ApiServices
@@ -41,21 +42,26 @@ def transcriptions(call: Call) -> Answer:
     check_length(call)
     within_budget(services, call.caller)
     form = Form()
+    begun_with: list[UploadOptions] = []
 
     def described() -> NewUpload:
+        begun_with.append(options_of_model(form.fields))
         return new_upload(
             services,
             call.caller,
             token,
             name=usable_name(services.deployment.settings, form.file_name),
             folder=None,
-            options=options_of_model(form.fields),
+            options=begun_with[-1],
             content_type=media_type(form.content_type),
         )
 
     with StreamedRecording(services, described) as recording:
         read_form(recording_blocks(call), boundary, form, recording)
         asked = parse_request(form.fields, services.deployment.settings)
+        if begun_with and begun_with[-1] != asked.options:
+            # The upload is written as it comes, and its options were those of the fields until then.
+            refuse("file", "model and response_format have to come before the file.")
         if recording.size == 0:
             refuse("file", "The file is empty.")
         upload = accept(call, recording.finish())
@@ -72,6 +78,8 @@ def _answer(services: ApiServices, upload: Upload, found: Finished, asked: OpenA
             return Answer(HTTPStatus.OK, to_openai(transcript), headers)
         case Format.VERBOSE_JSON:
             return Answer(HTTPStatus.OK, to_openai_verbose(transcript, asked.granularities), headers)
+        case Format.DIARIZED_JSON:
+            return Answer(HTTPStatus.OK, to_openai_diarized(transcript), headers)
         case Format.TEXT:
             return Answer(HTTPStatus.OK, f"{transcript.text}\n", headers, TEXT)
         case Format.SRT | Format.VTT:

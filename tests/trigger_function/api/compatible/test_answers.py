@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 import pytest
+from openai.types.audio import TranscriptionDiarized
 
 from shared.enums import Engine, Outcome
 from shared.media import Upload
@@ -17,7 +18,7 @@ from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from trigger_function.api.compatible.deepgram_answer import to_deepgram_answer
 from trigger_function.api.compatible.deepgram_request import DeepgramRequest
-from trigger_function.api.compatible.openai_answer import to_openai, to_openai_verbose
+from trigger_function.api.compatible.openai_answer import to_openai, to_openai_diarized, to_openai_verbose
 from trigger_function.api.compatible.openai_request import Granularity
 from trigger_function.api.web.error_shapes import problem_response
 from trigger_function.api.web.problems import Problem
@@ -75,6 +76,29 @@ def test_openai_verbose_json_lists_what_was_asked_for() -> None:
     assert first["avg_logprob"] == pytest.approx(math.log(0.5))
     assert second["avg_logprob"] == 0.0  # its only word has no confidence
     assert 0 < first["compression_ratio"] < 2.4
+
+
+def test_openai_diarized_json_is_what_their_client_reads() -> None:
+    said = [(1.0, 0), (3.0, 27), (5.0, None)]
+    words = [Word(text="Yes.", start=start, end=start + 0.5, speaker=speaker) for start, speaker in said]
+    answer = to_openai_diarized(
+        compose(
+            job_id=UPLOAD.job_id,
+            source=UPLOAD.uri,
+            duration=10.2,
+            language="en",
+            model="parakeet",
+            passages=[Passage(Engine.PARAKEET_CPU, words)],
+        )
+    )
+    read = TranscriptionDiarized.model_validate(answer, strict=True)
+    assert (read.text, read.duration) == ("Yes. Yes. Yes.", 10.2)
+    assert [(one.start, one.text, one.speaker) for one in read.segments] == [
+        (1.0, "Yes.", "A"),
+        (3.0, "Yes.", "AB"),
+        (5.0, "Yes.", "unknown"),
+    ]
+    assert len({one.id for one in read.segments}) == 3
 
 
 def test_openai_languages_without_a_name_keep_their_tag() -> None:

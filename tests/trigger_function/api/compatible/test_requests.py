@@ -45,6 +45,12 @@ def test_openai_models_are_the_deployments_method(model: str) -> None:
     assert parse_request([("model", model)], settings()).options.method is None
 
 
+def test_openai_diarized_json_asks_who_speaks() -> None:
+    fields = [("model", "gpt-4o-transcribe-diarize"), ("response_format", "diarized_json")]
+    assert parse_request(fields, settings()).options.speakers == SpeakerCount()
+    assert parse_request(fields[:1], settings()).options.speakers is None
+
+
 def test_both_take_our_methods_as_models() -> None:
     assert parse_request([("model", "hybrid")], settings()).options.method is Method.HYBRID
     assert query(model="auto").options.method == "auto"
@@ -60,13 +66,12 @@ def test_openai_hints_are_named_as_ignored() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ([("model", "gpt-4o-transcribe-diarize")], "model"),
         ([("model", "WHISPER-1\x00")], "model"),
         ([], "model"),
         ([("model", "whisper-1"), ("model", "whisper-1")], "model"),
         ([("model", "whisper-1"), ("language", "klingon")], "language"),
         ([("model", "whisper-1"), ("language", "!")], "language"),
-        ([("model", "whisper-1"), ("response_format", "diarized_json")], "response_format"),
+        ([("model", "whisper-1"), ("response_format", "diarised_json")], "response_format"),
         ([("model", "whisper-1"), ("timestamp_granularities[]", "word")], "timestamp_granularities"),
         (
             [("model", "whisper-1"), ("response_format", "verbose_json"), ("timestamp_granularities", "phone")],
