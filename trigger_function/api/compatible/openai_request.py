@@ -52,13 +52,15 @@ class OpenAiRequest:
     ignored: tuple[str, ...]
 
 
-def options_of_model(fields: Sequence[tuple[str, str]]) -> UploadOptions:
+def options_of_fields(fields: Sequence[tuple[str, str]], settings: DeploymentSettings) -> UploadOptions:
     """The upload's options as far as the fields say. Raises Problem."""
     models = [value for name, value in fields if name == "model"]
+    languages = [value.strip() for name, value in fields if name == "language"]
     wants_speakers = ("response_format", Format.DIARIZED_JSON) in [(name, value.strip()) for name, value in fields]
     return UploadOptions(
         method=requested_method(models[0] if models else None, OPENAI_MODELS),
         speakers=SpeakerCount() if wants_speakers else None,
+        language=requested_language(languages[0] if languages else None, settings),
     )
 
 
@@ -79,13 +81,12 @@ def parse_request(fields: Sequence[tuple[str, str]], settings: DeploymentSetting
     if _one(values, "stream").lower() not in ("", "false"):
         refuse("stream", "stream is not supported here: the answer comes as a whole.")
     _check_temperature(_one(values, "temperature"))
-    language = requested_language(_one(values, "language"), settings)
     answer = _format(_one(values, "response_format"))
     granularities = _granularities(values.get("timestamp_granularities", []))
     if granularities and answer is not Format.VERBOSE_JSON:
         refuse("timestamp_granularities", "timestamp_granularities take the response_format verbose_json.")
     return OpenAiRequest(
-        options=options_of_model(fields).model_copy(update={"language": language}),
+        options=options_of_fields(fields, settings),
         format=answer,
         granularities=granularities or frozenset({Granularity.SEGMENT}),
         ignored=tuple(name for name in sorted(values) if name in IGNORED and any(values[name])),

@@ -18,7 +18,7 @@ from trigger_function.api.compatible.awaited import (
 )
 from trigger_function.api.compatible.form import Form, boundary_of, read_form
 from trigger_function.api.compatible.openai_answer import to_openai, to_openai_diarized, to_openai_verbose
-from trigger_function.api.compatible.openai_request import Format, OpenAiRequest, options_of_model, parse_request
+from trigger_function.api.compatible.openai_request import Format, OpenAiRequest, options_of_fields, parse_request
 from trigger_function.api.compatible.requested import refuse
 from trigger_function.api.services import ApiServices
 from trigger_function.api.submissions.accepted import accept
@@ -45,7 +45,7 @@ def transcriptions(call: Call) -> Answer:
     begun_with: list[UploadOptions] = []
 
     def described() -> NewUpload:
-        begun_with.append(options_of_model(form.fields))
+        begun_with.append(options_of_fields(form.fields, services.deployment.settings))
         return new_upload(
             services,
             call.caller,
@@ -61,7 +61,7 @@ def transcriptions(call: Call) -> Answer:
         asked = parse_request(form.fields, services.deployment.settings)
         if begun_with and begun_with[-1] != asked.options:
             # The upload is written as it comes, and its options were those of the fields until then.
-            refuse("file", "model and response_format have to come before the file.")
+            refuse("file", "model, language and response_format have to come before the file.")
         if recording.size == 0:
             refuse("file", "The file is empty.")
         upload = accept(call, recording.finish())
