@@ -178,3 +178,17 @@ def test_a_callback_is_answered_at_once_and_kept_with_the_upload(
         refused = sent(operator, DEEPGRAM, "elsewhere", callback=elsewhere)
         assert (refused.status_code, refused.json()["err_code"]) == (400, "Bad Request")
         assert "WEBHOOK_ALLOWED_ORIGINS" in refused.json()["err_msg"]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_openai_form_says_who_speaks_is_asked(
+    operator: ApiClient, api_cloud: LoopbackCloud, deployment: Services, is_behind: bool
+) -> None:
+    parts = [("response_format", (None, "diarized_json")), ("file", ("call.opus", AUDIO))]
+    parts = [("model", (None, "gpt-4o-transcribe-diarize")), *(parts[::-1] if is_behind else parts)]
+    answer = operator.post(OPENAI, files=parts, headers={"Idempotency-Key": f"diarized {is_behind}"})
+    assert answer.status_code == 202, answer.text
+    upload = upload_of(api_cloud, deployment, answer)
+    blob = api_cloud.storage.bucket(UPLOADS).get_blob(upload.name)
+    assert blob is not None
+    assert parse_upload_options(blob.metadata or {}).speakers is not None
