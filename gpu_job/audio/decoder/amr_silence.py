@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-_SILENCE_TYPES = {"amrnb": frozenset({8, 9, 10, 11, 15}), "amrwb": frozenset({9, 14, 15})}
-"""By FFmpeg's decoder: comfort noise, of other systems too, lost frames, and no data (3GPP TS 26.101 and 26.201)."""
-
 _FRAME_SECONDS = 0.02
 
 
-def silent_frame(packet: Packet[AudioStream], stream: AudioStream) -> AudioFrame | None:
-    """What a packet of no sound stands for; None for any other one."""
-    types = _SILENCE_TYPES.get(stream.codec_context.name)
-    if types is None or not packet.size or memoryview(packet)[0] >> 3 & 0x0F not in types:
-        return None
-    rate = 16_000 if stream.codec_context.name == "amrwb" else 8_000
-    frame = AudioFrame(format="fltp", layout="mono", samples=round(_FRAME_SECONDS * rate))
-    for plane in frame.planes:
-        plane.update(bytes(plane.buffer_size))
-    frame.sample_rate, frame.pts = rate, packet.pts
-    return frame
+@dataclass(frozen=True)
+class AmrSilence:
+    """Of one of the two codecs."""
+
+    types: frozenset[int]
+    rate: int
+
+    def frame(self, packet: Packet[AudioStream]) -> AudioFrame | None:
+        """What a packet of no sound stands for; None for any other one."""
+        if not packet.size or memoryview(packet)[0] >> 3 & 0x0F not in self.types:
+            return None
+        frame = AudioFrame(format="fltp", layout="mono", samples=round(_FRAME_SECONDS * self.rate))
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.sample_rate, frame.pts = self.rate, packet.pts
+        return frame
+
+
+def silence_of(codec: str) -> AmrSilence | None:
+    """By FFmpeg's decoder; None for all that are decoders of something else."""
+    return _SILENCES.get(codec)
+
+
+_SILENCES = {
+    "amrnb": AmrSilence(frozenset({8, 9, 10, 11, 15}), 8_000),
+    "amrwb": AmrSilence(frozenset({9, 14, 15}), 16_000),
+}
+"""Comfort noise, of other systems too, lost frames, and no data (3GPP TS 26.101 and 26.201)."""

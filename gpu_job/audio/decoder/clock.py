@@ -96,6 +96,16 @@ class Clock(Generic[Item]):
             self._held = _Held(item, start, seconds, complaint)
         return placed
 
+    def follows(self, start: float, seconds: float) -> bool:
+        """Whether a frame follows at once what was placed, as nearly all do; then it has its place, which `place` would
+        have given it, too."""
+        if self._held is not None or self._is_first:
+            return False
+        if not -BACKWARD_SECONDS <= start + self._shift - self.position < TOLERANCE_SECONDS:
+            return False
+        self.position += seconds
+        return True
+
     def count(self, item: Item, seconds: float, *, lost: float = 0.0, is_torn: bool = False) -> Placed[Item]:
         """The place of a frame whose container has no times; so many seconds were lost before it.
 

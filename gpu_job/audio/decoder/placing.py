@@ -128,10 +128,20 @@ class Sound:
         if sound != self._last_format:
             self._last_format = sound
             self.formats += 1
+        self._push(frame, frame.samples)
+
+    def follow(self, frame: AudioFrame, samples: int) -> None:
+        """Add a frame of so many samples that follows at once, and has nothing missing before it. As `add`."""
+        if format_of(frame) == self._format == self._last_format:
+            self._push(frame, samples)
+        else:
+            self.add(Placed(frame, None, False), "")
+
+    def _push(self, frame: AudioFrame, samples: int) -> None:
         assert self._resampler is not None  # begun with the first frame
-        for block in self._resampler.push(frame):
+        for block in self._resampler.push(frame, samples):
             self._output.samples(block)
-        self._samples += frame.samples
+        self._samples += samples
 
     def begin_trimmed(self, frame: AudioFrame, skipped: int) -> None:
         """Begin with a frame of which the first samples are left out: they lie before the window."""

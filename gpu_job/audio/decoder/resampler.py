@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import av
@@ -13,9 +13,10 @@ from av.filter import Graph
 OUTPUT_RATE = 16_000
 """Frames per second of the output."""
 
-BLOCK_FRAMES = OUTPUT_RATE
-"""Frames of the output that are handed on at once, 1 s: else every codec frame is written for itself. A decoder that
-crashes takes what it has not handed on with it; the reader joins what it gets (`records.py`)."""
+MAX_BLOCK_SAMPLES = 48_000
+"""At the sound's own rate. Codec frames are joined into blocks of so many samples, or of 1 s, before they are
+resampled: frames of 20 ms one by one take 1.3 times as long and give the same samples. With 64 channels a block has
+12 MB. A decoder that crashes takes what it has not handed on with it; the reader joins what it gets (`records.py`)."""
 
 MAX_CHANNELS = 64
 """As many as FFmpeg's resampler takes."""
@@ -64,25 +65,26 @@ class Resampler:
             chain.append(graph.add("atrim", f"start_sample={skipped}"))
         if leading_silence:
             chain.append(graph.add("adelay", f"delays={leading_silence}S:all=1"))
+        self._block = min(sound.rate, MAX_BLOCK_SAMPLES)
+        chain.append(graph.add("asetnsamples", f"n={self._block}:p=0"))
         chain.append(graph.add("aresample", str(OUTPUT_RATE)))
         chain.append(graph.add("aformat", "sample_fmts=flt"))
-        chain.append(graph.add("asetnsamples", f"n={BLOCK_FRAMES}:p=0"))
         chain.append(graph.add("abuffersink"))
         graph.link_nodes(*chain).configure()
         self._graph = graph
         self._source, self._sink = chain[0], chain[-1]
         self._sample_bytes = 4 * sound.channels
-        self._block = max(1, sound.rate * BLOCK_FRAMES // OUTPUT_RATE)
         self._pushed = leading_silence - skipped
 
-    def push(self, frame: AudioFrame) -> Iterator[memoryview]:
-        """Add a frame; the answer is what is ready, in blocks."""
+    def push(self, frame: AudioFrame, samples: int) -> Iterable[memoryview]:
+        """Add a frame, which has so many samples; the answer is what is ready, in blocks."""
         self._source.push(frame)
-        self._pushed += frame.samples
+        self._pushed += samples
         # An attempt that finds nothing costs as much as decoding a frame.
-        if self._pushed > self._block:
-            self._pushed %= self._block
-            yield from self._ready()
+        if self._pushed <= self._block:
+            return ()
+        self._pushed %= self._block
+        return self._ready()
 
     def finish(self) -> Iterator[memoryview]:
         """All that is left."""

@@ -10,7 +10,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from gpu_job.audio.decoder.amr_silence import silent_frame
+from gpu_job.audio.decoder.amr_silence import silence_of
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, Placed
 from gpu_job.audio.decoder.counts import Counts
@@ -60,7 +60,9 @@ class TrackReader:
         self._source = source
         self._counts = counts
         self._stream = choose_stream(container, request.track, is_first=is_first)
-        self._stream.codec_context.thread_count = 1
+        self._context = self._stream.codec_context
+        self._context.thread_count = 1
+        self._silence = silence_of(self._context.name)
         self._known_tracks = len(container.streams.audio)
         self._tick = float(self._stream.time_base or 0)
         self._origin = origin(container, self._stream)
@@ -179,31 +181,33 @@ class TrackReader:
         self._output.loss(here, here, DAMAGED)
 
     def _decode(self, packet: Packet[AudioStream]) -> None:
+        size, pos = packet.size, packet.pos
         seconds = (packet.duration or 0) * self._tick
-        if packet.size and self._skip_until is None:
+        if size and self._skip_until is None:
             self._counts.packets += 1
             self._counts.packet_seconds += seconds
         is_broken = self._breaks.before(packet)
-        if is_broken or packet.is_corrupt or (packet.pos is not None and packet.pos < self._source.damaged_until):
+        if is_broken or packet.is_corrupt or (pos is not None and pos < self._source.damaged_until):
             self._complain()
         if not self.rules.has_times:
             self._seams.demuxed(packet)
-        if self._may_be_misnumbered and packet.size:
+        if self._may_be_misnumbered and size:
             self._look_at_numbering(bytes(packet)[:2])
         missing = 0.0
-        if self._numbers is not None and packet.size:
+        if self._numbers is not None and size:
             samples = self._numbers.missing(bytes(memoryview(packet)[:NUMBERED_BYTES]), packet.duration or 0)
             missing = samples * self._tick
         try:
-            silence = silent_frame(packet, self._stream)
-            frames = packet.decode() if silence is None else [silence]
+            silence = None if self._silence is None else self._silence.frame(packet)
+            frames = self._context.decode(packet) if silence is None else [silence]
         except av.EOFError:
             return
         except av.FFmpegError:
             self._refuse(packet, seconds)
             return
-        self._last_byte = packet.pos + packet.size if packet.pos is not None else self._last_byte
-        self._good_bytes += packet.size
+        if pos is not None:
+            self._last_byte = pos + size
+        self._good_bytes += size
         self._good_seconds += seconds
         for frame in frames:
             self._place(frame, missing)
@@ -218,13 +222,13 @@ class TrackReader:
 
     def _place(self, frame: AudioFrame, missing: float = 0.0) -> None:
         """Write a frame, or hold it; `missing`: seconds before it that its number shows to be missing."""
-        rate = frame.sample_rate
-        if rate <= 0 or not frame.samples:
+        rate, samples = frame.sample_rate, frame.samples
+        if rate <= 0 or not samples:
             return
         start = None if frame.pts is None else frame.pts * self._tick - self._origin
         if self._skip_until is not None and self._is_before_window(frame, start):
             return
-        seconds = frame.samples / rate
+        seconds = samples / rate
         self._counts.decoded_seconds += seconds
         if self._numbers is not None and start is not None:
             if missing >= TOLERANCE_SECONDS:
@@ -232,6 +236,10 @@ class TrackReader:
             start = max(start, self._counted_end + missing)
             self._counted_end = start + seconds
         if self.rules.has_times:
+            if start is not None and self._clock.follows(start, seconds):
+                self._refused_bytes, self._refused_seconds = 0, 0.0
+                self._sound.follow(frame, samples)
+                return
             complaint = self._clock.position < self._complaint_until
             placed = self._clock.place(frame, start, seconds, complaint=complaint)
         else:

@@ -142,3 +142,17 @@ def test_the_clock_of_the_file_is_kept_over_any_pauses(pauses: list[float]) -> N
     placed(clock, [*starts, *steady(2, at)])
     assert clock.position == pytest.approx(at + 2 * FRAME, abs=len(pauses) * 1e-6 + TOLERANCE_SECONDS)
     assert BACKWARD_SECONDS > TOLERANCE_SECONDS
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(-3, 3), st.integers(0, 40).map(lambda number: number * FRAME)), max_size=40)
+)
+def test_a_frame_that_follows_has_the_place_that_it_would_be_given(starts: list[float | None]) -> None:
+    expected, clock = placed(Clock[int](ClockRules()), starts), Clock[int](ClockRules())
+    found: list[Placed[int]] = []
+    for number, start in enumerate(starts):
+        if start is not None and clock.follows(start, FRAME):
+            found.append(Placed(number, None, False))
+        else:
+            found += clock.place(number, start, FRAME, complaint=False)
+    assert [*found, *clock.flush()] == expected
