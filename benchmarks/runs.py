@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import av
-import imageio_ffmpeg
 from av.audio.stream import AudioStream
 
 from benchmarks.job_run import JobRun, spent
@@ -83,6 +82,9 @@ def looped(seconds: float, folder: Path) -> Path:
 
 def hour(folder: Path, suffix: str) -> Path:
     """The same speech, HOUR of it, encoded anew at 128 kbit/s in 44.1 kHz stereo: as `mp3` or `m4a`."""
+    # Here, for a GPU machine has no ffmpeg, and hears other recordings.
+    import imageio_ffmpeg
+
     path = folder / f"hour.{suffix}"
     source = ["-stream_loop", "-1", "-i", str(recording("long_seen.opus").path), "-t", str(HOUR)]
     command = [

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
+import sys
 import tarfile
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.bundle import pack, pins, tree_bytes
+from benchmarks.gpu.bundle import left_at_home, pack, pins, plain, tree_files
 
 
 def wheel(folder: Path, name: str, files: dict[str, bytes], executable: str = "") -> Path:
@@ -66,4 +69,53 @@ def test_the_tree_is_what_git_does_not_ignore(tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "large").write_bytes(bytes(1000))
     (tmp_path / "new").write_bytes(bytes(100))
-    assert tree_bytes(tmp_path) == 100 + len("build/\n")
+    assert tree_files(tmp_path) == {"new": 100, ".gitignore": len("build/\n")}
+
+
+def test_what_no_step_reads_stays_at_home_and_what_they_read_does_not() -> None:
+    tree = tree_files(Path(__file__).parents[2])
+    unread = left_at_home(tree)
+    assert "gpu_job/speakers/embedding.onnx" in unread
+    assert {"infra/tiny_parakeet/parakeet-tdt-tiny.nemo", "gpu_job/vad/silero_vad_16k.onnx"} <= tree.keys() - unread
+    assert not [name for name in unread if name.endswith(".py")]
+
+
+ROOT = Path(__file__).parents[2]
+OURS = ("benchmarks", "dropscribe", "gpu_job", "infra", "shared", "trigger_function")
+PROCESSES = ("benchmarks.null_job", "gpu_job.__main__", "trigger_function.main")
+"""What the steps start besides themselves."""
+ON_MACHINE = {
+    *("httpx", "numpy", "onnxruntime", "prometheus-client", "requests", "rich", "safetensors", "torch", "transformers"),
+    "urllib3",
+}
+"""Packages that are there with torch, as `bundle_packages.txt` says."""
+
+
+def imported_at_once(module: str) -> set[str]:
+    """The modules that one of ours imports when it is imported itself, not in a function of it."""
+    path = ROOT.joinpath(*module.split("."))
+    source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+    found: set[str] = set()
+    for node in ast.parse(source.read_text()).body:
+        match node:
+            case ast.Import():
+                found |= {alias.name for alias in node.names}
+            case ast.ImportFrom(module=str(name)):
+                inner = {f"{name}.{alias.name}" for alias in node.names}
+                found |= {one for one in inner if ROOT.joinpath(*one.split(".")).with_suffix(".py").exists()} or {name}
+    return found
+
+
+def test_what_the_steps_import_is_on_the_machine_or_in_the_bundle() -> None:
+    waiting = [f"benchmarks.gpu.{file.stem}" for file in (ROOT / "benchmarks" / "gpu").glob("*.py")]
+    waiting += PROCESSES
+    seen: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        if module.partition(".")[0] in OURS:
+            waiting += imported_at_once(module) - seen
+    names = {module.partition(".")[0] for module in seen} - set(OURS) - set(sys.stdlib_module_names)
+    known = {plain(pin.partition("==")[0]) for pin in pins()} | ON_MACHINE
+    owners = packages_distributions()
+    assert {name for name in names if not known & set(map(plain, owners[name]))} == set()
