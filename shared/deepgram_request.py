@@ -11,6 +11,7 @@ from shared.keyterms.terms import Keyterm
 from shared.languages.choice import MULTI, parse_language_choice
 from shared.options.model import UploadOptions
 from shared.options.text_options import Fillers
+from shared.redaction.request import Redact
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class DeepgramRequest:
     """What is expected to be said, for models that take it."""
     detected: tuple[str, ...] = ()
     """Languages among which it is to be found; none: among all."""
+    redact: tuple[str, ...] = ()
+    """What Deepgram leaves out of its words."""
     is_formatted: bool = True
     """With numbers, dates and sums as Deepgram writes them; else in words."""
     fillers: bool = False
@@ -38,8 +41,12 @@ class DeepgramRequest:
     @classmethod
     def of_upload(cls, options: UploadOptions, language: str) -> DeepgramRequest:
         """For an upload as a whole. `language`: the deployment's."""
-        chunks = cls.of_chunks(options, language)
-        return replace(chunks, split=options.channels is Channels.SPLIT, speakers=options.tells_speakers_apart)
+        chunks, redaction = cls.of_chunks(options, language), options.redaction
+        # Where the job makes a redacted recording it needs to know which words were where.
+        own = () if redaction.makes_audio else tuple(one.value for one in redaction.kinds if one is not Redact.CUSTOM)
+        return replace(
+            chunks, split=options.channels is Channels.SPLIT, speakers=options.tells_speakers_apart, redact=own
+        )
 
     @classmethod
     def of_chunks(cls, options: UploadOptions, language: str) -> DeepgramRequest:
@@ -65,6 +72,7 @@ class DeepgramRequest:
             "multichannel": self.split or None,
             "diarize_model": "latest" if self.speakers else None,
             "keyterm": deepgram_terms(self.keyterms, model).phrases or None,
+            "redact": list(self.redact) or None,
         }
 
 

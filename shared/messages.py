@@ -166,6 +166,8 @@ class TerminalMessage(_Message):
     """The file's audio tracks, and which of them was transcribed; empty where there is no transcript."""
     warnings: tuple[TranscriptWarning, ...] = ()
     """What the reader of the transcript should know, though nothing failed."""
+    redact: tuple[str, ...] = ()
+    """What was to be redacted in the transcript."""
     word_count: Annotated[int, Field(ge=0)] = 0
     coverage: CoverageSummary | None = None
     results: Mapping[str, str] = Field(default_factory=dict)

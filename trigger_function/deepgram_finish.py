@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.speeds import deepgram_figures
@@ -10,11 +12,12 @@ from shared.deepgram_request import DeepgramRequest
 from shared.keyterms.deepgram import terms_at_deepgram
 from shared.languages.choice import UNDETERMINED
 from shared.media import Media
-from shared.state.job_result import completed
+from shared.state.job_result import JobResult, completed
 from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
-from shared.transcript.model import Speaker, missing_end, with_gap, with_keyterms
+from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio
+from shared.transcript.model import Speaker, Transcript, missing_end, with_gap, with_keyterms
 from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds, with_speaker_warning
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.services import Services
@@ -77,7 +80,17 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
     if stored.run == record.run:  # else it is on the bill of the run that called
         price = deepgram_price(services, model, billed_seconds(answer, media), record, media)
         bill = bill.replaced(stored.price, price)
-    services.finisher.finish(record, completed(transcript), bill)
+    services.finisher.finish(record, _redacted(services, transcript, record), bill)
+
+
+def _redacted(services: Services, transcript: Transcript, record: JobRecord) -> JobResult:
+    """Without what is to be redacted. No job had the recording, so there is no redacted one."""
+    request = record.options.redaction
+    redacted, _ = redact_transcript(transcript, request)
+    keeps_unredacted = request.is_asked and services.settings.unredacted_bucket is not None
+    if request.makes_audio:
+        redacted = without_redacted_audio(redacted, "Deepgram alone transcribed it, and only the job makes one.")
+    return replace(completed(redacted), unredacted=transcript if keeps_unredacted else None)
 
 
 def billed_seconds(answer: DeepgramResult, media: Media) -> float:
@@ -95,12 +108,14 @@ def deepgram_price(
     services: Services, model: str, audio_seconds: float, record: JobRecord, media: Media, *, possibly: bool = False
 ) -> Bill:
     """`audio_seconds`: the sum of all channels that are transcribed separately."""
+    asked = DeepgramRequest.of_upload(record.options, services.settings.language)
     return deepgram_bill(
         model,
         audio_seconds,
         media.size_bytes,
         services.prices,
-        speakers=record.options.tells_speakers_apart,
+        speakers=asked.speakers,
         keyterms=bool(record.options.keyterms),
+        redaction=bool(asked.redact),
         possibly=possibly,
     )

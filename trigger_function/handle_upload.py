@@ -18,7 +18,9 @@ from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
+from shared.options.metadata_keys import REDACT_METADATA, REDACT_TERMS_METADATA
 from shared.options.model import UploadOptions
+from shared.redaction.request import Redact
 from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
 from shared.state.jobs.progress import progress_of
@@ -103,6 +105,9 @@ def _requested(services: Services, record: JobRecord) -> tuple[storage.Blob, Upl
         blob.reload(timeout=READ_TIMEOUT_SECONDS)
         options = services.settings.rules.options(upload.name, blob.metadata or {})
         options = with_listed_keyterms(options, blob.bucket)
+    options = options.with_redaction_of(services.settings.redaction)
+    if Redact.CUSTOM in options.redact and not options.redact_terms:
+        raise Rejected(f"{REDACT_METADATA}: custom needs {REDACT_TERMS_METADATA}.")
     return blob, options if requested is None else options.model_copy(update={"method": requested.method})
 
 

@@ -69,7 +69,7 @@ class AttemptEnd:
         """Store and publish the outcome; acknowledge the item."""
 
         def finish(bill: Bill) -> None:
-            if not keeps_parts(result):
+            if not keeps_parts(result, job.record.options):
                 job.unstored.begin_finishing()
             with job.record_lock:  # a heartbeat that began before the bill was made
                 record = job.record

@@ -48,6 +48,11 @@ sure |
 | `transcribe-subtitles` | subtitles of this file: some of `line=37,lines=2,min=1,max=6,cps=17`: columns of a line (a \
 full-width character takes two), lines, shortest and longest time on screen in seconds, characters read in a second. \
 What is left out is as the settings say |
+| `transcribe-redact` | what is left out of all results, besides what `REDACT` has: some of `pii`, `numbers`, `custom` \
+with commas between them ([redaction](redaction.md)) |
+| `transcribe-redact-terms` | phrases and patterns to leave out, with commas between them: `project blue, acme*, order \
+####` |
+| `transcribe-redact-audio` | what is heard in their place in `redacted.ogg`: `mute`, `beep`; `off`: no such file |
 | `transcribe-privacy` | `any` (default); `local`: the audio is never sent to an API, whatever fails |
 | `transcribe-deadline-minutes` | minutes until the transcript, instead of `MAX_COMPLETION_MINUTES` |
 | `transcribe-max-cost` | dollars; a method that would cost more is not used |

@@ -23,6 +23,9 @@ from infra.cli.jobs.upload_flags import (
     MethodOption,
     NumbersOption,
     ProfanityOption,
+    RedactAudioOption,
+    RedactOption,
+    RedactTermsOption,
     SecondOpinionOption,
     SpeakerNamesOption,
     SpeakersOption,
@@ -110,6 +113,9 @@ def run(
     profanity: ProfanityOption = None,
     keyterms: KeytermsOption = "",
     second_opinion: SecondOpinionOption = None,
+    redact: RedactOption = "",
+    redact_terms: RedactTermsOption = "",
+    redact_audio: RedactAudioOption = None,
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -148,6 +154,9 @@ def run(
         keyterms=keyterms,
         text=TextOptions(numbers, fillers, profanity),
         second_opinion_usd=second_opinion,
+        redact=redact,
+        redact_terms=redact_terms,
+        redact_audio=redact_audio,
     )
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
     raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))

@@ -178,7 +178,7 @@ def _sample(field: FieldInfo) -> object:
     if field.default not in (None, PydanticUndefined):
         return field.default
     if terraform_type(field) != "number":
-        return "x"
+        return "xxx"  # as short as a bucket may be named
     return next((limit.ge for limit in field.metadata if isinstance(limit, Ge)), 1)
 
 

@@ -135,14 +135,14 @@ def deepgram_bill(
     *,
     speakers: bool = False,
     keyterms: bool = False,
+    redaction: bool = False,
     possibly: bool = False,
 ) -> Bill:
     """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
 
     `audio_seconds`: each channel that is transcribed separately counts. `speakers`: whether it told the speakers apart.
     `keyterms`: whether it was given key terms, which cost where the model takes them.
-    `possibly`: whether nobody knows that it
-    did. Raises UnknownPrice.
+    `redaction`: whether it redacted words itself. `possibly`: whether nobody knows that it did. Raises UnknownPrice.
     """
     note = " (possibly billed)" if possibly else ""
     audio = LineItem(
@@ -170,6 +170,14 @@ def deepgram_bill(
         usd_per_unit=book.deepgram_keyterms_minute_usd() if keyterms else 0.0,
         possibly_billed=possibly,
     )
+    redacted = LineItem(
+        kind=LineItemKind.DEEPGRAM,
+        resource=f"deepgram redaction{note}",
+        quantity=audio_seconds / 60 if redaction else 0.0,
+        unit="min",
+        usd_per_unit=book.deepgram_redaction_minute_usd() if redaction else 0.0,
+        possibly_billed=possibly,
+    )
     sent = LineItem(
         kind=LineItemKind.EGRESS,
         resource=f"cloud storage egress{note}",
@@ -178,7 +186,7 @@ def deepgram_bill(
         usd_per_unit=book.cloud_storage.egress_gib.usd,
         possibly_billed=possibly,
     )
-    return Bill(items=tuple(item for item in (audio, diarized, favoured, sent) if item.quantity > 0))
+    return Bill(items=tuple(item for item in (audio, diarized, favoured, redacted, sent) if item.quantity > 0))
 
 
 def total(bills: Iterable[Bill]) -> Bill:

@@ -68,6 +68,8 @@ class PriceBook(_Frozen):
     """What diarization adds to a minute, whatever the model."""
     deepgram_keyterms_minute: Price | None = None
     """What key terms add to a minute, of models that take them."""
+    deepgram_redaction_minute: Price | None = None
+    """What redaction by Deepgram adds to a minute, whatever the model."""
     _opted_out: bool = PrivateAttr(default=False)
 
     @classmethod
@@ -77,9 +79,9 @@ class PriceBook(_Frozen):
         Raises pydantic's ValidationError for a malformed book."""
         text = path.read_text() if path else files("shared.costs").joinpath("prices.toml").read_text()
         book = cls.model_validate(tomllib.loads(text))
-        additions = ("deepgram_speakers_minute", "deepgram_keyterms_minute")
-        if path and (missing := [name for name in additions if getattr(book, name) is None]):
-            # Books of before these prices: an upload for which one is asked must not fail for it.
+        missing = [name for name in _ADDITIONS if getattr(book, name) is None]
+        if path and missing:
+            # Books of before these prices: an upload that asks for such an addition must not fail for it.
             shipped = cls.load()
             return book.model_copy(update={name: getattr(shipped, name) for name in missing})
         return book
@@ -116,6 +118,15 @@ class PriceBook(_Frozen):
         if self.deepgram_keyterms_minute is None:
             raise UnknownPrice("the price book has no deepgram_keyterms_minute")
         return self.deepgram_keyterms_minute.usd
+
+    def deepgram_redaction_minute_usd(self) -> float:
+        """What it adds to a minute of audio that Deepgram redacts its words."""
+        if self.deepgram_redaction_minute is None:
+            raise UnknownPrice("the price book has no deepgram_redaction_minute")
+        return self.deepgram_redaction_minute.usd
+
+
+_ADDITIONS = ("deepgram_speakers_minute", "deepgram_keyterms_minute", "deepgram_redaction_minute")
 
 
 def _price(section: Mapping[str, Price], key: str, name: str) -> Price:

@@ -137,6 +137,10 @@ class TranscriptionRequest:
     """Whether engines are to favour key terms; that takes Parakeet no time worth predicting."""
     second_opinion_usd: float = 0.0
     """Most that Deepgram may cost for what the job's own engine was not sure of."""
+    deepgram_redacts: bool = False
+    """Whether Deepgram, where it has all of the audio, is to redact its words."""
+    redacted_audio: bool = False
+    """Whether the job makes a redacted recording, which it decodes and transcribes once more."""
 
     @property
     def audio_seconds(self) -> float:
@@ -260,9 +264,13 @@ def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
 
 
 def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds for the whole audio: decoding and transcribing run side by side."""
+    """Seconds for the whole audio: decoding and transcribing run side by side. A redacted recording is made behind it,
+    by decoding once more, and transcribed, too."""
     speed = pricing.speeds.of(pricing.shape.device).x_real_time
-    return max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
+    once = max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
+    if not request.redacted_audio:
+        return once
+    return 2 * once + request.media.duration_seconds / pricing.speeds.decode_x_real_time
 
 
 def _speakers_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
@@ -274,7 +282,7 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
     """Deepgram alone, on the last `share` of the audio."""
     audio_seconds, sent_bytes = share * request.audio_seconds, share * request.media.size_bytes
     # Of parts of a recording, the job tells the speakers apart.
-    speakers = request.speakers and share == 1.0
+    speakers, redaction = request.speakers and share == 1.0, request.deepgram_redacts and share == 1.0
     return Quote(
         method=Method.DEEPGRAM,
         bill=deepgram_bill(
@@ -284,6 +292,7 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
             pricing.book,
             speakers=speakers,
             keyterms=request.keyterms,
+            redaction=redaction,
         ),
         completion_seconds=audio_seconds / pricing.speeds.deepgram_x_real_time,
         deepgram_share=share,

@@ -112,7 +112,7 @@ class ErasureReceipt(BaseModel):
     upload: Erased
     """One object, or none where it was gone."""
     results: Erased
-    """Transcripts and receipts, of every run."""
+    """Transcripts and receipts, of every run, and those of before redaction."""
     state: Erased
     """Checkpoints, records, outcomes, answers of Deepgram."""
     ledger_lines: Annotated[int, Field(ge=0)]
@@ -146,7 +146,14 @@ class _Places:
     state: Bucket
     results: Bucket
     results_folder: str
+    """Of the bucket of unredacted transcripts, too."""
     job_folder: str
+    unredacted: Bucket | None = None
+
+    @property
+    def with_results(self) -> tuple[Bucket, ...]:
+        """The buckets in which `results_folder` may be."""
+        return (self.results,) if self.unredacted is None else (self.results, self.unredacted)
 
 
 def erase(
@@ -249,7 +256,7 @@ def _inventory(deployment: Deployment, settings: DeploymentSettings, upload: Upl
     blob, places = _upload_blob(deployment, upload), _places(deployment, settings, upload)
     return {
         "upload_found": Erased(objects=1, bytes=int(blob.size)) if blob is not None else Erased(),
-        "results_found": _found(places.results, places.results_folder),
+        "results_found": sum((_found(one, places.results_folder) for one in places.with_results), Erased()),
         "state_found": _found(places.state, places.job_folder),
     }
 
@@ -297,7 +304,8 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
     upload, state = pending.upload, deployment.state
     lines = sum(deployment.ledger.erase_folder(day, line) for day, line in pending.lines)
     places = _places(deployment, settings, upload)
-    _delete_all(places.results, places.results_folder)
+    for bucket in places.with_results:
+        _delete_all(bucket, places.results_folder)
     with suppress(NotFound):
         # Exactly this generation: a file that has taken its name since is another upload.
         deployment.storage.bucket(upload.bucket).blob(upload.name, generation=upload.generation).delete()
@@ -327,7 +335,9 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
 def _places(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> _Places:
     results = deployment.storage.bucket(settings.results_bucket)
     folder = ResultFiles(results, settings.results_prefix).folder(upload)
-    return _Places(deployment.state, results, folder, f"jobs/{upload.job_id}/")
+    own = settings.unredacted_bucket
+    unredacted = None if own is None else deployment.storage.bucket(own)
+    return _Places(deployment.state, results, folder, f"jobs/{upload.job_id}/", unredacted)
 
 
 def _found(bucket: Bucket, folder: str) -> Erased:

@@ -26,6 +26,9 @@ from shared.options.metadata_keys import (
     NUMBERS_METADATA,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
+    REDACT_AUDIO_METADATA,
+    REDACT_METADATA,
+    REDACT_TERMS_METADATA,
     SECOND_OPINION_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
@@ -38,6 +41,8 @@ from shared.options.metadata_keys import (
 from shared.options.speaker_count import SpeakerCount
 from shared.options.subtitle_rules import SubtitleOptions
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
+from shared.redaction.request import AudioMasking, Redact, RedactionRequest, Term
+from shared.redaction.terms import MAX_TERMS
 
 LONGEST_NAME = 80
 """Characters of a speaker's name."""
@@ -102,6 +107,12 @@ class UploadOptions(BaseModel):
     profanity: Profanity | None = None
     second_opinion_usd: Positive | None = None
     """Most that may be spent on having another engine hear what the first was not sure of."""
+    redact: tuple[Redact, ...] = ()
+    """What must not be read in the results, beside what the deployment redacts in every upload."""
+    redact_terms: Annotated[tuple[Term, ...], Field(max_length=MAX_TERMS)] = Field(default=(), repr=False)
+    """The same, in words of the owner's: phrases and patterns."""
+    redact_audio: AudioMasking | None = None
+    """What is heard in the place of what was redacted; None: as the deployment has it."""
     privacy: Privacy = Privacy.ANY
     deadline_minutes: Annotated[Positive, Field(le=LONGEST_DEADLINE_MINUTES)] | None = None
     """From the event to the transcript."""
@@ -141,6 +152,23 @@ class UploadOptions(BaseModel):
         """Whether terms were given; those of a list in the bucket are not known before it was read."""
         return bool(self.keyterms) or self.keyterms_file is not None
 
+    @property
+    def redaction(self) -> RedactionRequest:
+        """What is to be redacted."""
+        asked = {*self.redact, *((Redact.CUSTOM,) if self.redact_terms else ())}
+        kinds = tuple(kind for kind in Redact if kind in asked)
+        return RedactionRequest(kinds=kinds, terms=self.redact_terms, audio=self.redact_audio or AudioMasking.MUTE)
+
+    def with_redaction_of(self, deployment: RedactionRequest) -> UploadOptions:
+        """With what the deployment redacts in every upload, to which this one adds."""
+        own = self.redaction
+        redact = tuple(kind for kind in Redact if kind in {*own.kinds, *deployment.kinds})
+        if not redact:
+            return self
+        terms = tuple(dict.fromkeys((*deployment.terms, *self.redact_terms)))
+        audio = self.redact_audio or deployment.audio
+        return self.model_copy(update={"redact": redact, "redact_terms": terms, "redact_audio": audio})
+
     def streams(self, media: Media) -> int:
         """Recordings that engines transcribe and bill: one, or each channel by itself."""
         return media.channels if self.channels is Channels.SPLIT else 1
@@ -161,6 +189,9 @@ class UploadOptions(BaseModel):
             FILLERS_METADATA: self.fillers,
             PROFANITY_METADATA: self.profanity,
             SECOND_OPINION_METADATA: self.second_opinion_usd,
+            REDACT_METADATA: ",".join(self.redact) or None,
+            REDACT_TERMS_METADATA: ", ".join(self.redact_terms) or None,
+            REDACT_AUDIO_METADATA: self.redact_audio,
             PRIVACY_METADATA: self.privacy if self.privacy is not Privacy.ANY else None,
             DEADLINE_METADATA: self.deadline_minutes,
             MAX_COST_METADATA: self.max_cost_usd,

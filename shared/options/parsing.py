@@ -29,6 +29,9 @@ from shared.options.metadata_keys import (
     PREFIX,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
+    REDACT_AUDIO_METADATA,
+    REDACT_METADATA,
+    REDACT_TERMS_METADATA,
     SECOND_OPINION_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
@@ -56,13 +59,15 @@ from shared.options.subtitle_rules import (
     SubtitleOptions,
 )
 from shared.options.text_options import Fillers, Numbers, Profanity
+from shared.redaction.request import AudioMasking, Redact, parse_kinds, parse_terms
+from shared.redaction.terms import MAX_TERM_CHARACTERS, MAX_TERMS
 
 
 def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
     """An object's metadata -> its owner's options. Raises Rejected for a value that is not allowed."""
     metadata = _lower_keys(metadata)
     method, channels = _asked(metadata, METHOD_METADATA), _asked(metadata, CHANNELS_METADATA)
-    body = _asked(metadata, WEBHOOK_BODY_METADATA)
+    body, audio = _asked(metadata, WEBHOOK_BODY_METADATA), _asked(metadata, REDACT_AUDIO_METADATA)
     privacy, track = _asked(metadata, PRIVACY_METADATA), _track(_asked(metadata, TRACK_METADATA))
     if track == ALL_TRACKS and channels == Channels.SPLIT:
         raise Rejected(f"{TRACK_METADATA}: all mixes tracks, and {CHANNELS_METADATA}: split takes one track.")
@@ -80,6 +85,9 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         fillers=_word_if_asked(metadata, FILLERS_METADATA, Fillers),
         profanity=_word_if_asked(metadata, PROFANITY_METADATA, Profanity),
         second_opinion_usd=_positive(metadata, SECOND_OPINION_METADATA),
+        redact=_redact(_asked(metadata, REDACT_METADATA)),
+        redact_terms=_redact_terms(metadata.get(REDACT_TERMS_METADATA, "")),
+        redact_audio=_word(REDACT_AUDIO_METADATA, audio, AudioMasking) if audio else None,
         privacy=_word(PRIVACY_METADATA, privacy, Privacy) if privacy else Privacy.ANY,
         deadline_minutes=_positive(metadata, DEADLINE_METADATA, LONGEST_DEADLINE_MINUTES),
         max_cost_usd=_positive(metadata, MAX_COST_METADATA),
@@ -94,7 +102,10 @@ def _lower_keys(metadata: Mapping[str, str]) -> dict[str, str]:
     lower: dict[str, str] = {}
     for key, value in metadata.items():
         if key.lower().startswith(PREFIX) and lower.get(key.lower(), value) != value:
-            raise Rejected(f"The file's {key.lower()} is given twice, as {lower[key.lower()]!r} and as {value!r}.")
+            # Terms to redact are not quoted: nobody is to read them.
+            quoted = f", as {lower[key.lower()]!r} and as {value!r}"
+            shown = "" if key.lower() == REDACT_TERMS_METADATA else quoted
+            raise Rejected(f"The file's {key.lower()} is given twice{shown}.")
         lower[key.lower()] = value
     return lower
 
@@ -214,6 +225,26 @@ def _keyterms_file(name: str) -> str | None:
         wanted = f"the name of an object in the upload's bucket: {FILE_NAME}, or one that ends with .{FILE_NAME}"
         raise Rejected(f"The file's {KEYTERMS_FILE_METADATA} is {name[:200]!r}; it has to be {wanted}.")
     return name
+
+
+def _redact(value: str) -> tuple[Redact, ...]:
+    try:
+        return parse_kinds(value)
+    except ValueError:
+        known = f"{', '.join(Redact)}, or some of them with commas between them"
+        raise Rejected(f"The file's {REDACT_METADATA} is {value!r}; known are {known}.") from None
+
+
+def _redact_terms(value: str) -> tuple[str, ...]:
+    try:
+        return parse_terms(value)
+    except ValueError:
+        # Not quoted: nobody is to read them.
+        wanted = (
+            f"up to {MAX_TERMS} phrases of up to {MAX_TERM_CHARACTERS} characters with commas between them, of words"
+            " with a letter, a digit or #"
+        )
+        raise Rejected(f"The file's {REDACT_TERMS_METADATA} are no terms; they have to be {wanted}.") from None
 
 
 def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float | None:

@@ -74,6 +74,7 @@ def connect(settings: DeploymentSettings, render: Render = render) -> Deployment
     queued, speeds = QueuedUploads(jobs), SpeedStore(state)
     ledger, gpu = Ledger(state), Breaker(state, _breaker_policy(settings))
     events = ProgressEvents(publisher, _events_topic(settings, publisher), settings.events_seconds)
+    unredacted = settings.unredacted_bucket
     finisher = Finisher(
         jobs=jobs,
         ledger=ledger,
@@ -85,6 +86,7 @@ def connect(settings: DeploymentSettings, render: Render = render) -> Deployment
         deepgram_model=settings.deepgram_model,
         subtitles=settings.subtitles,
         events=events,
+        unredacted=None if unredacted is None else ResultFiles(client.bucket(unredacted), settings.results_prefix),
     )
     return Deployment(
         storage=client,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from google.cloud import pubsub_v1
@@ -26,6 +27,7 @@ from opentelemetry.trace import SpanKind
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
@@ -66,9 +68,10 @@ class Finisher:
         deepgram_model: str,
         subtitles: SubtitleOptions | None = None,
         events: ProgressEvents | None = None,
+        unredacted: ResultFiles | None = None,
     ) -> None:
         """`subtitles`: what the deployment wants of them, where an upload does not say. `events`: where progress is
-        published."""
+        published. `unredacted`: where transcripts are stored as they were before redaction; None: nowhere."""
         self._jobs = jobs
         self._ledger = ledger
         self._gpu = gpu
@@ -79,6 +82,7 @@ class Finisher:
         self._deepgram_model = deepgram_model
         self._subtitles = subtitles
         self._events = events
+        self._unredacted = unredacted
 
     def finish(
         self,
@@ -109,6 +113,8 @@ class Finisher:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
                 stored = self._files.store_transcript(record.upload, result.transcript, rules, record.run)
                 transcript, results = stored  # step 1
+                if result.unredacted is not None and self._unredacted is not None:
+                    self._unredacted.store_transcript_alone(record.upload, result.unredacted, record.run)
                 # An earlier finisher's transcript may have gaps that ours has not: the outcome is the stored one's.
                 result = completed(transcript, fallbacks=result.fallbacks)
             bill = record.spent if bill is None else bill
@@ -132,6 +138,10 @@ class Finisher:
         if newest is None or newest.record.run != record.run:
             return bill
         return newest.record.spent.replaced(record.spent, bill)
+
+    def store_recording(self, record: JobRecord, name: str, path: Path, content_type: str) -> None:
+        """Store a recording that was made of the upload, before the transcript that names it."""
+        self._files.store_recording(record.upload, name, path, content_type, record.run)
 
     def stored_result(self, record: JobRecord) -> JobResult | None:
         """Step 1 as an earlier finisher took it, if it did: words that need not be transcribed again."""
@@ -197,6 +207,7 @@ class Finisher:
             languages=transcript.languages if transcript else (),
             tracks=transcript.tracks if transcript else (),
             warnings=transcript.warnings if transcript else (),
+            redact=tuple(kind.value for kind in record.options.redaction.kinds),
             word_count=len(transcript.words) if transcript else 0,
             coverage=CoverageSummary.of(transcript.coverage) if transcript else None,
             results={**results, **self._files.receipt_address(upload, record.run)},
@@ -223,6 +234,7 @@ class Finisher:
             self._prices,
             speakers=options.tells_speakers_apart,
             keyterms=bool(options.keyterms),
+            redaction=bool(DeepgramRequest.of_upload(options, "").redact),
         )
         return Saving(deepgram_model=self._deepgram_model, deepgram_usd=deepgram.usd, bill_usd=bill.usd)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.enums import Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.messages import TerminalMessage
+from shared.options.model import UploadOptions
 from shared.state.jobs.record import JobRecord
 from shared.transcript.model import Transcript
 
@@ -21,6 +22,8 @@ class JobResult:
     failure_kind: FailureKind | None = None
     fallbacks: int = 0
     """Chunks that another engine than the first transcribed, after that one failed."""
+    unredacted: Transcript | None = field(default=None, repr=False)
+    """The transcript before redaction, where there was any: for a bucket of its own, or for nobody."""
 
 
 def completed(transcript: Transcript, *, fallbacks: int = 0) -> JobResult:
@@ -43,9 +46,13 @@ def failed(error: DropscribeError) -> JobResult:
     return JobResult(Outcome.FAILED, reason=error.reason, failure_kind=error.kind)
 
 
-def keeps_parts(ended: TerminalMessage | JobResult) -> bool:
-    """Whether what its attempts left is kept: a re-run of a job that failed goes on with it."""
-    return ended.outcome is Outcome.FAILED
+def keeps_parts(ended: TerminalMessage | JobResult, options: UploadOptions | None = None) -> bool:
+    """Whether what its attempts left is kept: a re-run of a job that failed goes on with it.
+
+    Not where anything was to be redacted: what they left has every word. `options`: of the upload, where only a result
+    is known."""
+    redacts = options.redaction.is_asked if options else isinstance(ended, TerminalMessage) and bool(ended.redact)
+    return ended.outcome is Outcome.FAILED and not redacts
 
 
 def exhausted(record: JobRecord) -> str:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeAlias
 
+from google.api_core.exceptions import PreconditionFailed
 from google.cloud.storage import Bucket
 
 from shared import objects
@@ -19,7 +22,7 @@ from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
-from shared.transcript.render import Rendered, render
+from shared.transcript.render import Rendered, one_by_one, render
 
 TRANSCRIPT_NAME = "transcript.json"
 RECEIPT_NAME = "receipt.json"
@@ -77,7 +80,21 @@ class ResultFiles:
                     stores.popleft()[1].result()
             for _, one in stores:
                 one.result()
+        if transcript.redaction is not None and transcript.redaction.audio is not None:
+            name = transcript.redaction.audio.file
+            addresses[name] = self._uri(upload, name, run)
         return transcript, addresses
+
+    def store_transcript_alone(self, upload: Upload, transcript: Transcript, run: int = 1) -> None:
+        """Store transcript.json and no other format, unless there is one."""
+        file = next(one_by_one(transcript))
+        objects.create_once(self._bucket, self._path(upload, file.name, run), file.data, file.content_type)
+
+    def store_recording(self, upload: Upload, name: str, path: Path, content_type: str, run: int = 1) -> None:
+        """Store a recording beside the transcript, unless there is one. It is read piece by piece."""
+        blob = self._bucket.blob(self._path(upload, name, run))
+        with suppress(PreconditionFailed):  # another worker's, or ours, whose answer was lost
+            blob.upload_from_filename(str(path), content_type=content_type, if_generation_match=0)
 
     def stored_transcript(self, upload: Upload, run: int = 1) -> Transcript | None:
         """The transcript of the run that was stored first, if any was."""

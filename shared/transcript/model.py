@@ -134,6 +134,10 @@ class WarningCode(StrEnum):
     """Short stretches are in another language than what is around them, and the engine was less sure of them."""
     UNKNOWN_SPEAKERS = "unknown_speakers"
     """Who says what was asked, and was not found out."""
+    REDACTED_AUDIO_MISSING = "redacted_audio_missing"
+    """A redacted recording was asked for, and there is none that is known to say nothing of what was redacted."""
+    REDACTION_LANGUAGE = "redaction_language"
+    """Personal data or numbers were looked for in a language of which only some are found."""
 
 
 class TranscriptWarning(_Frozen):
@@ -153,6 +157,38 @@ class Speaker(_Frozen):
     """As the upload's owner calls them; without that, "Speaker 0" and so on."""
     seconds: Seconds
     """How long they speak."""
+
+
+class RedactedStretch(_Frozen):
+    """Words that were redacted: one token stands for them."""
+
+    start: Seconds
+    end: Seconds
+    label: str
+    """What they were: `NAME`, `CARD`; as the token has it, in brackets."""
+
+
+class RedactedAudio(_Frozen):
+    """The redacted recording beside the transcript."""
+
+    file: str
+    """Its name among the results."""
+    masked_seconds: Seconds
+    """Of it muted or beeped: redacted words with their margins, and gaps of the coverage."""
+    margin_seconds: Seconds
+    """Before and behind each redacted stretch."""
+    rounds: Annotated[int, Field(ge=1)]
+    """How often it was made and transcribed again until nothing of what was redacted was heard."""
+
+
+class Redaction(_Frozen):
+    """What was redacted."""
+
+    kinds: tuple[str, ...]
+    """What was looked for."""
+    stretches: tuple[RedactedStretch, ...]
+    audio: RedactedAudio | None = None
+    """None: not asked for, or there is none: then a warning says why."""
 
 
 class Transcript(_Frozen):
@@ -187,6 +223,8 @@ class Transcript(_Frozen):
     warnings: tuple[TranscriptWarning, ...] = ()
     keyterms: KeytermReport | None = None
     """What became of the upload's key terms; None where it has none."""
+    redaction: Redaction | None = None
+    """None: nothing was to be redacted."""
 
     @property
     def engines(self) -> tuple[Engine, ...]:

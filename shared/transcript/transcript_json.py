@@ -22,6 +22,8 @@ def transcript_json(transcript: Transcript) -> dict[str, Any]:
     for optional in ("speakers", "second_opinions"):
         if not data[optional]:
             del data[optional]
+    for stretch in data.get("redaction", {}).get("stretches", ()):
+        stretch["start"], stretch["end"] = rounded(stretch["start"]), rounded(stretch["end"])
     data["engines"] = list(transcript.engines)
     if any(segment.language for segment in transcript.segments):
         data["languages"] = list(transcript.languages)

@@ -7,10 +7,13 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 
 from gpu_job.audio.decoder_child import DecoderKilled
 from gpu_job.pipeline import Pipeline
+from gpu_job.redaction.of_upload import FetchedAgain, redacted_result
+from gpu_job.redaction.redacted_recording import CONTENT_TYPE, FILE_NAME, Hearing
 from gpu_job.worker.admission import Admissions
 from gpu_job.worker.attempt_end import AttemptEnd, result_of
 from gpu_job.worker.billing import Billing
@@ -152,12 +155,49 @@ class JobRunner(JobOwner):
             if job.shard is not None:
                 self._finish_shard(job, job.shard)
                 return
+            if not job.begin_assembling_once():
+                return
             try:
                 with tracing.span("assemble"):
                     result = result_of(job)
+                if job.record.options.redaction.is_asked:
+                    with tracing.span("redact"):
+                        result = self._redacted(job, result)
+            except EngineFailed as error:
+                # While it listened to the redacted recording. A worker that ends hands its jobs over.
+                if self._pipeline.engines.failure is None and not self._stopping.is_set():
+                    self._attempt_end.give_back(job, error.reason)
+                return
             except Exception as error:
                 # Nobody looks at this thread's result: a job that cannot be ended would be kept alive for ever.
                 _log.exception("assembling failed")
-                self._attempt_end.give_back(job, f"Assembling the transcript failed ({type(error).__name__}: {error}).")
+                why = f"Assembling the transcript failed ({reason_of(error)})."
+                self._attempt_end.give_back(job, why, is_fault=is_infrastructure_fault(error))
                 return
             self._attempt_end.finish_job(job, result)
+
+    def _redacted(self, job: RunningJob, result: JobResult) -> JobResult:
+        settings = self._settings
+        fetched = FetchedAgain(
+            self._services.storage,
+            job.upload,
+            job.media,
+            self._admissions.folder,
+            settings.fetch_timeout_seconds,
+            settings.max_unpacked_bytes,
+        )
+        local = not job.may_use_deepgram
+        hearing = Hearing(self._pipeline, job.id, stays_local=local, is_cancelled=lambda: job.is_ended)
+
+        def store(path: Path) -> None:
+            self._services.finisher.store_recording(job.record, FILE_NAME, path, CONTENT_TYPE)
+
+        return redacted_result(
+            result,
+            job.record.options,
+            fetched,
+            hearing,
+            store,
+            margin_seconds=settings.redact_margin_seconds,
+            keeps_unredacted=settings.unredacted_bucket is not None,
+        )

@@ -96,6 +96,7 @@ class RunningJob(TranscriptionListener):
         self._speed = MeasuredSpeed()
         self._ended = False
         self._progress = AttemptProgress()
+        self._is_assembling = False
 
     @property
     def id(self) -> str:
@@ -240,6 +241,12 @@ class RunningJob(TranscriptionListener):
     def is_ended(self) -> bool:
         """Whether somebody ends or ended this attempt: nothing more is to be added to it."""
         return self._ended
+
+    def begin_assembling_once(self) -> bool:
+        """True for the first caller only: it puts the transcript together."""
+        with self._lock:
+            first, self._is_assembling = not self._is_assembling, True
+        return first
 
     def end_attempt_once(self) -> bool:
         """True for the first caller only: it ends this attempt."""

@@ -15,6 +15,9 @@ from infra.cli.jobs.upload_flags import (
     MethodChoice,
     NumbersOption,
     ProfanityOption,
+    RedactAudioOption,
+    RedactOption,
+    RedactTermsOption,
     SecondOpinionOption,
     SpeakerNamesOption,
     SpeakersOption,
@@ -62,6 +65,9 @@ def submit(
     profanity: ProfanityOption = None,
     keyterms: KeytermsOption = "",
     second_opinion: SecondOpinionOption = None,
+    redact: RedactOption = "",
+    redact_terms: RedactTermsOption = "",
+    redact_audio: RedactAudioOption = None,
     privacy: Annotated[
         Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
     ] = None,
@@ -95,6 +101,9 @@ def submit(
         text=TextOptions(numbers, fillers, profanity),
         keyterms=keyterms,
         second_opinion_usd=second_opinion,
+        redact=redact,
+        redact_terms=redact_terms,
+        redact_audio=redact_audio,
         deadline_minutes=deadline_minutes,
         max_cost_usd=max_cost_usd,
     )

@@ -10,6 +10,7 @@ import typer
 
 from shared.enums import Channels, Privacy
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
+from shared.redaction.request import AudioMasking
 
 if TYPE_CHECKING:
     from shared.options.model import UploadOptions
@@ -62,6 +63,17 @@ SecondOpinionOption = Annotated[
     typer.Option("--second-opinion", help="Most for what another engine hears of doubtful words.", metavar="DOLLARS"),
 ]
 
+RedactOption = Annotated[
+    str, typer.Option("--redact", help="Leave out of all results: some of pii,numbers,custom.", metavar="KINDS")
+]
+RedactTermsOption = Annotated[
+    str, typer.Option("--redact-terms", help="Phrases to leave out: acme*, order ####.", metavar="TERM,TERM")
+]
+RedactAudioOption = Annotated[
+    AudioMasking | None,
+    typer.Option("--redact-audio", help="In redacted.ogg, in their place; off: no such file.", show_default="mute"),
+]
+
 
 def upload_options(
     method: MethodChoice | None,
@@ -76,6 +88,9 @@ def upload_options(
     text: TextOptions | None = None,
     keyterms: str = "",
     second_opinion_usd: float | None = None,
+    redact: str = "",
+    redact_terms: str = "",
+    redact_audio: AudioMasking | None = None,
     deadline_minutes: float | None = None,
     max_cost_usd: float | None = None,
 ) -> UploadOptions:
@@ -93,6 +108,9 @@ def upload_options(
         NUMBERS_METADATA,
         PRIVACY_METADATA,
         PROFANITY_METADATA,
+        REDACT_AUDIO_METADATA,
+        REDACT_METADATA,
+        REDACT_TERMS_METADATA,
         SECOND_OPINION_METADATA,
         SPEAKER_NAMES_METADATA,
         SPEAKERS_METADATA,
@@ -115,6 +133,9 @@ def upload_options(
         PROFANITY_METADATA: text.profanity or "",
         KEYTERMS_METADATA: _terms(keyterms),
         SECOND_OPINION_METADATA: "" if second_opinion_usd is None else str(second_opinion_usd),
+        REDACT_METADATA: redact,
+        REDACT_TERMS_METADATA: redact_terms,
+        REDACT_AUDIO_METADATA: redact_audio or "",
         DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
         MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
     }

@@ -43,6 +43,7 @@ RESULT_FILES: Mapping[str, str] = {
     "transcript.json": "application/json",
     "transcript.srt": "text/plain; charset=utf-8",
     "transcript.vtt": "text/vtt; charset=utf-8",
+    "redacted.ogg": "audio/ogg",
 }
 """Results that the page shows, with their types."""
 

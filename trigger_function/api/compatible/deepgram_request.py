@@ -15,6 +15,7 @@ from shared.languages.choice import AUTO, MULTI, LanguageChoice
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
 from shared.options.text_options import Fillers, Numbers, Profanity
+from shared.redaction.request import AudioMasking, Redact
 from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
 from trigger_function.settings import FunctionSettings
 
@@ -35,22 +36,20 @@ _REFUSED_FLAGS = frozenset(
         *("alternatives", "callback_method", "channels", "custom_intent", "custom_intent_mode", "custom_topic"),
         *("custom_topic_mode", "detect_entities", "detect_topics", "diarize_version"),
         *("dictation", "encoding", "intents", "measurements"),
-        *("redact", "replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
+        *("replace", "sample_rate", "search", "sentiment", "summarize", "topics"),
         *("translate", "utt_split"),
     }
 )
 """What would change the answer and is not done; as good as absent where it is false."""
 _DEFAULTS = {"alternatives": "1", "callback_method": "post", "utt_split": "0.8"}
 """Deepgram's own, which are what is done."""
-_REPEATED = frozenset({"detect_language", "extra", "keywords", "keyterm", "language_hint", "tag"})
+_REPEATED = frozenset({"detect_language", "extra", "keywords", "keyterm", "language_hint", "redact", "tag"})
 _DIARIZE_MODELS = frozenset({"latest", "v1", "v2"})
 """All of them are this deployment's own way to tell speakers apart."""
-_KNOWN = (
-    _FLAGS
-    | IGNORED
-    | _REFUSED_FLAGS
-    | {"model", "language", "detect_language", "callback", "diarize_model", "extra", "keyterm", "tier"}
+_OTHERS = frozenset(
+    {"model", "language", "detect_language", "callback", "diarize_model", "extra", "keyterm", "redact", "tier"}
 )
+_KNOWN = _FLAGS | IGNORED | _REFUSED_FLAGS | _OTHERS
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 MAX_EXTRAS = 20
@@ -101,6 +100,9 @@ def parse_parameters(query: Mapping[str, Sequence[str]], settings: FunctionSetti
             numbers=Numbers.WRITTEN if flags["numerals"] else None,
             fillers=(Fillers.KEEP if flags["filler_words"] else Fillers.DROP) if "filler_words" in query else None,
             profanity=Profanity.MASK if flags["profanity_filter"] else None,
+            redact=_redact(query.get("redact", [])),
+            # Deepgram answers with words alone.
+            redact_audio=AudioMasking.OFF if "redact" in query else None,
             # What may not be used for training would be, by the deployment's settings: so it stays here.
             privacy=Privacy.LOCAL if leaves else Privacy.ANY,
         ),
@@ -147,6 +149,14 @@ def _language(query: Mapping[str, Sequence[str]], settings: FunctionSettings) ->
     if detected and detected[0].lower() in _TRUE:
         return requested_language(AUTO, settings, "detect_language")
     return requested_language(AUTO if language.lower() == MULTI else language, settings)
+
+
+def _redact(given: Sequence[str]) -> tuple[Redact, ...]:
+    asked = {value.strip().lower() for value in given} - _FALSE
+    known = (Redact.PII, Redact.NUMBERS)
+    if not asked <= set(known):
+        refuse("redact", f"redact has to be some of {', '.join(known)}.")
+    return tuple(kind for kind in known if kind in asked)
 
 
 def _flag(name: str, value: str) -> bool:

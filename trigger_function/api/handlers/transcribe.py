@@ -23,6 +23,9 @@ from shared.options.metadata_keys import (
     NUMBERS_METADATA,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
+    REDACT_AUDIO_METADATA,
+    REDACT_METADATA,
+    REDACT_TERMS_METADATA,
     SECOND_OPINION_METADATA,
     SPEAKER_NAMES_METADATA,
     SPEAKERS_METADATA,
@@ -112,6 +115,9 @@ class BodyParameters(BaseModel):
     keyterms: str = ""
     keyterms_file: str = ""
     second_opinion_usd: str = ""
+    redact: str = ""
+    redact_terms: str = ""
+    redact_audio: str = ""
     privacy: str = ""
     deadline_minutes: str = ""
     max_cost_usd: str = ""
@@ -134,6 +140,9 @@ class BodyParameters(BaseModel):
                 KEYTERMS_METADATA: self.keyterms,
                 KEYTERMS_FILE_METADATA: self.keyterms_file,
                 SECOND_OPINION_METADATA: self.second_opinion_usd,
+                REDACT_METADATA: self.redact,
+                REDACT_TERMS_METADATA: self.redact_terms,
+                REDACT_AUDIO_METADATA: self.redact_audio,
                 PRIVACY_METADATA: self.privacy,
                 DEADLINE_METADATA: self.deadline_minutes,
                 MAX_COST_METADATA: self.max_cost_usd,

@@ -1,0 +1,137 @@
+"""Numbers as they are said: `four one one one`, `double five`, `forty one eleven`, `555-0134`, `eight hundred`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shared.redaction.english import words_in_order, words_of
+from shared.redaction.tokens import Token
+
+_UNITS = {word: str(value) for value, word in enumerate(words_in_order("numbers", "units"))}
+_UNITS |= {"oh": "0", "o": "0", "nought": "0", "niner": "9"}
+_TEENS = {word: str(value) for value, word in enumerate(words_in_order("numbers", "teens"), 10)}
+_TENS = {word: str(value) for value, word in enumerate(words_in_order("numbers", "tens"), 2)}
+_REPEATS = {"double": 2, "triple": 3, "treble": 3}
+_MAGNITUDES = frozenset({"thousand", "million", "billion", "trillion"})
+_BETWEEN = words_of("numbers", "between")
+"""Said between the digits of one number."""
+_HEARD_FOR_DIGITS = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1"}
+"""Among digits, most likely one, too."""
+_LEAST_AROUND = 2
+"""So many digits' words have to stand on either side of such a word."""
+_WRITTEN = re.compile(r"[+#$€£]?\(?\d[\d().,/:%+-]*(?:st|nd|rd|th|k|m)?")
+_AMOUNT = re.compile(r"[$€£]|%|,\d{3}\b|\d\.\d{1,2}$|[km]$")
+_UNIT_WORDS = words_of("numbers", "amount_units")
+"""Behind a number they make it an amount."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one token, or a few that belong together, say."""
+
+    digits: str
+    end: int
+    """One past the last token."""
+    is_amount: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """Numbers that follow each other."""
+
+    first: int
+    last: int
+    digits: str
+    is_amount: bool
+    """Of money, time and the like, or with thousands: a quantity, which names nobody."""
+
+    @property
+    def is_one_plain_word(self) -> bool:
+        """Whether it may be no number at all: `one of them`."""
+        return self.first == self.last and self.digits in {"1", "0"}
+
+
+def digits_at(tokens: Sequence[Token], at: int) -> Said | None:
+    """The number that begins with a token; None where none does."""
+    text = tokens[at].text
+    if "-" in text and not any(character.isdigit() for character in text):
+        return _of_parts(text.split("-"), at + 1)
+    following = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if text in _REPEATS:
+        said = _UNITS.get(following)
+        return None if said is None else Said(said * _REPEATS[text], at + 2)
+    if text in _UNITS:
+        if following == "hundred":
+            return Said(f"{_UNITS[text]}00", at + 2)
+        return Said(_UNITS[text], at + 1)
+    if text in _TEENS:
+        return Said(_TEENS[text], at + 1)
+    if text in _TENS:
+        unit = _UNITS.get(following, "0")
+        if unit != "0":
+            return Said(_TENS[text] + unit, at + 2)
+        return Said(f"{_TENS[text]}0", at + 1)
+    if text in _MAGNITUDES or text == "hundred":
+        return Said("000" if text == "thousand" else "00", at + 1, is_amount=True)
+    written = tokens[at].written.strip(" .,;:!?\"'")
+    if _WRITTEN.fullmatch(written):
+        digits = "".join(character for character in written if character.isdigit())
+        return Said(digits, at + 1, is_amount=bool(_AMOUNT.search(written)))
+    return None
+
+
+def _of_parts(parts: Sequence[str], end: int) -> Said | None:
+    """`forty-one`, `five-five-five`."""
+    digits = ""
+    for at, part in enumerate(parts):
+        if part in _TENS:
+            digits += _TENS[part] + ("" if at + 1 < len(parts) and parts[at + 1] in _UNITS else "0")
+        elif part in _UNITS or part in _TEENS:
+            digits += _UNITS.get(part) or _TEENS[part]
+        else:
+            return None
+    return Said(digits, end) if digits else None
+
+
+def digit_runs(tokens: Sequence[Token]) -> Iterator[Run]:
+    """All numbers, those that follow each other as one."""
+    at = 0
+    while at < len(tokens):
+        said = digits_at(tokens, at)
+        if said is None or tokens[at].text == "o" or (tokens[at].text == "oh" and not _follows(tokens, at)):
+            at += 1
+            continue
+        first, digits, is_amount, pieces = at, "", False, 0
+        end = at
+        while said is not None:
+            digits, end, pieces = digits + said.digits, said.end, pieces + 1
+            is_amount = is_amount or said.is_amount
+            following = _beyond(tokens, end, pieces)
+            said = None if following is None else digits_at(tokens, following)
+            if following is not None and following > end and tokens[following - 1].text in _HEARD_FOR_DIGITS:
+                digits += _HEARD_FOR_DIGITS[tokens[following - 1].text]
+        behind = tokens[end].text if end < len(tokens) else ""
+        yield Run(first, end - 1, digits, is_amount or behind in _UNIT_WORDS)
+        at = end
+
+
+def _follows(tokens: Sequence[Token], at: int) -> bool:
+    return at + 1 < len(tokens) and tokens[at + 1].text != "o" and digits_at(tokens, at + 1) is not None
+
+
+def _beyond(tokens: Sequence[Token], at: int, pieces: int) -> int | None:
+    """Where the run goes on; None where it ends."""
+    if at >= len(tokens):
+        return None
+    if digits_at(tokens, at) is not None:
+        return at
+    if at + 1 >= len(tokens) or digits_at(tokens, at + 1) is None:
+        return None
+    text = tokens[at].text
+    if text in _BETWEEN or (text == "and" and tokens[at - 1].text in {"hundred", *_MAGNITUDES}):
+        return at + 1
+    if text in _HEARD_FOR_DIGITS and pieces >= _LEAST_AROUND and at + 2 < len(tokens):
+        return at + 1 if digits_at(tokens, at + 2) is not None else None
+    return None

@@ -1,0 +1,144 @@
+"""A transcript -> the same without what must not be read: one token in the place of each redacted stretch. Pure.
+
+It is the last step before anything is stored, for every engine: behind speakers, written forms and profanity, so that
+numbers are looked for as they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from shared.enums import Engine
+from shared.redaction.entities import Entity, Label
+from shared.redaction.find import LANGUAGE, find_entities
+from shared.redaction.request import Redact, RedactionRequest
+from shared.transcript.compose import group
+from shared.transcript.editing.word_edits import WordEdit, edit_passages
+from shared.transcript.model import (
+    Passage,
+    RedactedAudio,
+    RedactedStretch,
+    Redaction,
+    Speaker,
+    Transcript,
+    TranscriptWarning,
+    WarningCode,
+    Word,
+)
+from shared.transcript.spacing import join_words
+from shared.transcript.text import speaker_name
+
+_MARKS = ".,;:!?…"
+"""Stay behind the token: they end sentences."""
+
+
+@dataclass(frozen=True)
+class RedactedWords:
+    """What was redacted. Never stored."""
+
+    start: float
+    end: float
+    label: Label
+    speaker: int | None = None
+    texts: tuple[str, ...] = field(default=(), repr=False)
+    """The words, as engines wrote them; not in logs."""
+
+    @classmethod
+    def of(cls, words: Sequence[Word], label: Label) -> RedactedWords:
+        """Consecutive words of one speaker."""
+        return cls(
+            min(word.start for word in words),
+            max(word.end for word in words),
+            label,
+            words[0].speaker,
+            tuple(word.text for word in words),
+        )
+
+
+def redact_transcript(
+    transcript: Transcript, request: RedactionRequest
+) -> tuple[Transcript, tuple[RedactedWords, ...]]:
+    """The transcript without what is to be redacted, and what that was, in the order of time.
+
+    Names that the owner gave to speakers stay, unless a term of his stands in them.
+    """
+    if not request.is_asked:
+        return transcript, ()
+    found: list[RedactedWords] = []
+
+    def edits(words: Sequence[Word]) -> list[WordEdit]:
+        entities = find_entities([word.text for word in words], request)
+        found.extend(RedactedWords.of(words[one.first : one.last + 1], one.label) for one in entities)
+        return [_edit(words, one) for one in entities]
+
+    passages = edit_passages(_passages(transcript), [edits])
+    words, segments, paragraphs = group(passages, transcript.language)
+    found.sort(key=lambda one: (one.start, one.end))
+    warnings = () if transcript.language.split("-")[0] == LANGUAGE else _language_warning(request)
+    redacted = transcript.model_copy(
+        update={
+            "text": join_words(segment.text for segment in segments),
+            "words": words,
+            "segments": segments,
+            "paragraphs": paragraphs,
+            "speakers": tuple(_without_terms(speaker, request) for speaker in transcript.speakers),
+            "warnings": (*transcript.warnings, *warnings),
+            # It says which terms were said, and where: what became of one may be what is redacted.
+            "keyterms": None,
+            # So may be what another engine heard instead.
+            "second_opinions": (),
+            "redaction": Redaction(
+                kinds=tuple(kind.value for kind in request.kinds),
+                stretches=tuple(RedactedStretch(start=one.start, end=one.end, label=one.label.value) for one in found),
+            ),
+        }
+    )
+    return redacted, tuple(found)
+
+
+def without_redacted_audio(transcript: Transcript, why: str) -> Transcript:
+    """The same with a warning that there is no redacted recording. `why`: a sentence."""
+    warning = TranscriptWarning(
+        code=WarningCode.REDACTED_AUDIO_MISSING, message=f"There is no redacted recording. {why}"
+    )
+    return transcript.model_copy(update={"warnings": (*transcript.warnings, warning)})
+
+
+def with_redacted_audio(transcript: Transcript, audio: RedactedAudio) -> Transcript:
+    """The same, which names its redacted recording."""
+    assert transcript.redaction is not None  # it was redacted
+    return transcript.model_copy(update={"redaction": transcript.redaction.model_copy(update={"audio": audio})})
+
+
+def _edit(words: Sequence[Word], entity: Entity) -> WordEdit:
+    last = words[entity.last].text
+    marks = last[len(last.rstrip(_MARKS)) :]
+    return WordEdit(entity.first, entity.last, (entity.label.token + marks,))
+
+
+def _passages(transcript: Transcript) -> list[Passage]:
+    """The words with the engine that wrote each, as its segment has it."""
+    engines: dict[int, Engine] = {
+        index: segment.engine for segment in transcript.segments for index in segment.word_indexes(transcript.words)
+    }
+    placed = groupby(enumerate(transcript.words), key=lambda one: engines[one[0]])
+    return [Passage(engine, [word for _, word in words]) for engine, words in placed]
+
+
+def _without_terms(speaker: Speaker, request: RedactionRequest) -> Speaker:
+    terms = request.model_copy(update={"kinds": tuple(kind for kind in request.kinds if kind is Redact.CUSTOM)})
+    if not find_entities(speaker.name.split(), terms):
+        return speaker
+    return speaker.model_copy(update={"name": speaker_name(speaker.number)})
+
+
+def _language_warning(request: RedactionRequest) -> tuple[TranscriptWarning, ...]:
+    if set(request.kinds) <= {Redact.CUSTOM}:
+        return ()
+    message = (
+        "Personal data and numbers in words are found in English only; of this language numbers in digits, e-mail"
+        " addresses and some names are."
+    )
+    return (TranscriptWarning(code=WarningCode.REDACTION_LANGUAGE, message=message),)

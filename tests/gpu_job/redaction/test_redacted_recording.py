@@ -1,0 +1,103 @@
+"""The redacted recording: transcribed again it says nothing of what was redacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dropscribe.local_media import inspected
+from gpu_job import transcribe
+from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.local import LocalEngine
+from gpu_job.pipeline import AUDIT_THREADS, Pipeline, PipelineOptions
+from gpu_job.redaction.redacted_recording import Hearing, Redactable, redact_recording
+from gpu_job.vad.detector import SpeechDetector
+from infra.recordings import recording
+from shared.options.model import UploadOptions
+from shared.redaction.request import AudioMasking, Redact
+from shared.transcript.editing.redaction import RedactedWords, redact_transcript
+from shared.transcript.model import Gap, RedactedAudio, Transcript
+from tests.support.fake_recognizer import FakeRecognizer
+
+
+def chain_of(recognizer: FakeRecognizer | Parakeet) -> EngineChain:
+    chain = EngineChain()
+    chain.add(LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
+    chain.start()
+    return chain
+
+
+@pytest.fixture
+def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
+    chain = chain_of(parakeet)
+    yield chain
+    chain.stop()
+
+
+def plain(words: Sequence[str]) -> list[str]:
+    return [word.casefold().strip(".,?!") for word in words]
+
+
+def said(transcript: Transcript) -> list[str]:
+    return plain([word.text for word in transcript.words])
+
+
+def redact(
+    path: Path, asked: UploadOptions, engine: EngineChain, target: Path, gaps: Sequence[Gap] = ()
+) -> tuple[Transcript, Transcript, tuple[RedactedWords, ...], RedactedAudio]:
+    """The transcript, the redacted one, what that lacks, and what is known of the redacted recording in `target`."""
+    media = inspected(path)
+    whole = transcribe(path, engine=engine, media=media, asked=asked)
+    redacted, words = redact_transcript(whole, asked.redaction)
+    with ThreadPoolExecutor(AUDIT_THREADS) as threads:
+        pipeline = Pipeline(engine, PipelineOptions(), SpeechDetector(), threads)
+        hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: False)
+        audio = redact_recording(Redactable(path, media, asked.channels, asked.redaction, words, gaps), hearing, target)
+    return whole, redacted, words, audio
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("call.opus", ("island", "five one zero", "dark dog")),
+        ("interview.m4a", ("julia", "small river")),
+        ("lecture.flac", ("helen", "Thomas", "kitchen", "doctor")),
+        ("memo.wav", ("doctor", "white office")),
+        ("podcast.mp3", ("morning", "Julia moved")),
+        ("stream.mp4", ("maria", "robert", "hotel")),
+    ],
+)
+def test_none_of_the_terms_is_heard_in_the_redacted_recording(
+    engine: EngineChain, tmp_path: Path, name: str, terms: tuple[str, ...]
+) -> None:
+    path, target = recording(name).path, tmp_path / "redacted.ogg"
+    whole, redacted, words, audio = redact(path, UploadOptions(redact_terms=terms), engine, target)
+    hidden = " ".join(plain([text for one in words for text in one.texts]))
+    again = transcribe(target, engine=engine)
+    for term in terms:
+        phrase = f" {term.lower()} "
+        assert phrase in f" {' '.join(said(whole))} "
+        assert phrase in f" {hidden} "
+        assert phrase not in f" {' '.join(said(redacted))} "
+        assert phrase not in f" {' '.join(said(again))} "
+    assert again.duration == pytest.approx(whole.duration, abs=0.1)
+    # Most of the rest is still heard.
+    kept = [one for one in said(redacted) if not one.startswith("[")]
+    assert len(said(again)) > 0.4 * len(kept)
+    assert 0 < audio.masked_seconds < whole.duration
+
+
+def test_names_are_found_and_beeped(engine: EngineChain, tmp_path: Path) -> None:
+    asked = UploadOptions(redact=(Redact.PII,), redact_audio=AudioMasking.BEEP)
+    _, redacted, words, audio = redact(recording("lecture.flac").path, asked, engine, tmp_path / "redacted.ogg")
+    assert {"Helen", "Thomas"} <= {text.strip(".") for one in words for text in one.texts}
+    assert "[NAME]" in redacted.text
+    again = said(transcribe(tmp_path / "redacted.ogg", engine=engine))
+    assert not {"helen", "thomas"} & set(again)
+    assert redacted.redaction is not None
+    assert len(redacted.redaction.stretches) == len(words)
+    assert audio.rounds >= 1
