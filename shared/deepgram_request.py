@@ -41,11 +41,12 @@ class DeepgramRequest:
     @classmethod
     def of_upload(cls, options: UploadOptions, language: str) -> DeepgramRequest:
         """For an upload as a whole. `language`: the deployment's."""
-        chunks, redaction = cls.of_chunks(options, language), options.redaction
-        # Where the job makes a redacted recording it needs to know which words were where.
-        own = () if redaction.makes_audio else tuple(one.value for one in redaction.kinds if one is not Redact.CUSTOM)
+        chunks = cls.of_chunks(options, language)
         return replace(
-            chunks, split=options.channels is Channels.SPLIT, speakers=options.tells_speakers_apart, redact=own
+            chunks,
+            split=options.channels is Channels.SPLIT,
+            speakers=options.tells_speakers_apart,
+            redact=redacted_by_deepgram(options),
         )
 
     @classmethod
@@ -82,3 +83,10 @@ def _language(options: UploadOptions, language: str) -> tuple[str | None, tuple[
         return MULTI, ()
     choice = options.language or parse_language_choice(language)
     return choice.known, () if choice.known else choice.codes
+
+
+def redacted_by_deepgram(options: UploadOptions) -> tuple[str, ...]:
+    """What Deepgram is to leave out where it has all of an upload, as its parameter has it."""
+    request = options.redaction
+    # Where the job makes a redacted recording it needs to know which words were where.
+    return () if request.makes_audio else tuple(one.value for one in request.kinds if one is not Redact.CUSTOM)

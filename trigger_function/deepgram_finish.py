@@ -8,7 +8,7 @@ from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import DeepgramResult
-from shared.deepgram_request import DeepgramRequest
+from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
 from shared.keyterms.deepgram import terms_at_deepgram
 from shared.languages.choice import UNDETERMINED
 from shared.media import Media
@@ -108,14 +108,13 @@ def deepgram_price(
     services: Services, model: str, audio_seconds: float, record: JobRecord, media: Media, *, possibly: bool = False
 ) -> Bill:
     """`audio_seconds`: the sum of all channels that are transcribed separately."""
-    asked = DeepgramRequest.of_upload(record.options, services.settings.language)
     return deepgram_bill(
         model,
         audio_seconds,
         media.size_bytes,
         services.prices,
-        speakers=asked.speakers,
+        speakers=record.options.tells_speakers_apart,
         keyterms=bool(record.options.keyterms),
-        redaction=bool(asked.redact),
+        redaction=bool(redacted_by_deepgram(record.options)),
         possibly=possibly,
     )

@@ -16,7 +16,7 @@ PHONE_REGIONS = ("US", "GB")
 _BEFORE, _BEHIND = 8, 4
 """Words that count as around a number."""
 _LONG_DIGITS = 6
-"""Digits of a number that is not an amount: shorter ones are years, counts and rooms more often than anything else."""
+"""Digits of a number that is not an amount: shorter ones are years, counts and doors more often than anything else."""
 _CARD_DIGITS = range(13, 20)
 _PHONE_DIGITS = range(7, 16)
 

@@ -27,7 +27,7 @@ from opentelemetry.trace import SpanKind
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
-from shared.deepgram_request import DeepgramRequest
+from shared.deepgram_request import redacted_by_deepgram
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
@@ -234,7 +234,7 @@ class Finisher:
             self._prices,
             speakers=options.tells_speakers_apart,
             keyterms=bool(options.keyterms),
-            redaction=bool(DeepgramRequest.of_upload(options, "").redact),
+            redaction=bool(redacted_by_deepgram(options)),
         )
         return Saving(deepgram_model=self._deepgram_model, deepgram_usd=deepgram.usd, bill_usd=bill.usd)
 

@@ -32,7 +32,7 @@ from shared.costs.quotes import (
     quotes_for,
 )
 from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
-from shared.deepgram_request import DeepgramRequest
+from shared.deepgram_request import redacted_by_deepgram
 from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
@@ -145,7 +145,7 @@ class Router:
             speakers=upload.options.tells_speakers_apart,
             keyterms=upload.options.has_keyterms,
             second_opinion_usd=self._second_opinion_usd(upload.options),
-            deepgram_redacts=bool(DeepgramRequest.of_upload(upload.options, "").redact),
+            deepgram_redacts=bool(redacted_by_deepgram(upload.options)),
             redacted_audio=upload.options.redaction.makes_audio,
         )
 
