@@ -64,6 +64,7 @@ _PARAMETERS = frozenset(
         "multichannel",
         "paragraphs",
         "punctuate",
+        "redact",
         "smart_format",
         "utterances",
     }
