@@ -51,7 +51,8 @@ def opinion_limits(services: JobServices) -> OpinionLimitsOf:
             left = record.options.max_cost_usd - spent.usd - max(0.0, max(chosen, default=0.0) - usd)
             usd = min(usd, left)
         sent_bytes = SAMPLE_RATE * BYTES_PER_SAMPLE_SENT
-        second_usd = deepgram_bill(settings.deepgram_model, 1.0, sent_bytes, book).usd
+        keyterms = bool(record.options.keyterms)
+        second_usd = deepgram_bill(settings.deepgram_model, 1.0, sent_bytes, book, keyterms=keyterms).usd
         if usd <= 0 or second_usd <= 0:
             return None
         return OpinionLimits(usd / second_usd, StoredOpinions(services.state, record, parts))
