@@ -1,4 +1,6 @@
-"""`python -m benchmarks.null_job [--words]`: the job with an engine that answers at once, without hearing anything.
+"""`python -m benchmarks.null_job [--words] [--x-real-time=X]`: the job with an engine that answers at once.
+
+It hears nothing. With --x-real-time it waits as long as an engine of that speed takes.
 
 One word a chunk, so that the audit finds no omission; with --words three a second, so that all of a transcript's work
 is done: tokens, audit, assembly, rendering.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,6 +32,7 @@ LOOKED_AT, QUIET = 16, 0.003
 """Every so manieth sample is looked at; below -50 dB of full scale nobody says a word."""
 WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "dog.", "Then", "it", "sleeps,", "until", "morning.")
 FLAG = "--words"
+SPEED_FLAG = "--x-real-time="
 
 
 class NullEngine:
@@ -37,13 +41,15 @@ class NullEngine:
     name = hardware = "null"
     engine = Engine.PARAKEET_CPU
     batch_limits = BatchLimits(max_chunks=16, max_samples=640 * SAMPLE_RATE)
+    x_real_time = math.inf
 
     def prepare(self, batch: Sequence[Samples]) -> Sequence[Samples]:
         """Nothing to prepare."""
         return batch
 
     def run(self, prepared: Sequence[Samples]) -> Sequence[Samples]:
-        """Nothing to run."""
+        """Nothing to run; it waits as long as an engine of its speed would take."""
+        time.sleep(seconds(sum(map(len, prepared))) / self.x_real_time)
         return prepared
 
     def finish(self, output: Sequence[Samples]) -> list[list[Token]]:
@@ -72,7 +78,12 @@ class TalkingEngine(NullEngine):
 
 
 def _load_model(self: JobServices, engine: Engine) -> Recognizer:
-    return TalkingEngine() if FLAG in sys.argv[1:] else NullEngine()
+    recognizer = TalkingEngine() if FLAG in sys.argv[1:] else NullEngine()
+    for argument in sys.argv[1:]:
+        if argument.startswith(SPEED_FLAG):
+            recognizer.x_real_time = float(argument.removeprefix(SPEED_FLAG))
+            recognizer.batch_limits = BatchLimits(max_chunks=16, max_samples=120 * SAMPLE_RATE)
+    return recognizer
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from benchmarks.joins import errors, joins, shipped_speech
+from benchmarks.joins import at_joins, errors, joins, shipped_speech
 from benchmarks.null_job import TalkingEngine
 from benchmarks.report import Measurement
 from benchmarks.transcription import TIMEOUT_SECONDS, tiny_engine
@@ -155,6 +155,12 @@ def makespan(x_real_time: float, executions: int) -> float:
     longest = max(shard.seconds_of(DAY_SECONDS) for shard in plan)
     warm_up = PipelineOptions().warm_up_seconds / decode
     return warm_up + rounds * longest / x_real_time + DAY_SECONDS / decode
+
+
+def all_joins() -> Iterator[Measurement]:
+    """Errors where chunks meet, and at the seams of shards."""
+    yield from at_joins()
+    yield from word_errors()
 
 
 def word_errors() -> Iterator[Measurement]:

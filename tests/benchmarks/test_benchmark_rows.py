@@ -14,6 +14,8 @@ import pytest
 
 from benchmarks.cpu_seconds import cpu_seconds, cpu_seconds_of
 from benchmarks.engine_runs import EngineRun
+from benchmarks.executions import Run
+from benchmarks.executions import rows as execution_rows
 from benchmarks.gil_share import GilSampler
 from benchmarks.gpu.points import Point, Sweep
 from benchmarks.gpu.rows import (
@@ -145,6 +147,16 @@ def test_memory_must_not_grow_after_the_first_hour() -> None:
     assert [row.holds for row in lengths] == [None, None, True, False]
     assert words_row.value == 180.0
     assert words_row.peer.startswith("7.5 MB per hour")
+
+
+def test_five_executions_are_compared_with_one_and_their_words_too() -> None:
+    one, five = Run(1, 1, 400.0, 100, 360.0), Run(5, 5, 100.0, 98, 360.0)
+
+    share, words = execution_rows(one, five)
+
+    assert (share.value, share.holds) == (0.25, True)
+    assert "alone 72 and 360 s" in share.peer
+    assert (words.value, words.holds) == (2, False)
 
 
 def test_a_long_transcript_has_150_words_a_minute() -> None:
