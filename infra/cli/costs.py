@@ -21,10 +21,8 @@ from infra.cli.tables import plain_table, printable
 from shared.clock import now
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import month_of
+from shared.transcript.csv_files import spreadsheet_cell
 from shared.transcript.timestamps import clock
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How formulas begin (OWASP, CSV injection)."""
 
 _RATIOS = ("usd_per_audio_hour", "saving_usd", "saving_share", "start_up_share", "fallback_rate")
 
@@ -62,20 +60,15 @@ def as_json(costs: CostReport, suggestions: Sequence[Advice]) -> str:
 
 
 def as_csv(costs: CostReport) -> str:
-    """One row a group, or one for the month where nothing is grouped. No cell is a formula to a spreadsheet."""
+    """One row a group, or one for the month where nothing is grouped. No cell is a formula, whatever folders' names."""
     rows = costs.groups or {costs.month: costs.totals}
     out = io.StringIO()
     # All that is no number is quoted: left alone, csv would quote a line feed in a name, but not a carriage return.
     columns = ["group", *figures(costs.totals)]
     writer = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
-    writer.writerows({"group": _no_formula(key), **figures(totals)} for key, totals in rows.items())
+    writer.writerows({"group": spreadsheet_cell(key), **figures(totals)} for key, totals in rows.items())
     return out.getvalue()
-
-
-def _no_formula(cell: str) -> str:
-    """Folders are anybody's to name: a spreadsheet would calculate what begins so, and shows the apostrophe as none."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def all_figures(groups: Mapping[str, Totals]) -> dict[str, dict[str, float | None]]:

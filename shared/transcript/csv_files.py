@@ -22,7 +22,7 @@ def to_csv(column: str, timed: Sequence[Word | Paragraph]) -> str:
     writer.writerow(("start_time", "end_time", column, *["speaker"] * has_speakers))
     for item in timed:
         speaker = [item.speaker] * has_speakers  # None is an empty cell
-        writer.writerow((decimal(item.start), decimal(item.end), _cell(item.text), *speaker))
+        writer.writerow((decimal(item.start), decimal(item.end), spreadsheet_cell(item.text), *speaker))
     return file.getvalue()
 
 
@@ -36,5 +36,7 @@ FORMULA = re.compile(
 HARMLESS_FORMULA = re.compile(r"[+-](\d+([.,:]\d+)*)?[%.,;:!?]*")
 
 
-def _cell(text: str) -> str:
-    return f"'{text}" if FORMULA.match(text) and not HARMLESS_FORMULA.fullmatch(text) else text
+def spreadsheet_cell(text: str) -> str:
+    """A text that no spreadsheet calculates: with an apostrophe before it, which is shown as none."""
+    is_formula = FORMULA.match(text) and not HARMLESS_FORMULA.fullmatch(text)
+    return f"'{text}" if is_formula or text.startswith(("\t", "\r")) else text
