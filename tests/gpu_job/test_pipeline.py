@@ -35,6 +35,8 @@ from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Channels, Engine
 from shared.errors import BadMedia, EngineFailed, FailureKind
 from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerCount
+from shared.transcript.model import WarningCode
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make, noise, raw, silence, tone
 from tests.support.waiting import PATIENCE
@@ -100,6 +102,19 @@ def test_each_second_has_its_loudness(engine: EngineChain, tmp_path: Path) -> No
     split = transcribe(path, engine=engine, media=inspected(path), asked=SPLIT)
     assert split.loudness == (-20, -30, -30)
     assert transcribe(path, engine=engine).loudness == (-26, -36, -36)
+
+
+def test_a_transcript_warns_where_speakers_were_asked_and_no_voice_is_in_the_recording(tmp_path: Path) -> None:
+    """The engine wrote a word all the same."""
+    recognizer = FakeRecognizer()
+    recognizer.gate.set()
+    chain = chain_of(recognizer)
+    path = make(tmp_path / "hum.wav", *raw(tmp_path / "hum.raw", tone(3, 100)))
+    asked = UploadOptions(speakers=SpeakerCount())
+    transcript = transcribe(path, engine=chain, asked=asked, options=PipelineOptions(audit=None))
+    chain.stop()
+    assert [word.speaker for word in transcript.words] == [None]
+    assert WarningCode.UNKNOWN_SPEAKERS in [warning.code for warning in transcript.warnings]
 
 
 def test_without_an_audit_nothing_vouches_for_the_coverage(engine: EngineChain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,19 +12,30 @@ from infra.recordings import recording
 from shared.clock import now
 from shared.enums import Engine
 from shared.errors import DropscribeError
+from shared.languages.choice import parse_language_choice
 from shared.media import Media, Upload
-from shared.options.model import WebhookBody
+from shared.options.model import UploadOptions, WebhookBody
 from shared.options.parsing import parse_upload_options
+from shared.options.speaker_count import SpeakerCount
 from shared.state.job_result import JobResult, completed, failed, rejected
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Word
-from tests.support.api_server import ApiClient
+from tests.support.api_server import OPERATOR_KEY, ApiClient, api_server
 from tests.support.loopback_cloud import UPLOADS, LoopbackCloud
+from trigger_function.api.submissions.streamed import HELD_BYTES
 from trigger_function.services import Services
 
 AUDIO = recording("call.opus").path.read_bytes()
 MEDIA = Media(container="wav", codec="pcm", duration_seconds=10, sample_rate_hz=16000, channels=1, size_bytes=9)
 OPENAI, DEEPGRAM = "/v1/audio/transcriptions", "/v1/listen"
+
+
+@pytest.fixture(scope="module")
+def large_files(api_cloud: LoopbackCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
+    """A client of an API that takes files of more than are held in memory."""
+    log = tmp_path_factory.mktemp("api-large-files") / "log"
+    with api_server(log, API_MAX_BODY_BYTES=str(2 * HELD_BYTES)) as client:
+        yield client.with_key(OPERATOR_KEY)
 
 
 def sent(client: ApiClient, path: str, key: str, audio: bytes = AUDIO, **fields: str) -> requests.Response:
@@ -180,15 +192,47 @@ def test_a_callback_is_answered_at_once_and_kept_with_the_upload(
         assert "WEBHOOK_ALLOWED_ORIGINS" in refused.json()["err_msg"]
 
 
+def options_of(cloud: LoopbackCloud, upload: Upload) -> UploadOptions:
+    """What the object's metadata asks for."""
+    blob = cloud.storage.bucket(UPLOADS).get_blob(upload.name)
+    assert blob is not None
+    return parse_upload_options(blob.metadata or {})
+
+
+ASKED = (("response_format", (None, "diarized_json")), ("language", (None, "de")))
+FORM_MODEL = ("model", (None, "gpt-4o-transcribe-diarize"))
+
+
 @pytest.mark.parametrize("is_behind", [False, True])
-def test_openai_form_says_who_speaks_is_asked(
+def test_openai_form_asks_who_speaks_and_in_which_language_wherever_the_fields_stand(
     operator: ApiClient, api_cloud: LoopbackCloud, deployment: Services, is_behind: bool
 ) -> None:
-    parts = [("response_format", (None, "diarized_json")), ("file", ("call.opus", AUDIO))]
-    parts = [("model", (None, "gpt-4o-transcribe-diarize")), *(parts[::-1] if is_behind else parts)]
-    answer = operator.post(OPENAI, files=parts, headers={"Idempotency-Key": f"diarized {is_behind}"})
+    file = ("file", ("call.opus", AUDIO))
+    parts = [FORM_MODEL, *([file, *ASKED] if is_behind else [*ASKED, file])]
+    answer = operator.post(OPENAI, files=parts, headers={"Idempotency-Key": f"asked {is_behind}"})
     assert answer.status_code == 202, answer.text
-    upload = upload_of(api_cloud, deployment, answer)
-    blob = api_cloud.storage.bucket(UPLOADS).get_blob(upload.name)
-    assert blob is not None
-    assert parse_upload_options(blob.metadata or {}).speakers is not None
+    options = options_of(api_cloud, upload_of(api_cloud, deployment, answer))
+    assert options.speakers == SpeakerCount()
+    assert options.language == parse_language_choice("de")
+
+
+@pytest.mark.parametrize("late", ASKED, ids=lambda field: field[0])
+def test_openai_fields_behind_a_large_file_are_refused_where_they_would_change_its_options(
+    api_cloud: LoopbackCloud, large_files: ApiClient, late: tuple[str, tuple[None, str]]
+) -> None:
+    before = api_cloud.names(UPLOADS)
+    parts = [FORM_MODEL, ("file", ("call.opus", AUDIO + bytes(HELD_BYTES))), late]
+    answer = large_files.post(OPENAI, files=parts)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "file"), answer.text
+    assert "before the file" in answer.json()["error"]["message"]
+    assert api_cloud.names(UPLOADS) == before
+
+
+def test_openai_fields_before_a_large_file_are_its_options_and_others_may_follow_it(
+    api_cloud: LoopbackCloud, deployment: Services, large_files: ApiClient
+) -> None:
+    file = ("file", ("call.opus", AUDIO + bytes(HELD_BYTES)))
+    answer = large_files.post(OPENAI, files=[FORM_MODEL, *ASKED, file, ("temperature", (None, "0"))])
+    assert answer.status_code == 202, answer.text
+    options = options_of(api_cloud, upload_of(api_cloud, deployment, answer))
+    assert (options.speakers, options.language) == (SpeakerCount(), parse_language_choice("de"))
