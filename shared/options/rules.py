@@ -11,7 +11,7 @@
     monthly-budget-usd = 25
 
 Every rule that matches applies, a later one over an earlier one, and the upload's own metadata over all of them; but
-nothing takes back `privacy = "local"`, and of two cost limits the lower one counts.
+nothing takes back `privacy = "local"` or what is redacted, and of two cost limits the lower one counts.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class UploadRules:
         parts = [own, *(parse_upload_options(rule.metadata) for rule in matching)]
         is_private = any(part.is_private for part in parts)
         limits = [part.max_cost_usd for part in parts if part.max_cost_usd is not None]
+        for part in parts:
+            options = options.with_redaction_of(part.redaction)
         return options.model_copy(
             update={
                 "privacy": Privacy.LOCAL if is_private else options.privacy,

@@ -11,6 +11,7 @@ from shared.errors import Rejected
 from shared.options.parsing import parse_upload_options
 from shared.options.rules import MAX_CHARACTERS, MAX_RULES, NO_RULES, Rule, parse_rules
 from shared.options.speaker_count import SpeakerCount
+from shared.redaction.request import Redact
 
 RULES = parse_rules("""
 [[rule]]
@@ -60,6 +61,18 @@ def test_no_metadata_lets_a_private_folder_leave_or_cost_more() -> None:
     assert (options.privacy, options.max_cost_usd) == (Privacy.LOCAL, 2)
     assert RULES.options("a.m4a", {"transcribe-privacy": "local"}).is_private
     assert RULES.options("a.m4a", {"transcribe-max-cost": "1"}).max_cost_usd == 1
+
+
+def test_what_a_rule_redacts_stays_redacted() -> None:
+    rules = parse_rules("""
+[[rule]]
+pattern = "a/**"
+redact = ["pii", "custom"]
+redact-terms = "project heron"
+""")
+    options = rules.options("a/b.wav", {"transcribe-redact": "numbers", "transcribe-redact-terms": "blue file"})
+    assert options.redact == (Redact.PII, Redact.NUMBERS, Redact.CUSTOM)
+    assert set(options.redact_terms) == {"project heron", "blue file"}
 
 
 def test_no_later_rule_lets_a_private_folder_leave() -> None:
