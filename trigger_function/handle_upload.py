@@ -31,7 +31,7 @@ from trigger_function.decide_and_reserve import decide_and_reserve
 from trigger_function.dispatch import dispatch
 from trigger_function.inspection.gzip_object import GzipObject
 from trigger_function.inspection.inspector import inspect
-from trigger_function.inspection.keyterms import with_listed_keyterms
+from trigger_function.inspection.side_files import with_listed_keyterms, with_speakers_file
 from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services
 from trigger_function.settings import FunctionSettings
@@ -105,6 +105,7 @@ def _requested(services: Services, record: JobRecord) -> tuple[storage.Blob, Upl
         blob.reload(timeout=READ_TIMEOUT_SECONDS)
         options = services.settings.rules.options(upload.name, blob.metadata or {})
         options = with_listed_keyterms(options, blob.bucket)
+        options = with_speakers_file(options, blob.bucket, upload.name)
     options = options.with_redaction_of(services.settings.redaction)
     if Redact.CUSTOM in options.redact and not options.redact_terms:
         raise Rejected(f"{REDACT_METADATA}: custom needs {REDACT_TERMS_METADATA}.")

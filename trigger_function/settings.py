@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.costs.gathering import GatherRules
 from shared.costs.shard_plan import ShardRules
 from shared.enums import Method
-from shared.keyterms.terms import is_keyterms_file
 from shared.options.rules import UploadRules, parse_rules
+from shared.options.side_files import side_file_kind
 from shared.settings import (
     BudgetSettings,
     DeepgramSettings,
@@ -358,8 +358,8 @@ class FunctionSettings(
         """Why an object of this name is not an upload; None where it is one."""
         if name.endswith("/"):
             return "folder marker"
-        if is_keyterms_file(name):
-            return "list of key terms"
+        if (kind := side_file_kind(name)) is not None:
+            return kind
         file = PurePosixPath(name).name
         for pattern in self.ignore_patterns:
             if PurePosixPath(file).match(pattern):

@@ -34,7 +34,8 @@ By default the track that the file marks as its default, else the first |
 are spoken, `de,en`; `auto`: it is to be found. By default `LANGUAGE` |
 | `transcribe-speakers` | who speaks is told, word by word: `on`, or how many people speak, `2`, `2-5`, `2-`. \
 By default `off`; split channels are speakers by themselves |
-| `transcribe-speaker-names` | their names, with commas between them, in the order in which they are first heard |
+| `transcribe-speaker-names` | their names, with commas between them, in the order in which they are first heard. \
+By default those of `speakers.json` beside the upload ([options](options.md#names-of-speakers)) |
 | `transcribe-numbers` | `written`: numbers, dates, times, sums and percentages in digits; `spoken`: in words. \
 By default as the engine writes them |
 | `transcribe-fillers` | `drop`: "uh" and "um" are left out; `keep`: they are written where the engine hears them |

@@ -39,15 +39,11 @@ from shared.options.metadata_keys import (
     WEBHOOK_METADATA,
 )
 from shared.options.speaker_count import SpeakerCount
+from shared.options.speaker_names import SpeakerName
 from shared.options.subtitle_rules import SubtitleOptions
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
 from shared.redaction.request import AudioMasking, Redact, RedactionRequest, Term
 from shared.redaction.terms import MAX_TERMS
-
-LONGEST_NAME = 80
-"""Characters of a speaker's name."""
-
-SpeakerName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

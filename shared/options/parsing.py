@@ -43,13 +43,13 @@ from shared.options.metadata_keys import (
 )
 from shared.options.model import (
     LONGEST_DEADLINE_MINUTES,
-    LONGEST_NAME,
     MAX_WEBHOOK_CHARACTERS,
     UploadOptions,
     VideoId,
     WebhookBody,
 )
 from shared.options.speaker_count import MOST_SPEAKERS, SpeakerCount, parse_speaker_count
+from shared.options.speaker_names import speaker_names
 from shared.options.subtitle_rules import (
     MAX_CHARS_PER_SECOND,
     MAX_COLUMNS,
@@ -202,11 +202,11 @@ def _speakers(value: str) -> SpeakerCount | None:
 
 
 def _speaker_names(value: str) -> tuple[str, ...]:
-    names = tuple(" ".join(name.split()) for name in value.split(",")) if value.strip() else ()
-    if not all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in names) or len(names) > MOST_SPEAKERS:
-        wanted = f"up to {MOST_SPEAKERS} names of up to {LONGEST_NAME} characters, with commas between them"
-        raise Rejected(f"The file's {SPEAKER_NAMES_METADATA} is {value!r}; it has to be {wanted}.")
-    return names
+    try:
+        return speaker_names(value.split(",")) if value.strip() else ()
+    except ValueError as error:
+        wanted = f"{error}, with commas between them"
+        raise Rejected(f"The file's {SPEAKER_NAMES_METADATA} is {value!r}; it has to be {wanted}.") from None
 
 
 def _keyterms(value: str) -> tuple[Keyterm, ...]:

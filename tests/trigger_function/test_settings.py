@@ -152,6 +152,8 @@ def test_a_key_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         (".config/b.mp3", None),
         ("a.tmp/b.mp3", None),
         ("a.json/1/b.mp3", None),
+        ("a/keyterms.txt", "list of key terms"),
+        ("a/b.mp3.speakers.json", "names of speakers"),
     ],
 )
 def test_a_files_own_name_decides_whether_it_is_ignored(

@@ -19,6 +19,7 @@ from infra.cli.errors import errors_in_one_line, message_of
 from infra.cli.exit_codes import ExitCode, worst
 from infra.cli.jobs.status import watch_jobs
 from infra.cli.local.inputs import Recording, inputs_of
+from infra.cli.local.speakers_beside import with_speakers_beside
 from infra.cli.tables import output_console, plain_table, print_line, printable
 from shared.errors import DropscribeError
 from shared.options.model import UploadOptions
@@ -98,10 +99,10 @@ def _one(client: Dropscribe, argument: str, source: str, name: str, wanted: Subm
         return Submitted(argument, full)
     task = bar.add_task(printable(argument))
     try:
-        path = source if source.startswith("gs://") else Path(source)
+        is_object = source.startswith("gs://")
         job = client.submit(
-            path,
-            wanted.options,
+            source if is_object else Path(source),
+            wanted.options if is_object else with_speakers_beside(wanted.options, Path(source)),
             name=None if is_upload else full,
             on_progress=lambda sent, size: bar.update(task, completed=sent, total=size),
         )

@@ -17,6 +17,7 @@ from dropscribe.uploads import open_file
 from infra.cli.errors import reason_of
 from infra.cli.local.folders import scan
 from shared.object_names import object_name
+from shared.options.side_files import side_file_kind
 from trigger_function.inspection.sniff import is_media
 from trigger_function.settings import FunctionSettings
 
@@ -196,6 +197,8 @@ def _once(found: Iterable[_Named | Refused]) -> list[_Named | Refused]:
 
 
 def _checked(item: _Named, name: str, out: Path | None) -> Recording | Refused:
+    if (kind := side_file_kind(name)) is not None:
+        return Refused(item.argument, f"By its name it is no recording ({kind})")
     if out is not None:
         try:
             if (conflict := path_conflict(name, out)) is not None:

@@ -25,6 +25,7 @@ from infra.cli.local.models import chosen_model, model_of_language
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.local.session import Session, check_machine_and_settings, ended_by_signals, session
+from infra.cli.local.speakers_beside import with_speakers_beside
 from infra.cli.local.standard_input import standard_input
 from infra.cli.local.temporary_files import check_room
 from infra.cli.progress.time_left import Estimate
@@ -32,6 +33,7 @@ from infra.cli.progress.transcription import RunProgress
 from infra.cli.tables import output_console, print_line
 from infra.emulators.cloud import STATE, UPLOADS, CloudOptions
 from shared.enums import Outcome
+from shared.errors import Rejected
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.options.model import UploadOptions
@@ -159,8 +161,9 @@ class _Run:
 
     def _upload(self, running: Session, recording: Recording) -> Upload | None:
         try:
-            upload = drop(running.storage.bucket(UPLOADS), recording.path, recording.name, self._options.upload)
-        except UPLOAD_ERRORS as error:
+            options = with_speakers_beside(self._options.upload, recording.path)
+            upload = drop(running.storage.bucket(UPLOADS), recording.path, recording.name, options)
+        except (Rejected, *UPLOAD_ERRORS) as error:
             self._refuse(recording.argument, reason_of(error))
             return None
         if recording.path.name != recording.name.rpartition("/")[2]:
