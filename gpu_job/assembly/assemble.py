@@ -24,7 +24,7 @@ from gpu_job.audit.findings import Findings, apply_findings
 from gpu_job.audit.intervals import Span, merge_close, total
 from gpu_job.languages.spoken import SpokenLanguages
 from gpu_job.speakers.turns import Turn
-from gpu_job.speakers.words import passages_of_speakers, speakers_of_turns
+from gpu_job.speakers.words import overlaps_of_turns, passages_of_speakers, speakers_of_turns
 from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.formats.tracks import TranscriptTrack
@@ -228,6 +228,7 @@ def transcript_of(
         passages=edited(spoken, language, text or TextOptions()),
         channels=len(findings),
         speakers=speakers_of_turns(turns or (), speaker_names),
+        overlaps=overlaps_of_turns(turns or ()),
         coverage=coverage(passages, gaps, findings),
         tracks=tracks,
         low_confidence=low_confidence,

@@ -1,4 +1,4 @@
-"""The speaker of each word, by the turns. Pure."""
+"""What turns say of a transcript: the speaker of each word, and where several speak at once. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from gpu_job.speakers.turns import Turn
-from shared.transcript.model import Passage, Speaker, Word
+from shared.transcript.model import Overlap, Passage, Speaker, Word
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.speakers import named_speakers
 
@@ -22,6 +23,9 @@ rarely take over within a word or two of a sentence's end."""
 
 _LEAST_WORD_SECONDS = 0.04
 """Engines give some words no length."""
+
+_LEAST_OVERLAP_SECONDS = 0.15
+"""As the shortest turn is: people who follow one another closely do not speak at once."""
 
 _AS_LOUD = 0.5
 """Where two speak during a word, the second of them is a candidate, too, from this share of the first one's time on."""
@@ -43,6 +47,21 @@ def speakers_of_turns(turns: Sequence[Turn], names: Sequence[str]) -> tuple[Spea
     for turn in turns:
         spoken[turn.speaker] += turn.end - turn.start
     return named_speakers(spoken, names)
+
+
+def overlaps_of_turns(turns: Sequence[Turn]) -> list[Overlap]:
+    """Where several speak at once, by start; shorter stretches than the borders of turns are uncertain are none."""
+    changes = sorted(
+        change for turn in turns for change in ((turn.start, turn.speaker, 1), (turn.end, turn.speaker, -1))
+    )
+    speaking: Counter[int] = Counter()
+    overlaps = []
+    for (start, speaker, by), (end, _, _) in pairwise(changes):
+        speaking[speaker] += by
+        active = tuple(sorted(speaker for speaker, count in speaking.items() if count > 0))
+        if len(active) > 1 and end - start >= _LEAST_OVERLAP_SECONDS:
+            overlaps.append(Overlap(start=start, end=end, speakers=active))
+    return overlaps
 
 
 def speakers_of_words(words: Sequence[Word], turns: Sequence[Turn], language: str) -> list[int | None]:

@@ -12,6 +12,7 @@ from shared.formats.tracks import TranscriptTrack
 from shared.transcript.confidence import LOW_CONFIDENCE, confidence_warnings
 from shared.transcript.model import (
     Coverage,
+    Overlap,
     Paragraph,
     Passage,
     Segment,
@@ -57,6 +58,7 @@ def compose(
     passages: Iterable[Passage],
     channels: int = 1,
     speakers: tuple[Speaker, ...] = (),
+    overlaps: Sequence[Overlap] = (),
     coverage: Coverage | None = None,
     tracks: tuple[TranscriptTrack, ...] = (),
     low_confidence: float = LOW_CONFIDENCE,
@@ -68,6 +70,7 @@ def compose(
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
 
     `channels`: how many were transcribed each by itself; of several, a word's speaker is its channel.
+    `overlaps`: where several speak at once, as far as that is known.
     `low_confidence`: mean confidence of the words below which the transcript has a warning. `estimated_times`: whether
     there are words whose times no engine said, which is a warning, too. `loudness`: of each second, where it is known.
     `warnings`: others.
@@ -90,6 +93,7 @@ def compose(
         model=model,
         channels=channels,
         speakers=speakers,
+        overlaps=tuple(overlaps),
         text=join_words(segment.text for segment in segments),
         words=words,
         segments=segments,

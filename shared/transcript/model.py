@@ -159,6 +159,15 @@ class Speaker(_Frozen):
     """How long they speak."""
 
 
+class Overlap(_Frozen):
+    """A stretch in which several people speak at once: words in it may be another one's, or be missing."""
+
+    start: Seconds
+    end: Seconds
+    speakers: Annotated[tuple[int, ...], Field(min_length=2)]
+    """Their numbers, ascending."""
+
+
 class RedactedStretch(_Frozen):
     """Words that were redacted: one token stands for them."""
 
@@ -205,6 +214,8 @@ class Transcript(_Frozen):
     """Channels that were transcribed each by itself. Of several, a word's speaker is its channel."""
     speakers: tuple[Speaker, ...] = ()
     """Who speaks, where that was asked; empty where it was not, or could not be found out."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Where several of them speak at once, in time order; empty where only words are known, as from Deepgram."""
     text: str
     """The texts of the segments, in their order."""
     words: tuple[Word, ...]

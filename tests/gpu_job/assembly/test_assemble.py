@@ -9,15 +9,16 @@ from dataclasses import replace
 import pytest
 
 from gpu_job.asr.tokens import Token
-from gpu_job.assembly.assemble import Assembly, ChunkResult, chunk_result, coverage
+from gpu_job.assembly.assemble import Assembly, ChunkResult, chunk_result, coverage, transcript_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.audit.evidence import timed_words
 from gpu_job.audit.findings import Findings, Splice
 from gpu_job.audit.intervals import Span
+from gpu_job.speakers.turns import Turn
 from gpu_job.worker.services import TaskIdentity
 from shared.enums import Engine
-from shared.transcript.model import Gap, Passage
+from shared.transcript.model import Gap, Overlap, Passage
 from tests.support.sounds import silence
 
 CPU, GPU = Engine.PARAKEET_CPU, Engine.PARAKEET_GPU
@@ -66,6 +67,18 @@ def test_complete_is_when_the_end_is_known_and_every_chunk_has_its_answer() -> N
     assembly.add(ChunkResult(2 * SAMPLE_RATE, 4 * SAMPLE_RATE, CPU, failure="Broken."))
     assert assembly.is_complete
     assert texts(assembly.passages(NOTHING_FOUND)) == ["a"]
+
+
+def test_turns_say_who_says_what_and_where_several_speak_at_once() -> None:
+    assembly = assembled(spoken(0, "Hello."), spoken(4, "Yes."))
+    assembly.end(8 * SAMPLE_RATE)
+    turns = [Turn(0.5, 6.0, 0), Turn(4.5, 7.0, 1)]
+    transcript = transcript_of(
+        assembly, NOTHING_FOUND, lambda engines: "tiny", job_id="job", source="a.wav", language="en", turns=turns
+    )
+    assert transcript.words[0].speaker == 0
+    assert [(one.number, one.seconds) for one in transcript.speakers] == [(0, 5.5), (1, 2.5)]
+    assert transcript.overlaps == (Overlap(start=4.5, end=6.0, speakers=(0, 1)),)
 
 
 def test_an_upload_without_sound_is_complete_at_once() -> None:

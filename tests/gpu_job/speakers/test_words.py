@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpu_job.speakers.turns import Turn
-from gpu_job.speakers.words import passages_of_speakers, speakers_of_turns, speakers_of_words
+from gpu_job.speakers.words import overlaps_of_turns, passages_of_speakers, speakers_of_turns, speakers_of_words
 from shared.enums import Engine
 from shared.transcript.model import Passage, Word
 
@@ -69,3 +69,21 @@ def test_speakers_have_the_names_that_were_given_and_their_time() -> None:
     found = speakers_of_turns([Turn(0, 1.5, 0), Turn(1.5, 2, 1), Turn(3, 4, 0)], ["Anna"])
     assert [(one.number, one.name) for one in found] == [(0, "Anna"), (1, "Speaker 1")]
     assert [one.seconds for one in found] == pytest.approx([2.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("turns", "overlaps"),
+    [
+        ([], []),
+        ([Turn(0, 2, 0), Turn(2, 4, 1)], []),
+        ([Turn(0, 2, 0), Turn(1.9, 4, 1)], []),
+        ([Turn(0, 2, 1), Turn(1.5, 4, 0)], [(1.5, 2, (0, 1))]),
+        ([Turn(0, 9, 0), Turn(1, 2, 1), Turn(3, 4, 2)], [(1, 2, (0, 1)), (3, 4, (0, 2))]),
+        ([Turn(0, 3, 0), Turn(1, 4, 1), Turn(2, 5, 2)], [(1, 2, (0, 1)), (2, 3, (0, 1, 2)), (3, 4, (1, 2))]),
+        ([Turn(0, 2, 0), Turn(2, 4, 0), Turn(3, 5, 1)], [(3, 4, (0, 1))]),
+    ],
+)
+def test_where_several_speak_at_once_is_told(
+    turns: list[Turn], overlaps: list[tuple[float, float, tuple[int, ...]]]
+) -> None:
+    assert [(one.start, one.end, one.speakers) for one in overlaps_of_turns(turns)] == overlaps

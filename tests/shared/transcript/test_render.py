@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.enums import Engine
 from shared.media import Upload
 from shared.transcript.compose import compose
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
+from shared.transcript.model import Coverage, Gap, Overlap, Passage, Transcript, Word
 from shared.transcript.render import render
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -116,6 +116,17 @@ def test_json_has_the_loudness_of_each_second_where_it_is_known() -> None:
     measured = json.loads(files(transcript(spoken("Hello."), loudness=(-23, -100)))["transcript.json"])
     assert measured["loudness"] == [-23, -100]
     assert "loudness" not in json.loads(files(transcript(spoken("Hello.")))["transcript.json"])
+
+
+def test_json_says_where_several_speak_at_once_where_it_is_known() -> None:
+    plain = transcript(spoken("Hello."))
+    data = json.loads(
+        files(plain.model_copy(update={"overlaps": (Overlap(start=0.1 + 0.2, end=1.23456, speakers=(0, 2)),)}))[
+            "transcript.json"
+        ]
+    )
+    assert data["overlaps"] == [{"start": 0.3, "end": 1.235, "speakers": [0, 2]}]
+    assert "overlaps" not in json.loads(files(plain)["transcript.json"])
 
 
 def test_json_states_engines_and_covered_share() -> None:
