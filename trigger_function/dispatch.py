@@ -27,7 +27,7 @@ from trigger_function.deepgram_call import transcribe_with_deepgram
 from trigger_function.deepgram_finish import finished_with_stored_answer
 from trigger_function.gathering import GatheringUpload
 from trigger_function.launch import launch
-from trigger_function.routing.engines import deepgram_file_obstacle, deepgram_obstacle, job_obstacle
+from trigger_function.routing.engines import deepgram_fallback_obstacle, job_fallback_obstacle
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ def _replace_deepgram(services: Services, job: Job, decision: Decision, error: E
     _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
     instead = services.router.fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
     media, _ = routed(job)
-    if (obstacle := job_obstacle(job_device(services, instead), media, services.router.engines)) is not None:
+    device, options = job_device(services, instead), job.record.options
+    if (obstacle := job_fallback_obstacle(device, options, media, services.router.engines)) is not None:
         _fail(services, job, EngineFailed(f"{error.reason} Parakeet cannot take over: {obstacle}.", error.kind))
         return
     if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
@@ -227,7 +228,7 @@ def _launch_other(services: Services, job: Job) -> bool:
     device = job_device(services, decision)
     other = JobDevice.CPU if device is JobDevice.GPU else JobDevice.GPU
     exists = services.settings.cpu_job is not None if other is JobDevice.CPU else services.settings.has_gpu_job
-    if not exists or job_obstacle(other, media, services.router.engines) is not None:
+    if not exists or job_fallback_obstacle(other, before.options, media, services.router.engines) is not None:
         return False
     because = f"No execution of the {device.upper()} job could be started: {other.upper()} job."
     moved = decision.model_copy(update={"device": other, "reason": f"{decision.reason} {because}"})
@@ -246,8 +247,7 @@ def fall_back_to_deepgram(services: Services, job: Job, media: Media) -> bool:
     """Take a queued job back to Deepgram; False, and queued as before, where that is not allowed or fails."""
     engines = services.router.engines
     before, (_, decision) = job.record, routed(job)
-    obstacle = deepgram_obstacle(media, engines) or deepgram_file_obstacle(media)
-    if not engines.fallback or job.record.options.is_private or obstacle is not None:
+    if not engines.fallback or deepgram_fallback_obstacle(before.options, media, engines) is not None:
         return False
     lease = now() + timedelta(seconds=services.settings.claim_seconds)
     instead = services.router.fallback(decision, Method.DEEPGRAM, "No job could be started: Deepgram.")

@@ -17,7 +17,7 @@ from shared.costs.shard_plan import shard_work_id
 from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, FailureKind
 from shared.media import Upload
-from shared.options.metadata_keys import MAX_COST_METADATA
+from shared.options.metadata_keys import LANGUAGE_METADATA, MAX_COST_METADATA
 from shared.state.backlog import QueuedUploads
 from shared.state.jobs.record import JobRecord, JobState
 from tests.support.function_services import MakeServices
@@ -310,6 +310,31 @@ def test_a_deployment_without_gpu_starts_its_cpu_job(cloud: LoopbackCloud, make_
     services = make_services(CPU_JOB=CPU_JOB, ENABLE_GPU_TRANSCRIPTION="false")
     handled(cloud, services)
     assert cloud.executions() == [CPU_JOB]
+
+
+def test_deepgram_does_not_take_over_a_language_that_it_does_not_speak(
+    cloud: LoopbackCloud, make_services: MakeServices, deepgram: dict[str, str], shared_deepgram_server: DeepgramServer
+) -> None:
+    before = len(shared_deepgram_server.requests)
+    services = make_services(**{**deepgram, **NOT_SMALL})
+    cloud.runner.refuse_next(1)
+    upload = cloud.drop(AUDIO, metadata={LANGUAGE_METADATA: "mt"})
+    handle(services, upload)
+    assert record_of(services, upload).state is JobState.QUEUED
+    assert len(shared_deepgram_server.requests) == before
+
+
+def test_the_gpu_job_does_not_take_over_a_language_whose_model_runs_on_cpus(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(CPU_JOB=CPU_JOB)
+    cloud.runner.refuse_next(1)
+    upload = cloud.drop(AUDIO, metadata={LANGUAGE_METADATA: "ja"})
+    handle(services, upload)
+    assert cloud.executions() == []
+    decision = record_of(services, upload).decision
+    assert decision is not None
+    assert decision.device is JobDevice.CPU
 
 
 @pytest.mark.parametrize("policy", [{"COST_OPTIMIZATION": "true"}, {"TRANSCRIPTION_METHOD": "parakeet"}])

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from shared.enums import JobDevice
 from shared.languages.table import LanguageTable
 from shared.media import Media
+from shared.options.metadata_keys import REDACT_AUDIO_METADATA
+from shared.options.model import UploadOptions
 from trigger_function.settings import FunctionSettings
 
 
@@ -77,3 +79,27 @@ def job_obstacle(device: JobDevice, media: Media, engines: Engines) -> str | Non
         return None
     has, room = (f"{count / 1e9:.2f} GB" for count in (media.size_bytes, largest))
     return f"the file has {has} and an instance of the {device.upper()} job has room for {room} only"
+
+
+def redaction_obstacle(options: UploadOptions) -> str | None:
+    """Why Deepgram alone cannot do what is to be redacted; None where it can."""
+    if not options.redaction.makes_audio:
+        return None
+    return f"only the job makes a redacted recording ({REDACT_AUDIO_METADATA}: off asks for none)"
+
+
+def deepgram_fallback_obstacle(options: UploadOptions, media: Media, engines: Engines) -> str | None:
+    """Why Deepgram cannot take over a whole upload that a job was to do; None where it can."""
+    if options.is_private:
+        return "the file may not leave for an API"
+    return (
+        deepgram_obstacle(media, engines)
+        or deepgram_file_obstacle(media)
+        or redaction_obstacle(options)
+        or engines.languages.deepgram_obstacle(options.language)
+    )
+
+
+def job_fallback_obstacle(device: JobDevice, options: UploadOptions, media: Media, engines: Engines) -> str | None:
+    """Why a job cannot take over an upload; None where it can."""
+    return job_obstacle(device, media, engines) or engines.languages.job_obstacle(options.language, device)

@@ -13,9 +13,14 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.media import Media
-from shared.options.metadata_keys import REDACT_AUDIO_METADATA
 from shared.options.model import UploadOptions
-from trigger_function.routing.engines import Engines, deepgram_file_obstacle, deepgram_obstacle, job_obstacle
+from trigger_function.routing.engines import (
+    Engines,
+    deepgram_file_obstacle,
+    deepgram_obstacle,
+    job_obstacle,
+    redaction_obstacle,
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,8 @@ def with_refusals(
     refusals = [*quote.refusals]
     if quote.method is Method.DEEPGRAM and (obstacle := deepgram_file_obstacle(upload.media)) is not None:
         refusals.append(Refusal(limit=Limit.ENGINE, why=obstacle))
-    if quote.method is Method.DEEPGRAM and upload.options.redaction.makes_audio:
-        why = f"only the job makes a redacted recording ({REDACT_AUDIO_METADATA}: off asks for none)"
-        refusals.append(Refusal(limit=Limit.ENGINE, why=why))
+    if quote.method is Method.DEEPGRAM and (obstacle := redaction_obstacle(upload.options)) is not None:
+        refusals.append(Refusal(limit=Limit.ENGINE, why=obstacle))
     if quote.method is not Method.PARAKEET:
         refusals += _against_deepgram(upload, engines)
     if quote.method is not Method.DEEPGRAM:

@@ -28,8 +28,8 @@ from shared.progress.speed import MeasuredSpeed
 from shared.state.jobs.record import JobRecord
 from shared.telemetry import tracing
 
-COST_LIMITS = frozenset({Limit.BUDGET, Limit.MAX_COST})
-"""Limits of what an upload may cost."""
+_LASTING_LIMITS = frozenset({Limit.BUDGET, Limit.MAX_COST, Limit.LANGUAGE})
+"""What forbade Deepgram at routing and does so for good: what an upload may cost, and its language."""
 
 
 class JobOwner(Protocol):
@@ -141,13 +141,14 @@ class RunningJob(TranscriptionListener):
 
     @property
     def may_use_deepgram(self) -> bool:
-        """Whether its audio may be sent to Deepgram: neither privacy nor cost forbade that when it was routed."""
+        """Whether its audio may be sent to Deepgram: neither privacy, cost nor the language forbade that when it was
+        routed."""
         if self.record.options.is_private:
             return False
         if self.decision.method is Method.HYBRID:
             return True
         quotes = [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
-        if any(refusal.limit in COST_LIMITS for quote in quotes for refusal in quote.refusals):
+        if any(refusal.limit in _LASTING_LIMITS for quote in quotes for refusal in quote.refusals):
             return False
         limit, spent = self.record.options.max_cost_usd, self.spent_before.usd + self._shards_usd
         if limit is not None and self.shard is not None:
