@@ -96,7 +96,8 @@ class AttemptEnd:
             part = job.part()
             if part is not None:
                 parts_run, folder = job.record.parts_run, job.record.own_parts
-                self._services.checkpoints.store_part(job.job_id, part, run=parts_run, within=folder)
+                language = job.record.options.language
+                self._services.checkpoints.store_part(job.job_id, part, run=parts_run, within=folder, language=language)
             if not self._close_shard(job, shard, bill):
                 self._shard_is_lost(job)
                 return
@@ -287,6 +288,7 @@ class AttemptEnd:
                         job.unstored.take(),
                         run=job.record.parts_run,
                         within=job.record.own_parts,
+                        language=job.record.options.language,
                         deadline_seconds=deadline_seconds,
                     )
                     break

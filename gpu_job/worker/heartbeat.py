@@ -153,6 +153,7 @@ class Heartbeat(PeriodicTask):
             results,
             run=job.record.parts_run,
             within=job.record.own_parts,
+            language=job.record.options.language,
             deadline_seconds=self._deadline_seconds,
         )
         try:

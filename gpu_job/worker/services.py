@@ -113,7 +113,8 @@ def job_services(settings: JobSettings, task: TaskIdentity) -> JobServices:
         task=task,
         checkpoints=Checkpoints(
             deployment.state,
-            f"{settings.parakeet_model_release or settings.parakeet_model_name} {cuts} {settings.language_models}",
+            f"{settings.parakeet_model_release or settings.parakeet_model_name} {cuts} {settings.language_models}"
+            f" {settings.language}",
         ),
         rendering=rendering,
     )

@@ -69,7 +69,9 @@ def _parsed(stored: objects.Versioned) -> StoredAnswer | None:
 
 
 def _name(record: JobRecord) -> str:
-    return f"{parts_folder(record.upload.job_id, record.parts_run)}deepgram-answer.json"
+    # A re-run may be told another language: what was heard in the first one is not its answer.
+    language = "" if record.options.language is None else f"-{record.options.language}"
+    return f"{parts_folder(record.upload.job_id, record.parts_run)}deepgram-answer{language}.json"
 
 
 class LateAnswers:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gpu_job.transcription.chunk_results import StoredResults
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
@@ -111,7 +112,7 @@ def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> C
     # Before the claim: where the state bucket does not answer, no attempt is counted.
     shards = shards_progress(services.jobs, record) if record.shards else ShardsProgress()
     has_parts = record.may_have_parts or bool(record.shards)
-    stored = services.checkpoints.load(record.upload.job_id, record.parts_run, record.read_parts) if has_parts else {}
+    stored = _stored(services, record) if has_parts else {}
     taken = _take(services, job, attempts, lost, shards.started_at)
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
@@ -178,6 +179,11 @@ def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | Non
     if record.shard is not None and record.lost_so_far and len(shards.missing) >= MAX_MISSING:
         return DropscribeError(TOO_MANY_MISSING, FailureKind.INTERNAL)
     return None
+
+
+def _stored(services: JobServices, record: JobRecord) -> StoredResults:
+    parts, language = record.read_parts, record.options.language
+    return services.checkpoints.load(record.upload.job_id, record.parts_run, parts, language=language)
 
 
 def _lease_end(services: JobServices) -> datetime:

@@ -25,6 +25,7 @@ from shared.costs.quotes import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.keyterms.terms import Keyterm
+from shared.languages.choice import parse_language_choice
 from shared.messages import Decision
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
@@ -270,6 +271,15 @@ def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices
     assert services.checkpoints.load("one") == {}
 
 
+def test_what_was_heard_in_one_language_is_not_used_for_another(services: JobServices) -> None:
+    german, auto = parse_language_choice("de"), parse_language_choice("auto")
+    services.checkpoints.store("one", [PART], language=german)
+    services.checkpoints.store_part("two", [PART], run=1, within="", language=german)
+    for job in ("one", "two"):
+        assert services.checkpoints.load(job) == services.checkpoints.load(job, language=auto) == {}
+        assert services.checkpoints.load(job, language=german) == {(0, 0, 16000): PART}
+
+
 class HalfBroken:
     """An engine that transcribes the first chunk as PART, and fails on all others."""
 
@@ -352,11 +362,12 @@ def test_no_parts_make_no_checkpoint(services: JobServices) -> None:
         (Method.PARAKEET, None, True),
         (Method.PARAKEET, Limit.MAX_COST, False),
         (Method.PARAKEET, Limit.BUDGET, False),
+        (Method.PARAKEET, Limit.LANGUAGE, False),
         (Method.PARAKEET, Limit.DEADLINE, True),
         (Method.HYBRID, Limit.MAX_COST, True),
     ],
 )
-def test_what_cost_limits_forbade_at_routing_is_not_sent_to_deepgram_later(
+def test_what_cost_or_language_forbade_at_routing_is_not_sent_to_deepgram_later(
     cloud: LoopbackCloud, services: JobServices, method: Method, limit: Limit | None, may_use_deepgram: bool
 ) -> None:
     refusals = (Refusal(limit=limit, why="it was refused"),) if limit else ()
