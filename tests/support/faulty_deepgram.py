@@ -21,6 +21,7 @@ from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscribedFile
 from shared.deepgram_request import DeepgramRequest
 from tests.support.forked_process import ForkedProcessGroup
+from tests.support.waiting import PATIENCE
 
 ERRORS = {
     402: ("ASR_PAYMENT_REQUIRED", "Project does not have enough credits for an ASR request."),
@@ -58,6 +59,10 @@ class FaultyDeepgramServer(DeepgramServer):
     def stall_next(self, count: int, seconds: float) -> None:
         """Begin the work on each of the next `count` requests only after `seconds`."""
         self._faults.extend([lambda: _hang_up() if self._stopping.wait(seconds) else None] * count)
+
+    def stall_until(self, event: threading.Event) -> None:
+        """Begin the work on the next request only when the event is set, or PATIENCE is over."""
+        self._faults.append(lambda: None if event.wait(PATIENCE) else _hang_up())
 
     def cut_next(self, count: int) -> None:
         """Close the connections of the next `count` requests without an answer."""

@@ -298,10 +298,13 @@ def test_a_chunk_that_both_fail_on_has_both_reasons(opened: Opened, deepgram_ser
 def test_a_late_answer_is_delivered_behind_the_other_engines(
     opened: Opened, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
+    others_are_done = threading.Event()
+    shared_deepgram_server.stall_until(others_are_done)
     line = opened(shared_deepgram_server.url, deepgram_key, timeout_seconds=0.2)
     line.chain.submit(line.tone(0))
-    first, second = (line.parts.get(timeout=PATIENCE) for _ in range(2))
+    first = line.parts.get(timeout=PATIENCE)
+    others_are_done.set()
+    second = line.parts.get(timeout=PATIENCE)
     assert (first.engine, first.is_fallback) == (Engine.PARAKEET_CPU, True)
     assert (second.engine, second.is_fallback) == (Engine.DEEPGRAM, False)
     assert line.calls.samples["job"] == line.calls.answered["job"] == SAMPLE_RATE
@@ -310,12 +313,14 @@ def test_a_late_answer_is_delivered_behind_the_other_engines(
 def test_a_late_refusal_is_not_billed(
     opened: Opened, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str
 ) -> None:
-    shared_deepgram_server.stall_next(1, 1.0)
+    others_are_done = threading.Event()
+    shared_deepgram_server.stall_until(others_are_done)
     line = opened(shared_deepgram_server.url, "not the key", timeout_seconds=0.2)
     line.chain.submit(line.tone(0))
     (part,) = line.delivered(1)
     assert part.engine is Engine.PARAKEET_CPU
     assert line.calls.samples["job"] == SAMPLE_RATE
+    others_are_done.set()
     wait_until(lambda: line.calls.samples["job"] == 0, "the refusal")
     assert line.deepgram.failure is None
 
