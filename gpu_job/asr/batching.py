@@ -23,8 +23,8 @@ PATIENCE = 8
 
 
 MODEL_PATIENCE = 2 * PATIENCE
-"""The same for a chunk whose model is not loaded. With two models that take turns in memory, each then runs so many
-batches between two loads: on two cores, at 320 s of audio each, minutes to a load's seconds."""
+"""The same for a chunk whose model is not loaded, and so many batches have to run between two loads of models that take
+turns in memory: on two cores, at 320 s of audio each, minutes to a load's seconds."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,16 @@ class BatchCandidate:
     """What it is heard with: chunks of one batch have the same."""
     is_loaded: bool = True
     """Whether that is in memory; loading it costs more than a few batches."""
+    since_load: int = MODEL_PATIENCE
+    """Batches that ran since a model was loaded."""
 
     @property
     def has_waited_for_model(self) -> bool:
         """Whether its model is to be loaded now, whatever the loaded ones still have to do."""
-        return not self.is_loaded and (self.urgent or self.passed_over >= MODEL_PATIENCE)
+        if self.is_loaded:
+            return False
+        # Urgent chunks of two models would else have them loaded in turns, for a batch each.
+        return (self.urgent and self.since_load >= PATIENCE) or min(self.passed_over, self.since_load) >= MODEL_PATIENCE
 
     @property
     def goes_first(self) -> bool:
@@ -117,7 +122,14 @@ def next_batch(waiting: Sequence[BatchCandidate], limits: BatchLimits | Callable
         return []
     lead = max(
         waiting,
-        key=lambda chunk: (chunk.has_waited_for_model, chunk.is_loaded, chunk.goes_first, chunk.samples),
+        key=lambda chunk: (
+            chunk.has_waited_for_model,
+            # Of several such, the one that has waited longest: chunks of a third model may be shorter than all others.
+            chunk.passed_over if chunk.has_waited_for_model else 0,
+            chunk.is_loaded,
+            chunk.goes_first,
+            chunk.samples,
+        ),
     )
     limits = limits if isinstance(limits, BatchLimits) else limits(lead.model)
     alike = [

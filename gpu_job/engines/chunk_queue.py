@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gpu_job.asr.batching import BatchCandidate, BatchLimits, next_batch
+from gpu_job.asr.batching import MODEL_PATIENCE, BatchCandidate, BatchLimits, next_batch
 from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.task import Task
@@ -41,8 +41,8 @@ class _QueuedChunk:
     def samples(self) -> int:
         return len(self.task.chunk.samples)
 
-    def describe(self, batches: int, models: QueuedModels) -> BatchCandidate:
-        """What the batch plan looks at."""
+    def describe(self, batches: int, loaded_at: int, models: QueuedModels) -> BatchCandidate:
+        """What the batch plan looks at, after so many batches; a model was loaded last for the one with this number."""
         task = self.task
         return BatchCandidate(
             self.samples,
@@ -51,6 +51,7 @@ class _QueuedChunk:
             batches - self.since,
             model=task.model,
             is_loaded=models.is_loaded(task.model),
+            since_load=batches - loaded_at,
         )
 
 
@@ -62,6 +63,8 @@ class ChunkQueue:
         self._changed = threading.Condition()
         self._queued: list[_QueuedChunk] = []
         self._batches = 0
+        self._loaded_at = -MODEL_PATIENCE
+        """The number of the last batch for which a model had to be loaded, the first of all not counted."""
         self._taken: dict[int, Task] = {}
         """In a batch, without a result yet."""
         self._samples = 0
@@ -175,9 +178,11 @@ class ChunkQueue:
                 self._discard(lambda task: task.is_cancelled())
                 if self._queued:  # else it was dropped, or another engine has taken it
                     break
-            waiting = [queued.describe(self._batches, models) for queued in self._queued]
+            waiting = [queued.describe(self._batches, self._loaded_at, models) for queued in self._queued]
             chosen = next_batch(waiting, lambda model: models.limits(_speech_model(model)))
             tasks = [self._queued[index].task for index in chosen]
+            if not waiting[chosen[0]].is_loaded:
+                self._loaded_at = self._batches
             self._batches += 1
             self._taken |= {id(task): task for task in tasks}
             for index in sorted(chosen, reverse=True):

@@ -64,7 +64,8 @@ class LoadedModels:
         self._changed = threading.Condition()
         self._loaded = {own_name: _Loaded(own, Paces())}
         self._names = {own_name: own.name}
-        self._broken: dict[str, EngineFailed] = {}
+        self._broken: dict[str, str] = {}
+        """Why they cannot be used: reasons alone, for an exception holds what its frames do, audio and models."""
         self._uses = 0
 
     def limits(self, model: SpeechModel | None) -> BatchLimits:
@@ -97,8 +98,8 @@ class LoadedModels:
         any more.
         """
         name = self._name(model)
-        if name in self._broken:
-            raise self._broken[name]
+        if (why := self._broken.get(name)) is not None:
+            raise EngineFailed(why, FailureKind.MODEL_LOAD)
         with self._changed:
             loaded = self._loaded.get(name)
             if loaded is not None:
@@ -128,29 +129,49 @@ class LoadedModels:
             self._loaded[borrowed.name].batches -= 1
             self._changed.notify_all()
 
+    def is_own(self, borrowed: Borrowed) -> bool:
+        """Whether it is the engine's own model, without which the engine is of no use."""
+        return borrowed.name == self._own_name
+
+    def leave(self, borrowed: Borrowed, why: str) -> None:
+        """A model is not used any more; others are. Chunks for it are not kept waiting for another try."""
+        self._broken.setdefault(borrowed.name, why)
+
     def _loaded_by_demand(self, name: str) -> Recognizer:
-        if self._load is None:
-            raise self._remember(name, EngineFailed(f"No model {name} is there.", FailureKind.MODEL_LOAD))
-        self._make_room()
+        """Raises EngineFailed without the cause, which would keep in memory what was loaded until it failed."""
         began = time.monotonic()
-        try:
-            with self._limit():
-                recognizer = self._load(name)
-        except Exception as error:
-            if REMEDIES[kind_of(error)] is Remedy.LEAVE_PROCESS:
-                raise
-            _log.exception("a model could not be loaded", extra={"fields": {"model": name}})
-            reason = error.reason if isinstance(error, EngineFailed) else f"({type(error).__name__})"
-            failure = EngineFailed(f"The model {name} could not be loaded: {reason}", FailureKind.MODEL_LOAD)
-            raise self._remember(name, failure) from error
+        while True:
+            self._make_room()
+            recognizer, error = self._try_to_load(name)
+            if recognizer is not None:
+                break
+            if error is FailureKind.OUT_OF_MEMORY and self._loaded:
+                # As many as now do not fit.
+                self._most = len(self._loaded)
+                _log.warning("fewer models are kept in memory", extra={"fields": {"models": self._most}})
+                continue
+            raise EngineFailed(self._broken[name], FailureKind.MODEL_LOAD)
         seconds = round(time.monotonic() - began, 2)
         _log.info("model loaded by demand", extra={"fields": {"model": recognizer.name, "seconds": seconds}})
         return recognizer
 
-    def _remember(self, name: str, failure: EngineFailed) -> EngineFailed:
-        """Other chunks for it are not kept waiting for another try."""
-        self._broken[name] = failure
-        return failure
+    def _try_to_load(self, name: str) -> tuple[Recognizer | None, FailureKind | None]:
+        """A model, or what kind of failure prevented it."""
+        if self._load is None:
+            self._broken[name] = f"No model {name} is there."
+            return None, FailureKind.MODEL_LOAD
+        try:
+            with self._limit():
+                return self._load(name), None
+        except Exception as error:
+            kind = kind_of(error)
+            if REMEDIES[kind] is Remedy.LEAVE_PROCESS:
+                raise
+            _log.exception("a model could not be loaded", extra={"fields": {"model": name}})
+            if kind is not FailureKind.OUT_OF_MEMORY or not self._loaded:
+                reason = error.reason if isinstance(error, EngineFailed) else f"({type(error).__name__})"
+                self._broken[name] = f"The model {name} could not be loaded: {reason}"
+            return None, kind
 
     def _make_room(self) -> None:
         """For one more model. Waits until a batch's model can go: batches under way end by themselves."""

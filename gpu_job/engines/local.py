@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Queue
 from typing import Any
 
@@ -34,7 +34,8 @@ from shared.telemetry import metrics
 _log = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 3
-"""So many failures, one after the other, of more than one upload mean a broken engine rather than broken chunks."""
+"""So many failures, one after the other, of more than one upload mean a broken model rather than broken chunks; where
+it is the engine's own, a broken engine."""
 
 FAILURES_OF_ONE_UPLOAD = 12
 """The same where only one upload's chunks failed."""
@@ -50,6 +51,18 @@ class _Batch:
 
 
 _END = _Batch((), None)
+
+
+@dataclass
+class _FailuresInARow:
+    count: int = 0
+    jobs: set[str] = field(default_factory=set)
+
+    @property
+    def are_enough(self) -> bool:
+        """To say that it is the model's fault."""
+        # One upload may hold many chunks that upset the model; with nothing else to go by, more of them must.
+        return self.count >= (FAILURES_IN_A_ROW if len(self.jobs) > 1 else FAILURES_OF_ONE_UPLOAD)
 
 
 class LocalEngine:
@@ -231,8 +244,8 @@ class _Stages:
         self._limit = limit
         self._prepared: Queue[_Batch] = Queue(maxsize=1)
         self._outputs: Queue[_Batch] = Queue(maxsize=2)
-        self._failures = 0
-        self._failed_jobs: set[str] = set()
+        self._in_a_row: dict[str, _FailuresInARow] = {}
+        """By model: one that is broken does not end the others."""
 
     def run(self) -> None:
         """Until the last output is delivered: a task without a result then gets none here, and can go elsewhere."""
@@ -296,6 +309,7 @@ class _Stages:
                 self._transcribe_batch(batch)
             finally:
                 self._give_back(batch)
+                del batch  # whose model may have to go while the next batch is waited for
 
     def _transcribe_batch(self, batch: _Batch) -> None:
         if self._queue.is_stopped:
@@ -324,7 +338,7 @@ class _Stages:
         except Exception as error:
             # A chunk can upset the model in ways no list of exceptions holds; isolating it is what matters.
             if len(batch.tasks) == 1 or _ends_engine(error):
-                self._failed(batch.tasks, error)
+                self._failed(batch.tasks, error, model)
                 return
             if kind_of(error) is FailureKind.OUT_OF_MEMORY:
                 longest = max(len(task.chunk.samples) for task in batch.tasks)
@@ -346,15 +360,16 @@ class _Stages:
                     self._finish_batch(batch, batch.model)
             finally:
                 self._give_back(batch)
+                del batch  # as above
 
     def _finish_batch(self, batch: _Batch, model: Borrowed) -> None:
         try:
             with self._limit(batch.tasks, model.paces.finish):
                 results = model.recognizer.finish(batch.data)
         except Exception as error:
-            self._failed(batch.tasks, error)
+            self._failed(batch.tasks, error, model)
             return
-        self._failures, self._failed_jobs = 0, set()
+        self._in_a_row.pop(model.name, None)
         for task, tokens in zip(batch.tasks, results, strict=True):
             if self._queue.take_done([task]):
                 self._complete(task, tokens)
@@ -370,15 +385,16 @@ class _Stages:
             failure = EngineFailed(f"The engine's answer makes no result ({type(error).__name__}).")
             self._failure_handler.chunk_failed(self._source, task, failure)
 
-    def _failed(self, tasks: Sequence[Task], error: Exception) -> None:
+    def _failed(self, tasks: Sequence[Task], error: Exception, model: Borrowed) -> None:
         if _ends_engine(error):
             raise error
-        self._failures += 1
-        self._failed_jobs |= {task.job_id for task in tasks}
-        # One upload may hold many chunks that upset the model; with nothing else to go by, more of them must.
-        allowed = FAILURES_IN_A_ROW if len(self._failed_jobs) > 1 else FAILURES_OF_ONE_UPLOAD
-        if self._failures >= allowed:
-            raise EngineFailed(f"The engine failed {self._failures} times in a row.", kind_of(error)) from error
+        failures = self._in_a_row.setdefault(model.name, _FailuresInARow())
+        failures.count += 1
+        failures.jobs |= {task.job_id for task in tasks}
+        if failures.are_enough:
+            if self._models.is_own(model):
+                raise EngineFailed(f"The engine failed {failures.count} times in a row.", kind_of(error)) from error
+            self._models.leave(model, f"The model {model.name} failed {failures.count} times in a row.")
         _log.error("chunks not transcribed", extra={"fields": {"chunks": len(tasks)}}, exc_info=error)
         reason = error.reason if isinstance(error, EngineFailed) else f"The engine failed ({type(error).__name__})."
         for task in self._queue.take_done(tasks):

@@ -25,7 +25,10 @@ class LanguageTable:
 
     def is_own(self, asked: LanguageChoice | None) -> bool:
         """Whether the deployment's own model hears such an upload. `asked`: its owner's; None: nothing is asked."""
-        return asked is None or (self.own is not None and asked.codes == self.own.codes)
+        if asked is None or self.own is None:
+            return asked is None
+        # Whatever `auto` finds may be no language of a model that is for some.
+        return set(asked.codes) <= set(self.own.codes) if asked.codes else not self.own.codes
 
     def model_for(self, asked: LanguageChoice | None) -> str | None:
         """The model of another language; None: the deployment's own one, or none has the language."""

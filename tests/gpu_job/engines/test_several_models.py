@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Queue
@@ -48,10 +51,19 @@ class NamedRecognizer:
         return [[Token(f" {self.name}", 0.0, 0.5)] for _ in range(count)]
 
 
-class Opened:
-    """One engine that may have `most` models, and what it did."""
+class FaultyRecognizer(NamedRecognizer):
+    """Fails on every chunk."""
 
-    def __init__(self, most: int, engine: Engine = Engine.PARAKEET_CPU) -> None:
+    def run(self, count: int) -> int:
+        raise ValueError("a network of another shape")
+
+
+class Opened:
+    """One engine that may have `most` models, of which `fits` fit into memory, and what it did."""
+
+    def __init__(self, most: int, fits: int, engine: Engine = Engine.PARAKEET_CPU) -> None:
+        self.fits = fits
+        self.in_memory: list[weakref.ref[NamedRecognizer]] = []
         self.batches: list[tuple[str, int]] = []
         self.loads: list[str] = []
         self.results: Queue[ChunkResult] = Queue()
@@ -69,8 +81,13 @@ class Opened:
     def load(self, name: str) -> NamedRecognizer:
         if name == "broken":
             raise EngineFailed("No such file.", FailureKind.MODEL_LOAD)
+        self.in_memory = [one for one in self.in_memory if one() is not None]
+        if len(self.in_memory) >= self.fits:
+            raise EngineFailed("CUDA out of memory.", FailureKind.OUT_OF_MEMORY)
         self.loads.append(name)
-        return NamedRecognizer(name, self.batches)
+        recognizer = FaultyRecognizer(name, self.batches) if name == "faulty" else NamedRecognizer(name, self.batches)
+        self.in_memory.append(weakref.ref(recognizer))
+        return recognizer
 
     def submit(self, at: int, model: SpeechModel | None, job: str = "job") -> None:
         samples = np.zeros(SAMPLE_RATE, np.float32)
@@ -89,8 +106,8 @@ class Opened:
 def open_engine() -> Iterator[Callable[..., Opened]]:
     opened: list[Opened] = []
 
-    def open_one(most: int = 2) -> Opened:
-        opened.append(Opened(most))
+    def open_one(most: int = 2, fits: int = 9) -> Opened:
+        opened.append(Opened(most, fits))
         opened[-1].chain.start()
         return opened[-1]
 
@@ -150,8 +167,74 @@ def test_a_model_that_cannot_be_loaded_costs_its_own_chunks_alone(open_engine: O
     assert here.engine.failure is None
 
 
-def waiting(model: str, *, is_loaded: bool, passed_over: int = 0, seconds: int = 10) -> BatchCandidate:
-    return BatchCandidate(seconds * SAMPLE_RATE, passed_over=passed_over, model=model, is_loaded=is_loaded)
+def test_a_model_that_went_is_in_nobodys_hands_while_another_is_loaded(open_engine: Open) -> None:
+    here = open_engine(1, fits=1)
+    here.gate.set()
+    for at, model in enumerate([None, GERMAN, FRENCH, None]):
+        here.submit(at, model)
+        assert here.words(1) == {at: "english" if model is None else model.name}
+
+
+@pytest.fixture
+def unlogged(caplog: pytest.LogCaptureFixture) -> None:
+    """pytest keeps what is logged, and so the frames of exceptions."""
+    caplog.set_level(logging.CRITICAL, "gpu_job.engines.loaded_models")
+
+
+@pytest.mark.usefixtures("unlogged")
+def test_where_two_models_do_not_fit_one_goes_for_the_other(open_engine: Open) -> None:
+    here = open_engine(3, fits=1)
+    here.gate.set()
+    for at, model in enumerate([None, GERMAN, None]):
+        here.submit(at, model)
+        assert here.words(1) == {at: "english" if model is None else model.name}
+    assert here.loads == ["english", "german", "english"]
+
+
+def test_a_model_that_fails_on_all_it_hears_does_not_end_the_others(open_engine: Open) -> None:
+    here = open_engine()
+    here.gate.set()
+    for at in range(8):
+        here.submit(at, SpeechModel("faulty"), f"job-{at % 2}")
+    assert all(here.words(8).values())
+    here.submit(8, SpeechModel("faulty"))
+    here.submit(9, GERMAN)
+    assert here.words(2) == {8: "The model faulty failed 3 times in a row.", 9: "german"}
+    assert here.engine.failure is None
+
+
+@pytest.mark.usefixtures("unlogged")
+def test_audio_of_a_model_that_cannot_be_loaded_is_not_kept(open_engine: Open) -> None:
+    here = open_engine()
+    here.gate.set()
+    chunks = [Chunk(at * SAMPLE_RATE, np.zeros(SAMPLE_RATE, np.float32)) for at in range(3)]
+    audio = [weakref.ref(chunk.samples) for chunk in chunks]
+    while chunks:
+        here.chain.submit(Task("job", chunks.pop(), here.results.put, model=BROKEN))
+        here.words(1)
+    here.submit(9, GERMAN)  # the engine's hands are on the batch before until the next one
+    here.words(1)
+    gc.collect()
+    assert [one() for one in audio] == [None] * 3
+
+
+def waiting(
+    model: str,
+    *,
+    is_loaded: bool,
+    passed_over: int = 0,
+    seconds: int = 10,
+    since_load: int = MODEL_PATIENCE,
+    urgent: bool = False,
+) -> BatchCandidate:
+    return BatchCandidate(
+        seconds * SAMPLE_RATE,
+        passed_over=passed_over,
+        model=model,
+        is_loaded=is_loaded,
+        since_load=since_load,
+        urgent=urgent,
+    )
 
 
 def test_a_model_in_memory_goes_first_but_not_for_ever() -> None:
@@ -161,6 +244,32 @@ def test_a_model_in_memory_goes_first_but_not_for_ever() -> None:
     late = waiting("german", is_loaded=False, passed_over=MODEL_PATIENCE)
     assert next_batch([fresh, *loaded], limits) == [1, 2, 3]
     assert next_batch([*loaded, late], limits) == [3]
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_model_that_was_just_loaded_is_not_left_for_what_waited_meanwhile(urgent: bool) -> None:
+    limits = BatchLimits(8, 1000 * SAMPLE_RATE)
+    loaded = waiting("english", is_loaded=True, since_load=1)
+    long_ago = waiting("german", is_loaded=False, passed_over=99, since_load=1, urgent=urgent)
+    assert next_batch([long_ago, loaded], limits) == [1]
+
+
+def test_of_models_that_wait_the_one_that_waited_longest_is_loaded() -> None:
+    limits = BatchLimits(8, 1000 * SAMPLE_RATE)
+    long_chunks = waiting("german", is_loaded=False, passed_over=MODEL_PATIENCE, seconds=30)
+    short_ones = waiting("french", is_loaded=False, passed_over=MODEL_PATIENCE + 1, seconds=3)
+    loaded = waiting("english", is_loaded=True)
+    assert next_batch([loaded, long_chunks, short_ones], limits) == [2]
+
+
+def test_two_models_that_take_turns_in_memory_are_seldom_loaded(open_engine: Open) -> None:
+    here = open_engine(1)
+    for at in range(200):
+        here.submit(at, (None, GERMAN)[at % 2])
+    here.gate.set()
+    here.words(200)
+    assert len(here.batches) >= 50
+    assert len(here.loads) <= 1 + len(here.batches) // MODEL_PATIENCE
 
 
 def test_a_batch_is_as_large_as_its_own_model_allows() -> None:
