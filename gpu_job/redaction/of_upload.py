@@ -91,9 +91,7 @@ def _recording(
     with tempfile.TemporaryDirectory(prefix="dropscribe-", dir=recording.folder) as folder:
         path, target = Path(folder) / "upload", Path(folder) / FILE_NAME
         recording.fetch(path)
-        redactable = Redactable(
-            path, recording.media, options.channels, options.redaction, words, transcript.coverage.gaps
-        )
+        redactable = Redactable(path, recording.media, options, words, transcript.coverage.gaps)
         audio = redact_recording(redactable, hearing, target, margin_seconds)
         store(target)
     return audio

@@ -33,7 +33,6 @@ from shared.enums import Channels
 from shared.errors import DropscribeError, EngineFailed
 from shared.media import Media
 from shared.options.model import UploadOptions
-from shared.redaction.request import RedactionRequest
 from shared.transcript.editing.redaction import RedactedWords
 from shared.transcript.model import Gap, RedactedAudio, Word
 
@@ -45,6 +44,8 @@ MARGIN_SECONDS = 0.2
 
 MOST_ROUNDS = 4
 """Times that it is made and transcribed; the margin doubles with each: 0.2, 0.4, 0.8, 1.6 s."""
+
+_CANCELLED = "The transcription was cancelled."
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +60,8 @@ class Redactable:
 
     path: Path
     media: Media | None
-    channels: Channels
-    request: RedactionRequest
+    asked: UploadOptions
+    """Its language and how its words are written, too: another language's model would hear none of them."""
     words: Sequence[RedactedWords]
     gaps: Sequence[Gap]
     """Stretches that have no words: nobody knows what is said there."""
@@ -86,13 +87,13 @@ def redact_recording(
     Raises NotRedacted where something of it is heard all the same, or it could not be heard through; EngineFailed where
     no engine of this process is left or the transcription was cancelled; BadMedia or DecoderFailed.
     """
-    count = recording.media.channels if recording.media and recording.channels is Channels.SPLIT else 1
+    count = recording.media.channels if recording.media and recording.asked.channels is Channels.SPLIT else 1
     margin, more = margin_seconds, list[Mask]()
     for number in range(1, MOST_ROUNDS + 1):
         masks = merged([*masks_of(recording.words, recording.gaps, margin, count), *more])
-        duration = _write(recording, count, masks, target, hearing.pipeline.options.decoding)
-        words = _transcribed(target, duration, count if count <= MOST_CHANNELS else 1, hearing)
-        again = heard_again(words, recording.words, recording.request)
+        duration = _write(recording, count, masks, target, hearing)
+        words = _transcribed(recording, target, duration, count if count <= MOST_CHANNELS else 1, hearing)
+        again = heard_again(words, recording.words, recording.asked.redaction)
         if not again:
             return RedactedAudio(
                 file=FILE_NAME,
@@ -106,12 +107,15 @@ def redact_recording(
     raise NotRedacted(f"Redacted words were heard in it after {MOST_ROUNDS} rounds.")
 
 
-def _write(recording: Redactable, count: int, masks: Sequence[Mask], target: Path, decoding: DecodeOptions) -> float:
-    """Decode, mask and encode. The answer is its length in seconds."""
-    masking, frames = Masking(masks, recording.request.audio), 0
+def _write(recording: Redactable, count: int, masks: Sequence[Mask], target: Path, hearing: Hearing) -> float:
+    """Decode, mask and encode. The answer is its length in seconds. Raises EngineFailed where nobody wants it."""
+    decoding = hearing.pipeline.options.decoding
+    masking, frames = Masking(masks, recording.asked.redaction.audio), 0
     with OpusFile(target, count) as file, closing(_blocks(recording, count, decoding)) as blocks:
         try:
             for block in blocks:
+                if hearing.is_cancelled():
+                    raise EngineFailed(_CANCELLED)
                 file.write(masking.apply(block))
                 frames += block.shape[1]
         except DecoderFailed:
@@ -131,9 +135,9 @@ def _blocks(recording: Redactable, count: int, options: DecodeOptions) -> Genera
         yield block[np.newaxis]
 
 
-def _transcribed(path: Path, duration: float, channels: int, hearing: Hearing) -> Sequence[Word]:
+def _transcribed(recording: Redactable, path: Path, duration: float, channels: int, hearing: Hearing) -> Sequence[Word]:
     """Raises NotRedacted where a part of it has no result."""
-    options = replace(hearing.pipeline.options, audit=None)
+    options, asked = replace(hearing.pipeline.options, audit=None), recording.asked
     listener = BlockingListener()
     media = Media(
         container="ogg",
@@ -149,14 +153,20 @@ def _transcribed(path: Path, duration: float, channels: int, hearing: Hearing) -
         hearing.job_id,
         listener,
         media=media,
-        asked=UploadOptions(channels=Channels.SPLIT if channels > 1 else Channels.MIX),
+        asked=UploadOptions(
+            channels=Channels.SPLIT if channels > 1 else Channels.MIX,
+            language=asked.language,
+            numbers=asked.numbers,
+            fillers=asked.fillers,
+            profanity=asked.profanity,
+        ),
         stays_local=hearing.stays_local,
     )
 
     def check() -> None:
         if hearing.is_cancelled():
             file.cancel()
-            raise EngineFailed("The transcription was cancelled.")
+            raise EngineFailed(_CANCELLED)
         file.fail_lost_chunks()
 
     file.feed(path)

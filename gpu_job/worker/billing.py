@@ -115,7 +115,7 @@ class Billing:
         self._calls_started = Counter[str]()
         """Job id -> calls to Deepgram that this process began for it."""
         self._with_keyterms: set[str] = set()
-        """Ids of the jobs whose calls have key terms."""
+        """Ids of the jobs whose calls have key terms, in their last attempt here."""
         self._answered_samples = Counter[str]()
         """Job id -> audio that Deepgram transcribed in this attempt."""
         self._unanswered = defaultdict[str, set[ApiCall]](set)
@@ -127,6 +127,8 @@ class Billing:
             self._meter.open(job.id, job.audio_seconds)
             self._on_earlier_bills_usd += self._on_bills_usd.pop(job.id, 0.0)
             self._stored.pop(job.id, None)
+            # A re-run has the same id, and perhaps other options.
+            self._with_keyterms.discard(job.id)
             if (recorded := self._recorded.pop(job.id, None)) is not None:
                 self._recorded_earlier.append(recorded)
 

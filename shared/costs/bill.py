@@ -25,6 +25,13 @@ class LineItemKind(StrEnum):
     """Bytes that left Google's network."""
 
 
+_DEEPGRAM = "deepgram "
+_POSSIBLY = " (possibly billed)"
+_DIARIZATION, _KEYTERMS, _REDACTION = "diarization", "key terms", "redaction"
+_DEEPGRAM_FEATURES = frozenset({_DIARIZATION, _KEYTERMS, _REDACTION})
+"""What Deepgram bills beside the model."""
+
+
 class Phase(StrEnum):
     """What an instance's time was spent on."""
 
@@ -80,6 +87,13 @@ class Bill(BaseModel):
     def usd_of(self, *, kind: LineItemKind | None = None, phase: Phase | None = None) -> float:
         """Dollars of the lines of one kind, or of one phase, or of both."""
         return sum(item.usd for item in self.items if kind in (None, item.kind) and phase in (None, item.phase))
+
+    @property
+    def deepgram_models(self) -> frozenset[str]:
+        """Deepgram's models that transcribed something, or may have."""
+        items = (item.resource for item in self.items if item.kind is LineItemKind.DEEPGRAM)
+        named = (resource.removeprefix(_DEEPGRAM).partition(" (")[0] for resource in items)
+        return frozenset(named) - _DEEPGRAM_FEATURES
 
     def replaced(self, before: Bill, after: Bill) -> Bill:
         """This bill with the lines of `after` in the place of those of `before`, as far as it has them."""
@@ -144,10 +158,10 @@ def deepgram_bill(
     `keyterms`: whether it was given key terms, which cost where the model takes them.
     `redaction`: whether it redacted words itself. `possibly`: whether nobody knows that it did. Raises UnknownPrice.
     """
-    note = " (possibly billed)" if possibly else ""
+    note = _POSSIBLY if possibly else ""
     audio = LineItem(
         kind=LineItemKind.DEEPGRAM,
-        resource=f"deepgram {model}{note}",
+        resource=f"{_DEEPGRAM}{model}{note}",
         quantity=audio_seconds / 60,
         unit="min",
         usd_per_unit=book.deepgram_minute_usd(model),
@@ -155,7 +169,7 @@ def deepgram_bill(
     )
     diarized = LineItem(
         kind=LineItemKind.DEEPGRAM,
-        resource=f"deepgram diarization{note}",
+        resource=f"{_DEEPGRAM}{_DIARIZATION}{note}",
         quantity=audio_seconds / 60 if speakers else 0.0,
         unit="min",
         usd_per_unit=book.deepgram_speakers_minute_usd() if speakers else 0.0,
@@ -164,7 +178,7 @@ def deepgram_bill(
     keyterms = keyterms and model.startswith(KEYTERM_MODELS)
     favoured = LineItem(
         kind=LineItemKind.DEEPGRAM,
-        resource=f"deepgram key terms{note}",
+        resource=f"{_DEEPGRAM}{_KEYTERMS}{note}",
         quantity=audio_seconds / 60 if keyterms else 0.0,
         unit="min",
         usd_per_unit=book.deepgram_keyterms_minute_usd() if keyterms else 0.0,
@@ -172,7 +186,7 @@ def deepgram_bill(
     )
     redacted = LineItem(
         kind=LineItemKind.DEEPGRAM,
-        resource=f"deepgram redaction{note}",
+        resource=f"{_DEEPGRAM}{_REDACTION}{note}",
         quantity=audio_seconds / 60 if redaction else 0.0,
         unit="min",
         usd_per_unit=book.deepgram_redaction_minute_usd() if redaction else 0.0,

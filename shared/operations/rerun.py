@@ -18,7 +18,6 @@ from datetime import datetime
 from google.cloud.storage import Client
 
 from shared.clock import now
-from shared.costs.bill import LineItemKind
 from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, StateConflict
 from shared.messages import TerminalMessage
@@ -97,12 +96,7 @@ def plan_rerun(record: JobRecord, outcome: TerminalMessage | None, request: Reru
 
 def _is_model_of(outcome: TerminalMessage, model: RequestedModel) -> bool:
     """Whether this model, and none of Deepgram's others, worked on the job."""
-    prefix = "deepgram "
-    asked = {
-        item.resource.removeprefix(prefix).partition(" (")[0]
-        for item in outcome.bill.items
-        if item.kind is LineItemKind.DEEPGRAM and item.resource.startswith(prefix)
-    }
+    asked = outcome.bill.deepgram_models
     if model.method is Method.PARAKEET:
         return outcome.decision is not None and outcome.decision.method is Method.PARAKEET and not asked
     return asked == {model.deepgram_model}

@@ -11,13 +11,21 @@ import pytest
 from dropscribe.local_media import inspected
 from gpu_job import transcribe
 from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.tokens import Token
+from gpu_job.audio.samples import Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
+from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.pipeline import AUDIT_THREADS, Pipeline, PipelineOptions
-from gpu_job.redaction.redacted_recording import Hearing, Redactable, redact_recording
+from gpu_job.redaction.redacted_recording import MOST_ROUNDS, Hearing, NotRedacted, Redactable, redact_recording
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
+from shared.errors import EngineFailed
+from shared.languages.choice import LanguageChoice
+from shared.languages.models import LanguageModels
+from shared.languages.table import LanguageTable
 from shared.options.model import UploadOptions
+from shared.redaction.entities import Label
 from shared.redaction.request import AudioMasking, Redact
 from shared.transcript.editing.redaction import RedactedWords, redact_transcript
 from shared.transcript.model import Gap, RedactedAudio, Transcript
@@ -56,7 +64,7 @@ def redact(
     with ThreadPoolExecutor(AUDIT_THREADS) as threads:
         pipeline = Pipeline(engine, PipelineOptions(), SpeechDetector(), threads)
         hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: False)
-        audio = redact_recording(Redactable(path, media, asked.channels, asked.redaction, words, gaps), hearing, target)
+        audio = redact_recording(Redactable(path, media, asked, words, gaps), hearing, target)
     return whole, redacted, words, audio
 
 
@@ -101,3 +109,44 @@ def test_names_are_found_and_beeped(engine: EngineChain, tmp_path: Path) -> None
     assert redacted.redaction is not None
     assert len(redacted.redaction.stretches) == len(words)
     assert audio.rounds >= 1
+
+
+class OneWordModel(FakeRecognizer):
+    """A model that hears the same word in whatever it is given."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(name=word)
+        self.gate.set()
+
+    def finish(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        return [[Token(f" {self.name}", 0.2, 0.8, 0.9)] for _ in batch]
+
+
+def test_the_redacted_recording_is_listened_to_in_its_own_language(tmp_path: Path) -> None:
+    """A model of another language would hear nothing of what is still said."""
+    own, german = OneWordModel("nothing"), OneWordModel("Sabine")
+    chain = EngineChain()
+    chain.add(LocalEngine(own.engine, own.name, lambda: own, 1000.0, chain, load_other=lambda name: german))
+    chain.start()
+    models = SpeechModels(own.name, LanguageTable(models=LanguageModels.parse("german=de")))
+    asked = UploadOptions(redact_terms=("Sabine",), language=LanguageChoice(tags=("de",)))
+    path = recording("memo.wav").path
+    words = (RedactedWords(0.2, 0.8, Label.REDACTED, texts=("Sabine",)),)
+    with ThreadPoolExecutor(AUDIT_THREADS) as threads:
+        pipeline = Pipeline(chain, PipelineOptions(speech_models=models), SpeechDetector(), threads)
+        hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: False)
+        recorded = Redactable(path, inspected(path), asked, words, ())
+        with pytest.raises(NotRedacted, match=f"after {MOST_ROUNDS} rounds"):
+            redact_recording(recorded, hearing, tmp_path / "redacted.ogg")
+    chain.stop()
+
+
+def test_a_recording_that_nobody_wants_is_not_made_to_its_end(engine: EngineChain, tmp_path: Path) -> None:
+    path = recording("memo.wav").path
+    with ThreadPoolExecutor(AUDIT_THREADS) as threads:
+        pipeline = Pipeline(engine, PipelineOptions(), SpeechDetector(), threads)
+        hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: True)
+        wanted = Redactable(path, inspected(path), UploadOptions(redact_terms=("doctor",)), (), ())
+        with pytest.raises(EngineFailed, match="cancelled"):
+            redact_recording(wanted, hearing, tmp_path / "redacted.ogg")
+    assert not (tmp_path / "redacted.ogg").exists()

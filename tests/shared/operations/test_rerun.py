@@ -11,7 +11,8 @@ import pytest
 
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, LineItem, LineItemKind
+from shared.costs.bill import Bill, LineItem, LineItemKind, deepgram_bill
+from shared.costs.prices import price_book
 from shared.enums import Engine, Method, Outcome, Privacy
 from shared.errors import DropscribeError, StateConflict
 from shared.media import Media, Upload
@@ -175,6 +176,20 @@ def test_parts_are_kept_unless_the_model_changes(
         before, outcome_of(before, Outcome.FAILED, bill(1, resource), method), RerunRequest(model), now()
     )
     assert (after.parts_run, after.may_have_parts) == ((1, True) if is_kept else (2, False))
+
+
+def test_what_deepgram_bills_beside_the_model_is_no_other_model() -> None:
+    """Else what a failed run had of Deepgram would be paid again, and a completed one run again unasked."""
+    before, book = record(decision=decision(Method.DEEPGRAM)), price_book()
+    for possibly in (False, True):
+        spent = deepgram_bill(
+            "nova-3", 60.0, 1e6, book, speakers=True, keyterms=True, redaction=True, possibly=possibly
+        )
+        assert spent.deepgram_models == {"nova-3"}
+        ended = outcome_of(before, Outcome.FAILED, spent, Method.DEEPGRAM)
+        assert plan_rerun(before, ended, RerunRequest(NOVA), now()).parts_run == 1
+        with pytest.raises(RerunRefused, match="completed by"):
+            plan_rerun(before, outcome_of(before, Outcome.COMPLETED, spent, Method.DEEPGRAM), RerunRequest(NOVA), now())
 
 
 def test_a_completed_job_begins_without_parts_and_a_failed_rerun_keeps_its_model() -> None:
