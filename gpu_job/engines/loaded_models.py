@@ -18,6 +18,10 @@ from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
 LOADED_MODELS = 2
 """Most models in an engine's memory where nothing else is set."""
 
+LOAD_AGAIN_SECONDS = 600.0
+"""After a failed load: it may have been the network's fault, and a worker lives for hours. A load that fails costs up
+to minutes, in which the thread that loads prepares no batch."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +43,14 @@ class _Loaded:
     """That are on their way through the engine with it."""
 
 
+@dataclass(frozen=True)
+class _Broken:
+    why: str
+    """Alone, for an exception holds what its frames do: audio, and models."""
+    until: float = float("inf")
+    """On the monotonic clock: then it is tried again."""
+
+
 class LoadedModels:
     """Models in memory, at most so many; of those that no batch needs, the least recently used one goes.
 
@@ -52,6 +64,7 @@ class LoadedModels:
         load: Callable[[str], Recognizer] | None,
         most: int,
         limit: Callable[[], AbstractContextManager[None]] = nullcontext,
+        load_again_seconds: float = LOAD_AGAIN_SECONDS,
     ) -> None:
         """`own`: the engine's own model, there from the beginning. `load`: for others, by name; None: there are none.
         `limit`: around each load."""
@@ -64,8 +77,8 @@ class LoadedModels:
         self._changed = threading.Condition()
         self._loaded = {own_name: _Loaded(own, Paces())}
         self._names = {own_name: own.name}
-        self._broken: dict[str, str] = {}
-        """Why they cannot be used: reasons alone, for an exception holds what its frames do, audio and models."""
+        self._load_again_seconds = load_again_seconds
+        self._broken: dict[str, _Broken] = {}
         self._uses = 0
 
     def limits(self, model: SpeechModel | None) -> BatchLimits:
@@ -79,7 +92,7 @@ class LoadedModels:
     def is_loaded(self, model: SpeechModel | None) -> bool:
         """Whether it is in memory, or will not be: that it cannot be loaded is soon said."""
         name = self._name(model)
-        return name in self._loaded or name in self._broken
+        return name in self._loaded or self._broken_by(name) is not None
 
     def recognizer(self, model: SpeechModel | None) -> Recognizer | None:
         """A model, to be asked about itself; None where it is not in memory."""
@@ -98,7 +111,7 @@ class LoadedModels:
         any more.
         """
         name = self._name(model)
-        if (why := self._broken.get(name)) is not None:
+        if (why := self._broken_by(name)) is not None:
             raise EngineFailed(why, FailureKind.MODEL_LOAD)
         with self._changed:
             loaded = self._loaded.get(name)
@@ -135,31 +148,37 @@ class LoadedModels:
 
     def leave(self, borrowed: Borrowed, why: str) -> None:
         """A model is not used any more; others are. Chunks for it are not kept waiting for another try."""
-        self._broken.setdefault(borrowed.name, why)
+        self._broken.setdefault(borrowed.name, _Broken(why))
+
+    def _broken_by(self, name: str) -> str | None:
+        """Why a model is not to be tried; None where it is."""
+        broken = self._broken.get(name)
+        return None if broken is None or time.monotonic() >= broken.until else broken.why
 
     def _loaded_by_demand(self, name: str) -> Recognizer:
         """Raises EngineFailed without the cause, which would keep in memory what was loaded until it failed."""
         began = time.monotonic()
         while True:
             self._make_room()
-            recognizer, error = self._try_to_load(name)
+            recognizer, why = self._try_to_load(name)
             if recognizer is not None:
                 break
-            if error is FailureKind.OUT_OF_MEMORY and self._loaded:
+            if why is None:
                 # As many as now do not fit.
                 self._most = len(self._loaded)
                 _log.warning("fewer models are kept in memory", extra={"fields": {"models": self._most}})
                 continue
-            raise EngineFailed(self._broken[name], FailureKind.MODEL_LOAD)
+            self._broken[name] = _Broken(why, time.monotonic() + self._load_again_seconds)
+            raise EngineFailed(why, FailureKind.MODEL_LOAD)
+        self._broken.pop(name, None)
         seconds = round(time.monotonic() - began, 2)
         _log.info("model loaded by demand", extra={"fields": {"model": recognizer.name, "seconds": seconds}})
         return recognizer
 
-    def _try_to_load(self, name: str) -> tuple[Recognizer | None, FailureKind | None]:
-        """A model, or what kind of failure prevented it."""
+    def _try_to_load(self, name: str) -> tuple[Recognizer | None, str | None]:
+        """A model, or why it cannot be loaded; neither where that is for want of memory which others have."""
         if self._load is None:
-            self._broken[name] = f"No model {name} is there."
-            return None, FailureKind.MODEL_LOAD
+            return None, f"No model {name} is there."
         try:
             with self._limit():
                 return self._load(name), None
@@ -168,10 +187,10 @@ class LoadedModels:
             if REMEDIES[kind] is Remedy.LEAVE_PROCESS:
                 raise
             _log.exception("a model could not be loaded", extra={"fields": {"model": name}})
-            if kind is not FailureKind.OUT_OF_MEMORY or not self._loaded:
-                reason = error.reason if isinstance(error, EngineFailed) else f"({type(error).__name__})"
-                self._broken[name] = f"The model {name} could not be loaded: {reason}"
-            return None, kind
+            if kind is FailureKind.OUT_OF_MEMORY and self._loaded:
+                return None, None
+            reason = error.reason if isinstance(error, EngineFailed) else f"({type(error).__name__})"
+            return None, f"The model {name} could not be loaded: {reason}"
 
     def _make_room(self) -> None:
         """For one more model. Waits until a batch's model can go: batches under way end by themselves."""

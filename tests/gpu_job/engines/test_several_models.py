@@ -20,6 +20,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
+from gpu_job.engines.loaded_models import LoadedModels
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
 from shared.enums import Engine
@@ -173,6 +174,29 @@ def test_a_model_that_went_is_in_nobodys_hands_while_another_is_loaded(open_engi
     for at, model in enumerate([None, GERMAN, FRENCH, None]):
         here.submit(at, model)
         assert here.words(1) == {at: "english" if model is None else model.name}
+
+
+@pytest.mark.parametrize(("load_again_seconds", "tries"), [(0.0, 3), (10 * PATIENCE, 1)])
+def test_a_model_that_could_not_be_loaded_is_tried_again_after_a_while(load_again_seconds: float, tries: int) -> None:
+    batches: list[tuple[str, int]] = []
+    loads: list[str] = []
+
+    def load(name: str) -> NamedRecognizer:
+        loads.append(name)
+        if len(loads) < 3:
+            raise EngineFailed("No network.", FailureKind.NETWORK)
+        return NamedRecognizer(name, batches)
+
+    own = NamedRecognizer("english", batches)
+    models = LoadedModels("english", own, load, 2, load_again_seconds=load_again_seconds)
+    for _ in range(2):
+        with pytest.raises(EngineFailed, match="could not be loaded: No network"):
+            models.borrow(GERMAN)
+    if tries == 3:
+        assert not models.is_loaded(GERMAN)
+        assert models.borrow(GERMAN).recognizer.name == "german"
+    assert models.is_loaded(GERMAN)
+    assert len(loads) == tries
 
 
 @pytest.fixture

@@ -98,6 +98,15 @@ def test_a_deployments_own_model_hears_its_own_language_whatever_the_table_says(
     assert german.model_for(None) is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "is_own"),
+    [("de", True), ("en,de", True), ("de-AT", True), ("fr", False), ("de,fr", False), ("auto", False)],
+)
+def test_a_model_that_is_for_several_languages_is_for_each_of_them(asked: str, is_own: bool) -> None:
+    both = LanguageTable(own=parse_language_choice("de,en"))
+    assert both.is_own(parse_language_choice(asked)) is is_own
+
+
 def test_what_has_no_model_is_refused_by_the_job_and_whisper_by_its_gpu() -> None:
     japanese = parse_language_choice("ja")
     assert LanguageTable().job_obstacle(japanese, JobDevice.CPU) is None
