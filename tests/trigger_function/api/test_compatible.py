@@ -223,7 +223,7 @@ def test_openai_fields_behind_a_large_file_are_refused_where_they_would_change_i
     before = api_cloud.names(UPLOADS)
     parts = [FORM_MODEL, ("file", ("call.opus", AUDIO + bytes(HELD_BYTES))), late]
     answer = large_files.post(OPENAI, files=parts)
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "file"), answer.text
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "fields_after_file"), answer.text
     assert "before the file" in answer.json()["error"]["message"]
     assert api_cloud.names(UPLOADS) == before
 

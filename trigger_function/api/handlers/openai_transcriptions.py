@@ -25,7 +25,7 @@ from trigger_function.api.submissions.accepted import accept
 from trigger_function.api.submissions.key_budget import within_budget
 from trigger_function.api.submissions.new_upload import NewUpload, media_type, new_upload
 from trigger_function.api.submissions.recording_name import usable_name
-from trigger_function.api.submissions.streamed import StreamedRecording
+from trigger_function.api.submissions.streamed import StreamedRecording, fields_after_file
 from trigger_function.api.web.answers import Answer
 from trigger_function.api.web.call import Call
 from trigger_function.api.web.problems import Problem
@@ -61,7 +61,7 @@ def transcriptions(call: Call) -> Answer:
         asked = parse_request(form.fields, services.deployment.settings)
         if begun_with and begun_with[-1] != asked.options:
             # The upload is written as it comes, and its options were those of the fields until then.
-            refuse("file", "model, language and response_format have to come before the file.")
+            raise fields_after_file()
         if recording.size == 0:
             refuse("file", "The file is empty.")
         upload = accept(call, recording.finish())

@@ -77,11 +77,7 @@ class StreamedRecording:
         """
         new = self._describe()
         if self._new is not None and new != self._new:
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                f"In a form with a file of more than {HELD_BYTES} bytes, other fields have to come before the file.",
-                "fields-after-file",
-            )
+            raise fields_after_file()
         bucket = uploads_bucket(self._services)
         try:
             if self._writer is None:
@@ -111,6 +107,15 @@ class StreamedRecording:
             raise other_recording()
         check_same_options(existing, new)
         return Upload(bucket=str(bucket.name), name=new.name, generation=int(existing.generation))
+
+
+def fields_after_file() -> Problem:
+    """Of fields that came behind the recording, and would have changed the object that was written by then."""
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        f"In a form with a file of more than {HELD_BYTES} bytes, other fields have to come before the file.",
+        "fields-after-file",
+    )
 
 
 def _storage_error(error: InvalidResponse) -> Exception:
