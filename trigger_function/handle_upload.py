@@ -18,6 +18,7 @@ from shared.formats.tracks import RequestedTrack
 from shared.gzip_content import MAGIC, is_gzip_encoded
 from shared.media import Media, Upload
 from shared.messages import Decision
+from shared.operations.rerun import parts_run_with
 from shared.options.metadata_keys import REDACT_METADATA, REDACT_TERMS_METADATA
 from shared.options.model import UploadOptions
 from shared.redaction.request import Redact
@@ -68,7 +69,12 @@ def proceed(services: Services, job: Job) -> None:
                     job = services.jobs.save(job, options=options)
                 upload = _inspect(services, blob, options, job.record.upload)
                 decision = _decide(services, job.record, upload)
-                decided = {"media": upload.media, "decision": decision, "options": upload.options}
+                decided = {
+                    "media": upload.media,
+                    "decision": decision,
+                    "options": upload.options,
+                    "parts_run": parts_run_with(job.record, upload.options, services.settings.language),
+                }
                 # What goes on a queue is written by that: one write says both.
                 is_saved = decision.method is Method.DEEPGRAM
                 job = services.jobs.save(job, **decided) if is_saved else job.changed(**decided)

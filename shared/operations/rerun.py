@@ -6,7 +6,8 @@
 
 The outcome, the results and the bill of the run before stay where they are; the new run's have names of their own, a
 message with an `event_id` of its own, and a line of their own in the ledger. A job that failed keeps what its attempts
-had stored, so that none of it is paid again, unless the re-run asks for another model.
+had stored, so that none of it is paid again, unless the re-run asks for another model, or the upload's metadata or the
+deployment's rules ask something else of the engines by now.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from datetime import datetime
 from google.cloud.storage import Client
 
 from shared.clock import now
+from shared.deepgram_request import DeepgramRequest
 from shared.enums import Method, Outcome
 from shared.errors import DropscribeError, StateConflict
+from shared.formats.tracks import RequestedTrack
 from shared.messages import TerminalMessage
+from shared.options.model import UploadOptions
 from shared.state.job_result import keeps_parts
 from shared.state.jobs.record import Job, JobRecord, JobState, RequestedModel
 from shared.state.jobs.store import JobStore
@@ -83,6 +87,8 @@ def plan_rerun(record: JobRecord, outcome: TerminalMessage | None, request: Reru
         run=run,
         earlier_usd=record.earlier_usd + outcome.bill.usd,
         parts_run=record.parts_run if keeps else run,
+        # Options are read with the decision: a run that ended before that has none of its own.
+        parts_options=(record.parts_options if record.decision is None else record.options) if keeps else None,
         requested=model or record.requested,
         state=JobState.CLAIMED,
         holder=HOLDER,
@@ -92,6 +98,21 @@ def plan_rerun(record: JobRecord, outcome: TerminalMessage | None, request: Reru
         lost_attempts=min(1, record.lost_so_far),
         traceparent=tracing.traceparent(),
     )
+
+
+def parts_run_with(record: JobRecord, options: UploadOptions, language: str) -> int:
+    """The `parts_run` of a run whose options are known by now: what engines heard, asked something else, is of no use.
+
+    `language`: the deployment's.
+    """
+    before = record.parts_options
+    if before is None or _asked_of_engines(before, language) == _asked_of_engines(options, language):
+        return record.parts_run
+    return record.run
+
+
+def _asked_of_engines(options: UploadOptions, language: str) -> tuple[DeepgramRequest, RequestedTrack | None]:
+    return DeepgramRequest.of_upload(options, language), options.track
 
 
 def _is_model_of(outcome: TerminalMessage, model: RequestedModel) -> bool:

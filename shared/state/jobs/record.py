@@ -81,6 +81,8 @@ class JobRecord(BaseModel):
     """What the runs before cost, as their outcomes say."""
     parts_run: Annotated[int, Field(ge=1)] = 1
     """The run that began with the parts that this one goes on with; `run` where it begins anew."""
+    parts_options: UploadOptions | None = None
+    """What had been asked when those were made; None: this run makes its own."""
     requested: RequestedModel | None = None
     state: JobState
     holder: str

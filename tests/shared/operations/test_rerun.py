@@ -13,11 +13,21 @@ from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, LineItem, LineItemKind, deepgram_bill
 from shared.costs.prices import price_book
-from shared.enums import Engine, Method, Outcome, Privacy
+from shared.enums import Channels, Engine, Method, Outcome, Privacy
 from shared.errors import DropscribeError, StateConflict
+from shared.keyterms.terms import parse_keyterms
+from shared.languages.choice import LanguageChoice
 from shared.media import Media, Upload
 from shared.messages import Decision, Receipt, TerminalMessage, event_id
-from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun, plan_rerun, planned_rerun, requested_model
+from shared.operations.rerun import (
+    RerunRefused,
+    RerunRequest,
+    begin_rerun,
+    parts_run_with,
+    plan_rerun,
+    planned_rerun,
+    requested_model,
+)
 from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed, rejected
 from shared.state.jobs.open_markers import OpenJob, OpenMarker
@@ -121,6 +131,7 @@ def test_a_rerun_begins_anew_with_what_the_failed_run_had_stored() -> None:
         run=4,
         earlier_usd=3.0,
         parts_run=2,
+        parts_options=UploadOptions(),
         state=JobState.CLAIMED,
         holder="rerun",
         lease_until=at,
@@ -190,6 +201,33 @@ def test_what_deepgram_bills_beside_the_model_is_no_other_model() -> None:
         assert plan_rerun(before, ended, RerunRequest(NOVA), now()).parts_run == 1
         with pytest.raises(RerunRefused, match="completed by"):
             plan_rerun(before, outcome_of(before, Outcome.COMPLETED, spent, Method.DEEPGRAM), RerunRequest(NOVA), now())
+
+
+GERMAN = UploadOptions(language=LanguageChoice(tags=("de",)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_kept"),
+    [
+        (UploadOptions(), UploadOptions(), True),
+        (UploadOptions(), UploadOptions(deadline_minutes=5, speaker_names=("Ann",)), True),
+        (GERMAN, GERMAN, True),
+        (UploadOptions(), GERMAN, False),
+        (UploadOptions(), UploadOptions(channels=Channels.SPLIT), False),
+        (UploadOptions(), UploadOptions(keyterms=parse_keyterms("Hbf")), False),
+        (UploadOptions(track=1), UploadOptions(track=2), False),
+    ],
+)
+def test_parts_are_kept_unless_something_else_is_asked_of_engines(
+    before: UploadOptions, after: UploadOptions, is_kept: bool
+) -> None:
+    """They would be another language's words, or those of both channels in one."""
+    failed_run = record(options=before)
+    again = plan_rerun(failed_run, outcome_of(failed_run, Outcome.FAILED, bill(1)), RerunRequest(), now())
+    assert parts_run_with(again, after, "en") == (1 if is_kept else 2)
+    # A run that ended before its options were read says nothing of them.
+    third = plan_rerun(again, outcome_of(again, Outcome.FAILED, bill(1)), RerunRequest(), now())
+    assert parts_run_with(third, after, "en") == (1 if is_kept else 3)
 
 
 def test_a_completed_job_begins_without_parts_and_a_failed_rerun_keeps_its_model() -> None:
