@@ -1,0 +1,66 @@
+"""Times of day in words -> in digits: half past ten, ten twenty a.m., zehn Uhr dreißig."""
+
+from __future__ import annotations
+
+from shared.transcript.editing.number_context import NumberContext, WrittenNumber
+from shared.transcript.editing.numbers_in_words import CLOCK_TIME
+
+
+def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
+    """The time of day that begins at a place, as it is written; None where none does."""
+    if context.language == "en":
+        return _english_time(context, at)
+    hour = context.numbers.get(at)
+    form = context.rules.hour_word.get(context.key(hour.last + 1)) if hour else None
+    minute = context.number(hour.last + 2) if hour and form else None
+    if hour is None or form is None or minute is None or not (hour.is_whole and minute.is_whole):
+        return None
+    if hour.value > 24 or minute.value > 59:
+        return None
+    text = form.format(int(hour.value), f"{int(minute.value):02}")
+    return WrittenNumber(at, minute.last, tuple(text.split(" ")))
+
+
+def _english_time(context: NumberContext, at: int) -> WrittenNumber | None:
+    key = context.tokens[at].key
+    if key in {"half", "quarter"} and context.key(at + 1) in {"past", "to"} and (hour := context.number(at + 2)):
+        if not (hour.is_whole and 1 <= hour.value <= 12) or (key, context.key(at + 1)) == ("half", "to"):
+            return None
+        minutes = {"half": 30, "quarter": 15 if context.key(at + 1) == "past" else 45}[key]
+        value = int(hour.value) - (minutes == 45)
+        return _with_half_day(context, at, hour.last, f"{value or 12}:{minutes:02}")
+    number = context.numbers.get(at)
+    if number is None:
+        return None
+    if (written := CLOCK_TIME.fullmatch(number.text)) is not None:
+        return _with_half_day(context, at, number.last, written.group())
+    if not (number.is_whole and 1 <= number.value <= 12 and number.words == 1):
+        return None
+    minute, last = _minutes(context, number.last + 1)
+    if minute is None:
+        found = _with_half_day(context, at, number.last, number.text)
+        return found if len(found.texts) > 1 else None
+    found = _with_half_day(context, at, last, f"{number.text}:{minute:02}")
+    is_time = len(found.texts) > 1 or context.before(at) in context.rules.time_words
+    return found if is_time and not context.is_counted(last + 1) else None
+
+
+def _minutes(context: NumberContext, at: int) -> tuple[int | None, int]:
+    if context.key(at) in {"oh", "o"} and (digit := context.number(at + 1)) and digit.is_whole and digit.value < 10:
+        return int(digit.value), digit.last
+    number = context.number(at)
+    if number is None or not number.is_whole or not 10 <= number.value <= 59 or len(number.text) != 2:
+        return None, at
+    return int(number.value), number.last
+
+
+def _with_half_day(context: NumberContext, at: int, last: int, text: str) -> WrittenNumber:
+    """With AM or PM, where that follows: "a.m.", "am", "a m"."""
+    plain = context.key(last + 1).replace(".", "")
+    # "At ten am I there": without a colon, dots or capitals it is a time where nobody says "I" behind it.
+    is_verb = plain == "am" and context.tokens[last + 1].core == "am" and context.key(last + 2) in {"i", "not"}
+    if plain in {"am", "pm"} and not is_verb:
+        return WrittenNumber(at, last + 1, (text, plain.upper()))
+    if plain in {"a", "p"} and context.key(last + 2).replace(".", "") == "m":
+        return WrittenNumber(at, last + 2, (text, f"{plain}m".upper()))
+    return WrittenNumber(at, last, (text,))
