@@ -111,10 +111,11 @@ class Finisher:
                 result = self.stored_result(record) or result
             if result.transcript is not None:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
+                if result.unredacted is not None and self._unredacted is not None:
+                    # Before step 1: whoever finds a stored transcript ends the job with it, and knows no other.
+                    self._unredacted.store_transcript_alone(record.upload, result.unredacted, record.run)
                 stored = self._files.store_transcript(record.upload, result.transcript, rules, record.run)
                 transcript, results = stored  # step 1
-                if result.unredacted is not None and self._unredacted is not None:
-                    self._unredacted.store_transcript_alone(record.upload, result.unredacted, record.run)
                 # An earlier finisher's transcript may have gaps that ours has not: the outcome is the stored one's.
                 result = completed(transcript, fallbacks=result.fallbacks)
             bill = record.spent if bill is None else bill

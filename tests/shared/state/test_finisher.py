@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -130,6 +131,23 @@ def test_an_upload_is_not_given_up_whose_transcript_is_stored(
     assert (message.outcome, message.word_count, message.reason) == (Outcome.COMPLETED, 2, None)
     assert cloud.terminal_messages() == [message]
     assert message.bill == bill(2)
+
+
+def test_a_transcript_as_it_was_before_redaction_is_not_lost_where_its_bucket_fails_for_a_while(
+    cloud: LoopbackCloud, make_services: MakeServices
+) -> None:
+    services = make_services(UNREDACTED_BUCKET="unredacted")
+    record = opened(services, started_at=now())
+    result = replace(completed(transcript_of("one [NAME]")), unredacted=transcript_of("one two"))
+    with pytest.raises(NotFound):
+        services.finisher.finish(record, result, bill(1))
+    assert services.finisher.stored_result(record) is None  # which would end the job without the other one
+    cloud.storage.create_bucket("unredacted")
+    message = services.finisher.finish(record, result, bill(1))
+    (name,) = cloud.names("unredacted")
+    kept = Transcript.model_validate_json(cloud.storage.bucket("unredacted").blob(name).download_as_bytes())
+    assert kept.text == "one two"
+    assert Transcript.model_validate_json(stored(cloud, message, "transcript.json")).text == "one [NAME]"
 
 
 def test_finishers_at_once_publish_one_outcome(cloud: LoopbackCloud, services: Services) -> None:
