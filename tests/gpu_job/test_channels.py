@@ -16,8 +16,8 @@ from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Frames, Samples
 from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.local import LocalEngine
 from infra.recordings import recording
+from tests.support.engine_chain import chain_of
 from tests.support.sounds import make, music, noise, raw, silence, tone
 
 ONE, OTHER = "memo.wav", "lecture.flac"
@@ -25,9 +25,7 @@ ONE, OTHER = "memo.wav", "lecture.flac"
 
 @pytest.fixture(scope="module")
 def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
-    chain = EngineChain()
-    chain.add(LocalEngine(parakeet.engine, parakeet.name, lambda: parakeet, 1000.0, chain))
-    chain.start()
+    chain = chain_of(parakeet)
     yield chain
     chain.stop()
 

@@ -38,6 +38,7 @@ from shared.errors import BadMedia, EngineFailed, FailureKind
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
 from shared.transcript.model import WarningCode
+from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make, noise, raw, silence, tone
 from tests.support.waiting import PATIENCE
@@ -45,14 +46,6 @@ from tests.support.waiting import PATIENCE
 SPLIT = UploadOptions(channels=Channels.SPLIT)
 
 CALL = recording("call.opus")
-
-
-def chain_of(recognizer: FakeRecognizer | Parakeet, *, starts: bool = True) -> EngineChain:
-    chain = EngineChain()
-    chain.add(LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
-    if starts:
-        chain.start()
-    return chain
 
 
 @pytest.fixture

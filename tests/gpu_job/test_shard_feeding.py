@@ -19,8 +19,6 @@ from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import Samples
-from gpu_job.engines.chain import EngineChain
-from gpu_job.engines.local import LocalEngine
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
@@ -32,6 +30,7 @@ from shared.enums import Channels
 from shared.errors import BadMedia
 from shared.options.model import UploadOptions
 from tests.support.arriving import GatedContent
+from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE
@@ -43,9 +42,7 @@ Results = Mapping[tuple[int, int, int], ChunkResult]
 
 @pytest.fixture
 def pipeline(parakeet: Parakeet) -> Iterator[Pipeline]:
-    chain = EngineChain()
-    chain.add(LocalEngine(parakeet.engine, parakeet.name, lambda: parakeet, 1000.0, chain))
-    chain.start()
+    chain = chain_of(parakeet)
     options = PipelineOptions(cuts=CutRules(max_seconds=6.0))
     with ThreadPoolExecutor(2) as threads:
         yield Pipeline(chain, options, SpeechDetector(), threads)
@@ -136,10 +133,9 @@ class Hearing(FakeRecognizer):
 
 @pytest.fixture
 def hearing() -> Iterator[Pipeline]:
-    recognizer, chain = Hearing(), EngineChain()
+    recognizer = Hearing()
     recognizer.gate.set()
-    chain.add(LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
-    chain.start()
+    chain = chain_of(recognizer)
     options = PipelineOptions(
         cuts=CutRules(max_seconds=6.0), decoding=DecodeOptions(parallel=ParallelDecoding(children=1)), audit=None
     )

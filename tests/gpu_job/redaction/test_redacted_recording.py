@@ -29,14 +29,8 @@ from shared.redaction.entities import Label
 from shared.redaction.request import AudioMasking, Redact
 from shared.transcript.editing.redaction import RedactedWords, redact_transcript
 from shared.transcript.model import Gap, RedactedAudio, Transcript
+from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
-
-
-def chain_of(recognizer: FakeRecognizer | Parakeet) -> EngineChain:
-    chain = EngineChain()
-    chain.add(LocalEngine(recognizer.engine, recognizer.name, lambda: recognizer, 1000.0, chain))
-    chain.start()
-    return chain
 
 
 @pytest.fixture
