@@ -1,6 +1,9 @@
 """The pipeline: a file in, its transcript out.
 
-    decode -> chunk -> engine -> audit -> assemble
+    decode -> chunk -> engine -> audit -> second opinions -> assemble
+
+Where an upload asks who speaks, `speakers` hears the recording beside that, from decoding on. Key terms go with each
+chunk to the engine; how words are written, and their languages, are assembly's.
 
 Everything streams and memory is bounded: decoded audio waits in the engine's queue, which blocks the decoder while it
 is full; a chunk's audio is freed once it and its neighbours are transcribed and audited.

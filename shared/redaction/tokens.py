@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _AROUND = ".,;:!?¿¡…\"'`()[]{}<>“”«»—\u2018\u2019\u2013"
-_SENTENCE_END = (".", "!", "?", "…")
 
 
 @dataclass(frozen=True)
@@ -19,18 +18,14 @@ class Token:
     written: str
     """As it stands in the transcript."""
     is_capitalized: bool
-    begins_sentence: bool
 
 
 def tokens_of(words: Iterable[str]) -> list[Token]:
     """The words of a speaker, in order; one token for each."""
     tokens: list[Token] = []
-    begins = True
     for word in words:
-        bare = word.strip().strip(_AROUND)
-        first = bare[:1]
-        tokens.append(Token(normalized(word), word, first.isupper(), begins))
-        begins = word.rstrip("\"')]”\u2019").endswith(_SENTENCE_END)
+        first = word.strip().strip(_AROUND)[:1]
+        tokens.append(Token(normalized(word), word, first.isupper()))
     return tokens
 
 
