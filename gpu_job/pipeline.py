@@ -201,6 +201,7 @@ class FileTranscription:
         self._listener = listener
         self._media = media
         self._text, self._keyterms = asked.text, asked.keyterms
+        self._redaction = asked.redaction
         models = pipeline.options.speech_models
         self._language = asked.language or deployment_language(pipeline.options.language)
         self._model = None if models is None else models.of(asked.language)
@@ -385,6 +386,7 @@ class FileTranscription:
             turns=None if self._diarizer is None else self._diarizer.turns(),
             speaker_names=speaker_names,
             text=self._text,
+            redaction=self._redaction,
             find_languages=None if self._language.known else self._find_languages,
             heard_again=() if self._opinions is None else self._opinions.heard,
         )

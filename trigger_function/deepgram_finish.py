@@ -65,7 +65,7 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
         duration=duration,
         language=language,
         model=answer.model,
-        passages=edited([passage], language, record.options.text),
+        passages=edited([passage], language, record.options.text, record.options.redaction),
         channels=answer.channels,
         speakers=speakers,
         tracks=media.transcript_tracks(),

@@ -29,6 +29,7 @@ from shared.enums import Engine
 from shared.errors import EngineFailed
 from shared.formats.tracks import TranscriptTrack
 from shared.options.text_options import TextOptions
+from shared.redaction.request import NOTHING_REDACTED, RedactionRequest
 from shared.transcript.compose import compose
 from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.editing.edit_words import edited
@@ -197,14 +198,16 @@ def transcript_of(
     turns: Sequence[Turn] | None = None,
     speaker_names: Sequence[str] = (),
     text: TextOptions | None = None,
+    redaction: RedactionRequest = NOTHING_REDACTED,
     find_languages: FindLanguages | None = None,
     heard_again: Sequence[HeardAgain] = (),
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
     `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`:
-    how the words are to be written. `find_languages`: where `language` is not known. `heard_again`: what other engines
-    heard of stretches of which the first was not sure. Coverage and gaps are by what the engines wrote first.
+    how the words are to be written. `redaction`: what is redacted later, whose terms are written as they were heard.
+    `find_languages`: where `language` is not known. `heard_again`: what other engines heard of stretches of which the
+    first was not sure. Coverage and gaps are by what the engines wrote first.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -225,7 +228,7 @@ def transcript_of(
         duration=max([assembly.duration, *(gap.end for gap in gaps)]),
         language=language,
         model=model(list(dict.fromkeys(used))),
-        passages=edited(spoken, language, text or TextOptions()),
+        passages=edited(spoken, language, text or TextOptions(), redaction),
         channels=len(findings),
         speakers=speakers_of_turns(turns or (), speaker_names),
         overlaps=overlaps_of_turns(turns or ()),

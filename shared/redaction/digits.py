@@ -47,11 +47,6 @@ class Run:
     is_amount: bool
     """Of money, time and the like, or with thousands: a quantity, which names nobody."""
 
-    @property
-    def is_one_plain_word(self) -> bool:
-        """Whether it may be no number at all: `one of them`."""
-        return self.first == self.last and self.digits in {"1", "0"}
-
 
 def digits_at(tokens: Sequence[Token], at: int) -> Said | None:
     """The number that begins with a token; None where none does."""
@@ -80,6 +75,13 @@ def digits_at(tokens: Sequence[Token], at: int) -> Said | None:
         digits = "".join(character for character in written if character.isdigit())
         return Said(digits, at + 1, is_amount=bool(_AMOUNT.search(written)))
     return None
+
+
+def has_number(text: str) -> bool:
+    """Whether a number stands in a word: `B52`, `covid-19`, `forty-two-year-old`, `⅔`. `one-sided` has none."""
+    known = _UNITS.keys() | _TEENS.keys() | _TENS.keys()
+    parts = text.split("-")
+    return any(map(str.isnumeric, text)) or (len(parts) > 1 and bool(known & set(parts) - {"one", "o", "oh"}))
 
 
 def _of_parts(parts: Sequence[str], end: int) -> Said | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from shared.redaction.digits import Run, digit_runs, digits_at
+from shared.redaction.digits import Run, digit_runs, digits_at, has_number
 from shared.redaction.english import words_of
 from shared.redaction.entities import Entity, Label
 from shared.redaction.tokens import Token
@@ -34,8 +34,9 @@ _MIXED = re.compile(r"[a-z]{1,3}\d{1,4}")
 def find_all_numbers(tokens: Sequence[Token]) -> Iterator[Entity]:
     """Every number. A lone `one` or `oh` is none."""
     for run in digit_runs(tokens):
-        if not run.is_one_plain_word:
+        if run.first < run.last or tokens[run.first].text != "one":
             yield Entity(run.first, run.last, Label.NUMBER)
+    yield from (Entity(at, at, Label.NUMBER) for at, token in enumerate(tokens) if has_number(token.text))
 
 
 def find_personal_numbers(tokens: Sequence[Token]) -> Iterator[Entity]:

@@ -56,9 +56,17 @@ class RedactionRequest(BaseModel):
         return bool(self.kinds)
 
     @property
+    def of_terms(self) -> RedactionRequest:
+        """Of the owner's terms alone."""
+        return self.model_copy(update={"kinds": tuple(kind for kind in self.kinds if kind is Redact.CUSTOM)})
+
+    @property
     def makes_audio(self) -> bool:
         """Whether a redacted recording is to be made."""
         return self.is_asked and self.audio is not AudioMasking.OFF
+
+
+NOTHING_REDACTED = RedactionRequest()
 
 
 def parse_kinds(value: str) -> tuple[Redact, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import translate
 
 from shared.redaction.digits import digits_at
@@ -21,13 +22,30 @@ MAX_TERM_CHARACTERS = 100
 def is_usable_term(term: str) -> bool:
     """Whether it is more than marks that match any word: `*` alone would redact everything."""
     return term.isprintable() and all(
-        any(character.isalnum() or character == "#" for character in word) for word in term.split()
+        any(character.isalnum() or character == "#" for character in normalized(word)) for word in term.split()
     )
 
 
 def find_terms(tokens: Sequence[Token], terms: Sequence[str]) -> Iterator[Entity]:
-    """Where one of the terms is said."""
-    texts = [token.text for token in tokens]
+    """Where one of the terms is said. `project blue` and `project-blue` are the same, in the term and in the text."""
+    yield from _found(tokens, terms)
+    parts = [(part, at) for at, token in enumerate(tokens) for part in _parts(token)]
+    places = [at for _, at in parts]
+    apart = [term for one in terms if is_usable_term(term := _HYPHEN.sub(" ", one)) and term.split()]
+    for found in _found([part for part, _ in parts], apart) if len(parts) > len(tokens) or apart != [*terms] else ():
+        yield Entity(places[found.first], places[found.last], found.label)
+
+
+_HYPHEN = re.compile("[-\u2010\u2011]")
+
+
+def _parts(token: Token) -> list[Token]:
+    parts = [part for part in _HYPHEN.split(token.text) if part]
+    return [replace(token, text=part, written=part) for part in parts] if len(parts) > 1 else [token]
+
+
+def _found(tokens: Sequence[Token], terms: Sequence[str]) -> Iterator[Entity]:
+    texts = [token.text.casefold() for token in tokens]
     for term in terms:
         words = term.split()
         matchers = [_matcher(word) for word in words]
@@ -35,7 +53,7 @@ def find_terms(tokens: Sequence[Token], terms: Sequence[str]) -> Iterator[Entity
         for start, text in enumerate(texts):
             if isinstance(first, re.Pattern) and first.fullmatch(text) is None:
                 continue
-            end = _match(tokens, start, matchers)
+            end = _match(tokens, texts, start, matchers)
             if end is not None:
                 yield Entity(start, end - 1, Label.REDACTED)
 
@@ -46,12 +64,15 @@ def _matcher(word: str) -> re.Pattern[str] | int:
     if bare and set(bare.replace("-", "")) == {"#"}:
         return bare.count("#")
     text = "".join(character if character in "*#" else re.sub(r"[\[\]?]", "", character) for character in word)
-    literal = translate(normalized(text.replace("#", "\0")) or text).replace("\\\x00", "\0").replace("\0", "[0-9]")
+    compared = normalized(text.replace("#", "\0")).casefold() or text
+    literal = translate(compared).replace("\\\x00", "\0").replace("\0", "[0-9]")
     # An atomic group after each `*` is what `translate` writes, so no word takes long.
     return re.compile(literal)
 
 
-def _match(tokens: Sequence[Token], start: int, matchers: Sequence[re.Pattern[str] | int]) -> int | None:
+def _match(
+    tokens: Sequence[Token], texts: Sequence[str], start: int, matchers: Sequence[re.Pattern[str] | int]
+) -> int | None:
     """One past the last token of a match that begins at `start`."""
     at = start
     for matcher in matchers:
@@ -67,7 +88,7 @@ def _match(tokens: Sequence[Token], start: int, matchers: Sequence[re.Pattern[st
             if len(digits) != matcher:
                 return None
             at = at_end
-        elif matcher.fullmatch(tokens[at].text):
+        elif matcher.fullmatch(texts[at]):
             at += 1
         else:
             return None

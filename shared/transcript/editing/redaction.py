@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from shared.enums import Engine
-from shared.redaction.entities import Entity, Label
+from shared.redaction.entities import Entity, Label, without_overlaps
 from shared.redaction.find import LANGUAGE, find_entities
 from shared.redaction.request import Redact, RedactionRequest
 from shared.transcript.compose import group
@@ -67,9 +67,11 @@ def redact_transcript(
     if not request.is_asked:
         return transcript, ()
     found: list[RedactedWords] = []
+    shared = _terms_of_several(transcript.words, request)
 
     def edits(words: Sequence[Word]) -> list[WordEdit]:
-        entities = find_entities([word.text for word in words], request)
+        own = [Entity(at, at, Label.REDACTED) for at, word in enumerate(words) if id(word) in shared]
+        entities = without_overlaps([*find_entities([word.text for word in words], request), *own])
         found.extend(RedactedWords.of(words[one.first : one.last + 1], one.label) for one in entities)
         return [_edit(words, one) for one in entities]
 
@@ -96,6 +98,15 @@ def redact_transcript(
         }
     )
     return redacted, tuple(found)
+
+
+def _terms_of_several(words: Sequence[Word], request: RedactionRequest) -> frozenset[int]:
+    """The identities of words that are a term in the order of time, whoever is thought to say them: in the midst of a
+    term the speaker may be mistaken, or unknown."""
+    if not request.of_terms.is_asked or len({word.speaker for word in words}) < 2:
+        return frozenset()
+    entities = find_entities([word.text for word in words], request.of_terms)
+    return frozenset(id(word) for one in entities for word in words[one.first : one.last + 1])
 
 
 def without_redacted_audio(transcript: Transcript, why: str) -> Transcript:
@@ -128,8 +139,7 @@ def _passages(transcript: Transcript) -> list[Passage]:
 
 
 def _without_terms(speaker: Speaker, request: RedactionRequest) -> Speaker:
-    terms = request.model_copy(update={"kinds": tuple(kind for kind in request.kinds if kind is Redact.CUSTOM)})
-    if not find_entities(speaker.name.split(), terms):
+    if not find_entities(speaker.name.split(), request.of_terms):
         return speaker
     return speaker.model_copy(update={"name": speaker_name(speaker.number)})
 

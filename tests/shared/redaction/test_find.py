@@ -74,6 +74,8 @@ def test_a_name_that_is_known_from_its_introduction_is_found_again() -> None:
     [
         ("forty two or 43 or one hundred and five", "[NUMBER] or [NUMBER] or [NUMBER]"),
         ("one of them said oh no", "one of them said oh no"),
+        ("zero or 1 of B52s", "[NUMBER] or [NUMBER] of [NUMBER]"),
+        ("a forty-two-year-old with covid-19 is one-sided ⅔", "a [NUMBER] with [NUMBER] is one-sided [NUMBER]"),
     ],
 )
 def test_all_numbers(said: str, written: str) -> None:
@@ -88,6 +90,9 @@ def test_all_numbers(said: str, written: str) -> None:
         ("order ####", "order four five double one or order 12345", "[REDACTED] or order 12345"),
         ("a*a*a*a*a*a*a*b", "a" * 90, "a" * 90),
         ("[x]", "x marks the spot", "[REDACTED] marks the spot"),
+        ("project blue", "Project-Blue is, project\u2011blue", "[REDACTED] is, [REDACTED]"),
+        ("well-known acme*", "a well known acme-soft thing", "a [REDACTED] thing"),
+        ("Straße", "STRASSE gasse", "[REDACTED] gasse"),
     ],
 )
 def test_own_terms(term: str, said: str, written: str) -> None:
@@ -98,7 +103,7 @@ def test_terms_and_kinds_are_read_and_bad_ones_are_not_quoted() -> None:
     assert parse_kinds(" Numbers,pii ") == (Redact.PII, Redact.NUMBERS)
     assert parse_kinds("off") == parse_kinds("") == ()
     assert parse_terms(" a  b, c\nc ") == ("a b", "c")
-    for wrong in ("*", "secret, **", "x" * 101, ",".join(f"w{number}" for number in range(201))):
+    for wrong in ("*", "*'s", "secret, **", "x" * 101, ",".join(f"w{number}" for number in range(201))):
         with pytest.raises(ValueError) as raised:
             parse_terms(wrong)
         assert "secret" not in str(raised.value)

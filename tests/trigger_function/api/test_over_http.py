@@ -286,6 +286,12 @@ def test_a_key_reaches_its_folder_and_nothing_else(
     ):
         assert problem(tenant.post("/transcribe", json={"uri": uri})) == "source-not-allowed"
     assert tenant.post("/transcribe", json={"uri": "gs://archive/tenant/a.ogg"}).status_code == 202
+    # Nor by having its words reported, or quoted in an error, as key terms.
+    for name, status in (("other/keyterms.txt", 422), ("keyterms.txt", 422), ("tenant/keyterms.txt", 202)):
+        answer = tenant.post("/transcribe", data=AUDIO, headers=SENT, params={"keyterms_file": name})
+        assert (name, answer.status_code) == (name, status)
+        asked = {"uri": "gs://archive/tenant/a.ogg", "options": {"keyterms_file": name}}
+        assert tenant.post("/transcribe", json=asked).status_code == status
 
 
 def test_a_repeated_request_is_done_once(operator: ApiClient, tenant: ApiClient, api_cloud: LoopbackCloud) -> None:

@@ -95,6 +95,9 @@ def new_upload(
         raise _unusable("name", "no object can be named so")
     if (why := services.deployment.settings.ignores(path)) is not None:
         raise _unusable("name", f"files of this name are not transcribed ({why})")
+    if options.keyterms_file is not None and not caller.may_see(options.keyterms_file):
+        # Whether it is there is nobody's business who may not read it, and results would say what stands in it.
+        raise _unusable("keyterms_file", "lists are taken from the key's folder alone")
     return NewUpload(object_name(PurePosixPath(path)), _metadata(options), content_type or DEFAULT_CONTENT_TYPE)
 
 

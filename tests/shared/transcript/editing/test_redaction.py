@@ -1,0 +1,54 @@
+"""Redaction of a transcript whose words were edited before, or whose speakers are not sure."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.enums import Engine
+from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
+from shared.redaction.request import Redact, RedactionRequest
+from shared.transcript.compose import compose
+from shared.transcript.editing.edit_words import edited
+from shared.transcript.editing.redaction import redact_transcript
+from shared.transcript.model import Passage, Word
+
+
+def redacted(said: str, text: TextOptions, *terms: str, speakers: tuple[int | None, ...] = (None,)) -> str:
+    """What is written of `said`. `speakers`: of the words in turn."""
+    request = RedactionRequest(kinds=(Redact.CUSTOM,), terms=terms)
+    words = [
+        Word(text=one, start=at * 0.4, end=at * 0.4 + 0.3, speaker=speakers[at % len(speakers)])
+        for at, one in enumerate(said.split())
+    ]
+    transcript = compose(
+        job_id="0" * 24,
+        source="gs://uploads/a.ogg",
+        duration=60.0,
+        language="en",
+        model="m",
+        passages=edited([Passage(Engine.DEEPGRAM, words)], "en", text, request),
+    )
+    return " ".join(word.text for word in redact_transcript(transcript, request)[0].words)
+
+
+WRITTEN = TextOptions(numbers=Numbers.WRITTEN)
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "term", "written"),
+    [
+        ("call five one zero now", WRITTEN, "five one zero", "call [REDACTED] now"),
+        ("call five one zero nine in twenty two days", WRITTEN, "five one zero", "call [REDACTED] 9 in 22 days"),
+        ("room 510 of 23", TextOptions(numbers=Numbers.SPOKEN), "510", "room [REDACTED] of twenty-three"),
+        ("that shit show", TextOptions(profanity=Profanity.MASK), "shit show", "that [REDACTED]"),
+        ("the project uh blue", TextOptions(fillers=Fillers.DROP), "project blue", "the [REDACTED]"),
+    ],
+)
+def test_terms_are_found_however_words_are_to_be_written(said: str, text: TextOptions, term: str, written: str) -> None:
+    assert redacted(said, text, term) == written
+
+
+def test_a_term_is_found_where_the_speaker_is_mistaken_in_it() -> None:
+    assert redacted("the project blue is", TextOptions(), "project blue", speakers=(0, 0, None, 0)) == (
+        "the [REDACTED] [REDACTED] is"
+    )
