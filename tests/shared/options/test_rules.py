@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,3 +140,19 @@ def test_a_name_without_signs_matches_itself_alone(name: str) -> None:
 def test_what_are_no_rules_is_refused_with_its_place(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_rules(text)
+
+
+@pytest.mark.parametrize("wildcards", [300 * "**a", 300 * "*a", 200 * "*a**b"])
+def test_no_name_takes_long_to_compare(wildcards: str) -> None:
+    """As a regular expression each would outlast the test's time limit."""
+    assert not Rule(f"{wildcards}!").matches(1000 * "a")
+
+
+@given(
+    pattern=st.lists(st.sampled_from(["*", "**", "?", "a", "b", "/", "."]), max_size=7).map("".join),
+    name=st.text("ab/.", max_size=7),
+)
+def test_a_pattern_matches_as_its_regular_expression_would(pattern: str, name: str) -> None:
+    signs = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    expression = "".join(signs.get(one, re.escape(one)) for one in re.findall(r"\*\*|.", pattern))
+    assert Rule(pattern).matches(name) == (re.fullmatch(expression, name, re.DOTALL) is not None)
