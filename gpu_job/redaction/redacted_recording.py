@@ -11,6 +11,7 @@ nothing is in it that nobody transcribed.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_child import DecoderFailed
@@ -75,8 +77,19 @@ class Hearing:
     job_id: str
     """To which the engines' time is charged."""
     stays_local: bool
-    is_cancelled: Callable[[], bool]
-    """Whether nobody wants it any more."""
+    cancelled: threading.Event
+    """Set where nobody wants it any more."""
+    on_progress: Callable[[], None] = lambda: None
+    """Called on any thread whenever some of it was written or transcribed."""
+
+
+class _Listener(BlockingListener):
+    def __init__(self, on_progress: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_progress = on_progress
+
+    def chunk_transcribed(self, result: ChunkResult) -> None:
+        self._on_progress()
 
 
 def redact_recording(
@@ -114,8 +127,9 @@ def _write(recording: Redactable, count: int, masks: Sequence[Mask], target: Pat
     with OpusFile(target, count) as file, closing(_blocks(recording, count, decoding)) as blocks:
         try:
             for block in blocks:
-                if hearing.is_cancelled():
+                if hearing.cancelled.is_set():
                     raise EngineFailed(_CANCELLED)
+                hearing.on_progress()
                 file.write(masking.apply(block))
                 frames += block.shape[1]
         except DecoderFailed:
@@ -138,7 +152,7 @@ def _blocks(recording: Redactable, count: int, options: DecodeOptions) -> Genera
 def _transcribed(recording: Redactable, path: Path, duration: float, channels: int, hearing: Hearing) -> Sequence[Word]:
     """Raises NotRedacted where a part of it has no result."""
     options, asked = replace(hearing.pipeline.options, audit=None), recording.asked
-    listener = BlockingListener()
+    listener = _Listener(hearing.on_progress)
     media = Media(
         container="ogg",
         codec="opus",
@@ -161,11 +175,11 @@ def _transcribed(recording: Redactable, path: Path, duration: float, channels: i
             profanity=asked.profanity,
         ),
         stays_local=hearing.stays_local,
+        cancelled=hearing.cancelled,
     )
 
     def check() -> None:
-        if hearing.is_cancelled():
-            file.cancel()
+        if hearing.cancelled.is_set():
             raise EngineFailed(_CANCELLED)
         file.fail_lost_chunks()
 

@@ -15,7 +15,7 @@ speakers apart, the slowest step, takes 113 s of a core an hour (docs/benchmarks
 
 
 class AttemptProgress:
-    """What one attempt did since it began. Used from one thread at a time."""
+    """What one attempt did since it began. Used from one thread at a time, unless it says otherwise."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -34,6 +34,10 @@ class AttemptProgress:
         if decoded_seconds > self._decoded_seconds or new_seconds > self._new_seconds:
             self._moved_at = self._clock()
         self._decoded_seconds, self._new_seconds = decoded_seconds, new_seconds
+
+    def advance(self) -> None:
+        """It got further with something else: its redacted recording. From any thread."""
+        self._moved_at = self._clock()
 
     def is_stuck(self, batch_timeout_seconds: float, to_assemble_seconds: float | None) -> bool:
         """Whether it has no result, and did nothing for as long as a batch may take.

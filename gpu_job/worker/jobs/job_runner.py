@@ -187,7 +187,9 @@ class JobRunner(JobOwner):
             settings.max_unpacked_bytes,
         )
         local = not job.may_use_deepgram
-        hearing = Hearing(self._pipeline, job.id, stays_local=local, is_cancelled=lambda: job.is_ended)
+        hearing = Hearing(
+            self._pipeline, job.id, stays_local=local, cancelled=job.cancelled, on_progress=job.redaction_advanced
+        )
 
         def store(path: Path) -> None:
             self._services.finisher.store_recording(job.record, FILE_NAME, path, CONTENT_TYPE)

@@ -73,6 +73,8 @@ class RunningJob(TranscriptionListener):
         self.unstored = UnstoredResults(has_parts=not claimed.is_first)
         """Its results that no checkpoint holds yet."""
         self.span = span
+        self.cancelled = threading.Event()
+        """Set once the attempt has ended."""
         self.is_fed = False
         """Whether all of its chunks are with the engines."""
         self._shards_usd = claimed.shards_usd
@@ -87,6 +89,7 @@ class RunningJob(TranscriptionListener):
             shard=claimed.job.record.shard,
             missing=claimed.missing,
             span=span,
+            cancelled=self.cancelled,
             opinions=opinions_of(self.record, self.decision, self.spent_before, self.unstored)
             if self.may_use_deepgram
             else None,
@@ -174,6 +177,12 @@ class RunningJob(TranscriptionListener):
         """Have the owner give the job back."""
         self._owner.job_broke(self, error)
 
+    # What its redaction reports.
+
+    def redaction_advanced(self) -> None:
+        """Some of its redacted recording was written, or listened to."""
+        self._progress.advance()
+
     # What the heartbeat finds.
 
     def claim_lost(self) -> None:
@@ -253,5 +262,5 @@ class RunningJob(TranscriptionListener):
         """True for the first caller only: it ends this attempt."""
         with self._lock:
             first, self._ended = not self._ended, True
-        self.transcription.cancel()
+        self.cancelled.set()
         return first

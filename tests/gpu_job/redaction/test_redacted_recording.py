@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from dropscribe.local_media import inspected
 from gpu_job import transcribe
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.tokens import Token
+from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.samples import Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
@@ -57,7 +59,7 @@ def redact(
     redacted, words = redact_transcript(whole, asked.redaction)
     with ThreadPoolExecutor(AUDIT_THREADS) as threads:
         pipeline = Pipeline(engine, PipelineOptions(), SpeechDetector(), threads)
-        hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: False)
+        hearing = Hearing(pipeline, "job", stays_local=True, cancelled=threading.Event())
         audio = redact_recording(Redactable(path, media, asked, words, gaps), hearing, target)
     return whole, redacted, words, audio
 
@@ -128,7 +130,7 @@ def test_the_redacted_recording_is_listened_to_in_its_own_language(tmp_path: Pat
     words = (RedactedWords(0.2, 0.8, Label.REDACTED, texts=("Sabine",)),)
     with ThreadPoolExecutor(AUDIT_THREADS) as threads:
         pipeline = Pipeline(chain, PipelineOptions(speech_models=models), SpeechDetector(), threads)
-        hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: False)
+        hearing = Hearing(pipeline, "job", stays_local=True, cancelled=threading.Event())
         recorded = Redactable(path, inspected(path), asked, words, ())
         with pytest.raises(NotRedacted, match=f"after {MOST_ROUNDS} rounds"):
             redact_recording(recorded, hearing, tmp_path / "redacted.ogg")
@@ -139,8 +141,32 @@ def test_a_recording_that_nobody_wants_is_not_made_to_its_end(engine: EngineChai
     path = recording("memo.wav").path
     with ThreadPoolExecutor(AUDIT_THREADS) as threads:
         pipeline = Pipeline(engine, PipelineOptions(), SpeechDetector(), threads)
-        hearing = Hearing(pipeline, "job", stays_local=True, is_cancelled=lambda: True)
+        hearing = Hearing(pipeline, "job", stays_local=True, cancelled=threading.Event())
+        hearing.cancelled.set()
         wanted = Redactable(path, inspected(path), UploadOptions(redact_terms=("doctor",)), (), ())
         with pytest.raises(EngineFailed, match="cancelled"):
             redact_recording(wanted, hearing, tmp_path / "redacted.ogg")
     assert not (tmp_path / "redacted.ogg").exists()
+
+
+def test_it_ends_where_nobody_wants_it_any_more_while_it_is_listened_to(tmp_path: Path) -> None:
+    """An attempt at which another worker is by then, say: engines go on with what is still wanted."""
+    recognizer, path = OneWordModel("nothing"), recording("lecture.flac").path
+    chain, cancelled, advanced = chain_of(recognizer), threading.Event(), list[int]()
+
+    def advance() -> None:
+        advanced.append(recognizer.begun.qsize())
+        if advanced[-1]:
+            cancelled.set()
+
+    with ThreadPoolExecutor(AUDIT_THREADS) as threads:
+        options = PipelineOptions(cuts=CutRules(max_seconds=2.0))
+        pipeline = Pipeline(chain, options, SpeechDetector(), threads)
+        hearing = Hearing(pipeline, "job", stays_local=True, cancelled=cancelled, on_progress=advance)
+        wanted = Redactable(path, inspected(path), UploadOptions(redact_terms=("doctor",)), (), ())
+        with pytest.raises(EngineFailed, match="cancelled"):
+            redact_recording(wanted, hearing, tmp_path / "redacted.ogg")
+    chain.stop()
+    # While it was written, and with the first chunk that was heard.
+    assert advanced[0] == 0
+    assert advanced[-1] > 0

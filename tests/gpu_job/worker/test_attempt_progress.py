@@ -49,6 +49,17 @@ def test_one_with_a_result_is_never_taken_for_stuck() -> None:
     assert not progress.is_stuck(TIMEOUT, None)
 
 
+def test_one_that_makes_a_redacted_recording_is_not_stuck_however_long_that_takes() -> None:
+    clock = Clock()
+    progress = AttemptProgress(clock)
+    for _ in range(100):
+        clock.at += TIMEOUT - 1
+        progress.advance()
+        assert not progress.is_stuck(TIMEOUT, 1.0)
+    clock.at += TIMEOUT + 1
+    assert progress.is_stuck(TIMEOUT, 1.0)
+
+
 def test_new_words_are_what_an_upload_waits_for_and_beats_are_not() -> None:
     progress = AttemptProgress()
     progress.look(60.0, 0.0)
