@@ -73,9 +73,9 @@ REMEDIES = {
     FailureKind.TIMEOUT: Remedy.NEXT_ENGINE,
     FailureKind.INTERNAL: Remedy.NEXT_ENGINE,
 }
-"""What is tried before: batches that are out of memory are halved down to one chunk (gpu_job.engines.local), refused
-connections, rate limits and 503 are retried with backoff and jitter (shared.deepgram). Whatever the kind, an engine
-of our own that fails several times in a row is left."""
+"""What is tried before: batches that are out of memory are halved down to one chunk (gpu_job.engines.batch_stages),
+refused connections, rate limits and 503 are retried with backoff and jitter (shared.deepgram). Whatever the kind, an
+engine of our own that fails several times in a row is left."""
 
 
 MAX_REASON_CHARACTERS = 2000

@@ -15,10 +15,11 @@ from gpu_job.asr.batching import BatchLimits
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.engines.batch_stages import FAILURES_IN_A_ROW
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.listener import EngineListener
-from gpu_job.engines.local import FAILURES_IN_A_ROW, LocalEngine
+from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
 from gpu_job.engines.time_limits import TimeLimits
 from shared.deepgram import Deepgram

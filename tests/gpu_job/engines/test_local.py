@@ -16,9 +16,10 @@ from gpu_job.asr.recognizer import Recognizer
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.engines.batch_stages import FAILURES_IN_A_ROW, FAILURES_OF_ONE_UPLOAD
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.listener import EngineListener
-from gpu_job.engines.local import FAILURES_IN_A_ROW, FAILURES_OF_ONE_UPLOAD, LocalEngine
+from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
