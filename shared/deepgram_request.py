@@ -11,7 +11,7 @@ from shared.keyterms.terms import Keyterm
 from shared.languages.choice import MULTI, parse_language_choice
 from shared.options.model import UploadOptions
 from shared.options.text_options import Fillers
-from shared.redaction.request import Redact
+from shared.redaction.kinds import Redact
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from shared.options.subtitle_rules import (
     MIN_COLUMNS,
     SubtitleOptions,
 )
-from shared.redaction.request import AudioMasking, Redact, RedactionRequest, parse_kinds, parse_terms
+from shared.redaction.kinds import AudioMasking, Redact
+from shared.redaction.request import RedactionRequest, parse_kinds, parse_terms
 from shared.transcript.confidence import LOW_CONFIDENCE
 
 GIB = 2**30

@@ -21,7 +21,7 @@ from shared.messages import Decision
 from shared.operations.rerun import parts_run_with
 from shared.options.metadata_keys import REDACT_METADATA, REDACT_TERMS_METADATA
 from shared.options.model import UploadOptions
-from shared.redaction.request import Redact
+from shared.redaction.kinds import Redact
 from shared.state.faults import reason_of
 from shared.state.job_result import failed, rejected
 from shared.state.jobs.progress import progress_of

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from shared.redaction.entities import Entity
 from shared.redaction.find import find_entities
-from shared.redaction.request import Redact, RedactionRequest
+from shared.redaction.kinds import Redact
+from shared.redaction.request import RedactionRequest
 
 LABELLED = Path(__file__).with_name("labelled.txt")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_job.audio.samples import SAMPLE_RATE
-from shared.redaction.request import AudioMasking
+from shared.redaction.kinds import AudioMasking
 from shared.transcript.editing.redaction import RedactedWords
 from shared.transcript.model import Gap
 

@@ -42,7 +42,8 @@ from shared.options.speaker_count import SpeakerCount
 from shared.options.speaker_names import SpeakerName
 from shared.options.subtitle_rules import SubtitleOptions
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
-from shared.redaction.request import AudioMasking, Redact, RedactionRequest, Term
+from shared.redaction.kinds import AudioMasking, Redact
+from shared.redaction.request import RedactionRequest, Term
 from shared.redaction.terms import MAX_TERMS
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -59,7 +59,8 @@ from shared.options.subtitle_rules import (
     SubtitleOptions,
 )
 from shared.options.text_options import Fillers, Numbers, Profanity
-from shared.redaction.request import AudioMasking, Redact, parse_kinds, parse_terms
+from shared.redaction.kinds import AudioMasking, Redact
+from shared.redaction.request import parse_kinds, parse_terms
 from shared.redaction.terms import MAX_TERM_CHARACTERS, MAX_TERMS
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from shared.redaction.emails import find_emails
 from shared.redaction.entities import Entity, without_overlaps
+from shared.redaction.kinds import Redact
 from shared.redaction.names import find_names
 from shared.redaction.numbers import find_all_numbers, find_personal_numbers
 from shared.redaction.places import find_addresses, find_births
-from shared.redaction.request import Redact, RedactionRequest
+from shared.redaction.request import RedactionRequest
 from shared.redaction.terms import find_terms
 from shared.redaction.tokens import Token, tokens_of
 

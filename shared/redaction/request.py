@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.redaction.kinds import AudioMasking, Redact
 from shared.redaction.terms import MAX_TERM_CHARACTERS, MAX_TERMS, is_usable_term
-
-
-class Redact(StrEnum):
-    """What is looked for."""
-
-    PII = "pii"
-    """Names, phone numbers, e-mail and street addresses, cards, accounts and other numbers of a person."""
-    NUMBERS = "numbers"
-    """Every number, whatever it says."""
-    CUSTOM = "custom"
-    """The terms that are given."""
-
-
-class AudioMasking(StrEnum):
-    """What is heard in the place of redacted words."""
-
-    OFF = "off"
-    """No redacted audio is made."""
-    MUTE = "mute"
-    BEEP = "beep"
-
 
 Term = Annotated[str, Field(min_length=1, max_length=MAX_TERM_CHARACTERS)]
 

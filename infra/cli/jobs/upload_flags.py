@@ -10,7 +10,7 @@ import typer
 
 from shared.enums import Channels, Privacy
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
-from shared.redaction.request import AudioMasking
+from shared.redaction.kinds import AudioMasking
 
 if TYPE_CHECKING:
     from shared.options.model import UploadOptions

@@ -13,7 +13,8 @@ from itertools import groupby
 from shared.enums import Engine
 from shared.redaction.entities import Entity, Label, without_overlaps
 from shared.redaction.find import LANGUAGE, find_entities
-from shared.redaction.request import Redact, RedactionRequest
+from shared.redaction.kinds import Redact
+from shared.redaction.request import RedactionRequest
 from shared.transcript.compose import group
 from shared.transcript.editing.word_edits import WordEdit, edit_passages
 from shared.transcript.model import (

@@ -28,7 +28,7 @@ from shared.languages.models import LanguageModels
 from shared.languages.table import LanguageTable
 from shared.options.model import UploadOptions
 from shared.redaction.entities import Label
-from shared.redaction.request import AudioMasking, Redact
+from shared.redaction.kinds import AudioMasking, Redact
 from shared.transcript.editing.redaction import RedactedWords, redact_transcript
 from shared.transcript.model import Gap, RedactedAudio, Transcript
 from tests.support.engine_chain import chain_of

@@ -13,7 +13,7 @@ from shared.errors import Rejected
 from shared.options.parsing import parse_upload_options
 from shared.options.rules import MAX_CHARACTERS, MAX_RULES, NO_RULES, Rule, parse_rules
 from shared.options.speaker_count import SpeakerCount
-from shared.redaction.request import Redact
+from shared.redaction.kinds import Redact
 
 RULES = parse_rules("""
 [[rule]]

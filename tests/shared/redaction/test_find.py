@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.redaction.scoring import LABELLED, lines, score
 from shared.redaction.find import find_entities
-from shared.redaction.request import AudioMasking, Redact, RedactionRequest, parse_kinds, parse_terms
+from shared.redaction.kinds import AudioMasking, Redact
+from shared.redaction.request import RedactionRequest, parse_kinds, parse_terms
 
 PII = RedactionRequest(kinds=(Redact.PII,))
 NUMBERS = RedactionRequest(kinds=(Redact.NUMBERS,))

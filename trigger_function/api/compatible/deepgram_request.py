@@ -15,7 +15,7 @@ from shared.languages.choice import AUTO, MULTI, LanguageChoice
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
 from shared.options.text_options import Fillers, Numbers, Profanity
-from shared.redaction.request import AudioMasking, Redact
+from shared.redaction.kinds import AudioMasking, Redact
 from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
 from trigger_function.settings import FunctionSettings
 

@@ -6,7 +6,8 @@ import pytest
 
 from shared.enums import Engine
 from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
-from shared.redaction.request import Redact, RedactionRequest
+from shared.redaction.kinds import Redact
+from shared.redaction.request import RedactionRequest
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.editing.redaction import redact_transcript
