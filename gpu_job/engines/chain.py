@@ -198,7 +198,7 @@ class EngineChain:
         """Those that have not failed on it, and may have its audio."""
         return [
             engine
-            for engine in self._tried
+            for engine in (self._engines if task.any_engine else self._tried)
             if engine.engine not in task.failures and (engine.is_local or not task.stays_local)
         ]
 

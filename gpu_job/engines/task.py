@@ -37,6 +37,9 @@ class Task:
     """The engines that were tried, and why each failed."""
     urgent: bool = False
     """Whether a job that is otherwise done waits for it: it goes first."""
+    any_engine: bool = False
+    """Whether engines are asked for it that otherwise only do what others failed on, which a deployment may forbid: a
+    second opinion."""
     span: Span = INVALID_SPAN
     """The job's trace span. The job may have been released by the time its batch is traced."""
     is_cancelled: Callable[[], bool] = lambda: False

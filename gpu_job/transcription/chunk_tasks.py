@@ -98,7 +98,8 @@ class ChunkTasks:
             end = recording.end
             guarded(ChunkResult(recording.start, end, self._engines.engine, failure=error.reason))
 
-        task = replace(self._task(0, recording, guarded), failures=local, leave_open=failed, urgent=True)
+        own = self._task(0, recording, guarded)
+        task = replace(own, failures=local, leave_open=failed, urgent=True, any_engine=True)
         self._unanswered.submit(task)
 
     def fail_lost(self) -> None:

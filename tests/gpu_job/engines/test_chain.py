@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import Empty, Queue
 
@@ -206,6 +206,23 @@ def test_without_fallback_only_the_first_engine_is_asked(line: Line) -> None:
     line.gone.get(timeout=PATIENCE)
     assert chain.failure is not None
     assert line.loaded == [GPU]
+
+
+def test_without_fallback_a_second_opinion_is_asked_all_the_same(line: Line) -> None:
+    """The upload's owner wants it, and it takes nobody's place."""
+
+    def connect() -> Deepgram:
+        raise EngineFailed("Deepgram was asked.")
+
+    chain = line.chain(fallback=False)
+    chain.add(DeepgramEngine(connect, "nova-3", "en", chain, line, timeout_seconds=PATIENCE))
+    chain.start()
+    heard = EngineFailed("It heard the recording already.")
+    task = replace(line.task(0), failures={GPU: heard, CPU: heard})
+    with pytest.raises(EngineFailed, match="already"):
+        chain.submit(task)
+    chain.submit(replace(task, any_engine=True))
+    assert "Deepgram was asked." in (line.delivered(1)[0].failure or "")
 
 
 def test_what_may_not_leave_is_given_up_with_reasons_where_only_deepgram_is_left(
