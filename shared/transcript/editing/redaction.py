@@ -6,7 +6,7 @@ numbers are looked for as they are written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -68,11 +68,11 @@ def redact_transcript(
     if not request.is_asked:
         return transcript, ()
     found: list[RedactedWords] = []
-    shared = _terms_of_several(transcript.words, request)
+    across = _across_speakers(transcript.words, request)
 
     def edits(words: Sequence[Word]) -> list[WordEdit]:
-        own = [Entity(at, at, Label.REDACTED) for at, word in enumerate(words) if id(word) in shared]
-        entities = without_overlaps([*find_entities([word.text for word in words], request), *own])
+        own = find_entities([word.text for word in words], request)
+        entities = without_overlaps([*own, *_own_part(words, across)])
         found.extend(RedactedWords.of(words[one.first : one.last + 1], one.label) for one in entities)
         return [_edit(words, one) for one in entities]
 
@@ -101,13 +101,33 @@ def redact_transcript(
     return redacted, tuple(found)
 
 
-def _terms_of_several(words: Sequence[Word], request: RedactionRequest) -> frozenset[int]:
-    """The identities of words that are a term in the order of time, whoever is thought to say them: in the midst of a
-    term the speaker may be mistaken, or unknown."""
-    if not request.of_terms.is_asked or len({word.speaker for word in words}) < 2:
-        return frozenset()
-    entities = find_entities([word.text for word in words], request.of_terms)
-    return frozenset(id(word) for one in entities for word in words[one.first : one.last + 1])
+def _across_speakers(words: Sequence[Word], request: RedactionRequest) -> Mapping[int, Entity]:
+    """The identities of words that are redacted in the order of time, whoever is thought to say them.
+
+    In the midst of a term the speaker may be mistaken, or unknown; of a number or a name only that he is unknown
+    counts, for what two people say in turn makes many.
+    """
+    if len({word.speaker for word in words}) < 2:
+        return {}
+    texts = [word.text for word in words]
+    entities = [*find_entities(texts, request.of_terms)]
+    if any(word.speaker is None for word in words):
+        entities += [one for one in find_entities(texts, request) if _is_of_one(words[one.first : one.last + 1])]
+    entities = without_overlaps(entities)
+    return {id(word): one for one in entities for word in words[one.first : one.last + 1]}
+
+
+def _is_of_one(words: Sequence[Word]) -> bool:
+    speakers = {word.speaker for word in words}
+    return None in speakers and len(speakers) <= 2
+
+
+def _own_part(words: Sequence[Word], across: Mapping[int, Entity]) -> Iterator[Entity]:
+    """What one speaker has of them."""
+    for entity, part in groupby(enumerate(words), key=lambda one: across.get(id(one[1]))):
+        places = [at for at, _ in part]
+        if entity is not None:
+            yield Entity(places[0], places[-1], entity.label)
 
 
 def without_redacted_audio(transcript: Transcript, why: str) -> Transcript:

@@ -15,8 +15,9 @@ from shared.transcript.model import Passage, Word
 
 
 def redacted(said: str, text: TextOptions, *terms: str, speakers: tuple[int | None, ...] = (None,)) -> str:
-    """What is written of `said`. `speakers`: of the words in turn."""
-    request = RedactionRequest(kinds=(Redact.CUSTOM,), terms=terms)
+    """What is written of `said`, without these terms or, where there are none, personal data. `speakers`: of the words
+    in turn."""
+    request = RedactionRequest(kinds=(Redact.CUSTOM if terms else Redact.PII,), terms=terms)
     words = [
         Word(text=one, start=at * 0.4, end=at * 0.4 + 0.3, speaker=speakers[at % len(speakers)])
         for at, one in enumerate(said.split())
@@ -53,3 +54,10 @@ def test_a_term_is_found_where_the_speaker_is_mistaken_in_it() -> None:
     assert redacted("the project blue is", TextOptions(), "project blue", speakers=(0, 0, None, 0)) == (
         "the [REDACTED] [REDACTED] is"
     )
+
+
+def test_a_number_is_found_where_the_speaker_is_unknown_in_it() -> None:
+    said = "call five five five oh one two three now"
+    assert redacted(said, TextOptions(), speakers=(0, 0, 0, 0, None, None, 0, 0, 0)) == ("call [PHONE] [PHONE] now")
+    # What two people say in turn is nobody's number.
+    assert "[" not in redacted("one two three four five six", TextOptions(), speakers=(0, 0, 0, 1, 1, 1))
