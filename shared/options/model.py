@@ -52,6 +52,10 @@ LONGEST_DEADLINE_MINUTES = 1e9
 """1,900 years. A date after the year 9999 cannot be represented, so a worker could not compute with it."""
 
 
+MOST_SECOND_OPINION_USD = 1000.0
+"""More than any recording costs. With it a quote is still a finite number, without which no record can be read."""
+
+
 VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
 """What the owner's own system calls the recording: letters, digits and `._~-`."""
 
@@ -102,7 +106,7 @@ class UploadOptions(BaseModel):
     """None: as the engine writes them."""
     fillers: Fillers | None = None
     profanity: Profanity | None = None
-    second_opinion_usd: Positive | None = None
+    second_opinion_usd: Annotated[Positive, Field(le=MOST_SECOND_OPINION_USD)] | None = None
     """Most that may be spent on having another engine hear what the first was not sure of."""
     redact: tuple[Redact, ...] = ()
     """What must not be read in the results, beside what the deployment redacts in every upload."""

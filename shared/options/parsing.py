@@ -44,6 +44,7 @@ from shared.options.metadata_keys import (
 from shared.options.model import (
     LONGEST_DEADLINE_MINUTES,
     MAX_WEBHOOK_CHARACTERS,
+    MOST_SECOND_OPINION_USD,
     UploadOptions,
     VideoId,
     WebhookBody,
@@ -85,7 +86,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         numbers=_word_if_asked(metadata, NUMBERS_METADATA, Numbers),
         fillers=_word_if_asked(metadata, FILLERS_METADATA, Fillers),
         profanity=_word_if_asked(metadata, PROFANITY_METADATA, Profanity),
-        second_opinion_usd=_positive(metadata, SECOND_OPINION_METADATA),
+        second_opinion_usd=_positive(metadata, SECOND_OPINION_METADATA, MOST_SECOND_OPINION_USD),
         redact=_redact(_asked(metadata, REDACT_METADATA)),
         redact_terms=_redact_terms(metadata.get(REDACT_TERMS_METADATA, "")),
         redact_audio=_word(REDACT_AUDIO_METADATA, audio, AudioMasking) if audio else None,

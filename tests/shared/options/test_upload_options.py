@@ -169,8 +169,13 @@ def test_a_deadline_that_is_no_date_is_rejected() -> None:
         parse_upload_options({"transcribe-deadline-minutes": "1e15"})
 
 
+def test_a_second_opinion_with_which_no_quote_is_a_number_is_rejected() -> None:
+    with pytest.raises(Rejected, match="above 0 and up to 1000"):
+        parse_upload_options({"transcribe-second-opinion": "1e308"})
+
+
 @pytest.mark.parametrize("value", ["soon", "0", "-1", "nan", "inf", "1,5"])
-@pytest.mark.parametrize("key", ["transcribe-deadline-minutes", "transcribe-max-cost"])
+@pytest.mark.parametrize("key", ["transcribe-deadline-minutes", "transcribe-max-cost", "transcribe-second-opinion"])
 def test_what_is_no_amount_is_rejected_by_name(key: str, value: str) -> None:
     with pytest.raises(Rejected, match=f"The file's {key} is '{value}'; it has to be a number above 0"):
         parse_upload_options({key: value})
