@@ -159,39 +159,24 @@ def deepgram_bill(
     `redaction`: whether it redacted words itself. `possibly`: whether nobody knows that it did. Raises UnknownPrice.
     """
     note = _POSSIBLY if possibly else ""
-    audio = LineItem(
-        kind=LineItemKind.DEEPGRAM,
-        resource=f"{_DEEPGRAM}{model}{note}",
-        quantity=audio_seconds / 60,
-        unit="min",
-        usd_per_unit=book.deepgram_minute_usd(model),
-        possibly_billed=possibly,
+    additions = (
+        (_DIARIZATION, speakers, book.deepgram_speakers_minute_usd),
+        (_KEYTERMS, keyterms and model.startswith(KEYTERM_MODELS), book.deepgram_keyterms_minute_usd),
+        (_REDACTION, redaction, book.deepgram_redaction_minute_usd),
     )
-    diarized = LineItem(
-        kind=LineItemKind.DEEPGRAM,
-        resource=f"{_DEEPGRAM}{_DIARIZATION}{note}",
-        quantity=audio_seconds / 60 if speakers else 0.0,
-        unit="min",
-        usd_per_unit=book.deepgram_speakers_minute_usd() if speakers else 0.0,
-        possibly_billed=possibly,
-    )
-    keyterms = keyterms and model.startswith(KEYTERM_MODELS)
-    favoured = LineItem(
-        kind=LineItemKind.DEEPGRAM,
-        resource=f"{_DEEPGRAM}{_KEYTERMS}{note}",
-        quantity=audio_seconds / 60 if keyterms else 0.0,
-        unit="min",
-        usd_per_unit=book.deepgram_keyterms_minute_usd() if keyterms else 0.0,
-        possibly_billed=possibly,
-    )
-    redacted = LineItem(
-        kind=LineItemKind.DEEPGRAM,
-        resource=f"{_DEEPGRAM}{_REDACTION}{note}",
-        quantity=audio_seconds / 60 if redaction else 0.0,
-        unit="min",
-        usd_per_unit=book.deepgram_redaction_minute_usd() if redaction else 0.0,
-        possibly_billed=possibly,
-    )
+    # A price that nobody asks for may be missing in the book.
+    per_minute = [(model, book.deepgram_minute_usd(model)), *((name, usd()) for name, asked, usd in additions if asked)]
+    minutes = [
+        LineItem(
+            kind=LineItemKind.DEEPGRAM,
+            resource=f"{_DEEPGRAM}{name}{note}",
+            quantity=audio_seconds / 60,
+            unit="min",
+            usd_per_unit=usd,
+            possibly_billed=possibly,
+        )
+        for name, usd in per_minute
+    ]
     sent = LineItem(
         kind=LineItemKind.EGRESS,
         resource=f"cloud storage egress{note}",
@@ -200,7 +185,7 @@ def deepgram_bill(
         usd_per_unit=book.cloud_storage.egress_gib.usd,
         possibly_billed=possibly,
     )
-    return Bill(items=tuple(item for item in (audio, diarized, favoured, redacted, sent) if item.quantity > 0))
+    return Bill(items=tuple(item for item in (*minutes, sent) if item.quantity > 0))
 
 
 def total(bills: Iterable[Bill]) -> Bill:
