@@ -20,6 +20,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from shared.enums import Privacy
 from shared.errors import Rejected
@@ -53,6 +54,11 @@ class Rule:
     monthly_budget_usd: float | None = None
     """Of all uploads in the folder, in US dollars; only where the pattern is `FOLDER/**`."""
 
+    @cached_property
+    def options(self) -> UploadOptions:
+        """What it gives. Raises Rejected for a value that is not allowed."""
+        return parse_upload_options(self.metadata)
+
     def matches(self, name: str) -> bool:
         """Whether the rule is for an object of this name."""
         return _matches(self.pattern, name)
@@ -79,7 +85,7 @@ class UploadRules:
             return own
         asked = {key.lower(): value for key, value in metadata.items() if value.strip()}
         options = parse_upload_options({**_merged(matching), **asked})
-        parts = [own, *(parse_upload_options(rule.metadata) for rule in matching)]
+        parts = [own, *(rule.options for rule in matching)]
         is_private = any(part.is_private for part in parts)
         limits = [part.max_cost_usd for part in parts if part.max_cost_usd is not None]
         for part in parts:
@@ -134,11 +140,12 @@ def _rule(number: int, table: Mapping[str, object]) -> Rule:
     if unknown := sorted(metadata.keys() - (KEYS - _OF_ONE_UPLOAD)):
         known = ", ".join(sorted(key.removeprefix(PREFIX) for key in KEYS - _OF_ONE_UPLOAD))
         raise ValueError(f"{where}: {unknown[0].removeprefix(PREFIX)!r} is no option; there are {known}")
+    rule = Rule(pattern, metadata, None if budget is None else float(budget))
     try:
-        parse_upload_options(metadata)
+        _ = rule.options  # kept from here on for every upload
     except Rejected as error:
         raise ValueError(f"{where}: {error.reason}") from None
-    return Rule(pattern, metadata, None if budget is None else float(budget))
+    return rule
 
 
 _OWN = frozenset({PATTERN, BUDGET})
