@@ -14,11 +14,11 @@ from shared.enums import Outcome
 from shared.options.parsing import parse_upload_options
 from shared.state.jobs.record import Job
 from shared.state.jobs.shards import all_shards_done
-from shared.transcript.model import Transcript
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, item_of, queued
 from tests.support.killed_worker import worker_killed_at
-from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import PROJECT, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.stored_transcript import content, stored_transcript
 from tests.support.waiting import PATIENCE
 
 SHARDS = (Shard(0, 0, 9), Shard(1, 9, None))
@@ -59,19 +59,6 @@ def publish(cloud: LoopbackCloud, services: FixedWordServices, job: Job) -> None
         services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
 
 
-def transcript(cloud: LoopbackCloud, job: Job) -> Transcript:
-    upload = job.record.upload
-    blob = cloud.storage.bucket(RESULTS).blob(f"{upload.name}/{upload.generation}/transcript.json")
-    return Transcript.model_validate_json(blob.download_as_bytes())
-
-
-def content(cloud: LoopbackCloud, job: Job) -> tuple[object, ...]:
-    """What its transcript says."""
-    found = transcript(cloud, job)
-    coverage = found.coverage.model_copy(update={"repaired_seconds": round(found.coverage.repaired_seconds, 6)})
-    return found.words, found.segments, found.speakers, coverage, found.duration
-
-
 @pytest.mark.parametrize(
     ("shards", "count"),
     [((), 7), (SHARDS, 13)],
@@ -100,7 +87,7 @@ def test_killed_at_each_kind_of_write_in_turn(
     jobs, kinds = [job], [kind for kind in dict.fromkeys(run(NEVER)[1]) if ABOUT_UPLOAD.search(kind)]
     assert len(kinds) == count
     expected = content(cloud, job)
-    assert len(transcript(cloud, job).speakers) == 2
+    assert len(stored_transcript(cloud, job).speakers) == 2
     job = ready(cloud, services, "killed-0.opus", shards)
     for kind in kinds:
         happened, _ = run(kind)

@@ -25,10 +25,10 @@ from shared.state.job_result import failed
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shards import all_shards_done
 from shared.state.ledger_entry import EntryState, month_of
-from shared.transcript.model import Transcript
 from tests.support.fixed_word_worker import FixedWordRecognizer, fixed_word_services, item_of, queued, worker
 from tests.support.function_services import MakeServices
-from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import PROJECT, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.stored_transcript import content, stored_transcript
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import as_task, running_job
 from trigger_function.reconciler.open_jobs import reconcile_all
@@ -93,20 +93,6 @@ def divided(cloud: LoopbackCloud, services: JobServices, name: str = "long.opus"
 
 def run(cloud: LoopbackCloud, services: JobServices) -> bool:
     return worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
-
-
-def transcript(cloud: LoopbackCloud, job: Job) -> Transcript:
-    upload = job.record.upload
-    blob = cloud.storage.bucket(RESULTS).blob(f"{upload.name}/{upload.generation}/transcript.json")
-    return Transcript.model_validate_json(blob.download_as_bytes())
-
-
-def content(cloud: LoopbackCloud, job: Job) -> tuple[object, ...]:
-    """What a transcript says, but for whose it is."""
-    found = transcript(cloud, job)
-    # A sum, which rounds by the order in which windows are heard.
-    coverage = found.coverage.model_copy(update={"repaired_seconds": round(found.coverage.repaired_seconds, 6)})
-    return found.words, found.segments, coverage, found.duration
 
 
 def outcome_of(cloud: LoopbackCloud, job: Job) -> TerminalMessage:
@@ -199,7 +185,7 @@ def test_a_shard_without_attempts_is_a_gap_that_says_why(cloud: LoopbackCloud, s
     assert run(cloud, services)
     ended = outcome_of(cloud, job)
     assert ended.outcome is Outcome.COMPLETED_WITH_GAPS
-    gaps = transcript(cloud, job).coverage.gaps
+    gaps = stored_transcript(cloud, job).coverage.gaps
     assert gaps
     assert all(gap.reason.startswith("The worker ended 3 times") for gap in gaps)
     assert all(6 <= gap.start < 12 for gap in gaps)
