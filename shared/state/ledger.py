@@ -247,10 +247,13 @@ def _sums(items: Iterable[Mapping[str, Any]]) -> _DaySums:
             _log.exception("unreadable ledger entry", extra={"fields": {"object": item["name"]}})
             continue
         usd += of_one
-        hashed = folder if folder.startswith(ERASED_FOLDER) else erased_folder(folder)
-        folders[hashed] = folders.get(hashed, 0.0) + of_one
+        folders[folder] = folders.get(folder, 0.0) + of_one
         jobs += figures.get("state") != EntryState.OVERHEAD
-    return _DaySums(usd=usd, jobs=jobs, folders=folders)
+    hashed: dict[str, float] = {}
+    for folder, of_folder in folders.items():
+        name = folder if folder.startswith(ERASED_FOLDER) else erased_folder(folder)
+        hashed[name] = hashed.get(name, 0.0) + of_folder
+    return _DaySums(usd=usd, jobs=jobs, folders=hashed)
 
 
 def _dollars(text: str) -> float:
