@@ -14,30 +14,11 @@ from infra.cli.cost_options import GroupBy, output_format, parse_month
 from infra.cli.dead_letters.commands import dead_app
 from infra.cli.exit_codes import exit_codes_help
 from infra.cli.jobs.commands import erase, explain, results, status, submit, watch
-from infra.cli.jobs.upload_flags import (
-    ChannelsOption,
-    FillersOption,
-    KeytermsOption,
-    LanguageOption,
-    MethodChoice,
-    MethodOption,
-    NumbersOption,
-    ProfanityOption,
-    RedactAudioOption,
-    RedactOption,
-    RedactTermsOption,
-    SecondOpinionOption,
-    SpeakerNamesOption,
-    SpeakersOption,
-    SubtitlesOption,
-    TrackOption,
-    upload_options,
-)
+from infra.cli.jobs.upload_flags import NOTHING_ASKED, MethodChoice, UploadFlags, takes_upload_flags, upload_options
 from infra.cli.operations.commands import bench, reconcile, rules
 from infra.cli.options import Json, Project, StateBucket, bucket_of
 from infra.cli.reruns.commands import diff, rerun
-from shared.enums import Channels, Privacy
-from shared.options.text_options import TextOptions
+from shared.enums import Privacy
 
 # Whatever takes longer to import than typer is imported by the command that needs it: --help and --version are quick.
 
@@ -95,27 +76,17 @@ StandardInputName = Annotated[
 
 
 @app.command(epilog=exit_codes_help())
+@takes_upload_flags
 def run(
     files: Annotated[
         list[str],
         typer.Argument(help="Files, folders with all that is below them, quoted patterns, or - for standard input."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("transcripts"),
-    method: MethodOption = MethodChoice.AUTO,
-    channels: ChannelsOption = Channels.MIX,
-    track: TrackOption = "",
-    language: LanguageOption = "",
-    subtitles: SubtitlesOption = "",
-    speakers: SpeakersOption = "",
-    speaker_names: SpeakerNamesOption = "",
-    numbers: NumbersOption = None,
-    fillers: FillersOption = None,
-    profanity: ProfanityOption = None,
-    keyterms: KeytermsOption = "",
-    second_opinion: SecondOpinionOption = None,
-    redact: RedactOption = "",
-    redact_terms: RedactTermsOption = "",
-    redact_audio: RedactAudioOption = None,
+    method: Annotated[
+        MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")
+    ] = MethodChoice.AUTO,
+    flags: UploadFlags = NOTHING_ASKED,
     privacy: Annotated[
         Privacy | None,
         typer.Option("--privacy", help="local: no audio is sent to an API. The default, unless --method needs one."),
@@ -142,22 +113,7 @@ def run(
 
     local = method in (MethodChoice.AUTO, MethodChoice.PARAKEET)
     privacy = privacy or (Privacy.LOCAL if local else Privacy.ANY)
-    options = upload_options(
-        method,
-        channels,
-        track,
-        subtitles,
-        privacy,
-        language=language,
-        speakers=speakers,
-        speaker_names=speaker_names,
-        keyterms=keyterms,
-        text=TextOptions(numbers, fillers, profanity),
-        second_opinion_usd=second_opinion,
-        redact=redact,
-        redact_terms=redact_terms,
-        redact_audio=redact_audio,
-    )
+    options = upload_options(flags, method, privacy)
     shown = Shown(decisions=explain, previews=preview, only_errors=quiet)
     raise typer.Exit(run_files(files, RunOptions(out, options, model, as_json, shown, name)))
 

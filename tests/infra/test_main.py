@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import typer
 from typer.testing import CliRunner
 
 from gpu_job.asr.nemo.model_files import Precision
-from infra.cli.main import MethodChoice, PrecisionChoice, app
+from infra.cli.jobs.upload_flags import MethodChoice, UploadFlags
+from infra.cli.main import PrecisionChoice, app
 from shared.enums import Method
+from shared.options.metadata_keys import KEYS, PREFIX
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/command-line.md")
@@ -27,6 +30,10 @@ ONLY_ON_LINUX = {"fcntl", "grp", "pwd", "resource", "termios", "tty", "pty", "sy
 def test_options_take_what_the_product_knows() -> None:
     assert [*PrecisionChoice] == [*Precision]
     assert set(MethodChoice) == {"auto", *Method}
+
+
+def test_each_flag_of_an_upload_is_a_key_of_its_metadata() -> None:
+    assert {PREFIX + field.name.replace("_", "-") for field in fields(UploadFlags)} <= KEYS
 
 
 def test_help_and_version_load_no_library_that_takes_long() -> None:

@@ -7,24 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.jobs.upload_flags import (
-    ChannelsOption,
-    FillersOption,
-    KeytermsOption,
-    LanguageOption,
-    MethodChoice,
-    NumbersOption,
-    ProfanityOption,
-    RedactAudioOption,
-    RedactOption,
-    RedactTermsOption,
-    SecondOpinionOption,
-    SpeakerNamesOption,
-    SpeakersOption,
-    SubtitlesOption,
-    TrackOption,
-    upload_options,
-)
+from infra.cli.jobs.upload_flags import NOTHING_ASKED, MethodChoice, UploadFlags, takes_upload_flags, upload_options
 from infra.cli.options import (
     DryRun,
     JobAddress,
@@ -38,10 +21,10 @@ from infra.cli.options import (
     bucket_of,
     check_asks,
 )
-from shared.enums import Channels, Privacy
-from shared.options.text_options import TextOptions
+from shared.enums import Privacy
 
 
+@takes_upload_flags
 def submit(
     sources: Annotated[
         list[str],
@@ -54,27 +37,14 @@ def submit(
     method: Annotated[
         MethodChoice | None, typer.Option("--method", help="Instead of the deployment's.", show_default=False)
     ] = None,
-    channels: ChannelsOption = Channels.MIX,
-    track: TrackOption = "",
-    language: LanguageOption = "",
-    subtitles: SubtitlesOption = "",
-    speakers: SpeakersOption = "",
-    speaker_names: SpeakerNamesOption = "",
-    numbers: NumbersOption = None,
-    fillers: FillersOption = None,
-    profanity: ProfanityOption = None,
-    keyterms: KeytermsOption = "",
-    second_opinion: SecondOpinionOption = None,
-    redact: RedactOption = "",
-    redact_terms: RedactTermsOption = "",
-    redact_audio: RedactAudioOption = None,
+    flags: UploadFlags = NOTHING_ASKED,
     privacy: Annotated[
         Privacy | None, typer.Option("--privacy", help="local: no audio is sent to an API.", show_default="any")
     ] = None,
     deadline_minutes: Annotated[
         float | None, typer.Option("--deadline", help="Latest end, from now.", metavar="MINUTES")
     ] = None,
-    max_cost_usd: Annotated[
+    max_cost: Annotated[
         float | None, typer.Option("--max-cost", help="Most that each may cost.", metavar="DOLLARS")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until all have ended; the exit status is then run's.")] = False,
@@ -89,24 +59,7 @@ def submit(
     """
     from infra.cli.jobs.submit import Submission, submit_all
 
-    options = upload_options(
-        method,
-        channels,
-        track,
-        subtitles,
-        privacy,
-        language=language,
-        speakers=speakers,
-        speaker_names=speaker_names,
-        text=TextOptions(numbers, fillers, profanity),
-        keyterms=keyterms,
-        second_opinion_usd=second_opinion,
-        redact=redact,
-        redact_terms=redact_terms,
-        redact_audio=redact_audio,
-        deadline_minutes=deadline_minutes,
-        max_cost_usd=max_cost_usd,
-    )
+    options = upload_options(flags, method, privacy, deadline_minutes=deadline_minutes, max_cost=max_cost)
     state, to = bucket_of("state", bucket, project), bucket_of("uploads", uploads, project)
     raise typer.Exit(submit_all(sources, Submission(state, to, folder, options, wait, dry_run, as_json)))
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 
 from shared.enums import Channels, Privacy
-from shared.options.text_options import Fillers, Numbers, Profanity, TextOptions
+from shared.options.metadata_keys import PREFIX
+from shared.options.text_options import Fillers, Numbers, Profanity
 from shared.redaction.kinds import AudioMasking
 
 if TYPE_CHECKING:
@@ -25,122 +30,118 @@ class MethodChoice(StrEnum):
     DEEPGRAM = "deepgram"
 
 
-MethodOption = Annotated[MethodChoice, typer.Option("--method", help="Method for all files, instead of routing each.")]
-ChannelsOption = Annotated[Channels, typer.Option("--channels", help="All together, or each as one speaker.")]
-TrackOption = Annotated[
-    str, typer.Option("--track", help="Audio track: its number from 1, a language, or all, mixed.", metavar="TRACK")
-]
-SubtitlesOption = Annotated[
-    str, typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES")
-]
+@dataclass(frozen=True)
+class UploadFlags:
+    """The flags that a command gets from `takes_upload_flags`, each named as its key of an upload's metadata."""
 
-LanguageOption = Annotated[
-    str, typer.Option("--language", help="That is spoken: de, pt-BR; several: de,en; or auto.", metavar="LANGUAGE")
-]
-SpeakersOption = Annotated[
-    str, typer.Option("--speakers", help="Tell who speaks: on, or how many: 2, 2-5.", metavar="COUNT")
-]
-SpeakerNamesOption = Annotated[
-    str, typer.Option("--speaker-names", help="In the order in which they are first heard.", metavar="NAME,NAME")
-]
-NumbersOption = Annotated[
-    Numbers | None, typer.Option("--numbers", help="Numbers in words, or in digits.", show_default="as the engine does")
-]
-FillersOption = Annotated[
-    Fillers | None, typer.Option("--fillers", help="Keep or drop uh and um.", show_default="as the engine does")
-]
-ProfanityOption = Annotated[
-    Profanity | None, typer.Option("--profanity", help="Keep or mask swear words.", show_default="keep")
-]
-KeytermsOption = Annotated[
-    str,
-    typer.Option(
-        "--keyterms", help="Names and words to favour: 'Parakeet:2; Cloud Run', or @FILE, one a line.", metavar="TERMS"
-    ),
-]
-SecondOpinionOption = Annotated[
-    float | None,
-    typer.Option("--second-opinion", help="Most for what another engine hears of doubtful words.", metavar="DOLLARS"),
-]
+    channels: Annotated[Channels, typer.Option("--channels", help="All together, or each as one speaker.")] = (
+        Channels.MIX
+    )
+    track: Annotated[
+        str, typer.Option("--track", help="Audio track: its number from 1, a language, or all, mixed.", metavar="TRACK")
+    ] = ""
+    language: Annotated[
+        str, typer.Option("--language", help="That is spoken: de, pt-BR; several: de,en; or auto.", metavar="LANGUAGE")
+    ] = ""
+    subtitles: Annotated[
+        str, typer.Option("--subtitles", help="Some of line=37,lines=2,min=1,max=6,cps=17.", metavar="RULES")
+    ] = ""
+    speakers: Annotated[
+        str, typer.Option("--speakers", help="Tell who speaks: on, or how many: 2, 2-5.", metavar="COUNT")
+    ] = ""
+    speaker_names: Annotated[
+        str, typer.Option("--speaker-names", help="In the order in which they are first heard.", metavar="NAME,NAME")
+    ] = ""
+    numbers: Annotated[
+        Numbers | None,
+        typer.Option("--numbers", help="Numbers in words, or in digits.", show_default="as the engine does"),
+    ] = None
+    fillers: Annotated[
+        Fillers | None, typer.Option("--fillers", help="Keep or drop uh and um.", show_default="as the engine does")
+    ] = None
+    profanity: Annotated[
+        Profanity | None, typer.Option("--profanity", help="Keep or mask swear words.", show_default="keep")
+    ] = None
+    keyterms: Annotated[
+        str,
+        typer.Option(
+            "--keyterms",
+            help="Names and words to favour: 'Parakeet:2; Cloud Run', or @FILE, one a line.",
+            metavar="TERMS",
+        ),
+    ] = ""
+    second_opinion: Annotated[
+        float | None,
+        typer.Option(
+            "--second-opinion", help="Most for what another engine hears of doubtful words.", metavar="DOLLARS"
+        ),
+    ] = None
+    redact: Annotated[
+        str, typer.Option("--redact", help="Leave out of all results: some of pii,numbers,custom.", metavar="KINDS")
+    ] = ""
+    redact_terms: Annotated[
+        str, typer.Option("--redact-terms", help="Phrases to leave out: acme*, order ####.", metavar="TERM,TERM")
+    ] = ""
+    redact_audio: Annotated[
+        AudioMasking | None,
+        typer.Option("--redact-audio", help="In redacted.ogg, in their place; off: no such file.", show_default="mute"),
+    ] = None
 
-RedactOption = Annotated[
-    str, typer.Option("--redact", help="Leave out of all results: some of pii,numbers,custom.", metavar="KINDS")
-]
-RedactTermsOption = Annotated[
-    str, typer.Option("--redact-terms", help="Phrases to leave out: acme*, order ####.", metavar="TERM,TERM")
-]
-RedactAudioOption = Annotated[
-    AudioMasking | None,
-    typer.Option("--redact-audio", help="In redacted.ogg, in their place; off: no such file.", show_default="mute"),
-]
+
+NOTHING_ASKED = UploadFlags()
+"""No flag is given."""
+
+
+def takes_upload_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the fields of `UploadFlags` as parameters, in the place of its own parameter `flags`."""
+    hints = get_type_hints(UploadFlags, include_extras=True)
+    flags = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(UploadFlags)
+    ]
+    own = inspect.signature(command, eval_str=True).parameters
+    parameters = [
+        shown
+        for name, parameter in own.items()
+        for shown in (flags if name == "flags" else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)])
+    ]
+
+    @functools.wraps(command)
+    def with_flags(**given: object) -> None:
+        of_upload = {flag.name: given.pop(flag.name) for flag in flags}
+        command(flags=UploadFlags(**of_upload), **given)  # type: ignore[arg-type]  # typer has checked each
+
+    with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_flags.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_flags
 
 
 def upload_options(
+    flags: UploadFlags,
     method: MethodChoice | None,
-    channels: Channels,
-    track: str,
-    subtitles: str,
     privacy: Privacy | None,
     *,
-    language: str = "",
-    speakers: str = "",
-    speaker_names: str = "",
-    text: TextOptions | None = None,
-    keyterms: str = "",
-    second_opinion_usd: float | None = None,
-    redact: str = "",
-    redact_terms: str = "",
-    redact_audio: AudioMasking | None = None,
     deadline_minutes: float | None = None,
-    max_cost_usd: float | None = None,
+    max_cost: float | None = None,
 ) -> UploadOptions:
-    """What was asked for, checked. `method`: None: the deployment's. Raises typer.BadParameter."""
-    text = text or TextOptions()
+    """What was asked for, checked. `method`: None: the deployment's. `max_cost`: in USD. Raises typer.BadParameter."""
     from shared.errors import Rejected
-    from shared.options.metadata_keys import (
-        CHANNELS_METADATA,
-        DEADLINE_METADATA,
-        FILLERS_METADATA,
-        KEYTERMS_METADATA,
-        LANGUAGE_METADATA,
-        MAX_COST_METADATA,
-        METHOD_METADATA,
-        NUMBERS_METADATA,
-        PRIVACY_METADATA,
-        PROFANITY_METADATA,
-        REDACT_AUDIO_METADATA,
-        REDACT_METADATA,
-        REDACT_TERMS_METADATA,
-        SECOND_OPINION_METADATA,
-        SPEAKER_NAMES_METADATA,
-        SPEAKERS_METADATA,
-        SUBTITLES_METADATA,
-        TRACK_METADATA,
-    )
     from shared.options.parsing import parse_upload_options
 
     asked = {
-        METHOD_METADATA: method or "",
-        CHANNELS_METADATA: channels,
-        PRIVACY_METADATA: privacy or "",
-        TRACK_METADATA: track,
-        LANGUAGE_METADATA: language,
-        SUBTITLES_METADATA: subtitles,
-        SPEAKERS_METADATA: speakers,
-        SPEAKER_NAMES_METADATA: speaker_names,
-        NUMBERS_METADATA: text.numbers or "",
-        FILLERS_METADATA: text.fillers or "",
-        PROFANITY_METADATA: text.profanity or "",
-        KEYTERMS_METADATA: _terms(keyterms),
-        SECOND_OPINION_METADATA: "" if second_opinion_usd is None else str(second_opinion_usd),
-        REDACT_METADATA: redact,
-        REDACT_TERMS_METADATA: redact_terms,
-        REDACT_AUDIO_METADATA: redact_audio or "",
-        DEADLINE_METADATA: "" if deadline_minutes is None else str(deadline_minutes),
-        MAX_COST_METADATA: "" if max_cost_usd is None else str(max_cost_usd),
+        **asdict(flags),
+        "keyterms": _terms(flags.keyterms),
+        "method": method,
+        "privacy": privacy,
+        "deadline_minutes": deadline_minutes,
+        "max_cost": max_cost,
     }
     try:
-        return parse_upload_options(asked)
+        return parse_upload_options(
+            {PREFIX + name.replace("_", "-"): str(value) for name, value in asked.items() if value is not None}
+        )
     except Rejected as error:
         raise typer.BadParameter(error.reason) from None
 
