@@ -21,7 +21,7 @@ from shared.messages import Decision
 from shared.options.model import UploadOptions
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 JOB_NAME = "projects/bench/locations/here/jobs/{}"
 _NO_CPU_JOB: Mapping[str, object] = {"cpu_job": None}

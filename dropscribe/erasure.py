@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared.media import Upload
 from shared.operations.erase import ErasureReceipt, erase
-from shared.settings import DeploymentSettings
+from shared.settings.deployment import DeploymentSettings
 from shared.state.deployment import connect
 
 

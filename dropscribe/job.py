@@ -19,7 +19,7 @@ from shared.objects import bucket_and_name
 from shared.operations.erase import ErasureReceipt
 from shared.operations.rerun import RerunRequest, begin_rerun, requested_model
 from shared.progress.model import Progress
-from shared.settings import DeploymentSettings
+from shared.settings.deployment import DeploymentSettings
 from shared.state.jobs.progress import read_progress
 from shared.state.jobs.store import JobStore
 from shared.transcript.model import Transcript

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.settings import DeepgramSettings, DeploymentSettings
+from shared.settings.deepgram import DeepgramSettings
+from shared.settings.deployment import DeploymentSettings
 
 if TYPE_CHECKING:  # numpy, ONNX Runtime and ffmpeg's libraries are for those who transcribe on this machine
     from gpu_job.engines.chain import EngineChain

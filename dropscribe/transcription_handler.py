@@ -24,7 +24,7 @@ from dropscribe.local_engines import LOCAL_ENGINES, deepgram_engine
 from shared.enums import Method
 from shared.errors import DropscribeError, FailureKind
 from shared.options.model import UploadOptions
-from shared.settings import DeepgramSettings
+from shared.settings.deepgram import DeepgramSettings
 from shared.transcript.csv_files import to_csv
 from shared.transcript.deepgram_json import to_deepgram
 

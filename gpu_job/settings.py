@@ -19,7 +19,9 @@ from gpu_job.engines.loaded_models import LOADED_MODELS
 from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.engines.time_limits import TimeLimits
 from gpu_job.pipeline import PipelineOptions
-from shared.settings import DeepgramSettings, DeploymentSettings, setting
+from shared.settings.deepgram import DeepgramSettings
+from shared.settings.deployment import DeploymentSettings
+from shared.settings.field import setting
 
 _PIPELINE, _RECOGNIZER, _TIME_LIMITS = PipelineOptions(), RecognizerOptions(), TimeLimits()
 """Where `transcribe` and the job have the same default, it stands there."""

@@ -24,7 +24,7 @@ from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind, kind_of_status, shortened
 from shared.languages.choice import language_tag
-from shared.settings import DeepgramSettings
+from shared.settings.deepgram import DeepgramSettings
 from shared.telemetry.metrics import AUDIO
 from shared.transcript.model import Passage, Word
 

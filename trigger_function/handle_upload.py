@@ -35,7 +35,7 @@ from trigger_function.inspection.inspector import inspect
 from trigger_function.inspection.side_files import with_listed_keyterms, with_speakers_file
 from trigger_function.routing.limits import UploadFacts
 from trigger_function.services import Services
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 from trigger_function.webhooks.endpoints import check_allowed
 
 _log = logging.getLogger(__name__)

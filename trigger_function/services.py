@@ -19,7 +19,7 @@ from trigger_function.deepgram.answers import AnswerStore, LateAnswers
 from trigger_function.deepgram.callback_address import CallbackAddresses
 from trigger_function.gathering import Gathering
 from trigger_function.routing.router import Router
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from gpu_job.instance import bytes_in, disk_space, memory_bytes
 from gpu_job.settings import JobSettings
 from shared.errors import Rejected
 from shared.media import Media
-from shared.settings import GIB, MB
+from shared.settings.field import GIB, MB
 
 
 @dataclass(frozen=True)

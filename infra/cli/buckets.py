@@ -8,7 +8,7 @@ from google.cloud.storage import Bucket, Client
 from pydantic import TypeAdapter, ValidationError
 
 from infra.cli.errors import CommandError
-from shared.settings import BucketName
+from shared.settings.field import BucketName
 
 _BUCKET_NAME: TypeAdapter[str] = TypeAdapter(BucketName)
 

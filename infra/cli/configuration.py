@@ -10,9 +10,12 @@ from pydantic_settings import BaseSettings
 
 from gpu_job.settings import JobSettings
 from infra.doctor.settings import DoctorSettings
-from shared.settings import DeepgramSettings, DeploymentSettings, JobShapeSettings, SpeedSettings
+from shared.settings.deepgram import DeepgramSettings
+from shared.settings.deployment import DeploymentSettings
+from shared.settings.executions import JobShapeSettings
+from shared.settings.speeds import SpeedSettings
 from trigger_function.api.settings import ApiSettings
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 _HEAD = """# Configuration
 

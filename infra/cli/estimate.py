@@ -37,7 +37,7 @@ from shared.progress.describe import rough_duration
 from trigger_function.handle_upload import inspect_blob
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Router
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 NO_DEPLOYMENT = {
     "google_cloud_project": "none",

@@ -23,7 +23,7 @@ from shared.state.execution_slots import ExecutionSlots
 from shared.state.gpu_breaker import CircuitState, gpu_health
 from shared.state.jobs.open_markers import OpenMarker
 from shared.state.jobs.store import JobStore
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 LONGEST_SILENCE = timedelta(hours=1)
 """Of the scheduler, which ticks every five minutes unless `reconcile_schedule` says otherwise."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 NO_LIMIT = -1
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import DeepgramSettings, DeploymentSettings, setting
+from shared.settings.deepgram import DeepgramSettings
+from shared.settings.deployment import DeploymentSettings
+from shared.settings.field import setting
 
 
 class DoctorSettings(DeepgramSettings):

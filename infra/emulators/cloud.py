@@ -37,7 +37,7 @@ from infra.process_environment import environment
 from infra.tiny_parakeet import MODEL_PATH
 from shared.state.deployment import prices_of
 from trigger_function.api.settings import ApiSettings
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 _log = logging.getLogger(__name__)
 

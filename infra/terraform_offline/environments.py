@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings
 from gpu_job.settings import JobSettings
 from infra.process_environment import environment
 from infra.terraform_offline.terraform import Workspace
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 MODELS: Mapping[str, type[BaseSettings]] = {
     'google_cloudfunctions2_function.this["on_upload"]': FunctionSettings,

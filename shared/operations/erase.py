@@ -34,7 +34,7 @@ from shared import objects
 from shared.clock import now
 from shared.errors import DropscribeError, Rejected, StateConflict
 from shared.media import Upload
-from shared.settings import DeploymentSettings
+from shared.settings.deployment import DeploymentSettings
 from shared.state.deployment import Deployment
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import rejected

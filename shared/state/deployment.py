@@ -16,7 +16,8 @@ from shared.costs.prices import PriceBook, UnknownPrice, UnusablePriceBook, pric
 from shared.costs.speeds import DeviceSpeed, SpeedStore
 from shared.enums import JobDevice
 from shared.progress.events import ProgressEvents
-from shared.settings import BreakerSettings, DeploymentSettings
+from shared.settings.deployment import DeploymentSettings
+from shared.settings.executions import BreakerSettings
 from shared.state.backlog import QueuedUploads
 from shared.state.cloud_run import JobRunner
 from shared.state.execution_costs import ExecutionCosts

@@ -27,7 +27,7 @@ from infra.rehearse.google_apis import TOKEN, ApiRequest
 from infra.terraform_offline.terraform import ROOT
 from tests.support.doctor_deployment import NAMES, DoctorDeployment
 from tests.support.waiting import PATIENCE
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 APIS: Mapping[str, Any] = json.loads((Path(__file__).parent / "google_apis.json").read_text())
 

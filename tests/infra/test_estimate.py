@@ -23,7 +23,7 @@ from shared.options.metadata_keys import MAX_COST_METADATA, PRIVACY_METADATA
 from shared.options.model import UploadOptions
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
 from tests.support.routing_cases import PRICING, film, media
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 CALL, LONG = recording("call").path, recording("long_seen").path
 

@@ -23,7 +23,7 @@ from shared.media import Media, Upload
 from shared.messages import TerminalMessage, event_id
 from shared.options.model import UploadOptions
 from shared.progress.describe import rough_duration
-from shared.settings import SpeedSettings
+from shared.settings.speeds import SpeedSettings
 from shared.state.jobs.progress import progress_of
 from shared.state.jobs.record import JobRecord, JobState
 

@@ -21,7 +21,7 @@ from shared.deepgram import Deepgram, answer_in_time, parse_response
 from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from shared.settings import DeepgramSettings
+from shared.settings.deepgram import DeepgramSettings
 from shared.transcript.model import Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.waiting import PATIENCE

@@ -13,11 +13,11 @@ from shared.formats.tracks import AudioTrack
 from shared.media import Media
 from shared.messages import Decision
 from shared.options.model import UploadOptions
-from shared.settings import SpeedSettings
+from shared.settings.speeds import SpeedSettings
 from trigger_function.routing.engines import Engines
 from trigger_function.routing.limits import Conditions, UploadFacts
 from trigger_function.routing.router import Policy, Router
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 MB = 1_000_000
 DEEPGRAM_MAX = 2_000 * MB

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.enums import Method
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 NEEDED = {
     "GOOGLE_CLOUD_PROJECT": "project",

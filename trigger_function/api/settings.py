@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic import SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic_settings import BaseSettings
 
-from shared.settings import SETTINGS_CONFIG, setting
+from shared.settings.field import SETTINGS_CONFIG, CommaSeparated, setting
 from trigger_function.api.web.callers import ApiKey, is_source
 
 _KEYS = TypeAdapter(tuple[ApiKey, ...])
@@ -35,12 +35,12 @@ class ApiSettings(BaseSettings):
         "JSON list of keys: `id`, `sha256` of the key, and where they apply `folder`, `monthly_budget_usd`, `sources`"
         " (docs/api.md).",
     )
-    api_hosts: Annotated[tuple[str, ...], NoDecode] = setting(
+    api_hosts: CommaSeparated = setting(
         (),
         "Values of the Host header that are answered; then pages of other origins are refused, too. None: all.",
         unit="comma-separated, with ports",
     )
-    api_source_buckets: Annotated[tuple[str, ...], NoDecode] = setting(
+    api_source_buckets: CommaSeparated = setting(
         (),
         "Where `gs://` recordings may be copied from, beside the uploads bucket: `BUCKET/` or `BUCKET/FOLDER/`.",
         unit="comma-separated",
@@ -87,11 +87,6 @@ class ApiSettings(BaseSettings):
     api_result_seconds: float = setting(
         3600.0, "How long the addresses of results are valid.", unit="s", gt=0, le=604800
     )
-
-    @field_validator("api_hosts", "api_source_buckets", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:

@@ -9,7 +9,7 @@ from shared.languages.table import LanguageTable
 from shared.media import Media
 from shared.options.metadata_keys import REDACT_AUDIO_METADATA
 from shared.options.model import UploadOptions
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from trigger_function.routing.decision_table import Thresholds, by_table
 from trigger_function.routing.engines import Engines
 from trigger_function.routing.limits import Conditions, DeploymentLimits, UploadFacts, with_refusals
 from trigger_function.routing.score import by_score
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 DEFAULT_USD_PER_MINUTE = 0.01
 

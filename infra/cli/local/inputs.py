@@ -19,7 +19,7 @@ from infra.cli.local.folders import scan
 from shared.object_names import object_name
 from shared.options.side_files import side_file_kind
 from trigger_function.inspection.sniff import is_media
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 STANDARD_INPUT = "-"
 

@@ -11,7 +11,7 @@ from infra.cli.local.machine_speeds import MachineSpeeds
 from infra.cli.progress.time_left import Estimate, audio_of_all
 from shared.errors import BadMedia, Rejected
 from shared.options.model import UploadOptions
-from shared.settings import SpeedSettings
+from shared.settings.speeds import SpeedSettings
 
 INSPECTION_SECONDS = 1.5
 """Longest look into files: a person sees the estimate within 5 s, of which Python's imports take two."""

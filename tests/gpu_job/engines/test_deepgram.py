@@ -27,7 +27,7 @@ from infra.recordings import recording
 from shared.deepgram import Deepgram
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
-from shared.settings import DeepgramSettings
+from shared.settings.deepgram import DeepgramSettings
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.waiting import PATIENCE, wait_until

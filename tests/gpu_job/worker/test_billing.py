@@ -29,7 +29,7 @@ from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, Observations
 from shared.enums import Engine, Method
 from shared.media import Media
-from shared.settings import SpeedSettings
+from shared.settings.speeds import SpeedSettings
 from shared.state.ledger_entry import EntryState, month_of
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 

@@ -37,7 +37,7 @@ from shared.enums import Engine, Method, Privacy
 from shared.errors import DropscribeError
 from shared.messages import Decision
 from shared.options.model import UploadOptions
-from shared.settings import DeepgramSettings
+from shared.settings.deepgram import DeepgramSettings
 from shared.state.job_result import failed
 from shared.state.ledger_entry import month_of
 from tests.support.fake_recognizer import FakeRecognizer

@@ -20,8 +20,9 @@ from shared.costs.launch_plan import (
 from shared.costs.shard_plan import ShardRules, plan_shards
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice
-from shared.settings import ExecutionSettings, SpeedSettings
-from trigger_function.settings import FunctionSettings
+from shared.settings.executions import ExecutionSettings
+from shared.settings.speeds import SpeedSettings
+from trigger_function.settings.function import FunctionSettings
 
 HOUR = 3600.0
 L4 = DeviceSpeed(startup_seconds=30.0, x_real_time=123.0)

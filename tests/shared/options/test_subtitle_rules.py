@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.options.subtitle_rules import SubtitleOptions, SubtitleRules
-from shared.settings import SubtitleSettings
+from shared.settings.subtitles import SubtitleSettings
 
 
 @pytest.mark.parametrize(

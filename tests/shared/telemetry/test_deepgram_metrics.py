@@ -9,7 +9,7 @@ from infra.emulators.http_server import HttpServer
 from shared.deepgram import Deepgram
 from shared.deepgram_request import DeepgramRequest
 from shared.errors import EngineFailed
-from shared.settings import DeepgramSettings
+from shared.settings.deepgram import DeepgramSettings
 from tests.support.recorded_metrics import RecordedMetrics, labels
 
 

@@ -30,7 +30,7 @@ from trigger_function.routing.decision_table import Thresholds
 from trigger_function.routing.engines import Engines, deepgram_obstacle
 from trigger_function.routing.limits import DeploymentLimits
 from trigger_function.routing.router import Policy
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 MINUTE, HOUR = 60.0, 3600.0
 BIT = 0.001

@@ -17,7 +17,7 @@ from shared.options.speaker_count import SpeakerCount
 from shared.options.text_options import Fillers, Numbers, Profanity
 from shared.redaction.kinds import AudioMasking, Redact
 from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 DEEPGRAM_MODELS = re.compile(r"(nova(-[23])?|enhanced|base|whisper|flux)(-[a-z]+)*")
 """Names of Deepgram's models, with what follows them: `nova-2-meeting`. Which one is used is a setting here."""

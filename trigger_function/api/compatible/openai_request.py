@@ -10,7 +10,7 @@ from math import isfinite
 
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
-from shared.settings import DeploymentSettings
+from shared.settings.deployment import DeploymentSettings
 from trigger_function.api.compatible.requested import refuse, requested_language, requested_method, shown
 
 OPENAI_MODELS = re.compile(r"whisper-1|gpt(-4o)?(-mini)?-transcribe(-diarize)?(-\d{4}-\d\d-\d\d)?")

@@ -8,7 +8,7 @@ from typing import Literal, NoReturn
 
 from shared.enums import JobDevice, Method
 from shared.languages.choice import LanguageChoice, parse_language_choice
-from shared.settings import DeploymentSettings
+from shared.settings.deployment import DeploymentSettings
 from trigger_function.api.web.problems import Problem
 
 JOB_HEADER = "X-Dropscribe-Job"

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from werkzeug.http import parse_options_header
 
 from shared.object_names import name_problem, object_name
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 MAX_NAME_CHARACTERS = 200
 """Of a name that a server or a form gives; its end counts, where the type is."""

@@ -9,7 +9,7 @@ from shared.options.speaker_count import SpeakerCount
 from trigger_function.api.compatible.deepgram_request import DeepgramRequest, parse_parameters
 from trigger_function.api.compatible.openai_request import Format, Granularity, OpenAiRequest, parse_request
 from trigger_function.api.web.problems import Problem
-from trigger_function.settings import FunctionSettings
+from trigger_function.settings.function import FunctionSettings
 
 JOB = "projects/p/locations/l/jobs/j"
 
