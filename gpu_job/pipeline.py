@@ -28,7 +28,7 @@ from pathlib import Path
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
-from gpu_job.assembly.assemble import ChunkResult, transcript_of
+from gpu_job.assembly.assemble import ChunkResult, coverage_of, transcript_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
@@ -63,7 +63,8 @@ from shared.languages.choice import UNDETERMINED, deployment_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.confidence import LOW_CONFIDENCE
-from shared.transcript.model import Passage, Transcript, with_keyterms
+from shared.transcript.least_coverage import with_coverage_warning
+from shared.transcript.model import Gap, Passage, Transcript, with_keyterms
 from shared.transcript.speakers import with_speaker_warning
 
 AUDIT_THREADS = 2
@@ -194,7 +195,8 @@ class FileTranscription:
         `stored`: results of an earlier attempt: such chunks are not submitted again. `shard`: only chunks that begin in
         it are transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this
         time, in seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as
-        `cancel`. `opinions`: how much of what an engine was not sure of another one may hear; None: nothing."""
+        `cancel`. `opinions`: how much of what an engine was not sure of, or had no words for, another one may hear;
+        None: nothing."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
@@ -202,6 +204,7 @@ class FileTranscription:
         self._media = media
         self._text, self._keyterms = asked.text, asked.keyterms
         self._redaction = asked.redaction
+        self._least_coverage = asked.min_coverage
         models = pipeline.options.speech_models
         self._language = asked.language or deployment_language(pipeline.options.language)
         self._model = None if models is None else models.of(asked.language)
@@ -220,6 +223,8 @@ class FileTranscription:
                 opinions,
                 threads,
                 submit=self._tasks.submit_elsewhere,
+                is_incomplete=self._is_incomplete,
+                engine_at=self._results.engine_at,
                 on_done=self.report_if_complete,
                 is_cancelled=self._cancelled.is_set,
             )
@@ -234,6 +239,7 @@ class FileTranscription:
             pipeline.detector,
             threads,
             submit_window=self.transcribe_window,
+            on_unheard=self._unheard,
             on_done=self.report_if_complete,
             on_broken=listener.broke,
         )
@@ -343,6 +349,16 @@ class FileTranscription:
         self._raise_if_cancelled()
         self._tasks.submit_window(channel, window, deliver)
 
+    def _unheard(self, channel: int, window: Chunk, gaps: Sequence[Gap]) -> None:
+        """For the audit: speech in the window stays without words."""
+        if self._opinions is not None:
+            self._opinions.unheard(channel, window, gaps)
+
+    def _is_incomplete(self) -> bool:
+        """Of a file whose chunks and audit are done: whether less of what is said has words than was asked for."""
+        least = self._least_coverage
+        return least is not None and coverage_of(self._results.assembly, self.findings()).share < least
+
     def fail_lost_chunks(self) -> None:
         """To be called now and then: chunks that no engine has any more become gaps."""
         self._tasks.fail_lost()
@@ -391,6 +407,7 @@ class FileTranscription:
             heard_again=() if self._opinions is None else self._opinions.heard,
         )
         transcript = with_speaker_warning(transcript, self._least_speakers)
+        transcript = with_coverage_warning(transcript, self._least_coverage)
         support = engines.keyterm_support(self._keyterms, self._model)
         return with_keyterms(transcript, self._keyterms, support)
 

@@ -15,6 +15,7 @@ from gpu_job.asr.packed_tokens import packed
 from gpu_job.asr.tokens import Token, ensure_word_start, words_of
 from gpu_job.assembly.completeness import RecognizedChunk, lost_words, untranscribed
 from gpu_job.assembly.merge import ChunkTokens, kept_slices
+from gpu_job.assembly.missing_words import with_missing_words
 from gpu_job.assembly.second_opinion import HeardAgain, with_provenance, with_second_opinions
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
@@ -207,11 +208,13 @@ def transcript_of(
     `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`:
     how the words are to be written. `redaction`: what is redacted later, whose terms are written as they were heard.
     `find_languages`: where `language` is not known. `heard_again`: what other engines heard of stretches of which the
-    first was not sure. Coverage and gaps are by what the engines wrote first.
+    first was not sure, or had no words. Coverage and gaps are by what the engines wrote first, and by the words of
+    stretches that had none.
 
     Raises EngineFailed where every chunk failed.
     """
     results, passages = assembly.results(), assembly.passages(findings)
+    passages, findings = with_missing_words(passages, findings, heard_again)
     gaps = assembly.gaps(findings, passages)
     failures = [result.failure for result in results if result.failure]
     if failures and len(failures) == len(results):
@@ -240,6 +243,12 @@ def transcript_of(
         estimated_times=any(not token.is_timed for result in results for token in result.tokens),
     )
     return with_provenance(transcript, opinions)
+
+
+def coverage_of(assembly: Assembly, findings: Sequence[Findings]) -> Coverage:
+    """Of a complete assembly, by what its engines wrote first."""
+    passages = assembly.passages(findings)
+    return coverage(passages, assembly.gaps(findings, passages), findings)
 
 
 def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:

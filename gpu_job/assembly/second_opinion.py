@@ -41,6 +41,8 @@ class HeardAgain:
     end: int
     engine: Engine
     tokens: tuple[Token, ...]
+    missed_by: Engine | None = None
+    """The engine that had no words there; None: it had some, and was not sure of them."""
 
 
 class _Written(NamedTuple):
@@ -60,6 +62,9 @@ def with_second_opinions(
     opinions: list[SecondOpinion] = []
     done: dict[int, int] = {}
     for other in heard:
+        if other.missed_by is not None:
+            opinions.append(_of_missing(written, other, other.missed_by, other.channel if is_split else None))
+            continue
         if other.first < done.get(other.channel, 0):
             continue  # what chunks share was heard twice
         done[other.channel] = other.end
@@ -99,6 +104,24 @@ def _is_better(first: Sequence[Word], second: Sequence[Word]) -> bool:
 def _mean(words: Sequence[Word]) -> float | None:
     known = [word.confidence for word in words if word.confidence is not None]
     return sum(known) / len(known) if known else None
+
+
+def _of_missing(
+    written: Sequence[_Written], other: HeardAgain, missed_by: Engine, speaker: int | None
+) -> SecondOpinion:
+    """Of a stretch without words, whose new ones are written already."""
+    near = [one for one in written if one.word.speaker == speaker and _is_inside(one.word, other)]
+    new = [one.word for one in near if one.engine is other.engine]
+    return SecondOpinion(
+        start=seconds(other.first),
+        end=seconds(other.end),
+        first=missed_by,
+        first_confidence=None,
+        second=other.engine,
+        second_confidence=_mean(new),
+        agreed=not new,
+        kept=other.engine if new else missed_by,
+    )
 
 
 def _opinion(first: Sequence[_Written], second: Sequence[Word], other: HeardAgain, kept: Engine) -> SecondOpinion:

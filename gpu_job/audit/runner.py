@@ -19,6 +19,7 @@ from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import Retry, VadQuery
 from gpu_job.vad.segments import VadThresholds
 from shared.errors import EngineFailed
+from shared.transcript.model import Gap
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ class AuditHost(Protocol):
 
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         """Have a window transcribed again. May block. Raises EngineFailed where no engine is left."""
+
+    def unheard(self, window: Chunk, gaps: Sequence[Gap]) -> None:
+        """Speech in this window stays without words: copy what is to be kept of it. Must be quick, and call nothing of
+        the audit."""
 
     def done(self) -> None:
         """The last query or retry is done. May be called twice; after `transcribed` and `end` check `is_done`."""
@@ -116,8 +121,15 @@ class AuditRunner:
             retry = None
         else:
             with self._lock:
+                known = len(self._audit.findings.gaps)
                 retry = self._audit.answer(query, speech)
+                self._report(query.window, known)
         self._continue(retry)
+
+    def _report(self, window: Chunk, known: int) -> None:
+        """Tell of the gaps behind the known ones. Under the lock: once the audit is done the file waits for no more."""
+        if gaps := self._audit.findings.gaps[known:]:
+            self._host.unheard(window, gaps)
 
     def _continue(self, retry: Retry | None) -> None:
         if retry is None:
@@ -132,7 +144,9 @@ class AuditRunner:
 
     def _retranscribed(self, retry: Retry, tokens: Sequence[Token]) -> None:
         with self._lock:
+            known = len(self._audit.findings.gaps)
             further = self._audit.retranscribed(retry, tokens)
+            self._report(retry.query.window, known)
         # Not here: the engine's thread must not wait until there is room for another window.
         self._later(partial(self._continue, further))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from gpu_job.audit.audit import Audit
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
 from gpu_job.audit.runner import AuditRunner, DeliverTokens, Detector
+from shared.transcript.model import Gap
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,15 @@ class _ChannelHost:
 
     channel: int
     submit_window: Callable[[int, Chunk, DeliverTokens], None]
+    on_unheard: Callable[[int, Chunk, Sequence[Gap]], None]
     on_done: Callable[[], None]
     on_broken: Callable[[Exception], None]
 
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         self.submit_window(self.channel, window, deliver)
+
+    def unheard(self, window: Chunk, gaps: Sequence[Gap]) -> None:
+        self.on_unheard(self.channel, window, gaps)
 
     def done(self) -> None:
         self.on_done()
@@ -44,14 +49,21 @@ class ChannelAudits:
         threads: Executor,
         *,
         submit_window: Callable[[int, Chunk, DeliverTokens], None],
+        on_unheard: Callable[[int, Chunk, Sequence[Gap]], None],
         on_done: Callable[[], None],
         on_broken: Callable[[Exception], None],
     ) -> None:
-        """`submit_window`: has a window of a channel transcribed again, as of `AuditHost`. `on_done`: the last query or
-        retry of a channel is done. `on_broken`: an audit will not be done."""
+        """`submit_window`: has a window of a channel transcribed again, as of `AuditHost`. `on_unheard`: speech in a
+        window of a channel stays without words. `on_done`: the last query or retry of a channel is done. `on_broken`:
+        an audit will not be done."""
         self._channels = channels
         self._runners = [
-            AuditRunner(Audit(rules), detector, threads, _ChannelHost(channel, submit_window, on_done, on_broken))
+            AuditRunner(
+                Audit(rules),
+                detector,
+                threads,
+                _ChannelHost(channel, submit_window, on_unheard, on_done, on_broken),
+            )
             for channel in range(channels if rules is not None else 0)
         ]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from gpu_job.assembly.assemble import Assembly, ChunkResult
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
+from shared.enums import Engine
 from shared.transcript.model import Gap
 
 StoredResults = Mapping[tuple[int, int, int], ChunkResult]
@@ -67,6 +69,12 @@ class ChunkResults:
         """What arrived so far, by channel and time."""
         with self._lock:
             return self.assembly.results()
+
+    def engine_at(self, channel: int, sample: int) -> Engine:
+        """The engine of the chunk in which a sample of a channel lies, of a complete file; of one in none, that of the
+        chunk before."""
+        own = [one for one in self.all() if one.channel == channel]
+        return own[max(0, bisect_right([one.start for one in own], sample) - 1)].engine
 
     def is_stored(self, result: ChunkResult) -> bool:
         """Whether it is an earlier attempt's."""

@@ -49,6 +49,8 @@ up to 100 characters, with a weight of 0.1 to 5 behind a colon where it is not 1
 come on top: UTF-8, one a line, up to 64 KiB; lines that begin with `#` are remarks |
 | `transcribe-second-opinion` | dollars (up to 1,000), at most, for what another engine hears of words of \
 which the first was not sure |
+| `transcribe-min-coverage` | share of what is said that has to have words, `0.98` or `98%`; below it another engine \
+is asked, once ([results](results.md#least-coverage)) |
 | `transcribe-subtitles` | subtitles of this file: some of `line=37,lines=2,min=1,max=6,cps=17`: columns of a line (a \
 full-width character takes two), lines, shortest and longest time on screen in seconds, characters read in a second. \
 What is left out is as the settings say |

@@ -24,6 +24,9 @@ from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.media import Media
 
+BYTES_PER_SECOND_SENT = 32_000
+"""Of audio that a job sends to Deepgram: WAV, 16 kHz, 16 bits."""
+
 ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
 
 
@@ -78,6 +81,8 @@ class Quote(BaseModel):
     """Into how many parts the upload would be divided; 0: it is one piece."""
     executions: Annotated[int, Field(ge=1)] = 1
     """How many are planned to work on them at once."""
+    only_if_incomplete_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Of the bill: most that another engine costs, which is asked only where words are missing (min_coverage)."""
     refusals: tuple[Refusal, ...] = ()
 
     @property
@@ -85,6 +90,11 @@ class Quote(BaseModel):
         """For people: `parakeet on the CPU`, `deepgram`, `parakeet on the GPU (15 shards, 5 at once)`."""
         label = way_label(self.method, self.device)
         return f"{label} ({self.shards} shards, {self.executions} at once)" if self.shards else label
+
+    @property
+    def surely_usd(self) -> float:
+        """Without what is spent only where words are missing."""
+        return self.bill.usd - self.only_if_incomplete_usd
 
     @property
     def binding(self) -> tuple[Refusal, ...]:
@@ -98,7 +108,7 @@ class Quote(BaseModel):
         just because it is one (docs/decisions/097-waiting-is-no-failure.md).
         """
         waiting_seconds = self.completion_seconds - self.gather_seconds - self.queue_seconds
-        return self.bill.usd + waiting_seconds / 60 * usd_per_minute
+        return self.surely_usd + waiting_seconds / 60 * usd_per_minute
 
 
 def way_label(method: Method, device: JobDevice | None) -> str:
@@ -139,6 +149,10 @@ class TranscriptionRequest:
     """Most that Deepgram may cost for what the job's own engine was not sure of."""
     deepgram_redacts: bool = False
     """Whether Deepgram, where it has all of the audio, is to redact its words."""
+    deepgram_may_complete: bool = False
+    """Whether Deepgram may hear what the job's engines have no words for."""
+    job_may_complete: bool = False
+    """Whether a job may hear what Deepgram has no words for."""
     redacted_audio: bool = False
     """Whether the job makes a redacted recording, which it decodes and transcribes once more."""
 
@@ -150,8 +164,11 @@ class TranscriptionRequest:
 
 def quotes_for(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> tuple[Quote, ...]:
     """A quote for every method, with one job. Raises UnknownPrice or UnknownDevice: what is not known costs no $0."""
-    parakeet, deepgram = parakeet_quote(request, pricing, queue), _deepgram(request, pricing, 1.0)
-    return (parakeet, _with_second_opinion(_hybrid(request, pricing, queue), request, pricing), deepgram)
+    deepgram = _deepgram(request, pricing, 1.0)
+    if request.job_may_complete:
+        deepgram = _with_completion(deepgram, _own_quote(request, pricing, queue).bill)
+    hybrid = _with_second_opinion(_hybrid(request, pricing, queue), request, pricing)
+    return (parakeet_quote(request, pricing, queue), _completed_by_deepgram(hybrid, request, pricing), deepgram)
 
 
 def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
@@ -159,7 +176,35 @@ def parakeet_quote(request: TranscriptionRequest, pricing: PricingContext, queue
 
     Raises UnknownPrice or UnknownDevice.
     """
-    return _with_second_opinion(_own_quote(request, pricing, queue), request, pricing)
+    quote = _with_second_opinion(_own_quote(request, pricing, queue), request, pricing)
+    return _completed_by_deepgram(quote, request, pricing)
+
+
+def _completed_by_deepgram(quote: Quote, request: TranscriptionRequest, pricing: PricingContext) -> Quote:
+    """With the most that Deepgram costs where words are missing: all of the audio that it has not got anyway, as the
+    job sends it, or as a file."""
+    if not request.deepgram_may_complete:
+        return quote
+    share = 1 - quote.deepgram_share
+    return _with_completion(
+        quote,
+        deepgram_bill(
+            pricing.deepgram_model,
+            share * request.audio_seconds,
+            share * max(request.media.size_bytes, request.audio_seconds * BYTES_PER_SECOND_SENT),
+            pricing.book,
+            speakers=request.speakers,
+            keyterms=request.keyterms,
+            redaction=request.deepgram_redacts,
+        ),
+    )
+
+
+def _with_completion(quote: Quote, most: Bill) -> Quote:
+    items = (
+        item.model_copy(update={"resource": f"{item.resource} (if words are missing, at most)"}) for item in most.items
+    )
+    return quote.model_copy(update={"bill": quote.bill + Bill(items=tuple(items)), "only_if_incomplete_usd": most.usd})
 
 
 def _with_second_opinion(quote: Quote, request: TranscriptionRequest, pricing: PricingContext) -> Quote:

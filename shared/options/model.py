@@ -23,6 +23,7 @@ from shared.options.metadata_keys import (
     LANGUAGE_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
+    MIN_COVERAGE_METADATA,
     NUMBERS_METADATA,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
@@ -108,6 +109,8 @@ class UploadOptions(BaseModel):
     profanity: Profanity | None = None
     second_opinion_usd: Annotated[Positive, Field(le=MOST_SECOND_OPINION_USD)] | None = None
     """Most that may be spent on having another engine hear what the first was not sure of."""
+    min_coverage: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of what is said that has to have words; below it another engine is asked."""
     redact: tuple[Redact, ...] = ()
     """What must not be read in the results, beside what the deployment redacts in every upload."""
     redact_terms: Annotated[tuple[Term, ...], Field(max_length=MAX_TERMS)] = Field(default=(), repr=False)
@@ -190,6 +193,7 @@ class UploadOptions(BaseModel):
             FILLERS_METADATA: self.fillers,
             PROFANITY_METADATA: self.profanity,
             SECOND_OPINION_METADATA: self.second_opinion_usd,
+            MIN_COVERAGE_METADATA: self.min_coverage,
             REDACT_METADATA: ",".join(self.redact) or None,
             REDACT_TERMS_METADATA: ", ".join(self.redact_terms) or None,
             REDACT_AUDIO_METADATA: self.redact_audio,

@@ -25,6 +25,7 @@ from shared.options.metadata_keys import (
     LANGUAGE_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
+    MIN_COVERAGE_METADATA,
     NUMBERS_METADATA,
     PREFIX,
     PRIVACY_METADATA,
@@ -87,6 +88,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         fillers=_word_if_asked(metadata, FILLERS_METADATA, Fillers),
         profanity=_word_if_asked(metadata, PROFANITY_METADATA, Profanity),
         second_opinion_usd=_positive(metadata, SECOND_OPINION_METADATA, MOST_SECOND_OPINION_USD),
+        min_coverage=_share(metadata, MIN_COVERAGE_METADATA),
         redact=_redact(_asked(metadata, REDACT_METADATA)),
         redact_terms=_redact_terms(metadata.get(REDACT_TERMS_METADATA, "")),
         redact_audio=_word(REDACT_AUDIO_METADATA, audio, AudioMasking) if audio else None,
@@ -260,4 +262,18 @@ def _positive(metadata: Mapping[str, str], key: str, most: float = inf) -> float
     if not (isfinite(number) and 0 < number <= most):
         limit = f" and up to {most:g}" if isfinite(most) else ""
         raise Rejected(f"The file's {key} is {value!r}; it has to be a number above 0{limit}.")
+    return number
+
+
+def _share(metadata: Mapping[str, str], key: str) -> float | None:
+    """`0.98` or `98%`."""
+    value = _asked(metadata, key)
+    if not value:
+        return None
+    try:
+        number = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:  # nor NaN
+        raise Rejected(f"The file's {key} is {value[:200]!r}; it has to be a share such as 0.98 or 98%, up to 1.")
     return number

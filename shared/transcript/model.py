@@ -69,16 +69,16 @@ class Segment:
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinion:
-    """A stretch of whose words an engine was not sure, that another one heard, too. Without texts: what is redacted
-    in the transcript may not stand here."""
+    """A stretch of whose words an engine was not sure, or for which it had none, that another one heard, too. Without
+    texts: what is redacted in the transcript may not stand here."""
 
     start: Seconds
     end: Seconds
     first: Engine
-    first_confidence: float | None
-    """Mean of the words' confidences."""
+    first_confidence: float | None = None
+    """Mean of the words' confidences; None where it had no words."""
     second: Engine
-    second_confidence: float | None
+    second_confidence: float | None = None
     agreed: bool
     """Whether both heard the same words."""
     kept: Engine
@@ -134,6 +134,8 @@ class WarningCode(StrEnum):
     """Short stretches are in another language than what is around them, and the engine was less sure of them."""
     UNKNOWN_SPEAKERS = "unknown_speakers"
     """Who says what was asked, and was not found out."""
+    COVERAGE_BELOW_MINIMUM = "coverage_below_minimum"
+    """Less of what is said has words than was asked for, after whatever other engine may be asked."""
     REDACTED_AUDIO_MISSING = "redacted_audio_missing"
     """A redacted recording was asked for, and there is none that is known to say nothing of what was redacted."""
     REDACTION_LANGUAGE = "redaction_language"

@@ -38,7 +38,7 @@ from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from shared.options.model import UploadOptions
 from trigger_function.routing.decision_table import Thresholds, by_table
-from trigger_function.routing.engines import Engines
+from trigger_function.routing.engines import Engines, deepgram_obstacle
 from trigger_function.routing.limits import Conditions, DeploymentLimits, UploadFacts, with_refusals
 from trigger_function.routing.score import by_score
 from trigger_function.settings.function import FunctionSettings
@@ -145,6 +145,8 @@ class Router:
             speakers=upload.options.tells_speakers_apart,
             keyterms=upload.options.has_keyterms,
             second_opinion_usd=self._second_opinion_usd(upload.options),
+            deepgram_may_complete=self._deepgram_may_complete(upload),
+            job_may_complete=self._job_may_complete(upload.options),
             deepgram_redacts=bool(redacted_by_deepgram(upload.options)),
             redacted_audio=upload.options.redaction.makes_audio,
         )
@@ -170,6 +172,19 @@ class Router:
         """Most that Deepgram may cost beside the job's own engine; 0 where it may not be asked."""
         may_ask = self.engines.deepgram and not options.is_private
         return options.second_opinion_usd or 0.0 if may_ask else 0.0
+
+    def _deepgram_may_complete(self, upload: UploadFacts) -> bool:
+        """Whether Deepgram may be asked where a job's transcript has fewer words than the upload's least coverage."""
+        engines, options = self.engines, upload.options
+        if options.min_coverage is None or options.is_private or not engines.fallback:
+            return False
+        obstacle = deepgram_obstacle(upload.media, engines) or engines.languages.deepgram_obstacle(options.language)
+        return obstacle is None
+
+    def _job_may_complete(self, options: UploadOptions) -> bool:
+        """The same of a job, where Deepgram's transcript has fewer."""
+        engines = self.engines
+        return options.min_coverage is not None and engines.fallback and (engines.gpu or engines.cpu)
 
     def _devices(self, *, gpu_healthy: bool) -> Sequence[JobDevice]:
         """The jobs of this deployment, the one that can be had and is faster first. One at least."""

@@ -45,7 +45,7 @@ def _least_bad(quotes: Sequence[Quote]) -> Sequence[Quote]:
 
 
 def _rank(quote: Quote, usd_per_minute: float) -> tuple[float, float, float]:
-    return quote.score(usd_per_minute), quote.bill.usd, quote.completion_seconds
+    return quote.score(usd_per_minute), quote.surely_usd, quote.completion_seconds
 
 
 def price_and_time(quote: Quote) -> str:

@@ -156,7 +156,7 @@ class RunningJob(TranscriptionListener):
         limit, spent = self.record.options.max_cost_usd, self.spent_before.usd + self._shards_usd
         if limit is not None and self.shard is not None:
             return False  # none of the shards knows what the others spend
-        return limit is None or all(spent + quote.bill.usd <= limit for quote in quotes)
+        return limit is None or all(spent + quote.surely_usd <= limit for quote in quotes)
 
     def log_context(self) -> AbstractContextManager[None]:
         """What is logged and traced inside belongs to the job."""

@@ -42,22 +42,34 @@ def opinion_limits(services: JobServices) -> OpinionLimitsOf:
     settings, book = services.settings, services.prices
 
     def limits_of(record: JobRecord, decision: Decision, spent: Bill, parts: UnstoredResults) -> OpinionLimits | None:
-        usd = record.options.second_opinion_usd
-        if usd is None or settings.deepgram_api_key is None:
+        doubtful_usd = record.options.second_opinion_usd or 0.0
+        missing_usd = most_for_missing_words(record, decision) if settings.enable_fallback else 0.0
+        if settings.deepgram_api_key is None:
             return None
         if record.options.max_cost_usd is not None:
-            chosen = [quote.bill.usd for quote in decision.quotes if quote.method is decision.method]
+            chosen = [quote.surely_usd for quote in decision.quotes if quote.method is decision.method]
             # The quote has the opinion's price on it.
-            left = record.options.max_cost_usd - spent.usd - max(0.0, max(chosen, default=0.0) - usd)
-            usd = min(usd, left)
+            left = record.options.max_cost_usd - spent.usd - max(0.0, max(chosen, default=0.0) - doubtful_usd)
+            doubtful_usd = max(0.0, min(doubtful_usd, left))
+            missing_usd = max(0.0, min(missing_usd, left - doubtful_usd))
         sent_bytes = SAMPLE_RATE * BYTES_PER_SAMPLE_SENT
         keyterms = bool(record.options.keyterms)
         second_usd = deepgram_bill(settings.deepgram_model, 1.0, sent_bytes, book, keyterms=keyterms).usd
-        if usd <= 0 or second_usd <= 0:
+        if doubtful_usd + missing_usd <= 0 or second_usd <= 0:
             return None
-        return OpinionLimits(usd / second_usd, StoredOpinions(services.state, record, parts))
+        store = StoredOpinions(services.state, record, parts)
+        return OpinionLimits(doubtful_usd / second_usd, missing_usd / second_usd, store)
 
     return limits_of
+
+
+def most_for_missing_words(record: JobRecord, decision: Decision) -> float:
+    """Dollars that may be spent on what the job's engine has no words for: what the quote has for it, which it has only
+    where routing found that Deepgram may have the audio. 0 where Deepgram was called for the upload before."""
+    if record.options.min_coverage is None or record.deepgram_calls:
+        return 0.0
+    chosen = decision.quote
+    return 0.0 if chosen is None else chosen.only_if_incomplete_usd
 
 
 class StoredOpinions:

@@ -76,6 +76,12 @@ class UploadFlags:
             "--second-opinion", help="Most for what another engine hears of doubtful words.", metavar="DOLLARS"
         ),
     ] = None
+    min_coverage: Annotated[
+        str,
+        typer.Option(
+            "--min-coverage", help="Below this share of speech with words, ask another engine.", metavar="SHARE"
+        ),
+    ] = ""
     redact: Annotated[
         str, typer.Option("--redact", help="Leave out of all results: some of pii,numbers,custom.", metavar="KINDS")
     ] = ""

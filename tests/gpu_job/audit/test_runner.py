@@ -28,6 +28,7 @@ from gpu_job.vad.detector import SpeechDetector
 from gpu_job.vad.segments import VadThresholds
 from infra.recordings import recording
 from shared.errors import EngineFailed
+from shared.transcript.model import Gap
 from tests.support.finished_audit import on_upload_clock, plain_words
 from tests.support.sounds import music, noise, silence, tone
 from tests.support.waiting import PATIENCE
@@ -70,6 +71,9 @@ class Host:
 
     def transcribe_window(self, window: Chunk, deliver: DeliverTokens) -> None:
         self.transcribe(window, deliver)
+
+    def unheard(self, window: Chunk, gaps: Sequence[Gap]) -> None:
+        pass
 
     def done(self) -> None:
         self.is_done.set()

@@ -1,4 +1,5 @@
-"""A worker whose Parakeet is not sure of some words: what Deepgram hears of them, what that costs, and after a kill."""
+"""A worker whose Parakeet is not sure of some words, or has none: what Deepgram hears of them, what that costs, and
+after a kill."""
 
 from __future__ import annotations
 
@@ -8,24 +9,27 @@ import pytest
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
-from gpu_job.audio.samples import Samples
-from gpu_job.worker.jobs.stored_opinions import StoredOpinions
+from gpu_job.assembly.second_opinion import HeardAgain
+from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
+from gpu_job.worker.jobs.stored_opinions import StoredOpinions, opinion_limits
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
-from shared.costs.bill import LineItemKind
-from shared.enums import Engine, Outcome, Privacy
-from shared.messages import TerminalMessage
+from shared.costs.bill import Bill, LineItem, LineItemKind
+from shared.costs.quotes import Quote
+from shared.enums import Engine, Method, Outcome, Privacy
+from shared.messages import Decision, TerminalMessage
 from shared.options.model import UploadOptions
 from shared.options.text_options import Numbers
+from shared.state.jobs.queued_item import work_item
 from shared.state.jobs.record import Job
-from shared.transcript.model import Transcript
+from shared.transcript.model import Transcript, WarningCode
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.fixed_word_worker import worker
 from tests.support.loopback_cloud import PROJECT, RESULTS, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
-from tests.support.worker_services import MEDIA, queue_job, worker_services
+from tests.support.worker_services import DECISION, MEDIA, queue_job, worker_services
 
 CALL = recording("call.opus")
 MISHEARD = {"garden": "guard", "cleaned": "dented", "office": "orifice"}
@@ -61,6 +65,30 @@ class UnsureServices(JobServices):
         return Unsure()
 
 
+class HardOfHearing:
+    """Hears the call's words but for those of a few seconds, for which it has none however often it listens."""
+
+    name, engine, hardware = "hard of hearing", Engine.PARAKEET_CPU, "none"
+
+    def __init__(self) -> None:
+        self.batch_limits = BatchLimits(8, 10_000_000)
+
+    def prepare(self, batch: Sequence[Samples]) -> list[float]:
+        return [seconds(len(samples)) for samples in batch]
+
+    def run(self, prepared: list[float]) -> list[float]:
+        return prepared
+
+    def finish(self, output: list[float]) -> list[list[Token]]:
+        heard = [Token(f" {one.word}", one.start, one.end, 0.95) for one in CALL.words if not 9 < one.start < 15]
+        return [heard if length > 15 else [] for length in output]
+
+
+class HardOfHearingServices(JobServices):
+    def load_model(self, engine: Engine) -> HardOfHearing:
+        return HardOfHearing()
+
+
 @pytest.fixture
 def services(
     cloud: LoopbackCloud,
@@ -81,18 +109,39 @@ def services(
         yield UnsureServices(**vars(made))
 
 
-def queued(cloud: LoopbackCloud, services: JobServices, options: UploadOptions) -> Job:
+@pytest.fixture
+def deaf(services: JobServices) -> JobServices:
+    return HardOfHearingServices(**vars(services))
+
+
+def decision(completing_usd: float) -> Decision:
+    """Routing's, whose quote has so much for what the job has no words for."""
+    line = LineItem(kind=LineItemKind.GPU, resource="l4", quantity=completing_usd, unit="s", usd_per_unit=1)
+    quoted = Quote(
+        method=Method.PARAKEET,
+        bill=Bill(items=(line,)),
+        completion_seconds=9,
+        only_if_incomplete_usd=completing_usd,
+    )
+    return Decision(method=Method.PARAKEET, rule="small", reason="Short.", quotes=(quoted,))
+
+
+def queued(cloud: LoopbackCloud, services: JobServices, options: UploadOptions, decided: Decision = DECISION) -> Job:
     media = MEDIA.model_copy(update={"duration_seconds": CALL.duration})
-    job, item = queue_job(services, cloud, data=CALL.path.read_bytes(), media=media, options=options)
+    changes = {"media": media, "options": options, "decision": decided}
+    job, _ = queue_job(services, cloud, data=CALL.path.read_bytes(), **changes)
+    item = work_item(job, media, decided)
     path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
     services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
     return job
 
 
-def ended(cloud: LoopbackCloud, services: JobServices) -> tuple[TerminalMessage, Transcript]:
+def ended(
+    cloud: LoopbackCloud, services: JobServices, outcome: Outcome = Outcome.COMPLETED
+) -> tuple[TerminalMessage, Transcript]:
     assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
     (message,) = cloud.terminal_messages()
-    assert message.outcome is Outcome.COMPLETED
+    assert message.outcome is outcome, message.coverage
     key = message.results["transcript.json"].removeprefix(f"gs://{RESULTS}/")
     return message, Transcript.model_validate_json(cloud.storage.bucket(RESULTS).blob(key).download_as_bytes())
 
@@ -169,3 +218,84 @@ def test_where_deepgram_fails_the_first_words_stand(
     assert transcript.second_opinions == ()
     # An error of the server's own may be billed.
     assert deepgram_usd(message) > 0
+
+
+MISSED = "The garden cleaned the office after the dark dog. Please wait inside four blue coffee soon."
+
+
+def test_what_parakeet_has_no_words_for_is_heard_by_deepgram_where_that_is_too_much(
+    cloud: LoopbackCloud, deaf: JobServices, shared_deepgram_server: FaultyDeepgramServer
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    queued(cloud, deaf, UploadOptions(min_coverage=0.98), decision(0.01))
+    message, transcript = ended(cloud, deaf)
+
+    (call,) = shared_deepgram_server.requests[calls:]
+    assert call.audio_seconds == pytest.approx(6, abs=1)
+    assert deepgram_usd(message) == pytest.approx(call.audio_seconds / 60 * 0.0043, rel=0.02)
+    assert f"{MISSED} Call five one zero." in transcript.text
+    assert (transcript.coverage.gaps, transcript.coverage.share, message.warnings) == ((), 1.0, ())
+    assert set(message.engines) == {Engine.PARAKEET_CPU, Engine.DEEPGRAM}
+    assert {one.first for one in transcript.second_opinions} == {Engine.PARAKEET_CPU}
+    assert {one.first_confidence for one in transcript.second_opinions} == {None}
+    (others,) = {one.engine for one in transcript.segments if 9 < one.start < 14.9}
+    assert others is Engine.DEEPGRAM
+    assert not [blob.name for blob in deaf.state.list_blobs() if "second-opinion" in blob.name]
+
+
+@pytest.mark.parametrize(
+    ("least", "warnings"), [(0.98, [WarningCode.COVERAGE_BELOW_MINIMUM]), (0.5, [])], ids=["too few", "enough"]
+)
+def test_without_another_engine_a_job_with_too_few_words_is_completed_with_a_warning(
+    cloud: LoopbackCloud,
+    deaf: JobServices,
+    shared_deepgram_server: FaultyDeepgramServer,
+    least: float,
+    warnings: list[WarningCode],
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    queued(cloud, deaf, UploadOptions(min_coverage=least, privacy=Privacy.LOCAL), decision(0.01))
+    message, transcript = ended(cloud, deaf, Outcome.COMPLETED_WITH_GAPS)
+    assert len(shared_deepgram_server.requests) == calls
+    assert "water. Call five one zero." in transcript.text
+    assert [warning.code for warning in message.warnings] == warnings
+
+
+@pytest.mark.parametrize(
+    ("options", "most_usd", "changes", "sent_seconds"),
+    [
+        (UploadOptions(min_coverage=0.98), 0.0043, {}, 57),
+        (UploadOptions(), 0.0043, {}, 0),
+        (UploadOptions(min_coverage=0.98), 0.0, {}, 0),
+        (UploadOptions(min_coverage=0.98, max_cost_usd=0.002), 0.0043, {}, 26),
+        (UploadOptions(min_coverage=0.98, second_opinion_usd=0.001, max_cost_usd=0.002), 0.0043, {}, 13),
+        (UploadOptions(min_coverage=0.98), 0.0043, {"deepgram_calls": 1}, 0),
+    ],
+    ids=["asked", "not asked", "not quoted", "what the upload may cost", "beside doubtful words", "heard before"],
+)
+def test_how_much_without_words_may_be_sent(
+    cloud: LoopbackCloud,
+    services: JobServices,
+    options: UploadOptions,
+    most_usd: float,
+    changes: dict[str, int],
+    sent_seconds: float,
+) -> None:
+    job, _ = queue_job(services, cloud, options=options, decision=decision(most_usd), **changes)
+    limits = opinion_limits(services)(job.record, decision(most_usd), Bill(), UnstoredResults(has_parts=False))
+    assert (limits.missing_seconds if limits else 0) == pytest.approx(sent_seconds, abs=1)
+
+
+def test_after_a_kill_behind_the_call_for_missing_words_nobody_pays_again(
+    cloud: LoopbackCloud, deaf: JobServices, shared_deepgram_server: FaultyDeepgramServer
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    job = queued(cloud, deaf, UploadOptions(min_coverage=0.98), decision(0.01))
+    store = StoredOpinions(deaf.state, job.record, UnstoredResults(has_parts=False))
+    assert store.begin()
+    stretch = (Token(" garden", 9.97, 10.26, 0.9), Token(" gate.", 10.3, 14.6, 0.9))
+    rate = SAMPLE_RATE
+    store.save([HeardAgain(0, 9 * rate, 15 * rate, Engine.DEEPGRAM, stretch, missed_by=Engine.PARAKEET_CPU)])
+    _, transcript = ended(cloud, deaf)
+    assert len(shared_deepgram_server.requests) == calls
+    assert "water. garden gate. Call five one zero." in transcript.text

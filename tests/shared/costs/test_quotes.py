@@ -254,3 +254,17 @@ def test_a_second_opinion_is_on_the_quotes_of_methods_with_a_job_at_its_most() -
         assert quote(method, asked).bill.usd == pytest.approx(quote(method, plain).bill.usd + more)
     (line,) = (item for item in quote(Method.PARAKEET, asked).bill.items if item.kind is LineItemKind.DEEPGRAM)
     assert (line.quantity, line.unit) == (pytest.approx(0.5), "min")
+
+
+def test_what_another_engine_may_cost_is_on_the_quote_and_decides_nothing() -> None:
+    plain, asked = order(), replace(order(), deepgram_may_complete=True, job_may_complete=True)
+    alone = {method: quote(method, plain) for method in Method}
+    for method, most in ((Method.PARAKEET, Method.DEEPGRAM), (Method.DEEPGRAM, Method.PARAKEET)):
+        made = quote(method, asked)
+        assert made.only_if_incomplete_usd == pytest.approx(alone[most].bill.usd, rel=0.05)
+        assert made.bill.usd == pytest.approx(alone[method].bill.usd + made.only_if_incomplete_usd)
+        assert made.surely_usd == pytest.approx(alone[method].bill.usd)
+        assert made.score(0.01) == pytest.approx(alone[method].score(0.01))
+        assert any("if words are missing, at most" in item.resource for item in made.bill.items)
+    hybrid = quote(Method.HYBRID, asked)
+    assert 0 < hybrid.only_if_incomplete_usd < quote(Method.PARAKEET, asked).only_if_incomplete_usd

@@ -193,12 +193,21 @@ def test_an_unknown_privacy_is_rejected_with_the_known_ones() -> None:
         ("transcribe-fillers", "drop", {"fillers": Fillers.DROP}),
         ("transcribe-profanity", "mask", {"profanity": Profanity.MASK}),
         ("transcribe-second-opinion", "$0.01", {"second_opinion_usd": 0.01}),
+        ("transcribe-min-coverage", "0.98", {"min_coverage": 0.98}),
+        ("transcribe-min-coverage", "98%", {"min_coverage": 0.98}),
+        ("transcribe-min-coverage", "1", {"min_coverage": 1.0}),
     ],
 )
 def test_how_words_are_written_is_asked_for(key: str, value: str, field: dict[str, object]) -> None:
     options = parse_upload_options({key: value})
     assert options == UploadOptions.model_validate(field)
     assert parse_upload_options(options.metadata()) == options
+
+
+@pytest.mark.parametrize("value", ["98", "0", "0%", "101%", "nan", "-0.5", "most", "0,98"])
+def test_what_is_no_share_is_rejected(value: str) -> None:
+    with pytest.raises(Rejected, match=r"transcribe-min-coverage.*such as 0\.98 or 98%, up to 1"):
+        parse_upload_options({"transcribe-min-coverage": value})
 
 
 @pytest.mark.parametrize("key", ["numbers", "fillers", "profanity", "second-opinion"])

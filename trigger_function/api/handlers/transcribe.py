@@ -20,6 +20,7 @@ from shared.options.metadata_keys import (
     LANGUAGE_METADATA,
     MAX_COST_METADATA,
     METHOD_METADATA,
+    MIN_COVERAGE_METADATA,
     NUMBERS_METADATA,
     PRIVACY_METADATA,
     PROFANITY_METADATA,
@@ -115,6 +116,7 @@ class BodyParameters(BaseModel):
     keyterms: str = ""
     keyterms_file: str = ""
     second_opinion_usd: str = ""
+    min_coverage: str = ""
     redact: str = ""
     redact_terms: str = ""
     redact_audio: str = ""
@@ -140,6 +142,7 @@ class BodyParameters(BaseModel):
                 KEYTERMS_METADATA: self.keyterms,
                 KEYTERMS_FILE_METADATA: self.keyterms_file,
                 SECOND_OPINION_METADATA: self.second_opinion_usd,
+                MIN_COVERAGE_METADATA: self.min_coverage,
                 REDACT_METADATA: self.redact,
                 REDACT_TERMS_METADATA: self.redact_terms,
                 REDACT_AUDIO_METADATA: self.redact_audio,
