@@ -62,9 +62,8 @@ from shared.errors import EngineFailed
 from shared.languages.choice import UNDETERMINED, deployment_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
-from shared.transcript.confidence import LOW_CONFIDENCE
-from shared.transcript.least_coverage import with_coverage_warning
 from shared.transcript.model import Gap, Passage, Transcript, with_keyterms
+from shared.transcript.quality import LOW_CONFIDENCE, with_coverage_warning
 from shared.transcript.speakers import with_speaker_warning
 
 AUDIT_THREADS = 2

@@ -32,9 +32,9 @@ from shared.formats.tracks import TranscriptTrack
 from shared.options.text_options import TextOptions
 from shared.redaction.request import NOTHING_REDACTED, RedactionRequest
 from shared.transcript.compose import compose
-from shared.transcript.confidence import LOW_CONFIDENCE
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
+from shared.transcript.quality import LOW_CONFIDENCE
 
 FindLanguages = Callable[[Sequence[Passage]], SpokenLanguages]
 

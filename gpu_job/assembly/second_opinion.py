@@ -23,7 +23,7 @@ from shared.transcript.word_diff import word_diff
 DOUBTFUL = 0.8
 """A word with less confidence is doubtful. Measured with the built-in tiny model: nine of ten words of speech that it
 knows are above 0.97, the tenth percentile of speech that it does not know is 0.70 to 0.74
-(shared/transcript/confidence.py)."""
+(shared/transcript/quality.py)."""
 
 MARGIN = 0.1
 """Of mean confidence, by which the other engine has to be surer."""

@@ -15,7 +15,7 @@ from shared.settings.languages import LanguageSettings
 from shared.settings.redaction import RedactionSettings
 from shared.settings.speeds import SpeedSettings
 from shared.settings.subtitles import SubtitleSettings
-from shared.transcript.confidence import LOW_CONFIDENCE
+from shared.transcript.quality import LOW_CONFIDENCE
 
 
 class ProgressSettings(BaseSettings):

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from shared.enums import Engine
 from shared.formats.tracks import TranscriptTrack
-from shared.transcript.confidence import LOW_CONFIDENCE, confidence_warnings
 from shared.transcript.model import (
     Coverage,
     Overlap,
@@ -22,6 +21,7 @@ from shared.transcript.model import (
     WarningCode,
     Word,
 )
+from shared.transcript.quality import LOW_CONFIDENCE, confidence_warnings
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.spacing import join_words
 

@@ -21,7 +21,7 @@ from shared.transcript.transcript_json import transcript_json
 
 DOUBTFUL, VERY_DOUBTFUL = 0.75, 0.5
 """Confidences below which a word is marked. Of people's recordings, of which the built-in model knows hardly a word,
-the tenth percentile is 0.70 to 0.74; of the speech that it was made for 0.97 (shared/transcript/confidence.py)."""
+the tenth percentile is 0.70 to 0.74; of the speech that it was made for 0.97 (shared/transcript/quality.py)."""
 
 _ELSEWHERE = {"words", "segments", "paragraphs", "text", "loudness"}
 """Of transcript.json, what the page has in another form."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shared.enums import Engine
 from shared.transcript.compose import compose
-from shared.transcript.confidence import LOW_CONFIDENCE, MIN_WORDS, confidence_warnings
-from shared.transcript.model import Passage, Transcript, WarningCode, Word
+from shared.transcript.model import Coverage, Gap, Passage, Transcript, WarningCode, Word
+from shared.transcript.quality import LOW_CONFIDENCE, MIN_WORDS, confidence_warnings, with_coverage_warning
 
 SEEN_ON_OTHER_SPEECH = [0.55, 0.72, 0.74, 0.8, 0.85, 0.88, 0.9, 0.95, 0.98, 0.99] * 4
 """As the tiny model's on people's recordings: mean 0.84, tenth percentile 0.72."""
@@ -21,7 +23,7 @@ def words(confidences: list[float | None]) -> list[Word]:
     ]
 
 
-def transcript(confidences: list[float | None], **options: float) -> Transcript:
+def transcript(confidences: list[float | None], **options: Any) -> Transcript:
     passages = [Passage(Engine.PARAKEET_CPU, words(confidences))]
     return compose(job_id="j", source="s", duration=100, language="en", model="m", passages=passages, **options)
 
@@ -55,3 +57,28 @@ def test_the_limit_can_be_moved_and_switched_off() -> None:
 )
 def test_too_few_words_with_a_confidence_say_nothing(confidences: list[float | None], count: int) -> None:
     assert len(confidence_warnings(words(confidences), LOW_CONFIDENCE)) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "expected"),
+    [
+        ("one two", 0.9, []),
+        ("one two", None, []),
+        ("", 0.1, [WarningCode.COVERAGE_BELOW_MINIMUM]),  # nobody looked whether anything is said
+        ("", None, []),
+    ],
+)
+def test_a_transcript_that_nobody_audited_and_that_has_no_words_covers_nothing(
+    text: str, least: float | None, expected: list[WarningCode]
+) -> None:
+    said = [Passage(Engine.DEEPGRAM, [Word(text=one, start=0, end=1) for one in text.split()])]
+    made = compose(job_id="j", source="s", duration=100, language="en", model="m", passages=said)
+    assert [warning.code for warning in with_coverage_warning(made, least).warnings] == expected
+
+
+def test_too_few_words_are_a_warning_with_both_shares() -> None:
+    coverage = Coverage(speech_seconds=100, covered_seconds=97.96, gaps=(Gap(start=1, end=3.04, reason="None."),))
+    made = transcript([0.99] * 5, coverage=coverage)
+    assert not with_coverage_warning(made, 0.9796).warnings
+    (warning,) = with_coverage_warning(made, 0.98).warnings
+    assert warning.message.startswith("97.96 % of what is said has words, less than the 98 % that were asked for")
