@@ -63,7 +63,7 @@ from shared.languages.choice import UNDETERMINED, deployment_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.model import Gap, Passage, Transcript, with_keyterms
-from shared.transcript.quality import LOW_CONFIDENCE, with_coverage_warning
+from shared.transcript.quality import LOW_CONFIDENCE, is_below, with_coverage_warning
 from shared.transcript.speakers import with_speaker_warning
 
 AUDIT_THREADS = 2
@@ -355,8 +355,9 @@ class FileTranscription:
 
     def _is_incomplete(self) -> bool:
         """Of a file whose chunks and audit are done: whether less of what is said has words than was asked for."""
-        least = self._least_coverage
-        return least is not None and coverage_of(self._results.assembly, self.findings()).share < least
+        if self._least_coverage is None:
+            return False
+        return is_below(coverage_of(self._results.assembly, self.findings()).share, self._least_coverage)
 
     def fail_lost_chunks(self) -> None:
         """To be called now and then: chunks that no engine has any more become gaps."""

@@ -33,6 +33,10 @@ def confidence_warnings(words: Iterable[Word], low_confidence: float) -> tuple[T
     return (TranscriptWarning(code=WarningCode.LOW_CONFIDENCE, message=why),)
 
 
+_ROUNDING = 1e-9
+"""Shares are quotients of sums of seconds."""
+
+
 def covered_share(transcript: Transcript) -> float:
     """Of what is said, how much has words; 0 where there are no words and nobody looked whether anything is said."""
     if not transcript.words and not transcript.coverage.audited:
@@ -40,14 +44,14 @@ def covered_share(transcript: Transcript) -> float:
     return transcript.coverage.share
 
 
-def is_below(transcript: Transcript, least: float | None) -> bool:
-    """Whether fewer words are there than were asked for."""
-    return least is not None and covered_share(transcript) < least
+def is_below(share: float, least: float | None) -> bool:
+    """Whether less has words than was asked for; None: nothing was."""
+    return least is not None and share < least - _ROUNDING
 
 
 def with_coverage_warning(transcript: Transcript, least: float | None) -> Transcript:
     """The transcript that says so where it has fewer words than were asked for."""
-    if least is None or not is_below(transcript, least):
+    if least is None or not is_below(covered_share(transcript), least):
         return transcript
     why = (
         f"{covered_share(transcript) * 100:.2f} % of what is said has words, less than the {least * 100:g} % that were"
