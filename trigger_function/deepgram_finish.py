@@ -9,15 +9,19 @@ from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.speeds import deepgram_figures
 from shared.deepgram import DeepgramResult
 from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
+from shared.enums import Method
+from shared.errors import EngineFailed, FailureKind
 from shared.keyterms.deepgram import terms_at_deepgram
 from shared.languages.choice import UNDETERMINED
 from shared.media import Media
 from shared.state.job_result import JobResult, completed
+from shared.state.jobs.first_transcript import FirstTranscript
 from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio
 from shared.transcript.model import Speaker, Transcript, missing_end, with_gap, with_keyterms
+from shared.transcript.quality import covered_share, is_below, with_coverage_warning
 from shared.transcript.speakers import named_speakers, numbered_as_heard, spoken_seconds, with_speaker_warning
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.services import Services
@@ -25,12 +29,24 @@ from trigger_function.services import Services
 LATE = "Its answer came late."
 
 
-def finished_with_stored_answer(services: Services, record: JobRecord) -> bool:
-    """Whether an earlier attempt left Deepgram's answer, with which the job is finished now."""
+class TooFewWords(EngineFailed):
+    """Deepgram's transcript has fewer words than were asked for, and a job may have more. The answer is stored."""
+
+    def __init__(self, share: float, bill: Bill) -> None:
+        """`bill`: of the job until now, with what Deepgram says that it transcribed."""
+        reason = f"Deepgram's transcript has words for {share * 100:.4g} % of what is said, less than was asked for."
+        super().__init__(reason, FailureKind.REFUSED)
+        self.bill = bill
+
+
+def finished_with_stored_answer(services: Services, record: JobRecord, *, is_last: bool = False) -> bool:
+    """Whether an earlier attempt left Deepgram's answer, with which the job is finished now.
+
+    `is_last`: whatever it covers, no other engine is asked. Raises TooFewWords otherwise."""
     answer = services.answers.load(record)
     if answer is None or record.media is None:
         return False
-    finish_with(services, record, record.media, answer)
+    finish_with(services, record, record.media, answer, is_last=is_last)
     return True
 
 
@@ -48,8 +64,11 @@ def use_callback(
     services.speeds.observe(deepgram_figures(billed_seconds(answer, media), took))
 
 
-def finish_with(services: Services, record: JobRecord, media: Media, stored: StoredAnswer) -> None:
-    """End the job with this answer."""
+def finish_with(
+    services: Services, record: JobRecord, media: Media, stored: StoredAnswer, *, is_last: bool = False
+) -> None:
+    """End the job with this answer. Raises TooFewWords where it covers less than was asked for, a job may be asked, and
+    it is not the last word; then its transcript is kept, for the better one counts."""
     upload, answer = record.upload, stored.result
     duration = answer.duration_seconds or media.duration_seconds
     passage = answer.passage
@@ -77,10 +96,26 @@ def finish_with(services: Services, record: JobRecord, media: Media, stored: Sto
     if (missing := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, missing)
     bill = record.spent
-    if stored.run == record.run:  # else it is on the bill of the run that called
+    # Else it is on the bill of the run that called, or was put there when a job was asked for more.
+    if stored.run == record.run and not record.has_first_transcript:
         price = deepgram_price(services, model, billed_seconds(answer, media), record, media)
         bill = bill.replaced(stored.price, price)
-    services.finisher.finish(record, _redacted(services, transcript, record), bill)
+    transcript = with_coverage_warning(transcript, record.options.min_coverage)
+    result = _redacted(services, transcript, record)
+    share = covered_share(transcript)
+    if not is_last and is_below(share, record.options.min_coverage) and _may_ask_a_job(record):
+        assert result.transcript is not None
+        first = FirstTranscript(transcript=result.transcript, unredacted=result.unredacted)
+        services.jobs.keep_first_transcript(record, first)
+        raise TooFewWords(share, bill)
+    services.finisher.finish(record, result, bill)
+
+
+def _may_ask_a_job(record: JobRecord) -> bool:
+    """Whether routing found that one may have the upload, none had it, and nobody asked for this very engine again."""
+    quote = record.decision.quote if record.decision else None
+    never_had = record.attempts == 0 and not record.has_first_transcript and record.requested is None
+    return never_had and quote is not None and quote.method is Method.DEEPGRAM and quote.only_if_incomplete_usd > 0
 
 
 def _redacted(services: Services, transcript: Transcript, record: JobRecord) -> JobResult:

@@ -24,7 +24,7 @@ from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve, reserve_fallback
 from trigger_function.deepgram_call import transcribe_with_deepgram
-from trigger_function.deepgram_finish import finished_with_stored_answer
+from trigger_function.deepgram_finish import TooFewWords, finished_with_stored_answer
 from trigger_function.gathering import GatheringUpload
 from trigger_function.launch import launch
 from trigger_function.routing.engines import deepgram_fallback_obstacle, job_fallback_obstacle
@@ -41,7 +41,7 @@ def dispatch(services: Services, job: Job) -> None:
 
 def _dispatch(services: Services, job: Job) -> None:
     media, decision = routed(job)
-    if job.record.parts_run < job.record.run and finished_with_stored_answer(services, job.record):
+    if job.record.parts_run < job.record.run and finished_with_stored_answer(services, job.record, is_last=True):
         return  # a run before this one has paid for it, whatever was decided now
     if decision.method is not Method.DEEPGRAM:
         wait = decision.quote.gather_seconds if decision.quote else 0.0
@@ -66,21 +66,30 @@ def _replace_deepgram(services: Services, job: Job, decision: Decision, error: E
     if not services.settings.enable_fallback:
         _fail(services, job, error)
         return
-    _log.warning("deepgram failed", extra={"fields": {"kind": error.kind, "reason": error.reason}})
+    what = "deepgram heard too little" if isinstance(error, TooFewWords) else "deepgram failed"
+    _log.warning(what, extra={"fields": {"kind": error.kind, "reason": error.reason}})
     instead = services.router.fallback(decision, Method.PARAKEET, f"{error.reason} Parakeet takes over.")
     media, _ = routed(job)
     device, options = job_device(services, instead), job.record.options
     if (obstacle := job_fallback_obstacle(device, options, media, services.router.engines)) is not None:
-        _fail(services, job, EngineFailed(f"{error.reason} Parakeet cannot take over: {obstacle}.", error.kind))
+        reason = f"{error.reason} Parakeet cannot take over: {obstacle}."
+        _fail(services, job, error if isinstance(error, TooFewWords) else EngineFailed(reason, error.kind))
         return
-    if not reserve_fallback(services, job.record.model_copy(update={"decision": instead})):
+    changes: dict[str, Any] = {"decision": instead}
+    if isinstance(error, TooFewWords):
+        # The call is over: what it cost is known, and its transcript is kept.
+        changes |= {"has_first_transcript": True, "spent": error.bill}
+    if not reserve_fallback(services, job.record.model_copy(update=changes)):
         reason = f"{error.reason} Parakeet may not take over: it would cost more than is allowed or left."
-        _fail(services, job, EngineFailed(reason, error.kind))
+        _fail(services, job, error if isinstance(error, TooFewWords) else EngineFailed(reason, error.kind))
         return
-    launch_any(services, queue(services, _divided(services, services.jobs.save(job, decision=instead))))
+    launch_any(services, queue(services, _divided(services, services.jobs.save(job, **changes))))
 
 
 def _fail(services: Services, job: Job, error: EngineFailed) -> None:
+    """End the job, with Deepgram's transcript where that only has too few words."""
+    if isinstance(error, TooFewWords) and finished_with_stored_answer(services, job.record, is_last=True):
+        return
     # With a late answer the job has an outcome, and this one is dropped.
     services.late_answers.wait()
     services.finisher.finish(job.record, failed(error))

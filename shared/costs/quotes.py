@@ -27,6 +27,9 @@ from shared.media import Media
 BYTES_PER_SECOND_SENT = 32_000
 """Of audio that a job sends to Deepgram: WAV, 16 kHz, 16 bits."""
 
+_IF_INCOMPLETE = " (if words are missing, at most)"
+"""Ends the lines of what another engine may cost."""
+
 ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
 
 
@@ -100,6 +103,11 @@ class Quote(BaseModel):
     def binding(self) -> tuple[Refusal, ...]:
         """The refusals that forbid the method."""
         return tuple(refusal for refusal in self.refusals if refusal.limit in BINDING)
+
+    def without_completion(self) -> Quote:
+        """Once another engine had its turn."""
+        items = tuple(item for item in self.bill.items if not item.resource.endswith(_IF_INCOMPLETE))
+        return self.model_copy(update={"bill": Bill(items=items), "only_if_incomplete_usd": 0.0})
 
     def score(self, usd_per_minute: float) -> float:
         """Dollars, with a minute of waiting worth `usd_per_minute`.
@@ -201,9 +209,7 @@ def _completed_by_deepgram(quote: Quote, request: TranscriptionRequest, pricing:
 
 
 def _with_completion(quote: Quote, most: Bill) -> Quote:
-    items = (
-        item.model_copy(update={"resource": f"{item.resource} (if words are missing, at most)"}) for item in most.items
-    )
+    items = (item.model_copy(update={"resource": f"{item.resource}{_IF_INCOMPLETE}"}) for item in most.items)
     return quote.model_copy(update={"bill": quote.bill + Bill(items=tuple(items)), "only_if_incomplete_usd": most.usd})
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from shared.state.ledger_entry import billed
 from shared.state.result_files import ResultFiles
 from shared.telemetry import tracing
 from shared.transcript.model import Transcript
+from shared.transcript.quality import covered_share
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +111,8 @@ class Finisher:
             if result.transcript is None and record.started_at is not None:
                 # Nobody gives up an upload whose transcript an earlier finisher stored before it was killed.
                 result = self.stored_result(record) or result
+            if record.has_first_transcript:
+                result = self._better(record, result)
             if result.transcript is not None:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
                 if result.unredacted is not None and self._unredacted is not None:
@@ -131,6 +135,15 @@ class Finisher:
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
+
+    def _better(self, record: JobRecord, result: JobResult) -> JobResult:
+        """The result, or the transcript of an engine before, where that has more of what is said."""
+        first = self._jobs.first_transcript(record)
+        if first is None:
+            return result
+        if result.transcript is not None and covered_share(result.transcript) >= covered_share(first.transcript):
+            return result
+        return replace(completed(first.transcript), unredacted=first.unredacted)
 
     def _with_others_costs(self, record: JobRecord, bill: Bill) -> Bill:
         """The bill with what the record has by now: the claim ran out, and another process may have had the job since

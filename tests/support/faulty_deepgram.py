@@ -50,7 +50,15 @@ class FaultyDeepgramServer(DeepgramServer):
         self._stopping = threading.Event()
         self._faults: deque[Fault] = deque()
         self._kept: Queue[Posted] | None = None
+        self.seconds_without_words: float | None = None
+        """While it is set, every recording is so long and has no words."""
         self.app.before_request(self._next_fault)
+
+    def transcribed(self, path: Path, sha256: str, request: DeepgramRequest) -> TranscribedFile:
+        """What the model hears, or nothing."""
+        if self.seconds_without_words is not None:
+            return TranscribedFile((), 1, self.seconds_without_words)
+        return super().transcribed(path, sha256, request)
 
     def fail_next(self, count: int, status: int) -> None:
         """Answer the next `count` requests with `status`, and transcribe nothing."""
@@ -84,6 +92,7 @@ class FaultyDeepgramServer(DeepgramServer):
         """Forget the faults that no request has met yet, and post answers again."""
         self._faults.clear()
         self._kept = None
+        self.seconds_without_words = None
 
     def stop(self) -> None:
         """Stop as every server does, stalled requests included."""

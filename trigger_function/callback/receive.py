@@ -36,7 +36,7 @@ from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
 from trigger_function.callback.body import BodyRefused, leave_unread, read_body
 from trigger_function.deepgram_call import SAVE_TRIES
-from trigger_function.deepgram_finish import deepgram_model, use_callback
+from trigger_function.deepgram_finish import TooFewWords, deepgram_model, use_callback
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -101,6 +101,11 @@ def _take(services: Services, job: Job, call: CallbackCall, body: bytes) -> Rece
     count_audio(answer)
     try:
         use_callback(services, job.record, media, call, answer)
+    except TooFewWords as error:
+        # The answer is stored, and the reconciler asks a job: this process has no queue to put it on.
+        _log.info("a job is to be asked for more words", extra={"fields": {"reason": error.reason}})
+        _move_on(services, job.id, call.id)
+        return Received(HTTPStatus.OK, "too few words")
     except Exception:
         # Also where Deepgram posts it no more. What could not be stored is waited for: Deepgram posts it again, and to
         # move the job on would be another call, or another engine.

@@ -259,7 +259,7 @@ def _record_gpu_failure(services: Services, job: Job, device: JobDevice) -> None
 def _give_up(services: Services, job: Job, reason: str) -> str:
     # Deepgram's answer may be late: then the job has an outcome, and this one is dropped.
     services.late_answers.wait()
-    if finished_with_stored_answer(services, job.record):
+    if finished_with_stored_answer(services, job.record, is_last=True):
         return "finished"
     # A worker claims an upload that nobody had without reading its record: written once more, the record is read.
     job = services.jobs.save(job)

@@ -233,9 +233,11 @@ class Router:
 
     def fallback(self, before: Decision, method: Method, because: str) -> Decision:
         """The decision for another method, by the quotes of routing time."""
+        # Each engine has its turn once: nothing is left to ask where words are missing then.
+        quotes = tuple(quote.without_completion() for quote in before.quotes)
         changes = {"method": method, "rule": f"{before.rule}-fallback", "reason": f"{before.reason} {because}"}
-        instead = before.model_copy(update={**changes, "device": None})
-        return self._of_method(instead, before.quotes) if before.quotes else instead
+        instead = before.model_copy(update={**changes, "device": None, "quotes": quotes})
+        return self._of_method(instead, quotes) if quotes else instead
 
     def _permitted(self, preferred: Decision, quotes: Sequence[Quote]) -> Decision:
         """What is preferred; where it is forbidden, what is not."""

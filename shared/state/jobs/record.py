@@ -129,6 +129,8 @@ class JobRecord(BaseModel):
     """When a heartbeat last had words that no attempt had before: one that hangs beats on."""
     deepgram_calls: int = 0
     """How often the function called Deepgram for it, whatever became of the call."""
+    has_first_transcript: bool = False
+    """Whether an engine transcribed it before, with fewer words than were asked for: of both the better one counts."""
     callbacks: tuple[CallbackCall, ...] = ()
     """Of these, those whose answers come by callback, the newest last."""
     spent: Bill = Bill()

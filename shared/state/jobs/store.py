@@ -14,6 +14,7 @@ from shared.errors import StateConflict
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.state.jobs.erased import ERASED, erased_outcome, erased_record
+from shared.state.jobs.first_transcript import FirstTranscript, first_transcript, keep_first_transcript
 from shared.state.jobs.object_names import outcome_name, parts_folder, record_name
 from shared.state.jobs.open_markers import OpenMarkers
 from shared.state.jobs.record import Job, JobRecord, JobState
@@ -92,6 +93,14 @@ class JobStore:
         if marker is None or job is None or job.record.run >= run or self.try_save(job) is None:
             return False
         return self.markers.delete(job_id, run, int(marker.generation))
+
+    def keep_first_transcript(self, record: JobRecord, first: FirstTranscript) -> None:
+        """Keep what one engine made of an upload that another one is to hear. It stands where there is one."""
+        keep_first_transcript(self._bucket, record, first)
+
+    def first_transcript(self, record: JobRecord) -> FirstTranscript | None:
+        """What an engine before made of it, as it was kept."""
+        return first_transcript(self._bucket, record)
 
     def load(self, work_id: str) -> Job | None:
         """The newest record of a job or a shard; None also where it was erased."""

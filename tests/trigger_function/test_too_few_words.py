@@ -1,0 +1,157 @@
+"""Deepgram hears too little of an upload that asks for more: a job is asked, once, and the better transcript counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+import stamina
+
+from infra.recordings import recording
+from shared.costs.bill import LineItemKind
+from shared.enums import Engine, Method, Outcome
+from shared.errors import DropscribeError
+from shared.media import Upload
+from shared.messages import TerminalMessage
+from shared.options.metadata_keys import MAX_COST_METADATA, MIN_COVERAGE_METADATA
+from shared.state.job_result import JobResult, completed, failed
+from shared.state.jobs.record import JobRecord, JobState
+from shared.transcript.compose import compose
+from shared.transcript.model import Passage, WarningCode, Word
+from tests.support.faulty_deepgram import FaultyDeepgramServer
+from tests.support.function_services import MakeServices
+from tests.support.killed_process import killed_at
+from tests.support.loopback_cloud import LoopbackCloud
+from trigger_function.handle_upload import handle
+from trigger_function.reconciler.open_jobs import reconcile_all
+from trigger_function.services import Services
+
+MEMO = recording("memo.wav")
+
+
+@pytest.fixture
+def server(shared_deepgram_server: FaultyDeepgramServer) -> Iterator[FaultyDeepgramServer]:
+    """Deepgram's stand-in, which hears no word of a recording as long as the memo."""
+    shared_deepgram_server.seconds_without_words = MEMO.duration
+    with stamina.set_testing(True, attempts=1):
+        yield shared_deepgram_server
+    shared_deepgram_server.recover()
+
+
+@pytest.fixture
+def services(make_services: MakeServices, server: FaultyDeepgramServer, deepgram_key: str) -> Services:
+    """Of a deployment that sends everything to Deepgram first."""
+    return make_services(
+        DEEPGRAM_API_KEY=deepgram_key,
+        DEEPGRAM_BASE_URL=server.url,
+        TRANSCRIPTION_METHOD="deepgram",
+        CLAIM_SECONDS="0.001",
+        MONTHLY_BUDGET_USD="100",
+        BUDGET_CACHE_SECONDS="0",
+    )
+
+
+def dropped(cloud: LoopbackCloud, name: str = "a.wav", **metadata: str) -> Upload:
+    return cloud.drop(MEMO.path.read_bytes(), name, metadata={MIN_COVERAGE_METADATA: "98%", **metadata})
+
+
+def record_of(services: Services, upload: Upload) -> JobRecord:
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    return job.record
+
+
+def of_job(text: str) -> JobResult:
+    """What a job made of it."""
+    words = [Word(text=word, start=at, end=at + 0.5) for at, word in enumerate(text.split())]
+    passages = [Passage(Engine.PARAKEET_GPU, words)]
+    return completed(compose(job_id="j", source="s", duration=5, language="en", model="parakeet", passages=passages))
+
+
+def deepgram_usd(message: TerminalMessage) -> float:
+    return message.bill.usd_of(kind=LineItemKind.DEEPGRAM)
+
+
+def test_a_job_is_asked_where_deepgram_heard_nothing_and_its_words_count(
+    cloud: LoopbackCloud, services: Services, server: FaultyDeepgramServer
+) -> None:
+    requests = len(server.requests)
+    upload = dropped(cloud)
+    handle(services, upload)
+    assert cloud.terminal_messages() == []
+    (item,) = cloud.work_items()
+    record = record_of(services, upload)
+    assert (record.state, item.decision.method) == (JobState.QUEUED, Method.PARAKEET)
+    assert record.decision is not None
+    assert "has words for 0 % of what is said" in record.decision.reason
+    # Nothing is held for Deepgram any more but what it cost.
+    assert {quote.only_if_incomplete_usd for quote in record.decision.quotes} == {0.0}
+    assert record.spent.usd_of(kind=LineItemKind.DEEPGRAM) == pytest.approx(MEMO.duration / 60 * 0.0043)
+    assert record.spent.possibly_usd == 0
+
+    message = services.finisher.finish(record, of_job("words of the job"))
+    assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.PARAKEET_GPU,))
+    assert deepgram_usd(message) == pytest.approx(MEMO.duration / 60 * 0.0043)
+    assert len(server.requests) == requests + 1
+
+
+def test_where_the_job_fails_deepgrams_transcript_is_better_than_none(
+    cloud: LoopbackCloud, services: Services, server: FaultyDeepgramServer
+) -> None:
+    upload = dropped(cloud)
+    handle(services, upload)
+    message = services.finisher.finish(record_of(services, upload), failed(DropscribeError("Every engine failed.")))
+    assert (message.outcome, message.word_count) == (Outcome.COMPLETED, 0)
+    assert [warning.code for warning in message.warnings] == [WarningCode.COVERAGE_BELOW_MINIMUM]
+    assert not [blob.name for blob in services.state.list_blobs() if "first-transcript" in blob.name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "metadata"),
+    [({"ENABLE_FALLBACK": "false"}, {}), ({}, {MIN_COVERAGE_METADATA: ""}), ({}, {MAX_COST_METADATA: "0.001"})],
+    ids=["no fallback", "not asked", "above what the upload may cost"],
+)
+def test_where_no_job_may_be_asked_the_upload_is_completed(
+    cloud: LoopbackCloud,
+    services: Services,
+    make_services: MakeServices,
+    settings: dict[str, str],
+    metadata: dict[str, str],
+) -> None:
+    services = make_services(**settings)
+    handle(services, dropped(cloud, **metadata))
+    (message,) = cloud.terminal_messages()
+    if MAX_COST_METADATA in metadata:
+        # What both may cost is more than is allowed: it is refused before anything is spent.
+        assert (message.outcome, message.bill.usd) == (Outcome.REJECTED, 0)
+        return
+    expected = [] if metadata else [WarningCode.COVERAGE_BELOW_MINIMUM]
+    assert (message.outcome, [warning.code for warning in message.warnings]) == (Outcome.COMPLETED, expected)
+    assert cloud.work_items() == []
+
+
+def test_a_function_killed_at_any_write_pays_deepgram_once_where_its_answer_was_stored(
+    cloud: LoopbackCloud, services: Services, server: FaultyDeepgramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reused = 0
+    for write in count(1):
+        upload = dropped(cloud, f"{write}.wav")
+        requests = len(server.requests)
+        with killed_at(write, before=False, monkeypatch=monkeypatch) as kill:
+            handle(services, upload)
+        made_by_the_killed = len(server.requests) - requests
+        for _ in range(2):
+            handle(services, upload)
+            reconcile_all(services)
+        record = record_of(services, upload)
+        assert (record.state, record.has_first_transcript) == (JobState.QUEUED, True)
+        made = len(server.requests) - requests
+        assert made <= 2
+        reused += made == made_by_the_killed == 1
+        message = services.finisher.finish(record, of_job("words"))
+        assert sum(line.kind is LineItemKind.DEEPGRAM for line in message.bill.items) <= 2
+        assert deepgram_usd(message) - message.bill.possibly_usd < MEMO.duration / 60 * 0.0043 + 1e-9
+        if not kill.happened:
+            break
+    assert reused > 2
