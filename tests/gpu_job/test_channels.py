@@ -19,6 +19,7 @@ from gpu_job.engines.chain import EngineChain
 from infra.recordings import recording
 from tests.support.engine_chain import chain_of
 from tests.support.sounds import make, music, noise, raw, silence, tone
+from tests.support.word_alignment import all_plain
 
 ONE, OTHER = "memo.wav", "lecture.flac"
 
@@ -41,11 +42,7 @@ def speech(name: str) -> Samples:
 
 def words_of(name: str) -> list[str]:
     end = len(speech(name)) / SAMPLE_RATE
-    return plain([word.word for word in recording(name).words if word.end <= end])
-
-
-def plain(words: Sequence[str]) -> list[str]:
-    return [word.casefold().strip(".,?!") for word in words]
+    return all_plain([word.word for word in recording(name).words if word.end <= end])
 
 
 def without_layout(path: Path, frames: Frames) -> Path:
@@ -67,7 +64,7 @@ def in_channels(sound: Samples, channels: int, places: Sequence[int]) -> Frames:
 def heard(engine: EngineChain, path: Path) -> list[str]:
     transcript = transcribe(path, engine=engine, media=inspected(path))
     assert transcript.coverage.gaps == ()
-    return plain([word.text for word in transcript.words])
+    return all_plain([word.text for word in transcript.words])
 
 
 PLACES = [

@@ -42,6 +42,7 @@ from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.sounds import make, noise, raw, silence, tone
 from tests.support.waiting import PATIENCE
+from tests.support.word_alignment import all_plain
 
 SPLIT = UploadOptions(channels=Channels.SPLIT)
 
@@ -55,15 +56,11 @@ def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
     chain.stop()
 
 
-def plain(words: Sequence[str]) -> list[str]:
-    return [word.casefold().strip(".,?!") for word in words]
-
-
 @pytest.mark.parametrize("name", ["call.opus", "memo.wav", "stream.mp4"])
 def test_a_recording_becomes_its_words(engine: EngineChain, name: str) -> None:
     truth: Recording = recording(name)
     transcript = transcribe(truth.path, engine=engine, media=inspected(truth.path))
-    assert plain([word.text for word in transcript.words]) == plain([word.word for word in truth.words])
+    assert all_plain([word.text for word in transcript.words]) == all_plain([word.word for word in truth.words])
     assert transcript.coverage.audited
     assert transcript.coverage.gaps == ()
     assert transcript.duration == pytest.approx(truth.duration, abs=0.1)
@@ -83,7 +80,7 @@ def test_each_channel_is_a_speaker(engine: EngineChain, tmp_path: Path) -> None:
     transcript = transcribe(path, engine=engine, media=inspected(path), asked=SPLIT)
     for speaker, alone in enumerate((CALL, recording("memo.wav"))):
         recognized = [word.text for word in transcript.words if word.speaker == speaker]
-        assert plain(recognized) == plain([word.word for word in alone.words])[: len(recognized)]
+        assert all_plain(recognized) == all_plain([word.word for word in alone.words])[: len(recognized)]
         assert recognized
     with pytest.raises(ValueError, match="media"):
         transcribe(path, engine=engine, asked=SPLIT)
@@ -122,7 +119,7 @@ def test_a_model_is_opened_for_one_file(tmp_path: Path) -> None:
     """As the README says it, in a process of its own: torch and NeMo are imported by the engine's thread."""
     program = f"from gpu_job import transcribe; print(transcribe({str(CALL.path)!r}, engine={str(MODEL_PATH)!r}).text)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert plain(done.stdout.split()) == plain([word.word for word in CALL.words])
+    assert all_plain(done.stdout.split()) == all_plain([word.word for word in CALL.words])
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,6 +32,11 @@ class AlignedWord:
 def plain(word: str) -> str:
     """A word without capitals and punctuation."""
     return re.sub(r"[^a-z0-9']", "", word.lower())
+
+
+def all_plain(words: Iterable[str]) -> list[str]:
+    """Words without capitals and punctuation."""
+    return [plain(word) for word in words]
 
 
 def align_words(truth: Recording, words: list[Message]) -> list[AlignedWord]:

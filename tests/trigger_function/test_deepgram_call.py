@@ -48,6 +48,14 @@ PARAKEET_USD = 0.0102
 """About what the quotes for this recording are; Parakeet pays for a start."""
 
 
+def handle_without_an_answer(server: FaultyDeepgramServer, services: Services, upload: Upload) -> threading.Event:
+    """Handle an upload whose call is answered only when the returned event is set."""
+    answer = threading.Event()
+    server.stall_until(answer)
+    handle(services, upload)
+    return answer
+
+
 @pytest.fixture(autouse=True)
 def _no_pauses() -> Iterator[None]:
     with stamina.set_testing(True, attempts=1):
@@ -183,11 +191,11 @@ def test_a_stored_answer_that_cannot_be_read_counts_as_none(
 def test_an_upload_whose_late_answer_could_not_be_used_is_not_given_up(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    server.stall_next(1, 1.0)
     services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
-    handle(services, upload)
+    answer = handle_without_an_answer(server, services, upload)
+    answer.set()
     services.late_answers.wait()
     job = services.jobs.load(upload.job_id)
     assert job is not None
@@ -305,13 +313,13 @@ def test_a_call_that_was_lost_is_called_possibly_billed(
 def test_a_late_answer_is_used_where_no_other_engine_has_one(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    server.stall_next(1, 1.0)
     services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
-    handle(services, upload)
+    answer = handle_without_an_answer(server, services, upload)
     # Parakeet has it, and what the call may cost is known.
     (item,) = cloud.work_items()
     assert item.decision.method is Method.PARAKEET
+    answer.set()
     services.late_answers.wait()
     (message,) = cloud.terminal_messages()
     assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
@@ -325,15 +333,15 @@ def test_a_late_answer_is_used_where_no_other_engine_has_one(
 def test_a_late_answer_has_what_the_other_engine_cost_meanwhile_on_its_bill(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    server.stall_next(1, 1.0)
     services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
-    handle(services, upload)
+    answer = handle_without_an_answer(server, services, upload)
     job = services.jobs.load(upload.job_id)
     assert job is not None
     (quote,) = [one for one in job.record.decision.quotes if one.method is Method.PARAKEET]  # type: ignore[union-attr]
     # As a worker's heartbeat writes it.
     services.jobs.save(job, state=JobState.RUNNING, holder="gpu/0", spent=job.record.spent + quote.bill)
+    answer.set()
     services.late_answers.wait()
     (message,) = cloud.terminal_messages()
     assert message.bill.usd == pytest.approx(quote.bill.usd + message.bill.usd_of(kind=LineItemKind.DEEPGRAM), abs=1e-3)
@@ -343,11 +351,11 @@ def test_a_late_answer_has_what_the_other_engine_cost_meanwhile_on_its_bill(
 def test_a_late_answer_changes_no_outcome(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    server.stall_next(1, 1.0)
     services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
-    handle(services, upload)
+    answer = handle_without_an_answer(server, services, upload)
     outcome = services.finisher.finish(record_of(services, upload), failed(DropscribeError("Given up.")))
+    answer.set()
     services.late_answers.wait()
     assert cloud.terminal_messages() == [outcome]
     assert services.jobs.outcome(upload.job_id) == outcome
@@ -473,11 +481,11 @@ def test_a_call_that_is_refused_late_is_taken_back(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
     # The server answers 401 once it turns to the request.
-    server.stall_next(1, 1.0)
     services = make_deepgram_services(**LATE, DEEPGRAM_API_KEY="wrong")
     upload = cloud.drop(AUDIO)
-    handle(services, upload)
+    answer = handle_without_an_answer(server, services, upload)
     assert record_of(services, upload).spent.possibly_usd > 0
+    answer.set()
     services.late_answers.wait()
     assert record_of(services, upload).spent.items == ()
     assert cloud.terminal_messages() == []
@@ -486,11 +494,11 @@ def test_a_call_that_is_refused_late_is_taken_back(
 def test_a_late_answers_failure_is_no_failure_of_the_job(
     cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
 ) -> None:
-    server.stall_next(1, 1.0)
     services = make_deepgram_services(**LATE)
     upload = cloud.drop(AUDIO)
-    handle(services, upload)
+    answer = handle_without_an_answer(server, services, upload)
     cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{upload.name}/")
+    answer.set()
     services.late_answers.wait()
     assert services.jobs.markers.is_open(upload.job_id)
     assert services.jobs.outcome(upload.job_id) is None

@@ -27,6 +27,7 @@ from shared.messages import TerminalMessage
 from shared.transcript.model import Transcript, Word
 from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud, loopback_cloud
 from tests.support.odd_files import DAMAGE, INPUTS, LECTURE, LONG, LONG_SECONDS, MEMO, METADATA, SILENT_HOURS
+from tests.support.word_alignment import all_plain
 from tests.support.worker_services import worker_services
 from trigger_function.handle_upload import handle
 from trigger_function.services import services_from_environment
@@ -93,13 +94,9 @@ def stored(cloud: LoopbackCloud, message: TerminalMessage) -> Transcript | None:
     return Transcript.model_validate_json(blob.download_as_bytes())
 
 
-def plain(words: Iterable[str]) -> list[str]:
-    return [word.casefold().strip(".,?!") for word in words]
-
-
 def errors(truth: Iterable[TrueWord], words: Iterable[Word]) -> int:
     """Words lost, made up or misheard."""
-    said, recognized = plain(word.word for word in truth), plain(word.text for word in words)
+    said, recognized = all_plain(word.word for word in truth), all_plain(word.text for word in words)
     return int(kaldialign.edit_distance(said, recognized)["total"])
 
 

@@ -33,6 +33,7 @@ from shared.transcript.editing.redaction import RedactedWords, redact_transcript
 from shared.transcript.model import Gap, RedactedAudio, Transcript
 from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.word_alignment import all_plain
 
 
 @pytest.fixture
@@ -42,12 +43,8 @@ def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
     chain.stop()
 
 
-def plain(words: Sequence[str]) -> list[str]:
-    return [word.casefold().strip(".,?!") for word in words]
-
-
 def said(transcript: Transcript) -> list[str]:
-    return plain([word.text for word in transcript.words])
+    return all_plain([word.text for word in transcript.words])
 
 
 def redact(
@@ -80,7 +77,7 @@ def test_none_of_the_terms_is_heard_in_the_redacted_recording(
 ) -> None:
     path, target = recording(name).path, tmp_path / "redacted.ogg"
     whole, redacted, words, audio = redact(path, UploadOptions(redact_terms=terms), engine, target)
-    hidden = " ".join(plain([text for one in words for text in one.texts]))
+    hidden = " ".join(all_plain([text for one in words for text in one.texts]))
     again = transcribe(target, engine=engine)
     for term in terms:
         phrase = f" {term.lower()} "

@@ -31,6 +31,7 @@ from infra.cli.main import app
 from infra.recordings import Recording, recording, shipped
 from infra.tiny_parakeet import MODEL_PATH, ONNX_PATH
 from shared.enums import Engine
+from tests.support.word_alignment import plain
 from tools.tiny_parakeet.export import main
 
 LIMITS = BatchLimits(16, 320 * SAMPLE_RATE)
@@ -81,10 +82,6 @@ def error_rate(model: Recognizer, one: Recording) -> tuple[int, int]:
     ]
     truth = [plain(word.word) for word in one.words]
     return int(edit_distance(truth, found)["total"]), len(truth)
-
-
-def plain(text: str) -> str:
-    return text.lower().strip(".,?!")
 
 
 def test_int8_is_at_most_0_3_points_worse(int8_folder: Path) -> None:

@@ -24,6 +24,7 @@ from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from shared.transcript.model import Word
 from tests.support.sounds import noise, silence
+from tests.support.word_alignment import plain
 
 LIMITS = ParakeetLimits(max_chunks=16, gpu_audio_seconds=640, cpu_audio_seconds=80)
 
@@ -34,10 +35,6 @@ def samples_of(one: Recording) -> Samples:
 
 def words_in(parakeet: Parakeet, *batch: Samples) -> list[list[Word]]:
     return [words_of(tokens) for tokens in parakeet.transcribe(batch)]
-
-
-def plain(text: str) -> str:
-    return text.lower().strip(".,?!")
 
 
 def error_rate(one: Recording, words: list[Word]) -> float:
