@@ -14,16 +14,19 @@ from dropscribe.erasure import DeploymentNames, erase_job
 from dropscribe.errors import NoTranscript, UnknownJob
 from dropscribe.result_files import fetch_results
 from shared.costs.prices import price_book
+from shared.enums import ResultFormat
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name
 from shared.operations.erase import ErasureReceipt
 from shared.operations.rerun import RerunRequest, begin_rerun, requested_model
+from shared.options.subtitle_rules import SubtitleRules
 from shared.progress.model import Progress
 from shared.settings.deployment import DeploymentSettings
 from shared.state.jobs.progress import read_progress
 from shared.state.jobs.store import JobStore
 from shared.transcript.model import Transcript
 
+TRANSCRIPT = "transcript.json"
 LOOK_SECONDS = 2.0
 """How often a job is looked at that is waited for: two small reads each time."""
 
@@ -75,12 +78,15 @@ class Job:
 
     def transcript(self, timeout: float | None = None) -> Transcript:
         """Its transcript, once it has ended. Raises NoTranscript where it has none, and TimeoutError."""
-        return Transcript.model_validate_json(self.result("transcript.json", timeout))
+        return Transcript.model_validate_json(self.result(TRANSCRIPT, timeout))
 
     def result(self, file: str, timeout: float | None = None) -> bytes:
-        """One file of its results, such as `transcript.srt`, once it has ended. Raises as `transcript` does."""
+        """One file of its results, such as `transcript.srt`, once it has ended; where the deployment does not store
+        that one (RESULT_FORMATS), it is made here. Raises as `transcript` does."""
         outcome = self.wait(timeout)
         uri = outcome.results.get(file)
+        if uri is None and TRANSCRIPT in outcome.results and file in list(ResultFormat):
+            return self._made_of_transcript(ResultFormat(file))
         if uri is None:
             raise NoTranscript(outcome.reason or f"The job has no {file}.", outcome)
         bucket, name = bucket_and_name(uri)
@@ -89,6 +95,14 @@ class Job:
         except NotFound:
             raise NoTranscript(f"{uri} was deleted.", outcome) from None
 
+    def _made_of_transcript(self, file: ResultFormat) -> bytes:
+        """A file that the deployment does not store, with the upload's own rules of subtitles."""
+        from shared.transcript.render import rendered
+
+        transcript, found = self.transcript(), self._jobs.load(self.id)
+        requested = None if found is None else found.record.options.subtitles
+        return rendered(transcript, file, SubtitleRules.of(transcript.language, requested))
+
     def results(self, folder: str | Path, timeout: float | None = None) -> list[Path]:
         """Copy all files of its results into `folder`, once it has ended; their paths. Raises as `transcript` does."""
         outcome = self.wait(timeout)
@@ -96,7 +110,7 @@ class Job:
             paths = fetch_results(self._storage, outcome, Path(folder))
         except NotFound:
             raise NoTranscript("The results were deleted.", outcome) from None
-        if "transcript.json" not in outcome.results:
+        if TRANSCRIPT not in outcome.results:
             raise NoTranscript(outcome.reason or "The job has no transcript.", outcome)
         return paths
 

@@ -37,6 +37,18 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
+class ResultFormat(StrEnum):
+    """The files that are made of transcript.json, which itself is stored in any case."""
+
+    DEEPGRAM = "deepgram.json"
+    WORDS = "words.csv"
+    PARAGRAPHS = "paragraphs.csv"
+    SRT = "transcript.srt"
+    VTT = "transcript.vtt"
+    TXT = "transcript.txt"
+    HTML = "transcript.html"
+
+
 class Channels(StrEnum):
     """How an upload's channels are transcribed."""
 

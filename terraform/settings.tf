@@ -25,6 +25,7 @@ variable "settings" {
     gpu_breaker_cool_down_seconds = optional(number)
     gpu_breaker_trial_seconds     = optional(number)
     results_prefix                = optional(string)
+    result_formats                = optional(string)
     price_book                    = optional(string)
     deepgram_model                = optional(string)
     max_completion_minutes        = optional(number)

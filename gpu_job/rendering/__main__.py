@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 from gpu_job.rendering.parts import read_parts, write_parts
+from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import one_by_one
@@ -18,10 +19,11 @@ def main() -> None:
     sys.stdout = sys.stderr  # nothing else may be among the answers
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
-            rules = SubtitleRules(**json.loads(read_parts(requests)[0]))
+            asked = json.loads(read_parts(requests)[0])
+            rules, formats = SubtitleRules(**asked["rules"]), [ResultFormat(name) for name in asked["formats"]]
             # Neither the request nor a file that was sent is kept.
             transcript = Transcript.model_validate_json(read_parts(requests)[0])
-            for file in one_by_one(transcript, rules):
+            for file in one_by_one(transcript, rules, formats):
                 write_parts(answers, [file.name.encode(), file.content_type.encode(), file.data])
                 del file
             write_parts(answers, [])

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from gpu_job.audio.decoder_child import child_environment
 from gpu_job.rendering.parts import read_parts, write_parts
+from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import Rendered, one_by_one, render
@@ -43,34 +44,38 @@ class RenderingProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def render(self, transcript: Transcript, rules: SubtitleRules) -> Iterable[Rendered]:
+    def render(
+        self, transcript: Transcript, rules: SubtitleRules, formats: Collection[ResultFormat] = tuple(ResultFormat)
+    ) -> Iterable[Rendered]:
         """As `shared.transcript.render.render`. Where the process fails, this one does its work.
 
         Of a transcript with more than MOST_KEPT_WORDS each file is made when it is asked for, by a process that ends
         behind the last one.
         """
         if len(transcript.words) < LEAST_WORDS:
-            return render(transcript, rules)
+            return render(transcript, rules, formats)
         if len(transcript.words) > MOST_KEPT_WORDS:
-            return self._one_by_one(transcript, rules)
+            return self._one_by_one(transcript, rules, formats)
         with self._lock:
             self._process = self._process or _start()
             try:
-                return tuple(self._rendered(self._process, transcript, rules))
+                return tuple(self._rendered(self._process, transcript, rules, formats))
             except (OSError, EOFError, ValueError) as error:
                 _warn(error)
                 self._end()
-        return render(transcript, rules)
+        return render(transcript, rules, formats)
 
     def close(self) -> None:
         """End the process; the next long transcript starts another one."""
         with self._lock:
             self._end()
 
-    def _one_by_one(self, transcript: Transcript, rules: SubtitleRules) -> Iterator[Rendered]:
+    def _one_by_one(
+        self, transcript: Transcript, rules: SubtitleRules, formats: Collection[ResultFormat]
+    ) -> Iterator[Rendered]:
         process, given = _start(), 0
         try:
-            for file in self._rendered(process, transcript, rules):
+            for file in self._rendered(process, transcript, rules, formats):
                 yield file
                 given += 1
             return
@@ -78,16 +83,20 @@ class RenderingProcess:
             _warn(error)
         finally:
             _kill(process)
-        yield from islice(one_by_one(transcript, rules), given, None)
+        yield from islice(one_by_one(transcript, rules, formats), given, None)
 
     def _rendered(
-        self, process: subprocess.Popen[bytes], transcript: Transcript, rules: SubtitleRules
+        self,
+        process: subprocess.Popen[bytes],
+        transcript: Transcript,
+        rules: SubtitleRules,
+        formats: Collection[ResultFormat],
     ) -> Iterator[Rendered]:
         """Raises OSError, EOFError or ValueError where the process fails, or takes too long for a file."""
         assert process.stdin is not None  # opened as a pipe
         assert process.stdout is not None  # opened as a pipe
         with self._limited(process):
-            write_parts(process.stdin, [json.dumps(asdict(rules)).encode()])
+            write_parts(process.stdin, [json.dumps({"rules": asdict(rules), "formats": list(formats)}).encode()])
             write_parts(process.stdin, [_TRANSCRIPTS.dump_json(transcript)])
         while True:
             with self._limited(process):

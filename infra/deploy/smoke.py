@@ -28,6 +28,7 @@ from shared.objects import bucket_and_name
 from shared.state.jobs.progress import progress_of
 from shared.state.jobs.record import JobRecord
 from shared.state.jobs.store import JobStore
+from shared.transcript.model import Transcript
 
 SAMPLE = "memo.wav"
 FOLDER = "smoke-test"
@@ -90,9 +91,9 @@ def smoke_test(
     console.print(bill_table(message.bill))
     if message.outcome is not Outcome.COMPLETED:
         raise _error(f"The recording ended as {message.outcome}: {message.reason}", target, message.job_id)
-    address = message.results["transcript.txt"]
+    address = message.results["transcript.json"]
     bucket, name = bucket_and_name(address)
-    text = storage.bucket(bucket).blob(name).download_as_text()
+    text = Transcript.model_validate_json(storage.bucket(bucket).blob(name).download_as_bytes()).text
     for line in (address, *text.strip().splitlines()):
         print_line(console, line)
     if (share := matching_share(text, sample.text)) < MIN_MATCHING_SHARE:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
-from shared.enums import JobDevice
+from shared.enums import JobDevice, ResultFormat
 from shared.options.model import LONGEST_DEADLINE_MINUTES
 from shared.settings.deepgram import TrainingSettings
 from shared.settings.executions import BreakerSettings, ExecutionSettings, FileRoomSettings, JobShapeSettings
-from shared.settings.field import SETTINGS_CONFIG, BucketName, setting
+from shared.settings.field import SETTINGS_CONFIG, BucketName, CommaSeparated, setting
 from shared.settings.languages import LanguageSettings
 from shared.settings.redaction import RedactionSettings
 from shared.settings.speeds import SpeedSettings
@@ -53,6 +54,12 @@ class DeploymentSettings(
     results_bucket: BucketName = setting(..., "Bucket that receives transcripts and receipts.")
     state_bucket: BucketName = setting(..., "Bucket that holds job records, outcomes and execution slots.")
     results_prefix: str = setting("", "Folder of the results bucket under which results are written.")
+    result_formats: CommaSeparated = setting(
+        tuple(ResultFormat),
+        "Files that are stored of a transcript, with commas between them; transcript.json is in any case, and what is"
+        " left out can be made of it at any time. Each is an object that is written for each upload.",
+        source="docs/results.md",
+    )
     results_topic: str = setting("transcription-results", "Pub/Sub topic of terminal outcomes.", min_length=3)
     work_topic: str = setting("transcription-work", "Pub/Sub topic of the GPU job's work items.", min_length=3)
     price_book: Path | None = setting(None, "TOML file used instead of the shipped price book.")
@@ -95,6 +102,18 @@ class DeploymentSettings(
     log_level: str = setting(
         "INFO", "Least severity that is logged.", pattern="^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$"
     )
+
+    @field_validator("result_formats")
+    @classmethod
+    def _are_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(name not in ("transcript.json", *ResultFormat) for name in value):
+            raise ValueError(f"known are transcript.json, {', '.join(ResultFormat)}")
+        return value
+
+    @property
+    def formats(self) -> tuple[ResultFormat, ...]:
+        """What is stored of a transcript beside transcript.json."""
+        return tuple(one for one in ResultFormat if one in self.result_formats)
 
     def hardware(self, device: JobDevice) -> str | None:
         """What a job's model runs on, as speeds are learned by; None for a GPU job of which no GPU is known."""

@@ -7,7 +7,7 @@ Each is written once. Whoever comes later, a second worker or a redelivered even
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from google.api_core.exceptions import PreconditionFailed
 from google.cloud.storage import Bucket
 
 from shared import objects
+from shared.enums import ResultFormat
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
@@ -30,8 +31,8 @@ RECEIPT_NAME = "receipt.json"
 LONGEST_FILE_NAME_BYTES = 24
 """Room for the name of any result, behind `run-999/` too, so that all results of a job lie in one folder."""
 
-Render: TypeAlias = Callable[[Transcript, SubtitleRules], Iterable[Rendered]]
-"""Every file of a transcript, transcript.json first."""
+Render: TypeAlias = Callable[[Transcript, SubtitleRules, Collection[ResultFormat]], Iterable[Rendered]]
+"""Files of a transcript, transcript.json first."""
 
 _THREADS = 7
 """Files but transcript.json, which are stored at once."""
@@ -44,25 +45,34 @@ the next file is asked for when there is room."""
 class ResultFiles:
     """Writes results, and reads the transcript that was stored first."""
 
-    def __init__(self, bucket: Bucket, prefix: str, render: Render = render) -> None:
-        """`prefix`: the folder for all results; empty for the bucket's top."""
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        render: Render = render,
+        formats: Collection[ResultFormat] = tuple(ResultFormat),
+    ) -> None:
+        """`prefix`: the folder for all results; empty for the bucket's top. `formats`: what is stored beside
+        transcript.json; each is a call of Cloud Storage for an upload."""
         self._bucket = bucket
         self._render = render
+        self._formats = formats
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def store_transcript(
         self, upload: Upload, transcript: Transcript, subtitles: SubtitleRules, run: int = 1
     ) -> tuple[Transcript, dict[str, str]]:
-        """Store every format. The transcript.json that was stored first stands, and all other files are made from it.
+        """Store the deployment's formats. The transcript.json that was stored first stands, and all other files are
+        made from it.
 
         Returns that transcript, and name -> `gs://` address of each file.
         """
-        files = iter(self._render(transcript, subtitles))
+        files = iter(self._render(transcript, subtitles, self._formats))
         first = next(files)
         stored = objects.create_once(self._bucket, self._path(upload, first.name, run), first.data, first.content_type)
         if stored.data != first.data:
             transcript = Transcript.model_validate_json(stored.data)
-            files = iter(self._render(transcript, subtitles))
+            files = iter(self._render(transcript, subtitles, self._formats))
             next(files)
         addresses = {first.name: self._uri(upload, first.name, run)}
         del first, stored

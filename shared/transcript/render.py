@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.csv_files import to_csv
 from shared.transcript.deepgram_json import to_deepgram
 from shared.transcript.model import Transcript
 from shared.transcript.page.page import to_html
-from shared.transcript.subtitles.cues import cues
+from shared.transcript.subtitles.cues import Cue, cues
 from shared.transcript.subtitles.files import to_srt, to_vtt
 from shared.transcript.text import to_text
 from shared.transcript.transcript_json import transcript_json
@@ -27,31 +29,44 @@ class Rendered:
     data: bytes
 
 
-def render(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[Rendered, ...]:
-    """Every file of a transcript, transcript.json first; read back, that one renders to the same bytes again.
+def render(
+    transcript: Transcript, rules: SubtitleRules | None = None, formats: Collection[ResultFormat] = tuple(ResultFormat)
+) -> tuple[Rendered, ...]:
+    """Files of a transcript, transcript.json first; read back, that one renders to the same bytes again.
 
-    `rules`: of its subtitles; None: those of its language.
+    `rules`: of its subtitles; None: those of its language. `formats`: which files are made beside transcript.json.
     """
-    return tuple(one_by_one(transcript, rules))
+    return tuple(one_by_one(transcript, rules, formats))
 
 
-def one_by_one(transcript: Transcript, rules: SubtitleRules | None = None) -> Iterator[Rendered]:
+def one_by_one(
+    transcript: Transcript, rules: SubtitleRules | None = None, formats: Collection[ResultFormat] = tuple(ResultFormat)
+) -> Iterator[Rendered]:
     """As `render`, each file made when it is asked for: those of a day of speech are 74 MB."""
+    yield Rendered("transcript.json", "application/json", _json(transcript_json(transcript)).encode())
     rules = rules or SubtitleRules.of(transcript.language)
-    for name, content_type, text in _texts(transcript, rules):
-        yield Rendered(name, content_type, text.encode())
+
+    @cache
+    def subtitles() -> Sequence[Cue]:
+        return cues(transcript, rules)
+
+    texts: dict[ResultFormat, tuple[str, Callable[[], str]]] = {
+        ResultFormat.DEEPGRAM: ("application/json", lambda: _json(to_deepgram(transcript))),
+        ResultFormat.WORDS: ("text/csv; charset=utf-8", lambda: to_csv("word", transcript.words)),
+        ResultFormat.PARAGRAPHS: ("text/csv; charset=utf-8", lambda: to_csv("text", transcript.paragraphs)),
+        ResultFormat.SRT: ("application/x-subrip; charset=utf-8", lambda: to_srt(subtitles())),
+        ResultFormat.VTT: ("text/vtt; charset=utf-8", lambda: to_vtt(subtitles(), transcript.speakers)),
+        ResultFormat.TXT: ("text/plain; charset=utf-8", lambda: to_text(transcript)),
+        ResultFormat.HTML: ("text/html; charset=utf-8", lambda: to_html(transcript, subtitles(), rules)),
+    }
+    for name, (content_type, text) in texts.items():
+        if name in formats:
+            yield Rendered(name.value, content_type, text().encode())
 
 
-def _texts(transcript: Transcript, rules: SubtitleRules) -> Iterator[tuple[str, str, str]]:
-    yield "transcript.json", "application/json", _json(transcript_json(transcript))
-    yield "deepgram.json", "application/json", _json(to_deepgram(transcript))
-    yield "words.csv", "text/csv; charset=utf-8", to_csv("word", transcript.words)
-    yield "paragraphs.csv", "text/csv; charset=utf-8", to_csv("text", transcript.paragraphs)
-    subtitles = cues(transcript, rules)
-    yield "transcript.srt", "application/x-subrip; charset=utf-8", to_srt(subtitles)
-    yield "transcript.vtt", "text/vtt; charset=utf-8", to_vtt(subtitles, transcript.speakers)
-    yield "transcript.txt", "text/plain; charset=utf-8", to_text(transcript)
-    yield "transcript.html", "text/html; charset=utf-8", to_html(transcript, subtitles, rules)
+def rendered(transcript: Transcript, file: ResultFormat, rules: SubtitleRules | None = None) -> bytes:
+    """One file of a transcript that was not stored, say. `rules`: as `render` has them."""
+    return render(transcript, rules, (file,))[1].data
 
 
 def _json(data: dict[str, Any]) -> str:

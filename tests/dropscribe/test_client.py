@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from dropscribe import (
     Dropscribe,
@@ -24,6 +25,7 @@ from dropscribe import (
 )
 from infra.recordings import recording
 from shared.media import Upload
+from shared.options.subtitle_rules import SubtitleOptions
 from tests.support.coroutines import run
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
@@ -83,6 +85,21 @@ def test_a_recording_becomes_its_transcript(
     assert job.result("transcript.srt").startswith(b"1")
     assert {path.name for path in job.results(tmp_path)} == set(outcome.results)
     assert client.job(f"gs://{UPLOADS}/memo.wav").id == client.job(job.id).id == job.id
+
+
+def test_what_the_deployment_does_not_store_is_made_of_the_transcript(
+    cloud: LoopbackCloud, client: Dropscribe, services: Services, make_services: MakeServices
+) -> None:
+    options = UploadOptions(subtitles=SubtitleOptions(line=16))
+    jobs = [client.submit(MEMO, options) for _ in range(2)]
+    deliver(services, jobs[0], cloud)
+    deliver(make_services(RESULT_FORMATS="transcript.txt, words.csv"), jobs[1], cloud)
+    assert {*jobs[1].wait().results} == {"transcript.json", "transcript.txt", "words.csv", "receipt.json"}
+    assert jobs[1].result("transcript.srt") == jobs[0].result("transcript.srt")
+    with pytest.raises(NoTranscript, match=r"no transcript\.doc"):
+        jobs[1].result("transcript.doc")
+    with pytest.raises(ValidationError, match="known are"):
+        make_services(RESULT_FORMATS="srt")
 
 
 def test_events_in_an_event_loop(cloud: LoopbackCloud, client: Dropscribe, services: Services) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from gpu_job.rendering import process
 from gpu_job.rendering.process import LEAST_WORDS, RenderingProcess
-from shared.enums import Engine
+from shared.enums import Engine, ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
@@ -74,6 +74,16 @@ def test_a_long_transcript_has_the_same_files(rendering: RenderingProcess, child
     assert children.only() == first
     rendering.close()
     assert children.now() == set()
+
+
+@pytest.mark.parametrize("kept_words", [process.MOST_KEPT_WORDS, LEAST_WORDS - 1], ids=["long", "very long"])
+def test_only_the_files_are_made_that_are_asked_for(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, kept_words: int
+) -> None:
+    monkeypatch.setattr(process, "MOST_KEPT_WORDS", kept_words)
+    made = {file.name: file for file in FILES}
+    files = tuple(rendering.render(LONG, RULES, (ResultFormat.HTML, ResultFormat.SRT)))
+    assert files == (made["transcript.json"], made["transcript.srt"], made["transcript.html"])
 
 
 def test_a_short_one_needs_no_process(rendering: RenderingProcess, children: Children) -> None:

@@ -58,7 +58,7 @@ def test_a_recording_comes_back_though_the_first_event_of_a_new_trigger_is_lost(
 
     assert len(lost) == 1
     assert message.bill.usd > 0
-    assert message.results["transcript.txt"] in printed.getvalue()
+    assert message.results["transcript.json"] in printed.getvalue()
     assert "doctor remembered the report" in printed.getvalue()
     [subscription] = created
     with pytest.raises(NotFound):

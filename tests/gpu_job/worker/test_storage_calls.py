@@ -7,8 +7,7 @@ from collections import Counter
 import pytest
 
 from gpu_job.worker.subscription import WorkSubscription
-from shared.transcript.model import Transcript
-from shared.transcript.render import render
+from shared.enums import ResultFormat
 from tests.support.fixed_word_worker import fixed_word_services, queued, worker
 from tests.support.loopback_cloud import RESULTS, WORK_TOPIC, LoopbackCloud
 
@@ -16,12 +15,21 @@ OF_EXECUTION = ("executions/", "open-executions/", "health/", "speeds.json")
 """Objects that an execution reads and writes however many uploads it does."""
 
 
-def test_an_upload_takes_fourteen_calls_nine_of_them_its_results(
-    cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("formats", "calls_of_upload"),
+    [
+        pytest.param(tuple(ResultFormat), 14, id="every format"),
+        pytest.param((ResultFormat.DEEPGRAM, ResultFormat.SRT, ResultFormat.HTML), 10, id="three formats"),
+        pytest.param((), 7, id="transcript.json alone"),
+    ],
+)
+def test_an_upload_takes_six_calls_and_one_for_each_file_of_its_transcript(
+    cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, formats: tuple[ResultFormat, ...], calls_of_upload: int
 ) -> None:
     monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
     monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
     monkeypatch.setenv("JOB_GPU", "none")
+    monkeypatch.setenv("RESULT_FORMATS", ", ".join(("transcript.json", *formats)))
     with fixed_word_services() as services:
         job = queued(cloud, services, "call.opus")
         with cloud.storage_server.counted() as calls:
@@ -30,14 +38,18 @@ def test_an_upload_takes_fourteen_calls_nine_of_them_its_results(
     found = Counter((call.method, call.name.replace(job.id, "JOB")) for call in calls)
     day = f"{job.record.received_at:%Y-%m/%d}"
     folder = f"{upload.name}/{upload.generation}/"
-    blob = cloud.storage.bucket(RESULTS).blob(f"{folder}transcript.json")
-    files = [file.name for file in render(Transcript.model_validate_json(blob.download_as_bytes()))]
-    assert len(files) == 8
+    outcome = services.jobs.outcome(job.id)
+    assert outcome is not None
+    files = ["transcript.json", *formats]
+    assert (
+        {*outcome.results} == {*files, "receipt.json"} == {name.removeprefix(folder) for name in cloud.names(RESULTS)}
+    )
     of_upload = {
         call: count
         for call, count in found.items()
         if not call[1].startswith(OF_EXECUTION) and not (call[1].startswith("ledger") and "JOB" not in call[1])
     }
+    assert sum(of_upload.values()) == calls_of_upload
     assert of_upload == {
         # What the item says of its record is written to without a look.
         ("POST", "jobs/JOB/record.json"): 1,

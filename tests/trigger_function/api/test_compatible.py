@@ -17,6 +17,8 @@ from shared.media import Media, Upload
 from shared.options.model import UploadOptions, WebhookBody
 from shared.options.parsing import parse_upload_options
 from shared.options.speaker_count import SpeakerCount
+from shared.state.deployment import connect
+from shared.state.finisher import Finisher
 from shared.state.job_result import JobResult, completed, failed, rejected
 from shared.transcript.compose import compose
 from shared.transcript.model import Coverage, Gap, Passage, Word
@@ -55,11 +57,11 @@ def upload_of(cloud: LoopbackCloud, deployment: Services, answer: requests.Respo
     raise AssertionError("no upload of this job")
 
 
-def end(deployment: Services, upload: Upload, result: JobResult) -> None:
+def end(deployment: Services, upload: Upload, result: JobResult, finisher: Finisher | None = None) -> None:
     job = deployment.jobs.claim(upload, "test", timedelta(minutes=5))
     assert job is not None
     record = job.record.model_copy(update={"media": MEDIA, "started_at": now()})
-    deployment.finisher.finish(record, result)
+    (finisher or deployment.finisher).finish(record, result)
 
 
 def with_gap(upload: Upload) -> JobResult:
@@ -103,6 +105,21 @@ def test_a_job_that_takes_longer_is_named_and_a_repeated_request_waits_for_it(
     assert "Idempotency-Key" in other.text
     options = {"multichannel": "true"} if path == DEEPGRAM else {"model": "hybrid"}
     assert sent(operator, path, "gap", **options).status_code == 400
+
+
+@pytest.mark.parametrize(("format_", "line"), [("srt", "00:00:01,000 --> 00:00:02,000"), ("vtt", "00:00:01.000 --> ")])
+def test_subtitles_that_are_not_stored_are_made(
+    operator: ApiClient, api_cloud: LoopbackCloud, deployment: Services, format_: str, line: str
+) -> None:
+    settings = deployment.settings.model_copy(update={"result_formats": "transcript.json"})
+    upload = upload_of(api_cloud, deployment, sent(operator, OPENAI, f"{format_} not stored", response_format=format_))
+    others = connect(settings)
+    end(deployment, upload, with_gap(upload), others.finisher)
+    others.publisher.stop()
+    answer = sent(operator, OPENAI, f"{format_} not stored", response_format=format_)
+    assert answer.status_code == 200
+    assert line in answer.text
+    assert "Hello." in answer.text
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from shared import objects
+from shared.enums import ResultFormat
 from shared.media import Upload
 from shared.options.model import UploadOptions
+from shared.options.subtitle_rules import SubtitleRules
+from shared.transcript.render import rendered
 from trigger_function.api.compatible.awaited import (
     Finished,
     answer_headers,
@@ -32,8 +35,8 @@ from trigger_function.api.web.problems import Problem
 
 TEXT = "text/plain; charset=utf-8"
 
-_FILES = {Format.SRT: "transcript.srt", Format.VTT: "transcript.vtt"}
-"""Results that are answered as they are stored."""
+_FILES = {Format.SRT: ResultFormat.SRT, Format.VTT: ResultFormat.VTT}
+"""Results that are answered as they are stored, where they are."""
 
 
 def transcriptions(call: Call) -> Answer:
@@ -83,7 +86,12 @@ def _answer(services: ApiServices, upload: Upload, found: Finished, asked: OpenA
         case Format.TEXT:
             return Answer(HTTPStatus.OK, f"{transcript.text}\n", headers, TEXT)
         case Format.SRT | Format.VTT:
-            bucket, name = objects.bucket_and_name(found.outcome.results[_FILES[asked.format]])
+            file = _FILES[asked.format]
+            if file not in found.outcome.results:
+                options = (services.deployment.settings.subtitles, asked.options.subtitles)
+                rules = SubtitleRules.of(transcript.language, *options)
+                return Answer(HTTPStatus.OK, rendered(transcript, file, rules), headers, TEXT)
+            bucket, name = objects.bucket_and_name(found.outcome.results[file])
             stored = objects.read(services.deployment.storage.bucket(bucket), name)
             if stored is None:
                 raise Problem(HTTPStatus.GONE, "The subtitles were deleted.", headers=headers)
