@@ -288,8 +288,7 @@ class Billing:
                 usd_per_second=self._usd_per_second,
             )
             costs = self._task_costs(at)
-        costs = self._costs.settled(costs)
-        unbilled_usd = costs.overhead().usd
+        unbilled_usd = self._costs.settled(costs).overhead().usd
         UNBILLED.add(unbilled_usd)
         _log.info("execution ended", extra={"fields": self._figures(unbilled.instance_seconds, unbilled_usd)})
         objects.create_once(self._state, f"{costs.name}.json", unbilled.model_dump_json().encode())

@@ -2,7 +2,8 @@
 
 `open-executions/<execution>/<index>-<attempt>.json` exists while a task of an execution runs. Its worker writes it with
 every heartbeat, and deletes it once the ledger has what is on no upload's bill. Of a worker that was killed the task's
-next attempt or the reconciler does that.
+next attempt or the reconciler does that, and of one that left uploads to others the reconciler, once these have ended:
+whoever ends them may have read their records before (it was frozen meanwhile, say), and its bill lacks what they have.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict
 
 from shared import objects
+from shared.clock import now
 from shared.costs.bill import Bill
 from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
@@ -59,6 +61,8 @@ class TaskCosts(BaseModel):
     """Of the instance."""
     recorded: tuple[RecordedCost, ...] = ()
     """The part of `on_bills_usd` that no outcome had when this was written."""
+    has_ended: bool = False
+    """Whether its worker has ended, and booked what was on no bill by then: only `recorded` is to be looked at."""
 
     @property
     def name(self) -> str:
@@ -99,35 +103,56 @@ class ExecutionCosts:
 
     def close(self, costs: TaskCosts) -> None:
         """The worker ends: book what is on no bill. What others booked of it, as they took it for dead, was a guess."""
-        self._ledger.book(self.settled(costs).overhead())
-        objects.delete(self._bucket, _object_name(costs))
+        settled = self.settled(costs)
+        self._ledger.book(settled.overhead())
+        if settled.recorded:
+            # Whoever ends these uploads may not know of it: the reconciler looks at their outcomes.
+            self.update(settled.model_copy(update={"has_ended": True, "alive_until": now()}))
+        else:
+            objects.delete(self._bucket, _object_name(costs))
 
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
-        """Book what a killed worker cost until it counted as dead, or until `known_dead_at`, where that was before.
+        """Book what a worker cost that has ended or was killed, until it counted as dead, or until `known_dead_at`,
+        where that was before; again with each call, until all of its uploads have their outcomes.
 
         One that was frozen and went on, and was killed behind that, may have been booked before: its last word counts.
         """
-        entry = self.settled(costs).overhead(ended_by=min(costs.alive_until, known_dead_at))
-        self._ledger.book_guess(entry)
+        settled = self.settled(costs)
+        if settled.has_ended:
+            entry = settled.overhead()
+            self._ledger.book(entry)
+        else:
+            entry = settled.overhead(ended_by=min(costs.alive_until, known_dead_at))
+            self._ledger.book_guess(entry)
+        if settled.recorded:
+            return
         objects.delete(self._bucket, _object_name(costs))
-        fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
-        _log.warning("a killed execution's cost was booked", extra={"fields": fields})
+        if not settled.has_ended:
+            fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
+            _log.warning("a killed execution's cost was booked", extra={"fields": fields})
 
     def settled(self, costs: TaskCosts) -> TaskCosts:
-        """The costs without what was counted as on a bill and is on none: a record had it, and the outcome has not."""
-        lost_usd = sum(one.bill.usd for one in costs.recorded if self._is_on_no_bill(one))
-        return costs.model_copy(update={"on_bills_usd": costs.on_bills_usd - lost_usd, "recorded": ()})
+        """The costs without what was counted as on a bill and is on none: a record had it, and the outcome has not.
+        `recorded` is then what no outcome decides yet."""
+        waits = {one: self._is_on_a_bill(one) for one in costs.recorded}
+        lost_usd = sum(one.bill.usd for one, is_on_a_bill in waits.items() if is_on_a_bill is False)
+        undecided = tuple(one for one, is_on_a_bill in waits.items() if is_on_a_bill is None)
+        return costs.model_copy(update={"on_bills_usd": costs.on_bills_usd - lost_usd, "recorded": undecided})
 
-    def _is_on_no_bill(self, recorded: RecordedCost) -> bool:
+    def _is_on_a_bill(self, recorded: RecordedCost) -> bool | None:
+        """None: the upload has no outcome yet."""
         outcome = self._jobs.outcome(recorded.job_id, recorded.run)
-        if outcome is None or outcome.bill.includes(recorded.bill):
-            return False
+        if outcome is not None and outcome.bill.includes(recorded.bill):
+            return True
         job = self._jobs.load(recorded.job_id)
+        if outcome is None:
+            return None if job is not None else True  # nobody knows any more
         # Where the record does not have it either, the worker wrote another one behind its last word, which knows less.
-        return job is None or job.record.run != recorded.run or job.record.spent.includes(recorded.bill)
+        return not (job is None or job.record.run != recorded.run or job.record.spent.includes(recorded.bill))
 
     def running(self, execution: str = "") -> Iterator[TaskCosts]:
-        """Tasks that were not closed, of all executions or one. What cannot be read is logged and left out."""
+        """Tasks that run, or of which something is still to be booked, of all executions or one. What cannot be read is
+        logged and left out."""
         for blob in self._bucket.list_blobs(prefix=f"{_OPEN}{execution and execution + '/'}"):
             try:
                 stored = objects.read(self._bucket, blob.name)

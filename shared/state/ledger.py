@@ -42,6 +42,10 @@ CLOSED_AFTER = timedelta(days=3)
 """Beginning of a day to the time from which its sum is kept. MAX_WAIT_HOURS is a day, so hardly a job ends later."""
 
 
+SMALLEST_USD = 1e-9
+"""A smaller difference of two sums is that of their rounding."""
+
+
 @dataclass(frozen=True)
 class MonthSums:
     """A month's ledger in few numbers."""
@@ -91,12 +95,22 @@ class Ledger:
 
     def book_guess(self, entry: Entry) -> None:
         """The same for an execution that is taken for killed, by its last word (`entry.seen_at`): an entry by a word
-        before that is replaced; every other one knows better."""
+        before that is replaced, and of one by the same word what is certain, where it is more by now; every other one
+        knows better."""
         if self._put(entry, if_generation_match=0):
             return
         blob = self._bucket.get_blob(_name(entry))
-        seen_at = (blob.metadata or {}).get("seen_at") if blob is not None else None
-        if blob is not None and seen_at and entry.seen_at and datetime.fromisoformat(seen_at) < entry.seen_at:
+        if blob is None or entry.seen_at is None or not (metadata := blob.metadata or {}).get("seen_at"):
+            return
+        before = Entry.model_validate({**metadata, "id": entry.id})
+        assert before.seen_at is not None  # its metadata have it
+        if before.seen_at == entry.seen_at:
+            certain_usd = entry.usd - entry.possibly_usd
+            if certain_usd <= before.usd - before.possibly_usd + SMALLEST_USD:
+                return
+            changes = {"usd": certain_usd + before.possibly_usd, "possibly_usd": before.possibly_usd}
+            entry = entry.model_copy(update=changes)
+        if before.seen_at <= entry.seen_at:
             self._put(entry, if_generation_match=int(blob.generation))
 
     def erase_folder(self, day: date, entry_id: str) -> bool:

@@ -174,3 +174,24 @@ def test_a_third_workers_bill_has_what_two_before_it_cost(cloud: LoopbackCloud, 
     for worker in (two.frozen, third):
         worker.close()
     assert two.booked_usd() == pytest.approx(two.cost_usd(two.frozen, two.other, third))
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "told to stop"])
+def test_nothing_is_lost_where_the_frozen_one_goes_on_behind_the_others_last_booking(
+    two: TwoWorkers, is_killed: bool
+) -> None:
+    """It stood still between its look at the record and the outcome, and the other one has ended by then."""
+    two.other.beat()
+    if is_killed:
+        two.kill_the_other()
+    else:
+        two.other.hand_over()
+        two.other.close()
+    two.kill_the_other()  # a tick that finds no outcome yet
+    assert len([*two.services.execution_costs.running(OTHER)]) == 1
+    two.outcome_of_the_frozen_without_the_record()
+    two.frozen.close()
+    two.kill_the_other()
+    assert two.booked_usd() == pytest.approx(two.cost_usd(two.frozen, two.other))
+    assert [*two.services.execution_costs.running()] == []
+    assert len(two.entries()) == 3
