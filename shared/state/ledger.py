@@ -102,15 +102,14 @@ class Ledger:
         blob = self._bucket.get_blob(_name(entry))
         if blob is None or entry.seen_at is None or not (metadata := blob.metadata or {}).get("seen_at"):
             return
-        before = Entry.model_validate({**metadata, "id": entry.id})
-        assert before.seen_at is not None  # its metadata have it
-        if before.seen_at == entry.seen_at:
+        before, seen_at = Entry.model_validate({**metadata, "id": entry.id}), entry.seen_at
+        if before.seen_at == seen_at:
             certain_usd = entry.usd - entry.possibly_usd
             if certain_usd <= before.usd - before.possibly_usd + SMALLEST_USD:
                 return
             changes = {"usd": certain_usd + before.possibly_usd, "possibly_usd": before.possibly_usd}
             entry = entry.model_copy(update=changes)
-        if before.seen_at <= entry.seen_at:
+        if before.seen_at is not None and before.seen_at <= seen_at:
             self._put(entry, if_generation_match=int(blob.generation))
 
     def erase_folder(self, day: date, entry_id: str) -> bool:

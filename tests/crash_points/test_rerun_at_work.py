@@ -1,4 +1,4 @@
-"""A worker with a re-run of a job that failed, killed before each of its writes in turn: the run ends once, goes on
+"""A worker with a re-run of a job that failed, killed before each of its effects in turn: the run ends once, goes on
 with what the run before had stored, and is billed beside it.
 
 How a re-run begins: tests/shared/operations/test_rerun.py.
@@ -23,12 +23,13 @@ from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
+from tests.support.later_attempts import book_what_is_left
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from tests.support.stepped_worker import SteppedWorker
 from tests.support.worker_services import worker_services
 
 RESULTS_AND_OUTCOME = 10
-"""Writes at the least."""
+"""Effects at the least."""
 
 
 @pytest.fixture
@@ -53,35 +54,36 @@ def run_again(cloud: LoopbackCloud, services: JobServices, name: str) -> Job:
     return services.jobs.save(began, state=JobState.QUEUED, media=record.media, decision=record.decision)
 
 
-def test_killed_before_any_write(cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch) -> None:
-    for write in count(1):
-        job = run_again(cloud, services, f"again/{write}.opus")
-        killed = SteppedWorker(cloud, services, f"transcribe-{write}")
-        with killed_at(write, before=True, monkeypatch=monkeypatch) as kill:
+def test_killed_before_any_effect(cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch) -> None:
+    for effect in count(1):
+        job = run_again(cloud, services, f"again/{effect}.opus")
+        killed = SteppedWorker(cloud, services, f"transcribe-{effect}")
+        with killed_at(effect, monkeypatch=monkeypatch) as kill:
             running = killed.claim(item_of(job))
             assert running is not None
             assert running.unstored.has_parts
             killed.beat()
             killed.end(running)
             killed.close()
-        again = SteppedWorker(cloud, services, f"transcribe-{write}", attempt=1)
+        again = SteppedWorker(cloud, services, f"transcribe-{effect}", attempt=1)
         again.book_killed()
         for item in [*again.own_items(), item_of(job)]:
             begun = again.claim(item)
             if begun is not None:
                 again.end(begun)
         again.close()
-        check(cloud, services, job, write)
+        book_what_is_left(services)
+        check(cloud, services, job, effect)
         if not kill.happened:
             break
-    assert write > RESULTS_AND_OUTCOME
+    assert effect > RESULTS_AND_OUTCOME
 
 
-def check(cloud: LoopbackCloud, services: JobServices, job: Job, write: int) -> None:
+def check(cloud: LoopbackCloud, services: JobServices, job: Job, effect: int) -> None:
     first, second = (services.jobs.outcome(job.id, run) for run in (1, 2))
     assert first is not None
-    assert second is not None, write
-    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.COMPLETED), write
+    assert second is not None, effect
+    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.COMPLETED), effect
     assert second.earlier_usd == first.bill.usd
     assert all(message in (first, second) for message in messages(cloud, job))
     bucket, name = bucket_and_name(second.results["receipt.json"])

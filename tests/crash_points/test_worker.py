@@ -1,6 +1,8 @@
-"""A worker, killed at each of its writes in turn: the task's next attempt ends the upload as if nothing had happened.
+"""A worker, killed before each of its effects in turn: the task's next attempt ends the upload as if nothing had
+happened.
 
-Uploads in shards: tests/crash_points/test_shards.py and test_kinds_of_writes.py.
+Its steps are taken one after the other, without a decoder and an engine; with both, and its threads, it is killed at an
+effect of each kind: tests/crash_points/test_kinds_of_effects.py. Uploads in shards: test_shards.py.
 """
 
 from __future__ import annotations
@@ -10,55 +12,56 @@ from itertools import count
 
 import pytest
 
-from gpu_job.worker.services import TaskIdentity
-from gpu_job.worker.subscription import WorkSubscription
+from gpu_job.worker.services import JobServices
 from shared.enums import Outcome
 from tests.support.agreeing_outcomes import disagreements
-from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, item_of, queued, worker
-from tests.support.killed_worker import worker_killed_at
-from tests.support.loopback_cloud import PROJECT, WORK_TOPIC, LoopbackCloud
-from tests.support.waiting import PATIENCE
-from tests.support.worker_services import as_task
+from tests.support.fixed_word_worker import item_of, queued
+from tests.support.killed_process import killed_at
+from tests.support.later_attempts import book_what_is_left
+from tests.support.loopback_cloud import LoopbackCloud
+from tests.support.stepped_worker import SteppedWorker
+from tests.support.worker_services import worker_services
 
-RESULTS_AND_OUTCOME = 10
-"""Writes that any upload takes, whatever else the worker writes down."""
+EFFECTS = 9 + 9
+"""At the least: the results; the claim, a heartbeat, a checkpoint and its deletion, the outcome, the message, the
+ledger's line, the marker, and what the execution costs."""
 
 
 @pytest.fixture
-def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FixedWordServices]:
-    monkeypatch.setenv("WORK_IDLE_SECONDS", "0")
-    monkeypatch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
+def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
-    with fixed_word_services() as made:
+    monkeypatch.setenv("CHECKPOINT_SECONDS", "0.001")
+    with worker_services() as made:
         yield made
 
 
-@pytest.mark.parametrize(
-    ("before", "step"), [pytest.param(True, 1, id="before each"), pytest.param(False, 3, id="behind every third")]
-)
-def test_killed_at_any_write(
-    cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch, *, before: bool, step: int
-) -> None:
-    """Behind a write is before the next one, but for what goes to Pub/Sub between them."""
+def test_killed_before_any_effect(cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = []
-    for write in count(1, step):
-        # Its slot and its costs are those of its execution, one for each death.
-        task = TaskIdentity(f"transcribe-{write}", 0, 0)
-        job = queued(cloud, services, f"calls/{write}.opus")
-        uploads.append(job.record.upload)
-        with fixed_word_services(task) as killed:
-            happened = worker_killed_at(write, cloud, killed, before=before, monkeypatch=monkeypatch).happened
-        # The item comes again once its deadline is over.
+    for effect in count(1):
+        job = queued(cloud, services, f"calls/{effect}.opus")
         cloud.work_items()
-        services.publisher.publish(
-            services.publisher.topic_path(PROJECT, WORK_TOPIC), item_of(job).model_dump_json().encode()
-        ).result(timeout=PATIENCE)
-        again = as_task(services, task.execution, attempt=1)
-        assert worker(again, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+        uploads.append(job.record.upload)
+        killed = SteppedWorker(cloud, services, f"transcribe-{effect}")
+        with killed_at(effect, monkeypatch=monkeypatch) as kill:
+            running = killed.claim(item_of(job))
+            assert running is not None
+            killed.beat()
+            killed.end(running)
+            killed.close()
+        again = SteppedWorker(cloud, services, f"transcribe-{effect}", attempt=1)
+        again.book_killed()
+        # Its own jobs at once; the item comes again once its deadline is over.
+        for item in [*again.own_items(), item_of(job)]:
+            begun = again.claim(item)
+            if begun is not None:
+                again.end(begun)
+        again.close()
+        book_what_is_left(services)
         outcome = services.jobs.outcome(job.id)
-        assert outcome is not None
-        assert outcome.outcome is Outcome.COMPLETED, (write, outcome.reason)
-        if not happened:
+        assert outcome is not None, effect
+        assert outcome.outcome is Outcome.COMPLETED, (effect, outcome.reason)
+        if not kill.happened:
             break
     assert disagreements(cloud, services, uploads) == []
-    assert write > RESULTS_AND_OUTCOME
+    assert [*services.execution_costs.running()] == []
+    assert effect > EFFECTS

@@ -91,13 +91,14 @@ def test_what_the_deployment_does_not_store_is_made_of_the_transcript(
     cloud: LoopbackCloud, client: Dropscribe, services: Services, make_services: MakeServices
 ) -> None:
     options = UploadOptions(subtitles=SubtitleOptions(line=16))
-    jobs = [client.submit(MEMO, options) for _ in range(2)]
-    deliver(services, jobs[0], cloud)
-    deliver(make_services(RESULT_FORMATS="transcript.txt, words.csv"), jobs[1], cloud)
-    assert {*jobs[1].wait().results} == {"transcript.json", "transcript.txt", "words.csv", "receipt.json"}
-    assert jobs[1].result("transcript.srt") == jobs[0].result("transcript.srt")
+    all_stored = client.submit(MEMO, options)
+    deliver(services, all_stored, cloud)
+    job = client.submit(MEMO, options)
+    deliver(make_services(RESULT_FORMATS="transcript.txt, words.csv"), job, cloud)
+    assert {*job.wait(PATIENCE).results} == {"transcript.json", "transcript.txt", "words.csv", "receipt.json"}
+    assert job.result("transcript.srt") == all_stored.result("transcript.srt", PATIENCE)
     with pytest.raises(NoTranscript, match=r"no transcript\.doc"):
-        jobs[1].result("transcript.doc")
+        job.result("transcript.doc")
     with pytest.raises(ValidationError, match="known are"):
         make_services(RESULT_FORMATS="srt")
 

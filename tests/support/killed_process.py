@@ -1,17 +1,21 @@
-"""The process under test, killed at one of its writes to Cloud Storage."""
+"""The process under test, killed at one of its effects in turn: writes to Cloud Storage, executions that it starts,
+calls to Deepgram, messages that it publishes and acknowledges. Between two of them it only reads and computes, so a
+kill before each is a kill at every point of its work."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
+import httpx
 import pytest
 import requests
+from google.cloud import pubsub_v1
 
 READS = frozenset({"GET", "HEAD"})
 
@@ -22,21 +26,37 @@ class ProcessKilled(BaseException):
 
 @dataclass
 class Kill:
-    """When a process is killed."""
+    """When a process is killed: before an effect, which is not carried out any more."""
 
-    write: int | str
-    """Its first write is 1; or the first of this kind."""
-    before: bool
-    """Whether the write itself is not carried out any more."""
+    effect: int | str
+    """Its first one is 1; or the first of this kind."""
     happened: bool = False
-    writes: int = 0
-    """How many were begun."""
     kinds: list[str] = field(default_factory=list)
-    """Of the writes, in the order of their beginnings."""
+    """Of the effects, in the order of their beginnings."""
     is_over: bool = False
     """Whether others run by now."""
-    sessions: WeakSet[requests.Session] = field(default_factory=WeakSet)
-    """Its connections."""
+    clients: WeakSet[Any] = field(default_factory=WeakSet)
+    """Its own: its connections, publishers and subscribers."""
+
+    def is_of_another(self, client: object) -> bool:
+        """Whether a call is not the process's."""
+        return self.is_over and not (self.happened and client in self.clients)
+
+    def begins(self, client: object, kind: str | None) -> None:
+        """The process is about to do something: to read, where it is of no kind. Raises ProcessKilled."""
+        self.clients.add(client)
+        if self.happened:
+            raise ProcessKilled
+        if kind is not None:
+            self.kinds.append(kind)
+            if self.effect in (len(self.kinds), kind):
+                self.happened = True
+                raise ProcessKilled
+
+    def goes_on(self) -> None:
+        """Something is done. Raises ProcessKilled where another thread was killed meanwhile."""
+        if self.happened:
+            raise ProcessKilled
 
 
 def kind_of_write(method: str, url: str, data: object) -> str:
@@ -64,44 +84,41 @@ _VARYING = re.compile(r"[0-9a-f]{8,}|[0-9]+")
 
 
 @contextmanager
-def killed_at(
-    write: int | str, *, before: bool, monkeypatch: pytest.MonkeyPatch, has_threads: bool = False
-) -> Iterator[Kill]:
-    """What runs inside is killed at this write by Google's storage client (or at the first of this kind), if it gets so
-    far.
+def killed_at(effect: int | str, *, monkeypatch: pytest.MonkeyPatch, has_threads: bool = False) -> Iterator[Kill]:
+    """What runs inside is killed before this effect (or the first of this kind), if it gets so far.
 
     `has_threads`: threads of it may live on behind this; until the test's end none of them gets an answer. Then it must
     have clients of its own.
     """
-    kill = Kill(write, before)
-    request = requests.Session.request
+    kill = Kill(effect)
 
-    def until_killed(self: requests.Session, method: str, url: str, *args: Any, **options: Any) -> requests.Response:
-        if kill.is_over and not (kill.happened and self in kill.sessions):
-            return request(self, method, url, *args, **options)
-        kill.sessions.add(self)
-        if kill.happened:
-            raise ProcessKilled
-        is_last = False
-        if method not in READS:
-            kill.writes += 1
-            kill.kinds.append(kind_of_write(method, url, options.get("data")))
-            is_last = kill.write in (kill.writes, kill.kinds[-1])
-        if is_last and kill.before:
-            kill.happened = True
-            raise ProcessKilled
-        answer = request(self, method, url, *args, **options)
-        if is_last:
-            kill.happened = True
-        if kill.happened:
-            raise ProcessKilled
-        return answer
+    def watched(method: Callable[..., Any], kind_of: Callable[..., str | None]) -> Callable[..., Any]:
+        def until_killed(client: Any, *args: Any, **options: Any) -> Any:
+            if kill.is_of_another(client):
+                return method(client, *args, **options)
+            kill.begins(client, kind_of(*args, **options))
+            done = method(client, *args, **options)
+            kill.goes_on()
+            return done
 
+        return until_killed
+
+    effects = (
+        (requests.Session, "request", _kind_of_request),
+        (httpx.Client, "send", lambda request, **_: f"{request.method} Deepgram"),
+        (pubsub_v1.PublisherClient, "publish", lambda topic, *_, **__: f"publish {topic.rpartition('/')[2]}"),
+        (pubsub_v1.SubscriberClient, "acknowledge", lambda **_: "acknowledge"),
+    )
     with nullcontext(monkeypatch) if has_threads else monkeypatch.context() as patched:
-        patched.setattr(requests.Session, "request", until_killed)
+        for cls, name, kind_of in effects:
+            patched.setattr(cls, name, watched(getattr(cls, name), kind_of))
         try:
             yield kill
         except ProcessKilled:
             assert kill.happened
         finally:
             kill.is_over = True
+
+
+def _kind_of_request(method: str, url: str, *_: object, data: object = None, **__: object) -> str | None:
+    return None if method in READS else kind_of_write(method, url, data)

@@ -6,22 +6,21 @@ import pytest
 
 from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.services import JobServices
-from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.enums import Engine
 from shared.media import Upload
+from shared.state.deployment import Deployment
 from shared.state.job_result import completed
 from shared.state.jobs.shards import shards_progress
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
-from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import STATE, LoopbackCloud
 from tests.support.worker_services import worker_services
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
 ROUNDS = 10
-MOST = 1_000
 WORK = Bill(items=(LineItem(kind=LineItemKind.CPU, resource="cpu", quantity=1, unit="usd", usd_per_unit=0.001),))
 
 
@@ -32,7 +31,6 @@ def all_work_ends(cloud: LoopbackCloud, services: Services, monkeypatch: pytest.
     """
     with monkeypatch.context() as patched:
         patched.setenv("JOB_GPU", "none")
-        patched.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
         with worker_services() as job_services:
             for _ in range(ROUNDS):
                 let_leases_run_out(cloud, services)
@@ -56,17 +54,20 @@ def let_leases_run_out(cloud: LoopbackCloud, services: Services) -> None:
         services.execution_costs.update(costs.model_copy(update={"alive_until": now()}))
 
 
+def book_what_is_left(services: Deployment) -> None:
+    """What the reconciler's next tick does about workers that were killed, once their uploads have ended."""
+    for costs in services.execution_costs.running():
+        services.execution_costs.close_killed(costs, now())
+
+
 def _work_off(cloud: LoopbackCloud, services: JobServices) -> None:
-    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
-    while received := subscription.pull(MOST, 1.0):
-        for one in received:
-            claimed = claim(services, one.item).claimed
+    while items := cloud.work_items():
+        for item in items:
+            claimed = claim(services, item).claimed
             if claimed is not None:
                 record = claimed.job.record
                 result = completed(one_word(record.upload))
                 services.finisher.finish(record, result, record.spent + WORK, services.task.execution)
-            assert one.ack_id is not None
-            subscription.done(one.ack_id)
 
 
 def one_word(upload: Upload) -> Transcript:

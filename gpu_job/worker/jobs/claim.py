@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from gpu_job.transcription.chunk_results import StoredResults
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
@@ -16,11 +20,19 @@ from shared.enums import Method
 from shared.errors import DropscribeError, FailureKind, best_effort
 from shared.messages import WorkItem
 from shared.state.job_result import exhausted, failed, waited_too_long
+from shared.state.jobs.open_markers import OpenMarker
 from shared.state.jobs.queued_item import unclaimed_job
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shards import MAX_MISSING, ShardsProgress, all_shards_done, shards_progress
 
 _log = logging.getLogger(__name__)
+
+
+OWN_LOOKED_AT = 1_000
+"""Records that are read, 4 s of 30 ms each: a worker has four uploads at once, beside those of the other workers."""
+
+_THREADS = 8
+"""Below the ten connections that Google's client keeps."""
 
 
 @dataclass(frozen=True)
@@ -199,30 +211,44 @@ def _is_held_by_another(job: Job, holder: str) -> bool:
     return bool(with_deepgram) or (record.state is JobState.RUNNING and record.holder != holder)
 
 
-def own_items(services: JobServices) -> Iterator[WorkItem]:
+def own_items(services: JobServices) -> Sequence[WorkItem]:
     """Jobs and shards that a killed earlier attempt of this task was at; their messages would come back only after a
-    while. Shards last: while one is fed, nothing else is begun."""
+    while. Shards last: while one is fed, nothing else is begun.
+
+    Records are read side by side, and at most OWN_LOOKED_AT of them, of those that have been on the queue for longest:
+    what a worker had at work has been. The message of one that is not among them comes by itself.
+    """
     if services.task.attempt == 0:
-        return
-    shards: list[WorkItem] = []
-    for marker in services.jobs.markers.all():
-        try:
-            job = services.jobs.load(marker.job_id)
-            if job is None or job.record.media is None or job.record.decision is None:
-                continue
-            record = job.record
-            item = WorkItem(job_id=job.id, upload=record.upload, media=record.media, decision=record.decision)
-            if record.state is JobState.QUEUED and record.shards:
-                of_shards = shards_progress(services.jobs, record).records
-                own = [number for number, one in of_shards.items() if _is_own(one.record, services.task.holder)]
-                shards += [item.model_copy(update={"shard": number}) for number in own]
-        except Exception:
-            # This worker has others to look after; the reconciler finds it once its lease is over.
-            _log.exception("job not taken up again")
-            continue
-        if _is_own(record, services.task.holder):
-            yield item
-    yield from shards
+        return []
+    device = services.settings.shape.job_device
+    markers = [one for one in services.jobs.markers.all() if one.queued is None or one.queued.device is device]
+    oldest = heapq.nsmallest(OWN_LOOKED_AT, markers, key=_queued_at)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="own-items") as threads:
+        found = [item for items in threads.map(partial(_own_items_of, services), oldest) for item in items]
+    return sorted(found, key=lambda item: item.shard is not None)
+
+
+def _queued_at(marker: OpenMarker) -> float:
+    """Last, where nobody said that its item was published."""
+    return math.inf if marker.queued is None else marker.queued.queued_at.timestamp()
+
+
+def _own_items_of(services: JobServices, marker: OpenMarker) -> Sequence[WorkItem]:
+    try:
+        job = services.jobs.load(marker.job_id)
+        if job is None or job.record.media is None or job.record.decision is None:
+            return []
+        record = job.record
+        item = WorkItem(job_id=job.id, upload=record.upload, media=record.media, decision=record.decision)
+        if record.state is JobState.QUEUED and record.shards:
+            of_shards = shards_progress(services.jobs, record).records
+            own = [number for number, one in of_shards.items() if _is_own(one.record, services.task.holder)]
+            return [item.model_copy(update={"shard": number}) for number in own]
+    except Exception:
+        # This worker has others to look after; the reconciler finds it once its lease is over.
+        _log.exception("job not taken up again")
+        return []
+    return [item] if _is_own(record, services.task.holder) else []
 
 
 def _is_own(record: JobRecord, holder: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -22,14 +23,14 @@ from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.quotes import Limit, Quote, Refusal
-from shared.enums import Engine, Method, Outcome
+from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.keyterms.terms import Keyterm
 from shared.languages.choice import parse_language_choice
 from shared.messages import Decision
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs.open_markers import OpenJob
+from shared.state.jobs.open_markers import OpenJob, QueuedUpload
 from shared.state.jobs.record import JobState
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence
@@ -128,6 +129,25 @@ def test_checkpoints_that_cannot_be_read_cost_no_attempt(cloud: LoopbackCloud, s
         claim(services, item)
     assert services.jobs.load(job.id) == job
     assert claim(services, item).claimed is not None
+
+
+def test_a_predecessors_jobs_are_looked_for_among_those_that_have_been_queued_for_longest(
+    cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpu_job.worker.jobs.claim.OWN_LOOKED_AT", 2)
+    taken = {"state": JobState.RUNNING, "holder": TASK.holder, "lease_until": now() + SOON, "attempts": 1}
+    items = []
+    for minutes, device in ((9, JobDevice.CPU), (8, JobDevice.GPU), (3, JobDevice.GPU), (5, JobDevice.GPU)):
+        job, item = queue_job(services, cloud, f"calls/{minutes}.opus", **taken)
+        queued_at = now() - timedelta(minutes=minutes)
+        services.jobs.markers.mark_queued(
+            job.id, QueuedUpload(device=device, audio_seconds=60, queued_at=queued_at), job.record.run
+        )
+        items.append(item)
+    with cloud.storage_server.counted() as calls:
+        found = own_items(as_task(services, TASK.execution, attempt=1))
+    assert {item.job_id for item in found} == {items[1].job_id, items[3].job_id}
+    assert Counter(call.method for call in calls) == {"LIST": 1, "GET": 2}
 
 
 def test_a_killed_predecessors_job_is_ours_at_once(cloud: LoopbackCloud, services: JobServices) -> None:

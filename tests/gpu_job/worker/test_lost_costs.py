@@ -105,7 +105,7 @@ def test_a_worker_killed_before_the_record_is_written_makes_no_call(
     cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, called = begun(services, cloud), False
-    with killed_at(1, before=True, monkeypatch=monkeypatch):
+    with killed_at(1, monkeypatch=monkeypatch):
         worker.call()
         called = True
     assert not called

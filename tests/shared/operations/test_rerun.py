@@ -351,15 +351,14 @@ def test_of_reruns_at_once_one_begins(cloud: LoopbackCloud, services: Services) 
     assert list(services.jobs.markers.all()) == []
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
-def test_a_rerun_killed_at_any_write_leaves_the_old_end_or_a_run_that_ends(
-    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, before: bool
+def test_a_rerun_killed_before_any_effect_leaves_the_old_end_or_a_run_that_ends(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = 0
-    for write in count(1):
-        upload = cloud.drop(b"", f"calls/{write}.mp3")
+    for effect in count(1):
+        upload = cloud.drop(b"", f"calls/{effect}.mp3")
         first = ended(services, upload, Outcome.FAILED)
-        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+        with killed_at(effect, monkeypatch=monkeypatch) as kill:
             begin(services, upload)
         run = record_of(services, upload).run
         begun += run == 2
@@ -376,7 +375,7 @@ def test_a_rerun_killed_at_any_write_leaves_the_old_end_or_a_run_that_ends(
         if not kill.happened:
             break
     assert begun
-    assert write > 2
+    assert effect > 2
 
 
 def test_a_marker_without_its_run_is_left_while_its_writer_may_live(cloud: LoopbackCloud, services: Services) -> None:

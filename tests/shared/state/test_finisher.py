@@ -125,7 +125,7 @@ def test_an_upload_is_not_given_up_whose_transcript_is_stored(
     cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = opened(services, started_at=now())
-    with killed_at(1, before=False, monkeypatch=monkeypatch):
+    with killed_at(2, monkeypatch=monkeypatch):
         services.finisher.finish(record, completed(transcript_of("one two")), bill(1))
     message = services.finisher.finish(record, failed(DropscribeError("Its workers were killed.")), bill(2))
     assert (message.outcome, message.word_count, message.reason) == (Outcome.COMPLETED, 2, None)
@@ -247,15 +247,14 @@ def test_a_message_that_was_not_accepted_is_the_reconcilers(cloud: LoopbackCloud
     assert not services.jobs.markers.is_open(UPLOAD.job_id)
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
-def test_a_finisher_killed_at_any_write_leaves_one_outcome_whose_files_message_and_bill_agree(
-    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, before: bool
+def test_a_finisher_killed_before_any_effect_leaves_one_outcome_whose_files_message_and_bill_agree(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gaps = (Gap(start=1, end=3, reason="Noise."),)
-    for write in count(1):
-        upload = UPLOAD.model_copy(update={"generation": write})
+    for effect in count(1):
+        upload = UPLOAD.model_copy(update={"generation": effect})
         record = opened(services, upload, lease_until=now())
-        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+        with killed_at(effect, monkeypatch=monkeypatch) as kill:
             services.finisher.finish(record, completed(transcript_of("one", upload=upload, gaps=gaps)), bill(1))
         if kill.happened and services.jobs.outcome(upload.job_id) is None:
             # The next attempt knows other words, and its bill is another one.
@@ -276,8 +275,8 @@ def test_a_finisher_killed_at_any_write_leaves_one_outcome_whose_files_message_a
         assert (entry.state, entry.usd) == (EntryState.BILLED, outcome.bill.usd)
         if not kill.happened:
             break
-    # Eight files and a receipt, the outcome, the ledger's entry and the marker.
-    assert write == len(FILES) + 3 + 1
+    # Eight files and a receipt, the outcome, the message, the ledger's entry and the marker.
+    assert effect == len(FILES) + 4 + 1
 
 
 def test_an_outcome_whose_write_was_answered_late_is_published_once(cloud: LoopbackCloud, services: Services) -> None:

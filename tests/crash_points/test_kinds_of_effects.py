@@ -1,5 +1,5 @@
-"""A worker with decoder, engine and threads whose upload asks who speaks, killed at a write of each kind that it makes,
-one after the other: the upload ends as if nothing had happened."""
+"""A worker with decoder, engine and threads whose upload asks who speaks, killed before an effect of each kind, one
+after the other: the upload ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shared.state.jobs.shards import all_shards_done
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, item_of, queued
 from tests.support.killed_worker import worker_killed_at
+from tests.support.later_attempts import book_what_is_left
 from tests.support.loopback_cloud import PROJECT, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.stored_transcript import content, stored_transcript
 from tests.support.waiting import PATIENCE
@@ -26,7 +27,7 @@ SHARDS = (Shard(0, 0, 9), Shard(1, 9, None))
 
 NEVER = "none"
 
-ABOUT_UPLOAD = re.compile(r" (results|state/o/(jobs|open))/| billed$")
+ABOUT_UPLOAD = re.compile(r" (results|state/o/(jobs|open))/| billed$|^publish|^acknowledge")
 
 
 @pytest.fixture
@@ -61,10 +62,10 @@ def publish(cloud: LoopbackCloud, services: FixedWordServices, job: Job) -> None
 
 @pytest.mark.parametrize(
     ("shards", "count"),
-    [((), 7), (SHARDS, 13)],
+    [((), 9), (SHARDS, 15)],
     ids=["whole", "divided"],
 )
-def test_killed_at_each_kind_of_write_in_turn(
+def test_killed_before_each_kind_of_effect_in_turn(
     cloud: LoopbackCloud,
     services: FixedWordServices,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,11 +75,11 @@ def test_killed_at_each_kind_of_write_in_turn(
     """Those about the upload; at those about the execution workers are killed in test_worker.py."""
     attempt = 0
 
-    def run(write: str) -> tuple[bool, list[str]]:
+    def run(effect: str) -> tuple[bool, list[str]]:
         """The task's next attempt."""
         nonlocal attempt
         with fixed_word_services(TaskIdentity("transcribe-1", 0, attempt)) as own:
-            kill = worker_killed_at(write, cloud, own, before=True, monkeypatch=monkeypatch)
+            kill = worker_killed_at(effect, cloud, own, monkeypatch=monkeypatch)
         attempt += 1
         cloud.forget_executions()
         return kill.happened, kill.kinds
@@ -92,7 +93,7 @@ def test_killed_at_each_kind_of_write_in_turn(
     for kind in kinds:
         happened, _ = run(kind)
         if not happened:
-            # An attempt that goes on with what others left makes no such write any more.
+            # An attempt that goes on with what others left has no such effect any more.
             jobs.append(job)
             job = ready(cloud, services, f"killed-{len(jobs)}.opus", shards)
             happened, _ = run(kind)
@@ -107,6 +108,7 @@ def test_killed_at_each_kind_of_write_in_turn(
         assert content(cloud, one) == expected
         assert all_shards_done(services.jobs, one.record)
         assert cloud.names(STATE, f"jobs/{one.id}/parts/") == []
+    book_what_is_left(services)
     assert [*services.jobs.markers.all()] == []
     assert cloud.names(STATE, "executions/cpu/") == []
     assert disagreements(cloud, services, [one.record.upload for one in jobs]) == []
