@@ -111,7 +111,7 @@ def test_a_job_that_takes_longer_is_named_and_a_repeated_request_waits_for_it(
 def test_subtitles_that_are_not_stored_are_made(
     operator: ApiClient, api_cloud: LoopbackCloud, deployment: Services, format_: str, line: str
 ) -> None:
-    settings = deployment.settings.model_copy(update={"result_formats": "transcript.json"})
+    settings = deployment.settings.model_copy(update={"result_formats": ("transcript.json",)})
     upload = upload_of(api_cloud, deployment, sent(operator, OPENAI, f"{format_} not stored", response_format=format_))
     others = connect(settings)
     end(deployment, upload, with_gap(upload), others.finisher)
