@@ -118,6 +118,8 @@ class ExecutionCosts:
         One that was frozen and went on, and was killed behind that, may have been booked before: its last word counts.
         """
         settled = self.settled(costs)
+        if settled.has_ended and settled == costs:
+            return  # it is booked, and nothing more is known
         if settled.has_ended:
             entry = settled.overhead()
             self._ledger.book(entry)
@@ -134,9 +136,9 @@ class ExecutionCosts:
     def settled(self, costs: TaskCosts) -> TaskCosts:
         """The costs without what was counted as on a bill and is on none: a record had it, and the outcome has not.
         `recorded` is then what no outcome decides yet."""
-        waits = {one: self._is_on_a_bill(one) for one in costs.recorded}
-        lost_usd = sum(one.bill.usd for one, is_on_a_bill in waits.items() if is_on_a_bill is False)
-        undecided = tuple(one for one, is_on_a_bill in waits.items() if is_on_a_bill is None)
+        found = [(one, self._is_on_a_bill(one)) for one in costs.recorded]
+        lost_usd = sum(one.bill.usd for one, is_on_a_bill in found if is_on_a_bill is False)
+        undecided = tuple(one for one, is_on_a_bill in found if is_on_a_bill is None)
         return costs.model_copy(update={"on_bills_usd": costs.on_bills_usd - lost_usd, "recorded": undecided})
 
     def _is_on_a_bill(self, recorded: RecordedCost) -> bool | None:
@@ -145,10 +147,11 @@ class ExecutionCosts:
         if outcome is not None and outcome.bill.includes(recorded.bill):
             return True
         job = self._jobs.load(recorded.job_id)
+        is_same_run = job is not None and job.record.run == recorded.run
         if outcome is None:
-            return None if job is not None else True  # nobody knows any more
+            return None if is_same_run else True  # what was erased or has expired says nothing any more
         # Where the record does not have it either, the worker wrote another one behind its last word, which knows less.
-        return not (job is None or job.record.run != recorded.run or job.record.spent.includes(recorded.bill))
+        return job is not None and is_same_run and not job.record.spent.includes(recorded.bill)
 
     def running(self, execution: str = "") -> Iterator[TaskCosts]:
         """Tasks that run, or of which something is still to be booked, of all executions or one. What cannot be read is

@@ -17,7 +17,7 @@ from tests.support.agreeing_outcomes import disagreements
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
-from tests.support.later_attempts import all_work_ends
+from tests.support.later_attempts import ONE_FORMAT, all_work_ends
 from tests.support.loopback_cloud import LoopbackCloud
 from trigger_function.handle_upload import handle
 
@@ -54,6 +54,7 @@ def test_killed_before_any_effect(
     fault: str | None,
 ) -> None:
     services = make_services(
+        RESULT_FORMATS=ONE_FORMAT,
         DEEPGRAM_API_KEY=deepgram_key,
         DEEPGRAM_BASE_URL=deepgram.url,
         TRANSCRIPTION_METHOD=method,

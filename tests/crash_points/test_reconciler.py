@@ -24,7 +24,7 @@ from shared.state.ledger_entry import EntryState, month_of
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
-from tests.support.later_attempts import all_work_ends, one_word
+from tests.support.later_attempts import ONE_FORMAT, all_work_ends, one_word
 from tests.support.loopback_cloud import LoopbackCloud
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
@@ -107,7 +107,7 @@ def test_killed_before_any_effect(
     outcome: Outcome,
 ) -> None:
     # However often nobody comes, it launches.
-    services = make_services(GPU_BREAKER_FAILURES="1000")
+    services = make_services(GPU_BREAKER_FAILURES="1000", RESULT_FORMATS=ONE_FORMAT)
     uploads = []
     for effect in count(1):
         uploads.append(cloud.drop(AUDIO, f"calls/{effect}.wav"))

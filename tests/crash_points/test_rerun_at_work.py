@@ -23,12 +23,12 @@ from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
-from tests.support.later_attempts import book_what_is_left
+from tests.support.later_attempts import ONE_FORMAT, book_what_is_left
 from tests.support.loopback_cloud import STATE, LoopbackCloud
 from tests.support.stepped_worker import SteppedWorker
 from tests.support.worker_services import worker_services
 
-RESULTS_AND_OUTCOME = 10
+RESULTS_AND_OUTCOME = 4
 """Effects at the least."""
 
 
@@ -36,6 +36,7 @@ RESULTS_AND_OUTCOME = 10
 def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("CHECKPOINT_SECONDS", "0.001")
+    monkeypatch.setenv("RESULT_FORMATS", ONE_FORMAT)
     with worker_services() as made:
         yield made
 

@@ -19,7 +19,7 @@ from shared.state.jobs.shards import shards_progress
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
-from tests.support.later_attempts import book_what_is_left
+from tests.support.later_attempts import ONE_FORMAT, book_what_is_left
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.stepped_worker import SteppedWorker
 from tests.support.worker_services import worker_services
@@ -35,6 +35,7 @@ OF_EACH_SHARD = 6
 def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("CHECKPOINT_SECONDS", "0.001")
+    monkeypatch.setenv("RESULT_FORMATS", ONE_FORMAT)
     with worker_services() as made:
         yield made
 

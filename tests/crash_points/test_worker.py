@@ -17,13 +17,13 @@ from shared.enums import Outcome
 from tests.support.agreeing_outcomes import disagreements
 from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
-from tests.support.later_attempts import book_what_is_left
+from tests.support.later_attempts import ONE_FORMAT, book_what_is_left
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.stepped_worker import SteppedWorker
 from tests.support.worker_services import worker_services
 
-EFFECTS = 9 + 9
-"""At the least: the results; the claim, a heartbeat, a checkpoint and its deletion, the outcome, the message, the
+EFFECTS = 3 + 9
+"""At the least: three results; the claim, a heartbeat, a checkpoint and its deletion, the outcome, the message, the
 ledger's line, the marker, and what the execution costs."""
 
 
@@ -31,6 +31,7 @@ ledger's line, the marker, and what the execution costs."""
 def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobServices]:
     monkeypatch.setenv("JOB_GPU", "none")
     monkeypatch.setenv("CHECKPOINT_SECONDS", "0.001")
+    monkeypatch.setenv("RESULT_FORMATS", ONE_FORMAT)
     with worker_services() as made:
         yield made
 

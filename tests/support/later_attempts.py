@@ -20,6 +20,10 @@ from tests.support.worker_services import worker_services
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
+ONE_FORMAT = "transcript.txt"
+"""RESULT_FORMATS where processes are killed before each of their effects: one file made of transcript.json is like
+another, and the finisher is killed at each of them in a test of its own."""
+
 ROUNDS = 10
 WORK = Bill(items=(LineItem(kind=LineItemKind.CPU, resource="cpu", quantity=1, unit="usd", usd_per_unit=0.001),))
 
@@ -31,6 +35,7 @@ def all_work_ends(cloud: LoopbackCloud, services: Services, monkeypatch: pytest.
     """
     with monkeypatch.context() as patched:
         patched.setenv("JOB_GPU", "none")
+        patched.setenv("RESULT_FORMATS", ONE_FORMAT)
         with worker_services() as job_services:
             for _ in range(ROUNDS):
                 let_leases_run_out(cloud, services)
