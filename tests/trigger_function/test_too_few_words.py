@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 import stamina
@@ -133,19 +134,15 @@ def test_where_no_job_may_be_asked_the_upload_is_completed(
 def test_a_function_killed_once_the_answer_is_stored_pays_nothing_again(
     cloud: LoopbackCloud, services: Services, server: FaultyDeepgramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts, record = "POST state/o/jobs/*/parts", "POST state/o/jobs/*/record.json"
-    kills = [
-        (f"{parts}/deepgram-answer.json", False),
-        (f"{parts}/first-transcript.json", False),
-        (f"{record} queued", True),  # the decision is in the record
-        (f"{record} queued", False),
-    ]
-    for number, (write, before) in enumerate(kills):
-        upload = dropped(cloud, f"{number}.wav")
+    with killed_at("none", monkeypatch=monkeypatch) as undisturbed:
+        handle(services, dropped(cloud, "undisturbed.wav"))
+    first = undisturbed.kinds.index("POST state/o/jobs/*/parts/first-transcript.json") + 1
+    for effect in count(first):
+        cloud.forget_executions()
+        upload = dropped(cloud, f"{effect}.wav")
         requests = len(server.requests)
-        with killed_at(write, before=before, monkeypatch=monkeypatch) as kill:
+        with killed_at(effect, monkeypatch=monkeypatch) as kill:
             handle(services, upload)
-        assert kill.happened
         for _ in range(2):
             handle(services, upload)
             reconcile_all(services)
@@ -154,3 +151,6 @@ def test_a_function_killed_once_the_answer_is_stored_pays_nothing_again(
         assert (left.state, left.has_first_transcript) == (JobState.QUEUED, True)
         message = services.finisher.finish(left, of_job("words"))
         assert deepgram_usd(message) == pytest.approx(MEMO.duration / 60 * 0.0043)
+        if not kill.happened:
+            break
+    assert effect > first + 3
