@@ -3,6 +3,7 @@ locals {
     google_cloud_project = var.project
     results_bucket       = google_storage_bucket.this["results"].name
     state_bucket         = google_storage_bucket.this["state"].name
+    unredacted_bucket    = var.keep_unredacted ? google_storage_bucket.this["unredacted"].name : null
     results_topic        = google_pubsub_topic.this["results"].name
     work_topic           = google_pubsub_topic.this["work"].name
     events_topic         = var.progress_events ? google_pubsub_topic.this["events"].name : null

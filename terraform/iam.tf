@@ -65,7 +65,20 @@ locals {
     for topic in ["results", "events"] : "api_${topic}" => { topic = topic, member = local.member["api"] }
   } : {}
 
-  bucket_roles = merge(local.callback_bucket_roles, local.api_bucket_roles, local.webhook_bucket_roles, {
+  # Whoever ends jobs puts transcripts there, and nobody of them reads one. Only erasing takes more.
+  unredacted_roles = var.keep_unredacted ? merge({
+    unredacted_job      = { member = local.member["job"], erases = false }
+    unredacted_function = { member = local.member["function"], erases = local.has_api }
+    },
+    local.has_callbacks ? { unredacted_callback = { member = local.member["callback"], erases = false } } : {},
+    local.has_api ? { unredacted_api = { member = local.member["api"], erases = true } } : {},
+  ) : {}
+  unredacted_bucket_roles = {
+    for name, one in local.unredacted_roles :
+    name => { bucket = "unredacted", role = one.erases ? "roles/storage.objectUser" : "roles/storage.objectCreator", member = one.member }
+  }
+
+  bucket_roles = merge(local.callback_bucket_roles, local.api_bucket_roles, local.webhook_bucket_roles, local.unredacted_bucket_roles, {
     # The reconciler goes on with erasures that were interrupted, which only the API begins by itself.
     function_uploads = { bucket = "uploads", role = local.has_api ? "roles/storage.objectUser" : "roles/storage.objectViewer", member = local.member["function"] }
     function_results = { bucket = "results", role = "roles/storage.objectUser", member = local.member["function"] }

@@ -48,7 +48,6 @@ variable "settings" {
     redact_terms                  = optional(string)
     redact_audio                  = optional(string)
     redact_margin_seconds         = optional(number)
-    unredacted_bucket             = optional(string)
     log_level                     = optional(string)
     events_seconds                = optional(number)
   })

@@ -3,12 +3,14 @@ locals {
 
   # An upload's record and outcome lie beside its checkpoints, under jobs/ID/. Lifecycle rules know prefixes only, and
   # whoever publishes the outcome deletes the checkpoints, so all of jobs/ has one age. ledger/, open/ and health/ are kept.
-  expiry = {
+  expiry = merge({
     uploads = { days = var.lifecycle_days.uploads, prefixes = null }
     results = { days = var.lifecycle_days.results, prefixes = null }
     state   = { days = var.lifecycle_days.state, prefixes = ["jobs/"] }
     source  = { days = null, prefixes = null }
-  }
+    }, var.keep_unredacted ? {
+    unredacted = { days = var.lifecycle_days.unredacted, prefixes = null }
+  } : {})
 }
 
 resource "google_storage_bucket" "this" {

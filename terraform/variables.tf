@@ -97,11 +97,12 @@ variable "kms_key" {
 }
 
 variable "lifecycle_days" {
-  description = "Days after which uploads, results and job records are deleted; null: never. The ledger is kept."
+  description = "Days after which uploads, results, unredacted transcripts and job records are deleted; null: never. The ledger is kept."
   type = object({
-    uploads = optional(number)
-    results = optional(number)
-    state   = optional(number, 90)
+    uploads    = optional(number)
+    results    = optional(number)
+    unredacted = optional(number)
+    state      = optional(number, 90)
   })
   default  = {}
   nullable = false
@@ -115,6 +116,13 @@ variable "lifecycle_days" {
     condition     = coalesce(var.lifecycle_days.state, 14) >= 14
     error_message = "At least 14 days: job records keep redelivered events from being processed twice."
   }
+}
+
+variable "keep_unredacted" {
+  description = "Whether transcripts of redacted uploads are kept as they were before, in a bucket of their own (docs/redaction.md)."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "soft_delete_days" {

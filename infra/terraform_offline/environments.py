@@ -89,6 +89,7 @@ run "everything" {{
   variables {{
     deepgram           = {{ enabled = true, callbacks = true }}
     monthly_budget_usd = 100
+    keep_unredacted    = true
     webhooks           = {{ enabled = true, urls = ["https://a.example/"], allowed_origins = ["https://b.example"] }}
 {settings}
   }}

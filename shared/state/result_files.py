@@ -96,9 +96,11 @@ class ResultFiles:
         return transcript, addresses
 
     def store_transcript_alone(self, upload: Upload, transcript: Transcript, run: int = 1) -> None:
-        """Store transcript.json and no other format, unless there is one."""
+        """Store transcript.json and no other format, unless there is one; nothing is read."""
         file = next(one_by_one(transcript))
-        objects.create_once(self._bucket, self._path(upload, file.name, run), file.data, file.content_type)
+        blob = self._bucket.blob(self._path(upload, file.name, run))
+        with suppress(PreconditionFailed):
+            blob.upload_from_string(file.data, content_type=file.content_type, if_generation_match=0)
 
     def store_recording(self, upload: Upload, name: str, path: Path, content_type: str, run: int = 1) -> None:
         """Store a recording beside the transcript, unless there is one. It is read piece by piece."""

@@ -310,3 +310,40 @@ run "bindings_with_api_and_webhooks" {
     error_message = "Bindings on the secrets of webhooks: ${jsonencode([for one in google_secret_manager_secret_iam_member.webhooks : "${one.secret_id} ${one.role} ${one.member}"])}"
   }
 }
+
+# What a bucket of unredacted transcripts adds: whoever ends jobs may write to it, and only who erases may read.
+run "bindings_with_unredacted" {
+  command = apply
+
+  variables {
+    keep_unredacted = true
+    deepgram        = { enabled = true, callbacks = true }
+  }
+
+  assert {
+    condition = toset([for one in google_storage_bucket_iam_member.this : "${one.role} ${one.member}" if one.bucket == "a-project-dropscribe-unredacted"]) == toset([
+      "roles/storage.objectCreator serviceAccount:job",
+      "roles/storage.objectCreator serviceAccount:function",
+      "roles/storage.objectCreator serviceAccount:callback",
+    ])
+    error_message = "Bindings on the bucket of unredacted transcripts: ${jsonencode([for one in google_storage_bucket_iam_member.this : "${one.bucket} ${one.role} ${one.member}"])}"
+  }
+}
+
+run "bindings_with_unredacted_and_api" {
+  command = apply
+
+  variables {
+    keep_unredacted = true
+    api             = { enabled = true, keys = true, invokers = ["group:editors@example.com"] }
+  }
+
+  assert {
+    condition = toset([for one in google_storage_bucket_iam_member.this : "${one.role} ${one.member}" if one.bucket == "a-project-dropscribe-unredacted"]) == toset([
+      "roles/storage.objectCreator serviceAccount:job",
+      "roles/storage.objectUser serviceAccount:function",
+      "roles/storage.objectUser serviceAccount:api",
+    ])
+    error_message = "Bindings on the bucket of unredacted transcripts: ${jsonencode([for one in google_storage_bucket_iam_member.this : "${one.bucket} ${one.role} ${one.member}"])}"
+  }
+}

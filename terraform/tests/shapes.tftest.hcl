@@ -301,3 +301,31 @@ run "no_disks_where_none_are_wanted" {
     error_message = "disk_gib = 0 is a job without preview features."
   }
 }
+
+run "unredacted" {
+  command = apply
+
+  variables {
+    keep_unredacted = true
+    lifecycle_days  = { unredacted = 30 }
+  }
+
+  assert {
+    condition = alltrue([
+      google_storage_bucket.this["unredacted"].public_access_prevention == "enforced",
+      google_storage_bucket.this["unredacted"].uniform_bucket_level_access,
+      [for rule in google_storage_bucket.this["unredacted"].lifecycle_rule : rule.condition[0].age if rule.action[0].type == "Delete"] == [30],
+    ])
+    error_message = "The bucket of unredacted transcripts is as private as the others, and has an age of its own."
+  }
+
+  assert {
+    condition = alltrue([
+      for environment in [
+        google_cloudfunctions2_function.this["on_upload"].service_config[0].environment_variables,
+        { for one in google_cloud_run_v2_job.gpu[0].template[0].template[0].containers[0].env : one.name => one.value },
+      ] : environment["UNREDACTED_BUCKET"] == "a-project-dropscribe-unredacted"
+    ])
+    error_message = "Function and job know the bucket of unredacted transcripts."
+  }
+}
