@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from dropscribe.local_media import inspected
@@ -22,6 +24,7 @@ from gpu_job.pipeline import AUDIT_THREADS, Pipeline, PipelineOptions
 from gpu_job.redaction.redacted_recording import MOST_ROUNDS, Hearing, NotRedacted, Redactable, redact_recording
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
+from shared.enums import Channels
 from shared.errors import EngineFailed
 from shared.languages.choice import LanguageChoice
 from shared.languages.models import LanguageModels
@@ -90,6 +93,29 @@ def test_none_of_the_terms_is_heard_in_the_redacted_recording(
     kept = [one for one in said(redacted) if not one.startswith("[")]
     assert len(said(again)) > 0.4 * len(kept)
     assert 0 < audio.masked_seconds < whole.duration
+
+
+def test_of_split_channels_each_loses_its_own_words(engine: EngineChain, tmp_path: Path) -> None:
+    """In the one that speaks of the river somebody else says nothing of it, and so the other way round."""
+    both, target = tmp_path / "both.flac", tmp_path / "redacted.ogg"
+    left, right = (str(recording(name).path) for name in ("interview.m4a", "memo.wav"))
+    mixed = "[0:a]aformat=channel_layouts=mono[l];[1:a]aformat=channel_layouts=mono[r];[l][r]join=inputs=2[a]"
+    made = ["-filter_complex", mixed, "-map", "[a]", "-ar", "16000", str(both)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", left, "-i", right, *made]
+    subprocess.run(command, check=True)
+    asked = UploadOptions(redact_terms=("small river", "white office"), channels=Channels.SPLIT)
+    whole, redacted, _, _ = redact(both, asked, engine, target)
+    again = transcribe(target, engine=engine, media=inspected(target), asked=UploadOptions(channels=Channels.SPLIT))
+    assert again.channels == 2
+    for channel, term in enumerate(("small river", "white office")):
+        assert term in of_channel(whole, channel)
+        for one in (redacted, again):
+            assert term not in of_channel(one, channel)
+        assert len(of_channel(again, channel)) > 0.4 * len(of_channel(redacted, channel))
+
+
+def of_channel(transcript: Transcript, channel: int) -> str:
+    return " ".join(plain([word.text for word in transcript.words if word.speaker == channel]))
 
 
 def test_names_are_found_and_beeped(engine: EngineChain, tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from gpu_job.settings import JobSettings
 from gpu_job.worker.services import JobServices, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from infra.tiny_parakeet import ONNX_PATH
+from shared.costs.shard_plan import Shard
 from shared.messages import TerminalMessage
 from shared.options.parsing import parse_upload_options
 from shared.transcript.model import Transcript, WarningCode
-from tests.support.fixed_word_worker import TASK, fixed_word_services, queued, worker
-from tests.support.loopback_cloud import RESULTS, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.fixed_word_worker import TASK, fixed_word_services, item_of, queued, worker
+from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
+from tests.support.waiting import PATIENCE
 
 UNREDACTED = "unredacted"
 SECRETS = (b"island", b"helen", b"dark dog")
@@ -104,3 +106,25 @@ def test_what_was_before_is_stored_in_a_bucket_of_its_own(
     assert [name.rpartition("/")[2] for name in before] == ["transcript.json"]
     assert "Hello." in transcript_of(before).text
     assert "Hello" not in transcript_of(contents(cloud, RESULTS)).text
+
+
+def test_of_an_upload_in_shards_no_result_and_no_part_has_what_was_redacted(
+    cloud: LoopbackCloud, settings: None
+) -> None:
+    shards = (Shard(0, 0, 10), Shard(1, 10, None))
+    with fixed_word_services() as services:
+        job = queued(cloud, services, "call.opus")
+        cloud.work_items()  # its own item
+        options = parse_upload_options({"transcribe-redact-terms": "hello", "transcribe-redact-audio": "off"})
+        job = services.jobs.save(job, options=options, shards=shards)
+        path = services.publisher.topic_path(PROJECT, WORK_TOPIC)
+        for shard in shards:
+            item = item_of(job).model_copy(update={"shard": shard.number})
+            services.publisher.publish(path, item.model_dump_json().encode()).result(timeout=PATIENCE)
+        assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    results = contents(cloud, RESULTS)
+    assert transcript_of(results).text.count("[REDACTED]") > 5
+    assert not [name for name, data in results.items() if b"hello" in data.lower()]
+    assert not [name for name, data in contents(cloud, STATE).items() if b" Hello." in data]
+    assert message.word_count == len(transcript_of(results).words)

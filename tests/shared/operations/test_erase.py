@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
@@ -30,6 +31,7 @@ from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import billed, erased_folder, month_of
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
+from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
 from trigger_function.handle_upload import handle
@@ -104,6 +106,20 @@ def test_nothing_is_left_of_a_job_that_has_ended(cloud: LoopbackCloud, services:
     (entry,) = services.ledger.entries(month_of(now()))
     assert (entry.usd, entry.folder) == (0.5, erased_folder(FOLDER))
     assert len(cloud.terminal_messages()) == 1
+
+
+def test_nothing_is_left_of_what_was_said_before_redaction(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    cloud.storage.create_bucket("unredacted")
+    services = make_services(UNREDACTED_BUCKET="unredacted")
+    upload, other = (cloud.drop(b"some bytes", name) for name in (NAME, "other/b.mp3"))
+    for one in (upload, other):
+        result = replace(completed(transcript(one)), unredacted=transcript(one))
+        services.finisher.finish(claimed(services, one).record, result)
+    assert len(cloud.names("unredacted")) == 2
+    receipt = erased(services, upload)
+    assert receipt.complete
+    (left,) = cloud.names("unredacted")
+    assert left.startswith(other.name)
 
 
 def test_nobody_takes_up_what_was_erased(cloud: LoopbackCloud, services: Services) -> None:
