@@ -62,6 +62,7 @@ from shared.errors import EngineFailed
 from shared.languages.choice import UNDETERMINED, deployment_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
+from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio
 from shared.transcript.model import Gap, Passage, Transcript, with_keyterms
 from shared.transcript.quality import LOW_CONFIDENCE, is_below, with_coverage_warning
 from shared.transcript.speakers import with_speaker_warning
@@ -70,6 +71,8 @@ AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
 
 _log = logging.getLogger(__name__)
+
+_NO_RECORDING = "transcribe() redacts the text alone."
 
 _CANCELLED = "The transcription was cancelled."
 
@@ -120,7 +123,8 @@ def transcribe(
 
     `engine`: a chain of engines, opened once with `open_engine` for many files; or a model for this file alone: a name
     at NVIDIA or Hugging Face, which is fetched once, a `.nemo` file, or a directory made by `dropscribe prepare-model`.
-    `asked`: what is wanted of this file: split channels, for example, which take `media`, or who speaks.
+    `asked`: what is wanted of this file: split channels, for example, which take `media`, or who speaks. The transcript
+    is redacted; a redacted recording is the worker's to make, and a warning says so where one is wanted.
     `media`: what inspection found; without it one decoder works instead of several, and the end of the audio is not
     compared with what the file's header states.
     `cancelled`: set by another thread, it ends the call within seconds, by EngineFailed.
@@ -159,12 +163,18 @@ def transcribe(
         try:
             file.feed(path)
             transcription.wait(engine, on_poll=check)
-            return file.assemble(source, job_id)
+            return _redacted(file.assemble(source, job_id), asked)
         finally:
             file.cancel()
             engine.drop(call_id)
             # After an error, or Ctrl-C, nobody waits for the rest of the audit.
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _redacted(transcript: Transcript, asked: UploadOptions) -> Transcript:
+    """Without the words that are to be redacted, and with a warning where a recording without them is wanted, too."""
+    redacted, _ = redact_transcript(transcript, asked.redaction)
+    return without_redacted_audio(redacted, _NO_RECORDING) if asked.redaction.makes_audio else redacted
 
 
 class FileTranscription:

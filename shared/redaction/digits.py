@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.redaction.english import words_in_order, words_of
-from shared.redaction.tokens import Token
+from shared.redaction.tokens import Token, normalized
 
 _UNITS = {word: str(value) for value, word in enumerate(words_in_order("numbers", "units"))}
 _UNITS |= {"oh": "0", "o": "0", "nought": "0", "niner": "9"}
@@ -16,7 +16,9 @@ _TENS = {word: str(value) for value, word in enumerate(words_in_order("numbers",
 _REPEATS = {"double": 2, "triple": 3, "treble": 3}
 _MAGNITUDES = frozenset({"thousand", "million", "billion", "trillion"})
 _BETWEEN = words_of("numbers", "between")
-"""Said between the digits of one number."""
+"""Said between the digits of one number, by whoever takes it down, too."""
+_MOST_BETWEEN = 3
+"""Words of those in a row."""
 _HEARD_FOR_DIGITS = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1"}
 """Among digits, most likely one, too."""
 _LEAST_AROUND = 2
@@ -48,6 +50,11 @@ class Run:
     """Of money, time and the like, or with thousands: a quantity, which names nobody."""
 
 
+def is_said_between(word: str) -> bool:
+    """Whether a word of a transcript is what is said between the digits of one number, and none of them."""
+    return normalized(word) in _BETWEEN
+
+
 def digits_at(tokens: Sequence[Token], at: int) -> Said | None:
     """The number that begins with a token; None where none does."""
     text = tokens[at].text
@@ -55,7 +62,7 @@ def digits_at(tokens: Sequence[Token], at: int) -> Said | None:
         return _of_parts(text.split("-"), at + 1)
     following = tokens[at + 1].text if at + 1 < len(tokens) else ""
     if text in _REPEATS:
-        said = _UNITS.get(following)
+        said = _UNITS.get(following) or (following if len(following) == 1 and following in "0123456789" else None)
         return None if said is None else Said(said * _REPEATS[text], at + 2)
     if text in _UNITS:
         if following == "hundred":
@@ -129,10 +136,15 @@ def _beyond(tokens: Sequence[Token], at: int, pieces: int) -> int | None:
         return None
     if digits_at(tokens, at) is not None:
         return at
+    for end in range(at, min(at + _MOST_BETWEEN, len(tokens) - 1)):
+        if tokens[end].text not in _BETWEEN:
+            break
+        if digits_at(tokens, end + 1) is not None:
+            return end + 1
     if at + 1 >= len(tokens) or digits_at(tokens, at + 1) is None:
         return None
     text = tokens[at].text
-    if text in _BETWEEN or (text == "and" and tokens[at - 1].text in {"hundred", *_MAGNITUDES}):
+    if text == "and" and tokens[at - 1].text in {"hundred", *_MAGNITUDES}:
         return at + 1
     if text in _HEARD_FOR_DIGITS and pieces >= _LEAST_AROUND and at + 2 < len(tokens):
         return at + 1 if digits_at(tokens, at + 2) is not None else None

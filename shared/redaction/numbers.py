@@ -25,6 +25,10 @@ _CARD_WORDS = words_of("personal", "card")
 _CODE_WORDS = words_of("personal", "code")
 _ACCOUNT_WORDS = words_of("personal", "account")
 _POSTAL_WORDS = words_of("personal", "postal")
+_SAID_CODES = words_of("personal", "said_codes")
+_BEFORE_CODES = words_of("personal", "before_codes")
+_OWNERS = words_of("personal", "owners")
+_PUBLIC_CODES = words_of("personal", "public_codes")
 _LEAST_CODE_DIGITS = 3
 
 
@@ -71,7 +75,20 @@ def _label(tokens: Sequence[Token], run: Run, characters: str) -> Label | None:
         return Label.ADDRESS
     if count >= _LEAST_CODE_DIGITS and around & (_ACCOUNT_WORDS | _CARD_WORDS):
         return Label.NUMBER
+    if count >= _LEAST_CODE_DIGITS and _is_said_code(tokens, run):
+        return Label.NUMBER
     return Label.NUMBER if max(count, len(characters) if len(characters) > count else 0) >= _LONG_DIGITS else None
+
+
+def _is_said_code(tokens: Sequence[Token], run: Run) -> bool:
+    """Whether the words right before or behind say that it is a code: `my code is ...`, `... is my code`."""
+    at = run.first - 1
+    while at >= 0 and tokens[at].text in _BEFORE_CODES:
+        at -= 1
+    if at >= 0 and tokens[at].text in _SAID_CODES:
+        return at == 0 or tokens[at - 1].text not in _PUBLIC_CODES
+    behind = [token.text for token in tokens[run.last + 1 : run.last + 4]]
+    return len(behind) == 3 and behind[0] in {"is", "as"} and behind[1] in _OWNERS and behind[2] in _SAID_CODES
 
 
 def _with_letters(tokens: Sequence[Token], run: Run) -> tuple[int, int, str]:

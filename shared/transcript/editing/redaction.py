@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from shared.enums import Engine
+from shared.redaction.digits import is_said_between
 from shared.redaction.entities import Entity, Label, without_overlaps
 from shared.redaction.find import LANGUAGE, find_entities
 from shared.redaction.kinds import Redact
@@ -104,17 +105,32 @@ def redact_transcript(
 def _across_speakers(words: Sequence[Word], request: RedactionRequest) -> Mapping[int, Entity]:
     """The identities of words that are redacted in the order of time, whoever is thought to say them.
 
-    In the midst of a term the speaker may be mistaken, or unknown; of a number or a name only that he is unknown
-    counts, for what two people say in turn makes many.
+    In the midst of a term the speaker may be mistaken, or unknown; so he may be in a card, a phone or another number
+    whose digits or whose neighbours say what it is. Of other numbers and of names only that he is unknown counts, for
+    what two people say in turn makes many.
     """
     if len({word.speaker for word in words}) < 2:
         return {}
     texts = [word.text for word in words]
     entities = [*find_entities(texts, request.of_terms)]
-    if any(word.speaker is None for word in words):
-        entities += [one for one in find_entities(texts, request) if _is_of_one(words[one.first : one.last + 1])]
-    entities = without_overlaps(entities)
-    return {id(word): one for one in entities for word in words[one.first : one.last + 1]}
+    own_terms = len(entities)
+    entities += [
+        one
+        for one in find_entities(texts, request)
+        if one.label not in _OF_ONE_SPEAKER or _is_of_one(words[one.first : one.last + 1])
+    ]
+    terms = {place for one in entities[:own_terms] for place in range(one.first, one.last + 1)}
+    return {
+        id(words[place]): one
+        for one in without_overlaps(entities)
+        for place in range(one.first, one.last + 1)
+        # The "yes" of who takes a number down is his own.
+        if place in terms or not is_said_between(words[place].text)
+    }
+
+
+_OF_ONE_SPEAKER = frozenset({Label.NAME, Label.NUMBER, Label.REDACTED})
+"""What is not known by itself. Terms are looked for on their own."""
 
 
 def _is_of_one(words: Sequence[Word]) -> bool:

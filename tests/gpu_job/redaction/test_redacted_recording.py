@@ -33,7 +33,7 @@ from shared.options.model import UploadOptions
 from shared.redaction.entities import Label
 from shared.redaction.kinds import AudioMasking, Redact
 from shared.transcript.editing.redaction import RedactedWords, redact_transcript
-from shared.transcript.model import Gap, RedactedAudio, Transcript
+from shared.transcript.model import Gap, RedactedAudio, Transcript, WarningCode
 from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
 from tests.support.word_alignment import all_plain
@@ -55,7 +55,8 @@ def redact(
 ) -> tuple[Transcript, Transcript, tuple[RedactedWords, ...], RedactedAudio]:
     """The transcript, the redacted one, what that lacks, and what is known of the redacted recording in `target`."""
     media = inspected(path)
-    whole = transcribe(path, engine=engine, media=media, asked=asked)
+    unredacted = asked.model_copy(update={"redact": (), "redact_terms": ()})
+    whole = transcribe(path, engine=engine, media=media, asked=unredacted)
     redacted, words = redact_transcript(whole, asked.redaction)
     with ThreadPoolExecutor(AUDIT_THREADS) as threads:
         pipeline = Pipeline(engine, PipelineOptions(), SpeechDetector(), threads)
@@ -116,6 +117,16 @@ def test_of_split_channels_each_loses_its_own_words(engine: EngineChain, tmp_pat
 
 def of_channel(transcript: Transcript, channel: int) -> str:
     return " ".join(plain([word.text for word in transcript.words if word.speaker == channel]))
+
+
+def test_a_file_that_is_transcribed_without_a_worker_is_redacted_but_for_its_sound(engine: EngineChain) -> None:
+    asked = UploadOptions(redact=(Redact.PII,), redact_terms=("white office",))
+    transcript = transcribe(recording("memo.wav").path, engine=engine, asked=asked)
+    assert "[REDACTED]" in transcript.text
+    assert "white office" not in transcript.text
+    assert WarningCode.REDACTED_AUDIO_MISSING in [warning.code for warning in transcript.warnings]
+    without = asked.model_copy(update={"redact_audio": AudioMasking.OFF})
+    assert not transcribe(recording("memo.wav").path, engine=engine, asked=without).warnings
 
 
 def test_names_are_found_and_beeped(engine: EngineChain, tmp_path: Path) -> None:

@@ -59,5 +59,14 @@ def test_a_term_is_found_where_the_speaker_is_mistaken_in_it() -> None:
 def test_a_number_is_found_where_the_speaker_is_unknown_in_it() -> None:
     said = "call five five five oh one two three now"
     assert redacted(said, TextOptions(), speakers=(0, 0, 0, 0, None, None, 0, 0, 0)) == ("call [PHONE] [PHONE] now")
-    # What two people say in turn is nobody's number.
+    # What two people say in turn is nobody's number,
     assert "[" not in redacted("one two three four five six", TextOptions(), speakers=(0, 0, 0, 1, 1, 1))
+    # unless its digits or the words around say what it is.
+    said = "my card is four one one one one one one one one one one one one one one one"
+    assert redacted(said, TextOptions(), speakers=(*(0,) * 11, *(1,) * 8)) == "my card is [CARD] [CARD]"
+
+
+def test_a_number_is_found_where_who_takes_it_down_says_yes_in_between() -> None:
+    said = "call five five five yes oh one two right three now"
+    assert redacted(said, TextOptions(), speakers=(0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0)) == "call [PHONE] yes right now"
+    assert redacted(said, TextOptions()) == "call [PHONE] now"
