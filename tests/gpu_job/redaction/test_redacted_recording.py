@@ -116,7 +116,7 @@ def test_of_split_channels_each_loses_its_own_words(engine: EngineChain, tmp_pat
 
 
 def of_channel(transcript: Transcript, channel: int) -> str:
-    return " ".join(plain([word.text for word in transcript.words if word.speaker == channel]))
+    return " ".join(all_plain([word.text for word in transcript.words if word.speaker == channel]))
 
 
 def test_a_file_that_is_transcribed_without_a_worker_is_redacted_but_for_its_sound(engine: EngineChain) -> None:
