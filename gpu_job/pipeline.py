@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -45,8 +45,10 @@ from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.languages.spoken import SpokenLanguages, find_languages
 from gpu_job.languages.text_languages import TextLanguages
-from gpu_job.speakers.diarizer import Diarizer
-from gpu_job.speakers.networks import SpeakerNetworks
+from gpu_job.speakers.diarizer import BuiltInModel
+from gpu_job.speakers.stage import SpeakerModel, SpeakerStage
+from gpu_job.speakers.turns import Turn
+from gpu_job.speakers.voices import known_voices
 from gpu_job.transcription.channel_audio import ChannelAudio
 from gpu_job.transcription.channel_audits import ChannelAudits
 from gpu_job.transcription.chunk_results import ChunkResults, StoredResults
@@ -66,6 +68,7 @@ from shared.transcript.editing.redaction import redact_transcript, without_redac
 from shared.transcript.model import Gap, Passage, Transcript, with_keyterms
 from shared.transcript.quality import LOW_CONFIDENCE, is_below, with_coverage_warning
 from shared.transcript.speakers import with_speaker_warning
+from shared.voices.model import KeptVoice, Voice
 
 AUDIT_THREADS = 2
 """Threads that run the speech detector; its network runs outside the interpreter's lock."""
@@ -106,7 +109,7 @@ class Pipeline:
     options: PipelineOptions
     detector: Detector
     audit_threads: Executor
-    speakers: SpeakerNetworks = field(default_factory=SpeakerNetworks)
+    speakers: SpeakerModel = field(default_factory=BuiltInModel)
     """Loaded with the first file whose speakers are asked for; they are heard on the audit's threads."""
 
 
@@ -237,11 +240,12 @@ class FileTranscription:
                 on_done=self.report_if_complete,
                 is_cancelled=self._cancelled.is_set,
             )
-        self._diarizer: Diarizer | None = None
+        self._diarizer: SpeakerStage | None = None
+        self._voices: dict[int, Voice] = {}
         self._least_speakers = asked.least_speakers
         if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
             is_cancelled = self._cancelled.is_set
-            self._diarizer = Diarizer(pipeline.speakers, threads, asked.speakers, self.report_if_complete, is_cancelled)
+            self._diarizer = pipeline.speakers.begin(threads, asked.speakers, self.report_if_complete, is_cancelled)
         self._audits = ChannelAudits(
             options.audit if shard is None else None,
             self._channels,
@@ -394,11 +398,16 @@ class FileTranscription:
 
     # The transcript.
 
-    def assemble(self, source: str, job_id: str, speaker_names: Sequence[str] = ()) -> Transcript:
-        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first.
+    def assemble(
+        self, source: str, job_id: str, speaker_names: Sequence[str] = (), kept_voices: Sequence[KeptVoice] = ()
+    ) -> Transcript:
+        """The transcript of a complete file, which states these. `speaker_names`: by who is heard first. `kept_voices`:
+        whom the other speakers may be.
 
         Raises EngineFailed where every chunk failed."""
         options, engines = self._pipeline.options, self._pipeline.engines
+        turns = self._turns()
+        voices = {number: voice for number, voice in self._voices.items() if number >= len(speaker_names)}
         # Without its lock, for which a heartbeat would wait: a complete file's assembly changes no more.
         transcript = transcript_of(
             self._results.assembly,
@@ -409,8 +418,9 @@ class FileTranscription:
             language=self._language.known or UNDETERMINED,
             low_confidence=options.low_confidence,
             tracks=self._media.transcript_tracks() if self._media else (),
-            turns=None if self._diarizer is None else self._diarizer.turns(),
+            turns=turns,
             speaker_names=speaker_names,
+            known_voices=known_voices(voices, kept_voices, taken=speaker_names),
             text=self._text,
             redaction=self._redaction,
             find_languages=None if self._language.known else self._find_languages,
@@ -420,6 +430,26 @@ class FileTranscription:
         transcript = with_coverage_warning(transcript, self._least_coverage)
         support = engines.keyterm_support(self._keyterms, self._model)
         return with_keyterms(transcript, self._keyterms, support)
+
+    def _turns(self) -> list[Turn] | None:
+        turns = None if self._diarizer is None else self._diarizer.turns()
+        self._voices = {} if self._diarizer is None or not turns else self._diarizer.voices(turns)
+        return turns
+
+    @property
+    def tells_speakers_apart(self) -> bool:
+        """Whether its speakers are heard."""
+        return self._diarizer is not None
+
+    @property
+    def voices(self) -> Mapping[int, Voice]:
+        """What the speakers sound like, by number, once it is assembled."""
+        return self._voices
+
+    @property
+    def speakers_seconds(self) -> float | None:
+        """Time that telling the speakers apart took, of all threads together; None where it was not asked."""
+        return None if self._diarizer is None else self._diarizer.busy_seconds
 
     def _find_languages(self, passages: Sequence[Passage]) -> SpokenLanguages:
         """Among those that the owner names, or else that the model has."""

@@ -60,6 +60,12 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
     chunk_duration_minutes: float | None = setting(
         None, "Older name of CHUNK_SECONDS, in minutes; CHUNK_SECONDS goes before it.", unit="min", gt=0, le=20
     )
+    kept_voices: bool = setting(
+        False,
+        "Whether speakers are named whose voices were kept (`dropscribe voices`), and voices of each job's speakers are"
+        " stored so that they can be. Embeddings of voices are biometric data: docs/security.md, kept voices.",
+        source="an opt-in",
+    )
     loaded_models: int = setting(
         LOADED_MODELS,
         "Most models that an engine keeps in memory; uploads of other languages have others (LANGUAGE_MODELS). Of those"

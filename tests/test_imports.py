@@ -51,6 +51,7 @@ LAYERS = {
         {"messages", "settings"},
         {"progress"},
         {"deepgram", "state"},
+        {"voices"},
         {"operations"},
     ],
     "dropscribe": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import merge
 from itertools import accumulate, groupby
@@ -35,6 +35,7 @@ from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
 from shared.transcript.quality import LOW_CONFIDENCE
+from shared.transcript.speakers import NO_VOICES, KnownVoice
 
 FindLanguages = Callable[[Sequence[Passage]], SpokenLanguages]
 
@@ -198,6 +199,7 @@ def transcript_of(
     tracks: tuple[TranscriptTrack, ...] = (),
     turns: Sequence[Turn] | None = None,
     speaker_names: Sequence[str] = (),
+    known_voices: Mapping[int, KnownVoice] = NO_VOICES,
     text: TextOptions | None = None,
     redaction: RedactionRequest = NOTHING_REDACTED,
     find_languages: FindLanguages | None = None,
@@ -205,11 +207,11 @@ def transcript_of(
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
-    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first. `text`:
-    how the words are to be written. `redaction`: what is redacted later, whose terms are written as they were heard.
-    `find_languages`: where `language` is not known. `heard_again`: what other engines heard of stretches of which the
-    first was not sure, or had no words. Coverage and gaps are by what the engines wrote first, and by the words of
-    stretches that had none.
+    `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first.
+    `known_voices`: kept voices that some of them are. `text`: how the words are to be written. `redaction`: what is
+    redacted later, whose terms are written as they were heard. `find_languages`: where `language` is not known.
+    `heard_again`: what other engines heard of stretches of which the first was not sure, or had no words. Coverage and
+    gaps are by what the engines wrote first, and by the words of stretches that had none.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -233,7 +235,7 @@ def transcript_of(
         model=model(list(dict.fromkeys(used))),
         passages=edited(spoken, language, text or TextOptions(), redaction),
         channels=len(findings),
-        speakers=speakers_of_turns(turns or (), speaker_names),
+        speakers=speakers_of_turns(turns or (), speaker_names, known_voices),
         overlaps=overlaps_of_turns(turns or ()),
         coverage=coverage(passages, gaps, findings),
         tracks=tracks,

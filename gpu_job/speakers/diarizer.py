@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 
@@ -12,13 +13,32 @@ from gpu_job.audio.samples import Samples, seconds
 from gpu_job.speakers.clusters import speakers_of
 from gpu_job.speakers.networks import SpeakerNetworks
 from gpu_job.speakers.turns import Turn, turns_of
+from gpu_job.speakers.voices import voices_of_turns
 from gpu_job.speakers.windows import SpeakerWindow, WindowCutter, hear
 from shared.options.speaker_count import SpeakerCount
+from shared.voices.model import Voice
 
 _log = logging.getLogger(__name__)
 
 _MOST_WAITING = 16
 """Windows that may wait for the threads: 10 MB. Then the decoder waits."""
+
+
+class BuiltInModel:
+    """The networks that ship with the project, and clusters of what they hear: any number of speakers."""
+
+    def __init__(self) -> None:
+        self._networks = SpeakerNetworks()
+
+    def begin(
+        self,
+        threads: Executor,
+        count: SpeakerCount,
+        done: Callable[[], None],
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Diarizer:
+        """As `SpeakerModel` has it."""
+        return Diarizer(self._networks, threads, count, done, is_cancelled)
 
 
 class Diarizer:
@@ -46,6 +66,7 @@ class Diarizer:
         self._samples = 0
         self._is_cut = False
         self._failure: Exception | None = None
+        self._busy_seconds = 0.0
         self._is_cancelled = is_cancelled
 
     def add(self, samples: Samples) -> None:
@@ -69,12 +90,31 @@ class Diarizer:
         """Who spoke when, by start; None where it could not be found out. Ask when it is done."""
         if self._failure is not None:
             return None
-        windows = [self._windows[start] for start in sorted(self._windows)]
+        windows, began = self._in_order(), time.monotonic()
         try:
             return turns_of(windows, speakers_of(windows, self._count), seconds(self._samples))
         except Exception as error:
             self._failed(error)
             return None
+        finally:
+            self._was_busy(began)
+
+    def voices(self, turns: Sequence[Turn]) -> dict[int, Voice]:
+        """What the speakers of these turns sound like; those who hardly speak alone have none."""
+        return voices_of_turns(self._in_order(), turns)
+
+    @property
+    def busy_seconds(self) -> float:
+        """Time that it computed until now, of all its threads together."""
+        with self._lock:
+            return self._busy_seconds
+
+    def _in_order(self) -> list[SpeakerWindow]:
+        return [self._windows[start] for start in sorted(self._windows)]
+
+    def _was_busy(self, since: float) -> None:
+        with self._lock:
+            self._busy_seconds += time.monotonic() - since
 
     def _submit(self, windows: Iterable[tuple[int, Samples]]) -> None:
         for start, window in windows:
@@ -88,6 +128,7 @@ class Diarizer:
                 self._failed(error)
 
     def _hear(self, start: int, window: Samples) -> None:
+        began = time.monotonic()
         try:
             if self._is_cancelled() or self._failure is not None:
                 return
@@ -97,6 +138,7 @@ class Diarizer:
         except Exception as error:
             self._failed(error)
         finally:
+            self._was_busy(began)
             self._room.release()
         if self.is_done:
             self._done()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from gpu_job.speakers.turns import Turn
 from shared.transcript.model import Overlap, Passage, Speaker, Word
 from shared.transcript.sentences import sentence_ends
-from shared.transcript.speakers import named_speakers
+from shared.transcript.speakers import NO_VOICES, KnownVoice, named_speakers
 
 _NEAR_SECONDS = 0.5
 """A word outside of all turns is the nearest speaker's within this; beyond, nobody knows. Engines' word times and turns
@@ -41,12 +41,14 @@ def passages_of_speakers(passages: Sequence[Passage], turns: Sequence[Turn], lan
     ]
 
 
-def speakers_of_turns(turns: Sequence[Turn], names: Sequence[str]) -> tuple[Speaker, ...]:
-    """Who speaks, and for how long. `names`: of the first of them, in their order."""
+def speakers_of_turns(
+    turns: Sequence[Turn], names: Sequence[str], known: Mapping[int, KnownVoice] = NO_VOICES
+) -> tuple[Speaker, ...]:
+    """Who speaks, and for how long. `names`: of the first of them, in their order. `known`: kept voices of others."""
     spoken: defaultdict[int, float] = defaultdict(float)
     for turn in turns:
         spoken[turn.speaker] += turn.end - turn.start
-    return named_speakers(spoken, names)
+    return named_speakers(spoken, names, known)
 
 
 def overlaps_of_turns(turns: Sequence[Turn]) -> list[Overlap]:

@@ -30,6 +30,7 @@ from shared.state.jobs.record import Job, JobState
 from shared.state.jobs.shards import all_shards_done
 from shared.state.jobs.store import JobStore
 from shared.telemetry import tracing
+from shared.voices.model import KeptVoice
 
 _log = logging.getLogger(__name__)
 
@@ -311,10 +312,11 @@ class AttemptEnd:
         self._jobs.remove(job)
 
 
-def result_of(job: RunningJob) -> JobResult:
-    """The transcript of a complete job; failed where every chunk failed."""
+def result_of(job: RunningJob, kept_voices: Sequence[KeptVoice] = ()) -> JobResult:
+    """The transcript of a complete job; failed where every chunk failed. `kept_voices`: whom its speakers may be."""
+    names = job.record.options.speaker_names
     try:
-        transcript = job.transcription.assemble(job.upload.uri, job.id, job.record.options.speaker_names)
+        transcript = job.transcription.assemble(job.upload.uri, job.id, names, kept_voices)
     except EngineFailed as error:
         return failed(error)
     fallbacks = sum(result.is_fallback for result in job.transcription.results())

@@ -39,6 +39,8 @@ are spoken, `de,en`; `auto`: it is to be found. By default `LANGUAGE` |
 By default `off`; split channels are speakers by themselves |
 | `transcribe-speaker-names` | their names, with commas between them, in the order in which they are first heard. \
 By default those of `speakers.json` beside the upload ([options](options.md#names-of-speakers)) |
+| `transcribe-voices` | `off`: no speaker is compared with [kept voices](options.md#kept-voices). By default \
+with those of the upload's first folder, where `KEPT_VOICES` is on; a rule may name another folder |
 | `transcribe-numbers` | `written`: numbers, dates, times, sums and percentages in digits; `spoken`: in words. \
 By default as the engine writes them |
 | `transcribe-fillers` | `drop`: "uh" and "um" are left out; `keep`: they are written where the engine hears them |

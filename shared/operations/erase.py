@@ -6,8 +6,9 @@
     3  state    jobs/<job>/{record,outcome}.json lose every name    the same; a late event finds the record
     4  ledger   the folder in the job's lines becomes a hash        the same
     5  results, upload, the rest of jobs/<job>/ are deleted         the same
-    6  state    erasures/<job>.json: the receipt                    the same
-    7  state    erasures/pending/<job>.json is deleted              nothing is left to do
+    6  state    voices/: what kept voices have of the job goes      the same
+    7  state    erasures/<job>.json: the receipt                    the same
+    8  state    erasures/pending/<job>.json is deleted              nothing is left to do
 
 A worker that had the job notices with its next heartbeat, and may have stored something by then. So where one had it,
 the receipt is complete only once its claim has run out, and what it left was deleted, too. The same where the job has
@@ -45,6 +46,7 @@ from shared.state.jobs.store import JobStore
 from shared.state.ledger_entry import entry_id
 from shared.state.result_files import ResultFiles
 from shared.telemetry.logs import job_context
+from shared.voices.store import forget_job
 
 _log = logging.getLogger(__name__)
 
@@ -115,6 +117,8 @@ class ErasureReceipt(BaseModel):
     """Transcripts and receipts, of every run, and those of before redaction."""
     state: Erased
     """Checkpoints, records, outcomes, answers of Deepgram."""
+    voices: Annotated[int, Field(ge=0)] = 0
+    """Samples of kept voices that were heard in the job."""
     ledger_lines: Annotated[int, Field(ge=0)]
     """Lines of the ledger that had a folder's name."""
     kept: tuple[str, ...] = KEPT
@@ -136,6 +140,7 @@ class _Pending(BaseModel):
     upload_found: Erased = Erased()
     results_found: Erased = Erased()
     state_found: Erased = Erased()
+    voices_forgotten: int = 0
     """What was there at the first look, and so is counted also where a process is killed between."""
 
 
@@ -167,7 +172,7 @@ def erase(
     with job_context(job_id):
         receipt = erasure_receipt(deployment.state, job_id)
         if receipt is not None and receipt.complete:
-            objects.delete(deployment.state, f"{PENDING_FOLDER}{job_id}.json")  # step 7, of a process that was killed
+            objects.delete(deployment.state, f"{PENDING_FOLDER}{job_id}.json")  # step 8, of a process that was killed
             return receipt
         pending, job = _pending(deployment.state, job_id), deployment.jobs.load(job_id)
         if pending is None and job is None:
@@ -231,6 +236,7 @@ def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, befor
         run=record.run,
         lines=tuple((at.astimezone(UTC).date(), entry_id(job.id, run)) for run, at in times.items()),
         again_after=max((at for at in held if at is not None), default=None),
+        voices_forgotten=before.voices_forgotten if before else 0,
         **_inventory(deployment, settings, record.upload),
     )
     _store_pending(deployment.state, job.id, pending)
@@ -300,7 +306,7 @@ def _end(deployment: Deployment, job_id: str) -> None:
 
 
 def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, pending: _Pending) -> ErasureReceipt:
-    """Steps 4 to 7."""
+    """Steps 4 to 8."""
     upload, state = pending.upload, deployment.state
     lines = sum(deployment.ledger.erase_folder(day, line) for day, line in pending.lines)
     places = _places(deployment, settings, upload)
@@ -312,6 +318,10 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
     _delete_all(places.state, places.job_folder, keep=(record_name(job_id), outcome_name(job_id, pending.run)))
     for run in range(1, pending.run + 2):  # a re-run that was begun meanwhile has a marker, too
         deployment.jobs.markers.close(job_id, run)
+    # Behind the job's own voices, of which none can be kept any more.
+    voices = pending.voices_forgotten + forget_job(state, job_id)
+    if voices != pending.voices_forgotten:
+        _store_pending(state, job_id, pending.model_copy(update={"voices_forgotten": voices}))
     at = now()
     complete = pending.again_after is None or pending.again_after <= at
     receipt = ErasureReceipt(
@@ -323,6 +333,7 @@ def _delete(deployment: Deployment, settings: DeploymentSettings, job_id: str, p
         upload=pending.upload_found,
         results=pending.results_found,
         state=pending.state_found,
+        voices=voices,
         ledger_lines=lines,
     )
     objects.write(state, f"{RECEIPTS_FOLDER}{job_id}.json", receipt.model_dump_json().encode())

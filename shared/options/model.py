@@ -36,6 +36,7 @@ from shared.options.metadata_keys import (
     SUBTITLES_METADATA,
     TRACK_METADATA,
     VIDEO_ID_METADATA,
+    VOICES_METADATA,
     WEBHOOK_BODY_METADATA,
     WEBHOOK_METADATA,
 )
@@ -74,6 +75,12 @@ KeytermsFile = Annotated[
 """The name of an object that is a list of key terms."""
 
 
+VOICES_OFF = "off"
+
+VoicesOption = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^/\x00-\x1f\x7f]+$")]
+"""A first folder of names in the uploads bucket, or `off`."""
+
+
 class WebhookBody(StrEnum):
     """What is posted to an upload's own URL."""
 
@@ -99,6 +106,9 @@ class UploadOptions(BaseModel):
     """How many people speak; None: who says what is not asked. Split channels are speakers anyway."""
     speaker_names: tuple[SpeakerName, ...] = ()
     """Of the speakers, in the order in which they are first heard."""
+    voices: VoicesOption | None = None
+    """`off`: its speakers are compared with no kept voices. Else the folder whose voices they are compared with, which
+    a rule alone may name; None: the upload's own."""
     keyterms: Keyterms = ()
     """What is expected to be said."""
     keyterms_file: KeytermsFile | None = None
@@ -187,6 +197,7 @@ class UploadOptions(BaseModel):
             SUBTITLES_METADATA: self.subtitles,
             SPEAKERS_METADATA: self.speakers,
             SPEAKER_NAMES_METADATA: ", ".join(self.speaker_names) or None,
+            VOICES_METADATA: self.voices,
             KEYTERMS_METADATA: joined(self.keyterms) or None,
             KEYTERMS_FILE_METADATA: self.keyterms_file,
             NUMBERS_METADATA: self.numbers,

@@ -39,6 +39,7 @@ from shared.options.metadata_keys import (
     SUBTITLES_METADATA,
     TRACK_METADATA,
     VIDEO_ID_METADATA,
+    VOICES_METADATA,
     WEBHOOK_BODY_METADATA,
     WEBHOOK_METADATA,
 )
@@ -46,8 +47,10 @@ from shared.options.model import (
     LONGEST_DEADLINE_MINUTES,
     MAX_WEBHOOK_CHARACTERS,
     MOST_SECOND_OPINION_USD,
+    VOICES_OFF,
     UploadOptions,
     VideoId,
+    VoicesOption,
     WebhookBody,
 )
 from shared.options.speaker_count import MOST_SPEAKERS, SpeakerCount, parse_speaker_count
@@ -82,6 +85,7 @@ def parse_upload_options(metadata: Mapping[str, str]) -> UploadOptions:
         subtitles=_subtitles(_asked(metadata, SUBTITLES_METADATA)),
         speakers=_speakers(_asked(metadata, SPEAKERS_METADATA)),
         speaker_names=_speaker_names(metadata.get(SPEAKER_NAMES_METADATA, "")),
+        voices=_voices(metadata.get(VOICES_METADATA, "").strip()),
         keyterms=_keyterms(metadata.get(KEYTERMS_METADATA, "")),
         keyterms_file=_keyterms_file(metadata.get(KEYTERMS_FILE_METADATA, "").strip()),
         numbers=_word_if_asked(metadata, NUMBERS_METADATA, Numbers),
@@ -211,6 +215,20 @@ def _speaker_names(value: str) -> tuple[str, ...]:
     except ValueError as error:
         wanted = f"{error}, with commas between them"
         raise Rejected(f"The file's {SPEAKER_NAMES_METADATA} is {value!r}; it has to be {wanted}.") from None
+
+
+def _voices(value: str) -> str | None:
+    """The case of a folder's name counts. `on` is what it is without."""
+    if value.lower() in {"", "on", VOICES_OFF}:
+        return VOICES_OFF if value.lower() == VOICES_OFF else None
+    try:
+        return _VOICES.validate_python(value)
+    except ValidationError:
+        wanted = f"{VOICES_OFF}, or in a rule the name of a first folder of the uploads bucket"
+        raise Rejected(f"The file's {VOICES_METADATA} is {value[:200]!r}; it has to be {wanted}.") from None
+
+
+_VOICES = TypeAdapter(VoicesOption)
 
 
 def _keyterms(value: str) -> tuple[Keyterm, ...]:

@@ -11,7 +11,8 @@
     monthly-budget-usd = 25
 
 Every rule that matches applies, a later one over an earlier one, and the upload's own metadata over all of them; but
-nothing takes back `privacy = "local"` or what is redacted, and of two cost limits the lower one counts.
+nothing takes back `privacy = "local"`, `voices = "off"` or what is redacted, and of two cost limits the lower one
+counts. Whose voices an upload is compared with, rules alone say.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from functools import cached_property
 
 from shared.enums import Privacy
 from shared.errors import Rejected
-from shared.options.metadata_keys import KEYS, PREFIX, VIDEO_ID_METADATA
-from shared.options.model import UploadOptions
+from shared.options.metadata_keys import KEYS, PREFIX, VIDEO_ID_METADATA, VOICES_METADATA
+from shared.options.model import VOICES_OFF, UploadOptions
 from shared.options.parsing import parse_upload_options
 
 BUDGET = "monthly-budget-usd"
@@ -80,6 +81,9 @@ class UploadRules:
         Raises Rejected for a value that is not allowed, and where metadata and rules exclude each other.
         """
         own = parse_upload_options(metadata)
+        if own.voices not in (None, VOICES_OFF):
+            # Else a caller with a key of one folder would learn who speaks by another one's voices.
+            raise Rejected(f"The file's {VOICES_METADATA} names a folder, which only a rule of the deployment may.")
         matching = self.matching(name)
         if not matching:
             return own
@@ -87,12 +91,14 @@ class UploadRules:
         options = parse_upload_options({**_merged(matching), **asked})
         parts = [own, *(rule.options for rule in matching)]
         is_private = any(part.is_private for part in parts)
+        is_unknown = any(part.voices == VOICES_OFF for part in parts)
         limits = [part.max_cost_usd for part in parts if part.max_cost_usd is not None]
         for part in parts:
             options = options.with_redaction_of(part.redaction)
         return options.model_copy(
             update={
                 "privacy": Privacy.LOCAL if is_private else options.privacy,
+                "voices": VOICES_OFF if is_unknown else options.voices,
                 "max_cost_usd": min(limits, default=None),
             }
         )

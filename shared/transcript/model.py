@@ -156,9 +156,12 @@ class Speaker(_Frozen):
     number: Annotated[int, Field(ge=0)]
     """As words, segments and paragraphs have it; by who is heard first."""
     name: str
-    """As the upload's owner calls them; without that, "Speaker 0" and so on."""
+    """As the upload's owner calls them; without that, as the kept voice is called that they sound like, or "Speaker 0"
+    and so on."""
     seconds: Seconds
     """How long they speak."""
+    voice_score: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """How alike they and the kept voice are whose name they have, a cosine; None: the name is no kept voice's."""
 
 
 class Overlap(_Frozen):

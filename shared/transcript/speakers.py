@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from shared.transcript.model import Passage, Speaker, Transcript, TranscriptWarning, WarningCode
 from shared.transcript.text import speaker_name
 
 
-def named_speakers(seconds: Mapping[int, float], names: Sequence[str]) -> tuple[Speaker, ...]:
-    """How long each speaker speaks -> the speakers. `names`: of the first of them, in their order."""
-    known = dict(enumerate(names))
+class KnownVoice(NamedTuple):
+    """The kept voice that a speaker is taken for."""
+
+    name: str
+    score: float
+    """Cosine of both."""
+
+
+NO_VOICES: Mapping[int, KnownVoice] = {}
+
+
+def named_speakers(
+    seconds: Mapping[int, float], names: Sequence[str], known: Mapping[int, KnownVoice] = NO_VOICES
+) -> tuple[Speaker, ...]:
+    """How long each speaker speaks -> the speakers. `names`: of the first of them, in their order. `known`: of others,
+    the kept voice that they are."""
+    given = dict(enumerate(names))
+    voices = {number: voice for number, voice in known.items() if number not in given}
     return tuple(
-        Speaker(number=number, name=known.get(number, speaker_name(number)), seconds=round(seconds[number], 3))
+        Speaker(
+            number=number,
+            name=given.get(number) or (voices[number].name if number in voices else speaker_name(number)),
+            seconds=round(seconds[number], 3),
+            voice_score=voices[number].score if number in voices else None,
+        )
         for number in sorted(seconds)
     )
 

@@ -22,6 +22,7 @@ from gpu_job.worker.jobs.feed import feed
 from gpu_job.worker.jobs.running_job import JobOwner, RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.jobs.stored_opinions import opinion_limits
+from gpu_job.worker.jobs.voices_of_job import kept_voices_for, store_voices
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import Received
 from shared.costs.shard_plan import Shard
@@ -159,7 +160,8 @@ class JobRunner(JobOwner):
                 return
             try:
                 with tracing.span("assemble"):
-                    result = result_of(job)
+                    result = result_of(job, kept_voices_for(self._services, job))
+                    store_voices(self._services, job, result)
                 if job.record.options.redaction.is_asked:
                     with tracing.span("redact"):
                         result = self._redacted(job, result)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
 import typer
 
@@ -52,6 +52,10 @@ class UploadFlags:
     speaker_names: Annotated[
         str, typer.Option("--speaker-names", help="In the order in which they are first heard.", metavar="NAME,NAME")
     ] = ""
+    voices: Annotated[
+        Literal["off"] | None,
+        typer.Option("--voices", help="Compare no speaker with kept voices.", show_default="the folder's, if kept"),
+    ] = None
     numbers: Annotated[
         Numbers | None,
         typer.Option("--numbers", help="Numbers in words, or in digits.", show_default="as the engine does"),

@@ -33,6 +33,7 @@ from shared.options.metadata_keys import (
     SUBTITLES_METADATA,
     TRACK_METADATA,
     VIDEO_ID_METADATA,
+    VOICES_METADATA,
 )
 from shared.options.model import UploadOptions, VideoId
 from shared.options.parsing import parse_upload_options
@@ -110,6 +111,7 @@ class BodyParameters(BaseModel):
     subtitles: str = ""
     speakers: str = ""
     speaker_names: str = ""
+    voices: str = ""
     numbers: str = ""
     fillers: str = ""
     profanity: str = ""
@@ -136,6 +138,7 @@ class BodyParameters(BaseModel):
                 SUBTITLES_METADATA: self.subtitles,
                 SPEAKERS_METADATA: self.speakers,
                 SPEAKER_NAMES_METADATA: self.speaker_names,
+                VOICES_METADATA: self.voices,
                 NUMBERS_METADATA: self.numbers,
                 FILLERS_METADATA: self.fillers,
                 PROFANITY_METADATA: self.profanity,
