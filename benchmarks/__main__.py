@@ -26,6 +26,7 @@ BENCHMARKS = {
     "shards": "shards.shards",
     "executions": "executions.executions",
     "speakers": "speakers.speakers",
+    "voices": "voices.voices",
     "keyterms": "keyterms.keyterms",
     "written-form": "written_form.written_form",
     "omissions": "omissions.omissions",

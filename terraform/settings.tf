@@ -114,6 +114,7 @@ variable "job_settings" {
   type = object({
     parakeet_model_name        = optional(string)
     model_precision            = optional(string)
+    kept_voices                = optional(bool)
     loaded_models              = optional(number)
     chunk_seconds              = optional(number)
     gpu_batch_size             = optional(number)

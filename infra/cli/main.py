@@ -18,6 +18,7 @@ from infra.cli.jobs.upload_flags import NOTHING_ASKED, MethodChoice, UploadFlags
 from infra.cli.operations.commands import bench, reconcile, rules
 from infra.cli.options import Json, Project, StateBucket, bucket_of
 from infra.cli.reruns.commands import diff, rerun
+from infra.cli.voices.commands import voices_app
 from shared.enums import Privacy
 
 # Whatever takes longer to import than typer is imported by the command that needs it: --help and --version are quick.
@@ -223,6 +224,7 @@ for jobs_command in (submit, status, watch, results, erase, explain, reconcile, 
 app.command()(rerun)
 app.command()(diff)
 app.add_typer(dead_app, name="dead")
+app.add_typer(voices_app, name="voices")
 
 
 @app.command()

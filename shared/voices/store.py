@@ -113,7 +113,9 @@ def delete_voice(state: Bucket, folder: str, name: str) -> VoiceFolder:
         voice = _known(before, name)
         return before.model_copy(update={"voices": tuple(one for one in before.voices if one is not voice)})
 
-    return objects.update_json(state, kept_voices_name(folder), VoiceFolder(folder=folder), without)
+    after = objects.update_json(state, kept_voices_name(folder), VoiceFolder(folder=folder), without)
+    _delete_if_empty(state, kept_voices_name(folder))
+    return after
 
 
 def forget_job(state: Bucket, job_id: str) -> int:
@@ -135,7 +137,15 @@ def forget_job(state: Bucket, job_id: str) -> int:
 
         objects.update_json(state, one.name, VoiceFolder(folder=""), without)
         gone += counts[0]
+        _delete_if_empty(state, one.name)
     return gone
+
+
+def _delete_if_empty(state: Bucket, name: str) -> None:
+    """It has the folder's name still."""
+    stored = objects.read(state, name)
+    if stored is not None and not VoiceFolder.model_validate_json(stored.data).voices:
+        objects.delete(state, name, stored.generation)
 
 
 def _known(folder: VoiceFolder, name: str) -> KeptVoice:

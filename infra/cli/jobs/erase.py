@@ -67,6 +67,8 @@ def _print(receipt: ErasureReceipt, console: Console) -> None:
     parts = (("upload", receipt.upload), ("results", receipt.results), ("state", receipt.state))
     counts = ", ".join(f"{part.objects} of {name} ({part.bytes:,} bytes)" for name, part in parts)
     print_line(console, f"Erased: {counts}; {receipt.ledger_lines} lines of the ledger have no name any more.")
+    if receipt.voices:
+        print_line(console, f"Kept voices lost {receipt.voices} that were heard in it.")
     if not receipt.complete:
         print_line(console, f"A worker had the job: what it still stores goes after {receipt.again_after:%H:%M} UTC.")
     for kept in KEPT:

@@ -1,0 +1,1 @@
+"""`dropscribe voices`: the kept voices of a deployment."""
