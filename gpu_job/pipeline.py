@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -36,7 +36,8 @@ from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import seconds
-from gpu_job.audit.findings import Findings
+from gpu_job.audio.sounding_track import has_one_candidate
+from gpu_job.audit.findings import Findings, merged_findings
 from gpu_job.audit.queries import AuditRules
 from gpu_job.audit.runner import DeliverTokens, Detector
 from gpu_job.engines.chain import EngineChain
@@ -56,7 +57,11 @@ from gpu_job.transcription.chunk_tasks import ChunkTasks, TaskOptions
 from gpu_job.transcription.file_audio import FileAudio
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
 from gpu_job.transcription.second_opinions import OpinionLimits, SecondOpinions
-from gpu_job.transcription.shard_scope import ShardScope
+from gpu_job.transcription.shards.found import FoundInShard
+from gpu_job.transcription.shards.joined import NotJoinable, StoredShards
+from gpu_job.transcription.shards.joined_feed import JoinedFeed, PartListener
+from gpu_job.transcription.shards.recorder import ShardRecorder
+from gpu_job.transcription.shards.scope import ShardScope
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
@@ -198,6 +203,7 @@ class FileTranscription:
         stays_local: bool = False,
         stored: StoredResults | None = None,
         shard: Shard | None = None,
+        shards: StoredShards | None = None,
         missing: Callable[[float], str | None] = lambda start: None,
         span: Span = INVALID_SPAN,
         cancelled: threading.Event | None = None,
@@ -205,7 +211,8 @@ class FileTranscription:
     ) -> None:
         """`asked`: what the upload's owner wants. `stays_local`: whether no audio may be sent to an API.
         `stored`: results of an earlier attempt: such chunks are not submitted again. `shard`: only chunks that begin in
-        it are transcribed, nothing is audited, and there is no transcript. `missing`: why a chunk that begins at this
+        it are transcribed and audited, and there is no transcript. `shards`: what else the file's shards found: where
+        that is all there is to know, the file is not decoded again. `missing`: why a chunk that begins at this
         time, in seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as
         `cancel`. `opinions`: how much of what an engine was not sure of, or had no words for, another one may hear;
         None: nothing."""
@@ -240,22 +247,38 @@ class FileTranscription:
                 on_done=self.report_if_complete,
                 is_cancelled=self._cancelled.is_set,
             )
+        self._asked, self._stays_local, self._stored, self._span = asked, stays_local, stored, span
+        self._shards = shards
+        self._recorder = self._new_recorder()
+        self._mixes: dict[int, str] = {}
+        self._shard_findings: Sequence[Findings] = ()
+        """Of a file that is not decoded again, what its shards' audits found."""
         self._diarizer: SpeakerStage | None = None
         self._voices: dict[int, Voice] = {}
         self._least_speakers = asked.least_speakers
         if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
             is_cancelled = self._cancelled.is_set
             self._diarizer = pipeline.speakers.begin(threads, asked.speakers, self.report_if_complete, is_cancelled)
-        self._audits = ChannelAudits(
-            options.audit if shard is None else None,
+        self._audits = self._new_audits(is_audited=shard is None or self._recorder is not None)
+
+    def _new_audits(self, *, is_audited: bool = True) -> ChannelAudits:
+        return ChannelAudits(
+            self._pipeline.options.audit if is_audited else None,
             self._channels,
-            pipeline.detector,
-            threads,
+            self._pipeline.detector,
+            self._pipeline.audit_threads,
             submit_window=self.transcribe_window,
             on_unheard=self._unheard,
             on_done=self.report_if_complete,
-            on_broken=listener.broke,
+            on_broken=self._listener.broke,
         )
+
+    def _new_recorder(self) -> ShardRecorder | None:
+        """Of a shard, where it hears what the whole file's transcription does: the same track, and nothing else."""
+        shard, media = self._scope.shard, self._media
+        if shard is None or media is None or (self._channels == 1 and not has_one_candidate(media)):
+            return None
+        return ShardRecorder(shard, self._channels)
 
     # Feeding: decode, chunk, submit.
 
@@ -269,12 +292,15 @@ class FileTranscription:
         Raises BadMedia or DecoderFailed where nothing can be decoded, EngineFailed where no engine takes chunks or the
         transcription was cancelled, and what `arriving.wait` raises.
         """
+        if (fed_seconds := self._feed_joined(path, arriving)) is not None:
+            return fed_seconds
         if self.is_fed_in_part:
             try:
                 return self._feed(path, arriving)
             except InexactPart as error:
                 _log.info("decoding a shard from the file's start", extra={"fields": {"reason": str(error)}})
                 self._scope.part = None
+                self._begin_anew()
                 if arriving is not None:
                     arriving.fetch_all()
         return self._feed(path, arriving)
@@ -291,11 +317,12 @@ class FileTranscription:
             self._media,
             self._channels,
             scope.part,
-            on_gap=results.add_gap,
+            scope.shard,
+            on_gap=self._add_gap,
             check=self._raise_if_cancelled,
         )
         channels = [ChannelAudio(options.cuts, audio.begin) for _ in range(self._channels)]
-        is_behind = False
+        is_behind = is_left = False
         with self._pipeline.engines.feeding(), closing(audio.blocks(path, arriving)) as blocks:
             for block in blocks:
                 self._media, self._decoded_seconds = audio.media, seconds(audio.position)
@@ -306,26 +333,109 @@ class FileTranscription:
                 if self._diarizer is not None:
                     self._diarizer.add(block[0])
                 is_behind = all(scope.is_behind(channel.position) for channel in channels)
-                if is_behind:
+                is_left = is_behind and self._knows_what_follows(channels)
+                if is_left:
                     break
             audio.end(arriving, is_behind=is_behind)
+            is_left = is_left or audio.is_cut_short
             for number, channel in enumerate(channels):
-                self._submit(number, channel.end())
-        # Of a shard nobody asks where it sounds: its upload is heard once more, as a whole.
-        audible = [channel.audible.ranges for channel in channels] if scope.shard is None else []
-        results.end(audio.frames, audible, loudest(channel.loudness for channel in channels))
-        self._audits.end()
+                self._submit(number, channel.end(), is_certain=not is_left)
+        audible = [channel.audible.ranges for channel in channels]
+        loudness = loudest(channel.loudness for channel in channels)
+        if self._recorder is not None:
+            self._mixes = audio.mixes
+            frames = None if is_left else audio.position
+            self._recorder.fed(audio.begin, frames, audible, loudness, audio.heard)
+            if audio.lost_frames:
+                self._recorder.is_usable = False
+        # Of a shard nobody asks where it sounds but who joins it with the others.
+        results.end(audio.frames, audible if scope.shard is None else [], loudness)
+        self._audits.end(is_followed=scope.shard is not None and scope.shard.end is not None)
         if self._diarizer is not None:
             self._diarizer.end()
         self.report_if_complete()
         return seconds(audio.frames)
 
-    def _submit(self, channel: int, chunks: Iterable[Chunk]) -> None:
+    def _knows_what_follows(self, channels: Sequence[ChannelAudio]) -> bool:
+        """Whether a shard that is behind its end has seen each channel's next chunk, or looked far enough for it."""
+        if self._recorder is None or self._recorder.sees_next:
+            return True
+        return all(self._scope.is_far_behind(channel.position) for channel in channels)
+
+    def _begin_anew(self) -> None:
+        """What a shard found until now was of a part of the file whose samples may be wrong."""
+        if self._recorder is None or not self._recorder.has_begun:
+            self._recorder = self._new_recorder()
+            return
+        # Results count for the same samples alone; an audit of two decodings would be one of neither.
+        self._recorder = None
+        self._audits = self._new_audits(is_audited=False)
+
+    def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
+        """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
+        speakers are to be told apart, or another engine is to hear parts of it, for which no shard keeps its audio."""
+        if self._shards is None or self._media is None or self._diarizer is not None or self._opinions is not None:
+            return None
+        audio = replace(self._pipeline.options.decoding, media=self._media)
+        feed = JoinedFeed(self._shards, audio, self._channels, self._results, self._audits, self._raise_if_cancelled)
+        try:
+            facts = feed.run(path, arriving, lambda shard: self._found_again(shard, path, arriving))
+        except NotJoinable as error:
+            _log.info("decoding a divided upload once more", extra={"fields": {"reason": str(error)}})
+            self._audits = self._new_audits()
+            return None
+        self._shard_findings = facts.findings
+        self._decoded_seconds = seconds(facts.frames)
+        self._audits.end()
+        self.report_if_complete()
+        return 0.0
+
+    def _found_again(self, shard: Shard, path: Path, arriving: ArrivingFile | None) -> FoundInShard | None:
+        """What a shard finds whose own worker left nothing of it, or another version's: its range is decoded again."""
+        _log.info("decoding a shard's range once more", extra={"fields": {"shard": shard.number}})
+        listener = PartListener(self._listener)
+        part = FileTranscription(
+            self._pipeline,
+            self.job_id,
+            listener,
+            media=self._media,
+            asked=self._asked,
+            stays_local=self._stays_local,
+            stored=self._stored,
+            shard=shard,
+            missing=self._missing,
+            span=self._span,
+            cancelled=self._cancelled,
+        )
+        part.feed(path, arriving)
+        while not part.is_complete():
+            self._raise_if_cancelled()
+            part.fail_lost_chunks()
+            listener.wait()
+        return part.shard_facts()
+
+    def shard_facts(self) -> FoundInShard | None:
+        """What a complete shard found beside its results; None where that says nothing."""
+        if self._recorder is None or not self.is_complete():
+            return None
+        facts = self._recorder.facts(self._mixes, self._audits.findings())
+        return None if facts is None else FoundInShard(facts, self._recorder.edges(), self.results())
+
+    def _add_gap(self, gap: Gap) -> None:
+        if self._recorder is not None:
+            self._recorder.is_usable = False
+        self._results.add_gap(gap)
+
+    def _submit(self, channel: int, chunks: Iterable[Chunk], *, is_certain: bool = True) -> None:
+        """`is_certain`: whether the chunks would be the same with more audio behind them."""
         for chunk in chunks:
+            is_neighbour = self._recorder is not None and self._recorder.is_first(channel)
+            if self._recorder is not None and is_certain:
+                self._recorder.cut(channel, chunk)
             if not self._scope.takes(channel, chunk):
                 continue
             self._results.expect(chunk)
-            self._audits.cut(channel, chunk)
+            self._audits.cut(channel, chunk, is_neighbour=is_neighbour)
             if (stored := self._results.stored(channel, chunk)) is not None:
                 self._add(chunk, stored)
             elif (missing := self._missing(seconds(chunk.start))) is not None:
@@ -459,7 +569,10 @@ class FileTranscription:
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""
-        return self._audits.findings()
+        found = self._audits.findings()
+        if not self._shard_findings:
+            return found
+        return [merged_findings(pair) for pair in zip(self._shard_findings, found, strict=True)]
 
     # Progress.
 

@@ -36,7 +36,7 @@ def decode(path: Path, options: DecodeOptions = _DEFAULTS) -> Iterator[Samples]:
     media = options.media
     if media is not None and media.mixes_tracks and options.track is None:
         return decode_tracks(path, [each.index for each in media.tracks if each.is_readable], options)
-    return mix_down(decode_blocks(path, options))
+    return mix_down(decode_blocks(path, options), options.mix_probe)
 
 
 def decode_channels(path: Path, channels: int, options: DecodeOptions = _DEFAULTS) -> Iterator[Frames]:
@@ -67,6 +67,7 @@ def decode_tracks(path: Path, tracks: Sequence[int], options: DecodeOptions = _D
             alone = replace(
                 options,
                 media=None,
+                mix_probe=None,
                 track=track,
                 parallel=ParallelDecoding(children=1),
                 on_account=accounts.append,
@@ -110,6 +111,7 @@ def _decoded(path: Path, options: DecodeOptions) -> Generator[AudioBlock]:
         _tell_missing_end(options, heard.frames, account)
         options.on_account(replace(account, frames=heard.frames))
     finally:
+        options.on_heard(heard)
         for loss in merged_losses(stream.losses):
             options.on_damage(Gap(start=seconds(loss.start), end=seconds(loss.end), reason=loss.reason))
 
@@ -117,6 +119,8 @@ def _decoded(path: Path, options: DecodeOptions) -> Generator[AudioBlock]:
 def _tell_missing_end(options: DecodeOptions, frames: int, account: Account) -> None:
     """What inspection found and the decoder, which knows nothing of a promise, did not reach."""
     media = options.media
+    if options.part is not None:
+        return  # its frames are not counted from the file's start
     if media is None or account.promised_seconds is not None or not _is_known(media, account):
         return
     # Sound whose length was estimated may be longer, and the rest of the file has the wrong time already.

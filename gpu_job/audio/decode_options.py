@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.mix.mixdown import MixProbe
+from gpu_job.audio.packet_check import HeardSound
 from gpu_job.audio.parallel import ParallelDecoding, Window
 from shared.media import Media
 from shared.transcript.model import Gap
@@ -36,6 +38,10 @@ class DecodeOptions:
     """Gets each lost or damaged span before the stream ends, also one that the header promises behind its end."""
     on_account: Callable[[Account], None] = _ignore
     """Gets what the decoder counted, if it came to the end."""
+    on_heard: Callable[[HeardSound], None] = _ignore
+    """Gets where samples arrived when the stream ends, also where nobody takes the rest of it."""
+    mix_probe: MixProbe | None = None
+    """Takes the state of the mix of one track's channels."""
 
     @property
     def stream_index(self) -> int | None:

@@ -73,7 +73,7 @@ class DecoderStream:
         if media and len(plan) > 1:
             try:
                 self._is_windowed = True
-                with DecoderChild(self._request([], counts_packets=True), self._options.limits) as counting:
+                with self.counting() as counting:
                     for block in self._windows(plan, media.channels):
                         frames_read += len(block.samples)
                         yield block
@@ -89,6 +89,10 @@ class DecoderStream:
         child = DecoderChild(self._request([whole], counts_packets=True), self._options.limits)
         items = self._items(child, [whole])
         yield from _skip(frames_read, (item for item in items if isinstance(item, AudioBlock)))
+
+    def counting(self) -> DecoderChild:
+        """A decoder that only counts the packets of the whole track: it writes PacketTimes."""
+        return DecoderChild(self._request([], counts_packets=True), self._options.limits)
 
     def _part(self, part: Window) -> Iterator[AudioBlock]:
         media = self._options.media

@@ -37,11 +37,11 @@ class Audit:
         """Queries and retries without a result."""
         self._ended = False
 
-    def cut(self, chunk: Chunk) -> list[VadQuery]:
-        """The next chunk was cut."""
+    def cut(self, chunk: Chunk, *, is_neighbour: bool = False) -> list[VadQuery]:
+        """The next chunk was cut. `is_neighbour`: another audit examines it; this one only needs it beside others."""
         last = self._last
         near = last is not None and seconds(chunk.start - last.chunk.end) <= LONG_SILENCE_SECONDS
-        audited = AuditedChunk(chunk, last if near else None)
+        audited = AuditedChunk(chunk, last if near else None, examined=is_neighbour)
         if last is not None:
             last.is_followed, last.after = True, audited if near else None
         self._held.append(audited)
@@ -60,10 +60,12 @@ class Audit:
                 return self._examine_ready()
         return []
 
-    def end(self) -> list[VadQuery]:
-        """No more chunks will be cut."""
+    def end(self, *, is_followed: bool = False) -> list[VadQuery]:
+        """No more chunks will be cut. `is_followed`: others follow all the same, and another audit examines the last
+        chunk beside the next one."""
         self._ended = True
         if self._last is not None:
+            self._last.examined = self._last.examined or is_followed
             self._last.is_followed, self._last = True, None
         return self._examine_ready()
 

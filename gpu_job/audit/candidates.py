@@ -39,6 +39,7 @@ class AuditedChunk:
     """None until its result is there."""
     failed: bool = False
     examined: bool = False
+    """Also where another audit does."""
     _word_covers: list[Span] | None = None
 
     @cached_property
@@ -68,7 +69,7 @@ class AuditedChunk:
     @property
     def is_done(self) -> bool:
         """Whether no examination needs it any more."""
-        return self.examined and all(audited.examined for audited in self.near)
+        return self.examined and self.is_followed and all(audited.examined for audited in self.near)
 
     def unlink(self) -> None:
         """Remove it from its neighbours, or each would keep the next one's audio alive."""

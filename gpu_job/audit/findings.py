@@ -40,6 +40,20 @@ class Findings:
     """False where the detector failed."""
 
 
+def merged_findings(parts: Iterable[Findings]) -> Findings:
+    """What several audits found, each of other chunks of one channel, as one audit of all of them finds it."""
+    merged = Findings()
+    for part in parts:
+        merged.splices += part.splices
+        merged.dropped += part.dropped
+        merged.gaps += part.gaps
+        merged.queried += part.queried
+        merged.queried_seconds += part.queried_seconds
+        merged.retranscribed_seconds += part.retranscribed_seconds
+        merged.audited = merged.audited and part.audited
+    return merged
+
+
 def apply_findings(tokens: Iterable[Token], findings: Findings) -> Iterator[Token]:
     """A channel's merged tokens in time order, without the dropped words and with the repaired ones. Order is kept."""
     dropped = {token for timed in findings.dropped for token in timed.tokens}

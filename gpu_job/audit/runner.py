@@ -70,10 +70,12 @@ class AuditRunner:
         self._queries: deque[VadQuery] = deque()
         self._lock = threading.Lock()
 
-    def cut(self, chunk: Chunk) -> None:
-        """The next chunk was cut. Where the threads cannot keep up, the caller, who makes the work, helps."""
+    def cut(self, chunk: Chunk, *, is_neighbour: bool = False) -> None:
+        """The next chunk was cut. Where the threads cannot keep up, the caller, who makes the work, helps.
+
+        `is_neighbour`: as of Audit."""
         with self._lock:
-            queries = self._audit.cut(chunk)
+            queries = self._audit.cut(chunk, is_neighbour=is_neighbour)
         self._submit(queries)
         while len(self._queries) > MAX_WAITING_QUERIES:
             self._run_one_query()
@@ -84,10 +86,10 @@ class AuditRunner:
             queries = self._audit.transcribed(start, tokens, failed=failed)
         self._submit(queries)
 
-    def end(self) -> None:
-        """No more chunks will be cut."""
+    def end(self, *, is_followed: bool = False) -> None:
+        """No more chunks will be cut. `is_followed`: as of Audit."""
         with self._lock:
-            queries = self._audit.end()
+            queries = self._audit.end(is_followed=is_followed)
         self._submit(queries)
 
     @property

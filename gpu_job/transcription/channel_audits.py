@@ -67,10 +67,10 @@ class ChannelAudits:
             for channel in range(channels if rules is not None else 0)
         ]
 
-    def cut(self, channel: int, chunk: Chunk) -> None:
-        """The channel's next chunk was cut. The caller must hold no lock."""
+    def cut(self, channel: int, chunk: Chunk, *, is_neighbour: bool = False) -> None:
+        """The channel's next chunk was cut. The caller must hold no lock. `is_neighbour`: as of Audit."""
         if self._runners:
-            self._runners[channel].cut(chunk)
+            self._runners[channel].cut(chunk, is_neighbour=is_neighbour)
 
     def transcribed(self, result: ChunkResult) -> None:
         """A chunk has its result."""
@@ -78,10 +78,10 @@ class ChannelAudits:
             failed = result.failure is not None
             self._runners[result.channel].transcribed(result.start, result.tokens, failed=failed)
 
-    def end(self) -> None:
-        """No more chunks will be cut."""
+    def end(self, *, is_followed: bool = False) -> None:
+        """No more chunks will be cut. `is_followed`: as of Audit."""
         for runner in self._runners:
-            runner.end()
+            runner.end(is_followed=is_followed)
 
     @property
     def is_done(self) -> bool:

@@ -36,13 +36,27 @@ class ChunkResults:
     def stored(self, channel: int, chunk: Chunk) -> ChunkResult | None:
         """An earlier attempt's result for these very samples; from now on `is_stored` knows it."""
         place = (channel, chunk.start, chunk.end)
-        result = self._stored.get(place)
-        if result is None or (result.channel, result.start, result.end) != place:
+        result = self.stored_at(place)
+        if result is None:
             return None
         if result.audio is not None and result.audio != chunk.digest():
             return None
         self._reused.add(place)
         return result
+
+    def stored_at(self, place: tuple[int, int, int]) -> ChunkResult | None:
+        """An earlier attempt's result for a chunk of which it is known that its samples are the upload's."""
+        result = self._stored.get(place)
+        return result if result is not None and (result.channel, result.start, result.end) == place else None
+
+    def take(self, result: ChunkResult) -> None:
+        """The next chunk and its result, an earlier attempt's where it is a stored one."""
+        with self._lock:
+            self.assembly.expect(result.start, result.end)
+            self.assembly.add(result)
+        place = (result.channel, result.start, result.end)
+        if self._stored.get(place) is result:
+            self._reused.add(place)
 
     def add(self, result: ChunkResult) -> None:
         """A chunk's result arrived."""

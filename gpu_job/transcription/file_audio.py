@@ -15,10 +15,13 @@ from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
 from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.decoder_stream import InexactPart
+from gpu_job.audio.mix.mixdown import MixProbe
+from gpu_job.audio.packet_check import HeardSound
 from gpu_job.audio.parallel import Window
-from gpu_job.audio.samples import seconds
+from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.fetch.arriving_file import ArrivingFile
+from shared.costs.shard_plan import Shard
 from shared.media import Media
 from shared.transcript.model import Gap
 
@@ -35,11 +38,12 @@ class FileAudio:
         media: Media | None,
         channels: int,
         part: Window | None,
+        shard: Shard | None = None,
         *,
         on_gap: Callable[[Gap], None],
         check: Callable[[], None],
     ) -> None:
-        """`channels`: 1 for the mix of all. `part`: None: the whole file."""
+        """`channels`: 1 for the mix of all. `part`: None: the whole file. `shard`: what it is decoded for."""
         self.media = media
         """Of the track that is heard, once that is known."""
         self.frames = 0
@@ -51,6 +55,10 @@ class FileAudio:
         self._part = part
         self._on_gap = on_gap
         self._check = check
+        self.heard = HeardSound()
+        """Where samples arrived, in frames from `begin` on; once no more blocks are taken."""
+        borders = [] if shard is None else [second for second in (shard.start, shard.end) if second is not None]
+        self._mix_probe = MixProbe(frozenset(second * SAMPLE_RATE - self.begin for second in borders))
         self._counted_frames = 0
         """As the decoder counted them, when it came to the end."""
 
@@ -58,6 +66,21 @@ class FileAudio:
     def position(self) -> int:
         """The frame of the file until which its audio was given out."""
         return self.begin + self.frames
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether all blocks were given out of a part that ends before the file, or as if it did."""
+        return self._part is not None and self._part.frames == self.frames
+
+    @property
+    def lost_frames(self) -> int:
+        """How many more the decoder counted than were given out, where it came to the end."""
+        return max(0, self._counted_frames - self.frames)
+
+    @property
+    def mixes(self) -> dict[int, str]:
+        """State of the mix where the shard begins and ends, by the file's frame; empty where nothing is mixed."""
+        return {self.begin + frame: state for frame, state in self._mix_probe.states.items()}
 
     def blocks(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
         """Blocks of shape [channels, T]. Where the decoder ends early, what came until then counts: the rest of the
@@ -81,9 +104,9 @@ class FileAudio:
         while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS) and self._part is None:
             self._check()
         if self._part is not None:
-            if self.frames == self._part.frames and not is_behind:
+            if self.is_cut_short and not is_behind:
                 raise InexactPart("the cut behind the shard was not reached")
-        elif self._counted_frames > self.frames:
+        elif self.lost_frames:
             lost = Gap(start=seconds(self.frames), end=seconds(self._counted_frames), reason=NOT_TRANSCRIBED_REASON)
             self._on_gap(lost)
 
@@ -95,6 +118,8 @@ class FileAudio:
             arrival=None if arriving is None else arriving.map_path,
             on_damage=self._on_gap,
             on_account=self._take_account,
+            on_heard=self._take_heard,
+            mix_probe=self._mix_probe,
         )
         if self._channels > 1:
             yield from decode_channels(path, self._channels, options)
@@ -103,6 +128,9 @@ class FileAudio:
         for block in track.blocks():
             self.media = track.media
             yield block[np.newaxis]
+
+    def _take_heard(self, heard: HeardSound) -> None:
+        self.heard = heard
 
     def _take_account(self, account: Account) -> None:
         self._counted_frames = account.frames

@@ -98,7 +98,10 @@ class AttemptEnd:
             if part is not None:
                 parts_run, folder = job.record.parts_run, job.record.own_parts
                 language = job.record.options.language
-                self._services.checkpoints.store_part(job.job_id, part, run=parts_run, within=folder, language=language)
+                facts, edges = job.part_facts() or (None, b"")
+                self._services.checkpoints.store_part(
+                    job.job_id, part, run=parts_run, within=folder, language=language, facts=facts, edges=edges
+                )
             if not self._close_shard(job, shard, bill):
                 self._shard_is_lost(job)
                 return

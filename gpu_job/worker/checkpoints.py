@@ -1,24 +1,53 @@
 """Checkpoints: finished chunks of a job that is still at work, so that a killed worker loses only the last few; and
-parts: all chunks of a shard that is done."""
+parts: all chunks of a shard that is done, what else it found, and the audio at its ends."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.transcription.chunk_results import StoredResults
+from gpu_job.transcription.shards.facts import FACTS_VERSION, ShardFacts
+from gpu_job.transcription.shards.joined import StoredShards
 from shared import objects
+from shared.costs.shard_plan import Shard
 from shared.languages.choice import LanguageChoice
 from shared.state.jobs.object_names import parts_folder
+
+
+def _of_this_version(facts: object) -> object:
+    return facts if not isinstance(facts, dict) or facts.get("version") == FACTS_VERSION else None
 
 
 class _Checkpoint(BaseModel):
     recipe: str
     parts: tuple[ChunkResult, ...]
+    facts: Annotated[ShardFacts | None, BeforeValidator(_of_this_version)] = None
+    """Of a part alone, and not of those that older versions stored."""
+
+
+@dataclass(frozen=True)
+class StoredParts:
+    """What earlier attempts at a job left, or its shards."""
+
+    results: StoredResults
+    shards: StoredShards
+    """Of the plan that it was asked for."""
+
+
+@dataclass
+class _Found:
+    results: dict[tuple[int, int, int], ChunkResult] = field(default_factory=dict)
+    facts: dict[int, ShardFacts] = field(default_factory=dict)
+    edges: dict[int, str] = field(default_factory=dict)
+    """Names of the objects with the audio at the ends of shards."""
 
 
 class Checkpoints:
@@ -52,26 +81,58 @@ class Checkpoints:
         run: int,
         within: str,
         language: LanguageChoice | None = None,
+        facts: ShardFacts | None = None,
+        edges: bytes = b"",
     ) -> None:
-        """Store everything of a shard, unless another worker has; its checkpoints are not read any more."""
-        recipe = self._recipe_of(language)
-        self._create(parts_folder(job_id, run) + within + _part_name(recipe), recipe, parts, None)
+        """Store everything of a shard, unless another worker has; its checkpoints are not read any more. `facts`: what
+        else it found, None where that says nothing; `edges`: the `packed_audio` of its ends."""
+        recipe, folder = self._recipe_of(language), parts_folder(job_id, run) + within
+        if facts is not None:
+            objects.create_once(self._bucket, folder + _edges_name(recipe), edges, "application/octet-stream")
+        self._create(folder + _part_name(recipe), recipe, parts, None, facts)
 
     def _recipe_of(self, language: LanguageChoice | None) -> str:
         return self._recipe if language is None else f"{self._recipe} {language}"
 
-    def _create(self, name: str, recipe: str, parts: Sequence[ChunkResult], deadline_seconds: float | None) -> None:
-        data = _Checkpoint(recipe=recipe, parts=tuple(parts)).model_dump_json().encode()
+    def _create(
+        self,
+        name: str,
+        recipe: str,
+        parts: Sequence[ChunkResult],
+        deadline_seconds: float | None,
+        facts: ShardFacts | None = None,
+    ) -> None:
+        data = _Checkpoint(recipe=recipe, parts=tuple(parts), facts=facts).model_dump_json().encode()
         objects.create_once(self._bucket, name, data, deadline_seconds=deadline_seconds)
 
     def load(
         self, job_id: str, run: int = 1, within: str = "", *, language: LanguageChoice | None = None
-    ) -> dict[tuple[int, int, int], ChunkResult]:
+    ) -> StoredResults:
         """Stored parts by their channel, first and last sample: of a job with all of its shards, or in a shard's folder
         alone."""
-        recipe = self._recipe_of(language)
-        found: dict[tuple[int, int, int], ChunkResult] = {}
-        listed = self._bucket.list_blobs(prefix=parts_folder(job_id, run) + within)
+        return self.load_all(job_id, run, within, language=language).results
+
+    def load_all(
+        self,
+        job_id: str,
+        run: int = 1,
+        within: str = "",
+        *,
+        language: LanguageChoice | None = None,
+        plan: tuple[Shard, ...] = (),
+    ) -> StoredParts:
+        """The same, with what else the shards of this plan found."""
+        recipe, found = self._recipe_of(language), _Found()
+        for name, checkpoint in self._stored(parts_folder(job_id, run) + within, recipe):
+            found.results |= {(part.channel, part.start, part.end): part for part in checkpoint.parts}
+            if checkpoint.facts is not None:
+                number = checkpoint.facts.shard.number
+                found.facts[number] = checkpoint.facts
+                found.edges[number] = f"{name.rpartition('/')[0]}/{_edges_name(recipe)}"
+        return StoredParts(found.results, StoredShards(plan, found.facts, self._reader(found.edges)))
+
+    def _stored(self, folder: str, recipe: str) -> Iterator[tuple[str, _Checkpoint]]:
+        listed = self._bucket.list_blobs(prefix=folder)
         for name in _needed([str(blob.name) for blob in listed if blob.name.endswith(".json")], _part_name(recipe)):
             stored = objects.read(self._bucket, name)
             try:
@@ -79,12 +140,26 @@ class Checkpoints:
             except ValidationError:
                 continue  # written by another version: its chunks are simply done again
             if checkpoint and checkpoint.recipe == recipe:
-                found |= {(part.channel, part.start, part.end): part for part in checkpoint.parts}
-        return found
+                yield name, checkpoint
+
+    def _reader(self, names: dict[int, str]) -> Callable[[int], bytes | None]:
+        def read(number: int) -> bytes | None:
+            stored = objects.read(self._bucket, names[number]) if number in names else None
+            return stored.data if stored else None
+
+        return read
 
 
 def _part_name(recipe: str) -> str:
-    return f"part-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.json"
+    return f"part-{_recipe_digest(recipe)}.json"
+
+
+def _edges_name(recipe: str) -> str:
+    return f"edges-{_recipe_digest(recipe)}.npz"
+
+
+def _recipe_digest(recipe: str) -> str:
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
 def _needed(names: Sequence[str], part_name: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,16 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.parallel import ParallelDecoding
-from gpu_job.audio.samples import Samples
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
+from gpu_job.audit.audit import NO_WORDS_REASON
+from gpu_job.audit.findings import Findings
+from gpu_job.audit.queries import AuditRules
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.shards.edge_audio import packed_audio
+from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.costs.shard_plan import Shard
@@ -56,9 +62,10 @@ def fed(
     channels: Channels = Channels.MIX,
     shard: Shard | None = None,
     stored: Results | None = None,
+    shards: StoredShards | None = None,
 ) -> FileTranscription:
     """A file, or a shard of it, once all of its chunks have their results."""
-    return fed_and_decoded(pipeline, path, shard, channels, stored)[0]
+    return fed_and_decoded(pipeline, path, shard, channels, stored, shards)[0]
 
 
 def fed_and_decoded(
@@ -67,6 +74,7 @@ def fed_and_decoded(
     shard: Shard | None = None,
     channels: Channels = Channels.MIX,
     stored: Results | None = None,
+    shards: StoredShards | None = None,
 ) -> tuple[FileTranscription, float]:
     """The same, and how many seconds of audio were decoded for it."""
     listener, name = BlockingListener(), f"{path.name}-{shard}"
@@ -78,6 +86,7 @@ def fed_and_decoded(
         asked=UploadOptions(channels=channels),
         shard=shard,
         stored=stored,
+        shards=shards,
     )
     decoded_seconds = file.feed(path)
     listener.wait(pipeline.engines, PATIENCE)
@@ -86,6 +95,30 @@ def fed_and_decoded(
 
 def placed(file: FileTranscription) -> Results:
     return {(one.channel, one.start, one.end): one for one in file.results()}
+
+
+def left_by(shards: Sequence[FileTranscription]) -> tuple[Results, StoredShards]:
+    """What is stored of shards: results, and what else they found."""
+    results = {place: result for one in shards for place, result in placed(one).items()}
+    found = [one.shard_facts() for one in shards]
+    facts = {one.facts.shard.number: one.facts for one in found if one is not None}
+    edges = {one.facts.shard.number: packed_audio(one.edges) for one in found if one is not None}
+    return results, StoredShards(tuple(facts[number].shard for number in sorted(facts)), facts, edges.get)
+
+
+def in_order(found: Findings) -> tuple[object, ...]:
+    """Findings come in any order."""
+    sums = [pytest.approx(one) for one in (found.queried_seconds, found.retranscribed_seconds)]
+    lists = (found.splices, found.dropped, found.gaps, found.queried)
+    return *(sorted(map(repr, each)) for each in lists), sums, found.audited
+
+
+def assert_same(one: FileTranscription, other: FileTranscription) -> None:
+    first, second = one.assemble("", "job"), other.assemble("", "job")
+    # A sum, in another order.
+    assert first.coverage.repaired_seconds == pytest.approx(second.coverage.repaired_seconds)
+    coverage = first.coverage.model_copy(update={"repaired_seconds": second.coverage.repaired_seconds})
+    assert first.model_copy(update={"coverage": coverage}) == second
 
 
 def two_channels(folder: Path) -> Path:
@@ -109,7 +142,10 @@ def test_shards_have_the_chunks_of_the_whole_and_the_same_words(
     assert set().union(*places) == set(placed(whole))
     stored = {place: result for one in shards for place, result in placed(one).items()}
     assembled = fed(pipeline, path, channels=channels, stored=stored)
-    assert placed(assembled) == stored
+    joined = fed(pipeline, path, channels=channels, stored=stored, shards=left_by(shards)[1])
+    assert joined.decode_pace.audio_seconds == 0
+    assert placed(assembled) == placed(joined) == stored
+    assert_same(joined, assembled)
     source, job = path.as_uri(), "job"
     first, second = whole.assemble(source, job), assembled.assemble(source, job)
     assert [(word.text, word.speaker) for word in second.words] == [(word.text, word.speaker) for word in first.words]
@@ -131,7 +167,7 @@ class Hearing(FakeRecognizer):
         return [[Token(f" {len(samples)}:{np.abs(samples).sum():g}", 0.0, 1.0)] for samples in batch]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hearing() -> Iterator[Pipeline]:
     recognizer = Hearing()
     recognizer.gate.set()
@@ -142,6 +178,12 @@ def hearing() -> Iterator[Pipeline]:
     with ThreadPoolExecutor(2) as threads:
         yield Pipeline(chain, replace(options, warm_up_seconds=60), SpeechDetector(), threads)
     chain.stop()
+
+
+@pytest.fixture(scope="module")
+def auditing(hearing: Pipeline) -> Pipeline:
+    """The same with an audit, which has a lot to hear again, and no limit."""
+    return replace(hearing, options=replace(hearing.options, audit=AuditRules(spare_seconds=1000.0)))
 
 
 LATE_PLAN = (Shard(0, 0, 70), Shard(1, 70, 140), Shard(2, 140, None))
@@ -159,6 +201,83 @@ def test_each_shard_costs_its_own_range_and_together_they_have_the_whole_recordi
     assert [decoded_seconds for _, decoded_seconds in shards] == pytest.approx([70, 130, 120], abs=25)
     assembled = fed(hearing, lecture, stored=found)
     assert all(map(assembled.is_stored, assembled.results()))
+
+
+@pytest.fixture(scope="module")
+def short_lecture(lecture: Path) -> Path:
+    """100 s of it."""
+    return make(lecture.parent / "short.wav", "-i", str(lecture), "-t", "100")
+
+
+SHORT_PLAN = (Shard(0, 0, 31), Shard(1, 31, 69), Shard(2, 69, None))
+
+
+@dataclass(frozen=True)
+class Divided:
+    """A recording as a whole, and what its shards left of it."""
+
+    whole: FileTranscription
+    results: Results
+    shards: StoredShards
+
+
+@pytest.fixture(scope="module")
+def divided(auditing: Pipeline, short_lecture: Path) -> Divided:
+    pipeline = replace(auditing, options=replace(auditing.options, warm_up_seconds=20))
+    shards = [fed(pipeline, short_lecture, shard=shard) for shard in SHORT_PLAN]
+    return Divided(fed(pipeline, short_lecture), *left_by(shards))
+
+
+def test_what_shards_found_is_joined_without_decoding_and_is_the_whole_recordings(
+    auditing: Pipeline, short_lecture: Path, divided: Divided, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (of_whole,) = map(in_order, divided.whole.findings())
+    without_one = replace(divided.shards, facts={0: divided.shards.facts[0], 2: divided.shards.facts[2]})
+    without_a_result = {place: one for place, one in divided.results.items() if place != min(divided.results)}
+    # As stored; where an older version left nothing of a shard; and where a chunk's result is lost.
+    for results, shards, decoded in (
+        (divided.results, divided.shards, []),
+        (divided.results, without_one, [SHORT_PLAN[1]]),
+        (without_a_result, divided.shards, [SHORT_PLAN[0]]),
+    ):
+        caplog.clear()
+        joined = fed(auditing, short_lecture, stored=results, shards=shards)
+        assert joined.decode_pace.audio_seconds == 0
+        assert [vars(one)["fields"]["shard"] for one in caplog.records if "range" in one.message] == [
+            one.number for one in decoded
+        ]
+        assert [in_order(one) for one in joined.findings()] == [of_whole]
+        assert_same(joined, divided.whole)
+    assert {gap.reason for gap in joined.findings()[0].gaps} == {NO_WORDS_REASON}
+
+
+def test_a_recording_whose_shards_do_not_fit_is_decoded_as_a_whole(
+    auditing: Pipeline, short_lecture: Path, divided: Divided, tmp_path: Path
+) -> None:
+    facts = divided.shards.facts
+    other_mix = replace(facts[1], start=replace(facts[1].start, mix="another"))  # type: ignore[type-var]
+    unheard = replace(facts[1], heard=facts[1].heard[:0])
+    short = replace(facts[2], frames=90 * SAMPLE_RATE)
+    for changed in ({1: other_mix}, {1: unheard}, {2: short}):
+        shards = replace(divided.shards, facts={**facts, **changed})
+        decoded = fed(auditing, short_lecture, stored=divided.results, shards=shards)
+        assert decoded.decode_pace.audio_seconds == pytest.approx(100, abs=1)
+        assert_same(decoded, divided.whole)
+        assert all(map(decoded.is_stored, decoded.results()))
+
+
+def test_a_shard_of_a_damaged_file_says_nothing_of_it(hearing: Pipeline, short_lecture: Path, tmp_path: Path) -> None:
+    data = short_lecture.read_bytes()
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(data[: len(data) * 3 // 4])
+    media = inspected(short_lecture)
+    for shard, is_known in zip(SHORT_PLAN, (True, True, False), strict=True):
+        listener = BlockingListener()
+        file = FileTranscription(hearing, f"cut-{shard.number}", listener, media=media, shard=shard)
+        file.feed(cut)
+        listener.wait(hearing.engines, PATIENCE)
+        assert (file.shard_facts() is not None) == is_known
 
 
 def test_a_result_of_other_samples_is_not_used(hearing: Pipeline, lecture: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk
@@ -27,8 +27,12 @@ def finished_audit(
     rules: AuditRules | None = None,
     failed: Iterable[int] = (),
     seed: int | None = None,
+    neighbours: Collection[int] = (),
+    is_followed: bool = False,
 ) -> Audit:
-    """A finished audit. `first` recognizes the chunks, `again` retries' windows; with a seed, all results are late."""
+    """A finished audit. `first` recognizes the chunks, `again` retries' windows; with a seed, all results are late.
+
+    `neighbours`: first samples of chunks that another audit examines."""
     audit, late, rng = Audit(rules), list[Chunk](), random.Random(seed)
     queries: list[VadQuery] = []
     retries: list[Retry] = []
@@ -48,15 +52,15 @@ def finished_audit(
         queries.extend(audit.transcribed(chunk.start, () if is_failed else first(chunk), failed=is_failed))
 
     for chunk in chunks:
-        queries.extend(audit.cut(chunk))
+        queries.extend(audit.cut(chunk, is_neighbour=chunk.start in neighbours))
         late.append(chunk)
         while late and (seed is None or len(late) > 4):
             recognize(late.pop(rng.randrange(len(late))))
         answer_some(0 if seed is None else 3)
-    queries.extend(audit.end())
+    queries.extend(audit.end(is_followed=is_followed))
     rng.shuffle(late)
     for chunk in late:
-        assert not audit.is_done
+        assert not audit.is_done or neighbours or is_followed
         recognize(chunk)
     answer_some(0)
     assert audit.is_done

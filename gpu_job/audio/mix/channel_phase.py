@@ -38,6 +38,11 @@ class ChannelPhase:
     def __init__(self, channels: int) -> None:
         self._signs = np.ones(channels, np.float32)
 
+    @property
+    def kept(self) -> NDArray[np.float32]:
+        """The signs as of now, shape [channels]."""
+        return self._signs
+
     def signs(self, stretches: Stretches) -> NDArray[np.float32]:
         """+1 or -1 for each channel, shape [stretches, channels], of stretches [stretches, channels, frames]."""
         if stretches.shape[2] < MIN_FRAMES:

@@ -8,7 +8,8 @@ Weights follow the speaker layout. Signs keep channels in opposite phase from ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,17 +55,43 @@ Gains = NDArray[np.float32]
 """Shape [stretches, channels]."""
 
 
-def mix_down(blocks: Iterable[AudioBlock]) -> Iterator[Samples]:
+@dataclass
+class MixProbe:
+    """Takes the state of a mix at some frames: two mixes with one state mix what follows alike, but for the sign."""
+
+    frames: Collection[int]
+    """Of the stream, at whole seconds."""
+    states: dict[int, str] = field(default_factory=dict)
+    """By frame, of those that were reached."""
+
+
+def mix_down(blocks: Iterable[AudioBlock], probe: MixProbe | None = None) -> Iterator[Samples]:
     """The mix of all channels, shape [T] a block, in [-1, 1]. It is the same however the stream comes in blocks."""
     mixer: _Mixer | None = None
-    for block in blocks:
+    frames = 0
+    for block in blocks if probe is None else _divided_at(blocks, probe.frames):
         if mixer is None or not mixer.fits(block):
             if mixer is not None:
                 yield from mixer.end()
             mixer = _Mixer(block.samples.shape[1], block.layout)
         yield from mixer.add(block.samples)
+        frames += len(block.samples)
+        if probe is not None and frames in probe.frames:
+            probe.states[frames] = mixer.state
     if mixer is not None:
         yield from mixer.end()
+
+
+def _divided_at(blocks: Iterable[AudioBlock], places: Collection[int]) -> Iterator[AudioBlock]:
+    """The stream in blocks of which some end at these frames."""
+    at = 0
+    for block in blocks:
+        samples, start = block.samples, at
+        at += len(samples)
+        for place in sorted(place for place in places if start < place < at):
+            yield replace(block, samples=samples[: place - start])
+            samples, start = samples[place - start :], place
+        yield block if len(samples) == len(block.samples) else replace(block, samples=samples)
 
 
 def downmix_weights(names: Sequence[str]) -> Samples:
@@ -100,6 +127,13 @@ class _Mixer:
     def fits(self, block: AudioBlock) -> bool:
         """Whether the block has the same channels."""
         return block.samples.shape[1] == self._channels and block.layout == self._layout
+
+    @property
+    def state(self) -> str:
+        """All that what follows depends on; signs by whether they are the first channel's, and to the last bit."""
+        signs = (self._phase.kept * self._phase.kept[0]).tolist()
+        pending = sum(map(len, self._pending))
+        return f"{self._layout} {self._names} {signs} {self._gain!r} {self._recent_peak!r} {pending}"
 
     def add(self, frames: Frames) -> Iterator[Samples]:
         """The next frames -> the mix of all whole stretches until now."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from gpu_job.transcription.chunk_results import StoredResults
+from gpu_job.worker.checkpoints import StoredParts
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.services import JobServices
 from shared.clock import now
@@ -124,7 +124,7 @@ def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> C
     # Before the claim: where the state bucket does not answer, no attempt is counted.
     shards = shards_progress(services.jobs, record) if record.shards else ShardsProgress()
     has_parts = record.may_have_parts or bool(record.shards)
-    stored = _stored(services, record) if has_parts else {}
+    stored = _stored(services, record) if has_parts else None
     taken = _take(services, job, attempts, lost, shards.started_at)
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
@@ -135,7 +135,8 @@ def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> C
             taken,
             media,
             decision,
-            stored,
+            {} if stored is None else stored.results,
+            None if stored is None or not record.shards else stored.shards,
             is_first=not has_parts,
             missing_shards=shards.missing,
             shards_usd=shards.spent.usd,
@@ -193,9 +194,9 @@ def _given_up(record: JobRecord, services: JobServices) -> DropscribeError | Non
     return None
 
 
-def _stored(services: JobServices, record: JobRecord) -> StoredResults:
-    parts, language = record.read_parts, record.options.language
-    return services.checkpoints.load(record.upload.job_id, record.parts_run, parts, language=language)
+def _stored(services: JobServices, record: JobRecord) -> StoredParts:
+    job_id, parts, language = record.upload.job_id, record.read_parts, record.options.language
+    return services.checkpoints.load_all(job_id, record.parts_run, parts, language=language, plan=record.shards)
 
 
 def _lease_end(services: JobServices) -> datetime:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from opentelemetry.trace import Span, SpanKind
 
 from gpu_job.transcription.chunk_results import StoredResults
+from gpu_job.transcription.shards.joined import StoredShards
 from shared.media import Media
 from shared.messages import Decision
 from shared.state.jobs.record import Job
@@ -23,6 +24,8 @@ class ClaimedJob:
     media: Media
     decision: Decision
     stored: StoredResults = field(default_factory=dict)
+    shards: StoredShards | None = None
+    """What else the shards of a job left that is assembled."""
     is_first: bool = False
     """Whether no attempt was made before, by whatever engine."""
     missing_shards: Mapping[int, str] = field(default_factory=dict)

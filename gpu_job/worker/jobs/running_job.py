@@ -14,6 +14,8 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription, Pipeline
 from gpu_job.transcription.listener import TranscriptionListener
+from gpu_job.transcription.shards.edge_audio import packed_audio
+from gpu_job.transcription.shards.facts import ShardFacts
 from gpu_job.worker.jobs.attempt_progress import AttemptProgress
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.jobs.stored_opinions import OpinionLimitsOf, no_opinions
@@ -86,6 +88,7 @@ class RunningJob(TranscriptionListener):
             asked=claimed.job.record.options,
             stays_local=not self.may_use_deepgram,
             stored=claimed.stored,
+            shards=claimed.shards,
             shard=claimed.job.record.shard,
             missing=claimed.missing,
             span=span,
@@ -198,6 +201,11 @@ class RunningJob(TranscriptionListener):
         if not all(map(self.unstored.may_be_stored, results)):
             return None
         return [one for one in results if one.failure is None]
+
+    def part_facts(self) -> tuple[ShardFacts, bytes] | None:
+        """What else a shard found, and the audio at its ends; None where that says nothing."""
+        found = self.transcription.shard_facts()
+        return None if found is None or not found.is_transcribed else (found.facts, packed_audio(found.edges))
 
     @property
     def is_surely_ours(self) -> bool:

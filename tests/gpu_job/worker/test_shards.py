@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -126,12 +127,14 @@ def whole(cloud: LoopbackCloud, services: ListenerServices) -> tuple[object, ...
 
 
 def test_shards_become_the_transcript_of_one_piece_and_nothing_is_transcribed_twice(
-    cloud: LoopbackCloud, services: ListenerServices, whole: tuple[object, ...]
+    cloud: LoopbackCloud, services: ListenerServices, whole: tuple[object, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     heard, services.recognizer.heard = sorted(services.recognizer.heard), []
     assert len(heard) >= 4
     job = divided(cloud, services)
-    assert run(cloud, services)
+    with caplog.at_level(logging.INFO):
+        assert run(cloud, services)
+    assert not [record.message for record in caplog.records if "once more" in record.message]
     ended = outcome_of(cloud, job)
     assert ended.outcome is Outcome.COMPLETED
     assert content(cloud, job) == whole

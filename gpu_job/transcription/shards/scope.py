@@ -17,9 +17,10 @@ from shared.media import Media
 class ShardScope:
     """Of one file that is fed, perhaps twice: first in part, then from its start."""
 
-    def __init__(self, shard: Shard | None, part: Window | None) -> None:
-        """`shard`: None: the whole upload."""
+    def __init__(self, shard: Shard | None, part: Window | None, seconds_behind: int) -> None:
+        """`shard`: None: the whole upload. `seconds_behind`: of audio that is needed behind its end."""
         self.shard = shard
+        self._seconds_behind = seconds_behind
         self.part = part
         """The frames that are decoded for it; None: from the file's start."""
         self._taken: set[tuple[int, int]] = set()
@@ -30,17 +31,22 @@ class ShardScope:
         cls, shard: Shard | None, media: Media | None, channels: Channels, cuts: CutRules, warm_up_seconds: int
     ) -> ShardScope:
         """`warm_up_seconds`: decoded before a shard, so that its cuts are those of the whole file."""
+        behind = math.ceil(2 * cuts.max_seconds) + LOOKAHEAD_SECONDS
         if shard is None or media is None or not can_begin_anywhere(media):
-            return cls(shard, None)
+            return cls(shard, None, behind)
         if channels is Channels.MIX and not has_one_candidate(media):
-            return cls(shard, None)
+            return cls(shard, None, behind)
         begin = max(0, shard.start - warm_up_seconds)
-        end = None if shard.end is None else shard.end + math.ceil(2 * cuts.max_seconds) + LOOKAHEAD_SECONDS
-        return cls(shard, Window(begin * SAMPLE_RATE, None if end is None else end * SAMPLE_RATE))
+        end = None if shard.end is None else shard.end + behind
+        return cls(shard, Window(begin * SAMPLE_RATE, None if end is None else end * SAMPLE_RATE), behind)
 
     def is_behind(self, position: int) -> bool:
         """Whether no chunk that begins at this sample or later is the shard's."""
         return self.shard is not None and self.shard.end is not None and position >= self.shard.end * SAMPLE_RATE
+
+    def is_far_behind(self, position: int) -> bool:
+        """Whether this sample lies so far behind the shard that nothing more is decoded for it."""
+        return self.is_behind(position - self._seconds_behind * SAMPLE_RATE)
 
     def takes(self, channel: int, chunk: Chunk) -> bool:
         """Whether a chunk belongs to it; of a shard's, which may be cut twice, the first time only."""

@@ -1,0 +1,132 @@
+"""Feed a file whose shards are done from what they found: only the ends of the shards are audited, and nothing is
+decoded but what a shard left no word of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from gpu_job.assembly.assemble import ChunkResult
+from gpu_job.audio.decode_options import DecodeOptions
+from gpu_job.audio.packet_check import HeardSound
+from gpu_job.audio.samples import seconds
+from gpu_job.fetch.arriving_file import ArrivingFile
+from gpu_job.transcription.channel_audits import ChannelAudits
+from gpu_job.transcription.chunk_results import ChunkResults
+from gpu_job.transcription.file_audio import ARRIVAL_POLL_SECONDS
+from gpu_job.transcription.listener import POLL_SECONDS, TranscriptionListener
+from gpu_job.transcription.shards.edge_audio import packed_audio
+from gpu_job.transcription.shards.facts import Place, ShardFacts
+from gpu_job.transcription.shards.found import FoundInShard
+from gpu_job.transcription.shards.joined import JoinedFacts, NotJoinable, StoredShards, joined, seam_chunks
+from gpu_job.transcription.shards.packet_counter import PacketCounter
+from shared.costs.shard_plan import Shard
+from shared.transcript.model import missing_end
+
+FindAgain = Callable[[Shard], FoundInShard | None]
+"""Decodes a shard's range again; None where what it finds says nothing."""
+
+
+class JoinedFeed:
+    """Of one file, once."""
+
+    def __init__(
+        self,
+        stored: StoredShards,
+        audio: DecodeOptions,
+        channels: int,
+        results: ChunkResults,
+        audits: ChannelAudits,
+        check: Callable[[], None],
+    ) -> None:
+        """`audio`: with the file's `media`. `check`: called now and then; raises where it is to end."""
+        self._stored = stored
+        self._audio = audio
+        self._channels = channels
+        self._results = results
+        self._audits = audits
+        self._check = check
+        self._found: dict[Place, ChunkResult] = {}
+        self._edges: dict[int, bytes] = {}
+        """Of shards whose range was decoded again."""
+
+    def run(self, path: Path, arriving: ArrivingFile | None, find_again: FindAgain) -> JoinedFacts:
+        """Feed results and audits; the answer has what the shards' own audits found. The audits are not ended.
+
+        Raises NotJoinable, after which the results are as before and the audits are of no use; and what
+        `arriving.wait` raises.
+        """
+        options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
+        with PacketCounter(path, options) as counter:
+            shards = [self._facts(shard, find_again) for shard in self._stored.plan]
+            facts = joined(shards, self._channels)
+            while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS):
+                self._check()
+            while not counter.wait(ARRIVAL_POLL_SECONDS):
+                self._check()
+            self._compare(facts, counter)
+        results = [self._result(place) for place in facts.places]
+        self._audit_seams(shards)
+        for result in results:
+            self._results.take(result)
+        self._results.end(facts.frames, facts.audible, facts.loudness)
+        return facts
+
+    def _facts(self, shard: Shard, find_again: FindAgain) -> ShardFacts:
+        facts = self._stored.usable(shard)
+        if facts is not None and all(self._results.stored_at(place) for place in facts.places):
+            return facts
+        found = find_again(shard)
+        if found is None:
+            raise NotJoinable(f"nothing is known of the shard at {shard.start} s")
+        self._found |= {(one.channel, one.start, one.end): one for one in found.results}
+        self._edges[shard.number] = packed_audio(found.edges)
+        return found.facts
+
+    def _result(self, place: Place) -> ChunkResult:
+        result = self._found.get(place) or self._results.stored_at(place)
+        if result is None:
+            raise NotJoinable(f"a chunk at {seconds(place[1]):g} s has no result")
+        return result
+
+    def _compare(self, facts: JoinedFacts, counter: PacketCounter) -> None:
+        """Whether the shards heard all that the file has. What it lacks is stated by who decodes all of it."""
+        media, heard = self._audio.media, HeardSound(facts.frames, list(facts.heard))
+        if media is not None and missing_end(media, seconds(facts.frames)) is not None:
+            raise NotJoinable("the file states to be longer")
+        if not counter.hears_all(heard):
+            raise NotJoinable("the file has sound that no shard heard")
+
+    def _audit_seams(self, shards: list[ShardFacts]) -> None:
+        stored = replace(self._stored, edges=lambda number: self._edges.get(number) or self._stored.edges(number))
+        for seam in seam_chunks(stored, shards):
+            self._check()
+            result = self._result((seam.channel, seam.chunk.start, seam.chunk.end))
+            self._audits.cut(seam.channel, seam.chunk, is_neighbour=seam.is_neighbour)
+            self._audits.transcribed(result)
+
+
+class PartListener(TranscriptionListener):
+    """Of a shard's range that is decoded again: who waits for it is the whole file's feeding."""
+
+    def __init__(self, whole: TranscriptionListener) -> None:
+        self._whole = whole
+        self._is_complete = threading.Event()
+
+    def chunk_transcribed(self, result: ChunkResult) -> None:
+        """It is the whole file's, too."""
+        self._whole.chunk_transcribed(result)
+
+    def complete(self) -> None:
+        """Let `wait` return at once."""
+        self._is_complete.set()
+
+    def broke(self, error: Exception) -> None:
+        """The whole file needs another attempt."""
+        self._whole.broke(error)
+
+    def wait(self) -> None:
+        """Until it is complete, or for a while."""
+        self._is_complete.wait(POLL_SECONDS)
