@@ -29,17 +29,21 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.shards.edge_audio import packed_audio
+from gpu_job.transcription.shards.found import FoundInShard
+from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
+from shared.costs.quotes import COUNTED_X_REAL_TIME
 from shared.costs.shard_plan import Shard, ShardRules, plan_shards
 from shared.transcript.model import Transcript
 
 HOURS, SHARDS = 1.0, 2
 DAY_SECONDS = 86_400.0
 EXECUTIONS = 5
-MAX_EXTRA_CPU = 2.5
-"""Of decoding twice, once in shards and once to assemble, with a warm-up of 10 min to each shard of 30."""
-FIFTH_WITH_ASSEMBLING = 0.3
+MAX_EXTRA_CPU = 1.6
+"""Of decoding once in shards, with a warm-up of 10 min to one of 30, and counting packets once more."""
+FIFTH_WITH_ASSEMBLING = 0.25
 
 Stored = Mapping[tuple[int, int, int], ChunkResult]
 
@@ -52,6 +56,8 @@ class Piece:
     transcript: Transcript | None
     """None of a shard."""
     cpu_seconds: float
+    found: FoundInShard | None
+    """None of a whole file."""
 
 
 def shards() -> Iterator[Measurement]:
@@ -70,7 +76,7 @@ def shards() -> Iterator[Measurement]:
             plan = plan_shards(HOURS * 3600, 1, SHARDS, ShardRules(HOURS / SHARDS, HOURS / SHARDS))
             whole = passed(chain, path, options)
             parts = [passed(chain, path, options, shard=shard) for shard in plan]
-            assembled = passed(chain, path, options, results=stored(parts))
+            assembled = passed(chain, path, options, results=stored(parts), shards=left_by(parts))
     finally:
         chain.stop()
     yield from rows(whole, parts, assembled)
@@ -84,21 +90,32 @@ def passed(
     *,
     shard: Shard | None = None,
     results: Stored | None = None,
+    shards: StoredShards | None = None,
 ) -> Piece:
     """A file, or a shard of it, through the pipeline."""
     listener, before = BlockingListener(), cpu_seconds()
     with ThreadPoolExecutor(1) as threads:
         pipeline, name = Pipeline(chain, options, SpeechDetector(), threads), f"{path.name}-{shard}"
-        file = FileTranscription(pipeline, name, listener, media=inspected(path), shard=shard, stored=results)
+        file = FileTranscription(
+            pipeline, name, listener, media=inspected(path), shard=shard, stored=results, shards=shards
+        )
         file.feed(path)
         listener.wait(chain, TIMEOUT_SECONDS, on_poll=file.fail_lost_chunks)
     transcript = file.assemble(path.name, path.name) if shard is None else None
-    return Piece(file.results(), transcript, cpu_seconds() - before)
+    return Piece(file.results(), transcript, cpu_seconds() - before, file.shard_facts())
 
 
 def stored(parts: Sequence[Piece]) -> Stored:
     """The results of all shards, as they are stored."""
     return {(one.channel, one.start, one.end): one for part in parts for one in part.results}
+
+
+def left_by(parts: Sequence[Piece]) -> StoredShards:
+    """What else they found."""
+    found = [part.found for part in parts if part.found is not None]
+    facts = {one.facts.shard.number: one.facts for one in found}
+    edges = {one.facts.shard.number: packed_audio(one.edges) for one in found}
+    return StoredShards(tuple(facts[number].shard for number in sorted(facts)), facts, edges.get)
 
 
 def cpu_seconds() -> float:
@@ -145,8 +162,8 @@ def rows(whole: Piece, parts: Sequence[Piece], assembled: Piece) -> Iterator[Mea
 
 
 def makespan(x_real_time: float, executions: int) -> float:
-    """Seconds for a day, without starts: shards one after the other on each execution, then one decodes all of it once
-    more. By the settings' figures, and with a warm-up to each first shard, whose decoding nothing hides."""
+    """Seconds for a day, without starts: shards one after the other on each execution, then one counts the packets of
+    all of it. By the settings' figures, and with a warm-up to each first shard, whose decoding nothing hides."""
     decode = 4 * 500.0
     plan = plan_shards(DAY_SECONDS, 1, executions, ShardRules(2.0, 0.0)) if executions > 1 else ()
     if not plan:
@@ -154,7 +171,7 @@ def makespan(x_real_time: float, executions: int) -> float:
     rounds = -(-len(plan) // executions)
     longest = max(shard.seconds_of(DAY_SECONDS) for shard in plan)
     warm_up = PipelineOptions().warm_up_seconds / decode
-    return warm_up + rounds * longest / x_real_time + DAY_SECONDS / decode
+    return warm_up + rounds * longest / x_real_time + DAY_SECONDS / COUNTED_X_REAL_TIME
 
 
 def all_joins() -> Iterator[Measurement]:
@@ -170,7 +187,10 @@ def word_errors() -> Iterator[Measurement]:
     plan = plan_shards(600.0, 1, SHARDS, ShardRules(600 / 3600 / SHARDS, 0.0))
     whole = passed(engine, speech.path, options)
     parts = [passed(engine, speech.path, options, shard=shard) for shard in plan]
-    for name, piece in (("one piece", whole), ("shards", passed(engine, speech.path, options, results=stored(parts)))):
+    for name, piece in (
+        ("one piece", whole),
+        ("shards", passed(engine, speech.path, options, results=stored(parts), shards=left_by(parts))),
+    ):
         assert piece.transcript is not None
         places = joins([ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in piece.results])
         found = errors(speech.words, piece.transcript.words, places)

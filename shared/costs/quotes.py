@@ -30,6 +30,10 @@ BYTES_PER_SECOND_SENT = 32_000
 _IF_INCOMPLETE = " (if words are missing, at most)"
 """Ends the lines of what another engine may cost."""
 
+COUNTED_X_REAL_TIME = 5_000.0
+"""How fast a file's packets are counted, on one core: 0.70 CPU s an hour of Ogg Opus, whose packets are among the
+shortest (docs/benchmarks.md)."""
+
 ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
 
 
@@ -259,8 +263,8 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
 def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote | None:
     """Parakeet in shards, as `plan_shards` divides the upload; None where it is one piece.
 
-    Each execution does its part of the shards, one after the other; then one decodes all of it to put the transcript
-    together, for which nobody else works.
+    Each execution does its part of the shards, one after the other; then one puts the transcript together, for which
+    nobody else works: it counts the file's packets, and decodes it only where somebody else is to hear all of it.
     """
     media = request.media
     most = pricing.launches.max_executions
@@ -272,8 +276,10 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
-    # Of a shard nobody asks who speaks.
-    assembling = max(media.duration_seconds / pricing.speeds.decode_x_real_time, _speakers_seconds(request, pricing))
+    # Of a shard nobody asks who speaks, nor for a second opinion.
+    is_decoded = request.speakers or request.second_opinion_usd > 0 or request.deepgram_may_complete
+    x_real_time = pricing.speeds.decode_x_real_time if is_decoded else COUNTED_X_REAL_TIME
+    assembling = max(media.duration_seconds / x_real_time, _speakers_seconds(request, pricing))
     seconds = {Phase.TRANSCRIPTION: _parakeet_seconds(request, pricing) + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:

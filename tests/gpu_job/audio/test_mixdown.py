@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpu_job.audio.mix.mixdown import downmix_weights, mix_down
+from gpu_job.audio.mix.mixdown import MixProbe, downmix_weights, mix_down
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames, Samples
 from tests.support.sounds import blocks, music, noise, silence, tone
 
@@ -265,3 +265,28 @@ def test_changes_of_gain_and_sign_make_no_click(channels: int, seed: int) -> Non
     steepest = peak * 2 * np.pi * highest / SAMPLE_RATE
     # Within a ramp the former gain still holds, which may be as many times too high as there are channels.
     assert np.abs(np.diff(mixed(frames))).max() < steepest * channels / 2 + 2 * peak * channels / 2 / 320 + 1e-3
+
+
+def probed(frames: Frames, at: list[int], lengths: Iterable[int] = ()) -> tuple[Samples, dict[int, str]]:
+    """The mix, and its state at these frames."""
+    probe = MixProbe(at)
+    mix = list(mix_down((AudioBlock(block, None) for block in blocks(frames, lengths)), probe))
+    return np.concatenate(mix), probe.states
+
+
+def test_a_mix_of_one_state_goes_on_alike_wherever_it_began() -> None:
+    left, right = voice(12, 1), voice(12, 2)
+    # First in opposite phase, then silent on one side, then apart from each other.
+    right[: 5 * SAMPLE_RATE] = -left[: 5 * SAMPLE_RATE]
+    left[5 * SAMPLE_RATE : 9 * SAMPLE_RATE] = 0
+    left[9 * SAMPLE_RATE :] = voice(3, 5)
+    frames, second = side_by_side(left, right), SAMPLE_RATE
+    whole, states = probed(frames, [4 * second, 8 * second], [5 * second, 3 * second])
+    assert whole.tobytes() == mixed(frames).tobytes()
+    # Begun behind what told the phase of a side that is silent now, it has another state, and goes on otherwise.
+    late, late_states = probed(frames[6 * second :], [2 * second])
+    assert late_states[2 * second] != states[8 * second]
+    assert np.abs(late[3 * second :]).tobytes() != np.abs(whole[9 * second :]).tobytes()
+    early, early_states = probed(frames[second:], [7 * second])
+    assert early_states[7 * second] == states[8 * second]
+    assert np.abs(early[7 * second :]).tobytes() == np.abs(whole[8 * second :]).tobytes()
