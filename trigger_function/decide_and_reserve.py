@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from dataclasses import replace
 
 from shared.clock import now
 from shared.costs.gathering import Queue
@@ -42,6 +43,7 @@ def decide_and_reserve(services: Services, record: JobRecord, upload: UploadFact
 
 def _decide(services: Services, record: JobRecord, upload: UploadFacts) -> Decision:
     router = services.router.for_model(record.requested.deepgram_model if record.requested else None)
+    upload = replace(upload, is_one_engines=record.requested is not None)
     try:
         return router.decide(upload, current_conditions(services, record))
     except Rejected as error:

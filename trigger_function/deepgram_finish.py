@@ -112,9 +112,9 @@ def finish_with(
 
 
 def _may_ask_a_job(record: JobRecord) -> bool:
-    """Whether routing found that one may have the upload, none had it, and nobody asked for this very engine again."""
+    """Whether routing found that one may have the upload, and none had it."""
     quote = record.decision.quote if record.decision else None
-    never_had = record.attempts == 0 and not record.has_first_transcript and record.requested is None
+    never_had = record.attempts == 0 and not record.has_first_transcript
     return never_had and quote is not None and quote.method is Method.DEEPGRAM and quote.only_if_incomplete_usd > 0
 
 

@@ -115,7 +115,7 @@ def _requested(services: Services, record: JobRecord) -> tuple[storage.Blob, Upl
     options = options.with_redaction_of(services.settings.redaction)
     if Redact.CUSTOM in options.redact and not options.redact_terms:
         raise Rejected(f"{REDACT_METADATA}: custom needs {REDACT_TERMS_METADATA}.")
-    return blob, options if requested is None else options.model_copy(update={"method": requested.method})
+    return blob, options if requested is None else requested.of(options)
 
 
 def _inspect(services: Services, blob: storage.Blob, options: UploadOptions, upload: Upload) -> UploadFacts:

@@ -116,11 +116,12 @@ def _asked_of_engines(options: UploadOptions, language: str) -> tuple[DeepgramRe
 
 
 def _is_model_of(outcome: TerminalMessage, model: RequestedModel) -> bool:
-    """Whether this model, and none of Deepgram's others, worked on the job."""
+    """Whether the job was this model's alone. What another engine was asked for as well, as a second opinion or where
+    words were missing, or what took over, has its line on the bill, and is no reason to refuse either of them."""
+    if outcome.decision is None or outcome.decision.method is not model.method:
+        return False
     asked = outcome.bill.deepgram_models
-    if model.method is Method.PARAKEET:
-        return outcome.decision is not None and outcome.decision.method is Method.PARAKEET and not asked
-    return asked == {model.deepgram_model}
+    return not asked if model.method is Method.PARAKEET else asked == {model.deepgram_model}
 
 
 def begin_rerun(storage: Client, jobs: JobStore, job_id: str, request: RerunRequest) -> Job:

@@ -113,6 +113,8 @@ class RememberingDeepgramServer(FaultyDeepgramServer):
         self._known: dict[tuple[str, DeepgramRequest], TranscribedFile] = {}
 
     def transcribed(self, path: Path, sha256: str, request: DeepgramRequest) -> TranscribedFile:
+        if self.seconds_without_words is not None:
+            return super().transcribed(path, sha256, request)  # which is not to be remembered
         asked = (sha256, request)
         if asked not in self._known:
             self._known[asked] = super().transcribed(path, sha256, request)

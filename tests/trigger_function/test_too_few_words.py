@@ -14,9 +14,10 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError
 from shared.media import Upload
 from shared.messages import TerminalMessage
-from shared.options.metadata_keys import MAX_COST_METADATA, MIN_COVERAGE_METADATA
+from shared.operations.rerun import RerunRequest, begin_rerun
+from shared.options.metadata_keys import MAX_COST_METADATA, MIN_COVERAGE_METADATA, SECOND_OPINION_METADATA
 from shared.state.job_result import JobResult, completed, failed
-from shared.state.jobs.record import JobRecord, JobState
+from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, WarningCode, Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
@@ -27,6 +28,7 @@ from trigger_function.handle_upload import handle
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
+PARAKEET = RequestedModel(method=Method.PARAKEET)
 MEMO = recording("memo.wav")
 
 
@@ -154,3 +156,27 @@ def test_a_function_killed_once_the_answer_is_stored_pays_nothing_again(
         if not kill.happened:
             break
     assert effect > first + 3
+
+
+def test_a_rerun_that_names_an_engine_is_that_engines_alone(
+    cloud: LoopbackCloud, services: Services, server: FaultyDeepgramServer
+) -> None:
+    upload = dropped(cloud, **{SECOND_OPINION_METADATA: "0.01"})
+    handle(services, upload)
+    services.finisher.finish(record_of(services, upload), of_job("words of the job"))
+    cloud.terminal_messages()
+    cloud.work_items()
+    for model in (RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-3"), PARAKEET):
+        begin_rerun(services.storage, services.jobs, upload.job_id, RerunRequest(model))
+        reconcile_all(services)
+        record = record_of(services, upload)
+        assert record.options.second_opinion_usd is None
+        assert record.decision is not None
+        assert {quote.only_if_incomplete_usd for quote in record.decision.quotes} == {0.0}
+        if model is PARAKEET:
+            assert [item.decision.method for item in cloud.work_items()] == [Method.PARAKEET]
+        else:
+            # Without a word, and no job is asked.
+            (message,) = cloud.terminal_messages()
+            assert [warning.code for warning in message.warnings] == [WarningCode.COVERAGE_BELOW_MINIMUM]
+            assert cloud.work_items() == []

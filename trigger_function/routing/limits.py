@@ -44,6 +44,8 @@ class UploadFacts:
     job_id: str
     media: Media
     options: UploadOptions
+    is_one_engines: bool = False
+    """Whether a re-run names the engine, so that no other one is asked where words are missing."""
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class Router:
             keyterms=upload.options.has_keyterms,
             second_opinion_usd=self._second_opinion_usd(upload.options),
             deepgram_may_complete=self._deepgram_may_complete(upload),
-            job_may_complete=self._job_may_complete(upload.options),
+            job_may_complete=self._job_may_complete(upload),
             deepgram_redacts=bool(redacted_by_deepgram(upload.options)),
             redacted_audio=upload.options.redaction.makes_audio,
         )
@@ -176,15 +176,15 @@ class Router:
     def _deepgram_may_complete(self, upload: UploadFacts) -> bool:
         """Whether Deepgram may be asked where a job's transcript has fewer words than the upload's least coverage."""
         engines, options = self.engines, upload.options
-        if options.min_coverage is None or options.is_private or not engines.fallback:
+        if options.min_coverage is None or options.is_private or not engines.fallback or upload.is_one_engines:
             return False
         obstacle = deepgram_obstacle(upload.media, engines) or engines.languages.deepgram_obstacle(options.language)
         return obstacle is None
 
-    def _job_may_complete(self, options: UploadOptions) -> bool:
+    def _job_may_complete(self, upload: UploadFacts) -> bool:
         """The same of a job, where Deepgram's transcript has fewer."""
-        engines = self.engines
-        return options.min_coverage is not None and engines.fallback and (engines.gpu or engines.cpu)
+        engines, is_asked = self.engines, upload.options.min_coverage is not None and not upload.is_one_engines
+        return is_asked and engines.fallback and (engines.gpu or engines.cpu)
 
     def _devices(self, *, gpu_healthy: bool) -> Sequence[JobDevice]:
         """The jobs of this deployment, the one that can be had and is faster first. One at least."""

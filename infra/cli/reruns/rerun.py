@@ -160,10 +160,11 @@ def _quoted(record: JobRecord, planned: JobRecord, predicted: PredictedDeploymen
         return None
     options, requested = record.options, planned.requested
     if requested is not None:
-        options = options.model_copy(update={"method": requested.method})
+        options = requested.of(options)
     router = Router.from_settings(predicted.settings, predicted.prices)
     router = router.for_model(requested.deepgram_model if requested else None)
-    return router.decide(UploadFacts(record.upload.job_id, record.media, options), Conditions(predicted.speeds))
+    upload = UploadFacts(record.upload.job_id, record.media, options, is_one_engines=requested is not None)
+    return router.decide(upload, Conditions(predicted.speeds))
 
 
 def _begun(client: Client, jobs: JobStore, candidate: Candidate, request: RerunRequest) -> Candidate:

@@ -43,6 +43,10 @@ class RequestedModel(BaseModel):
     deepgram_model: str | None = None
     """None: the deployment's."""
 
+    def of(self, options: UploadOptions) -> UploadOptions:
+        """An upload's options with what this asks for: one engine, and nobody else's opinion."""
+        return options.model_copy(update={"method": self.method, "second_opinion_usd": None})
+
     @property
     def label(self) -> str:
         """For people: `parakeet`, `deepgram`, `deepgram nova-3`."""

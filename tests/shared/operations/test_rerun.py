@@ -159,6 +159,25 @@ def test_what_is_refused(outcome: Outcome | None, model: RequestedModel | None, 
         assert plan_rerun(before, message, RerunRequest(model, force=True), now()).run == 2
 
 
+@pytest.mark.parametrize("model", [PARAKEET, NOVA], ids=["parakeet", "deepgram"])
+@pytest.mark.parametrize(
+    ("method", "resource"),
+    [
+        (Method.PARAKEET, "deepgram nova-3"),  # a second opinion, missing words, or chunks that it took over
+        (Method.HYBRID, "deepgram nova-3"),
+    ],
+)
+def test_what_two_engines_worked_on_is_run_again_with_either_of_them(
+    method: Method, resource: str, model: RequestedModel
+) -> None:
+    before = record(decision=decision(method), options=UploadOptions(second_opinion_usd=0.01))
+    after = plan_rerun(
+        before, outcome_of(before, Outcome.COMPLETED, bill(1, resource), method), RerunRequest(model), now()
+    )
+    assert after.requested == model
+    assert model.of(before.options) == UploadOptions(method=model.method)
+
+
 def test_a_private_upload_is_not_sent_to_an_api() -> None:
     before = record(options=UploadOptions(privacy=Privacy.LOCAL))
     message = outcome_of(before, Outcome.FAILED, bill(1))
