@@ -30,7 +30,7 @@ from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
-from shared.costs.speeds import SHORTEST_DECODED_SECONDS, execution_figures
+from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, execution_figures
 from shared.enums import Engine
 from shared.state.execution_costs import RecordedCost, TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
@@ -111,6 +111,9 @@ class Billing:
         self._decode_seconds = 0.0
         """In which decoders were held up by nothing, with the audio they made in them."""
         self._decode_audio_seconds = 0.0
+        self._speakers_seconds = 0.0
+        """In which speakers were told apart, with the audio that they speak in."""
+        self._speakers_audio_seconds = 0.0
         self._fill = Fill()
         self._calls_started = Counter[str]()
         """Job id -> calls to Deepgram that this process began for it."""
@@ -200,6 +203,14 @@ class Billing:
         with self._lock:
             self._decode_audio_seconds += audio_seconds
             self._decode_seconds += wall_seconds
+
+    def record_speakers(self, audio_seconds: float, wall_seconds: float) -> None:
+        """The speakers of an upload of `audio_seconds` were told apart in `wall_seconds` of all threads at once."""
+        if audio_seconds < SHORTEST_HEARD_SECONDS:
+            return
+        with self._lock:
+            self._speakers_audio_seconds += audio_seconds
+            self._speakers_seconds += wall_seconds
 
     def accrued_bill(self, job: BilledJob) -> Bill | None:
         """What the job would cost if this attempt ended now; None once its final bill was made."""
@@ -300,6 +311,8 @@ class Billing:
             engine_seconds=self._engine_seconds,
             decode_audio_seconds=self._decode_audio_seconds,
             decode_seconds=self._decode_seconds,
+            speakers_audio_seconds=self._speakers_audio_seconds,
+            speakers_seconds=self._speakers_seconds,
         )
         self._speeds.observe(figures)
 
@@ -312,6 +325,8 @@ class Billing:
             "audio_seconds": self._audio_seconds,
             "decode_seconds": self._decode_seconds,
             "decode_audio_seconds": self._decode_audio_seconds,
+            "speakers_seconds": self._speakers_seconds,
+            "speakers_audio_seconds": self._speakers_audio_seconds,
             "batch_fill": self._fill.share,
             "unbilled_usd": unbilled_usd,
         }

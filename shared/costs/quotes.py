@@ -332,7 +332,9 @@ def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) ->
 
 def _speakers_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
     """Seconds in which the speakers of the whole audio are told apart, beside the rest; 0 where nobody asks."""
-    return request.media.duration_seconds / pricing.speeds.speakers_x_real_time if request.speakers else 0.0
+    if not request.speakers:
+        return 0.0
+    return request.media.duration_seconds / pricing.speeds.of(pricing.shape.device).speakers_x_real_time
 
 
 def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: float) -> Quote:

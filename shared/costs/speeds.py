@@ -33,6 +33,8 @@ PRIOR_WEIGHT = 3
 """Observations that the starting value counts as: the first odd run does not decide alone."""
 SHORTEST_DEEPGRAM_SECONDS = 120.0
 """Shorter audio shows the round trip, not the speed."""
+SHORTEST_HEARD_SECONDS = 120.0
+"""Of speakers: shorter audio shows how their networks are loaded."""
 SHORTEST_DECODED_SECONDS = 120.0
 """Shorter audio shows the start of the decoder's process, not its speed."""
 CACHE_SECONDS = 30.0
@@ -56,6 +58,8 @@ class DeviceSpeed:
     """From the start of an instance's bill to its first batch: container, imports, model load."""
     x_real_time: float
     """Seconds of audio that the model transcribes in a second."""
+    speakers_x_real_time: float = 60.0
+    """Seconds of audio whose speakers are told apart in a second, beside that."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,6 @@ class Speeds:
     devices: Mapping[str, DeviceSpeed]
     decode_x_real_time: float
     deepgram_x_real_time: float
-    speakers_x_real_time: float = 60.0
-    """Audio whose speakers the job tells apart in a second; not learned."""
 
     def of(self, device: str) -> DeviceSpeed:
         """The speed of one device. Raises UnknownDevice."""
@@ -84,8 +86,11 @@ def execution_figures(
     engine_seconds: float = 0.0,
     decode_audio_seconds: float = 0.0,
     decode_seconds: float = 0.0,
+    speakers_audio_seconds: float = 0.0,
+    speakers_seconds: float = 0.0,
 ) -> Figures:
-    """What one execution shows: its start-up, and the speeds of its model and of its decoders. Zeros: not seen.
+    """What one execution shows: its start-up, and the speeds of its model, of its decoders and of its telling speakers
+    apart. Zeros: not seen.
 
     Model and decoders have audio of their own: channels that are transcribed apart are decoded once, and decoders
     are measured only while nothing else holds them up.
@@ -95,6 +100,7 @@ def execution_figures(
             _startup_figure(device): startup_seconds or 0.0,
             _speed_figure(device): audio_seconds / engine_seconds if engine_seconds > 0 else 0.0,
             _DECODE: decode_audio_seconds / decode_seconds if decode_seconds > 0 else 0.0,
+            _speakers_figure(device): speakers_audio_seconds / speakers_seconds if speakers_seconds > 0 else 0.0,
         }
     )
 
@@ -132,7 +138,9 @@ def learned_speeds(initial: Speeds, seen: Observations, prior_weight: int = PRIO
 
     devices = {
         device: DeviceSpeed(
-            estimate(_startup_figure(device), speed.startup_seconds), estimate(_speed_figure(device), speed.x_real_time)
+            estimate(_startup_figure(device), speed.startup_seconds),
+            estimate(_speed_figure(device), speed.x_real_time),
+            estimate(_speakers_figure(device), speed.speakers_x_real_time),
         )
         for device, speed in initial.devices.items()
     }
@@ -154,6 +162,10 @@ def _startup_figure(device: str) -> str:
 
 def _speed_figure(device: str) -> str:
     return f"x_real_time/{device}"
+
+
+def _speakers_figure(device: str) -> str:
+    return f"speakers_x_real_time/{device}"
 
 
 class SpeedStore:

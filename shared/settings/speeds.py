@@ -59,7 +59,7 @@ class SpeedSettings(BaseSettings):
 
     speakers_x_real_time: float = setting(
         60.0,
-        "Audio whose speakers the job tells apart in a second, where an upload asks for that.",
+        "Audio whose speakers the job tells apart in a second, where an upload asks for that, until that is learned.",
         unit="x real time",
         source="115 s of one core an hour of audio (AMD EPYC, 2026-11-28), on two threads",
         gt=0,
@@ -67,7 +67,7 @@ class SpeedSettings(BaseSettings):
 
     def initial_speeds(self, gpu: str | None) -> Speeds:
         """The starting values, for the deployment's GPU type and for `cpu`."""
-        devices = {"cpu": DeviceSpeed(self.cpu_startup_seconds, self.cpu_x_real_time)}
+        devices = {"cpu": DeviceSpeed(self.cpu_startup_seconds, self.cpu_x_real_time, self.speakers_x_real_time)}
         if gpu is not None:
-            devices[gpu] = DeviceSpeed(self.gpu_startup_seconds, self.gpu_x_real_time)
-        return Speeds(devices, self.decode_x_real_time, self.deepgram_x_real_time, self.speakers_x_real_time)
+            devices[gpu] = DeviceSpeed(self.gpu_startup_seconds, self.gpu_x_real_time, self.speakers_x_real_time)
+        return Speeds(devices, self.decode_x_real_time, self.deepgram_x_real_time)

@@ -26,7 +26,7 @@ from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_second
 from shared.costs.gathering import Queue
 from shared.costs.prices import price_book
 from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
-from shared.costs.speeds import SHORTEST_DECODED_SECONDS, Observations
+from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, Observations
 from shared.enums import Engine, Method
 from shared.media import Media
 from shared.settings.speeds import SpeedSettings
@@ -237,7 +237,9 @@ def test_a_call_that_fails_after_the_final_bill_takes_nothing_from_the_next_atte
     assert [item.possibly_billed for item in billing.final_bill(again).items] == [True, True]
 
 
-def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, services: JobServices) -> None:
+def test_speeds_of_decoders_and_of_speakers_are_learned_and_move_the_quotes(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
     initial = SpeedSettings().initial_speeds(None)
     for number in range(4):
         task = TaskIdentity(f"transcribe-{number}", 0, 0)
@@ -245,6 +247,8 @@ def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, s
         billing.record_decoding(audio_seconds=1200.0, wall_seconds=300.0)
         billing.record_decoding(audio_seconds=400.0, wall_seconds=100.0)
         billing.record_decoding(audio_seconds=SHORTEST_DECODED_SECONDS / 2, wall_seconds=1000.0)
+        billing.record_speakers(audio_seconds=600.0, wall_seconds=300.0)
+        billing.record_speakers(audio_seconds=SHORTEST_HEARD_SECONDS / 2, wall_seconds=1000.0)
         billing.close_execution()
     stored = Observations.model_validate_json(cloud.storage.bucket(STATE).blob("speeds.json").download_as_bytes())
     assert stored.figures["decode_x_real_time"] == (4.0, 4.0, 4.0, 4.0)
@@ -259,6 +263,15 @@ def test_decoders_speeds_are_learned_and_move_the_quotes(cloud: LoopbackCloud, s
     assert after.completion_seconds == pytest.approx(3600 / 4.0)
     assert after.completion_seconds > before.completion_seconds
     assert after.bill.usd > before.bill.usd
+    assert stored.figures[f"speakers_x_real_time/{services.settings.shape.device}"] == (2.0, 2.0, 2.0, 2.0)
+    request = TranscriptionRequest(MEDIA, speakers=True)
+    (told_apart,) = (
+        one
+        for one in quotes_for(request, replace(pricing, speeds=learned), Queue(running=True))
+        if one.method is Method.PARAKEET
+    )
+    assert told_apart.completion_seconds == pytest.approx(3600 / 2.0)
+    assert told_apart.bill.usd > after.bill.usd
 
 
 def test_decoders_that_were_not_measured_are_not_observed(cloud: LoopbackCloud, services: JobServices) -> None:
