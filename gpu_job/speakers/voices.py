@@ -22,7 +22,7 @@ VOICE_MODEL = "campplus-zh-en-common-8bit/1"
 LEAST_VOICE_SECONDS = 8.0
 """Speech, alone, that a speaker is known by at least, to be named or kept."""
 
-SAME_VOICE_COSINE = 0.75
+SAME_VOICE_COSINE = 0.77
 """A speaker with at least this cosine with a kept voice may be that person (docs/benchmarks.md, kept voices)."""
 
 CLEARLY_NEARER = 0.05
@@ -51,7 +51,8 @@ def voices_of_turns(windows: Sequence[SpeakerWindow], turns: Sequence[Turn]) -> 
             first = bisect_right(starts, start - longest)
             near = turns[first : bisect_right(starts, end)]
             inside = [turn for turn in near if turn.end > start and turn.start < end]
-            if len(inside) != 1 or min(end, inside[0].end) - max(start, inside[0].start) < piece.seconds / 2:
+            covered = sum(min(end, turn.end) - max(start, turn.start) for turn in inside)
+            if len({turn.speaker for turn in inside}) != 1 or covered < piece.seconds / 2:
                 continue
             speaker = inside[0].speaker
             weighted = piece.embedding * np.float32(piece.seconds)
