@@ -14,8 +14,8 @@ from unittest.mock import patch
 import av
 
 from gpu_job.audio.decoder.__main__ import main
+from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE
 from gpu_job.audio.decoder.records import DecodingRequest, RecordWriter
-from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 
 DEMUX, DECODE, OUTPUT = "demux", "decode", "output"
 

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import math
 
-from av.audio.frame import AudioFrame
-
 from gpu_job.audio.decoder.clock import Placed
+from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE, Frame, SoundFormat, channel_names, format_of
 from gpu_job.audio.decoder.records import Format, Loss, RecordWriter, Silence
-from gpu_job.audio.decoder.resampler import (
-    MAX_CHANNELS,
-    OUTPUT_RATE,
-    Resampler,
-    SoundFormat,
-    channel_names,
-    format_of,
-    grid_step,
-)
+from gpu_job.audio.decoder.resampler import MAX_CHANNELS, Stretch, grid_step, stretch
 
 MERGED_LOSS_SECONDS = 1.0
 """Losses no further apart than this are told as one."""
@@ -98,7 +89,7 @@ class Sound:
         self._output = output
         self._in_windows = in_windows
         self._format: SoundFormat | None = None
-        self._resampler: Resampler | None = None
+        self._resampler: Stretch | None = None
         self._base = output.position / OUTPUT_RATE
         self._samples = 0
         self.formats = 0
@@ -110,7 +101,7 @@ class Sound:
         """Seconds of output until the end of what was added, more exact than whole frames."""
         return self._base + self._samples / self._format.rate if self._format else self._base
 
-    def add(self, placed: Placed[AudioFrame], reason: str) -> None:
+    def add(self, placed: Placed[Frame], reason: str) -> None:
         """Add a frame; `reason` says why there may be a loss before it.
 
         Raises WindowFull, CannotDecode where the format changes between windows or has too many channels.
@@ -130,24 +121,24 @@ class Sound:
             self.formats += 1
         self._push(frame, frame.samples)
 
-    def follow(self, frame: AudioFrame, samples: int) -> None:
+    def follow(self, frame: Frame, samples: int) -> None:
         """Add a frame of so many samples that follows at once, and has nothing missing before it. As `add`."""
         if format_of(frame) == self._format == self._last_format:
             self._push(frame, samples)
         else:
             self.add(Placed(frame, None, False), "")
 
-    def _push(self, frame: AudioFrame, samples: int) -> None:
+    def _push(self, frame: Frame, samples: int) -> None:
         assert self._resampler is not None  # begun with the first frame
         for block in self._resampler.push(frame, samples):
             self._output.samples(block)
         self._samples += samples
 
-    def begin_trimmed(self, frame: AudioFrame, skipped: int) -> None:
+    def begin_trimmed(self, frame: Frame, skipped: int) -> None:
         """Begin with a frame of which the first samples are left out: they lie before the window."""
         self._format = format_of(frame)
         self._state_format(frame)
-        self._resampler = Resampler(self._format, skipped=skipped)
+        self._resampler = stretch(self._format, frame, skipped=skipped)
         self._samples = -skipped
 
     def finish(self) -> None:
@@ -158,7 +149,7 @@ class Sound:
                 self._output.samples(block)
             self._base, self._format, self._samples = self.position, None, 0
 
-    def _begin(self, sound: SoundFormat, frame: AudioFrame, start: float | None) -> None:
+    def _begin(self, sound: SoundFormat, frame: Frame, start: float | None) -> None:
         if sound.channels > MAX_CHANNELS:
             raise CannotDecode(f"it has {sound.channels} channels; at most {MAX_CHANNELS} can be read")
         self.finish()
@@ -177,7 +168,7 @@ class Sound:
         self._state_format(frame)
         self._output.silence(grid - written)
         self._format = sound
-        self._resampler = Resampler(sound, leading_silence=lead)
+        self._resampler = stretch(sound, frame, leading_silence=lead)
 
-    def _state_format(self, frame: AudioFrame) -> None:
-        self._output.set_format(Format(frame.layout.nb_channels, channel_names(frame)))
+    def _state_format(self, frame: Frame) -> None:
+        self._output.set_format(Format(format_of(frame).channels, channel_names(frame)))

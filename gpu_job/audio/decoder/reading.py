@@ -7,10 +7,10 @@ from contextlib import ExitStack, suppress
 from itertools import pairwise
 
 import av.logging
-from av.audio.frame import AudioFrame
 
 from gpu_job.audio.decoder.byte_source import ByteSource, UploadFile
 from gpu_job.audio.decoder.clock import Clock
+from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE, Frame
 from gpu_job.audio.decoder.counts import Counts
 from gpu_job.audio.decoder.joined.recordings import recording_starts
 from gpu_job.audio.decoder.missing.segment_times import SegmentTimes
@@ -19,7 +19,6 @@ from gpu_job.audio.decoder.packet_times import PacketCount
 from gpu_job.audio.decoder.placing import CannotDecode, Output
 from gpu_job.audio.decoder.promise import id3_bytes
 from gpu_job.audio.decoder.records import DecodingRequest, PacketTimes, RecordWriter, WindowEnd
-from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 from gpu_job.audio.decoder.track_reader import DAMAGED, TrackReader
 from gpu_job.fetch.arrival import ArrivalMap
 from shared.formats.junk import junk_bytes
@@ -97,7 +96,7 @@ def _decode_all(request: DecodingRequest, file: UploadFile, borders: list[int], 
         try:
             with opened(source, request) as container:
                 recording = TrackReader(request, container, source, counts, is_first=start == borders[0])
-                clock = Clock[AudioFrame](recording.rules)
+                clock = Clock[Frame](recording.rules)
                 clock.begin_recording(output.position / OUTPUT_RATE)
                 recording.decode(output, clock, in_windows=False)
                 has_sound = True

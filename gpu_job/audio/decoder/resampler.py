@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Protocol
 
 import av
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
-OUTPUT_RATE = 16_000
-"""Frames per second of the output."""
+from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE, Frame, OutputFrame, SoundFormat
 
 MAX_BLOCK_SAMPLES = 48_000
 """At the sound's own rate. Codec frames are joined into blocks of so many samples, or of 1 s, before they are
@@ -22,28 +21,6 @@ MAX_CHANNELS = 64
 """As many as FFmpeg's resampler takes."""
 
 
-class SoundFormat(NamedTuple):
-    """What a stretch has throughout."""
-
-    rate: int
-    sample_format: str
-    layout: str
-    """FFmpeg's description, for example `stereo` or `6 channels`."""
-    channels: int
-
-
-def format_of(frame: AudioFrame) -> SoundFormat:
-    """A decoded frame's format."""
-    layout = frame.layout
-    return SoundFormat(frame.sample_rate, frame.format.name, layout.name, layout.nb_channels)
-
-
-def channel_names(frame: AudioFrame) -> tuple[str, ...] | None:
-    """FFmpeg's name of each channel; None where the file does not state a layout."""
-    names = tuple(channel.name for channel in frame.layout.channels)
-    return None if not names or "NONE" in names or len(names) != frame.layout.nb_channels else names
-
-
 def grid_step(rate: int) -> int:
     """Samples at `rate` between instants that are whole samples of the output, too.
 
@@ -52,8 +29,59 @@ def grid_step(rate: int) -> int:
     return rate // math.gcd(rate, OUTPUT_RATE)
 
 
-class Resampler:
+class Stretch(Protocol):
     """Takes frames of one format; nothing of them is lost at the end if `finish` is called."""
+
+    def push(self, frame: Frame, samples: int) -> Iterable[memoryview]:
+        """Add a frame, which has so many samples; the answer is what is ready, in blocks."""
+        ...
+
+    def finish(self) -> Iterable[memoryview]:
+        """All that is left."""
+        ...
+
+
+def stretch(sound: SoundFormat, frame: Frame, *, leading_silence: int = 0, skipped: int = 0) -> Stretch:
+    """For what begins with a frame of that format; in samples at its own rate: put before the first sample, or left out
+    of the first frames."""
+    if isinstance(frame, OutputFrame):
+        return Joiner(sound, skipped=skipped)  # every instant is one of the output's grid: there is nothing to lead
+    return Resampler(sound, leading_silence=leading_silence, skipped=skipped)
+
+
+class Joiner:
+    """Joins samples that are at the output's rate into blocks of a second."""
+
+    def __init__(self, sound: SoundFormat, *, skipped: int = 0) -> None:
+        self._frame_bytes = 4 * sound.channels
+        self._block = sound.rate
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._skipped = skipped
+
+    def push(self, frame: Frame, samples: int) -> Iterable[memoryview]:
+        """As a Stretch."""
+        assert isinstance(frame, OutputFrame)  # of one format
+        data = frame.data
+        if self._skipped:
+            left_out = min(self._skipped, samples)
+            self._skipped -= left_out
+            samples -= left_out
+            data = data[left_out * self._frame_bytes :]
+        self._parts.append(data)
+        self._held += samples
+        return () if self._held < self._block else self.finish()
+
+    def finish(self) -> Iterable[memoryview]:
+        """As a Stretch."""
+        joined = b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        return (memoryview(joined),) if joined else ()
+
+
+class Resampler:
+    """Takes FFmpeg's frames, as a Stretch."""
 
     def __init__(self, sound: SoundFormat, *, leading_silence: int = 0, skipped: int = 0) -> None:
         """In samples at the sound's own rate: put before the first sample, or left out of the first frames."""
@@ -76,8 +104,9 @@ class Resampler:
         self._sample_bytes = 4 * sound.channels
         self._pushed = leading_silence - skipped
 
-    def push(self, frame: AudioFrame, samples: int) -> Iterable[memoryview]:
-        """Add a frame, which has so many samples; the answer is what is ready, in blocks."""
+    def push(self, frame: Frame, samples: int) -> Iterable[memoryview]:
+        """As a Stretch."""
+        assert isinstance(frame, AudioFrame)  # of one format
         self._source.push(frame)
         self._pushed += samples
         # An attempt that finds nothing costs as much as decoding a frame.
@@ -87,7 +116,7 @@ class Resampler:
         return self._ready()
 
     def finish(self) -> Iterator[memoryview]:
-        """All that is left."""
+        """As a Stretch."""
         self._source.push(None)
         yield from self._ready()
 

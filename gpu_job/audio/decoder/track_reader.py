@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import av
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from gpu_job.audio.decoder.amr_silence import silence_of
 from gpu_job.audio.decoder.byte_source import ByteSource
 from gpu_job.audio.decoder.clock import TOLERANCE_SECONDS, Clock, Placed
+from gpu_job.audio.decoder.codecs.amr_silence import silence_of
+from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE, Frame
+from gpu_job.audio.decoder.codecs.libopus import opus_decoder
 from gpu_job.audio.decoder.counts import Counts
 from gpu_job.audio.decoder.missing.breaks import Breaks
 from gpu_job.audio.decoder.missing.flac_numbers import NUMBERED_BYTES, FlacNumbers
@@ -21,7 +23,6 @@ from gpu_job.audio.decoder.opening import choose_stream, clock_rules, demuxer_na
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
 from gpu_job.audio.decoder.promise import flac_block_sizes, header_promise
 from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, DecodingRequest, longest_possible_seconds
-from gpu_job.audio.decoder.resampler import OUTPUT_RATE
 from shared.formats.av_description import audio_stream_count
 
 COMPLAINT_SECONDS = 1.0
@@ -63,6 +64,7 @@ class TrackReader:
         self._context = self._stream.codec_context
         self._context.thread_count = 1
         self._silence = silence_of(self._context.name)
+        self._opus = opus_decoder(self._stream)
         self._known_tracks = len(container.streams.audio)
         self._tick = float(self._stream.time_base or 0)
         self._origin = origin(container, self._stream)
@@ -80,7 +82,7 @@ class TrackReader:
         self._counted_end = 0.0
         self._last_byte = 0
 
-    def decode(self, output: Output, clock: Clock[AudioFrame], *, in_windows: bool) -> float | None:
+    def decode(self, output: Output, clock: Clock[Frame], *, in_windows: bool) -> float | None:
         """Write one window. The answer is how long the header says that the sound lasts, where it does.
 
         Raises CannotDecode.
@@ -136,6 +138,8 @@ class TrackReader:
     def _seek(self, seconds: float) -> None:
         self._seams.sought()
         self._counted_end = 0.0
+        if self._opus is not None:
+            self._opus.reset()
         if self._numbers is not None:
             self._numbers.sought()
         ticks = int((seconds + self._origin) / self._tick)
@@ -198,8 +202,7 @@ class TrackReader:
             samples = self._numbers.missing(bytes(memoryview(packet)[:NUMBERED_BYTES]), packet.duration or 0)
             missing = samples * self._tick
         try:
-            silence = None if self._silence is None else self._silence.frame(packet)
-            frames = self._context.decode(packet) if silence is None else [silence]
+            frames = self._frames(packet)
         except av.EOFError:
             return
         except av.FFmpegError:
@@ -212,6 +215,13 @@ class TrackReader:
         for frame in frames:
             self._place(frame, missing)
 
+    def _frames(self, packet: Packet[AudioStream]) -> Sequence[Frame]:
+        """What the codec makes of a packet. Raises FFmpegError."""
+        if self._opus is not None:
+            return self._opus.decode(packet)
+        silence = None if self._silence is None else self._silence.frame(packet)
+        return self._context.decode(packet) if silence is None else [silence]
+
     def _look_at_numbering(self, head: bytes) -> None:
         """Old encoders vary the block size and number frames, as only those of one block size may."""
         self._may_be_misnumbered = False
@@ -220,7 +230,7 @@ class TrackReader:
                 raise CannotDecode("its frames are misnumbered", only_windows=True)
             self.rules = self._clock.rules = replace(self.rules, has_times=False)
 
-    def _place(self, frame: AudioFrame, missing: float = 0.0) -> None:
+    def _place(self, frame: Frame, missing: float = 0.0) -> None:
         """Write a frame, or hold it; `missing`: seconds before it that its number shows to be missing."""
         rate, samples = frame.sample_rate, frame.samples
         if rate <= 0 or not samples:
@@ -248,7 +258,7 @@ class TrackReader:
         self._refused_bytes, self._refused_seconds = 0, 0.0
         self._take(placed)
 
-    def _is_before_window(self, frame: AudioFrame, start: float | None) -> bool:
+    def _is_before_window(self, frame: Frame, start: float | None) -> bool:
         """Whether a frame ends before the window; one that reaches into it is begun with what lies inside."""
         assert self._skip_until is not None
         if start is None:
@@ -267,7 +277,7 @@ class TrackReader:
         self._skip_until = None
         return False
 
-    def _take(self, placed: list[Placed[AudioFrame]]) -> None:
+    def _take(self, placed: list[Placed[Frame]]) -> None:
         for each in placed:
             self._sound.add(each, DAMAGED)
 

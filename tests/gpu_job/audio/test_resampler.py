@@ -7,7 +7,8 @@ import pytest
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from gpu_job.audio.decoder.resampler import MAX_BLOCK_SAMPLES, OUTPUT_RATE, Resampler, format_of
+from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE, format_of
+from gpu_job.audio.decoder.resampler import MAX_BLOCK_SAMPLES, Resampler
 
 RATE = 44_100
 
