@@ -8,7 +8,9 @@ for more than two channels, FFmpeg decodes.
 from __future__ import annotations
 
 import ctypes
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 
 import av._core
@@ -26,8 +28,8 @@ LONGEST_PACKET_SAMPLES = OUTPUT_RATE * 120 // 1000
 """Of a channel: a packet has up to 120 ms (RFC 6716)."""
 
 EMPTY_PACKET_BYTES = 2
-"""Up to here a packet has no sound: an encoder that sends nothing in pauses (DTX) says so. libopus would put noise there
-that follows from all it ever decoded, so that one that began in mid-file gives other samples."""
+"""Up to here a packet has no sound: so encoders say that they send nothing in a pause (DTX). libopus would put noise
+there, which follows from all that it ever decoded: one that began in mid-file would give other samples."""
 
 SET_GAIN, RESET_STATE = 4034, 4028
 """Requests of opus_defines.h."""
@@ -50,8 +52,8 @@ class _Head:
 class OpusDecoder:
     """Of one stream."""
 
-    def __init__(self, library: ctypes.CDLL, head: _Head, ticks_per_second: float) -> None:
-        """`ticks_per_second`: of the packets' times."""
+    def __init__(self, library: ctypes.CDLL, head: _Head, time_base: Fraction) -> None:
+        """`time_base`: seconds of a tick of the packets' times."""
         channels = head.channels
         self._decode = library.opus_decode_float
         self._count = library.opus_packet_get_nb_samples
@@ -61,7 +63,7 @@ class OpusDecoder:
         self._bytes = memoryview(self._samples).cast("B")
         self._frame_bytes = 4 * channels
         self._format = SoundFormat(OUTPUT_RATE, "flt", _LAYOUTS[channels], channels)
-        self._ticks = ticks_per_second / CODEC_RATE
+        self._time_base = time_base
         self._skipped = 0
         library.opus_decoder_init(self._state, OUTPUT_RATE, channels)
         self._control(self._state, SET_GAIN, ctypes.c_int32(head.gain))
@@ -105,7 +107,8 @@ class OpusDecoder:
         if packet.is_discard or first >= last:
             return []
         data = self._bytes[first * self._frame_bytes : last * self._frame_bytes].tobytes()
-        pts = None if packet.pts is None else packet.pts + round(skipped * self._ticks)
+        ticks = math.floor(Fraction(skipped, CODEC_RATE) / self._time_base + Fraction(1, 2))
+        pts = None if packet.pts is None else packet.pts + ticks
         return [OutputFrame(data, last - first, pts, self._format)]
 
 
@@ -116,7 +119,7 @@ def opus_decoder(stream: AudioStream) -> OpusDecoder | None:
     library = None if head is None else _library()
     if head is None or library is None or not stream.time_base:
         return None
-    return OpusDecoder(library, head, float(1 / stream.time_base))
+    return OpusDecoder(library, head, stream.time_base)
 
 
 def _head(context: AudioCodecContext) -> _Head | None:
