@@ -54,6 +54,10 @@ def heard(path: Path, media: Media) -> tuple[Samples, int, list[Gap]]:
     return samples, track.media.track, gaps
 
 
+INAUDIBLE = 1e-20
+"""Decoders keep silence a little off zero, where their filters are fast."""
+
+
 def pitches(samples: Samples) -> set[int]:
     """The strongest frequencies of a second in the middle, in Hz."""
     spectrum = np.abs(np.fft.rfft(samples[2 * SAMPLE_RATE : 3 * SAMPLE_RATE]))
@@ -70,7 +74,7 @@ def test_the_default_track_is_heard_first_though_it_begins_with_silence(tmp_path
     path, media = film(tmp_path / "a.mka", sine(440), late, default=1)
     samples, track, _ = heard(path, media)
     assert track == 1
-    assert not samples[: int(1.9 * SAMPLE_RATE)].any()
+    assert np.abs(samples[: int(1.9 * SAMPLE_RATE)]).max() < INAUDIBLE
     assert len(samples) / SAMPLE_RATE == pytest.approx(6.0, abs=0.1)
     assert pitches(samples) == {880}
 

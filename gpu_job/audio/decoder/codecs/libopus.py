@@ -17,7 +17,7 @@ import av._core
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.error import InvalidDataError
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 
 from gpu_job.audio.decoder.codecs.frames import OUTPUT_RATE, OutputFrame, SoundFormat
 
@@ -83,8 +83,9 @@ class OpusDecoder:
             ctypes.memset(self._samples, 0, len(self._bytes))
         if count < 0:
             raise InvalidDataError(_INVALID_DATA, "libopus makes nothing of the packet")
-        if self._skipped or packet.is_discard or packet.has_sidedata("skip_samples"):
-            return self._trimmed(packet, count)
+        stated = next(map(bytes, filter(_is_padding, packet.iter_sidedata())), None)
+        if self._skipped or stated is not None or packet.is_discard:
+            return self._trimmed(packet, count, stated)
         return [OutputFrame(self._bytes[: count * self._frame_bytes].tobytes(), count, packet.pts, self._format)]
 
     def reset(self) -> None:
@@ -92,11 +93,10 @@ class OpusDecoder:
         self._control(self._state, RESET_STATE)
         self._skipped = 0
 
-    def _trimmed(self, packet: Packet[AudioStream], count: int) -> list[OutputFrame]:
+    def _trimmed(self, packet: Packet[AudioStream], count: int, stated: bytes | None) -> list[OutputFrame]:
         """Without the padding that is stated beside the packet, as FFmpeg leaves it out of what its decoders give."""
         padding = 0
-        if packet.has_sidedata("skip_samples"):
-            stated = bytes(packet.get_sidedata("skip_samples"))
+        if stated is not None:
             self._skipped = int.from_bytes(stated[0:4], "little")
             padding = int.from_bytes(stated[4:8], "little")
         whole = count * CODEC_RATE // OUTPUT_RATE
@@ -129,6 +129,11 @@ def _head(context: AudioCodecContext) -> _Head | None:
     if not is_usual or data[9] not in _LAYOUTS or data[18] != 0:
         return None
     return _Head(data[9], int.from_bytes(data[16:18], "little", signed=True))
+
+
+def _is_padding(data: PacketSideData) -> bool:
+    # Not `Packet.has_sidedata`, which takes as long as the rest of the loop.
+    return data.data_type == "skip_samples"
 
 
 @cache
