@@ -58,7 +58,7 @@ def correctness(subject: Subject) -> Iterator[Part]:
             yield from compared(f"{name}, one chunk a batch, against the CPU", alone, on_cpu, exact=subject.is_dry)
 
         yield Part(f"{name}: against the CPU", against_the_cpu)
-        yield Part(f"{name}: companions", lambda e=engine, a=alone, n=name: companions(e, cuts, a, n))  # type: ignore[misc]
+        yield Part(f"{name}: companions", lambda e=engine, a=alone, n=name: companions(subject, e, cuts, a, n))  # type: ignore[misc]
         yield Part(f"{name}: decoder modes", lambda e=engine, a=alone, n=name: modes(subject, e, cuts, a, n))  # type: ignore[misc]
         yield Part(f"{name}: odd lengths", lambda e=engine, n=name: odd_lengths(e, cuts, n))  # type: ignore[misc]
         yield Part(f"{name}: overlapping", lambda e=engine, a=alone, n=name: overlapping(e, cuts, a, n), 15)  # type: ignore[misc]
@@ -95,12 +95,14 @@ def compared(name: str, ours: Sequence[Heard], theirs: Sequence[Heard], *, exact
         yield figure(f"same times: {name}", on_time, "words", f"of {len(pairs)}")
 
 
-def companions(engine: Parakeet, cuts: Sequence[Samples], alone: Sequence[Heard], name: str) -> Iterator[Measurement]:
+def companions(
+    subject: Subject, engine: Parakeet, cuts: Sequence[Samples], alone: Sequence[Heard], name: str
+) -> Iterator[Measurement]:
     """Shuffled batches of several sizes: a chunk's words and times are those it has alone.
 
     In bf16 products of other shapes round otherwise; there the figures are only told.
     """
-    for size in (4, 16, 53):
+    for size in subject.amount((4, 16, 53), (2,)):
         order = random.Random(size).sample(range(len(cuts)), len(cuts))
         answers = in_batches(engine, [cuts[index] for index in order], size)
         wanted = [alone[index] for index in order]

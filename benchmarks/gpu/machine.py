@@ -20,10 +20,17 @@ PACKAGES = ("torch", "nemo-toolkit", "numpy", "cuda-bindings", "cuda-python", "n
 def look(subject: Subject) -> Iterator[Part]:
     """Versions, the card, and the tiny model's first batches."""
     yield Part("machine", lambda: [figure("cores", len(os.sched_getaffinity(0)), "", machine())])
-    yield Part("versions", lambda: [figure("torch", float(torch.__version__[:3]), "", _versions())])
+    yield Part(
+        "versions", lambda: [figure("torch", float(".".join(torch.__version__.split(".")[:2])), "", _versions())]
+    )
     if subject.device.is_gpu:
         yield Part("card", _card)
     yield Part("first batch", lambda: _first_batch(subject))
+
+
+def _torch() -> float:
+    """2.13 of 2.13.0+cu130."""
+    return float(".".join(torch.__version__.split(".")[:2]))
 
 
 def _versions() -> str:

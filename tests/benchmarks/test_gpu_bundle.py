@@ -37,6 +37,11 @@ def test_a_package_without_a_version_is_an_error(tmp_path: Path) -> None:
         pins(tmp_path / "packages")
 
 
+def test_the_server_that_local_functions_run_in_is_brought() -> None:
+    """The functions framework imports it late, and without it binds the port again that it was given bound."""
+    assert "gunicorn" in {pin.partition("==")[0] for pin in pins()}
+
+
 def test_files_stand_where_they_would_be_installed_without_what_nothing_reads(tmp_path: Path) -> None:
     files = {
         "one/__init__.py": b"import one",
