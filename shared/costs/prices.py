@@ -36,6 +36,8 @@ class Price(_Frozen):
 
     usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     source: Annotated[str, Field(min_length=1)]
+    unverified: bool = False
+    """Whether nobody has compared it with the provider's own page or with a bill."""
 
 
 class CloudRunPrices(_Frozen):

@@ -1,4 +1,4 @@
-"""Times of day in words -> in digits: half past ten, ten twenty a.m., zehn Uhr dreißig."""
+"""Times of day in words -> in digits: half past ten, ten twenty a.m., zehn Uhr dreißig, halb elf, las diez y media."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
     """The time of day that begins at a place, as it is written; None where none does."""
     if context.language == "en":
         return _english_time(context, at)
+    if context.language == "de" and (half := _german_half(context, at)) is not None:
+        return half
+    if context.language == "es" and (part := _spanish_part(context, at)) is not None:
+        return part
     hour = context.numbers.get(at)
     form = context.rules.hour_word.get(context.key(hour.last + 1)) if hour else None
     minute = context.number(hour.last + 2) if hour and form else None
@@ -19,6 +23,26 @@ def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
         return None
     text = form.format(int(hour.value), f"{int(minute.value):02}")
     return WrittenNumber(at, minute.last, tuple(text.split(" ")))
+
+
+def _german_half(context: NumberContext, at: int) -> WrittenNumber | None:
+    """`Halb elf`: half an hour before eleven."""
+    hour = context.number(at + 1) if context.key(at) == "halb" else None
+    if hour is None or not (hour.is_whole and 1 <= hour.value <= 12 and hour.words == 1):
+        return None
+    last = hour.last + (context.key(hour.last + 1) == "uhr")
+    return WrittenNumber(at, last, (f"{int(hour.value) - 1 or 12}:30", "Uhr"))
+
+
+def _spanish_part(context: NumberContext, at: int) -> WrittenNumber | None:
+    """`Las diez y media`, `la una y cuarto`."""
+    hour = context.numbers.get(at)
+    if hour is None or context.before(at) not in {"la", "las"} or context.key(hour.last + 1) != "y":
+        return None
+    minutes = {"media": 30, "cuarto": 15}.get(context.key(hour.last + 2))
+    if minutes is None or not (hour.is_whole and 1 <= hour.value <= 12):
+        return None
+    return WrittenNumber(at, hour.last + 2, (f"{int(hour.value)}:{minutes}",))
 
 
 def _english_time(context: NumberContext, at: int) -> WrittenNumber | None:

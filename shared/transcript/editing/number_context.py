@@ -12,6 +12,9 @@ from shared.transcript.editing.tokens import Token
 GROUPED_FROM = 10_000
 """Numbers of so much are written with a mark between thousands; years and numbers of houses are below."""
 
+MONEY_GROUPED_FROM = 1_000
+"""Sums of money are, from so much on: they are no years."""
+
 
 @dataclass(frozen=True)
 class WrittenNumber:
@@ -76,9 +79,19 @@ class NumberContext:
 
     def text_of(self, number: Number) -> str:
         """A number in digits, with marks between thousands of large ones that were said."""
+        if number.is_whole and number.value < GROUPED_FROM and self.rules.grouping in number.text:
+            return f"{int(number.value)}"  # 1,250 as some engines have it
         if number.is_whole and number.value >= GROUPED_FROM and not self.tokens[number.first].core[:1].isdecimal():
             return f"{int(number.value):,}".replace(",", self.rules.grouping)
         return number.text
+
+    def money_of(self, number: Number, text: str) -> str:
+        """The text of a sum of money, with marks between thousands whether it was said or written. `text`: as `signed`
+        has it."""
+        if not number.is_whole or number.value < MONEY_GROUPED_FROM or number.value >= 1e15:
+            return text
+        grouped = f"{int(number.value):,}".replace(",", self.rules.grouping)
+        return f"-{grouped}" if text.startswith("-") else grouped
 
     def is_counted(self, at: int) -> bool:
         """Whether what follows is what is counted: "at ten twenty dollar bills"."""

@@ -131,7 +131,7 @@ class _Writer:
         if signed is None or signed[0].is_ordinal:
             return None
         number, first, text = signed
-        last = number.last
+        text, last = self._context.money_of(number, text), number.last
         if number.words == 1 and self._tokens[last].key in self._rules.scales:
             return None  # "a million dollars"
         if (scale := self._context.scale(number)) is not None:

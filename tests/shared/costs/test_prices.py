@@ -185,3 +185,14 @@ def test_a_deployment_whose_gpu_has_no_price_does_not_start(make_services: MakeS
     with pytest.raises(UnusablePriceBook, match=r"JOB_GPU: .*'nvidia-h100'"):
         make_services(JOB_GPU="nvidia-h100")
     make_services(JOB_GPU="nvidia-h100", GPU_JOB="", CPU_JOB=CPU_JOB)
+
+
+def test_prices_at_second_hand_say_so() -> None:
+    book = price_book()
+    deepgram = [*book.deepgram_minute.values(), *book.deepgram_minute_opted_out.values()]
+    deepgram += filter(
+        None, [book.deepgram_speakers_minute, book.deepgram_keyterms_minute, book.deepgram_redaction_minute]
+    )
+    assert [price.source for price in deepgram if not price.unverified] == []
+    google = [book.cloud_run.vcpu_second, book.cloud_run.gib_second, book.cloud_storage.egress_gib]
+    assert not any(price.unverified for price in (*google, *book.gpu_second.values()))
