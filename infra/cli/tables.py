@@ -156,7 +156,7 @@ def quote_table(decisions: Sequence[tuple[str, Decision]]) -> Table:
                 quote.label,
                 f"${quote.bill.usd:.5f}",
                 f"{quote.completion_seconds:.1f} s",
-                Text(printable("; ".join(refusal.why for refusal in quote.refusals))),
+                Text(printable("; ".join((*(refusal.why for refusal in quote.refusals), *quote.remarks)))),
             )
     return table
 

@@ -90,6 +90,8 @@ class Quote(BaseModel):
     """How many are planned to work on them at once."""
     only_if_incomplete_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Of the bill: most that another engine costs, which is asked only where words are missing (min_coverage)."""
+    remarks: tuple[str, ...] = ()
+    """What is asked for the upload and this method does not do, each a part of a sentence: no reason to refuse it."""
     refusals: tuple[Refusal, ...] = ()
 
     @property

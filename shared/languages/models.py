@@ -81,6 +81,12 @@ def runs_on_gpu(model: str) -> bool:
     return model.startswith(("nvidia/", "/", "./")) or model.endswith(".nemo")
 
 
+def takes_no_keyterms(model: str) -> bool:
+    """Whether a model is known by its name to favour no key terms: only the decoder of TDT models does."""
+    name = model.lower()
+    return any(kind in name for kind in ("whisper", "canary", "ctc", "rnnt"))
+
+
 def hears_one_language(model: str) -> bool:
     """Whether a model is told the language of what it hears, so that chunks of two are not one batch."""
     name = model.lower()

@@ -28,6 +28,7 @@ class Engines:
     cpu_file_bytes: int | None = None
     """The same of the CPU job."""
     languages: LanguageTable = field(default_factory=LanguageTable)
+    deepgram_model: str = "nova-3"
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings) -> Engines:
@@ -41,6 +42,7 @@ class Engines:
             gpu_file_bytes=settings.largest_file_bytes(settings.job_memory_gib, settings.job_disk_gib),
             cpu_file_bytes=settings.largest_file_bytes(settings.cpu_job_memory_gib, settings.cpu_job_disk_gib),
             languages=settings.language_table,
+            deepgram_model=settings.deepgram_model,
         )
 
 

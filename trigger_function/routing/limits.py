@@ -12,6 +12,8 @@ from shared.costs.gathering import Queue
 from shared.costs.quotes import Limit, Quote, Refusal
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
+from shared.keyterms.deepgram import MODELS as KEYTERM_MODELS
+from shared.languages.models import takes_no_keyterms
 from shared.media import Media
 from shared.options.model import UploadOptions
 from trigger_function.routing.engines import (
@@ -80,7 +82,18 @@ def with_refusals(
     if quote.method is not Method.DEEPGRAM:
         refusals += _against_job(quote.device, upload, limits, engines, conditions)
     refusals += _against_price_and_time(quote, upload, limits, conditions)
-    return quote.model_copy(update={"refusals": tuple(refusals)})
+    return quote.model_copy(update={"refusals": tuple(refusals), "remarks": tuple(_remarks(quote, upload, engines))})
+
+
+def _remarks(quote: Quote, upload: UploadFacts, engines: Engines) -> Iterator[str]:
+    """Key terms that an engine does not favour. Of the deployment's own model the function knows no name."""
+    if not upload.options.has_keyterms:
+        return
+    model = engines.languages.model_for(upload.options.language)
+    if quote.method is not Method.DEEPGRAM and model is not None and takes_no_keyterms(model):
+        yield f"{model} favours no key terms"
+    if quote.method is not Method.PARAKEET and not engines.deepgram_model.startswith(KEYTERM_MODELS):
+        yield f"Deepgram's {engines.deepgram_model} favours no key terms"
 
 
 def _against_deepgram(upload: UploadFacts, engines: Engines) -> Iterator[Refusal]:

@@ -121,7 +121,10 @@ class Router:
 
     def for_model(self, deepgram_model: str | None) -> Router:
         """The same for another of Deepgram's models; None: this one."""
-        return self if deepgram_model is None else replace(self, deepgram_model=deepgram_model)
+        if deepgram_model is None:
+            return self
+        engines = replace(self.engines, deepgram_model=deepgram_model)
+        return replace(self, deepgram_model=deepgram_model, engines=engines)
 
     def decide(self, upload: UploadFacts, conditions: Conditions) -> Decision:
         """The method for an upload, with every method's quote.

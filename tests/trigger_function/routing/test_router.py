@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,10 @@ from shared.enums import Method
 from shared.errors import FailureKind, Rejected
 from shared.media import Media
 from shared.options.model import UploadOptions
+from shared.options.parsing import parse_upload_options
 from tests.support.routing_cases import (
     ALL,
+    BOTH_JOBS,
     COST,
     DEEPGRAM_MAX,
     MB,
@@ -234,3 +237,25 @@ def test_policy_and_engines_are_the_settings(monkeypatch: pytest.MonkeyPatch) ->
         gpu_file_bytes=10 * 2**30,
         cpu_file_bytes=5 * 2**30 - 500 * MB,
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "remarks"),
+    [
+        ({"transcribe-keyterms": "Parakeet", "transcribe-language": "ja"}, ["whisper-base favours no key terms"]),
+        ({"transcribe-keyterms": "Parakeet"}, []),
+        ({"transcribe-language": "ja"}, []),
+    ],
+)
+def test_a_quote_says_where_its_model_favours_no_key_terms(asked: dict[str, str], remarks: list[str]) -> None:
+    decision = routed(media(60), COST, BOTH_JOBS, parse_upload_options(asked))
+    for quote in decision.quotes:
+        assert list(quote.remarks) == ([] if quote.method is Method.DEEPGRAM else remarks)
+
+
+def test_a_quote_says_where_deepgrams_model_favours_no_key_terms() -> None:
+    engines = replace(ALL, deepgram_model="nova-2")
+    decision = routed(media(60), COST, engines, parse_upload_options({"transcribe-keyterms": "Parakeet"}))
+    said = {quote.method: list(quote.remarks) for quote in decision.quotes}
+    why = ["Deepgram's nova-2 favours no key terms"]
+    assert said == {Method.PARAKEET: [], Method.HYBRID: why, Method.DEEPGRAM: why}
