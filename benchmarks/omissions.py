@@ -69,6 +69,10 @@ class LossyEngine:
         """There is one."""
         return self.model
 
+    def holds(self, model: SpeechModel) -> bool:
+        """No other."""
+        return False
+
     def start(self) -> None:
         """Nothing is loaded here."""
 

@@ -1,6 +1,6 @@
 """The pipeline: a file in, its transcript out.
 
-    decode -> chunk -> engine -> audit -> second opinions -> assemble
+    decode -> chunk -> engine -> audit -> language guard, second opinions -> assemble
 
 Where an upload asks who speaks, `speakers` hears the recording beside that, from decoding on. Key terms go with each
 chunk to the engine; how words are written, and their languages, are assembly's.
@@ -28,6 +28,7 @@ from pathlib import Path
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.assembly.assemble import ChunkResult, coverage_of, transcript_of
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
@@ -55,6 +56,8 @@ from gpu_job.transcription.channel_audits import ChannelAudits
 from gpu_job.transcription.chunk_results import ChunkResults, StoredResults
 from gpu_job.transcription.chunk_tasks import ChunkTasks, TaskOptions
 from gpu_job.transcription.file_audio import FileAudio
+from gpu_job.transcription.language_guard import GuardModels, GuardRules, LanguageGuard
+from gpu_job.transcription.language_trial import TRIAL_SECONDS, LanguageTrial
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
 from gpu_job.transcription.second_opinions import OpinionLimits, SecondOpinions
 from gpu_job.transcription.shards.found import FoundInShard
@@ -64,9 +67,9 @@ from gpu_job.transcription.shards.recorder import ShardRecorder
 from gpu_job.transcription.shards.scope import ShardScope
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
-from shared.enums import Channels
+from shared.enums import Channels, Engine
 from shared.errors import EngineFailed
-from shared.languages.choice import UNDETERMINED, deployment_language
+from shared.languages.choice import UNDETERMINED, deployment_language, primary_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio
@@ -101,6 +104,10 @@ class PipelineOptions:
     """None: no audit; the transcript's coverage then says `audited: false`."""
     decoding: DecodeOptions = field(default_factory=DecodeOptions)
     """Limits and number of the decoders; what concerns one file only is set for each."""
+    trial_seconds: float = TRIAL_SECONDS
+    """Speech by which it is decided which model hears a file of whose language little is known; 0: none."""
+    guard: GuardRules | None = field(default_factory=GuardRules)
+    """How much is heard again because of its language; None: nothing."""
     warm_up_seconds: int = 600
     """Before a shard's range, from where on a file is decoded that can be begun anywhere: where the range begins, cuts
     are those of the whole recording by then, and the decoders have been compared a few times."""
@@ -208,6 +215,7 @@ class FileTranscription:
         span: Span = INVALID_SPAN,
         cancelled: threading.Event | None = None,
         opinions: OpinionLimits | None = None,
+        model: SpeechModel | None = None,
     ) -> None:
         """`asked`: what the upload's owner wants. `stays_local`: whether no audio may be sent to an API.
         `stored`: results of an earlier attempt: such chunks are not submitted again. `shard`: only chunks that begin in
@@ -215,7 +223,7 @@ class FileTranscription:
         that is all there is to know, the file is not decoded again. `missing`: why a chunk that begins at this
         time, in seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as
         `cancel`. `opinions`: how much of what an engine was not sure of, or had no words for, another one may hear;
-        None: nothing."""
+        None: nothing. `model`: what it is heard with; None: by its language."""
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
@@ -226,7 +234,7 @@ class FileTranscription:
         self._least_coverage = asked.min_coverage
         models = pipeline.options.speech_models
         self._language = asked.language or deployment_language(pipeline.options.language)
-        self._model = None if models is None else models.of(asked.language)
+        self._model = model or (None if models is None else models.of(asked.language))
         self._channels = asked.streams(media) if media is not None else 1
         self._missing = missing
         self._cancelled = cancelled or threading.Event()
@@ -253,6 +261,10 @@ class FileTranscription:
         self._mixes: dict[int, str] = {}
         self._shard_findings: Sequence[Findings] = ()
         """Of a file that is not decoded again, what its shards' audits found."""
+        self._has_trial_model = False
+        # Of a shard's audio nobody knows whether it is like the rest; a re-hearing of the result knows its model.
+        self._trial = self._language_trial(asked) if shard is None and model is None else None
+        self._guard = self._language_guard() if shard is None and self._trial is None else None
         self._diarizer: SpeakerStage | None = None
         self._voices: dict[int, Voice] = {}
         self._least_speakers = asked.least_speakers
@@ -279,6 +291,65 @@ class FileTranscription:
         if shard is None or media is None or (self._channels == 1 and not has_one_candidate(media)):
             return None
         return ShardRecorder(shard, self._channels)
+
+    def _language_guard(self) -> LanguageGuard | None:
+        """None where the model has one language, or is told it."""
+        options, engines = self._pipeline.options, self._pipeline.engines
+        models, known = GuardModels(self._model, options.speech_models, engines.holds), self._language.known
+        codes = self._candidate_languages()
+        is_sure = len(codes) == 1 if known is None else len(codes) < 2 or models.is_told
+        if options.guard is None or is_sure:
+            return None
+        return LanguageGuard(
+            options.guard,
+            TextLanguages(codes).log_probabilities,
+            None if known is None else primary_language(known),
+            models,
+            self._pipeline.audit_threads,
+            submit=self._tasks.submit_again,
+            on_done=self.report_if_complete,
+            is_cancelled=self._cancelled.is_set,
+        )
+
+    def _language_trial(self, asked: UploadOptions) -> LanguageTrial | None:
+        """None where there is no choice of models, or nothing is to be tried, or an earlier attempt did."""
+        options, engines = self._pipeline.options, self._pipeline.engines
+        if options.speech_models is None or options.trial_seconds <= 0:
+            return None
+        if (chosen := self._results.stored_model) is not None:
+            self._hear_with(SpeechModel(chosen))
+            return None
+        on_trial = options.speech_models.on_trial(asked.language, on_gpu=engines.engine is Engine.PARAKEET_GPU)
+        if not on_trial.are_a_choice or self._results.has_stored:
+            return None
+        return LanguageTrial(on_trial, options.trial_seconds, self._tasks.submit_again, self._check_trial)
+
+    def _hear_with(self, model: SpeechModel) -> None:
+        """Have chunks heard by a model that a trial chose."""
+        self._model = self._tasks.model = model
+        self._has_trial_model = True
+
+    def _check_trial(self) -> None:
+        self._raise_if_cancelled()
+        self.fail_lost_chunks()
+        engines = self._pipeline.engines
+        if not engines.is_available:
+            raise engines.failure or EngineFailed("The engine was stopped.")
+
+    def _end_trial(self, trial: LanguageTrial) -> None:
+        """Have models hear what was cut, choose one, and go on with it. Blocks."""
+        self._trial, choice = None, trial.decide() if trial.chunks else None
+        if choice is not None:
+            self._hear_with(choice.model)
+        self._guard = self._language_guard()
+        for channel, chunk in trial.chunks:
+            if self._guard is not None:
+                self._guard.cut(channel, chunk)
+            heard = None if choice is None else choice.heard.get((channel, chunk.start))
+            if heard is None or heard.failure is not None:
+                self._tasks.submit(channel, chunk, None)
+            else:
+                self._delivered(chunk, heard)
 
     # Feeding: decode, chunk, submit.
 
@@ -340,6 +411,8 @@ class FileTranscription:
             is_left = is_left or audio.is_cut_short
             for number, channel in enumerate(channels):
                 self._submit(number, channel.end(), is_certain=not is_left)
+            if self._trial is not None:
+                self._end_trial(self._trial)
         audible = [channel.audible.ranges for channel in channels]
         loudness = loudest(channel.loudness for channel in channels)
         if self._recorder is not None:
@@ -351,6 +424,8 @@ class FileTranscription:
         # Of a shard nobody asks where it sounds but who joins it with the others.
         results.end(audio.frames, audible if scope.shard is None else [], loudness)
         self._audits.end(is_followed=scope.shard is not None and scope.shard.end is not None)
+        if self._guard is not None:
+            self._guard.end()
         if self._diarizer is not None:
             self._diarizer.end()
         self.report_if_complete()
@@ -385,6 +460,7 @@ class FileTranscription:
             self._audits = self._new_audits()
             return None
         self._shard_findings = facts.findings
+        self._guard = None  # nothing of its audio is there
         self._decoded_seconds = seconds(facts.frames)
         self._audits.end()
         self.report_if_complete()
@@ -436,6 +512,13 @@ class FileTranscription:
                 continue
             self._results.expect(chunk)
             self._audits.cut(channel, chunk, is_neighbour=is_neighbour)
+            if self._trial is not None:
+                self._trial.add(channel, chunk)
+                if self._trial.is_full:
+                    self._end_trial(self._trial)
+                continue
+            if self._guard is not None:
+                self._guard.cut(channel, chunk)
             if (stored := self._results.stored(channel, chunk)) is not None:
                 self._add(chunk, stored)
             elif (missing := self._missing(seconds(chunk.start))) is not None:
@@ -456,6 +539,8 @@ class FileTranscription:
     # Results: from the engines' threads, and from the audit.
 
     def _delivered(self, chunk: Chunk, result: ChunkResult) -> None:
+        if self._has_trial_model and self._model is not None:
+            result = replace(result, model=self._model.name)
         if result.failure is None:
             self._listener.chunk_transcribed(result)
         self._add(chunk, result)
@@ -464,6 +549,8 @@ class FileTranscription:
     def _add(self, chunk: Chunk, result: ChunkResult) -> None:
         if self._opinions is not None:
             self._opinions.add(chunk, result)
+        if self._guard is not None:
+            self._guard.add(chunk, result)
         self._results.add(result)
         self._audits.transcribed(result)
 
@@ -489,8 +576,11 @@ class FileTranscription:
 
     def report_if_complete(self) -> None:
         """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
-        if self._opinions is not None and self._results.is_complete and self._audits.is_done:
-            self._opinions.ask_once()
+        if self._results.is_complete and self._audits.is_done:
+            if self._guard is not None:
+                self._guard.ask_once()
+            if self._opinions is not None:
+                self._opinions.ask_once()
         if self.is_complete():
             self._listener.complete()
 
@@ -501,10 +591,11 @@ class FileTranscription:
 
     def is_complete(self) -> bool:
         """Whether every chunk has its result, no more will be cut, the audit is done, the speakers are heard, and so is
-        what another engine says."""
+        what another engine says, and what was in another language."""
         knows_speakers = self._diarizer is None or self._diarizer.is_done
         has_opinions = self._opinions is None or self._opinions.is_done
-        return self.has_results and knows_speakers and has_opinions and self._audits.is_done
+        is_heard_again = self._guard is None or self._guard.is_done
+        return self.has_results and knows_speakers and has_opinions and is_heard_again and self._audits.is_done
 
     # The transcript.
 
@@ -535,6 +626,7 @@ class FileTranscription:
             redaction=self._redaction,
             find_languages=None if self._language.known else self._find_languages,
             heard_again=() if self._opinions is None else self._opinions.heard,
+            flips=() if self._guard is None else self._guard.found,
         )
         transcript = with_speaker_warning(transcript, self._least_speakers)
         transcript = with_coverage_warning(transcript, self._least_coverage)
@@ -562,10 +654,13 @@ class FileTranscription:
         return None if self._diarizer is None else self._diarizer.busy_seconds
 
     def _find_languages(self, passages: Sequence[Passage]) -> SpokenLanguages:
-        """Among those that the owner names, or else that the model has."""
+        return find_languages(passages, TextLanguages(self._candidate_languages()).log_probabilities)
+
+    def _candidate_languages(self) -> tuple[str, ...]:
+        """Those that the owner names, where they are several, or else that the model has; none: any."""
         models = self._pipeline.options.speech_models
-        codes = self._language.codes or (() if models is None else models.languages_of(self._model))
-        return find_languages(passages, TextLanguages(codes).log_probabilities)
+        named = () if self._language.known else self._language.codes
+        return named or (() if models is None else models.languages_of(self._model))
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""
@@ -579,6 +674,11 @@ class FileTranscription:
     def results(self) -> list[ChunkResult]:
         """What arrived so far, by channel and time."""
         return self._results.all()
+
+    @property
+    def speech_model(self) -> SpeechModel | None:
+        """What it is heard with; None: with the engine's own model."""
+        return self._model
 
     def is_stored(self, result: ChunkResult) -> bool:
         """Whether it is an earlier attempt's."""

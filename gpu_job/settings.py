@@ -15,10 +15,11 @@ from gpu_job.audio.decoder_child import DecoderLimits
 from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
-from gpu_job.engines.loaded_models import LOADED_MODELS
+from gpu_job.engines.loaded_models import LOADED_MODELS, LOADED_MODELS_GIB
 from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.engines.time_limits import TimeLimits
 from gpu_job.pipeline import PipelineOptions
+from gpu_job.transcription.language_guard import GuardRules
 from shared.settings.deepgram import DeepgramSettings
 from shared.settings.deployment import DeploymentSettings
 from shared.settings.field import setting
@@ -71,8 +72,15 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         "Most models that an engine keeps in memory; uploads of other languages have others (LANGUAGE_MODELS). Of those"
         " that no batch needs the least recently used one goes. 1: one after the other.",
         unit="models",
-        source="Parakeet 0.6 B: 1.3 GB each in bf16 or int8; WORKER_MEMORY_GIB has to hold all",
         ge=1,
+    )
+    loaded_models_gib: float = setting(
+        LOADED_MODELS_GIB,
+        "Most memory that an engine's models take together, beside their batches: the GPU's or the process's, by the"
+        " sizes of their files. A larger one is alone.",
+        unit="GiB",
+        source="Parakeet 0.6 B: 1.3 GB each in bf16 or int8; WORKER_MEMORY_GIB has to hold all",
+        gt=0,
     )
     gpu_batch_size: int = setting(
         _RECOGNIZER.max_chunks, "Most chunks in one batch on a GPU; memory may allow fewer.", unit="chunks", ge=1
@@ -174,6 +182,30 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         unit="s",
         ge=0,
     )
+    language_trial_seconds: float = setting(
+        _PIPELINE.trial_seconds,
+        "Speech that each model hears of an upload of several languages or `auto`, until one is chosen for the rest."
+        " 0: none does, and the one of LANGUAGE_MODELS that has the languages hears all.",
+        unit="s",
+        source="a minute has some 150 words",
+        ge=0,
+        le=600,
+    )
+    language_guard_max_share: float = setting(
+        GuardRules().max_share,
+        "Most audio that is heard again because it is in another language than what is around it, as a share of all."
+        " With LANGUAGE_GUARD_SPARE_SECONDS 0, too: none.",
+        source="bounds the cost",
+        ge=0,
+        le=1,
+    )
+    language_guard_spare_seconds: float = setting(
+        GuardRules().spare_seconds,
+        "Audio that may be heard again for that besides, however short the upload.",
+        unit="s",
+        source="two chunks with the ends of their neighbours",
+        ge=0,
+    )
     checkpoint_seconds: float = setting(30.0, "Finished chunks of a running job are stored this often.", unit="s", gt=0)
     heartbeat_seconds: float = setting(15.0, "How often a worker renews its slot and its jobs' claims.", unit="s", gt=0)
     lease_seconds: float = setting(
@@ -259,6 +291,8 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
                 max_share=self.audit_max_share,
                 spare_seconds=self.audit_spare_seconds,
             ),
+            trial_seconds=self.language_trial_seconds,
+            guard=GuardRules(self.language_guard_max_share, self.language_guard_spare_seconds),
             decoding=DecodeOptions(
                 limits=DecoderLimits(self.decode_stall_seconds, self.decoder_memory_mb),
                 parallel=ParallelDecoding(min(self.decoder_children, usable_cores()), self.decoder_ahead_seconds),

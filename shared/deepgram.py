@@ -26,6 +26,7 @@ from shared.errors import EngineFailed, FailureKind, kind_of_status, shortened
 from shared.languages.choice import language_tag
 from shared.settings.deepgram import DeepgramSettings
 from shared.telemetry.metrics import AUDIO
+from shared.transcript.editing.languages_of_words import by_language
 from shared.transcript.model import Passage, Word
 
 if TYPE_CHECKING:
@@ -84,6 +85,15 @@ class DeepgramResult:
     model: str
     language: str | None = None
     """BCP 47 tag that it found, where it was asked to; of channels that were transcribed separately the first one's."""
+    language_confidence: float | None = None
+    """0 to 1: how sure it is of that."""
+    languages: tuple[str | None, ...] = ()
+    """BCP 47 tag of each of the passage's words, where it was asked for several; empty where it gave none."""
+
+    @property
+    def passages(self) -> list[Passage]:
+        """The words by language. A word or two in another one are a name or a loanword, and go with what is before."""
+        return by_language(self.passage, self.languages)
 
 
 @dataclass(frozen=True)
@@ -247,15 +257,24 @@ def parse_response(response: Any, model: str, *, split: bool = False) -> Deepgra
         if duration > LONGEST_SECONDS or len(channels) > MOST_CHANNELS:
             raise ValueError(f"{duration:g} s of {len(channels)} channels cannot be")
         each = [_words(channel, number if split else None, duration) for number, channel in enumerate(channels)]
-        words = tuple(merge(*each, key=lambda word: word.start))
+        spoken = list(merge(*each, key=lambda one: one[0].start))
+        words = tuple(word for word, _ in spoken)
         request_id = str(response.metadata.request_id or "")
-        found = getattr(channels[0], "detected_language", None)
+        found, sure = (getattr(channels[0], name, None) for name in ("detected_language", "language_confidence"))
+        language_confidence = None if sure is None else min(1.0, max(0.0, _finite(sure)))
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         reason = "Deepgram's answer is not a transcript."
         raise EngineFailed(reason, FailureKind.INTERNAL, may_be_billed=True) from error
-    language = language_tag(found) if isinstance(found, str) else None
+    languages = tuple(language for _, language in spoken)
     return DeepgramResult(
-        Passage(Engine.DEEPGRAM, words), duration, len(each), request_id, f"deepgram {model}", language
+        Passage(Engine.DEEPGRAM, words),
+        duration,
+        len(each),
+        request_id,
+        f"deepgram {model}",
+        _tag(found),
+        language_confidence,
+        languages if any(languages) else (),
     )
 
 
@@ -276,9 +295,14 @@ def posted_answer(body: object, model: str, *, split: bool = False) -> DeepgramR
     return parse_response(response, model, split=split)
 
 
-def _words(channel: Any, number: int | None, duration: float) -> list[Word]:
-    """The first alternative's words of a channel, clamped so that times never run backwards and lie in the audio."""
-    words: list[Word] = []
+def _tag(value: object) -> str | None:
+    return language_tag(value) if isinstance(value, str) else None
+
+
+def _words(channel: Any, number: int | None, duration: float) -> list[tuple[Word, str | None]]:
+    """The first alternative's words of a channel, clamped so that times never run backwards and lie in the audio, each
+    with its language, where it has one."""
+    words: list[tuple[Word, str | None]] = []
     clock, last = 0.0, duration or LONGEST_SECONDS
     for item in channel.alternatives[0].words or ():
         # `punctuated_word` is not declared by the SDK's model, but arrives where smart_format or punctuate is on.
@@ -292,7 +316,8 @@ def _words(channel: Any, number: int | None, duration: float) -> list[Word]:
         end = min(last, max(start, _finite(item.end)))
         confidence = None if item.confidence is None else min(1.0, max(0.0, float(item.confidence)))
         speaker = _speaker(item) if number is None else number
-        words.append(Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker))
+        word = Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker)
+        words.append((word, _tag(getattr(item, "language", None))))
         clock = start
     return words
 

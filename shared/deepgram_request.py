@@ -9,6 +9,7 @@ from shared.enums import Channels
 from shared.keyterms.deepgram import deepgram_terms
 from shared.keyterms.terms import Keyterm
 from shared.languages.choice import MULTI, parse_language_choice
+from shared.languages.deepgram import hears_several
 from shared.options.model import UploadOptions
 from shared.options.text_options import Fillers
 from shared.redaction.kinds import Redact
@@ -30,7 +31,7 @@ class DeepgramRequest:
     keyterms: tuple[Keyterm, ...] = ()
     """What is expected to be said, for models that take it."""
     detected: tuple[str, ...] = ()
-    """Languages among which it is to be found; none: among all."""
+    """Languages among which it is to be found, or changes; none: it is found among all."""
     redact: tuple[str, ...] = ()
     """What Deepgram leaves out of its words."""
     is_formatted: bool = True
@@ -62,11 +63,18 @@ class DeepgramRequest:
             keyterms=options.keyterms,
         )
 
+    def is_multilingual(self, model: str) -> bool:
+        """Whether a model is asked for several languages within the recording, which has a price of its own."""
+        return self.language == MULTI or (self.language is None and hears_several(self.detected, model))
+
     def parameters(self, model: str) -> dict[str, Any]:
         """As the SDK's functions take them for one of Deepgram's models."""
+        is_multilingual = self.is_multilingual(model)
+        is_found = self.language is None and not is_multilingual
         return {
-            "language": self.language,
-            "detect_language": (list(self.detected) or True) if self.language is None else None,
+            "language": MULTI if is_multilingual else self.language,
+            "language_hint": list(self.detected) or None if is_multilingual else None,
+            "detect_language": (list(self.detected) or True) if is_found else None,
             "smart_format": self.is_formatted,
             "filler_words": self.fillers or None,
             "punctuate": True,

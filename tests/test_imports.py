@@ -29,8 +29,8 @@ LAYERS = {
     "gpu_job": [
         {"fetch", "instance", "onnx_sessions"},
         {"audio"},
-        {"languages", "speakers", "vad", "asr"},
-        {"audit"},
+        {"speakers", "vad", "asr"},
+        {"audit", "languages"},
         {"assembly"},
         {"engines"},
         {"periodic", "rendering", "transcription"},

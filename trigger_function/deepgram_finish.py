@@ -12,13 +12,14 @@ from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
 from shared.enums import Method
 from shared.errors import EngineFailed, FailureKind
 from shared.keyterms.deepgram import terms_at_deepgram
-from shared.languages.choice import UNDETERMINED
+from shared.languages.choice import MULTI, UNDETERMINED
 from shared.media import Media
 from shared.state.job_result import JobResult, completed
 from shared.state.jobs.first_transcript import FirstTranscript
 from shared.state.jobs.record import CallbackCall, JobRecord
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
+from shared.transcript.editing.languages_of_words import by_language, most_common_language
 from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio
 from shared.transcript.model import Speaker, Transcript, missing_end, with_gap, with_keyterms
 from shared.transcript.quality import covered_share, is_below, with_coverage_warning
@@ -76,15 +77,18 @@ def finish_with(
     if record.options.tells_speakers_apart:
         passage = numbered_as_heard(passage)
         speakers = named_speakers(spoken_seconds([passage]), record.options.speaker_names)
-    request = DeepgramRequest.of_upload(record.options, services.settings.language)
-    language = request.language or answer.language or UNDETERMINED
+    passages = by_language(replace(passage, language=answer.language), answer.languages)
+    known = DeepgramRequest.of_upload(record.options, services.settings.language).language
+    found = most_common_language(passages) or answer.language
+    language = (found if known in (None, MULTI) else known) or UNDETERMINED
     transcript = compose(
         job_id=upload.job_id,
         source=upload.uri,
         duration=duration,
         language=language,
         model=answer.model,
-        passages=edited([passage], language, record.options.text, record.options.redaction),
+        language_confidence=answer.language_confidence,
+        passages=edited(passages, language, record.options.text, record.options.redaction),
         channels=answer.channels,
         speakers=speakers,
         tracks=media.transcript_tracks(),
@@ -151,5 +155,6 @@ def deepgram_price(
         speakers=record.options.tells_speakers_apart,
         keyterms=bool(record.options.keyterms),
         redaction=bool(redacted_by_deepgram(record.options)),
+        multilingual=DeepgramRequest.of_upload(record.options, services.settings.language).is_multilingual(model),
         possibly=possibly,
     )

@@ -108,6 +108,12 @@ class BatchLimits:
             most.append(safe)
         return max(1, min(most))
 
+    def beside(self, others_bytes: int) -> BatchLimits:
+        """The limits where other models have so much of the memory."""
+        if self.memory is None or self.memory.others_bytes == others_bytes:
+            return self
+        return replace(self, memory=replace(self.memory, others_bytes=others_bytes))
+
     def without(self, samples: int, chunks: int) -> BatchLimits:
         """The limits once a batch of so many chunks, the longest of this length, was too large for the memory."""
         return replace(self, safe=self.safe.without(samples, chunks))

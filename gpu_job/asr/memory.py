@@ -138,6 +138,8 @@ class MemoryBudget:
     """Measured by predicted activations, of the largest batch that ran."""
     corrected_by_bytes: int = 0
     """Predicted activations of that batch, in bytes."""
+    others_bytes: int = 0
+    """Weights of other models beside this one."""
 
     @classmethod
     def of_device(cls, model: MemoryModel, free_bytes: int, limit_gb: float) -> MemoryBudget:
@@ -146,7 +148,7 @@ class MemoryBudget:
 
     def largest_batch(self, samples: int) -> int:
         """How many chunks of this length fit; 0 where not even one is predicted to."""
-        room = (1 - _RESERVE) * self.limit_bytes - self.model.weights
+        room = (1 - _RESERVE) * self.limit_bytes - self.model.weights - self.others_bytes
         fewest = self.correction * self.model.most_activations(1, samples)
         if room < fewest:
             return 0
@@ -156,11 +158,13 @@ class MemoryBudget:
 
         return bisect_right(range(1, _LARGEST_BATCH + 1), room, key=taken)
 
-    def after(self, chunks: int, samples: int, peak_bytes: int) -> MemoryBudget:
-        """The budget once a batch's peak, weights included, is known. Larger batches say more than smaller ones."""
+    def after(self, chunks: int, samples: int, peak_bytes: int, others_bytes: int = 0) -> MemoryBudget:
+        """The budget once a batch's peak, weights included, is known. Larger batches say more than smaller ones.
+
+        `others_bytes`: of the peak those that are neither this model's nor the batch's."""
         predicted = self.model.activations(chunks, samples)
         if not predicted or predicted < self.corrected_by_bytes:
             return self
         low, high = _CORRECTIONS
-        correction = min(high, max(low, (peak_bytes - self.model.weights) / predicted))
+        correction = min(high, max(low, (peak_bytes - others_bytes - self.model.weights) / predicted))
         return replace(self, correction=correction, corrected_by_bytes=predicted)

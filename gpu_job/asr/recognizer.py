@@ -46,6 +46,15 @@ class Recognizer(Protocol):
         """What `run` gave -> the tokens of each chunk, in seconds from its start. From any thread."""
 
 
+@runtime_checkable
+class TakesMemory(Protocol):
+    """A recognizer that knows how much memory it takes."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Beside what its batches take: of the GPU, or of the process."""
+
+
 class LeftOut(NamedTuple):
     """Terms that are not favoured."""
 

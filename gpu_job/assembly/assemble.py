@@ -14,15 +14,18 @@ from pydantic import AfterValidator, PlainSerializer
 from gpu_job.asr.packed_tokens import packed
 from gpu_job.asr.tokens import Token, ensure_word_start, words_of
 from gpu_job.assembly.completeness import RecognizedChunk, lost_words, untranscribed
+from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.assembly.merge import ChunkTokens, kept_slices
 from gpu_job.assembly.missing_words import with_missing_words
-from gpu_job.assembly.second_opinion import HeardAgain, with_provenance, with_second_opinions
+from gpu_job.assembly.replaced_words import with_words_of
+from gpu_job.assembly.second_opinion import with_provenance, with_second_opinions
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
 from gpu_job.audit.findings import Findings, apply_findings
 from gpu_job.audit.intervals import Span, merge_close, total
+from gpu_job.languages.chunk_flips import FlipHeardAgain
 from gpu_job.languages.spoken import SpokenLanguages
 from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.words import overlaps_of_turns, passages_of_speakers, speakers_of_turns
@@ -57,6 +60,8 @@ class ChunkResult:
     """Whether another engine failed on it before."""
     audio: str | None = None
     """`digest` of its samples, where they come from a part of the file alone: it is of use only for the same ones."""
+    model: str | None = None
+    """As settings name it, where a trial chose it; None: the upload's."""
 
 
 def chunk_result(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel: int = 0) -> ChunkResult:
@@ -204,14 +209,16 @@ def transcript_of(
     redaction: RedactionRequest = NOTHING_REDACTED,
     find_languages: FindLanguages | None = None,
     heard_again: Sequence[HeardAgain] = (),
+    flips: Sequence[FlipHeardAgain] = (),
 ) -> Transcript:
     """A complete assembly and each channel's audit -> the transcript. `model`: names the models of some engines.
 
     `turns`: who speaks when; None where it is not known. `speaker_names`: in the order of who is heard first.
     `known_voices`: kept voices that some of them are. `text`: how the words are to be written. `redaction`: what is
     redacted later, whose terms are written as they were heard. `find_languages`: where `language` is not known.
-    `heard_again`: what other engines heard of stretches of which the first was not sure, or had no words. Coverage and
-    gaps are by what the engines wrote first, and by the words of stretches that had none.
+    `heard_again`: what other engines heard of stretches of which the first was not sure, or had no words. `flips`:
+    chunks that were heard again for their language. Coverage and gaps are by what the engines wrote first, and by the
+    words of stretches that had none.
 
     Raises EngineFailed where every chunk failed.
     """
@@ -221,7 +228,9 @@ def transcript_of(
     failures = [result.failure for result in results if result.failure]
     if failures and len(failures) == len(results):
         raise EngineFailed(failures[0])
-    better, opinions = with_second_opinions(passages, heard_again, is_split=len(findings) > 1)
+    is_split = len(findings) > 1
+    better = with_words_of(passages, [_better_words(flip) for flip in flips if flip.is_better], is_split=is_split)
+    better, opinions = with_second_opinions(better, heard_again, is_split=is_split)
     used = [*(result.engine for result in results if not result.failure), *(one.engine for one in better)]
     found = None if find_languages is None else find_languages(better)
     if found is not None:
@@ -244,7 +253,13 @@ def transcript_of(
         warnings=() if found is None else found.warnings,
         estimated_times=any(not token.is_timed for result in results for token in result.tokens),
     )
+    transcript = transcript.model_copy(update={"language_flips": tuple(one.provenance for one in flips)})
     return with_provenance(transcript, opinions)
+
+
+def _better_words(flip: FlipHeardAgain) -> HeardAgain:
+    heard = flip.flipped.heard
+    return HeardAgain(heard.channel, heard.first, heard.end, flip.engine, tuple(flip.tokens))
 
 
 def coverage_of(assembly: Assembly, findings: Sequence[Findings]) -> Coverage:

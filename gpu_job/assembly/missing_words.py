@@ -10,7 +10,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from gpu_job.asr.tokens import words_of
-from gpu_job.assembly.second_opinion import HeardAgain
+from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import SPEECH_PAUSE_SECONDS
 from gpu_job.audit.findings import Findings

@@ -9,12 +9,10 @@ figures do not mean the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from operator import attrgetter
-from typing import NamedTuple
+from dataclasses import replace
 
-from gpu_job.asr.tokens import Token, words_of
+from gpu_job.assembly.heard_again import HeardAgain
+from gpu_job.assembly.replaced_words import WrittenWord, WrittenWords
 from gpu_job.audio.samples import seconds
 from shared.enums import Engine
 from shared.transcript.model import Passage, SecondOpinion, Segment, Transcript, Word
@@ -32,24 +30,6 @@ _LEAST_AGREEMENT = 0.5
 """Share of the sure words around that the other engine has to have heard, too."""
 
 
-@dataclass(frozen=True)
-class HeardAgain:
-    """What another engine heard in a stretch. Token times in seconds of the upload."""
-
-    channel: int
-    first: int
-    end: int
-    engine: Engine
-    tokens: tuple[Token, ...]
-    missed_by: Engine | None = None
-    """The engine that had no words there; None: it had some, and was not sure of them."""
-
-
-class _Written(NamedTuple):
-    word: Word
-    engine: Engine
-
-
 def with_second_opinions(
     passages: Sequence[Passage], heard: Iterable[HeardAgain], *, is_split: bool
 ) -> tuple[list[Passage], tuple[SecondOpinion, ...]]:
@@ -58,37 +38,24 @@ def with_second_opinions(
     heard = sorted(heard, key=lambda one: (one.first, one.channel))
     if not heard:
         return list(passages), ()
-    written = [_Written(word, passage.engine) for passage in passages for word in passage.words]
+    written = WrittenWords(passages, is_split=is_split)
     opinions: list[SecondOpinion] = []
     done: dict[int, int] = {}
     for other in heard:
         if other.missed_by is not None:
-            opinions.append(_of_missing(written, other, other.missed_by, other.channel if is_split else None))
+            opinions.append(_of_missing(written.inside(other), other, other.missed_by))
             continue
         if other.first < done.get(other.channel, 0):
             continue  # what chunks share was heard twice
         done[other.channel] = other.end
-        speaker = other.channel if is_split else None
-        inside = [at for at, one in enumerate(written) if one.word.speaker == speaker and _is_inside(one.word, other)]
-        if not inside:
+        first, second = written.inside(other), written.heard(other)
+        if not first:
             continue  # nobody speaks there, as the audit found
-        first = [written[at] for at in inside]
-        second = [word for word in words_of(other.tokens, speaker) if _is_inside(word, other)]
         kept = other.engine if _is_better([one.word for one in first], second) else first[0].engine
         opinions.append(_opinion(first, second, other, kept))
         if kept is other.engine:
-            gone = set(inside)
-            rest = [one for at, one in enumerate(written) if at not in gone]
-            place = next((at for at, one in enumerate(rest) if one.word.start > second[0].start), len(rest))
-            # Others of a split recording may speak meanwhile.
-            both = [*rest[:place], *(_Written(word, other.engine) for word in second), *rest[place:]]
-            written = sorted(both, key=lambda one: one.word.start) if is_split else both
-    edited = [Passage(engine, [one.word for one in group]) for engine, group in groupby(written, attrgetter("engine"))]
-    return edited, tuple(opinions)
-
-
-def _is_inside(word: Word, other: HeardAgain) -> bool:
-    return seconds(other.first) <= (word.start + word.end) / 2 < seconds(other.end)
+            written.replace(other, second)
+    return written.passages(), tuple(opinions)
 
 
 def _is_better(first: Sequence[Word], second: Sequence[Word]) -> bool:
@@ -106,12 +73,9 @@ def _mean(words: Sequence[Word]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _of_missing(
-    written: Sequence[_Written], other: HeardAgain, missed_by: Engine, speaker: int | None
-) -> SecondOpinion:
+def _of_missing(inside: Sequence[WrittenWord], other: HeardAgain, missed_by: Engine) -> SecondOpinion:
     """Of a stretch without words, whose new ones are written already."""
-    near = [one for one in written if one.word.speaker == speaker and _is_inside(one.word, other)]
-    new = [one.word for one in near if one.engine is other.engine]
+    new = [one.word for one in inside if one.engine is other.engine]
     return SecondOpinion(
         start=seconds(other.first),
         end=seconds(other.end),
@@ -124,7 +88,7 @@ def _of_missing(
     )
 
 
-def _opinion(first: Sequence[_Written], second: Sequence[Word], other: HeardAgain, kept: Engine) -> SecondOpinion:
+def _opinion(first: Sequence[WrittenWord], second: Sequence[Word], other: HeardAgain, kept: Engine) -> SecondOpinion:
     words = [one.word for one in first]
     return SecondOpinion(
         start=seconds(other.first),

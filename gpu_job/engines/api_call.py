@@ -15,3 +15,5 @@ class ApiCall:
     """Audio in the request. What neighbouring chunks share is sent once, so it can be less than the chunks have."""
     has_keyterms: bool = False
     """Whether it asks to favour key terms, which costs. Of one upload all calls do, or none."""
+    is_multilingual: bool = False
+    """Whether it asks for several languages within the recording, which costs. Of one upload all calls do, or none."""

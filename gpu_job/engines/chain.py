@@ -46,6 +46,9 @@ class ChainedEngine(Protocol):
     def model_of(self, model: SpeechModel | None) -> str:
         """What transcripts call the model that such chunks are heard with; None: the engine's own."""
 
+    def holds(self, model: SpeechModel) -> bool:
+        """Whether such a model is in its memory."""
+
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def submit(self, task: Task, *, wait: bool) -> None:
@@ -133,6 +136,11 @@ class EngineChain:
         """The models of these engines for such chunks, as the transcript names them."""
         names = [engine.model_of(model) for engine in self._engines if engine.engine in engines]
         return " + ".join(dict.fromkeys(names)) or self._engines[0].model_of(model)
+
+    def holds(self, model: SpeechModel) -> bool:
+        """Whether the engine that gets chunks now has such a model in memory."""
+        first = next((engine for engine in self._tried if self._failure_of(engine) is None), None)
+        return first is not None and first.holds(model)
 
     def keyterm_support(self, terms: tuple[Keyterm, ...], model: SpeechModel | None = None) -> list[EngineTerms]:
         """What its engines, with such a model, make of an upload's key terms, as far as that is known."""

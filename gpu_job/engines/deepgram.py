@@ -76,6 +76,10 @@ class DeepgramEngine:
         self._stopped = False
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deepgram")
 
+    def holds(self, model: SpeechModel) -> bool:
+        """It has none."""
+        return False
+
     def model_of(self, model: SpeechModel | None) -> str:
         """Its own, whatever local engines would take."""
         return self.model
@@ -174,14 +178,15 @@ class DeepgramEngine:
         pieces = pieces_of([task.chunk for task in tasks])
         recording = recording_of(pieces)
         # Tasks in a row are of one job.
-        call = ApiCall(tasks[0].job_id, len(tasks), len(recording), bool(tasks[0].asked.keyterms))
+        asked, request = tasks[0].asked, DeepgramRequest.of_chunks(tasks[0].asked, self._language)
+        multilingual = request.is_multilingual(self._deepgram.model)
+        call = ApiCall(tasks[0].job_id, len(tasks), len(recording), bool(asked.keyterms), multilingual)
         with tasks[0].log_context(), tracing.span("deepgram", kind=SpanKind.CLIENT, chunks=len(tasks)):
             self._listener.call_started(self.engine, call)
             if all(task.is_cancelled() for task in tasks):
                 # While the record was written it turned out that another process has the job.
                 self._listener.call_not_billed(self.engine, call)
                 raise EngineFailed("The transcription was cancelled.")
-            request = DeepgramRequest.of_chunks(tasks[0].asked, self._language)
             answer = self._deepgram.begin(as_wav(recording), request)
             try:
                 if any(self._failures.has_alternative(self, task) for task in tasks):

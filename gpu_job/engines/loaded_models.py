@@ -9,14 +9,18 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import inf
 
 from gpu_job.asr.batching import BatchLimits
-from gpu_job.asr.recognizer import Recognizer, SpeechModel, ToldLanguage
+from gpu_job.asr.recognizer import Recognizer, SpeechModel, TakesMemory, ToldLanguage
 from gpu_job.engines.time_limits import BatchPace
 from shared.errors import REMEDIES, EngineFailed, FailureKind, Remedy, kind_of
 
 LOADED_MODELS = 2
 """Most models in an engine's memory where nothing else is set."""
+
+LOADED_MODELS_GIB = 4.0
+"""Most memory of an engine's models where nothing else is set: three of Parakeet 0.6 B, 1.3 GB each in bf16 or int8."""
 
 LOAD_AGAIN_SECONDS = 600.0
 """After a failed load: it may have been the network's fault, and a worker lives for hours. A load that fails costs up
@@ -52,7 +56,7 @@ class _Broken:
 
 
 class LoadedModels:
-    """Models in memory, at most so many; of those that no batch needs, the least recently used one goes.
+    """Models in memory, at most so many and so much; of those that no batch needs, the least recently used one goes.
 
     The batch plan reads it from any thread; one thread borrows, and so loads.
     """
@@ -65,15 +69,22 @@ class LoadedModels:
         most: int,
         limit: Callable[[], AbstractContextManager[None]] = nullcontext,
         load_again_seconds: float = LOAD_AGAIN_SECONDS,
+        most_bytes: float = inf,
+        predicted_bytes: Callable[[str], int | None] = lambda name: None,
     ) -> None:
         """`own`: the engine's own model, there from the beginning. `load`: for others, by name; None: there are none.
-        `limit`: around each load."""
+        `limit`: around each load. `most_bytes`: of memory that all may take; one that is larger is alone.
+        `predicted_bytes`: what a model will take; None: nobody knows, and then it is as large as the engine's own."""
         self._own_name = own_name
         self._last_limits = {own_name: own.batch_limits}
         """Of each model that was loaded, when it was unloaded."""
         self._load = load
         self._most = most
         self._limit = limit
+        self._most_bytes = most_bytes
+        self._predicted_bytes = predicted_bytes
+        self._bytes = {own_name: _bytes_of(own)}
+        """Of each model that was loaded."""
         self._changed = threading.Condition()
         self._loaded = {own_name: _Loaded(own, Paces())}
         self._names = {own_name: own.name}
@@ -85,9 +96,10 @@ class LoadedModels:
         """How large batches of a model may be; of one that was never loaded, as of the engine's own."""
         name = self._name(model)
         loaded = self._loaded.get(name)
+        others = sum(self._bytes.get(other, 0) for other in tuple(self._loaded) if other != name)
         if loaded is not None:
-            return loaded.recognizer.batch_limits
-        return self._last_limits.get(name) or self._last_limits[self._own_name]
+            return loaded.recognizer.batch_limits.beside(others)
+        return (self._last_limits.get(name) or self._last_limits[self._own_name]).beside(others)
 
     def is_loaded(self, model: SpeechModel | None) -> bool:
         """Whether it is in memory, or will not be: that it cannot be loaded is soon said."""
@@ -159,7 +171,7 @@ class LoadedModels:
         """Raises EngineFailed without the cause, which would keep in memory what was loaded until it failed."""
         began = time.monotonic()
         while True:
-            self._make_room()
+            self._make_room(self._needed_bytes(name))
             recognizer, why = self._try_to_load(name)
             if recognizer is not None:
                 break
@@ -171,6 +183,7 @@ class LoadedModels:
             self._broken[name] = _Broken(why, time.monotonic() + self._load_again_seconds)
             raise EngineFailed(why, FailureKind.MODEL_LOAD)
         self._broken.pop(name, None)
+        self._bytes[name] = _bytes_of(recognizer)
         seconds = round(time.monotonic() - began, 2)
         _log.info("model loaded by demand", extra={"fields": {"model": recognizer.name, "seconds": seconds}})
         return recognizer
@@ -192,10 +205,19 @@ class LoadedModels:
             reason = error.reason if isinstance(error, EngineFailed) else f"({type(error).__name__})"
             return None, f"The model {name} could not be loaded: {reason}"
 
-    def _make_room(self) -> None:
+    def _needed_bytes(self, name: str) -> int:
+        """What a model will take, as it did before, or is predicted to."""
+        known = self._bytes.get(name) or self._predicted_bytes(name)
+        return self._bytes[self._own_name] if known is None else known
+
+    def _has_room(self, needed_bytes: int) -> bool:
+        taken = sum(self._bytes[name] for name in self._loaded)
+        return not self._loaded or (len(self._loaded) < self._most and taken + needed_bytes <= self._most_bytes)
+
+    def _make_room(self, needed_bytes: int) -> None:
         """For one more model. Waits until a batch's model can go: batches under way end by themselves."""
         with self._changed:
-            while len(self._loaded) >= self._most:
+            while not self._has_room(needed_bytes):
                 self._changed.wait_for(self._idle)
                 oldest = min(self._idle(), key=lambda name: self._loaded[name].used_at)
                 self._last_limits[oldest] = self._loaded.pop(oldest).recognizer.batch_limits
@@ -207,6 +229,11 @@ class LoadedModels:
 
     def _name(self, model: SpeechModel | None) -> str:
         return self._own_name if model is None else model.name
+
+
+def _bytes_of(recognizer: Recognizer) -> int:
+    """What a model takes; 0 where it does not say."""
+    return recognizer.memory_bytes if isinstance(recognizer, TakesMemory) else 0
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from gpu_job.asr.memory import GIB
+from gpu_job.asr.model_size import predicted_bytes
 from gpu_job.asr.recognizer import Recognizer, SpeechModel, TakesKeyterms
 from gpu_job.engines.batch_stages import BatchStages
 from gpu_job.engines.chain import FailureHandler
 from gpu_job.engines.chunk_queue import ChunkQueue
 from gpu_job.engines.listener import EngineListener
-from gpu_job.engines.loaded_models import LOADED_MODELS, LoadedModels
+from gpu_job.engines.loaded_models import LOADED_MODELS, LOADED_MODELS_GIB, LoadedModels
 from gpu_job.engines.task import Task
 from gpu_job.engines.time_limits import BatchPace, TimeLimits, audio_seconds, time_limit
 from shared.enums import Engine
@@ -48,10 +50,11 @@ class LocalEngine:
         *,
         load_other: Callable[[str], Recognizer] | None = None,
         loaded_models: int = LOADED_MODELS,
+        loaded_models_gib: float = LOADED_MODELS_GIB,
     ) -> None:
         """`load` is called when it is started, on the engine's thread, and again where the model had to go meanwhile.
         `max_queued_seconds`: of audio. `load_other`: loads another model, by its name; None: there is none.
-        `loaded_models`: most that are in memory at once."""
+        `loaded_models`, `loaded_models_gib`: most that are in memory at once, and most of it that they take."""
         self.engine = engine
         self.model = model
         """Its own; the loaded model may have a better name."""
@@ -61,6 +64,7 @@ class LocalEngine:
         self._load = load
         self._load_other = load_other
         self._most_models = loaded_models
+        self._most_bytes = loaded_models_gib * GIB
         self._models: LoadedModels | None = None
         self._failures = failures
         self._listener = listener or EngineListener()
@@ -105,6 +109,10 @@ class LocalEngine:
             return self.model if model is None or model.name == self._own_name else model.name
         return self._models.name_of(model)
 
+    def holds(self, model: SpeechModel) -> bool:
+        """Whether such a model is in memory."""
+        return self._models is not None and self._models.recognizer(model) is not None
+
     def take_last(self, job_id: str, max_seconds: float, engine: Engine) -> list[Task]:
         """Take a job's last queued chunks off the queue, in time order, for another engine."""
         return self._queue.take_last(job_id, max_seconds, engine)
@@ -142,6 +150,8 @@ class LocalEngine:
                 self._load_by_name,
                 self._most_models,
                 lambda: time_limit(self._limits.load_seconds, self._hung),
+                most_bytes=self._most_bytes,
+                predicted_bytes=predicted_bytes,
             )
             del recognizer  # it may have to go
             BatchStages(models, self, self._queue, self._failures, self._listener, self._end, self._limit).run()

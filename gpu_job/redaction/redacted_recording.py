@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
@@ -79,6 +80,9 @@ class Hearing:
     stays_local: bool
     cancelled: threading.Event
     """Set where nobody wants it any more."""
+    model: SpeechModel | None = None
+    """What the recording was heard with, for another language's model would hear none of its words; None: it is chosen
+    by what was asked for."""
     on_progress: Callable[[], None] = lambda: None
     """Called on any thread whenever some of it was written or transcribed."""
 
@@ -151,7 +155,8 @@ def _blocks(recording: Redactable, count: int, options: DecodeOptions) -> Genera
 
 def _transcribed(recording: Redactable, path: Path, duration: float, channels: int, hearing: Hearing) -> Sequence[Word]:
     """Raises NotRedacted where a part of it has no result."""
-    options, asked = replace(hearing.pipeline.options, audit=None), recording.asked
+    # Whatever is heard counts, not the better of two hearings.
+    options, asked = replace(hearing.pipeline.options, audit=None, guard=None), recording.asked
     listener = _Listener(hearing.on_progress)
     media = Media(
         container="ogg",
@@ -176,6 +181,7 @@ def _transcribed(recording: Redactable, path: Path, duration: float, channels: i
         ),
         stays_local=hearing.stays_local,
         cancelled=hearing.cancelled,
+        model=hearing.model,
     )
 
     def check() -> None:

@@ -58,6 +58,16 @@ class ChunkResults:
         if self._stored.get(place) is result:
             self._reused.add(place)
 
+    @property
+    def has_stored(self) -> bool:
+        """Whether an earlier attempt left results, or shards did."""
+        return bool(self._stored)
+
+    @property
+    def stored_model(self) -> str | None:
+        """What a trial of an earlier attempt chose; None: there was none."""
+        return next((one.model for one in self._stored.values() if one.model is not None), None)
+
     def add(self, result: ChunkResult) -> None:
         """A chunk's result arrived."""
         with self._lock:

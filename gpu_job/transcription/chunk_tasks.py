@@ -33,7 +33,7 @@ class TaskOptions:
     span: Span
     is_cancelled: Callable[[], bool]
     model: SpeechModel | None = None
-    """What local engines hear it with; None: with their own model."""
+    """What local engines hear it with at first; None: with their own model."""
 
 
 class ChunkTasks:
@@ -54,6 +54,8 @@ class ChunkTasks:
         self._deliver = deliver
         self._options = options
         self._unanswered = UnansweredTasks(engines, job_id)
+        self.model = options.model
+        """What local engines hear the file with; to be changed before its chunks are submitted."""
 
     def submit(self, channel: int, chunk: Chunk, digest: str | None) -> None:
         """Have a chunk transcribed; blocks while the queue is full. `digest`: what its result is to carry of its
@@ -85,6 +87,22 @@ class ChunkTasks:
                 return
             # Only the engines that may have this file's audio are gone: no other attempt is coming.
             deliver(())
+
+    def submit_again(
+        self, channel: int, audio: Chunk, model: SpeechModel | None, deliver: Callable[[ChunkResult], None]
+    ) -> None:
+        """Have a stretch heard once more on this machine, by a model of a local engine, before others. Blocks while the
+        queue is full. Where it fails, that is the result. Raises EngineFailed where no engine can take it."""
+
+        def guarded(result: ChunkResult) -> None:
+            self._guarded(partial(deliver, result))
+
+        def failed(error: EngineFailed) -> None:
+            engine = self._engines.engine
+            guarded(ChunkResult(audio.start, audio.end, engine, failure=error.reason, channel=channel))
+
+        own = self._task(channel, audio, guarded)
+        self._unanswered.submit(replace(own, model=model, stays_local=True, urgent=True, leave_open=failed))
 
     def submit_elsewhere(self, recording: Chunk, deliver: Callable[[ChunkResult], None]) -> None:
         """Have a recording heard by an engine that is not of this machine. Raises EngineFailed where there is none."""
@@ -122,7 +140,7 @@ class ChunkTasks:
             channel,
             options.stays_local,
             options.asked,
-            options.model,
+            self.model,
             span=options.span,
             is_cancelled=options.is_cancelled,
             leave_open=self._listener.broke,

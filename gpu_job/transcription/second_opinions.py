@@ -21,7 +21,7 @@ import numpy as np
 
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.assembly.second_opinion import HeardAgain
+from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.audit.intervals import Span

@@ -119,6 +119,8 @@ class Billing:
         """Job id -> calls to Deepgram that this process began for it."""
         self._with_keyterms: set[str] = set()
         """Ids of the jobs whose calls have key terms, in their last attempt here."""
+        self._multilingual: set[str] = set()
+        """The same of those whose calls ask for several languages."""
         self._answered_samples = Counter[str]()
         """Job id -> audio that Deepgram transcribed in this attempt."""
         self._unanswered = defaultdict[str, set[ApiCall]](set)
@@ -132,6 +134,7 @@ class Billing:
             self._stored.pop(job.id, None)
             # A re-run has the same id, and perhaps other options.
             self._with_keyterms.discard(job.id)
+            self._multilingual.discard(job.id)
             if (recorded := self._recorded.pop(job.id, None)) is not None:
                 self._recorded_earlier.append(recorded)
 
@@ -171,6 +174,8 @@ class Billing:
             self._unanswered[call.job_id].add(call)
             if call.has_keyterms:
                 self._with_keyterms.add(call.job_id)
+            if call.is_multilingual:
+                self._multilingual.add(call.job_id)
 
     def calls_started(self, job_id: str) -> int:
         """How many calls to Deepgram were begun for the job; grows only."""
@@ -253,14 +258,18 @@ class Billing:
         return job.spent_before + instance + self._calls_bill(job.id, answered, unanswered)
 
     def _calls_bill(self, job_id: str, answered: int, unanswered: int) -> Bill:
-        keyterms = job_id in self._with_keyterms
-        answers = self._deepgram_bill(answered, keyterms=keyterms)
-        return answers + self._deepgram_bill(unanswered, keyterms=keyterms, possibly=True)
+        answers = self._deepgram_bill(job_id, answered, possibly=False)
+        return answers + self._deepgram_bill(job_id, unanswered, possibly=True)
 
-    def _deepgram_bill(self, samples: int, *, keyterms: bool, possibly: bool = False) -> Bill:
-        sent_bytes, audio_seconds = samples * BYTES_PER_SAMPLE_SENT, seconds(samples)
+    def _deepgram_bill(self, job_id: str, samples: int, *, possibly: bool) -> Bill:
         return deepgram_bill(
-            self._deepgram_model, audio_seconds, sent_bytes, self._prices, keyterms=keyterms, possibly=possibly
+            self._deepgram_model,
+            seconds(samples),
+            samples * BYTES_PER_SAMPLE_SENT,
+            self._prices,
+            keyterms=job_id in self._with_keyterms,
+            multilingual=job_id in self._multilingual,
+            possibly=possibly,
         )
 
     def task_costs(self) -> TaskCosts:

@@ -40,6 +40,7 @@ def build_engines(services: JobServices, listener: EngineListener) -> Engines:
             settings.time_limits,
             load_other=partial(services.load_other_model, engine),
             loaded_models=settings.loaded_models,
+            loaded_models_gib=settings.loaded_models_gib,
         )
         for engine in [Engine.PARAKEET_GPU] * (settings.shape.gpu is not None) + [Engine.PARAKEET_CPU]
     ]

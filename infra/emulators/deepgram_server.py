@@ -34,13 +34,14 @@ from infra.emulators.transcriber_process import TranscriberProcess
 from shared.deepgram_request import DeepgramRequest
 from shared.enums import Engine
 from shared.errors import BadMedia, EngineFailed
+from shared.languages.choice import MULTI
 from shared.transcript.compose import compose
 from shared.transcript.deepgram_json import to_deepgram
 from shared.transcript.model import Passage
 from shared.transcript.timestamps import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from infra.emulators.transcriber_process import TranscribedFile
 
@@ -56,9 +57,11 @@ MODEL_ID = "local-stand-in"
 _PARAMETERS = frozenset(
     {
         "callback",
+        "detect_language",
         "diarize_model",
         "filler_words",
         "language",
+        "language_hint",
         "mip_opt_out",
         "model",
         "multichannel",
@@ -232,10 +235,24 @@ def _wants(parameters: Mapping[str, str], name: str) -> bool:
     return parameters.get(name, "").lower() == "true"
 
 
+def _detects_language(parameters: Mapping[str, str]) -> bool:
+    """`detect_language` is true, or names the languages of which one is found; the stand-in finds any."""
+    return parameters.get("detect_language", "false").lower() != "false"
+
+
+def _add_word_languages(results: dict[str, Any], passages: Sequence[Passage]) -> None:
+    """The language of each word, which `language=multi` gives and a detected language of the channel does not."""
+    spoken = {(rounded(word.start), word.text): one.language for one in passages for word in one.words}
+    for channel in results["channels"]:
+        channel.pop("detected_language", None)
+        for word in channel["alternatives"][0]["words"]:
+            word["language"] = spoken.get((word["start"], word["punctuated_word"]))
+
+
 def _request(parameters: Mapping[str, str]) -> DeepgramRequest:
     """Of a call's parameters those which decide about what the model hears."""
     return DeepgramRequest(
-        None if "detect_language" in parameters else parameters.get("language", "en"),
+        None if _detects_language(parameters) else parameters.get("language", "en"),
         split=_wants(parameters, "multichannel"),
         speakers="diarize_model" in parameters,
     )
@@ -243,16 +260,27 @@ def _request(parameters: Mapping[str, str]) -> DeepgramRequest:
 
 def _results(found: TranscribedFile, request_id: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Deepgram's `results`, with no more than was asked for."""
+    language, passages = parameters.get("language", "en"), [Passage(Engine.PARAKEET_CPU, found.words)]
+    is_multilingual, is_detected = language == MULTI, _detects_language(parameters)
+    if is_multilingual or is_detected:
+        from gpu_job.languages.spoken import find_languages
+        from gpu_job.languages.text_languages import TextLanguages
+
+        spoken = find_languages(passages, TextLanguages().log_probabilities)
+        language, passages = spoken.language, list(spoken.passages)
     transcript = compose(
         job_id=request_id,
         source=MODEL_ID,
         duration=found.duration,
-        language=parameters.get("language", "en"),
+        language=language,
+        language_confidence=0.99 if is_detected else None,
         model=MODEL_ID,
-        passages=[Passage(Engine.PARAKEET_CPU, found.words)],
+        passages=passages,
         channels=found.channels,
     )
     results: dict[str, Any] = to_deepgram(transcript)["results"]
+    if is_multilingual:
+        _add_word_languages(results, passages)
     if not _wants(parameters, "utterances"):
         del results["utterances"]
     if not (_wants(parameters, "paragraphs") or _wants(parameters, "smart_format")):

@@ -150,13 +150,15 @@ def deepgram_bill(
     speakers: bool = False,
     keyterms: bool = False,
     redaction: bool = False,
+    multilingual: bool = False,
     possibly: bool = False,
 ) -> Bill:
     """Audio that Deepgram transcribed -> its minutes, and the egress of the `sent_bytes` that it got or fetched.
 
     `audio_seconds`: each channel that is transcribed separately counts. `speakers`: whether it told the speakers apart.
     `keyterms`: whether it was given key terms, which cost where the model takes them.
-    `redaction`: whether it redacted words itself. `possibly`: whether nobody knows that it did. Raises UnknownPrice.
+    `redaction`: whether it redacted words itself. `multilingual`: whether it was asked for several languages within the
+    recording. `possibly`: whether nobody knows that it did. Raises UnknownPrice.
     """
     note = _POSSIBLY if possibly else ""
     additions = (
@@ -165,7 +167,8 @@ def deepgram_bill(
         (_REDACTION, redaction, book.deepgram_redaction_minute_usd),
     )
     # A price that nobody asks for may be missing in the book.
-    per_minute = [(model, book.deepgram_minute_usd(model)), *((name, usd()) for name, asked, usd in additions if asked)]
+    minute_usd = book.deepgram_minute_usd(model, multilingual=multilingual)
+    per_minute = [(model, minute_usd), *((name, usd()) for name, asked, usd in additions if asked)]
     minutes = [
         LineItem(
             kind=LineItemKind.DEEPGRAM,

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from shared.enums import JobDevice
 from shared.errors import validation_message
 
+MULTILINGUAL = "-multilingual"
+"""Behind a Deepgram model's name: its price where the language changes within a recording."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,8 +106,11 @@ class PriceBook(_Frozen):
         """Deepgram's models with a price."""
         return frozenset(self.deepgram_minute_opted_out if self._opted_out else self.deepgram_minute)
 
-    def deepgram_minute_usd(self, model: str) -> float:
-        """Price of one minute of audio with this Deepgram model."""
+    def deepgram_minute_usd(self, model: str, *, multilingual: bool = False) -> float:
+        """Price of one minute of audio with this Deepgram model. `multilingual`: with `language=multi`, which is the
+        model's own price where the book has no other one."""
+        if multilingual and f"{model}{MULTILINGUAL}" in self.deepgram_models:
+            model = f"{model}{MULTILINGUAL}"
         if self._opted_out:
             return _price(self.deepgram_minute_opted_out, model, "deepgram_minute_opted_out").usd
         return _price(self.deepgram_minute, model, "deepgram_minute").usd

@@ -167,6 +167,8 @@ class TranscriptionRequest:
     """Whether Deepgram may hear what the job's engines have no words for."""
     job_may_complete: bool = False
     """Whether a job may hear what Deepgram has no words for."""
+    deepgram_multilingual: bool = False
+    """Whether Deepgram is asked for several languages within the recording."""
     redacted_audio: bool = False
     """Whether the job makes a redacted recording, which it decodes and transcribes once more."""
 
@@ -223,7 +225,8 @@ def _with_second_opinion(quote: Quote, request: TranscriptionRequest, pricing: P
     """With the most that a second opinion may cost, so that no limit is passed by it."""
     if not request.second_opinion_usd:
         return quote
-    minute_usd = pricing.book.deepgram_minute_usd(pricing.deepgram_model)
+    multilingual = request.deepgram_multilingual
+    minute_usd = pricing.book.deepgram_minute_usd(pricing.deepgram_model, multilingual=multilingual)
     line = LineItem(
         kind=LineItemKind.DEEPGRAM,
         resource=f"deepgram {pricing.deepgram_model} (second opinion, at most)",
@@ -354,6 +357,7 @@ def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: flo
             speakers=speakers,
             keyterms=request.keyterms,
             redaction=redaction,
+            multilingual=request.deepgram_multilingual,
         ),
         completion_seconds=audio_seconds / pricing.speeds.deepgram_x_real_time,
         deepgram_share=share,

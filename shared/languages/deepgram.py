@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from shared.languages.choice import LanguageChoice
 
 DEEPGRAM_LANGUAGES = (
@@ -16,9 +18,32 @@ DEEPGRAM_DETECTED = frozenset(
 """Those that `detect_language` finds. Source: https://developers.deepgram.com/docs/language-detection"""
 
 
-def deepgram_language_obstacle(choice: LanguageChoice, languages: frozenset[str]) -> str | None:
-    """Why Deepgram would not understand an upload; None where it does. `languages`: those that its model has."""
+_NOVA_3_MULTI = (
+    "af ar be bg bn bs ca cs da de el en es et fa fi fr gl gu he hi hr hu id it ja kn ko lt lv mk mr ms nl no pl pt ro"
+    " ru sk sl sr sv ta te th tl tr uk vi xh zh zu"
+)
+DEEPGRAM_MULTI = {"nova-3": frozenset(_NOVA_3_MULTI.split()), "nova-2": frozenset({"en", "es"})}
+"""Languages between which a recording may change with `language=multi`, by the beginning of the model's name. Source:
+https://developers.deepgram.com/docs/nova-3-language-prompting (55 with regions, since 2026-10-23; read on 2026-11-29)
+and its changelog of 2024-07-16."""
+
+
+def multi_languages(model: str) -> frozenset[str]:
+    """Those of one of Deepgram's models; none where it has no `multi`."""
+    found = (languages for name, languages in DEEPGRAM_MULTI.items() if model.startswith(name))
+    return next(found, frozenset())
+
+
+def hears_several(codes: Collection[str], model: str) -> bool:
+    """Whether a model is asked for `multi` where these languages, without script and region, are spoken."""
+    return len(codes) > 1 and multi_languages(model).issuperset(codes)
+
+
+def deepgram_language_obstacle(choice: LanguageChoice, languages: frozenset[str], model: str) -> str | None:
+    """Why Deepgram would not understand an upload; None where it does. `languages`: those that `model` has."""
     if choice.known is not None:
         return None if choice.codes[0] in languages else f"Deepgram's model does not speak {choice.known}"
+    if hears_several(choice.codes, model):
+        return None
     unknown = [code for code in choice.codes if code not in DEEPGRAM_DETECTED]
     return f"Deepgram does not detect {', '.join(unknown)}" if unknown else None

@@ -22,6 +22,7 @@ class LanguageTable:
     models: LanguageModels = PUBLISHED_MODELS
     deepgram: frozenset[str] = frozenset(DEEPGRAM_LANGUAGES.split())
     """Languages of Deepgram's model, without script and region."""
+    deepgram_model: str = "nova-3"
 
     def is_own(self, asked: LanguageChoice | None) -> bool:
         """Whether the deployment's own model hears such an upload. `asked`: its owner's; None: nothing is asked."""
@@ -50,4 +51,4 @@ class LanguageTable:
 
     def deepgram_obstacle(self, asked: LanguageChoice | None) -> str | None:
         """Why Deepgram could not transcribe an upload; None where it can. What LANGUAGE says is asked."""
-        return None if asked is None else deepgram_language_obstacle(asked, self.deepgram)
+        return None if asked is None else deepgram_language_obstacle(asked, self.deepgram, self.deepgram_model)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
 from shared.enums import JobDevice, ResultFormat
+from shared.languages.table import LanguageTable
 from shared.options.model import LONGEST_DEADLINE_MINUTES
 from shared.settings.deepgram import TrainingSettings
 from shared.settings.executions import BreakerSettings, ExecutionSettings, FileRoomSettings, JobShapeSettings
@@ -114,6 +116,11 @@ class DeploymentSettings(
     def formats(self) -> tuple[ResultFormat, ...]:
         """What is stored of a transcript beside transcript.json."""
         return tuple(one for one in ResultFormat if one in self.result_formats)
+
+    @property
+    def language_table(self) -> LanguageTable:
+        """Which models and services have which languages."""
+        return replace(super().language_table, deepgram_model=self.deepgram_model)
 
     def hardware(self, device: JobDevice) -> str | None:
         """What a job's model runs on, as speeds are learned by; None for a GPU job of which no GPU is known."""

@@ -85,6 +85,7 @@ def connect(settings: DeploymentSettings, render: Render = render) -> Deployment
         topic=publisher.topic_path(settings.google_cloud_project, settings.results_topic),
         prices=prices,
         deepgram_model=settings.deepgram_model,
+        language=settings.language,
         subtitles=settings.subtitles,
         events=events,
         unredacted=None if unredacted is None else ResultFiles(client.bucket(unredacted), settings.results_prefix),

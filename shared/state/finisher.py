@@ -28,7 +28,7 @@ from opentelemetry.trace import SpanKind
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill
 from shared.costs.prices import PriceBook
-from shared.deepgram_request import redacted_by_deepgram
+from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.messages import CoverageSummary, Receipt, Saving, TerminalMessage, event_id
@@ -68,12 +68,14 @@ class Finisher:
         topic: str,
         prices: PriceBook,
         deepgram_model: str,
+        language: str,
         subtitles: SubtitleOptions | None = None,
         events: ProgressEvents | None = None,
         unredacted: ResultFiles | None = None,
     ) -> None:
-        """`subtitles`: what the deployment wants of them, where an upload does not say. `events`: where progress is
-        published. `unredacted`: where transcripts are stored as they were before redaction; None: nowhere."""
+        """`language`: LANGUAGE. `subtitles`: what the deployment wants of them, where an upload does not say. `events`:
+        where progress is published. `unredacted`: where transcripts are stored as they were before redaction; None:
+        nowhere."""
         self._jobs = jobs
         self._ledger = ledger
         self._gpu = gpu
@@ -82,6 +84,7 @@ class Finisher:
         self._topic = topic
         self._prices = prices
         self._deepgram_model = deepgram_model
+        self._language = language
         self._subtitles = subtitles
         self._events = events
         self._unredacted = unredacted
@@ -249,6 +252,7 @@ class Finisher:
             speakers=options.tells_speakers_apart,
             keyterms=bool(options.keyterms),
             redaction=bool(redacted_by_deepgram(options)),
+            multilingual=DeepgramRequest.of_upload(options, self._language).is_multilingual(self._deepgram_model),
         )
         return Saving(deepgram_model=self._deepgram_model, deepgram_usd=deepgram.usd, bill_usd=bill.usd)
 

@@ -65,6 +65,7 @@ def compose(
     estimated_times: bool = False,
     loudness: tuple[int, ...] | None = None,
     warnings: Sequence[TranscriptWarning] = (),
+    language_confidence: float | None = None,
     grouping: Grouping | None = None,
 ) -> Transcript:
     """Passages in time order -> the transcript. Without `coverage` the words themselves are all that is known.
@@ -73,7 +74,7 @@ def compose(
     `overlaps`: where several speak at once, as far as that is known.
     `low_confidence`: mean confidence of the words below which the transcript has a warning. `estimated_times`: whether
     there are words whose times no engine said, which is a warning, too. `loudness`: of each second, where it is known.
-    `warnings`: others.
+    `warnings`: others. `language_confidence`: how sure the engine is of the language that it found.
     """
     inside: list[Passage] = []
     clock = 0.0
@@ -90,6 +91,7 @@ def compose(
         source=source,
         duration=duration,
         language=language,
+        language_confidence=language_confidence,
         model=model,
         channels=channels,
         speakers=speakers,

@@ -67,7 +67,12 @@ def _detected_language(transcript: Transcript, channel: int | None) -> Json:
     for segment in transcript.segments:
         if segment.language is not None and channel in (None, segment.speaker):
             words[segment.language] += len(segment.word_indexes(transcript.words))
-    return {"detected_language": words.most_common(1)[0][0]} if words else {}
+    if not words:
+        return {}
+    found: Json = {"detected_language": words.most_common(1)[0][0]}
+    if transcript.language_confidence is not None and found["detected_language"] == transcript.language:
+        found["language_confidence"] = transcript.language_confidence
+    return found
 
 
 def bare_word(text: str) -> str:

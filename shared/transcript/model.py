@@ -86,6 +86,26 @@ class SecondOpinion:
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageFlip:
+    """A chunk in another language than those around it, that was heard again. Without texts, as second opinions."""
+
+    start: Seconds
+    end: Seconds
+    language: str
+    """In which the words were first."""
+    around: str
+    confidence: float | None
+    """Mean of the first words' confidences."""
+    heard_again_by: str
+    """The model, as settings name it."""
+    way: Literal["context", "told", "model"]
+    """With the ends of the chunks beside it; told the language around; by that language's model."""
+    heard_again_confidence: float | None
+    replaced: bool
+    """Whether the words of the second hearing stand in the transcript."""
+
+
+@checked_dataclass(frozen=True, slots=True, kw_only=True)
 class Paragraph:
     """Consecutive segments, `segments[first_segment:last_segment + 1]`, without a long pause or change of speaker."""
 
@@ -214,6 +234,8 @@ class Transcript(_Frozen):
     """`gs://bucket/name#generation`, or `file:///path` where there is no deployment."""
     duration: Seconds
     language: str
+    language_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How sure Deepgram is of it, where it found it; None: nobody says."""
     model: str
     channels: Annotated[int, Field(ge=1)] = 1
     """Channels that were transcribed each by itself. Of several, a word's speaker is its channel."""
@@ -236,6 +258,8 @@ class Transcript(_Frozen):
     channels that were transcribed each by itself the loudest one's. -100: digital silence. None: not measured."""
     second_opinions: tuple[SecondOpinion, ...] = ()
     """In time order; empty where none was asked for, or none was needed."""
+    language_flips: tuple[LanguageFlip, ...] = ()
+    """In time order: chunks that were heard again because they were in another language than what is around them."""
     warnings: tuple[TranscriptWarning, ...] = ()
     keyterms: KeytermReport | None = None
     """What became of the upload's key terms; None where it has none."""

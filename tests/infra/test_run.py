@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 from dropscribe.result_files import results_folder
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import path_conflict, unique_names
+from infra.cli.local.models import model_for
 from infra.cli.local.run import RunOptions
 from infra.cli.main import app
+from infra.recordings import recording
 from shared.enums import Outcome, Privacy
+from shared.languages.choice import parse_language_choice
 from shared.media import Upload
 from shared.messages import TerminalMessage, event_id
 from shared.object_names import name_problem
@@ -147,3 +150,40 @@ def test_subtitles_of_the_files_are_asked_for_as_on_an_upload(tmp_path: Path, mo
     refused = CliRunner().invoke(app, ["run", str(path), "--subtitles", "wide"])
     assert (refused.exit_code, len(requested)) == (2, 1)
     assert "transcribe-subtitles is 'wide'" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("model", "language", "line"),
+    [
+        ("tiny", "de", "The model tiny has en, not de: --model tiny-de has it."),
+        ("tiny-de", "de-AT,en", "The model tiny-de has de, not en: --model tiny has it."),
+        ("tiny", "fr", "The model tiny has en, not fr: without --model, LANGUAGE_MODELS says which one has it."),
+        ("nvidia/parakeet-tdt-0.6b-v2", "de", "The model nvidia/parakeet-tdt-0.6b-v2 has en, not de"),
+    ],
+)
+def test_a_model_that_does_not_have_the_language_is_refused_before_anything_starts(
+    tmp_path: Path, model: str, language: str, line: str
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(recording("memo.wav").path.read_bytes())
+    arguments = ["run", str(path), "--out", str(tmp_path / "out"), "--model", model, "--language", language]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == ExitCode.USAGE
+    assert line in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("model", "language", "chosen"),
+    [
+        ("tiny-de", "de-DE", "tiny-de"),
+        ("tiny", "auto", "tiny"),
+        ("whisper-base", "ja", "whisper-base"),
+        ("/models/mine", "de", "/models/mine"),
+        (None, "de", "nvidia/parakeet-tdt-0.6b-v3"),
+    ],
+)
+def test_a_model_is_taken_where_it_has_the_language_or_nobody_knows(
+    model: str | None, language: str, chosen: str
+) -> None:
+    assert model_for(model, parse_language_choice(language)) == chosen
+    assert model_for(model, None) == model

@@ -335,6 +335,25 @@ def test_nothing_said_is_an_answer() -> None:
     assert (list(result.passage.words), result.duration_seconds) == ([], 9.0)
 
 
+def test_the_language_that_it_found_comes_with_how_sure_it_is() -> None:
+    body = answer(word())
+    body["results"]["channels"][0] |= {"detected_language": "pt-br", "language_confidence": 1.2}
+    result = parse_response(parsed(body), "nova-3")
+    assert (result.language, result.language_confidence, result.languages) == ("pt-BR", 1.0, ())
+    body["results"]["channels"][0] |= {"detected_language": ["de"], "language_confidence": None}
+    assert parse_response(parsed(body), "nova-3").language is None
+
+
+def test_words_of_several_languages_are_passages_of_each() -> None:
+    tags = ["de", "de", "de", "en", None, "xx-nonsense-", "de", "en", "en", "en"]
+    body = answer(*(word(f"{at}", at / 2, at / 2 + 0.4, language=tag) for at, tag in enumerate(tags)))
+    found = parse_response(parsed(body), "nova-3").passages
+    assert [(one.language, "".join(each.text for each in one.words)) for one in found] == [
+        ("de", "0123456"),
+        ("en", "789"),
+    ]
+
+
 METADATA, RESULTS = answer()["metadata"], answer()["results"]
 NO_TRANSCRIPTS = {
     "nothing": {},

@@ -555,3 +555,24 @@ def test_speakers_are_named_and_billed_where_deepgram_tells_them_apart_and_numbe
     assert diarized.usd == pytest.approx(minutes.quantity * services.prices.deepgram_speakers_minute_usd())
     (quote,) = [one for one in message.decision.quotes if one.method is Method.DEEPGRAM] if message.decision else []
     assert quote.bill.usd == pytest.approx(bill.usd, rel=0.02)
+
+
+@pytest.mark.parametrize(("asked", "usd"), [("de,en", 0.0052), ("auto", 0.0043)])
+def test_a_language_that_is_to_be_found_is_in_the_transcript_and_several_have_their_price(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, asked: str, usd: float
+) -> None:
+    services = make_deepgram_services()
+    upload = cloud.drop(recording("memo.wav").path.read_bytes(), "a.wav", metadata={"transcribe-language": asked})
+    handle(services, upload)
+    (message,) = cloud.terminal_messages()
+    transcript = Transcript.model_validate_json(result(cloud, message, "transcript.json"))
+    assert (transcript.language, {segment.language for segment in transcript.segments}) == ("en", {"en"})
+    assert transcript.language_confidence == (0.99 if asked == "auto" else None)
+    (channel,) = json.loads(result(cloud, message, "deepgram.json"))["results"]["channels"]
+    assert channel["detected_language"] == "en"
+    assert [line.usd_per_unit for line in message.bill.items if line.kind is LineItemKind.DEEPGRAM] == [usd]
+    receipt = receipt_of(cloud, message)
+    assert receipt.saving is not None
+    assert receipt.saving.deepgram_usd == pytest.approx(message.bill.usd, rel=0.02)
+    (quote,) = [one for one in message.decision.quotes if one.method is Method.DEEPGRAM] if message.decision else []
+    assert quote.bill.usd == pytest.approx(message.bill.usd, rel=0.02)

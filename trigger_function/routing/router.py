@@ -32,7 +32,7 @@ from shared.costs.quotes import (
     quotes_for,
 )
 from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
-from shared.deepgram_request import redacted_by_deepgram
+from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
 from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
@@ -96,6 +96,8 @@ class Router:
     deepgram_model: str
     idle_seconds: float
     """How long an execution looks for more work before it ends."""
+    language: str = "en"
+    """LANGUAGE."""
     gather: GatherRules = field(default_factory=GatherRules)
     shards: ShardRules = NEVER_DIVIDED
     gpu_launches: LaunchRules = ONE_EXECUTION
@@ -112,6 +114,7 @@ class Router:
             gpu_job_shape=settings.shape,
             cpu_job_shape=JobShape(gpu=None, vcpu=settings.cpu_job_vcpu, memory_gib=settings.cpu_job_memory_gib),
             deepgram_model=settings.deepgram_model,
+            language=settings.language,
             idle_seconds=settings.work_idle_seconds,
             gather=settings.gather_rules,
             shards=settings.shard_rules,
@@ -151,6 +154,9 @@ class Router:
             deepgram_may_complete=self._deepgram_may_complete(upload),
             job_may_complete=self._job_may_complete(upload),
             deepgram_redacts=bool(redacted_by_deepgram(upload.options)),
+            deepgram_multilingual=DeepgramRequest.of_upload(upload.options, self.language).is_multilingual(
+                self.deepgram_model
+            ),
             redacted_audio=upload.options.redaction.makes_audio,
         )
 

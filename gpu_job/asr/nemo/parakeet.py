@@ -114,6 +114,8 @@ class Parakeet:
         self.name = name
         self.device = device
         self._memory = memory_of(model, device)
+        self._others_bytes = 0
+        """On the GPU, when the last batch began: other models, and the batch that is made ready."""
         self.batch_limits = limits.of(device, self._memory)
         self.model = model.to(device.name).eval()
         """NeMo's, set up for greedy batched decoding."""
@@ -212,6 +214,11 @@ class Parakeet:
             return LeftOut(tuple(term.phrase for term in terms), self._boosting_failure)
         return self._speller.left_out(terms)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Its weights'."""
+        return self._memory.weights
+
     def run(self, prepared: Prepared) -> DecoderOutput:
         """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
         with inference():
@@ -221,6 +228,8 @@ class Parakeet:
                 for tensor in (tensor for part in prepared.slices for tensor in part):
                     tensor.record_stream(ours)
                 torch.cuda.reset_peak_memory_stats()
+                inputs = sum(tensor.nbytes for part in prepared.slices for tensor in part)
+                self._others_bytes = max(0, torch.cuda.memory_allocated() - self._memory.weights - inputs)
             encoded, frames = _joined([self._encode(part) for part in prepared.slices])
             output = self._collect(self._decode(encoded, frames, prepared.trees), prepared.seconds)
         self._correct_memory_budget(prepared)
@@ -251,7 +260,8 @@ class Parakeet:
         """Hold the prediction against what the batch took; the allocator has counted when the GPU still computes."""
         if self.batch_limits.memory:
             chunks, samples = prepared.slices[0].signal.shape
-            memory = self.batch_limits.memory.after(chunks, samples, torch.cuda.max_memory_allocated())
+            peak = torch.cuda.max_memory_allocated()
+            memory = self.batch_limits.memory.after(chunks, samples, peak, self._others_bytes)
             self.batch_limits = replace(self.batch_limits, memory=memory)
 
     def _collect(self, found: Any, durations: tuple[float, ...]) -> DecoderOutput:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpu_job.asr.batching import BatchLimits
+from gpu_job.asr.model_size import folder_bytes
 from gpu_job.asr.nemo.model_files import MANIFEST, PreparedModel
 from gpu_job.asr.onnx.model_folder import CONFIG, TDT, BadOnnxModel, OnnxFolder, Quantization
 from gpu_job.asr.onnx.tdt_model import OnnxTdt
@@ -32,13 +33,14 @@ def load(
         prepared.check()
         name = name or prepared.manifest.source
     threads = threads or usable_cores()
+    memory_bytes = folder_bytes(folder, int8=quantization == "int8")
     opened = OnnxFolder.open(folder)
     if opened.config.model_type == TDT:
-        return OnnxTdt(opened, quantization, name or folder.name, limits, threads)
+        return OnnxTdt(opened, quantization, name or folder.name, limits, threads, memory_bytes)
     model_type = model_type or opened.config.model_type
     if model_type is None:
         raise BadOnnxModel(f"{folder / CONFIG} names no model_type.")
     # Imports every model class of onnx-asr.
     from gpu_job.asr.onnx.other_models import OnnxAsrModel
 
-    return OnnxAsrModel(folder, model_type, quantization, name or folder.name, limits, threads)
+    return OnnxAsrModel(folder, model_type, quantization, name or folder.name, limits, threads, memory_bytes)

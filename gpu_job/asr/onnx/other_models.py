@@ -41,10 +41,18 @@ class OnnxAsrModel:
     hardware = "cpu"
 
     def __init__(
-        self, folder: Path, model_type: str, quantization: Quantization, name: str, limits: BatchLimits, threads: int
+        self,
+        folder: Path,
+        model_type: str,
+        quantization: Quantization,
+        name: str,
+        limits: BatchLimits,
+        threads: int,
+        memory_bytes: int = 0,
     ) -> None:
-        """Open the networks. Raises BadOnnxModel."""
+        """Open the networks. `memory_bytes`: what they take. Raises BadOnnxModel."""
         self.name = name
+        self.memory_bytes = memory_bytes
         self.batch_limits = limits
         try:
             self._model: Any = onnx_asr.load_model(

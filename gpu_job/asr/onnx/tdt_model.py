@@ -100,10 +100,17 @@ class OnnxTdt:
     hardware = "cpu"
 
     def __init__(
-        self, folder: OnnxFolder, quantization: Quantization, name: str, limits: BatchLimits, threads: int
+        self,
+        folder: OnnxFolder,
+        quantization: Quantization,
+        name: str,
+        limits: BatchLimits,
+        threads: int,
+        memory_bytes: int = 0,
     ) -> None:
-        """Open the networks. Raises BadOnnxModel."""
+        """Open the networks. `memory_bytes`: what they take. Raises BadOnnxModel."""
         self.name = name
+        self.memory_bytes = memory_bytes
         self.quantization = quantization
         self.batch_limits = limits
         self._bands = folder.config.features_size

@@ -193,7 +193,12 @@ class JobRunner(JobOwner):
         )
         local = not job.may_use_deepgram
         hearing = Hearing(
-            self._pipeline, job.id, stays_local=local, cancelled=job.cancelled, on_progress=job.redaction_advanced
+            self._pipeline,
+            job.id,
+            stays_local=local,
+            model=job.transcription.speech_model,
+            cancelled=job.cancelled,
+            on_progress=job.redaction_advanced,
         )
 
         def store(path: Path) -> None:

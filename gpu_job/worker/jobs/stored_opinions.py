@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from google.cloud.storage import Bucket
 from pydantic import TypeAdapter
 
-from gpu_job.assembly.second_opinion import HeardAgain
+from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.transcription.second_opinions import OpinionLimits
 from gpu_job.worker.billing import BYTES_PER_SAMPLE_SENT
@@ -22,6 +22,7 @@ from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.costs.bill import Bill, deepgram_bill
+from shared.deepgram_request import DeepgramRequest
 from shared.messages import Decision
 from shared.state.jobs.object_names import parts_folder
 from shared.state.jobs.record import JobRecord
@@ -54,7 +55,10 @@ def opinion_limits(services: JobServices) -> OpinionLimitsOf:
             missing_usd = max(0.0, min(missing_usd, left - doubtful_usd))
         sent_bytes = SAMPLE_RATE * BYTES_PER_SAMPLE_SENT
         keyterms = bool(record.options.keyterms)
-        second_usd = deepgram_bill(settings.deepgram_model, 1.0, sent_bytes, book, keyterms=keyterms).usd
+        model = settings.deepgram_model
+        multilingual = DeepgramRequest.of_chunks(record.options, settings.language).is_multilingual(model)
+        second = deepgram_bill(model, 1.0, sent_bytes, book, keyterms=keyterms, multilingual=multilingual)
+        second_usd = second.usd
         if doubtful_usd + missing_usd <= 0 or second_usd <= 0:
             return None
         store = StoredOpinions(services.state, record, parts)

@@ -15,12 +15,13 @@ from infra.cli.exit_codes import ExitCode
 from infra.cli.progress.fetch import FetchProgress
 from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
 from shared.languages.choice import LanguageChoice
-from shared.languages.models import LANGUAGE_MODELS, LanguageModels
+from shared.languages.models import LANGUAGE_MODELS, OTHER, LanguageModels
 
 TINY = "tiny"
 """The name of the built-in model: what the demo is for, and nothing else."""
 TINY_MODELS = {TINY: ONNX_PATH, "tiny-de": GERMAN_ONNX_PATH}
 """The second one, of 64 German words, is for tests of several languages."""
+_TINY_LANGUAGES = {TINY: "en", "tiny-de": "de"}
 
 
 def chosen_model(asked: str | None, console: Console) -> str:
@@ -49,17 +50,43 @@ def chosen_model(asked: str | None, console: Console) -> str:
     return name
 
 
-def model_of_language(choice: LanguageChoice | None) -> str | None:
-    """The model for what is spoken, by LANGUAGE_MODELS; None: nothing is asked. Raises CommandError."""
+def model_for(asked: str | None, choice: LanguageChoice | None) -> str | None:
+    """What `chosen_model` is to choose. `asked`: as `--model` has it; `choice`: as `--language` has it.
+
+    Raises CommandError where the model does not have the language, as far as its languages are known, or none has it.
+    """
     if choice is None:
-        return None
+        return asked
+    if asked is None:
+        found = _table().model_for(choice)
+        if found is None:
+            raise CommandError(f"LANGUAGE_MODELS has no model for {choice}; --model names one.", ExitCode.NO_MODEL)
+        return found.model
+    known = _languages_of(asked)
+    missing = [code for code in choice.codes if code not in known]
+    if known and missing:
+        others = [name for name, language in _TINY_LANGUAGES.items() if asked in TINY_MODELS and [language] == missing]
+        advice = f"--model {others[0]} has it" if others else "without --model, LANGUAGE_MODELS says which one has it"
+        raise CommandError(
+            f"The model {asked} has {', '.join(sorted(known))}, not {', '.join(missing)}: {advice}.", ExitCode.USAGE
+        )
+    return asked
+
+
+def _languages_of(model: str) -> frozenset[str]:
+    """Languages that a model has; none where that is not known, or it has any."""
+    if (tiny := _TINY_LANGUAGES.get(model)) is not None:
+        return frozenset({tiny})
+    named = (one.languages for one in _table().models if one.model == model)
+    languages = next(named, frozenset())
+    return frozenset() if OTHER in languages else languages
+
+
+def _table() -> LanguageModels:
     try:
-        found = LanguageModels.parse(os.environ.get("LANGUAGE_MODELS") or LANGUAGE_MODELS).model_for(choice)
+        return LanguageModels.parse(os.environ.get("LANGUAGE_MODELS") or LANGUAGE_MODELS)
     except ValueError as error:
         raise CommandError(f"LANGUAGE_MODELS: {error}.", ExitCode.NO_MODEL) from None
-    if found is None:
-        raise CommandError(f"LANGUAGE_MODELS has no model for {choice}; --model names one.", ExitCode.NO_MODEL)
-    return found.model
 
 
 def _fetch(name: str, console: Console) -> None:

@@ -21,7 +21,7 @@ from infra.cli.errors import CommandError, errors_in_one_line, reason_of
 from infra.cli.exit_codes import ExitCode
 from infra.cli.local.inputs import Inputs, Recording, Refused, inputs_of
 from infra.cli.local.machine_speeds import MachineSpeeds
-from infra.cli.local.models import chosen_model, model_of_language
+from infra.cli.local.models import chosen_model, model_for
 from infra.cli.local.prediction import predicted
 from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.local.session import Session, check_machine_and_settings, ended_by_signals, session
@@ -108,14 +108,15 @@ class _Run:
     def transcribe(self) -> None:
         """Transcribe every recording, and print the table. Ctrl-C keeps, and names, what is done."""
         recordings, out = self._inputs.recordings, self._options.out
+        language = self._options.upload.language
+        wanted = model_for(self._options.model, language)
         check_room([recording.path.stat().st_size for recording in recordings])
         speeds = MachineSpeeds(self._options.model or "")
         estimate = predicted([recording.path for recording in recordings], self._options.upload, speeds)
         print_line(self._notes, f"{estimate}.")
         try:
             with ExitStack() as stack:
-                language = self._options.upload.language
-                model = chosen_model(self._options.model or model_of_language(language), self._notes)
+                model = chosen_model(wanted, self._notes)
                 # Whatever --model names is for this language.
                 settings = {**IGNORE_NOTHING, **({} if language is None else {"LANGUAGE": str(language)})}
                 with self._notes.status("starting the local servers"):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from gpu_job.asr.tokens import Token
+from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.assembly.missing_words import with_missing_words
-from gpu_job.assembly.second_opinion import HeardAgain, with_second_opinions
+from gpu_job.assembly.second_opinion import with_second_opinions
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.audit.findings import Findings
 from shared.enums import Engine

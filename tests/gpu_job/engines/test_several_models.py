@@ -8,13 +8,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Queue
 
 import numpy as np
 import pytest
 
 from gpu_job.asr.batching import MODEL_PATIENCE, BatchCandidate, BatchLimits, next_batch
-from gpu_job.asr.recognizer import SpeechModel
+from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
+from gpu_job.asr.memory import GIB, Architecture, Attention, MemoryBudget, MemoryModel
+from gpu_job.asr.model_size import folder_bytes, predicted_bytes
+from gpu_job.asr.recognizer import SpeechModel, TakesMemory
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.chunker import Chunk
@@ -23,6 +27,7 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.loaded_models import LoadedModels
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
+from infra.tiny_parakeet import ONNX_PATH
 from shared.enums import Engine
 from shared.errors import EngineFailed, FailureKind
 from tests.support.waiting import PATIENCE
@@ -302,3 +307,114 @@ def test_a_batch_is_as_large_as_its_own_model_allows() -> None:
     chosen = next_batch(chunks, lambda model: sizes[str(model)])
     assert len(chosen) == 1
     assert chunks[chosen[0]].model == "large"
+
+
+# Memory
+
+
+@dataclass
+class SizedRecognizer(NamedRecognizer):
+    """Takes so many bytes."""
+
+    memory_bytes: int = 0
+
+
+SIZES = {"english": 3, "german": 4, "french": 2, "huge": 50}
+
+
+def sized(name: str) -> SizedRecognizer:
+    return SizedRecognizer(name, [], memory_bytes=SIZES[name])
+
+
+def sized_models(most_bytes: float, predicted: dict[str, int], most: int = 9) -> tuple[LoadedModels, list[str]]:
+    loads: list[str] = []
+
+    def load(name: str) -> SizedRecognizer:
+        loads.append(name)
+        return sized(name)
+
+    models = LoadedModels("english", sized("english"), load, most, most_bytes=most_bytes, predicted_bytes=predicted.get)
+    return models, loads
+
+
+def used(models: LoadedModels, *names: str) -> set[str]:
+    """Models in memory after these were used, one after the other."""
+    for name in names:
+        models.give_back(models.borrow(SpeechModel(name)))
+    return {name for name in SIZES if models.recognizer(SpeechModel(name)) is not None}
+
+
+def test_no_more_models_are_in_memory_than_fit_and_the_one_used_longest_ago_goes() -> None:
+    models, _ = sized_models(9, SIZES)
+    assert used(models, "german") == {"english", "german"}
+    assert used(models, "french") == {"english", "german", "french"}
+    tight, _ = sized_models(8, SIZES)
+    assert used(tight, "german", "english", "french") == {"english", "french"}
+
+
+def test_a_model_that_is_larger_than_all_may_be_is_alone() -> None:
+    models, _ = sized_models(9, SIZES)
+    assert used(models, "german", "huge") == {"huge"}
+    assert used(models, "english") == {"english"}
+
+
+def test_a_model_of_unknown_size_counts_as_the_engines_own_and_then_as_what_it_was() -> None:
+    models, loads = sized_models(7, {})
+    assert used(models, "german") == {"english", "german"}
+    assert used(models, "french") == {"german", "french"}
+    assert used(models, "english", "german") == {"english", "german"}
+    assert loads == ["german", "french", "english", "german"]
+
+
+def test_batches_leave_room_for_the_other_models() -> None:
+    memory = MemoryModel(Architecture(), 2, Attention.SDPA)
+    limits = BatchLimits(10_000, 10**12, MemoryBudget(memory, 20 * GIB))
+    own, other = NamedRecognizer("english", [], batch_limits=limits), sized("german")
+    other.memory_bytes, other.batch_limits = 8 * GIB, limits
+    models = LoadedModels("english", own, lambda name: other, 2)
+    minute = 60 * SAMPLE_RATE
+    alone = models.limits(None).largest(minute)
+    models.borrow(GERMAN)
+    beside = models.limits(None).largest(minute)
+    assert beside == MemoryBudget(memory, 20 * GIB, others_bytes=8 * GIB).largest_batch(minute) < alone
+    assert models.limits(GERMAN).largest(minute) == alone
+
+
+def test_what_a_batch_took_is_told_from_what_other_models_have() -> None:
+    budget = MemoryBudget(MemoryModel(Architecture(), 2, Attention.SDPA), 20 * GIB)
+    weights, taken = budget.model.weights, budget.model.activations(4, 60 * SAMPLE_RATE)
+    alone = budget.after(4, 60 * SAMPLE_RATE, weights + taken)
+    assert alone.correction == pytest.approx(1.0)
+    assert budget.after(4, 60 * SAMPLE_RATE, weights + taken + 5 * GIB, 5 * GIB) == alone
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [("nvidia/parakeet-tdt-0.6b-v2", 1.26), ("nvidia/parakeet-tdt-1.1b", 2.31), ("whisper-base", None), ("b-1", None)],
+)
+def test_the_size_of_a_published_model_is_in_its_name(name: str, gigabytes: float | None) -> None:
+    found = predicted_bytes(name)
+    assert found == (None if gigabytes is None else pytest.approx(gigabytes * 1e9))
+
+
+def test_the_size_of_a_model_on_disk_is_its_files(tmp_path: Path) -> None:
+    for name, size in {
+        "encoder-model.onnx": 40,
+        "encoder-model.onnx.data": 400,
+        "encoder-model.int8.onnx": 100,
+        "decoder_joint-model.onnx": 30,
+        "decoder_joint-model.int8.onnx": 10,
+        "vocab.txt": 1000,
+    }.items():
+        (tmp_path / name).write_bytes(bytes(size))
+    assert folder_bytes(tmp_path, int8=True) == predicted_bytes(str(tmp_path)) == 2 * 110
+    assert folder_bytes(tmp_path, int8=False) == 2 * 470
+    (tmp_path / "a.nemo").write_bytes(bytes(70))
+    assert predicted_bytes(str(tmp_path / "a.nemo")) == 70
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    (prepared / "model.safetensors").write_bytes(bytes(90))
+    assert predicted_bytes(str(prepared)) == 90
+    loaded = load_recognizer(str(ONNX_PATH), Engine.PARAKEET_CPU, RecognizerOptions(precision="fp32"))
+    assert isinstance(loaded, TakesMemory)
+    assert loaded.memory_bytes == folder_bytes(ONNX_PATH, int8=False) > 10**7

@@ -13,10 +13,11 @@ import pytest
 
 from dropscribe.local_media import inspected
 from gpu_job import transcribe
+from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.samples import Samples
+from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.speech_models import SpeechModels
@@ -186,6 +187,7 @@ def test_a_recording_that_nobody_wants_is_not_made_to_its_end(engine: EngineChai
 def test_it_ends_where_nobody_wants_it_any_more_while_it_is_listened_to(tmp_path: Path) -> None:
     """An attempt at which another worker is by then, say: engines go on with what is still wanted."""
     recognizer, path = OneWordModel("nothing"), recording("lecture.flac").path
+    recognizer.batch_limits = BatchLimits(1, 40 * SAMPLE_RATE)  # few chunks are under way when it ends
     chain, cancelled, advanced = chain_of(recognizer), threading.Event(), list[int]()
 
     def advance() -> None:

@@ -310,6 +310,9 @@ class HalfBroken:
 
     def keyterm_support(self, terms: tuple[Keyterm, ...], model: object = None) -> None: ...
 
+    def holds(self, model: object) -> bool:
+        return False
+
     def model_of(self, model: object) -> str:
         return self.model
 

@@ -9,7 +9,7 @@ import pytest
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
-from gpu_job.assembly.second_opinion import HeardAgain
+from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.worker.jobs.stored_opinions import StoredOpinions, opinion_limits
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
