@@ -7,6 +7,7 @@ its style and script by their hashes.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -17,7 +18,8 @@ from shared.enums import Engine
 from shared.options.subtitle_rules import SubtitleRules
 from shared.pages.inline import InlineFiles, inline_files
 from shared.transcript.display import visible
-from shared.transcript.model import Coverage, Gap, Speaker, Transcript
+from shared.transcript.model import Coverage, Gap, Overlap, Speaker, Transcript
+from shared.transcript.page.findings import findings_html
 from shared.transcript.page.page_data import page_data
 from shared.transcript.subtitles.cues import Cue
 from shared.transcript.text import Block, gap_mark, reading_order, speaker_name
@@ -55,7 +57,7 @@ def to_html(transcript: Transcript, cues: Sequence[Cue], rules: SubtitleRules) -
     parts = list(reading_order(transcript))
     blocks = [part for part in parts if isinstance(part, Block)]
     content = [
-        _gap(part) if isinstance(part, Gap) else _paragraph(part, transcript.speakers, name_engines=several_engines)
+        _gap(part) if isinstance(part, Gap) else _paragraph(part, transcript, name_engines=several_engines)
         for part in parts
     ]
     inline = _files()
@@ -71,16 +73,29 @@ def to_html(transcript: Transcript, cues: Sequence[Cue], rules: SubtitleRules) -
         engines=escape(_names(transcript.engines) or "none"),
         model=escape(visible(transcript.model)),
         coverage=escape(_coverage(transcript.coverage)),
+        findings=findings_html(transcript),
         content="\n".join(content) or '<p lang="en" dir="ltr">No speech was found.</p>',
     )
 
 
-def _paragraph(block: Block, speakers: Sequence[Speaker], *, name_engines: bool) -> str:
+def _paragraph(block: Block, transcript: Transcript, *, name_engines: bool) -> str:
+    speakers = transcript.speakers
+    notes = [_names(block.engines)] if name_engines else []
+    if block.speaker is None and speakers:
+        notes.append("speaker unknown")
+    if _overlaps(block, transcript.overlaps):
+        notes.append("several speak at once")
     # What has a direction of its own, or stands in <bdi>, has no say in that of the paragraph.
-    by = f' <span class="by" dir="ltr">{escape(_names(block.engines))}</span>' if name_engines else ""
+    by = f' <span class="by" dir="ltr">{escape("; ".join(notes))}</span>' if notes else ""
     speaker = "" if block.speaker is None else _speaker(block.speaker, speakers)
     text = f'<span class="text">{escape(block.text)}</span>'
     return f'<p dir="auto"><time>{clock(block.start)}</time>{by}<br>{speaker}{text}</p>'
+
+
+def _overlaps(block: Block, overlaps: Sequence[Overlap]) -> bool:
+    """Whether one of them, which are in time order and apart, is in the block."""
+    behind = bisect_left(overlaps, block.end, key=lambda one: one.start)
+    return behind > 0 and overlaps[behind - 1].end > block.start
 
 
 def _speaker(speaker: int, speakers: Sequence[Speaker]) -> str:

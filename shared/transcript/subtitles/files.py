@@ -35,7 +35,9 @@ def _srt_text(line: str) -> str:
 def _vtt_lines(turn: Turn, speakers: Sequence[Speaker]) -> Iterable[str]:
     lines = [_vtt_text(line) for line in turn.lines]
     if turn.speaker is not None:
-        lines[0] = f"<v {_vtt_text(speaker_name(turn.speaker, speakers))}>{lines[0]}"
+        # A name that ends with two dashes would make an arrow with the tag's end, and that begins a cue.
+        name = re.sub("-$", "&#45;", _vtt_text(speaker_name(turn.speaker, speakers)))
+        lines[0] = f"<v {name}>{lines[0]}"
         lines[-1] += "</v>"
     return lines
 

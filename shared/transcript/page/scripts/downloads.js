@@ -157,7 +157,8 @@ function asVtt() {
   const voiced = (speaker, lines) => {
     const safe = lines.map(escaped);
     if (speaker === null) return safe;
-    safe[0] = `<v ${escaped(speakerName(speaker))}>${safe[0]}`;
+    // A name that ends with two dashes would make an arrow with the tag's end, and that begins a cue.
+    safe[0] = `<v ${escaped(speakerName(speaker)).replace(/-$/, "&#45;")}>${safe[0]}`;
     safe[safe.length - 1] += "</v>";
     return safe;
   };
