@@ -12,13 +12,20 @@ from gpu_job.speakers.networks import FRAMES, LOCAL_SPEAKERS, unit
 from gpu_job.speakers.windows import Piece, SpeakerWindow
 from shared.options.speaker_count import SpeakerCount
 
-SAME_SPEAKER_COSINE = 0.6
-"""Two groups of pieces whose mean cosine is higher are one speaker. CAM++ on pieces of 1 to 2 s gives one person's 0.53
-or more in 95 % of the pairs, and two persons' 0.56 or less (docs/benchmarks.md, speakers)."""
+SAME_SPEAKER_COSINE = 0.63
+"""Two groups of pieces whose mean cosine is higher are one speaker. CAM++ on pieces of 2 s gives two persons' 0.61 or
+less in 99 % of the pairs, on the phone 0.66, and one person's 0.77 in the mean, in a room 0.65: what one person says
+may be several groups."""
 
-SAME_MEAN_COSINE = 0.75
-"""Two groups whose means have a higher cosine are one speaker, too: noise and echo lower the cosines of pieces, not
-those of means. With it, any `SAME_SPEAKER_COSINE` of 0.55 to 0.65 finds the same speakers."""
+SAME_VOICE = 0.8
+"""Two groups are one speaker, too, from this share on of what their mean cosine would be if they were one's, known by
+the mean cosines inside of each: noise, echo and a phone lower or raise all of them alike. Halves of what one person
+says have 0.90 or more, two persons 0.71 or less in 95 % of the pairs, on the phone 0.76 (docs/benchmarks.md)."""
+
+_USUAL_COSINE = 0.65
+"""Inside of a group, where no group has more than one piece."""
+_USUAL_PAIRS = 6
+"""So many pairs of a group's pieces weigh as much as the mean of all groups."""
 
 _CLEAR_SECONDS = 1.0
 """A piece this long makes clusters; a shorter one only joins the nearest."""
@@ -81,20 +88,31 @@ def _groups(pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
         longest = max((group.seconds for group in groups), default=0.0)
         least = min(_LEAST_SPEAKER_SECONDS, _LEAST_SPEAKER_SHARE * longest)
         groups = [group for group in groups if group.seconds >= least]
-    return _merged_by_means(groups, count)
+    return _merged_by_voices(groups, count)
 
 
-def _merged_by_means(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
+def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
     groups = groups[:]
     while len(groups) > count.least:
-        means = np.stack([unit(group.mean) for group in groups])
-        alike = means @ means.T
+        alike = _voices_alike(groups)
         np.fill_diagonal(alike, _UNRELATED)
         one, other = sorted(divmod(int(alike.argmax()), len(groups)))
-        if alike[one, other] <= SAME_MEAN_COSINE:
+        if alike[one, other] <= SAME_VOICE:
             break
         groups[one] = groups[one].joined(groups.pop(other))
     return groups
+
+
+def _voices_alike(groups: Sequence[_Group]) -> NDArray[np.float32]:
+    """[groups, groups] Mean cosine of two groups, as a share of what it is inside of them."""
+    means = np.stack([group.mean for group in groups])
+    pieces = np.array([group.pieces for group in groups], np.float32)
+    # Of the n x n cosines that the square of a mean is the mean of, n are a piece's with itself: 1.
+    pairs = pieces * (pieces - 1)
+    sums = (means**2).sum(axis=1) * pieces**2 - pieces
+    usual = sums.sum() / pairs.sum() if pairs.any() else _USUAL_COSINE
+    inside = np.maximum((sums + usual * _USUAL_PAIRS) / (pairs + _USUAL_PAIRS), 0.05)
+    return np.asarray(means @ means.T / np.sqrt(np.outer(inside, inside)), np.float32)
 
 
 def _merged(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
