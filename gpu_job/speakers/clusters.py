@@ -35,6 +35,10 @@ _LEAST_SPEAKER_SECONDS = 4.0
 _LEAST_SPEAKER_SHARE = 0.2
 """Of the one who says most: in a short recording, less is enough."""
 
+_VOICE_COSINE = 0.6
+"""A doubtful piece is that of the speaker whose mean has at least this cosine to it, or nobody's. A person's own mean
+has about 0.8; white noise, chords and clicks have up to 0.58 to the nearest of 48 voices."""
+
 _BLOCK = 1000
 """Groups that are compared each with each at once: 4 MB. Of more, the clusters of each block are compared."""
 
@@ -43,6 +47,9 @@ _UNRELATED = -2.0
 
 NOBODY = -1
 """In `Speakers`: nobody, or nobody knows who."""
+
+_NO_VOICE = -2
+"""It sounds like nobody who speaks in the recording."""
 
 Speakers = NDArray[np.int8]
 """Numbers of speakers: of frames, or [frames, LOCAL_SPEAKERS] of each person of a window."""
@@ -64,7 +71,7 @@ class _Group:
 
 def speakers_of(windows: Sequence[SpeakerWindow], count: SpeakerCount) -> list[Speakers]:
     """Windows in time order -> for each of them, whom its people are in each frame."""
-    pieces = [piece for window in windows for piece in window.pieces]
+    pieces = [piece for window in windows for piece in window.pieces if not piece.is_doubtful]
     clear = [piece for piece in pieces if piece.seconds >= _CLEAR_SECONDS] or pieces
     means = [unit(group.mean) for group in _groups(clear, count)]
     if not means:
@@ -84,11 +91,13 @@ def _groups(pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
             fewer = sorted(fewer, key=lambda group: -group.seconds)[:_BLOCK]
         groups = fewer
     groups = _merged(groups, count)
-    if not count.is_known:
-        longest = max((group.seconds for group in groups), default=0.0)
-        least = min(_LEAST_SPEAKER_SECONDS, _LEAST_SPEAKER_SHARE * longest)
-        groups = [group for group in groups if group.seconds >= least]
-    return _merged_by_voices(groups, count)
+    if count.is_known:
+        return _merged_by_voices(groups, count)
+    # What one person says in an echo may be many small groups, which only together are a speaker's.
+    groups = _merged_by_voices([group for group in groups if group.pieces > 1] or groups, count)
+    longest = max((group.seconds for group in groups), default=0.0)
+    least = min(_LEAST_SPEAKER_SECONDS, _LEAST_SPEAKER_SHARE * longest)
+    return [group for group in groups if group.seconds >= least]
 
 
 def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
@@ -150,13 +159,15 @@ def _merged(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
 
 
 def _speakers_alone(windows: Sequence[SpeakerWindow], means: NDArray[np.float32]) -> Speakers:
-    """[frames of the recording] Who speaks where one speaks alone: whom each piece sounds most like."""
+    """[frames of the recording] Who speaks where one speaks alone: whom each piece sounds most like, or `_NO_VOICE`."""
     last = max(window.first_frame for window in windows) + FRAMES
     speakers = np.full(last, NOBODY, np.int8)
     for window in windows:
         for piece in window.pieces:
             stretch = slice(window.first_frame + piece.first, window.first_frame + piece.stop)
-            speakers[stretch] = (means @ piece.embedding).argmax()
+            alike = means @ piece.embedding
+            is_voice = not piece.is_doubtful or alike.max() >= _VOICE_COSINE
+            speakers[stretch] = alike.argmax() if is_voice else _NO_VOICE
     return speakers
 
 
@@ -170,7 +181,7 @@ def _speakers_in(window: SpeakerWindow, means: NDArray[np.float32], alone: Speak
     speakers = np.full(active.shape, NOBODY, np.int8)
     for person in range(LOCAL_SPEAKERS):
         speaks = np.nonzero(active[:, person])[0]
-        known = speaks[is_alone[speaks] & (alone[speaks] != NOBODY)]
+        known = speaks[is_alone[speaks] & (alone[speaks] >= 0)]
         if len(known):
             middles = (known[:-1] + known[1:]) / 2
             speakers[speaks, person] = alone[known[np.searchsorted(middles, speaks)]]
@@ -180,4 +191,5 @@ def _speakers_in(window: SpeakerWindow, means: NDArray[np.float32], alone: Speak
             others = set(np.unique(speakers[frames]).tolist()) - {NOBODY}
             free = [speaker for speaker in range(len(means)) if speaker not in others] or list(range(len(means)))
             speakers[frames, person] = free[int((means[free] @ voice).argmax())]
+    speakers[alone == _NO_VOICE] = NOBODY
     return speakers

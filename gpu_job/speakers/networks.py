@@ -51,11 +51,10 @@ EMBEDDING_SIZE = 192
 class SpeakerNetworks:
     """Both networks; may be called from any thread, and compute on the calling one."""
 
-    def sets(self, window: Samples) -> NDArray[np.uint8]:
-        """A window of `WINDOW` samples -> [FRAMES], places in `SETS`."""
+    def probabilities(self, window: Samples) -> NDArray[np.float32]:
+        """A window of `WINDOW` samples -> [FRAMES, 7], how likely each of `SETS` is."""
         (answers,) = self._segmentation.run(None, {"samples": window[np.newaxis, np.newaxis]})
-        best: NDArray[np.intp] = np.asarray(answers)[0].argmax(axis=-1)
-        return best.astype(np.uint8)
+        return np.asarray(np.exp(np.asarray(answers)[0]), np.float32)
 
     def embedding(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features [T, MELS] of one voice -> [EMBEDDING_SIZE], of length 1."""

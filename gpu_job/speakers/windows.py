@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 
@@ -40,6 +40,22 @@ a piece is seldom both."""
 _ALONE_SECONDS = 0.4
 """A person who speaks alone for this long is known by that alone; else by all they say."""
 
+_LOUD_DB = 20.0
+"""Frames no softer than this below the loud ones of a window may be speech where the network doubts it."""
+_LOUD_SHARE = 0.9
+"""Share of a window's frames that are softer than its loud ones."""
+_SURELY_NOBODY = 0.98
+"""From here on the network is believed that nobody speaks, however loud it is. In a room with much echo, it gives half
+of all speech 0.5 to 0.98."""
+
+_DOUBTFUL_SHARE = 0.5
+"""A piece is doubtful where more of its frames are."""
+
+_LEAST_PROBABILITY = 1e-4
+
+SILENCE_DB = -120
+"""Level of a frame without any sound."""
+
 _MOST_FEATURES = 300
 """3 s of a voice that is hardly ever alone are heard at most, its middle."""
 
@@ -54,6 +70,8 @@ class Piece:
     """Behind the last one."""
     embedding: NDArray[np.float32]
     """[192], of length 1: what they sound like."""
+    is_doubtful: bool = False
+    """Whether it may be noise or music: the network takes most of it for nobody."""
 
     @property
     def seconds(self) -> float:
@@ -73,6 +91,11 @@ class SpeakerWindow:
     """By time. Those of all windows together have each moment about once."""
     over_others: tuple[NDArray[np.float32] | None, ...] = (None,) * LOCAL_SPEAKERS
     """[192] What each of the three people sounds like while others speak, where they hardly speak at another time."""
+    levels: NDArray[np.int8] = field(default_factory=lambda: np.full(FRAMES, SILENCE_DB, np.int8))
+    """[frames] How loud it is, in dB below full scale."""
+    alone: NDArray[np.int8] = field(default_factory=lambda: np.zeros((FRAMES, LOCAL_SPEAKERS), np.int8))
+    """[frames, LOCAL_SPEAKERS] Logarithm of the probability that each of them speaks alone, in tenths. Where two speak,
+    the louder is more likely to."""
 
     @property
     def active(self) -> NDArray[np.bool_]:
@@ -111,15 +134,18 @@ class WindowCutter:
 
 def hear(networks: SpeakerNetworks, start: int, window: Samples) -> SpeakerWindow:
     """Who speaks in a window of `WINDOW` samples. `start`: its first sample's place in the recording."""
-    sets = networks.sets(np.ascontiguousarray(window))
+    probabilities = networks.probabilities(np.ascontiguousarray(window))
+    levels = levels_of(window)
+    sets, doubtful = _sets(probabilities, levels)
     if not sets.any():
-        return SpeakerWindow(start, sets, ())
+        return SpeakerWindow(start, sets, (), levels=levels)
     features = mel_features(window)
     pieces = []
     for first, stop in _stretches(sets, is_first=start == 0):
         heard = features[_feature(first) : _feature(stop)]
         if len(heard) * FEATURE_SECONDS >= _LEAST_SECONDS:
-            pieces.append(Piece(first, stop, networks.embedding(heard)))
+            is_doubtful = bool(doubtful[first:stop].mean() > _DOUBTFUL_SHARE)
+            pieces.append(Piece(first, stop, networks.embedding(heard), is_doubtful))
     active = SETS[sets]
     is_alone = active.sum(axis=1) == 1
     over_others = tuple(
@@ -128,7 +154,27 @@ def hear(networks: SpeakerNetworks, start: int, window: Samples) -> SpeakerWindo
         else _voice_over_others(networks, features, active[:, one])
         for one in range(LOCAL_SPEAKERS)
     )
-    return SpeakerWindow(start, sets, tuple(pieces), over_others)
+    alone = np.rint(10 * np.log(np.maximum(probabilities[:, 1 : 1 + LOCAL_SPEAKERS], _LEAST_PROBABILITY)))
+    return SpeakerWindow(start, sets, tuple(pieces), over_others, levels, alone.astype(np.int8))
+
+
+def levels_of(window: Samples) -> NDArray[np.int8]:
+    """[FRAMES] How loud each frame of a window is, in dB below full scale, `SILENCE_DB` at least."""
+    first = round((FIRST_FRAME_SECONDS - FRAME_SECONDS / 2) * SAMPLE_RATE)
+    length = round(FRAME_SECONDS * SAMPLE_RATE)
+    powers = np.square(window[first : first + FRAMES * length]).reshape(FRAMES, length).mean(axis=1)
+    levels = 10 * np.log10(np.maximum(powers, 10 ** (SILENCE_DB / 10)))
+    return np.asarray(np.clip(np.rint(levels), SILENCE_DB, 127), np.int8)
+
+
+def _sets(probabilities: NDArray[np.float32], levels: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """[FRAMES] Who speaks, and where the network doubts it: the likeliest set, or the likeliest of somebody where it is
+    as loud as speech around it."""
+    sets = np.asarray(probabilities.argmax(axis=1), np.uint8)
+    loud = levels > max(float(np.quantile(levels, _LOUD_SHARE)) - _LOUD_DB, SILENCE_DB)
+    doubtful = loud & (sets == 0) & (probabilities[:, 0] < _SURELY_NOBODY)
+    sets[doubtful] = 1 + probabilities[doubtful, 1:].argmax(axis=1)
+    return sets, doubtful
 
 
 def _voice_over_others(

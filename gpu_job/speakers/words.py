@@ -88,13 +88,18 @@ def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> list[list[int]]
         start, end = word.start, max(word.end, word.start + _LEAST_WORD_SECONDS)
         inside: defaultdict[int, float] = defaultdict(float)
         distances: dict[int, float] = {}
+        loud: defaultdict[int, float] = defaultdict(float)
         first = bisect_left(starts, start - longest - _NEAR_SECONDS)
         for turn in turns[first : bisect_left(starts, end + _NEAR_SECONDS)]:
             overlap = min(end, turn.end) - max(start, turn.start)
             if overlap > 0:
                 inside[turn.speaker] += overlap
+                drowned = sum(max(0.0, min(end, stop) - max(start, begin)) for begin, stop in turn.drowned)
+                loud[turn.speaker] += max(0.0, overlap - drowned)
             elif -overlap <= _NEAR_SECONDS:
                 distances[turn.speaker] = min(-overlap, distances.get(turn.speaker, _NEAR_SECONDS))
+        if any(loud.values()):
+            inside = loud
         if inside:
             most = sorted(inside, key=lambda speaker: -inside[speaker])
             found.append([speaker for speaker in most if inside[speaker] >= _AS_LOUD * inside[most[0]]])
@@ -104,9 +109,14 @@ def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> list[list[int]]
 
 
 def _speakers_of_sentence(words: Sequence[Word], candidates: Sequence[Sequence[int]]) -> list[int | None]:
-    """Where two are as likely, the one who says most of the sentence. A change close to its border moves there."""
+    """Where two are as likely, the one who says most of the sentence. A change close to its border moves there.
+
+    Words of which nothing is known are the one's who says the rest of the sentence, if that is at least as much.
+    """
     sure = Counter(one[0] for one in candidates if len(one) == 1)
     all_of = sure or Counter(speaker for one in candidates for speaker in one)
+    if len(all_of) == 1 and 2 * sum(1 for one in candidates if one) >= len(words):
+        return [next(iter(all_of))] * len(words)
     speakers: list[int | None] = [
         None if not one else max(one, key=lambda speaker: (all_of[speaker], -one.index(speaker))) for one in candidates
     ]

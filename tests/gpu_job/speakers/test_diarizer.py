@@ -15,7 +15,7 @@ import pytest
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.speakers.diarizer import Diarizer
-from gpu_job.speakers.networks import FRAMES, WINDOW, SpeakerNetworks, mel_features
+from gpu_job.speakers.networks import FRAMES, SETS, WINDOW, SpeakerNetworks, mel_features
 from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.windows import STEP, WindowCutter
 from shared.options.speaker_count import SpeakerCount
@@ -81,7 +81,7 @@ def test_nothing_at_all_is_done_at_once(networks: SpeakerNetworks, threads: Thre
 
 def test_a_network_that_fails_costs_the_speakers_and_nothing_else(threads: ThreadPoolExecutor, call: Samples) -> None:
     class Broken(SpeakerNetworks):
-        def sets(self, window: Samples) -> Any:
+        def probabilities(self, window: Samples) -> Any:
             raise RuntimeError("broken")
 
     assert hear(Broken(), threads, call) is None
@@ -109,10 +109,10 @@ def test_a_cancelled_one_lets_go_of_its_feeder(threads: ThreadPoolExecutor) -> N
     go_on = threading.Event()
 
     class Slow(SpeakerNetworks):
-        def sets(self, window: Samples) -> Any:
+        def probabilities(self, window: Samples) -> Any:
             asked.set()
             go_on.wait(PATIENCE)
-            return np.zeros(FRAMES, np.uint8)
+            return np.tile(np.eye(len(SETS), dtype=np.float32)[0], (FRAMES, 1))
 
     cancelled = threading.Event()
     diarizer = Diarizer(Slow(), threads, SpeakerCount(), lambda: None, cancelled.is_set)
