@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gpu_job.speakers.turns import Turn
@@ -46,6 +48,21 @@ def test_where_two_speak_at_once_the_sentence_decides() -> None:
     said = words("We want to go home.")
     assert speakers_of_words(said, [Turn(0, 2.5, 0), Turn(1.0, 2.0, 1)], "en") == [0] * 5
     assert speakers_of_words(said, [Turn(1.0, 2.0, 0), Turn(0, 2.5, 1)], "en") == [1] * 5
+
+
+def test_words_that_two_say_at_once_are_the_louder_ones() -> None:
+    said = [*words("I have been there"), *words("Yes, we know that.", 2.0)]
+    turns = [Turn(0, 3.0, 0), Turn(2.0, 4.5, 1)]
+    assert speakers_of_words(said, [replace(turns[0], drowned=((2.0, 3.0),)), turns[1]], "en") == [0] * 4 + [1] * 4
+    said = [*words("I have been there before."), *words("we know that.", 3.0)]
+    assert speakers_of_words(said, [turns[0], replace(turns[1], drowned=((2.0, 3.0),))], "en") == [0] * 5 + [1] * 3
+
+
+def test_a_word_of_which_nothing_is_known_is_whose_sentence_it_is_in() -> None:
+    said = words("We want to go home now.", each=1.0)
+    assert speakers_of_words(said, [Turn(0, 3.2, 0)], "en") == [0] * 6
+    assert speakers_of_words(said, [Turn(0, 1.2, 0)], "en") == [0, 0, None, None, None, None]
+    assert speakers_of_words(said, [Turn(0, 2.2, 0), Turn(4.9, 6, 1)], "en") == [0, 0, 0, None, 1, 1]
 
 
 def test_a_word_without_length_has_a_speaker() -> None:
