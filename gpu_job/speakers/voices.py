@@ -45,7 +45,7 @@ def voices_of_turns(windows: Sequence[SpeakerWindow], turns: Sequence[Turn]) -> 
     longest = max((turn.end - turn.start for turn in turns), default=0.0)
     for window in windows:
         for piece in window.pieces:
-            if piece.seconds < _CLEAR_SECONDS:
+            if piece.seconds < _CLEAR_SECONDS or piece.is_doubtful:
                 continue
             start, end = _times(window, piece)
             first = bisect_right(starts, start - longest)

@@ -122,5 +122,5 @@ def test_a_turn_says_where_it_is_drowned() -> None:
     assert (start, end) == pytest.approx((6, 8), abs=0.05)
 
 
-def _seconds(window: SpeakerWindow) -> NDArray[np.float64]:
+def _seconds(window: SpeakerWindow) -> NDArray[np.floating]:
     return window.start / 16000 + 0.03 + FRAME_SECONDS * np.arange(FRAMES)
