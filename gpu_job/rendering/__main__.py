@@ -7,9 +7,9 @@ import sys
 from contextlib import suppress
 
 from gpu_job.rendering.parts import read_parts, write_parts
+from gpu_job.rendering.request import read_transcript
 from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
-from shared.transcript.model import Transcript
 from shared.transcript.render import one_by_one
 
 
@@ -22,7 +22,7 @@ def main() -> None:
             asked = json.loads(read_parts(requests)[0])
             rules, formats = SubtitleRules(**asked["rules"]), [ResultFormat(name) for name in asked["formats"]]
             # Neither the request nor a file that was sent is kept.
-            transcript = Transcript.model_validate_json(read_parts(requests)[0])
+            transcript = read_transcript(requests)
             for file in one_by_one(transcript, rules, formats):
                 write_parts(answers, [file.name.encode(), file.content_type.encode(), file.data])
                 del file

@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
 
-from pydantic import TypeAdapter
-
 from gpu_job.audio.decoder_child import child_environment
 from gpu_job.rendering.parts import read_parts, write_parts
+from gpu_job.rendering.request import write_transcript
 from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
@@ -30,8 +29,6 @@ MOST_KEPT_WORDS = 50_000
 
 LIMIT_SECONDS = 300.0
 """For each file: ten days of speech take this long for all. Past it the worker renders by itself."""
-
-_TRANSCRIPTS = TypeAdapter(Transcript)
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +94,7 @@ class RenderingProcess:
         assert process.stdout is not None  # opened as a pipe
         with self._limited(process):
             write_parts(process.stdin, [json.dumps({"rules": asdict(rules), "formats": list(formats)}).encode()])
-            write_parts(process.stdin, [_TRANSCRIPTS.dump_json(transcript)])
+            write_transcript(process.stdin, transcript)
         while True:
             with self._limited(process):
                 parts = read_parts(process.stdout)

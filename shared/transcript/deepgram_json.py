@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
+from shared.transcript.json_pieces import Items, with_lists
 from shared.transcript.model import Paragraph, Segment, Transcript, Word
 from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import rounded
@@ -19,11 +20,36 @@ from shared.transcript.timestamps import rounded
 Json = dict[str, Any]
 
 
+WordAt = Callable[[int], Json]
+"""The word at a place in the transcript, in Deepgram's shape."""
+
+
 def to_deepgram(transcript: Transcript) -> Json:
     """Deepgram's response to `punctuate`, `paragraphs` and `utterances`; to `multichannel` where channels were
     transcribed each by itself, and else to `diarize` where speakers are known."""
+    make = _words_of(transcript)
+    words = [make(index) for index in range(len(transcript.words))]
+    response: Json = with_lists(_response(transcript, words.__getitem__))
+    return response
+
+
+def deepgram_json(transcript: Transcript) -> Json:
+    """The same, with `Items` in it: each word is made where it is written, twice."""
+    return _response(transcript, _words_of(transcript))
+
+
+def _words_of(transcript: Transcript) -> WordAt:
     is_multichannel = transcript.channels > 1
-    words = [_word(word, None if is_multichannel else word.speaker) for word in transcript.words]
+
+    def word_at(index: int) -> Json:
+        word = transcript.words[index]
+        return _word(word, None if is_multichannel else word.speaker)
+
+    return word_at
+
+
+def _response(transcript: Transcript, words: WordAt) -> Json:
+    is_multichannel = transcript.channels > 1
     return {
         "metadata": _metadata(transcript),
         "results": {
@@ -34,17 +60,20 @@ def to_deepgram(transcript: Transcript) -> Json:
                 }
                 for channel in range(transcript.channels)
             ],
-            "utterances": [
-                _utterance(f"{transcript.job_id}-{index}", segment, transcript, words)
-                for index, segment in enumerate(transcript.segments)
-            ],
+            "utterances": Items(
+                lambda: (
+                    _utterance(f"{transcript.job_id}-{index}", segment, transcript, words)
+                    for index, segment in enumerate(transcript.segments)
+                )
+            ),
         },
     }
 
 
-def _alternative(transcript: Transcript, words: Sequence[Json], channel: int | None) -> Json:
+def _alternative(transcript: Transcript, words: WordAt, channel: int | None) -> Json:
     """What was said in a channel; None: in the only one, by all speakers."""
-    indexes, paragraphs = list(range(len(words))), transcript.paragraphs
+    indexes: Sequence[int] = range(len(transcript.words))
+    paragraphs = transcript.paragraphs
     text = transcript.text
     if channel is not None:
         indexes = [index for index, word in enumerate(transcript.words) if word.speaker == channel]
@@ -52,11 +81,11 @@ def _alternative(transcript: Transcript, words: Sequence[Json], channel: int | N
         text = join_words(paragraph.text for paragraph in paragraphs)
     return {
         "transcript": text,
-        "confidence": _confidence([transcript.words[index] for index in indexes]),
-        "words": [words[index] for index in indexes],
+        "confidence": _confidence(transcript.words[index] for index in indexes),
+        "words": Items(lambda: map(words, indexes)),
         "paragraphs": {
             "transcript": _paragraphs_text(paragraphs, name_speakers=channel is None),
-            "paragraphs": [_paragraph(paragraph, transcript) for paragraph in paragraphs],
+            "paragraphs": Items(lambda: (_paragraph(paragraph, transcript) for paragraph in paragraphs)),
         },
     }
 
@@ -152,23 +181,23 @@ def _paragraphs_text(paragraphs: Sequence[Paragraph], *, name_speakers: bool) ->
     return "\n" + "\n\n".join(texts) if texts else ""
 
 
-def _utterance(name: str, segment: Segment, transcript: Transcript, words: Sequence[Json]) -> Json:
+def _utterance(name: str, segment: Segment, transcript: Transcript, words: WordAt) -> Json:
     indexes = segment.word_indexes(transcript.words)
     is_multichannel = transcript.channels > 1
     return {
         "start": rounded(segment.start),
         "end": rounded(segment.end),
-        "confidence": _confidence([transcript.words[index] for index in indexes]),
+        "confidence": _confidence(transcript.words[index] for index in indexes),
         "channel": segment.speaker if is_multichannel else 0,
         "transcript": segment.text,
-        "words": [words[index] for index in indexes],
+        "words": [words(index) for index in indexes],
         "id": name,
         **({} if segment.language is None else {"languages": [segment.language]}),
         **_speaker(None if is_multichannel else segment.speaker),
     }
 
 
-def _confidence(words: Sequence[Word]) -> float | None:
+def _confidence(words: Iterable[Word]) -> float | None:
     """The mean of the confidences that are known; None where none is."""
     known = [word.confidence for word in words if word.confidence is not None]
     return fmean(known) if known else None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.csv_files import to_csv
-from shared.transcript.deepgram_json import to_deepgram
+from shared.transcript.deepgram_json import deepgram_json
+from shared.transcript.json_pieces import json_pieces
 from shared.transcript.model import Transcript
 from shared.transcript.page.page import to_html
 from shared.transcript.subtitles.cues import Cue, cues
@@ -43,15 +44,15 @@ def one_by_one(
     transcript: Transcript, rules: SubtitleRules | None = None, formats: Collection[ResultFormat] = tuple(ResultFormat)
 ) -> Iterator[Rendered]:
     """As `render`, each file made when it is asked for: those of a day of speech are 74 MB."""
-    yield Rendered("transcript.json", "application/json", _json(transcript_json(transcript)).encode())
+    yield Rendered("transcript.json", "application/json", _json(transcript_json(transcript)))
     rules = rules or SubtitleRules.of(transcript.language)
 
     @cache
     def subtitles() -> Sequence[Cue]:
         return cues(transcript, rules)
 
-    texts: dict[ResultFormat, tuple[str, Callable[[], str]]] = {
-        ResultFormat.DEEPGRAM: ("application/json", lambda: _json(to_deepgram(transcript))),
+    texts: dict[ResultFormat, tuple[str, Callable[[], str | bytes]]] = {
+        ResultFormat.DEEPGRAM: ("application/json", lambda: _json(deepgram_json(transcript))),
         ResultFormat.WORDS: ("text/csv; charset=utf-8", lambda: to_csv("word", transcript.words)),
         ResultFormat.PARAGRAPHS: ("text/csv; charset=utf-8", lambda: to_csv("text", transcript.paragraphs)),
         ResultFormat.SRT: ("application/x-subrip; charset=utf-8", lambda: to_srt(subtitles())),
@@ -61,7 +62,11 @@ def one_by_one(
     }
     for name, (content_type, text) in texts.items():
         if name in formats:
-            yield Rendered(name.value, content_type, text().encode())
+            made = text()
+            data = made if isinstance(made, bytes) else made.encode()
+            del made
+            yield Rendered(name.value, content_type, data)
+            del data
 
 
 def rendered(transcript: Transcript, file: ResultFormat, rules: SubtitleRules | None = None) -> bytes:
@@ -69,6 +74,8 @@ def rendered(transcript: Transcript, file: ResultFormat, rules: SubtitleRules | 
     return render(transcript, rules, (file,))[1].data
 
 
-def _json(data: dict[str, Any]) -> str:
-    # One line without spaces: 24 hours of speech (200,000 words) are 22 MB like this and 32 MB indented.
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _json(data: dict[str, Any]) -> bytes:
+    file = BytesIO()
+    for piece in json_pieces(data):
+        file.write(piece.encode())
+    return file.getvalue()

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from shared.transcript.model import Coverage, Transcript
+from pydantic import TypeAdapter
+
+from shared.transcript.json_pieces import ITEMS_AT_ONCE, Items
+from shared.transcript.model import Coverage, Paragraph, Segment, Transcript, Word
 from shared.transcript.timestamps import rounded
+
+_TIMED: dict[str, TypeAdapter[Any]] = {
+    "words": TypeAdapter(list[Word]),
+    "segments": TypeAdapter(list[Segment]),
+    "paragraphs": TypeAdapter(list[Paragraph]),
+}
+"""What a long transcript has many of."""
 
 
 def transcript_json(transcript: Transcript) -> dict[str, Any]:
-    """The transcript as JSON, times to the millisecond, with what the models derive. Unknown values are left out."""
-    data = transcript.model_dump(mode="json", exclude_none=True)
+    """The transcript as JSON, times to the millisecond, with what the models derive. Unknown values are left out.
+
+    Words, segments and paragraphs are `Items`."""
+    dumped = transcript.model_dump(mode="json", exclude_none=True, exclude=set(_TIMED))
+    data: dict[str, Any] = {
+        name: _items(name, getattr(transcript, name)) if name in _TIMED else dumped[name]
+        for name in Transcript.model_fields
+        if name in _TIMED or name in dumped
+    }
     coverage = data["coverage"]
     stretches = chain(coverage["gaps"], data["overlaps"], data["second_opinions"], data["language_flips"])
-    for timed in chain(data["words"], data["segments"], data["paragraphs"], stretches):
+    for timed in stretches:
         timed["start"], timed["end"] = rounded(timed["start"]), rounded(timed["end"])
     data["duration"] = rounded(transcript.duration)
     for key in ("speech_seconds", "covered_seconds"):
@@ -29,3 +47,14 @@ def transcript_json(transcript: Transcript) -> dict[str, Any]:
     if any(segment.language for segment in transcript.segments):
         data["languages"] = list(transcript.languages)
     return data
+
+
+def _items(name: str, many: Sequence[Any]) -> Items:
+    def make() -> Iterator[dict[str, Any]]:
+        for first in range(0, len(many), ITEMS_AT_ONCE):
+            batch = list(many[first : first + ITEMS_AT_ONCE])
+            for timed in _TIMED[name].dump_python(batch, mode="json", exclude_none=True):
+                timed["start"], timed["end"] = rounded(timed["start"]), rounded(timed["end"])
+                yield timed
+
+    return Items(make)

@@ -1,0 +1,42 @@
+"""A transcript on its way to the rendering process, in parts of which neither side holds many at once."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
+
+from gpu_job.rendering.parts import read_parts, write_parts
+from shared.transcript.model import Paragraph, Segment, Transcript, Word
+
+ITEMS_AT_ONCE = 5_000
+"""Words of a quarter of an hour: 0.5 MB."""
+
+_MANY: dict[str, TypeAdapter[Any]] = {
+    "words": TypeAdapter(list[Word]),
+    "segments": TypeAdapter(list[Segment]),
+    "paragraphs": TypeAdapter(list[Paragraph]),
+}
+
+
+def write_transcript(stream: IO[bytes], transcript: Transcript) -> None:
+    """Send it."""
+    write_parts(stream, [to_json(transcript.model_dump(mode="json", exclude=set(_MANY)))])
+    for name, adapter in _MANY.items():
+        many = getattr(transcript, name)
+        for first in range(0, len(many), ITEMS_AT_ONCE):
+            write_parts(stream, [adapter.dump_json(list(many[first : first + ITEMS_AT_ONCE]))])
+        write_parts(stream, [])
+
+
+def read_transcript(stream: IO[bytes]) -> Transcript:
+    """The next one. Raises EOFError where the other side has ended."""
+    fields: dict[str, Any] = from_json(read_parts(stream)[0])
+    for name, adapter in _MANY.items():
+        many: list[Any] = []
+        while parts := read_parts(stream):
+            many += adapter.validate_json(parts[0])
+        fields[name] = tuple(many)
+        del many
+    return Transcript.model_validate(fields)
