@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from shared.transcript.json_pieces import Items, with_lists
+from shared.transcript.json_files.pieces import Items, with_lists
 from shared.transcript.model import Paragraph, Segment, Transcript, Word
 from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import rounded

@@ -12,13 +12,13 @@ from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.csv_files import to_csv
 from shared.transcript.deepgram_json import deepgram_json
-from shared.transcript.json_pieces import json_pieces
+from shared.transcript.json_files.pieces import json_pieces
+from shared.transcript.json_files.transcript_json import transcript_json
 from shared.transcript.model import Transcript
 from shared.transcript.page.page import to_html
 from shared.transcript.subtitles.cues import Cue, cues
 from shared.transcript.subtitles.files import to_srt, to_vtt
 from shared.transcript.text import to_text
-from shared.transcript.transcript_json import transcript_json
 
 
 @dataclass(frozen=True)

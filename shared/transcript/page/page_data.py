@@ -12,12 +12,12 @@ from shared.pages.inline import json_in_script
 from shared.pages.packing import packed, packed_signed
 from shared.transcript.csv_files import FORMULA, HARMLESS_FORMULA
 from shared.transcript.display import visible
+from shared.transcript.json_files.transcript_json import transcript_json
 from shared.transcript.model import Transcript, Word
 from shared.transcript.spacing import EAST_ASIAN, SOUTH_EAST_ASIAN, join_words
 from shared.transcript.subtitles.cues import Cue
 from shared.transcript.text import Block
 from shared.transcript.timestamps import milliseconds
-from shared.transcript.transcript_json import transcript_json
 
 DOUBTFUL, VERY_DOUBTFUL = 0.75, 0.5
 """Confidences below which a word is marked. Of people's recordings, of which the built-in model knows hardly a word,

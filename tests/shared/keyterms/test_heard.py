@@ -9,8 +9,8 @@ from shared.keyterms.heard import heard_terms
 from shared.keyterms.report import MOST_DOUBTFUL, DoubtfulTerm, EngineTerms
 from shared.keyterms.terms import parse_keyterms
 from shared.transcript.compose import compose
+from shared.transcript.json_files.transcript_json import transcript_json
 from shared.transcript.model import Passage, Transcript, Word, with_keyterms
-from shared.transcript.transcript_json import transcript_json
 
 
 def spoken(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.transcript.json_pieces import ITEMS_AT_ONCE, Items, compact_json, json_pieces, with_lists
+from shared.transcript.json_files.pieces import ITEMS_AT_ONCE, Items, compact_json, json_pieces, with_lists
 
 
 def items(count: int) -> Items:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.transcript.json_pieces import ITEMS_AT_ONCE, Items
+from shared.transcript.json_files.pieces import ITEMS_AT_ONCE, Items
 from shared.transcript.model import Coverage, Paragraph, Segment, Transcript, Word
 from shared.transcript.timestamps import rounded
 

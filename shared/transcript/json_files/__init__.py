@@ -1,0 +1,1 @@
+"""transcript.json, and JSON files that are written piece by piece."""
