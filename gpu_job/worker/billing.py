@@ -22,6 +22,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from gpu_job.asr.batch_fill import Fill
+from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
@@ -30,7 +31,7 @@ from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
-from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, execution_figures
+from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, AudioInSeconds, execution_figures
 from shared.enums import Engine
 from shared.state.execution_costs import RecordedCost, TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
@@ -108,6 +109,9 @@ class Billing:
         self._engine_seconds = 0.0
         """Of the shape's own engine, with the audio it did in them."""
         self._audio_seconds = 0.0
+        self._other_models: dict[str, AudioInSeconds] = {}
+        """The same of models other than the deployment's own, by name."""
+        self._own_model = services.settings.parakeet_model_name
         self._decode_seconds = 0.0
         """In which decoders were held up by nothing, with the audio they made in them."""
         self._decode_audio_seconds = 0.0
@@ -158,8 +162,16 @@ class Billing:
             self._fill += Fill.of([len(task.chunk.samples) for task in tasks])
             # Of two engines at once neither shows what it can.
             if engine is self._own_engine and self._batch_engine is engine:
-                self._engine_seconds += at - (self._batch_began or at)
-                self._audio_seconds += sum(audio.values())
+                self._add_speed(tasks[0].model, sum(audio.values()), at - (self._batch_began or at))
+
+    def _add_speed(self, model: SpeechModel | None, audio_seconds: float, spent: float) -> None:
+        """A batch is of one model."""
+        if model is None or model.name == self._own_model:
+            self._engine_seconds += spent
+            self._audio_seconds += audio_seconds
+            return
+        before = self._other_models.get(model.name, AudioInSeconds(0.0, 0.0))
+        self._other_models[model.name] = AudioInSeconds(before.audio_seconds + audio_seconds, before.seconds + spent)
 
     def call_finished(self) -> None:
         """An API transcribed something: where no batch ran yet, the start-up ends with it."""
@@ -318,6 +330,7 @@ class Billing:
             startup_seconds=self._startup_seconds,
             audio_seconds=self._audio_seconds,
             engine_seconds=self._engine_seconds,
+            models=self._other_models,
             decode_audio_seconds=self._decode_audio_seconds,
             decode_seconds=self._decode_seconds,
             speakers_audio_seconds=self._speakers_audio_seconds,

@@ -11,9 +11,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,8 +67,22 @@ class Speeds:
     """What predictions are made from. All `x_real_time` are seconds of audio per second."""
 
     devices: Mapping[str, DeviceSpeed]
+    """With the deployment's own model."""
     decode_x_real_time: float
     deepgram_x_real_time: float
+    models: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Seconds of audio per second of other models, by device and name; what is not there was not seen yet."""
+
+    def for_model(self, model: str | None) -> Speeds:
+        """What is predicted of an upload that another model hears; None: the deployment's own. A model that was not
+        seen on a device yet counts as fast as the own one."""
+        if model is None:
+            return self
+        devices = {
+            device: replace(speed, x_real_time=self.models.get((device, model), speed.x_real_time))
+            for device, speed in self.devices.items()
+        }
+        return replace(self, devices=devices)
 
     def of(self, device: str) -> DeviceSpeed:
         """The speed of one device. Raises UnknownDevice."""
@@ -76,6 +90,13 @@ class Speeds:
             known = ", ".join(sorted(self.devices)) or "none"
             raise UnknownDevice(f"no speed is known of {device!r} (known: {known})")
         return self.devices[device]
+
+
+class AudioInSeconds(NamedTuple):
+    """Audio that a model transcribed, and how long that took."""
+
+    audio_seconds: float
+    seconds: float
 
 
 def execution_figures(
@@ -88,15 +109,21 @@ def execution_figures(
     decode_seconds: float = 0.0,
     speakers_audio_seconds: float = 0.0,
     speakers_seconds: float = 0.0,
+    models: Mapping[str, AudioInSeconds] | None = None,
 ) -> Figures:
     """What one execution shows: its start-up, and the speeds of its model, of its decoders and of its telling speakers
     apart. Zeros: not seen.
 
     Model and decoders have audio of their own: channels that are transcribed apart are decoded once, and decoders
-    are measured only while nothing else holds them up.
+    are measured only while nothing else holds them up. `models`: of models other than the deployment's own, by name.
     """
+    others = {
+        _model_figure(device, name): spent.audio_seconds / spent.seconds if spent.seconds > 0 else 0.0
+        for name, spent in (models or {}).items()
+    }
     return _plausible(
         {
+            **others,
             _startup_figure(device): startup_seconds or 0.0,
             _speed_figure(device): audio_seconds / engine_seconds if engine_seconds > 0 else 0.0,
             _DECODE: decode_audio_seconds / decode_seconds if decode_seconds > 0 else 0.0,
@@ -144,9 +171,16 @@ def learned_speeds(initial: Speeds, seen: Observations, prior_weight: int = PRIO
         )
         for device, speed in initial.devices.items()
     }
+    models = {
+        (device, model): estimate(figure, devices[device].x_real_time)
+        for figure in seen.figures
+        for device, model in [_model_of(figure)]
+        if model and device in devices
+    }
     return replace(
         initial,
         devices=devices,
+        models=models,
         decode_x_real_time=estimate(_DECODE, initial.decode_x_real_time),
         deepgram_x_real_time=estimate(_DEEPGRAM, initial.deepgram_x_real_time),
     )
@@ -162,6 +196,18 @@ def _startup_figure(device: str) -> str:
 
 def _speed_figure(device: str) -> str:
     return f"x_real_time/{device}"
+
+
+def _model_figure(device: str, model: str) -> str:
+    """Of another model: what an older version stored of a device has no model, and stays the own one's."""
+    return f"{_speed_figure(device)}/{model}"
+
+
+def _model_of(figure: str) -> tuple[str, str]:
+    """Device and model of such a figure; of others the model is empty."""
+    kind, _, rest = figure.partition("/")
+    device, _, model = rest.partition("/")
+    return device, model if kind == "x_real_time" else ""
 
 
 def _speakers_figure(device: str) -> str:

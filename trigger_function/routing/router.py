@@ -160,12 +160,14 @@ class Router:
             redacted_audio=upload.options.redaction.makes_audio,
         )
 
+        speeds = conditions.speeds.for_model(self.engines.languages.model_for(upload.options.language))
+
         def pricing(shape: JobShape) -> PricingContext:
             is_cpu = shape.job_device is JobDevice.CPU
             return PricingContext(
                 self.prices,
                 shape,
-                conditions.speeds,
+                speeds,
                 self.deepgram_model,
                 self.idle_seconds,
                 self.gather,

@@ -14,6 +14,7 @@ from shared import objects
 from shared.costs.speeds import (
     CACHE_SECONDS,
     WINDOW,
+    AudioInSeconds,
     DeviceSpeed,
     Observations,
     Speeds,
@@ -161,3 +162,23 @@ def test_a_store_that_cannot_be_reached_stops_no_decision(cloud: LoopbackCloud) 
     cloud.storage_server.fail_next(2, 403, "GET", NAME)
     assert store.speeds(INITIAL) == INITIAL
     assert not store.observe(FIGURES)
+
+
+def test_another_models_speed_is_learned_by_device_and_what_was_stored_before_stays_the_own_ones() -> None:
+    initial = Speeds({"cpu": DeviceSpeed(9.0, 120.0), "l4": DeviceSpeed(20.0, 900.0)}, 1000.0, 40.0)
+    seen = Observations(figures={"x_real_time/cpu": (200.0,) * 9})  # of a version that knew no models
+    slow = {"whisper-base": AudioInSeconds(300.0, 100.0), "nvidia/parakeet-tdt-0.6b-v3": AudioInSeconds(100.0, 1.0)}
+    for _ in range(9):
+        seen = seen.with_run(execution_figures("cpu", models=slow))
+    learned = learned_speeds(initial, seen)
+    assert learned.for_model(None) == learned
+    speeds = {model: learned.for_model(model).of("cpu").x_real_time for model in (*slow, "never-seen")}
+    assert speeds == {"whisper-base": 3.0, "nvidia/parakeet-tdt-0.6b-v3": 100.0, "never-seen": 200.0}
+    assert learned.for_model("whisper-base").of("l4") == initial.of("l4")
+    assert learned.for_model("whisper-base").of("cpu").startup_seconds == learned.of("cpu").startup_seconds
+
+
+def test_figures_of_devices_that_are_not_quoted_and_models_that_took_no_time_say_nothing() -> None:
+    seen = Observations(figures={"x_real_time/gone/whisper": (3.0,), "decode_x_real_time": (5.0,)})
+    assert learned_speeds(Speeds({"cpu": DeviceSpeed(9.0, 120.0)}, 1000.0, 40.0), seen).models == {}
+    assert execution_figures("cpu", models={"whisper": AudioInSeconds(3.0, 0.0)}) == {}

@@ -14,6 +14,7 @@ from shared.costs.quotes import Limit
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice, Method
 from shared.errors import Rejected
+from shared.languages.choice import LanguageChoice
 from shared.options.model import Privacy, UploadOptions
 from tests.support.routing_cases import (
     BOTH_JOBS,
@@ -28,6 +29,7 @@ from tests.support.routing_cases import (
     upload,
 )
 from trigger_function.routing.engines import Engines
+from trigger_function.routing.limits import Conditions
 from trigger_function.routing.router import Policy
 
 PARAKEET, HYBRID, DEEPGRAM = Method.PARAKEET, Method.HYBRID, Method.DEEPGRAM
@@ -167,3 +169,14 @@ def test_no_upload_waits_for_a_job_that_is_not_there(
         assert not any(refusal.limit is Limit.NO_JOB for refusal in decision.quote.refusals)
         if decision.device is not None:
             assert {GPU: gpu and healthy, CPU: cpu}[decision.device]
+
+
+def test_an_upload_that_a_slow_model_hears_is_quoted_with_that_models_speed() -> None:
+    conditions = Conditions(replace(PRICING.speeds, models={("cpu", "whisper-base"): 0.5}))
+    what, japanese = media(3600), UploadOptions(language=LanguageChoice(tags=("ja",)))
+    slow, usual = (
+        next(one for one in router(engines=CPU_ALONE).quotes(upload(what, options), conditions) if one.device)
+        for options in (japanese, UploadOptions())
+    )
+    assert slow.completion_seconds > 7200 > usual.completion_seconds
+    assert slow.bill.usd > 2 * usual.bill.usd
