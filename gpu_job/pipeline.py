@@ -448,8 +448,11 @@ class FileTranscription:
 
     def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
         """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
-        speakers are to be told apart, or another engine is to hear parts of it, for which no shard keeps its audio."""
+        speakers are to be told apart, or parts of it are to be heard again, for which no shard keeps its audio."""
         if self._shards is None or self._media is None or self._diarizer is not None or self._opinions is not None:
+            return None
+        if self._guard is not None and self._guard.would_ask((self._stored or {}).values()):
+            _log.info("decoding a divided upload once more", extra={"fields": {"reason": "chunks in another language"}})
             return None
         audio = replace(self._pipeline.options.decoding, media=self._media)
         feed = JoinedFeed(self._shards, audio, self._channels, self._results, self._audits, self._raise_if_cancelled)
@@ -460,7 +463,7 @@ class FileTranscription:
             self._audits = self._new_audits()
             return None
         self._shard_findings = facts.findings
-        self._guard = None  # nothing of its audio is there
+        self._guard = None  # there is nothing for it to hear again
         self._decoded_seconds = seconds(facts.frames)
         self._audits.end()
         self.report_if_complete()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -184,6 +184,12 @@ class LanguageGuard:
             for of_channel in self._channels.values():
                 of_channel.has_ended = True
                 self._decide(of_channel, len(of_channel.chunks) - 1)
+
+    def would_ask(self, results: Iterable[ChunkResult]) -> bool:
+        """Whether these results of a whole file have chunks that would be heard again, if their audio were there."""
+        known = (one for one in results if one.failure is None and one.engine is not Engine.DEEPGRAM)
+        heard = (heard_chunk(one.channel, one.start, one.end, one.tokens, self._log_probabilities) for one in known)
+        return bool(flipped_chunks([one for one in heard if one is not None], self._known))
 
     def ask_once(self) -> None:
         """The file's chunks and its audit are done: hear flipped chunks again, on the threads. Further calls do

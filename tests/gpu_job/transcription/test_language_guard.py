@@ -48,6 +48,8 @@ class Guarded:
     known: str | None = None
     asked: list[tuple[str, float, float]] = field(default_factory=list)
     """Model, beginning and end in seconds."""
+    would_ask: bool = False
+    """What the guard says of the results alone."""
 
     def submit(
         self, channel: int, audio: Chunk, model: SpeechModel | None, deliver: Callable[[ChunkResult], None]
@@ -74,9 +76,11 @@ class Guarded:
         chunks = [Chunk(at * length, np.full(length, at, np.float32)) for at in range(len(texts))]
         for chunk in chunks:
             guard.cut(0, chunk)
+        heard = zip(chunks, texts, strict=True)
+        results = [chunk_result(chunk, Engine.PARAKEET_CPU, spoken(*said)) for chunk, said in heard]
+        self.would_ask = guard.would_ask(results)
         for place in order or range(len(texts)):
-            tokens = spoken(*texts[place])
-            guard.add(chunks[place], chunk_result(chunks[place], Engine.PARAKEET_CPU, tokens))
+            guard.add(chunks[place], chunk_result(chunks[place], Engine.PARAKEET_CPU, spoken(*texts[place])))
         guard.end()
         guard.ask_once()
         guard.ask_once()
@@ -105,6 +109,7 @@ def test_a_flipped_chunk_is_heard_with_the_ends_of_its_neighbours(
     guarded = Guarded(answer, threads, known=known)
     (found,) = guarded.hear(FLIPPED, order)
     assert guarded.asked == [("many", 15.0, 45.0)]
+    assert guarded.would_ask
     assert (found.is_better, found.way, found.flipped.language, found.flipped.around) == (True, Way.CONTEXT, "en", "de")
     assert "".join(token.text for token in found.tokens).strip() == GERMAN
     assert (found.provenance.start, found.provenance.end, found.provenance.replaced) == (20.0, 40.0, True)
@@ -161,5 +166,6 @@ def test_an_engine_that_fails_leaves_the_first_words(threads: ThreadPoolExecutor
 def test_a_recording_in_one_language_is_not_heard_again(threads: ThreadPoolExecutor) -> None:
     guarded = Guarded(lambda audio, model: [], threads)
     assert guarded.hear([(GERMAN, 0.99)] * 4) == []
+    assert not guarded.would_ask
     assert guarded.hear([]) == []
     assert guarded.asked == []
