@@ -68,6 +68,7 @@ CHECKS = (
     Check("running", "jobs", checks_running.jobs),
     Check("running", "executions", checks_running.executions),
     Check("running", "open jobs", checks_running.stuck_jobs),
+    Check("running", "unredacted", checks_running.unredacted_bucket),
     Check("running", "backlog", checks_running.backlog),
 )
 """In the order of the report."""

@@ -78,6 +78,26 @@ def _function_problems(context: Context, purpose: str) -> Iterator[Finding]:
         yield fail("functions", f"{name} cannot start. {refused}", "docs/configuration.md; then: make deploy")
 
 
+def unredacted_bucket(context: Context) -> Iterator[Finding]:
+    """Where unredacted transcripts are kept, there is a bucket for them: nothing redacted gets results without it."""
+    try:
+        name = context.function("upload").service_config.environment_variables.get("UNREDACTED_BUCKET")
+    except Missing:
+        return
+    if not name:
+        return
+    try:
+        is_there = context.storage.bucket(name).exists()
+    except SERVICE_UNAVAILABLE_ERRORS as error:
+        needs = f"Looking at gs://{name} takes roles/storage.legacyBucketReader on it."
+        raise Unanswered(f"gs://{name} could not be looked at ({type(error).__name__}).", needs) from error
+    if is_there:
+        yield ok("unredacted", f"Transcripts before redaction go to gs://{name}.")
+    else:
+        says = f"There is no bucket {name} (UNREDACTED_BUCKET): no upload that is redacted gets results."
+        yield fail("unredacted", says, f"keep_unredacted = true; then: {context.names.make('deploy')}")
+
+
 def scheduler(context: Context) -> Iterator[Finding]:
     """The reconciler is called, and answers."""
     names = context.names

@@ -183,6 +183,10 @@ FAULTS: dict[str, tuple[Seed, str, str, str]] = {
         lambda p: p.google.measured.update({(NAMES.work_subscription, "oldest_unacked_message_age"): 3600}),
         "backlog", "warn", "GPU quota",
     ),
+    "unredacted": (
+        set_in(UPLOAD, "serviceConfig", "environmentVariables", "UNREDACTED_BUCKET", to="nowhere-unredacted"),
+        "unredacted", "fail", "keep_unredacted = true",
+    ),
     "dead-letters": (
         lambda p: p.google.measured.update({(NAMES.dead_letter_subscriptions[0], "num_undelivered_messages"): 2}),
         "backlog", "warn", "dropscribe dead list",
