@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
 
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.heard_again import HeardAgain
+from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.worker.jobs.stored_opinions import StoredOpinions, opinion_limits
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
@@ -18,6 +20,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.quotes import Quote
+from shared.costs.shard_plan import Shard
 from shared.enums import Engine, Method, Outcome, Privacy
 from shared.messages import Decision, TerminalMessage
 from shared.options.model import UploadOptions
@@ -284,6 +287,64 @@ def test_how_much_without_words_may_be_sent(
     job, _ = queue_job(services, cloud, options=options, decision=decision(most_usd), **changes)
     limits = opinion_limits(services)(job.record, decision(most_usd), Bill(), UnstoredResults(has_parts=False))
     assert (limits.missing_seconds if limits else 0) == pytest.approx(sent_seconds, abs=1)
+
+
+class HearsChunks:
+    """Hears the words of any chunk of the call but those of a few seconds. It finds the chunk by its first samples."""
+
+    name, engine, hardware = "in place", Engine.PARAKEET_CPU, "none"
+
+    def __init__(self) -> None:
+        self.batch_limits = BatchLimits(8, 10_000_000)
+        self._whole = np.concatenate(list(decode(CALL.path)))
+
+    def prepare(self, batch: Sequence[Samples]) -> list[tuple[float, float]]:
+        return [(self._start(samples[:40]), seconds(len(samples))) for samples in batch]
+
+    def _start(self, first: Samples) -> float:
+        places = np.flatnonzero(self._whole[: -len(first)] == first[0])
+        found = [at for at in places if np.array_equal(self._whole[at : at + len(first)], first)]
+        return seconds(int(found[0])) if len(found) == 1 else -1.0
+
+    def run(self, prepared: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        return prepared
+
+    def finish(self, output: list[tuple[float, float]]) -> list[list[Token]]:
+        words = [one for one in CALL.words if not 9 < one.start < 15]
+        return [
+            [
+                Token(f" {one.word}", one.start - start, one.end - start, 0.95)
+                for one in words
+                if 0 <= start <= one.start < start + length
+            ]
+            for start, length in output
+        ]
+
+
+class HearsChunksServices(JobServices):
+    def load_model(self, engine: Engine) -> HearsChunks:
+        return HearsChunks()
+
+
+def test_of_an_upload_in_shards_it_is_heard_when_they_are_put_together(
+    cloud: LoopbackCloud, services: JobServices, shared_deepgram_server: FaultyDeepgramServer
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    asked = HearsChunksServices(**vars(services))
+    shards = (Shard(0, 0, 7), Shard(1, 7, None))
+    job = queued(cloud, asked, UploadOptions(min_coverage=0.98), decision(0.01))
+    cloud.work_items()  # its own item
+    job = asked.jobs.save(job, shards=shards)
+    path = asked.publisher.topic_path(PROJECT, WORK_TOPIC)
+    for shard in shards:
+        item = work_item(job, MEDIA.model_copy(update={"duration_seconds": CALL.duration}), decision(0.01))
+        data = item.model_copy(update={"shard": shard.number}).model_dump_json().encode()
+        asked.publisher.publish(path, data).result(timeout=PATIENCE)
+    message, transcript = ended(cloud, asked)
+    (call,) = shared_deepgram_server.requests[calls:]
+    assert deepgram_usd(message) == pytest.approx((call.audio_seconds or 0) / 60 * 0.0043, rel=0.02)
+    assert MISSED in transcript.text
+    assert (transcript.coverage.gaps, message.warnings) == ((), ())
 
 
 def test_after_a_kill_behind_the_call_for_missing_words_nobody_pays_again(
