@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gpu_job import BEGAN
 from gpu_job.settings import JobSettings
+from gpu_job.speakers.sortformer import SpeakerModelUnusable
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import TaskIdentity, job_services
@@ -47,10 +48,11 @@ def main() -> int:
         logging.getLogger().setLevel(settings.log_level.upper())
         export.start("dropscribe-job")
         services = job_services(settings, task)
+        settings.open_speaker_model()  # weights that are not there end the process here, not an upload
     except ValidationError as error:
         _log.critical(validation_message(error))
         return BAD_SETTING
-    except (UnusablePriceBook, DefaultCredentialsError) as error:
+    except (UnusablePriceBook, SpeakerModelUnusable, DefaultCredentialsError) as error:
         _log.critical(first_line(error))
         return BAD_SETTING
     subscriber = pubsub_v1.SubscriberClient()

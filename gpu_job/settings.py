@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -19,6 +19,9 @@ from gpu_job.engines.loaded_models import LOADED_MODELS, LOADED_MODELS_GIB
 from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.engines.time_limits import TimeLimits
 from gpu_job.pipeline import PipelineOptions
+from gpu_job.speakers.diarizer import BuiltInModel
+from gpu_job.speakers.sortformer import SortformerModel
+from gpu_job.speakers.stage import SpeakerModel
 from gpu_job.transcription.language_guard import GuardRules
 from shared.settings.deepgram import DeepgramSettings
 from shared.settings.deployment import DeploymentSettings
@@ -60,6 +63,14 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
     )
     chunk_duration_minutes: float | None = setting(
         None, "Older name of CHUNK_SECONDS, in minutes; CHUNK_SECONDS goes before it.", unit="min", gt=0, le=20
+    )
+    speaker_model: Literal["built-in", "sortformer"] = setting(
+        "built-in",
+        "What tells speakers apart. sortformer: NVIDIA's model of four speakers, on NeMo, with SORTFORMER_FILE, for"
+        " uploads that say that four speak at most (`transcribe-speakers: 2-4`); the built-in one hears the others.",
+    )
+    sortformer_file: Path | None = setting(
+        None, "The .nemo file of SPEAKER_MODEL=sortformer; none ships with the images.", source="its model card"
     )
     kept_voices: bool = setting(
         False,
@@ -261,6 +272,18 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         if self.stop_margin_seconds >= self.task_timeout_seconds:
             raise ValueError("STOP_MARGIN_SECONDS must be less than TASK_TIMEOUT_SECONDS")
         return self
+
+    @model_validator(mode="after")
+    def _sortformer_has_weights(self) -> JobSettings:
+        if self.speaker_model == "sortformer" and self.sortformer_file is None:
+            raise ValueError("SPEAKER_MODEL=sortformer takes SORTFORMER_FILE")
+        return self
+
+    def open_speaker_model(self) -> SpeakerModel:
+        """What tells speakers apart; loaded with the first upload that asks. Raises SpeakerModelUnusable."""
+        if self.sortformer_file is None or self.speaker_model == "built-in":
+            return BuiltInModel()
+        return SortformerModel(self.sortformer_file, BuiltInModel())
 
     @property
     def time_limits(self) -> TimeLimits:

@@ -114,6 +114,8 @@ variable "job_settings" {
   type = object({
     parakeet_model_name        = optional(string)
     model_precision            = optional(string)
+    speaker_model              = optional(string)
+    sortformer_file            = optional(string)
     kept_voices                = optional(bool)
     loaded_models              = optional(number)
     chunk_seconds              = optional(number)

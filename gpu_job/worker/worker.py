@@ -76,7 +76,13 @@ class Worker:
         engines = build_engines(services, WorkerEngineListener(services, billing, self._heartbeat.record_costs))
         self._engines = engines.chain
         self._audit_threads = ThreadPoolExecutor(AUDIT_THREADS, thread_name_prefix="audit")
-        pipeline = Pipeline(engines.chain, self._settings.pipeline_options, SpeechDetector(), self._audit_threads)
+        pipeline = Pipeline(
+            engines.chain,
+            self._settings.pipeline_options,
+            SpeechDetector(),
+            self._audit_threads,
+            self._settings.open_speaker_model(),
+        )
         self._attempt_end = AttemptEnd(services, subscription, billing, engines.chain, self._jobs)
         self._runner = JobRunner(
             services, pipeline, self._jobs, self._admissions, billing, self._attempt_end, self._stopping
