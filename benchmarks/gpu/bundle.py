@@ -29,8 +29,9 @@ GLIBC_MINORS = (28, 27, 17, 24, 31, 34, 35, 26, 39, 12, 5)
 UNREAD = re.compile(r"\.(onnx|pxd|pyx|pxi|c|h|hpp|cpp)$|silero_vad.*\.safetensors$|(^|/)tests?/|__pycache__/|^bin/")
 """Files of wheels: sources of compiled modules, tests, other forms of a detector's weights. librosa reads its .pyi."""
 
-UNREAD_TREE = re.compile(r"^gpu_job/speakers/.*\.onnx$|^infra/tiny_parakeet/.*\.onnx$|^docs/images/")
-"""Files of the tree that no step reads: the speakers' networks, the tiny model for ONNX Runtime, and pictures."""
+UNREAD_TREE = re.compile(r"^gpu_job/speakers/.*\.onnx$|^infra/tiny_parakeet/.*\.onnx$")
+UNREAD_FOLDERS = ("docs", "tests")
+"""What of the tree no step reads: the speakers' networks, the tiny model for ONNX Runtime, tests and pages."""
 
 SPARE_BYTES = 5_000_000
 """For what the tree grows by until the day."""
@@ -105,7 +106,7 @@ def tree_files(folder: Path) -> dict[str, int]:
 
 def left_at_home(tree: Mapping[str, int]) -> list[str]:
     """Those of its files that no step reads."""
-    return sorted(name for name in tree if UNREAD_TREE.search(name))
+    return sorted(name for name in tree if UNREAD_TREE.search(name) or name.partition("/")[0] in UNREAD_FOLDERS)
 
 
 def main() -> int:
@@ -127,9 +128,10 @@ def main() -> int:
     print(f"{target}: {len(wanted)} packages, {packed / 1e6:.1f} MB, {unpacked / 1e6:.0f} MB unpacked")
     print(f"with what the steps read of the tree, {read / 1e6:.1f} of {sum(tree.values()) / 1e6:.1f} MB:", end=" ")
     print(f"{(packed + read) / 1e6:.1f} of {LIMIT_BYTES / 1e6:.1f} MB")
+    named_at_home = [*UNREAD_FOLDERS, *(name for name in unread if UNREAD_TREE.search(name))]
     print("Where what git tracks is what travels, take the rest out of the index first, and have it ignored:")
-    print(f"  git rm -q --cached -- {' '.join(unread)}")
-    print(f"  printf '/%s\\n' {' '.join(unread)} >> .git/info/exclude")
+    print(f"  git rm -r -q --cached -- {' '.join(named_at_home)}")
+    print(f"  printf '/%s\\n' {' '.join(named_at_home)} >> .git/info/exclude")
     print("and afterwards, with those lines out of .git/info/exclude again: git reset -q")
     return 0 if packed + read + SPARE_BYTES <= LIMIT_BYTES else 1
 
