@@ -125,8 +125,10 @@ def choose(models: TrialModels, heard: Mapping[SpeechModel, Heard]) -> SpeechMod
         if mean is not None and (before is None or mean > before + CLEARLY_SURER):
             best = model
     fields = {"sure": {model.name: round(mean, 3) for model, mean in sure.items() if mean is not None}}
-    if best is not None and (sure[best] or 0.0) < LOW_CONFIDENCE and models.other is not None:
-        best = models.other
+    if best is not None and (sure[best] or 0.0) < LOW_CONFIDENCE:
+        has_failed = any(result.failure is not None for each in heard.values() for result in each.values())
+        # One that could not be asked may be the right one: as without a trial, other engines then have its chunks.
+        best = models.other or (None if has_failed else best)
     _log.info("models heard the first speech", extra={"fields": {**fields, "chosen": best and best.name}})
     return best
 

@@ -61,6 +61,8 @@ def test_the_surest_model_is_chosen_and_where_none_is_sure_the_one_for_any_other
 def test_without_a_model_for_any_other_language_the_surest_of_unsure_ones_is_taken() -> None:
     models = TrialModels((ENGLISH, MANY), None)
     assert choose(models, {ENGLISH: heard(0.7), MANY: heard(0.8)}) == MANY
+    assert choose(models, {ENGLISH: heard(0.7), MANY: heard(0.8, failure="gone")}) is None
+    assert choose(models, {ENGLISH: heard(0.95), MANY: heard(0.8, failure="gone")}) == ENGLISH
 
 
 def chunk(begin: int, speech_share: float = 1.0) -> Chunk:
