@@ -148,8 +148,8 @@ class RunningJob(TranscriptionListener):
     @property
     def may_use_deepgram(self) -> bool:
         """Whether its audio may be sent to Deepgram: neither privacy, cost nor the language forbade that when it was
-        routed."""
-        if self.record.options.is_private:
+        routed, and Deepgram has not heard all of it before."""
+        if self.record.options.is_private or self.record.has_first_transcript:
             return False
         if self.decision.method is Method.HYBRID:
             return True

@@ -199,6 +199,17 @@ def test_nothing_is_sent_where_nobody_asks_or_it_may_not_be(
     assert (transcript.second_opinions, deepgram_usd(message)) == ((), 0)
 
 
+def test_what_deepgram_has_heard_as_a_whole_it_is_not_sent_again(
+    cloud: LoopbackCloud, services: JobServices, shared_deepgram_server: FaultyDeepgramServer
+) -> None:
+    calls = len(shared_deepgram_server.requests)
+    job = queued(cloud, services, UploadOptions(second_opinion_usd=0.01))
+    services.jobs.save(job, has_first_transcript=True)
+    _, transcript = ended(cloud, services)
+    assert len(shared_deepgram_server.requests) == calls
+    assert "The guard dented the orifice after" in transcript.text
+
+
 def test_after_a_kill_behind_the_call_nobody_asks_again(
     cloud: LoopbackCloud, services: JobServices, shared_deepgram_server: FaultyDeepgramServer
 ) -> None:
