@@ -30,7 +30,7 @@ from shared.options.speaker_count import SpeakerCount
 from shared.transcript.model import Word
 
 SEEDS = (1, 2, 3)
-"""Thresholds were chosen on others, 11 and 12."""
+"""Thresholds were chosen on others, 11 and 21."""
 PEOPLE = (2, 3, 4, 6)
 FRAME = 0.01
 TEN_HOURS = 36_000

@@ -94,10 +94,15 @@ def _groups(pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
     if count.is_known:
         return _merged_by_voices(groups, count)
     # What one person says in an echo may be many small groups, which only together are a speaker's.
-    groups = _merged_by_voices([group for group in groups if group.pieces > 1] or groups, count)
-    longest = max((group.seconds for group in groups), default=0.0)
-    least = min(_LEAST_SPEAKER_SECONDS, _LEAST_SPEAKER_SHARE * longest)
+    least = _least_seconds(groups)
+    groups = _merged_by_voices([group for group in groups if group.pieces > 1 or group.seconds >= least], count)
+    least = _least_seconds(groups)
     return [group for group in groups if group.seconds >= least]
+
+
+def _least_seconds(groups: Sequence[_Group]) -> float:
+    longest = max((group.seconds for group in groups), default=0.0)
+    return min(_LEAST_SPEAKER_SECONDS, _LEAST_SPEAKER_SHARE * longest)
 
 
 def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
