@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from infra.emulators.service_account import write_service_account
 from infra.tiny_parakeet import MODEL_PATH
-from tests.support.coverage_scope import pytest_runtest_protocol  # noqa: F401 - pytest's hook
+from tests.support.coverage_scope import measured_imports_alone, pytest_runtest_protocol  # noqa: F401 - pytest's hook
 from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F401 - pytest's hook
 from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
     pytest_addoption,
@@ -44,9 +44,10 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     try:
-        return (yield)
+        with measured_imports_alone(session.config):
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
