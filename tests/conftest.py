@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from infra.emulators.service_account import write_service_account
-from infra.tiny_parakeet import MODEL_PATH
+from infra.tiny_parakeet import ONNX_PATH
 from tests.support.coverage_scope import measured_imports_alone, pytest_runtest_protocol  # noqa: F401 - pytest's hook
 from tests.support.encodable_reports import pytest_runtest_makereport  # noqa: F401 - pytest's hook
 from tests.support.fast_selection import (  # noqa: F401 - pytest's hooks
@@ -70,14 +70,14 @@ def shared_deepgram_server(
 ) -> Iterator[FaultyDeepgramServer]:
     """A stand-in that really hears, each recording once. A test that injects a fault must use it up."""
     log = tmp_path_factory.mktemp("deepgram") / "log"
-    with RememberingDeepgramServer(str(MODEL_PATH), deepgram_key, log) as server:
+    with RememberingDeepgramServer(str(ONNX_PATH), deepgram_key, log) as server:
         yield server
 
 
 @pytest.fixture
 def deepgram_server(deepgram_key: str, tmp_path: Path) -> Iterator[FaultyDeepgramServer]:
     """A stand-in of the test's own; hearing with it takes the seconds in which the model is loaded."""
-    with FaultyDeepgramServer(str(MODEL_PATH), deepgram_key, tmp_path / "deepgram.log") as server:
+    with FaultyDeepgramServer(str(ONNX_PATH), deepgram_key, tmp_path / "deepgram.log") as server:
         yield server
 
 

@@ -34,7 +34,7 @@ from infra.emulators.service_account import inherited_environment, write_service
 from infra.emulators.storage.server import StorageServer
 from infra.emulators.webhooks.push import PushSubscription
 from infra.process_environment import environment
-from infra.tiny_parakeet import MODEL_PATH
+from infra.tiny_parakeet import ONNX_PATH
 from shared.state.deployment import prices_of
 from trigger_function.api.settings import ApiSettings
 from trigger_function.settings.function import FunctionSettings
@@ -59,7 +59,7 @@ RECONCILE_TIMEOUT_SECONDS = 600.0
 class CloudOptions:
     """What may differ between two laptop clouds."""
 
-    model: str = str(MODEL_PATH)
+    model: str = str(ONNX_PATH)
     reconcile_seconds: float = 30.0
     """How often the scheduler calls the reconciler."""
     event_backoff_seconds: float = 1.0

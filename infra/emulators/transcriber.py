@@ -16,6 +16,7 @@ from typing import Any
 
 from dropscribe.local_media import inspected
 from gpu_job.asr.load_recognizer import RecognizerOptions
+from gpu_job.asr.onnx.model_folder import is_onnx_folder
 from gpu_job.audio.cuts import CutRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
@@ -53,10 +54,10 @@ def serve(model: str, pipe: Connection[Any, Any]) -> None:
 def _engine(model: str) -> Iterator[EngineChain]:
     """The model on the CPU, as the job has it: of a published one the same files are fetched. The tiny one is in fp32,
     so that a recording's words do not depend on what else is transcribed."""
-    if find_spec("torch") is not None:
+    if Path(model).exists() and not is_onnx_folder(Path(model)) and find_spec("torch") is not None:
         import torch
 
-        # The model is tiny, and a laptop's other cores have the job's work to do.
+        # It runs on NeMo. The model is tiny, and a laptop's other cores have the job's work to do.
         torch.set_num_threads(1)
     options = RecognizerOptions(BATCH_CHUNKS, cpu_audio_seconds=BATCH_CHUNKS * CUTS.max_seconds)
     with open_engine(model, engine=Engine.PARAKEET_CPU, options=options) as engine:

@@ -1,6 +1,6 @@
 """The Deepgram stand-in's transcriber: a child process that calls `gpu_job.pipeline.transcribe`.
 
-A child, because NeMo takes seconds to import and its memory should go when the cloud stops; nobody else imports it.
+A child, because the model's library takes its time to import and its memory should go when the cloud stops.
 """
 
 from __future__ import annotations

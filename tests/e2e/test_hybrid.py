@@ -13,6 +13,7 @@ import pytest
 from infra.emulators.cloud import STATE, CloudOptions, LaptopCloud
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.recordings import recording
+from infra.tiny_parakeet import MODEL_PATH
 from shared.errors import FailureKind
 from shared.state.gpu_breaker import gpu_health
 from tests.support.faulty_cloud import FaultyLaptopCloud
@@ -126,11 +127,17 @@ def test_a_worker_killed_while_both_are_at_it_is_resumed(pair: LaptopCloud, owne
     assert sum(minutes) * 60 >= billed - 1.0 > 0
 
 
-NOWHERE = {"PARAKEET_MODEL_NAME": "/nowhere/model.nemo"}
+@pytest.fixture
+def without_model(tmp_path: Path) -> dict[str, str]:
+    """Settings with a model that cannot be loaded."""
+    (folder := tmp_path / "no-model").mkdir()
+    (folder / "encoder-model.onnx").write_bytes(b"no network")
+    return {"PARAKEET_MODEL_NAME": str(folder)}
 
 
 def test_without_a_gpu_that_works_the_cpu_takes_over_and_the_circuit_hears_of_it(tmp_path: Path) -> None:
-    with FaultyLaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4"})) as cloud:
+    options = CloudOptions(str(MODEL_PATH), settings={"JOB_GPU": "nvidia-l4"})
+    with FaultyLaptopCloud(tmp_path, options) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
@@ -139,8 +146,8 @@ def test_without_a_gpu_that_works_the_cpu_takes_over_and_the_circuit_hears_of_it
         assert gpu_health(cloud.storage().bucket(STATE)).failures == {FailureKind.MODEL_LOAD: 1}
 
 
-def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
-    with FaultyLaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4", **NOWHERE})) as cloud:
+def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path, without_model: dict[str, str]) -> None:
+    with FaultyLaptopCloud(tmp_path, CloudOptions(settings={"JOB_GPU": "nvidia-l4", **without_model})) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "completed", message["reason"]
@@ -153,13 +160,12 @@ def test_without_a_model_deepgram_does_all_of_it(tmp_path: Path) -> None:
         assert len(cloud.deepgram.requests) == message["fallbacks"]
 
 
-def test_without_any_engine_the_upload_fails_with_reasons(tmp_path: Path) -> None:
-    options = CloudOptions(
-        deepgram=False, settings={"MAX_ATTEMPTS": "1", "RESTART_SECONDS": "3", **NOWHERE}, reconcile_seconds=2.0
-    )
+def test_without_any_engine_the_upload_fails_with_reasons(tmp_path: Path, without_model: dict[str, str]) -> None:
+    settings = {"MAX_ATTEMPTS": "1", "RESTART_SECONDS": "3", **without_model}
+    options = CloudOptions(deepgram=False, settings=settings, reconcile_seconds=2.0)
     with FaultyLaptopCloud(tmp_path, options) as cloud:
         user = user_client_of(cloud)
         message = user.outcome(user.drop(CALL.path))
         assert message["outcome"] == "failed"
-        assert "/nowhere/model.nemo" in message["reason"]
+        assert without_model["PARAKEET_MODEL_NAME"] in message["reason"]
         assert message["bill"]["usd"] > 0

@@ -15,6 +15,7 @@ from deepgram.environment import DeepgramClientEnvironment
 from infra.emulators.cloud import UPLOADS, CloudOptions, LaptopCloud
 from infra.recordings import recording
 from tests.support.api_server import OPERATOR_KEY, TENANT_KEY, api_keys
+from tests.support.faulty_cloud import FaultyLaptopCloud
 from tests.support.waiting import PATIENCE
 
 MEMO, CALL = recording("memo"), recording("call")
@@ -33,7 +34,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
         "WORK_IDLE_SECONDS": "120",
     }
     options = CloudOptions(api=True, settings=settings, deepgram=False, stop_grace_seconds=0.0)
-    with LaptopCloud(tmp_path_factory.mktemp("api"), options) as cloud:
+    with FaultyLaptopCloud(tmp_path_factory.mktemp("api"), options) as cloud:
         yield cloud
 
 

@@ -15,6 +15,7 @@ import requests
 
 from infra.emulators.cloud import FUNCTION
 from infra.emulators.function_host import FunctionHost
+from tests.support.forked_process import ForkedProcessGroup
 from tests.support.waiting import PATIENCE
 
 ARCHIVE = "archive"
@@ -85,7 +86,7 @@ def api_server(log: Path, **environment: str) -> Iterator[ApiClient]:
         "THREADS": "4",
         **environment,
     }
-    host = FunctionHost("api", FUNCTION, "http", settings, log, grace_seconds=0.0)
+    host = FunctionHost("api", FUNCTION, "http", settings, log, grace_seconds=0.0, process_type=ForkedProcessGroup)
     settings["API_HOSTS"] = host.url.removeprefix("http://")
     with host:
         yield ApiClient(host.url, log)

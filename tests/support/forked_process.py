@@ -1,6 +1,6 @@
-"""Processes of the function and the job that need not import NeMo and Google's libraries again: they are forked.
+"""Processes of the function and the job that need not import Google's libraries again: they are forked.
 
-`python -m gpu_job` takes about ten seconds of CPU before its first line of work, all of it imports. A server process
+`python -m gpu_job` takes more than a second of CPU before its first line of work, all of it imports. A server process
 imports the same once and forks for each start. What it forks is an ordinary process: it has a pid, a session, an
 environment and a log of its own, and signals end it as they end any other. Nothing is called before the fork, so there
 is no thread and no state that it could inherit. tests/e2e/test_command_line starts the real commands.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import logging
 import os
 import runpy
 import select
@@ -26,7 +25,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec, module_from_spec
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,13 +35,11 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 FUNCTION = ("functions_framework._cli", "functions_framework._http.gunicorn", "trigger_function.main")
-JOB = ("gpu_job.__main__", "gpu_job.asr.nemo.parakeet")
+JOB = ("gpu_job.__main__", "dropscribe.local_media")
 IMPORTED = {"functions_framework": FUNCTION, "gpu_job": JOB, "infra.emulators.transcriber": JOB}
 """What modules that are run import sooner or later. A server for each list, as to fork little is fast."""
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """So that no library starts threads where it is imported."""
-NOT_FORKED = "onnxruntime"
-"""Starts a thread where it is imported, as torchmetrics does: each process imports it itself, if it uses it."""
 FORKED_THREADS = {"jemalloc_bg_thd"}
 """Those of libraries that start them again after a fork."""
 MOST_FDS = 16
@@ -180,14 +176,8 @@ def serve(imported: Sequence[str], owner: socket.socket, listening: socket.socke
     # Ctrl-C reaches every process of the terminal; who ends what is the tests' decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(THREADS)
-    # NeMo's own telemetry is off, and would say so in two warnings.
-    logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
-    if (spec := find_spec(NOT_FORKED)) is not None:
-        sys.modules[NOT_FORKED] = module_from_spec(spec)
-        vars(sys.modules[NOT_FORKED])["__getattr__"] = lambda name: object  # any class that somebody imports of it
     for module in imported:
         import_module(module)
-    sys.modules.pop(NOT_FORKED, None)
     running = {
         file.read_text().strip()
         for file in Path("/proc").glob("self/task/*/comm")

@@ -78,7 +78,7 @@ def test_a_key_lists_its_folder(tenant: ApiClient, jobs: dict[str, list[str]]) -
         ({"folder": "other/b"}, [1, 2, 3]),
         ({"since": "2 days ago"}, [0, 1, 2]),
         ({"until": "2 days ago"}, [3]),
-        ({"since": "1970-01-01", "until": "1999-01-01"}, []),
+        ({"since": "1970-01-01", "until": "1970-03-31"}, []),
         ({"name": "other/b/good.ogg"}, [1]),
         ({"name": "other/b/none.ogg"}, []),
         ({"name": "../b"}, []),
