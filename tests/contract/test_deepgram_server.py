@@ -27,7 +27,7 @@ from kaldialign import edit_distance
 from infra.emulators.deepgram_server import DeepgramServer, ListenRequest
 from infra.emulators.http_server import HttpServer
 from infra.recordings import recording
-from infra.tiny_parakeet import MODEL_PATH
+from infra.tiny_parakeet import ONNX_PATH
 from shared.transcript.deepgram_json import plain_word
 from tests.support.recorded_processes import recording_process_type
 from tests.support.waiting import PATIENCE, wait_until
@@ -99,7 +99,7 @@ def test_the_metadata_say_what_was_transcribed_and_that_it_was_not_deepgram(shar
     assert metadata.channels == 1
     assert abs(datetime.now(UTC) - metadata.created) < timedelta(minutes=5)
     (model,) = metadata.models
-    assert metadata.model_info[model]["name"] == f"local stand-in with {MODEL_PATH.name}"
+    assert metadata.model_info[model]["name"] == f"local stand-in with {ONNX_PATH.name}"
 
 
 def test_words_come_plain_and_as_written(shared_caller: Caller) -> None:
@@ -296,7 +296,7 @@ def test_stop_ends_a_stalled_request(deepgram_server: DeepgramServer, caller: Ca
 
 def test_stop_ends_a_transcription_and_its_process(deepgram_key: str, tmp_path: Path) -> None:
     process_type, started = recording_process_type()
-    server = DeepgramServer(str(MODEL_PATH), deepgram_key, tmp_path / "log", process_type)
+    server = DeepgramServer(str(ONNX_PATH), deepgram_key, tmp_path / "log", process_type)
     with server, ThreadPoolExecutor() as pool:
         unanswered = pool.submit(Caller(server, deepgram_key).of_bytes, recording("memo.wav").path.read_bytes())
         wait_until(lambda: started, "a transcriber runs")

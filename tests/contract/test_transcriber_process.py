@@ -13,7 +13,7 @@ import pytest
 from infra.emulators.processes import ProcessGroup
 from infra.emulators.transcriber_process import TranscriberProcess
 from infra.recordings import recording
-from infra.tiny_parakeet import MODEL_PATH
+from infra.tiny_parakeet import ONNX_PATH
 from shared.deepgram_request import DeepgramRequest
 from shared.errors import EngineFailed
 from tests.support.recorded_processes import recording_process_type
@@ -37,7 +37,7 @@ def started(process_type_and_started: tuple[type[ProcessGroup], list[ProcessGrou
 def transcriber(
     process_type_and_started: tuple[type[ProcessGroup], list[ProcessGroup]], tmp_path: Path
 ) -> Iterator[TranscriberProcess]:
-    transcriber = TranscriberProcess(str(MODEL_PATH), tmp_path / "log", process_type_and_started[0])
+    transcriber = TranscriberProcess(str(ONNX_PATH), tmp_path / "log", process_type_and_started[0])
     yield transcriber
     transcriber.stop()
 

@@ -12,7 +12,7 @@ import pytest
 
 from dropscribe.local_media import inspected
 from gpu_job import transcribe
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Frames, Samples
 from gpu_job.engines.chain import EngineChain
@@ -25,8 +25,8 @@ ONE, OTHER = "memo.wav", "lecture.flac"
 
 
 @pytest.fixture(scope="module")
-def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
-    chain = chain_of(parakeet)
+def engine(tiny_model: OnnxTdt) -> Iterator[EngineChain]:
+    chain = chain_of(tiny_model)
     yield chain
     chain.stop()
 

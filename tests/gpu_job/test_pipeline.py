@@ -17,7 +17,7 @@ import pytest
 from dropscribe.local_media import inspected
 from gpu_job import transcribe
 from gpu_job.asr.batching import BatchLimits
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.pace import DecodePace
@@ -50,8 +50,8 @@ CALL = recording("call.opus")
 
 
 @pytest.fixture
-def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
-    chain = chain_of(parakeet)
+def engine(tiny_model: OnnxTdt) -> Iterator[EngineChain]:
+    chain = chain_of(tiny_model)
     yield chain
     chain.stop()
 

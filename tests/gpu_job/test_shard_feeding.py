@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dropscribe.local_media import inspected
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.cuts import CutRules
@@ -47,8 +47,8 @@ Results = Mapping[tuple[int, int, int], ChunkResult]
 
 
 @pytest.fixture
-def pipeline(parakeet: Parakeet) -> Iterator[Pipeline]:
-    chain = chain_of(parakeet)
+def pipeline(tiny_model: OnnxTdt) -> Iterator[Pipeline]:
+    chain = chain_of(tiny_model)
     options = PipelineOptions(cuts=CutRules(max_seconds=6.0))
     with ThreadPoolExecutor(2) as threads:
         yield Pipeline(chain, options, SpeechDetector(), threads)

@@ -54,6 +54,7 @@ SLOW_FIXTURES = frozenset(
         "shared_deepgram_server",
         "emulator",
         "parakeet",
+        "tiny_model",
         "long_chunks",
         "short_chunks",
         "record",

@@ -20,7 +20,7 @@ from gpu_job.worker.meter import Meter
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from infra.recordings import TrueWord
-from infra.tiny_parakeet import MODEL_PATH
+from infra.tiny_parakeet import ONNX_PATH
 from shared.enums import Outcome
 from shared.errors import FailureKind
 from shared.messages import TerminalMessage
@@ -55,7 +55,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory, service_account: tuple[Path, 
         for name in os.environ:
             if name.startswith(("GOOGLE_", "GCLOUD_", "CLOUDSDK_", "DEEPGRAM_", "CLOUD_RUN_")):
                 patch.delenv(name)
-        patch.setenv("PARAKEET_MODEL_NAME", str(MODEL_PATH))
+        patch.setenv("PARAKEET_MODEL_NAME", str(ONNX_PATH))
         patch.setenv("WORK_IDLE_SECONDS", "0")
         patch.setenv("WORK_SUBSCRIPTION", f"{WORK_TOPIC}-test")
         with loopback_cloud(tmp_path_factory.mktemp("cloud"), patch.setenv, *service_account) as cloud:

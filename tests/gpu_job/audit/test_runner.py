@@ -11,7 +11,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
@@ -52,10 +52,10 @@ def sound() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def recognized(parakeet: Parakeet, sound: Samples) -> list[tuple[Chunk, list[Token]]]:
+def recognized(tiny_model: OnnxTdt, sound: Samples) -> list[tuple[Chunk, list[Token]]]:
     """The chunks of the sound and the true answers."""
     cut = list(chunks([sound], CutRules()))
-    return [(chunk, on_upload_clock(chunk, parakeet.transcribe([chunk.samples])[0])) for chunk in cut]
+    return [(chunk, on_upload_clock(chunk, tiny_model.transcribe([chunk.samples])[0])) for chunk in cut]
 
 
 Transcribe = Callable[[Chunk, DeliverTokens], None]
@@ -103,11 +103,11 @@ class Upload:
 
 
 @pytest.fixture
-def upload(parakeet: Parakeet, threads: Executor) -> Upload:
+def upload(tiny_model: OnnxTdt, threads: Executor) -> Upload:
     """With the tiny model."""
 
     def transcribe(window: Chunk, deliver: DeliverTokens) -> None:
-        deliver(on_upload_clock(window, parakeet.transcribe([window.samples])[0]))
+        deliver(on_upload_clock(window, tiny_model.transcribe([window.samples])[0]))
 
     return Upload(transcribe, threads)
 
@@ -142,14 +142,14 @@ def test_a_blank_chunk_is_found_and_repaired(
 
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
 def test_an_omission_across_a_join_is_repaired(
-    parakeet: Parakeet, upload: Upload, sound: Samples, overlap: float
+    tiny_model: OnnxTdt, upload: Upload, sound: Samples, overlap: float
 ) -> None:
     """Two chunks that part in the middle of a sentence, both without the words around the cut."""
     level = levels(sound)
     cut = quietest(level, 1800, 2200, 5) * FRAME
     pair = [Chunk(0, sound[:cut]), Chunk(begin := cut - int(overlap * SAMPLE_RATE), sound[begin : 40 * SAMPLE_RATE])]
     omission = Span(cut / SAMPLE_RATE - 2, cut / SAMPLE_RATE + 2)
-    truth = on_upload_clock(Chunk(0, sound[:0]), parakeet.transcribe([sound[: 40 * SAMPLE_RATE]])[0])
+    truth = on_upload_clock(Chunk(0, sound[:0]), tiny_model.transcribe([sound[: 40 * SAMPLE_RATE]])[0])
     missed = without(truth, omission)
     first = len(without(missed, Span(omission.end, 40)))
     answers = [missed[:first], missed[first:]]
@@ -184,11 +184,11 @@ NO_SPEECH = {
 
 
 @pytest.mark.parametrize("sound", NO_SPEECH.values(), ids=NO_SPEECH.keys())
-def test_without_speech_there_are_no_gaps_and_no_words(parakeet: Parakeet, upload: Upload, sound: Samples) -> None:
+def test_without_speech_there_are_no_gaps_and_no_words(tiny_model: OnnxTdt, upload: Upload, sound: Samples) -> None:
     """The words of the model there, if any, and what a worse one would."""
     hallucinated = [Token(" yeah", 5.0, 5.3, 0.9), Token(".", 5.3, 5.4, 0.9), Token(" mm", 12.0, 12.2, 0.3)]
     chunk = Chunk(7 * SAMPLE_RATE, sound)
-    for tokens in (parakeet.transcribe([sound])[0], hallucinated):
+    for tokens in (tiny_model.transcribe([sound])[0], hallucinated):
         channel = Upload(upload.host.transcribe, upload.threads)
         assert channel.run([(chunk, on_upload_clock(chunk, tokens))]) == []
         assert channel.runner.findings.gaps == []

@@ -14,7 +14,7 @@ import pytest
 from dropscribe.local_media import inspected
 from gpu_job import transcribe
 from gpu_job.asr.batching import BatchLimits
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -41,8 +41,8 @@ from tests.support.word_alignment import all_plain
 
 
 @pytest.fixture
-def engine(parakeet: Parakeet) -> Iterator[EngineChain]:
-    chain = chain_of(parakeet)
+def engine(tiny_model: OnnxTdt) -> Iterator[EngineChain]:
+    chain = chain_of(tiny_model)
     yield chain
     chain.stop()
 

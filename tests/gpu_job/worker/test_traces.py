@@ -17,7 +17,7 @@ from google.cloud import pubsub_v1
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
-from gpu_job.asr.nemo.parakeet import Parakeet
+from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.audio.chunker import Chunk
 from gpu_job.engines.task import Task
@@ -75,10 +75,10 @@ def function_services(make_services: MakeServices) -> Services:
 
 
 @pytest.fixture
-def work(cloud: LoopbackCloud, function_services: Services, parakeet: Parakeet) -> Iterator[Work]:
+def work(cloud: LoopbackCloud, function_services: Services, tiny_model: OnnxTdt) -> Iterator[Work]:
     """`work()`: one run of a worker, in this process."""
     with worker_services() as usual:
-        services = HearingServices(**vars(usual), recognizer=parakeet)
+        services = HearingServices(**vars(usual), recognizer=tiny_model)
 
         def run() -> None:
             subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
