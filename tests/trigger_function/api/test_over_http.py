@@ -167,6 +167,13 @@ def test_a_recording_in_the_body_takes_the_way_of_a_dropped_file(
     assert job["expected_at"] is not None
 
 
+def test_an_option_without_a_value_is_refused(operator: ApiClient) -> None:
+    """Rather than left out: it may be the variable of a script that was never set."""
+    for name in ("privacy", "redact", "max_cost_usd"):
+        answer = operator.post("/transcribe", data=AUDIO, headers=SENT, params={name: ""})
+        assert (answer.status_code, problem(answer)) == (422, "unusable-fields")
+
+
 def test_a_recording_of_another_bucket_is_copied_with_its_options(
     operator: ApiClient, api_cloud: LoopbackCloud
 ) -> None:

@@ -49,6 +49,8 @@ from trigger_function.api.web.call import Call
 from trigger_function.api.web.problems import Problem
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Given = Annotated[str, Field(min_length=1)]
+"""`?privacy=` is refused: who sends it has forgotten something, and would get what nobody asked for."""
 
 
 class RequestedOptions(UploadOptions):
@@ -105,26 +107,26 @@ class BodyParameters(BaseModel):
     folder: Text | None = None
     video_id: VideoId | None = None
     force_method: Literal["auto"] | Method | None = None
-    channels: str = ""
-    track: str = ""
-    language: str = ""
-    subtitles: str = ""
-    speakers: str = ""
-    speaker_names: str = ""
-    voices: str = ""
-    numbers: str = ""
-    fillers: str = ""
-    profanity: str = ""
-    keyterms: str = ""
-    keyterms_file: str = ""
-    second_opinion_usd: str = ""
-    min_coverage: str = ""
-    redact: str = ""
-    redact_terms: str = ""
-    redact_audio: str = ""
-    privacy: str = ""
-    deadline_minutes: str = ""
-    max_cost_usd: str = ""
+    channels: Given = ""
+    track: Given = ""
+    language: Given = ""
+    subtitles: Given = ""
+    speakers: Given = ""
+    speaker_names: Given = ""
+    voices: Given = ""
+    numbers: Given = ""
+    fillers: Given = ""
+    profanity: Given = ""
+    keyterms: Given = ""
+    keyterms_file: Given = ""
+    second_opinion_usd: Given = ""
+    min_coverage: Given = ""
+    redact: Given = ""
+    redact_terms: Given = ""
+    redact_audio: Given = ""
+    privacy: Given = ""
+    deadline_minutes: Given = ""
+    max_cost_usd: Given = ""
 
     @property
     def options(self) -> UploadOptions:
