@@ -90,14 +90,17 @@ def _groups(pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
             # Hardly any two are alike: what is said least is dropped rather than compared for hours.
             fewer = sorted(fewer, key=lambda group: -group.seconds)[:_BLOCK]
         groups = fewer
-    groups = _merged(groups, count)
-    if count.is_known:
-        return _merged_by_voices(groups, count)
+    found = _found(_merged(groups, SpeakerCount()), count)
+    # Who hardly speaks counts only where there are said to be more than are found without them.
+    return found if len(found) >= count.least else _merged_by_voices(_merged(groups, count), count)
+
+
+def _found(groups: Sequence[_Group], count: SpeakerCount) -> list[_Group]:
     # What one person says in an echo may be many small groups, which only together are a speaker's.
     least = _least_seconds(groups)
-    groups = _merged_by_voices([group for group in groups if group.pieces > 1 or group.seconds >= least], count)
-    least = _least_seconds(groups)
-    return [group for group in groups if group.seconds >= least]
+    found = _merged_by_voices([group for group in groups if group.pieces > 1 or group.seconds >= least], SpeakerCount())
+    least = _least_seconds(found)
+    return _merged_by_voices([group for group in found if group.seconds >= least], count)
 
 
 def _least_seconds(groups: Sequence[_Group]) -> float:
@@ -111,7 +114,7 @@ def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]
         alike = _voices_alike(groups)
         np.fill_diagonal(alike, _UNRELATED)
         one, other = sorted(divmod(int(alike.argmax()), len(groups)))
-        if alike[one, other] <= SAME_VOICE:
+        if alike[one, other] <= SAME_VOICE and (count.most is None or len(groups) <= count.most):
             break
         groups[one] = groups[one].joined(groups.pop(other))
     return groups

@@ -167,3 +167,12 @@ def test_what_may_be_noise_is_somebodys_only_if_it_sounds_like_them(cosine: floa
     found = in_turn([*windows, *doubtful], SpeakerCount())
     assert set(found[:10]) == {0, 1}
     assert set(found[10:]) == ({found[0]} if cosine > 0.5 else {NOBODY})
+
+
+def test_of_a_known_number_none_is_a_single_piece_that_sounds_like_nobody() -> None:
+    one, other, stray = people(3)
+    windows = [window(at, (0, 2.0, near((one, other)[at % 2], at))) for at in range(20)]
+    windows.append(window(20, (0, 1.2, stray)))
+    found = in_turn(windows, SpeakerCount(least=2, most=2))
+    assert found[:20] == [found[0], found[1]] * 10
+    assert found[0] != found[1]
