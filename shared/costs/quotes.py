@@ -212,6 +212,7 @@ def _completed_by_deepgram(quote: Quote, request: TranscriptionRequest, pricing:
             speakers=request.speakers,
             keyterms=request.keyterms,
             redaction=request.deepgram_redacts,
+            multilingual=request.deepgram_multilingual,
         ),
     )
 

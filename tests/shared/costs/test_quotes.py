@@ -271,3 +271,18 @@ def test_what_another_engine_may_cost_is_on_the_quote_and_decides_nothing() -> N
         assert any("if words are missing, at most" in item.resource for item in made.bill.items)
     hybrid = quote(Method.HYBRID, asked)
     assert 0 < hybrid.only_if_incomplete_usd < quote(Method.PARAKEET, asked).only_if_incomplete_usd
+
+
+def test_what_deepgram_may_cost_for_missing_words_is_at_the_price_of_several_languages_where_these_are_asked() -> None:
+    book = BOOK.model_copy(update={"deepgram_minute": {**BOOK.deepgram_minute, "nova-multilingual": price(0.9)}})
+    pricing = replace(PRICING, book=book)
+    order_of_one = replace(order(), deepgram_may_complete=True)
+    order_of_several = replace(order_of_one, deepgram_multilingual=True)
+    minutes = 1000 / 60
+    for method, share in (
+        (Method.PARAKEET, 1.0),
+        (Method.HYBRID, 1 - quote(Method.HYBRID, order_of_one).deepgram_share),
+    ):
+        one, several = (quote(method, what, pricing) for what in (order_of_one, order_of_several))
+        more_usd = several.only_if_incomplete_usd - one.only_if_incomplete_usd
+        assert more_usd == pytest.approx(share * minutes * (0.9 - 0.6))
