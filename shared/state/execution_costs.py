@@ -128,10 +128,18 @@ class ExecutionCosts:
             self._ledger.book_guess(entry)
         if settled.recorded:
             return
-        objects.delete(self._bucket, _object_name(costs))
-        if not settled.has_ended:
+        if self._delete_unless_rewritten(costs) and not settled.has_ended:
             fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
             _log.warning("a killed execution's cost was booked", extra={"fields": fields})
+
+    def _delete_unless_rewritten(self, costs: TaskCosts) -> bool:
+        """Whether this was its worker's last word. One that was only frozen may have written another meanwhile, which
+        is still to be booked."""
+        name = _object_name(costs)
+        stored = objects.read(self._bucket, name)
+        if stored is None or TaskCosts.model_validate_json(stored.data) != costs:
+            return False
+        return objects.delete(self._bucket, name, stored.generation)
 
     def settled(self, costs: TaskCosts) -> TaskCosts:
         """The costs without what was counted as on a bill and is on none: a record had it, and the outcome has not.

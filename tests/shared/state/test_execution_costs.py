@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from google.cloud.storage import Bucket
 
 from gpu_job.worker.billing import Billing
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
+from shared import objects
 from shared.clock import now
 from shared.state.execution_costs import TaskCosts
 from shared.state.ledger_entry import Entry, EntryState, month_of
@@ -138,3 +140,46 @@ def test_of_a_worker_that_was_frozen_and_killed_behind_that_the_last_word_counts
         services.execution_costs.close_killed(costs, now() + timedelta(minutes=5))
     (entry,) = booked(services, killed)
     assert entry.usd - entry.possibly_usd == pytest.approx(0.25)
+
+
+def test_what_a_worker_writes_while_it_is_booked_as_killed_is_kept_and_booked_next(
+    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen, goes on for a beat between the guess and the object's deletion, and is killed then."""
+    costs, ledger = services.execution_costs, services.ledger
+    last = killed.model_copy(
+        update={"updated_at": killed.alive_until, "alive_until": now(), "spent_usd": killed.spent_usd + 0.5}
+    )
+    costs.update(killed)
+    book_guess = ledger.book_guess
+
+    def booked_before_it_writes(entry: Entry) -> None:
+        book_guess(entry)
+        costs.update(last)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "book_guess", booked_before_it_writes)
+        costs.close_killed(killed, now())
+    assert [*costs.running()] == [last]
+    costs.close_killed(last, last.updated_at)
+    assert [*costs.running()] == []
+    (entry,) = booked(services, killed)
+    assert (entry.usd, entry.possibly_usd) == (pytest.approx(0.58), 0.0)
+
+
+def test_what_has_changed_between_the_look_and_the_deletion_is_kept(
+    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs, read = services.execution_costs, objects.read
+    last = killed.model_copy(update={"updated_at": killed.alive_until})
+    costs.update(killed)
+
+    def read_before_it_writes(bucket: Bucket, name: str) -> objects.Versioned | None:
+        stored = read(bucket, name)
+        costs.update(last)
+        return stored
+
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "read", read_before_it_writes)
+        costs.close_killed(killed, now())
+    assert [*costs.running()] == [last]
