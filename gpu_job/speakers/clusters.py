@@ -51,8 +51,9 @@ NOBODY = -1
 _NO_VOICE = -2
 """It sounds like nobody who speaks in the recording."""
 
-Speakers = NDArray[np.int8]
-"""Numbers of speakers: of frames, or [frames, LOCAL_SPEAKERS] of each person of a window."""
+Speakers = NDArray[np.int16]
+"""Numbers of speakers: of frames, or [frames, LOCAL_SPEAKERS] of each person of a window. A day of radio has more than
+the 127 that a byte holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def speakers_of(windows: Sequence[SpeakerWindow], count: SpeakerCount) -> list[S
     clear = [piece for piece in pieces if piece.seconds >= _CLEAR_SECONDS] or pieces
     means = [unit(group.mean) for group in _groups(clear, count)]
     if not means:
-        return [np.full((FRAMES, LOCAL_SPEAKERS), NOBODY, np.int8) for _ in windows]
+        return [np.full((FRAMES, LOCAL_SPEAKERS), NOBODY, np.int16) for _ in windows]
     voices = np.stack(means)
     alone = _speakers_alone(windows, voices)
     return [_speakers_in(window, voices, alone[window.first_frame :][:FRAMES]) for window in windows]
@@ -169,7 +170,7 @@ def _merged(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
 def _speakers_alone(windows: Sequence[SpeakerWindow], means: NDArray[np.float32]) -> Speakers:
     """[frames of the recording] Who speaks where one speaks alone: whom each piece sounds most like, or `_NO_VOICE`."""
     last = max(window.first_frame for window in windows) + FRAMES
-    speakers = np.full(last, NOBODY, np.int8)
+    speakers = np.full(last, NOBODY, np.int16)
     for window in windows:
         for piece in window.pieces:
             stretch = slice(window.first_frame + piece.first, window.first_frame + piece.stop)
@@ -186,7 +187,7 @@ def _speakers_in(window: SpeakerWindow, means: NDArray[np.float32], alone: Speak
     """
     active = window.active
     is_alone = active.sum(axis=1) == 1
-    speakers = np.full(active.shape, NOBODY, np.int8)
+    speakers = np.full(active.shape, NOBODY, np.int16)
     for person in range(LOCAL_SPEAKERS):
         speaks = np.nonzero(active[:, person])[0]
         known = speaks[is_alone[speaks] & (alone[speaks] >= 0)]

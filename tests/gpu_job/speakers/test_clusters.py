@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_job.speakers.clusters import NOBODY, Speakers, speakers_of
 from gpu_job.speakers.networks import EMBEDDING_SIZE, FRAME_SECONDS, FRAMES, unit
+from gpu_job.speakers.turns import turns_of
 from gpu_job.speakers.windows import STEP, Piece, SpeakerWindow
 from shared.options.speaker_count import SpeakerCount
 
@@ -142,6 +143,14 @@ def test_many_hours_are_clustered_in_blocks_to_the_same_speakers() -> None:
     found = in_turn(conversation(3, 2500), SpeakerCount())
     assert len(set(found)) == 3
     assert all(before != after for before, after in pairwise(found))
+
+
+def test_a_day_of_radio_may_have_more_people_than_a_byte_can_number() -> None:
+    voices = people(200)
+    windows = [window(at, (0, 4.5, voice)) for at, voice in enumerate(voices)]
+    found = speakers_in(windows, speakers_of(windows, SpeakerCount()))
+    assert sorted(number for (number,) in found) == list(range(200))
+    assert len({turn.speaker for turn in turns_of(windows, speakers_of(windows, SpeakerCount()), 1010.0)}) == 200
 
 
 def test_two_people_whom_a_phone_makes_alike_are_two() -> None:

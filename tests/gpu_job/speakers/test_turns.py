@@ -27,7 +27,7 @@ def windows_of(truth: Truth, seconds: float) -> tuple[list[SpeakerWindow], list[
         for begin, end, who in truth:
             active[(times >= begin) & (times < end), order.index(who)] = True
         windows.append(SpeakerWindow(start, _places(active), ()))
-        people = np.array([*order, *[NOBODY] * (LOCAL_SPEAKERS - len(order))], np.int8)
+        people = np.array([*order, *[NOBODY] * (LOCAL_SPEAKERS - len(order))], np.int16)
         speakers.append(np.tile(people, (FRAMES, 1)))
     return windows, speakers
 
