@@ -106,6 +106,9 @@ class _SortformerStage:
     def add(self, samples: Samples) -> None:
         """The next samples."""
         self._samples += len(samples)
+        if self._failure is not None or self._is_cancelled():
+            self._waiting = np.zeros(0, np.float32)  # nobody will hear them
+            return
         self._waiting = np.concatenate([self._waiting, samples])
         self._hear(is_last=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -132,10 +133,15 @@ def test_a_file_that_is_no_model_costs_the_speakers_and_nothing_else(tmp_path: P
     bad.write_bytes(b"no archive")
     with ThreadPoolExecutor(1) as threads:
         stage = SortformerModel(bad, BuiltInModel()).begin(threads, SpeakerCount(most=2), lambda: None)
-        stage.add(np.zeros(20 * SAMPLE_RATE, np.float32))
+        tracemalloc.start()
+        for _ in range(20):
+            stage.add(np.zeros(20 * SAMPLE_RATE, np.float32))
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
         stage.end()
     assert stage.is_done
     assert stage.turns() is None
+    assert kept < 2 * 20 * SAMPLE_RATE * 4  # not what nobody will hear, 25 MB
 
 
 def test_weights_that_are_not_there_are_refused_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
