@@ -22,16 +22,19 @@ _NOVA_3_MULTI = (
     "af ar be bg bn bs ca cs da de el en es et fa fi fr gl gu he hi hr hu id it ja kn ko lt lv mk mr ms nl no pl pt ro"
     " ru sk sl sr sv ta te th tl tr uk vi xh zh zu"
 )
-DEEPGRAM_MULTI = {"nova-3": frozenset(_NOVA_3_MULTI.split()), "nova-2": frozenset({"en", "es"})}
-"""Languages between which a recording may change with `language=multi`, by the beginning of the model's name. Source:
-https://developers.deepgram.com/docs/nova-3-language-prompting (55 with regions, since 2026-10-23; read on 2026-11-29)
-and its changelog of 2024-07-16."""
+DEEPGRAM_MULTI = {
+    "nova-3": frozenset(_NOVA_3_MULTI.split()),
+    "nova-3-medical": frozenset(["de", "en", "es", "fr", "hi", "it", "ja", "nl", "pt", "ru"]),
+    "nova-2": frozenset(["en", "es"]),
+}
+"""Languages between which a recording may change with `language=multi`; other models, as nova-2-meeting, have none and
+refuse it. Source: https://developers.deepgram.com/docs/nova-3-language-prompting (55 with regions, since 2026-10-23;
+read on 2026-11-29) and its changelogs of 2026-10-06 (medical) and 2024-07-16."""
 
 
 def multi_languages(model: str) -> frozenset[str]:
     """Those of one of Deepgram's models; none where it has no `multi`."""
-    found = (languages for name, languages in DEEPGRAM_MULTI.items() if model.startswith(name))
-    return next(found, frozenset())
+    return DEEPGRAM_MULTI.get(model.removesuffix("-general"), frozenset())
 
 
 def hears_several(codes: Collection[str], model: str) -> bool:

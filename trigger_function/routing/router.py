@@ -126,7 +126,8 @@ class Router:
         """The same for another of Deepgram's models; None: this one."""
         if deepgram_model is None:
             return self
-        engines = replace(self.engines, deepgram_model=deepgram_model)
+        languages = replace(self.engines.languages, deepgram_model=deepgram_model)
+        engines = replace(self.engines, deepgram_model=deepgram_model, languages=languages)
         return replace(self, deepgram_model=deepgram_model, engines=engines)
 
     def decide(self, upload: UploadFacts, conditions: Conditions) -> Decision:

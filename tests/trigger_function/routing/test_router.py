@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.enums import Method
 from shared.errors import FailureKind, Rejected
+from shared.languages.choice import parse_language_choice
 from shared.media import Media
 from shared.options.model import UploadOptions
 from shared.options.parsing import parse_upload_options
@@ -28,6 +29,7 @@ from tests.support.routing_cases import (
     film,
     media,
     routed,
+    router,
 )
 from trigger_function.routing.decision_table import Thresholds
 from trigger_function.routing.engines import Engines, deepgram_obstacle
@@ -259,3 +261,9 @@ def test_a_quote_says_where_deepgrams_model_favours_no_key_terms() -> None:
     said = {quote.method: list(quote.remarks) for quote in decision.quotes}
     why = ["Deepgram's nova-2 favours no key terms"]
     assert said == {Method.PARAKEET: [], Method.HYBRID: why, Method.DEEPGRAM: why}
+
+
+def test_another_of_deepgrams_models_has_languages_of_its_own() -> None:
+    asked = parse_language_choice("de,fi")
+    assert router().engines.languages.deepgram_obstacle(asked) is None
+    assert router().for_model("nova-2").engines.languages.deepgram_obstacle(asked) == "Deepgram does not detect fi"
