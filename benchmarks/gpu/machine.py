@@ -20,9 +20,7 @@ PACKAGES = ("torch", "nemo-toolkit", "numpy", "cuda-bindings", "cuda-python", "n
 def look(subject: Subject) -> Iterator[Part]:
     """Versions, the card, and the tiny model's first batches."""
     yield Part("machine", lambda: [figure("cores", len(os.sched_getaffinity(0)), "", machine())])
-    yield Part(
-        "versions", lambda: [figure("torch", float(".".join(torch.__version__.split(".")[:2])), "", _versions())]
-    )
+    yield Part("versions", lambda: [figure("torch", _torch(), "", _versions())])
     if subject.device.is_gpu:
         yield Part("card", _card)
     yield Part("first batch", lambda: _first_batch(subject))
