@@ -38,6 +38,8 @@ _SPEAKS = 0.5
 """Probability from which somebody speaks, as the model card has it."""
 
 _FEATURES_PER_SECOND = 100
+_HOP = SAMPLE_RATE // _FEATURES_PER_SECOND
+"""Samples for each of them: of fewer the network cannot be asked."""
 _PAUSE_SECONDS = 0.25
 _LEAST_TURN_SECONDS = 0.15
 """As the built-in model's turns have them."""
@@ -162,10 +164,10 @@ class _SortformerStage:
 
         network = self._model.network
         modules = network.sortformer_modules
-        frame = modules.subsampling_factor * SAMPLE_RATE // _FEATURES_PER_SECOND
+        frame = modules.subsampling_factor * _HOP
         chunk, right = modules.chunk_len * frame, modules.chunk_right_context * frame
         fresh = len(self._waiting) - self._left
-        if fresh < (1 if is_last else chunk + right):
+        if fresh < (_HOP if is_last else chunk + right):
             return False
         behind = min(right, max(0, fresh - chunk))
         heard = min(chunk, fresh)
@@ -187,14 +189,13 @@ class _SortformerStage:
             )
         lengths = torch.tensor([signal.shape[1]], device=network.device)
         features, feature_lengths = network.preprocessor(input_signal=signal, length=lengths)
-        hop = SAMPLE_RATE // _FEATURES_PER_SECOND
         self._state, found = network.forward_streaming_step(
             processed_signal=features[:, :, : int(feature_lengths[0])].transpose(1, 2),
             processed_signal_length=feature_lengths,
             streaming_state=self._state,
             total_preds=torch.zeros((1, 0, modules.n_spk), device=network.device),
-            left_offset=self._left // hop,
-            right_offset=behind // hop,
+            left_offset=self._left // _HOP,
+            right_offset=behind // _HOP,
         )
         self._speaks.append((found[0] > _SPEAKS).cpu().numpy())
 

@@ -120,6 +120,19 @@ def test_a_recording_is_heard_chunk_by_chunk_whatever_blocks_it_comes_in(file: P
     assert all(0 <= turn.start < turn.end <= len(samples) / SAMPLE_RATE for turn in answers[0])
 
 
+@pytest.mark.parametrize("behind", [1, 159, 160])
+def test_a_rest_too_short_for_the_network_costs_no_speakers(file: Path, behind: int) -> None:
+    model = SortformerModel(file, BuiltInModel())
+    model.network.sortformer_modules.chunk_left_context = 0
+    chunk = 6 * 8 * 160
+    with ThreadPoolExecutor(1) as threads:
+        for length in (behind, 2 * chunk + behind):
+            stage = model.begin(threads, SpeakerCount(most=4), lambda: None)
+            stage.add(np.random.default_rng(1).normal(0, 0.1, length).astype(np.float32))
+            stage.end()
+            assert stage.turns() is not None
+
+
 def test_who_may_be_more_than_four_are_heard_by_the_built_in_model(file: Path) -> None:
     model = SortformerModel(file, BuiltInModel())
     with ThreadPoolExecutor(1) as threads:
