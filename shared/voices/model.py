@@ -47,6 +47,8 @@ class JobVoices(_Frozen):
     """The voices of a job's speakers; those who hardly speak alone have none."""
 
     schema_version: Literal[1] = 1
+    run: Annotated[int, Field(ge=1)] = 1
+    """The job's run whose transcript has these numbers."""
     folder: str
     """Whose voices they were compared with, and may be added to."""
     speakers: tuple[JobSpeaker, ...] = ()

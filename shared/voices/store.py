@@ -9,7 +9,9 @@ from google.cloud.storage import Bucket
 
 from shared import objects
 from shared.clock import now
+from shared.enums import Engine
 from shared.errors import DropscribeError
+from shared.state.jobs.store import JobStore
 from shared.voices.model import MOST_SAMPLES, MOST_VOICES, JobVoices, KeptVoice, VoiceFolder, VoiceSample
 
 KEPT_FOLDER = "voices/"
@@ -25,7 +27,7 @@ def job_voices_name(job_id: str) -> str:
 
 
 def store_job_voices(state: Bucket, job_id: str, voices: JobVoices) -> None:
-    """The voices of a job's speakers, of its last run."""
+    """The voices of a job's speakers, of the last run that has any."""
     objects.write(state, job_voices_name(job_id), voices.model_dump_json().encode())
 
 
@@ -69,6 +71,7 @@ def add_voice(state: Bucket, job_id: str, number: int, name: str, folder: str | 
     if speaker is None:
         has = ", ".join(str(one.number) for one in found.speakers) or "none"
         raise VoiceRefused(f"The job has no voice of a speaker {number}; it has {has}.")
+    _check_numbers(JobStore(state), job_id, found)
     sample = VoiceSample(**dict(speaker.voice), job_id=job_id, speaker=number, added_at=now())
     folder = found.folder if folder is None else folder
 
@@ -90,6 +93,21 @@ def add_voice(state: Bucket, job_id: str, number: int, name: str, folder: str | 
         forget_job(state, job_id)
         raise VoiceRefused("The job was erased meanwhile.")
     return after
+
+
+def _check_numbers(jobs: JobStore, job_id: str, found: JobVoices) -> None:
+    """Raises VoiceRefused where the job's newest transcript has its speakers' numbers from somebody else: the voice
+    would be another person's."""
+    job = jobs.load(job_id)
+    if job is None:
+        return
+    if job.record.run != found.run:
+        raise VoiceRefused(f"The job's voices are of its run {found.run}; run {job.record.run} has none, or not yet.")
+    outcome = jobs.outcome(job_id, found.run)
+    if outcome is None:
+        raise VoiceRefused("The job has not ended yet.")
+    if job.record.deepgram_calls and set(outcome.engines) == {Engine.DEEPGRAM}:
+        raise VoiceRefused("The job's transcript is Deepgram's, which numbers its speakers otherwise.")
 
 
 def rename_voice(state: Bucket, folder: str, name: str, new_name: str) -> VoiceFolder:

@@ -35,8 +35,9 @@ def store_voices(services: JobServices, job: RunningJob, result: JobResult) -> N
         for number, voice in job.transcription.voices.items()
         if number in names
     )
+    voices = JobVoices(run=job.record.run, folder=folder, speakers=speakers)
     with best_effort("the voices of a job's speakers were not stored"):
-        store_job_voices(services.state, job.job_id, JobVoices(folder=folder, speakers=speakers))
+        store_job_voices(services.state, job.job_id, voices)
 
 
 def _folder(services: JobServices, job: RunningJob) -> str | None:

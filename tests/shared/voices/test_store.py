@@ -3,9 +3,15 @@ from."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from shared import objects
+from shared.enums import Engine
+from shared.state.job_result import completed
+from shared.transcript.compose import compose
+from shared.transcript.model import Passage, Word
 from shared.voices.model import MOST_SAMPLES, MOST_VOICES, JobSpeaker, JobVoices, KeptVoice, Voice, VoiceFolder
 from shared.voices.store import (
     VoiceRefused,
@@ -19,6 +25,7 @@ from shared.voices.store import (
     store_job_voices,
 )
 from tests.support.loopback_cloud import STATE, LoopbackCloud
+from trigger_function.services import Services
 
 VOICE = Voice(model="network/1", seconds=12.5, embedding=(0.6, 0.8))
 
@@ -65,6 +72,39 @@ def test_what_is_not_there_is_refused_with_what_is(cloud: LoopbackCloud) -> None
         delete_voice(state, "calls", "Eve")
     assert [voice.name for voice in rename_voice(state, "calls", "Ann", "Anna").voices] == ["Anna", "Ben"]
     assert [voice.name for voice in delete_voice(state, "calls", "Anna").voices] == ["Ben"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "engine", "why"),
+    [
+        ({}, Engine.PARAKEET_GPU, None),
+        ({"run": 2}, Engine.PARAKEET_GPU, "of its run 1; run 2 has none"),
+        ({}, None, "has not ended"),
+        ({"deepgram_calls": 1}, Engine.DEEPGRAM, "numbers its speakers otherwise"),
+        ({"deepgram_calls": 1}, Engine.PARAKEET_GPU, None),
+        ({}, Engine.DEEPGRAM, None),  # the job's chunks, whose speakers it told apart
+    ],
+    ids=["its own", "an earlier run's", "unfinished", "the function's call", "after a call", "chunks"],
+)
+def test_a_number_of_another_transcript_is_refused(
+    cloud: LoopbackCloud, services: Services, changes: dict[str, int], engine: Engine | None, why: str | None
+) -> None:
+    upload = cloud.drop(b"some bytes", "calls/a.mp3")
+    heard(cloud, upload.job_id)
+    job = services.jobs.claim(upload, "worker", timedelta(minutes=10))
+    assert job is not None
+    job = services.jobs.save(job, **changes)
+    if engine is not None:
+        words = [Passage(engine, [Word(text="one", start=0.1, end=0.5)])]
+        transcript = compose(job_id="j", source="s", duration=1, language="en", model="m", passages=words)
+        services.finisher.finish(job.record, completed(transcript))
+    state = cloud.storage.bucket(STATE)
+    if why is None:
+        assert add_voice(state, upload.job_id, 1, "Ann").voices
+        return
+    with pytest.raises(VoiceRefused, match=why):
+        add_voice(state, upload.job_id, 1, "Ann")
+    assert list(all_kept_voices(state)) == []
 
 
 def test_there_are_so_many_voices_and_recordings_of_one_at_most(cloud: LoopbackCloud) -> None:
