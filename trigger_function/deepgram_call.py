@@ -35,13 +35,14 @@ from shared.deepgram import Deepgram, DeepgramResult, answer_in_time
 from shared.deepgram_request import DeepgramRequest
 from shared.errors import EngineFailed, FailureKind, best_effort
 from shared.media import Media
-from shared.state.jobs.record import CallbackCall, Job, JobRecord
+from shared.state.jobs.record import CallbackCall, Job, JobRecord, JobState
 from shared.telemetry import tracing
 from trigger_function.decide_and_reserve import reserve_fallback
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.deepgram.callback_address import new_call_id
 from trigger_function.deepgram_finish import (
     LATE,
+    TooFewWords,
     billed_seconds,
     deepgram_model,
     deepgram_price,
@@ -234,7 +235,13 @@ def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> Non
     decision = call.record.decision
     if decision is not None:
         decision = decision.model_copy(update={"reason": f"{decision.reason} {LATE}"})
-    _take(services, job.record.model_copy(update={"decision": decision}), call, answer)
+    try:
+        _take(services, job.record.model_copy(update={"decision": decision}), call, answer)
+    except TooFewWords as error:
+        # It is kept, and the finisher takes the better one.
+        _log.info("a late answer has too few words", extra={"fields": {"reason": error.reason}})
+        if job.record.state is JobState.QUEUED:
+            services.jobs.try_save(job, has_first_transcript=True, spent=error.bill)
 
 
 def _failed_late(services: Services, call: _Call, error: EngineFailed) -> None:

@@ -69,7 +69,8 @@ def finish_with(
     services: Services, record: JobRecord, media: Media, stored: StoredAnswer, *, is_last: bool = False
 ) -> None:
     """End the job with this answer. Raises TooFewWords where it covers less than was asked for, a job may be asked, and
-    it is not the last word; then its transcript is kept, for the better one counts."""
+    it is not the last word; then its transcript is kept, for the better one counts. So it is where the answer is late
+    and a job has the upload already."""
     upload, answer = record.upload, stored.result
     duration = answer.duration_seconds or media.duration_seconds
     passage = answer.passage
@@ -116,10 +117,11 @@ def finish_with(
 
 
 def _may_ask_a_job(record: JobRecord) -> bool:
-    """Whether routing found that one may have the upload, and none had it."""
+    """Whether routing found that one may have the upload, and none follows Deepgram's transcript yet. Where the answer
+    is late, one has it."""
     quote = record.decision.quote if record.decision else None
-    never_had = record.attempts == 0 and not record.has_first_transcript
-    return never_had and quote is not None and quote.method is Method.DEEPGRAM and quote.only_if_incomplete_usd > 0
+    may_have = quote is not None and quote.method is Method.DEEPGRAM and quote.only_if_incomplete_usd > 0
+    return may_have and not record.has_first_transcript
 
 
 def _redacted(services: Services, transcript: Transcript, record: JobRecord) -> JobResult:

@@ -293,7 +293,9 @@ def _end(deployment: Deployment, job_id: str) -> None:
             return
         outcome = jobs.outcome(job_id, job.record.run)
         if outcome is None:
-            outcome = deployment.finisher.finish(job.record, rejected(Rejected(REASON)))
+            # Nobody publishes what an engine made of it before.
+            record = job.record.model_copy(update={"has_first_transcript": False, "deepgram_calls": 0})
+            outcome = deployment.finisher.finish(record, rejected(Rejected(REASON)))
         elif jobs.markers.is_open(job_id, job.record.run):
             deployment.finisher.publish(outcome)
         jobs.erase_outcome(outcome)

@@ -114,7 +114,7 @@ class Finisher:
             if result.transcript is None and record.started_at is not None:
                 # Nobody gives up an upload whose transcript an earlier finisher stored before it was killed.
                 result = self.stored_result(record) or result
-            if record.has_first_transcript:
+            if record.may_have_first_transcript:
                 result = self._better(record, result)
             if result.transcript is not None:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count
 
@@ -9,7 +10,7 @@ import pytest
 import stamina
 
 from infra.recordings import recording
-from shared.costs.bill import LineItemKind
+from shared.costs.bill import Bill, LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError
 from shared.media import Upload
@@ -71,8 +72,12 @@ def of_job(text: str) -> JobResult:
     return completed(compose(job_id="j", source="s", duration=5, language="en", model="parakeet", passages=passages))
 
 
+def deepgram_usd_of(bill: Bill) -> float:
+    return bill.usd_of(kind=LineItemKind.DEEPGRAM)
+
+
 def deepgram_usd(message: TerminalMessage) -> float:
-    return message.bill.usd_of(kind=LineItemKind.DEEPGRAM)
+    return deepgram_usd_of(message.bill)
 
 
 def test_a_job_is_asked_where_deepgram_heard_nothing_and_its_words_count(
@@ -89,7 +94,7 @@ def test_a_job_is_asked_where_deepgram_heard_nothing_and_its_words_count(
     assert "has words for 0 % of what is said" in record.decision.reason
     # Nothing is held for Deepgram any more but what it cost.
     assert {quote.only_if_incomplete_usd for quote in record.decision.quotes} == {0.0}
-    assert record.spent.usd_of(kind=LineItemKind.DEEPGRAM) == pytest.approx(MEMO.duration / 60 * 0.0043)
+    assert deepgram_usd_of(record.spent) == pytest.approx(MEMO.duration / 60 * 0.0043)
     assert record.spent.possibly_usd == 0
 
     message = services.finisher.finish(record, of_job("words of the job"))
@@ -107,6 +112,39 @@ def test_where_the_job_fails_deepgrams_transcript_is_better_than_none(
     assert (message.outcome, message.word_count) == (Outcome.COMPLETED, 0)
     assert [warning.code for warning in message.warnings] == [WarningCode.COVERAGE_BELOW_MINIMUM]
     assert not [blob.name for blob in services.state.list_blobs() if "first-transcript" in blob.name]
+
+
+@pytest.mark.parametrize("is_at_work", [False, True], ids=["in the queue", "at work"])
+@pytest.mark.parametrize("fails", [False, True], ids=["the job has more", "the job fails"])
+def test_a_late_answer_with_too_few_words_ends_no_job_that_may_have_more(
+    cloud: LoopbackCloud,
+    make_services: MakeServices,
+    services: Services,
+    server: FaultyDeepgramServer,
+    is_at_work: bool,
+    fails: bool,
+) -> None:
+    services = make_services(DEEPGRAM_TIMEOUT_SECONDS="0.2")
+    upload, answer = dropped(cloud), threading.Event()
+    server.stall_until(answer)
+    handle(services, upload)
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    if is_at_work:
+        job = services.jobs.save(job, state=JobState.RUNNING, holder="gpu/0", attempts=1)
+    at_worker = job.record
+    answer.set()
+    services.late_answers.wait()
+    assert cloud.terminal_messages() == []
+    # Nobody writes to the record of a worker that is at it; a job in the queue knows the price from now on.
+    record = record_of(services, upload)
+    assert (record == at_worker) is is_at_work
+    assert (record.spent.possibly_usd > 0) is is_at_work
+    assert deepgram_usd_of(record.spent) == pytest.approx(MEMO.duration / 60 * 0.0043, rel=0.05)
+    of_the_job = failed(DropscribeError("Every engine failed.")) if fails else of_job("words of the job")
+    message = services.finisher.finish(record, of_the_job)
+    assert (message.outcome, message.word_count) == (Outcome.COMPLETED, 0 if fails else 4)
+    assert deepgram_usd(message) == deepgram_usd_of(record.spent)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,12 @@ class JobRecord(BaseModel):
         return self.started_at is not None or self.parts_run < self.run
 
     @property
+    def may_have_first_transcript(self) -> bool:
+        """Whether an engine's transcript with too few words may be kept. Whoever has the job when Deepgram's answer is
+        late does not know."""
+        return self.has_first_transcript or (self.options.min_coverage is not None and self.deepgram_calls > 0)
+
+    @property
     def own_parts(self) -> str:
         """The folder among the job's parts that is a shard's; empty: all of it."""
         return "" if self.shard is None else f"{self.run}.{self.shard.number}/"

@@ -26,7 +26,9 @@ from shared.operations.erase import (
     pending_erasures,
 )
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
+from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed
+from shared.state.jobs.first_transcript import FirstTranscript
 from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import billed, erased_folder, month_of
 from shared.transcript.compose import compose
@@ -120,6 +122,18 @@ def test_nothing_is_left_of_what_was_said_before_redaction(cloud: LoopbackCloud,
     assert receipt.complete
     (left,) = cloud.names("unredacted")
     assert left.startswith(other.name)
+
+
+def test_an_erased_upload_ends_without_the_transcript_that_an_engine_before_made(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    options = UploadOptions(min_coverage=0.98)
+    job = claimed(services, upload, has_first_transcript=True, deepgram_calls=1, options=options)
+    services.jobs.keep_first_transcript(job.record, FirstTranscript(transcript=transcript(upload)))
+    erased(services, upload)
+    assert [message.outcome for message in cloud.terminal_messages()] == [Outcome.REJECTED]
+    assert traces(cloud) == []
 
 
 def test_nobody_takes_up_what_was_erased(cloud: LoopbackCloud, services: Services) -> None:
