@@ -5,6 +5,7 @@ kill before each is a kill at every point of its work."""
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class Kill:
     """Whether others run by now."""
     clients: WeakSet[Any] = field(default_factory=WeakSet)
     """Its own: its connections, publishers and subscribers."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Of two threads' effects each has a number of its own: none is passed over."""
 
     def is_of_another(self, client: object) -> bool:
         """Whether a call is not the process's."""
@@ -47,11 +50,13 @@ class Kill:
         self.clients.add(client)
         if self.happened:
             raise ProcessKilled
-        if kind is not None:
+        if kind is None:
+            return
+        with self.lock:
             self.kinds.append(kind)
-            if self.effect in (len(self.kinds), kind):
-                self.happened = True
-                raise ProcessKilled
+            self.happened = self.happened or self.effect in (len(self.kinds), kind)
+        if self.happened:
+            raise ProcessKilled
 
     def goes_on(self) -> None:
         """Something is done. Raises ProcessKilled where another thread was killed meanwhile."""
