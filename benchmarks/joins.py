@@ -29,8 +29,8 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
-from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings
+from gpu_job.transcription.setup import PipelineOptions
 from infra.recordings import TrueWord, recording
 from infra.tiny_parakeet import MODEL_PATH
 from shared.transcript.model import Word

@@ -38,8 +38,9 @@ from gpu_job.audio.loudness import MeasuredAudio, levels
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
+from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.enums import Engine
@@ -163,7 +164,7 @@ def transcribed(path: Path, media: Media, stored: Stored | None = None) -> tuple
     engines = tiny_engine()
     with ThreadPoolExecutor(1) as threads:
         shared = Pipeline(engines, PipelineOptions(), SpeechDetector(), threads)
-        file = FileTranscription(shared, path.name, listener, media=media, stored=stored)
+        file = FileTranscription(shared, path.name, listener, FileRequest(media, stored=stored or {}))
         file.feed(path)
         listener.wait(engines, TIMEOUT_SECONDS, on_poll=file.fail_lost_chunks)
     return file.assemble(path.name, path.name), file.results()

@@ -25,8 +25,8 @@ from gpu_job.audit.intervals import Span
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.task import Task
-from gpu_job.pipeline import PipelineOptions
 from gpu_job.settings import JobSettings
+from gpu_job.transcription.setup import PipelineOptions
 from infra.recordings import TrueWord
 from shared.enums import Engine
 from shared.errors import EngineFailed

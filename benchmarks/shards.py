@@ -27,8 +27,9 @@ from gpu_job.assembly.merge import ChunkTokens
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
+from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.edge_audio import packed_audio
 from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.joined import StoredShards
@@ -97,7 +98,10 @@ def passed(
     with ThreadPoolExecutor(1) as threads:
         pipeline, name = Pipeline(chain, options, SpeechDetector(), threads), f"{path.name}-{shard}"
         file = FileTranscription(
-            pipeline, name, listener, media=inspected(path), shard=shard, stored=results, shards=shards
+            pipeline,
+            name,
+            listener,
+            FileRequest(inspected(path), stored=results or {}, shard=shard, shards=shards),
         )
         file.feed(path)
         listener.wait(chain, TIMEOUT_SECONDS, on_poll=file.fail_lost_chunks)

@@ -19,13 +19,13 @@ import numpy as np
 from benchmarks.conversations import MANNERS, Conversation, conversation
 from benchmarks.report import Measurement
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
-from gpu_job.pipeline import AUDIT_THREADS
 from gpu_job.speakers.clusters import speakers_of
 from gpu_job.speakers.diarizer import Diarizer
 from gpu_job.speakers.networks import EMBEDDING_SIZE, FRAMES, SpeakerNetworks, unit
 from gpu_job.speakers.turns import Turn, turns_of
 from gpu_job.speakers.windows import STEP, Piece, SpeakerWindow
 from gpu_job.speakers.words import speakers_of_words
+from gpu_job.transcription.setup import AUDIT_THREADS
 from shared.options.speaker_count import SpeakerCount
 from shared.transcript.model import Word
 

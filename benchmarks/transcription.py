@@ -14,8 +14,9 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audit.findings import Findings
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
+from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.setup import Pipeline, PipelineOptions
 from gpu_job.vad.detector import SpeechDetector
 from infra.tiny_parakeet import MODEL_PATH
 from shared.enums import Engine

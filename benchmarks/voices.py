@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.conversations import MANNERS, VOICES, Conversation, conversation
 from benchmarks.report import Measurement
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.pipeline import AUDIT_THREADS
 from gpu_job.speakers.diarizer import BuiltInModel
 from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.voices import known_voices
+from gpu_job.transcription.setup import AUDIT_THREADS
 from shared.clock import now
 from shared.options.speaker_count import SpeakerCount
 from shared.voices.model import KeptVoice, Voice, VoiceSample

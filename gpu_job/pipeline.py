@@ -19,110 +19,59 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-
-from opentelemetry.trace import INVALID_SPAN, Span
 
 from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.assembly.assemble import ChunkResult, coverage_of, transcript_of
 from gpu_job.audio.chunker import Chunk
-from gpu_job.audio.cuts import CutRules
-from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import seconds
 from gpu_job.audio.sounding_track import has_one_candidate
 from gpu_job.audit.findings import Findings, merged_findings
-from gpu_job.audit.queries import AuditRules
-from gpu_job.audit.runner import DeliverTokens, Detector
+from gpu_job.audit.runner import DeliverTokens
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.fetch.arriving_file import ArrivingFile
-from gpu_job.languages.spoken import SpokenLanguages, find_languages
-from gpu_job.languages.text_languages import TextLanguages
-from gpu_job.speakers.diarizer import BuiltInModel
-from gpu_job.speakers.stage import SpeakerModel, SpeakerStage
-from gpu_job.speakers.turns import Turn
 from gpu_job.speakers.voices import known_voices
 from gpu_job.transcription.channel_audio import ChannelAudio
 from gpu_job.transcription.channel_audits import ChannelAudits
-from gpu_job.transcription.chunk_results import ChunkResults, StoredResults
+from gpu_job.transcription.chunk_results import ChunkResults
 from gpu_job.transcription.chunk_tasks import ChunkTasks, TaskOptions
 from gpu_job.transcription.file_audio import FileAudio
-from gpu_job.transcription.language_guard import GuardModels, GuardRules, LanguageGuard
-from gpu_job.transcription.language_trial import TRIAL_SECONDS, LanguageTrial
+from gpu_job.transcription.file_language import FileLanguage, first_model
+from gpu_job.transcription.file_speakers import FileSpeakers
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
-from gpu_job.transcription.second_opinions import OpinionLimits, SecondOpinions
+from gpu_job.transcription.second_opinions import SecondOpinions
+from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.found import FoundInShard
-from gpu_job.transcription.shards.joined import NotJoinable, StoredShards
-from gpu_job.transcription.shards.joined_feed import JoinedFeed, PartListener
+from gpu_job.transcription.shards.joined import NotJoinable
+from gpu_job.transcription.shards.joined_feed import JoinedFeed
 from gpu_job.transcription.shards.recorder import ShardRecorder
 from gpu_job.transcription.shards.scope import ShardScope
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
-from shared.enums import Channels, Engine
+from shared.enums import Channels
 from shared.errors import EngineFailed
-from shared.languages.choice import UNDETERMINED, deployment_language, primary_language
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio
-from shared.transcript.model import Gap, Passage, Transcript, with_keyterms
-from shared.transcript.quality import LOW_CONFIDENCE, is_below, with_coverage_warning
+from shared.transcript.model import Gap, Transcript, with_keyterms
+from shared.transcript.quality import is_below, with_coverage_warning
 from shared.transcript.speakers import with_speaker_warning
-from shared.voices.model import KeptVoice, Voice
-
-AUDIT_THREADS = 2
-"""Threads that run the speech detector; its network runs outside the interpreter's lock."""
+from shared.voices.model import KeptVoice
 
 _log = logging.getLogger(__name__)
 
 _NO_RECORDING = "transcribe() redacts the text alone."
 
 _CANCELLED = "The transcription was cancelled."
-
-
-@dataclass(frozen=True)
-class PipelineOptions:
-    """How files become transcripts. The defaults are a deployment's."""
-
-    language: str = "en"
-    """Of uploads that bring none, as LANGUAGE has it: a BCP 47 tag, several, or `auto`."""
-    speech_models: SpeechModels | None = None
-    """Which model hears which upload; None: the engine's own hears all."""
-    low_confidence: float = LOW_CONFIDENCE
-    """Mean confidence of the words below which the transcript has a warning."""
-    cuts: CutRules = field(default_factory=lambda: CutRules(max_seconds=30.0))
-    """Where chunks are cut; CHUNK_SECONDS of docs/configuration.md."""
-    audit: AuditRules | None = field(default_factory=AuditRules)
-    """None: no audit; the transcript's coverage then says `audited: false`."""
-    decoding: DecodeOptions = field(default_factory=DecodeOptions)
-    """Limits and number of the decoders; what concerns one file only is set for each."""
-    trial_seconds: float = TRIAL_SECONDS
-    """Speech by which it is decided which model hears a file of whose language little is known; 0: none."""
-    guard: GuardRules | None = field(default_factory=GuardRules)
-    """How much is heard again because of its language; None: nothing."""
-    warm_up_seconds: int = 600
-    """Before a shard's range, from where on a file is decoded that can be begun anywhere: where the range begins, cuts
-    are those of the whole recording by then, and the decoders have been compared a few times."""
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """What all files share: the engines, the speech detector and its threads, and the options."""
-
-    engines: EngineChain
-    options: PipelineOptions
-    detector: Detector
-    audit_threads: Executor
-    speakers: SpeakerModel = field(default_factory=BuiltInModel)
-    """Loaded with the first file whose speakers are asked for; they are heard on the audit's threads."""
 
 
 def transcribe(
@@ -161,23 +110,11 @@ def transcribe(
         job_id = hashlib.sha256(source.encode()).hexdigest()[:24]
         # The same file may be transcribed twice at once: each call drops its own chunks only.
         call_id = f"{job_id}-{uuid.uuid4().hex[:8]}"
-        file = FileTranscription(
-            pipeline,
-            call_id,
-            transcription,
-            media=media,
-            asked=asked,
-            cancelled=cancelled,
-        )
-
-        def check() -> None:
-            if cancelled is not None and cancelled.is_set():
-                raise EngineFailed(_CANCELLED)
-            file.fail_lost_chunks()
-
+        request = FileRequest(media, asked, cancelled=cancelled or threading.Event())
+        file = FileTranscription(pipeline, call_id, transcription, request)
         try:
             file.feed(path)
-            transcription.wait(engine, on_poll=check)
+            transcription.wait(engine, on_poll=file.check)
             return _redacted(file.assemble(source, job_id), asked)
         finally:
             file.cancel()
@@ -200,78 +137,51 @@ class FileTranscription:
     """
 
     def __init__(
-        self,
-        pipeline: Pipeline,
-        job_id: str,
-        listener: TranscriptionListener,
-        *,
-        media: Media | None = None,
-        asked: UploadOptions = NOTHING_ASKED,
-        stays_local: bool = False,
-        stored: StoredResults | None = None,
-        shard: Shard | None = None,
-        shards: StoredShards | None = None,
-        missing: Callable[[float], str | None] = lambda start: None,
-        span: Span = INVALID_SPAN,
-        cancelled: threading.Event | None = None,
-        opinions: OpinionLimits | None = None,
-        model: SpeechModel | None = None,
+        self, pipeline: Pipeline, job_id: str, listener: TranscriptionListener, request: FileRequest | None = None
     ) -> None:
-        """`asked`: what the upload's owner wants. `stays_local`: whether no audio may be sent to an API.
-        `stored`: results of an earlier attempt: such chunks are not submitted again. `shard`: only chunks that begin in
-        it are transcribed and audited, and there is no transcript. `shards`: what else the file's shards found: where
-        that is all there is to know, the file is not decoded again. `missing`: why a chunk that begins at this
-        time, in seconds, and is not stored, is not transcribed either; None: it is. `cancelled`: set, it works as
-        `cancel`. `opinions`: how much of what an engine was not sure of, or had no words for, another one may hear;
-        None: nothing. `model`: what it is heard with; None: by its language."""
+        """`request`: None: nothing is known of the file, and nothing special wanted."""
+        request = request or FileRequest()
         self.job_id = job_id
         self.decode_pace = DecodePace()
         self._pipeline = pipeline
         self._listener = listener
-        self._media = media
-        self._text, self._keyterms = asked.text, asked.keyterms
-        self._redaction = asked.redaction
-        self._least_coverage = asked.min_coverage
-        models = pipeline.options.speech_models
-        self._language = asked.language or deployment_language(pipeline.options.language)
-        self._model = model or (None if models is None else models.of(asked.language))
-        self._channels = asked.streams(media) if media is not None else 1
-        self._missing = missing
-        self._cancelled = cancelled or threading.Event()
+        self._request, self._asked = request, request.asked
+        self._cancelled = request.cancelled
+        self._media = request.media
+        self._channels = self._asked.streams(request.media) if request.media is not None else 1
         self._decoded_seconds = 0.0
-        options, engines, threads = pipeline.options, pipeline.engines, pipeline.audit_threads
-        self._scope = ShardScope.of(shard, media, asked.channels, options.cuts, options.warm_up_seconds)
-        self._results = ChunkResults(self._channels, stored or {})
-        task_options = TaskOptions(stays_local, asked, span, self._cancelled.is_set, self._model)
+        options, engines, is_cancelled = pipeline.options, pipeline.engines, self._cancelled.is_set
+        cuts, warm_up = options.cuts, options.warm_up_seconds
+        self._scope = ShardScope.of(request.shard, request.media, self._asked.channels, cuts, warm_up)
+        self._recorder = self._new_recorder()
+        self._shard_findings: Sequence[Findings] = ()
+        """Of a file that is not decoded again, what its shards' audits found."""
+        self._results = ChunkResults(self._channels, request.stored)
+        model = first_model(pipeline, request)
+        task_options = TaskOptions(request.stays_local, self._asked, request.span, is_cancelled, model)
         self._tasks = ChunkTasks(engines, job_id, listener, self._delivered, task_options)
+        self._language = FileLanguage(
+            pipeline,
+            request,
+            self._results,
+            self._tasks,
+            deliver=self._delivered,
+            on_done=self.report_if_complete,
+            check=self._check_engines,
+        )
+        self._speakers = FileSpeakers(pipeline, request, self.report_if_complete)
         self._opinions: SecondOpinions | None = None
-        if opinions is not None and shard is None and not stays_local:
+        if request.opinions is not None and request.shard is None and not request.stays_local:
             self._opinions = SecondOpinions(
-                opinions,
-                threads,
+                request.opinions,
+                pipeline.audit_threads,
                 submit=self._tasks.submit_elsewhere,
                 is_incomplete=self._is_incomplete,
                 engine_at=self._results.engine_at,
                 on_done=self.report_if_complete,
-                is_cancelled=self._cancelled.is_set,
+                is_cancelled=is_cancelled,
             )
-        self._asked, self._stays_local, self._stored, self._span = asked, stays_local, stored, span
-        self._shards = shards
-        self._recorder = self._new_recorder()
-        self._mixes: dict[int, str] = {}
-        self._shard_findings: Sequence[Findings] = ()
-        """Of a file that is not decoded again, what its shards' audits found."""
-        self._has_trial_model = False
-        # Of a shard's audio nobody knows whether it is like the rest; a re-hearing of the result knows its model.
-        self._trial = self._language_trial(asked) if shard is None and model is None else None
-        self._guard = self._language_guard() if shard is None and self._trial is None else None
-        self._diarizer: SpeakerStage | None = None
-        self._voices: dict[int, Voice] = {}
-        self._least_speakers = asked.least_speakers
-        if asked.speakers is not None and asked.tells_speakers_apart and shard is None:
-            is_cancelled = self._cancelled.is_set
-            self._diarizer = pipeline.speakers.begin(threads, asked.speakers, self.report_if_complete, is_cancelled)
-        self._audits = self._new_audits(is_audited=shard is None or self._recorder is not None)
+        self._audits = self._new_audits(is_audited=request.shard is None or self._recorder is not None)
 
     def _new_audits(self, *, is_audited: bool = True) -> ChannelAudits:
         return ChannelAudits(
@@ -291,65 +201,6 @@ class FileTranscription:
         if shard is None or media is None or (self._channels == 1 and not has_one_candidate(media)):
             return None
         return ShardRecorder(shard, self._channels)
-
-    def _language_guard(self) -> LanguageGuard | None:
-        """None where the model has one language, or is told it."""
-        options, engines = self._pipeline.options, self._pipeline.engines
-        models, known = GuardModels(self._model, options.speech_models, engines.holds), self._language.known
-        codes = self._candidate_languages()
-        is_sure = len(codes) == 1 if known is None else len(codes) < 2 or models.is_told
-        if options.guard is None or is_sure:
-            return None
-        return LanguageGuard(
-            options.guard,
-            TextLanguages(codes).log_probabilities,
-            None if known is None else primary_language(known),
-            models,
-            self._pipeline.audit_threads,
-            submit=self._tasks.submit_again,
-            on_done=self.report_if_complete,
-            is_cancelled=self._cancelled.is_set,
-        )
-
-    def _language_trial(self, asked: UploadOptions) -> LanguageTrial | None:
-        """None where there is no choice of models, or nothing is to be tried, or an earlier attempt did."""
-        options, engines = self._pipeline.options, self._pipeline.engines
-        if options.speech_models is None or options.trial_seconds <= 0:
-            return None
-        if (chosen := self._results.stored_model) is not None:
-            self._hear_with(SpeechModel(chosen))
-            return None
-        on_trial = options.speech_models.on_trial(asked.language, on_gpu=engines.engine is Engine.PARAKEET_GPU)
-        if not on_trial.are_a_choice or self._results.has_stored:
-            return None
-        return LanguageTrial(on_trial, options.trial_seconds, self._tasks.submit_again, self._check_trial)
-
-    def _hear_with(self, model: SpeechModel) -> None:
-        """Have chunks heard by a model that a trial chose."""
-        self._model = self._tasks.model = model
-        self._has_trial_model = True
-
-    def _check_trial(self) -> None:
-        self._raise_if_cancelled()
-        self.fail_lost_chunks()
-        engines = self._pipeline.engines
-        if not engines.is_available:
-            raise engines.failure or EngineFailed("The engine was stopped.")
-
-    def _end_trial(self, trial: LanguageTrial) -> None:
-        """Have models hear what was cut, choose one, and go on with it. Blocks."""
-        self._trial, choice = None, trial.decide() if trial.chunks else None
-        if choice is not None:
-            self._hear_with(choice.model)
-        self._guard = self._language_guard()
-        for channel, chunk in trial.chunks:
-            if self._guard is not None:
-                self._guard.cut(channel, chunk)
-            heard = None if choice is None else choice.heard.get((channel, chunk.start))
-            if heard is None or heard.failure is not None:
-                self._tasks.submit(channel, chunk, None)
-            else:
-                self._delivered(chunk, heard)
 
     # Feeding: decode, chunk, submit.
 
@@ -401,8 +252,7 @@ class FileTranscription:
                 for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
                     self._submit(number, channel.add(samples))
                 self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
-                if self._diarizer is not None:
-                    self._diarizer.add(block[0])
+                self._speakers.add(block[0])
                 is_behind = all(scope.is_behind(channel.position) for channel in channels)
                 is_left = is_behind and self._knows_what_follows(channels)
                 if is_left:
@@ -411,23 +261,19 @@ class FileTranscription:
             is_left = is_left or audio.is_cut_short
             for number, channel in enumerate(channels):
                 self._submit(number, channel.end(), is_certain=not is_left)
-            if self._trial is not None:
-                self._end_trial(self._trial)
+            self._language.decide()
         audible = [channel.audible.ranges for channel in channels]
         loudness = loudest(channel.loudness for channel in channels)
         if self._recorder is not None:
-            self._mixes = audio.mixes
             frames = None if is_left else audio.position
-            self._recorder.fed(audio.begin, frames, audible, loudness, audio.heard)
+            self._recorder.fed(audio.begin, frames, audible, loudness, audio.heard, audio.mixes)
             if audio.lost_frames:
                 self._recorder.is_usable = False
         # Of a shard nobody asks where it sounds but who joins it with the others.
         results.end(audio.frames, audible if scope.shard is None else [], loudness)
         self._audits.end(is_followed=scope.shard is not None and scope.shard.end is not None)
-        if self._guard is not None:
-            self._guard.end()
-        if self._diarizer is not None:
-            self._diarizer.end()
+        self._language.end()
+        self._speakers.end()
         self.report_if_complete()
         return seconds(audio.frames)
 
@@ -449,55 +295,39 @@ class FileTranscription:
     def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
         """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
         speakers are to be told apart, or parts of it are to be heard again, for which no shard keeps its audio."""
-        if self._shards is None or self._media is None or self._diarizer is not None or self._opinions is not None:
+        shards, is_alone = self._request.shards, not self._speakers.are_told_apart and self._opinions is None
+        if shards is None or self._media is None or not is_alone:
             return None
-        if self._guard is not None and self._guard.would_ask((self._stored or {}).values()):
+        if self._language.would_ask(self._request.stored.values()):
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": "chunks in another language"}})
             return None
         audio = replace(self._pipeline.options.decoding, media=self._media)
-        feed = JoinedFeed(self._shards, audio, self._channels, self._results, self._audits, self._raise_if_cancelled)
+        feed = JoinedFeed(
+            shards, audio, self._channels, self._results, self._audits, self._listener, self._raise_if_cancelled
+        )
         try:
-            facts = feed.run(path, arriving, lambda shard: self._found_again(shard, path, arriving))
+            facts = feed.run(path, arriving, self._part)
         except NotJoinable as error:
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": str(error)}})
             self._audits = self._new_audits()
             return None
         self._shard_findings = facts.findings
-        self._guard = None  # there is nothing for it to hear again
+        self._language.leave()
         self._decoded_seconds = seconds(facts.frames)
         self._audits.end()
         self.report_if_complete()
         return 0.0
 
-    def _found_again(self, shard: Shard, path: Path, arriving: ArrivingFile | None) -> FoundInShard | None:
-        """What a shard finds whose own worker left nothing of it, or another version's: its range is decoded again."""
-        _log.info("decoding a shard's range once more", extra={"fields": {"shard": shard.number}})
-        listener = PartListener(self._listener)
-        part = FileTranscription(
-            self._pipeline,
-            self.job_id,
-            listener,
-            media=self._media,
-            asked=self._asked,
-            stays_local=self._stays_local,
-            stored=self._stored,
-            shard=shard,
-            missing=self._missing,
-            span=self._span,
-            cancelled=self._cancelled,
-        )
-        part.feed(path, arriving)
-        while not part.is_complete():
-            self._raise_if_cancelled()
-            part.fail_lost_chunks()
-            listener.wait()
-        return part.shard_facts()
+    def _part(self, shard: Shard, listener: TranscriptionListener) -> FileTranscription:
+        """One of its shards, which is heard again."""
+        request = replace(self._request, media=self._media, shard=shard, shards=None, opinions=None, model=None)
+        return FileTranscription(self._pipeline, self.job_id, listener, request)
 
     def shard_facts(self) -> FoundInShard | None:
         """What a complete shard found beside its results; None where that says nothing."""
         if self._recorder is None or not self.is_complete():
             return None
-        facts = self._recorder.facts(self._mixes, self._audits.findings())
+        facts = self._recorder.facts(self._audits.findings())
         return None if facts is None else FoundInShard(facts, self._recorder.edges(), self.results())
 
     def _add_gap(self, gap: Gap) -> None:
@@ -515,16 +345,11 @@ class FileTranscription:
                 continue
             self._results.expect(chunk)
             self._audits.cut(channel, chunk, is_neighbour=is_neighbour)
-            if self._trial is not None:
-                self._trial.add(channel, chunk)
-                if self._trial.is_full:
-                    self._end_trial(self._trial)
+            if self._language.takes(channel, chunk):
                 continue
-            if self._guard is not None:
-                self._guard.cut(channel, chunk)
             if (stored := self._results.stored(channel, chunk)) is not None:
                 self._add(chunk, stored)
-            elif (missing := self._missing(seconds(chunk.start))) is not None:
+            elif (missing := self._request.missing(seconds(chunk.start))) is not None:
                 engine = self._pipeline.engines.engine
                 self._add(chunk, ChunkResult(chunk.start, chunk.end, engine, failure=missing, channel=channel))
             else:
@@ -542,8 +367,7 @@ class FileTranscription:
     # Results: from the engines' threads, and from the audit.
 
     def _delivered(self, chunk: Chunk, result: ChunkResult) -> None:
-        if self._has_trial_model and self._model is not None:
-            result = replace(result, model=self._model.name)
+        result = self._language.marked(result)
         if result.failure is None:
             self._listener.chunk_transcribed(result)
         self._add(chunk, result)
@@ -552,8 +376,7 @@ class FileTranscription:
     def _add(self, chunk: Chunk, result: ChunkResult) -> None:
         if self._opinions is not None:
             self._opinions.add(chunk, result)
-        if self._guard is not None:
-            self._guard.add(chunk, result)
+        self._language.add(chunk, result)
         self._results.add(result)
         self._audits.transcribed(result)
 
@@ -569,9 +392,20 @@ class FileTranscription:
 
     def _is_incomplete(self) -> bool:
         """Of a file whose chunks and audit are done: whether less of what is said has words than was asked for."""
-        if self._least_coverage is None:
+        if self._asked.min_coverage is None:
             return False
-        return is_below(coverage_of(self._results.assembly, self.findings()).share, self._least_coverage)
+        return is_below(coverage_of(self._results.assembly, self.findings()).share, self._asked.min_coverage)
+
+    def check(self) -> None:
+        """To be called now and then by who waits. Raises EngineFailed where it was cancelled."""
+        self._raise_if_cancelled()
+        self.fail_lost_chunks()
+
+    def _check_engines(self) -> None:
+        self.check()
+        engines = self._pipeline.engines
+        if not engines.is_available:
+            raise engines.failure or EngineFailed("The engine was stopped.")
 
     def fail_lost_chunks(self) -> None:
         """To be called now and then: chunks that no engine has any more become gaps."""
@@ -580,8 +414,7 @@ class FileTranscription:
     def report_if_complete(self) -> None:
         """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
         if self._results.is_complete and self._audits.is_done:
-            if self._guard is not None:
-                self._guard.ask_once()
+            self._language.ask_once()
             if self._opinions is not None:
                 self._opinions.ask_once()
         if self.is_complete():
@@ -595,10 +428,14 @@ class FileTranscription:
     def is_complete(self) -> bool:
         """Whether every chunk has its result, no more will be cut, the audit is done, the speakers are heard, and so is
         what another engine says, and what was in another language."""
-        knows_speakers = self._diarizer is None or self._diarizer.is_done
         has_opinions = self._opinions is None or self._opinions.is_done
-        is_heard_again = self._guard is None or self._guard.is_done
-        return self.has_results and knows_speakers and has_opinions and is_heard_again and self._audits.is_done
+        return (
+            self.has_results
+            and self._audits.is_done
+            and self._speakers.is_done
+            and self._language.is_done
+            and has_opinions
+        )
 
     # The transcript.
 
@@ -610,60 +447,36 @@ class FileTranscription:
 
         Raises EngineFailed where every chunk failed."""
         options, engines = self._pipeline.options, self._pipeline.engines
-        turns = self._turns()
-        voices = {number: voice for number, voice in self._voices.items() if number >= len(speaker_names)}
+        turns = self._speakers.turns()
+        voices = {number: voice for number, voice in self._speakers.voices.items() if number >= len(speaker_names)}
         # Without its lock, for which a heartbeat would wait: a complete file's assembly changes no more.
         transcript = transcript_of(
             self._results.assembly,
             self.findings(),
-            lambda used: engines.model(used, self._model),
+            lambda used: engines.model(used, self.speech_model),
             job_id=job_id,
             source=source,
-            language=self._language.known or UNDETERMINED,
+            language=self._language.stated,
             low_confidence=options.low_confidence,
             tracks=self._media.transcript_tracks() if self._media else (),
             turns=turns,
             speaker_names=speaker_names,
             known_voices=known_voices(voices, kept_voices, taken=speaker_names),
-            text=self._text,
-            redaction=self._redaction,
-            find_languages=None if self._language.known else self._find_languages,
+            text=self._asked.text,
+            redaction=self._asked.redaction,
+            find_languages=self._language.finder,
             heard_again=() if self._opinions is None else self._opinions.heard,
-            flips=() if self._guard is None else self._guard.found,
+            flips=self._language.flips,
         )
-        transcript = with_speaker_warning(transcript, self._least_speakers)
-        transcript = with_coverage_warning(transcript, self._least_coverage)
-        support = engines.keyterm_support(self._keyterms, self._model)
-        return with_keyterms(transcript, self._keyterms, support)
-
-    def _turns(self) -> list[Turn] | None:
-        turns = None if self._diarizer is None else self._diarizer.turns()
-        self._voices = {} if self._diarizer is None or not turns else self._diarizer.voices(turns)
-        return turns
+        transcript = with_speaker_warning(transcript, self._asked.least_speakers)
+        transcript = with_coverage_warning(transcript, self._asked.min_coverage)
+        support = engines.keyterm_support(self._asked.keyterms, self.speech_model)
+        return with_keyterms(transcript, self._asked.keyterms, support)
 
     @property
-    def tells_speakers_apart(self) -> bool:
-        """Whether its speakers are heard."""
-        return self._diarizer is not None
-
-    @property
-    def voices(self) -> Mapping[int, Voice]:
-        """What the speakers sound like, by number, once it is assembled."""
-        return self._voices
-
-    @property
-    def speakers_seconds(self) -> float | None:
-        """Time that telling the speakers apart took, of all threads together; None where it was not asked."""
-        return None if self._diarizer is None else self._diarizer.busy_seconds
-
-    def _find_languages(self, passages: Sequence[Passage]) -> SpokenLanguages:
-        return find_languages(passages, TextLanguages(self._candidate_languages()).log_probabilities)
-
-    def _candidate_languages(self) -> tuple[str, ...]:
-        """Those that the owner names, where they are several, or else that the model has; none: any."""
-        models = self._pipeline.options.speech_models
-        named = () if self._language.known else self._language.codes
-        return named or (() if models is None else models.languages_of(self._model))
+    def speakers(self) -> FileSpeakers:
+        """Who speaks, where that is heard."""
+        return self._speakers
 
     def findings(self) -> list[Findings]:
         """What the audit of each channel found. Read it when the file is complete."""
@@ -681,7 +494,7 @@ class FileTranscription:
     @property
     def speech_model(self) -> SpeechModel | None:
         """What it is heard with; None: with the engine's own model."""
-        return self._model
+        return self._language.model
 
     def is_stored(self, result: ChunkResult) -> bool:
         """Whether it is an earlier attempt's."""

@@ -18,11 +18,11 @@ from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
 from gpu_job.engines.loaded_models import LOADED_MODELS, LOADED_MODELS_GIB
 from gpu_job.engines.speech_models import SpeechModels
 from gpu_job.engines.time_limits import TimeLimits
-from gpu_job.pipeline import PipelineOptions
 from gpu_job.speakers.diarizer import BuiltInModel
 from gpu_job.speakers.sortformer import SortformerModel
 from gpu_job.speakers.stage import SpeakerModel
 from gpu_job.transcription.language_guard import GuardRules
+from gpu_job.transcription.setup import PipelineOptions
 from shared.settings.deepgram import DeepgramSettings
 from shared.settings.deployment import DeploymentSettings
 from shared.settings.field import setting

@@ -27,11 +27,12 @@ from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder_child import DecoderFailed
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
-from gpu_job.pipeline import FileTranscription, Pipeline
+from gpu_job.pipeline import FileTranscription
 from gpu_job.redaction.heard_again import heard_again
 from gpu_job.redaction.masks import Mask, Masking, masks_of, merged, total_seconds
 from gpu_job.redaction.opus_file import MOST_CHANNELS, OpusFile
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.setup import FileRequest, Pipeline
 from shared.enums import Channels
 from shared.errors import DropscribeError, EngineFailed
 from shared.media import Media
@@ -171,26 +172,22 @@ def _transcribed(recording: Redactable, path: Path, duration: float, channels: i
         replace(hearing.pipeline, options=options),
         hearing.job_id,
         listener,
-        media=media,
-        asked=UploadOptions(
-            channels=Channels.SPLIT if channels > 1 else Channels.MIX,
-            language=asked.language,
-            numbers=asked.numbers,
-            fillers=asked.fillers,
-            profanity=asked.profanity,
+        FileRequest(
+            media,
+            UploadOptions(
+                channels=Channels.SPLIT if channels > 1 else Channels.MIX,
+                language=asked.language,
+                numbers=asked.numbers,
+                fillers=asked.fillers,
+                profanity=asked.profanity,
+            ),
+            stays_local=hearing.stays_local,
+            cancelled=hearing.cancelled,
+            model=hearing.model,
         ),
-        stays_local=hearing.stays_local,
-        cancelled=hearing.cancelled,
-        model=hearing.model,
     )
-
-    def check() -> None:
-        if hearing.cancelled.is_set():
-            raise EngineFailed(_CANCELLED)
-        file.fail_lost_chunks()
-
     file.feed(path)
-    listener.wait(hearing.pipeline.engines, on_poll=check)
+    listener.wait(hearing.pipeline.engines, on_poll=file.check)
     try:
         transcript = file.assemble(path.as_uri(), hearing.job_id)
     except EngineFailed as error:  # on every chunk of it

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from gpu_job.pipeline import AUDIT_THREADS, Pipeline
 from gpu_job.progress_reports import ProgressReports
+from gpu_job.transcription.setup import AUDIT_THREADS, Pipeline
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.admission import Admission, Admissions
 from gpu_job.worker.attempt_end import AttemptEnd

@@ -20,7 +20,8 @@ from gpu_job.asr.onnx.model_folder import is_onnx_folder
 from gpu_job.audio.cuts import CutRules
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import PipelineOptions, transcribe
+from gpu_job.pipeline import transcribe
+from gpu_job.transcription.setup import PipelineOptions
 from infra.emulators.transcriber_process import TranscribedFile
 from shared.deepgram_request import DeepgramRequest
 from shared.enums import Channels, Engine

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpu_job.engines.open_engine import open_engine
-from gpu_job.pipeline import PipelineOptions, transcribe
+from gpu_job.pipeline import transcribe
+from gpu_job.transcription.setup import PipelineOptions
 from infra.recordings import recording
 from infra.tiny_parakeet import ONNX_PATH
 from shared.enums import Engine

@@ -27,9 +27,10 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.open_engine import open_engine
 from gpu_job.engines.task import Task
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
+from gpu_job.pipeline import FileTranscription
 from gpu_job.settings import JobSettings
 from gpu_job.transcription.listener import TranscriptionListener
+from gpu_job.transcription.setup import Pipeline, PipelineOptions
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import Recording, recording
 from infra.tiny_parakeet import MODEL_PATH

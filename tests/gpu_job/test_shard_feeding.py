@@ -25,8 +25,9 @@ from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
-from gpu_job.pipeline import FileTranscription, Pipeline, PipelineOptions
+from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.edge_audio import packed_audio
 from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
@@ -82,11 +83,7 @@ def fed_and_decoded(
         pipeline,
         name,
         listener,
-        media=inspected(path),
-        asked=UploadOptions(channels=channels),
-        shard=shard,
-        stored=stored,
-        shards=shards,
+        FileRequest(inspected(path), UploadOptions(channels=channels), stored=stored or {}, shard=shard, shards=shards),
     )
     decoded_seconds = file.feed(path)
     listener.wait(pipeline.engines, PATIENCE)
@@ -261,8 +258,8 @@ def test_a_recording_whose_shards_do_not_fit_is_decoded_as_a_whole(
     short = replace(facts[2], frames=90 * SAMPLE_RATE)
     for changed in ({1: other_mix}, {1: unheard}, {2: short}):
         shards = replace(divided.shards, facts={**facts, **changed})
-        decoded = fed(auditing, short_lecture, stored=divided.results, shards=shards)
-        assert decoded.decode_pace.audio_seconds == pytest.approx(100, abs=1)
+        decoded, decoded_seconds = fed_and_decoded(auditing, short_lecture, stored=divided.results, shards=shards)
+        assert decoded_seconds == pytest.approx(100, abs=1)
         assert_same(decoded, divided.whole)
         assert all(map(decoded.is_stored, decoded.results()))
 
@@ -274,7 +271,7 @@ def test_a_shard_from_which_something_was_lost_says_nothing_of_the_file(
     cut = tmp_path / "cut.wav"
     cut.write_bytes(data[: len(data) * 3 // 4])
     listener = BlockingListener()
-    file = FileTranscription(hearing, "cut", listener, media=inspected(short_lecture), shard=SHORT_PLAN[2])
+    file = FileTranscription(hearing, "cut", listener, FileRequest(inspected(short_lecture), shard=SHORT_PLAN[2]))
     file.feed(cut)
     listener.wait(hearing.engines, PATIENCE)
     assert file.results()
@@ -306,7 +303,7 @@ def test_only_a_shards_part_of_the_file_is_fetched(hearing: Pipeline, lecture: P
     size, parts = len(content.data), math.ceil(len(content.data) / PART_BYTES)
     assert parts >= 12
     shard, listener = LATE_PLAN[1], BlockingListener()
-    file = FileTranscription(hearing, "job", listener, media=inspected(lecture), shard=shard)
+    file = FileTranscription(hearing, "job", listener, FileRequest(inspected(lecture), shard=shard))
 
     def check(crc: int) -> None:
         raise AssertionError("it was fetched to its end")
@@ -331,7 +328,7 @@ def test_a_part_that_cannot_be_fetched_is_no_end_of_the_file(hearing: Pipeline, 
             raise ConnectionResetError("gone")
         return data[start:end]
 
-    file = FileTranscription(hearing, "job", BlockingListener(), media=inspected(lecture), shard=LATE_PLAN[1])
+    file = FileTranscription(hearing, "job", BlockingListener(), FileRequest(inspected(lecture), shard=LATE_PLAN[1]))
     args = (tmp_path / "upload", len(data), data[:PART_BYTES], read, lambda crc: None)
     with ArrivingFile(*args, on_demand=True) as arriving:
         with pytest.raises((ConnectionResetError, BadMedia)):

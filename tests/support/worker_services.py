@@ -13,8 +13,8 @@ from typing import Any
 from opentelemetry.trace import INVALID_SPAN
 
 from gpu_job.engines.chain import EngineChain
-from gpu_job.pipeline import Pipeline, PipelineOptions
 from gpu_job.settings import JobSettings
+from gpu_job.transcription.setup import Pipeline, PipelineOptions
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.jobs.running_job import JobOwner, RunningJob

@@ -3,10 +3,12 @@ decoded but what a shard left no word of."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.decode_options import DecodeOptions
@@ -25,8 +27,26 @@ from gpu_job.transcription.shards.packet_counter import PacketCounter
 from shared.costs.shard_plan import Shard
 from shared.transcript.model import missing_end
 
-FindAgain = Callable[[Shard], FoundInShard | None]
-"""Decodes a shard's range again; None where what it finds says nothing."""
+_log = logging.getLogger(__name__)
+
+
+class Part(Protocol):
+    """A shard's transcription, for which its range is decoded again."""
+
+    def feed(self, path: Path, arriving: ArrivingFile | None) -> float:
+        """Decode its range and have it transcribed, as far as nothing is stored."""
+
+    def is_complete(self) -> bool:
+        """Whether everything is there."""
+
+    def fail_lost_chunks(self) -> None:
+        """To be called now and then."""
+
+    def shard_facts(self) -> FoundInShard | None:
+        """What it found; None where that says nothing."""
+
+
+PartOf = Callable[[Shard, TranscriptionListener], Part]
 
 
 class JoinedFeed:
@@ -39,28 +59,35 @@ class JoinedFeed:
         channels: int,
         results: ChunkResults,
         audits: ChannelAudits,
+        listener: TranscriptionListener,
         check: Callable[[], None],
     ) -> None:
-        """`audio`: with the file's `media`. `check`: called now and then; raises where it is to end."""
+        """`audio`: with the file's `media`. `listener`: the file's. `check`: called now and then; raises where it is
+        to end."""
         self._stored = stored
         self._audio = audio
         self._channels = channels
         self._results = results
         self._audits = audits
+        self._listener = listener
         self._check = check
         self._found: dict[Place, ChunkResult] = {}
         self._edges: dict[int, bytes] = {}
         """Of shards whose range was decoded again."""
 
-    def run(self, path: Path, arriving: ArrivingFile | None, find_again: FindAgain) -> JoinedFacts:
+    def run(self, path: Path, arriving: ArrivingFile | None, part_of: PartOf) -> JoinedFacts:
         """Feed results and audits; the answer has what the shards' own audits found. The audits are not ended.
+
+        `part_of`: the transcription of a shard whose own worker left nothing, or another version's.
 
         Raises NotJoinable, after which the results are as before and the audits are of no use; and what
         `arriving.wait` raises.
         """
         options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
         with PacketCounter(path, options) as counter:
-            shards = [self._facts(shard, find_again) for shard in self._stored.plan]
+            shards = [
+                self._usable(shard) or self._found_again(shard, part_of, path, arriving) for shard in self._stored.plan
+            ]
             facts = joined(shards, self._channels)
             while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS):
                 self._check()
@@ -74,11 +101,21 @@ class JoinedFeed:
         self._results.end(facts.frames, facts.audible, facts.loudness)
         return facts
 
-    def _facts(self, shard: Shard, find_again: FindAgain) -> ShardFacts:
+    def _usable(self, shard: Shard) -> ShardFacts | None:
         facts = self._stored.usable(shard)
-        if facts is not None and all(self._results.stored_at(place) for place in facts.places):
-            return facts
-        found = find_again(shard)
+        has_all = facts is not None and all(self._results.stored_at(place) for place in facts.places)
+        return facts if has_all else None
+
+    def _found_again(self, shard: Shard, part_of: PartOf, path: Path, arriving: ArrivingFile | None) -> ShardFacts:
+        _log.info("decoding a shard's range once more", extra={"fields": {"shard": shard.number}})
+        listener = PartListener(self._listener)
+        part = part_of(shard, listener)
+        part.feed(path, arriving)
+        while not part.is_complete():
+            self._check()
+            part.fail_lost_chunks()
+            listener.wait()
+        found = part.shard_facts()
         if found is None:
             raise NotJoinable(f"nothing is known of the shard at {shard.start} s")
         self._found |= {(one.channel, one.start, one.end): one for one in found.results}

@@ -33,6 +33,7 @@ class ShardRecorder:
         self._audible: list[tuple[SampleRange, ...]] = []
         self._loudness: tuple[int, ...] = ()
         self._heard: tuple[tuple[int, int], ...] = ()
+        self._mixes: Mapping[int, str] = {}
 
     @property
     def has_begun(self) -> bool:
@@ -68,10 +69,11 @@ class ShardRecorder:
         audible: Sequence[list[SampleRange]],
         loudness: tuple[int, ...],
         heard: HeardSound,
+        mixes: Mapping[int, str],
     ) -> None:
         """All is cut. `begin`: the frame from which on the file was decoded, and the others are counted. `frames`:
-        as of ShardFacts."""
-        self._frames = frames
+        as of ShardFacts. `mixes`: state of the mix by frame of the upload."""
+        self._frames, self._mixes = frames, mixes
 
         def own(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
             return within([(begin + start, begin + stop) for start, stop in ranges], self._first, self._end)
@@ -82,12 +84,12 @@ class ShardRecorder:
         end = None if self.shard.end is None else self.shard.end - offset
         self._loudness = loudness[first - offset : end]
 
-    def facts(self, mixes: Mapping[int, str], findings: Sequence[Findings]) -> ShardFacts | None:
-        """What was found; None where it says nothing. `mixes`: state of the mix by frame of the upload."""
+    def facts(self, findings: Sequence[Findings]) -> ShardFacts | None:
+        """What was found; None where it says nothing."""
         if not self.is_usable:
             return None
-        start = None if self.shard.start == 0 else Border(mixes.get(self._first), tuple(self._at_start))
-        end = None if self._end is None else Border(mixes.get(self._end), tuple(self._at_end))
+        start = None if self.shard.start == 0 else Border(self._mixes.get(self._first), tuple(self._at_start))
+        end = None if self._end is None else Border(self._mixes.get(self._end), tuple(self._at_end))
         return ShardFacts(
             FACTS_VERSION,
             self.shard,

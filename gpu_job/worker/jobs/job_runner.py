@@ -11,9 +11,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from gpu_job.audio.decoder_child import DecoderKilled
-from gpu_job.pipeline import AUDIT_THREADS, Pipeline
 from gpu_job.redaction.of_upload import FetchedAgain, redacted_result
 from gpu_job.redaction.redacted_recording import CONTENT_TYPE, FILE_NAME, Hearing
+from gpu_job.transcription.setup import AUDIT_THREADS, Pipeline
 from gpu_job.worker.admission import Admissions
 from gpu_job.worker.attempt_end import AttemptEnd, result_of
 from gpu_job.worker.billing import Billing
@@ -162,7 +162,7 @@ class JobRunner(JobOwner):
                 with tracing.span("assemble"):
                     result = result_of(job, kept_voices_for(self._services, job))
                     store_voices(self._services, job, result)
-                    if (spent := job.transcription.speakers_seconds) is not None:
+                    if (spent := job.transcription.speakers.busy_seconds) is not None:
                         # Windows are heard on the audit's threads, which share the cores with everything else.
                         self._billing.record_speakers(job.audio_seconds, spent / AUDIT_THREADS)
                 if job.record.options.redaction.is_asked:

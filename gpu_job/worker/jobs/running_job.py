@@ -12,8 +12,9 @@ from opentelemetry.trace import Span
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
-from gpu_job.pipeline import FileTranscription, Pipeline
+from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import TranscriptionListener
+from gpu_job.transcription.setup import FileRequest, Pipeline
 from gpu_job.transcription.shards.edge_audio import packed_audio
 from gpu_job.transcription.shards.facts import ShardFacts
 from gpu_job.worker.jobs.attempt_progress import AttemptProgress
@@ -84,18 +85,20 @@ class RunningJob(TranscriptionListener):
             pipeline,
             self.id,
             self,
-            media=self.media,
-            asked=claimed.job.record.options,
-            stays_local=not self.may_use_deepgram,
-            stored=claimed.stored,
-            shards=claimed.shards,
-            shard=claimed.job.record.shard,
-            missing=claimed.missing,
-            span=span,
-            cancelled=self.cancelled,
-            opinions=opinions_of(self.record, self.decision, self.spent_before, self.unstored)
-            if self.may_use_deepgram
-            else None,
+            FileRequest(
+                media=self.media,
+                asked=claimed.job.record.options,
+                stays_local=not self.may_use_deepgram,
+                stored=claimed.stored,
+                shard=claimed.job.record.shard,
+                shards=claimed.shards,
+                missing=claimed.missing,
+                span=span,
+                cancelled=self.cancelled,
+                opinions=opinions_of(self.record, self.decision, self.spent_before, self.unstored)
+                if self.may_use_deepgram
+                else None,
+            ),
         )
         self._owner = owner
         self._lock = threading.Lock()

@@ -17,7 +17,7 @@ from shared.voices.store import kept_voices, store_job_voices
 def kept_voices_for(services: JobServices, job: RunningJob) -> Sequence[KeptVoice]:
     """Whom the job's speakers may be. None of them where they cannot be read: a transcript without names is one."""
     folder = _folder(services, job)
-    if folder is None or not job.transcription.tells_speakers_apart:
+    if folder is None or not job.transcription.speakers.are_told_apart:
         return ()
     with best_effort("kept voices were not read"):
         return kept_voices(services.state, folder).voices
@@ -27,12 +27,12 @@ def kept_voices_for(services: JobServices, job: RunningJob) -> Sequence[KeptVoic
 def store_voices(services: JobServices, job: RunningJob, result: JobResult) -> None:
     """Store the voices of an assembled job's speakers, where there are any."""
     folder, transcript = _folder(services, job), result.transcript
-    if folder is None or transcript is None or not job.transcription.voices:
+    if folder is None or transcript is None or not job.transcription.speakers.voices:
         return
     names = {speaker.number: speaker.name for speaker in transcript.speakers}
     speakers = tuple(
         JobSpeaker(number=number, name=names[number], voice=voice)
-        for number, voice in job.transcription.voices.items()
+        for number, voice in job.transcription.speakers.voices.items()
         if number in names
     )
     voices = JobVoices(run=job.record.run, folder=folder, speakers=speakers)

@@ -21,8 +21,8 @@ from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.speech_models import SpeechModels
-from gpu_job.pipeline import AUDIT_THREADS, Pipeline, PipelineOptions
 from gpu_job.redaction.redacted_recording import MOST_ROUNDS, Hearing, NotRedacted, Redactable, redact_recording
+from gpu_job.transcription.setup import AUDIT_THREADS, Pipeline, PipelineOptions
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.enums import Channels

@@ -92,13 +92,15 @@ def _within(window: Chunk) -> list[Token]:
     return [token for token in TOKENS if begin <= token.start and token.end <= end]
 
 
-def recorded(plan: Sequence[Shard], chunks: Sequence[Chunk]) -> list[ShardRecorder]:
+def recorded(
+    plan: Sequence[Shard], chunks: Sequence[Chunk], mixes: Mapping[int, str] | None = None
+) -> list[ShardRecorder]:
     recorders = [ShardRecorder(shard, 1) for shard in plan]
     for recorder in recorders:
         for chunk in chunks:
             recorder.cut(0, chunk)
         frames = LENGTH * SAMPLE_RATE if recorder.shard.end is None else None
-        recorder.fed(0, frames, [[]], (0,) * LENGTH, HeardSound())
+        recorder.fed(0, frames, [[]], (0,) * LENGTH, HeardSound(), mixes or {})
     return recorders
 
 
@@ -142,7 +144,7 @@ def test_audits_of_shards_and_of_their_seams_find_what_one_audit_finds(
         shard = recorder.shard
         own = [chunk for chunk in chunks if (0, chunk.start, chunk.end) in _places(recorder)]
         outer = {own[0].start} if own and shard.start else set()
-        found = recorder.facts({}, [audited(own, outer, is_followed=shard.end is not None)])
+        found = recorder.facts([audited(own, outer, is_followed=shard.end is not None)])
         assert found is not None
         facts.append(found)
         edges[shard.number] = packed_audio(recorder.edges())
@@ -155,7 +157,7 @@ def test_audits_of_shards_and_of_their_seams_find_what_one_audit_finds(
 
 
 def _places(recorder: ShardRecorder) -> set[tuple[int, int, int]]:
-    found = recorder.facts({}, [Findings()])
+    found = recorder.facts([Findings()])
     assert found is not None
     return set(found.places)
 
@@ -186,8 +188,8 @@ def test_ranges_and_loudness_are_those_of_the_whole_recording(seed: int) -> None
         recorder = ShardRecorder(shard, 1)
         frames = len(samples) if shard.end is None else None
         heard = HeardSound(len(samples), audible)
-        recorder.fed(warm_up * SAMPLE_RATE, frames, [audible], loudness, heard)
-        facts.append(recorder.facts({}, [Findings()]))
+        recorder.fed(warm_up * SAMPLE_RATE, frames, [audible], loudness, heard, {})
+        facts.append(recorder.facts([Findings()]))
     whole = joined([one for one in facts if one is not None], 1)
     audible, loudness = measured(samples, 0)
     assert list(whole.audible[0]) == audible
@@ -201,8 +203,8 @@ TWO = (Shard(0, 0, 10), Shard(1, 10, None))
 
 @pytest.fixture
 def two() -> tuple[ShardFacts, ShardFacts]:
-    mixes, recorders = {10 * SAMPLE_RATE: "mix"}, recorded(TWO, chunks_of([(0, 6)] * 5))
-    first, second = (one.facts(mixes, [Findings()]) for one in recorders)
+    recorders = recorded(TWO, chunks_of([(0, 6)] * 5), {10 * SAMPLE_RATE: "mix"})
+    first, second = (one.facts([Findings()]) for one in recorders)
     assert first is not None
     assert second is not None
     return first, second

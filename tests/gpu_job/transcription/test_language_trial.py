@@ -17,8 +17,9 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.speech_models import SpeechModels, TrialModels
-from gpu_job.pipeline import PipelineOptions, transcribe
+from gpu_job.pipeline import transcribe
 from gpu_job.transcription.language_trial import MOST_AUDIO, LanguageTrial, choose
+from gpu_job.transcription.setup import PipelineOptions
 from infra.recordings import recording
 from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
 from shared.enums import Engine
