@@ -33,7 +33,6 @@ from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.loudness import loudest
 from gpu_job.audio.pace import DecodePace
 from gpu_job.audio.samples import seconds
-from gpu_job.audio.sounding_track import has_one_candidate
 from gpu_job.audit.findings import Findings, merged_findings
 from gpu_job.audit.runner import DeliverTokens
 from gpu_job.engines.chain import EngineChain
@@ -50,11 +49,10 @@ from gpu_job.transcription.file_speakers import FileSpeakers
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
 from gpu_job.transcription.second_opinions import SecondOpinions
 from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline, PipelineOptions
+from gpu_job.transcription.shards.fed_shard import FedShard
 from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.joined import NotJoinable
 from gpu_job.transcription.shards.joined_feed import JoinedFeed
-from gpu_job.transcription.shards.recorder import ShardRecorder
-from gpu_job.transcription.shards.scope import ShardScope
 from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
@@ -150,10 +148,8 @@ class FileTranscription:
         self._media = request.media
         self._channels = self._asked.streams(request.media) if request.media is not None else 1
         self._decoded_seconds = 0.0
-        options, engines, is_cancelled = pipeline.options, pipeline.engines, self._cancelled.is_set
-        cuts, warm_up = options.cuts, options.warm_up_seconds
-        self._scope = ShardScope.of(request.shard, request.media, self._asked.channels, cuts, warm_up)
-        self._recorder = self._new_recorder()
+        engines, is_cancelled = pipeline.engines, self._cancelled.is_set
+        self._shard = FedShard(request, pipeline.options, self._channels)
         self._shard_findings: Sequence[Findings] = ()
         """Of a file that is not decoded again, what its shards' audits found."""
         self._results = ChunkResults(self._channels, request.stored)
@@ -181,7 +177,7 @@ class FileTranscription:
                 on_done=self.report_if_complete,
                 is_cancelled=is_cancelled,
             )
-        self._audits = self._new_audits(is_audited=request.shard is None or self._recorder is not None)
+        self._audits = self._new_audits(is_audited=request.shard is None or self._shard.is_noted)
 
     def _new_audits(self, *, is_audited: bool = True) -> ChannelAudits:
         return ChannelAudits(
@@ -194,13 +190,6 @@ class FileTranscription:
             on_done=self.report_if_complete,
             on_broken=self._listener.broke,
         )
-
-    def _new_recorder(self) -> ShardRecorder | None:
-        """Of a shard, where it hears what the whole file's transcription does: the same track, and nothing else."""
-        shard, media = self._scope.shard, self._media
-        if shard is None or media is None or (self._channels == 1 and not has_one_candidate(media)):
-            return None
-        return ShardRecorder(shard, self._channels)
 
     # Feeding: decode, chunk, submit.
 
@@ -221,8 +210,8 @@ class FileTranscription:
                 return self._feed(path, arriving)
             except InexactPart as error:
                 _log.info("decoding a shard from the file's start", extra={"fields": {"reason": str(error)}})
-                self._scope.part = None
-                self._begin_anew()
+                if not self._shard.begin_anew():
+                    self._audits = self._new_audits(is_audited=False)
                 if arriving is not None:
                     arriving.fetch_all()
         return self._feed(path, arriving)
@@ -230,21 +219,21 @@ class FileTranscription:
     @property
     def is_fed_in_part(self) -> bool:
         """Whether it is a shard for which only its part of the file is to be read."""
-        return self._scope.part is not None
+        return self._shard.scope.part is not None
 
     def _feed(self, path: Path, arriving: ArrivingFile | None) -> float:
-        options, scope, results = self._pipeline.options, self._scope, self._results
+        options, shard = self._pipeline.options, self._shard
         audio = FileAudio(
             options.decoding,
             self._media,
             self._channels,
-            scope.part,
-            scope.shard,
+            shard.scope.part,
+            shard.shard,
             on_gap=self._add_gap,
             check=self._raise_if_cancelled,
         )
         channels = [ChannelAudio(options.cuts, audio.begin) for _ in range(self._channels)]
-        is_behind = is_left = False
+        is_left = False
         with self._pipeline.engines.feeding(), closing(audio.blocks(path, arriving)) as blocks:
             for block in blocks:
                 self._media, self._decoded_seconds = audio.media, seconds(audio.position)
@@ -253,44 +242,23 @@ class FileTranscription:
                     self._submit(number, channel.add(samples))
                 self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
                 self._speakers.add(block[0])
-                is_behind = all(scope.is_behind(channel.position) for channel in channels)
-                is_left = is_behind and self._knows_what_follows(channels)
-                if is_left:
+                if is_left := shard.is_left(channels):
                     break
-            audio.end(arriving, is_behind=is_behind)
+            audio.end(arriving, is_behind=shard.is_behind(channels))
             is_left = is_left or audio.is_cut_short
             for number, channel in enumerate(channels):
                 self._submit(number, channel.end(), is_certain=not is_left)
             self._language.decide()
         audible = [channel.audible.ranges for channel in channels]
         loudness = loudest(channel.loudness for channel in channels)
-        if self._recorder is not None:
-            frames = None if is_left else audio.position
-            self._recorder.fed(audio.begin, frames, audible, loudness, audio.heard, audio.mixes)
-            if audio.lost_frames:
-                self._recorder.is_usable = False
+        shard.end(audio, audible, loudness, is_left=is_left)
         # Of a shard nobody asks where it sounds but who joins it with the others.
-        results.end(audio.frames, audible if scope.shard is None else [], loudness)
-        self._audits.end(is_followed=scope.shard is not None and scope.shard.end is not None)
+        self._results.end(audio.frames, audible if shard.shard is None else [], loudness)
+        self._audits.end(is_followed=shard.shard is not None and shard.shard.end is not None)
         self._language.end()
         self._speakers.end()
         self.report_if_complete()
         return seconds(audio.frames)
-
-    def _knows_what_follows(self, channels: Sequence[ChannelAudio]) -> bool:
-        """Whether a shard that is behind its end has seen each channel's next chunk, or looked far enough for it."""
-        if self._recorder is None or self._recorder.sees_next:
-            return True
-        return all(self._scope.is_far_behind(channel.position) for channel in channels)
-
-    def _begin_anew(self) -> None:
-        """What a shard found until now was of a part of the file whose samples may be wrong."""
-        if self._recorder is None or not self._recorder.has_begun:
-            self._recorder = self._new_recorder()
-            return
-        # Results count for the same samples alone; an audit of two decodings would be one of neither.
-        self._recorder = None
-        self._audits = self._new_audits(is_audited=False)
 
     def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
         """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
@@ -325,23 +293,17 @@ class FileTranscription:
 
     def shard_facts(self) -> FoundInShard | None:
         """What a complete shard found beside its results; None where that says nothing."""
-        if self._recorder is None or not self.is_complete():
-            return None
-        facts = self._recorder.facts(self._audits.findings())
-        return None if facts is None else FoundInShard(facts, self._recorder.edges(), self.results())
+        return self._shard.found(self._audits.findings(), self.results()) if self.is_complete() else None
 
     def _add_gap(self, gap: Gap) -> None:
-        if self._recorder is not None:
-            self._recorder.is_usable = False
+        self._shard.lose()
         self._results.add_gap(gap)
 
     def _submit(self, channel: int, chunks: Iterable[Chunk], *, is_certain: bool = True) -> None:
         """`is_certain`: whether the chunks would be the same with more audio behind them."""
         for chunk in chunks:
-            is_neighbour = self._recorder is not None and self._recorder.is_first(channel)
-            if self._recorder is not None and is_certain:
-                self._recorder.cut(channel, chunk)
-            if not self._scope.takes(channel, chunk):
+            is_neighbour = self._shard.is_first(channel)
+            if not self._shard.takes(channel, chunk, is_certain=is_certain):
                 continue
             self._results.expect(chunk)
             self._audits.cut(channel, chunk, is_neighbour=is_neighbour)
@@ -512,6 +474,6 @@ class FileTranscription:
     def expected_seconds(self) -> float:
         """Audio that engines will have had in the end, the sum of all channels; estimated until all is cut."""
         stated = self._media.duration_seconds if self._media else None
-        if self._scope.shard is not None and stated is not None:
-            return self._scope.shard.seconds_of(stated) * self._channels
+        if self._shard.shard is not None and stated is not None:
+            return self._shard.shard.seconds_of(stated) * self._channels
         return self._results.expected_seconds(stated)
