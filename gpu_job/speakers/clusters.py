@@ -110,27 +110,37 @@ def _least_seconds(groups: Sequence[_Group]) -> float:
 
 
 def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
+    """The two whose voices are most alike become one, again and again, while they are alike or there are too many."""
     groups = groups[:]
+    if len(groups) <= count.least:
+        return groups
+    means = np.stack([group.mean for group in groups])
+    cosines = means @ means.T
     while len(groups) > count.least:
-        alike = _voices_alike(groups)
+        alike = _voices_alike(groups, cosines)
         np.fill_diagonal(alike, _UNRELATED)
         one, other = sorted(divmod(int(alike.argmax()), len(groups)))
         if alike[one, other] <= SAME_VOICE and (count.most is None or len(groups) <= count.most):
             break
+        share = np.float32(groups[one].pieces / (groups[one].pieces + groups[other].pieces))
+        # As means are joined, so are their products: of 300 groups, all of them anew each time takes 20 times as long.
+        cosines[one] = cosines[one] * share + cosines[other] * (1 - share)
+        cosines[:, one] = cosines[:, one] * share + cosines[:, other] * (1 - share)
+        cosines = np.delete(np.delete(cosines, other, axis=0), other, axis=1)
         groups[one] = groups[one].joined(groups.pop(other))
     return groups
 
 
-def _voices_alike(groups: Sequence[_Group]) -> NDArray[np.float32]:
-    """[groups, groups] Mean cosine of two groups, as a share of what it is inside of them."""
-    means = np.stack([group.mean for group in groups])
+def _voices_alike(groups: Sequence[_Group], cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[groups, groups] Mean cosine of two groups, as a share of what it is inside of them. `cosines`: the mean ones."""
     pieces = np.array([group.pieces for group in groups], np.float32)
     # Of the n x n cosines that the square of a mean is the mean of, n are a piece's with itself: 1.
     pairs = pieces * (pieces - 1)
-    sums = (means**2).sum(axis=1) * pieces**2 - pieces
+    sums = np.diagonal(cosines) * pieces**2 - pieces
     usual = sums.sum() / pairs.sum() if pairs.any() else _USUAL_COSINE
     inside = np.maximum((sums + usual * _USUAL_PAIRS) / (pairs + _USUAL_PAIRS), 0.05)
-    return np.asarray(means @ means.T / np.sqrt(np.outer(inside, inside)), np.float32)
+    lengths = np.asarray(1 / np.sqrt(inside), np.float32)
+    return np.asarray(cosines * lengths * lengths[:, np.newaxis], np.float32)
 
 
 def _merged(groups: list[_Group], count: SpeakerCount) -> list[_Group]:
