@@ -21,7 +21,7 @@ from benchmarks.report import Measurement
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.speakers.diarizer import BuiltInModel
 from gpu_job.speakers.turns import Turn
-from gpu_job.speakers.voices import known_voices
+from gpu_job.speakers.voices import SAME_VOICE_COSINE, known_voices
 from gpu_job.transcription.setup import AUDIT_THREADS
 from shared.clock import now
 from shared.options.speaker_count import SpeakerCount
@@ -31,7 +31,7 @@ PEOPLE = (3, 4)
 SEEDS = (71, 72)
 GALLERIES = 10
 """Draws of the kept samples."""
-THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
+THRESHOLDS = (0.6, 0.65, 0.7, 0.75, SAME_VOICE_COSINE, 0.8, 0.85)
 
 
 class Found(NamedTuple):
