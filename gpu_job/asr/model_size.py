@@ -22,7 +22,7 @@ def predicted_bytes(model: str) -> int | None:
     """
     path = Path(model)
     if path.is_file():
-        # A .nemo file is in fp32; on a GPU it is loaded in half of that.
+        # A .nemo file is in fp32, and takes half of that on a GPU: rather too much room than too little.
         return path.stat().st_size
     if path.is_dir():
         return folder_bytes(path, int8=any(path.rglob("*.int8.onnx")))

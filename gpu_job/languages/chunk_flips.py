@@ -148,8 +148,7 @@ def _not_in(chunks: Sequence[HeardChunk], known: str) -> list[FlippedChunk]:
     return [
         FlippedChunk(one, one.language, known)
         for one in chunks
-        if one.scores[one.language] - one.scores.get(known, float("-inf")) >= CHANGE_NATS
-        and _is_less_sure([one], right)
+        if one.ahead_of(known) >= CHANGE_NATS and _is_less_sure([one], right)
     ]
 
 
