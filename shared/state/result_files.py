@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from google.api_core.exceptions import PreconditionFailed
+from google.api_core.exceptions import Forbidden, PreconditionFailed
 from google.cloud.storage import Bucket
 
 from shared import objects
@@ -30,6 +30,9 @@ RECEIPT_NAME = "receipt.json"
 
 LONGEST_FILE_NAME_BYTES = 24
 """Room for the name of any result, behind `run-999/` too, so that all results of a job lie in one folder."""
+
+MAY_NOT_REPLACE = "storage.objects.delete"
+"""The permission that Cloud Storage names where a write would replace an object."""
 
 Render: TypeAlias = Callable[[Transcript, SubtitleRules, Collection[ResultFormat]], Iterable[Rendered]]
 """Files of a transcript, transcript.json first."""
@@ -99,8 +102,13 @@ class ResultFiles:
         """Store transcript.json and no other format, unless there is one; nothing is read."""
         file = next(one_by_one(transcript))
         blob = self._bucket.blob(self._path(upload, file.name, run))
-        with suppress(PreconditionFailed):
-            blob.upload_from_string(file.data, content_type=file.content_type, if_generation_match=0)
+        try:
+            with suppress(PreconditionFailed):
+                blob.upload_from_string(file.data, content_type=file.content_type, if_generation_match=0)
+        except Forbidden as error:
+            # To whoever may only create objects, that is what Cloud Storage may say of one that is there.
+            if MAY_NOT_REPLACE not in str(error):
+                raise
 
     def store_recording(self, upload: Upload, name: str, path: Path, content_type: str, run: int = 1) -> None:
         """Store a recording beside the transcript, unless there is one. It is read piece by piece."""

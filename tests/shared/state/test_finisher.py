@@ -11,7 +11,7 @@ from typing import Any
 
 import pysubs2
 import pytest
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import Forbidden, NotFound
 
 from shared import objects
 from shared.clock import now
@@ -148,6 +148,25 @@ def test_a_transcript_as_it_was_before_redaction_is_not_lost_where_its_bucket_fa
     kept = Transcript.model_validate_json(cloud.storage.bucket("unredacted").blob(name).download_as_bytes())
     assert kept.text == "one two"
     assert Transcript.model_validate_json(stored(cloud, message, "transcript.json")).text == "one [NAME]"
+
+
+@pytest.mark.parametrize("permission", ["storage.objects.delete", "storage.objects.create"])
+def test_who_may_only_create_objects_finds_the_transcript_before_redaction_there(
+    cloud: LoopbackCloud, make_services: MakeServices, permission: str
+) -> None:
+    """As after a kill behind its write, or where the answer to that was lost."""
+    services = make_services(UNREDACTED_BUCKET="unredacted")
+    cloud.storage.create_bucket("unredacted")
+    says = f"dropscribe-job does not have {permission} access to the Google Cloud Storage object."
+    cloud.storage_server.fail_next(1, 403, method="POST", name_prefix=f"{UPLOAD.name}/", before=False, message=says)
+    record = opened(services, started_at=now())
+    result = replace(completed(transcript_of("one [NAME]")), unredacted=transcript_of("one two"))
+    if permission == "storage.objects.create":
+        with pytest.raises(Forbidden):
+            services.finisher.finish(record, result, bill(1))
+        return
+    assert services.finisher.finish(record, result, bill(1)).outcome is Outcome.COMPLETED
+    assert len(cloud.names("unredacted")) == 1
 
 
 def test_finishers_at_once_publish_one_outcome(cloud: LoopbackCloud, services: Services) -> None:
