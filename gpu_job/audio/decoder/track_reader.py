@@ -18,6 +18,7 @@ from gpu_job.audio.decoder.codecs.libopus import opus_decoder
 from gpu_job.audio.decoder.counts import Counts
 from gpu_job.audio.decoder.missing.breaks import Breaks
 from gpu_job.audio.decoder.missing.flac_numbers import NUMBERED_BYTES, FlacNumbers
+from gpu_job.audio.decoder.missing.ogg_pages import ticks_behind
 from gpu_job.audio.decoder.missing.seams import Seams
 from gpu_job.audio.decoder.opening import choose_stream, clock_rules, demuxer_name, origin
 from gpu_job.audio.decoder.placing import CannotDecode, Output, Sound, WindowFull
@@ -81,6 +82,8 @@ class TrackReader:
         self._numbers = FlacNumbers(largest) if is_ogg_flac else None
         self._counted_end = 0.0
         self._last_byte = 0
+        self._is_ogg = demuxer_name(container) == "ogg"
+        self._last_page = -1
 
     def decode(self, output: Output, clock: Clock[Frame], *, in_windows: bool) -> float | None:
         """Write one window. The answer is how long the header says that the sound lasts, where it does.
@@ -126,6 +129,12 @@ class TrackReader:
         if missing is not None:
             return  # what is behind all sound that there has to be is no sound
         lost = self._refused_seconds if self.rules.has_times else self._lost_by_bytes()
+        if self._is_ogg and self._last_page >= 0:
+            behind = ticks_behind(self._source, self._last_page) * self._tick
+            if behind > longest_possible_seconds(self._source.size):
+                self._output.loss(here, here, DAMAGED)  # how much it is, nothing tells
+            elif behind > END_TOLERANCE_SECONDS:
+                lost = max(lost, behind)
         if lost >= TOLERANCE_SECONDS:
             self._output.loss(here, here + round(lost * OUTPUT_RATE), DAMAGED)
 
@@ -210,6 +219,7 @@ class TrackReader:
             return
         if pos is not None:
             self._last_byte = pos + size
+            self._last_page = pos
         self._good_bytes += size
         self._good_seconds += seconds
         for frame in frames:

@@ -175,3 +175,20 @@ def test_samples_arrive_whole_whatever_is_read_at_once(tmp_path: Path) -> None:
     samples, _ = decoded(path, stated(path, "wav", 70.0))
     assert np.array_equal(samples, ramp)
     assert all(before <= after for before, after in pairwise(samples[::1000].tolist()))
+
+
+@pytest.mark.parametrize("codec", ["libopus", "libvorbis"])
+def test_damaged_pages_to_the_end_of_an_ogg_file_are_told(tmp_path: Path, codec: str) -> None:
+    """FFmpeg leaves out pages with a wrong checksum, and nothing comes behind them whose time would tell."""
+    path = make(tmp_path / "a.ogg", "-t", "20", *SPEECH[2:], "-ar", "48000", "-c:a", codec)
+    data = bytearray(path.read_bytes())
+    pages = [at for at in range(len(data)) if data.startswith(b"OggS\0", at)]
+    for at in pages[len(pages) // 2 :]:
+        data[at + 200] ^= 0x55
+    path.write_bytes(data)
+
+    samples, (gap,) = decoded(path)
+
+    assert gap.start == pytest.approx(len(samples) / SAMPLE_RATE)
+    assert 5 < gap.start < 15
+    assert gap.end == pytest.approx(20, abs=0.1)

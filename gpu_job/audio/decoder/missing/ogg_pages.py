@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from gpu_job.audio.decoder.byte_source import ByteSource
+
 _CAPTURE = b"OggS\0"
 _HEADER_BYTES = 27
+_LONGEST_PAGE = _HEADER_BYTES + 255 + 255 * 255
 
 
 def page_breaks(data: bytes, span: int) -> bool:
@@ -25,3 +28,26 @@ def page_breaks(data: bytes, span: int) -> bool:
                 return True
             before = number
     return False
+
+
+def ticks_behind(source: ByteSource, place: int) -> int:
+    """How long a stream goes on behind the end of its page at `place`, by its last page in the file, whether that can
+    be read or not: FFmpeg leaves out pages with a wrong checksum."""
+    here = source.read_at(place, _HEADER_BYTES)
+    if here[:5] != _CAPTURE or (begin := _granule(here)) < 0:
+        return 0
+    first = max(place + 1, source.size - 2 * _LONGEST_PAGE)
+    data = source.read_at(first, source.size - first)
+    at = data.rfind(_CAPTURE)
+    while at >= 0:
+        page = data[at : at + _HEADER_BYTES]
+        has_sound = len(page) == _HEADER_BYTES and page[14:18] == here[14:18] and page[26] > 0
+        if has_sound and (end := _granule(page)) >= 0:
+            return max(0, end - begin)
+        at = data.rfind(_CAPTURE, 0, at)
+    return 0
+
+
+def _granule(header: bytes) -> int:
+    """The stream's time at the page's end; -1 where no packet ends on it."""
+    return int.from_bytes(header[6:14], "little", signed=True)
