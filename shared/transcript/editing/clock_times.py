@@ -5,6 +5,9 @@ from __future__ import annotations
 from shared.transcript.editing.number_context import NumberContext, WrittenNumber
 from shared.transcript.editing.numbers_in_words import CLOCK_TIME
 
+_MEASURED_IN_HALVES = frozenset({"docena", "hora", "kilo", "litro"})
+"""Behind `y media` they say that it is no time: `la una y media docena`."""
+
 
 def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
     """The time of day that begins at a place, as it is written; None where none does."""
@@ -41,6 +44,8 @@ def _spanish_part(context: NumberContext, at: int) -> WrittenNumber | None:
         return None
     minutes = {"media": 30, "cuarto": 15}.get(context.key(hour.last + 2))
     if minutes is None or not (hour.is_whole and 1 <= hour.value <= 12):
+        return None
+    if context.key(hour.last + 3) in _MEASURED_IN_HALVES:
         return None
     return WrittenNumber(at, hour.last + 2, (f"{int(hour.value)}:{minutes}",))
 

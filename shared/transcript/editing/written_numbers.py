@@ -131,6 +131,8 @@ class _Writer:
         if signed is None or signed[0].is_ordinal:
             return None
         number, first, text = signed
+        if (hundreds := self._hundreds(number)) is not None:
+            number, text = hundreds, hundreds.text
         text, last = self._context.money_of(number, text), number.last
         if number.words == 1 and self._tokens[last].key in self._rules.scales:
             return None  # "a million dollars"
@@ -149,6 +151,16 @@ class _Writer:
                 text, last = f"{text}{self._rules.decimal}{bare.text}", bare.last
         written = f"{currency.symbol}{text}" if self._rules.symbol_first else f"{text}\u00a0{currency.symbol}"
         return WrittenNumber(first, last, tuple(written.split(" ")))
+
+    def _hundreds(self, number: Number) -> Number | None:
+        """Nineteen ninety nine dollars: a sum in hundreds, as years are said."""
+        rest = self._context.number(number.last + 1)
+        if self._language != "en" or rest is None or number.words > 1 or self._tokens[number.last].trail:
+            return None
+        if not (number.is_whole and rest.is_whole and 11 <= number.value <= 19 and 10 <= rest.value <= 99):
+            return None
+        value = int(number.value) * 100 + int(rest.value)
+        return Number(number.first, rest.last, str(value), value)
 
     def _bare_cents(self, at: int) -> Number | None:
         """Drei Euro fünfzig."""

@@ -73,6 +73,20 @@ def test_half_of_something_is_no_time() -> None:
     assert rewritten(words("halb so viel wie drei Leute"), Numbers.WRITTEN, "de")[0].text == "halb"
     said = [word.text for word in rewritten(words("diez y media docena"), Numbers.WRITTEN, "es")]
     assert said == ["10", "y", "media", "docena"]
+    assert "1:30" not in [word.text for word in rewritten(words("la una y media docena"), Numbers.WRITTEN, "es")]
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("nineteen ninety nine dollars", "$1,999"),
+        ("it was fifteen fifty dollars then", "it was $1,550 then"),
+        ("nineteen, ninety nine dollars", "19, $99"),
+        ("in nineteen ninety nine", "in 1999"),
+    ],
+)
+def test_sums_are_said_in_hundreds_too(said: str, written: str) -> None:
+    assert " ".join(word.text for word in rewritten(words(said), Numbers.WRITTEN)) == written
 
 
 def test_a_number_has_the_time_of_its_words() -> None:
