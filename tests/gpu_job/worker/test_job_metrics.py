@@ -119,6 +119,8 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
         "decode_seconds": 0.0,
         "decode_audio_seconds": 0.0,
         "batch_fill": 1.0,
+        "speakers_seconds": 0.0,
+        "speakers_audio_seconds": 0.0,
         "unbilled_usd": pytest.approx(whole),
     }
 
