@@ -85,7 +85,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, provider: Mapping[str, st
         pytest.skip(SKIPPED)
     workspace = Workspace(binary, tmp_path_factory.mktemp("terraform"), provider)
     events = workspace.test_events("-filter=tests/shapes.tftest.hcl")
-    (state,) = [event["test_state"] for event in events if event["type"] == "test_state"]
+    states = {event["@testrun"]: event["test_state"] for event in events if event["type"] == "test_state"}
+    state = states["defaults"]
     return Deployed({one["address"]: one["values"] for one in state["root_module"]["resources"]})
 
 
