@@ -63,8 +63,13 @@ def leave_unread(request: flask.Request) -> None:
     """Have nothing more of a body read that nobody wants.
 
     gunicorn reads it to its end before it looks for the connection's next request: on a thread, and for ever where the
-    bytes come one by one.
+    bytes come one by one. It takes the end of reading for the body's end, and what comes behind that for the next
+    request, whatever the answer's `Connection` says: so it is told, as by its own errors, that the connection is of no
+    more use.
     """
+    body = request.environ.get("wsgi.input")
+    if body is not None and hasattr(body, "failed"):
+        body.failed = True
     _end_reading(request.environ.get("gunicorn.socket"))
 
 

@@ -80,6 +80,7 @@ def receive(services: Services, request: flask.Request) -> Received:
                 seconds=settings.deepgram_callback_read_seconds,
             )
         except BodyRefused as refused:
+            leave_unread(request)
             return _refused(refused.status)
         with tracing.continue_trace(job.record.traceparent):
             return _take(services, job, call, body)
