@@ -49,7 +49,7 @@ from gpu_job.transcription.file_speakers import FileSpeakers
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
 from gpu_job.transcription.second_opinions import SecondOpinions
 from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline, PipelineOptions
-from gpu_job.transcription.shards.fed_shard import FedShard
+from gpu_job.transcription.shards.fed_shard import FedShard, hears_the_same
 from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.joined import NotJoinable
 from gpu_job.transcription.shards.joined_feed import JoinedFeed
@@ -264,7 +264,7 @@ class FileTranscription:
         """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
         speakers are to be told apart, or parts of it are to be heard again, for which no shard keeps its audio."""
         shards, is_alone = self._request.shards, not self._speakers.are_told_apart and self._opinions is None
-        if shards is None or self._media is None or not is_alone:
+        if shards is None or self._media is None or not is_alone or not hears_the_same(self._media, self._channels):
             return None
         if self._language.would_ask(self._request.stored.values()):
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": "chunks in another language"}})

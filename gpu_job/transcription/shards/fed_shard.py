@@ -15,6 +15,14 @@ from gpu_job.transcription.setup import FileRequest, PipelineOptions
 from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.recorder import ShardRecorder
 from gpu_job.transcription.shards.scope import ShardScope
+from shared.media import Media
+
+
+def hears_the_same(media: Media, channels: int) -> bool:
+    """Whether a shard hears what the whole file's transcription does, the same track: else what it finds says nothing.
+
+    `channels`: 1 for the mix of all."""
+    return channels > 1 or has_one_candidate(media)
 
 
 class FedShard:
@@ -26,9 +34,8 @@ class FedShard:
         self.shard = request.shard
         self._scope = ShardScope.of(request.shard, media, asked.channels, options.cuts, options.warm_up_seconds)
         self._channels = channels
-        # It has to hear what the whole file's transcription does: the same track, and nothing else.
-        hears_the_same = media is not None and (channels > 1 or has_one_candidate(media))
-        self._recorder = ShardRecorder(request.shard, channels) if request.shard and hears_the_same else None
+        is_noted = media is not None and hears_the_same(media, channels)
+        self._recorder = ShardRecorder(request.shard, channels) if request.shard and is_noted else None
 
     @property
     def scope(self) -> ShardScope:
