@@ -45,6 +45,13 @@ def one_by_one(
 ) -> Iterator[Rendered]:
     """As `render`, each file made when it is asked for: those of a day of speech are 74 MB."""
     yield Rendered("transcript.json", "application/json", _json(transcript_json(transcript)))
+    yield from _made_of(transcript, rules, formats)
+
+
+def _made_of(
+    transcript: Transcript, rules: SubtitleRules | None, formats: Collection[ResultFormat]
+) -> Iterator[Rendered]:
+    """The files beside transcript.json."""
     rules = rules or SubtitleRules.of(transcript.language)
 
     @cache
@@ -71,7 +78,7 @@ def one_by_one(
 
 def rendered(transcript: Transcript, file: ResultFormat, rules: SubtitleRules | None = None) -> bytes:
     """One file of a transcript that was not stored, say. `rules`: as `render` has them."""
-    return render(transcript, rules, (file,))[1].data
+    return next(_made_of(transcript, rules, (file,))).data
 
 
 def _json(data: dict[str, Any]) -> bytes:
