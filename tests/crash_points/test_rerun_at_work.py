@@ -23,9 +23,9 @@ from shared.state.jobs.record import Job, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.fixed_word_worker import item_of, queued
 from tests.support.killed_process import killed_at
-from tests.support.later_attempts import ONE_FORMAT, book_what_is_left
+from tests.support.later_attempts import ONE_FORMAT
 from tests.support.loopback_cloud import STATE, LoopbackCloud
-from tests.support.stepped_worker import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker, end_killed_work
 from tests.support.worker_services import worker_services
 
 RESULTS_AND_OUTCOME = 4
@@ -66,14 +66,7 @@ def test_killed_before_any_effect(cloud: LoopbackCloud, services: JobServices, m
             killed.beat()
             killed.end(running)
             killed.close()
-        again = SteppedWorker(cloud, services, f"transcribe-{effect}", attempt=1)
-        again.book_killed()
-        for item in [*again.own_items(), item_of(job)]:
-            begun = again.claim(item)
-            if begun is not None:
-                again.end(begun)
-        again.close()
-        book_what_is_left(services)
+        end_killed_work(cloud, services, f"transcribe-{effect}", item_of(job))
         check(cloud, services, job, effect)
         if not kill.happened:
             break

@@ -24,7 +24,7 @@ from shared.messages import WorkItem
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed
 from shared.state.jobs.shards import shards_progress
-from tests.support.later_attempts import one_word
+from tests.support.later_attempts import book_what_is_left, one_word
 from tests.support.loopback_cloud import STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.worker_services import as_task, running_job
 
@@ -136,6 +136,19 @@ class SteppedWorker(JobOwner):
     def claim_lost(self, job: RunningJob) -> None:
         """Drop it."""
         self._end.abandon(job)
+
+
+def end_killed_work(cloud: LoopbackCloud, services: JobServices, execution: str, item: WorkItem) -> None:
+    """The next attempt at a killed worker's task ends what that was at; the reconciler books what is left."""
+    again = SteppedWorker(cloud, services, execution, attempt=1)
+    again.book_killed()
+    # Its own jobs at once; the item comes again once its deadline is over.
+    for one in [*again.own_items(), item]:
+        begun = again.claim(one)
+        if begun is not None:
+            again.end(begun)
+    again.close()
+    book_what_is_left(services)
 
 
 def _is_part(name: str, job: RunningJob, shard: Shard) -> bool:
