@@ -295,6 +295,11 @@ class FileTranscription:
         """What a complete shard found beside its results; None where that says nothing."""
         return self._shard.found(self._audits.findings(), self.results()) if self.is_complete() else None
 
+    @property
+    def is_unjoinable(self) -> bool:
+        """Whether what a complete shard found says nothing, and would not where it was heard again."""
+        return self._shard.is_unjoinable
+
     def _add_gap(self, gap: Gap) -> None:
         self._shard.lose()
         self._results.add_gap(gap)

@@ -25,6 +25,8 @@ class ChunkResults:
         """To be read without its lock once it is complete: then it changes no more."""
         self._channels = channels
         self._stored = stored
+        self._kept: dict[tuple[int, int, int], ChunkResult] = {}
+        """Heard in this attempt, in a decoding that was not the whole file's."""
         self._reused: set[tuple[int, int, int]] = set()
         self._lock = threading.Lock()
 
@@ -34,15 +36,27 @@ class ChunkResults:
             self.assembly.expect(chunk.start, chunk.end)
 
     def stored(self, channel: int, chunk: Chunk) -> ChunkResult | None:
-        """An earlier attempt's result for these very samples; from now on `is_stored` knows it."""
+        """What was heard of these very samples before: a result that was kept, or else an earlier attempt's, which
+        `is_stored` knows from now on."""
         place = (channel, chunk.start, chunk.end)
+        kept = self._kept.get(place)
+        if kept is not None and _is_of(chunk, kept):
+            return kept
         result = self.stored_at(place)
-        if result is None:
-            return None
-        if result.audio is not None and result.audio != chunk.digest():
+        if result is None or not _is_of(chunk, result):
             return None
         self._reused.add(place)
         return result
+
+    def keep(self, results: Sequence[ChunkResult]) -> None:
+        """Results of chunks of the file, as far as they have words: where it is decoded, they are not submitted again.
+
+        Those that are an earlier attempt's stay its own, and those of another model than this file's are not kept."""
+        model = self.stored_model
+        for result in results:
+            place = (result.channel, result.start, result.end)
+            if result.failure is None and result.model == model and self._stored.get(place) is not result:
+                self._kept[place] = result
 
     def stored_at(self, place: tuple[int, int, int]) -> ChunkResult | None:
         """An earlier attempt's result for a chunk of which it is known that its samples are the upload's."""
@@ -112,3 +126,8 @@ class ChunkResults:
         """Audio in all chunks, estimated until all is cut. `stated`: the file's length by its header, in seconds."""
         with self._lock:
             return self.assembly.expected_seconds(stated, self._channels)
+
+
+def _is_of(chunk: Chunk, result: ChunkResult) -> bool:
+    """Whether a result for the chunk's place is for its samples, too."""
+    return result.audio is None or result.audio == chunk.digest()

@@ -100,7 +100,14 @@ class AttemptEnd:
                 language = job.record.options.language
                 facts, edges = job.part_facts() or (None, b"")
                 self._services.checkpoints.store_part(
-                    job.job_id, part, run=parts_run, within=folder, language=language, facts=facts, edges=edges
+                    job.job_id,
+                    part,
+                    run=parts_run,
+                    within=folder,
+                    language=language,
+                    facts=facts,
+                    edges=edges,
+                    unjoinable=shard if job.is_unjoinable else None,
                 )
             if not self._close_shard(job, shard, bill):
                 self._shard_is_lost(job)

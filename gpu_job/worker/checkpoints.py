@@ -31,6 +31,8 @@ class _Checkpoint(BaseModel):
     parts: tuple[ChunkResult, ...]
     facts: Annotated[ShardFacts | None, BeforeValidator(_of_this_version)] = None
     """Of a part alone, and not of those that older versions stored."""
+    unjoinable: Shard | None = None
+    """The shard, where nothing that it finds says anything of the file: something of it could not be read, say."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Found:
     facts: dict[int, ShardFacts] = field(default_factory=dict)
     edges: dict[int, str] = field(default_factory=dict)
     """Names of the objects with the audio at the ends of shards."""
+    unjoinable: set[Shard] = field(default_factory=set)
 
 
 class Checkpoints:
@@ -83,13 +86,15 @@ class Checkpoints:
         language: LanguageChoice | None = None,
         facts: ShardFacts | None = None,
         edges: bytes = b"",
+        unjoinable: Shard | None = None,
     ) -> None:
         """Store everything of a shard, unless another worker has; its checkpoints are not read any more. `facts`: what
-        else it found, None where that says nothing; `edges`: the `packed_audio` of its ends."""
+        else it found, None where that says nothing; `edges`: the `packed_audio` of its ends. `unjoinable`: the shard,
+        where it would say nothing if it was heard again."""
         recipe, folder = self._recipe_of(language), parts_folder(job_id, run) + within
         if facts is not None:
             objects.create_once(self._bucket, folder + _edges_name(recipe), edges, "application/octet-stream")
-        self._create(folder + _part_name(recipe), recipe, parts, None, facts)
+        self._create(folder + _part_name(recipe), recipe, parts, None, facts, unjoinable)
 
     def _recipe_of(self, language: LanguageChoice | None) -> str:
         return self._recipe if language is None else f"{self._recipe} {language}"
@@ -101,9 +106,12 @@ class Checkpoints:
         parts: Sequence[ChunkResult],
         deadline_seconds: float | None,
         facts: ShardFacts | None = None,
+        unjoinable: Shard | None = None,
     ) -> None:
-        data = _Checkpoint(recipe=recipe, parts=tuple(parts), facts=facts).model_dump_json().encode()
-        objects.create_once(self._bucket, name, data, deadline_seconds=deadline_seconds)
+        checkpoint = _Checkpoint(recipe=recipe, parts=tuple(parts), facts=facts, unjoinable=unjoinable)
+        objects.create_once(
+            self._bucket, name, checkpoint.model_dump_json().encode(), deadline_seconds=deadline_seconds
+        )
 
     def load(
         self, job_id: str, run: int = 1, within: str = "", *, language: LanguageChoice | None = None
@@ -129,7 +137,10 @@ class Checkpoints:
                 number = checkpoint.facts.shard.number
                 found.facts[number] = checkpoint.facts
                 found.edges[number] = f"{name.rpartition('/')[0]}/{_edges_name(recipe)}"
-        return StoredParts(found.results, StoredShards(plan, found.facts, self._reader(found.edges)))
+            if checkpoint.unjoinable is not None:
+                found.unjoinable.add(checkpoint.unjoinable)
+        edges, unjoinable = self._reader(found.edges), frozenset(found.unjoinable)
+        return StoredParts(found.results, StoredShards(plan, found.facts, edges, unjoinable))
 
     def _stored(self, folder: str, recipe: str) -> Iterator[tuple[str, _Checkpoint]]:
         listed = self._bucket.list_blobs(prefix=folder)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from gpu_job.audit.queries import AuditRules
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription
+from gpu_job.transcription.chunk_results import ChunkResults
 from gpu_job.transcription.listener import BlockingListener
 from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.edge_audio import packed_audio
@@ -245,6 +247,7 @@ def test_what_shards_found_is_joined_without_decoding_and_is_the_whole_recording
             one.number for one in decoded
         ]
         assert [in_order(one) for one in joined.findings()] == [of_whole]
+        assert not joined.is_unjoinable
         assert_same(joined, divided.whole)
     assert {gap.reason for gap in joined.findings()[0].gaps} == {NO_WORDS_REASON}
 
@@ -264,6 +267,78 @@ def test_a_recording_whose_shards_do_not_fit_is_decoded_as_a_whole(
         assert all(map(decoded.is_stored, decoded.results()))
 
 
+@dataclass
+class Counting(BlockingListener):
+    """Counts how often each chunk was transcribed."""
+
+    heard: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def chunk_transcribed(self, result: ChunkResult) -> None:
+        self.heard[result.start, result.end] += 1
+
+
+def counted(
+    pipeline: Pipeline, path: Path, stored: Results, shards: StoredShards
+) -> tuple[FileTranscription, Counter[tuple[int, int]], float]:
+    """A file that is put together, what engines heard for it, and how many seconds of it were decoded."""
+    listener = Counting()
+    request = FileRequest(inspected(path), stored=stored, shards=shards)
+    file = FileTranscription(pipeline, "job", listener, request)
+    decoded_seconds = file.feed(path)
+    listener.wait(pipeline.engines, PATIENCE)
+    return file, listener.heard, decoded_seconds
+
+
+def test_what_an_engine_said_of_a_shard_that_was_found_again_counts_where_the_whole_is_decoded(
+    auditing: Pipeline, short_lecture: Path, divided: Divided
+) -> None:
+    facts, own = divided.shards.facts, set(divided.shards.facts[1].places)
+    stored = {place: one for place, one in divided.results.items() if place not in own}
+    # Nothing is left of the second shard, and the third one is of a shorter file.
+    shards = replace(divided.shards, facts={0: facts[0], 2: replace(facts[2], frames=90 * SAMPLE_RATE)})
+    file, heard, decoded_seconds = counted(auditing, short_lecture, stored, shards)
+    assert decoded_seconds == pytest.approx(100, abs=1)
+    assert heard == Counter({(start, end): 1 for _, start, end in own})
+    assert_same(file, divided.whole)
+    assert {place for place, one in placed(file).items() if not file.is_stored(one)} == own
+
+
+def test_a_kept_result_of_other_samples_is_heard_again(
+    auditing: Pipeline, short_lecture: Path, divided: Divided, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, own = divided.shards.facts, set(divided.shards.facts[1].places)
+    stored = {place: one for place, one in divided.results.items() if place not in own}
+    shards = replace(divided.shards, facts={0: facts[0], 2: replace(facts[2], frames=90 * SAMPLE_RATE)})
+    keep, other = ChunkResults.keep, min(own)
+
+    def of_other_samples(self: ChunkResults, results: Sequence[ChunkResult]) -> None:
+        keep(self, [replace(one, audio="other") if one.start == other[1] else one for one in results])
+
+    monkeypatch.setattr(ChunkResults, "keep", of_other_samples)
+    file, heard, _ = counted(auditing, short_lecture, stored, shards)
+    assert heard == Counter({(start, end): 1 for _, start, end in own}) + Counter([other[1:]])
+    assert_same(file, divided.whole)
+
+
+def test_where_a_shard_says_nothing_the_whole_is_decoded_at_once(
+    auditing: Pipeline, short_lecture: Path, divided: Divided, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    shards = replace(
+        divided.shards, facts={0: divided.shards.facts[0]}, unjoinable=frozenset({SHORT_PLAN[2], Shard(1, 30, 60)})
+    )
+    file, heard, decoded_seconds = counted(auditing, short_lecture, divided.results, shards)
+    assert [one.message for one in caplog.records if "once more" in one.message] == [
+        "decoding a divided upload once more"
+    ]
+    assert decoded_seconds == pytest.approx(100, abs=1)
+    assert not heard
+    assert_same(file, divided.whole)
+
+
 def test_a_shard_from_which_something_was_lost_says_nothing_of_the_file(
     hearing: Pipeline, short_lecture: Path, tmp_path: Path
 ) -> None:
@@ -276,6 +351,7 @@ def test_a_shard_from_which_something_was_lost_says_nothing_of_the_file(
     listener.wait(hearing.engines, PATIENCE)
     assert file.results()
     assert file.shard_facts() is None
+    assert file.is_unjoinable
 
 
 def test_a_result_of_other_samples_is_not_used(hearing: Pipeline, lecture: Path) -> None:

@@ -47,6 +47,12 @@ class FedShard:
         """Whether what it finds will say something."""
         return self._recorder is not None
 
+    @property
+    def is_unjoinable(self) -> bool:
+        """Whether what was found says nothing, and would not where it was heard again: something could not be read, or
+        it has chunks of a decoding that turned out to be inexact."""
+        return self.shard is not None and (self._recorder is None or not self._recorder.is_usable)
+
     def is_first(self, channel: int) -> bool:
         """Whether the channel's next chunk has one before it that is another shard's."""
         return self._recorder is not None and self._recorder.is_first(channel)

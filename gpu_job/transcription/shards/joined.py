@@ -29,6 +29,8 @@ class StoredShards:
     """By number; of those that have them."""
     edges: Callable[[int], bytes | None]
     """Reads the `packed_audio` of a shard's ends; None where there is none. Raises what the storage client raises."""
+    unjoinable: frozenset[Shard] = frozenset()
+    """Those that say nothing of the file, and would not where they were heard again."""
 
     def usable(self, shard: Shard) -> ShardFacts | None:
         """A shard's facts, where they are of this version and of this range."""

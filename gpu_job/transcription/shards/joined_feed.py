@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,9 @@ class Part(Protocol):
     def shard_facts(self) -> FoundInShard | None:
         """What it found; None where that says nothing."""
 
+    def results(self) -> Sequence[ChunkResult]:
+        """Those of its chunks."""
+
 
 PartOf = Callable[[Shard, TranscriptionListener], Part]
 
@@ -80,9 +83,12 @@ class JoinedFeed:
 
         `part_of`: the transcription of a shard whose own worker left nothing, or another version's.
 
-        Raises NotJoinable, after which the results are as before and the audits are of no use; and what
-        `arriving.wait` raises.
+        Raises NotJoinable, after which the audits are of no use and the results are as before, but that those of shards
+        that were heard again count for the decoding of the whole file; and what `arriving.wait` raises.
         """
+        if unjoinable := next((shard for shard in self._stored.plan if shard in self._stored.unjoinable), None):
+            # Before another one is decoded in vain.
+            raise NotJoinable(f"the shard at {unjoinable.start} s says nothing of the file")
         options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
         with PacketCounter(path, options) as counter:
             shards = [
@@ -115,6 +121,7 @@ class JoinedFeed:
             self._check()
             part.fail_lost_chunks()
             listener.wait()
+        self._results.keep(part.results())
         found = part.shard_facts()
         if found is None:
             raise NotJoinable(f"nothing is known of the shard at {shard.start} s")

@@ -26,7 +26,7 @@ from shared.state.job_result import failed
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shards import all_shards_done
 from shared.state.ledger_entry import EntryState, month_of
-from tests.support.fixed_word_worker import FixedWordRecognizer, fixed_word_services, item_of, queued, worker
+from tests.support.fixed_word_worker import AUDIO, FixedWordRecognizer, fixed_word_services, item_of, queued, worker
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import PROJECT, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.stored_transcript import content, stored_transcript
@@ -83,9 +83,9 @@ def items_of(job: Job) -> list[WorkItem]:
     return [item_of(job).model_copy(update={"shard": shard.number}) for shard in SHARDS]
 
 
-def divided(cloud: LoopbackCloud, services: JobServices, name: str = "long.opus") -> Job:
+def divided(cloud: LoopbackCloud, services: JobServices, name: str = "long.opus", audio: bytes = AUDIO) -> Job:
     """An upload in shards, whose items are on the queue."""
-    job = queued(cloud, services, name)
+    job = queued(cloud, services, name, audio=audio)
     cloud.work_items()  # its own item
     job = services.jobs.save(job, shards=SHARDS)
     publish(services, items_of(job))
@@ -142,6 +142,26 @@ def test_shards_become_the_transcript_of_one_piece_and_nothing_is_transcribed_tw
     assert [shard_record(services, job, shard.number).attempts for shard in SHARDS] == [1, 1, 1]
     assert_clean(cloud, services, job)
     assert cloud.work_items() == []
+
+
+def test_where_a_shard_has_damage_the_whole_is_decoded_at_once(
+    cloud: LoopbackCloud, services: ListenerServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = bytearray(AUDIO)
+    first, last = int(0.44 * len(AUDIO)), int(0.48 * len(AUDIO))
+    damaged[first:last] = bytes(last - first)
+    in_one_piece = queued(cloud, services, "whole.opus", audio=bytes(damaged))
+    assert run(cloud, services)
+    whole = content(cloud, in_one_piece)
+    job = divided(cloud, services, audio=bytes(damaged))
+    with caplog.at_level(logging.INFO):
+        assert run(cloud, services)
+    assert outcome_of(cloud, job).outcome is Outcome.COMPLETED_WITH_GAPS
+    assert [one.message for one in caplog.records if "once more" in one.message] == [
+        "decoding a divided upload once more"
+    ]
+    assert content(cloud, job) == whole
+    assert_clean(cloud, services, job)
 
 
 def test_the_bill_is_the_sum_of_all_attempts_and_what_an_execution_cost_adds_up(
