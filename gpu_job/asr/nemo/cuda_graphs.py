@@ -59,8 +59,13 @@ class TdtDecoder:
         self.computer = computer
         """NeMo's label-looping computer."""
         self._max_chunks = max_chunks
-        self._captures = on_gpu and computer.cuda_graphs_mode is not None
+        self._on_gpu = on_gpu
+        self._promised = self.mode
         self._logged: str | None = None
+
+    @property
+    def _captures(self) -> bool:
+        return self._on_gpu and self.computer.cuda_graphs_mode is not None
 
     @property
     def mode(self) -> str:
@@ -75,16 +80,21 @@ class TdtDecoder:
             encoded, frames = self._roomy(encoded, frames)
             if trees is not None:
                 trees = pad(trees, (0, encoded.shape[0] - len(trees)), value=-1)
+        mode = self.computer.cuda_graphs_mode
         try:
             found, _ = self.computer(x=encoded, out_len=frames, multi_biasing_ids=trees)
         except Exception:
-            # It may have new storage and still the graphs of the old: its loop would wait for them for ever.
+            # It may have new storage and still the graphs of the old: its loop would wait for them for ever. And where
+            # memory ran out while whole graphs were captured, it would take slower ones from then on.
+            self.computer.cuda_graphs_mode = mode
             self.computer.reset_cuda_graphs_state()
             raise
         if self._captures and self.mode != self._logged:
             # Known by the first capture only: where whole graphs fail NeMo takes slower ones, and says so to nobody.
             self._logged = self.mode
-            _log.info("decoder captured", extra={"fields": {"decoder": self.mode}})
+            level = logging.INFO if self.mode == self._promised else logging.WARNING
+            fields = {"decoder": self.mode, "promised": self._promised}
+            _log.log(level, "decoder captured", extra={"fields": fields})
         return found
 
     def _roomy(self, encoded: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,5 @@
-"""Two corrections to NeMo 3.0.0: word ends do not depend on a chunk's batch companions, and nothing waits for the GPU.
+"""Three corrections to NeMo 3.0.0: word ends do not depend on a chunk's batch companions, nothing waits for the GPU, and
+captured graphs keep their memory (`graph_memory`).
 
 In the inner loop of `GreedyBatchedTDTLabelLoopingComputer.torch_impl` the line
 `durations = model_durations[jump_durations_indices]` replaces the duration of every row, also of rows whose label was
@@ -15,6 +16,7 @@ import inspect
 import textwrap
 from types import ModuleType
 
+from gpu_job.asr.nemo.graph_memory import with_own_memory
 from shared.errors import EngineFailed, FailureKind
 
 LOOP = "while advance_mask.any():"
@@ -46,7 +48,7 @@ def without_wait(source: str) -> str:
 
 
 def apply() -> None:
-    """Mend decoder and preprocessor of this process; without effect the second time."""
+    """Mend decoder, its graphs and the preprocessor of this process; without effect the second time."""
     from nemo.collections.asr.parts.preprocessing import features
     from nemo.collections.asr.parts.submodules.transducer_decoding import tdt_label_looping
 
@@ -61,6 +63,7 @@ def apply() -> None:
         corrected(textwrap.dedent(inspect.getsource(computer.torch_impl))), tdt_label_looping, "torch_impl"
     )
     computer.torch_impl.corrected = True
+    computer._full_graph_compile = with_own_memory(computer._full_graph_compile)
 
 
 def _compiled(source: str, module: ModuleType, name: str) -> object:

@@ -33,7 +33,7 @@ class OnGpu:
         self.captures = 0
         self.cuda_graphs_mode = self.computer.cuda_graphs_mode
         self.reset_cuda_graphs_state = self.computer.reset_cuda_graphs_state
-        self.fails = False
+        self.fails = self.fails_later = False
         self.mode_after_capture = self.cuda_graphs_mode
 
     def _count(self, encoded: torch.Tensor) -> None:
@@ -42,6 +42,8 @@ class OnGpu:
         if self.fails:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         self.cuda_graphs_mode = self.mode_after_capture
+        if self.fails_later:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
 
     @property
     def state(self) -> Any:
@@ -134,8 +136,28 @@ def test_the_mode_is_told_once_the_graphs_are_captured(
     on_gpu.mode_after_capture = modes.NO_WHILE_LOOPS
     with caplog.at_level("INFO", logger="gpu_job.asr.nemo.cuda_graphs"):
         tokens_of_batches(here, batches[:2])
-    told = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
-    assert told == [{"decoder": "no_while_loops"}]
+    told = [(record.levelname, record.fields) for record in caplog.records]  # type: ignore[attr-defined]
+    assert told == [("WARNING", {"decoder": "no_while_loops", "promised": "full_graph"})]
+
+
+def test_memory_that_runs_out_in_a_capture_makes_no_later_batch_slower(parakeet: Parakeet, on_gpu: OnGpu) -> None:
+    modes = type(on_gpu.computer).CudaGraphsMode
+    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
+    on_gpu.cuda_graphs_mode, on_gpu.mode_after_capture = modes.FULL_GRAPH, modes.NO_WHILE_LOOPS
+    on_gpu.fails_later = True
+    with torch.inference_mode(), pytest.raises(torch.OutOfMemoryError):
+        here.decoder(torch.zeros(1, 10, 112), torch.tensor([10]))
+    assert on_gpu.cuda_graphs_mode is modes.FULL_GRAPH
+
+
+def test_a_decoder_whose_graphs_are_switched_off_afterwards_decodes_without_them(
+    parakeet: Parakeet, on_gpu: OnGpu, batches: list[list[Chunk]]
+) -> None:
+    here = with_decoder(parakeet, on_gpu, MAX_CHUNKS)
+    captured = rounded(tokens_of_batches(here, batches[:1]))
+    on_gpu.cuda_graphs_mode = None
+    assert rounded(tokens_of_batches(here, batches[:1])) == captured
+    assert here.decoder.mode == "eager"
 
 
 def test_on_a_cpu_nothing_is_padded(parakeet: Parakeet) -> None:
