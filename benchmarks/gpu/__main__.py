@@ -1,7 +1,7 @@
 """`python -m benchmarks.gpu [--seconds N] [--out FOLDER] [--dry] [STEP ...]`: tests and figures on a machine with CUDA.
 
-Each step is a process with a limit of its own and writes FOLDER/STEP.json after every figure, so that whatever ends the
-run costs only what was not measured yet; FOLDER/gpu.json has all. Nothing is fetched: a copied tree is enough.
+Each step is a process with a limit of its own and writes FOLDER/gpu.json after every figure, so that whatever ends the
+run costs only what was not measured yet. Nothing is fetched: a copied tree is enough.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.gpu.runner import OUT, RUN_SECONDS, run_steps
+from benchmarks.gpu.runner import FIGURES, OUT, RUN_SECONDS, run_steps
 from benchmarks.gpu.steps import STEPS
 from benchmarks.report import write
 
@@ -27,7 +27,7 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     steps = [one for one in STEPS if not chosen.steps or one.name in chosen.steps]
     rows = run_steps(steps, chosen.out, chosen.seconds, dry=chosen.dry)
-    write(rows, chosen.out / "gpu.json")
+    write(rows, chosen.out / FIGURES)
     return 1 if any(row.holds is False for row in rows) else 0
 
 

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.gpu.bundle [--python 3.12] [--out FOLDER]`: what the GPU's benchmark needs, in one file.
+"""`python -m benchmarks.gpu.bundle [--python 3.12] [--out FOLDER]`: all that the GPU's benchmark needs, in two files.
 
-For a machine with torch that reaches no package index, and takes few megabytes of a copied tree: wheels for its Python,
-without what nothing reads, as OUT/site.tar.xz. `benchmarks/gpu/on_device.sh` unpacks it there and runs the steps.
+For a machine with torch that reaches no package index and takes few megabytes: this project and wheels for the machine's
+Python, both without what no step reads, as OUT/bundle.tar.xz, and OUT/on_device.sh, which unpacks it there and runs the
+steps. Nothing else has to be copied.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ import argparse
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGES = Path(__file__).with_name("bundle_packages.txt")
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 OUT = Path("build/gpu-bundle")
+BUNDLE, SCRIPT = "bundle.tar.xz", Path(__file__).with_name("on_device.sh")
+SITE, TREE = "site", "tree"
+"""Folders of the bundle: packages as they would be installed, and this project."""
 LIMIT_BYTES = 64 * 2**20
-"""Of tree and bundle together: what the machine these figures are made on takes at once."""
+"""What the machine these figures are made on takes at once."""
 
 GLIBC_MINORS = (28, 27, 17, 24, 31, 34, 35, 26, 39, 12, 5)
 """Of the platforms that wheels are tagged with; pip takes no newer one for an older."""
@@ -33,8 +39,16 @@ UNREAD_TREE = re.compile(r"^gpu_job/speakers/.*\.onnx$|^infra/tiny_parakeet/.*\.
 UNREAD_FOLDERS = ("docs", "tests")
 """What of the tree no step reads: the speakers' networks, the tiny model for ONNX Runtime, tests and pages."""
 
-SPARE_BYTES = 5_000_000
-"""For what the tree grows by until the day."""
+SPARE_BYTES = 3_000_000
+"""For what both grow by until the day."""
+
+
+class File(NamedTuple):
+    """One of the bundle's."""
+
+    name: str
+    data: bytes
+    mode: int = 0o644
 
 
 def pins(packages: Path = PACKAGES, constraints: Path = CONSTRAINTS) -> list[str]:
@@ -78,22 +92,37 @@ def _of(wheel: Path) -> tuple[str, str]:
     return plain(name), version
 
 
-def pack(wheels: Iterable[Path], target: Path) -> int:
-    """The wheels' files as they would be installed, as `.tar.xz` -> their bytes unpacked."""
-    size = 0
+def installed(wheels: Iterable[Path]) -> Iterator[File]:
+    """The wheels' files as they would be installed, without what nothing reads."""
+    for path in sorted(wheels):
+        with zipfile.ZipFile(path) as wheel:
+            for info in wheel.infolist():
+                name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)
+                if info.is_dir() or UNREAD.search(name) or ".data/" in name:
+                    continue
+                yield File(name, wheel.read(info), (info.external_attr >> 16) & 0o777 or 0o644)
+
+
+def read_by_steps(folder: Path) -> Iterator[File]:
+    """The project's files in a folder that some step reads."""
+    tree = tree_files(folder)
+    for name in sorted(set(tree) - set(left_at_home(tree))):
+        path = folder / name
+        if not path.is_symlink():
+            yield File(name, path.read_bytes(), path.stat().st_mode & 0o777)
+
+
+def pack(folders: Mapping[str, Iterable[File]], target: Path) -> dict[str, int]:
+    """Files below these folders, as `.tar.xz` -> the bytes of each folder, unpacked."""
+    sizes = dict.fromkeys(folders, 0)
     with tarfile.open(target, "w:xz", preset=9) as tar:
-        for path in sorted(wheels):
-            with zipfile.ZipFile(path) as wheel:
-                for info in wheel.infolist():
-                    name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)
-                    if info.is_dir() or UNREAD.search(name) or ".data/" in name:
-                        continue
-                    data = wheel.read(info)
-                    member = tarfile.TarInfo(name)
-                    member.size, member.mode = len(data), (info.external_attr >> 16) & 0o777 or 0o644
-                    tar.addfile(member, io.BytesIO(data))
-                    size += len(data)
-    return size
+        for folder, files in folders.items():
+            for name, data, mode in files:
+                member = tarfile.TarInfo(f"{folder}/{name}")
+                member.size, member.mode = len(data), mode
+                tar.addfile(member, io.BytesIO(data))
+                sizes[folder] += len(data)
+    return sizes
 
 
 def tree_files(folder: Path) -> dict[str, int]:
@@ -110,7 +139,7 @@ def left_at_home(tree: Mapping[str, int]) -> list[str]:
 
 
 def main() -> int:
-    """The exit status: 1 where bundle and tree are too large together, SPARE_BYTES included."""
+    """The exit status: 1 where the bundle is too large, SPARE_BYTES included."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default="3.12", help="of the GPU machine (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
@@ -120,20 +149,18 @@ def main() -> int:
     wanted = pins()
     fetch(wanted, chosen.python, wheels)
     named = {(plain(name), version) for name, version in (pin.split("==") for pin in wanted)}
-    target = chosen.out / "site.tar.xz"
-    unpacked = pack((wheel for wheel in wheels.glob("*.whl") if _of(wheel) in named), target)
-    packed, tree = target.stat().st_size, tree_files(CONSTRAINTS.parent)
-    unread = left_at_home(tree)
-    read = sum(tree.values()) - sum(tree[name] for name in unread)
-    print(f"{target}: {len(wanted)} packages, {packed / 1e6:.1f} MB, {unpacked / 1e6:.0f} MB unpacked")
-    print(f"with what the steps read of the tree, {read / 1e6:.1f} of {sum(tree.values()) / 1e6:.1f} MB:", end=" ")
-    print(f"{(packed + read) / 1e6:.1f} of {LIMIT_BYTES / 1e6:.1f} MB")
-    named_at_home = [*UNREAD_FOLDERS, *(name for name in unread if UNREAD_TREE.search(name))]
-    print("Where what git tracks is what travels, take the rest out of the index first, and have it ignored:")
-    print(f"  git rm -r -q --cached -- {' '.join(named_at_home)}")
-    print(f"  printf '/%s\\n' {' '.join(named_at_home)} >> .git/info/exclude")
-    print("and afterwards, with those lines out of .git/info/exclude again: git reset -q")
-    return 0 if packed + read + SPARE_BYTES <= LIMIT_BYTES else 1
+    target = chosen.out / BUNDLE
+    packages = installed(wheel for wheel in wheels.glob("*.whl") if _of(wheel) in named)
+    sizes = pack({TREE: read_by_steps(CONSTRAINTS.parent), SITE: packages}, target)
+    shutil.copy(SCRIPT, chosen.out)
+    packed = target.stat().st_size + SCRIPT.stat().st_size
+    print(f"{len(wanted)} packages {sizes[SITE] / 1e6:.0f} MB, project {sizes[TREE] / 1e6:.1f} MB; {target}:", end=" ")
+    print(f"{packed / 1e6:.1f} of {LIMIT_BYTES / 1e6:.1f} MB")
+    print(f"There, with these two files in a folder: bash {SCRIPT.name} 540")
+    print("Where what git tracks travels, too, take it out of the index until then, and have it ignored:")
+    print("  git rm -r -q --cached . && echo '/*' >> .git/info/exclude")
+    print("and afterwards, with that line out of .git/info/exclude again: git reset -q")
+    return 0 if packed + SPARE_BYTES <= LIMIT_BYTES else 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.bundle import left_at_home, pack, pins, plain, tree_files
+from benchmarks.gpu.bundle import File, installed, left_at_home, pack, pins, plain, read_by_steps, tree_files
 
 
 def wheel(folder: Path, name: str, files: dict[str, bytes], executable: str = "") -> Path:
@@ -58,18 +61,76 @@ def test_files_stand_where_they_would_be_installed_without_what_nothing_reads(tm
     }
     first = wheel(tmp_path, "one-1.0", files, executable="one/run")
 
-    size = pack([first, wheel(tmp_path, "three-2.0", {"three.py": b"3"})], tmp_path / "site.tar.xz")
+    found = list(installed([first, wheel(tmp_path, "three-2.0", {"three.py": b"3"})]))
 
-    with tarfile.open(tmp_path / "site.tar.xz") as packed:
-        found = {member.name: member.mode for member in packed.getmembers()}
-    assert found == {
+    assert {file.name: file.mode for file in found} == {
         "one/__init__.py": 0o644,
         "one/run": 0o755,
         "two.py": 0o644,
         "one-1.0.dist-info/METADATA": 0o644,
         "three.py": 0o644,
     }
-    assert size == sum(len(data) for name, data in files.items() if name in found) + len(b"two3")
+
+
+def test_the_bundle_has_folders_of_files_with_their_modes(tmp_path: Path) -> None:
+    sizes = pack(
+        {"site": [File("a/b.py", b"1"), File("run", b"#!", 0o755)], "tree": iter([File("a/b.py", b"tree")])},
+        tmp_path / "bundle.tar.xz",
+    )
+
+    assert sizes == {"site": 3, "tree": 4}
+    with tarfile.open(tmp_path / "bundle.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    assert [(tmp_path / name).read_bytes() for name in ("site/a/b.py", "tree/a/b.py", "site/run")] == [
+        b"1",
+        b"tree",
+        b"#!",
+    ]
+    assert os.access(tmp_path / "site" / "run", os.X_OK)
+
+
+def test_of_the_project_what_steps_read_is_brought(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for name in ("docs/page.md", "benchmarks/one.py", "gpu_job/speakers/embedding.onnx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "link").symlink_to("docs")
+    assert list(read_by_steps(tmp_path)) == [File("benchmarks/one.py", b"benchmarks/one.py")]
+
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "on_device.sh"
+TOLD = """
+import json, os, pathlib, sys
+import brought
+out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+(out / "gpu.json").write_text(json.dumps([sys.argv[1:], os.getcwd(), brought.__file__]))
+print("x" * 1000)
+sys.exit(3)
+"""
+
+
+def test_the_script_unpacks_the_bundle_and_runs_the_steps_there(tmp_path: Path) -> None:
+    beside, root, out = tmp_path / "carried", tmp_path / "root", tmp_path / "out"
+    beside.mkdir()
+    shutil.copy(SCRIPT, beside)
+    tree = [
+        File(f"benchmarks/{name}", data) for name, data in (("__init__.py", b""), ("gpu/__main__.py", TOLD.encode()))
+    ]
+    pack({"site": [File("brought.py", b"")], "tree": tree}, beside / "bundle.tar.xz")
+    environment = {**os.environ, "OUT": str(out), "UNPACKED": str(root)}
+    command = ["bash", str(beside / SCRIPT.name), "100", "--dry", "machine"]
+
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3
+    assert max(map(len, done.stdout.splitlines())) == 400
+    assert "x" * 1000 in (out / "gpu.log").read_text()
+    arguments, folder, brought = json.loads((out / "gpu.json").read_text())
+    assert arguments[0] == "--seconds"
+    assert 60 <= int(arguments[1]) <= 100
+    assert arguments[2:] == ["--out", str(out), "--dry", "machine"]
+    assert (folder, brought) == (str(root / "tree"), str(root / "site" / "brought.py"))
 
 
 def test_the_tree_is_what_git_does_not_ignore(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import torch
 
 from benchmarks.full_model import PACE_TOLERANCE, settle_pace
 from benchmarks.gpu import sweep as sweep_module
+from benchmarks.gpu.figures import read_rows
 from benchmarks.gpu.points import Point, Stopped, Sweep
-from benchmarks.gpu.runner import run_steps
 from benchmarks.gpu.speech import speech, stretches
 from benchmarks.gpu.step import measured, run_step
 from benchmarks.gpu.steps import STEPS, Step
 from benchmarks.gpu.subject import SHORT_RECORDING, Part, Subject, figure
-from benchmarks.report import Measurement
+from benchmarks.report import Measurement, write_json
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.audio.samples import Samples
 
@@ -32,12 +31,15 @@ def subject() -> Subject:
 
 @pytest.mark.parametrize("name", [step.name for step in STEPS])
 def test_every_step_runs(name: str, subject: Subject, tmp_path: Path) -> None:
-    rows = run_step(name, subject, tmp_path, seconds=3600.0)
+    earlier = figure("of an earlier step", 1.0, "x")
+    write_json([earlier], tmp_path / "gpu.json")
+
+    rows = run_step(name, subject, tmp_path / "gpu.json", seconds=3600.0)
 
     assert rows
     if name not in TIMED_STEPS:
         assert [row for row in rows if row.holds is False] == []
-    assert [row["name"] for row in json.loads((tmp_path / f"{name}.json").read_text())] == [row.name for row in rows]
+    assert read_rows(tmp_path / "gpu.json") == [earlier, *rows]
 
 
 def test_chunks_of_a_measured_batch_are_all_different(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,22 +100,3 @@ def test_a_part_that_fails_is_a_row_and_the_others_go_on() -> None:
     assert [row.name for row in rows] == ["gpu: first", "gpu: broken", "gpu: long", "gpu: last"]
     assert "no such kernel" in rows[1].peer
     assert [row.holds for row in rows] == [None, False, False, None]
-
-
-def test_what_a_step_wrote_before_its_end_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps are processes; one that dies leaves its file, and the next one runs all the same."""
-    row = json.dumps([figure("before the end", 3.0, "x").__dict__])
-    dies = f"import pathlib, os, sys; pathlib.Path(sys.argv[2], sys.argv[1] + '.json').write_text({row!r}); os._exit(9)"
-    (tmp_path / "benchmarks" / "gpu").mkdir(parents=True)
-    for folder in (tmp_path / "benchmarks", tmp_path / "benchmarks" / "gpu"):
-        (folder / "__init__.py").touch()
-    (tmp_path / "benchmarks" / "gpu" / "step.py").write_text(dies)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-
-    rows = run_steps([Step("one", "", 60.0), Step("two", "", 60.0), Step("late", "", 5.0)], tmp_path, 100.0, dry=True)
-
-    names = ["gpu: before the end", "gpu: one", "gpu: before the end", "gpu: two", "gpu: late"]
-    assert [row.name for row in rows] == names
-    assert "status 9" in rows[1].peer
-    assert "left out" in rows[-1].peer
