@@ -1,8 +1,8 @@
 """`python -m benchmarks.gpu.bundle [--python 3.12] [--out FOLDER]`: all that the GPU's benchmark needs, in two files.
 
-For a machine with torch that reaches no package index and takes few megabytes: this project and wheels for the machine's
-Python, both without what no step reads, as OUT/bundle.tar.xz, and OUT/on_device.sh, which unpacks it there and runs the
-steps. Nothing else has to be copied.
+For a machine with torch that reaches no package index and takes few megabytes: this project and wheels for that
+machine's Python, both without what no step reads, as OUT/bundle.tar.xz, and OUT/on_device.sh, which unpacks it there
+and runs the steps. Nothing else has to be copied.
 """
 
 from __future__ import annotations

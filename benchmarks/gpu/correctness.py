@@ -28,6 +28,10 @@ APART = 60 * SAMPLE_RATE
 SAME_TIME = 1e-6
 """Seconds; frames are 0.08 s."""
 
+MARK = 7
+OTHERS_BYTES = (2**20,) * 64 + (2**24,) * 64
+"""What others have: allocations as torch makes from segments of two sizes; 1.1 GB."""
+
 Heard = list[tuple[str, float, float]]
 """Of a chunk: text, start and end of each word."""
 
@@ -38,6 +42,9 @@ def correctness(subject: Subject) -> Iterator[Part]:
     cuts = [one.samples for one in chunks([sound], CutRules(max_seconds=subject.amount(20.0, 8.0)))]
     cuts = cuts[: subject.amount(80, 4)]
     on_cpu: list[Heard] = []
+    if subject.device.is_gpu:
+        # Convolutions in tf32 would round as the shape of the batch has it, and words could depend on companions.
+        torch.backends.cudnn.allow_tf32 = False
 
     def the_cpus() -> Iterator[Measurement]:
         engine = Parakeet.load(str(MODEL_PATH), LIMITS, Device("cpu", torch.float32))
@@ -54,12 +61,13 @@ def correctness(subject: Subject) -> Iterator[Part]:
             engine: Parakeet = engine, alone: list[Heard] = alone, name: str = name
         ) -> Iterator[Measurement]:
             alone.extend(in_batches(engine, cuts, 1))
-            # Products in tf32 and bf16 round otherwise: a chunk or two may differ.
+            # Products on other hardware and in bf16 round otherwise: a chunk or two may differ.
             yield from compared(f"{name}, one chunk a batch, against the CPU", alone, on_cpu, exact=subject.is_dry)
 
         yield Part(f"{name}: against the CPU", against_the_cpu)
         yield Part(f"{name}: companions", lambda e=engine, a=alone, n=name: companions(subject, e, cuts, a, n))  # type: ignore[misc]
         yield Part(f"{name}: decoder modes", lambda e=engine, a=alone, n=name: modes(subject, e, cuts, a, n))  # type: ignore[misc]
+        yield Part(f"{name}: memory", lambda e=engine, n=name: memory_of_others(subject, e, cuts, n))  # type: ignore[misc]
         yield Part(f"{name}: odd lengths", lambda e=engine, n=name: odd_lengths(e, cuts, n))  # type: ignore[misc]
         yield Part(f"{name}: overlapping", lambda e=engine, a=alone, n=name: overlapping(e, cuts, a, n), 15)  # type: ignore[misc]
     yield Part("captures", lambda: captures(subject, sound), 15)
@@ -147,6 +155,22 @@ class forced:  # noqa: N801  # used like a function
         self._computer.force_cuda_graphs_mode(self._before.value if self._before is not None else None)
         self._computer.cuda_graphs_allow_fallback = True
         self._computer.reset_cuda_graphs_state()
+
+
+def memory_of_others(subject: Subject, engine: Parakeet, cuts: Sequence[Samples], name: str) -> Iterator[Measurement]:
+    """Graphs that were captured write to no memory that others got once torch's cache was emptied, and read none.
+
+    It is emptied where memory runs out, and by every capture of another decoder (gpu_job/asr/nemo/graph_memory.py).
+    """
+    batch = list(cuts[:16])
+    before = in_batches(engine, batch, 16)
+    subject.free()
+    sizes = subject.amount(OTHERS_BYTES, OTHERS_BYTES[:2])
+    others = [torch.full((size,), MARK, dtype=torch.uint8, device=subject.device.name) for size in sizes]
+    after = in_batches(engine, batch, 16)
+    untouched = sum(bool((one == MARK).all()) for one in others)
+    yield check(f"memory of others that graphs left alone, {name}", untouched, "blocks", len(others))
+    yield from compared(f"{name}, beside memory of others", after, before, exact=True)
 
 
 def odd_lengths(engine: Parakeet, cuts: Sequence[Samples], name: str) -> Iterator[Measurement]:

@@ -12,7 +12,7 @@ export PYTHONPATH=$root/site:$root/tree PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKE
 
 if [ ! -e "$root/.complete" ]; then
   python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter="data")' "$here/bundle.tar.xz" "$root"
-  python3 -m compileall -q -j 0 "$root" > /dev/null || true
+  python3 -m compileall -q -j 0 "$root" > /dev/null 2>&1 || true
   touch "$root/.complete"
   echo "== unpacked and compiled after $SECONDS s"
 fi

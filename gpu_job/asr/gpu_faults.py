@@ -27,6 +27,23 @@ NO_MEMORY_WORDS = (
 NEMO_CUDA_ERROR = "NeMoCUDAPythonException"
 """Known by its name: NeMo need not be there."""
 
+_awaited: dict[int, object] = {}
+"""By their ids: what `hold` was given."""
+
+
+def hold(copies: object) -> None:
+    """Keep something whose pinned memory the GPU still writes to, until `let_go`.
+
+    Memory that a stream uses is freed by recording an event there. Where CUDA is lost that fails, in a destructor, and
+    the process is aborted instead of leaving as it should (docs/decisions/051).
+    """
+    _awaited[id(copies)] = copies
+
+
+def let_go(copies: object) -> None:
+    """The GPU has written it. Where CUDA is lost this is never called."""
+    _awaited.pop(id(copies), None)
+
 
 @contextmanager
 def inference() -> Iterator[None]:

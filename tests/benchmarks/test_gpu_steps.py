@@ -14,7 +14,7 @@ from benchmarks.gpu.figures import read_rows
 from benchmarks.gpu.points import Point, Stopped, Sweep
 from benchmarks.gpu.speech import speech, stretches
 from benchmarks.gpu.step import measured, run_step
-from benchmarks.gpu.steps import STEPS, Step
+from benchmarks.gpu.steps import STEPS
 from benchmarks.gpu.subject import SHORT_RECORDING, Part, Subject, figure
 from benchmarks.report import Measurement, write_json
 from gpu_job.asr.nemo.parakeet import Parakeet

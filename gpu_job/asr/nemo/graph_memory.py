@@ -1,11 +1,11 @@
 """Memory for what the loops of a captured graph compute: the graph's own, for as long as it lives.
 
-torch gives a capture memory that nobody else gets, and knows a capture by its number. The bodies of NeMo's two loops are
-captures of their own: torch tells its allocator so for conditional nodes that it makes by itself (CUDAGraph.cpp:
-`create_child_allocate_filter`), NeMo cannot for its own. So logits and states of the loops stood in memory that counts as
-free once the capture is over. It goes back to the driver with the next `empty_cache()`, which every capture begins with,
-such as that of the decoder for key terms, and with every allocation that would else fail; and a replay writes there all
-the same, into whatever has come to be there, or the context is lost.
+torch gives a capture memory that nobody else gets, and knows a capture by its number. The bodies of NeMo's two loops
+are captures of their own: torch tells its allocator so for conditional nodes that it makes by itself (CUDAGraph.cpp:
+`create_child_allocate_filter`), NeMo cannot for its own. So logits and states of the loops stood in memory that counts
+as free once the capture is over. It goes back to the driver with the next `empty_cache()`, which every capture begins
+with, such as that of the decoder for key terms, and with every allocation that would else fail; and a replay writes
+there all the same, into whatever has come to be there, or the context is lost.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Three corrections to NeMo 3.0.0: word ends do not depend on a chunk's batch companions, nothing waits for the GPU, and
-captured graphs keep their memory (`graph_memory`).
+"""Three corrections to NeMo 3.0.0: word ends do not depend on a chunk's batch companions, nothing waits for the GPU,
+and captured graphs keep their memory (`graph_memory`).
 
 In the inner loop of `GreedyBatchedTDTLabelLoopingComputer.torch_impl` the line
 `durations = model_durations[jump_durations_indices]` replaces the duration of every row, also of rows whose label was

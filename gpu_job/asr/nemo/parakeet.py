@@ -23,7 +23,7 @@ from gpu_job.asr.batching import BatchLimits, slices
 from gpu_job.asr.boosting.spelling import Speller
 from gpu_job.asr.boosting.tree import BoostingTree
 from gpu_job.asr.device import Device, Precision, accelerator, best_device
-from gpu_job.asr.gpu_faults import cuda_answers, failure_of, inference
+from gpu_job.asr.gpu_faults import cuda_answers, failure_of, hold, inference, let_go
 from gpu_job.asr.memory import Architecture, Attention, MemoryBudget, MemoryModel
 from gpu_job.asr.nemo import model_loading, nemo_patch
 from gpu_job.asr.nemo.boosting import BoostedDecoder
@@ -223,10 +223,7 @@ class Parakeet:
         """Preprocessor, encoder and decoder. From the one thread that owns the model. Raises EngineFailed."""
         with inference():
             if prepared.copied:
-                ours = torch.cuda.current_stream()
-                ours.wait_event(prepared.copied)
-                for tensor in (tensor for part in prepared.slices for tensor in part):
-                    tensor.record_stream(ours)
+                torch.cuda.current_stream().wait_event(prepared.copied)
                 torch.cuda.reset_peak_memory_stats()
                 inputs = sum(tensor.nbytes for part in prepared.slices for tensor in part)
                 self._others_bytes = max(0, torch.cuda.memory_allocated() - self._memory.weights - inputs)
@@ -238,6 +235,10 @@ class Parakeet:
     def _encode(self, part: Slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Samples -> [chunks, frames, width], and how many frames count."""
         features, frames = self.model.preprocessor(input_signal=part.signal, length=part.lengths)
+        if self._copies:
+            # From here on the samples' memory may take another batch. Not `record_stream`: what it marks is freed by a
+            # call of CUDA, which ends the process where CUDA is lost.
+            self._copies.wait_event(torch.cuda.current_stream().record_event())
         encoded, encoded_frames = self.model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
         return encoded.transpose(1, 2), encoded_frames
 
@@ -273,13 +274,16 @@ class Parakeet:
             return DecoderOutput(columns, durations, None)
         # Blocking: who waits for it sleeps, instead of keeping a core from the decoders.
         copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # Untyped in torch.
-        return DecoderOutput(columns, durations, torch.cuda.current_stream().record_event(copied))
+        output = DecoderOutput(columns, durations, torch.cuda.current_stream().record_event(copied))
+        hold(output)
+        return output
 
     def finish(self, output: DecoderOutput) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread. Raises EngineFailed."""
         with inference():
             if output.copied:
                 output.copied.synchronize()
+                let_go(output)
             hypotheses = Hypotheses(*(column.numpy() for column in output.columns))
         return hypotheses.tokens(self._vocabulary, self._frame_seconds, output.seconds)
 
