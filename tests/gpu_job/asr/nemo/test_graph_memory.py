@@ -21,7 +21,7 @@ class Graph:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, object]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, object]]:
     """What the allocator is told: begin, end and release of a device's pool."""
     calls: list[tuple[str, int, object]] = []
 
@@ -37,33 +37,33 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, object]]:
     return calls
 
 
-def test_memory_of_a_capture_is_the_graphs_until_the_graph_goes(told: list[tuple[str, int, object]]) -> None:
+def test_memory_of_a_capture_is_the_graphs_until_the_graph_goes(asked: list[tuple[str, int, object]]) -> None:
     def capture(computer: Any) -> None:
         computer.full_graph = Graph()
-        told.append(("captured", 0, None))
+        asked.append(("captured", 0, None))
 
     computer, first, second = SimpleNamespace(full_graph=None), ("pool", 0), ("pool", 1)
     with_own_memory(capture)(computer)
-    assert told == [("begin", DEVICE, first), ("captured", 0, None), ("end", DEVICE, first)]
-    told.clear()
+    assert asked == [("begin", DEVICE, first), ("captured", 0, None), ("end", DEVICE, first)]
+    asked.clear()
     with_own_memory(capture)(computer)
-    assert told == [
+    assert asked == [
         ("begin", DEVICE, second),
         ("release", DEVICE, first),
         ("captured", 0, None),
         ("end", DEVICE, second),
     ]
     computer.full_graph = None
-    assert told[-1] == ("release", DEVICE, second)
+    assert asked[-1] == ("release", DEVICE, second)
 
 
-def test_memory_of_a_capture_that_fails_is_given_back(told: list[tuple[str, int, object]]) -> None:
+def test_memory_of_a_capture_that_fails_is_given_back(asked: list[tuple[str, int, object]]) -> None:
     def capture(computer: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     with pytest.raises(torch.OutOfMemoryError):
         with_own_memory(capture)(SimpleNamespace(full_graph=Graph()))
-    assert [name for name, *_ in told] == ["begin", "end", "release"]
+    assert [name for name, *_ in asked] == ["begin", "end", "release"]
 
 
 def test_nemos_captures_are_made_so_once() -> None:
