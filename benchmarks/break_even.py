@@ -10,7 +10,8 @@ from benchmarks.month import settings_of
 from benchmarks.report import Measurement
 from shared.costs.gathering import Queue
 from shared.costs.prices import price_book
-from shared.costs.quotes import PricingContext, Quote, TranscriptionRequest, quotes_for
+from shared.costs.quote import Quote
+from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
 from shared.enums import Method
 from shared.media import Media
 

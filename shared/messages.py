@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from shared.costs.bill import Bill
-from shared.costs.quotes import Quote, way_label
+from shared.costs.quote import Quote, way_label
 from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import FailureKind, shortened
 from shared.formats.tracks import TranscriptTrack

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from infra.cli.cost_options import GroupBy
-from shared.costs.quotes import way_label
+from shared.costs.quote import way_label
 from shared.state.ledger_entry import Entry, EntryState, month_of
 
 _MIN_FORECAST_AGE = timedelta(days=1)

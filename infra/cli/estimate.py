@@ -23,7 +23,7 @@ from infra.cli.local.standard_input import standard_input
 from infra.cli.tables import plain_table, print_line, printable, short_clock, tracks_line
 from shared.costs.gathering import Queue
 from shared.costs.prices import PriceBook, price_book
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.costs.speeds import Speeds, SpeedStore
 from shared.enums import JobDevice, Method
 from shared.errors import BadMedia, Rejected

@@ -1,4 +1,4 @@
-"""Quotes: what each method would cost and take for one upload, predicted in line items. Pure.
+"""Quotes made: what each method would cost and take for one upload, predicted in line items. Pure.
 
 There are four of them: Parakeet on the GPU job and on the CPU job, hybrid, Deepgram.
 Parakeet pays for the start-up of an execution only where none runs, and shares it with the audio that waits for the
@@ -10,124 +10,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from shared.costs.bill import Bill, LineItem, LineItemKind, Phase, deepgram_bill, instance_bill
 from shared.costs.gathering import GatherRules, Queue, gather_seconds
 from shared.costs.launch_plan import Backlog, LaunchRules, RunningExecutions, executions_to_launch
 from shared.costs.prices import JobShape, PriceBook
+from shared.costs.quote import IF_INCOMPLETE, Limit, Quote, Refusal
 from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules, plan_shards
 from shared.costs.speeds import Speeds
-from shared.enums import JobDevice, Method
+from shared.enums import Method
 from shared.media import Media
 
 BYTES_PER_SECOND_SENT = 32_000
 """Of audio that a job sends to Deepgram: WAV, 16 kHz, 16 bits."""
-
-_IF_INCOMPLETE = " (if words are missing, at most)"
-"""Ends the lines of what another engine may cost."""
 
 COUNTED_X_REAL_TIME = 5_000.0
 """How fast a file's packets are counted, on one core: 0.70 CPU s an hour of Ogg Opus, whose packets are among the
 shortest (docs/benchmarks.md)."""
 
 ONE_EXECUTION = LaunchRules(max_executions=1, drain_seconds=math.inf)
-
-
-class Limit(StrEnum):
-    """What a method can be refused for."""
-
-    ENGINE = "engine"
-    FILE_SIZE = "file_size"
-    LANGUAGE = "language"
-    PRIVACY = "privacy"
-    BUDGET = "budget"
-    MAX_COST = "max_cost"
-    DEADLINE = "deadline"
-    COST_PER_HOUR = "cost_per_hour"
-    NO_JOB = "no_job"
-    MONTHLY_FILES = "monthly_files"
-    ROLLOUT = "rollout"
-    NEEDLESS = "needless"
-
-
-BINDING = frozenset({Limit.ENGINE, Limit.FILE_SIZE, Limit.LANGUAGE, Limit.PRIVACY, Limit.BUDGET, Limit.MAX_COST})
-"""Limits that hold even where no method is left. The others are preferences: the least bad method breaks them."""
-
-
-class Refusal(BaseModel):
-    """Why a method is not to be used: part of a sentence."""
-
-    model_config = ConfigDict(frozen=True)
-
-    limit: Limit
-    why: str
-
-
-class Quote(BaseModel):
-    """One method's predicted cost and time, and what speaks against it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    method: Method
-    bill: Bill
-    completion_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """From now to the transcript."""
-    device: JobDevice | None = None
-    """Of the job that would do it; None: Deepgram alone."""
-    deepgram_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the audio that Deepgram would take."""
-    gather_seconds: Annotated[float, Field(ge=0)] = 0.0
-    """Of the completion time: how long the upload waits at most for others to share the start-up with."""
-    queue_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Of the completion time: behind uploads that wait already for executions that run."""
-    shards: Annotated[int, Field(ge=0)] = 0
-    """Into how many parts the upload would be divided; 0: it is one piece."""
-    executions: Annotated[int, Field(ge=1)] = 1
-    """How many are planned to work on them at once."""
-    only_if_incomplete_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Of the bill: most that another engine costs, which is asked only where words are missing (min_coverage)."""
-    remarks: tuple[str, ...] = ()
-    """What is asked for the upload and this method does not do, each a part of a sentence: no reason to refuse it."""
-    refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """For people: `parakeet on the CPU`, `deepgram`, `parakeet on the GPU (15 shards, 5 at once)`."""
-        label = way_label(self.method, self.device)
-        return f"{label} ({self.shards} shards, {self.executions} at once)" if self.shards else label
-
-    @property
-    def surely_usd(self) -> float:
-        """Without what is spent only where words are missing."""
-        return self.bill.usd - self.only_if_incomplete_usd
-
-    @property
-    def binding(self) -> tuple[Refusal, ...]:
-        """The refusals that forbid the method."""
-        return tuple(refusal for refusal in self.refusals if refusal.limit in BINDING)
-
-    def without_completion(self) -> Quote:
-        """Once another engine had its turn."""
-        items = tuple(item for item in self.bill.items if not item.resource.endswith(_IF_INCOMPLETE))
-        return self.model_copy(update={"bill": Bill(items=items), "only_if_incomplete_usd": 0.0})
-
-    def score(self, usd_per_minute: float) -> float:
-        """Dollars, with a minute of waiting worth `usd_per_minute`.
-
-        But for company, which the deployment allows, and in the own queue: else a burst would go to the dearest method,
-        just because it is one (docs/decisions/097-waiting-is-no-failure.md).
-        """
-        waiting_seconds = self.completion_seconds - self.gather_seconds - self.queue_seconds
-        return self.surely_usd + waiting_seconds / 60 * usd_per_minute
-
-
-def way_label(method: Method, device: JobDevice | None) -> str:
-    """A method and the job that it takes, for people: `parakeet on the CPU`, `deepgram`."""
-    return method.value if device is None else f"{method.value} on the {device.upper()}"
 
 
 @dataclass(frozen=True)
@@ -218,7 +119,7 @@ def _completed_by_deepgram(quote: Quote, request: TranscriptionRequest, pricing:
 
 
 def _with_completion(quote: Quote, most: Bill) -> Quote:
-    items = (item.model_copy(update={"resource": f"{item.resource}{_IF_INCOMPLETE}"}) for item in most.items)
+    items = (item.model_copy(update={"resource": f"{item.resource}{IF_INCOMPLETE}"}) for item in most.items)
     return quote.model_copy(update={"bill": quote.bill + Bill(items=tuple(items)), "only_if_incomplete_usd": most.usd})
 
 

@@ -25,7 +25,7 @@ from infra.recordings import recording
 from infra.rehearse.google_apis import GoogleApis, GoogleState
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.costs.quotes import Limit, Quote, Refusal
+from shared.costs.quote import Limit, Quote, Refusal
 from shared.enums import Method
 from shared.messages import Decision
 from shared.state.ledger_entry import Entry, EntryState

@@ -17,7 +17,7 @@ from infra.cli.exit_codes import MEANINGS, ExitCode
 from infra.cli.local.report import Shown, exit_code_of, print_report
 from infra.cli.main import app
 from shared.costs.bill import Bill, LineItem, LineItemKind
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.enums import Engine, Method, Outcome
 from shared.errors import EngineFailed, FailureKind
 from shared.media import Media, Upload

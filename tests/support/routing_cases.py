@@ -7,7 +7,8 @@ from typing import Any
 
 from shared.costs.bill import Bill, LineItem, LineItemKind
 from shared.costs.prices import JobShape, PriceBook, price_book
-from shared.costs.quotes import PricingContext, Quote
+from shared.costs.quote import Quote
+from shared.costs.quotes import PricingContext
 from shared.enums import Method
 from shared.formats.tracks import AudioTrack
 from shared.media import Media

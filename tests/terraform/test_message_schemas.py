@@ -18,7 +18,7 @@ from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrp
 
 from infra.message_schemas import SCHEMAS, rendered
 from shared.costs.bill import Bill, LineItem, LineItemKind
-from shared.costs.quotes import Limit, Quote, Refusal
+from shared.costs.quote import Limit, Quote, Refusal
 from shared.enums import Engine, Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Media, Upload

@@ -28,7 +28,7 @@ from infra.dashboards.queries import OwnMetric
 from infra.terraform_offline.terraform import SKIPPED, Workspace, find_terraform
 from shared.clock import now
 from shared.costs.bill import Bill, LineItem, LineItemKind
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.enums import Engine, JobDevice, Method
 from shared.errors import BadMedia
 from shared.media import Media, Upload

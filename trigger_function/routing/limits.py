@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.costs.gathering import Queue
-from shared.costs.quotes import Limit, Quote, Refusal
+from shared.costs.quote import Limit, Quote, Refusal
 from shared.costs.speeds import Speeds
 from shared.enums import JobDevice, Method
 from shared.keyterms.deepgram import MODELS as KEYTERM_MODELS

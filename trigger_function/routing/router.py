@@ -22,15 +22,8 @@ from dataclasses import dataclass, field, replace
 from shared.costs.gathering import GatherRules
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape, PriceBook
-from shared.costs.quotes import (
-    ONE_EXECUTION,
-    Limit,
-    PricingContext,
-    Quote,
-    TranscriptionRequest,
-    parakeet_quote,
-    quotes_for,
-)
+from shared.costs.quote import Limit, Quote
+from shared.costs.quotes import ONE_EXECUTION, PricingContext, TranscriptionRequest, parakeet_quote, quotes_for
 from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
 from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
 from shared.enums import JobDevice, Method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.costs.quotes import Limit, Quote
+from shared.costs.quote import Limit, Quote
 from shared.messages import Decision
 
 

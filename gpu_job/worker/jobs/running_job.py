@@ -23,7 +23,7 @@ from gpu_job.worker.jobs.stored_opinions import OpinionLimitsOf, no_opinions
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.costs.quotes import Limit
+from shared.costs.quote import Limit
 from shared.costs.shard_plan import Shard
 from shared.enums import Method
 from shared.media import Upload

@@ -14,7 +14,7 @@ from statistics import median, quantiles
 from infra.cli.advice import Advice, advice
 from infra.cli.cost_options import GroupBy
 from infra.cli.cost_report import Totals, cost_report, grouped
-from shared.costs.quotes import way_label
+from shared.costs.quote import way_label
 from shared.messages import CoverageSummary, Decision, TerminalMessage
 from shared.state.jobs.record import JobRecord
 from shared.state.ledger_entry import Entry, EntryState

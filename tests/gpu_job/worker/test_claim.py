@@ -22,7 +22,7 @@ from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.costs.quotes import Limit, Quote, Refusal
+from shared.costs.quote import Limit, Quote, Refusal
 from shared.enums import Engine, JobDevice, Method, Outcome
 from shared.errors import DropscribeError, EngineFailed, FailureKind
 from shared.keyterms.terms import Keyterm

@@ -23,7 +23,7 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_second_usd
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.enums import Engine, Method
 from shared.errors import DropscribeError
 from shared.messages import Decision

@@ -19,7 +19,7 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.costs.bill import Bill, LineItem, LineItemKind
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.costs.shard_plan import Shard
 from shared.enums import Engine, Method, Outcome, Privacy
 from shared.messages import Decision, TerminalMessage

@@ -13,7 +13,8 @@ from shared.costs.bill import LineItemKind
 from shared.costs.gathering import Queue
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
-from shared.costs.quotes import Limit, PricingContext, Quote, TranscriptionRequest, deepgram_share, quotes_for
+from shared.costs.quote import Limit, Quote
+from shared.costs.quotes import PricingContext, TranscriptionRequest, deepgram_share, quotes_for
 from shared.costs.shard_plan import ShardRules
 from shared.costs.speeds import DeviceSpeed, Speeds, UnknownDevice
 from shared.enums import Method

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.costs.bill import Bill
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.costs.shard_plan import Shard
 from shared.enums import JobDevice, Method, Outcome
 from shared.media import Media, Upload

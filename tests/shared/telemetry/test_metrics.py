@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.costs.bill import Bill, LineItem, LineItemKind, Phase
-from shared.costs.quotes import Quote
+from shared.costs.quote import Quote
 from shared.enums import Method, Outcome
 from shared.media import Media, Upload
 from shared.messages import CoverageSummary, Decision, TerminalMessage

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.gathering import Queue
-from shared.costs.quotes import Limit, Quote
+from shared.costs.quote import Limit, Quote
 from shared.enums import Method, Privacy
 from shared.errors import Rejected
 from shared.media import Upload

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.costs.bill import LineItemKind
 from shared.costs.gathering import Queue
-from shared.costs.quotes import Limit
+from shared.costs.quote import Limit
 from shared.costs.speeds import DeviceSpeed
 from shared.enums import JobDevice, Method
 from shared.errors import Rejected
