@@ -21,6 +21,7 @@ from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.tiny_parakeet import MODEL_PATH
+from shared.keyterms.terms import parse_keyterms
 
 LIMITS = ParakeetLimits(64, gpu_audio_seconds=1200.0, cpu_audio_seconds=640.0)
 APART = 60 * SAMPLE_RATE
@@ -28,6 +29,7 @@ APART = 60 * SAMPLE_RATE
 SAME_TIME = 1e-6
 """Seconds; frames are 0.08 s."""
 
+TERMS = parse_keyterms("the white whale:3; mountains; peterborough")
 MARK = 7
 OTHERS_BYTES = (2**20,) * 64 + (2**24,) * 64
 """What others have: allocations as torch makes from segments of two sizes; 1.1 GB."""
@@ -68,6 +70,7 @@ def correctness(subject: Subject) -> Iterator[Part]:
         yield Part(f"{name}: companions", lambda e=engine, a=alone, n=name: companions(subject, e, cuts, a, n))  # type: ignore[misc]
         yield Part(f"{name}: decoder modes", lambda e=engine, a=alone, n=name: modes(subject, e, cuts, a, n))  # type: ignore[misc]
         yield Part(f"{name}: memory", lambda e=engine, n=name: memory_of_others(subject, e, cuts, n))  # type: ignore[misc]
+        yield Part(f"{name}: key terms", lambda e=engine, n=name: beside_terms(e, cuts, n), 15)  # type: ignore[misc]
         yield Part(f"{name}: odd lengths", lambda e=engine, n=name: odd_lengths(e, cuts, n))  # type: ignore[misc]
         yield Part(f"{name}: overlapping", lambda e=engine, a=alone, n=name: overlapping(e, cuts, a, n), 15)  # type: ignore[misc]
     yield Part("captures", lambda: captures(subject, sound), 15)
@@ -171,6 +174,21 @@ def memory_of_others(subject: Subject, engine: Parakeet, cuts: Sequence[Samples]
     untouched = sum(bool((one == MARK).all()) for one in others)
     yield check(f"memory of others that graphs left alone, {name}", untouched, "blocks", len(others))
     yield from compared(f"{name}, beside memory of others", after, before, exact=True)
+
+
+def beside_terms(engine: Parakeet, cuts: Sequence[Samples], name: str) -> Iterator[Measurement]:
+    """Key terms have a decoder with graphs of its own: what is heard without terms is as before, in a batch with some
+    that have terms, and in the plain decoder once the other one was captured."""
+    batch = list(cuts[:16])
+    before = in_batches(engine, batch, 16)
+    terms = [TERMS if row % 2 else () for row in range(len(batch))]
+    beside = engine.finish(engine.run(engine.prepare_with_keyterms(batch, terms)))
+    after = in_batches(engine, batch, 16)
+    reason = engine.left_out(TERMS).reason
+    yield Measurement(f"gpu: key terms are favoured, {name}", float(not reason), "", reason, "1", not reason)
+    heard = [heard_words(tokens) for tokens in beside]
+    yield from compared(f"{name}, beside chunks with key terms", heard[::2], before[::2], exact=True)
+    yield from compared(f"{name}, after a batch with key terms", after, before, exact=True)
 
 
 def odd_lengths(engine: Parakeet, cuts: Sequence[Samples], name: str) -> Iterator[Measurement]:
