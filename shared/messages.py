@@ -15,7 +15,8 @@ from shared.errors import FailureKind, shortened
 from shared.formats.tracks import TranscriptTrack
 from shared.media import Media, Upload
 from shared.options.model import UploadOptions
-from shared.transcript.model import Coverage, Gap, Seconds, TranscriptWarning
+from shared.transcript.model import Coverage, Gap, TranscriptWarning
+from shared.transcript.words import Seconds
 
 
 class _Message(BaseModel):

@@ -73,7 +73,7 @@ def _transcribe(engine: EngineChain, path: Path, request: DeepgramRequest) -> Tr
         speakers=SpeakerCount() if request.speakers else None,
     )
     transcript = transcribe(path, engine=engine, asked=asked, media=media, options=options)
-    return TranscribedFile(transcript.words, media.channels if media else 1, transcript.duration)
+    return TranscribedFile(tuple(transcript.words), media.channels if media else 1, transcript.duration)
 
 
 if __name__ == "__main__":

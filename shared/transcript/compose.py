@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
@@ -19,11 +19,11 @@ from shared.transcript.model import (
     Transcript,
     TranscriptWarning,
     WarningCode,
-    Word,
 )
 from shared.transcript.quality import LOW_CONFIDENCE, confidence_warnings
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.spacing import join_words
+from shared.transcript.words import WordRow, Words, rows_of
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,7 @@ def compose(
     there are words whose times no engine said, which is a warning, too. `loudness`: of each second, where it is known.
     `warnings`: others. `language_confidence`: how sure the engine is of the language that it found.
     """
-    inside: list[Passage] = []
-    clock = 0.0
-    for passage in passages:
-        clamped = clamp_times(passage.words, duration, clock)
-        clock = clamped[-1].start if clamped else clock
-        inside.append(replace(passage, words=clamped))
-    words, segments, paragraphs = group(inside, language, grouping)
+    words, segments, paragraphs = group(passages, language, grouping, duration)
     if coverage is None:
         spoken = sum(segment.end - segment.start for segment in segments)
         coverage = Coverage(speech_seconds=spoken, covered_seconds=spoken, audited=False)
@@ -104,48 +98,46 @@ def compose(
         tracks=tracks,
         loudness=loudness,
         warnings=(
-            *confidence_warnings(words, low_confidence),
+            *confidence_warnings(words.confidences, low_confidence),
             *(_ESTIMATED_TIMES if estimated_times else ()),
             *warnings,
         ),
     )
 
 
-def clamp_times(words: Iterable[Word], duration: float, clock: float = 0.0) -> list[Word]:
-    """The words with times inside the audio and starts that never run backwards, from `clock` seconds on."""
-    inside = []
-    for word in words:
-        start = min(max(word.start, clock), duration)
-        end = min(max(word.end, start), duration)
-        moved = start != word.start or end != word.end
-        inside.append(replace(word, start=start, end=end) if moved else word)
-        clock = start
-    return inside
+def clamp_times(words: Iterable[WordRow], duration: float) -> Iterator[WordRow]:
+    """The words with times inside the audio and starts that never run backwards."""
+    clock = 0.0
+    for text, start, end, confidence, speaker in words:
+        clock = min(max(start, clock), duration)
+        yield text, clock, min(max(end, clock), duration), confidence, speaker
 
 
 def group(
-    passages: Iterable[Passage], language: str, grouping: Grouping | None = None
-) -> tuple[tuple[Word, ...], tuple[Segment, ...], tuple[Paragraph, ...]]:
-    """Passages in time order -> all words in that order, their segments by first word, and their paragraphs."""
+    passages: Iterable[Passage], language: str, grouping: Grouping | None = None, duration: float | None = None
+) -> tuple[Words, tuple[Segment, ...], tuple[Paragraph, ...]]:
+    """Passages in time order -> all words in that order, their segments by first word, and their paragraphs.
+
+    `duration`: in which times are brought that run backwards or lie behind it; None: they are right."""
     rules = grouping or Grouping()
-    words: list[Word] = []
     origins: list[_Origin] = []
-    for passage in passages:
-        words.extend(passage.words)
-        origins.extend([_Origin(passage.engine, passage.language)] * len(passage.words))
-    # What others say meanwhile does not break a speaker's sentence.
-    by_speaker: dict[int | None, list[int]] = {}
-    for index, word in enumerate(words):
-        by_speaker.setdefault(word.speaker, []).append(index)
+
+    def rows() -> Iterator[WordRow]:
+        for passage in passages:
+            origins.extend([_Origin(passage.engine, passage.language)] * len(passage.words))
+            yield from rows_of(passage.words)
+
+    words = Words.of_rows(rows() if duration is None else clamp_times(rows(), duration))
     segments = sorted(
         (
             _segment(words, inside, origins[inside[0]])
-            for indexes in by_speaker.values()
+            # What others say meanwhile does not break a speaker's sentence.
+            for indexes in words.places_by_speaker().values()
             for inside in _segments_of_one_speaker(words, origins, indexes, language, rules)
         ),
         key=lambda segment: segment.first_word,
     )
-    return tuple(words), tuple(segments), tuple(_paragraphs(words, segments, rules))
+    return words, tuple(segments), tuple(_paragraphs(words, segments, rules))
 
 
 class _Origin(NamedTuple):
@@ -156,44 +148,44 @@ class _Origin(NamedTuple):
 
 
 def _segments_of_one_speaker(
-    words: Sequence[Word], origins: Sequence[_Origin], indexes: Sequence[int], language: str, rules: Grouping
+    words: Words, origins: Sequence[_Origin], indexes: Sequence[int], language: str, rules: Grouping
 ) -> Iterator[Sequence[int]]:
     """The indexes of a speaker's words -> those of each segment. `language`: of words that have none of their own."""
     ends = [
         end
         for spoken, alike in groupby(indexes, lambda index: origins[index].language or language)
-        for end in sentence_ends([words[index].text for index in alike], spoken)
+        for end in sentence_ends([words.texts[index] for index in alike], spoken)
     ]
     first = 0
     for at in range(1, len(indexes) + 1):
         if at < len(indexes):
-            before, word = words[indexes[at - 1]], words[indexes[at]]
+            before, place, begin = indexes[at - 1], indexes[at], indexes[first]
             if not (
                 ends[at - 1]
-                or origins[indexes[at]] != origins[indexes[first]]
-                or word.start - before.end >= rules.segment_pause_seconds
-                or word.end - words[indexes[first]].start > rules.segment_max_seconds
+                or origins[place] != origins[begin]
+                or words.starts[place] - words.ends[before] >= rules.segment_pause_seconds
+                or words.ends[place] - words.starts[begin] > rules.segment_max_seconds
             ):
                 continue
         yield indexes[first:at]
         first = at
 
 
-def _segment(words: Sequence[Word], indexes: Sequence[int], origin: _Origin) -> Segment:
-    first, last = words[indexes[0]], words[indexes[-1]]
+def _segment(words: Words, indexes: Sequence[int], origin: _Origin) -> Segment:
+    first, last = indexes[0], indexes[-1]
     return Segment(
-        start=first.start,
-        end=last.end,
-        text=join_words(words[index].text for index in indexes),
-        first_word=indexes[0],
-        last_word=indexes[-1],
+        start=words.starts[first],
+        end=words.ends[last],
+        text=join_words(words.texts[index] for index in indexes),
+        first_word=first,
+        last_word=last,
         engine=origin.engine,
-        speaker=first.speaker,
+        speaker=words.speakers[first],
         language=origin.language,
     )
 
 
-def _paragraphs(words: Sequence[Word], segments: Sequence[Segment], rules: Grouping) -> Iterator[Paragraph]:
+def _paragraphs(words: Words, segments: Sequence[Segment], rules: Grouping) -> Iterator[Paragraph]:
     first = count = 0
     for index, segment in enumerate(segments):
         count += len(segment.word_indexes(words))

@@ -5,25 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from shared.transcript.model import Paragraph, Word
+from shared.transcript.model import Paragraph
 from shared.transcript.timestamps import decimal
+from shared.transcript.words import WordRow, Words
 
 
-def to_csv(column: str, timed: Sequence[Word | Paragraph]) -> str:
+def to_csv(column: str, timed: Words | Sequence[Paragraph]) -> str:
     """CSV by RFC 4180, CRLF line ends included: with them the csv module quotes both CR and LF inside a field.
 
     The last column is the speaker, where any is known.
     """
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
-    has_speakers = any(item.speaker is not None for item in timed)
+    has_speakers = any(speaker is not None for *_, speaker in _rows(timed))
     writer.writerow(("start_time", "end_time", column, *["speaker"] * has_speakers))
-    for item in timed:
-        speaker = [item.speaker] * has_speakers  # None is an empty cell
-        writer.writerow((decimal(item.start), decimal(item.end), spreadsheet_cell(item.text), *speaker))
+    for text, start, end, _, speaker in _rows(timed):
+        cells = decimal(start), decimal(end), spreadsheet_cell(text)
+        writer.writerow((*cells, speaker) if has_speakers else cells)  # None is an empty cell
     return file.getvalue()
+
+
+def _rows(timed: Words | Sequence[Paragraph]) -> Iterable[WordRow]:
+    if isinstance(timed, Words):
+        return timed.rows()
+    return ((one.text, one.start, one.end, None, one.speaker) for one in timed)
 
 
 # Text from an unknown recording must not run as a formula when somebody opens the file in a spreadsheet. Quoting does

@@ -7,13 +7,14 @@ there without a made-up number. `metadata.coverage` is our addition.
 from __future__ import annotations
 
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
 from shared.transcript.json_files.pieces import Items, with_lists
-from shared.transcript.model import Paragraph, Segment, Transcript, Word
+from shared.transcript.model import Paragraph, Segment, Transcript
 from shared.transcript.spacing import join_words
 from shared.transcript.timestamps import rounded
 
@@ -39,11 +40,19 @@ def deepgram_json(transcript: Transcript) -> Json:
 
 
 def _words_of(transcript: Transcript) -> WordAt:
-    is_multichannel = transcript.channels > 1
+    is_multichannel, words = transcript.channels > 1, transcript.words
+    plain = {text: plain_word(text) for text in set(words.texts)}
 
     def word_at(index: int) -> Json:
-        word = transcript.words[index]
-        return _word(word, None if is_multichannel else word.speaker)
+        text = words.texts[index]
+        return {
+            "word": plain[text],
+            "start": rounded(words.starts[index]),
+            "end": rounded(words.ends[index]),
+            "confidence": words.confidence(index),
+            "punctuated_word": text,
+            **_speaker(None if is_multichannel else words.speakers[index]),
+        }
 
     return word_at
 
@@ -76,12 +85,12 @@ def _alternative(transcript: Transcript, words: WordAt, channel: int | None) -> 
     paragraphs = transcript.paragraphs
     text = transcript.text
     if channel is not None:
-        indexes = [index for index, word in enumerate(transcript.words) if word.speaker == channel]
+        indexes = [index for index, speaker in enumerate(transcript.words.speakers) if speaker == channel]
         paragraphs = tuple(paragraph for paragraph in paragraphs if paragraph.speaker == channel)
         text = join_words(paragraph.text for paragraph in paragraphs)
     return {
         "transcript": text,
-        "confidence": _confidence(transcript.words[index] for index in indexes),
+        "confidence": _confidence(map(transcript.words.confidence, indexes)),
         "words": Items(lambda: map(words, indexes)),
         "paragraphs": {
             "transcript": _paragraphs_text(paragraphs, name_speakers=channel is None),
@@ -146,17 +155,6 @@ def _metadata(transcript: Transcript) -> Json:
     }
 
 
-def _word(word: Word, speaker: int | None) -> Json:
-    return {
-        "word": plain_word(word.text),
-        "start": rounded(word.start),
-        "end": rounded(word.end),
-        "confidence": word.confidence,
-        "punctuated_word": word.text,
-        **_speaker(speaker),
-    }
-
-
 def _paragraph(paragraph: Paragraph, transcript: Transcript) -> Json:
     inside = transcript.segments[paragraph.first_segment : paragraph.last_segment + 1]
     return {
@@ -187,7 +185,7 @@ def _utterance(name: str, segment: Segment, transcript: Transcript, words: WordA
     return {
         "start": rounded(segment.start),
         "end": rounded(segment.end),
-        "confidence": _confidence(transcript.words[index] for index in indexes),
+        "confidence": _confidence(map(transcript.words.confidence, indexes)),
         "channel": segment.speaker if is_multichannel else 0,
         "transcript": segment.text,
         "words": [words(index) for index in indexes],
@@ -197,9 +195,9 @@ def _utterance(name: str, segment: Segment, transcript: Transcript, words: WordA
     }
 
 
-def _confidence(words: Iterable[Word]) -> float | None:
-    """The mean of the confidences that are known; None where none is."""
-    known = [word.confidence for word in words if word.confidence is not None]
+def _confidence(confidences: Iterable[float | None]) -> float | None:
+    """The mean of those that are known; None where none is."""
+    known = array("d", (one for one in confidences if one is not None))
     return fmean(known) if known else None
 
 

@@ -17,10 +17,8 @@ from shared.keyterms.heard import keyterm_report
 from shared.keyterms.report import EngineTerms, KeytermReport
 from shared.keyterms.terms import Keyterm
 from shared.media import Media
-
-Seconds = Annotated[float, Field(ge=0)]
-"""Seconds from the start of the upload."""
-
+from shared.transcript.words import Seconds, Words
+from shared.transcript.words import Word as Word
 
 Language = Annotated[str, Field(min_length=2, max_length=35)]
 """A BCP 47 tag."""
@@ -28,20 +26,6 @@ Language = Annotated[str, Field(min_length=2, max_length=35)]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-@checked_dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """One written word, with its capitals and punctuation.
-
-    A dataclass with slots, as segment and paragraph are: a model takes 1.1 KB, and a day of speech is 200,000 words.
-    """
-
-    text: Annotated[str, Field(min_length=1)]
-    start: Seconds
-    end: Seconds
-    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
-    speaker: int | None = None
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +45,10 @@ class Segment:
     compared_with: Engine | None = None
     """The other engine that heard some of it, too, where a second opinion was asked for."""
 
-    def word_indexes(self, words: Sequence[Word]) -> list[int]:
+    def word_indexes(self, words: Words) -> list[int]:
         """The places of the segment's words in the transcript's `words`."""
-        inside = range(self.first_word, self.last_word + 1)
-        return [index for index in inside if words[index].speaker == self.speaker]
+        speakers, own = words.speakers, self.speaker
+        return [index for index in range(self.first_word, self.last_word + 1) if speakers[index] == own]
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +229,7 @@ class Transcript(_Frozen):
     """Where several of them speak at once, in time order; empty where only words are known, as from Deepgram."""
     text: str
     """The texts of the segments, in their order."""
-    words: tuple[Word, ...]
+    words: Words
     """By start, of all speakers together."""
     segments: tuple[Segment, ...]
     """By first word."""

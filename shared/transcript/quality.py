@@ -3,9 +3,10 @@ all the same; and whether as much of what is said has words as was asked for (`t
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
-from shared.transcript.model import Transcript, TranscriptWarning, WarningCode, Word
+from shared.transcript.model import Transcript, TranscriptWarning, WarningCode
 
 LOW_CONFIDENCE = 0.9
 """Mean confidence of the words below which a transcript says so.
@@ -18,12 +19,13 @@ MIN_WORDS = 20
 """Fewer words with a confidence say nothing: a single doubtful name would be the mean."""
 
 
-def confidence_warnings(words: Iterable[Word], low_confidence: float) -> tuple[TranscriptWarning, ...]:
-    """The warning that the engine was not sure of these words; none where it was, or where too few have a confidence.
+def confidence_warnings(confidences: Iterable[float | None], low_confidence: float) -> tuple[TranscriptWarning, ...]:
+    """The warning that the engine was not sure of words with these confidences; none where it was, or where too few
+    have one.
 
     `low_confidence`: mean confidence, 0 to 1, below which it is given; 0: never.
     """
-    known = [word.confidence for word in words if word.confidence is not None]
+    known = array("d", (one for one in confidences if one is not None))
     if len(known) < MIN_WORDS or (mean := sum(known) / len(known)) >= low_confidence:
         return ()
     why = (

@@ -69,7 +69,7 @@ def with_speaker_warning(transcript: Transcript, least: int | None) -> Transcrip
     """
     if least is None or not transcript.words:
         return transcript
-    unknown = sum(word.speaker is None for word in transcript.words) / len(transcript.words)
+    unknown = sum(speaker is None for speaker in transcript.words.speakers) / len(transcript.words)
     found = len(transcript.speakers)
     if not found:
         why = "Who says what was asked, but could not be found out: the words have no speakers."

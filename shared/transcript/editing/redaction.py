@@ -69,7 +69,9 @@ def redact_transcript(
     if not request.is_asked:
         return transcript, ()
     found: list[RedactedWords] = []
-    across = _across_speakers(transcript.words, request)
+    said = tuple(transcript.words)
+    """Each word once: its identity says which one it is."""
+    across = _across_speakers(said, request)
 
     def edits(words: Sequence[Word]) -> list[WordEdit]:
         own = find_entities([word.text for word in words], request)
@@ -77,7 +79,7 @@ def redact_transcript(
         found.extend(RedactedWords.of(words[one.first : one.last + 1], one.label) for one in entities)
         return [_edit(words, one) for one in entities]
 
-    passages = edit_passages(_passages(transcript), [edits])
+    passages = edit_passages(_passages(transcript, said), [edits])
     words, segments, paragraphs = group(passages, transcript.language)
     found.sort(key=lambda one: (one.start, one.end))
     warnings = () if transcript.language.split("-")[0] == LANGUAGE else _language_warning(request)
@@ -166,12 +168,12 @@ def _edit(words: Sequence[Word], entity: Entity) -> WordEdit:
     return WordEdit(entity.first, entity.last, (entity.label.token + marks,))
 
 
-def _passages(transcript: Transcript) -> list[Passage]:
-    """The words with the engine that wrote each, as its segment has it."""
+def _passages(transcript: Transcript, said: Sequence[Word]) -> list[Passage]:
+    """Its words with the engine that wrote each, as its segment has it."""
     engines: dict[int, Engine] = {
         index: segment.engine for segment in transcript.segments for index in segment.word_indexes(transcript.words)
     }
-    placed = groupby(enumerate(transcript.words), key=lambda one: engines[one[0]])
+    placed = groupby(enumerate(said), key=lambda one: engines[one[0]])
     return [Passage(engine, [word for _, word in words]) for engine, words in placed]
 
 

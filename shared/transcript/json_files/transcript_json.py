@@ -9,26 +9,28 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.transcript.json_files.pieces import ITEMS_AT_ONCE, Items
-from shared.transcript.model import Coverage, Paragraph, Segment, Transcript, Word
+from shared.transcript.model import Coverage, Paragraph, Segment, Transcript
 from shared.transcript.timestamps import rounded
+from shared.transcript.words import WordRow
 
 _TIMED: dict[str, TypeAdapter[Any]] = {
-    "words": TypeAdapter(list[Word]),
     "segments": TypeAdapter(list[Segment]),
     "paragraphs": TypeAdapter(list[Paragraph]),
 }
-"""What a long transcript has many of."""
+"""What a long transcript has many of, beside words."""
 
 
 def transcript_json(transcript: Transcript) -> dict[str, Any]:
     """The transcript as JSON, times to the millisecond, with what the models derive. Unknown values are left out.
 
     Words, segments and paragraphs are `Items`."""
-    dumped = transcript.model_dump(mode="json", exclude_none=True, exclude=set(_TIMED))
+    dumped = transcript.model_dump(mode="json", exclude_none=True, exclude={"words", *_TIMED})
+    many = {"words": Items(lambda: map(_word, transcript.words.rows()))}
+    many |= {name: _items(name, getattr(transcript, name)) for name in _TIMED}
     data: dict[str, Any] = {
-        name: _items(name, getattr(transcript, name)) if name in _TIMED else dumped[name]
+        name: many[name] if name in many else dumped[name]
         for name in Transcript.model_fields
-        if name in _TIMED or name in dumped
+        if name in many or name in dumped
     }
     coverage = data["coverage"]
     stretches = chain(coverage["gaps"], data["overlaps"], data["second_opinions"], data["language_flips"])
@@ -47,6 +49,16 @@ def transcript_json(transcript: Transcript) -> dict[str, Any]:
     if any(segment.language for segment in transcript.segments):
         data["languages"] = list(transcript.languages)
     return data
+
+
+def _word(row: WordRow) -> dict[str, Any]:
+    text, start, end, confidence, speaker = row
+    word: dict[str, Any] = {"text": text, "start": rounded(start), "end": rounded(end)}
+    if confidence is not None:
+        word["confidence"] = confidence
+    if speaker is not None:
+        word["speaker"] = speaker
+    return word
 
 
 def _items(name: str, many: Sequence[Any]) -> Items:

@@ -24,7 +24,7 @@ def findings_html(transcript: Transcript) -> str:
 def _rows(transcript: Transcript) -> Iterator[tuple[str, list[str]]]:
     yield "Speakers", [_speaker(one, transcript.speakers) for one in transcript.speakers]
     if transcript.speakers and transcript.words:
-        unknown = sum(word.speaker is None for word in transcript.words)
+        unknown = sum(speaker is None for speaker in transcript.words.speakers)
         yield "Speaker unknown", [f"{unknown} of {len(transcript.words)} words"] if unknown else []
     yield "Several at once", [_overlap(one, transcript.speakers) for one in transcript.overlaps]
     if transcript.keyterms is not None:

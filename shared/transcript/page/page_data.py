@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import Any
 
 from shared.enums import Engine
@@ -13,11 +13,12 @@ from shared.pages.packing import packed, packed_signed
 from shared.transcript.csv_files import FORMULA, HARMLESS_FORMULA
 from shared.transcript.display import visible
 from shared.transcript.json_files.transcript_json import transcript_json
-from shared.transcript.model import Transcript, Word
+from shared.transcript.model import Transcript
 from shared.transcript.spacing import EAST_ASIAN, SOUTH_EAST_ASIAN, join_words
 from shared.transcript.subtitles.cues import Cue
 from shared.transcript.text import Block
 from shared.transcript.timestamps import milliseconds
+from shared.transcript.words import Words
 
 DOUBTFUL, VERY_DOUBTFUL = 0.75, 0.5
 """Confidences below which a word is marked. Of people's recordings, of which the built-in model knows hardly a word,
@@ -42,9 +43,8 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
     """
     words = transcript.words
     engines: list[Engine] = list(transcript.engines)
-    starts = [milliseconds(word.start) for word in words]
-    has_confidences = any(word.confidence is not None for word in words)
-    has_speakers = any(word.speaker is not None for word in words)
+    has_confidences = any(confidence is not None for confidence in words.confidences)
+    has_speakers = any(speaker is not None for speaker in words.speakers)
     loudness = transcript.loudness
     paragraphs, shown = (
         [(one.first_segment, one.last_segment) for one in many] for many in (transcript.paragraphs, blocks)
@@ -52,21 +52,23 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
     data: dict[str, Any] = {
         "transcript": {key: value for key, value in transcript_json(transcript).items() if key not in _ELSEWHERE},
         **_texts(transcript, blocks),
-        "starts": packed_signed(_differences(starts)),
-        "lengths": packed_signed(milliseconds(word.end) - start for word, start in zip(words, starts, strict=True)),
-        "confidences": packed(_thousandths_or_none(word) for word in words) if has_confidences else None,
+        "starts": packed_signed(_differences(map(milliseconds, words.starts))),
+        "lengths": packed_signed(
+            milliseconds(end) - milliseconds(start) for start, end in zip(words.starts, words.ends, strict=True)
+        ),
+        "confidences": packed(map(_thousandths_or_none, words.confidences)) if has_confidences else None,
         "loudness": None if loudness is None else packed(level - _QUIETEST for level in loudness),
         "quietest": _QUIETEST,
-        "speakers": _runs([word.speaker for word in words]) if has_speakers else None,
+        "speakers": _runs(words.speakers) if has_speakers else None,
         "engines": engines,
         "segments": [
             (one.first_word, one.last_word, engines.index(one.engine), one.speaker) for one in transcript.segments
         ],
         "paragraphs": paragraphs,
         "blocks": None if shown == paragraphs else shown,
-        "cueStarts": packed_signed(_differences([cue.start_ms for cue in cues])),
+        "cueStarts": packed_signed(_differences(cue.start_ms for cue in cues)),
         "cueLengths": packed_signed(cue.end_ms - cue.start_ms for cue in cues),
-        "wordCues": packed_signed(_differences(list(_cue_of_each_word(transcript, cues)))),
+        "wordCues": packed_signed(_differences(_cue_of_each_word(transcript.words, cues))),
         "columns": rules.columns,
         "doubtful": _thousandths(DOUBTFUL),
         "veryDoubtful": _thousandths(VERY_DOUBTFUL),
@@ -78,7 +80,8 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
 
 
 def _texts(transcript: Transcript, blocks: Sequence[Block]) -> dict[str, Any]:
-    texts = [visible(word.text) for word in transcript.words]
+    shown = {text: visible(text) for text in set(transcript.words.texts)}
+    texts = [shown[text] for text in transcript.words.texts]
     for block in blocks:
         segments = transcript.segments[block.first_segment : block.last_segment + 1]
         inside = (texts[index] for segment in segments for index in segment.word_indexes(transcript.words))
@@ -87,8 +90,8 @@ def _texts(transcript: Transcript, blocks: Sequence[Block]) -> dict[str, Any]:
     return {"textLengths": packed(len(text.encode("utf-16-le")) // 2 for text in texts)}
 
 
-def _differences(numbers: Sequence[int]) -> list[int]:
-    return [after - before for before, after in pairwise((0, *numbers))]
+def _differences(numbers: Iterable[int]) -> Iterator[int]:
+    return (after - before for before, after in pairwise(chain((0,), numbers)))
 
 
 def _runs(speakers: Iterable[int | None]) -> list[tuple[int | None, int]]:
@@ -99,15 +102,15 @@ def _thousandths(confidence: float) -> int:
     return round(confidence * 1000)
 
 
-def _thousandths_or_none(word: Word) -> int:
-    return 0 if word.confidence is None else 1 + _thousandths(word.confidence)
+def _thousandths_or_none(confidence: float | None) -> int:
+    return 0 if confidence is None else 1 + _thousandths(confidence)
 
 
 def _code_points(ranges: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
     return [(ord(first), ord(last)) for first, last in ranges]
 
 
-def _cue_of_each_word(transcript: Transcript, cues: Sequence[Cue]) -> Iterator[int]:
+def _cue_of_each_word(words: Words, cues: Sequence[Cue]) -> Iterator[int]:
     """Each speaker's cues hold that speaker's characters in their order, so counting them finds the cue."""
     ends: dict[int | None, list[tuple[int, int]]] = {}
     """Of each speaker: how many characters there are until the end of a cue, and which cue."""
@@ -115,18 +118,19 @@ def _cue_of_each_word(transcript: Transcript, cues: Sequence[Cue]) -> Iterator[i
         for turn in cue.turns:
             spoken = ends.setdefault(turn.speaker, [])
             spoken.append(((spoken[-1][0] if spoken else 0) + _characters("".join(turn.lines)), number))
+    characters = {text: _characters(visible(text)) for text in set(words.texts)}
     places = dict.fromkeys(ends, 0)
     said = dict.fromkeys(ends, 0)
-    for word in transcript.words:
-        spoken = ends.get(word.speaker, [])
+    for text, speaker in zip(words.texts, words.speakers, strict=True):
+        spoken = ends.get(speaker, [])
         if not spoken:
             yield 0  # nothing of this speaker can be seen
             continue
-        place = places[word.speaker]
-        while place + 1 < len(spoken) and said[word.speaker] >= spoken[place][0]:
+        place = places[speaker]
+        while place + 1 < len(spoken) and said[speaker] >= spoken[place][0]:
             place += 1
-        places[word.speaker] = place
-        said[word.speaker] += _characters(visible(word.text))
+        places[speaker] = place
+        said[speaker] += characters[text]
         yield spoken[place][1]
 
 

@@ -92,7 +92,7 @@ def cues(transcript: Transcript, rules: SubtitleRules | None = None) -> tuple[Cu
     """The subtitles, in time order. Takes time linear in the number of words."""
     rules = rules or SubtitleRules.of(transcript.language)
     # A word as long as a line leaves no room for the dash, where it may stand beside what another one says.
-    speakers = {word.speaker for word in transcript.words}
+    speakers = set(transcript.words.speakers)
     all_pieces = pieces(transcript, _share(rules, len(speakers))[0], PAUSE_MS)
     groups = [all_pieces[first:after] for first, after in _layout(all_pieces, rules)]
     return tuple(_timed(groups, rules))

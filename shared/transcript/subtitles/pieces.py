@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from heapq import merge
-from itertools import accumulate, pairwise, zip_longest
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from shared.transcript.display import break_units, cut, graphemes, keeps_together, visible, width
-from shared.transcript.model import Transcript, Word
+from shared.transcript.model import Transcript
 from shared.transcript.sentences import ends_with_terminal
 from shared.transcript.spacing import needs_space
 from shared.transcript.timestamps import milliseconds
+from shared.transcript.words import Words
 
 CLAUSE_ENDS = (",", ";", ":", "\u2014", "\u2013", "\u2026", "\u3001", "\uff0c", "\u060c", "\u061b")
 
@@ -38,20 +39,20 @@ class Piece(NamedTuple):
 def pieces(transcript: Transcript, columns: int, pause_ms: int) -> list[Piece]:
     """The pieces of all speakers in the order of their starts. None is wider than `columns`."""
     words = transcript.words
-    by_speaker: dict[int | None, list[Word]] = {}
-    for word in words:
-        by_speaker.setdefault(word.speaker, []).append(word)
     ends = {segment.last_word for segment in transcript.segments}
-    closing = {id(words[index]) for index in ends if ends_with_terminal(words[index].text)}
-    each = (_of_one_speaker(spoken, closing, columns, pause_ms) for spoken in by_speaker.values())
+    closing = {place for place in ends if ends_with_terminal(words.texts[place])}
+    each = (_of_one_speaker(words, places, closing, columns, pause_ms) for places in words.places_by_speaker().values())
     return list(merge(*each, key=lambda piece: piece.start))
 
 
-def _of_one_speaker(words: Sequence[Word], closing: set[int], columns: int, pause_ms: int) -> Iterator[Piece]:
-    """`closing`: the `id`s of the words that end a sentence."""
+def _of_one_speaker(
+    words: Words, places: Sequence[int], closing: set[int], columns: int, pause_ms: int
+) -> Iterator[Piece]:
+    """`places`: of the speaker's words. `closing`: places of words that end a sentence."""
     before: Piece | None = None
-    for word, following in zip_longest(words, words[1:]):
-        for piece in _of_word(word, following, before, id(word) in closing, columns):
+    for number, place in enumerate(places):
+        following = places[number + 1] if number + 1 < len(places) else None
+        for piece in _of_word(words, place, following, before, place in closing, columns):
             joined = _joined(before, piece, columns, pause_ms) if before else None
             if before and not joined:
                 yield before
@@ -61,38 +62,38 @@ def _of_one_speaker(words: Sequence[Word], closing: set[int], columns: int, paus
 
 
 def _of_word(
-    word: Word, following: Word | None, before: Piece | None, closes_sentence: bool, columns: int
+    words: Words, place: int, following: int | None, before: Piece | None, closes_sentence: bool, columns: int
 ) -> Iterator[Piece]:
-    """Whitespace inside a word, line breaks included, separates pieces; time is shared out by characters."""
-    text = word.text
+    """Whitespace inside a word, line breaks included, separates pieces; time is shared out by characters. `following`:
+    the place of the speaker's next word."""
+    text, speaker = words.texts[place], words.speakers[place]
+    start, end = milliseconds(words.starts[place]), milliseconds(words.ends[place])
     if text.isascii() and text.isprintable() and " " not in text and len(text) <= columns:
         # Nearly every word of most languages: one piece, each character a column.
         is_spaced = before is not None and needs_space(before.text, text)
-        start, end = milliseconds(word.start), milliseconds(word.end)
-        yield Piece(text, start, end, word.speaker, is_spaced, closes_sentence, len(text), len(text))
+        yield Piece(text, start, end, speaker, is_spaced, closes_sentence, len(text), len(text))
         return
     texts: list[tuple[str, bool]] = []
-    for number, part in enumerate(visible(word.text).split()):
+    for number, part in enumerate(visible(text).split()):
         is_spaced = number > 0 or (before is not None and needs_space(before.text, part))
         for unit in break_units(part):
-            for text in cut(unit, columns) if width(unit) > columns else (unit,):
-                texts.append((text, is_spaced))
+            for cut_off in cut(unit, columns) if width(unit) > columns else (unit,):
+                texts.append((cut_off, is_spaced))
                 is_spaced = False
-    start, end = milliseconds(word.start), milliseconds(word.end)
     if len(texts) > 1 and following is not None:
         # The parts stay before the next word, whose time may lie inside this one's.
-        end = max(start, min(end, milliseconds(following.start)))
+        end = max(start, min(end, milliseconds(words.starts[following])))
     edges = [0, *accumulate(len(text) for text, _ in texts)]
-    for number, ((text, is_spaced), (first, after)) in enumerate(zip(texts, pairwise(edges), strict=True)):
+    for number, ((part, is_spaced), (first, after)) in enumerate(zip(texts, pairwise(edges), strict=True)):
         yield Piece(
-            text,
+            part,
             start + (end - start) * first // edges[-1],
             start + (end - start) * after // edges[-1],
-            word.speaker,
+            speaker,
             is_spaced,
-            closes_sentence if number == len(texts) - 1 else ends_with_terminal(text),
-            width(text),
-            len(graphemes(text)),
+            closes_sentence if number == len(texts) - 1 else ends_with_terminal(part),
+            width(part),
+            len(graphemes(part)),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain, pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from shared.enums import Engine
 from shared.media import Upload
 from shared.transcript.compose import Grouping, clamp_times, compose, group
 from shared.transcript.model import Coverage, Passage, Transcript, Word
+from shared.transcript.words import Words, rows_of
 
 UPLOAD = Upload(bucket="uploads", name="a.mp3", generation=1)
 GPU, DEEPGRAM = Engine.PARAKEET_GPU, Engine.DEEPGRAM
@@ -80,16 +82,20 @@ def test_whatever_was_heard_the_transcript_is_sound(passages: list[Passage], dur
 
 @given(st.lists(words_anyhow, max_size=30), st.floats(0, 120))
 def test_words_are_brought_inside_the_audio(words: list[Word], duration: float) -> None:
-    inside = clamp_times(words, duration)
+    inside = clamped(words, duration)
     assert [word.text for word in inside] == [word.text for word in words]
     assert all(0 <= word.start <= word.end <= duration for word in inside)
     assert all(before.start <= after.start for before, after in pairwise(inside))
-    assert clamp_times(inside, duration) == inside
+    assert clamped(inside, duration) == inside
 
 
 def test_words_that_fit_are_left_as_they_are() -> None:
     words = spoken("as they are")
-    assert clamp_times(words, 100) == words
+    assert clamped(words, 100) == words
+
+
+def clamped(words: Sequence[Word], duration: float) -> Sequence[Word]:
+    return list(Words.of_rows(clamp_times(rows_of(words), duration)))
 
 
 def interleaved(*voices: list[Word]) -> Passage:

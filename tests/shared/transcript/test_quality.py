@@ -56,7 +56,7 @@ def test_the_limit_can_be_moved_and_switched_off() -> None:
     ],
 )
 def test_too_few_words_with_a_confidence_say_nothing(confidences: list[float | None], count: int) -> None:
-    assert len(confidence_warnings(words(confidences), LOW_CONFIDENCE)) == count
+    assert len(confidence_warnings(confidences, LOW_CONFIDENCE)) == count
 
 
 @pytest.mark.parametrize(
