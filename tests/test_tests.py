@@ -14,8 +14,17 @@ TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("*.py"))
 PUBLIC = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
 """Documented: of named tuples, with an underscore only to be no field's name, and of `os`, to be unlike `exit`."""
-NEMOS = frozenset({"_graph_reinitialize"})
-"""Of another's code, where only this can be observed."""
+OTHERS = frozenset(
+    {
+        "_C",
+        "_cuda_beginAllocateCurrentThreadToPool",
+        "_cuda_endAllocateToPool",
+        "_cuda_releasePool",
+        "_full_graph_compile",
+        "_graph_reinitialize",
+    }
+)
+"""Of NeMo's and torch's code, where only this can be observed or stood in for."""
 OURS = frozenset(
     {"benchmarks", "dropscribe", "examples", "gpu_job", "infra", "shared", "tests", "tools", "trigger_function"}
 )
@@ -37,11 +46,11 @@ def private_names(source: str) -> Iterator[str]:
                 if module.partition(".")[0] in OURS:
                     parts = [*module.split("."), *(alias.name for alias in names)]
                     yield from (f"{module}: {part}" for part in parts if _is_private(part))
-            case ast.Attribute(value=owner, attr=name) if _is_private(name) and name not in own | PUBLIC | NEMOS:
+            case ast.Attribute(value=owner, attr=name) if _is_private(name) and name not in own | PUBLIC | OTHERS:
                 if not _is_self(owner):
                     yield ast.unparse(node)
             case ast.Call(func=ast.Attribute(attr="setattr" | "delattr"), args=[_, ast.Constant(value=str(name)), *_]):
-                if _is_private(name):
+                if _is_private(name) and name not in OTHERS:
                     yield ast.unparse(node)
             case _:
                 continue

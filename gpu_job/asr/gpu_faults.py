@@ -27,7 +27,7 @@ NO_MEMORY_WORDS = (
 NEMO_CUDA_ERROR = "NeMoCUDAPythonException"
 """Known by its name: NeMo need not be there."""
 
-_awaited: dict[int, object] = {}
+awaited: dict[int, object] = {}
 """By their ids: what `hold` was given."""
 
 
@@ -37,12 +37,12 @@ def hold(copies: object) -> None:
     Memory that a stream uses is freed by recording an event there. Where CUDA is lost that fails, in a destructor, and
     the process is aborted instead of leaving as it should (docs/decisions/051).
     """
-    _awaited[id(copies)] = copies
+    awaited[id(copies)] = copies
 
 
 def let_go(copies: object) -> None:
     """The GPU has written it. Where CUDA is lost this is never called."""
-    _awaited.pop(id(copies), None)
+    awaited.pop(id(copies), None)
 
 
 @contextmanager

@@ -143,7 +143,7 @@ class Parakeet:
         self._frame_seconds = self.model.encoder.subsampling_factor * self.model.cfg.preprocessor.window_stride
         # Streams of one priority are 32 that are given out in turn: NeMo's captures must not come upon this one.
         # Untyped in torch.
-        self._copies = torch.cuda.Stream(priority=-1) if device.is_gpu else None  # type: ignore[no-untyped-call]
+        self.copies = torch.cuda.Stream(priority=-1) if device.is_gpu else None  # type: ignore[no-untyped-call]
         fields = {"hardware": self.hardware, "precision": str(device.dtype), "decoder": self.decoder.mode}
         _log.info("model ready", extra={"fields": fields})
 
@@ -196,12 +196,12 @@ class Parakeet:
         """Put a batch where the model can take it. From any thread. Raises EngineFailed."""
         with inference():
             durations = tuple(seconds(len(samples)) for samples in batch)
-            if not self._copies:
+            if not self.copies:
                 return Prepared(tuple(_padded(part) for part in slices(batch, SLICE_SAMPLES)), durations, None)
             whole = _padded(batch, pinned=True)
-            with torch.cuda.stream(self._copies):
+            with torch.cuda.stream(self.copies):
                 there = Slice(*(tensor.to(self.device.name, non_blocking=True) for tensor in whole))
-                return Prepared((there,), durations, self._copies.record_event())
+                return Prepared((there,), durations, self.copies.record_event())
 
     def prepare_with_keyterms(self, batch: Sequence[Samples], terms: Sequence[tuple[Keyterm, ...]]) -> Prepared:
         """The same, with what to favour in each chunk."""
@@ -235,10 +235,10 @@ class Parakeet:
     def _encode(self, part: Slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Samples -> [chunks, frames, width], and how many frames count."""
         features, frames = self.model.preprocessor(input_signal=part.signal, length=part.lengths)
-        if self._copies:
+        if self.copies:
             # From here on the samples' memory may take another batch. Not `record_stream`: what it marks is freed by a
             # call of CUDA, which ends the process where CUDA is lost.
-            self._copies.wait_event(torch.cuda.current_stream().record_event())
+            self.copies.wait_event(torch.cuda.current_stream().record_event())
         encoded, encoded_frames = self.model.encoder(audio_signal=features.to(self.device.dtype), length=frames)
         return encoded.transpose(1, 2), encoded_frames
 
@@ -270,7 +270,7 @@ class Parakeet:
         rows = len(durations)
         stored = (found.transcript, found.timestamps, found.token_durations, found.step_confidence.float())
         columns = tuple(column[:rows].to("cpu", non_blocking=True) for column in (*stored, found.current_lengths))
-        if not self._copies:
+        if not self.copies:
             return DecoderOutput(columns, durations, None)
         # Blocking: who waits for it sleeps, instead of keeping a core from the decoders.
         copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # Untyped in torch.

@@ -58,7 +58,7 @@ def on_streams(parakeet: Parakeet, calls: Calls, short_chunks: list[Chunk]) -> A
     changed = copy.copy(parakeet)
     prepared = changed.prepare([short_chunks[0].samples])
     copies = Stream(calls, "copies")
-    changed._copies = copies  # type: ignore[assignment]
+    changed.copies = copies  # type: ignore[assignment]
     preprocessor, encoder = changed.model.preprocessor, changed.model.encoder
 
     def noted(name: str, module: Any) -> Any:
@@ -92,7 +92,7 @@ def test_samples_are_waited_for_and_their_memory_goes_once_they_are_read(on_stre
 def test_what_the_gpu_writes_to_is_kept_until_it_has_written(on_streams: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     recognizer, prepared = on_streams
     output = recognizer.run(prepared)
-    assert list(gpu_faults._awaited.values()) == [output]
+    assert list(gpu_faults.awaited.values()) == [output]
 
     def lost(event: Event) -> None:
         raise RuntimeError("CUDA error: device-side assert triggered")
@@ -101,6 +101,6 @@ def test_what_the_gpu_writes_to_is_kept_until_it_has_written(on_streams: Any, mo
         patch.setattr(Event, "synchronize", lost)
         with pytest.raises(RuntimeError):
             recognizer.finish(output)
-    assert list(gpu_faults._awaited.values()) == [output]
+    assert list(gpu_faults.awaited.values()) == [output]
     recognizer.finish(output)
-    assert not gpu_faults._awaited
+    assert not gpu_faults.awaited
