@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any, NamedTuple, TypeAlias, overload
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -90,17 +91,11 @@ class Words(Sequence[Word]):
     @classmethod
     def joined(cls, parts: Iterable[WordColumns]) -> Words:
         """The words of all parts, in order. Raises ValueError for what is no `Word`."""
-        known: dict[str, str] = {}
-        texts: list[str] = []
-        speakers: list[int | None] = []
-        starts, ends, confidences = array("d"), array("d"), array("d")
-        for part in parts:
-            texts += [known.setdefault(text, text) for text in part.texts]
-            starts += part.starts
-            ends += part.ends
-            confidences += part.confidences
-            speakers += part.speakers
-        return cls(WordColumns(tuple(texts), starts, ends, confidences, tuple(speakers)))
+        return cls.of_rows(
+            chain.from_iterable(
+                zip(part.texts, part.starts, part.ends, part.confidences, part.speakers, strict=True) for part in parts
+            )
+        )
 
     def parts(self, most: int) -> Iterator[WordColumns]:
         """So many words at once."""
