@@ -107,7 +107,7 @@ class AttemptEnd:
                     language=language,
                     facts=facts,
                     edges=edges,
-                    unjoinable=shard if job.is_unjoinable else None,
+                    unjoinable=shard if job.transcription.is_unjoinable else None,
                 )
             if not self._close_shard(job, shard, bill):
                 self._shard_is_lost(job)

@@ -144,6 +144,7 @@ class Parakeet:
         # Streams of one priority are 32 that are given out in turn: NeMo's captures must not come upon this one.
         # Untyped in torch.
         self.copies = torch.cuda.Stream(priority=-1) if device.is_gpu else None  # type: ignore[no-untyped-call]
+        """The stream on which batches are copied to the GPU; None without one."""
         fields = {"hardware": self.hardware, "precision": str(device.dtype), "decoder": self.decoder.mode}
         _log.info("model ready", extra={"fields": fields})
 

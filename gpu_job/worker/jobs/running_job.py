@@ -211,11 +211,6 @@ class RunningJob(TranscriptionListener):
         return None if found is None or not found.is_transcribed else (found.facts, packed_audio(found.edges))
 
     @property
-    def is_unjoinable(self) -> bool:
-        """Whether what a shard found will never say anything of the file."""
-        return self.transcription.is_unjoinable
-
-    @property
     def is_surely_ours(self) -> bool:
         """Whether nobody else can have ended the job by now: the claim holds, and no call of the function's to Deepgram
         may still be answered."""
