@@ -31,9 +31,11 @@ from dropscribe.local_media import inspected
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly import assemble
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio import decode, decoder_child, decoder_stream
+from gpu_job.audio import decode, decoder_stream
 from gpu_job.audio.chunker import Chunk, Chunker
 from gpu_job.audio.decoder.records import DecodingRequest
+from gpu_job.audio.decoder_process import child
+from gpu_job.audio.decoder_process.start import DecoderLimits, DecoderProcess, start_command
 from gpu_job.audio.loudness import MeasuredAudio, levels
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock
 from gpu_job.engines.chain import EngineChain
@@ -187,11 +189,11 @@ def _missing(before: Sequence[Word], after: Sequence[Word]) -> list[Word]:
 
 @contextmanager
 def _lossy_decoder(stage: str, _: Recording, place: float) -> Iterator[None]:
-    def command(request: DecodingRequest) -> list[str]:
+    def start(request: DecodingRequest, limits: DecoderLimits) -> DecoderProcess:
         module = [sys.executable, "-m", "benchmarks.lossy_decoder"]
-        return [*module, stage, str(place), str(LOST_SECONDS), request.to_json()]
+        return start_command([*module, stage, str(place), str(LOST_SECONDS), request.to_json()], limits)
 
-    with patch.object(decoder_child, "command", command):
+    with patch.object(child, "start", start):
         yield
 
 

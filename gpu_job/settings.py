@@ -11,7 +11,7 @@ from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.load_recognizer import Precision, RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decoder_process.start import DecoderLimits
 from gpu_job.audio.parallel import DECODER_CHILDREN, ParallelDecoding, usable_cores
 from gpu_job.audit.queries import AuditRules
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS

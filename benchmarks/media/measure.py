@@ -16,7 +16,7 @@ from benchmarks.media.tones import CELLS, heard
 from benchmarks.resident import megabytes
 from dropscribe.local_media import inspected
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.samples import Samples, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from shared.errors import BadMedia

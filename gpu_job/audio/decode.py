@@ -11,7 +11,7 @@ import numpy as np
 
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import ESTIMATE_TOLERANCE, Account
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.decoder_stream import DecoderStream, merged_account
 from gpu_job.audio.mix.mixdown import mix_down
 from gpu_job.audio.mix.side_by_side import side_by_side

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpu_job.audio.decoder.records import Account
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decoder_process.start import DecoderLimits
 from gpu_job.audio.mix.mixdown import MixProbe
 from gpu_job.audio.packet_check import HeardSound
 from gpu_job.audio.parallel import ParallelDecoding, Window

@@ -22,7 +22,7 @@ from gpu_job.audio.decoder.records import (
     WindowEnd,
     longest_possible_seconds,
 )
-from gpu_job.audio.decoder_child import DecoderChild, DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderChild, DecoderFailed
 from gpu_job.audio.parallel import Window, can_begin_anywhere, plan_part, plan_windows
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames, seconds
 from gpu_job.audio.window_joins import DecodingMismatch, ReadAhead, WindowBorder, join_windows
@@ -123,9 +123,9 @@ class DecoderStream:
 
     def _request(self, windows: Sequence[Window], *, counts_packets: bool = False) -> DecodingRequest:
         return DecodingRequest(
-            path=str(self._path),
+            path=str(self._path.absolute()),
             demuxers=DEMUXERS,
-            arrival=None if self._options.arrival is None else str(self._options.arrival),
+            arrival=None if self._options.arrival is None else str(self._options.arrival.absolute()),
             track=self._options.stream_index,
             windows=tuple((window.decoder_start, window.decoder_frames) for window in windows),
             longest_seconds=self.longest_seconds,

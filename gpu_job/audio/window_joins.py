@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.parallel import LEAD_FRAMES, Window
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Frames
 

@@ -24,7 +24,7 @@ from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.pipeline import FileTranscription

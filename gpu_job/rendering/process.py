@@ -6,14 +6,13 @@ import json
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
 
-from gpu_job.audio.decoder_child import child_environment
+from gpu_job.audio.decoder_process.command import child_environment, module_command
 from gpu_job.rendering.parts import read_parts, write_parts
 from gpu_job.rendering.request import write_transcript
 from shared.enums import ResultFormat
@@ -122,7 +121,7 @@ class RenderingProcess:
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-B", "-s", "-P", "-m", "gpu_job.rendering"],
+        module_command("gpu_job.rendering"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=child_environment(os.environ),

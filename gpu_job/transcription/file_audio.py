@@ -13,7 +13,7 @@ from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.mix.mixdown import MixProbe
 from gpu_job.audio.packet_check import HeardSound

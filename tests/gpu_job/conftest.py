@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,29 +10,18 @@ import pytest
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.onnx.load import load
 from gpu_job.asr.onnx.tdt_model import OnnxTdt
-from gpu_job.audio import decoder_child
 from gpu_job.audio.chunker import Chunk, chunks
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode import decode
 from gpu_job.audio.samples import SAMPLE_RATE
 from infra.recordings import recording
 from infra.tiny_parakeet import MODEL_PATH, ONNX_PATH
-from tests.support.forked_decoder import FORKING
 
 if TYPE_CHECKING:
     from gpu_job.asr.nemo.parakeet import Parakeet
 
 SHORT_BLOCKS = 45
 """Of 4 s."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forked_decoders() -> Iterator[None]:
-    """Decoders that this process starts are forked; they need what Linux alone has."""
-    with pytest.MonkeyPatch.context() as patch:
-        if sys.platform == "linux":
-            patch.setattr(decoder_child, "subprocess", FORKING)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Self
 
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import Account, PacketTimes
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.decoder_stream import DecoderStream
 from gpu_job.audio.packet_check import HeardSound, lost_by_packets
 

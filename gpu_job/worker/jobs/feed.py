@@ -10,7 +10,7 @@ from google.cloud.storage import Client
 from opentelemetry.context import get_current
 from opentelemetry.trace import StatusCode
 
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.fetch.upload import begin_fetch
 from gpu_job.worker.jobs.running_job import RunningJob
 from shared.errors import BadMedia

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from gpu_job.audio.decoder_child import DecoderKilled
+from gpu_job.audio.decoder_process.child import DecoderKilled
 from gpu_job.redaction.of_upload import FetchedAgain, redacted_result
 from gpu_job.redaction.redacted_recording import CONTENT_TYPE, FILE_NAME, Hearing
 from gpu_job.transcription.setup import AUDIT_THREADS, Pipeline

@@ -6,7 +6,6 @@ import os
 import random
 import resource
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder_child import DecoderLimits
+from gpu_job.audio.decoder_process.start import DecoderLimits, DecoderProcess
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from infra.recordings import recording, shipped
 from shared.errors import BadMedia, EngineFailed, FailureKind
 from tests.support.sounds import make, tone
+from tests.support.started_decoders import started
 
 LIMITS = DecoderLimits()
 RAW_TONE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=16000")
@@ -34,17 +33,9 @@ def samples_of(path: Path, limits: DecoderLimits = LIMITS) -> Samples:
 
 
 @pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+def children(monkeypatch: pytest.MonkeyPatch) -> list[DecoderProcess]:
     """Every decoder that the test starts."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    class Recorded(subprocess.Popen[bytes]):
-        def __init__(self, *args: object, **kwargs: object) -> None:
-            super().__init__(*args, **kwargs)
-            started.append(self)
-
-    monkeypatch.setattr(decoder_child.subprocess, "Popen", Recorded)
-    return started
+    return started(monkeypatch)
 
 
 @pytest.fixture
@@ -95,7 +86,7 @@ def test_nan_and_infinity_do_not_reach_the_model(tmp_path: Path) -> None:
     assert np.abs(samples).max() <= 1.0
 
 
-def test_what_follows_broken_frames_is_decoded_too(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
+def test_what_follows_broken_frames_is_decoded_too(tmp_path: Path, children: list[DecoderProcess]) -> None:
     data, junk = recording("podcast.mp3").path.read_bytes(), random.Random(3)
     gaps = b"".join(data[at : at + 3000] + junk.randbytes(200) for at in range(0, len(data), 3200))
     path = tmp_path / "a.mp3"
@@ -104,7 +95,7 @@ def test_what_follows_broken_frames_is_decoded_too(tmp_path: Path, children: lis
     path.write_bytes(gaps)
     assert len(samples_of(path)) / SAMPLE_RATE > recording("podcast.mp3").duration / 2
     # Bytes that look like frames of another rate have the second file decoded once more, in a steadier way.
-    assert {child.returncode for child in children} <= {0, -9}
+    assert {child.wait(0) for child in children} <= {0, -9}
 
 
 @pytest.mark.parametrize(
@@ -160,20 +151,20 @@ def waiting_for_pipes(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("waiting_for_pipes")
-def test_a_decoder_that_stalls_is_ended(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
+def test_a_decoder_that_stalls_is_ended(tmp_path: Path, children: list[DecoderProcess]) -> None:
     path = tmp_path / "a.wav"
     os.mkfifo(path)
     with pytest.raises(EngineFailed) as caught:
         samples_of(path, DecoderLimits(stall_seconds=0.3))
     assert caught.value.kind is FailureKind.TIMEOUT
-    assert [child.returncode for child in children] == [-9]
+    assert [child.wait(0) for child in children] == [-9]
 
 
-def test_a_decoder_nobody_listens_to_any_more_is_reaped(children: list[subprocess.Popen[bytes]]) -> None:
+def test_a_decoder_nobody_listens_to_any_more_is_reaped(children: list[DecoderProcess]) -> None:
     stream = decode(recording("long_seen.opus").path)
     next(stream)
     stream.close()
-    assert [child.returncode for child in children] == [-9]
+    assert [child.wait(0) for child in children] == [-9]
 
 
 @pytest.mark.usefixtures("waiting_for_pipes")
@@ -183,7 +174,7 @@ def test_blocks_are_bounded_however_slow_they_are_taken() -> None:
     assert max(lengths) <= 5 * SAMPLE_RATE
 
 
-def test_a_decoder_may_use_so_much_and_no_more(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> None:
+def test_a_decoder_may_use_so_much_and_no_more(tmp_path: Path, children: list[DecoderProcess]) -> None:
     path = tmp_path / "a.wav"
     os.mkfifo(path)
     found: dict[int, tuple[int, int]] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.decoder_stream import longest_seconds
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, Samples

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gpu_job.audio.decoder.records import Account, DecodingRequest, Loss, PacketTimes
-from gpu_job.audio.decoder_child import DecoderChild, DecoderLimits
+from gpu_job.audio.decoder_process.child import DecoderChild
+from gpu_job.audio.decoder_process.start import DecoderLimits
 from gpu_job.audio.packet_check import LOST_REASON, HeardSound, lost_by_packets
 from gpu_job.audio.samples import SAMPLE_RATE
 from shared.media import DEMUXERS

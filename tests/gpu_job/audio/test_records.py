@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decoder.records import DecodingRequest, Format, Record, RecordReader, SampleBytes, WindowEnd
-from gpu_job.audio.decoder_child import DecoderFailed, child_environment, command
+from gpu_job.audio.decoder_process.child import DecoderFailed
+from gpu_job.audio.decoder_process.command import child_environment
+from gpu_job.audio.decoder_process.start import command
 from gpu_job.audio.decoder_stream import DEMUXERS
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from tests.support.dying_decoder import dying_command
 from tests.support.sounds import make
+from tests.support.started_decoders import start_other
 from tests.support.waiting import PATIENCE
 
 SECOND = bytes(range(1, 65)) * 1000
@@ -66,7 +68,7 @@ def test_all_that_a_decoder_handed_on_before_it_crashed_is_heard(
     ten_seconds: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     expected = np.concatenate(list(decode(ten_seconds)))
-    monkeypatch.setattr(decoder_child, "command", lambda request: dying_command(command(request), seconds))
+    start_other(monkeypatch, lambda request: dying_command(command(request), seconds))
     heard: list[Samples] = []
     with pytest.raises(DecoderFailed):
         heard.extend(decode(ten_seconds))

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.records import DecodingRequest
-from gpu_job.audio.decoder_child import DecoderFailed
+from gpu_job.audio.decoder_process.child import DecoderFailed
+from gpu_job.audio.decoder_process.start import command
 from gpu_job.audio.parallel import LEAD_FRAMES, ParallelDecoding
 from gpu_job.audio.samples import SAMPLE_RATE, AudioBlock, Samples
 from gpu_job.audio.window_joins import COMPARED_FRAMES, ReadAhead, WindowBorder, same_audio
 from tests.support.dying_decoder import dying_command
 from tests.support.sounds import make, noise, raw, silence, stated, tone
+from tests.support.started_decoders import start_other
 from tests.support.waiting import PATIENCE
 
 HALVES = ParallelDecoding(children=2, ahead_seconds=120.0)
@@ -80,12 +81,12 @@ def minutes(tmp_path: Path) -> Path:
 
 def dying(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """The second window's decoder crashes after so many seconds."""
-    real = decoder_child.command
 
-    def command(request: DecodingRequest) -> list[str]:
-        return dying_command(real(request), after) if request.windows and request.windows[0][0] else real(request)
+    def command_of(request: DecodingRequest) -> list[str]:
+        real = command(request)
+        return dying_command(real, after) if request.windows and request.windows[0][0] else real
 
-    monkeypatch.setattr(decoder_child, "command", command)
+    start_other(monkeypatch, command_of)
 
 
 def block_length(item: AudioBlock | WindowBorder) -> int:

@@ -20,7 +20,8 @@ from gpu_job.audio.decode import decode
 from gpu_job.audio.decode_options import DecodeOptions
 from gpu_job.audio.decoder.byte_source import UploadFile
 from gpu_job.audio.decoder.records import DecodingRequest
-from gpu_job.audio.decoder_child import DecoderChild, DecoderFailed, DecoderLimits
+from gpu_job.audio.decoder_process.child import DecoderChild, DecoderFailed
+from gpu_job.audio.decoder_process.start import DecoderLimits
 from gpu_job.audio.parallel import ParallelDecoding
 from gpu_job.fetch.arrival import PART_BYTES, ArrivalMap
 from gpu_job.fetch.arriving_file import CONNECTIONS, ArrivingFile

@@ -8,9 +8,9 @@ from itertools import chain, repeat
 
 import pytest
 
-from gpu_job.audio import decoder_child
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder_child import DecoderKilled
+from gpu_job.audio.decoder_process.child import DecoderKilled
+from gpu_job.audio.decoder_process.start import command
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from shared.enums import Outcome
@@ -19,8 +19,8 @@ from shared.messages import TerminalMessage
 from tests.support.fixed_word_worker import FixedWordServices, fixed_word_services, queued, worker
 from tests.support.killed_decoder import killed_command
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
+from tests.support.started_decoders import start_other
 
-COMMAND = decoder_child.command
 SOME_BYTES = 200_000
 
 
@@ -44,15 +44,13 @@ def ended(cloud: LoopbackCloud, services: FixedWordServices) -> TerminalMessage:
 
 @pytest.mark.parametrize("after_bytes", [0, SOME_BYTES])
 def test_a_killed_decoder_is_no_bad_media(monkeypatch: pytest.MonkeyPatch, after_bytes: int) -> None:
-    monkeypatch.setattr(
-        decoder_child, "command", lambda request: killed_command(COMMAND(request), after_bytes, signal.SIGKILL)
-    )
+    start_other(monkeypatch, lambda request: killed_command(command(request), after_bytes, signal.SIGKILL))
     with pytest.raises(DecoderKilled, match="no memory left"):
         list(decode(recording("call.opus").path))
 
 
 def test_a_decoder_that_crashed_before_any_sound_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder_child, "command", lambda request: killed_command(COMMAND(request), 0, signal.SIGSEGV))
+    start_other(monkeypatch, lambda request: killed_command(command(request), 0, signal.SIGSEGV))
     with pytest.raises(BadMedia):
         list(decode(recording("call.opus").path))
 
@@ -61,8 +59,8 @@ def test_a_decoder_that_crashed_before_any_sound_is(monkeypatch: pytest.MonkeyPa
 def test_its_job_is_done_once_more_alone_and_no_attempt_counts(
     cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch, after_bytes: int
 ) -> None:
-    commands = chain([lambda request: killed_command(COMMAND(request), after_bytes, signal.SIGKILL)], repeat(COMMAND))
-    monkeypatch.setattr(decoder_child, "command", lambda request: next(commands)(request))
+    commands = chain([lambda request: killed_command(command(request), after_bytes, signal.SIGKILL)], repeat(command))
+    start_other(monkeypatch, lambda request: next(commands)(request))
     job = queued(cloud, services, "a.opus")
     assert ended(cloud, services).outcome is Outcome.COMPLETED
     record = services.jobs.load(job.id)
@@ -73,9 +71,7 @@ def test_its_job_is_done_once_more_alone_and_no_attempt_counts(
 def test_a_file_whose_decoders_are_always_killed_fails_with_that_reason(
     cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        decoder_child, "command", lambda request: killed_command(COMMAND(request), SOME_BYTES, signal.SIGKILL)
-    )
+    start_other(monkeypatch, lambda request: killed_command(command(request), SOME_BYTES, signal.SIGKILL))
     queued(cloud, services, "a.opus")
     message = ended(cloud, services)
     assert message.outcome is Outcome.FAILED

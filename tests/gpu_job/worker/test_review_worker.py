@@ -14,7 +14,7 @@ from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
 
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.audio import decoder_child
+from gpu_job.audio.decoder_process.start import command
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.worker import worker as worker_module
@@ -42,6 +42,7 @@ from tests.support.fixed_word_worker import (
 )
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
 from tests.support.sounds import make
+from tests.support.started_decoders import start_other
 from tests.support.waiting import PATIENCE, wait_until
 from tests.support.worker_services import running_job
 
@@ -262,8 +263,7 @@ def test_an_outcome_that_cannot_be_stored_leaves_the_upload_and_its_bill_to_the_
 def test_what_a_dying_decoder_left_is_a_gap(
     cloud: LoopbackCloud, services: FixedWordServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = decoder_child.command
-    monkeypatch.setattr(decoder_child, "command", lambda request: dying_command(real(request), after_seconds=1))
+    start_other(monkeypatch, lambda request: dying_command(command(request), after_seconds=1))
     queued(cloud, services, "a.opus", seconds=19.0)
     assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
     (message,) = cloud.terminal_messages()

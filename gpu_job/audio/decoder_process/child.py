@@ -11,37 +11,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gpu_job.audio.decoder.records import Account, DecodingRequest, Record, RecordReader, Refusal
+from gpu_job.audio.decoder_process.forks import FORKS
+from gpu_job.audio.decoder_process.start import PIPE_BYTES, DecoderLimits, start
 from gpu_job.fetch.arrival import ArrivalMap
 from shared.errors import EngineFailed, FailureKind
 
-if sys.platform != "win32":
-    # Windows has neither: a child has no limits there, and its pipe the size that it comes with.
-    import fcntl
-    import resource
-
-PIPE_BYTES = 256 * 1024
-"""How far a child may be ahead of its reader: 4 s of mono samples."""
-
 STDERR_TAIL_BYTES = 4096
 """How much of the end of a decoder's standard error is kept."""
-
-_PROJECT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class DecoderLimits:
-    """What one decoder may use."""
-
-    stall_seconds: float = 60.0
-    memory_mb: int = 2000
 
 
 class DecoderFailed(EngineFailed):
@@ -60,27 +42,6 @@ class DecoderKilled(EngineFailed):
     """
 
 
-PASSED_VARIABLES = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE"})
-PASSED_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
-"""Of the environment: what Python and its libraries are found by. The rest has keys, and leads to the cloud."""
-
-
-def command(request: DecodingRequest) -> list[str]:
-    """The decoder's command line. `-P`: the folder that `dropscribe run` is called in is not searched for modules."""
-    return [sys.executable, "-B", "-s", "-P", "-m", "gpu_job.audio.decoder", request.to_json()]
-
-
-def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a decoder gets to see of its worker's environment."""
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
-    }
-    paths = [str(_PROJECT), *filter(None, [environment.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
-
-
 class DecoderChild:
     """A running decoder. A context manager: on the way out it is ended and reaped."""
 
@@ -88,26 +49,7 @@ class DecoderChild:
         self._stall_seconds = limits.stall_seconds
         self._is_ended = False
         self._arrival = ArrivalMap(Path(request.arrival)) if request.arrival is not None else None
-        self._child = subprocess.Popen(
-            command(request),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(os.environ),
-        )
-        assert self._child.stdout is not None  # opened as a pipe above
-        if sys.platform == "win32":
-            return
-        # From outside, after the start: code between fork and exec is not safe in a program with threads.
-        if hasattr(resource, "prlimit"):
-            size = limits.memory_mb * 1_000_000
-            with suppress(ProcessLookupError):  # it may have ended already
-                resource.prlimit(self._child.pid, resource.RLIMIT_AS, (size, size))
-                resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (0, 0))
-                resource.prlimit(self._child.pid, resource.RLIMIT_CORE, (0, 0))
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # a user's pipes may hold only so much together
-                fcntl.fcntl(self._child.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._child = start(request, limits)
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +58,9 @@ class DecoderChild:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.kill()
-        self._child.wait()
+        status = self._child.wait()
+        if sys.platform != "win32" and status < 0 and status != -signal.SIGKILL:
+            FORKS.renew()  # it crashed
         for pipe in (self._child.stdout, self._child.stderr):
             if pipe:
                 pipe.close()

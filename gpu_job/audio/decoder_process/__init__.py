@@ -1,0 +1,1 @@
+"""The process that a decoder is: how it is started, limited, read and ended."""

@@ -1,0 +1,126 @@
+"""Decoders that are copies of one process: the same records, children of who asks, and no copies of a server whose
+decoder crashed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpu_job.audio.decode import decode
+from gpu_job.audio.decoder.records import DecodingRequest
+from gpu_job.audio.decoder_process.child import DecoderChild, DecoderFailed
+from gpu_job.audio.decoder_process.forks import FORKS, ForkedProcess, Forks
+from gpu_job.audio.decoder_process.start import DecoderLimits
+from infra.recordings import recording, shipped
+from shared.media import DEMUXERS
+from tests.support.started_decoders import start_other, started
+from tests.support.waiting import PATIENCE
+
+CALL = recording("call.opus").path
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    made = Forks()
+    yield made
+    made.renew()
+
+
+def fork(forks: Forks) -> ForkedProcess:
+    copy = forks.fork()
+    if copy is None:
+        pytest.skip("nothing is forked here")
+    return copy
+
+
+def ended(copy: ForkedProcess) -> int:
+    """Its status; its pipes are closed."""
+    copy.kill()
+    status = copy.wait(PATIENCE)
+    copy.stdout.close()
+    copy.stderr.close()
+    return status
+
+
+@pytest.mark.parametrize("name", [each.path.name for each in shipped()])
+def test_a_copy_gives_the_samples_of_a_decoder_that_is_started_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_copy = np.concatenate(list(decode(recording(name).path)))
+    start_other(monkeypatch)
+    assert np.array_equal(by_copy, np.concatenate(list(decode(recording(name).path))))
+
+
+def test_the_server_has_one_thread_and_nothing_of_an_upload(forks: Forks) -> None:
+    copy = fork(forks)
+    copy.give(DecodingRequest(str(CALL), DEMUXERS).to_json())
+    assert copy.stdout.read()
+    server = Path("/proc") / str(forks.server_pid)
+    opened = {str(each.readlink()).partition(":")[0] for each in (server / "fd").iterdir()}
+    assert (opened, len(list((server / "task").iterdir()))) == ({"/dev/null", "socket"}, 1)
+    assert copy.wait(PATIENCE) == 0
+    assert ended(copy) == 0
+
+
+def test_copies_are_children_of_who_asked_and_outlive_their_server(forks: Forks) -> None:
+    copy = fork(forks)
+    assert forks.server_pid is not None
+    os.kill(forks.server_pid, signal.SIGKILL)
+    with pytest.raises(subprocess.TimeoutExpired):
+        copy.wait(0)
+    copy.give(DecodingRequest(str(CALL), DEMUXERS).to_json())
+    assert copy.stdout.read()
+    assert copy.wait(PATIENCE) == 0
+    assert ended(fork(forks)) == -signal.SIGKILL  # of another server
+    assert ended(copy) == 0
+
+
+def test_where_none_can_be_forked_decoders_are_started_anew() -> None:
+    forks = Forks("gpu_job.no_such_module")
+    assert forks.fork() is None
+    assert forks.fork() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+def test_after_a_crash_the_next_ones_are_copies_of_another_server(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders = started(monkeypatch)
+    with DecoderChild(DecodingRequest(str(recording("long_seen.opus").path), DEMUXERS), DecoderLimits()) as child:
+        before = FORKS.server_pid
+        records = child.records()
+        next(records)
+        os.kill(decoders[0].pid, number)
+        with pytest.raises(DecoderFailed, match=f"status -{number}"):
+            list(records)
+    assert len(list(decode(CALL))) > 0
+    assert FORKS.server_pid != before
+
+
+def test_who_stops_listening_is_no_crash() -> None:
+    stream = decode(recording("long_seen.opus").path)
+    next(stream)
+    before = FORKS.server_pid
+    stream.close()
+    assert FORKS.server_pid == before is not None
+
+
+def test_a_copy_of_this_process_has_a_server_of_its_own(forks: Forks) -> None:
+    ended(fork(forks))
+    mine = forks.server_pid
+    pid = os.fork()
+    if pid == 0:
+        forks.leave()  # as it is done for FORKS
+        os._exit(0 if forks.fork() is not None and forks.server_pid != mine else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert ended(fork(forks)) == -signal.SIGKILL
+    assert forks.server_pid == mine
+
+
+def test_a_relative_path_is_that_of_who_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(list(decode(CALL))) > 0  # the server is there, in another folder
+    (tmp_path / "a.opus").write_bytes(CALL.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert len(list(decode(Path("a.opus")))) > 0
