@@ -42,7 +42,12 @@ class ForkedProcess:
         self.stdout, self.stderr = stdout, stderr
         self.returncode: int | None = None
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        self._descriptor = os.pidfd_open(pid)
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except OSError:  # no more files may be open
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self._lock = threading.Lock()
         """Held while it is reaped: its id may be another process's from then on."""
 
