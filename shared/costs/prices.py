@@ -103,17 +103,20 @@ class PriceBook(_Frozen):
 
     @property
     def deepgram_models(self) -> frozenset[str]:
-        """Deepgram's models with a price."""
-        return frozenset(self.deepgram_minute_opted_out if self._opted_out else self.deepgram_minute)
+        """Deepgram's models with a price, as calls name them: a model's price for several languages is no model."""
+        priced = self._deepgram_prices
+        return frozenset(one for one in priced if one.removesuffix(MULTILINGUAL) not in priced.keys() - {one})
 
     def deepgram_minute_usd(self, model: str, *, multilingual: bool = False) -> float:
         """Price of one minute of audio with this Deepgram model. `multilingual`: with `language=multi`, which is the
         model's own price where the book has no other one."""
-        if multilingual and f"{model}{MULTILINGUAL}" in self.deepgram_models:
-            model = f"{model}{MULTILINGUAL}"
-        if self._opted_out:
-            return _price(self.deepgram_minute_opted_out, model, "deepgram_minute_opted_out").usd
-        return _price(self.deepgram_minute, model, "deepgram_minute").usd
+        table = "deepgram_minute_opted_out" if self._opted_out else "deepgram_minute"
+        own = _price({one: self._deepgram_prices[one] for one in self.deepgram_models}, model, table)
+        return (self._deepgram_prices.get(f"{model}{MULTILINGUAL}", own) if multilingual else own).usd
+
+    @property
+    def _deepgram_prices(self) -> Mapping[str, Price]:
+        return self.deepgram_minute_opted_out if self._opted_out else self.deepgram_minute
 
     def deepgram_speakers_minute_usd(self) -> float:
         """What it adds to a minute of audio that Deepgram tells the speakers apart."""

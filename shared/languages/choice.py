@@ -13,7 +13,8 @@ AUTO = "auto"
 UNDETERMINED = "und"
 """BCP 47: the language of a transcript that nobody knows."""
 MULTI = "multi"
-"""Deepgram's name of a language that changes within a recording, for LANGUAGE alone: it has a price of its own."""
+"""Deepgram's name of a language that changes within a recording, for LANGUAGE alone: it has a price of its own, and
+says nothing to other engines. An upload's owner names the languages, and a model that has all of them is asked so."""
 MOST_LANGUAGES = 10
 """In a list. More are nobody's knowledge of a recording: `auto` says as much."""
 LONGEST_TAG = 35
@@ -87,6 +88,8 @@ def _tags(value: str) -> tuple[str, ...]:
     tags = []
     for part in parts:
         tag = language_tag(part)
+        if part.lower() == MULTI:
+            raise ValueError(f"{MULTI!r} is no language: name those that are spoken, such as de,en, or {AUTO}")
         if tag is None:
             shown = part if len(part) <= LONGEST_TAG else f"{part[:LONGEST_TAG]}…"
             raise ValueError(f"{shown!r} is no language")

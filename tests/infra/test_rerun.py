@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import typer
@@ -26,6 +27,7 @@ from shared.transcript.model import Passage, Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import STATE, UPLOADS, LoopbackCloud
+from tests.support.price_books import book_with_model
 from tests.support.waiting import wait_until
 from trigger_function.handle_upload import handle
 from trigger_function.reconciler.open_jobs import reconcile_all
@@ -35,9 +37,12 @@ AUDIO = recording("memo.wav").path.read_bytes()
 
 
 @pytest.fixture
-def services(make_services: MakeServices, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str) -> Services:
-    """Of a deployment that asks Deepgram."""
+def services(
+    make_services: MakeServices, shared_deepgram_server: FaultyDeepgramServer, deepgram_key: str, tmp_path: Path
+) -> Services:
+    """Of a deployment that asks Deepgram, and knows two of its models."""
     return make_services(
+        PRICE_BOOK=str(book_with_model(tmp_path / "book.toml", "nova-2", usd=0.0052)),
         DEEPGRAM_API_KEY=deepgram_key,
         DEEPGRAM_BASE_URL=shared_deepgram_server.url,
         TRANSCRIPTION_METHOD="deepgram",
@@ -110,12 +115,12 @@ def test_a_model_has_a_quote_before_and_a_word_diff_behind(
 ) -> None:
     upload = cloud.drop(AUDIO)
     handle(services, upload)
-    asked = (upload.job_id, "--model", "nova-3-multilingual")
+    asked = (upload.job_id, "--model", "nova-2")
     status, output = rerun(*asked, "--dry-run")
     assert status == 0
     # 8.06 s at $0.0052 a minute, and the egress.
     assert output.splitlines()[-1] == "1 job would be run again for about $0.0007."
-    assert "deepgram (nova-3-multilingual)" in output
+    assert "deepgram (nova-2)" in output
     assert record_of(services, upload).run == 1
     status, output = rerun(*asked, answer="n\n")
     assert status == 1

@@ -34,6 +34,7 @@ from tests.support.function_services import MakeServices
 from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from tests.support.odd_files import two_speakers
+from tests.support.price_books import book_with_model
 from tests.support.waiting import wait_until
 from trigger_function.dispatch import dispatch
 from trigger_function.handle_upload import handle
@@ -264,20 +265,20 @@ def test_a_rerun_with_a_stored_answer_killed_before_any_effect_pays_nothing_agai
 
 
 def test_a_rerun_with_another_model_calls_deepgram_again(
-    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer, tmp_path: Path
 ) -> None:
-    services = make_deepgram_services()
+    services = make_deepgram_services(PRICE_BOOK=str(book_with_model(tmp_path / "book.toml", "nova-2", usd=0.0052)))
     upload = cloud.drop(AUDIO)
     handle(services, upload)
     (first,) = cloud.terminal_messages()
-    model = RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-3-multilingual")
+    model = RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-2")
     begin_rerun(services.storage, services.jobs, upload.job_id, RerunRequest(model))
     requests = len(server.requests)
     assert reconcile_all(services) == {"restarted": 1}
     (again,) = cloud.terminal_messages()
     assert again.decision is not None
     assert (again.decision.rule, again.run, again.outcome) == ("requested", 2, Outcome.COMPLETED)
-    assert server.requests[requests].model == "nova-3-multilingual"
+    assert server.requests[requests].model == "nova-2"
     assert (calls_on(again, possibly=False), calls_on(again, possibly=True)) == (1, 0)
     # The same audio for $0.0052 and $0.0043 a minute.
     usd, before_usd = (one.bill.usd_of(kind=LineItemKind.DEEPGRAM) for one in (again, first))

@@ -53,6 +53,14 @@ def test_the_shipped_book_prices_what_the_defaults_use() -> None:
     assert price_book() is book
 
 
+def test_a_price_for_several_languages_is_no_model() -> None:
+    for book in (price_book(), price_book().opted_out()):
+        assert book.deepgram_models == {"nova-3"}
+        assert book.deepgram_minute_usd("nova-3", multilingual=True) > book.deepgram_minute_usd("nova-3")
+        with pytest.raises(UnknownPrice, match=r"it has: nova-3\)"):
+            book.deepgram_minute_usd("nova-3-multilingual")
+
+
 def test_an_instance_is_billed_in_three_lines(book: PriceBook) -> None:
     bill = instance_bill(L4, {Phase.START_UP: 10}, book)
     assert [(item.kind, item.resource, item.quantity, item.unit) for item in bill.items] == [

@@ -70,6 +70,10 @@ def test_metadata_brings_it_there_and_back() -> None:
     assert options.metadata() == {"transcribe-language": "de-AT,en"}
     assert parse_upload_options(options.metadata()) == options
     assert UploadOptions.model_validate_json(options.model_dump_json()) == options
+    with pytest.raises(
+        Rejected, match=r"transcribe-language is 'multi' \('multi' is no language: name .* de,en, or auto"
+    ):
+        parse_upload_options({"transcribe-language": "Multi"})
     with pytest.raises(Rejected, match=r"transcribe-language is 'klingon' \('klingon' is no language\)"):
         parse_upload_options({"transcribe-language": "klingon"})
 

@@ -45,7 +45,7 @@ UPLOAD = Upload(bucket="uploads", name="calls/a.mp3", generation=7)
 MEDIA = Media(container="mp3", codec="mp3", duration_seconds=60, sample_rate_hz=16000, channels=1, size_bytes=9)
 NOVA = RequestedModel(method=Method.DEEPGRAM, deepgram_model="nova-3")
 PARAKEET = RequestedModel(method=Method.PARAKEET)
-MODELS = ("nova-3", "nova-3-multilingual")
+MODELS = ("nova-3", "nova-2")
 
 
 def bill(usd: float, resource: str = "gpu") -> Bill:
@@ -194,8 +194,8 @@ def test_a_private_upload_is_not_sent_to_an_api() -> None:
         (Method.PARAKEET, "gpu", NOVA, False),
         (Method.PARAKEET, "deepgram nova-3", PARAKEET, False),
         (Method.DEEPGRAM, "deepgram nova-3 (possibly billed)", NOVA, True),
-        (Method.DEEPGRAM, "deepgram nova-3-multilingual", NOVA, False),
-        (Method.DEEPGRAM, "deepgram nova-3-multilingual", None, True),
+        (Method.DEEPGRAM, "deepgram nova-2", NOVA, False),
+        (Method.DEEPGRAM, "deepgram nova-2", None, True),
     ],
 )
 def test_parts_are_kept_unless_the_model_changes(
@@ -260,8 +260,8 @@ def test_a_completed_job_begins_without_parts_and_a_failed_rerun_keeps_its_model
 def test_models_are_named_by_method_or_as_deepgram_does() -> None:
     assert requested_model("parakeet", "nova-3", MODELS) == PARAKEET
     assert requested_model("deepgram", "nova-3", MODELS) == NOVA
-    assert requested_model("nova-3-multilingual", "nova-3", MODELS).label == "deepgram nova-3-multilingual"
-    with pytest.raises(RerunRefused, match="known are parakeet, deepgram, nova-3, nova-3-multilingual"):
+    assert requested_model("nova-2", "nova-3", MODELS).label == "deepgram nova-2"
+    with pytest.raises(RerunRefused, match="known are parakeet, deepgram, nova-2, nova-3"):
         requested_model("whisper", "nova-3", MODELS)
 
 
