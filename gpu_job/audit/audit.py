@@ -15,7 +15,7 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import seconds
 from gpu_job.audit.candidates import LONG_SILENCE_SECONDS, AuditedChunk, queries_for
 from gpu_job.audit.evidence import TimedWord, timed_words
-from gpu_job.audit.findings import Findings, Splice, words_inside
+from gpu_job.audit.findings import Findings, Splice, ends_with, words_inside
 from gpu_job.audit.intervals import Span, clipped, merge_close, total, uncovered
 from gpu_job.audit.queries import AuditRules, Retry, SuspectWords, UntranscribedSpan, VadQuery, retry_windows
 from shared.transcript.model import Gap
@@ -104,7 +104,9 @@ class Audit:
         No tokens where the engine failed.
         """
         self._open -= 1
-        query = retry.query
+        query, tokens = retry.query, [*tokens]
+        ends_there = ends_with(tokens, query.span, query.before)
+        retry = replace(retry, ends_with_before=retry.ends_with_before or ends_there)
         words = [
             timed
             for timed in words_inside(tokens, query.span, query.before, query.after)
@@ -127,6 +129,8 @@ class Audit:
         if retry.best:
             tokens = tuple(token for timed in retry.best for token in timed.tokens)
             self.findings.splices.append(Splice(retry.query.span, tokens))
+        if self._is_rest_of_word_before(retry, missing):
+            missing = []
         self.findings.gaps += [Gap(start=gap.start, end=gap.end, reason=reason) for gap in missing]
         return None
 
@@ -148,6 +152,11 @@ class Audit:
             if is_long and total(found) >= self._rules.min_speech_seconds:
                 missing += merge_close(found, self._rules.gap_seconds)
         return missing
+
+    def _is_rest_of_word_before(self, retry: Retry, missing: Sequence[Span]) -> bool:
+        """Whether the speech without words can be the end of the word before it, which was heard again, alone."""
+        last = retry.query.before_may_end + self._rules.edge_seconds
+        return retry.ends_with_before and not retry.best and all(span.end <= last for span in missing)
 
     def _has_speech_near(self, timed: TimedWord, speech: Sequence[Span]) -> bool:
         return bool(clipped(speech, timed.cover.grown(self._rules.near_seconds)))

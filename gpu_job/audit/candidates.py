@@ -155,11 +155,11 @@ def _quiet_place(level: Levels, within: float) -> float:
     return quietest(level, 0, frames, width) / FRAMES_PER_SECOND if width <= frames <= len(level) else 0.0
 
 
-def _edges(audited: AuditedChunk, span: Span) -> tuple[str | None, str | None]:
+def _edges(audited: AuditedChunk, span: Span) -> tuple[str | None, str | None, float]:
     words = [timed for each in audited.near for timed in each.words or ()]
-    before = next((timed.word.text for timed in words if timed.cover.end == span.start), None)
+    before = next((timed for timed in words if timed.cover.end == span.start), None)
     after = next((timed.word.text for timed in words if timed.cover.start == span.end), None)
-    return before, after
+    return (None, after, 0.0) if before is None else (before.word.text, after, before.slow_end)
 
 
 _WORD_TIME_TOLERANCE = 0.2

@@ -18,6 +18,9 @@ LETTER_SECONDS, WORD_SECONDS = 0.25, 0.5
 """A word lasts no longer than this for each letter and once: slow speech takes 0.1 s a letter. Parakeet's last token
 before missing words can end behind them, and would hide that they are missing."""
 
+SLOW_LETTER_SECONDS = 0.1
+"""What a letter takes in slow speech."""
+
 
 class TimedWord(NamedTuple):
     """A word and the tokens it is made of."""
@@ -30,6 +33,11 @@ class TimedWord(NamedTuple):
         """Its time, limited to how long it can have taken to say it."""
         start, letters = self.word.start, len(self.word.text)
         return Span(start, min(self.word.end, start + LETTER_SECONDS * letters + WORD_SECONDS))
+
+    @property
+    def slow_end(self) -> float:
+        """When it would have ended in slow speech: engines hear the ends of words up to 0.4 s too early."""
+        return self.word.start + SLOW_LETTER_SECONDS * sum(letter.isalnum() for letter in self.word.text)
 
 
 def timed_words(tokens: Iterable[Token]) -> list[TimedWord]:

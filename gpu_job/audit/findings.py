@@ -105,6 +105,12 @@ def words_inside(tokens: Iterable[Token], span: Span, before: str | None, after:
     return [timed._replace(tokens=tuple(ensure_word_start(timed.tokens))) for timed in within]
 
 
+def ends_with(tokens: Iterable[Token], span: Span, before: str | None) -> bool:
+    """Whether the last word that a window around a span has up to its end is the word before it."""
+    words = [timed for timed in timed_words(tokens) if _middle(timed) < span.end]
+    return bool(words) and _has_text(words[-1], before)
+
+
 def _middle(timed: TimedWord) -> float:
     return (timed.word.start + timed.word.end) / 2
 

@@ -49,6 +49,8 @@ class UntranscribedSpan:
     before: str | None
     """The words at its edges, None where there is none."""
     after: str | None
+    before_may_end: float = 0.0
+    """When the word before it would have ended in slow speech."""
     detection: VadThresholds = SPEECH
 
 
@@ -75,6 +77,8 @@ class Retry:
     """Windows to try next."""
     best: tuple[TimedWord, ...]
     """Words of the best try so far."""
+    ends_with_before: bool = False
+    """Whether a try heard the word before the span, and nothing behind it."""
 
 
 def slice_chunk(chunk: Chunk, span: Span) -> Chunk:

@@ -28,9 +28,6 @@ SERVER_ERROR = 500
 WORST_ERROR_RATE = 0.05
 MOST_AT_JOINS = 1
 """Words lost or made up where engines meet: none when this was written; Parakeet alone has one in ten minutes."""
-MOST_UNHEARD_SECONDS = 0.5
-"""Of gaps: where the engines meet depends on how fast they are, and where a chunk of the ten minutes ends behind one
-"Maria", the tiny model hears that word end 0.4 s too early. All words are there."""
 SETTINGS = {
     "HEARTBEAT_SECONDS": "0.2",
     "CHECKPOINT_SECONDS": "0.1",
@@ -59,9 +56,8 @@ def owner(pair: LaptopCloud) -> Iterator[UserClient]:
 
 def check_words(user: UserClient, message: Message) -> None:
     """All of it, right words at right times; nothing lost or doubled where engines meet."""
-    assert message["outcome"] in ("completed", "completed_with_gaps"), message["reason"]
+    assert message["outcome"] == "completed", message["reason"]
     transcript = user.result(message, "transcript.json")
-    assert sum(gap["end"] - gap["start"] for gap in transcript["coverage"]["gaps"]) < MOST_UNHEARD_SECONDS
     check_times(transcript)
     steps = align_words(TEN_MINUTES, transcript["words"])
     assert word_error_rate(steps) < WORST_ERROR_RATE

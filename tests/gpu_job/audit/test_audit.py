@@ -163,6 +163,35 @@ def test_a_second_try_may_recognize_what_the_first_did_not() -> None:
     assert next(tries) == 2
 
 
+@pytest.mark.parametrize(
+    ("sounds_until", "heard", "gaps"),
+    [
+        (10.5, " Maria.", 0),
+        (10.9, " Maria.", 1),  # longer than the word takes
+        (10.5, "", 1),  # the word is not heard again: it may be another one
+        (10.5, " Helen", 1),
+    ],
+)
+def test_the_end_of_a_word_that_was_heard_as_too_short_is_no_gap(sounds_until: float, heard: str, gaps: int) -> None:
+    """Found where engines meet: ` Maria.` as one token of 0.16 s, and sound to its end 0.4 s later."""
+    sound = noise(14, -75.0)
+    sound[8 * SAMPLE_RATE : round(sounds_until * SAMPLE_RATE)] = noise(3, -20.0)[
+        : round((sounds_until - 8) * SAMPLE_RATE)
+    ]
+    first = [*(Token(f" {n}", n, n + 0.9, 0.9) for n in range(8, 10)), Token(" Maria.", 9.95, 10.1, 0.9)]
+
+    def again(window: Chunk) -> list[Token]:
+        return [first[1], Token(heard, 9.97, 10.13, 0.9)] if heard else [first[1]]
+
+    def speech(window: Chunk, _: VadQuery) -> list[tuple[float, float]]:
+        start = seconds(window.start)
+        return [(max(0.0, 8.0 - start), sounds_until - start)]
+
+    audit = finished_audit([Chunk(0, sound)], lambda _: first, again=again, speech=speech)
+    assert len(audit.findings.gaps) == gaps
+    assert audit.findings.retranscribed_seconds > 0
+
+
 def test_half_a_repair_is_kept_and_the_rest_is_a_gap() -> None:
     talk, chunk = Talk(20), Talk(20).chunk(0, 20)
     audit = finished_audit([chunk], talk.missing(Span(5, 13)), again=talk.missing(Span(9, 13)), speech=talk.speech)
