@@ -233,6 +233,7 @@ class FileTranscription:
             check=self._raise_if_cancelled,
         )
         channels = [ChannelAudio(options.cuts, audio.begin) for _ in range(self._channels)]
+        self._speakers.begin(audio.begin, counts=shard.shard is None or shard.is_noted)
         is_left = False
         with self._pipeline.engines.feeding(), closing(audio.blocks(path, arriving)) as blocks:
             for block in blocks:
@@ -242,7 +243,7 @@ class FileTranscription:
                     self._submit(number, channel.add(samples))
                 self.decode_pace.add(seconds(block.shape[1]), time.monotonic() - began)
                 self._speakers.add(block[0])
-                if is_left := shard.is_left(channels):
+                if is_left := shard.is_left(channels) and self._speakers.has_all:
                     break
             audio.end(arriving, is_behind=shard.is_behind(channels))
             is_left = is_left or audio.is_cut_short
@@ -256,14 +257,14 @@ class FileTranscription:
         self._results.end(audio.frames, audible if shard.shard is None else [], loudness)
         self._audits.end(is_followed=shard.shard is not None and shard.shard.end is not None)
         self._language.end()
-        self._speakers.end()
+        self._speakers.end(is_left=is_left)
         self.report_if_complete()
         return seconds(audio.frames)
 
     def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
         """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
-        speakers are to be told apart, or parts of it are to be heard again, for which no shard keeps its audio."""
-        shards, is_alone = self._request.shards, not self._speakers.are_told_apart and self._opinions is None
+        parts of it are to be heard again, for which no shard keeps its audio."""
+        shards, is_alone = self._request.shards, self._opinions is None
         if shards is None or self._media is None or not is_alone or not hears_the_same(self._media, self._channels):
             return None
         if self._language.would_ask(self._request.stored.values()):
@@ -271,7 +272,14 @@ class FileTranscription:
             return None
         audio = replace(self._pipeline.options.decoding, media=self._media)
         feed = JoinedFeed(
-            shards, audio, self._channels, self._results, self._audits, self._listener, self._raise_if_cancelled
+            shards,
+            audio,
+            self._channels,
+            self._results,
+            self._audits,
+            self._speakers,
+            self._listener,
+            self._raise_if_cancelled,
         )
         try:
             facts = feed.run(path, arriving, self._part)
@@ -293,7 +301,9 @@ class FileTranscription:
 
     def shard_facts(self) -> FoundInShard | None:
         """What a complete shard found beside its results; None where that says nothing."""
-        return self._shard.found(self._audits.findings(), self.results()) if self.is_complete() else None
+        if not self.is_complete():
+            return None
+        return self._shard.found(self._audits.findings(), self.results(), self._speakers.packed())
 
     @property
     def is_unjoinable(self) -> bool:

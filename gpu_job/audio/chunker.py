@@ -42,9 +42,14 @@ class Chunk:
     def digest(self) -> str:
         """Of its samples: the same only for the same ones, to the last bit; and for those turned over, which sound the
         same: of a mix, its polarity depends on what came long before (`gpu_job.audio.mix.channel_phase`)."""
-        first = self.samples[np.argmax(self.samples != 0)] if len(self.samples) else 0.0
-        turned = self.samples * np.float32(-1 if first < 0 else 1) + np.float32(0)  # there are two zeros
+        turned = self.samples * np.float32(self.polarity) + np.float32(0)  # there are two zeros
         return hashlib.blake2b(turned.data, digest_size=DIGEST_BYTES).hexdigest()
+
+    @property
+    def polarity(self) -> int:
+        """-1 where its first sample that is not 0 is less, else 1: tells two chunks of one digest apart."""
+        first = self.samples[np.argmax(self.samples != 0)] if len(self.samples) else 0.0
+        return -1 if first < 0 else 1
 
     @cached_property
     def levels(self) -> Levels:

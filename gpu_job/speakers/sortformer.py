@@ -10,7 +10,7 @@ import importlib.util
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
-from gpu_job.speakers.stage import SpeakerModel, SpeakerStage
+from gpu_job.speakers.stage import PartStage, RecordingPart, SpeakerModel, SpeakerStage
 from gpu_job.speakers.turns import Turn
 from shared.options.speaker_count import SpeakerCount
 from shared.voices.model import Voice
@@ -74,6 +74,23 @@ class SortformerModel:
         if count.most is None or count.most > MOST_SPEAKERS:
             return self._beyond.begin(threads, count, done, is_cancelled)
         return _SortformerStage(self, done, is_cancelled)
+
+    def begin_part(
+        self,
+        threads: Executor,
+        part: RecordingPart,
+        count: SpeakerCount,
+        done: Callable[[], None],
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> PartStage | None:
+        """None of what it hears itself: what it hears depends on all that came before."""
+        if count.most is None or count.most > MOST_SPEAKERS:
+            return self._beyond.begin_part(threads, part, count, done, is_cancelled)
+        return None
+
+    def join(self, parts: Iterable[bytes], samples: int, count: SpeakerCount) -> SpeakerStage:
+        """Of those of whom it hears no parts."""
+        return self._beyond.join(parts, samples, count)
 
     @cached_property
     def network(self) -> Any:

@@ -109,27 +109,52 @@ class SpeakerWindow:
 
 
 class WindowCutter:
-    """Takes samples as they are decoded, keeps no more of them than a window, and cuts them into windows."""
+    """Takes samples as they are decoded, keeps no more of them than a window, and cuts them into windows: of a part of
+    a recording, those of the whole one's that begin in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int = 0, first: int = 0, stop: int | None = None) -> None:
+        """Counted in samples of the recording. `begin`: which one comes first, `first` at the latest. `first`, `stop`:
+        a window that begins before the one, or from the other on, is another part's; None: there is none behind."""
         self._waiting = np.zeros(0, np.float32)
-        self._start = 0
+        self._start = ceil(first / STEP) * STEP
+        self._skipped = self._start - begin
+        """Samples to come that no own window has."""
+        self._stop = stop
+
+    @property
+    def has_all(self) -> bool:
+        """Whether all windows are cut, whatever comes."""
+        return self._stop is not None and self._start >= self._stop
 
     def add(self, samples: Samples) -> Iterator[tuple[int, Samples]]:
         """More samples -> the first sample and the samples of each window that they complete."""
-        self._waiting = np.concatenate([self._waiting, samples])
-        while len(self._waiting) >= WINDOW:
+        skipped = min(self._skipped, len(samples))
+        self._skipped -= skipped
+        if self.has_all:
+            return
+        self._waiting = np.concatenate([self._waiting, samples[skipped:]])
+        while len(self._waiting) >= WINDOW and not self.has_all:
             yield self._start, self._waiting[:WINDOW]
             self._start += STEP
             self._waiting = self._waiting[STEP:]
 
     def end(self) -> Iterator[tuple[int, Samples]]:
-        """The last windows, filled up with silence: until the recording's end is in one's middle half."""
+        """The recording ends here: the last windows, filled up with silence, of those that `starts_of` has."""
         end = self._start + len(self._waiting)
-        while len(self._waiting) and (self._start == 0 or self._start + (WINDOW - STEP) // 2 < end):
+        while len(self._waiting) and is_heard(self._start, end) and not self.has_all:
             yield self._start, np.pad(self._waiting, (0, WINDOW - len(self._waiting)))
             self._start += STEP
             self._waiting = self._waiting[STEP:]
+
+
+def is_heard(start: int, end: int) -> bool:
+    """Whether there is a window at `start` of a recording of `end` samples: until its end is in one's middle half."""
+    return start + (WINDOW - STEP) // 2 < end or 0 == start < end
+
+
+def starts_of(end: int) -> list[int]:
+    """First samples of all windows of a recording of `end` samples."""
+    return [start for start in range(0, end, STEP) if is_heard(start, end)]
 
 
 def hear(networks: SpeakerNetworks, start: int, window: Samples) -> SpeakerWindow:

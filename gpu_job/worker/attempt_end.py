@@ -98,15 +98,13 @@ class AttemptEnd:
             if part is not None:
                 parts_run, folder = job.record.parts_run, job.record.own_parts
                 language = job.record.options.language
-                facts, edges = job.part_facts() or (None, b"")
                 self._services.checkpoints.store_part(
                     job.job_id,
                     part,
                     run=parts_run,
                     within=folder,
                     language=language,
-                    facts=facts,
-                    edges=edges,
+                    found=job.part_found(),
                     unjoinable=shard if job.transcription.is_unjoinable else None,
                 )
             if not self._close_shard(job, shard, bill):

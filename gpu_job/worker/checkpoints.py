@@ -1,5 +1,5 @@
 """Checkpoints: finished chunks of a job that is still at work, so that a killed worker loses only the last few; and
-parts: all chunks of a shard that is done, what else it found, and the audio at its ends."""
+parts: all chunks of a shard that is done, what else it found, the audio at its ends, and what it heard of speakers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.transcription.chunk_results import StoredResults
 from gpu_job.transcription.shards.facts import FACTS_VERSION, ShardFacts
+from gpu_job.transcription.shards.found import PackedFound
 from gpu_job.transcription.shards.joined import StoredShards
 from shared import objects
 from shared.costs.shard_plan import Shard
@@ -48,8 +49,8 @@ class StoredParts:
 class _Found:
     results: dict[tuple[int, int, int], ChunkResult] = field(default_factory=dict)
     facts: dict[int, ShardFacts] = field(default_factory=dict)
-    edges: dict[int, str] = field(default_factory=dict)
-    """Names of the objects with the audio at the ends of shards."""
+    folders: dict[int, str] = field(default_factory=dict)
+    """Of shards, with the audio at their ends and what they heard of speakers."""
     unjoinable: set[Shard] = field(default_factory=set)
 
 
@@ -84,16 +85,18 @@ class Checkpoints:
         run: int,
         within: str,
         language: LanguageChoice | None = None,
-        facts: ShardFacts | None = None,
-        edges: bytes = b"",
+        found: PackedFound | None = None,
         unjoinable: Shard | None = None,
     ) -> None:
-        """Store everything of a shard, unless another worker has; its checkpoints are not read any more. `facts`: what
-        else it found, None where that says nothing; `edges`: the `packed_audio` of its ends. `unjoinable`: the shard,
-        where it would say nothing if it was heard again."""
+        """Store everything of a shard, unless another worker has; its checkpoints are not read any more. `found`: what
+        else it found, None where that says nothing. `unjoinable`: the shard, where it would say nothing if it was heard
+        again."""
         recipe, folder = self._recipe_of(language), parts_folder(job_id, run) + within
-        if facts is not None:
-            objects.create_once(self._bucket, folder + _edges_name(recipe), edges, "application/octet-stream")
+        if found is not None:
+            for name, data in ((_edges_name(recipe), found.edges), (_speakers_name(recipe), found.speakers)):
+                if data is not None:
+                    objects.create_once(self._bucket, folder + name, data, "application/octet-stream")
+        facts = None if found is None else found.facts
         self._create(folder + _part_name(recipe), recipe, parts, None, facts, unjoinable)
 
     def _recipe_of(self, language: LanguageChoice | None) -> str:
@@ -136,11 +139,17 @@ class Checkpoints:
             if checkpoint.facts is not None:
                 number = checkpoint.facts.shard.number
                 found.facts[number] = checkpoint.facts
-                found.edges[number] = f"{name.rpartition('/')[0]}/{_edges_name(recipe)}"
+                found.folders[number] = f"{name.rpartition('/')[0]}/"
             if checkpoint.unjoinable is not None:
                 found.unjoinable.add(checkpoint.unjoinable)
-        edges, unjoinable = self._reader(found.edges), frozenset(found.unjoinable)
-        return StoredParts(found.results, StoredShards(plan, found.facts, edges, unjoinable))
+        shards = StoredShards(
+            plan,
+            found.facts,
+            self._reader(found.folders, _edges_name(recipe)),
+            frozenset(found.unjoinable),
+            self._reader(found.folders, _speakers_name(recipe)),
+        )
+        return StoredParts(found.results, shards)
 
     def _stored(self, folder: str, recipe: str) -> Iterator[tuple[str, _Checkpoint]]:
         listed = self._bucket.list_blobs(prefix=folder)
@@ -153,9 +162,9 @@ class Checkpoints:
             if checkpoint and checkpoint.recipe == recipe:
                 yield name, checkpoint
 
-    def _reader(self, names: dict[int, str]) -> Callable[[int], bytes | None]:
+    def _reader(self, folders: dict[int, str], name: str) -> Callable[[int], bytes | None]:
         def read(number: int) -> bytes | None:
-            stored = objects.read(self._bucket, names[number]) if number in names else None
+            stored = objects.read(self._bucket, folders[number] + name) if number in folders else None
             return stored.data if stored else None
 
         return read
@@ -167,6 +176,10 @@ def _part_name(recipe: str) -> str:
 
 def _edges_name(recipe: str) -> str:
     return f"edges-{_recipe_digest(recipe)}.npz"
+
+
+def _speakers_name(recipe: str) -> str:
+    return f"speakers-{_recipe_digest(recipe)}.npz"
 
 
 def _recipe_digest(recipe: str) -> str:

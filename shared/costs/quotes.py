@@ -170,8 +170,9 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
 def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote | None:
     """Parakeet in shards, as `plan_shards` divides the upload; None where it is one piece.
 
-    Each execution does its part of the shards, one after the other; then one puts the transcript together, for which
-    nobody else works: it counts the file's packets, and decodes it only where somebody else is to hear all of it.
+    Each execution does its part of the shards, one after the other, and hears who speaks in them; then one puts the
+    transcript together, for which nobody else works: it counts the file's packets, and decodes it only where another
+    engine is to hear parts of it.
     """
     media = request.media
     most = pricing.launches.max_executions
@@ -183,20 +184,18 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
-    # Of a shard nobody asks who speaks, nor for a second opinion.
-    is_decoded = request.speakers or request.second_opinion_usd > 0 or request.deepgram_may_complete
-    x_real_time = pricing.speeds.decode_x_real_time if is_decoded else COUNTED_X_REAL_TIME
-    assembling = max(media.duration_seconds / x_real_time, _speakers_seconds(request, pricing))
-    seconds = {Phase.TRANSCRIPTION: _parakeet_seconds(request, pricing) + assembling}
+    busy = max(_parakeet_seconds(request, pricing), _speakers_seconds(request, pricing))
+    # Of a shard nobody asks for a second opinion.
+    is_decoded = request.second_opinion_usd > 0 or request.deepgram_may_complete
+    assembling = media.duration_seconds / (pricing.speeds.decode_x_real_time if is_decoded else COUNTED_X_REAL_TIME)
+    seconds = {Phase.TRANSCRIPTION: busy + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:
         seconds |= {Phase.START_UP: starting * speed.startup_seconds, Phase.WAITING: starting * pricing.idle_seconds}
     return Quote(
         method=Method.PARAKEET,
         bill=instance_bill(pricing.shape, seconds, pricing.book),
-        completion_seconds=_start_delay_seconds(pricing, queue)
-        + min(1.0, rounds * longest) * _parakeet_seconds(request, pricing)
-        + assembling,
+        completion_seconds=_start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling,
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
         shards=len(shards),

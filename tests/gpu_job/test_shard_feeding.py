@@ -27,10 +27,11 @@ from gpu_job.audit.queries import AuditRules
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription
+from gpu_job.speakers.diarizer import BuiltInModel
 from gpu_job.transcription.chunk_results import ChunkResults
 from gpu_job.transcription.listener import BlockingListener
 from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
-from gpu_job.transcription.shards.edge_audio import packed_audio
+from gpu_job.transcription.shards.facts import digest_of
 from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
@@ -38,9 +39,11 @@ from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import BadMedia
 from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerCount
 from tests.support.arriving import GatedContent
 from tests.support.engine_chain import chain_of
 from tests.support.fake_recognizer import FakeRecognizer
+from tests.support.made_conversation import Conversation
 from tests.support.sounds import make
 from tests.support.waiting import PATIENCE
 
@@ -66,9 +69,10 @@ def fed(
     shard: Shard | None = None,
     stored: Results | None = None,
     shards: StoredShards | None = None,
+    speakers: SpeakerCount | None = None,
 ) -> FileTranscription:
     """A file, or a shard of it, once all of its chunks have their results."""
-    return fed_and_decoded(pipeline, path, shard, channels, stored, shards)[0]
+    return fed_and_decoded(pipeline, path, shard, channels, stored, shards, speakers)[0]
 
 
 def fed_and_decoded(
@@ -78,6 +82,7 @@ def fed_and_decoded(
     channels: Channels = Channels.MIX,
     stored: Results | None = None,
     shards: StoredShards | None = None,
+    speakers: SpeakerCount | None = None,
 ) -> tuple[FileTranscription, float]:
     """The same, and how many seconds of audio were decoded for it."""
     listener, name = BlockingListener(), f"{path.name}-{shard}"
@@ -85,7 +90,13 @@ def fed_and_decoded(
         pipeline,
         name,
         listener,
-        FileRequest(inspected(path), UploadOptions(channels=channels), stored=stored or {}, shard=shard, shards=shards),
+        FileRequest(
+            inspected(path),
+            UploadOptions(channels=channels, speakers=speakers),
+            stored=stored or {},
+            shard=shard,
+            shards=shards,
+        ),
     )
     decoded_seconds = file.feed(path)
     listener.wait(pipeline.engines, PATIENCE)
@@ -99,10 +110,12 @@ def placed(file: FileTranscription) -> Results:
 def left_by(shards: Sequence[FileTranscription]) -> tuple[Results, StoredShards]:
     """What is stored of shards: results, and what else they found."""
     results = {place: result for one in shards for place, result in placed(one).items()}
-    found = [one.shard_facts() for one in shards]
-    facts = {one.facts.shard.number: one.facts for one in found if one is not None}
-    edges = {one.facts.shard.number: packed_audio(one.edges) for one in found if one is not None}
-    return results, StoredShards(tuple(facts[number].shard for number in sorted(facts)), facts, edges.get)
+    found = {one.facts.shard.number: one.packed() for shard in shards if (one := shard.shard_facts()) is not None}
+    facts = {number: one.facts for number, one in found.items()}
+    plan = tuple(facts[number].shard for number in sorted(facts))
+    return results, StoredShards(
+        plan, facts, lambda number: found[number].edges, speakers=lambda number: found[number].speakers
+    )
 
 
 def in_order(found: Findings) -> tuple[object, ...]:
@@ -134,18 +147,20 @@ def test_shards_have_the_chunks_of_the_whole_and_the_same_words(
     pipeline: Pipeline, tmp_path: Path, channels: Channels
 ) -> None:
     path = CALL.path if channels is Channels.MIX else two_channels(tmp_path)
-    whole = fed(pipeline, path, channels=channels)
-    shards = [fed(pipeline, path, channels=channels, shard=shard) for shard in PLAN]
+    count = SpeakerCount()
+    whole = fed(pipeline, path, channels=channels, speakers=count)
+    shards = [fed(pipeline, path, channels=channels, shard=shard, speakers=count) for shard in PLAN]
     places = [set(placed(one)) for one in shards]
     assert sum(map(len, places)) == len(set().union(*places)) == len(placed(whole)) >= len(PLAN)
     assert set().union(*places) == set(placed(whole))
     stored = {place: result for one in shards for place, result in placed(one).items()}
-    assembled = fed(pipeline, path, channels=channels, stored=stored)
-    joined = fed(pipeline, path, channels=channels, stored=stored, shards=left_by(shards)[1])
+    assembled = fed(pipeline, path, channels=channels, stored=stored, speakers=count)
+    joined = fed(pipeline, path, channels=channels, stored=stored, shards=left_by(shards)[1], speakers=count)
     assert joined.decode_pace.audio_seconds == 0
     assert placed(assembled) == placed(joined) == stored
     assert_same(joined, assembled)
     source, job = path.as_uri(), "job"
+    assert len({word.speaker for word in joined.assemble(source, job).words}) == 2
     first, second = whole.assemble(source, job), assembled.assemble(source, job)
     assert [(word.text, word.speaker) for word in second.words] == [(word.text, word.speaker) for word in first.words]
     assert second.coverage.gaps == first.coverage.gaps == ()
@@ -175,7 +190,8 @@ def hearing() -> Iterator[Pipeline]:
         cuts=CutRules(max_seconds=6.0), decoding=DecodeOptions(parallel=ParallelDecoding(children=1)), audit=None
     )
     with ThreadPoolExecutor(2) as threads:
-        yield Pipeline(chain, replace(options, warm_up_seconds=60), SpeechDetector(), threads)
+        model = BuiltInModel(Conversation())
+        yield Pipeline(chain, replace(options, warm_up_seconds=60), SpeechDetector(), threads, model)
     chain.stop()
 
 
@@ -250,6 +266,59 @@ def test_what_shards_found_is_joined_without_decoding_and_is_the_whole_recording
         assert not joined.is_unjoinable
         assert_same(joined, divided.whole)
     assert {gap.reason for gap in joined.findings()[0].gaps} == {NO_WORDS_REASON}
+
+
+@pytest.fixture(scope="module")
+def speaking(auditing: Pipeline, short_lecture: Path) -> Divided:
+    """The same, where it was asked who speaks."""
+    pipeline, count = replace(auditing, options=replace(auditing.options, warm_up_seconds=20)), SpeakerCount()
+    shards = [fed(pipeline, short_lecture, shard=shard, speakers=count) for shard in SHORT_PLAN]
+    return Divided(fed(pipeline, short_lecture, speakers=count), *left_by(shards))
+
+
+def test_speakers_are_heard_in_shards_and_told_apart_as_in_one_piece(
+    auditing: Pipeline, short_lecture: Path, speaking: Divided, divided: Divided, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    whole = speaking.whole.assemble("", "job")
+    assert len({word.speaker for word in whole.words}) > 1
+    # As stored; and where one shard is of a version that heard nothing.
+    facts = speaking.shards.facts
+    for changed, decoded in (({}, []), ({1: divided.shards.facts[1]}, [1])):
+        caplog.clear()
+        shards = replace(speaking.shards, facts={**facts, **changed})
+        joined = fed(auditing, short_lecture, stored=speaking.results, shards=shards, speakers=SpeakerCount())
+        assert joined.decode_pace.audio_seconds == 0
+        assert [vars(one)["fields"]["shard"] for one in caplog.records if "range" in one.message] == decoded
+        assert joined.speakers.busy_seconds is None
+        assert_same(joined, speaking.whole)
+
+
+def test_where_speakers_of_a_shard_are_not_there_or_are_others_the_whole_is_heard(
+    auditing: Pipeline, short_lecture: Path, speaking: Divided, divided: Divided
+) -> None:
+    left, facts = speaking.shards, speaking.shards.facts
+    start = facts[1].start
+    assert start is not None
+    turned = replace(start, polarities=tuple(-1 if one == 1 else 1 for one in start.polarities))
+    heard = left.speakers(1) or b""
+    for shards in (
+        divided.shards,
+        replace(left, speakers=lambda number: None),
+        replace(left, speakers=lambda number: left.speakers(0)),
+        replace(left, facts={**facts, 1: replace(facts[1], start=turned)}),
+        replace(
+            left,
+            facts={**facts, 1: replace(facts[1], speakers=digest_of(heard[1:]))},
+            speakers=lambda number: heard[1:] if number == 1 else left.speakers(number),
+        ),
+    ):
+        count = SpeakerCount()
+        decoded, decoded_seconds = fed_and_decoded(
+            auditing, short_lecture, stored=speaking.results, shards=shards, speakers=count
+        )
+        assert decoded_seconds == pytest.approx(100, abs=1)
+        assert_same(decoded, speaking.whole)
 
 
 def test_a_recording_whose_shards_do_not_fit_is_decoded_as_a_whole(

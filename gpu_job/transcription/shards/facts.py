@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +34,9 @@ class Border:
     """State of the mix of channels (`MixProbe`); None where nothing is mixed."""
     chunks: tuple[ChunkMark | None, ...]
     """By channel, the first that begins there or later; None: none came within what was decoded."""
+    polarities: tuple[int | None, ...] = ()
+    """Of these chunks' samples, as of `Chunk`, whose digest is without: of a mix a shard may have all of them turned
+    over."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,13 @@ class ShardFacts:
     """Where samples arrived of its range."""
     findings: tuple[Findings, ...]
     """By channel, of all of its chunks but the first and the last, where another shard lies behind these."""
+    speakers: str | None = None
+    """`digest_of` what was heard of speakers in the windows that begin in its range; None: nothing was."""
+
+
+def digest_of(heard: bytes) -> str:
+    """By which facts know what was stored beside them: another attempt at the shard may have left another."""
+    return hashlib.sha256(heard).hexdigest()
 
 
 def within(ranges: list[tuple[int, int]], first: int, end: int | None) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.audible import SampleRange
@@ -12,6 +13,7 @@ from gpu_job.audit.findings import Findings
 from gpu_job.transcription.channel_audio import ChannelAudio
 from gpu_job.transcription.file_audio import FileAudio
 from gpu_job.transcription.setup import FileRequest, PipelineOptions
+from gpu_job.transcription.shards.facts import digest_of
 from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.recorder import ShardRecorder
 from gpu_job.transcription.shards.scope import ShardScope
@@ -103,7 +105,12 @@ class FedShard:
         if audio.lost_frames:
             self.lose()
 
-    def found(self, findings: Sequence[Findings], results: Sequence[ChunkResult]) -> FoundInShard | None:
+    def found(
+        self, findings: Sequence[Findings], results: Sequence[ChunkResult], speakers: bytes | None
+    ) -> FoundInShard | None:
         """What a complete shard found; None where that says nothing."""
         facts = None if self._recorder is None else self._recorder.facts(findings)
-        return None if facts is None or self._recorder is None else FoundInShard(facts, self._recorder.edges(), results)
+        if facts is None or self._recorder is None:
+            return None
+        heard = None if speakers is None else digest_of(speakers)
+        return FoundInShard(replace(facts, speakers=heard), self._recorder.edges(), results, speakers)

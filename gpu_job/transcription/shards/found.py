@@ -6,18 +6,34 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gpu_job.assembly.assemble import ChunkResult
-from gpu_job.transcription.shards.edge_audio import EdgeChunk
+from gpu_job.transcription.shards.edge_audio import EdgeChunk, packed_audio
 from gpu_job.transcription.shards.facts import ShardFacts
 
 
+class PackedFound(NamedTuple):
+    """What a shard found beside its results, as it is stored."""
+
+    facts: ShardFacts
+    edges: bytes
+    """The `packed_audio` of its ends."""
+    speakers: bytes | None = None
+    """As `PartStage.packed` has it; None where nothing was heard."""
+
+
 class FoundInShard(NamedTuple):
-    """One shard's facts, the chunks at its ends and the results of all of its chunks."""
+    """One shard's facts, the chunks at its ends, the results of all of its chunks, and what was heard of speakers."""
 
     facts: ShardFacts
     edges: Sequence[EdgeChunk]
     results: Sequence[ChunkResult]
+    speakers: bytes | None = None
+    """As `PartStage.packed` has it."""
 
     @property
     def is_transcribed(self) -> bool:
         """Whether all of its chunks have words, or none to have: failed ones are not stored, and tried again."""
         return all(result.failure is None for result in self.results)
+
+    def packed(self) -> PackedFound:
+        """Without its results."""
+        return PackedFound(self.facts, packed_audio(self.edges), self.speakers)

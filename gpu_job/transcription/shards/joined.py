@@ -20,6 +20,11 @@ class NotJoinable(Exception):
     """The recording has to be decoded as a whole: its shards do not tell enough, or do not fit together."""
 
 
+def nothing_heard(number: int) -> bytes | None:
+    """Of shards in which nobody asked who speaks."""
+    return None
+
+
 @dataclass(frozen=True)
 class StoredShards:
     """What the shards of one upload left beside the results of their chunks."""
@@ -31,6 +36,8 @@ class StoredShards:
     """Reads the `packed_audio` of a shard's ends; None where there is none. Raises what the storage client raises."""
     unjoinable: frozenset[Shard] = frozenset()
     """Those that say nothing of the file, and would not where they were heard again."""
+    speakers: Callable[[int], bytes | None] = nothing_heard
+    """Reads what a shard heard of speakers (`PartStage.packed`), in the same way."""
 
     def usable(self, shard: Shard) -> ShardFacts | None:
         """A shard's facts, where they are of this version and of this range."""

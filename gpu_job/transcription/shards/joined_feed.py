@@ -18,10 +18,12 @@ from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.transcription.channel_audits import ChannelAudits
 from gpu_job.transcription.chunk_results import ChunkResults
 from gpu_job.transcription.file_audio import ARRIVAL_POLL_SECONDS
+from gpu_job.transcription.file_speakers import FileSpeakers
 from gpu_job.transcription.listener import POLL_SECONDS, TranscriptionListener
 from gpu_job.transcription.shards.edge_audio import packed_audio
 from gpu_job.transcription.shards.facts import Place, ShardFacts
 from gpu_job.transcription.shards.found import FoundInShard
+from gpu_job.transcription.shards.heard_speakers import heard_speakers
 from gpu_job.transcription.shards.joined import JoinedFacts, NotJoinable, StoredShards, joined, seam_chunks
 from gpu_job.transcription.shards.packet_counter import PacketCounter
 from shared.costs.shard_plan import Shard
@@ -62,6 +64,7 @@ class JoinedFeed:
         channels: int,
         results: ChunkResults,
         audits: ChannelAudits,
+        speakers: FileSpeakers,
         listener: TranscriptionListener,
         check: Callable[[], None],
     ) -> None:
@@ -72,14 +75,18 @@ class JoinedFeed:
         self._channels = channels
         self._results = results
         self._audits = audits
+        self._speakers = speakers
         self._listener = listener
         self._check = check
         self._found: dict[Place, ChunkResult] = {}
         self._edges: dict[int, bytes] = {}
         """Of shards whose range was decoded again."""
+        self._heard: dict[int, bytes] = {}
+        """Of these, what was heard of speakers."""
 
     def run(self, path: Path, arriving: ArrivingFile | None, part_of: PartOf) -> JoinedFacts:
-        """Feed results and audits; the answer has what the shards' own audits found. The audits are not ended.
+        """Feed results, audits and speakers; the answer has what the shards' own audits found. The audits are not
+        ended.
 
         `part_of`: the transcription of a shard whose own worker left nothing, or another version's.
 
@@ -89,6 +96,8 @@ class JoinedFeed:
         if unjoinable := next((shard for shard in self._stored.plan if shard in self._stored.unjoinable), None):
             # Before another one is decoded in vain.
             raise NotJoinable(f"the shard at {unjoinable.start} s says nothing of the file")
+        if self._speakers.are_told_apart and not any(one.speakers for one in self._stored.facts.values()):
+            raise NotJoinable("no shard heard who speaks")
         options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
         with PacketCounter(path, options) as counter:
             shards = [
@@ -101,6 +110,7 @@ class JoinedFeed:
                 self._check()
             self._compare(facts, counter)
         results = [self._result(place) for place in facts.places]
+        self._join_speakers(shards, facts.frames)
         self._audit_seams(shards)
         for result in results:
             self._results.take(result)
@@ -109,8 +119,9 @@ class JoinedFeed:
 
     def _usable(self, shard: Shard) -> ShardFacts | None:
         facts = self._stored.usable(shard)
-        has_all = facts is not None and all(self._results.stored_at(place) for place in facts.places)
-        return facts if has_all else None
+        if facts is None or not all(self._results.stored_at(place) for place in facts.places):
+            return None
+        return facts if facts.speakers is not None or not self._speakers.are_told_apart else None
 
     def _found_again(self, shard: Shard, part_of: PartOf, path: Path, arriving: ArrivingFile | None) -> ShardFacts:
         _log.info("decoding a shard's range once more", extra={"fields": {"shard": shard.number}})
@@ -127,6 +138,8 @@ class JoinedFeed:
             raise NotJoinable(f"nothing is known of the shard at {shard.start} s")
         self._found |= {(one.channel, one.start, one.end): one for one in found.results}
         self._edges[shard.number] = packed_audio(found.edges)
+        if found.speakers is not None:
+            self._heard[shard.number] = found.speakers
         return found.facts
 
     def _result(self, place: Place) -> ChunkResult:
@@ -142,6 +155,14 @@ class JoinedFeed:
             raise NotJoinable("the file states to be longer")
         if not counter.hears_all(heard):
             raise NotJoinable("the file has sound that no shard heard")
+
+    def _join_speakers(self, shards: Sequence[ShardFacts], frames: int) -> None:
+        if not self._speakers.are_told_apart:
+            return
+        try:
+            self._speakers.join(heard_speakers(self._stored, shards, self._heard), frames)
+        except ValueError as error:
+            raise NotJoinable(f"what shards heard of speakers: {error}") from error
 
     def _audit_seams(self, shards: list[ShardFacts]) -> None:
         stored = replace(self._stored, edges=lambda number: self._edges.get(number) or self._stored.edges(number))

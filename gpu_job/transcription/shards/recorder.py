@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
@@ -13,6 +14,15 @@ from gpu_job.audit.findings import Findings
 from gpu_job.transcription.shards.edge_audio import EDGE_CHUNKS, EdgeChunk
 from gpu_job.transcription.shards.facts import FACTS_VERSION, Border, ChunkMark, Place, ShardFacts, within
 from shared.costs.shard_plan import Shard
+
+
+class _Seen(NamedTuple):
+    mark: ChunkMark
+    polarity: int
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> _Seen:
+        return cls(ChunkMark(chunk.start, chunk.end, chunk.digest()), chunk.polarity)
 
 
 class ShardRecorder:
@@ -25,8 +35,8 @@ class ShardRecorder:
         self._first = shard.start * SAMPLE_RATE
         self._end = None if shard.end is None else shard.end * SAMPLE_RATE
         self._places: list[Place] = []
-        self._at_start: list[ChunkMark | None] = [None] * channels
-        self._at_end: list[ChunkMark | None] = [None] * channels
+        self._at_start: list[_Seen | None] = [None] * channels
+        self._at_end: list[_Seen | None] = [None] * channels
         self._foremost: list[list[Chunk]] = [[] for _ in range(channels)]
         self._last: list[deque[Chunk]] = [deque(maxlen=EDGE_CHUNKS) for _ in range(channels)]
         self._frames: int | None = None
@@ -53,9 +63,9 @@ class ShardRecorder:
         """A chunk was cut; of a channel in order of time, also what lies before the range or behind it."""
         if chunk.start < self._first:
             return
-        self._at_start[channel] = self._at_start[channel] or _mark(chunk)
+        self._at_start[channel] = self._at_start[channel] or _Seen.of(chunk)
         if self._end is not None and chunk.start >= self._end:
-            self._at_end[channel] = self._at_end[channel] or _mark(chunk)
+            self._at_end[channel] = self._at_end[channel] or _Seen.of(chunk)
             return
         if len(self._foremost[channel]) < EDGE_CHUNKS:
             self._foremost[channel].append(chunk)
@@ -88,8 +98,8 @@ class ShardRecorder:
         """What was found; None where it says nothing."""
         if not self.is_usable:
             return None
-        start = None if self.shard.start == 0 else Border(self._mixes.get(self._first), tuple(self._at_start))
-        end = None if self._end is None else Border(self._mixes.get(self._end), tuple(self._at_end))
+        start = None if self.shard.start == 0 else _border(self._mixes.get(self._first), self._at_start)
+        end = None if self._end is None else _border(self._mixes.get(self._end), self._at_end)
         return ShardFacts(
             FACTS_VERSION,
             self.shard,
@@ -112,5 +122,6 @@ class ShardRecorder:
         return found
 
 
-def _mark(chunk: Chunk) -> ChunkMark:
-    return ChunkMark(chunk.start, chunk.end, chunk.digest())
+def _border(mix: str | None, seen: Sequence[_Seen | None]) -> Border:
+    marks = tuple(None if one is None else one.mark for one in seen)
+    return Border(mix, marks, tuple(None if one is None else one.polarity for one in seen))

@@ -116,6 +116,11 @@ class JobRunner(JobOwner):
         else:
             self._finish_shard(job, job.shard)
 
+    def _record_speakers(self, job: RunningJob) -> None:
+        if (spent := job.transcription.speakers.busy_seconds) is not None:
+            # Windows are heard on the audit's threads, which share the cores with everything else.
+            self._billing.record_speakers(job.audio_seconds, spent / AUDIT_THREADS)
+
     def _finish_shard(self, job: RunningJob, shard: Shard) -> None:
         def assemble(ack_ids: Sequence[str]) -> None:
             item = WorkItem(job_id=job.job_id, upload=job.upload, media=job.media, decision=job.decision)
@@ -153,18 +158,17 @@ class JobRunner(JobOwner):
         if job.is_ended:
             return
         with job.log_context():
-            if job.shard is not None:
-                self._finish_shard(job, job.shard)
-                return
             if not job.begin_assembling_once():
+                return
+            if job.shard is not None:
+                self._record_speakers(job)
+                self._finish_shard(job, job.shard)
                 return
             try:
                 with tracing.span("assemble"):
                     result = result_of(job, kept_voices_for(self._services, job))
                     store_voices(self._services, job, result)
-                    if (spent := job.transcription.speakers.busy_seconds) is not None:
-                        # Windows are heard on the audit's threads, which share the cores with everything else.
-                        self._billing.record_speakers(job.audio_seconds, spent / AUDIT_THREADS)
+                    self._record_speakers(job)
                 if job.record.options.redaction.is_asked:
                     with tracing.span("redact"):
                         result = self._redacted(job, result)

@@ -15,8 +15,7 @@ from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import TranscriptionListener
 from gpu_job.transcription.setup import FileRequest, Pipeline
-from gpu_job.transcription.shards.edge_audio import packed_audio
-from gpu_job.transcription.shards.facts import ShardFacts
+from gpu_job.transcription.shards.found import PackedFound
 from gpu_job.worker.jobs.attempt_progress import AttemptProgress
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
 from gpu_job.worker.jobs.stored_opinions import OpinionLimitsOf, no_opinions
@@ -205,10 +204,10 @@ class RunningJob(TranscriptionListener):
             return None
         return [one for one in results if one.failure is None]
 
-    def part_facts(self) -> tuple[ShardFacts, bytes] | None:
-        """What else a shard found, and the audio at its ends; None where that says nothing."""
+    def part_found(self) -> PackedFound | None:
+        """What else a shard found; None where that says nothing."""
         found = self.transcription.shard_facts()
-        return None if found is None or not found.is_transcribed else (found.facts, packed_audio(found.edges))
+        return None if found is None or not found.is_transcribed else found.packed()
 
     @property
     def is_surely_ours(self) -> bool:
@@ -264,7 +263,7 @@ class RunningJob(TranscriptionListener):
         return self._ended
 
     def begin_assembling_once(self) -> bool:
-        """True for the first caller only: it puts the transcript together."""
+        """True for the first caller only: it puts the transcript together, or a shard's part."""
         with self._lock:
             first, self._is_assembling = not self._is_assembling, True
         return first

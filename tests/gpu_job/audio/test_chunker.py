@@ -240,3 +240,5 @@ def test_a_digest_is_of_the_samples_whatever_their_polarity() -> None:
     changed[-1] = np.nextafter(changed[-1], np.float32(1))
     assert Chunk(0, changed).digest() not in of
     assert Chunk(0, silence(1)).digest() == Chunk(0, -silence(1)).digest() not in of
+    assert {Chunk(0, samples).polarity, Chunk(0, -samples).polarity} == {1, -1}
+    assert Chunk(0, silence(1)).polarity == Chunk(0, -silence(1)).polarity == Chunk(0, samples[:0]).polarity == 1

@@ -21,7 +21,8 @@ from gpu_job.audit.findings import Findings, merged_findings
 from gpu_job.audit.intervals import Span
 from gpu_job.audit.queries import AuditRules, VadQuery
 from gpu_job.transcription.shards.edge_audio import EdgeChunk, packed_audio, unpacked_audio
-from gpu_job.transcription.shards.facts import Border, ChunkMark, ShardFacts
+from gpu_job.transcription.shards.facts import Border, ChunkMark, ShardFacts, digest_of
+from gpu_job.transcription.shards.heard_speakers import heard_speakers
 from gpu_job.transcription.shards.joined import NotJoinable, StoredShards, joined, seam_chunks
 from gpu_job.transcription.shards.recorder import ShardRecorder
 from shared.costs.shard_plan import Shard
@@ -212,6 +213,23 @@ def two() -> tuple[ShardFacts, ShardFacts]:
 
 def test_shards_that_saw_the_same_at_their_border_are_joined(two: tuple[ShardFacts, ShardFacts]) -> None:
     assert joined(two, 1).places == tuple((0, at * SAMPLE_RATE, (at + 6) * SAMPLE_RATE) for at in range(0, 30, 6))
+
+
+def test_a_shard_whose_mix_is_turned_over_fits_but_its_windows_do_not(two: tuple[ShardFacts, ShardFacts]) -> None:
+    turned = [replace(chunk, samples=-chunk.samples) for chunk in chunks_of([(0, 6)] * 5)]
+    second = recorded(TWO, turned, {10 * SAMPLE_RATE: "mix"})[1].facts([Findings()])
+    assert second is not None
+    heard = {0: b"0", 1: b"1"}
+    stored = StoredShards(TWO, {}, lambda number: None, speakers=heard.get)
+
+    def knowing(one: ShardFacts) -> ShardFacts:
+        return replace(one, speakers=digest_of(heard[one.shard.number]))
+
+    same, other = [knowing(one) for one in two], [knowing(two[0]), knowing(second)]
+    assert joined(same, 1).places == joined(other, 1).places
+    assert list(heard_speakers(stored, same, {})) == [b"0", b"1"]
+    with pytest.raises(NotJoinable, match="turned over"):
+        list(heard_speakers(stored, other, {}))
 
 
 OTHER = ChunkMark(12 * SAMPLE_RATE, 18 * SAMPLE_RATE, "other")

@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gpu_job.asr.tokens import Token
+from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.worker.billing import UnbilledTime
+from gpu_job.worker.billing import Billing, UnbilledTime
+from gpu_job.worker.checkpoints import Checkpoints
 from gpu_job.worker.jobs.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
@@ -22,6 +25,7 @@ from shared.costs.shard_plan import Shard, shard_work_id
 from shared.enums import Engine, Outcome
 from shared.errors import DropscribeError
 from shared.messages import TerminalMessage, WorkItem
+from shared.options.parsing import parse_upload_options
 from shared.state.job_result import failed
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shards import all_shards_done
@@ -142,6 +146,43 @@ def test_shards_become_the_transcript_of_one_piece_and_nothing_is_transcribed_tw
     assert [shard_record(services, job, shard.number).attempts for shard in SHARDS] == [1, 1, 1]
     assert_clean(cloud, services, job)
     assert cloud.work_items() == []
+
+
+def test_speakers_are_heard_in_shards_and_what_was_heard_goes_with_the_parts(
+    cloud: LoopbackCloud,
+    services: ListenerServices,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = parse_upload_options({"transcribe-speakers": "on"})
+    in_one_piece = queued(cloud, services, "whole.opus")
+    services.jobs.save(in_one_piece, options=asked)
+    assert run(cloud, services)
+    whole = content(cloud, in_one_piece)
+    assert len(stored_transcript(cloud, in_one_piece).speakers) == 2
+    stored, heard_seconds = set[str](), list[float]()
+    store, record = Checkpoints.store_part, Billing.record_speakers
+
+    def and_look(own: Checkpoints, job_id: str, parts: Sequence[ChunkResult], **more: Any) -> None:
+        store(own, job_id, parts, **more)
+        stored.update(name.rpartition("/")[2].split("-")[0] for name in cloud.names(STATE, f"jobs/{job_id}/parts/"))
+
+    def and_note(own: Billing, audio_seconds: float, wall_seconds: float) -> None:
+        record(own, audio_seconds, wall_seconds)
+        heard_seconds.append(audio_seconds)
+
+    monkeypatch.setattr(Checkpoints, "store_part", and_look)
+    monkeypatch.setattr(Billing, "record_speakers", and_note)
+    job = divided(cloud, services)
+    job = services.jobs.save(job, options=asked)
+    with caplog.at_level(logging.INFO):
+        assert run(cloud, services)
+    assert not [record.message for record in caplog.records if "once more" in record.message]
+    assert content(cloud, job) == whole
+    assert stored == {"edges", "speakers", "part"}
+    # Each shard shows how fast speakers are heard; who joins them does not.
+    assert sorted(heard_seconds) == sorted(shard.seconds_of(job.record.media.duration_seconds) for shard in SHARDS)
+    assert_clean(cloud, services, job)
 
 
 def test_where_a_shard_has_damage_the_whole_is_decoded_at_once(

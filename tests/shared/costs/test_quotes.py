@@ -232,11 +232,12 @@ def test_speakers_are_told_apart_beside_transcription_and_deepgram_bills_them() 
     assert deepgram.usd - plain.usd == pytest.approx(20 * 0.3)
 
 
-def test_a_divided_uploads_speakers_are_told_apart_when_it_is_put_together() -> None:
+def test_a_divided_uploads_speakers_are_heard_in_its_shards() -> None:
+    """10,000 s are heard in 167 s, longer than they are transcribed: on four executions in 42 s."""
     plain, asked = order(10_000), asks_for_speakers(order(10_000))
     made = quote(Method.PARAKEET, asked, IN_SHARDS)
-    assert made.completion_seconds == pytest.approx(30 + 25 + 10_000 / 60)
-    more_seconds = 10_000 / 60 - 2
+    assert made.completion_seconds == pytest.approx(30 + 10_000 / 60 / 4 + 2)
+    more_seconds = 10_000 / 60 - 100
     more_usd = made.bill.usd - quote(Method.PARAKEET, plain, IN_SHARDS).bill.usd
     assert more_usd == pytest.approx(more_seconds * USD_PER_SECOND)
 

@@ -14,6 +14,7 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.settings import JobSettings
 from gpu_job.speakers.diarizer import BuiltInModel, Diarizer
 from gpu_job.speakers.sortformer import SortformerModel, SpeakerModelUnusable, turns_of_frames
+from gpu_job.speakers.stage import RecordingPart
 from gpu_job.speakers.turns import Turn
 from shared.options.speaker_count import SpeakerCount
 
@@ -139,6 +140,11 @@ def test_who_may_be_more_than_four_are_heard_by_the_built_in_model(file: Path) -
         for count in (SpeakerCount(), SpeakerCount(least=2), SpeakerCount(most=5)):
             assert isinstance(model.begin(threads, count, lambda: None), Diarizer)
         assert not isinstance(model.begin(threads, SpeakerCount(most=4), lambda: None), Diarizer)
+        # What it hears depends on all that came before; what the built-in model does, on a window alone.
+        part = RecordingPart(0, 0, SAMPLE_RATE)
+        assert model.begin_part(threads, part, SpeakerCount(most=4), lambda: None) is None
+        assert isinstance(model.begin_part(threads, part, SpeakerCount(), lambda: None), Diarizer)
+    assert model.join([], 0, SpeakerCount()).turns() == []
 
 
 def test_a_file_that_is_no_model_costs_the_speakers_and_nothing_else(tmp_path: Path) -> None:
