@@ -1,8 +1,9 @@
 """Shards: what one upload costs in one piece and in shards, and when each would be done by the configured speeds.
 
 Measured, with an engine that answers at once: CPU seconds of decoding, cutting and assembling, of this process and its
-decoders. Computed of these and of the configured speeds: how long 24 hours take one execution, and several. With the
-tiny model: words lost, made up or misheard near joins and elsewhere, in shards and in one piece.
+decoders; the same where it was asked who speaks, and how much is stored of that. Computed of these and of the
+configured speeds: how long 24 hours take one execution, and several. With the tiny model: words lost, made up or
+misheard near joins and elsewhere, in shards and in one piece.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from gpu_job.engines.local import LocalEngine
 from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import BlockingListener
 from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
-from gpu_job.transcription.shards.edge_audio import packed_audio
 from gpu_job.transcription.shards.found import FoundInShard
 from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.costs.quotes import COUNTED_X_REAL_TIME
 from shared.costs.shard_plan import Shard, ShardRules, plan_shards
+from shared.options.model import NOTHING_ASKED, UploadOptions
+from shared.options.speaker_count import SpeakerCount
 from shared.transcript.model import Transcript
 
 HOURS, SHARDS = 1.0, 2
@@ -45,6 +47,8 @@ EXECUTIONS = 5
 MAX_EXTRA_CPU = 1.6
 """Of decoding once in shards, with a warm-up of 10 min to one of 30, and counting packets once more."""
 FIFTH_WITH_ASSEMBLING = 0.25
+MAX_ASSEMBLING_SHARE = 0.2
+"""Of hearing the speakers of all of it again."""
 
 Stored = Mapping[tuple[int, int, int], ChunkResult]
 
@@ -78,9 +82,16 @@ def shards() -> Iterator[Measurement]:
             whole = passed(chain, path, options)
             parts = [passed(chain, path, options, shard=shard) for shard in plan]
             assembled = passed(chain, path, options, results=stored(parts), shards=left_by(parts))
+            asked = UploadOptions(speakers=SpeakerCount())
+            heard = [passed(chain, path, options, shard=shard, asked=asked) for shard in plan]
+            told_apart = [
+                passed(chain, path, options, results=stored(heard), shards=shards, asked=asked)
+                for shards in (None, left_by(heard))
+            ]
     finally:
         chain.stop()
     yield from rows(whole, parts, assembled)
+    yield from rows_of_speakers(told_apart[0], heard, told_apart[1])
     yield from word_errors()
 
 
@@ -92,6 +103,7 @@ def passed(
     shard: Shard | None = None,
     results: Stored | None = None,
     shards: StoredShards | None = None,
+    asked: UploadOptions = NOTHING_ASKED,
 ) -> Piece:
     """A file, or a shard of it, through the pipeline."""
     listener, before = BlockingListener(), cpu_seconds()
@@ -101,7 +113,7 @@ def passed(
             pipeline,
             name,
             listener,
-            FileRequest(inspected(path), stored=results or {}, shard=shard, shards=shards),
+            FileRequest(inspected(path), asked, stored=results or {}, shard=shard, shards=shards),
         )
         file.feed(path)
         listener.wait(chain, TIMEOUT_SECONDS, on_poll=file.fail_lost_chunks)
@@ -116,10 +128,10 @@ def stored(parts: Sequence[Piece]) -> Stored:
 
 def left_by(parts: Sequence[Piece]) -> StoredShards:
     """What else they found."""
-    found = [part.found for part in parts if part.found is not None]
-    facts = {one.facts.shard.number: one.facts for one in found}
-    edges = {one.facts.shard.number: packed_audio(one.edges) for one in found}
-    return StoredShards(tuple(facts[number].shard for number in sorted(facts)), facts, edges.get)
+    found = {part.found.facts.shard.number: part.found.packed() for part in parts if part.found is not None}
+    facts = {number: one.facts for number, one in found.items()}
+    plan = tuple(facts[number].shard for number in sorted(facts))
+    return StoredShards(plan, facts, lambda number: found[number].edges, speakers=lambda number: found[number].speakers)
 
 
 def cpu_seconds() -> float:
@@ -147,9 +159,7 @@ def rows(whole: Piece, parts: Sequence[Piece], assembled: Piece) -> Iterator[Mea
     )
     assert whole.transcript is not None
     assert assembled.transcript is not None
-    differing = sum(
-        one != other for one, other in zip(whole.transcript.words, assembled.transcript.words, strict=False)
-    ) + abs(len(whole.transcript.words) - len(assembled.transcript.words))
+    differing = differing_words(whole.transcript, assembled.transcript)
     reused = sum(one.audio is not None for one in assembled.results) / len(assembled.results)
     peer = f"of {len(whole.transcript.words)}; {100 * reused:.1f} % of the chunks were used as stored"
     yield Measurement("shards: words that differ from one piece", differing, "words", peer, "0", differing == 0)
@@ -163,6 +173,36 @@ def rows(whole: Piece, parts: Sequence[Piece], assembled: Piece) -> Iterator[Mea
             f"<= {FIFTH_WITH_ASSEMBLING}",
             several / one <= FIFTH_WITH_ASSEMBLING,
         )
+
+
+def rows_of_speakers(decoded: Piece, parts: Sequence[Piece], assembled: Piece) -> Iterator[Measurement]:
+    """Who speaks, heard in shards. `decoded`: assembled by decoding and hearing all of it once more."""
+    assert decoded.transcript is not None
+    assert assembled.transcript is not None
+    length, of_shards = f"{HOURS:g} h in {len(parts)} shards", ", ".join(f"{part.cpu_seconds:.1f}" for part in parts)
+    yield Measurement(
+        f"shards: CPU of assembling with speakers, {length}",
+        assembled.cpu_seconds,
+        "s",
+        f"{decoded.cpu_seconds:.1f} where all is heard again; shards {of_shards}",
+        f"<= {MAX_ASSEMBLING_SHARE:g} x that",
+        assembled.cpu_seconds <= MAX_ASSEMBLING_SHARE * decoded.cpu_seconds,
+    )
+    stored_bytes = sum(len(one.found.speakers or b"") for one in parts if one.found is not None)
+    yield Measurement(
+        "shards: stored of who speaks", stored_bytes / HOURS / 1e6, "MB an hour", "of speech without pauses", "-", None
+    )
+    differing = differing_words(decoded.transcript, assembled.transcript)
+    peer = f"of {len(decoded.transcript.words)}, whose speakers are {len(decoded.transcript.speakers)}"
+    yield Measurement(
+        "shards: words that differ where all is heard again", differing, "words", peer, "0", differing == 0
+    )
+
+
+def differing_words(one: Transcript, other: Transcript) -> int:
+    """Words in another place, with other letters or of another speaker."""
+    differing = sum(first != second for first, second in zip(one.words, other.words, strict=False))
+    return differing + abs(len(one.words) - len(other.words))
 
 
 def makespan(x_real_time: float, executions: int) -> float:
