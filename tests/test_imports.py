@@ -47,6 +47,7 @@ LAYERS = {
         {"clock", "enums", "media"},
         {"keyterms", "languages"},
         {"gzip_content", "objects", "options", "storage_errors", "telemetry", "public_http"},
+        {"unreadable"},
         {"costs", "deepgram_request", "transcript"},
         {"messages", "settings"},
         {"progress"},

@@ -151,7 +151,9 @@ class Worker:
             return
         for costs in self._services.execution_costs.running(task.execution):
             if costs.index == task.index and costs.attempt < task.attempt:
-                self._services.execution_costs.close_killed(costs, began_at)
+                # One whose uploads' outcomes cannot be read keeps no other one.
+                with best_effort("a killed attempt's cost was not booked"):
+                    self._services.execution_costs.close_killed(costs, began_at)
 
     def _pull_until_empty(self) -> None:
         """Idle time counts from Pub/Sub's first answer: a cold instance takes seconds until it can ask."""

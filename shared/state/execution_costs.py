@@ -11,16 +11,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
+from shared.errors import best_effort
 from shared.state.jobs.store import JobStore
 from shared.state.ledger import Ledger
 from shared.state.ledger_entry import Entry, overhead
+from shared.unreadable import UNREADABLE_AFTER, parsed, set_aside
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class TaskCosts(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = 1
     execution: str
     index: int
     attempt: int
@@ -150,8 +154,12 @@ class ExecutionCosts:
         return costs.model_copy(update={"on_bills_usd": costs.on_bills_usd - lost_usd, "recorded": undecided})
 
     def _is_on_a_bill(self, recorded: RecordedCost) -> bool | None:
-        """None: the upload has no outcome yet."""
-        outcome = self._jobs.outcome(recorded.job_id, recorded.run)
+        """None: the upload has no outcome yet, or none that can be read before it is published."""
+        try:
+            outcome = self._jobs.outcome(recorded.job_id, recorded.run)
+        except ValidationError:
+            # Nobody makes it again once it is published: what cannot be read says nothing any more.
+            return None if self._jobs.markers.is_open(recorded.job_id, recorded.run) else True
         if outcome is not None and outcome.bill.includes(recorded.bill):
             return True
         job = self._jobs.load(recorded.job_id)
@@ -163,16 +171,17 @@ class ExecutionCosts:
 
     def running(self, execution: str = "") -> Iterator[TaskCosts]:
         """Tasks that run, or of which something is still to be booked, of all executions or one. What cannot be read is
-        logged and left out."""
+        logged and left out; where it is damaged, and its worker wrote no other one for UNREADABLE_AFTER, it is set
+        aside, and what it cost is in no ledger."""
         for blob in self._bucket.list_blobs(prefix=f"{_OPEN}{execution and execution + '/'}"):
-            try:
-                stored = objects.read(self._bucket, blob.name)
-                costs = TaskCosts.model_validate_json(stored.data) if stored else None
-            except Exception:
-                # Whatever it is: a call that failed, content that is none. The next look may find it.
-                _log.exception("unreadable object in the state bucket", extra={"fields": {"object": blob.name}})
-                continue
-            if costs:
+            name, costs = str(blob.name), None
+            # Whatever it is, a call that failed or a newer version: the next look may find it.
+            with best_effort("a task's cost was not looked at", object=name):
+                stored = objects.read(self._bucket, name)
+                costs = None if stored is None else parsed(stored.data, TaskCosts, name)
+                if stored is not None and costs is None and now() - blob.time_created > UNREADABLE_AFTER:
+                    set_aside(self._bucket, name, stored, f"unreadable/{name}/")
+            if costs is not None:
                 yield costs
 
 

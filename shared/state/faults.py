@@ -15,6 +15,7 @@ from shared.errors import (
     StateConflict,
     shortened,
 )
+from shared.unreadable import NewerVersion
 
 _SERVICE_FAULTS = (*SERVICE_UNAVAILABLE_ERRORS, ConnectionError, TimeoutError, HTTPError, DataCorruption)
 """What Google's clients and their transports raise, and content that does not have its checksum when it arrives."""
@@ -28,10 +29,10 @@ _FULL_OR_BROKEN = frozenset(
 
 def is_infrastructure_fault(error: BaseException) -> bool:
     """Whether a service, the network or the disk failed, and nothing about the upload or an engine: what was tried may
-    work in a while, however often it failed, and counts as no attempt."""
+    work in a while, however often it failed, and counts as no attempt. So may what only a newer release can read."""
     match error:
         case DropscribeError():
-            return isinstance(error, StateConflict)
+            return isinstance(error, StateConflict | NewerVersion)
         case OSError() if error.errno in _FULL_OR_BROKEN:
             return True
         case _:

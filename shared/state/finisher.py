@@ -98,6 +98,7 @@ class Finisher:
         *,
         may_have_ended: bool = True,
         has_parts: Callable[[], bool] = lambda: True,
+        replaces: int | None = None,
     ) -> TerminalMessage:
         """End a job. Returns the outcome that stands, perhaps an earlier finisher's.
 
@@ -105,10 +106,13 @@ class Finisher:
         cost is added here, and no worker goes on with them.
         `execution`: the Cloud Run execution that did the work. `may_have_ended`: whether somebody else may have ended
         the job; where he did all the same, his outcome stands, only that results were stored for nothing. `has_parts`:
-        whether attempts may have left something for the next one; asked behind the outcome.
+        whether attempts may have left something for the next one; asked behind the outcome. `replaces`: the generation
+        of an outcome that cannot be read, in whose place this one is stored; then StateConflict is raised where another
+        process was faster.
         """
         transcript = message = None
-        outcome = self._jobs.outcome(record.upload.job_id, record.run) if may_have_ended else None
+        is_looked_for = may_have_ended and replaces is None
+        outcome = self._jobs.outcome(record.upload.job_id, record.run) if is_looked_for else None
         if outcome is None:
             results: dict[str, str] = {}
             if result.transcript is None and record.started_at is not None:
@@ -131,7 +135,7 @@ class Finisher:
             if record.shards:
                 bill = close_shards(self._jobs, record) + bill
             message = self._message(record, result, bill, execution, results)
-            outcome = self._jobs.record_outcome(message)  # step 2
+            outcome = self._jobs.record_outcome(message, replaces)  # step 2
         # With our own outcome nobody can have closed the job before.
         if outcome == message or self._jobs.markers.is_open(outcome.job_id, outcome.run):
             self._publish(outcome, transcript, has_parts)
@@ -161,9 +165,14 @@ class Finisher:
         self._files.store_recording(record.upload, name, path, content_type, record.run)
 
     def stored_result(self, record: JobRecord) -> JobResult | None:
-        """Step 1 as an earlier finisher took it, if it did: words that need not be transcribed again."""
+        """Step 1 as an earlier finisher took it, if it did: words that need not be transcribed again. Raises
+        NewerVersion."""
         transcript = self._files.stored_transcript(record.upload, record.run)
         return None if transcript is None else completed(transcript)
+
+    def stored_receipt(self, record: JobRecord) -> Receipt | None:
+        """Step 3 as an earlier finisher took it, if it did. Raises NewerVersion."""
+        return self._files.stored_receipt(record.upload, record.run)
 
     def publish(self, outcome: TerminalMessage) -> None:
         """Publish an outcome whose finisher died before the job was closed."""

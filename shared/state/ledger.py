@@ -80,12 +80,13 @@ class Ledger:
         self._bucket = bucket
 
     def reserve(self, entry: Entry) -> None:
-        """Write a reservation. A newer estimate replaces an older one; a bill stays."""
+        """Write a reservation. A newer estimate replaces an older one, and what has no sum of money; a bill stays."""
         # Nearly always there is none: then one call does it.
         if self._put(entry, if_generation_match=0):
             return
         blob = self._bucket.get_blob(_name(entry))
-        if blob is not None and (blob.metadata or {}).get("state") == EntryState.RESERVED:
+        figures = (blob.metadata or {}) if blob is not None else {}
+        if blob is not None and (figures.get("state") == EntryState.RESERVED or not _has_sum(figures)):
             self._put(entry, if_generation_match=int(blob.generation))
 
     def book(self, entry: Entry) -> None:
@@ -95,22 +96,44 @@ class Ledger:
 
     def book_guess(self, entry: Entry) -> None:
         """The same for an execution that is taken for killed, by its last word (`entry.seen_at`): an entry by a word
-        before that is replaced, and of one by the same word what is certain, where it is more by now; every other one
-        knows better."""
+        before that is replaced, and of one by the same word what is certain, where it is more by now; so is
+        one without a sum of money, which is damaged. Every other one knows better."""
         if self._put(entry, if_generation_match=0):
             return
         blob = self._bucket.get_blob(_name(entry))
-        if blob is None or entry.seen_at is None or not (metadata := blob.metadata or {}).get("seen_at"):
+        if blob is None or entry.seen_at is None:
             return
-        before, seen_at = Entry.model_validate({**metadata, "id": entry.id}), entry.seen_at
+        metadata, seen_at = blob.metadata or {}, entry.seen_at
+        if not _has_sum(metadata):
+            # Nothing of it is in any sum of the month.
+            self._put(entry, if_generation_match=int(blob.generation))
+            return
+        try:
+            before = Entry.model_validate({**metadata, "id": entry.id})
+        except ValidationError:
+            # Its dollars count in the month's sums, whatever else of it is damaged, or of another version.
+            _log.exception("unreadable ledger entry", extra={"fields": {"object": str(blob.name)}})
+            return
+        if before.seen_at is None:
+            return
         if before.seen_at == seen_at:
             certain_usd = entry.usd - entry.possibly_usd
             if certain_usd <= before.usd - before.possibly_usd + SMALLEST_USD:
                 return
             changes = {"usd": certain_usd + before.possibly_usd, "possibly_usd": before.possibly_usd}
             entry = entry.model_copy(update=changes)
-        if before.seen_at is not None and before.seen_at <= seen_at:
+        if before.seen_at <= seen_at:
             self._put(entry, if_generation_match=int(blob.generation))
+
+    def entry(self, day: date, entry_id: str) -> Entry | None:
+        """An entry by its day and id; None also where it cannot be read."""
+        name = f"ledger/{day:%Y-%m/%d}/{entry_id}"
+        blob = self._bucket.get_blob(name)
+        try:
+            return None if blob is None else Entry.model_validate({**(blob.metadata or {}), "id": entry_id})
+        except ValidationError:
+            _log.exception("unreadable ledger entry", extra={"fields": {"object": name}})
+            return None
 
     def erase_folder(self, day: date, entry_id: str) -> bool:
         """Have an entry name its folder by a hash, which still tells folders apart; False where there is no entry.
@@ -275,6 +298,15 @@ def _dollars(text: str) -> float:
     if not 0 <= usd < math.inf:
         raise ValueError(f"{text} is no sum of money")
     return usd
+
+
+def _has_sum(figures: Mapping[str, str]) -> bool:
+    """Whether an entry's dollars count, by what is read of it for a month's sums."""
+    try:
+        _dollars(figures["usd"])
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 def _items(page: Any) -> Iterable[Mapping[str, Any]]:

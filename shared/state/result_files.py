@@ -18,12 +18,14 @@ from google.cloud.storage import Bucket
 
 from shared import objects
 from shared.enums import ResultFormat
+from shared.errors import StateConflict
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
 from shared.transcript.render import Rendered, one_by_one, render
+from shared.unreadable import is_newer, parsed, set_aside
 
 TRANSCRIPT_NAME = "transcript.json"
 RECEIPT_NAME = "receipt.json"
@@ -68,17 +70,18 @@ class ResultFiles:
         """Store the deployment's formats. The transcript.json that was stored first stands, and all other files are
         made from it.
 
-        Returns that transcript, and name -> `gs://` address of each file.
+        Returns that transcript, and name -> `gs://` address of each file. A damaged transcript.json is set aside, with
+        what was made of it. Raises NewerVersion, and StateConflict where another one that is damaged took its place.
         """
         files = iter(self._render(transcript, subtitles, self._formats))
         first = next(files)
-        stored = objects.create_once(self._bucket, self._path(upload, first.name, run), first.data, first.content_type)
-        if stored.data != first.data:
-            transcript = Transcript.model_validate_json(stored.data)
+        before = self._store_first(upload, first, run)
+        if before is not None:
+            transcript = before
             files = iter(self._render(transcript, subtitles, self._formats))
             next(files)
         addresses = {first.name: self._uri(upload, first.name, run)}
-        del first, stored
+        del first, before
 
         def store(file: Rendered) -> None:
             objects.create_once(self._bucket, self._path(upload, file.name, run), file.data, file.content_type)
@@ -97,6 +100,27 @@ class ResultFiles:
             name = transcript.redaction.audio.file
             addresses[name] = self._uri(upload, name, run)
         return transcript, addresses
+
+    def _store_first(self, upload: Upload, file: Rendered, run: int) -> Transcript | None:
+        """Store transcript.json; the one that stands, where that is another."""
+        path = self._path(upload, file.name, run)
+        for _ in range(2):
+            stored = objects.create_once(self._bucket, path, file.data, file.content_type)
+            if stored.data == file.data:
+                return None
+            before = parsed(stored.data, Transcript, path)
+            if before is not None:
+                return before
+            # Last, so that a process killed before does the same again.
+            for name in (*ResultFormat, TRANSCRIPT_NAME):
+                self._set_aside(upload, name, run)
+        raise StateConflict(f"{path} was stored again and cannot be read")
+
+    def _set_aside(self, upload: Upload, name: str, run: int) -> None:
+        path = self._path(upload, name, run)
+        stored = objects.read(self._bucket, path)
+        if stored is not None:
+            set_aside(self._bucket, path, stored, self._path(upload, f"unreadable/{name}/", run))
 
     def store_transcript_alone(self, upload: Upload, transcript: Transcript, run: int = 1) -> None:
         """Store transcript.json and no other format, unless there is one; nothing is read."""
@@ -117,14 +141,26 @@ class ResultFiles:
             blob.upload_from_filename(str(path), content_type=content_type, if_generation_match=0)
 
     def stored_transcript(self, upload: Upload, run: int = 1) -> Transcript | None:
-        """The transcript of the run that was stored first, if any was."""
-        stored = objects.read(self._bucket, self._path(upload, TRANSCRIPT_NAME, run))
-        return Transcript.model_validate_json(stored.data) if stored else None
+        """The transcript of the run that was stored first, if any was that can be read. Raises NewerVersion."""
+        path = self._path(upload, TRANSCRIPT_NAME, run)
+        stored = objects.read(self._bucket, path)
+        return None if stored is None else parsed(stored.data, Transcript, path)
 
     def store_receipt(self, receipt: Receipt) -> None:
-        """Store the receipt, unless there is one."""
+        """Store the receipt, unless there is one. One that is damaged is set aside."""
         path = self._path(receipt.upload, RECEIPT_NAME, receipt.run)
-        objects.create_once(self._bucket, path, receipt.model_dump_json(indent=2).encode())
+        data = receipt.model_dump_json(indent=2).encode()
+        stored = objects.create_once(self._bucket, path, data)
+        is_ours = stored.data == data or is_newer(stored.data, Receipt)
+        if not is_ours and parsed(stored.data, Receipt, path) is None:
+            self._set_aside(receipt.upload, RECEIPT_NAME, receipt.run)
+            objects.create_once(self._bucket, path, data)
+
+    def stored_receipt(self, upload: Upload, run: int = 1) -> Receipt | None:
+        """The receipt of the run, if one was stored that can be read. Raises NewerVersion."""
+        path = self._path(upload, RECEIPT_NAME, run)
+        stored = objects.read(self._bucket, path)
+        return None if stored is None else parsed(stored.data, Receipt, path)
 
     def receipt_address(self, upload: Upload, run: int = 1) -> dict[str, str]:
         """Name -> `gs://` address of the receipt, which may not be stored yet."""

@@ -10,47 +10,20 @@ import pytest
 from google.api_core.exceptions import NotFound
 
 from infra.emulators.deepgram_server import DeepgramServer
-from infra.recordings import recording
 from shared import objects
 from shared.clock import now
-from shared.enums import Engine, JobDevice, Method, Outcome
+from shared.enums import Engine, JobDevice, Outcome
 from shared.errors import DropscribeError, FailureKind, StateConflict
-from shared.media import Media, Upload
-from shared.messages import Decision, TerminalMessage
+from shared.messages import TerminalMessage
 from shared.state.job_result import failed
 from shared.state.jobs.open_markers import OpenJob, QueuedUpload
 from shared.state.jobs.record import Job, JobState
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import GPU_JOB, STATE, LoopbackCloud
+from tests.support.quiet_jobs import AGO, AUDIO, quiet
 from trigger_function.handle_upload import handle
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
-
-AUDIO = recording("call.opus").path.read_bytes()
-MEDIA = Media(
-    container="ogg", codec="opus", duration_seconds=60, sample_rate_hz=48000, channels=1, size_bytes=len(AUDIO)
-)
-DECISION = Decision(method=Method.PARAKEET, rule="small", reason="1.0 min: Parakeet.")
-AGO = timedelta(hours=1)
-
-
-def quiet(
-    services: Services,
-    upload: Upload,
-    *,
-    received_ago: timedelta | None = None,
-    retry_ago: timedelta | None = None,
-    **changes: Any,
-) -> Job:
-    """A routed, queued job whose lease ran out an hour ago, but for `changes`."""
-    if received_ago is not None:
-        changes["received_at"] = now() - received_ago
-    if retry_ago is not None:
-        changes["retry_at"] = now() - retry_ago
-    job = services.jobs.claim(upload, "function/gone", timedelta(minutes=1))
-    assert job is not None
-    usual = {"state": JobState.QUEUED, "lease_until": now() - AGO, "media": MEDIA, "decision": DECISION}
-    return services.jobs.save(job, **{**usual, **changes})
 
 
 def only_message(cloud: LoopbackCloud) -> TerminalMessage:
@@ -321,7 +294,7 @@ def test_one_broken_record_does_not_stop_the_others(cloud: LoopbackCloud, make_s
     quiet(services, broken)
     job = quiet(services, sound)
     cloud.storage.bucket(STATE).blob(f"jobs/{broken.job_id}/record.json").upload_from_string(b"{")
-    assert reconcile_all(services) == {"error": 1, "queued again": 1}
+    assert reconcile_all(services) == {"unreadable": 1, "queued again": 1}
     assert [item.job_id for item in cloud.work_items()] == [job.id]
 
 

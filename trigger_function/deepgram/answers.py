@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from google.cloud.storage import Bucket
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from shared import objects
 from shared.costs.bill import Bill
@@ -23,8 +23,11 @@ from shared.deepgram import DeepgramResult
 from shared.errors import EngineFailed
 from shared.state.jobs.object_names import parts_folder
 from shared.state.jobs.record import JobRecord
+from shared.unreadable import parsed
 
 _log = logging.getLogger(__name__)
+
+_ANSWER = "deepgram-answer"
 
 Answer = TypeVar("Answer")
 
@@ -34,6 +37,7 @@ class StoredAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = 1
     result: DeepgramResult
     price: Bill
     run: int = 1
@@ -47,31 +51,34 @@ class AnswerStore:
         self._state = state
 
     def store(self, record: JobRecord, answer: StoredAnswer) -> None:
-        """Keep the answer, unless there is one already. Of two calls either may be used, for each is on the bill."""
+        """Keep the answer, unless there is one already. Of two calls either may be used, for each is on the bill.
+
+        Raises NewerVersion."""
         data = answer.model_dump_json().encode()
         stored = objects.create_once(self._state, _name(record), data)
-        if stored.data != data and _parsed(stored) is None:
+        if stored.data != data and parsed(stored.data, StoredAnswer, _name(record)) is None:
             objects.write(self._state, _name(record), data)
 
     def load(self, record: JobRecord) -> StoredAnswer | None:
-        """The answer of an earlier attempt."""
+        """The answer of an earlier attempt. One that is damaged is as good as none; raises NewerVersion: what a newer
+        release has paid for is not paid again."""
         stored = objects.read(self._state, _name(record))
-        return _parsed(stored) if stored else None
+        return None if stored is None else parsed(stored.data, StoredAnswer, _name(record))
 
-
-def _parsed(stored: objects.Versioned) -> StoredAnswer | None:
-    try:
-        return StoredAnswer.model_validate_json(stored.data)
-    except ValidationError:
-        # Another release's, perhaps: as good as none, and it must not hold the job for ever.
-        _log.exception("a stored answer cannot be read")
+    def any_of(self, record: JobRecord) -> StoredAnswer | None:
+        """The same where nobody knows the upload's options any more, and so which language was asked for."""
+        for blob in self._state.list_blobs(prefix=f"{parts_folder(record.upload.job_id, record.parts_run)}{_ANSWER}"):
+            stored = objects.read(self._state, blob.name)
+            answer = None if stored is None else parsed(stored.data, StoredAnswer, blob.name)
+            if answer is not None:
+                return answer
         return None
 
 
 def _name(record: JobRecord) -> str:
     # A re-run may be told another language: what was heard in the first one is not its answer.
     language = "" if record.options.language is None else f"-{record.options.language}"
-    return f"{parts_folder(record.upload.job_id, record.parts_run)}deepgram-answer{language}.json"
+    return f"{parts_folder(record.upload.job_id, record.parts_run)}{_ANSWER}{language}.json"
 
 
 class LateAnswers:

@@ -9,6 +9,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+from pydantic import ValidationError
+
 from shared.clock import now
 from shared.enums import JobDevice, Outcome
 from shared.errors import DropscribeError, FailureKind, StateConflict, best_effort
@@ -19,6 +21,7 @@ from shared.state.jobs.shards import ShardsProgress, shards_progress
 from shared.state.launcher import Launcher
 from shared.telemetry import tracing
 from shared.telemetry.logs import job_context
+from shared.unreadable import NewerVersion
 from trigger_function.decide_and_reserve import alert_on_budget
 from trigger_function.deepgram_finish import finished_with_stored_answer
 from trigger_function.dispatch import (
@@ -32,6 +35,7 @@ from trigger_function.dispatch import (
     start_execution,
 )
 from trigger_function.handle_upload import handle, proceed
+from trigger_function.reconciler.unreadable import NEWER_VERSION, look_after_lost_record, look_after_unreadable
 from trigger_function.services import Services
 
 _log = logging.getLogger(__name__)
@@ -79,9 +83,25 @@ class _Tick:
                 return _reconcile(self, marker)
             except StateConflict:
                 return "busy"
+            except (ValidationError, NewerVersion) as error:
+                _log.exception("job not reconciled")
+                return self._mend(marker, error)
             except Exception:
                 _log.exception("job not reconciled")
                 return "error"
+
+    def _mend(self, marker: OpenMarker, error: ValidationError | NewerVersion) -> str:
+        """Behind an error that something which cannot be read may have raised."""
+        try:
+            done = look_after_unreadable(self.services, marker)
+            return done or (NEWER_VERSION if isinstance(error, NewerVersion) else "error")
+        except StateConflict:
+            return "busy"
+        except NewerVersion:
+            return NEWER_VERSION
+        except Exception:
+            _log.exception("a job of which something cannot be read was not looked after")
+            return "error"
 
 
 def _drain_seconds(launcher: Launcher) -> float | None:
@@ -137,11 +157,7 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
     services = tick.services
     job = services.jobs.load(marker.job_id)
     if job is None:
-        opened = services.jobs.markers.read(marker.job_id)
-        if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
-            return "waiting"
-        handle(services, opened.upload)
-        return "restarted"
+        return _without_record(services, marker)
     if marker.run > job.record.run:
         return _close_unbegun(services, marker)
     is_leased = job.record.lease_until > now()
@@ -153,7 +169,12 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         with tracing.continue_trace(job.record.traceparent):
             services.finisher.publish(outcome)
         return "published"
-    if is_leased or marker.run < job.record.run:
+    if marker.run < job.record.run:
+        # Its outcome was published, or the next run could not have begun, and is gone since.
+        _log.warning("a run before the job's own has no outcome", extra={"fields": {"run": marker.run}})
+        services.jobs.markers.close(marker.job_id, marker.run)
+        return "closed"
+    if is_leased:
         return "waiting"
     is_to_assemble = was_taken = False
     waits_since = job.record.received_at
@@ -183,6 +204,20 @@ def _reconcile(tick: _Tick, marker: OpenMarker) -> str:
         return _advance(services, job, waits_since, was_taken=was_taken)
 
 
+def _without_record(services: Services, marker: OpenMarker) -> str:
+    opened = services.jobs.markers.read(marker.job_id, marker.run)
+    if opened is None or now() - opened.opened_at < timedelta(seconds=services.settings.claim_seconds):
+        return "waiting"
+    if services.jobs.load_stored(marker.job_id) is not None:  # it was erased
+        services.jobs.markers.close(marker.job_id, marker.run)
+        return "closed"
+    done = look_after_lost_record(services, marker, opened)
+    if done is None:
+        # Its process ended between marker and record.
+        handle(services, opened.upload)
+    return done or "restarted"
+
+
 def _close_unbegun(services: Services, marker: OpenMarker) -> str:
     """A re-run whose process may have ended between marker and record: then the job has ended as before."""
     opened = services.jobs.markers.read(marker.job_id, marker.run)
@@ -197,7 +232,7 @@ def _advance(services: Services, job: Job, waits_since: datetime, *, was_taken: 
     settings, record = services.settings, job.record
     if now() - waits_since > timedelta(hours=settings.max_wait_hours):
         return _give_up(services, job, waited_too_long(record, settings.max_wait_hours))
-    if record.state is JobState.CLAIMED:
+    if record.state is JobState.CLAIMED and record.attempts_so_far < settings.max_attempts:
         lease = now() + timedelta(seconds=settings.claim_seconds)
         taken = services.jobs.try_save(job, holder=new_holder("reconciler"), lease_until=lease)
         if taken is None:

@@ -87,7 +87,11 @@ def _begin_unknown(services: Services, upload: Upload) -> bool:
         if services.jobs.is_known(upload):
             return False
         _log.warning("an upload without a job was found", extra={"fields": {"upload": upload.uri}})
-        handle(services, upload)
+        if next(iter(services.state.list_blobs(prefix=f"jobs/{upload.job_id}/", max_results=1)), None) is not None:
+            # It had one, and marker and record were lost. With a marker, the reconciler looks at what is left.
+            services.jobs.markers.create(upload, now())
+        else:
+            handle(services, upload)
     return True
 
 

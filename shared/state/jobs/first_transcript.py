@@ -5,6 +5,8 @@ It lies among the parts of the unfinished job, and goes with them when the outco
 
 from __future__ import annotations
 
+from typing import Literal
+
 from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +14,7 @@ from shared import objects
 from shared.state.jobs.object_names import parts_folder
 from shared.state.jobs.record import JobRecord
 from shared.transcript.model import Transcript
+from shared.unreadable import parsed
 
 
 class FirstTranscript(BaseModel):
@@ -19,20 +22,24 @@ class FirstTranscript(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = 1
     transcript: Transcript
     unredacted: Transcript | None = Field(default=None, repr=False)
     """As it was before redaction, where that is kept."""
 
 
 def keep_first_transcript(state: Bucket, record: JobRecord, first: FirstTranscript) -> None:
-    """Store it, unless there is one."""
-    objects.create_once(state, _name(record), first.model_dump_json(exclude_none=True).encode())
+    """Store it, unless there is one that can be read. Raises NewerVersion."""
+    data = first.model_dump_json(exclude_none=True).encode()
+    stored = objects.create_once(state, _name(record), data)
+    if stored.data != data and parsed(stored.data, FirstTranscript, _name(record)) is None:
+        objects.write(state, _name(record), data)
 
 
 def first_transcript(state: Bucket, record: JobRecord) -> FirstTranscript | None:
-    """The one that was stored, if any was."""
+    """The one that was stored, if any was that can be read. Raises NewerVersion."""
     stored = objects.read(state, _name(record))
-    return FirstTranscript.model_validate_json(stored.data) if stored is not None else None
+    return None if stored is None else parsed(stored.data, FirstTranscript, _name(record))
 
 
 def _name(record: JobRecord) -> str:

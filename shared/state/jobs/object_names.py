@@ -29,6 +29,15 @@ def outcome_of_object(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2] or 1)) if found else None
 
 
+def unreadable_folder(name: str) -> str:
+    """Where damaged generations of one of a job's objects are kept: with the job, so that they go with it."""
+    if name.startswith(OPEN_FOLDER):
+        job_id, marker = name.removeprefix(OPEN_FOLDER).partition(".")[0], name.removeprefix(OPEN_FOLDER)
+        return f"jobs/{job_id}/unreadable/{OPEN_FOLDER}{marker}/"
+    job_id, _, own = name.removeprefix("jobs/").partition("/")
+    return f"jobs/{job_id}/unreadable/{own}/"
+
+
 def parts_folder(job_id: str, run: int = 1) -> str:
     """Where attempts leave what the next one need not do or pay again. `run`: the record's `parts_run`."""
     return f"jobs/{job_id}/parts/" if run == 1 else f"jobs/{job_id}/parts-{run}/"

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from google.cloud.storage import Blob, Bucket
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,6 +28,7 @@ class OpenJob(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = 1
     upload: Upload
     opened_at: datetime
 
@@ -102,8 +104,14 @@ class OpenMarkers:
 
         `after`: the id of a marker, behind which the listing begins; empty: all of them.
         """
-        behind = f"{OPEN_FOLDER}{after}.json" if after else ""
-        for one in objects.list_metadata(self._bucket, OPEN_FOLDER, behind):
+        return self._listed(OPEN_FOLDER, f"{OPEN_FOLDER}{after}.json" if after else "")
+
+    def of_job(self, job_id: str) -> Iterator[OpenMarker]:
+        """Those of one job's runs."""
+        return self._listed(f"{OPEN_FOLDER}{job_id}.")
+
+    def _listed(self, prefix: str, behind: str = "") -> Iterator[OpenMarker]:
+        for one in objects.list_metadata(self._bucket, prefix, behind):
             job_id, _, run = one.name.removeprefix(OPEN_FOLDER).removesuffix(".json").partition(".")
             numbers = (key.removeprefix(_DONE_SHARD) for key in one.metadata if key.startswith(_DONE_SHARD))
             done = frozenset(int(number) for number in numbers if number.isdecimal())

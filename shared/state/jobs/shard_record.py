@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -56,8 +57,21 @@ def first_shard_record(record: JobRecord, shard: Shard, **fields: Any) -> JobRec
 
 
 def shard_states(bucket: Bucket, record: JobRecord) -> dict[int, JobState]:
-    """How far each shard is that has a record, by one listing. `record`: their upload's."""
-    return {number: JobState(one.metadata[_STATE]) for number, one in _listed(bucket, record)}
+    """How far each shard is that has a record, by one listing. `record`: their upload's. One whose metadata does not
+    say it is read, and left out where it cannot be."""
+    found = ((number, _state(bucket, one)) for number, one in _listed(bucket, record))
+    return {number: state for number, state in found if state is not None}
+
+
+def _state(bucket: Bucket, one: objects.Listed) -> JobState | None:
+    with suppress(KeyError, ValueError):
+        return JobState(one.metadata[_STATE])
+    stored = objects.read(bucket, one.name)
+    try:
+        return None if stored is None else JobRecord.model_validate_json(stored.data).state
+    except ValidationError:
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": one.name}})
+        return None
 
 
 def begun_shards(bucket: Bucket, record: JobRecord) -> dict[int, BegunShard]:
@@ -70,7 +84,9 @@ def _listed(bucket: Bucket, record: JobRecord) -> Iterator[tuple[int, objects.Li
     """The records of a job's shards, by number."""
     folder = f"jobs/{shards_folder(record.upload.job_id, record.run)}/"
     for one in objects.list_metadata(bucket, folder):
-        yield int(one.name.removeprefix(folder).partition("/")[0]), one
+        number, _, name = one.name.removeprefix(folder).partition("/")
+        if number.isdecimal() and name == "record.json":
+            yield int(number), one
 
 
 def record_metadata(record: JobRecord) -> dict[str, str]:

@@ -150,6 +150,12 @@ class JobStore:
             )
         )
 
+    def write_rebuilt(self, record: JobRecord, generation: int) -> Job:
+        """Put a record in the place of one that cannot be read, of that generation; 0: there is none. Raises
+        StateConflict where another process was faster."""
+        name, metadata = record_name(record.work_id), record_metadata(record)
+        return _job(objects.replace(self._bucket, name, _dump(record), generation, metadata=metadata))
+
     def try_save(self, job: Job, **changes: Any) -> Job | None:
         """As `save`, but None where another process was faster."""
         try:
@@ -162,9 +168,13 @@ class JobStore:
         stored = objects.read(self._bucket, outcome_name(job_id, run))
         return TerminalMessage.model_validate_json(stored.data) if stored else None
 
-    def record_outcome(self, message: TerminalMessage) -> TerminalMessage:
-        """Make this the terminal outcome of the job's run unless it has one; the outcome that stands."""
+    def record_outcome(self, message: TerminalMessage, replaces: int | None = None) -> TerminalMessage:
+        """Make this the terminal outcome of the job's run unless it has one; the outcome that stands. `replaces`: the
+        generation of one that cannot be read; then StateConflict is raised where it has changed."""
         data = message.model_dump_json().encode()
+        if replaces is not None:
+            objects.replace(self._bucket, outcome_name(message.job_id, message.run), data, replaces)
+            return message
         stored = objects.create_once(self._bucket, outcome_name(message.job_id, message.run), data)
         return TerminalMessage.model_validate_json(stored.data)
 

@@ -1,0 +1,71 @@
+"""Stored objects that cannot be read: damaged ones, and those of a newer version of their format.
+
+A newer release wrote the latter, before it was rolled back, say. They are no damage: nobody replaces them, and what
+needs them waits until that release runs again. Damaged ones are moved aside, never deleted, and made again from what is
+left (docs/operations.md has a table of them).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import TypeVar
+
+from google.cloud.storage import Bucket
+from pydantic import BaseModel, ValidationError
+
+from shared import objects
+from shared.errors import DropscribeError
+
+_log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = "schema_version"
+"""The field that counts the versions of an object's format."""
+
+UNREADABLE_AFTER = timedelta(hours=1)
+"""Since an object was written, after which it counts as damaged for good. Until then it may be that a release was
+rolled back that counted no new version, and whoever has the object may write it again."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class NewerVersion(DropscribeError):
+    """An object was written by a newer release than this one, and only that one reads it."""
+
+
+def is_newer(data: bytes, model: type[BaseModel]) -> bool:
+    """Whether an object is of a newer version than `model`, which has a `schema_version`."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    version = found.get(SCHEMA_VERSION) if isinstance(found, dict) else None
+    return type(version) is int and version > int(model.model_fields[SCHEMA_VERSION].default)
+
+
+def parsed(data: bytes, model: type[Model], name: str) -> Model | None:
+    """An object's content; None where it is damaged, which is logged. Raises NewerVersion.
+
+    `name`: the object's.
+    """
+    try:
+        return model.model_validate_json(data)
+    except ValidationError:
+        if is_newer(data, model):
+            raise NewerVersion(f"{name} is of a newer version: it takes the release that wrote it.") from None
+        _log.exception("unreadable object in the state bucket", extra={"fields": {"object": name}})
+        return None
+
+
+def kept_aside(bucket: Bucket, name: str, stored: objects.Versioned, folder: str) -> None:
+    """Copy a damaged object into `folder`, which ends in a slash: one copy of each generation."""
+    objects.create_once(bucket, f"{folder}{stored.generation}", stored.data, "application/octet-stream")
+    fields = {"object": name, "kept": f"{folder}{stored.generation}"}
+    _log.error("an object that cannot be read is set aside", extra={"fields": fields})
+
+
+def set_aside(bucket: Bucket, name: str, stored: objects.Versioned, folder: str) -> None:
+    """Move a damaged object into `folder`, unless somebody has written it meanwhile."""
+    kept_aside(bucket, name, stored, folder)
+    objects.delete(bucket, name, stored.generation)
