@@ -53,11 +53,15 @@ class PlainWord(NamedTuple):
 
 def words_of(tokens: Iterable[Token], speaker: int | None = None) -> list[Word]:
     """Tokens in time order -> words. A word is as sure as its least sure token."""
-    plain = (word for group in by_word(tokens) if (word := word_of(group)) is not None)
     return [
         Word(text=text, start=start, end=end, confidence=confidence, speaker=speaker)
-        for text, start, end, confidence in plain
+        for text, start, end, confidence in plain_words_of(tokens)
     ]
+
+
+def plain_words_of(tokens: Iterable[Token]) -> Iterator[PlainWord]:
+    """The same, one by one."""
+    return (word for group in by_word(tokens) if (word := word_of(group)) is not None)
 
 
 def by_word(tokens: Iterable[Token]) -> Iterator[list[Token]]:

@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import merge
-from itertools import accumulate, groupby
+from itertools import chain, groupby
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, PlainSerializer
 
 from gpu_job.asr.packed_tokens import packed
-from gpu_job.asr.tokens import Token, ensure_word_start, words_of
+from gpu_job.asr.tokens import Token, ensure_word_start, plain_words_of
 from gpu_job.assembly.completeness import RecognizedChunk, lost_words, untranscribed
 from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.assembly.merge import ChunkTokens, kept_slices
@@ -36,9 +36,10 @@ from shared.options.text_options import TextOptions
 from shared.redaction.request import NOTHING_REDACTED, RedactionRequest
 from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
-from shared.transcript.model import Coverage, Gap, Passage, Transcript, Word
+from shared.transcript.model import Coverage, Gap, Passage, Transcript
 from shared.transcript.quality import LOW_CONFIDENCE
 from shared.transcript.speakers import NO_VOICES, KnownVoice
+from shared.transcript.words import WordRow, Words, rows_of
 
 FindLanguages = Callable[[Sequence[Passage]], SpokenLanguages]
 
@@ -70,11 +71,11 @@ def chunk_result(chunk: Chunk, engine: Engine, tokens: Iterable[Token], channel:
     return ChunkResult(chunk.start, chunk.end, engine, tuple(token.later(offset) for token in tokens), channel=channel)
 
 
-class AttributedWord(NamedTuple):
+class _Recognized(NamedTuple):
     """A word with its place in the order of words, and the engine that recognized it."""
 
     clock: float
-    word: Word
+    word: WordRow
     engine: Engine
 
 
@@ -162,7 +163,7 @@ class Assembly:
             key=lambda one: one.clock,
         )
         return [
-            Passage(engine, [each.word for each in group])
+            Passage(engine, Words.of_rows(each.word for each in group))
             for engine, group in groupby(words, key=lambda one: one.engine)
         ]
 
@@ -183,13 +184,10 @@ class Assembly:
             yield from untranscribed(audible, ((one.start, one.end) for one in self.results_of(channel)))
 
     def _words_lost(self, findings: Sequence[Findings], passages: Iterable[Passage]) -> Iterator[Gap]:
-        written: dict[int, list[Word]] = {}
-        for passage in passages:
-            for word in passage.words:
-                written.setdefault(word.speaker or 0, []).append(word)
         for channel, found in enumerate(findings):
             chunks = [RecognizedChunk(one.start, one.end, one.tokens) for one in self.results_of(channel)]
-            yield from lost_words(chunks, found, written.get(channel, []))
+            written = Words.of_rows(row for row in _rows(passages) if (row[-1] or 0) == channel)
+            yield from lost_words(chunks, found, written)
 
 
 def transcript_of(
@@ -271,11 +269,15 @@ def coverage_of(assembly: Assembly, findings: Sequence[Findings]) -> Coverage:
 def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequence[Findings]) -> Coverage:
     """How much of the speech has words. Speech is where there are words, short pauses included, and in gaps;
     of split channels, the sum."""
-    spoken: dict[int | None, list[Span]] = {}
-    for passage in passages:
-        for word in passage.words:
-            spoken.setdefault(word.speaker, []).append(Span(word.start, word.end))
-    covered = sum(total(merge_close(spans, SPEECH_PAUSE_SECONDS)) for spans in spoken.values())
+    covered = sum(
+        total(
+            merge_close(
+                (Span(start, end) for _, start, end, _, spoken_by in _rows(passages) if spoken_by == speaker),
+                SPEECH_PAUSE_SECONDS,
+            )
+        )
+        for speaker in dict.fromkeys(spoken_by for *_, spoken_by in _rows(passages))
+    )
     return Coverage(
         speech_seconds=covered + sum(gap.end - gap.start for gap in gaps),
         covered_seconds=covered,
@@ -286,15 +288,17 @@ def coverage(passages: Sequence[Passage], gaps: Sequence[Gap], findings: Sequenc
     )
 
 
-def _channel_words(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> list[AttributedWord]:
+def _rows(passages: Iterable[Passage]) -> Iterator[WordRow]:
+    return chain.from_iterable(rows_of(passage.words) for passage in passages)
+
+
+def _channel_words(parts: Sequence[ChunkResult], findings: Findings, speaker: int | None) -> Iterator[_Recognized]:
     """The results of one channel in time order -> its words. Where they overlap, what both recognized counts once."""
     slices = kept_slices([ChunkTokens(seconds(one.start), seconds(one.end), one.tokens) for one in parts])
     tokens = (token for one, kept in zip(parts, slices, strict=True) for token in ensure_word_start(one.tokens[kept]))
-    words = words_of(apply_findings(tokens, findings), speaker)
     starts = [seconds(one.start) for one in parts]
-    # The order of tokens is right even where, at a seam, times run backwards a little.
-    clocks = accumulate((word.start for word in words), max)
-    return [
-        AttributedWord(clock, word, parts[max(0, bisect_right(starts, word.start) - 1)].engine)
-        for clock, word in zip(clocks, words, strict=True)
-    ]
+    clock = 0.0
+    for word in plain_words_of(apply_findings(tokens, findings)):
+        # The order of tokens is right even where, at a seam, times run backwards a little.
+        clock = max(clock, word.start)
+        yield _Recognized(clock, (*word, speaker), parts[max(0, bisect_right(starts, word.start) - 1)].engine)

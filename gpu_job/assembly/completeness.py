@@ -5,6 +5,7 @@ These counts know nothing of how chunks are cut and merged: they compare what we
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from gpu_job.audio.samples import seconds
 from gpu_job.audit.evidence import timed_words
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.intervals import Span, merge_close, uncovered
-from shared.transcript.model import Gap, Word
+from shared.transcript.model import Gap
+from shared.transcript.words import Words
 
 NOT_TRANSCRIBED_REASON = "Sound here did not reach the engine."
 WORDS_LOST_REASON = "Words were recognized here that are not in the transcript."
@@ -63,16 +65,20 @@ def _until(spans: Sequence[Span], first: int, end: float) -> Iterable[Span]:
         yield spans[index]
 
 
-def lost_words(chunks: Sequence[RecognizedChunk], findings: Findings, written: Sequence[Word]) -> list[Gap]:
+def lost_words(chunks: Sequence[RecognizedChunk], findings: Findings, written: Words) -> list[Gap]:
     """Where a channel's engine recognized words, and the audit did not drop them, but they are not written.
 
     `chunks`: in order. Where two of them overlap, each heard words of its own, and any word at that time will do.
     """
     dropped = {timed.cover for timed in findings.dropped}
-    starts: dict[str, list[float]] = {}
-    for word in sorted(written, key=lambda each: each.start):
-        starts.setdefault(word.text, []).append(word.start)
-    times = merge_close((Span(word.start, word.end).grown(SAME_TIME_SECONDS) for word in written), pause=0.0)
+    by_text: dict[str, array[float]] = {}
+    for text, start in zip(written.texts, written.starts, strict=True):
+        by_text.setdefault(text, array("d")).append(start)
+    starts = {text: array("d", sorted(found)) for text, found in by_text.items()}
+    times = merge_close(
+        (Span(start, end).grown(SAME_TIME_SECONDS) for start, end in zip(written.starts, written.ends, strict=True)),
+        pause=0.0,
+    )
     shared = [
         Span(seconds(after.start), seconds(before.end)).grown(SAME_WORD_SECONDS)
         for before, after in pairwise(chunks)
@@ -82,7 +88,7 @@ def lost_words(chunks: Sequence[RecognizedChunk], findings: Findings, written: S
     for chunk in chunks:
         for timed in timed_words(ensure_word_start(chunk.tokens)):
             cover = timed.cover
-            if cover in dropped or _has_near(starts.get(timed.word.text, []), cover.start):
+            if cover in dropped or _has_near(starts.get(timed.word.text, ()), cover.start):
                 continue
             middle = Span((cover.start + cover.end) / 2, (cover.start + cover.end) / 2)
             if not (_touches(shared, cover) and _touches(times, middle)):

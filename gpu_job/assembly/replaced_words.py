@@ -63,6 +63,9 @@ class WrittenWords:
 def with_words_of(passages: Sequence[Passage], better: Iterable[HeardAgain], *, is_split: bool) -> list[Passage]:
     """Passages in time order -> the same with other words for some stretches; where nothing is written, as where the
     audit found that nobody speaks, nothing is put."""
+    better = list(better)
+    if not better:
+        return list(passages)
     written = WrittenWords(passages, is_split=is_split)
     has_changed = False
     for other in better:

@@ -73,6 +73,7 @@ class RenderingProcess:
         try:
             for file in self._rendered(process, transcript, rules, formats):
                 yield file
+                del file  # while the next one comes
                 given += 1
             return
         except (OSError, EOFError, ValueError) as error:
@@ -100,7 +101,10 @@ class RenderingProcess:
             if not parts:
                 return
             name, kind, data = parts
-            yield Rendered(name.decode(), kind.decode(), data)
+            file = Rendered(name.decode(), kind.decode(), data)
+            del parts, data
+            yield file
+            del file
 
     @contextmanager
     def _limited(self, process: subprocess.Popen[bytes]) -> Iterator[None]:

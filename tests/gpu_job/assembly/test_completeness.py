@@ -24,6 +24,7 @@ from gpu_job.audio.loudness import LevelMeter
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.evidence import timed_words
 from gpu_job.audit.findings import Findings
+from shared.transcript.words import Words
 from tests.support.sounds import blocks, noise, silence, tone
 
 RULES = CutRules(max_seconds=20.0)
@@ -87,23 +88,23 @@ def chunk(start: float, end: float, tokens: Sequence[Token]) -> RecognizedChunk:
 def test_a_word_that_no_chunk_shares_must_be_written(place: int) -> None:
     tokens = spoken("one two a four five six a eight", 1.0, step=0.15)
     written = [word for at, word in enumerate(words_of(tokens)) if at != place]
-    (gap,) = lost_words([chunk(0, 10, tokens)], Findings(), written)
+    (gap,) = lost_words([chunk(0, 10, tokens)], Findings(), Words.of(written))
     assert gap.reason == WORDS_LOST_REASON
     assert gap.start == pytest.approx(tokens[place].start)
     assert gap.end == pytest.approx(tokens[place].end)
-    assert lost_words([chunk(0, 10, tokens)], Findings(), words_of(tokens)) == []
+    assert lost_words([chunk(0, 10, tokens)], Findings(), Words.of(words_of(tokens))) == []
 
 
 def test_of_two_copies_in_an_overlap_one_is_enough() -> None:
     left, right = spoken("one two three fore", 0.0), spoken("tree four five", 0.9)
     both = [chunk(0, 1.6, left), chunk(0.8, 3, right)]
-    assert lost_words(both, Findings(), words_of([*left[:2], *right])) == []
-    assert lost_words(both, Findings(), words_of([*left, right[2]])) == []
-    (gap,) = lost_words(both, Findings(), words_of([*left[:2], right[2]]))
+    assert lost_words(both, Findings(), Words.of(words_of([*left[:2], *right]))) == []
+    assert lost_words(both, Findings(), Words.of(words_of([*left, right[2]]))) == []
+    (gap,) = lost_words(both, Findings(), Words.of(words_of([*left[:2], right[2]])))
     assert gap.start < 1.2 < 1.5 < gap.end
 
 
 def test_words_that_the_audit_dropped_are_not_lost() -> None:
     tokens = spoken("one two", 0.0)
     findings = Findings(dropped=timed_words(tokens)[1:])
-    assert lost_words([chunk(0, 2, tokens)], findings, words_of(tokens)[:1]) == []
+    assert lost_words([chunk(0, 2, tokens)], findings, Words.of(words_of(tokens)[:1])) == []
