@@ -17,6 +17,8 @@ _REPEATS = {"double": 2, "triple": 3, "treble": 3}
 _MAGNITUDES = frozenset({"thousand", "million", "billion", "trillion"})
 _BETWEEN = words_of("numbers", "between")
 """Said between the digits of one number, by whoever takes it down, too."""
+_PAIRS_BETWEEN = frozenset(tuple(pair.split("_")) for pair in words_of("numbers", "between_pairs"))
+_IN_PAIRS = frozenset(word for pair in _PAIRS_BETWEEN for word in pair)
 _MOST_BETWEEN = 3
 """Words of those in a row."""
 _HEARD_FOR_DIGITS = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1"}
@@ -52,7 +54,7 @@ class Run:
 
 def is_said_between(word: str) -> bool:
     """Whether a word of a transcript is what is said between the digits of one number, and none of them."""
-    return normalized(word) in _BETWEEN
+    return normalized(word) in _BETWEEN | _IN_PAIRS
 
 
 def digits_at(tokens: Sequence[Token], at: int) -> Said | None:
@@ -136,11 +138,11 @@ def _beyond(tokens: Sequence[Token], at: int, pieces: int) -> int | None:
         return None
     if digits_at(tokens, at) is not None:
         return at
-    for end in range(at, min(at + _MOST_BETWEEN, len(tokens) - 1)):
-        if tokens[end].text not in _BETWEEN:
-            break
-        if digits_at(tokens, end + 1) is not None:
-            return end + 1
+    behind = at
+    while behind < at + _MOST_BETWEEN and (length := _between(tokens, behind)):
+        behind += length
+        if behind < len(tokens) and digits_at(tokens, behind) is not None:
+            return behind
     if at + 1 >= len(tokens) or digits_at(tokens, at + 1) is None:
         return None
     text = tokens[at].text
@@ -149,3 +151,11 @@ def _beyond(tokens: Sequence[Token], at: int, pieces: int) -> int | None:
     if text in _HEARD_FOR_DIGITS and pieces >= _LEAST_AROUND and at + 2 < len(tokens):
         return at + 1 if digits_at(tokens, at + 2) is not None else None
     return None
+
+
+def _between(tokens: Sequence[Token], at: int) -> int:
+    """How many words at a place are what is said between digits."""
+    texts = tuple(token.text for token in tokens[at : at + 2])
+    if texts in _PAIRS_BETWEEN:
+        return 2
+    return 1 if texts and texts[0] in _BETWEEN else 0

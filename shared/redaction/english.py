@@ -15,7 +15,8 @@ def words_of(section: str, key: str) -> frozenset[str]:
 
 def words_in_order(section: str, key: str) -> list[str]:
     """One of the lists whose order means something."""
-    return str(_lists()[section][key]).split()
+    # As tokens have words: without an 's.
+    return [word.removesuffix("'s") for word in str(_lists()[section][key]).split()]
 
 
 @cache

@@ -13,7 +13,7 @@ from importlib import import_module
 
 from shared.redaction.english import words_of
 from shared.redaction.entities import Entity, Label
-from shared.redaction.tokens import Token, is_cased
+from shared.redaction.tokens import Token, is_cased, normalized
 
 _LOCALES = ("en_US", "en_GB", "en_IN", "es_ES", "de_DE", "fr_FR", "it_IT", "pt_BR", "nl_NL", "pl_PL", "tr_TR")
 _PLAIN_LOCALES = ("en_US", "en_GB", "en_IN")
@@ -120,6 +120,11 @@ def find_names(tokens: Sequence[Token]) -> Iterator[Entity]:
             yield Entity(at, _spelled_end(tokens, at), Label.NAME)
 
 
+def may_be_no_name(word: str) -> bool:
+    """Whether a word of a transcript is an English one, too."""
+    return normalized(word) in _WORDS | _TITLES | _BETWEEN | {"it"}
+
+
 def _is_name_like(token: Token, *, cased: bool) -> bool:
     """Whether a word behind an introduction or a title may be a name."""
     letters = token.text.replace("-", "").replace("'", "")
@@ -132,7 +137,7 @@ _INTRODUCING = frozenset({"the", "a", "an", "not", "i", "my", "your", "our", "th
 
 
 def _introduced(tokens: Sequence[Token], *, cased: bool) -> Iterator[Entity]:
-    texts = [token.text for token in tokens]
+    texts = [_with_its_s(token) for token in tokens]
     for phrases, is_sure in ((_INTRODUCTIONS, True), (_SOFT_INTRODUCTIONS, False)):
         for phrase in phrases:
             for start in range(len(texts) - len(phrase)):
@@ -147,6 +152,12 @@ def _introduced(tokens: Sequence[Token], *, cased: bool) -> Iterator[Entity]:
                 behind = texts[last + 1] if last + 1 < len(texts) else ""
                 if is_sure or _is_known(tokens[first]) or behind in _SPEAKING - {"here"}:
                     yield Entity(first, last, Label.NAME)
+
+
+def _with_its_s(token: Token) -> str:
+    """`name's` as it was said: without it "my name's" is no introduction."""
+    said = token.written.lower().replace("\u2019", "'").rstrip(".,;:!?")
+    return f"{token.text}'s" if said.endswith("'s") else token.text
 
 
 def _is_known(token: Token) -> bool:
@@ -191,7 +202,7 @@ def _is_spelling(text: str) -> bool:
 def _spelled_end(tokens: Sequence[Token], last: int) -> int:
     """With its spelling behind it: `smith s m i t h`, `Smith, that's S-M-I-T-H`."""
     at = last + 1
-    while at < len(tokens) and at <= last + 3 and tokens[at].text in {"that's", "that", "is", "spelled", "spelt", "s"}:
+    while at < len(tokens) and at <= last + 3 and tokens[at].text in {"that", "is", "spelled", "spelt", "s"}:
         if tokens[at].text == "s":
             break
         at += 1

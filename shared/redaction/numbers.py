@@ -29,6 +29,7 @@ _SAID_CODES = words_of("personal", "said_codes")
 _BEFORE_CODES = words_of("personal", "before_codes")
 _OWNERS = words_of("personal", "owners")
 _PUBLIC_CODES = words_of("personal", "public_codes")
+_COUNTED = words_of("numbers", "counted")
 _LEAST_CODE_DIGITS = 3
 
 
@@ -86,6 +87,8 @@ def _is_said_code(tokens: Sequence[Token], run: Run) -> bool:
     while at >= 0 and tokens[at].text in _BEFORE_CODES:
         at -= 1
     if at >= 0 and tokens[at].text in _SAID_CODES:
+        if run.last + 1 < len(tokens) and tokens[run.last + 1].text in _COUNTED:
+            return False  # "the code is now 400 lines"
         return at == 0 or tokens[at - 1].text not in _PUBLIC_CODES
     behind = [token.text for token in tokens[run.last + 1 : run.last + 4]]
     return len(behind) == 3 and behind[0] in {"is", "as"} and behind[1] in _OWNERS and behind[2] in _SAID_CODES

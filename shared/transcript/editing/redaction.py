@@ -15,6 +15,7 @@ from shared.redaction.digits import is_said_between
 from shared.redaction.entities import Entity, Label, without_overlaps
 from shared.redaction.find import LANGUAGE, find_entities
 from shared.redaction.kinds import Redact
+from shared.redaction.names import may_be_no_name
 from shared.redaction.request import RedactionRequest
 from shared.transcript.compose import group
 from shared.transcript.editing.word_edits import WordEdit, edit_passages
@@ -108,8 +109,9 @@ def _across_speakers(words: Sequence[Word], request: RedactionRequest) -> Mappin
     """The identities of words that are redacted in the order of time, whoever is thought to say them.
 
     In the midst of a term the speaker may be mistaken, or unknown; so he may be in a card, a phone or another number
-    whose digits or whose neighbours say what it is. Of other numbers and of names only that he is unknown counts, for
-    what two people say in turn makes many.
+    whose digits or whose neighbours say what it is. So he may be in a name that goes on in the next turn, or is the
+    answer to a question for it. Of other numbers only that he is unknown counts, for what two people say in turn makes
+    many.
     """
     if len({word.speaker for word in words}) < 2:
         return {}
@@ -119,7 +121,9 @@ def _across_speakers(words: Sequence[Word], request: RedactionRequest) -> Mappin
     entities += [
         one
         for one in find_entities(texts, request)
-        if one.label not in _OF_ONE_SPEAKER or _is_of_one(words[one.first : one.last + 1])
+        if one.label not in _OF_ONE_SPEAKER
+        or _is_of_one(words[one.first : one.last + 1])
+        or (one.label is Label.NAME and _is_name_of_two(words, one))
     ]
     terms = {place for one in entities[:own_terms] for place in range(one.first, one.last + 1)}
     return {
@@ -138,6 +142,23 @@ _OF_ONE_SPEAKER = frozenset({Label.NAME, Label.NUMBER, Label.REDACTED})
 def _is_of_one(words: Sequence[Word]) -> bool:
     speakers = {word.speaker for word in words}
     return None in speakers and len(speakers) <= 2
+
+
+def _is_name_of_two(words: Sequence[Word], name: Entity) -> bool:
+    """Whether a name begins in one turn and ends in the next, or is all that is said first in answer to a question."""
+    own = words[name.first : name.last + 1]
+    turns = [list(turn) for _, turn in groupby(own, key=lambda word: word.speaker)]
+    if any(may_be_no_name(word.text) for word in turns[-1]):
+        return False
+    if len(turns) > 1:
+        return len(turns) == 2
+    begin = name.first
+    while begin > 0 and words[begin - 1].speaker == own[0].speaker and may_be_no_name(words[begin - 1].text):
+        begin -= 1
+    is_first = begin > 0 and words[begin - 1].speaker != own[0].speaker
+    behind = words[name.last + 1 : name.last + 2]
+    is_all = own[-1].text.endswith((".", ",", "!")) or not behind or behind[0].speaker != own[0].speaker
+    return is_first and is_all
 
 
 def _own_part(words: Sequence[Word], across: Mapping[int, Entity]) -> Iterator[Entity]:

@@ -70,3 +70,27 @@ def test_a_number_is_found_where_who_takes_it_down_says_yes_in_between() -> None
     said = "call five five five yes oh one two right three now"
     assert redacted(said, TextOptions(), speakers=(0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0)) == "call [PHONE] yes right now"
     assert redacted(said, TextOptions()) == "call [PHONE] now"
+
+
+@pytest.mark.parametrize(
+    ("said", "turns", "written"),
+    [
+        ("My name is Sarah Quux and I call", (4, 4), "My name is [NAME] [NAME] and I call"),
+        ("this is sarah connor calling", (3, 2), "this is [NAME] [NAME] calling"),
+        ("And your name is? Wendelin Quux. I called.", (4, 4), "And your name is? [NAME]. I called."),
+        ("may i have your last name it's quux", (6, 2), "may i have your last name it's [NAME]"),
+        # What somebody else goes on with is no name,
+        ("My name is Sarah Okay Sarah thank you", (4, 4), "My name is [NAME] Okay [NAME] thank you"),
+        (
+            "May I have your last name? Certainly. It is long.",
+            (6, 4),
+            "May I have your last name? Certainly. It is long.",
+        ),
+        # nor is an answer that says more.
+        ("tell me your last name gladly sir", (5, 2), "tell me your last name gladly sir"),
+    ],
+)
+def test_a_name_of_two_turns_is_found(said: str, turns: tuple[int, int], written: str) -> None:
+    speakers = (*(0,) * turns[0], *(1,) * turns[1])
+    assert len(speakers) == len(said.split())
+    assert redacted(said, TextOptions(), speakers=speakers) == written
