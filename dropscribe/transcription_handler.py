@@ -45,9 +45,9 @@ class TranscriptFiles(TypedDict):
     transcript_json_file: Path
     """`audio_{id}_transcript.json`, in the shape of Deepgram's answer."""
     words_file: Path
-    """`audio_{id}_words.csv`: start_time, end_time, word."""
+    """`audio_{id}_words.csv`: start_time, end_time, word; then speaker and speaker_name, where any is known."""
     paragraphs_file: Path
-    """`audio_{id}_paragraphs.csv`: start_time, end_time, text."""
+    """`audio_{id}_paragraphs.csv`: start_time, end_time, text; then the same."""
 
 
 class TranscriptionHandler:
@@ -154,8 +154,8 @@ def _names(video_id: str) -> dict[str, str]:
 def _files(transcript: Transcript) -> Mapping[str, bytes]:
     return {
         "transcript.json": json.dumps(to_deepgram(transcript), ensure_ascii=False, allow_nan=False).encode(),
-        "words.csv": to_csv("word", transcript.words).encode(),
-        "paragraphs.csv": to_csv("text", transcript.paragraphs).encode(),
+        "words.csv": to_csv("word", transcript.words, transcript.speakers).encode(),
+        "paragraphs.csv": to_csv("text", transcript.paragraphs, transcript.speakers).encode(),
     }
 
 

@@ -7,23 +7,28 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from shared.transcript.model import Paragraph
+from shared.transcript.model import Paragraph, Speaker
+from shared.transcript.text import speaker_name
 from shared.transcript.timestamps import decimal
 from shared.transcript.words import WordRow, Words
 
 
-def to_csv(column: str, timed: Words | Sequence[Paragraph]) -> str:
+def to_csv(column: str, timed: Words | Sequence[Paragraph], speakers: Sequence[Speaker] = ()) -> str:
     """CSV by RFC 4180, CRLF line ends included: with them the csv module quotes both CR and LF inside a field.
 
-    The last column is the speaker, where any is known.
+    Where any speaker is known, the last columns are the speaker's number and name, both empty where nobody is. New
+    columns come at the end, so that readers by position go on. `speakers`: their names; without one, "Speaker 0".
     """
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
     has_speakers = any(speaker is not None for *_, speaker in _rows(timed))
-    writer.writerow(("start_time", "end_time", column, *["speaker"] * has_speakers))
+    names: dict[int | None, str] = {None: ""}
+    writer.writerow(("start_time", "end_time", column, *(("speaker", "speaker_name") if has_speakers else ())))
     for text, start, end, _, speaker in _rows(timed):
         cells = decimal(start), decimal(end), spreadsheet_cell(text)
-        writer.writerow((*cells, speaker) if has_speakers else cells)  # None is an empty cell
+        if speaker is not None and speaker not in names:
+            names[speaker] = spreadsheet_cell(speaker_name(speaker, speakers))
+        writer.writerow((*cells, speaker, names[speaker]) if has_speakers else cells)  # None is an empty cell
     return file.getvalue()
 
 

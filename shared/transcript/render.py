@@ -60,8 +60,11 @@ def _made_of(
 
     texts: dict[ResultFormat, tuple[str, Callable[[], str | bytes]]] = {
         ResultFormat.DEEPGRAM: ("application/json", lambda: _json(deepgram_json(transcript))),
-        ResultFormat.WORDS: ("text/csv; charset=utf-8", lambda: to_csv("word", transcript.words)),
-        ResultFormat.PARAGRAPHS: ("text/csv; charset=utf-8", lambda: to_csv("text", transcript.paragraphs)),
+        ResultFormat.WORDS: ("text/csv; charset=utf-8", lambda: to_csv("word", transcript.words, transcript.speakers)),
+        ResultFormat.PARAGRAPHS: (
+            "text/csv; charset=utf-8",
+            lambda: to_csv("text", transcript.paragraphs, transcript.speakers),
+        ),
         ResultFormat.SRT: ("application/x-subrip; charset=utf-8", lambda: to_srt(subtitles())),
         ResultFormat.VTT: ("text/vtt; charset=utf-8", lambda: to_vtt(subtitles(), transcript.speakers)),
         ResultFormat.TXT: ("text/plain; charset=utf-8", lambda: to_text(transcript)),

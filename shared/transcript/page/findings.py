@@ -4,7 +4,7 @@ terms, second opinions and redaction, and warnings. Only what there is."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 
 from shared.transcript.display import visible
@@ -17,16 +17,24 @@ _MOST_LISTED = 20
 
 
 def findings_html(transcript: Transcript) -> str:
-    """`<dt>` and `<dd>` of each row; empty where there is nothing to say."""
+    """`<dt>` and `<dd>` of each row; empty where there is nothing to say. A speaker's name is marked with the number
+    (`data-speaker`), so that the page's script can give another one."""
     return "".join(f"\n<dt>{escape(name)}</dt><dd>{_listed(lines)}</dd>" for name, lines in _rows(transcript) if lines)
 
 
 def _rows(transcript: Transcript) -> Iterator[tuple[str, list[str]]]:
+    """Each row's name, and its lines as HTML."""
     yield "Speakers", [_speaker(one, transcript.speakers) for one in transcript.speakers]
     if transcript.speakers and transcript.words:
         unknown = sum(speaker is None for speaker in transcript.words.speakers)
         yield "Speaker unknown", [f"{unknown} of {len(transcript.words)} words"] if unknown else []
     yield "Several at once", [_overlap(one, transcript.speakers) for one in transcript.overlaps]
+    for name, lines in _text_rows(transcript):
+        yield name, [escape(visible(line)) for line in lines]
+
+
+def _text_rows(transcript: Transcript) -> Iterator[tuple[str, list[str]]]:
+    """The rows without names of speakers, as text."""
     if transcript.keyterms is not None:
         yield (
             "Key terms",
@@ -56,14 +64,20 @@ def _rows(transcript: Transcript) -> Iterator[tuple[str, list[str]]]:
     yield "Note", [one.message for one in transcript.warnings]
 
 
-def _speaker(one: Speaker, speakers: Iterable[Speaker]) -> str:
-    known = "" if one.voice_score is None else f", named by a kept voice ({one.voice_score:.2f})"
-    return f"{speaker_name(one.number, list(speakers))}: {clock(one.seconds)}{known}"
+def _speaker(one: Speaker, speakers: tuple[Speaker, ...]) -> str:
+    line = f"{_name(one.number, speakers)}: {clock(one.seconds)}"
+    if one.voice_score is None:
+        return line
+    return f'{line}<span data-named-by-voice="{one.number}">, named by a kept voice ({one.voice_score:.2f})</span>'
 
 
 def _overlap(one: Overlap, speakers: tuple[Speaker, ...]) -> str:
-    names = " and ".join(speaker_name(number, speakers) for number in one.speakers)
+    names = " and ".join(_name(number, speakers) for number in one.speakers)
     return f"{clock_range(one.start, one.end)}: {names}"
+
+
+def _name(number: int, speakers: tuple[Speaker, ...]) -> str:
+    return f'<bdi data-speaker="{number}">{escape(speaker_name(number, speakers))}</bdi>'
 
 
 def _redacted(transcript: Transcript) -> Iterator[str]:
@@ -82,7 +96,7 @@ def _times(count: int) -> str:
 
 
 def _listed(lines: list[str]) -> str:
-    shown = [f"<bdi>{escape(visible(line))}</bdi>" for line in lines[:_MOST_LISTED]]
+    shown = [f"<bdi>{line}</bdi>" for line in lines[:_MOST_LISTED]]
     if len(lines) > _MOST_LISTED:
         shown.append(f"and {len(lines) - _MOST_LISTED} more")
     return "<br>".join(shown)

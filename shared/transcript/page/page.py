@@ -28,7 +28,7 @@ from shared.transcript.timestamps import clock, milliseconds
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 """A BCP 47 tag. Deepgram's `multi` is none; a page of an unknown language says so with an empty one."""
 
-_SCRIPTS = ("transcript", "reading", "player", "search", "correcting", "docx", "downloads", "page")
+_SCRIPTS = ("transcript", "reading", "player", "search", "correcting", "speakers", "docx", "downloads", "page")
 """In the order in which they use one another."""
 
 _RECORDINGS = "media-src blob: https: http://127.0.0.1:* http://localhost:*"
@@ -99,7 +99,7 @@ def _overlaps(block: Block, overlaps: Sequence[Overlap]) -> bool:
 
 
 def _speaker(speaker: int, speakers: Sequence[Speaker]) -> str:
-    return f'<b class="speaker{speaker % _COLOURS}"><bdi>{escape(speaker_name(speaker, speakers))}:</bdi></b> '
+    return f'<b class="speaker speaker{speaker % _COLOURS}"><bdi>{escape(speaker_name(speaker, speakers))}:</bdi></b> '
 
 
 def _gap(gap: Gap) -> str:

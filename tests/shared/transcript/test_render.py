@@ -166,16 +166,16 @@ def test_csv_has_the_speakers_where_any_is_known() -> None:
     ]
     made = files(transcript(words))
     assert rows(made["words.csv"]) == [
-        ["start_time", "end_time", "word", "speaker"],
-        ["0.000", "1.000", "Yes.", "1"],
-        ["1.000", "2.000", "No.", "0"],
-        ["2.000", "3.000", "Who?", ""],
+        ["start_time", "end_time", "word", "speaker", "speaker_name"],
+        ["0.000", "1.000", "Yes.", "1", "Speaker 1"],
+        ["1.000", "2.000", "No.", "0", "Speaker 0"],
+        ["2.000", "3.000", "Who?", "", ""],
     ]
     assert [row[2:] for row in rows(made["paragraphs.csv"])] == [
-        ["text", "speaker"],
-        ["Yes.", "1"],
-        ["No.", "0"],
-        ["Who?", ""],
+        ["text", "speaker", "speaker_name"],
+        ["Yes.", "1", "Speaker 1"],
+        ["No.", "0", "Speaker 0"],
+        ["Who?", "", ""],
     ]
 
 

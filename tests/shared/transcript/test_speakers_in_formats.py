@@ -14,6 +14,7 @@ import pytest
 from shared.enums import Engine
 from shared.keyterms.report import DoubtfulTerm, EngineTerms, HeardTerm, KeytermReport
 from shared.transcript.compose import compose
+from shared.transcript.display import visible
 from shared.transcript.model import (
     Overlap,
     Passage,
@@ -105,11 +106,12 @@ def test_each_format_says_who_speaks_and_who_is_not_known() -> None:
     (channel,) = json.loads(found["deepgram.json"])["results"]["channels"]
     assert [word.get("speaker") for word in channel["alternatives"][0]["words"]] == [0, 0, 1, 1, None]
     rows = list(csv.DictReader(io.StringIO(found["paragraphs.csv"], newline="")))
-    assert [(row["text"], row["speaker"]) for row in rows] == [
-        ("Good morning.", "0"),
-        ("Hello there.", "1"),
-        ("Well.", ""),
+    assert [list(row.values())[2:] for row in rows] == [
+        ["Good morning.", "0", "Ann"],
+        ["Hello there.", "1", "Ben"],
+        ["Well.", "", ""],
     ]
+    assert list(rows[0]) == ["start_time", "end_time", "text", "speaker", "speaker_name"]
     assert found["transcript.txt"] == "Ann: Good morning.\n\nBen: Hello there.\n\nWell.\n"
     assert [one.text for one in pysubs2.SSAFile.from_string(found["transcript.srt"], "srt")] == list(SAID.values())
     assert "<v Ann>Good morning.</v>" in found["transcript.vtt"]
@@ -131,8 +133,14 @@ def test_a_name_is_a_name_whatever_it_looks_like(kind: str) -> None:
     usual, found = files(made()), files(made(name, (Overlap(start=0.0, end=0.3, speakers=(0, 1)),)))
     assert json.loads(found["transcript.json"])["speakers"][0]["name"] == name
     # Where names are numbers, nothing of them stands.
-    for same in ("deepgram.json", "words.csv", "paragraphs.csv", "transcript.srt"):
+    for same in ("deepgram.json", "transcript.srt"):
         assert found[same] == usual[same]
+    for table in ("words.csv", "paragraphs.csv"):
+        rows, plain_rows = (list(csv.DictReader(io.StringIO(each[table], newline=""))) for each in (found, usual))
+        assert len(rows) == len(plain_rows)
+        cell = rows[0]["speaker_name"]
+        assert cell.removeprefix("'") == visible(name)
+        assert cell.startswith("'") == (kind == "formula")
     assert len(found["transcript.txt"].splitlines()) == len(usual["transcript.txt"].splitlines())
     # A cue's times are what stands around an arrow; names have none.
     timings = [line for line in usual["transcript.vtt"].splitlines() if "-->" in line]

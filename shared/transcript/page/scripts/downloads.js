@@ -1,4 +1,4 @@
-// The transcript with its corrections as files, in the forms that Dropscribe stores beside this page.
+// The transcript with its corrections and typed names as files, in the forms that Dropscribe stores beside this page.
 
 /** What is written of each word: [word, text, start, end]. A correction of several words shares its time by length. */
 function writtenWords() {
@@ -58,7 +58,23 @@ function asTranscript() {
     if ("speaker" in segments[from]) made.speaker = segments[from].speaker;
     return [made];
   });
-  return { ...about, text: joined(segments.map((segment) => segment.text)), words, segments, paragraphs };
+  return { ...about, ...namedSpeakers(), text: joined(segments.map((segment) => segment.text)), words, segments, paragraphs };
+}
+
+/** The speakers as a person named them; nothing where nobody did. Who was told apart by channel is not listed before. */
+function namedSpeakers() {
+  if (!typedNames.size) return {};
+  const known = new Map((about.speakers ?? []).map((one) => [one.number, one]));
+  for (const number of people) {
+    if (number === null || (known.has(number) && !typedNames.has(number))) continue;
+    const seconds = known.has(number) ? known.get(number).seconds : spokenSeconds(number);
+    known.set(number, { number, name: speakerName(number), seconds });
+  }
+  return { speakers: [...known.values()].sort((one, other) => one.number - other.number) };
+}
+
+function spokenSeconds(speaker) {
+  return texts.reduce((sum, _, word) => (speakerOf(word) === speaker ? sum + ends[word] - starts[word] : sum), 0) / 1000;
 }
 
 /** Paragraphs and gaps in the order of the page: [text, start, speaker], a gap without start. */
@@ -83,10 +99,11 @@ function asCsv() {
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   const decimal = (ms) => (ms / 1000).toFixed(3);
+  const speakerCells = (speaker) => (speaker === null ? ["", ""] : [speaker, cell(speakerName(speaker))]);
   const rows = writtenWords().map(([word, text, start, end]) =>
-    [decimal(start), decimal(end), cell(text), ...(speakers ? [speakerOf(word) ?? ""] : [])].join(),
+    [decimal(start), decimal(end), cell(text), ...(speakers ? speakerCells(speakerOf(word)) : [])].join(),
   );
-  return [["start_time", "end_time", "word", ...(speakers ? ["speaker"] : [])].join(), ...rows, ""].join("\r\n");
+  return [["start_time", "end_time", "word", ...(speakers ? ["speaker", "speaker_name"] : [])].join(), ...rows, ""].join("\r\n");
 }
 
 /** Lines of at most `data.columns`, as even as they can be. */

@@ -4,8 +4,8 @@ const keys = [
   ["space", "play or pause", togglePlaying],
   ["←", "5 seconds back", () => seek(positionMs() - 5000), "ArrowLeft"],
   ["→", "5 seconds on", () => seek(positionMs() + 5000), "ArrowRight"],
-  ["j", "next paragraph", () => goTo(current + 1)],
-  ["k", "paragraph before", () => goTo(Math.max(0, current - 1))],
+  ["j", "next paragraph", () => goToShown(current + 1, 1)],
+  ["k", "paragraph before", () => goToShown(Math.max(0, current - 1), -1)],
   ["enter", "play the paragraph", playParagraph, "Enter"],
   ["d", "next doubtful word", nextDoubtfulWord],
   ["/", "search", () => query.focus()],
@@ -13,10 +13,18 @@ const keys = [
   ["N", "previous result", () => goToHit(-1)],
   ["e", "correct words: click one", () => setCorrecting(!isCorrecting)],
   ["u", "undo a correction", undo],
+  ...(hasSpeakers
+    ? [
+        ["s", "who is shown, and names", openPeople],
+        ["r", "name who speaks here", () => openName(current < 0 ? people[0] : blockSpeakers[current])],
+        ["m", "next paragraph of the same speaker", () => goToSame(1)],
+        ["M", "the one before", () => goToSame(-1)],
+      ]
+    : []),
 ];
 
 function playParagraph() {
-  if (current < 0) return;
+  if (current < 0 || paragraphs[current].hidden) return;
   seek(blockStarts[current]);
   if (audio.src) play();
 }
@@ -25,7 +33,8 @@ function nextDoubtfulWord() {
   if (!confidences) return;
   const from = current < 0 || !blocks[current].length ? 0 : blocks[current][blocks[current].length - 1] + 1;
   for (let word = from; word < texts.length; word++) {
-    if (confidences[word] !== null && confidences[word] < data.doubtful && !corrections.has(word)) return showWord(word);
+    const isDoubtful = confidences[word] !== null && confidences[word] < data.doubtful && !corrections.has(word);
+    if (isDoubtful && blockOfWord[word] >= 0 && !paragraphs[blockOfWord[word]].hidden) return showWord(word);
   }
 }
 
@@ -38,8 +47,9 @@ const help = element(
     element("dd", { textContent: what }),
   ]))),
 );
-const tools = element("div", {}, query, found, previousHit, nextHit, correctButton, downloads, help);
-document.querySelector("main").before(element("nav", { className: "tools", ariaLabel: "Tools" }, tools));
+const menus = [...(hasSpeakers ? [peopleMenu] : []), downloads, help];
+const tools = element("div", {}, query, found, previousHit, nextHit, correctButton, ...menus);
+document.querySelector("main").before(element("nav", { className: "tools", ariaLabel: "Tools" }, tools), hiddenNote);
 
 document.querySelector("main").addEventListener("click", (event) => {
   const span = event.target.closest(".word");
@@ -65,12 +75,17 @@ addEventListener("keydown", (event) => {
   act();
 });
 
-for (const menu of [downloads, help]) {
+for (const menu of menus) {
   addEventListener("click", (event) => menu.contains(event.target) || (menu.open = false));
-  menu.addEventListener("keydown", (event) => event.key === "Escape" && (menu.open = false));
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
 }
 
 loadCorrections();
+loadNames();
 const given = addressInHash();
 if (given) loadAudio(given, "");
 else hint.textContent = "Click a word to hear it.";

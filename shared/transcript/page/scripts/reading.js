@@ -84,18 +84,29 @@ const nearWindow = new IntersectionObserver(
 );
 paragraphs.forEach((paragraph) => nearWindow.observe(paragraph));
 
-/** Make a paragraph the one that the keyboard acts on. */
-function goTo(block, { scroll = true } = {}) {
+/** Make a paragraph the one that the keyboard acts on. `focus`: so that a screen reader reads it. */
+function goTo(block, { scroll = true, focus = false } = {}) {
   if (block < 0 || block >= paragraphs.length) return;
   if (current >= 0) paragraphs[current].classList.remove("current");
   current = block;
   paragraphs[block].classList.add("current");
   if (scroll) paragraphs[block].scrollIntoView({ block: "center" });
+  if (focus) {
+    paragraphs[block].tabIndex = -1;
+    paragraphs[block].focus({ preventScroll: true });
+  }
+}
+
+/** The nearest paragraph that is shown, from one on. */
+function goToShown(block, by) {
+  while (block in paragraphs && paragraphs[block].hidden) block += by;
+  goTo(block, { focus: true });
 }
 
 function showWord(word) {
   const block = blockOfWord[word];
   if (block < 0) return;
+  if (paragraphs[block].hidden) setShown(blockSpeakers[block], true);
   goTo(block);
   showWords(block);
   const span = wordElements.get(word);

@@ -1,4 +1,4 @@
-// Search in what is read, corrections included. A hit may span several words.
+// Search in what is shown, corrections included. A hit may span several words.
 
 const query = element("input", { type: "search", placeholder: "Search", title: "Search (/)" });
 const found = element("output", {});
@@ -13,8 +13,9 @@ nextHit.setAttribute("aria-label", "Next result");
 
 /** The words of each place in a block where `wanted` stands. */
 function hitsIn(block, wanted) {
-  const text = blockText(block).toLocaleLowerCase();
   const found = [];
+  if (paragraphs[block].hidden) return found;
+  const text = blockText(block).toLocaleLowerCase();
   let at = text.indexOf(wanted);
   if (at < 0) return found;
   // Where each word ends in the lower-case text, whose length may differ from the text's.

@@ -17,6 +17,8 @@ const texts = data.texts || textsInPage();
 
 /** Word -> its text as a person corrected it; empty: removed. */
 const corrections = new Map();
+/** Speaker's number -> the name that a person typed. */
+const typedNames = new Map();
 
 function added(deltas) {
   let sum = 0;
@@ -83,9 +85,20 @@ function joined(parts) {
   return text;
 }
 
+/** As shared/transcript/display.py: one line, without what nobody sees. */
+function visible(text) {
+  const line = text.replace(/[\t-\r\x1c-\x1f\x85\p{Z}]+/gu, " ").replace(/\p{Cc}/gu, "");
+  return /^[\p{Cf}\p{Z}]*$/u.test(line) ? "" : line.replace(/ +/g, " ").trim();
+}
+
+/** The name that came with the transcript. */
+function givenName(speaker) {
+  const known = (about.speakers ?? []).find((one) => one.number === speaker);
+  return visible(known ? known.name : "") || `Speaker ${speaker}`;
+}
+
 function speakerName(speaker) {
-  const known = (data.transcript.speakers ?? []).find((one) => one.number === speaker);
-  return known ? known.name : `Speaker ${speaker}`;
+  return typedNames.get(speaker) ?? givenName(speaker);
 }
 
 /** The last place in `sorted` whose value is at most `value`; -1 where none is. */
