@@ -33,7 +33,8 @@ class PacketCount:
 
     packets: int = 0
     seconds: float = 0.0
-    _ranges: list[tuple[float, float]] = field(default_factory=list)
+    _ranges: list[list[float]] = field(default_factory=list)
+    """First and last second of each stretch with packets."""
     _has_clock: bool = True
     _recordings: int = 0
 
@@ -43,9 +44,12 @@ class PacketCount:
         self._has_clock = self._has_clock and rules.has_times
         tick = float(stream.time_base or 0)
         longest = _longest_packet(stream)
+        latest, discontinuity = rules.longest_seconds, rules.discontinuity_seconds
+        span = self._ranges[-1] if self._ranges else None
         end = 0.0
         errors = 0
         packets = container.demux(stream)
+        # Fifty times for each second of sound: no calls, and little but local names.
         while errors <= MAX_ERRORS:
             try:
                 packet = next(packets, None)
@@ -58,26 +62,31 @@ class PacketCount:
             if not packet.size or packet.is_discard:
                 continue
             errors = 0
-            seconds = min(longest, (packet.duration or 0) * tick)
-            start = end if packet.pts is None else packet.pts * tick - origin
+            seconds = (packet.duration or 0) * tick
+            if seconds > longest:
+                seconds = longest
+            pts = packet.pts
+            start = end if pts is None else pts * tick - origin
             self.packets += 1
             self.seconds += seconds
             jump = start - end
-            if jump < -BACKWARD_SECONDS or jump > rules.discontinuity_seconds or start > rules.longest_seconds:
+            if jump < -BACKWARD_SECONDS or jump > discontinuity or start > latest:
                 self._has_clock = False
             end = start + seconds
-            self._take(max(0.0, start), end)
-
-    def _take(self, start: float, end: float) -> None:
-        if self._ranges and start - self._ranges[-1][1] < TOLERANCE_SECONDS:
-            self._ranges[-1] = (self._ranges[-1][0], max(end, self._ranges[-1][1]))
-        elif end > start:
-            self._ranges.append((start, end))
+            if start < 0.0:
+                start = 0.0
+            if span is not None and start - span[1] < TOLERANCE_SECONDS:
+                if end > span[1]:
+                    span[1] = end
+            elif end > start:
+                span = [start, end]
+                self._ranges.append(span)
 
     def result(self) -> PacketTimes:
         """What was counted."""
         has_clock = self._has_clock and self._recordings == 1
-        return PacketTimes(self.packets, self.seconds, tuple(self._ranges) if has_clock else None)
+        ranges = tuple((first, last) for first, last in self._ranges) if has_clock else None
+        return PacketTimes(self.packets, self.seconds, ranges)
 
 
 def _longest_packet(stream: AudioStream) -> float:

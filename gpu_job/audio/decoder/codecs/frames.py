@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from av.audio.frame import AudioFrame
 
@@ -21,9 +21,13 @@ class SoundFormat(NamedTuple):
     channels: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class OutputFrame:
-    """Samples that need no resampling: interleaved float32 at OUTPUT_RATE."""
+    """Samples that need no resampling: interleaved float32 at OUTPUT_RATE. Not frozen: there are fifty a second, and a
+    frozen one takes three times as long to make."""
+
+    sample_rate: ClassVar[int] = OUTPUT_RATE
+    """As an AudioFrame's."""
 
     data: bytes
     samples: int
@@ -31,11 +35,6 @@ class OutputFrame:
     pts: int | None
     """In ticks of the stream, as an AudioFrame's."""
     format: SoundFormat
-
-    @property
-    def sample_rate(self) -> int:
-        """As an AudioFrame's."""
-        return OUTPUT_RATE
 
 
 Frame: TypeAlias = AudioFrame | OutputFrame
