@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from shared.transcript.display import break_units, cut, graphemes, keeps_together, visible, width
 from shared.transcript.model import Transcript
@@ -15,6 +15,9 @@ from shared.transcript.timestamps import milliseconds
 from shared.transcript.words import Words
 
 CLAUSE_ENDS = (",", ";", ":", "\u2014", "\u2013", "\u2026", "\u3001", "\uff0c", "\u060c", "\u061b")
+
+
+_T = TypeVar("_T")
 
 
 class Piece(NamedTuple):
@@ -36,13 +39,28 @@ class Piece(NamedTuple):
         return self.text.endswith(CLAUSE_ENDS)
 
 
-def pieces(transcript: Transcript, columns: int, pause_ms: int) -> list[Piece]:
-    """The pieces of all speakers in the order of their starts. None is wider than `columns`."""
+def pieces(transcript: Transcript, columns: int, pause_ms: int) -> Iterator[tuple[Piece, Piece | None]]:
+    """The pieces of all speakers in the order of their starts, each with its speaker's next one. None is wider than
+    `columns`."""
     words = transcript.words
     ends = {segment.last_word for segment in transcript.segments}
     closing = {place for place in ends if ends_with_terminal(words.texts[place])}
-    each = (_of_one_speaker(words, places, closing, columns, pause_ms) for places in words.places_by_speaker().values())
-    return list(merge(*each, key=lambda piece: piece.start))
+    each = (
+        with_next(_of_one_speaker(words, places, closing, columns, pause_ms))
+        for places in words.places_by_speaker().values()
+    )
+    return merge(*each, key=lambda pair: pair[0].start)
+
+
+def with_next(items: Iterable[_T]) -> Iterator[tuple[_T, _T | None]]:
+    """Each with the one behind it; None behind the last."""
+    before: _T | None = None
+    for item in items:
+        if before is not None:
+            yield before, item
+        before = item
+    if before is not None:
+        yield before, None
 
 
 def _of_one_speaker(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -14,6 +15,7 @@ from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.compose import compose
 from shared.transcript.display import visible, width
 from shared.transcript.model import Passage, Transcript, Word
+from shared.transcript.subtitles import breaking
 from shared.transcript.subtitles.cues import EARLY_MS, FLOOR_MS, LATE_MS, LINGER_MS, Cue, Turn, cues
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -184,6 +186,15 @@ def test_people_who_talk_at_once_share_a_cue(turns: list[tuple[int, int, float]]
         for word in inside:
             assert cue.start_ms <= round(word.start * 1000) + LATE_MS
             assert cue.end_ms >= round(word.start * 1000)
+
+
+@unhurried
+@given(speech(), st.integers(1, 8))
+@example(heard([*spoken("a", word=9.0), *spoken("b c d", start=9.0)]), 1)
+def test_cues_are_the_same_however_many_pieces_are_looked_at_together(transcript: Transcript, at_once: int) -> None:
+    together = cues(transcript)
+    with patch.object(breaking, "PIECES_AT_ONCE", at_once):
+        assert cues(transcript) == together
 
 
 def test_no_words_give_no_cues() -> None:
