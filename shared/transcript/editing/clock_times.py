@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from shared.transcript.editing.number_context import NumberContext, WrittenNumber
-from shared.transcript.editing.numbers_in_words import CLOCK_TIME
+from shared.transcript.editing.numbers_in_words import CLOCK_TIME, Number
 
 _MEASURED_IN_HALVES = frozenset({"docena", "hora", "kilo", "litro"})
 """Behind `y media` they say that it is no time: `la una y media docena`."""
+
+
+_PARTS_OF_HOURS = {("et", "demie"): 30, ("et", "demi"): 30, ("et", "quart"): 15}
+"""Behind `huit heures`."""
+
+_HALVES_OF_DAYS = (("in", "the", "morning"), ("in", "the", "afternoon"), ("in", "the", "evening"), ("at", "night"))
+"""Behind `six fifteen` they say that it is a time."""
+
+_ROUND_MINUTES = frozenset({5, 10, 20, 25})
+"""Said without `minutes`."""
 
 
 def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
     """The time of day that begins at a place, as it is written; None where none does."""
     if context.language == "en":
         return _english_time(context, at)
-    if context.language == "de" and (half := _german_half(context, at)) is not None:
-        return half
+    if context.language == "de" and (part := _german_part(context, at)) is not None:
+        return part
     if context.language == "es" and (part := _spanish_part(context, at)) is not None:
         return part
     hour = context.numbers.get(at)
     form = context.rules.hour_word.get(context.key(hour.last + 1)) if hour else None
     minute = context.number(hour.last + 2) if hour and form else None
+    if hour is not None and form is not None and hour.is_whole and hour.value <= 24:
+        said = (context.key(hour.last + 2), context.key(hour.last + 3))
+        if (minutes := _PARTS_OF_HOURS.get(said)) is not None:
+            return WrittenNumber(at, hour.last + 3, (form.format(int(hour.value), minutes),))
     if hour is None or form is None or minute is None or not (hour.is_whole and minute.is_whole):
         return None
     if hour.value > 24 or minute.value > 59:
@@ -28,13 +42,20 @@ def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
     return WrittenNumber(at, minute.last, tuple(text.split(" ")))
 
 
-def _german_half(context: NumberContext, at: int) -> WrittenNumber | None:
-    """`Halb elf`: half an hour before eleven."""
-    hour = context.number(at + 1) if context.key(at) == "halb" else None
+def _german_part(context: NumberContext, at: int) -> WrittenNumber | None:
+    """`Halb elf`: half an hour before eleven; `Viertel nach drei`, `Viertel vor drei`."""
+    said = (context.tokens[at].key, context.key(at + 1))
+    before, minutes, words = {
+        ("viertel", "nach"): (0, 15, 2),
+        ("viertel", "vor"): (1, 45, 2),
+    }.get(said, (1, 30, 1) if said[0] == "halb" else (0, 0, 0))
+    hour = context.number(at + words) if words else None
     if hour is None or not (hour.is_whole and 1 <= hour.value <= 12 and hour.words == 1):
         return None
     last = hour.last + (context.key(hour.last + 1) == "uhr")
-    return WrittenNumber(at, last, (f"{int(hour.value) - 1 or 12}:30", "Uhr"))
+    if words == 2 and context.key(last + 1) and context.tokens[last + 1].core[:1].isupper():
+        return None  # "ein Viertel vor drei Jahren"
+    return WrittenNumber(at, last, (f"{(int(hour.value) - before) or 12}:{minutes}", "Uhr"))
 
 
 def _spanish_part(context: NumberContext, at: int) -> WrittenNumber | None:
@@ -61,6 +82,8 @@ def _english_time(context: NumberContext, at: int) -> WrittenNumber | None:
     number = context.numbers.get(at)
     if number is None:
         return None
+    if (beside := _beside_hour(context, number)) is not None:
+        return beside
     if (written := CLOCK_TIME.fullmatch(number.text)) is not None:
         return _with_half_day(context, at, number.last, written.group())
     if not (number.is_whole and 1 <= number.value <= 12 and number.words == 1):
@@ -71,7 +94,30 @@ def _english_time(context: NumberContext, at: int) -> WrittenNumber | None:
         return found if len(found.texts) > 1 else None
     found = _with_half_day(context, at, last, f"{number.text}:{minute:02}")
     is_time = len(found.texts) > 1 or context.before(at) in context.rules.time_words
+    is_time = is_time or any(
+        all(context.key(last + 1 + step) == word for step, word in enumerate(phrase)) for phrase in _HALVES_OF_DAYS
+    )
     return found if is_time and not context.is_counted(last + 1) else None
+
+
+def _beside_hour(context: NumberContext, minute: Number) -> WrittenNumber | None:
+    """`Twenty past three`, `ten minutes to six`. "Ten to six" is a range as often."""
+    at = minute.last + 1
+    has_word = context.key(at) == "minutes"
+    link = context.key(at + has_word)
+    hour = context.number(at + has_word + 1)
+    if hour is None or not (minute.is_whole and hour.is_whole and 1 <= hour.value <= 12 and hour.words == 1):
+        return None
+    behind = context.key(hour.last + 1)
+    if behind.endswith("s") or behind == "people":
+        return None  # "ten minutes to five hours"
+    value = int(minute.value)
+    if link == "past" and (value in _ROUND_MINUTES or (has_word and 1 <= value <= 59)):
+        return _with_half_day(context, minute.first, hour.last, f"{int(hour.value)}:{value:02}")
+    if link == "to" and has_word and 1 <= value <= 59:
+        text = f"{(int(hour.value) - 1) or 12}:{60 - value:02}"
+        return _with_half_day(context, minute.first, hour.last, text)
+    return None
 
 
 def _minutes(context: NumberContext, at: int) -> tuple[int | None, int]:

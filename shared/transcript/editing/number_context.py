@@ -57,9 +57,16 @@ class NumberContext:
             return number, at, self.text_of(number)
         if self.tokens[at].key in self.rules.minus and (behind := self.number(at + 1)) and not behind.is_ordinal:
             return behind, at, f"-{self.text_of(behind)}"
-        if self.tokens[at].key == "a" and (behind := self.number(at + 1)) and behind.value in (100, 1000):
-            return behind, at, self.text_of(behind)
+        # A hundred; a thousand and one.
+        if self.tokens[at].key == "a" and self.key(at + 1) in {"hundred", "thousand"}:
+            behind = self.number(at + 1)
+            return None if behind is None or behind.is_ordinal else (behind, at, self.text_of(behind))
         return None
+
+    def ends(self, at: int) -> Number | None:
+        """The number whose last word stands right before a place."""
+        found = next((one for one in self.numbers.values() if one.last == at - 1), None)
+        return found if found is not None and self.key(at) else None
 
     def scale(self, number: Number) -> tuple[str, int] | None:
         """ "5 million" and its last place, where a number is followed by such a word or ends with one."""

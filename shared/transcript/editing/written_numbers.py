@@ -8,6 +8,7 @@ from functools import partial
 from shared.transcript.editing.clock_times import clock_time
 from shared.transcript.editing.number_context import NumberContext, WrittenNumber
 from shared.transcript.editing.number_rules import rules_of
+from shared.transcript.editing.number_shapes import part_behind_point, shaped
 from shared.transcript.editing.numbers_in_words import Number
 from shared.transcript.editing.tokens import Token, tokens_of
 from shared.transcript.editing.word_edits import WordEdit, WordEditor
@@ -21,6 +22,12 @@ SMALLEST_ORDINAL_ALONE = 10
 
 _DIGITS_ONE_BY_ONE = 3
 """So many digits in a row, each said by itself, are one number: of a telephone, a card, a code."""
+
+_MANY = frozenset({"hundreds", "thousands"})
+"""text2num reads them as one hundred and one thousand."""
+
+_LINKS = frozenset({"or", "to", "through"})
+"""Between two numbers of one kind."""
 
 _TIMES = {"double": 2, "triple": 3}
 _DECADES = {
@@ -72,6 +79,7 @@ class _Writer:
     def all(self) -> Iterator[WrittenNumber]:
         """In order."""
         readers: tuple[Callable[[int], WrittenNumber | None], ...] = (
+            partial(shaped, self._context),
             partial(clock_time, self._context),
             self._digits,
             self._percent,
@@ -98,7 +106,7 @@ class _Writer:
             times = _TIMES.get(self._tokens[place].key, 1) if self._language == "en" else 1
             if times > 1:
                 place += 1
-            found = self._digits_at(place, may_be_oh=place > at) if times == 1 or self._context.key(place) else None
+            found = self._digits_at(place, may_be_oh=True) if times == 1 or self._context.key(place) else None
             if found is None:
                 place -= times > 1
                 break
@@ -106,8 +114,10 @@ class _Writer:
             digits += text[0] * times + text[1:]
             said += 1
             place = last + 1
-        # "two two", "one one": people stammer.
-        return WrittenNumber(at, place - 1, (digits,)) if len(digits) >= _DIGITS_ONE_BY_ONE and said > 1 else None
+        # "two two", "one one": people stammer; "oh one two": of "oh" they say more than nought.
+        least = _DIGITS_ONE_BY_ONE + (self._tokens[at].key in {"oh", "o"})
+        is_sum = said == 2 and "0" not in digits and self._rules.currency(self._context.key(place)) is not None
+        return WrittenNumber(at, place - 1, (digits,)) if len(digits) >= least and said > 1 and not is_sum else None
 
     def _digits_at(self, at: int, *, may_be_oh: bool) -> tuple[str, int] | None:
         """Digits that are each a word, and the last one's place: text2num reads "zero two" as one number."""
@@ -119,6 +129,9 @@ class _Writer:
         return ("0", at) if is_oh and may_be_oh else None
 
     def _percent(self, at: int) -> WrittenNumber | None:
+        part = part_behind_point(self._context, at)
+        if part is not None and (words := self._context.percent_words(part.last + 1)):
+            return WrittenNumber(at, part.last + words, (f"0{self._rules.decimal}{part.text}%",))
         signed = self._context.signed(at)
         if signed is None or signed[0].is_ordinal:
             return None
@@ -153,12 +166,14 @@ class _Writer:
         return WrittenNumber(first, last, tuple(written.split(" ")))
 
     def _hundreds(self, number: Number) -> Number | None:
-        """Nineteen ninety nine dollars: a sum in hundreds, as years are said."""
+        """Nineteen ninety nine dollars, two fifty dollars: a sum in hundreds, as years are said."""
         rest = self._context.number(number.last + 1)
         if self._language != "en" or rest is None or number.words > 1 or self._tokens[number.last].trail:
             return None
-        if not (number.is_whole and rest.is_whole and 11 <= number.value <= 19 and 10 <= rest.value <= 99):
+        if not (number.is_whole and rest.is_whole and 1 <= number.value <= 19 and 10 <= rest.value <= 99):
             return None
+        if number.value <= 10 and (number.value == 10 or not self._context.key(rest.last + 1).endswith("s")):
+            return None  # "one twenty dollar bill"
         value = int(number.value) * 100 + int(rest.value)
         return Number(number.first, rest.last, str(value), value)
 
@@ -184,7 +199,11 @@ class _Writer:
     def _year(self, at: int) -> WrittenNumber | None:
         """Nineteen eighty-four, nineteen oh five, the nineteen eighties, twenty twenty-six."""
         number = self._context.numbers.get(at)
-        if self._language != "en" or number is None or number.words > 1 or not number.is_whole:
+        if self._language != "en" or number is None or not number.is_whole:
+            return None
+        if self._tokens[number.last].key == "hundreds" and 1100 <= number.value <= 2000 and number.words == 2:
+            return WrittenNumber(at, number.last, (f"{number.text}s",))
+        if number.words > 1:
             return None
         if not 11 <= number.value <= 20 or len(number.text) != 2:
             return None
@@ -236,16 +255,31 @@ class _Writer:
         if (scale := self._context.scale(number)) is not None:
             return WrittenNumber(first, scale[1], tuple(scale[0].split(" ")))
         if first == at == number.first:
+            if self._language == "en" and self._tokens[number.last].key in _MANY:
+                return None  # "hundreds of people"
             if number.words == 1 and self._tokens[at].key in self._rules.scales | {"hundred", "thousand"}:
                 return None  # "a million thanks"
             if self._is_fraction(number):
                 return None
             has_fraction = not number.is_whole and not number.is_ordinal
             if number.value < (SMALLEST_ORDINAL_ALONE if number.is_ordinal else SMALLEST_ALONE) and not has_fraction:
-                return None
-        elif self._tokens[first].key == "a":
+                return WrittenNumber(first, number.last, (text,)) if self._is_beside_larger(number) else None
+        elif self._tokens[first].key == "a" and number.words == 1:
             return None  # "a hundred times"
         return WrittenNumber(first, number.last, (text,))
+
+    def _is_beside_larger(self, number: Number) -> bool:
+        """Two or three days, a three to one majority: both are written alike."""
+        if self._language != "en" or number.is_ordinal:
+            return False
+        after = self._context.number(number.last + 2) if self._context.key(number.last + 1) in _LINKS else None
+        before = self._context.ends(number.first - 1) if self._context.before(number.first) in _LINKS else None
+        if before is not None and self._context.key(number.last + 1) == "of":
+            return False  # "from three to one of you"
+        return any(
+            other is not None and other.is_whole and other.value >= SMALLEST_ALONE and not self._is_fraction(other)
+            for other in (before, after)
+        )
 
     def _is_fraction(self, number: Number) -> bool:
         """Two thirds, a fifth, one tenth."""
@@ -253,7 +287,8 @@ class _Writer:
         if number.is_ordinal:
             return self._language == "en" and (key.endswith("s") or self._context.before(number.first) in {"a", "one"})
         behind = self._context.number(number.last + 1)
-        return behind is not None and behind.is_ordinal and self._language == "en"
+        is_part = behind is not None and behind.is_ordinal
+        return self._language == "en" and (is_part or self._context.key(number.last + 1) in {"quarters", "halves"})
 
 
 def _ends_sentence(tokens: Sequence[Token], at: int) -> bool:

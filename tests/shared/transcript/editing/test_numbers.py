@@ -13,7 +13,14 @@ from shared.transcript.editing.edit_words import edited
 from shared.transcript.model import Passage, Word
 
 IN_DIGITS, IN_WORDS = phrases()
-NOT_MET = {"twenty twenty vision"}
+NOT_MET = {
+    "twenty twenty vision",
+    "ten sixty six",
+    "five to four",
+    "nine eleven was terrible",
+    "two fifty a piece",
+    "one hundred thousandth",
+}
 """Phrases of the benchmark that come out wrong; docs/benchmarks.md says so."""
 
 
