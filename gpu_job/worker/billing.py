@@ -30,7 +30,7 @@ from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, deepgram_bill, instance_bill, instance_second_usd
+from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill, instance_second_usd
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, AudioInSeconds, execution_figures
 from shared.enums import Engine
 from shared.state.execution_costs import RecordedCost, TaskCosts
@@ -59,6 +59,10 @@ class BilledJob(Protocol):
     @property
     def spent_before(self) -> Bill:
         """What earlier attempts cost."""
+
+    @property
+    def speakers_seconds(self) -> float:
+        """Time in which this attempt told speakers apart until now, all threads at once; 0 where nobody asks."""
 
 
 class UnbilledTime(BaseModel):
@@ -266,7 +270,9 @@ class Billing:
 
     def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
         """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
-        instance = instance_bill(self._shape, seconds_by_phase, self._prices)
+        # They are told apart beside the batches: what that took beyond them is part of the job's waiting.
+        for_speakers = job.speakers_seconds - seconds_by_phase[Phase.TRANSCRIPTION]
+        instance = instance_bill(self._shape, seconds_by_phase, self._prices, speakers_seconds=for_speakers)
         return job.spent_before + instance + self._calls_bill(job.id, answered, unanswered)
 
     def _calls_bill(self, job_id: str, answered: int, unanswered: int) -> Bill:

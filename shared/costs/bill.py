@@ -30,6 +30,7 @@ _POSSIBLY = " (possibly billed)"
 _DIARIZATION, _KEYTERMS, _REDACTION = "diarization", "key terms", "redaction"
 _DEEPGRAM_FEATURES = frozenset({_DIARIZATION, _KEYTERMS, _REDACTION})
 """What Deepgram bills beside the model."""
+_FOR_SPEAKERS = "telling speakers apart"
 
 
 class Phase(StrEnum):
@@ -40,7 +41,7 @@ class Phase(StrEnum):
     TRANSCRIPTION = "transcription"
     """While a batch ran."""
     WAITING = "waiting"
-    """After the first batch, while none ran: idle, or waiting for decoders."""
+    """After the first batch, while none ran: idle, waiting for decoders, or for who tells speakers apart."""
 
 
 class LineItem(BaseModel):
@@ -111,8 +112,19 @@ class Bill(BaseModel):
         return Bill(items=self.items + other.items)
 
 
-def instance_bill(shape: JobShape, seconds: Mapping[Phase, float], book: PriceBook) -> Bill:
-    """Seconds of a job instance by phase -> GPU, CPU and memory lines of each. Raises UnknownPrice."""
+def instance_bill(
+    shape: JobShape, seconds: Mapping[Phase, float], book: PriceBook, *, speakers_seconds: float = 0.0
+) -> Bill:
+    """Seconds of a job instance by phase -> GPU, CPU and memory lines of each. Raises UnknownPrice.
+
+    `speakers_seconds`: time in which speakers were still told apart while no batch ran. As much of the waiting has
+    lines of its own, whose phase is waiting, too.
+    """
+    for_speakers = max(0.0, min(speakers_seconds, seconds.get(Phase.WAITING, 0.0)))
+    spent_on = list[tuple[Phase, str, float]]()
+    for phase, spent in seconds.items():
+        beside = for_speakers if phase is Phase.WAITING else 0.0
+        spent_on += [(phase, phase.value, spent - beside), (phase, _FOR_SPEAKERS, beside)]
     bought = [
         (LineItemKind.CPU, "cloud run cpu", shape.vcpu, "vCPU-s", book.cloud_run.vcpu_second.usd),
         (LineItemKind.MEMORY, "cloud run memory", shape.memory_gib, "GiB-s", book.cloud_run.gib_second.usd),
@@ -124,12 +136,12 @@ def instance_bill(shape: JobShape, seconds: Mapping[Phase, float], book: PriceBo
             LineItem(
                 kind=kind,
                 phase=phase,
-                resource=f"{resource} ({phase})",
+                resource=f"{resource} ({what_for})",
                 quantity=spent * amount,
                 unit=unit,
                 usd_per_unit=usd_per_unit,
             )
-            for phase, spent in seconds.items()
+            for phase, what_for, spent in spent_on
             if spent > 0
             for kind, resource, amount, unit, usd_per_unit in bought
         )

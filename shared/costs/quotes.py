@@ -9,6 +9,7 @@ audio, from the back, to Deepgram.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.costs.bill import Bill, LineItem, LineItemKind, Phase, deepgram_bill, instance_bill
@@ -155,13 +156,14 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
     """Parakeet alone, on the first `share` of the audio."""
     if share == 1.0 and (divided := _divided(request, pricing, queue)) is not None:
         return divided
+    transcribing = share * _parakeet_seconds(request, pricing)
     # Whose voice it is, is heard of all of the audio.
-    busy = max(share * _parakeet_seconds(request, pricing), _speakers_seconds(request, pricing))
-    seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
+    for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
+    seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: transcribing}
     return Quote(
         method=Method.PARAKEET,
-        bill=instance_bill(pricing.shape, seconds, pricing.book),
-        completion_seconds=_start_delay_seconds(pricing, queue) + busy,
+        bill=_instance_bill(pricing, seconds, for_speakers),
+        completion_seconds=_start_delay_seconds(pricing, queue) + transcribing + for_speakers,
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
     )
@@ -184,22 +186,32 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
-    busy = max(_parakeet_seconds(request, pricing), _speakers_seconds(request, pricing))
+    transcribing = _parakeet_seconds(request, pricing)
+    for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
+    busy = transcribing + for_speakers
     # Of a shard nobody asks for a second opinion.
     is_decoded = request.second_opinion_usd > 0 or request.deepgram_may_complete
     assembling = media.duration_seconds / (pricing.speeds.decode_x_real_time if is_decoded else COUNTED_X_REAL_TIME)
-    seconds = {Phase.TRANSCRIPTION: busy + assembling}
+    seconds = {Phase.TRANSCRIPTION: transcribing + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:
         seconds |= {Phase.START_UP: starting * speed.startup_seconds, Phase.WAITING: starting * pricing.idle_seconds}
     return Quote(
         method=Method.PARAKEET,
-        bill=instance_bill(pricing.shape, seconds, pricing.book),
+        bill=_instance_bill(pricing, seconds, for_speakers),
         completion_seconds=_start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling,
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
         shards=len(shards),
         executions=at_once,
+    )
+
+
+def _instance_bill(pricing: PricingContext, seconds: Mapping[Phase, float], for_speakers: float) -> Bill:
+    """`for_speakers`: seconds in which speakers are still told apart, behind the last batch."""
+    waiting = seconds.get(Phase.WAITING, 0.0) + for_speakers
+    return instance_bill(
+        pricing.shape, {**seconds, Phase.WAITING: waiting}, pricing.book, speakers_seconds=for_speakers
     )
 
 

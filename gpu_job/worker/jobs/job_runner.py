@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from gpu_job.audio.decoder_process.child import DecoderKilled
 from gpu_job.redaction.of_upload import FetchedAgain, redacted_result
 from gpu_job.redaction.redacted_recording import CONTENT_TYPE, FILE_NAME, Hearing
-from gpu_job.transcription.setup import AUDIT_THREADS, Pipeline
+from gpu_job.transcription.setup import Pipeline
 from gpu_job.worker.admission import Admissions
 from gpu_job.worker.attempt_end import AttemptEnd, result_of
 from gpu_job.worker.billing import Billing
@@ -117,9 +117,8 @@ class JobRunner(JobOwner):
             self._finish_shard(job, job.shard)
 
     def _record_speakers(self, job: RunningJob) -> None:
-        if (spent := job.transcription.speakers.busy_seconds) is not None:
-            # Windows are heard on the audit's threads, which share the cores with everything else.
-            self._billing.record_speakers(job.audio_seconds, spent / AUDIT_THREADS)
+        if (spent := job.speakers_seconds) > 0:
+            self._billing.record_speakers(job.audio_seconds, spent)
 
     def _finish_shard(self, job: RunningJob, shard: Shard) -> None:
         def assemble(ack_ids: Sequence[str]) -> None:

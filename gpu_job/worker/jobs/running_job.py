@@ -14,7 +14,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import TranscriptionListener
-from gpu_job.transcription.setup import FileRequest, Pipeline
+from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline
 from gpu_job.transcription.shards.found import PackedFound
 from gpu_job.worker.jobs.attempt_progress import AttemptProgress
 from gpu_job.worker.jobs.claimed_job import ClaimedJob
@@ -131,6 +131,12 @@ class RunningJob(TranscriptionListener):
         """Length of the upload, or of the shard, by the upload's header."""
         whole = self.media.duration_seconds
         return whole if self.shard is None else self.shard.seconds_of(whole)
+
+    @property
+    def speakers_seconds(self) -> float:
+        """Time in which its speakers were told apart until now, all threads at once; 0 where nobody asks."""
+        # Windows are heard on the audit's threads, which share the cores with everything else.
+        return (self.transcription.speakers.busy_seconds or 0.0) / AUDIT_THREADS
 
     @property
     def record(self) -> JobRecord:

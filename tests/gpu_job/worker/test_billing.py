@@ -52,6 +52,7 @@ class OneJob:
     id: str
     audio_seconds: float
     spent_before: Bill = field(default_factory=Bill)
+    speakers_seconds: float = 0.0
 
     @property
     def media(self) -> Media:
@@ -132,7 +133,8 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
         if event == "open" or not running:
             waiting = [name for name in books.record if name not in {job.id for job in running}]
             name = chance.choice(waiting) if waiting and chance.random() < 0.5 else next(names)
-            running.append(OneJob(name, chance.uniform(1, 7200), books.record.get(name, Bill())))
+            before = books.record.get(name, Bill())
+            running.append(OneJob(name, chance.uniform(1, 7200), before, chance.choice((0.0, chance.uniform(0, 60)))))
             billing.open(running[-1])
         elif event == "batch":
             run_batch(billing, clock, chance.sample(running, chance.randint(1, len(running))), chance.uniform(0, 20))
@@ -220,6 +222,24 @@ def test_a_final_bill_has_earlier_attempts_and_what_was_sent_to_deepgram(service
     minutes = [item.quantity for item in bill.items if item.kind is LineItemKind.DEEPGRAM]
     assert minutes == pytest.approx([0.5, 10.0])
     assert bill.usd_of(kind=LineItemKind.CPU) == pytest.approx(20.0 * services.settings.job_vcpu * 0.000018)
+
+
+@pytest.mark.parametrize(("took", "for_speakers"), [(20.0, 0.0), (26.0, 6.0), (90.0, 10.0)])
+def test_a_bill_says_what_telling_speakers_apart_took_beyond_the_batches(
+    services: JobServices, took: float, for_speakers: float
+) -> None:
+    """20 s of batches, then 10 s in which none ran."""
+    clock, job = Clock(), OneJob("job", 60.0, speakers_seconds=took)
+    billing = Billing(Meter(began=clock.at), services, clock=clock)
+    billing.open(job)
+    run_batch(billing, clock, [job], took=20.0)
+    clock.at += 10.0
+    accrued, bill = billing.accrued_bill(job), billing.final_bill(job)
+    assert bill == accrued
+    usd_per_second = instance_second_usd(services.settings.shape, services.prices)
+    lines = [item for item in bill.items if item.resource.endswith(" (telling speakers apart)")]
+    assert sum(item.usd for item in lines) == pytest.approx(for_speakers * usd_per_second)
+    assert bill.usd == pytest.approx(30.0 * usd_per_second)
 
 
 def test_a_call_that_fails_after_the_final_bill_takes_nothing_from_the_next_attempt(services: JobServices) -> None:

@@ -61,6 +61,8 @@ def test_a_transcript_says_who_speaks_and_the_bill_is_for_the_execution_alone(
     receipt = Receipt.model_validate_json(result(cloud, message, "receipt.json"))
     assert receipt.bill == message.bill
     assert receipt.bill.usd > 0
+    # The words are fixed, so that their engine takes no time: whoever tells speakers apart is waited for.
+    assert any(item.resource == "cloud run cpu (telling speakers apart)" for item in receipt.bill.items)
     assert LineItemKind.DEEPGRAM not in {item.kind for item in receipt.bill.items}
     assert receipt.saving is not None
     # What Deepgram would have cost, which tells speakers apart for money.

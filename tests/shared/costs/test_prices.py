@@ -89,6 +89,20 @@ def test_egress_is_billed_by_the_gib(book: PriceBook) -> None:
     assert price_book().cloud_storage.egress_gib.usd > 0
 
 
+@pytest.mark.parametrize(("told_apart", "for_speakers"), [(0.0, 0.0), (3.0, 3.0), (-1.0, 0.0), (9.0, 5.0)])
+def test_waiting_for_who_speaks_has_lines_of_its_own_and_costs_no_more(
+    book: PriceBook, told_apart: float, for_speakers: float
+) -> None:
+    seconds = {Phase.START_UP: 10.0, Phase.WAITING: 5.0, Phase.TRANSCRIPTION: 20.0}
+    plain, bill = instance_bill(L4, seconds, book), instance_bill(L4, seconds, book, speakers_seconds=told_apart)
+    lines = [item for item in bill.items if item.resource.endswith(" (telling speakers apart)")]
+    assert sum(item.usd for item in lines) == pytest.approx(for_speakers * instance_second_usd(L4, book))
+    assert {item.phase for item in lines} <= {Phase.WAITING}
+    for phase in Phase:
+        assert bill.usd_of(phase=phase) == pytest.approx(plain.usd_of(phase=phase))
+    assert all(item.quantity > 0 for item in bill.items)
+
+
 def test_a_line_says_in_a_typed_way_what_it_pays_for(book: PriceBook) -> None:
     bill = instance_bill(L4, {Phase.START_UP: 10, Phase.WAITING: 5, Phase.TRANSCRIPTION: 0}, book)
     bill += deepgram_bill("nova-3", 60, 2**30, book)

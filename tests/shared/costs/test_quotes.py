@@ -232,6 +232,24 @@ def test_speakers_are_told_apart_beside_transcription_and_deepgram_bills_them() 
     assert deepgram.usd - plain.usd == pytest.approx(20 * 0.3)
 
 
+def speakers_usd(made: Quote) -> float:
+    return sum(item.usd for item in made.bill.items if item.resource.endswith(" (telling speakers apart)"))
+
+
+@pytest.mark.parametrize("pricing", [PRICING, IN_SHARDS])
+@pytest.mark.parametrize("method", [Method.PARAKEET, Method.HYBRID])
+def test_a_quote_says_what_telling_speakers_apart_adds(method: Method, pricing: PricingContext) -> None:
+    plain, asked = (quote(method, what, pricing, RUNNING) for what in (order(10_000), asks_for_speakers(order(10_000))))
+    assert speakers_usd(plain) == 0
+    assert speakers_usd(asked) == pytest.approx(asked.bill.usd - plain.bill.usd) != 0
+
+
+def test_speakers_who_are_told_apart_before_the_words_are_there_cost_nothing() -> None:
+    swift = replace(PRICING, speeds=replace(SPEEDS, devices={"l4": DeviceSpeed(30.0, 100.0, 100.0)}))
+    asked = quote(Method.PARAKEET, asks_for_speakers(order()), swift)
+    assert asked == quote(Method.PARAKEET, order(), swift)
+
+
 def test_a_divided_uploads_speakers_are_heard_in_its_shards() -> None:
     """10,000 s are heard in 167 s, longer than they are transcribed: on four executions in 42 s."""
     plain, asked = order(10_000), asks_for_speakers(order(10_000))
