@@ -29,12 +29,13 @@ from typing import Annotated, Any, Literal
 
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Blob, Bucket
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared import objects
 from shared.clock import now
-from shared.errors import DropscribeError, Rejected, StateConflict
+from shared.errors import Rejected, StateConflict
 from shared.media import Upload
+from shared.operations.erase_unreadable import ErasureRefused, ended_for_erasure, job_to_erase, readable_outcome
 from shared.settings.deployment import DeploymentSettings
 from shared.state.deployment import Deployment
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
@@ -46,6 +47,7 @@ from shared.state.jobs.store import JobStore
 from shared.state.ledger_entry import entry_id
 from shared.state.result_files import ResultFiles
 from shared.telemetry.logs import job_context
+from shared.unreadable import NewerVersion, parsed
 from shared.voices.store import forget_job
 
 _log = logging.getLogger(__name__)
@@ -81,10 +83,6 @@ KEPT = (
     "Dollars, dates and a hash of the folder, in the ledger.",
 )
 """What no erasure reaches; docs/security.md says how long each is there."""
-
-
-class ErasureRefused(DropscribeError):
-    """Nothing is erased; the reason says why in a sentence."""
 
 
 class Erased(BaseModel):
@@ -129,6 +127,7 @@ class _Pending(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = 1
     upload: Upload
     requested_at: datetime
     run: int
@@ -174,7 +173,7 @@ def erase(
         if receipt is not None and receipt.complete:
             objects.delete(deployment.state, f"{PENDING_FOLDER}{job_id}.json")  # step 8, of a process that was killed
             return receipt
-        pending, job = _pending(deployment.state, job_id), deployment.jobs.load(job_id)
+        pending, job = _pending(deployment.state, job_id), job_to_erase(deployment, job_id, upload)
         if pending is None and job is None:
             if upload is None:
                 raise ErasureRefused("There is no such job.")
@@ -201,10 +200,11 @@ def pending_erasures(state: Bucket, at: datetime) -> Iterator[str]:
         job_id = one.name.removeprefix(PENDING_FOLDER).removesuffix(".json")
         try:
             pending = _pending(state, job_id)
-        except ValidationError:
-            _log.exception("unreadable object in the state bucket", extra={"fields": {"object": one.name}})
+        except NewerVersion as error:
+            _log.warning(error.reason)
             continue
-        if pending is not None and (pending.again_after is None or pending.again_after <= at):
+        # One that is damaged is begun anew.
+        if pending is None or pending.again_after is None or pending.again_after <= at:
             yield job_id
 
 
@@ -223,7 +223,7 @@ def _has_expired(deployment: Deployment, upload: Upload) -> bool:
 def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, before: _Pending | None) -> _Pending:
     """Step 1: write down what is to go, before anything does."""
     record, jobs = job.record, deployment.jobs
-    outcomes = {run: jobs.outcome(job.id, run) for run in range(1, record.run + 1)}
+    outcomes = {run: readable_outcome(deployment, job.id, run) for run in range(1, record.run + 1)}
     times = {record.run: record.received_at, **{run: one.received_at for run, one in outcomes.items() if one}}
     held = [before.again_after if before else None]
     if outcomes[record.run] is None:
@@ -291,14 +291,7 @@ def _end(deployment: Deployment, job_id: str) -> None:
         job = jobs.load(job_id)
         if job is None:
             return
-        outcome = jobs.outcome(job_id, job.record.run)
-        if outcome is None:
-            # Nobody publishes what an engine made of it before.
-            record = job.record.model_copy(update={"has_first_transcript": False, "deepgram_calls": 0})
-            outcome = deployment.finisher.finish(record, rejected(Rejected(REASON)))
-        elif jobs.markers.is_open(job_id, job.record.run):
-            deployment.finisher.publish(outcome)
-        jobs.erase_outcome(outcome)
+        jobs.erase_outcome(ended_for_erasure(deployment, job.record, rejected(Rejected(REASON))))
         try:
             jobs.erase_record(job)
         except StateConflict:
@@ -365,8 +358,9 @@ def _delete_all(bucket: Bucket, folder: str, keep: tuple[str, ...] = ()) -> None
 
 
 def _pending(state: Bucket, job_id: str) -> _Pending | None:
-    stored = objects.read(state, f"{PENDING_FOLDER}{job_id}.json")
-    return _Pending.model_validate_json(stored.data) if stored else None
+    name = f"{PENDING_FOLDER}{job_id}.json"
+    stored = objects.read(state, name)
+    return None if stored is None else parsed(stored.data, _Pending, name)
 
 
 def _store_pending(state: Bucket, job_id: str, pending: _Pending) -> None:

@@ -188,3 +188,12 @@ def test_a_job_is_erased(cloud: LoopbackCloud, services: Services, transcribed: 
     again = run("erase", transcribed.job_id, "--yes")
     assert "Erased: 1 of upload" in again.output
     assert run("erase", "f" * 24, "--yes").exit_code == ExitCode.ERROR
+
+
+def test_a_job_is_erased_whose_record_cannot_be_read(cloud: LoopbackCloud, transcribed: Upload) -> None:
+    cloud.storage.bucket(STATE).blob(f"jobs/{transcribed.job_id}/record.json").upload_from_string(b"")
+    by_id = run("erase", transcribed.job_id, "--yes")
+    assert by_id.exit_code == ExitCode.ERROR
+    assert "name its upload by its address" in by_id.output
+    assert run("erase", transcribed.uri, "--yes").exit_code == 0
+    assert cloud.names(UPLOADS) == []

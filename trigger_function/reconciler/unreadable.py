@@ -23,7 +23,7 @@ from shared.errors import FailureKind
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.state.job_result import JobResult
-from shared.state.jobs.object_names import marker_name, outcome_name, outcome_of_object, record_name, unreadable_folder
+from shared.state.jobs.object_names import marker_name, outcome_name, record_name, unreadable_folder
 from shared.state.jobs.open_markers import OpenJob, OpenMarker
 from shared.state.jobs.rebuilt_record import readable_fields, readable_upload, rebuilt_record, rebuilt_shard_record
 from shared.state.jobs.record import Job, JobRecord
@@ -197,11 +197,11 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
         kept_aside(services.state, damaged.name, damaged.stored, damaged.folder)
         losses = len(list(services.state.list_blobs(prefix=damaged.folder)))
     kept = readable_fields(damaged.stored.data, upload) if damaged is not None else {}
-    run = max(run, kept.get("run", run), *_runs(services, job_id))
+    run = max(run, kept.get("run", run), *services.jobs.runs(job_id))
     make = partial(rebuilt_record, upload, run, opened_at, losses=losses)
     spent, calls = Bill(), 0
     if "spent" not in kept:
-        spent, calls = _possibly_spent(services, make(kept, spent=spent, calls=calls))
+        spent, calls = _possibly_spent(services, make(kept, spent=spent, calls=calls), kept.get("deepgram_calls"))
     record = make(kept, spent=spent, calls=calls)
     if "earlier_usd" not in kept:
         outcomes = [services.jobs.outcome(job_id, one) for one in range(1, run)]
@@ -213,17 +213,11 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
     _log.error("a job's record was made anew", extra={"fields": fields})
 
 
-def _runs(services: Services, job_id: str) -> Iterator[int]:
-    """The runs of a job that are open or have ended."""
-    for one in services.jobs.markers.of_job(job_id):
-        yield one.run
-    for blob in services.state.list_blobs(prefix=f"jobs/{job_id}/outcome"):
-        if (ended := outcome_of_object(str(blob.name))) is not None:
-            yield ended[1]
-
-
-def _possibly_spent(services: Services, record: JobRecord) -> tuple[Bill, int]:
-    """What calls to Deepgram may have cost of which the record was the only note, and how many there were."""
+def _possibly_spent(services: Services, record: JobRecord, calls: int | None) -> tuple[Bill, int]:
+    """What calls to Deepgram may have cost of which the record was the only note, and how many there were. `calls`: as
+    much as could be read of that; None: nothing."""
+    if calls == 0:
+        return Bill(), 0
     answer = services.answers.any_of(record)
     if answer is not None:
         return answer.price, 1
@@ -234,12 +228,12 @@ def _possibly_spent(services: Services, record: JobRecord) -> tuple[Bill, int]:
     item = LineItem(
         kind=LineItemKind.DEEPGRAM,
         resource=f"deepgram {deepgram_model(services, record)} (possibly billed)",
-        quantity=1,
+        quantity=calls or 1,
         unit="call",
         usd_per_unit=reserved.usd,
         possibly_billed=True,
     )
-    return Bill(items=(item,)), 1
+    return Bill(items=(item,)), calls or 1
 
 
 def _rebuild_shards(services: Services, record: JobRecord, damaged: Mapping[str, _Unreadable]) -> None:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from dropscribe.erasure import DeploymentNames, erase_job
@@ -39,14 +40,18 @@ def erase_one(wanted: Erasure) -> int:
     state = bucket_named(client, names.state_bucket)
     bucket_named(client, names.results_bucket)
     job_id = job_id_of(client, wanted.job)
-    found = JobStore(state).load(job_id)
-    upload = found.record.upload if found else None
+    upload, is_unreadable = None, False
+    try:
+        found = JobStore(state).load(job_id)
+        upload = found.record.upload if found else None
+    except ValidationError:
+        is_unreadable = True
     if upload is None and wanted.job.startswith("gs://"):
         try:
             upload = upload_at(client, wanted.job)
         except UnknownJob as error:
             raise CommandError(error.reason) from None
-    if upload is None and erasure_receipt(state, job_id) is None:
+    if upload is None and not is_unreadable and erasure_receipt(state, job_id) is None:
         raise CommandError(f"gs://{names.state_bucket} has no job {job_id}.")
     what = upload.uri if upload else f"job {job_id}"
     if wanted.dry_run:

@@ -15,7 +15,7 @@ from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.state.jobs.erased import ERASED, erased_outcome, erased_record
 from shared.state.jobs.first_transcript import FirstTranscript, first_transcript, keep_first_transcript
-from shared.state.jobs.object_names import outcome_name, parts_folder, record_name
+from shared.state.jobs.object_names import outcome_name, outcome_of_object, parts_folder, record_name
 from shared.state.jobs.open_markers import OpenMarkers
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shard_record import BegunShard, begun_shards, first_shard_record, record_metadata, shard_states
@@ -167,6 +167,12 @@ class JobStore:
         """The terminal outcome of a run, where it has one."""
         stored = objects.read(self._bucket, outcome_name(job_id, run))
         return TerminalMessage.model_validate_json(stored.data) if stored else None
+
+    def runs(self, job_id: str) -> set[int]:
+        """The runs of a job that are open or have ended, whether or not anything of them can be read."""
+        names = (str(blob.name) for blob in self._bucket.list_blobs(prefix=f"jobs/{job_id}/outcome"))
+        ended = {found[1] for name in names if (found := outcome_of_object(name)) is not None}
+        return ended | {one.run for one in self.markers.of_job(job_id)}
 
     def record_outcome(self, message: TerminalMessage, replaces: int | None = None) -> TerminalMessage:
         """Make this the terminal outcome of the job's run unless it has one; the outcome that stands. `replaces`: the

@@ -20,11 +20,11 @@ from shared.operations.erase import (
     LEASE_MARGIN,
     Erased,
     ErasureReceipt,
-    ErasureRefused,
     erase,
     erasure_receipt,
     pending_erasures,
 )
+from shared.operations.erase_unreadable import ErasureRefused
 from shared.operations.rerun import RerunRefused, RerunRequest, begin_rerun
 from shared.options.model import UploadOptions
 from shared.state.job_result import completed, failed
@@ -219,6 +219,51 @@ def test_an_upload_is_erased_whose_record_is_gone(
     assert (receipt.complete, receipt.ledger_lines, receipt.upload.objects) == (True, 1, 1)
     assert traces(cloud) == []
     assert cloud.terminal_messages() == []
+
+
+@pytest.mark.parametrize("damaged", ["record", "outcome"])
+@pytest.mark.parametrize("left", [0.0, 0.5, 0.9])
+def test_a_job_is_erased_of_which_something_cannot_be_read(
+    cloud: LoopbackCloud, services: Services, damaged: str, left: float
+) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    ended(services, upload)
+    (message,) = cloud.terminal_messages()
+    blob = services.state.blob(f"jobs/{upload.job_id}/{damaged}.json")
+    data = blob.download_as_bytes()
+    blob.upload_from_string(data[: int(len(data) * left)])
+    if damaged == "record" and not left:
+        with pytest.raises(ErasureRefused, match="cannot be read: name its upload"):
+            erased(services, upload)
+    receipt = erase(services, services.settings, upload.job_id, upload)
+    assert (receipt.upload.objects, receipt.ledger_lines) == (1, 1)
+    assert traces(cloud) == []
+    # It was published before, and what was spent was spent.
+    assert cloud.terminal_messages() == []
+    (line,) = services.ledger.entries(month_of(message.received_at))
+    assert line.usd == COST.usd
+    kept = services.jobs.outcome(upload.job_id)
+    assert kept is not None
+    assert (kept.outcome, kept.bill) == (message.outcome, COST)
+
+
+def test_an_erasure_whose_note_is_damaged_is_begun_anew(cloud: LoopbackCloud, services: Services) -> None:
+    upload, other = (cloud.drop(b"some bytes", name) for name in (NAME, f"{FOLDER}/b.mp3"))
+    for one, note in ((upload, b""), (other, b'{"schema_version": 2}')):
+        ended(services, one)
+        services.state.blob(f"erasures/pending/{one.job_id}.json").upload_from_string(note)
+    assert finish_erasures(services, 60) == 1
+    assert cloud.names(UPLOADS) == [other.name]
+    assert cloud.names(STATE, "erasures/pending/") == [f"erasures/pending/{other.job_id}.json"]
+
+
+def test_what_a_newer_release_wrote_is_not_erased_by_an_older_one(cloud: LoopbackCloud, services: Services) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    ended(services, upload)
+    services.state.blob(f"jobs/{upload.job_id}/record.json").upload_from_string(b'{"schema_version": 2}')
+    with pytest.raises(ErasureRefused, match="A newer release wrote"):
+        erase(services, services.settings, upload.job_id, upload)
+    assert cloud.names(UPLOADS) == [NAME]
 
 
 def test_every_run_and_every_shard_is_erased(cloud: LoopbackCloud, services: Services) -> None:
