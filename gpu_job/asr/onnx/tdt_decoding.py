@@ -68,13 +68,24 @@ class _Token(NamedTuple):
 
 
 def decode(
-    joint: Joint, encoded: Floats, lengths: Ints, trees: Sequence[BoostingTree | None] | None = None
+    joint: Joint,
+    encoded: Sequence[Floats],
+    lengths: Sequence[Ints],
+    trees: Sequence[BoostingTree | None] = (),
 ) -> Hypotheses:
-    """Encoder output [chunks, frames, width], of which `lengths` frames count -> the tokens of each chunk.
+    """Groups of chunks, each [chunks, frames, width], of which `lengths` frames count -> the tokens of each chunk.
 
-    `trees`: of each chunk, which of its tokens to favour. A token's confidence is its probability without that.
+    The chunks of a group are decoded together. `trees`: of each chunk, which of its tokens to favour; a token's
+    confidence is its probability without that.
     """
-    boosting = _Boosting(trees) if trees is not None and any(trees) else None
+    found: list[list[_Token]] = []
+    for group, frames in zip(encoded, lengths, strict=True):
+        found += _tokens(joint, group, frames, trees[len(found) : len(found) + len(frames)])
+    return _columns(found, joint.blank + 1)
+
+
+def _tokens(joint: Joint, encoded: Floats, lengths: Ints, trees: Sequence[BoostingTree | None]) -> list[list[_Token]]:
+    boosting = _Boosting(trees) if any(trees) else None
     found: list[list[_Token]] = [[] for _ in lengths]
     frame = np.zeros(len(lengths), np.int64)
     emitted = np.zeros(len(lengths), np.int64)
@@ -107,7 +118,7 @@ def decode(
         stuck = emitted >= joint.max_symbols
         frame[stuck] += 1
         emitted[stuck] = 0
-    return _columns(found, joint.blank + 1)
+    return found
 
 
 class _Boosting:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,9 +34,10 @@ MIN_SAMPLES = SAMPLE_RATE // 10
 MAX_SAMPLES = 400 * SAMPLE_RATE
 """NeMo exports as many positions as the configuration's `pos_emb_max_len`: of published models 5,000, of 80 ms."""
 
-SLICE_SAMPLES = 80 * SAMPLE_RATE
-"""The encoder sees so much audio at once, padding included: more falls out of the cache. Two slices side by side took
-1.12 times as long as one after the other, on 2 cores (2026-11-28)."""
+SLICE_SAMPLES: Mapping[Quantization, int] = {"fp32": 80 * SAMPLE_RATE, "int8": 0}
+"""The encoder sees so much audio at once, padding included, but at least one chunk: more falls out of the cache. Two
+slices side by side took 1.12 times as long as one after the other, on 2 cores (2026-11-28). In int8 each chunk is
+alone: what is computed at once has one scale, so words and times would depend on the chunks beside it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ class OnnxTdt:
                 f"A chunk of {seconds(longest):.0f} s is too long: ONNX networks take {seconds(MAX_SAMPLES):.0f} s. Set"
                 " CHUNK_SECONDS lower."
             )
-        parts = (log_mel_batch(part, self._bands, MIN_SAMPLES) for part in slices(batch, SLICE_SAMPLES))
+        most = SLICE_SAMPLES[self.quantization]
+        parts = (log_mel_batch(part, self._bands, MIN_SAMPLES) for part in slices(batch, most))
         return Features(tuple(parts), tuple(seconds(len(samples)) for samples in batch))
 
     def prepare_with_keyterms(self, batch: Sequence[Samples], terms: Sequence[tuple[Keyterm, ...]]) -> Features:
@@ -150,9 +152,12 @@ class OnnxTdt:
         return self._speller.left_out(terms)
 
     def run(self, prepared: Features) -> Decoded:
-        """Encode the slices, decode the whole batch. From the one thread that owns the model."""
-        encoded, frames = _joined([self._encode(part) for part in prepared.slices])
-        return Decoded(decode(self._joint, encoded, frames, prepared.trees or None), prepared.seconds)
+        """Encode the slices, decode the whole batch; in int8 chunk by chunk. From the thread that owns the model."""
+        parts = [self._encode(part) for part in prepared.slices]
+        if self.quantization != "int8":
+            parts = [_joined(parts)]
+        encoded, frames = zip(*parts, strict=True)
+        return Decoded(decode(self._joint, encoded, frames, prepared.trees), prepared.seconds)
 
     def finish(self, output: Decoded) -> list[list[Token]]:
         """The tokens of each chunk, in seconds from its start. From any thread."""

@@ -68,7 +68,7 @@ def test_a_batch_gives_what_frames_one_by_one_give(seed: int, blank_bias: float,
     dice = np.random.default_rng(seed)
     lengths = np.array([37, 0, 1, LOOK_AHEAD_FRAMES, LOOK_AHEAD_FRAMES + 1, 80])
     encoded = dice.normal(size=(len(lengths), 80, WIDTH)).astype(np.float32)
-    found = decode(joint, encoded, lengths)
+    found = decode(joint, [encoded[:2], encoded[2:]], [lengths[:2], lengths[2:]])
     for row, length in enumerate(lengths):
         count = found.lengths[row]
         columns = (column[row, :count].tolist() for column in (found.ids, found.starts, found.durations))
@@ -76,7 +76,7 @@ def test_a_batch_gives_what_frames_one_by_one_give(seed: int, blank_bias: float,
 
 
 def test_no_chunk_has_no_tokens() -> None:
-    found = decode(RandomJoint(0, 0.0), np.zeros((0, 0, WIDTH), np.float32), np.zeros(0, np.int64))
+    found = decode(RandomJoint(0, 0.0), [np.zeros((0, 0, WIDTH), np.float32)], [np.zeros(0, np.int64)])
     assert found.lengths.tolist() == []
 
 

@@ -16,7 +16,8 @@ from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.asr.nemo.parakeet import Parakeet
 from gpu_job.asr.onnx.load import load
-from gpu_job.asr.onnx.model_folder import CONFIG, DECODER_JOINT, ENCODER, VOCABULARY, network_file
+from gpu_job.asr.onnx.model_folder import CONFIG, DECODER_JOINT, ENCODER, VOCABULARY, Quantization, network_file
+from gpu_job.asr.onnx.quantize import quantize
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.asr.tokens import Token, words_of
 from gpu_job.audio.chunker import chunks
@@ -70,12 +71,26 @@ def test_words_times_and_confidences_are_nemos(model: Recognizer, parakeet: Para
     assert compared > 10
 
 
-def test_the_result_does_not_depend_on_the_batch(model: Recognizer) -> None:
-    samples = cut(recording("podcast.mp3"))
+@pytest.fixture(scope="module")
+def int8_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(ONNX_PATH, tmp_path_factory.mktemp("int8") / "model"))
+    for name in (ENCODER, DECODER_JOINT):
+        quantize(folder / network_file(name, "fp32"), folder / network_file(name, "int8"))
+    return folder
+
+
+@pytest.mark.parametrize("quantization", ["fp32", "int8"])
+def test_the_result_does_not_depend_on_the_batch(int8_folder: Path, quantization: Quantization) -> None:
+    """Which chunks wait side by side depends on how fast decoders and engines are."""
+    model = load(int8_folder, quantization, LIMITS)
+    samples = cut(recording("long_seen"))[:16:2]
+    assert len(samples) == 8
     together = transcribed(model, samples)
     for alone, beside in zip(samples, together, strict=True):
         (tokens,) = transcribed(model, [alone])
         assert [token[:3] for token in tokens] == [token[:3] for token in beside]
+        sure, known = ([token.confidence or 0.0 for token in each] for each in (tokens, beside))
+        assert np.allclose(sure, known, atol=0.0 if quantization == "int8" else 1e-4)
 
 
 def test_nobody_speaks_in_silence(model: Recognizer) -> None:
