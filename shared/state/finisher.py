@@ -11,7 +11,8 @@
     8  state    open/<job>.json is deleted                  nothing is left to do
 
 `Finisher.finish` takes all steps, `Finisher.publish` those behind the outcome. Steps 1 to 3 write only what is not
-there yet, so a job may be finished twice, by several processes at once: the first transcript and outcome stand.
+there yet, so a job may be finished twice, by several processes at once: the first transcript and outcome stand. A
+transcript or receipt that is damaged is as good as none, and set aside; one that a newer release wrote stands.
 """
 
 from __future__ import annotations

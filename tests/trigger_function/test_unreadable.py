@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, failed
 from shared.state.jobs.first_transcript import FirstTranscript
 from shared.state.jobs.object_names import marker_name, outcome_name, record_name, unreadable_folder
-from shared.state.jobs.open_markers import OpenJob
+from shared.state.jobs.open_markers import OpenJob, OpenMarker
 from shared.state.jobs.rebuilt_record import LOST
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shard_record import first_shard_record
@@ -36,11 +37,13 @@ from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
 from tests.support.function_services import MakeServices
+from tests.support.killed_process import killed_at
 from tests.support.loopback_cloud import RESULTS, STATE, UPLOADS, LoopbackCloud
 from tests.support.quiet_jobs import AUDIO, MEDIA, quiet
 from trigger_function.deepgram.answers import StoredAnswer
 from trigger_function.reconciler import sweep
 from trigger_function.reconciler.open_jobs import reconcile_all
+from trigger_function.reconciler.unreadable import look_after_unreadable
 from trigger_function.services import Services
 
 DAYS = timedelta(days=2)
@@ -371,6 +374,34 @@ def test_what_a_newer_release_wrote_is_left_alone(cloud: LoopbackCloud, services
         assert (cloud.terminal_messages(), cloud.work_items(), cloud.executions()) == ([], [], [])
     assert cloud.storage.bucket(place.bucket).blob(place.name).download_as_bytes() == data
     assert set_aside(cloud, place) == []
+
+
+@pytest.mark.usefixtures("any_age")
+@pytest.mark.parametrize("row", ["jobs/JOB/record.json", "jobs/JOB/shards/N/record.json", "jobs/JOB/outcome.json"])
+def test_a_tick_that_is_killed_leaves_the_next_one_the_same_to_do(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    case = ROWS[row]
+    for effect in count(1):
+        place = case.prepare(cloud, services)
+        spoil(cloud, place, cut)
+        with killed_at(effect, monkeypatch=monkeypatch) as kill:
+            look_after_unreadable(services, OpenMarker(place.upload.job_id, None))
+        for _ in range(3):
+            reconcile_all(services)
+        assert len(set_aside(cloud, place)) == 1
+        if case.check is ended_again:
+            ended = services.jobs.outcome(place.upload.job_id)
+            assert ended is not None
+            assert (ended.bill, ended.execution) == (Bill(items=(CALL,)), "execution-x")
+            assert not services.jobs.markers.is_open(place.upload.job_id)
+            assert {one.event_id for one in cloud.terminal_messages()} <= {ended.event_id}
+        else:
+            found = record_of(services, place.name.removeprefix("jobs/").removesuffix("/record.json"))
+            assert (found.attempts, found.lost_attempts, found.last_error) == (2, 1, LOST)
+        if not kill.happened:
+            assert effect > 2
+            return
 
 
 def test_the_table_has_every_row_that_is_tested() -> None:
