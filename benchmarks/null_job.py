@@ -1,4 +1,4 @@
-"""`python -m benchmarks.null_job [--words] [--x-real-time=X]`: the job with an engine that answers at once.
+"""`python -m benchmarks.null_job [--words] [--x-real-time=X] [--gil-clock=FOLDER]`: the job; no engine takes time.
 
 It hears nothing. With --x-real-time it waits as long as an engine of that speed takes.
 
@@ -13,9 +13,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.gil_clock import GilClock
 from gpu_job.__main__ import main
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.recognizer import Recognizer
@@ -33,6 +35,8 @@ LOOKED_AT, QUIET = 16, 0.003
 WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "dog.", "Then", "it", "sleeps,", "until", "morning.")
 FLAG = "--words"
 SPEED_FLAG = "--x-real-time="
+GIL_FLAG = "--gil-clock="
+"""And the folder of a GilClock."""
 
 
 class NullEngine:
@@ -87,6 +91,9 @@ def _load_model(self: JobServices, engine: Engine) -> Recognizer:
 
 
 if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        if argument.startswith(GIL_FLAG):
+            GilClock(Path(argument.removeprefix(GIL_FLAG))).watch()
     JobServices.load_model = _load_model  # type: ignore[method-assign]  # the one thing that is not real
     status = main()
     sys.stderr.flush()

@@ -16,8 +16,8 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from benchmarks.cpu_seconds import cpu_seconds, cpu_seconds_of, cpu_seconds_of_living_children
-from benchmarks.gil_share import GilSampler
-from benchmarks.null_job import FLAG
+from benchmarks.gil_clock import GilClock
+from benchmarks.null_job import FLAG, GIL_FLAG
 from benchmarks.report import Measurement
 from benchmarks.runs import JobCloud, looped, transcribed, worker_pid
 
@@ -44,9 +44,9 @@ class Cost:
     idle_share: float
     """What the worker takes in a second without work."""
     rendering: float
-    """Of the process that renders long transcripts."""
+    """Of the process that renders long transcripts, and of the one that forks decoders."""
     gil_share: float | None
-    """Of the worker's processor seconds, those under its interpreter's lock; None where that was not seen."""
+    """Of the worker's processor seconds, those under its interpreter's lock; None where it cannot be seen."""
 
     @property
     def gil(self) -> float:
@@ -76,23 +76,26 @@ def without_model() -> Iterator[Measurement]:
 
 def cost(audio_seconds: float = 3600.0, copies: int = HOURS) -> Cost:
     """Measure it."""
-    command = (sys.executable, "-m", "benchmarks.null_job", FLAG)
+    command = [sys.executable, "-m", "benchmarks.null_job", FLAG]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        clock = GilClock.made(folder)
+        if clock is not None:
+            command.append(f"{GIL_FLAG}{folder}")
         path = looped(audio_seconds, folder)
         plain = cpu_seconds_of(plain_ffmpeg(path))
-        with JobCloud(folder / "cloud", command=command, **SETTINGS) as cloud:
+        with JobCloud(folder / "cloud", command=tuple(command), **SETTINGS) as cloud:
             transcribed(cloud, looped(min(WARM_UP_SECONDS, audio_seconds / 2), folder), 1, TIMEOUT_SECONDS)
             pid = worker_pid(cloud)
             assert pid is not None  # it has transcribed
             resting = cpu_seconds(pid)
             time.sleep(IDLE_SECONDS)
-            with GilSampler(pid, folder) as gil:
-                before = cpu_seconds(pid)
-                transcribed(cloud, path, copies, TIMEOUT_SECONDS)
-                after = cpu_seconds(pid)
-                rendering = cpu_seconds_of_living_children(pid)
-            gil_share = gil.share
+            looked = clock and clock.looks()
+            before = cpu_seconds(pid)
+            transcribed(cloud, path, copies, TIMEOUT_SECONDS)
+            after = cpu_seconds(pid)
+            gil_share = (clock.looks() - looked).share if clock and looked else None
+            rendering = cpu_seconds_of_living_children(pid)
     hours = copies * audio_seconds / 3600
     spent, idle = after - before, (before - resting).own / IDLE_SECONDS
     return Cost(

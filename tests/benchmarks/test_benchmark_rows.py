@@ -16,7 +16,7 @@ from benchmarks.cpu_seconds import cpu_seconds, cpu_seconds_of
 from benchmarks.engine_runs import EngineRun
 from benchmarks.executions import Run
 from benchmarks.executions import rows as execution_rows
-from benchmarks.gil_share import GilSampler
+from benchmarks.gil_clock import GilClock
 from benchmarks.gpu.points import Point, Sweep
 from benchmarks.gpu.rows import (
     engine_row,
@@ -218,27 +218,41 @@ def test_an_hour_without_the_model_is_bound_by_all_cores_or_by_one_interpreter()
     assert [row.holds for row in without_model_rows(fast)] == [True, True, True, True]
 
 
-def test_a_lock_that_one_thread_holds_and_another_works_without_is_half_of_the_work(tmp_path: Path) -> None:
-    """A thread that counts, beside one that compresses, which takes no lock."""
-    program = (
-        "import os, threading, zlib\ndata = os.urandom(10_000_000)\ndef compress():\n while True: zlib.compress(data)\n"
-        "threading.Thread(target=compress, daemon=True).start()\nprint(flush=True)\n"
-    )
-    shares = []
-    for work in ("while True: pass", "threading.Event().wait()"):
-        child = subprocess.Popen([sys.executable, "-c", program + work], stdout=subprocess.PIPE)
-        assert child.stdout is not None  # opened as a pipe
-        child.stdout.readline()
-        with GilSampler(child.pid, tmp_path) as sampler:
-            pass
-        child.kill()
-        child.communicate()
-        shares.append(sampler.share)
-    both, compressing = shares
-    if both is None or compressing is None:
-        pytest.skip("py-spy may not look at other processes here")
-    assert 0.3 < both < 0.7
-    assert compressing < 0.2
+def test_processor_time_under_the_lock_is_told_from_that_without_it(tmp_path: Path) -> None:
+    """A thread that counts for a second, one that compresses for two, which takes no lock, and both."""
+    clock = GilClock.made(tmp_path)
+    if clock is None:
+        pytest.skip("there is no C compiler here")
+    program = f"""
+import os, threading, time, zlib
+from pathlib import Path
+from benchmarks.gil_clock import GilClock
+
+def count():
+    while time.thread_time() < 1.0: pass
+
+def compress():
+    data = os.urandom(200_000)
+    while time.thread_time() < 2.0: zlib.compress(data)
+
+def looks(*works):
+    before = clock.looks()
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print((clock.looks() - before).share)
+
+clock = GilClock(Path({str(tmp_path)!r}))
+clock.watch()
+looks(count)
+looks(compress)
+looks(count, compress)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    counting, compressing, both = map(float, said.split())
+    assert counting > 0.9
+    assert compressing < 0.1
+    assert 0.25 < both < 0.45
 
 
 def test_stretches_of_speech_are_all_different() -> None:
