@@ -47,7 +47,7 @@ from gpu_job.transcription.file_audio import FileAudio
 from gpu_job.transcription.file_language import FileLanguage, first_model
 from gpu_job.transcription.file_speakers import FileSpeakers
 from gpu_job.transcription.listener import BlockingListener, TranscriptionListener
-from gpu_job.transcription.second_opinions import SecondOpinions
+from gpu_job.transcription.opinions.file_opinions import FileOpinions
 from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.fed_shard import FedShard, hears_the_same
 from gpu_job.transcription.shards.found import FoundInShard
@@ -166,17 +166,14 @@ class FileTranscription:
             check=self._check_engines,
         )
         self._speakers = FileSpeakers(pipeline, request, self.report_if_complete)
-        self._opinions: SecondOpinions | None = None
-        if request.opinions is not None and request.shard is None and not request.stays_local:
-            self._opinions = SecondOpinions(
-                request.opinions,
-                pipeline.audit_threads,
-                submit=self._tasks.submit_elsewhere,
-                is_incomplete=self._is_incomplete,
-                engine_at=self._results.engine_at,
-                on_done=self.report_if_complete,
-                is_cancelled=is_cancelled,
-            )
+        self._opinions = FileOpinions(
+            pipeline,
+            request,
+            submit=self._tasks.submit_elsewhere,
+            is_incomplete=self._is_incomplete,
+            engine_at=self._results.engine_at,
+            on_done=self.report_if_complete,
+        )
         self._audits = self._new_audits(is_audited=request.shard is None or self._shard.is_noted)
 
     def _new_audits(self, *, is_audited: bool = True) -> ChannelAudits:
@@ -186,7 +183,7 @@ class FileTranscription:
             self._pipeline.detector,
             self._pipeline.audit_threads,
             submit_window=self.transcribe_window,
-            on_unheard=self._unheard,
+            on_unheard=self._opinions.unheard,
             on_done=self.report_if_complete,
             on_broken=self._listener.broke,
         )
@@ -263,9 +260,9 @@ class FileTranscription:
 
     def _feed_joined(self, path: Path, arriving: ArrivingFile | None) -> float | None:
         """Feed a file whose shards are done from what they found; None where it has to be decoded again: also where
-        parts of it are to be heard again, for which no shard keeps its audio."""
-        shards, is_alone = self._request.shards, self._opinions is None
-        if shards is None or self._media is None or not is_alone or not hears_the_same(self._media, self._channels):
+        chunks of it are to be heard again because of their language, for which no shard keeps its audio."""
+        shards = self._request.shards
+        if shards is None or self._media is None or not hears_the_same(self._media, self._channels):
             return None
         if self._language.would_ask(self._request.stored.values()):
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": "chunks in another language"}})
@@ -278,6 +275,7 @@ class FileTranscription:
             self._results,
             self._audits,
             self._speakers,
+            self._opinions,
             self._listener,
             self._raise_if_cancelled,
         )
@@ -285,6 +283,7 @@ class FileTranscription:
             facts = feed.run(path, arriving, self._part)
         except NotJoinable as error:
             _log.info("decoding a divided upload once more", extra={"fields": {"reason": str(error)}})
+            self._opinions.begin()
             self._audits = self._new_audits()
             return None
         self._shard_findings = facts.findings
@@ -296,14 +295,16 @@ class FileTranscription:
 
     def _part(self, shard: Shard, listener: TranscriptionListener) -> FileTranscription:
         """One of its shards, which is heard again."""
-        request = replace(self._request, media=self._media, shard=shard, shards=None, opinions=None, model=None)
+        request = replace(self._request, media=self._media, shard=shard, shards=None, model=None)
         return FileTranscription(self._pipeline, self.job_id, listener, request)
 
     def shard_facts(self) -> FoundInShard | None:
         """What a complete shard found beside its results; None where that says nothing."""
         if not self.is_complete():
             return None
-        return self._shard.found(self._audits.findings(), self.results(), self._speakers.packed())
+        return self._shard.found(
+            self._audits.findings(), self.results(), self._speakers.packed(), self._opinions.packed()
+        )
 
     @property
     def is_unjoinable(self) -> bool:
@@ -351,8 +352,7 @@ class FileTranscription:
         self.report_if_complete()
 
     def _add(self, chunk: Chunk, result: ChunkResult) -> None:
-        if self._opinions is not None:
-            self._opinions.add(chunk, result)
+        self._opinions.add(chunk, result)
         self._language.add(chunk, result)
         self._results.add(result)
         self._audits.transcribed(result)
@@ -361,11 +361,6 @@ class FileTranscription:
         """For the audit: transcribe a window again. Blocks while the queue is full. Raises EngineFailed."""
         self._raise_if_cancelled()
         self._tasks.submit_window(channel, window, deliver)
-
-    def _unheard(self, channel: int, window: Chunk, gaps: Sequence[Gap]) -> None:
-        """For the audit: speech in the window stays without words."""
-        if self._opinions is not None:
-            self._opinions.unheard(channel, window, gaps)
 
     def _is_incomplete(self) -> bool:
         """Of a file whose chunks and audit are done: whether less of what is said has words than was asked for."""
@@ -392,8 +387,7 @@ class FileTranscription:
         """Tell the listener where this was the last thing missing: a result, the end of the file, or the audit."""
         if self._results.is_complete and self._audits.is_done:
             self._language.ask_once()
-            if self._opinions is not None:
-                self._opinions.ask_once()
+            self._opinions.ask_once()
         if self.is_complete():
             self._listener.complete()
 
@@ -405,13 +399,12 @@ class FileTranscription:
     def is_complete(self) -> bool:
         """Whether every chunk has its result, no more will be cut, the audit is done, the speakers are heard, and so is
         what another engine says, and what was in another language."""
-        has_opinions = self._opinions is None or self._opinions.is_done
         return (
             self.has_results
             and self._audits.is_done
             and self._speakers.is_done
             and self._language.is_done
-            and has_opinions
+            and self._opinions.is_done
         )
 
     # The transcript.
@@ -442,7 +435,7 @@ class FileTranscription:
             text=self._asked.text,
             redaction=self._asked.redaction,
             find_languages=self._language.finder,
-            heard_again=() if self._opinions is None else self._opinions.heard,
+            heard_again=self._opinions.heard,
             flips=self._language.flips,
         )
         transcript = with_speaker_warning(transcript, self._asked.least_speakers)

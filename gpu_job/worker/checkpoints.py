@@ -1,5 +1,6 @@
 """Checkpoints: finished chunks of a job that is still at work, so that a killed worker loses only the last few; and
-parts: all chunks of a shard that is done, what else it found, the audio at its ends, and what it heard of speakers."""
+parts: all chunks of a shard that is done, what else it found, the audio at its ends, what it heard of speakers, and
+what another engine may hear."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ class _Found:
     results: dict[tuple[int, int, int], ChunkResult] = field(default_factory=dict)
     facts: dict[int, ShardFacts] = field(default_factory=dict)
     folders: dict[int, str] = field(default_factory=dict)
-    """Of shards, with the audio at their ends and what they heard of speakers."""
+    """Of shards, with what is stored beside their facts."""
     unjoinable: set[Shard] = field(default_factory=set)
 
 
@@ -93,9 +94,12 @@ class Checkpoints:
         again."""
         recipe, folder = self._recipe_of(language), parts_folder(job_id, run) + within
         if found is not None:
-            for name, data in ((_edges_name(recipe), found.edges), (_speakers_name(recipe), found.speakers)):
+            beside = {"edges": found.edges, "speakers": found.speakers, "opinions": found.opinions}
+            for what, data in beside.items():
                 if data is not None:
-                    objects.create_once(self._bucket, folder + name, data, "application/octet-stream")
+                    objects.create_once(
+                        self._bucket, folder + _beside_name(what, recipe), data, "application/octet-stream"
+                    )
         facts = None if found is None else found.facts
         self._create(folder + _part_name(recipe), recipe, parts, None, facts, unjoinable)
 
@@ -145,9 +149,10 @@ class Checkpoints:
         shards = StoredShards(
             plan,
             found.facts,
-            self._reader(found.folders, _edges_name(recipe)),
+            self._reader(found.folders, _beside_name("edges", recipe)),
             frozenset(found.unjoinable),
-            self._reader(found.folders, _speakers_name(recipe)),
+            self._reader(found.folders, _beside_name("speakers", recipe)),
+            self._reader(found.folders, _beside_name("opinions", recipe)),
         )
         return StoredParts(found.results, shards)
 
@@ -174,12 +179,8 @@ def _part_name(recipe: str) -> str:
     return f"part-{_recipe_digest(recipe)}.json"
 
 
-def _edges_name(recipe: str) -> str:
-    return f"edges-{_recipe_digest(recipe)}.npz"
-
-
-def _speakers_name(recipe: str) -> str:
-    return f"speakers-{_recipe_digest(recipe)}.npz"
+def _beside_name(what: str, recipe: str) -> str:
+    return f"{what}-{_recipe_digest(recipe)}.npz"
 
 
 def _recipe_digest(recipe: str) -> str:

@@ -173,8 +173,7 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     """Parakeet in shards, as `plan_shards` divides the upload; None where it is one piece.
 
     Each execution does its part of the shards, one after the other, and hears who speaks in them; then one puts the
-    transcript together, for which nobody else works: it counts the file's packets, and decodes it only where another
-    engine is to hear parts of it.
+    transcript together, for which nobody else works: it counts the file's packets, and makes the redacted recording.
     """
     media = request.media
     most = pricing.launches.max_executions
@@ -186,12 +185,10 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
-    transcribing = _parakeet_seconds(request, pricing)
+    transcribing = _transcribing_seconds(request, pricing)
     for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
     busy = transcribing + for_speakers
-    # Of a shard nobody asks for a second opinion.
-    is_decoded = request.second_opinion_usd > 0 or request.deepgram_may_complete
-    assembling = media.duration_seconds / (pricing.speeds.decode_x_real_time if is_decoded else COUNTED_X_REAL_TIME)
+    assembling = media.duration_seconds / COUNTED_X_REAL_TIME + _redacting_seconds(request, pricing)
     seconds = {Phase.TRANSCRIPTION: transcribing + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
     if starting:
@@ -239,13 +236,22 @@ def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
 
 
 def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
-    """Seconds for the whole audio: decoding and transcribing run side by side. A redacted recording is made behind it,
-    by decoding once more, and transcribed, too."""
+    """Seconds for the whole audio, on one execution."""
+    return _transcribing_seconds(request, pricing) + _redacting_seconds(request, pricing)
+
+
+def _transcribing_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
+    """Decoding and transcribing run side by side."""
     speed = pricing.speeds.of(pricing.shape.device).x_real_time
-    once = max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
+    return max(request.audio_seconds / speed, request.media.duration_seconds / pricing.speeds.decode_x_real_time)
+
+
+def _redacting_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
+    """A redacted recording is made when there is a transcript, by decoding once more, and transcribed, too."""
     if not request.redacted_audio:
-        return once
-    return 2 * once + request.media.duration_seconds / pricing.speeds.decode_x_real_time
+        return 0.0
+    decoding = request.media.duration_seconds / pricing.speeds.decode_x_real_time
+    return _transcribing_seconds(request, pricing) + decoding
 
 
 def _speakers_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:

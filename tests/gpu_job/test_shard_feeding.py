@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,19 +25,21 @@ from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.audit.audit import NO_WORDS_REASON
 from gpu_job.audit.findings import Findings
 from gpu_job.audit.queries import AuditRules
+from gpu_job.engines.local import LocalEngine
 from gpu_job.fetch.arrival import PART_BYTES
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.pipeline import FileTranscription
 from gpu_job.speakers.diarizer import BuiltInModel
 from gpu_job.transcription.chunk_results import ChunkResults
 from gpu_job.transcription.listener import BlockingListener
+from gpu_job.transcription.opinions.second_opinions import NoStore, OpinionLimits
 from gpu_job.transcription.setup import FileRequest, Pipeline, PipelineOptions
 from gpu_job.transcription.shards.facts import digest_of
 from gpu_job.transcription.shards.joined import StoredShards
 from gpu_job.vad.detector import SpeechDetector
 from infra.recordings import recording
 from shared.costs.shard_plan import Shard
-from shared.enums import Channels
+from shared.enums import Channels, Engine
 from shared.errors import BadMedia
 from shared.options.model import UploadOptions
 from shared.options.speaker_count import SpeakerCount
@@ -70,9 +73,10 @@ def fed(
     stored: Results | None = None,
     shards: StoredShards | None = None,
     speakers: SpeakerCount | None = None,
+    opinions: OpinionLimits | None = None,
 ) -> FileTranscription:
     """A file, or a shard of it, once all of its chunks have their results."""
-    return fed_and_decoded(pipeline, path, shard, channels, stored, shards, speakers)[0]
+    return fed_and_decoded(pipeline, path, shard, channels, stored, shards, speakers, opinions)[0]
 
 
 def fed_and_decoded(
@@ -83,6 +87,7 @@ def fed_and_decoded(
     stored: Results | None = None,
     shards: StoredShards | None = None,
     speakers: SpeakerCount | None = None,
+    opinions: OpinionLimits | None = None,
 ) -> tuple[FileTranscription, float]:
     """The same, and how many seconds of audio were decoded for it."""
     listener, name = BlockingListener(), f"{path.name}-{shard}"
@@ -92,10 +97,11 @@ def fed_and_decoded(
         listener,
         FileRequest(
             inspected(path),
-            UploadOptions(channels=channels, speakers=speakers),
+            UploadOptions(channels=channels, speakers=speakers, min_coverage=None if opinions is None else 0.99),
             stored=stored or {},
             shard=shard,
             shards=shards,
+            opinions=opinions,
         ),
     )
     decoded_seconds = file.feed(path)
@@ -114,7 +120,11 @@ def left_by(shards: Sequence[FileTranscription]) -> tuple[Results, StoredShards]
     facts = {number: one.facts for number, one in found.items()}
     plan = tuple(facts[number].shard for number in sorted(facts))
     return results, StoredShards(
-        plan, facts, lambda number: found[number].edges, speakers=lambda number: found[number].speakers
+        plan,
+        facts,
+        lambda number: found[number].edges,
+        speakers=lambda number: found[number].speakers,
+        opinions=lambda number: found[number].opinions,
     )
 
 
@@ -319,6 +329,80 @@ def test_where_speakers_of_a_shard_are_not_there_or_are_others_the_whole_is_hear
         )
         assert decoded_seconds == pytest.approx(100, abs=1)
         assert_same(decoded, speaking.whole)
+
+
+class Doubting(FakeRecognizer):
+    """Hears a word each two seconds, more or less sure by its samples; of a third of all audio nothing."""
+
+    def finish(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        return [self._heard(samples) if zlib.crc32(samples.tobytes()) % 3 else [] for samples in batch]
+
+    def _heard(self, samples: Samples) -> list[Token]:
+        parts = np.split(samples, range(2 * SAMPLE_RATE, len(samples), 2 * SAMPLE_RATE))
+        sure = [0.5 + zlib.crc32(part.tobytes()) % 50 / 100 for part in parts]
+        return [Token(f" {one:g}", 2.0 * at, 2.0 * at + 1, one) for at, one in enumerate(sure)]
+
+
+class SecondHearing(FakeRecognizer):
+    """The engine that is asked for an opinion; it remembers what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(engine=Engine.DEEPGRAM)
+        self.gate.set()
+        self.sent: list[Samples] = []
+
+    def finish(self, batch: Sequence[Samples]) -> list[list[Token]]:
+        self.sent += batch
+        return [[Token(" second", 0.5, 1.0, 0.99)] for _ in batch]
+
+
+LIMITS = OpinionLimits(25.0, 15.0, NoStore())
+
+
+def test_what_another_engine_hears_is_kept_in_shards_and_is_the_same_as_of_one_piece(
+    auditing: Pipeline, short_lecture: Path, divided: Divided, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first, second = Doubting(), SecondHearing()
+    first.gate.set()
+    chain = chain_of(first, starts=False)
+    chain.add(LocalEngine(second.engine, second.name, lambda: second, 1000.0, chain))
+    chain.start()
+    try:
+        pipeline = replace(auditing, engines=chain, options=replace(auditing.options, warm_up_seconds=20))
+        whole = fed(pipeline, short_lecture, opinions=LIMITS)
+        shards = [fed(pipeline, short_lecture, shard=shard, opinions=LIMITS) for shard in SHORT_PLAN]
+        silent = [fed(pipeline, short_lecture, shard=shard) for shard in SHORT_PLAN]
+        results, left = left_by(shards)
+        facts = {**left.facts, 1: left_by(silent)[1].facts[1]}
+        (sent,) = second.sent
+        assert 20 < len(sent) / SAMPLE_RATE < 40
+        opinions = whole.assemble("", "job").second_opinions
+        assert {one.first is None for one in opinions} <= {False}
+        assert len(opinions) > 3
+        # As stored; where a shard is of a version that kept nothing; where all are, or other limits were theirs.
+        for stored, limits, decoded in (
+            (left, LIMITS, []),
+            (replace(left, facts=facts), LIMITS, [1]),
+            (left_by(silent)[1], LIMITS, None),
+            (replace(left, opinions=lambda number: None), LIMITS, None),
+        ):
+            second.sent.clear()
+            caplog.clear()
+            joined = fed(pipeline, short_lecture, stored=results, shards=stored, opinions=limits)
+            again = [vars(one)["fields"]["shard"] for one in caplog.records if "range" in one.message]
+            assert again == (decoded or [])
+            assert (joined.decode_pace.audio_seconds > 0) == (decoded is None)
+            assert [np.array_equal(one, sent) for one in second.sent] == [True]
+            assert_same(joined, whole)
+        second.sent.clear()
+        less = OpinionLimits(12.0, 15.0, NoStore())
+        joined = fed(pipeline, short_lecture, stored=results, shards=left, opinions=less)
+        assert joined.decode_pace.audio_seconds > 0
+        assert_same(joined, fed(pipeline, short_lecture, opinions=less))
+        assert np.array_equal(*second.sent)
+    finally:
+        chain.stop()
 
 
 def test_a_recording_whose_shards_do_not_fit_is_decoded_as_a_whole(

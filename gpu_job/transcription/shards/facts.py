@@ -63,11 +63,13 @@ class ShardFacts:
     """By channel, of all of its chunks but the first and the last, where another shard lies behind these."""
     speakers: str | None = None
     """`digest_of` what was heard of speakers in the windows that begin in its range; None: nothing was."""
+    opinions: str | None = None
+    """`digest_of` the audio that another engine may hear; None: none is kept."""
 
 
-def digest_of(heard: bytes) -> str:
+def digest_of(stored: bytes) -> str:
     """By which facts know what was stored beside them: another attempt at the shard may have left another."""
-    return hashlib.sha256(heard).hexdigest()
+    return hashlib.sha256(stored).hexdigest()
 
 
 def within(ranges: list[tuple[int, int]], first: int, end: int | None) -> tuple[tuple[int, int], ...]:

@@ -106,11 +106,16 @@ class FedShard:
             self.lose()
 
     def found(
-        self, findings: Sequence[Findings], results: Sequence[ChunkResult], speakers: bytes | None
+        self,
+        findings: Sequence[Findings],
+        results: Sequence[ChunkResult],
+        speakers: bytes | None,
+        opinions: bytes | None,
     ) -> FoundInShard | None:
-        """What a complete shard found; None where that says nothing."""
+        """What a complete shard found; None where that says nothing. `speakers`, `opinions`: as of PackedFound."""
         facts = None if self._recorder is None else self._recorder.facts(findings)
         if facts is None or self._recorder is None:
             return None
-        heard = None if speakers is None else digest_of(speakers)
-        return FoundInShard(replace(facts, speakers=heard), self._recorder.edges(), results, speakers)
+        heard, kept = (None if one is None else digest_of(one) for one in (speakers, opinions))
+        facts = replace(facts, speakers=heard, opinions=kept)
+        return FoundInShard(facts, self._recorder.edges(), results, speakers, opinions)

@@ -18,16 +18,19 @@ class PackedFound(NamedTuple):
     """The `packed_audio` of its ends."""
     speakers: bytes | None = None
     """As `PartStage.packed` has it; None where nothing was heard."""
+    opinions: bytes | None = None
+    """As `KeptAudio.packed` has it; None where nobody asked."""
 
 
 class FoundInShard(NamedTuple):
-    """One shard's facts, the chunks at its ends, the results of all of its chunks, and what was heard of speakers."""
+    """One shard's facts, the chunks at its ends, the results of all of its chunks, and what is stored beside them."""
 
     facts: ShardFacts
     edges: Sequence[EdgeChunk]
     results: Sequence[ChunkResult]
     speakers: bytes | None = None
-    """As `PartStage.packed` has it."""
+    opinions: bytes | None = None
+    """As of PackedFound."""
 
     @property
     def is_transcribed(self) -> bool:
@@ -36,4 +39,4 @@ class FoundInShard(NamedTuple):
 
     def packed(self) -> PackedFound:
         """Without its results."""
-        return PackedFound(self.facts, packed_audio(self.edges), self.speakers)
+        return PackedFound(self.facts, packed_audio(self.edges), self.speakers, self.opinions)

@@ -20,8 +20,8 @@ class NotJoinable(Exception):
     """The recording has to be decoded as a whole: its shards do not tell enough, or do not fit together."""
 
 
-def nothing_heard(number: int) -> bytes | None:
-    """Of shards in which nobody asked who speaks."""
+def nothing_stored(number: int) -> bytes | None:
+    """Of shards of which nobody asked for it."""
     return None
 
 
@@ -36,8 +36,10 @@ class StoredShards:
     """Reads the `packed_audio` of a shard's ends; None where there is none. Raises what the storage client raises."""
     unjoinable: frozenset[Shard] = frozenset()
     """Those that say nothing of the file, and would not where they were heard again."""
-    speakers: Callable[[int], bytes | None] = nothing_heard
+    speakers: Callable[[int], bytes | None] = nothing_stored
     """Reads what a shard heard of speakers (`PartStage.packed`), in the same way."""
+    opinions: Callable[[int], bytes | None] = nothing_stored
+    """Reads what a shard kept for second opinions (`KeptAudio.packed`), in the same way."""
 
     def usable(self, shard: Shard) -> ShardFacts | None:
         """A shard's facts, where they are of this version and of this range."""

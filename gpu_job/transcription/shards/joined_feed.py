@@ -20,12 +20,13 @@ from gpu_job.transcription.chunk_results import ChunkResults
 from gpu_job.transcription.file_audio import ARRIVAL_POLL_SECONDS
 from gpu_job.transcription.file_speakers import FileSpeakers
 from gpu_job.transcription.listener import POLL_SECONDS, TranscriptionListener
+from gpu_job.transcription.opinions.file_opinions import FileOpinions
 from gpu_job.transcription.shards.edge_audio import packed_audio
 from gpu_job.transcription.shards.facts import Place, ShardFacts
 from gpu_job.transcription.shards.found import FoundInShard
-from gpu_job.transcription.shards.heard_speakers import heard_speakers
 from gpu_job.transcription.shards.joined import JoinedFacts, NotJoinable, StoredShards, joined, seam_chunks
 from gpu_job.transcription.shards.packet_counter import PacketCounter
+from gpu_job.transcription.shards.stored_beside import heard_speakers, kept_audio
 from shared.costs.shard_plan import Shard
 from shared.transcript.model import missing_end
 
@@ -65,6 +66,7 @@ class JoinedFeed:
         results: ChunkResults,
         audits: ChannelAudits,
         speakers: FileSpeakers,
+        opinions: FileOpinions,
         listener: TranscriptionListener,
         check: Callable[[], None],
     ) -> None:
@@ -76,6 +78,7 @@ class JoinedFeed:
         self._results = results
         self._audits = audits
         self._speakers = speakers
+        self._opinions = opinions
         self._listener = listener
         self._check = check
         self._found: dict[Place, ChunkResult] = {}
@@ -83,10 +86,12 @@ class JoinedFeed:
         """Of shards whose range was decoded again."""
         self._heard: dict[int, bytes] = {}
         """Of these, what was heard of speakers."""
+        self._kept: dict[int, bytes] = {}
+        """Of these, what is kept for second opinions."""
 
     def run(self, path: Path, arriving: ArrivingFile | None, part_of: PartOf) -> JoinedFacts:
-        """Feed results, audits and speakers; the answer has what the shards' own audits found. The audits are not
-        ended.
+        """Feed results, audits, speakers and second opinions; the answer has what the shards' own audits found. The
+        audits are not ended.
 
         `part_of`: the transcription of a shard whose own worker left nothing, or another version's.
 
@@ -98,6 +103,8 @@ class JoinedFeed:
             raise NotJoinable(f"the shard at {unjoinable.start} s says nothing of the file")
         if self._speakers.are_told_apart and not any(one.speakers for one in self._stored.facts.values()):
             raise NotJoinable("no shard heard who speaks")
+        if self._opinions.are_asked and not any(one.opinions for one in self._stored.facts.values()):
+            raise NotJoinable("no shard kept audio for second opinions")
         options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
         with PacketCounter(path, options) as counter:
             shards = [
@@ -111,6 +118,7 @@ class JoinedFeed:
             self._compare(facts, counter)
         results = [self._result(place) for place in facts.places]
         self._join_speakers(shards, facts.frames)
+        self._join_opinions(shards)
         self._audit_seams(shards)
         for result in results:
             self._results.take(result)
@@ -121,7 +129,8 @@ class JoinedFeed:
         facts = self._stored.usable(shard)
         if facts is None or not all(self._results.stored_at(place) for place in facts.places):
             return None
-        return facts if facts.speakers is not None or not self._speakers.are_told_apart else None
+        lacks_speakers = facts.speakers is None and self._speakers.are_told_apart
+        return None if lacks_speakers or (facts.opinions is None and self._opinions.are_asked) else facts
 
     def _found_again(self, shard: Shard, part_of: PartOf, path: Path, arriving: ArrivingFile | None) -> ShardFacts:
         _log.info("decoding a shard's range once more", extra={"fields": {"shard": shard.number}})
@@ -140,6 +149,8 @@ class JoinedFeed:
         self._edges[shard.number] = packed_audio(found.edges)
         if found.speakers is not None:
             self._heard[shard.number] = found.speakers
+        if found.opinions is not None:
+            self._kept[shard.number] = found.opinions
         return found.facts
 
     def _result(self, place: Place) -> ChunkResult:
@@ -163,6 +174,14 @@ class JoinedFeed:
             self._speakers.join(heard_speakers(self._stored, shards, self._heard), frames)
         except ValueError as error:
             raise NotJoinable(f"what shards heard of speakers: {error}") from error
+
+    def _join_opinions(self, shards: Sequence[ShardFacts]) -> None:
+        if not self._opinions.are_asked:
+            return
+        try:
+            self._opinions.join(kept_audio(self._stored, shards, self._kept))
+        except ValueError as error:
+            raise NotJoinable(f"what shards kept for second opinions: {error}") from error
 
     def _audit_seams(self, shards: list[ShardFacts]) -> None:
         stored = replace(self._stored, edges=lambda number: self._edges.get(number) or self._stored.edges(number))

@@ -14,6 +14,7 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import seconds
 from gpu_job.pipeline import FileTranscription
 from gpu_job.transcription.listener import TranscriptionListener
+from gpu_job.transcription.opinions.second_opinions import OpinionLimits
 from gpu_job.transcription.setup import AUDIT_THREADS, FileRequest, Pipeline
 from gpu_job.transcription.shards.found import PackedFound
 from gpu_job.worker.jobs.attempt_progress import AttemptProgress
@@ -22,7 +23,7 @@ from gpu_job.worker.jobs.stored_opinions import OpinionLimitsOf, no_opinions
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.costs.quote import Limit
+from shared.costs.quote import Limit, Quote
 from shared.costs.shard_plan import Shard
 from shared.enums import Method
 from shared.media import Upload
@@ -94,9 +95,7 @@ class RunningJob(TranscriptionListener):
                 missing=claimed.missing,
                 span=span,
                 cancelled=self.cancelled,
-                opinions=opinions_of(self.record, self.decision, self.spent_before, self.unstored)
-                if self.may_use_deepgram
-                else None,
+                opinions=self._opinion_limits(opinions_of),
             ),
         )
         self._owner = owner
@@ -157,17 +156,34 @@ class RunningJob(TranscriptionListener):
     def may_use_deepgram(self) -> bool:
         """Whether its audio may be sent to Deepgram: neither privacy, cost nor the language forbade that when it was
         routed, and Deepgram has not heard all of it before."""
-        if self.record.options.is_private or self.record.has_first_transcript:
+        if not self._may_be_sent:
             return False
         if self.decision.method is Method.HYBRID:
             return True
-        quotes = [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
-        if any(refusal.limit in _LASTING_LIMITS for quote in quotes for refusal in quote.refusals):
-            return False
         limit, spent = self.record.options.max_cost_usd, self.spent_before.usd + self._shards_usd
         if limit is not None and self.shard is not None:
             return False  # none of the shards knows what the others spend
-        return limit is None or all(spent + quote.surely_usd <= limit for quote in quotes)
+        return limit is None or all(spent + quote.surely_usd <= limit for quote in self._deepgram_quotes)
+
+    @property
+    def _may_be_sent(self) -> bool:
+        """The same, whatever else the upload costs."""
+        if self.record.options.is_private or self.record.has_first_transcript:
+            return False
+        refused = (refusal.limit for quote in self._deepgram_quotes for refusal in quote.refusals)
+        return self.decision.method is Method.HYBRID or not any(limit in _LASTING_LIMITS for limit in refused)
+
+    @property
+    def _deepgram_quotes(self) -> list[Quote]:
+        return [quote for quote in self.decision.quotes if quote.method is Method.DEEPGRAM]
+
+    def _opinion_limits(self, limits_of: OpinionLimitsOf) -> OpinionLimits | None:
+        if self.shard is not None:
+            # It keeps what the whole upload's first attempt may send.
+            return limits_of(self.record, self.decision, Bill(), self.unstored) if self._may_be_sent else None
+        if not self.may_use_deepgram:
+            return None
+        return limits_of(self.record, self.decision, self.spent_before, self.unstored)
 
     def log_context(self) -> AbstractContextManager[None]:
         """What is logged and traced inside belongs to the job."""

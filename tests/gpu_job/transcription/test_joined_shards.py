@@ -22,9 +22,9 @@ from gpu_job.audit.intervals import Span
 from gpu_job.audit.queries import AuditRules, VadQuery
 from gpu_job.transcription.shards.edge_audio import EdgeChunk, packed_audio, unpacked_audio
 from gpu_job.transcription.shards.facts import Border, ChunkMark, ShardFacts, digest_of
-from gpu_job.transcription.shards.heard_speakers import heard_speakers
 from gpu_job.transcription.shards.joined import NotJoinable, StoredShards, joined, seam_chunks
 from gpu_job.transcription.shards.recorder import ShardRecorder
+from gpu_job.transcription.shards.stored_beside import heard_speakers
 from shared.costs.shard_plan import Shard
 from tests.support.finished_audit import finished_audit
 from tests.support.sounds import noise

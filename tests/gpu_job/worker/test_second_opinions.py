@@ -3,6 +3,7 @@ after a kill."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -338,8 +339,12 @@ class HearsChunksServices(JobServices):
 
 
 def test_of_an_upload_in_shards_it_is_heard_when_they_are_put_together(
-    cloud: LoopbackCloud, services: JobServices, shared_deepgram_server: FaultyDeepgramServer
+    cloud: LoopbackCloud,
+    services: JobServices,
+    shared_deepgram_server: FaultyDeepgramServer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     calls = len(shared_deepgram_server.requests)
     asked = HearsChunksServices(**vars(services))
     shards = (Shard(0, 0, 7), Shard(1, 7, None))
@@ -356,6 +361,7 @@ def test_of_an_upload_in_shards_it_is_heard_when_they_are_put_together(
     assert deepgram_usd(message) == pytest.approx((call.audio_seconds or 0) / 60 * 0.0043, rel=0.02)
     assert MISSED in transcript.text
     assert (transcript.coverage.gaps, message.warnings) == ((), ())
+    assert not [record.message for record in caplog.records if "once more" in record.message]
 
 
 def test_after_a_kill_behind_the_call_for_missing_words_nobody_pays_again(

@@ -198,9 +198,12 @@ def test_a_divided_upload_is_done_by_several_executions_and_put_together_by_one(
     behind = quote(Method.PARAKEET, order(10_000), IN_SHARDS, Queue(running=True, waiting_seconds=1000.0))
     assert behind.completion_seconds == pytest.approx(10 + 25 + 2)
     assert behind.bill.usd == pytest.approx((3 * (30 + 5) + 100 + 2) * USD_PER_SECOND)
-    # Where another engine is to hear parts of it, all of it is decoded once more.
-    again = quote(Method.PARAKEET, replace(order(10_000), second_opinion_usd=0.1), IN_SHARDS)
-    assert again.completion_seconds == pytest.approx(30 + 25 + 25)
+    # What another engine is to hear is kept in shards.
+    for asked in (replace(order(10_000), second_opinion_usd=0.1), replace(order(10_000), deepgram_may_complete=True)):
+        assert quote(Method.PARAKEET, asked, IN_SHARDS).completion_seconds == pytest.approx(30 + 25 + 2)
+    # A redacted recording is one execution's: all of it is decoded, then transcribed once more.
+    again = quote(Method.PARAKEET, replace(order(10_000), redacted_audio=True), IN_SHARDS)
+    assert again.completion_seconds == pytest.approx(30 + 25 + 2 + 100 + 25)
 
 
 def test_a_deadline_that_one_execution_would_miss_is_met_by_shards() -> None:
