@@ -29,11 +29,13 @@ from gpu_job.transcription.setup import AUDIT_THREADS
 from shared.options.speaker_count import SpeakerCount
 from shared.transcript.model import Word
 
-SEEDS = (1, 2, 3)
-"""Thresholds were chosen on others, 11 and 21."""
-PEOPLE = (2, 3, 4, 6)
+SEEDS = {2: range(1, 11), 3: range(1, 6), 4: range(1, 6), 6: range(1, 4)}
+"""By number of people. A seed draws its people once for all manners, so a few seeds of two are a few pairs of voices.
+Thresholds were chosen on others, from 11 on."""
+PEOPLE = tuple(SEEDS)
 FRAME = 0.01
 TEN_HOURS = 36_000
+_DRAWS = 2000
 _TARGET = 0.05
 """Of words, for two to four people."""
 
@@ -46,6 +48,7 @@ class Score:
 
     people: int
     manner: str
+    seed: int
     wrong: float
     """Of the words that an engine writes."""
     wrong_of_all: float
@@ -58,16 +61,18 @@ class Score:
 
 def scores(diarize: Diarize) -> Iterator[Score]:
     """Of every number of people, manner and seed."""
-    for people, manner, seed in product(PEOPLE, MANNERS, SEEDS):
-        made = conversation(100 * people + seed, people, manner)
-        yield score(made, diarize(made), people, manner.name)
+    for people, seeds in SEEDS.items():
+        for manner, seed in product(MANNERS, seeds):
+            made = conversation(100 * people + seed, people, manner)
+            yield score(made, diarize(made), people, manner.name, seed)
 
 
-def score(made: Conversation, turns: Sequence[Turn], people: int, manner: str) -> Score:
+def score(made: Conversation, turns: Sequence[Turn], people: int, manner: str, seed: int) -> Score:
     """What the turns get right."""
     return Score(
         people,
         manner,
+        seed,
         _wrong_words(made.words, turns),
         _wrong_words(made.all_words, turns),
         _diarization_error(made, turns),
@@ -100,12 +105,14 @@ def measurements(what: str, found: Sequence[Score]) -> Iterator[Measurement]:
     for people in PEOPLE:
         these = [one for one in found if one.people == people]
         right = sum(one.found == people for one in these)
+        low, high = interval(these)
         wrong, worst = mean(one.wrong for one in these), max(one.wrong for one in these)
         yield Measurement(
             f"{what}: words of {people} people with a wrong speaker",
             100 * wrong,
             "%",
-            f"worst {100 * worst:.1f} %; {right} of {len(these)} with the right number of people;"
+            f"95 % interval {100 * low:.1f} to {100 * high:.1f} %; worst {100 * worst:.1f} %;"
+            f" {right} of {len(these)} with the right number of people;"
             f" of all words {100 * mean(one.wrong_of_all for one in these):.1f} %",
             f"at most {_TARGET:.0%}" if people <= 4 and what == "speakers" else "",
             wrong <= _TARGET if people <= 4 and what == "speakers" else None,
@@ -115,6 +122,16 @@ def measurements(what: str, found: Sequence[Score]) -> Iterator[Measurement]:
     for manner in MANNERS:
         wrong = mean(one.wrong for one in found if one.manner == manner.name and one.people <= 4)
         yield Measurement(f"{what}: wrong speaker, {manner.name}", 100 * wrong, "%", "2 to 4 people", "", None)
+
+
+def interval(found: Sequence[Score]) -> tuple[float, float]:
+    """Between which means of wrong words 95 % of draws lie, with replacement, of the seeds: conversations of one seed
+    have the same people, and are no draws of their own."""
+    seeds = sorted({one.seed for one in found})
+    means = np.array([mean(one.wrong for one in found if one.seed == seed) for seed in seeds])
+    drawn = np.random.default_rng(1).choice(means, (_DRAWS, len(means))).mean(axis=1)
+    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+    return low, high
 
 
 def senko() -> Diarize | None:

@@ -17,10 +17,15 @@ SAME_SPEAKER_COSINE = 0.63
 less in 99 % of the pairs, on the phone 0.66, and one person's 0.77 in the mean, in a room 0.65: what one person says
 may be several groups."""
 
-SAME_VOICE = 0.8
-"""Two groups are one speaker, too, from this share on of what their mean cosine would be if they were one's, known by
-the mean cosines inside of each: noise, echo and a phone lower or raise all of them alike. Halves of what one person
-says have 0.90 or more, two persons 0.71 or less in 95 % of the pairs, on the phone 0.76 (docs/benchmarks.md)."""
+SAME_VOICE = 0.82
+"""Two groups of as much speech are one speaker, too, from this share on of what their mean cosine would be if they were
+one's, known by the mean cosines inside of each: noise, echo and a phone lower or raise all of them alike. Halves of
+what one person says have 0.90 or more, two persons 0.71 or less in 95 % of the pairs, on the phone 0.76
+(docs/benchmarks.md)."""
+
+_ODD_PART = 0.03
+"""So much less is enough each time that one group has half as much speech as the other: the few pieces that sound least
+like their speaker, short or disturbed ones, are a group of their own, at 0.70 to 0.78."""
 
 _USUAL_COSINE = 0.65
 """Inside of a group, where no group has more than one piece."""
@@ -31,7 +36,7 @@ _CLEAR_SECONDS = 1.0
 """A piece this long makes clusters; a shorter one only joins the nearest."""
 
 _LEAST_SPEAKER_SECONDS = 4.0
-"""Who says less in all is taken for one of the others, unless the number of speakers was given."""
+"""Who says less in all, short pieces too, is taken for one of the others, unless the number of speakers was given."""
 _LEAST_SPEAKER_SHARE = 0.2
 """Of the one who says most: in a short recording, less is enough."""
 
@@ -41,6 +46,10 @@ has about 0.8; white noise, chords and clicks have up to 0.58 to the nearest of 
 
 _BLOCK = 1000
 """Groups that are compared each with each at once: 4 MB. Of more, the clusters of each block are compared."""
+
+_MOST_COMPARED = 300
+"""Groups whose voices are compared: of more, none that is a single short piece. In a short recording such pieces are
+all that some people say."""
 
 _UNRELATED = -2.0
 """Below every cosine."""
@@ -74,7 +83,7 @@ def speakers_of(windows: Sequence[SpeakerWindow], count: SpeakerCount) -> list[S
     """Windows in time order -> for each of them, whom its people are in each frame."""
     pieces = [piece for window in windows for piece in window.pieces if not piece.is_doubtful]
     clear = [piece for piece in pieces if piece.seconds >= _CLEAR_SECONDS] or pieces
-    means = [unit(group.mean) for group in _groups(clear, count)]
+    means = [unit(group.mean) for group in _groups(clear, pieces, count)]
     if not means:
         return [np.full((FRAMES, LOCAL_SPEAKERS), NOBODY, np.int16) for _ in windows]
     voices = np.stack(means)
@@ -82,8 +91,9 @@ def speakers_of(windows: Sequence[SpeakerWindow], count: SpeakerCount) -> list[S
     return [_speakers_in(window, voices, alone[window.first_frame :][:FRAMES]) for window in windows]
 
 
-def _groups(pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
-    groups = [_Group(piece.embedding, 1, piece.seconds) for piece in pieces]
+def _groups(clear: Sequence[Piece], pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
+    """`clear`: those of the pieces that make clusters."""
+    groups = [_Group(piece.embedding, 1, piece.seconds) for piece in clear]
     while len(groups) > _BLOCK:
         blocks = [groups[at : at + _BLOCK] for at in range(0, len(groups), _BLOCK)]
         fewer = [group for block in blocks for group in _merged(block, SpeakerCount())]
@@ -91,17 +101,48 @@ def _groups(pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
             # Hardly any two are alike: what is said least is dropped rather than compared for hours.
             fewer = sorted(fewer, key=lambda group: -group.seconds)[:_BLOCK]
         groups = fewer
-    found = _found(_merged(groups, SpeakerCount()), count)
+    found = _found(_merged(groups, SpeakerCount()), pieces, count)
     # Who hardly speaks counts only where there are said to be more than are found without them.
     return found if len(found) >= count.least else _merged_by_voices(_merged(groups, count), count)
 
 
-def _found(groups: Sequence[_Group], count: SpeakerCount) -> list[_Group]:
+def _found(groups: Sequence[_Group], pieces: Sequence[Piece], count: SpeakerCount) -> list[_Group]:
     # What one person says in an echo may be many small groups, which only together are a speaker's.
     least = _least_seconds(groups)
-    found = _merged_by_voices([group for group in groups if group.pieces > 1 or group.seconds >= least], SpeakerCount())
-    least = _least_seconds(found)
-    return _merged_by_voices([group for group in found if group.seconds >= least], count)
+    compared = [group for group in groups if group.pieces > 1 or group.seconds >= least]
+    single = sorted((group for group in groups if group not in compared), key=lambda group: -group.seconds)
+    compared += single[: max(0, _MOST_COMPARED - len(compared))]
+    return _merged_by_voices(_who_says_enough(_merged_by_voices(compared, SpeakerCount()), pieces), count)
+
+
+def _who_says_enough(groups: Sequence[_Group], pieces: Sequence[Piece]) -> list[_Group]:
+    """Without those who say too little, one after the other: each piece is counted for whom it sounds most like. Of a
+    voice in an echo or under others, only a few pieces may be alike enough for a group, and the rest is theirs, too."""
+    left = list(groups)
+    least = _least_seconds(left)
+    nearest = _nearest(left, pieces)
+    seconds = np.array([piece.seconds for piece in pieces])
+    while len(left) > 1:
+        said = np.bincount(nearest, weights=seconds, minlength=len(left))
+        softest = int(said.argmin())
+        if said[softest] >= least:
+            break
+        left.pop(softest)
+        free = np.nonzero(nearest == softest)[0].tolist()
+        nearest[nearest > softest] -= 1
+        nearest[free] = _nearest(left, [pieces[at] for at in free])
+    return left
+
+
+def _nearest(groups: Sequence[_Group], pieces: Sequence[Piece]) -> NDArray[np.int64]:
+    """[pieces] Which of the groups each sounds most like."""
+    nearest = np.zeros(len(pieces), np.int64)
+    if groups:
+        means = np.stack([unit(group.mean) for group in groups])
+        for at in range(0, len(pieces), _BLOCK):
+            heard = np.stack([piece.embedding for piece in pieces[at : at + _BLOCK]])
+            nearest[at : at + _BLOCK] = (heard @ means.T).argmax(axis=1)
+    return nearest
 
 
 def _least_seconds(groups: Sequence[_Group]) -> float:
@@ -117,10 +158,10 @@ def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]
     means = np.stack([group.mean for group in groups])
     cosines = means @ means.T
     while len(groups) > count.least:
-        alike = _voices_alike(groups, cosines)
-        np.fill_diagonal(alike, _UNRELATED)
-        one, other = sorted(divmod(int(alike.argmax()), len(groups)))
-        if alike[one, other] <= SAME_VOICE and (count.most is None or len(groups) <= count.most):
+        above = _voices_alike(groups, cosines) - _same_voice(groups)
+        np.fill_diagonal(above, _UNRELATED)
+        one, other = sorted(divmod(int(above.argmax()), len(groups)))
+        if above[one, other] <= 0 and (count.most is None or len(groups) <= count.most):
             break
         share = np.float32(groups[one].pieces / (groups[one].pieces + groups[other].pieces))
         # As means are joined, so are their products: of 300 groups, all of them anew each time takes 20 times as long.
@@ -129,6 +170,12 @@ def _merged_by_voices(groups: list[_Group], count: SpeakerCount) -> list[_Group]
         cosines = np.delete(np.delete(cosines, other, axis=0), other, axis=1)
         groups[one] = groups[one].joined(groups.pop(other))
     return groups
+
+
+def _same_voice(groups: Sequence[_Group]) -> NDArray[np.float32]:
+    """[groups, groups] From which share on two groups are one speaker."""
+    halvings = np.log2(np.array([group.seconds for group in groups], np.float32))
+    return np.asarray(SAME_VOICE - _ODD_PART * np.abs(halvings - halvings[:, np.newaxis]), np.float32)
 
 
 def _voices_alike(groups: Sequence[_Group], cosines: NDArray[np.float32]) -> NDArray[np.float32]:

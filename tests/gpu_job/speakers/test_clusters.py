@@ -160,6 +160,40 @@ def test_what_one_person_says_in_hundreds_of_groups_is_one_speakers() -> None:
     assert speakers_in(windows, speakers_of(windows, SpeakerCount())) == [[0]] * 600
 
 
+@pytest.mark.parametrize(("pieces", "speakers"), [(4, 1), (40, 2)])
+def test_a_few_odd_pieces_are_their_speakers_and_as_many_as_the_others_are_somebodys(
+    pieces: int, speakers: int
+) -> None:
+    """Two voices whose means have three quarters of the cosine that they would have if they were one's."""
+    one, odd = np.linalg.qr(np.stack(people(2)).T)[0].T
+    other = unit(one * np.float32(0.75) + odd * np.float32(1 - 0.75**2) ** np.float32(0.5))
+    windows = [window(at, (0, 2.0, near(one, at, 0.84))) for at in range(40)]
+    windows += [window(at, (0, 2.0, near(other, at, 0.84))) for at in range(40, 40 + pieces)]
+    found = in_turn(windows, SpeakerCount())
+    assert found == [found[0]] * 40 + [found[-1]] * pieces
+    assert len(set(found)) == speakers
+
+
+def test_who_says_enough_in_single_pieces_that_are_hardly_alike_is_somebody() -> None:
+    """In a short recording, and in an echo: each piece is a group, and shorter than what makes a speaker."""
+    one, other = people(2)
+    windows = [window(at, (0, 2.0, near(one, at))) for at in range(8)]
+    windows += [window(at, (0, 1.2, near(other, at, 0.73))) for at in range(8, 12)]
+    found = in_turn(windows, SpeakerCount())
+    assert found == [found[0]] * 8 + [found[-1]] * 4
+    assert len(set(found)) == 2
+
+
+def test_a_speakers_short_pieces_count_for_what_they_say() -> None:
+    one, other = people(2)
+    windows = [window(at, (0, 2.0, near(one, at))) for at in range(10)]
+    windows += [window(at, (0, 1.5, near(other, at))) for at in (10, 11)]
+    windows += [window(at, (0, 0.8, near(other, at))) for at in range(12, 15)]
+    found = in_turn(windows, SpeakerCount())
+    assert found == [found[0]] * 10 + [found[-1]] * 5
+    assert len(set(found)) == 2
+
+
 def test_two_people_whom_a_phone_makes_alike_are_two() -> None:
     """Their means have a cosine of 0.77: the network hears the line in all voices."""
     line, one, other = np.linalg.qr(np.stack(people(3)).T)[0].T
