@@ -16,7 +16,8 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from shared import objects
 from shared.clock import now
-from shared.state.execution_costs import TaskCosts
+from shared.costs.bill import Bill
+from shared.state.execution_costs import RecordedCost, TaskCosts
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
@@ -110,6 +111,20 @@ def test_the_tasks_next_attempt_books_no_second_of_its_own_life(
     # Its own life is booked when it ends.
     (own,) = booked(services, killed.model_copy(update={"attempt": 1}))
     assert own.usd > 90 * services.settings.job_vcpu * 0.000018
+
+
+def test_a_killed_attempt_that_cannot_be_booked_keeps_no_other_one(
+    cloud: LoopbackCloud, services: JobServices, killed: TaskCosts
+) -> None:
+    recorded = RecordedCost(job_id="a" * 24, run=1, bill=Bill())
+    services.state.blob(f"jobs/{recorded.job_id}/record.json").upload_from_string(b"")
+    first, second = killed.model_copy(update={"recorded": (recorded,)}), killed.model_copy(update={"attempt": 1})
+    for costs in (first, second):
+        services.execution_costs.update(costs)
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    services = FakeModelServices(**{**vars(services), "task": TaskIdentity(TASK.execution, 0, 2)})
+    assert Worker(services, subscription, Billing(Meter(time.monotonic()), services)).run()
+    assert [len(booked(services, costs)) for costs in (first, second)] == [0, 1]
 
 
 def test_a_worker_that_was_only_taken_for_dead_replaces_the_guess(services: JobServices, killed: TaskCosts) -> None:
