@@ -38,7 +38,10 @@ class PackedTokens(Sequence[Token]):
         return self._token(places) if isinstance(places, int) else tuple([self._token(each) for each in places])
 
     def __iter__(self) -> Iterator[Token]:
-        return map(self._token, range(len(self._texts)))
+        untimed, numbers = self._untimed, self._numbers
+        told = zip(self._texts, numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+        for place, (text, start, end, sure) in enumerate(told):
+            yield Token(text, start, end, None if math.isnan(sure) else sure, place not in untimed)
 
     def _token(self, place: int) -> Token:
         start, end, sure = self._numbers[3 * place : 3 * place + 3]

@@ -68,7 +68,8 @@ def by_word(tokens: Iterable[Token]) -> Iterator[list[Token]]:
     """Tokens in time order -> those of each word."""
     group: list[Token] = []
     for token in tokens:
-        if group and token.begins_word:
+        # A space says so nearly always: a call for each of ten thousand tokens an hour is saved.
+        if group and (token.text.startswith(" ") or token.begins_word):
             yield group
             group = []
         group.append(token)
@@ -78,13 +79,17 @@ def by_word(tokens: Iterable[Token]) -> Iterator[list[Token]]:
 
 def word_of(tokens: Sequence[Token]) -> PlainWord | None:
     """The tokens of one word, at least one -> the word; None where they have no text."""
-    text = "".join([token.text for token in tokens]).strip()
+    first = tokens[0]
+    if len(tokens) == 1:
+        text, confidence, end = first.text.strip(), first.confidence, first.end
+    else:
+        text = "".join([token.text for token in tokens]).strip()
+        sure = [token.confidence for token in tokens if token.confidence is not None]
+        confidence, end = min(sure) if len(sure) == len(tokens) else None, tokens[-1].end
     if not text:
         return None
-    start = max(0.0, tokens[0].start)
-    sure = [token.confidence for token in tokens if token.confidence is not None]
-    confidence = min(sure) if len(sure) == len(tokens) else None
-    return PlainWord(text, start, max(start, tokens[-1].end), confidence)
+    start = max(0.0, first.start)
+    return PlainWord(text, start, max(start, end), confidence)
 
 
 def tokens_of(words: Iterable[Word]) -> list[Token]:

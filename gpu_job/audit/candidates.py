@@ -171,7 +171,8 @@ def _suspect_words(audited: AuditedChunk, around: Loudness) -> list[TimedWord]:
     words = audited.words or []
     if len(words) < MIN_WORDS_PER_SECOND * sounding_seconds(audited.chunk.levels, around):
         return words
-    alone = isolated_words(words, (cover for each in audited.near if each is not audited for cover in each.covers))
+    others = (cover for each in audited.near if each is not audited for cover in each.covers)
+    alone = isolated_words(words, audited.word_covers, others)
 
     is_alone = {id(timed) for timed in alone}
     sounding = np.concatenate(([0], np.cumsum(audited.chunk.levels >= around.sounding_db))).tolist()

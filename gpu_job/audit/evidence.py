@@ -5,6 +5,7 @@ Pure functions over words, levels and times. Times in seconds on the upload's cl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -90,19 +91,23 @@ MIN_WORDS_PER_SECOND = 0.5
 """In a chunk with fewer words to the second of sound, all are suspect: speech has two to four."""
 
 
-def isolated_words(words: Sequence[TimedWord], around: Iterable[Span]) -> list[TimedWord]:
-    """The words that stand alone or in short groups, far from each other and from what neighbouring chunks hold."""
+def isolated_words(words: Sequence[TimedWord], covers: Sequence[Span], around: Iterable[Span]) -> list[TimedWord]:
+    """The words that stand alone or in short groups, far from each other and from what neighbouring chunks hold.
+
+    `covers`: of each word; `around`: of the neighbours' words.
+    """
     others = list(around)
     groups: list[list[TimedWord]] = []
     reaches: list[Span] = []
-    for timed in words:
-        cover = timed.cover
-        if groups and cover.start - reaches[-1].end < ISOLATED_PAUSE_SECONDS:
+    until = -math.inf
+    for timed, cover in zip(words, covers, strict=True):
+        if cover.start - until < ISOLATED_PAUSE_SECONDS:
             groups[-1].append(timed)
             reaches[-1] = Span(reaches[-1].start, cover.end)
         else:
             groups.append([timed])
             reaches.append(cover)
+        until = cover.end
     alone: list[TimedWord] = []
     for group, span in zip(groups, reaches, strict=True):
         if len(group) <= MAX_ISOLATED_WORDS:
