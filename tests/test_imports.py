@@ -46,7 +46,7 @@ LAYERS = {
         {"formats"},
         {"clock", "enums", "media"},
         {"keyterms", "languages"},
-        {"gzip_content", "objects", "options", "storage_errors", "telemetry", "public_http"},
+        {"gzip_content", "objects", "piece_stream", "options", "storage_errors", "telemetry", "public_http"},
         {"unreadable"},
         {"costs", "deepgram_request", "transcript"},
         {"messages", "settings"},

@@ -6,11 +6,12 @@ import json
 import sys
 from contextlib import suppress
 
+from gpu_job.rendering.answer import write_file
 from gpu_job.rendering.parts import read_parts, write_parts
 from gpu_job.rendering.request import read_transcript
 from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
-from shared.transcript.render import one_by_one
+from shared.transcript.render import in_pieces
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
             rules, formats = SubtitleRules(**asked["rules"]), [ResultFormat(name) for name in asked["formats"]]
             # Neither the request nor a file that was sent is kept.
             transcript = read_transcript(requests)
-            for file in one_by_one(transcript, rules, formats):
-                write_parts(answers, [file.name.encode(), file.content_type.encode(), file.data])
+            for file in in_pieces(transcript, rules, formats):
+                write_file(answers, file)
                 del file
             write_parts(answers, [])
             del transcript

@@ -7,18 +7,20 @@ import logging
 import os
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 from gpu_job.audio.decoder_process.command import child_environment, module_command
-from gpu_job.rendering.parts import read_parts, write_parts
+from gpu_job.rendering.answer import read_file
+from gpu_job.rendering.parts import write_parts
 from gpu_job.rendering.request import write_transcript
 from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
 from shared.transcript.model import Transcript
-from shared.transcript.render import Rendered, one_by_one, render
+from shared.transcript.render import InPieces, Rendered, in_pieces, render
 
 LEAST_WORDS = 1_500
 """A shorter transcript, of ten minutes, is rendered in 60 ms: most uploads need no second process."""
@@ -42,11 +44,11 @@ class RenderingProcess:
 
     def render(
         self, transcript: Transcript, rules: SubtitleRules, formats: Collection[ResultFormat] = tuple(ResultFormat)
-    ) -> Iterable[Rendered]:
+    ) -> Iterable[Rendered | InPieces]:
         """As `shared.transcript.render.render`. Where the process fails, this one does its work.
 
-        Of a transcript with more than MOST_KEPT_WORDS each file is made when it is asked for, by a process that ends
-        behind the last one.
+        Of a transcript with more than MOST_KEPT_WORDS each file is made when it is asked for, JSON files in pieces, by
+        a process that ends behind the last one.
         """
         if len(transcript.words) < LEAST_WORDS:
             return render(transcript, rules, formats)
@@ -55,7 +57,7 @@ class RenderingProcess:
         with self._lock:
             self._process = self._process or _start()
             try:
-                return tuple(self._rendered(self._process, transcript, rules, formats))
+                return tuple(file.joined() for file in self._rendered(self._process, transcript, rules, formats))
             except (OSError, EOFError, ValueError) as error:
                 _warn(error)
                 self._end()
@@ -68,11 +70,17 @@ class RenderingProcess:
 
     def _one_by_one(
         self, transcript: Transcript, rules: SubtitleRules, formats: Collection[ResultFormat]
-    ) -> Iterator[Rendered]:
+    ) -> Iterator[Rendered | InPieces]:
         process, given = _start(), 0
         try:
             for file in self._rendered(process, transcript, rules, formats):
-                yield file
+                if isinstance(file, InPieces):
+                    own = islice(in_pieces(transcript, rules, formats), given, None)
+                    pieces = _until_it_fails(file.pieces, own)
+                    yield replace(file, pieces=pieces)
+                    deque(pieces, maxlen=0)  # what nobody needed of it, for the next file stands behind it
+                else:
+                    yield file
                 del file  # while the next one comes
                 given += 1
             return
@@ -80,7 +88,7 @@ class RenderingProcess:
             _warn(error)
         finally:
             _kill(process)
-        yield from islice(one_by_one(transcript, rules, formats), given, None)
+        yield from islice(in_pieces(transcript, rules, formats), given, None)
 
     def _rendered(
         self,
@@ -88,8 +96,9 @@ class RenderingProcess:
         transcript: Transcript,
         rules: SubtitleRules,
         formats: Collection[ResultFormat],
-    ) -> Iterator[Rendered]:
-        """Raises OSError, EOFError or ValueError where the process fails, or takes too long for a file."""
+    ) -> Iterator[Rendered | InPieces]:
+        """Raises OSError, EOFError or ValueError where the process fails, or takes too long for a file or a piece; so
+        do the pieces, which are to be read before the next file."""
         assert process.stdin is not None  # opened as a pipe
         assert process.stdout is not None  # opened as a pipe
         with self._limited(process):
@@ -97,14 +106,20 @@ class RenderingProcess:
             write_transcript(process.stdin, transcript)
         while True:
             with self._limited(process):
-                parts = read_parts(process.stdout)
-            if not parts:
+                file = read_file(process.stdout)
+            if file is None:
                 return
-            name, kind, data = parts
-            file = Rendered(name.decode(), kind.decode(), data)
-            del parts, data
-            yield file
+            yield replace(file, pieces=self._each_limited(process, file.pieces)) if isinstance(file, InPieces) else file
             del file
+
+    def _each_limited(self, process: subprocess.Popen[bytes], pieces: Iterable[bytes]) -> Iterator[bytes]:
+        given = iter(pieces)
+        while True:
+            with self._limited(process):
+                piece = next(given, None)
+            if piece is None:
+                return
+            yield piece
 
     @contextmanager
     def _limited(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -130,6 +145,20 @@ def _start() -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         env=child_environment(os.environ),
     )
+
+
+def _until_it_fails(pieces: Iterable[bytes], own: Iterator[Rendered | InPieces]) -> Iterator[bytes]:
+    """The process's pieces; where it fails in the middle of a file, the rest of `own`, which is the same."""
+    given = 0
+    try:
+        for piece in pieces:
+            yield piece
+            given += 1
+        return
+    except (OSError, EOFError, ValueError) as error:
+        _warn(error)
+    file = next(own)
+    yield from islice(file.pieces if isinstance(file, InPieces) else (file.data,), given, None)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

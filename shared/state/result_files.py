@@ -23,8 +23,9 @@ from shared.media import Upload
 from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.options.subtitle_rules import SubtitleRules
+from shared.piece_stream import create_once_from
 from shared.transcript.model import Transcript
-from shared.transcript.render import Rendered, one_by_one, render
+from shared.transcript.render import InPieces, Rendered, one_by_one, render
 from shared.unreadable import is_newer, parsed, set_aside
 
 TRANSCRIPT_NAME = "transcript.json"
@@ -36,7 +37,7 @@ LONGEST_FILE_NAME_BYTES = 24
 MAY_NOT_REPLACE = "storage.objects.delete"
 """The permission that Cloud Storage names where a write would replace an object."""
 
-Render: TypeAlias = Callable[[Transcript, SubtitleRules, Collection[ResultFormat]], Iterable[Rendered]]
+Render: TypeAlias = Callable[[Transcript, SubtitleRules, Collection[ResultFormat]], Iterable[Rendered | InPieces]]
 """Files of a transcript, transcript.json first."""
 
 _THREADS = 7
@@ -44,7 +45,7 @@ _THREADS = 7
 
 MOST_BYTES_AT_ONCE = 16 * 2**20
 """Of files that are being stored, and so in memory, but for one: those of five hours of speech. Of a longer transcript
-the next file is asked for when there is room."""
+the next file is asked for when there is room, and the largest one, deepgram.json, is stored while it is made."""
 
 
 class ResultFiles:
@@ -74,7 +75,7 @@ class ResultFiles:
         what was made of it. Raises NewerVersion, and StateConflict where another one that is damaged took its place.
         """
         files = iter(self._render(transcript, subtitles, self._formats))
-        first = next(files)
+        first = next(files).joined()
         before = self._store_first(upload, first, run)
         if before is not None:
             transcript = before
@@ -90,6 +91,10 @@ class ResultFiles:
             stores: deque[tuple[int, Future[None]]] = deque()
             for file in files:
                 addresses[file.name] = self._uri(upload, file.name, run)
+                if isinstance(file, InPieces):
+                    path = self._path(upload, file.name, run)
+                    create_once_from(self._bucket, path, file.pieces, file.content_type)
+                    continue
                 stores.append((len(file.data), threads.submit(store, file)))
                 del file
                 while sum(size for size, _ in stores) > MOST_BYTES_AT_ONCE:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from typing import Any
 
 from shared.enums import ResultFormat
 from shared.options.subtitle_rules import SubtitleRules
@@ -29,6 +28,10 @@ class Rendered:
     content_type: str
     data: bytes
 
+    def joined(self) -> Rendered:
+        """As `InPieces` has it."""
+        return self
+
 
 def render(
     transcript: Transcript, rules: SubtitleRules | None = None, formats: Collection[ResultFormat] = tuple(ResultFormat)
@@ -44,13 +47,37 @@ def one_by_one(
     transcript: Transcript, rules: SubtitleRules | None = None, formats: Collection[ResultFormat] = tuple(ResultFormat)
 ) -> Iterator[Rendered]:
     """As `render`, each file made when it is asked for: those of a day of speech are 74 MB."""
-    yield Rendered("transcript.json", "application/json", _json(transcript_json(transcript)))
+    for file in in_pieces(transcript, rules, formats):
+        yield file.joined()
+
+
+@dataclass(frozen=True)
+class InPieces:
+    """One file of the result, made while it is read, which is once."""
+
+    name: str
+    content_type: str
+    pieces: Iterable[bytes]
+
+    def joined(self) -> Rendered:
+        """All of it."""
+        data = BytesIO()
+        for piece in self.pieces:
+            data.write(piece)
+        return Rendered(self.name, self.content_type, data.getvalue())
+
+
+def in_pieces(
+    transcript: Transcript, rules: SubtitleRules | None = None, formats: Collection[ResultFormat] = tuple(ResultFormat)
+) -> Iterator[Rendered | InPieces]:
+    """As `one_by_one`, without any JSON file as a whole: deepgram.json of a day of speech is 48 MB."""
+    yield InPieces("transcript.json", "application/json", _encoded(json_pieces(transcript_json(transcript))))
     yield from _made_of(transcript, rules, formats)
 
 
 def _made_of(
     transcript: Transcript, rules: SubtitleRules | None, formats: Collection[ResultFormat]
-) -> Iterator[Rendered]:
+) -> Iterator[Rendered | InPieces]:
     """The files beside transcript.json."""
     rules = rules or SubtitleRules.of(transcript.language)
 
@@ -58,8 +85,8 @@ def _made_of(
     def subtitles() -> Sequence[Cue]:
         return cues(transcript, rules)
 
-    texts: dict[ResultFormat, tuple[str, Callable[[], str | bytes]]] = {
-        ResultFormat.DEEPGRAM: ("application/json", lambda: _json(deepgram_json(transcript))),
+    texts: dict[ResultFormat, tuple[str, Callable[[], str | Iterator[str]]]] = {
+        ResultFormat.DEEPGRAM: ("application/json", lambda: json_pieces(deepgram_json(transcript))),
         ResultFormat.WORDS: ("text/csv; charset=utf-8", lambda: to_csv("word", transcript.words, transcript.speakers)),
         ResultFormat.PARAGRAPHS: (
             "text/csv; charset=utf-8",
@@ -73,19 +100,19 @@ def _made_of(
     for name, (content_type, text) in texts.items():
         if name in formats:
             made = text()
-            data = made if isinstance(made, bytes) else made.encode()
-            del made
-            yield Rendered(name.value, content_type, data)
-            del data
+            if isinstance(made, str):
+                data = made.encode()
+                del made
+                yield Rendered(name.value, content_type, data)
+                del data
+            else:
+                yield InPieces(name.value, content_type, _encoded(made))
 
 
 def rendered(transcript: Transcript, file: ResultFormat, rules: SubtitleRules | None = None) -> bytes:
     """One file of a transcript that was not stored, say. `rules`: as `render` has them."""
-    return next(_made_of(transcript, rules, (file,))).data
+    return next(_made_of(transcript, rules, (file,))).joined().data
 
 
-def _json(data: dict[str, Any]) -> bytes:
-    file = BytesIO()
-    for piece in json_pieces(data):
-        file.write(piece.encode())
-    return file.getvalue()
+def _encoded(texts: Iterable[str]) -> Iterator[bytes]:
+    return (text.encode() for text in texts)

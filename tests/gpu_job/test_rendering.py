@@ -14,11 +14,14 @@ import pytest
 from gpu_job.rendering import process
 from gpu_job.rendering.process import LEAST_WORDS, RenderingProcess
 from shared.enums import Engine, ResultFormat
+from shared.media import Upload
 from shared.options.subtitle_rules import SubtitleRules
+from shared.state.result_files import ResultFiles
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
-from shared.transcript.render import Rendered, render
+from shared.transcript.render import InPieces, Rendered, render
 from tests.support.child_processes import child_processes
+from tests.support.loopback_cloud import RESULTS, LoopbackCloud
 from tests.support.waiting import wait_until
 
 RULES = SubtitleRules(columns=30, lines=3, chars_per_second=12.5)
@@ -82,7 +85,8 @@ def test_only_the_files_are_made_that_are_asked_for(
 ) -> None:
     monkeypatch.setattr(process, "MOST_KEPT_WORDS", kept_words)
     made = {file.name: file for file in FILES}
-    files = tuple(rendering.render(LONG, RULES, (ResultFormat.HTML, ResultFormat.SRT)))
+    asked = rendering.render(LONG, RULES, (ResultFormat.HTML, ResultFormat.SRT))
+    files = tuple(file.joined() for file in asked)
     assert files == (made["transcript.json"], made["transcript.srt"], made["transcript.html"])
 
 
@@ -117,9 +121,51 @@ def test_the_files_of_a_very_long_one_are_made_one_by_one_and_no_memory_is_kept(
     for file in rendering.render(LONG, RULES):
         if len(files) == killed_behind:
             os.kill(children.only(), signal.SIGKILL)
-        files.append(file)
+        files.append(file.joined())
     assert tuple(files) == FILES
     assert children.now() == set()
+
+
+def test_where_it_is_killed_within_a_file_the_worker_makes_the_rest(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
+    monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
+    very_long = transcript(10 * LEAST_WORDS)  # more than a pipe holds
+    files = iter(rendering.render(very_long, RULES))
+    first, second = next(files).joined(), next(files)
+    assert isinstance(second, InPieces)
+    pieces = iter(second.pieces)
+    taken = [next(pieces), next(pieces)]
+    os.kill(children.only(), signal.SIGKILL)
+    whole = Rendered(second.name, second.content_type, b"".join([*taken, *pieces]))
+    assert (first, whole, *(file.joined() for file in files)) == render(very_long, RULES)
+
+
+def test_what_is_not_read_of_a_file_is_not_taken_for_the_next_one(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where another worker has stored it."""
+    monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
+    given = iter(rendering.render(LONG, RULES))
+    assert isinstance(next(given), InPieces)
+    second = next(given)
+    assert isinstance(second, InPieces)
+    next(iter(second.pieces))
+    assert tuple(file.joined() for file in given) == FILES[2:]
+
+
+def test_the_files_of_a_very_long_one_are_stored_once(
+    rendering: RenderingProcess, monkeypatch: pytest.MonkeyPatch, cloud: LoopbackCloud
+) -> None:
+    monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
+    upload, bucket = Upload(bucket="uploads", name="a", generation=1), cloud.storage.bucket(RESULTS)
+    results = ResultFiles(bucket, "", rendering.render)
+    _, addresses = results.store_transcript(upload, LONG, RULES)
+    first = {blob.name: blob.generation for blob in bucket.list_blobs()}
+    assert results.store_transcript(upload, LONG, RULES) == (LONG, addresses)
+    assert {blob.name: blob.generation for blob in bucket.list_blobs()} == first
+    stored = {name: bucket.blob(f"a/1/{name}").download_as_bytes() for name in addresses}
+    assert stored == {file.name: file.data for file in FILES}
 
 
 def test_who_needs_no_more_files_ends_the_process(
@@ -128,7 +174,7 @@ def test_who_needs_no_more_files_ends_the_process(
     """Storing transcript.json failed, or another worker had stored another one."""
     monkeypatch.setattr(process, "MOST_KEPT_WORDS", LEAST_WORDS - 1)
     files = iter(rendering.render(LONG, RULES))
-    assert next(files) == FILES[0]
+    assert next(files).joined() == FILES[0]
     assert children.only()
     del files
     assert children.now() == set()
