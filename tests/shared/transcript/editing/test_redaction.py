@@ -12,6 +12,7 @@ from shared.transcript.compose import compose
 from shared.transcript.editing.edit_words import edited
 from shared.transcript.editing.redaction import redact_transcript
 from shared.transcript.model import Passage, Word
+from shared.transcript.render import render
 
 
 def redacted(said: str, text: TextOptions, *terms: str, speakers: tuple[int | None, ...] = (None,)) -> str:
@@ -94,3 +95,30 @@ def test_a_name_of_two_turns_is_found(said: str, turns: tuple[int, int], written
     speakers = (*(0,) * turns[0], *(1,) * turns[1])
     assert len(speakers) == len(said.split())
     assert redacted(said, TextOptions(), speakers=speakers) == written
+
+
+@pytest.mark.parametrize(
+    "said", ["my name is wendelin quux and", "card four one one one got it one one seven three and"]
+)
+@pytest.mark.parametrize("cut", range(1, 8))
+@pytest.mark.parametrize("speakers", [(None,), (0,)])
+def test_no_file_has_it_wherever_the_engines_meet(said: str, cut: int, speakers: tuple[int | None, ...]) -> None:
+    request = RedactionRequest(kinds=(Redact.PII, Redact.CUSTOM), terms=("quux",))
+    words = [
+        Word(text=one, start=at * 0.4, end=at * 0.4 + 0.3, speaker=speakers[at % len(speakers)])
+        for at, one in enumerate(said.split())
+    ]
+    heard = compose(
+        job_id="0" * 24,
+        source="gs://uploads/a.ogg",
+        duration=60.0,
+        language="en",
+        model="m",
+        passages=[Passage(Engine.PARAKEET_CPU, words[:cut]), Passage(Engine.DEEPGRAM, words[cut:])],
+    )
+    redacted_transcript, _ = redact_transcript(heard, request)
+    files = render(redacted_transcript)
+    assert len(files) == 8
+    for file in files:
+        for secret in {"wendelin", "quux", "seven"} & set(said.split()):
+            assert secret not in file.data.decode().lower(), file.name
