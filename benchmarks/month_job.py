@@ -104,10 +104,14 @@ class SimulatedJob:
         self._leave(at)
         return bool(self._running)
 
+    @property
+    def _speed(self) -> DeviceSpeed:
+        return DeviceSpeed(self.start_up_seconds, self.x_real_time)
+
     def queue(self, at: float) -> Queue:
         """What an upload finds that arrives now; everything up to now must have been run."""
         if self.is_live(at):
-            return queue_ahead(self._backlog, self._executions(at), self._missing(at))
+            return queue_ahead(self._backlog, self._executions(at), self._missing(at), self._speed)
         most = self.gather.audio_seconds
         company = median([most] * PRIOR_WEIGHT + list(self._company)) if self.gather.longest_seconds else 0.0
         due = max(0.0, min(self._dues) - at) if self._dues else None
@@ -162,9 +166,8 @@ class SimulatedJob:
         )
 
     def _missing(self, at: float) -> int:
-        speed = DeviceSpeed(self.start_up_seconds, self.x_real_time)
         free = self.launch.max_executions - len(self._running)
-        return executions_to_launch(self._backlog, self._executions(at), speed, self.launch, free)
+        return executions_to_launch(self._backlog, self._executions(at), self._speed, self.launch, free)
 
     def _launch_missing(self, at: float) -> None:
         self._looked = at

@@ -174,6 +174,7 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
     queued = QueuedUpload(
         device=device,
         audio_seconds=(1 - share) * media.duration_seconds * record.options.streams(media),
+        speakers_seconds=media.duration_seconds if record.options.tells_speakers_apart else 0.0,
         due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
         queued_at=record.queued_at or now(),
         shards=len(record.shards),

@@ -133,7 +133,11 @@ class Heartbeat(PeriodicTask):
 
     def _taken_work(self) -> TakenWork:
         jobs = self._jobs.all()
-        return TakenWork(tuple(job.id for job in jobs), sum(job.untranscribed_seconds() for job in jobs))
+        return TakenWork(
+            tuple(job.id for job in jobs),
+            sum(job.untranscribed_seconds() for job in jobs),
+            sum(job.unheard_speakers_seconds() for job in jobs),
+        )
 
     def _try_to_renew(self, job: RunningJob) -> bool:
         renewed = False

@@ -26,8 +26,11 @@ class Backlog:
     items: int = 0
     """Uploads, and the shards of those that are divided."""
     audio_seconds: float = 0.0
+    """That is to be transcribed."""
     due_seconds: float | None = None
     """Until the earliest deadline that can still be met; None: no upload has one."""
+    speakers_seconds: float = 0.0
+    """Audio of which is to be found out who speaks."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class RunningExecutions:
     """Of these, how many have still to start: each of them will take an item."""
     audio_seconds: float = 0.0
     """Audio that they have taken from the queue and not transcribed yet."""
+    speakers_seconds: float = 0.0
+    """Of what they have taken, audio of which is still to be found out who speaks."""
     quota_refused: bool = False
     """Whether Cloud Run refused another one for want of quota a short while ago."""
 
@@ -71,21 +76,27 @@ def _more_needed(backlog: Backlog, running: RunningExecutions, speed: DeviceSpee
     """Executions beside those that run for everything to be done in time."""
     in_time = drain_seconds if backlog.due_seconds is None else min(drain_seconds, backlog.due_seconds)
     in_time = max(in_time, speed.startup_seconds / MAX_START_SHARE)
-    work_seconds = (backlog.audio_seconds + running.audio_seconds) / speed.x_real_time
-    left_seconds = work_seconds - running.count * in_time
+    left_seconds = _work_seconds(backlog, running, speed) - running.count * in_time
     return max(0, math.ceil(left_seconds / (in_time - speed.startup_seconds)))
+
+
+def _work_seconds(backlog: Backlog, running: RunningExecutions, speed: DeviceSpeed) -> float:
+    """Of one execution, for everything: side by side, of several uploads, too, it transcribes and hears who speaks."""
+    transcribing = (backlog.audio_seconds + running.audio_seconds) / speed.x_real_time
+    return max(transcribing, (backlog.speakers_seconds + running.speakers_seconds) / speed.speakers_x_real_time)
 
 
 def drain_seconds(backlog: Backlog, running: RunningExecutions, speed: DeviceSpeed) -> float:
     """Time that the executions that run need for everything."""
-    work_seconds = (backlog.audio_seconds + running.audio_seconds) / speed.x_real_time
-    return speed.startup_seconds + work_seconds / max(1, running.count)
+    return speed.startup_seconds + _work_seconds(backlog, running, speed) / max(1, running.count)
 
 
-def queue_ahead(backlog: Backlog, running: RunningExecutions, launches: int) -> Queue:
+def queue_ahead(backlog: Backlog, running: RunningExecutions, launches: int, speed: DeviceSpeed) -> Queue:
     """The queue that the next upload finds where executions run, `launches` more of which are about to start.
 
-    What they have taken is transcribed side by side with it; what waits comes before it.
+    What they have taken is transcribed side by side with it; what waits comes before it: as much audio as is
+    transcribed in the time that it takes.
     """
     executions = running.count + launches
-    return Queue(running=executions > 0, waiting_seconds=backlog.audio_seconds / max(1, executions))
+    waiting_seconds = _work_seconds(backlog, RunningExecutions(), speed) * speed.x_real_time
+    return Queue(running=executions > 0, waiting_seconds=waiting_seconds / max(1, executions))

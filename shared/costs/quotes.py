@@ -180,7 +180,8 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     shards = plan_shards(media.duration_seconds, request.streams, most, pricing.shards) if most > 1 else ()
     if not shards:
         return None
-    backlog = Backlog(len(shards), request.audio_seconds, request.deadline_seconds)
+    for_whom = media.duration_seconds if request.speakers else 0.0
+    backlog = Backlog(len(shards), request.audio_seconds, request.deadline_seconds, for_whom)
     speed = pricing.speeds.of(pricing.shape.device)
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)

@@ -64,6 +64,8 @@ class WaitingItem:
 
     audio_seconds: float
     due: datetime | None = None
+    speakers_seconds: float = 0.0
+    """As of `QueuedUpload`."""
 
 
 def _waiting_items(marker: OpenMarker, device: JobDevice, taken: Collection[str]) -> list[WaitingItem]:
@@ -71,12 +73,13 @@ def _waiting_items(marker: OpenMarker, device: JobDevice, taken: Collection[str]
     if queued is None or queued.device is not device or job_id in taken:
         return []
     if not queued.shards:
-        return [WaitingItem(queued.audio_seconds, queued.due)]
+        return [WaitingItem(queued.audio_seconds, queued.due, queued.speakers_seconds)]
     left = set(range(queued.shards)) - marker.done_shards
     if not left:
         return [WaitingItem(0.0, queued.due)]  # to be assembled
     free = [number for number in left if shard_work_id(job_id, number, marker.run) not in taken]
-    return [WaitingItem(queued.audio_seconds / queued.shards, queued.due)] * len(free)
+    of_shard = queued.audio_seconds / queued.shards, queued.speakers_seconds / queued.shards
+    return [WaitingItem(of_shard[0], queued.due, of_shard[1])] * len(free)
 
 
 def backlog_of(waiting: Collection[WaitingItem], at: datetime) -> Backlog:
@@ -85,5 +88,6 @@ def backlog_of(waiting: Collection[WaitingItem], at: datetime) -> Backlog:
     return Backlog(
         items=len(waiting),
         audio_seconds=sum(one.audio_seconds for one in waiting),
+        speakers_seconds=sum(one.speakers_seconds for one in waiting),
         due_seconds=min((due for due in dues if due > 0), default=None),
     )

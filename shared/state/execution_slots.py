@@ -55,6 +55,8 @@ class TakenWork:
     jobs: tuple[str, ...] = ()
     audio_seconds: float = 0.0
     """Of these jobs, what is not transcribed yet."""
+    speakers_seconds: float = 0.0
+    """Of these, audio of which is still to be found out who speaks."""
 
 
 class Slot(BaseModel):
@@ -70,6 +72,8 @@ class Slot(BaseModel):
     """Jobs that the worker has taken, as of its last renewal."""
     audio_seconds: float = 0.0
     """Audio of these that is not transcribed yet."""
+    speakers_seconds: float = 0.0
+    """Of these, audio of which is still to be found out who speaks."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class SlotsView:
             count=len(executions),
             starting=sum(slot.use is SlotUse.LAUNCH for slot in executions),
             audio_seconds=sum(slot.audio_seconds for slot in executions),
+            speakers_seconds=sum(slot.speakers_seconds for slot in executions),
             quota_refused=len(executions) < len(slots),
         )
 
@@ -181,6 +186,7 @@ class ExecutionSlots:
             until=now() + term,
             jobs=work.jobs[:MAX_LISTED_JOBS],
             audio_seconds=work.audio_seconds,
+            speakers_seconds=work.speakers_seconds,
         )
         return self._write(held.number, slot, held.generation)
 

@@ -118,7 +118,7 @@ class Launcher:
         backlog = self._backlog(view)
         free = len(view.free(self._rules.max_executions))
         launches = executions_to_launch(backlog, view.running, self._speed(), self._rules, free)
-        return queue_ahead(backlog, view.running, launches)
+        return queue_ahead(backlog, view.running, launches, self._speed())
 
     def drain_seconds(self) -> float | None:
         """Time in which the executions that run will have done all that waits; None where none runs.

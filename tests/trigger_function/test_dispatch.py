@@ -102,6 +102,18 @@ def test_a_long_upload_is_an_item_for_each_shard(cloud: LoopbackCloud, make_serv
     assert (waiting.items, waiting.audio_seconds) == (1, 0.0)
 
 
+def test_who_speaks_is_work_that_waits_too(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(**SHARDS)
+    upload = cloud.drop(AUDIO, "call.wav", metadata={"transcribe-speakers": "on"})
+    handle(services, upload)
+    (marker,) = services.jobs.markers.all()
+    assert marker.queued is not None
+    assert marker.queued.speakers_seconds == marker.queued.audio_seconds > 0
+    services.jobs.markers.mark_shard_done(upload.job_id, 0, 1)
+    waiting = QueuedUploads(services.jobs).waiting(JobDevice.GPU, ())
+    assert (waiting.items, waiting.speakers_seconds) == (2, pytest.approx(marker.queued.audio_seconds * 2 / 3))
+
+
 def test_where_no_second_execution_could_start_shards_are_longer(
     cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:

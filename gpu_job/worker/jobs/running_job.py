@@ -274,6 +274,12 @@ class RunningJob(TranscriptionListener):
         until = self.transcription.decoded_seconds()
         return until if self.shard is None else self.shard.seconds_of(max(until, self.shard.start))
 
+    def unheard_speakers_seconds(self) -> float:
+        """Audio of which is still to be found out who speaks: they are heard as fast as it is decoded, beside that."""
+        if not self.record.options.tells_speakers_apart:
+            return 0.0
+        return max(0.0, self.audio_seconds - self.transcription.transcribed_seconds())
+
     def untranscribed_seconds(self) -> float:
         """Audio that is still to be transcribed, the sum of all channels."""
         left_seconds = max(0.0, self.audio_seconds - self.transcription.transcribed_seconds())

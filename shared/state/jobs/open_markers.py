@@ -41,6 +41,8 @@ class QueuedUpload(BaseModel):
     device: JobDevice
     """Of the job whose queue it is."""
     audio_seconds: float
+    speakers_seconds: float = 0.0
+    """Audio of which is to be found out who speaks."""
     due: datetime | None = None
     """Its deadline, where it has one."""
     queued_at: datetime
