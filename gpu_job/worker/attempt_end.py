@@ -74,6 +74,7 @@ class AttemptEnd:
                 job.unstored.begin_finishing()
             with job.record_lock:  # a heartbeat that began before the bill was made
                 record = job.record
+            self._billing.name_job(job)
             outcome = self._services.finisher.finish(
                 record,
                 result,
@@ -82,7 +83,7 @@ class AttemptEnd:
                 may_have_ended=not job.is_surely_ours,
                 has_parts=lambda: job.unstored.has_parts,
             )
-            self._billing.bill_stored(job, bill, outcome.bill)
+            self._billing.bill_stored(job, outcome.bill)
             tracing.set_attributes(job.span, outcome=outcome.outcome.value)
             self._acknowledge(job)
 
@@ -155,11 +156,12 @@ class AttemptEnd:
         """Say that a shard is done; False where another process has it, or ended its job. Its record then has what it
         cost here as of the last heartbeat, and the rest is overhead."""
         stored: Job | None = job.stored
+        self._billing.name_job(job)
         for _ in range(GIVE_UP_TRIES):
             if not self._is_ours(stored):
                 return False
             if self._services.jobs.try_save(stored, state=JobState.DONE, spent=bill, **job.progress()):
-                self._billing.bill_recorded(job, bill, job.whole_run)
+                self._billing.bill_recorded(job, bill)
                 with best_effort("a shard was not marked as done"):
                     self._services.jobs.markers.mark_shard_done(job.job_id, shard.number, job.record.run)
                 return True
@@ -195,15 +197,13 @@ class AttemptEnd:
             _log.warning("a claim was lost")
             try:
                 self._engines.drop(job.id)
-                bill = self._billing.final_bill(job)
+                self._billing.final_bill(job)
                 outcome = self._services.jobs.outcome(job.job_id, job.record.run)
                 if outcome is not None:
                     if not keeps_parts(outcome):
                         job.unstored.begin_finishing()
                         self._services.jobs.delete_parts(job.job_id, outcome.run)
-                    if job.shard is None:
-                        self._billing.bill_stored(job, bill, outcome.bill)
-                    # Of a shard the outcome has what its record says: what its last heartbeat wrote.
+                    self._billing.bill_stored(job, outcome.bill)
                 for ack_id in job.ack_ids:
                     if outcome is None or self._services.jobs.markers.is_open(job.job_id, job.record.run):
                         self._subscription.give_back(ack_id, int(self._services.settings.lease_seconds))
@@ -283,12 +283,13 @@ class AttemptEnd:
             restart_seconds=settings.restart_seconds,
         )
         stored: Job | None = job.stored
+        self._billing.name_job(job, None if deadline_seconds is None else deadline_seconds / 2)
         try:
             for _ in range(GIVE_UP_TRIES):
                 if not self._is_ours(stored):
                     break
                 if jobs.try_save(stored, state=JobState.QUEUED, spent=bill, last_error=why, **changes):
-                    self._billing.bill_recorded(job, bill, job.whole_run)
+                    self._billing.bill_recorded(job, bill)
                     if job.shard is not None:
                         self._look_after_sooner(jobs, job, changes["lease_until"])
                     # After the record, which has their price: a chunk in a checkpoint is not sent to Deepgram again.

@@ -6,7 +6,8 @@ audio that this attempt sent to Deepgram. Heartbeats write the sum so far into t
 attempt that is killed is on the next one's.
 
 Whatever an execution cost that is neither in a record nor on a bill is its overhead, in the ledger: idle time, what a
-job that was lost to another process had cost by then, a bill that could not be stored.
+job that was lost to another process had cost by then, a bill that could not be stored. Who books what of it when:
+`shared/state/execution_costs.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -26,6 +27,7 @@ from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
+from gpu_job.worker.jobs.costs_on_bills import BilledWork, CostsOnBills
 from gpu_job.worker.meter import Meter, PhaseSeconds
 from gpu_job.worker.services import JobServices
 from shared import objects
@@ -33,7 +35,8 @@ from shared.clock import now
 from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill, instance_second_usd
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, AudioInSeconds, execution_figures
 from shared.enums import Engine
-from shared.state.execution_costs import RecordedCost, TaskCosts
+from shared.errors import best_effort
+from shared.state.execution_costs import TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
 
 _log = logging.getLogger(__name__)
@@ -42,16 +45,9 @@ BYTES_PER_SAMPLE_SENT = 2
 """Chunks go to Deepgram as WAV."""
 
 
-KEPT_BILLS = 16
-"""Writes of one record: another process that ends the job has one of the last of them, for by a checkpoint's time the
-heartbeat finds the job ended."""
-
-
-class BilledJob(Protocol):
+class BilledJob(BilledWork, Protocol):
     """What a bill takes of a job that runs here."""
 
-    @property
-    def id(self) -> str: ...
     @property
     def audio_seconds(self) -> float:
         """Of the upload, or of the shard."""
@@ -94,16 +90,11 @@ class Billing:
         # Here, so that hardware without a price ends the process at once instead of every upload's ending.
         self._usd_per_second = instance_second_usd(self._shape, self._prices)
         self._lock = threading.Lock()
-        self._on_bills_usd: dict[str, float] = {}
-        """Job id -> of what its last attempt here cost, what its record or bill has."""
-        self._stored = defaultdict[str, deque[Bill]](lambda: deque(maxlen=KEPT_BILLS))
-        """Job id -> what its last attempt here cost, as its record was told, the newest last."""
-        self._recorded: dict[str, RecordedCost] = {}
-        """Job id -> the newest of these, of an upload whose outcome this worker has not seen."""
-        self._recorded_earlier: list[RecordedCost] = []
-        """The same of attempts before the last one."""
-        self._on_earlier_bills_usd = 0.0
-        """The same of attempts before the last one."""
+        self._began_at = now() - timedelta(seconds=clock() - meter.began)
+        self._on_bills = CostsOnBills(services.task.attempt_name)
+        self._writing = threading.Lock()
+        """Of the object that says what this task cost: an older word never takes a newer one's place."""
+        self._is_closed = False
         self._ended_calls_usd = 0.0
         """Of jobs with a final bill."""
         self._batch_began: float | None = None
@@ -138,13 +129,10 @@ class Billing:
         """A job is in progress from now on."""
         with self._lock:
             self._meter.open(job.id, job.audio_seconds)
-            self._on_earlier_bills_usd += self._on_bills_usd.pop(job.id, 0.0)
-            self._stored.pop(job.id, None)
+            self._on_bills.begin(job)
             # A re-run has the same id, and perhaps other options.
             self._with_keyterms.discard(job.id)
             self._multilingual.discard(job.id)
-            if (recorded := self._recorded.pop(job.id, None)) is not None:
-                self._recorded_earlier.append(recorded)
 
     def batch_started(self, engine: Engine) -> None:
         """Time until now went to no job."""
@@ -249,31 +237,24 @@ class Billing:
             self._ended_calls_usd += self._calls_bill(job.id, answered, unanswered).usd
         return self._bill(job, seconds_by_phase, answered, unanswered)
 
-    def bill_recorded(self, job: BilledJob, bill: Bill, run: int | None) -> None:
-        """The job's record says that it cost `bill` with this attempt until now. `run`: of the upload; None: the job is
-        a shard, whose record is read when its upload ends."""
-        own = _own_part(job, bill)
+    def bill_recorded(self, job: BilledJob, bill: Bill) -> None:
+        """The record of the job, or shard, says that it cost `bill`, with this attempt until now."""
         with self._lock:
-            self._stored[job.id].append(own)
-            self._on_bills_usd[job.id] = own.usd
-            if run is not None:
-                self._recorded[job.id] = RecordedCost(job_id=job.id, run=run, bill=own)
+            self._on_bills.record(job, bill)
 
-    def bill_stored(self, job: BilledJob, bill: Bill, standing: Bill) -> None:
-        """`bill` is what the job cost with this attempt, `standing` what its outcome says: the same, or another
-        process's, which has of this attempt what the record had when that process read it, or nothing. What it lacks is
-        the execution's overhead."""
+    def bill_stored(self, job: BilledJob, standing: Bill) -> None:
+        """The upload's outcome has this bill: ours, or another process's, which has of this task what the record had
+        when that process read it, or nothing. What it lacks is the execution's overhead."""
         with self._lock:
-            candidates = (_own_part(job, bill), *reversed(self._stored[job.id]))
-            self._on_bills_usd[job.id] = next((own.usd for own in candidates if standing.includes(own)), 0.0)
-            self._recorded.pop(job.id, None)
+            self._on_bills.decide(job, standing)
 
     def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
         """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
         # They are told apart beside the batches: what that took beyond them is part of the job's waiting.
         for_speakers = job.speakers_seconds - seconds_by_phase[Phase.TRANSCRIPTION]
         instance = instance_bill(self._shape, seconds_by_phase, self._prices, speakers_seconds=for_speakers)
-        return job.spent_before + instance + self._calls_bill(job.id, answered, unanswered)
+        own = instance + self._calls_bill(job.id, answered, unanswered)
+        return job.spent_before + own.signed(self._task.attempt_name)
 
     def _calls_bill(self, job_id: str, answered: int, unanswered: int) -> Bill:
         answers = self._deepgram_bill(job_id, answered, possibly=False)
@@ -305,14 +286,53 @@ class Billing:
             execution=self._task.execution,
             index=self._task.index,
             attempt=self._task.attempt,
-            began_at=wall - timedelta(seconds=lived),
+            began_at=self._began_at,
             updated_at=wall,
             alive_until=wall + self._lease,
             spent_usd=lived * self._usd_per_second + calls_usd,
-            on_bills_usd=self._on_earlier_bills_usd + sum(self._on_bills_usd.values()),
+            calls_usd=calls_usd,
+            on_bills_usd=self._on_bills.usd,
+            on_bills_calls_usd=self._on_bills.calls_usd,
             usd_per_second=self._usd_per_second,
-            recorded=(*self._recorded_earlier, *self._recorded.values()),
+            recorded=tuple(self._on_bills.recorded),
         )
+
+    def record_execution(self, deadline_seconds: float | None = None) -> None:
+        """Write what this task cost by now, and which uploads it may have cost something, for whoever finds it killed.
+
+        `deadline_seconds`: for the storage client's call. Raises what that raises.
+        """
+        with self._writing:
+            self._record_execution(deadline_seconds)
+
+    def name_job(self, job: BilledJob, deadline_seconds: float | None = None) -> None:
+        """Have that object name an upload, or a shard of it, before anything else says that it cost something here.
+
+        `deadline_seconds`: for the storage client's call, and as long at most another thread is waited for that writes.
+        """
+        if self._is_named(job):
+            return
+        if not self._writing.acquire(timeout=-1 if deadline_seconds is None else deadline_seconds):
+            return
+        try:
+            # Whoever wrote meanwhile named all that run.
+            if not self._is_named(job):
+                with best_effort("what the execution cost was not recorded"):
+                    self._record_execution(deadline_seconds)
+        finally:
+            self._writing.release()
+
+    def _is_named(self, job: BilledJob) -> bool:
+        with self._lock:
+            return self._on_bills.is_named(job)
+
+    def _record_execution(self, deadline_seconds: float | None) -> None:
+        if self._is_closed:
+            return  # what was written then names every upload
+        costs = self.task_costs()
+        self._costs.update(costs, deadline_seconds)
+        with self._lock:
+            self._on_bills.named(costs)
 
     def close_execution(self) -> None:
         """The worker ends: share out the rest of its time, book what is on no bill, and report the speeds it showed."""
@@ -325,12 +345,16 @@ class Billing:
                 instance_seconds=at - self._meter.began,
                 usd_per_second=self._usd_per_second,
             )
-            costs = self._task_costs(at)
-        unbilled_usd = self._costs.settled(costs).overhead().usd
+        objects.create_once(
+            self._state, f"executions/{self._task.attempt_name}.json", unbilled.model_dump_json().encode()
+        )
+        with self._writing:
+            with self._lock:
+                costs = self._task_costs(at)
+            self._is_closed = True
+            unbilled_usd = self._costs.close(costs).usd
         UNBILLED.add(unbilled_usd)
         _log.info("execution ended", extra={"fields": self._figures(unbilled.instance_seconds, unbilled_usd)})
-        objects.create_once(self._state, f"{costs.name}.json", unbilled.model_dump_json().encode())
-        self._costs.close(costs)
         figures = execution_figures(
             self._shape.device,
             startup_seconds=self._startup_seconds,
@@ -358,11 +382,6 @@ class Billing:
             "batch_fill": self._fill.share,
             "unbilled_usd": unbilled_usd,
         }
-
-
-def _own_part(job: BilledJob, bill: Bill) -> Bill:
-    """Of a bill what this attempt cost."""
-    return Bill(items=bill.items[len(job.spent_before.items) :])
 
 
 def _sent_samples(calls: Iterable[ApiCall]) -> int:

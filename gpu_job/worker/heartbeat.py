@@ -18,7 +18,6 @@ from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.errors import best_effort
-from shared.state.execution_costs import ExecutionCosts
 from shared.state.execution_slots import ExecutionSlots, HeldSlot, TakenWork
 from shared.state.job_result import keeps_parts
 from shared.state.jobs.record import JobRecord, JobState
@@ -53,7 +52,6 @@ class Heartbeat(PeriodicTask):
         self._records = JobStore(services.state, self._deadline_seconds)
         device, count = self._settings.shape.job_device, services.own_slots.count
         self._slots = ExecutionSlots(services.state, device, count, self._deadline_seconds)
-        self._costs = ExecutionCosts(services.state, services.ledger, self._deadline_seconds)
 
     def hold_slot(self) -> None:
         """This execution takes work from the queue."""
@@ -70,7 +68,7 @@ class Heartbeat(PeriodicTask):
     def record_execution(self) -> None:
         """Write what this execution cost by now, for whoever finds it killed."""
         with best_effort("what the execution cost was not recorded"):
-            self._costs.update(self._billing.task_costs())
+            self._billing.record_execution(self._deadline_seconds)
 
     def record_costs(self, job_id: str) -> None:
         """Have a job's record say what the job may cost by now: before a call to Deepgram, which no kill may lose.
@@ -81,6 +79,7 @@ class Heartbeat(PeriodicTask):
         if running is None or running.is_ended:
             return
         calls = self._billing.calls_started(job_id)
+        self._billing.name_job(running, self._deadline_seconds)
         with running.log_context(), running.record_lock:
             for _ in range(RECORD_TRIES):
                 if running.recorded_calls >= calls or running.is_ended:
@@ -102,9 +101,12 @@ class Heartbeat(PeriodicTask):
         self._stored_at = time.monotonic() if save else self._stored_at
         with best_effort("the execution's slot was not renewed"):
             self._renew_slot()
+        # Before their records: whoever finds this worker killed must know at which records and outcomes to look.
+        jobs = self._jobs.all()
+        self.record_execution()
         # Record first: a chunk in a checkpoint is not sent to Deepgram again, so its price must be in the record.
         renewed: list[tuple[RunningJob, Sequence[ChunkResult]]] = []
-        for job in self._jobs.all():
+        for job in jobs:
             if save and not self._is_open(job):
                 job.claim_lost()
                 continue
@@ -117,8 +119,6 @@ class Heartbeat(PeriodicTask):
                 job.transcription.fail_lost_chunks()
         for job, results in renewed:
             self._store(job, results)
-        # Behind the records: what they have is no overhead.
-        self.record_execution()
 
     def _is_open(self, job: RunningJob) -> bool:
         """False where another process ended the job: with Deepgram's late answer, say."""
@@ -200,7 +200,7 @@ class Heartbeat(PeriodicTask):
         running.stored, running.recorded_calls = taken, calls
         if bill is not None and not running.is_ended:
             # Whoever ended the attempt says what becomes of its bill.
-            self._billing.bill_recorded(running, bill, running.whole_run)
+            self._billing.bill_recorded(running, bill)
         return True
 
     def _is_ours(self, running: RunningJob, record: JobRecord) -> bool:

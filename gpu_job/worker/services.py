@@ -42,6 +42,11 @@ class TaskIdentity:
         """The task's name on claims: the same for every attempt, for a new one replaces the one before."""
         return f"{self.execution}/{self.index}"
 
+    @property
+    def attempt_name(self) -> str:
+        """This attempt's name on the lines of bills (`LineItem.task`)."""
+        return f"{self.execution}/{self.index}-{self.attempt}"
+
 
 @dataclass(frozen=True)
 class JobServices(Deployment):

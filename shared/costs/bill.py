@@ -59,6 +59,9 @@ class LineItem(BaseModel):
     usd_per_unit: Annotated[float, Field(ge=0)]
     possibly_billed: bool = False
     """Whether nobody knows if Deepgram bills it: a call began whose answer did not come."""
+    task: str | None = None
+    """Whose time, or call, it is: `<execution>/<index>-<attempt>` of a task of a job's execution. None: the function's,
+    or nobody's yet."""
 
     @computed_field
     @property
@@ -95,6 +98,19 @@ class Bill(BaseModel):
         items = (item.resource for item in self.items if item.kind is LineItemKind.DEEPGRAM)
         named = (resource.removeprefix(_DEEPGRAM).partition(" (")[0] for resource in items)
         return frozenset(named) - _DEEPGRAM_FEATURES
+
+    @property
+    def calls_usd(self) -> float:
+        """Dollars of calls to Deepgram; all others are of an instance's time."""
+        return sum(item.usd for item in self.items if item.phase is None)
+
+    def signed(self, task: str) -> Bill:
+        """The same lines as those of a task."""
+        return Bill(items=tuple(item.model_copy(update={"task": task}) for item in self.items))
+
+    def of_task(self, task: str) -> Bill:
+        """The lines of a task: what of its cost this bill has."""
+        return Bill(items=tuple(item for item in self.items if item.task == task))
 
     def replaced(self, before: Bill, after: Bill) -> Bill:
         """This bill with the lines of `after` in the place of those of `before`, as far as it has them."""

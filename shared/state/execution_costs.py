@@ -1,15 +1,46 @@
-"""What running executions cost so far: nothing of it is lost where one is killed.
+"""What running executions cost so far, and who books which second of it: none is lost and none is booked twice,
+wherever a process is killed.
 
-`open-executions/<execution>/<index>-<attempt>.json` exists while a task of an execution runs. Its worker writes it with
-every heartbeat, and deletes it once the ledger has what is on no upload's bill. Of a worker that was killed the task's
-next attempt or the reconciler does that, and of one that left uploads to others the reconciler, once these have ended:
-whoever ends them may have read their records before (it was frozen meanwhile, say), and its bill lacks what they have.
+Every line of a bill names the task whose time or call it is (`LineItem.task`: an attempt at a task of an execution). So
+what of a task's cost is on bills is what the outcomes of its uploads have of it, whoever made them, of whichever record
+of theirs; the rest of its life is its overhead. Nothing else is compared.
+
+`open-executions/<execution>/<index>-<attempt>.json` says what the task cost until its worker's last word, and which
+uploads it may have cost something. The worker writes it with every heartbeat, and before the first word about an
+upload's cost in a record or an outcome: so whoever finds a killed worker's object knows at which outcomes to look.
+
+    moment of the kill                      of this task on the upload's bill         who books the rest, as overhead
+    before a record says what it cost       nothing                                   next attempt, or reconciler
+    behind a record (beat, given back,      the record's lines, as read by the next   the same, once the upload has its
+    a shard done; final bill before the     worker, the reconciler or the function    outcome
+    outcome)
+    behind its own outcome                  the final bill                            the same
+    behind somebody else's outcome          the lines of the record that he read,     the same, or its worker as it ends
+                                            perhaps none
+    in the worker's end, before it says so  as above                                  the same
+    behind that, before the ledger          as above                                  reconciler
+    behind the ledger                       as above                                  it is booked; the reconciler
+                                                                                      deletes the object
+    a thread ends the upload as another     the outcome's, once there is one          its worker what no record has;
+    one ends the worker (TERM)                                                        later the reconciler what no
+                                                                                      outcome has
+
+While an upload has no outcome its record stands for it, and the object stays: the reconciler's next tick looks again.
+An erased upload's outcome keeps its bill, and each run has an outcome of its own: neither hides anything.
+
+The ledger's line of a task is written by compare-and-swap, and its generation is read before the outcomes are: whoever
+looked at them longer ago loses, and leaves the object to the next tick. A worker that ends knows what it cost; a guess
+of a killed one's cost never takes the place of that, nor of a guess by a later word.
+
+Of a killed worker the time behind its last word is "possibly billed", until the next attempt began or the lease ended,
+as far as no bill has it: an upper bound.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -19,9 +50,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill
-from shared.errors import best_effort
+from shared.errors import StateConflict, best_effort
 from shared.state.jobs.store import JobStore
-from shared.state.ledger import Ledger
+from shared.state.ledger import Booked, Ledger
 from shared.state.ledger_entry import Entry, overhead
 from shared.unreadable import UNREADABLE_AFTER, parsed, set_aside
 
@@ -29,18 +60,25 @@ _log = logging.getLogger(__name__)
 
 _OPEN = "open-executions/"
 
+BOOK_TRIES = 5
+"""Writes of a task's line in the ledger by its own worker, against ticks that take it for dead."""
+
 
 class RecordedCost(BaseModel):
-    """What a task's attempt at an upload cost, as the upload's record has it.
-
-    Its outcome will have it, too, unless it is made without this record: by a process that was frozen meanwhile, say.
-    """
+    """What a task cost an upload, or a shard of one, whose outcome its worker has not seen; of which its record has so
+    much, as far as the worker knows."""
 
     model_config = ConfigDict(frozen=True)
 
     job_id: str
+    """Of the upload."""
     run: int
-    bill: Bill
+    work_id: str = ""
+    """The job's id, or the shard's name: whose record it is."""
+    usd: float = 0.0
+    """Of this task, all of its attempts at it."""
+    calls_usd: float = 0.0
+    """Of these the calls to Deepgram."""
 
 
 class TaskCosts(BaseModel):
@@ -53,67 +91,122 @@ class TaskCosts(BaseModel):
     index: int
     attempt: int
     began_at: datetime
-    """When the instance began to be billed."""
+    """When the instance began to be billed: the same in every word of one worker, for it names the ledger's day."""
     updated_at: datetime
     alive_until: datetime
     """When its worker counts as dead, unless it writes again."""
     spent_usd: float
     """The instance's time until `updated_at`, and the calls to Deepgram."""
+    calls_usd: float = 0.0
+    """Of these the calls."""
     on_bills_usd: float
-    """Of that what uploads' records and bills have."""
+    """Of `spent_usd` what uploads' records and bills have."""
+    on_bills_calls_usd: float = 0.0
+    """Of these the calls."""
     usd_per_second: float
     """Of the instance."""
     recorded: tuple[RecordedCost, ...] = ()
     """The part of `on_bills_usd` that no outcome had when this was written."""
     has_ended: bool = False
-    """Whether its worker has ended, and booked what was on no bill by then: only `recorded` is to be looked at."""
+    """Whether its worker has ended, and says here what it cost in all: nothing of it is a guess."""
 
     @property
     def name(self) -> str:
         """What the ledger and the state bucket call it."""
-        return f"executions/{self.execution}/{self.index}-{self.attempt}"
+        return f"executions/{self.task}"
 
-    def overhead(self, ended_by: datetime | None = None) -> Entry:
+    @property
+    def task(self) -> str:
+        """What lines of bills call it."""
+        return f"{self.execution}/{self.index}-{self.attempt}"
+
+    def overhead(self, ended_by: datetime | None = None, before: Entry | None = None) -> Entry:
         """What is on no upload's bill, for the ledger.
 
         `ended_by`: the worker was killed, and this is the latest time at which it can have been. Cloud Run bills the
-        time until it was, which nobody saw, so all of it is "possibly billed": an upper bound.
+        time until it was, which nobody saw, so what of it is on no bill is "possibly billed": an upper bound. `before`:
+        what the ledger has, perhaps by the same last word and with an earlier such time.
         """
         unseen_seconds = max(0.0, (ended_by - self.updated_at).total_seconds()) if ended_by else 0.0
+        unseen_usd = unseen_seconds * self.usd_per_second
+        if before is not None and ended_by is not None and before.seen_at == self.updated_at:
+            unseen_usd = min(unseen_usd, before.unseen_usd)
+        calls_usd = self.calls_usd - self.on_bills_calls_usd
+        time_usd = self.spent_usd - self.on_bills_usd - calls_usd
         return overhead(
             self.name,
             self.began_at,
-            max(0.0, self.spent_usd - self.on_bills_usd),
-            possibly_usd=unseen_seconds * self.usd_per_second,
+            max(0.0, time_usd) + max(0.0, calls_usd),
+            possibly_usd=max(0.0, time_usd + unseen_usd) - max(0.0, time_usd),
             seen_at=self.updated_at if ended_by else None,
+            unseen_usd=unseen_usd,
         )
+
+
+@dataclass(frozen=True)
+class _OnBills:
+    """What bills or records have of a task."""
+
+    usd: float = 0.0
+    calls_usd: float = 0.0
+
+    @classmethod
+    def of(cls, bill: Bill, task: str) -> _OnBills:
+        """Of a bill the lines of a task."""
+        found = bill.of_task(task)
+        return cls(found.usd, found.calls_usd)
+
+    @classmethod
+    def said(cls, recorded: RecordedCost) -> _OnBills:
+        """As the worker knew it."""
+        return cls(recorded.usd, recorded.calls_usd)
+
+    def __sub__(self, other: _OnBills) -> _OnBills:
+        return _OnBills(self.usd - other.usd, self.calls_usd - other.calls_usd)
+
+    def __add__(self, other: _OnBills) -> _OnBills:
+        return _OnBills(self.usd + other.usd, self.calls_usd + other.calls_usd)
 
 
 class ExecutionCosts:
     """The costs of tasks that run, in the state bucket."""
 
-    def __init__(self, bucket: Bucket, ledger: Ledger, deadline_seconds: float | None = None) -> None:
-        """`deadline_seconds`: for each write of `update`; None: the storage client's own limits."""
+    def __init__(self, bucket: Bucket, ledger: Ledger) -> None:
         self._bucket = bucket
         self._ledger = ledger
         self._jobs = JobStore(bucket)
-        self._deadline_seconds = deadline_seconds
 
-    def update(self, costs: TaskCosts) -> None:
-        """Write what the task cost by now; only its own worker does."""
-        objects.write(
-            self._bucket, _object_name(costs), costs.model_dump_json().encode(), deadline_seconds=self._deadline_seconds
-        )
+    def update(self, costs: TaskCosts, deadline_seconds: float | None = None) -> None:
+        """Write what the task cost by now; only its own worker does. `deadline_seconds`: of the storage client; None:
+        its own limits."""
+        data = costs.model_dump_json().encode()
+        objects.write(self._bucket, _object_name(costs), data, deadline_seconds=deadline_seconds)
 
-    def close(self, costs: TaskCosts) -> None:
-        """The worker ends: book what is on no bill. What others booked of it, as they took it for dead, was a guess."""
+    def close(self, costs: TaskCosts) -> Entry:
+        """The worker ends: book what is on no bill. What others booked of it, as they took it for dead, was a guess.
+
+        Raises StateConflict where they book it again and again: then the reconciler does it.
+        """
         settled = self.settled(costs)
-        self._ledger.book(settled.overhead())
         if settled.recorded:
-            # Whoever ends these uploads may not know of it: the reconciler looks at their outcomes.
-            self.update(settled.model_copy(update={"has_ended": True, "alive_until": now()}))
-        else:
+            # Before the ledger: whoever finds this worker killed knows what it knew. The reconciler looks for these
+            # uploads' outcomes.
+            self.update(costs.model_copy(update={"has_ended": True, "alive_until": now()}))
+        entry = settled.overhead()
+        # Nearly always nobody has booked anything: then one call does it.
+        if not self._ledger.book_overhead(entry, None):
+            entry = self._booked_again(costs)
+        if not settled.recorded:
             objects.delete(self._bucket, _object_name(costs))
+        return entry
+
+    def _booked_again(self, costs: TaskCosts) -> Entry:
+        for _ in range(BOOK_TRIES):
+            booked = self._ledger.booked(costs.overhead())
+            entry = self.settled(costs).overhead()
+            if self._ledger.book_overhead(entry, booked):
+                return entry
+        raise StateConflict(f"the ledger's line of {costs.name} was changed by another process again and again")
 
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
         """Book what a worker cost that has ended or was killed, until it counted as dead, or until `known_dead_at`,
@@ -121,18 +214,15 @@ class ExecutionCosts:
 
         One that was frozen and went on, and was killed behind that, may have been booked before: its last word counts.
         """
+        booked = self._ledger.booked(costs.overhead())  # before the look at the outcomes
         settled = self.settled(costs)
-        if settled.has_ended and settled == costs:
-            return  # it is booked, and nothing more is known
-        if settled.has_ended:
-            entry = settled.overhead()
-            self._ledger.book(entry)
-        else:
-            entry = settled.overhead(ended_by=min(costs.alive_until, known_dead_at))
-            self._ledger.book_guess(entry)
-        if settled.recorded:
+        ended_by = None if costs.has_ended else min(costs.alive_until, known_dead_at)
+        entry = settled.overhead(ended_by, booked.entry if booked else None)
+        knows_better = booked is not None and _knows_better(booked, entry)
+        is_booked = knows_better or self._ledger.book_overhead(entry, booked)
+        if settled.recorded or not is_booked:
             return
-        if self._delete_unless_rewritten(costs) and not settled.has_ended:
+        if self._delete_unless_rewritten(costs) and not costs.has_ended:
             fields = {"task": costs.name, "usd": entry.usd, "possibly_usd": entry.possibly_usd}
             _log.warning("a killed execution's cost was booked", extra={"fields": fields})
 
@@ -146,28 +236,48 @@ class ExecutionCosts:
         return objects.delete(self._bucket, name, stored.generation)
 
     def settled(self, costs: TaskCosts) -> TaskCosts:
-        """The costs without what was counted as on a bill and is on none: a record had it, and the outcome has not.
-        `recorded` is then what no outcome decides yet."""
-        found = [(one, self._is_on_a_bill(one)) for one in costs.recorded]
-        lost_usd = sum(one.bill.usd for one, is_on_a_bill in found if is_on_a_bill is False)
-        undecided = tuple(one for one, is_on_a_bill in found if is_on_a_bill is None)
-        return costs.model_copy(update={"on_bills_usd": costs.on_bills_usd - lost_usd, "recorded": undecided})
+        """The costs with what outcomes and records have by now. `recorded` is then what no outcome decides yet."""
+        on_bills = _OnBills(costs.on_bills_usd, costs.on_bills_calls_usd)
+        undecided: list[RecordedCost] = []
+        works: dict[tuple[str, int], list[RecordedCost]] = {}
+        for one in costs.recorded:
+            works.setdefault((one.job_id, one.run), []).append(one)
+            on_bills -= _OnBills.said(one)
+        for recorded in works.values():
+            ended, stands = (
+                self._of_outcome(recorded, costs.task),
+                [self._of_record(one, costs.task) for one in recorded],
+            )
+            if ended is None and None in stands:
+                # Perhaps it ended just now, and was run again or erased since.
+                ended = self._of_outcome(recorded, costs.task)
+            if ended is not None:
+                on_bills += ended
+                continue
+            for one, found in zip(recorded, stands, strict=True):
+                on_bills += _OnBills.said(one) if found is None else found
+                if found is not None:
+                    undecided.append(one.model_copy(update={"usd": found.usd, "calls_usd": found.calls_usd}))
+        changes = {"on_bills_usd": on_bills.usd, "on_bills_calls_usd": on_bills.calls_usd}
+        return costs.model_copy(update={**changes, "recorded": tuple(undecided)})
 
-    def _is_on_a_bill(self, recorded: RecordedCost) -> bool | None:
-        """None: the upload has no outcome yet, or none that can be read before it is published."""
+    def _of_outcome(self, recorded: Sequence[RecordedCost], task: str) -> _OnBills | None:
+        """What the outcome of one upload has of a task; None: it has none yet, or none that can be read before it is
+        published."""
+        job_id, run = recorded[0].job_id, recorded[0].run
         try:
-            outcome = self._jobs.outcome(recorded.job_id, recorded.run)
+            outcome = self._jobs.outcome(job_id, run)
         except ValidationError:
-            # Nobody makes it again once it is published: what cannot be read says nothing any more.
-            return None if self._jobs.markers.is_open(recorded.job_id, recorded.run) else True
-        if outcome is not None and outcome.bill.includes(recorded.bill):
-            return True
-        job = self._jobs.load(recorded.job_id)
-        is_same_run = job is not None and job.record.run == recorded.run
-        if outcome is None:
-            return None if is_same_run else True  # what was erased or has expired says nothing any more
-        # Where the record does not have it either, the worker wrote another one behind its last word, which knows less.
-        return job is not None and is_same_run and not job.record.spent.includes(recorded.bill)
+            # Nobody makes it again once it is published: what the records had is all that is known then.
+            return None if self._jobs.markers.is_open(job_id, run) else sum(map(_OnBills.said, recorded), _OnBills())
+        return None if outcome is None else _OnBills.of(outcome.bill, task)
+
+    def _of_record(self, recorded: RecordedCost, task: str) -> _OnBills | None:
+        """What a record has of a task; None: it has expired, with its outcome, and says nothing any more."""
+        job = self._jobs.load(recorded.work_id or recorded.job_id)
+        if job is None or job.record.run != recorded.run:
+            return None
+        return _OnBills.of(job.record.spent, task)
 
     def running(self, execution: str = "") -> Iterator[TaskCosts]:
         """Tasks that run, or of which something is still to be booked, of all executions or one. What cannot be read is
@@ -183,6 +293,15 @@ class ExecutionCosts:
                     set_aside(self._bucket, name, stored, f"unreadable/{name}/")
             if costs is not None:
                 yield costs
+
+
+def _knows_better(booked: Booked, guess: Entry) -> bool:
+    """Whether what the ledger has of a task stands: its worker's own word, or a guess by a later one."""
+    if guess.seen_at is None:
+        return False
+    if booked.entry is None:
+        return booked.has_sum
+    return booked.entry.seen_at is None or booked.entry.seen_at > guess.seen_at
 
 
 def _object_name(costs: TaskCosts) -> str:

@@ -42,10 +42,6 @@ CLOSED_AFTER = timedelta(days=3)
 """Beginning of a day to the time from which its sum is kept. MAX_WAIT_HOURS is a day, so hardly a job ends later."""
 
 
-SMALLEST_USD = 1e-9
-"""A smaller difference of two sums is that of their rounding."""
-
-
 @dataclass(frozen=True)
 class MonthSums:
     """A month's ledger in few numbers."""
@@ -59,6 +55,17 @@ class MonthSums:
     def of_folder(self, folder: str) -> float:
         """Billed and reserved for a folder, with what was erased: to erase a recording gives no money back."""
         return self.folders.get(erased_folder(folder), 0.0)
+
+
+@dataclass(frozen=True)
+class Booked:
+    """An entry that stands, with its object's generation."""
+
+    entry: Entry | None
+    """None: it cannot be read."""
+    generation: int
+    has_sum: bool = True
+    """Whether its dollars count in the month's sums, whatever else of it is damaged, or of another version."""
 
 
 class _DaySums(BaseModel):
@@ -90,40 +97,28 @@ class Ledger:
             self._put(entry, if_generation_match=int(blob.generation))
 
     def book(self, entry: Entry) -> None:
-        """Write a bill in the reservation's place, or an overhead. A job's outcome is decided once, so every writer
-        writes the same."""
+        """Write a bill in the reservation's place. A job's outcome is decided once, so every writer writes the same."""
         self._put(entry)
 
-    def book_guess(self, entry: Entry) -> None:
-        """The same for an execution that is taken for killed, by its last word (`entry.seen_at`): an entry by a word
-        before that is replaced, and of one by the same word what is certain, where it is more by now; so is
-        one without a sum of money, which is damaged. Every other one knows better."""
-        if self._put(entry, if_generation_match=0):
-            return
+    def booked(self, entry: Entry) -> Booked | None:
+        """What stands where `entry` belongs."""
         blob = self._bucket.get_blob(_name(entry))
-        if blob is None or entry.seen_at is None:
-            return
-        metadata, seen_at = blob.metadata or {}, entry.seen_at
-        if not _has_sum(metadata):
-            # Nothing of it is in any sum of the month.
-            self._put(entry, if_generation_match=int(blob.generation))
-            return
+        if blob is None:
+            return None
+        figures, generation = blob.metadata or {}, int(blob.generation)
         try:
-            before = Entry.model_validate({**metadata, "id": entry.id})
+            stands = Entry.model_validate({**figures, "id": entry.id})
         except ValidationError:
-            # Its dollars count in the month's sums, whatever else of it is damaged, or of another version.
             _log.exception("unreadable ledger entry", extra={"fields": {"object": str(blob.name)}})
-            return
-        if before.seen_at is None:
-            return
-        if before.seen_at == seen_at:
-            certain_usd = entry.usd - entry.possibly_usd
-            if certain_usd <= before.usd - before.possibly_usd + SMALLEST_USD:
-                return
-            changes = {"usd": certain_usd + before.possibly_usd, "possibly_usd": before.possibly_usd}
-            entry = entry.model_copy(update=changes)
-        if before.seen_at <= seen_at:
-            self._put(entry, if_generation_match=int(blob.generation))
+            return Booked(None, generation, has_sum=_has_sum(figures))
+        return Booked(stands, generation)
+
+    def book_overhead(self, entry: Entry, before: Booked | None) -> bool:
+        """Write an overhead in the place of what stood there before: whoever knows it looks at the outcomes behind
+        that, so of two writers the one that looked longer ago is refused. False where something else stands."""
+        if before is not None and before.entry == entry:
+            return True
+        return self._put(entry, if_generation_match=before.generation if before else 0)
 
     def entry(self, day: date, entry_id: str) -> Entry | None:
         """An entry by its day and id; None also where it cannot be read."""

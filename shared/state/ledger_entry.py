@@ -58,6 +58,8 @@ class Entry(BaseModel):
     """Of `usd`: calls to Deepgram whose answer did not come, and seconds of killed executions that nobody saw."""
     seen_at: datetime | None = None
     """Of an execution that is taken for killed: its last word, of which the entry was made. None: nobody guesses."""
+    unseen_usd: Dollars = 0.0
+    """Of such an execution: its time between that word and when it can have been killed at the latest."""
     fallbacks: Annotated[int, Field(ge=0)] = 0
     """How often another engine had to step in: for the whole upload, or for a chunk of it."""
 
@@ -110,12 +112,18 @@ def billed(message: TerminalMessage) -> Entry:
 
 
 def overhead(
-    task: str, began_at: datetime, usd: float, *, possibly_usd: float = 0.0, seen_at: datetime | None = None
+    task: str,
+    began_at: datetime,
+    usd: float,
+    *,
+    possibly_usd: float = 0.0,
+    seen_at: datetime | None = None,
+    unseen_usd: float = 0.0,
 ) -> Entry:
     """What an execution's task cost beyond the bills of its uploads. `task` names it: execution, index and attempt.
 
-    `possibly_usd`: what it may have cost besides. `seen_at`: its last word, where it is taken for killed. An entry
-    belongs to the month in which the task began.
+    `possibly_usd`: what it may have cost besides. `seen_at`: its last word, where it is taken for killed; `unseen_usd`:
+    its time behind that, on a bill or not. An entry belongs to the month in which the task began.
     """
     return Entry(
         id=hashlib.sha256(task.encode()).hexdigest()[:24],
@@ -125,6 +133,7 @@ def overhead(
         execution=task,
         possibly_usd=possibly_usd,
         seen_at=seen_at,
+        unseen_usd=unseen_usd,
     )
 
 

@@ -21,7 +21,6 @@ from shared.clock import now
 from shared.costs.shard_plan import Shard
 from shared.enums import Engine
 from shared.messages import WorkItem
-from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed
 from shared.state.jobs.shards import shards_progress
 from tests.support.later_attempts import book_what_is_left, one_word
@@ -48,13 +47,17 @@ class SteppedWorker(JobOwner):
         self._end = AttemptEnd(self.services, subscription, self.billing, EngineChain(), self.jobs)
 
     def say(self) -> None:
-        """What it costs, as behind each beat."""
-        self.services.execution_costs.update(self._costs())
+        """What it costs, as with each beat."""
+        self._see_costs()
+        self.billing.record_execution()
 
-    def _costs(self) -> TaskCosts:
-        costs = self.billing.task_costs()
-        self.spent_usd = costs.spent_usd
-        return costs
+    def _see_costs(self) -> None:
+        self.spent_usd = self.billing.task_costs().spent_usd
+
+    @property
+    def lived_usd(self) -> float:
+        """What it cost until now, whoever knows."""
+        return self.billing.task_costs().spent_usd
 
     def book_killed(self) -> None:
         """What earlier attempts at its task cost, as a worker that begins does."""
@@ -86,8 +89,8 @@ class SteppedWorker(JobOwner):
         for job in self.jobs.all():
             start = 0 if job.shard is None else job.shard.start * SAMPLE_RATE
             job.chunk_transcribed(ChunkResult(start, start + SAMPLE_RATE, Engine.PARAKEET_CPU))
+        self._see_costs()
         self._heartbeat.tick()
-        self.say()
 
     def end(self, job: RunningJob) -> WorkItem | None:
         """The job or shard is done; the item of a job that is to be assembled, where this was its last shard."""
@@ -114,7 +117,7 @@ class SteppedWorker(JobOwner):
 
     def close(self) -> None:
         """The worker ends in peace: it runs nothing."""
-        self._costs()
+        self._see_costs()
         self.billing.close_execution()
 
     def _check_parts(self, job: RunningJob) -> None:

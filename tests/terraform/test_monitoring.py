@@ -155,7 +155,7 @@ def rejected_by(services: Services) -> None:
 
 def execution(services: JobServices, batches: int) -> None:
     """A worker's bill: 12 s of start-up, and a batch of 3 s and 1 s of audio."""
-    clock = iter(range(12, 100, 4))
+    clock = iter(range(8, 100, 4))
     billing = Billing(Meter(began=0.0), services, clock=lambda: float(next(clock)))
     tasks = [Task("j", Chunk(0, np.zeros(length * SAMPLE_RATE, np.float32)), lambda part: None) for length in (3, 1)]
     for _ in range(batches):

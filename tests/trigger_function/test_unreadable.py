@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from shared.state.jobs.open_markers import OpenJob, OpenMarker
 from shared.state.jobs.rebuilt_record import LOST
 from shared.state.jobs.record import Job, JobRecord, JobState
 from shared.state.jobs.shard_record import first_shard_record
-from shared.state.ledger_entry import Entry, EntryState, month_of, reservation
+from shared.state.ledger_entry import month_of, reservation
 from shared.transcript.compose import compose
 from shared.transcript.model import Passage, Transcript, Word
 from tests.support.faulty_deepgram import FaultyDeepgramServer
@@ -575,17 +575,21 @@ def test_a_ledger_entry_counts_once_whatever_of_it_can_be_read(
     services: Services, metadata: dict[str, str], usd: float
 ) -> None:
     at = now()
-    guess = Entry(
-        id="1" * 24,
-        state=EntryState.OVERHEAD,
-        day=at.astimezone(UTC).date(),
-        usd=0.5,
-        execution="executions/x/0-0",
-        seen_at=at,
+    costs = TaskCosts(
+        execution="x",
+        index=0,
+        attempt=0,
+        began_at=at,
+        updated_at=at,
+        alive_until=at,
+        spent_usd=0.5,
+        on_bills_usd=0.0,
+        usd_per_second=0.001,
     )
+    guess = costs.overhead(at)
     blob = services.state.blob(f"ledger/{guess.day:%Y-%m/%d}/{guess.id}")
     blob.metadata = metadata
     blob.upload_from_string(b"")
-    services.ledger.book_guess(guess)
+    services.execution_costs.close_killed(costs, at)
     services.ledger.reserve(guess)
     assert services.ledger.month_sums(f"{guess.day:%Y-%m}").usd == pytest.approx(usd)

@@ -121,9 +121,9 @@ class RunningJob(TranscriptionListener):
         return self.record.shard
 
     @property
-    def whole_run(self) -> int | None:
-        """The run that ends with this job's outcome; None: it is a shard, which has none."""
-        return self.record.run if self.shard is None else None
+    def run(self) -> int:
+        """The upload's run that this is of."""
+        return self.record.run
 
     @property
     def audio_seconds(self) -> float:

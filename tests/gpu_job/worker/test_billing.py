@@ -55,6 +55,14 @@ class OneJob:
     speakers_seconds: float = 0.0
 
     @property
+    def job_id(self) -> str:
+        return self.id
+
+    @property
+    def run(self) -> int:
+        return 1
+
+    @property
     def media(self) -> Media:
         return MEDIA.model_copy(update={"duration_seconds": self.audio_seconds})
 
@@ -125,7 +133,7 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             accrued = billing.accrued_bill(job)
             assert accrued is not None
             books.record[job.id] = accrued
-            billing.bill_stored(job, accrued, accrued)
+            billing.bill_recorded(job, accrued)
 
     for _ in range(chance.randint(1, 15)):
         clock.at += chance.uniform(0, 30)
@@ -158,7 +166,7 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             bill = billing.final_bill(job)
             assert billing.accrued_bill(job) is None
             if event in {"end", "give back"}:
-                billing.bill_stored(job, bill, bill)
+                (billing.bill_stored if event == "end" else billing.bill_recorded)(job, bill)
                 books.record.pop(job.id, None)
                 (books.final if event == "end" else books.record)[job.id] = bill
     if chance.random() < 0.5:
@@ -169,7 +177,7 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
         return
     for job in running:
         books.record[job.id] = billing.final_bill(job)
-        billing.bill_stored(job, books.record[job.id], books.record[job.id])
+        billing.bill_recorded(job, books.record[job.id])
     clock.at += chance.uniform(0, 30)
     books.instance_seconds += clock.at - began
     billing.close_execution()
@@ -200,7 +208,7 @@ def test_the_ledger_has_what_is_on_no_bill(services: JobServices) -> None:
     billing.open(job)
     run_batch(billing, clock, [job], took=20.0)
     bill = billing.final_bill(job)
-    billing.bill_stored(job, bill, bill)
+    billing.bill_stored(job, bill)
     clock.at += 5.0
     billing.close_execution()
     (entry,) = services.ledger.entries(month_of(now()))

@@ -53,7 +53,7 @@ class TwoWorkers:
         record = self.frozen_job.record.model_copy(update={"lease_until": now() + timedelta(minutes=1)})
         bill = self.frozen.billing.final_bill(self.frozen_job)
         outcome = self.services.finisher.finish(record, completed(one_word(self.frozen_job.upload)), bill, FROZEN)
-        self.frozen.billing.bill_stored(self.frozen_job, bill, outcome.bill)
+        self.frozen.billing.bill_stored(self.frozen_job, outcome.bill)
         self.frozen.jobs.remove(self.frozen_job)
 
     def kill_the_other(self) -> None:

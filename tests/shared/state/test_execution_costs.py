@@ -16,8 +16,8 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill
 from shared.state.execution_costs import RecordedCost, TaskCosts
+from shared.state.ledger import Booked
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import WORK_TOPIC, LoopbackCloud
@@ -116,7 +116,7 @@ def test_the_tasks_next_attempt_books_no_second_of_its_own_life(
 def test_a_killed_attempt_that_cannot_be_booked_keeps_no_other_one(
     cloud: LoopbackCloud, services: JobServices, killed: TaskCosts
 ) -> None:
-    recorded = RecordedCost(job_id="a" * 24, run=1, bill=Bill())
+    recorded = RecordedCost(job_id="a" * 24, run=1)
     services.state.blob(f"jobs/{recorded.job_id}/record.json").upload_from_string(b"")
     first, second = killed.model_copy(update={"recorded": (recorded,)}), killed.model_copy(update={"attempt": 1})
     for costs in (first, second):
@@ -166,14 +166,15 @@ def test_what_a_worker_writes_while_it_is_booked_as_killed_is_kept_and_booked_ne
         update={"updated_at": killed.alive_until, "alive_until": now(), "spent_usd": killed.spent_usd + 0.5}
     )
     costs.update(killed)
-    book_guess = ledger.book_guess
+    book_overhead = ledger.book_overhead
 
-    def booked_before_it_writes(entry: Entry) -> None:
-        book_guess(entry)
+    def booked_before_it_writes(entry: Entry, before: Booked | None) -> bool:
+        is_booked = book_overhead(entry, before)
         costs.update(last)
+        return is_booked
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger, "book_guess", booked_before_it_writes)
+        patched.setattr(ledger, "book_overhead", booked_before_it_writes)
         costs.close_killed(killed, now())
     assert [*costs.running()] == [last]
     costs.close_killed(last, last.updated_at)

@@ -107,7 +107,7 @@ def test_days_that_are_over_are_listed_once(cloud: LoopbackCloud, ledger: Ledger
     }
 
 
-@pytest.mark.parametrize("change", ["book", "withdraw", "book_guess"])
+@pytest.mark.parametrize("change", ["book", "withdraw", "book_overhead"])
 def test_a_day_that_is_over_is_summed_again_once_one_of_its_entries_changes(ledger: Ledger, change: str) -> None:
     for number in range(3):
         ledger.reserve(entry(number, 0.5))
@@ -115,8 +115,40 @@ def test_a_day_that_is_over_is_summed_again_once_one_of_its_entries_changes(ledg
     month = f"{entry(0, 0).day:%Y-%m}"
     assert ledger.month_sums(month).usd == 1.5
     changed = entry(2, 0.25, EntryState.BILLED) if change == "book" else entry(2, 0.5)
-    getattr(ledger, change)(changed if change != "book_guess" else entry(3, 1.0))
-    assert ledger.month_sums(month).usd == {"book": 1.25, "withdraw": 1.0, "book_guess": 2.5}[change]
+    if change == "book_overhead":
+        assert ledger.book_overhead(entry(3, 1.0, EntryState.OVERHEAD), None)
+    else:
+        getattr(ledger, change)(changed)
+    assert ledger.month_sums(month).usd == {"book": 1.25, "withdraw": 1.0, "book_overhead": 2.5}[change]
+
+
+def test_an_overhead_is_written_in_the_place_of_what_its_writer_saw_alone(ledger: Ledger) -> None:
+    first, second, third = (entry(1, usd, EntryState.OVERHEAD) for usd in (1.0, 2.0, 3.0))
+    assert ledger.booked(first) is None
+    assert ledger.book_overhead(first, None)
+    seen = ledger.booked(first)
+    assert seen is not None
+    assert seen.entry == first
+    assert ledger.book_overhead(second, seen)
+    for late in (None, seen):
+        assert not ledger.book_overhead(third, late)
+    newest = ledger.booked(first)
+    assert newest is not None
+    assert newest.entry == second
+
+
+def test_an_overhead_takes_the_place_of_what_cannot_be_read(cloud: LoopbackCloud, ledger: Ledger) -> None:
+    overhead = entry(1, 1.0, EntryState.OVERHEAD)
+    ledger.book_overhead(overhead, None)
+    (name,) = cloud.names(STATE, "ledger/")
+    blob = cloud.storage.bucket(STATE).blob(name)
+    blob.metadata = {"usd": "much"}
+    blob.upload_from_string(b"")
+    seen = ledger.booked(overhead)
+    assert seen is not None
+    assert seen.entry is None
+    assert ledger.book_overhead(overhead, seen)
+    assert sums(ledger, f"{overhead.day:%Y-%m}")[0] == 1.0
 
 
 def test_a_sum_that_cannot_be_read_is_made_again(cloud: LoopbackCloud, ledger: Ledger) -> None:
