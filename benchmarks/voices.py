@@ -31,7 +31,7 @@ PEOPLE = (3, 4)
 SEEDS = (71, 72)
 GALLERIES = 10
 """Draws of the kept samples."""
-THRESHOLDS = (0.6, 0.65, 0.7, 0.75, SAME_VOICE_COSINE, 0.8, 0.85)
+THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.77, SAME_VOICE_COSINE, 0.85)
 
 
 class Found(NamedTuple):

@@ -22,7 +22,7 @@ VOICE_MODEL = "campplus-zh-en-common-8bit/1"
 LEAST_VOICE_SECONDS = 8.0
 """Speech, alone, that a speaker is known by at least, to be named or kept."""
 
-SAME_VOICE_COSINE = 0.77
+SAME_VOICE_COSINE = 0.8
 """A speaker with at least this cosine with a kept voice may be that person (docs/benchmarks.md, kept voices)."""
 
 CLEARLY_NEARER = 0.05
