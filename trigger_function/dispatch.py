@@ -98,11 +98,13 @@ def _fail(services: Services, job: Job, error: EngineFailed) -> None:
 def _is_due(services: Services, job: Job, until: datetime) -> bool:
     """Whether an execution must be started for what has gathered, this job included; also where nobody knows."""
     media, decision = routed(job)
-    seconds = media.duration_seconds * job.record.options.streams(media)
+    device, audio_seconds = job_device(services, decision), media.duration_seconds * job.record.options.streams(media)
     due = True
     with best_effort("an upload was not counted among those that gather"):
-        upload = GatheringUpload(job_id=job.id, audio_seconds=seconds, until=until)
-        gathered = services.gathering[job_device(services, decision)].add(upload)
+        counted_seconds = own_model_seconds(services, job.record, device, audio_seconds)
+        gathered = services.gathering[device].add(
+            GatheringUpload(job_id=job.id, audio_seconds=counted_seconds, until=until)
+        )
         due = gathered.is_due(now(), services.settings.gather_rules.audio_seconds)
     _log.info("gathering", extra={"fields": {"until": until, "due": due}})
     return due
@@ -171,9 +173,10 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
     media, decision = routed(job)
     minutes = limits.deadline_minutes(record.options)
     share = decision.quote.deepgram_share if decision.quote else 0.0
+    audio_seconds = (1 - share) * media.duration_seconds * record.options.streams(media)
     queued = QueuedUpload(
         device=device,
-        audio_seconds=(1 - share) * media.duration_seconds * record.options.streams(media),
+        audio_seconds=own_model_seconds(services, record, device, audio_seconds),
         speakers_seconds=media.duration_seconds if record.options.tells_speakers_apart else 0.0,
         due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
         queued_at=record.queued_at or now(),
@@ -181,6 +184,16 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
     )
     services.queued.add(job.id, queued, record.run)
     services.jobs.markers.mark_queued(job.id, queued, record.run)
+
+
+def own_model_seconds(services: Services, record: JobRecord, device: JobDevice, audio_seconds: float) -> float:
+    """Audio of an upload as queues count it: as much as the deployment's own model does in the time of the upload's."""
+    model = services.router.engines.languages.model_for(record.options.language)
+    hardware = services.settings.hardware(device)
+    if model is None or hardware is None:
+        return audio_seconds
+    speeds = services.speeds.speeds(services.settings.initial_speeds(services.settings.shape.gpu))
+    return speeds.own_model_seconds(audio_seconds, hardware, model)
 
 
 def patience_ends(services: Services) -> datetime:

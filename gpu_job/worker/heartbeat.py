@@ -132,12 +132,12 @@ class Heartbeat(PeriodicTask):
                 self._slot = self._slots.renew(self._slot, self._term, self._taken_work())
 
     def _taken_work(self) -> TakenWork:
-        jobs = self._jobs.all()
-        return TakenWork(
-            tuple(job.id for job in jobs),
-            sum(job.untranscribed_seconds() for job in jobs),
-            sum(job.unheard_speakers_seconds() for job in jobs),
+        jobs, settings = self._jobs.all(), self._settings
+        speeds = self._services.speeds.speeds(settings.initial_speeds(settings.shape.gpu))
+        left = (
+            speeds.own_model_seconds(job.untranscribed_seconds(), settings.shape.device, job.model_name) for job in jobs
         )
+        return TakenWork(tuple(job.id for job in jobs), sum(left), sum(job.unheard_speakers_seconds() for job in jobs))
 
     def _try_to_renew(self, job: RunningJob) -> bool:
         renewed = False

@@ -26,7 +26,8 @@ class Backlog:
     items: int = 0
     """Uploads, and the shards of those that are divided."""
     audio_seconds: float = 0.0
-    """That is to be transcribed."""
+    """That is to be transcribed. Of uploads for another model, as much as the deployment's own transcribes in the time
+    that one takes."""
     due_seconds: float | None = None
     """Until the earliest deadline that can still be met; None: no upload has one."""
     speakers_seconds: float = 0.0
@@ -41,7 +42,7 @@ class RunningExecutions:
     starting: int = 0
     """Of these, how many have still to start: each of them will take an item."""
     audio_seconds: float = 0.0
-    """Audio that they have taken from the queue and not transcribed yet."""
+    """Audio that they have taken from the queue and not transcribed yet, counted as that of the backlog."""
     speakers_seconds: float = 0.0
     """Of what they have taken, audio of which is still to be found out who speaks."""
     quota_refused: bool = False

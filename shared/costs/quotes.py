@@ -47,6 +47,14 @@ class PricingContext:
     launches: LaunchRules = ONE_EXECUTION
     """How many executions of the job work on an upload that is divided."""
     shards: ShardRules = NEVER_DIVIDED
+    queue_x_real_time: float | None = None
+    """At which what waits is transcribed: the deployment's own model's, in whose seconds queues count. None: as fast as
+    this upload."""
+
+    @property
+    def queue_speed(self) -> float:
+        """Seconds of audio of the queue in a second. Raises UnknownDevice."""
+        return self.queue_x_real_time or self.speeds.of(self.shape.device).x_real_time
 
 
 @dataclass(frozen=True)
@@ -226,14 +234,14 @@ def _start_delay_seconds(pricing: PricingContext, queue: Queue) -> float:
     """Seconds until the job turns to this upload."""
     speed = pricing.speeds.of(pricing.shape.device)
     start = queue.starting_seconds if queue.running else speed.startup_seconds
-    return start + queue.waiting_seconds / speed.x_real_time
+    return start + queue.waiting_seconds / pricing.queue_speed
 
 
 def _queue_seconds(pricing: PricingContext, queue: Queue) -> float:
     """Of the start delay, the part behind uploads that wait for executions that run."""
     if not queue.running:
         return 0.0
-    return queue.waiting_seconds / pricing.speeds.of(pricing.shape.device).x_real_time
+    return queue.waiting_seconds / pricing.queue_speed
 
 
 def _parakeet_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:

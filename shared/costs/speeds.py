@@ -84,6 +84,13 @@ class Speeds:
         }
         return replace(self, devices=devices)
 
+    def own_model_seconds(self, audio_seconds: float, device: str, model: str | None) -> float:
+        """Seconds of audio that the deployment's own model transcribes while another one transcribes `audio_seconds`:
+        what queues and launch plans count in. The same number of a model that was not seen on the device yet."""
+        if model is None or (device, model) not in self.models:
+            return audio_seconds
+        return audio_seconds * self.of(device).x_real_time / self.models[device, model]
+
     def of(self, device: str) -> DeviceSpeed:
         """The speed of one device. Raises UnknownDevice."""
         if device not in self.devices:

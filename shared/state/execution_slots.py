@@ -54,7 +54,7 @@ class TakenWork:
 
     jobs: tuple[str, ...] = ()
     audio_seconds: float = 0.0
-    """Of these jobs, what is not transcribed yet."""
+    """Of these jobs, what is not transcribed yet, counted as in the backlog (`shared/costs/launch_plan.py`)."""
     speakers_seconds: float = 0.0
     """Of these, audio of which is still to be found out who speaks."""
 

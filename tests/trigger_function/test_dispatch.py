@@ -349,6 +349,18 @@ def test_the_gpu_job_does_not_take_over_a_language_whose_model_runs_on_cpus(
     assert decision.device is JobDevice.CPU
 
 
+def test_the_backlog_counts_what_a_slow_model_takes(cloud: LoopbackCloud, make_services: MakeServices) -> None:
+    services = make_services(CPU_JOB=CPU_JOB)
+    own = services.settings.initial_speeds(None).of("cpu").x_real_time
+    for _ in range(9):
+        assert services.speeds.observe({"x_real_time/cpu/whisper-base": own / 100})
+    for name, metadata in (("a.wav", {}), ("b.wav", {LANGUAGE_METADATA: "ja"})):
+        handle(services, cloud.drop(AUDIO, name, metadata=metadata))
+    counted = [one.queued.audio_seconds for one in services.jobs.markers.all() if one.queued]
+    assert max(counted) == pytest.approx(100 * min(counted))
+    assert min(counted) == pytest.approx(recording("memo.wav").duration, rel=0.01)
+
+
 @pytest.mark.parametrize("policy", [{"COST_OPTIMIZATION": "true"}, {"TRANSCRIPTION_METHOD": "parakeet"}])
 def test_what_was_quoted_for_the_cpu_job_goes_there_and_not_to_deepgram(
     cloud: LoopbackCloud,

@@ -167,6 +167,7 @@ class Router:
                 self.gather,
                 launches=self.cpu_launches if is_cpu else self.gpu_launches,
                 shards=self.shards,
+                queue_x_real_time=conditions.speeds.of(shape.device).x_real_time,
             )
 
         (shape, queue), *others = (jobs[device] for device in self._devices(gpu_healthy=conditions.gpu_healthy))

@@ -280,6 +280,12 @@ class RunningJob(TranscriptionListener):
             return 0.0
         return max(0.0, self.audio_seconds - self.transcription.transcribed_seconds())
 
+    @property
+    def model_name(self) -> str | None:
+        """Of another model that hears it than the deployment's own; None: that one, or none was chosen yet."""
+        model = self.transcription.speech_model
+        return None if model is None else model.name
+
     def untranscribed_seconds(self) -> float:
         """Audio that is still to be transcribed, the sum of all channels."""
         left_seconds = max(0.0, self.audio_seconds - self.transcription.transcribed_seconds())

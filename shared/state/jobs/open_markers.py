@@ -41,6 +41,7 @@ class QueuedUpload(BaseModel):
     device: JobDevice
     """Of the job whose queue it is."""
     audio_seconds: float
+    """For how much of its own audio the deployment's model would take as long as the upload's model takes."""
     speakers_seconds: float = 0.0
     """Audio of which is to be found out who speaks."""
     due: datetime | None = None

@@ -183,3 +183,25 @@ def test_a_beat_says_how_far_the_job_is_without_a_further_call(cloud: LoopbackCl
     assert progress is not None
     assert (progress.stage, progress.executions, progress.x_real_time) == (Stage.STARTED, 1, None)
     assert progress.at == job.record.progress_at
+
+
+def test_what_a_worker_has_taken_counts_by_the_speed_of_its_model(
+    services: JobServices, cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = services.settings.shape.device
+    own = services.settings.initial_speeds(services.settings.shape.gpu).of(device).x_real_time
+    for _ in range(9):
+        assert services.speeds.observe({f"x_real_time/{device}/slow": own / 100})
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    heartbeat = heartbeat_of(services, job)
+    heartbeat.hold_slot()
+
+    def taken() -> float:
+        heartbeat.tick()
+        return services.own_slots.view().running.audio_seconds
+
+    usual = taken()
+    assert usual == pytest.approx(job.untranscribed_seconds()) != 0
+    monkeypatch.setattr(RunningJob, "model_name", "slow")
+    assert taken() == pytest.approx(100 * usual)

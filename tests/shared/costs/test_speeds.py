@@ -175,6 +175,10 @@ def test_another_models_speed_is_learned_by_device_and_what_was_stored_before_st
     speeds = {model: learned.for_model(model).of("cpu").x_real_time for model in (*slow, "never-seen")}
     assert speeds == {"whisper-base": 3.0, "nvidia/parakeet-tdt-0.6b-v3": 100.0, "never-seen": 200.0}
     assert learned.for_model("whisper-base").of("l4") == initial.of("l4")
+    # As queues count it: 60 s take Whisper as long as 4,000 s take the own model.
+    assert learned.own_model_seconds(60.0, "cpu", "whisper-base") == pytest.approx(4000.0)
+    unchanged = (("cpu", None), ("cpu", "never-seen"), ("l4", "whisper-base"), ("unknown", "whisper-base"))
+    assert [learned.own_model_seconds(60.0, *where) for where in unchanged] == [60.0] * 4
     assert learned.for_model("whisper-base").of("cpu").startup_seconds == learned.of("cpu").startup_seconds
 
 

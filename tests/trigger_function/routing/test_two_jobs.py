@@ -180,3 +180,12 @@ def test_an_upload_that_a_slow_model_hears_is_quoted_with_that_models_speed() ->
     )
     assert slow.completion_seconds > 7200 > usual.completion_seconds
     assert slow.bill.usd > 2 * usual.bill.usd
+
+
+def test_what_waits_is_counted_at_the_own_models_speed_whoever_comes_behind_it() -> None:
+    speeds = replace(PRICING.speeds, models={("cpu", "whisper-base"): 0.5})
+    conditions = replace(make_conditions(cpu_queue=Queue(running=True, waiting_seconds=HOUR)), speeds=speeds)
+    japanese = UploadOptions(language=LanguageChoice(tags=("ja",)))
+    for options in (japanese, UploadOptions()):
+        quotes = router(engines=CPU_ALONE).quotes(upload(media(60), options), conditions)
+        assert quotes[0].queue_seconds == pytest.approx(HOUR / speeds.of("cpu").x_real_time)
