@@ -100,17 +100,19 @@ def finish_with(
     transcript = with_keyterms(transcript, terms, [terms_at_deepgram(terms, model)])
     if (missing := missing_end(media, duration)) is not None:
         transcript = with_gap(transcript, missing)
-    bill = record.spent
+    bill, predicted, price = record.spent, Bill(), Bill()
     # Else it is on the bill of the run that called, or was put there when a job was asked for more.
     if stored.run == record.run and not record.has_first_transcript:
-        price = deepgram_price(services, model, billed_seconds(answer, media), record, media)
-        bill = bill.replaced(stored.price, price)
+        predicted, price = stored.price, deepgram_price(services, model, billed_seconds(answer, media), record, media)
+        bill = bill.replaced(predicted, price)
     transcript = with_coverage_warning(transcript, record.options.min_coverage)
     result = _redacted(services, transcript, record)
     share = covered_share(transcript)
     if not is_last and is_below(share, record.options.min_coverage) and _may_ask_a_job(record):
         assert result.transcript is not None
-        first = FirstTranscript(transcript=result.transcript, unredacted=result.unredacted)
+        first = FirstTranscript(
+            transcript=result.transcript, unredacted=result.unredacted, predicted=predicted, price=price
+        )
         services.jobs.keep_first_transcript(record, first)
         raise TooFewWords(share, bill)
     services.finisher.finish(record, result, bill)

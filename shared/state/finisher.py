@@ -39,6 +39,7 @@ from shared.progress.model import progress_of_outcome
 from shared.state.gpu_breaker import Breaker
 from shared.state.job_metrics import JobMetrics
 from shared.state.job_result import JobResult, completed, keeps_parts
+from shared.state.jobs.first_transcript import FirstTranscript
 from shared.state.jobs.record import JobRecord
 from shared.state.jobs.shards import close_shards
 from shared.state.jobs.store import JobStore
@@ -119,8 +120,9 @@ class Finisher:
             if result.transcript is None and record.started_at is not None:
                 # Nobody gives up an upload whose transcript an earlier finisher stored before it was killed.
                 result = self.stored_result(record) or result
-            if record.may_have_first_transcript:
-                result = self._better(record, result)
+            first = self._jobs.first_transcript(record) if record.may_have_first_transcript else None
+            if first is not None:
+                result = _better(first, result)
             if result.transcript is not None:
                 rules = SubtitleRules.of(result.transcript.language, self._subtitles, record.options.subtitles)
                 if result.unredacted is not None and self._unredacted is not None:
@@ -133,6 +135,8 @@ class Finisher:
             bill = record.spent if bill is None else bill
             if record.lease_until <= now():
                 bill = self._with_others_costs(record, bill)
+            if first is not None:
+                bill = first.priced(bill)
             if record.shards:
                 bill = close_shards(self._jobs, record) + bill
             message = self._message(record, result, bill, execution, results)
@@ -143,15 +147,6 @@ class Finisher:
         else:
             self._delete_parts(outcome)  # what this attempt left behind the last step of another's
         return outcome
-
-    def _better(self, record: JobRecord, result: JobResult) -> JobResult:
-        """The result, or the transcript of an engine before, where that has more of what is said."""
-        first = self._jobs.first_transcript(record)
-        if first is None:
-            return result
-        if result.transcript is not None and covered_share(result.transcript) >= covered_share(first.transcript):
-            return result
-        return replace(completed(first.transcript), unredacted=first.unredacted)
 
     def _with_others_costs(self, record: JobRecord, bill: Bill) -> Bill:
         """The bill with what the record has by now: the claim ran out, and another process may have had the job since
@@ -265,6 +260,13 @@ class Finisher:
             multilingual=DeepgramRequest.of_upload(options, self._language).is_multilingual(self._deepgram_model),
         )
         return Saving(deepgram_model=self._deepgram_model, deepgram_usd=deepgram.usd, bill_usd=bill.usd)
+
+
+def _better(first: FirstTranscript, result: JobResult) -> JobResult:
+    """The result, or the transcript of an engine before, where that has more of what is said."""
+    if result.transcript is not None and covered_share(result.transcript) >= covered_share(first.transcript):
+        return result
+    return replace(completed(first.transcript), unredacted=first.unredacted)
 
 
 def _receipt(outcome: TerminalMessage, transcript: Transcript | None) -> Receipt:

@@ -11,6 +11,7 @@ from google.cloud.storage import Bucket
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import objects
+from shared.costs.bill import Bill
 from shared.state.jobs.object_names import parts_folder
 from shared.state.jobs.record import JobRecord
 from shared.transcript.model import Transcript
@@ -26,6 +27,16 @@ class FirstTranscript(BaseModel):
     transcript: Transcript
     unredacted: Transcript | None = Field(default=None, repr=False)
     """As it was before redaction, where that is kept."""
+    predicted: Bill = Bill()
+    """The call's lines in the job's record from before it was made, possibly billed."""
+    price: Bill = Bill()
+    """What the call cost, by its answer."""
+
+    def priced(self, bill: Bill) -> Bill:
+        """The job's bill with what the call cost, where it still has what was predicted: whoever has the job when the
+        answer is late writes its record, and does not know the answer."""
+        is_exact = bill.includes(self.price)
+        return bill if is_exact or not bill.includes(self.predicted) else bill.replaced(self.predicted, self.price)
 
 
 def keep_first_transcript(state: Bucket, record: JobRecord, first: FirstTranscript) -> None:
