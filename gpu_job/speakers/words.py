@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 from gpu_job.speakers.turns import Turn
 from shared.transcript.model import Overlap, Passage, Speaker, Word
 from shared.transcript.sentences import sentence_ends
 from shared.transcript.speakers import NO_VOICES, KnownVoice, named_speakers
+from shared.transcript.words import Words, rows_of
 
 _NEAR_SECONDS = 0.5
 """A word outside of all turns is the nearest speaker's within this; beyond, nobody knows. Engines' word times and turns
@@ -33,10 +34,10 @@ _AS_LOUD = 0.5
 
 def passages_of_speakers(passages: Sequence[Passage], turns: Sequence[Turn], language: str) -> list[Passage]:
     """The passages with the speaker of each word."""
-    words = [word for passage in passages for word in passage.words]
-    speakers = iter(speakers_of_words(words, turns, language))
+    words = Words.of_rows(chain.from_iterable(rows_of(passage.words) for passage in passages))
+    rows = zip(words.rows(), speakers_of_words(words, turns, language), strict=True)
     return [
-        replace(passage, words=[replace(word, speaker=next(speakers)) for word in passage.words])
+        replace(passage, words=Words.of_rows((*row[:-1], speaker) for row, speaker in islice(rows, len(passage.words))))
         for passage in passages
     ]
 
@@ -74,16 +75,16 @@ def speakers_of_words(words: Sequence[Word], turns: Sequence[Turn], language: st
     first = 0
     for last, is_end in enumerate(ends):
         if is_end or last + 1 == len(words):
-            speakers.extend(_speakers_of_sentence(words[first : last + 1], candidates[first : last + 1]))
+            inside = words[first : last + 1]
+            speakers.extend(_speakers_of_sentence(inside, list(islice(candidates, len(inside)))))
             first = last + 1
     return speakers
 
 
-def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> list[list[int]]:
+def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> Iterator[list[int]]:
     """Of each word, the speakers who may have said it, the likeliest first; none where nobody speaks near it."""
     starts = [turn.start for turn in turns]
     longest = max((turn.end - turn.start for turn in turns), default=0.0)
-    found = []
     for word in words:
         start, end = word.start, max(word.end, word.start + _LEAST_WORD_SECONDS)
         inside: defaultdict[int, float] = defaultdict(float)
@@ -102,10 +103,9 @@ def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> list[list[int]]
             inside = loud
         if inside:
             most = sorted(inside, key=lambda speaker: -inside[speaker])
-            found.append([speaker for speaker in most if inside[speaker] >= _AS_LOUD * inside[most[0]]])
+            yield [speaker for speaker in most if inside[speaker] >= _AS_LOUD * inside[most[0]]]
         else:
-            found.append(sorted(distances, key=lambda speaker: distances[speaker]))
-    return found
+            yield sorted(distances, key=lambda speaker: distances[speaker])
 
 
 def _speakers_of_sentence(words: Sequence[Word], candidates: Sequence[Sequence[int]]) -> list[int | None]:
