@@ -4,13 +4,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from gpu_job.transcription.doubts import doubts_of
 
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.assembly.second_opinion import with_second_opinions
 from gpu_job.audio.samples import SAMPLE_RATE
+from gpu_job.transcription.opinions.doubts import doubts_of
 from shared.enums import Engine
 from shared.transcript.model import Passage, Word
 
