@@ -38,13 +38,13 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
     of each word the place of the subtitle that it begins in. `confidences` are in thousandths, and 1 more, for 0 is
     none. `loudness`: of each second, in dB above _QUIETEST. `speakers`: each with the number of consecutive words.
     `blocks`, `paragraphs`: first and last segment; `blocks` null where they are the paragraphs. `segments`: first and
-    last word, place in `engines`, speaker. `textLengths`: of each word in UTF-16 code units, where the paragraphs on
-    the page are its words and a space between some; else `texts` has the words themselves. Long arrays are packed.
+    last word, place in `engines`, speaker. `languages`, `comparedWith`: each with the number of consecutive segments,
+    null where none has one. `textLengths`: of each word in UTF-16 code units, where the paragraphs on the page are its
+    words and a space between some; else `texts` has the words themselves. Long arrays are packed.
     """
     words = transcript.words
     engines: list[Engine] = list(transcript.engines)
     has_confidences = any(confidence is not None for confidence in words.confidences)
-    has_speakers = any(speaker is not None for speaker in words.speakers)
     loudness = transcript.loudness
     paragraphs, shown = (
         [(one.first_segment, one.last_segment) for one in many] for many in (transcript.paragraphs, blocks)
@@ -59,11 +59,13 @@ def page_data(transcript: Transcript, blocks: Sequence[Block], cues: Sequence[Cu
         "confidences": packed(map(_thousandths_or_none, words.confidences)) if has_confidences else None,
         "loudness": None if loudness is None else packed(level - _QUIETEST for level in loudness),
         "quietest": _QUIETEST,
-        "speakers": _runs(words.speakers) if has_speakers else None,
+        "speakers": _runs_or_none(words.speakers),
         "engines": engines,
         "segments": [
             (one.first_word, one.last_word, engines.index(one.engine), one.speaker) for one in transcript.segments
         ],
+        "languages": _runs_or_none([one.language for one in transcript.segments]),
+        "comparedWith": _runs_or_none([one.compared_with for one in transcript.segments]),
         "paragraphs": paragraphs,
         "blocks": None if shown == paragraphs else shown,
         "cueStarts": packed_signed(_differences(cue.start_ms for cue in cues)),
@@ -94,8 +96,11 @@ def _differences(numbers: Iterable[int]) -> Iterator[int]:
     return (after - before for before, after in pairwise(chain((0,), numbers)))
 
 
-def _runs(speakers: Iterable[int | None]) -> list[tuple[int | None, int]]:
-    return [(speaker, len(list(inside))) for speaker, inside in groupby(speakers)]
+def _runs_or_none(values: Sequence[int | str | None]) -> list[tuple[int | str | None, int]] | None:
+    """Each with how many stand in a row; None where all are."""
+    if all(value is None for value in values):
+        return None
+    return [(value, len(list(inside))) for value, inside in groupby(values)]
 
 
 def _thousandths(confidence: float) -> int:

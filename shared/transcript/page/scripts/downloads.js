@@ -25,6 +25,8 @@ function asTranscript() {
     if (speakerOf(word) !== null) made.speaker = speakerOf(word);
     return made;
   });
+  const languages = data.languages && eachOfRuns(data.languages);
+  const comparedWith = data.comparedWith && eachOfRuns(data.comparedWith);
   const segments = [];
   const kept = new Map();
   data.segments.forEach((segment, number) => {
@@ -41,6 +43,8 @@ function asTranscript() {
       engine: data.engines[engine],
     };
     if (speaker !== null) made.speaker = speaker;
+    if (languages && languages[number] !== null) made.language = languages[number];
+    if (comparedWith && comparedWith[number] !== null) made.compared_with = comparedWith[number];
     segments.push(made);
   });
   const paragraphs = data.paragraphs.flatMap(([first, last]) => {

@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const about = data.transcript;
 const starts = added(unpackedSigned(data.starts));
 const ends = unpackedSigned(data.lengths).map((length, at) => starts[at] + length);
-const speakers = data.speakers && data.speakers.flatMap(([speaker, words]) => Array(words).fill(speaker));
+const speakers = data.speakers && eachOfRuns(data.speakers);
 const wordCues = added(unpackedSigned(data.wordCues));
 const confidences = data.confidences && unpacked(data.confidences).map((known) => (known ? known - 1 : null));
 if (data.loudness) about.loudness = unpacked(data.loudness).map((level) => level + data.quietest);
@@ -23,6 +23,10 @@ const typedNames = new Map();
 function added(deltas) {
   let sum = 0;
   return deltas.map((delta) => (sum += delta));
+}
+
+function eachOfRuns(runs) {
+  return runs.flatMap(([value, count]) => Array(count).fill(value));
 }
 
 /** The words, cut from the paragraphs by their lengths. */
