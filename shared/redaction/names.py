@@ -26,7 +26,10 @@ _INTRODUCTIONS = (
     ("my", "name", "is"),
     ("name", "is"),
     ("names", "is"),
-    ("my", "name's"),
+    ("name's",),
+    ("surname's",),
+    ("what's", "your", "name"),
+    ("what", "is", "your", "name"),
     ("full", "name"),
     ("last", "name"),
     ("first", "name"),
@@ -57,7 +60,7 @@ _SOFT_INTRODUCTIONS = (
 )
 """What a name may follow: only one that is known, or one with `speaking`, `calling` or `from` behind it."""
 _SPEAKING = frozenset(["speaking", "calling", "here", "from"])
-_BETWEEN = frozenset({"is", "uh", "um", "it's", "was", "and"})
+_BETWEEN = frozenset({"is", "uh", "um", "it's", "was", "and", "please"})
 """May stand between an introduction and the name."""
 _MOST_PARTS = 3
 """Words of a name behind an introduction."""

@@ -87,7 +87,8 @@ def _is_said_code(tokens: Sequence[Token], run: Run) -> bool:
     while at >= 0 and tokens[at].text in _BEFORE_CODES:
         at -= 1
     if at >= 0 and tokens[at].text in _SAID_CODES:
-        if run.last + 1 < len(tokens) and tokens[run.last + 1].text in _COUNTED:
+        is_end = run.last + 1 == len(tokens) or tokens[run.last].written.endswith((".", ",", "!", "?", ";", ":"))
+        if not is_end and tokens[run.last + 1].text in _COUNTED:
             return False  # "the code is now 400 lines"
         return at == 0 or tokens[at - 1].text not in _PUBLIC_CODES
     behind = [token.text for token in tokens[run.last + 1 : run.last + 4]]

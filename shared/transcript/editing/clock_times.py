@@ -18,6 +18,18 @@ _HALVES_OF_DAYS = (("in", "the", "morning"), ("in", "the", "afternoon"), ("in", 
 _ROUND_MINUTES = frozenset({5, 10, 20, 25})
 """Said without `minutes`."""
 
+_BEFORE_MINUTES_TO = frozenset({"", "at", "by", "until", "till", "before", "after", "since", "it's", "is", "was"})
+"""Before `ten minutes to six`, where that is a time: "from ten minutes to six" is none."""
+_ABOUT = frozenset({"about", "around", "just", "nearly", "almost", "exactly", "like"})
+"""May stand between."""
+_BEHIND_TIMES = frozenset(
+    (
+        *("", "already", "and", "at", "but", "here", "in", "now", "on", "sharp", "so", "then", "there", "today"),
+        *("tomorrow", "tonight", "when", "i", "you", "he", "she", "we", "they"),
+    )
+)
+"""Behind it: "ten minutes to one task" is no time."""
+
 
 def clock_time(context: NumberContext, at: int) -> WrittenNumber | None:
     """The time of day that begins at a place, as it is written; None where none does."""
@@ -73,6 +85,8 @@ def _spanish_part(context: NumberContext, at: int) -> WrittenNumber | None:
 
 def _english_time(context: NumberContext, at: int) -> WrittenNumber | None:
     key = context.tokens[at].key
+    if key == "a" and context.key(at + 1) == "quarter" and (time := _english_time(context, at + 1)) is not None:
+        return WrittenNumber(at, time.last, time.texts)
     if key in {"half", "quarter"} and context.key(at + 1) in {"past", "to"} and (hour := context.number(at + 2)):
         if not (hour.is_whole and 1 <= hour.value <= 12) or (key, context.key(at + 1)) == ("half", "to"):
             return None
@@ -116,8 +130,15 @@ def _beside_hour(context: NumberContext, minute: Number) -> WrittenNumber | None
         return _with_half_day(context, minute.first, hour.last, f"{int(hour.value)}:{value:02}")
     if link == "to" and has_word and 1 <= value <= 59:
         text = f"{(int(hour.value) - 1) or 12}:{60 - value:02}"
-        return _with_half_day(context, minute.first, hour.last, text)
+        found = _with_half_day(context, minute.first, hour.last, text)
+        return found if len(found.texts) > 1 or _is_time_before_hour(context, minute.first, behind) else None
     return None
+
+
+def _is_time_before_hour(context: NumberContext, at: int, behind: str) -> bool:
+    while context.before(at) in _ABOUT:
+        at -= 1
+    return context.before(at) in _BEFORE_MINUTES_TO and behind in _BEHIND_TIMES
 
 
 def _minutes(context: NumberContext, at: int) -> tuple[int | None, int]:

@@ -23,6 +23,13 @@ _GERMAN_HALVES = {
     for value, word in enumerate(("ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"), 1)
 } | {"anderthalb": "1,5"}
 
+_SIZES = {"hundred": 100, "thousand": 1000}
+
+_COUNTED_IN_ONES = frozenset({"year", "month", "week", "day", "hour", "minute", "foot", "inch"})
+"""Behind a number: "twenty four seven year olds"."""
+
+_LIVING = frozenset({"live", "lives", "lived", "living", "located"})
+
 _FREE_CALLS = frozenset({800, 900})
 _FREE_CALL_DIGITS = 11
 
@@ -30,7 +37,7 @@ _FREE_CALL_DIGITS = 11
 def shaped(context: NumberContext, at: int) -> WrittenNumber | None:
     """The number that begins at a place, as it is written; None where none of these does."""
     readers = {
-        "en": (_sum, _one_and_cents, _around_the_clock, _version, _house, _free_call, _mixed),
+        "en": (_sum, _one_and_cents, _around_the_clock, _version, _house, _free_call, _mixed, _of_one_size),
         "de": (_german_half,),
     }
     found = (read(context, at) for read in readers.get(context.language, ()))
@@ -71,7 +78,10 @@ def _around_the_clock(context: NumberContext, at: int) -> WrittenNumber | None:
     seven = context.number(at + 2)  # not of "seven thousand"
     if context.tokens[at].key != "twenty" or words != ("four", "seven") or (seven is not None and seven.words > 1):
         return None
-    return None if context.ends(at) or context.number(at + 3) is not None else WrittenNumber(at, at + 2, ("24/7",))
+    if context.ends(at) or context.number(at + 3) is not None:
+        return None
+    is_of_other = context.key(at + 3) in _COUNTED_IN_ONES or context.is_counted(at + 3)
+    return None if is_of_other else WrittenNumber(at, at + 2, ("24/7",))
 
 
 def _version(context: NumberContext, at: int) -> WrittenNumber | None:
@@ -101,13 +111,15 @@ def _house(context: NumberContext, at: int) -> WrittenNumber | None:
         return None
     if not (1 <= number.value <= 99 and 10 <= rest.value <= 99) or context.ends(at):
         return None
-    if context.before(at) == "at" and number.value <= 12 and rest.value <= 59:
-        return None  # "at seven twenty Main Street closes"
+    may_be_time = context.before(at) == "at" and number.value <= 12 and rest.value <= 59
+    may_be_time = may_be_time and context.before(at - 1) not in _LIVING
     street = rest.last + 1
     for behind in range(street + 1, street + _MOST_WORDS_OF_STREET + 1):
         if not context.key(behind - 1) or behind - 1 in context.numbers:
             return None
         if context.key(behind) in _STREETS:
+            if may_be_time and context.key(behind + 1):
+                return None  # "at seven twenty Main Street closes"
             return WrittenNumber(at, rest.last, (f"{int(number.value)}{int(rest.value)}",))
     return None
 
@@ -134,9 +146,42 @@ def _mixed(context: NumberContext, at: int) -> WrittenNumber | None:
         return None
     part = _PARTS.get(context.key(number.last + 3)) if context.key(number.last + 2) == "a" else None
     behind = context.key(number.last + 4)
+    size = context.number(number.last + 4) if part is not None and behind in _SIZES else None
+    if part is not None and size is not None:
+        value = int((number.value + float(part)) * _SIZES[behind])
+        return None if size.words > 1 else _with_currency(context, at, size.last, value)
     if part is None or behind in {"of", "dozen"} | context.rules.scales or context.is_counted(number.last + 4):
         return None
     return WrittenNumber(at, number.last + 3, (f"{context.text_of(number)}{part}",))
+
+
+def _of_one_size(context: NumberContext, at: int) -> WrittenNumber | None:
+    """`Two or three hundred`. "From two to three hundred" and "one to two hundred" may begin with few."""
+    least = context.numbers.get(at)
+    most = context.number(least.last + 2) if least is not None else None
+    if least is None or most is None or not (least.is_whole and most.is_whole) or least.value > 99:
+        return None
+    link, size = context.tokens[least.last + 1].core, _SIZES.get(context.tokens[most.last].key)
+    if size is None or most.words == 1 or not (least.value < most.value / size < 100) or most.value % size:
+        return None
+    is_range = context.key(least.last + 1) == "to" and least.value > 1 and context.before(at) != "from"
+    if not (is_range or context.key(least.last + 1) == "or") or context.percent_words(most.last + 1):
+        return None
+    above = _with_currency(context, most.first, most.last, int(most.value))
+    currency = context.rules.currency(context.key(most.last + 1))
+    value = int(least.value) * size
+    number = Number(at, least.last, str(value), value)
+    text = context.text_of(number)
+    below = text if currency is None else f"{currency.symbol}{context.money_of(number, text)}"
+    return WrittenNumber(at, above.last, (below, link, *above.texts))
+
+
+def _with_currency(context: NumberContext, at: int, last: int, value: int) -> WrittenNumber:
+    number = Number(at, last, str(value), value)
+    text, currency = context.text_of(number), context.rules.currency(context.key(last + 1))
+    if currency is None:
+        return WrittenNumber(at, last, (text,))
+    return WrittenNumber(at, last + 1, (f"{currency.symbol}{context.money_of(number, text)}",))
 
 
 def _german_half(context: NumberContext, at: int) -> WrittenNumber | None:

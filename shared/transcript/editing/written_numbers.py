@@ -257,6 +257,8 @@ class _Writer:
         if first == at == number.first:
             if self._language == "en" and self._tokens[number.last].key in _MANY:
                 return None  # "hundreds of people"
+            if self._language == "en" and number.is_whole and number.words == 1 and self._tokens[at].key.endswith("s"):
+                return None  # "high fives"
             if number.words == 1 and self._tokens[at].key in self._rules.scales | {"hundred", "thousand"}:
                 return None  # "a million thanks"
             if self._is_fraction(number):
@@ -276,6 +278,8 @@ class _Writer:
         before = self._context.ends(number.first - 1) if self._context.before(number.first) in _LINKS else None
         if before is not None and self._context.key(number.last + 1) == "of":
             return False  # "from three to one of you"
+        if after is not None and self._tokens[after.last].key in {"hundred", "thousand"}:
+            return False  # "one to two hundred"
         return any(
             other is not None and other.is_whole and other.value >= SMALLEST_ALONE and not self._is_fraction(other)
             for other in (before, after)

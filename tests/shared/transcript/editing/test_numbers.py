@@ -96,6 +96,54 @@ def test_sums_are_said_in_hundreds_too(said: str, written: str) -> None:
     assert " ".join(word.text for word in rewritten(words(said), Numbers.WRITTEN)) == written
 
 
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("two or three hundred dollars", "$200 or $300"),
+        ("ten to fifteen thousand people", "10,000 to 15,000 people"),
+        ("one or two hundred came", "100 or 200 came"),
+        # It may have grown from two,
+        ("from two to three hundred", "from two to 300"),
+        ("one to two hundred", "one to 200"),
+        ("five hundred or six hundred", "500 or 600"),
+        ("two and a half thousand dollars", "$2,500"),
+        ("one and a half thousand people", "1500 people"),
+    ],
+)
+def test_numbers_of_one_size(said: str, written: str) -> None:
+    assert " ".join(word.text for word in rewritten(words(said), Numbers.WRITTEN)) == written
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("it's about ten minutes to six", "it's about 5:50"),
+        ("at ten minutes to six pm they left", "at 5:50 PM they left"),
+        ("we cut it from twenty minutes to five", "we cut it from 20 minutes to 5"),
+        ("cut from about twenty minutes to five", "cut from about 20 minutes to 5"),
+        ("I need thirty minutes to one task", "I need 30 minutes to one task"),
+        ("twenty minutes to one hour", "20 minutes to one hour"),
+        ("it was a quarter to three", "it was 2:45"),
+    ],
+)
+def test_minutes_to_an_hour_are_a_time_only_where_one_is_said(said: str, written: str) -> None:
+    assert " ".join(word.text for word in rewritten(words(said), Numbers.WRITTEN)) == written
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("dressed to the nines", "dressed to the nines"),
+        ("high fives", "high fives"),
+        ("twenty four seven year olds", "247 year olds"),
+        ("we live at twelve thirty four Main Street in Boston", "we live at 1234 Main Street in Boston"),
+        ("meet me at seven twenty Main Street.", "meet me at 720 Main Street."),
+    ],
+)
+def test_what_sounds_like_something_else(said: str, written: str) -> None:
+    assert " ".join(word.text for word in rewritten(words(said), Numbers.WRITTEN)) == written
+
+
 def test_a_number_has_the_time_of_its_words() -> None:
     first, number, last = rewritten(words("about twenty three people"), Numbers.WRITTEN)
     assert (number.text, number.start, number.end) == ("23", 0.4, pytest.approx(1.1))

@@ -80,6 +80,7 @@ def test_a_number_is_found_where_who_takes_it_down_says_yes_in_between() -> None
         ("this is sarah connor calling", (3, 2), "this is [NAME] [NAME] calling"),
         ("And your name is? Wendelin Quux. I called.", (4, 4), "And your name is? [NAME]. I called."),
         ("may i have your last name it's quux", (6, 2), "may i have your last name it's [NAME]"),
+        ("So what's your name please? Wendelin Quux.", (5, 2), "So what's your name please? [NAME]."),
         # What somebody else goes on with is no name,
         ("My name is Sarah Okay Sarah thank you", (4, 4), "My name is [NAME] Okay [NAME] thank you"),
         (
@@ -87,6 +88,7 @@ def test_a_number_is_found_where_who_takes_it_down_says_yes_in_between() -> None
             (6, 4),
             "May I have your last name? Certainly. It is long.",
         ),
+        ("So your last name is? Pardon? I did not hear.", (5, 5), "So your last name is? Pardon? I did not hear."),
         # nor is an answer that says more.
         ("tell me your last name gladly sir", (5, 2), "tell me your last name gladly sir"),
     ],
