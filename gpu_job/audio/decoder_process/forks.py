@@ -58,17 +58,20 @@ class ForkedProcess:
 
     def kill(self) -> None:
         """SIGKILL, from any thread; nothing where it has ended."""
-        with self._lock:
+        with self._lock, suppress(ProcessLookupError):
             if self.returncode is None:
-                os.kill(self.pid, signal.SIGKILL)
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, -N by signal N. Raises TimeoutExpired after so many seconds."""
+        """Its exit status, -N by signal N; 0, as `subprocess` has it, where this process ignores SIGCHLD and the kernel
+        reaps. Raises TimeoutExpired after so many seconds."""
         if self.returncode is None and not self._has_ended(timeout):
             raise subprocess.TimeoutExpired(SERVER, timeout or 0.0)
         with self._lock:
             if self.returncode is None:
-                _, status = os.waitpid(self.pid, 0)
+                status = 0
+                with suppress(ChildProcessError):
+                    _, status = os.waitpid(self.pid, 0)
                 self.returncode = os.waitstatus_to_exitcode(status)
                 os.close(self._descriptor)
             return self.returncode

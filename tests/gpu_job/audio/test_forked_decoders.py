@@ -124,3 +124,14 @@ def test_a_relative_path_is_that_of_who_asks(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "a.opus").write_bytes(CALL.read_bytes())
     monkeypatch.chdir(tmp_path)
     assert len(list(decode(Path("a.opus")))) > 0
+
+
+def test_a_program_that_ignores_its_childrens_ends_gets_its_samples() -> None:
+    was = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as those that a daemon starts inherit it
+    try:
+        assert len(list(decode(CALL))) > 0
+        stream = decode(recording("long_seen.opus").path)
+        next(stream)
+        stream.close()
+    finally:
+        signal.signal(signal.SIGCHLD, was)
