@@ -170,6 +170,10 @@ class Finisher:
         """Step 3 as an earlier finisher took it, if it did. Raises NewerVersion."""
         return self._files.stored_receipt(record.upload, record.run)
 
+    def set_receipt_aside(self, record: JobRecord) -> None:
+        """Have the next finisher take step 3 anew."""
+        self._files.set_receipt_aside(record.upload, record.run)
+
     def publish(self, outcome: TerminalMessage) -> None:
         """Publish an outcome whose finisher died before the job was closed."""
         self._publish(outcome, None, lambda: True)

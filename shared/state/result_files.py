@@ -167,6 +167,10 @@ class ResultFiles:
         stored = objects.read(self._bucket, path)
         return None if stored is None else parsed(stored.data, Receipt, path)
 
+    def set_receipt_aside(self, upload: Upload, run: int = 1) -> None:
+        """Move the run's receipt aside: it is of an outcome that is lost."""
+        self._set_aside(upload, RECEIPT_NAME, run)
+
     def receipt_address(self, upload: Upload, run: int = 1) -> dict[str, str]:
         """Name -> `gs://` address of the receipt, which may not be stored yet."""
         return {RECEIPT_NAME: self._uri(upload, RECEIPT_NAME, run)}

@@ -459,6 +459,50 @@ def test_calls_whose_only_note_is_lost_are_on_the_bill(
     assert found.deepgram_calls == (expected if is_counted or damage == "cut" else 0)
 
 
+def without(field: str) -> Callable[[bytes], bytes]:
+    """The object with one field that cannot be read, and a version that says nothing."""
+
+    def damage(data: bytes) -> bytes:
+        return json.dumps({**json.loads(data), "schema_version": "?", field: "?"}).encode()
+
+    return damage
+
+
+@pytest.mark.usefixtures("any_age")
+def test_what_shards_cost_is_counted_once_however_often_the_record_is_lost(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    shards = (Shard(0, 0, 30), Shard(1, 30, None))
+    job = quiet(services, cloud.drop(AUDIO), shards=shards, spent=Bill(items=(CALL,)))
+    heard = Bill(items=(CALL.model_copy(update={"task": "x/0-0", "quantity": 0.5}),))
+    services.jobs.open_shard(job.record, shards[1], attempts=1, spent=heard)
+    for _ in range(2):
+        spoil(cloud, Place(job.record.upload, record_name(job.id)), without("media"))
+        assert reconcile_all(services) == {"rebuilt": 1}
+        assert record_of(services, job.id).spent == Bill(items=(CALL,)) + heard
+
+
+@pytest.mark.usefixtures("any_age")
+@pytest.mark.parametrize(("run", "calls", "counted"), [(1, 1, 1), (1, 3, 3), (1, "?", 1), (2, "?", 0), (2, 1, 1)])
+def test_a_stored_answer_says_what_the_calls_of_its_run_cost(
+    cloud: LoopbackCloud, services: Services, run: int, calls: int | str, counted: int
+) -> None:
+    place = answer(cloud, services)
+    job = services.jobs.load(place.upload.job_id)
+    assert job is not None
+    services.jobs.markers.write(place.upload, run, now())
+    services.jobs.save(job, run=run)
+
+    def damage(data: bytes) -> bytes:
+        return json.dumps({**json.loads(without("spent")(data)), "deepgram_calls": calls}).encode()
+
+    spoil(cloud, Place(place.upload, record_name(job.id)), damage)
+    assert reconcile_all(services)["rebuilt"] == 1
+    found = record_of(services, job.id)
+    assert (found.run, found.deepgram_calls) == (run, counted)
+    assert found.spent == Bill(items=(CALL,) * counted)
+
+
 @pytest.mark.usefixtures("any_age")
 def test_a_stored_answer_is_used_without_a_call_where_the_record_was_lost(
     cloud: LoopbackCloud,
@@ -501,6 +545,27 @@ def test_an_outcome_without_transcript_or_receipt_is_found_again(cloud: Loopback
     assert reconcile_all(services) == {"set aside": 1}
     assert reconcile_all(services) == {"failed": 1}
     assert only_message(cloud).outcome is Outcome.FAILED
+
+
+@pytest.mark.usefixtures("any_age")
+def test_a_job_of_which_only_the_receipt_is_left_is_transcribed_again(cloud: LoopbackCloud, services: Services) -> None:
+    place = outcome(cloud, services)
+    spoil(cloud, place, cut)
+    of_transcript = Place(place.upload, f"{results_folder(place.upload)}transcript.json", RESULTS)
+    spoil(cloud, of_transcript, cut)
+    assert reconcile_all(services) == {"set aside": 1}
+    assert cloud.terminal_messages() == []  # completed, without a word of it
+    assert reconcile_all(services) == {"restarted": 1}
+    job = services.jobs.load(place.upload.job_id)
+    assert job is not None
+    assert job.record.spent == Bill(items=(CALL,))
+    more = Bill(items=(CALL.model_copy(update={"task": "y/0-0"}),))
+    services.finisher.finish(job.record, completed(a_transcript(place.upload, "once more")), job.record.spent + more)
+    message = only_message(cloud)
+    assert (message.outcome, message.bill) == (Outcome.COMPLETED, Bill(items=(CALL,)) + more)
+    stored = objects.read(services.storage.bucket(RESULTS), f"{results_folder(place.upload)}receipt.json")
+    assert stored is not None
+    assert Receipt.model_validate_json(stored.data).bill == message.bill
 
 
 @pytest.mark.usefixtures("any_age")

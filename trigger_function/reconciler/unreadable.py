@@ -16,12 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, LineItem, LineItemKind
+from shared.costs.bill import Bill, LineItem, LineItemKind, total
 from shared.costs.shard_plan import shard_work_id
 from shared.enums import Method, Outcome
 from shared.errors import FailureKind
 from shared.media import Upload
-from shared.messages import TerminalMessage
+from shared.messages import Receipt, TerminalMessage
 from shared.state.job_result import JobResult
 from shared.state.jobs.object_names import marker_name, outcome_name, record_name, unreadable_folder
 from shared.state.jobs.open_markers import OpenJob, OpenMarker
@@ -40,6 +40,8 @@ NEWER_VERSION = "newer version"
 """What a tick counts where something waits for the release that wrote it."""
 
 OUTCOME_LOST = "The reason could not be read any more."
+
+_WITH_TRANSCRIPT = (Outcome.COMPLETED, Outcome.COMPLETED_WITH_GAPS)
 
 
 @dataclass(frozen=True)
@@ -164,15 +166,17 @@ def _without_marker(services: Services, marker: OpenMarker, damaged: _Unreadable
 
 
 def _end_again(services: Services, job: Job, run: int, damaged: _Unreadable) -> str:
-    """A job has ended, and how cannot be read: its transcript and its receipt say it once more. With neither, it goes
-    on as its record says."""
+    """A job has ended, and how cannot be read: its transcript and its receipt say it once more. With neither, and where
+    the transcript is lost that the receipt is of, it goes on as its record says."""
     if job.record.run != run:
         # A run before the job's own was published, or the next one could not have begun.
         set_aside(services.state, damaged.name, damaged.stored, damaged.folder)
         return "set aside"
     receipt = services.finisher.stored_receipt(job.record)
     result = services.finisher.stored_result(job.record)
-    if result is None and receipt is not None:
+    if result is None and receipt is not None and receipt.outcome in _WITH_TRANSCRIPT:
+        _transcribe_again(services, job, receipt)
+    elif result is None and receipt is not None:
         kind = FailureKind.INTERNAL if receipt.outcome is Outcome.FAILED else FailureKind.REFUSED
         result = JobResult(receipt.outcome, reason=OUTCOME_LOST, failure_kind=kind)
     if result is None:
@@ -188,6 +192,16 @@ def _end_again(services: Services, job: Job, run: int, damaged: _Unreadable) -> 
         result = replace(result, fallbacks=receipt.fallbacks)
         services.finisher.finish(record, result, receipt.bill, receipt.execution, replaces=generation)
     return "ended again"
+
+
+def _transcribe_again(services: Services, job: Job, receipt: Receipt) -> None:
+    """Of a job that has ended nothing is left but the receipt: it begins anew, with what it cost."""
+    record = job.record
+    kept = {**readable_fields(record.model_dump_json().encode(), record.upload), "spent": receipt.bill}
+    anew = rebuilt_record(record.upload, record.run, record.received_at, kept, losses=1, spent=Bill(), calls=0)
+    services.jobs.write_rebuilt(anew, job.generation)
+    # Behind the record, which has its bill: the next outcome has another one.
+    services.finisher.set_receipt_aside(record)
 
 
 def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, damaged: _Unreadable | None) -> None:
@@ -206,8 +220,10 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
     if "earlier_usd" not in kept:
         outcomes = [services.jobs.outcome(job_id, one) for one in range(1, run)]
         record = record.model_copy(update={"earlier_usd": sum(one.bill.usd for one in outcomes if one is not None)})
-    # Nobody knows any more how it was divided; what its shards stored is used.
-    record = record.model_copy(update={"spent": record.spent + close_known_shards(services.jobs, record)})
+    # Nobody knows any more how it was divided; what its shards stored is used. Where its record was lost before, what
+    # they cost may be in it.
+    of_shards = close_known_shards(services.jobs, record).replaced(record.spent, Bill())
+    record = record.model_copy(update={"spent": record.spent + of_shards})
     services.jobs.write_rebuilt(record, 0 if damaged is None else damaged.stored.generation)
     fields = {"kept": sorted(kept), "attempts": record.attempts, "usd": record.spent.usd}
     _log.error("a job's record was made anew", extra={"fields": fields})
@@ -219,8 +235,10 @@ def _possibly_spent(services: Services, record: JobRecord, calls: int | None) ->
     if calls == 0:
         return Bill(), 0
     answer = services.answers.any_of(record)
+    if answer is not None and calls is None and answer.run != record.run:
+        return Bill(), 0  # it is on the bill of the run that called
     if answer is not None:
-        return answer.price, 1
+        return total([answer.price] * (calls or 1)), calls or 1
     day, line = record.received_at.astimezone(UTC).date(), entry_id(record.upload.job_id, record.run)
     reserved = services.ledger.entry(day, line)
     if reserved is None or reserved.method is not Method.DEEPGRAM or not reserved.usd:

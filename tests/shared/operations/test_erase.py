@@ -247,6 +247,43 @@ def test_a_job_is_erased_of_which_something_cannot_be_read(
     assert (kept.outcome, kept.bill) == (message.outcome, COST)
 
 
+def test_a_worker_may_have_a_job_whose_record_cannot_be_read(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    claimed(services, upload, lease_until=now() + timedelta(minutes=5))
+    services.state.blob(f"jobs/{upload.job_id}/record.json").upload_from_string("")
+    assert not erase(services, services.settings, upload.job_id, upload).complete
+    services.state.blob(f"jobs/{upload.job_id}/parts/late.json").upload_from_string(SAID)
+    monkeypatch.setattr("shared.operations.erase.now", lambda: now() + timedelta(hours=2))
+    assert erased(services, upload).complete
+    assert traces(cloud) == []
+
+
+@pytest.mark.parametrize("damaged", ["jobs/{job}/record.json", "jobs/{job}/shards/0/record.json"])
+@pytest.mark.parametrize("left", [0.5, 0.9])
+def test_a_job_in_shards_is_erased_of_which_a_record_cannot_be_read(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, damaged: str, left: float
+) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    shards = (Shard(0, 0, 30), Shard(1, 30, None))
+    whole = claimed(services, upload, shards=shards, state=JobState.QUEUED, spent=Bill())
+    until = now() + timedelta(minutes=5)
+    services.jobs.open_shard(whole.record, shards[0], state=JobState.RUNNING, lease_until=until, spent=Bill())
+    services.jobs.open_shard(whole.record, shards[1], state=JobState.DONE, spent=COST)
+    blob = services.state.blob(damaged.format(job=upload.job_id))
+    data = blob.download_as_bytes()
+    blob.upload_from_string(data[: int(len(data) * left)])
+    receipt = erase(services, services.settings, upload.job_id, upload)
+    assert not receipt.complete  # a worker may have a shard of it
+    services.state.blob(f"jobs/{upload.job_id}/parts/0/late.json").upload_from_string(SAID)
+    monkeypatch.setattr("shared.operations.erase.now", lambda: now() + timedelta(hours=2))
+    assert erased(services, upload).complete
+    assert traces(cloud) == []
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.bill) == (Outcome.REJECTED, COST)
+
+
 def test_an_erasure_whose_note_is_damaged_is_begun_anew(cloud: LoopbackCloud, services: Services) -> None:
     upload, other = (cloud.drop(b"some bytes", name) for name in (NAME, f"{FOLDER}/b.mp3"))
     for one, note in ((upload, b""), (other, b'{"schema_version": 2}')):
