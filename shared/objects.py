@@ -166,13 +166,21 @@ def delete(bucket: Bucket, name: str, generation: int | None = None) -> bool:
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_json(bucket: Bucket, name: str, default: Model, *, replace_unreadable: bool = False) -> Model:
+def read_json(
+    bucket: Bucket,
+    name: str,
+    default: Model,
+    *,
+    replace_unreadable: bool = False,
+    deadline_seconds: float | None = None,
+) -> Model:
     """The object's content; `default` where there is no object.
 
     Content that is no such model counts as `default` with `replace_unreadable`, and is logged; without, it raises
     ValidationError.
     """
-    return _parsed(read(bucket, name), name, default, replace_unreadable=replace_unreadable)
+    stored = read(bucket, name, deadline_seconds=deadline_seconds)
+    return _parsed(stored, name, default, replace_unreadable=replace_unreadable)
 
 
 def update_json(

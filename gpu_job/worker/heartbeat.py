@@ -132,12 +132,18 @@ class Heartbeat(PeriodicTask):
                 self._slot = self._slots.renew(self._slot, self._term, self._taken_work())
 
     def _taken_work(self) -> TakenWork:
-        jobs, settings = self._jobs.all(), self._settings
-        speeds = self._services.speeds.speeds(settings.initial_speeds(settings.shape.gpu))
-        left = (
-            speeds.own_model_seconds(job.untranscribed_seconds(), settings.shape.device, job.model_name) for job in jobs
-        )
-        return TakenWork(tuple(job.id for job in jobs), sum(left), sum(job.unheard_speakers_seconds() for job in jobs))
+        jobs = self._jobs.all()
+        left = sum(map(self._own_model_seconds, jobs))
+        return TakenWork(tuple(job.id for job in jobs), left, sum(job.unheard_speakers_seconds() for job in jobs))
+
+    def _own_model_seconds(self, job: RunningJob) -> float:
+        """What is left of a job's audio, as queues count it."""
+        left_seconds, model, settings = job.untranscribed_seconds(), job.model_name, self._settings
+        if model is None:
+            return left_seconds  # no call of Cloud Storage with every beat
+        initial = settings.initial_speeds(settings.shape.gpu)
+        speeds = self._services.speeds.speeds(initial, self._deadline_seconds)
+        return speeds.own_model_seconds(left_seconds, settings.shape.device, model)
 
     def _try_to_renew(self, job: RunningJob) -> bool:
         renewed = False

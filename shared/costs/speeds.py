@@ -229,12 +229,18 @@ class SpeedStore:
         self._clock = clock
         self._cached: tuple[float, Observations] | None = None
 
-    def speeds(self, initial: Speeds) -> Speeds:
-        """The speeds of at most CACHE_SECONDS ago; the last known ones where the store cannot be reached."""
+    def speeds(self, initial: Speeds, deadline_seconds: float | None = None) -> Speeds:
+        """The speeds of at most CACHE_SECONDS ago; the last known ones where the store cannot be reached.
+
+        `deadline_seconds`: of the storage client; None: its own limits.
+        """
         at = self._clock()
         if self._cached is None or at - self._cached[0] > CACHE_SECONDS:
             try:
-                self._cached = (at, objects.read_json(self._state, _NAME, Observations(), replace_unreadable=True))
+                seen = objects.read_json(
+                    self._state, _NAME, Observations(), replace_unreadable=True, deadline_seconds=deadline_seconds
+                )
+                self._cached = (at, seen)
             except SERVICE_UNAVAILABLE_ERRORS:
                 _log.warning("speeds not read", exc_info=True)
                 self._cached = (at, self._cached[1] if self._cached else Observations())

@@ -205,3 +205,20 @@ def test_what_a_worker_has_taken_counts_by_the_speed_of_its_model(
     assert usual == pytest.approx(job.untranscribed_seconds()) != 0
     monkeypatch.setattr(RunningJob, "model_name", "slow")
     assert taken() == pytest.approx(100 * usual)
+
+
+@pytest.mark.parametrize("model", [None, "slow"])
+def test_speeds_are_read_where_they_are_needed_and_cost_no_claim(
+    services: JobServices, cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, model: str | None
+) -> None:
+    _, item = queue_job(services, cloud)
+    job = running_job(claim(services, item).claimed)
+    monkeypatch.setattr(RunningJob, "model_name", model)
+    heartbeat, before = heartbeat_of(services, job), job.record.lease_until
+    heartbeat.hold_slot()
+    began = time.monotonic()
+    with cloud.storage_server.counted() as calls, cloud.storage_server.hold("GET", "speeds.json"):
+        heartbeat.tick()
+    assert time.monotonic() - began < SOON_SECONDS
+    assert job.record.lease_until > before
+    assert len([call for call in calls if call.name == "speeds.json"]) == (0 if model is None else 1)
