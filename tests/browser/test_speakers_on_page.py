@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -145,6 +146,75 @@ def test_a_name_is_kept_until_the_page_is_opened_again_and_an_empty_one_brings_b
     expect(names.nth(1)).to_have_text("Ben:")
 
 
+def test_what_was_typed_is_not_put_into_what_a_later_run_of_the_job_heard(pages: Pages) -> None:
+    watched = pages.open(meeting("Ann", "Ben"))
+    rename(watched, 1, "Benedict")
+    watched.page.keyboard.press("e")
+    watched.page.locator('.word[data-word="0"]').click()
+    watched.page.locator(".word input").fill("Bad")
+    watched.page.locator(".word input").press("Enter")
+    path = Path(watched.page.evaluate("decodeURI(location.pathname)"))
+    first = path.read_bytes()
+
+    one, *others = meeting().words
+    heard = [replace(one, speaker=1), *others]
+    again = compose(
+        job_id="0" * 32,
+        source="gs://calls/a.mp3#1",
+        duration=20.0,
+        language="en",
+        model="a model",
+        passages=[Passage(Engine.PARAKEET_GPU, heard)],
+    )
+    path.write_bytes({file.name: file.data for file in render(again)}["transcript.html"])
+    watched.page.reload()
+    names, words = watched.page.locator("main .speaker"), watched.page.locator("main .text")
+    expect(names.first).to_have_text("Speaker 1:")
+    expect(words.first).to_have_text("Good")
+    path.write_bytes(first)
+    watched.page.reload()
+    expect(names.nth(1)).to_have_text("Benedict:")
+    expect(words.first).to_contain_text("Bad morning")
+
+
+def test_of_many_people_only_a_few_are_named_as_hidden(pages: Pages) -> None:
+    words = [
+        Word(text="Hello.", start=number, end=number + 0.5, confidence=0.9, speaker=number) for number in range(30)
+    ]
+    of_many = compose(
+        job_id="0" * 32,
+        source="a",
+        duration=31,
+        language="en",
+        model="m",
+        passages=[Passage(Engine.PARAKEET_CPU, words)],
+    )
+    watched = pages.open(of_many)
+    open_menu(watched)
+    watched.page.get_by_role("button", name="Only Speaker 7", exact=True).click()
+    hidden = watched.page.locator(".hidden-people")
+    expect(hidden).to_have_text("Hidden: all but Speaker 7 (29 of 30 paragraphs). Downloads have all.")
+    watched.page.get_by_label("Show Speaker 7", exact=True).uncheck()
+    expect(hidden).to_have_text("Hidden: all (30 of 30 paragraphs). Downloads have all.")
+    for number in range(24):
+        watched.page.get_by_label(f"Show Speaker {number}", exact=True).check()
+    expect(hidden).to_have_text("Hidden: 6 of 30 (6 of 30 paragraphs). Downloads have all.")
+
+
+def test_the_menu_fits_into_a_phones_window(pages: Pages) -> None:
+    watched = pages.open(meeting("Ann", "A name that is longer than any window of a phone is wide, said twice"))
+    watched.page.set_viewport_size({"width": 360, "height": 640})
+    open_menu(watched)
+    for label in ("Show Ann", "Name of speaker 1"):
+        box = watched.page.get_by_label(label).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+    box = watched.page.get_by_role("button", name="Only Ann").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 360
+
+
 def test_escape_drops_what_is_typed(pages: Pages) -> None:
     watched = pages.open(meeting("Ann", "Ben"))
     watched.page.keyboard.press("s")
@@ -264,6 +334,7 @@ def test_a_hostile_name_is_text_typed_or_given(pages: Pages) -> None:
     )
     assert downloaded(watched, "TXT") == stored["transcript.txt"]
     assert downloaded(watched, "CSV (words)") == stored["words.csv"]
+    assert downloaded(watched, "VTT") == stored["transcript.vtt"]
     rename(watched, 0, HOSTILE)
     expect(watched.page.locator("main .speaker").first).to_have_text(f"{HOSTILE.strip()}:")
     starts = [

@@ -1,7 +1,7 @@
 // Corrections, word by word. They stay in this browser until they are downloaded as a transcript.json.
 
 const correctButton = element("button", { type: "button", textContent: "Correct", title: "Correct words (e)" });
-const storageKey = `dropscribe-corrections:${about.job_id}`;
+const storageKey = `dropscribe-corrections:${transcriptKey}`;
 const undoable = [];
 let isCorrecting = false;
 let isUnsaved = false;

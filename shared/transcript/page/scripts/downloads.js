@@ -174,7 +174,8 @@ function asSrt() {
 }
 
 function asVtt() {
-  const escaped = (line) => line.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const escaped = (line) =>
+    line.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\\", "&#92;");
   const voiced = (speaker, lines) => {
     const safe = lines.map(escaped);
     if (speaker === null) return safe;
@@ -184,7 +185,8 @@ function asVtt() {
     return safe;
   };
   const written = cues().map(
-    ([start, end, said]) => `${cueClock(start, ".")} --> ${cueClock(end, ".")}\n${dashed(said, voiced).join("\n")}\n\n`,
+    ([start, end, said], at) =>
+      `${at + 1}\n${cueClock(start, ".")} --> ${cueClock(end, ".")}\n${dashed(said, voiced).join("\n")}\n\n`,
   );
   return `WEBVTT\n\n${written.join("")}`;
 }

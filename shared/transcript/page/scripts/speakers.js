@@ -1,13 +1,14 @@
 // Who speaks: whose paragraphs are shown, and names that a person types. Names stay in this browser until they are
 // downloaded; downloads have every paragraph, whatever is shown.
 
-const namesKey = `dropscribe-names:${about.job_id}`;
+const namesKey = `dropscribe-names:${transcriptKey}`;
 const blockSpeakers = blocks.map((words) => (words.length ? speakerOf(words[0]) : null));
 /** The numbers of those who say something, null behind them where some of it is nobody's. */
 const people = [...new Set(blockSpeakers)].sort((one, other) => (one ?? Infinity) - (other ?? Infinity));
 const hasSpeakers = people.some((person) => person !== null);
 const hiddenPeople = new Set();
 const controls = new Map();
+const mostNamed = 5; // In the line that says who is hidden.
 
 // What is hidden is said where a screen reader hears it and where it is printed.
 const hiddenNote = element("div", { className: "hidden-people", lang: "en", dir: "ltr" });
@@ -71,9 +72,16 @@ function showRow(person) {
   if (field) field.value = name;
 }
 
+function namesOf(some) {
+  return some.flatMap((person) => [", ", element("bdi", { textContent: personName(person) })]).slice(1);
+}
+
 function showHidden() {
   const hidden = people.filter((person) => hiddenPeople.has(person));
-  const names = hidden.flatMap((person) => [", ", element("bdi", { textContent: personName(person) })]).slice(1);
+  const shown = people.filter((person) => !hiddenPeople.has(person));
+  let names = namesOf(hidden);
+  if (hidden.length > mostNamed) names = [`${hidden.length} of ${people.length}`];
+  if (hidden.length > mostNamed && shown.length <= mostNamed) names = shown.length ? ["all but ", ...namesOf(shown)] : ["all"];
   const count = blockSpeakers.filter((person) => hiddenPeople.has(person)).length;
   hiddenNote.replaceChildren();
   if (hidden.length) hiddenNote.append("Hidden: ", ...names, ` (${count} of ${blocks.length} paragraphs). Downloads have all.`);

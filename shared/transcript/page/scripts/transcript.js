@@ -15,10 +15,20 @@ const paragraphs = Array.from(document.querySelectorAll("main > p")).filter((one
 const blocks = (data.blocks || data.paragraphs).map(wordsOfBlock);
 const texts = data.texts || textsInPage();
 
+/** Where a browser keeps what a person typed. A later run of the job has other words, and counts its speakers anew. */
+const transcriptKey = `${about.job_id}:${fingerprint(JSON.stringify([texts, speakers]))}`;
+
 /** Word -> its text as a person corrected it; empty: removed. */
 const corrections = new Map();
 /** Speaker's number -> the name that a person typed. */
 const typedNames = new Map();
+
+/** FNV-1a. */
+function fingerprint(text) {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return (hash >>> 0).toString(16);
+}
 
 function added(deltas) {
   let sum = 0;
