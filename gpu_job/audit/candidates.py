@@ -159,7 +159,7 @@ def _edges(audited: AuditedChunk, span: Span) -> tuple[str | None, str | None, f
     words = [timed for each in audited.near for timed in each.words or ()]
     before = next((timed for timed in words if timed.cover.end == span.start), None)
     after = next((timed.word.text for timed in words if timed.cover.start == span.end), None)
-    return (None, after, 0.0) if before is None else (before.word.text, after, before.slow_end)
+    return (None, after, 0.0) if before is None else (before.word.text, after, before.latest_end)
 
 
 _WORD_TIME_TOLERANCE = 0.2

@@ -21,6 +21,8 @@ before missing words can end behind them, and would hide that they are missing."
 
 SLOW_LETTER_SECONDS = 0.1
 """What a letter takes in slow speech."""
+EARLY_END_SECONDS = 0.4
+"""Engines hear the ends of words up to so much too early."""
 
 
 class TimedWord(NamedTuple):
@@ -36,9 +38,11 @@ class TimedWord(NamedTuple):
         return Span(start, min(self.word.end, start + LETTER_SECONDS * letters + WORD_SECONDS))
 
     @property
-    def slow_end(self) -> float:
-        """When it would have ended in slow speech: engines hear the ends of words up to 0.4 s too early."""
-        return self.word.start + SLOW_LETTER_SECONDS * sum(letter.isalnum() for letter in self.word.text)
+    def latest_end(self) -> float:
+        """When it may have ended: as in slow speech, but no later than an end can be that is heard too early. Behind a
+        long word that was said fast, as in "remembered Thomas", another one would fit."""
+        letters = sum(letter.isalnum() for letter in self.word.text)
+        return min(self.word.start + SLOW_LETTER_SECONDS * letters, self.cover.end + EARLY_END_SECONDS)
 
 
 def timed_words(tokens: Iterable[Token]) -> list[TimedWord]:

@@ -50,7 +50,7 @@ class UntranscribedSpan:
     """The words at its edges, None where there is none."""
     after: str | None
     before_may_end: float = 0.0
-    """When the word before it would have ended in slow speech."""
+    """When the word before it may have ended, as of `TimedWord.latest_end`."""
     detection: VadThresholds = SPEECH
 
 
