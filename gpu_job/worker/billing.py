@@ -62,7 +62,7 @@ class BilledJob(BilledWork, Protocol):
 
 
 class UnbilledTime(BaseModel):
-    """Time of an execution's task that is on no bill, shared out over its jobs when it ended."""
+    """Time of an execution's task that is on no bill and in no record, shared out over its jobs when it ended."""
 
     execution: str
     task: str
@@ -99,6 +99,8 @@ class Billing:
         """Of jobs with a final bill."""
         self._batch_began: float | None = None
         self._batch_engine: Engine | None = None
+        self._in_batch: set[Engine] = set()
+        """Engines that run one: the time since the last mark may be its jobs'."""
         self._own_engine = Engine.PARAKEET_GPU if self._shape.gpu else Engine.PARAKEET_CPU
         self._startup_seconds: float | None = None
         self._engine_seconds = 0.0
@@ -139,6 +141,7 @@ class Billing:
         with self._lock:
             self._batch_began, self._batch_engine = self._clock(), engine
             self._meter.pass_time(self._batch_began)
+            self._in_batch.add(engine)
             if self._startup_seconds is None:
                 self._startup_seconds = self._batch_began - self._meter.began
                 STARTUP_TIME.record(self._startup_seconds, device=self._shape.device)
@@ -151,6 +154,7 @@ class Billing:
         with self._lock:
             at = self._clock()
             self._meter.transcribed(at, audio)
+            self._in_batch.discard(engine)
             self._fill += Fill.of([len(task.chunk.samples) for task in tasks])
             # Of two engines at once neither shows what it can.
             if engine is self._own_engine and self._batch_engine is engine:
@@ -164,6 +168,11 @@ class Billing:
             return
         before = self._other_models.get(model.name, AudioInSeconds(0.0, 0.0))
         self._other_models[model.name] = AudioInSeconds(before.audio_seconds + audio_seconds, before.seconds + spent)
+
+    def engine_failed(self, engine: Engine) -> None:
+        """It runs nothing more: a batch that hangs in it takes no more time."""
+        with self._lock:
+            self._in_batch.discard(engine)
 
     def call_finished(self) -> None:
         """An API transcribed something: where no batch ran yet, the start-up ends with it."""
@@ -222,9 +231,15 @@ class Billing:
             self._speakers_seconds += wall_seconds
 
     def accrued_bill(self, job: BilledJob) -> Bill | None:
-        """What the job would cost if this attempt ended now; None once its final bill was made."""
+        """What the job would cost if this attempt ended now, for its record; None once its final bill was made.
+
+        From now on that is the least it costs, for who finds this process killed bills what the record says. Without
+        the time of a batch that runs: whose that is shows when it is over.
+        """
         with self._lock:
-            seconds_by_phase = self._meter.accrued(job.id, self._clock())
+            if not self._in_batch:
+                self._meter.pass_time(self._clock())
+            seconds_by_phase = self._meter.promise(job.id)
             answered, unanswered = self._answered_samples[job.id], _sent_samples(self._unanswered[job.id])
         return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, answered, unanswered)
 

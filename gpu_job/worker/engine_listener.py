@@ -65,6 +65,7 @@ class WorkerEngineListener(EngineListener):
 
     def engine_failed(self, engine: Engine, error: EngineFailed, job_ids: Sequence[str]) -> None:
         """Other instances learn through the circuit breaker that the GPU fails."""
+        self._billing.engine_failed(engine)
         if engine is Engine.PARAKEET_GPU:
             # With chunks of several uploads nobody knows whose fault it was; the circuit does not know shards.
             uploads = {job_of_work(job_id) for job_id in job_ids}

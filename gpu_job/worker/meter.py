@@ -3,11 +3,15 @@
 The clock's whole range is cut into intervals. Time the model spent on a batch belongs to the jobs in it, by their
 audio; all other time lands in a pool. A job that ends takes its own time and its share of the pool; what is left when
 the worker ends is shared out over all jobs. So the shares always add up to the execution's time.
+
+A heartbeat writes into a job's record what the job would take by then, and its worker may be killed at any moment
+behind that. So that much is promised: the job takes no less when it ends, and nobody else takes any of it. Only time
+before the last mark is promised, of which no batch can take anything any more. What is taken and what is promised is
+never more than that.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +32,9 @@ class Meter:
     _own: dict[str, float] = field(default_factory=dict)
     _audio: dict[str, float] = field(default_factory=dict)
     """Seconds of audio of the jobs in progress: how the pool is shared."""
+    _promised: dict[str, PhaseSeconds] = field(default_factory=dict)
+    """What records of jobs in progress have, perhaps. It only grows: whoever ends a job may have read its record
+    before."""
     _ended: dict[str, float] = field(default_factory=dict)
     _started: bool = False
 
@@ -58,28 +65,48 @@ class Meter:
             self._started = True
 
     def close(self, job_id: str, at: float) -> PhaseSeconds:
-        """The job ends: its own time and its share of the pool, by its share of the audio in progress."""
+        """The job ends: its own time and its share of the pool, by its share of the audio in progress; no less than was
+        promised to it, and nothing of what was promised to others."""
         self.pass_time(at)
-        audio = self._audio.pop(job_id, 1.0)
-        share = audio / (audio + sum(self._audio.values()))
-        taken = {phase: seconds * share for phase, seconds in self._pool.items() if seconds > 0}
-        self._pool = {phase: seconds * (1 - share) for phase, seconds in self._pool.items()}
-        taken[Phase.TRANSCRIPTION] = self._own.pop(job_id, 0.0)
-        self._ended[job_id] = self._ended.get(job_id, 0.0) + audio
+        taken = self._due(job_id)
+        self._pool = {phase: max(0.0, seconds - taken.get(phase, 0.0)) for phase, seconds in self._pool.items()}
+        self._own.pop(job_id, None)
+        self._promised.pop(job_id, None)
+        self._ended[job_id] = self._ended.get(job_id, 0.0) + self._audio.pop(job_id, 1.0)
         return taken
 
-    def accrued(self, job_id: str, at: float) -> PhaseSeconds | None:
-        """What the job would take if it ended now; None where it is not in progress."""
-        return copy.deepcopy(self).close(job_id, at) if job_id in self._audio else None
+    def promise(self, job_id: str) -> PhaseSeconds | None:
+        """What the job would take, had it ended at the last mark, for its record; None where it is not in progress."""
+        if job_id not in self._audio:
+            return None
+        self._promised[job_id] = self._due(job_id)
+        return dict(self._promised[job_id])
+
+    def _due(self, job_id: str) -> PhaseSeconds:
+        audio = self._audio.get(job_id, 1.0)
+        share = audio / (audio + sum(other for of, other in self._audio.items() if of != job_id))
+        own, others = self._promised.get(job_id, {}), [one for of, one in self._promised.items() if of != job_id]
+        due = PhaseSeconds()
+        for phase, seconds in self._pool.items():
+            free = seconds - sum(one.get(phase, 0.0) for one in others)
+            due[phase] = max(own.get(phase, 0.0), min(seconds * share, free))
+        taken = {phase: seconds for phase, seconds in due.items() if seconds > 0}
+        return {**taken, Phase.TRANSCRIPTION: self._own.get(job_id, 0.0)}
 
     def share_out_rest(self, at: float) -> dict[str, float]:
-        """The worker ends: seconds that no job took yet, over the jobs that ended, by their audio.
+        """The worker ends: seconds that no job took yet and that are promised to none, over the jobs that ended, by
+        their audio.
 
         Empty where no job ended: then nobody can be billed, and the whole time is the caller's to report.
         """
         self.pass_time(at)
-        rest = sum(self._pool.values()) + sum(self._own.values())
-        self._pool, self._own = {}, {}
+        left = sum(self._pool.values()) + sum(self._own.values())
+        # A thread may still end a job: it takes what was promised.
+        self._own = {job_id: promised[Phase.TRANSCRIPTION] for job_id, promised in self._promised.items()}
+        self._pool = {
+            phase: sum(promised.get(phase, 0.0) for promised in self._promised.values()) for phase in self._pool
+        }
+        rest = max(0.0, left - sum(self._pool.values()) - sum(self._own.values()))
         whole = sum(self._ended.values())
         return {job_id: rest * audio / whole for job_id, audio in self._ended.items()}
 

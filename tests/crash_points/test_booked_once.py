@@ -121,7 +121,30 @@ def ends_shards(worker: SteppedWorker, items: list[WorkItem]) -> None:
     worker.end(job)
 
 
-LIVES = (ends_at_once, ends_behind_a_beat, gives_back, is_told_to_stop, ends_shards)
+def ends_two(worker: SteppedWorker, items: list[WorkItem]) -> None:
+    """The second one begins behind the beat: the first one's record has all seconds until then."""
+    first, second = begun_apart(worker, items, beats=1)
+    worker.end(second)
+    worker.end(first)
+
+
+def gives_back_two(worker: SteppedWorker, items: list[WorkItem]) -> None:
+    first, second = begun_apart(worker, items, beats=2)
+    worker.give_back(second)
+    worker.give_back(first)
+
+
+def begun_apart(worker: SteppedWorker, items: list[WorkItem], beats: int) -> tuple[RunningJob, RunningJob]:
+    first = worker.claim(items[0])
+    for _ in range(beats):
+        worker.beat()
+    second = worker.claim(items[1])
+    assert first is not None
+    assert second is not None
+    return first, second
+
+
+LIVES = (ends_at_once, ends_behind_a_beat, gives_back, is_told_to_stop, ends_shards, ends_two, gives_back_two)
 Life = Callable[[SteppedWorker, list[WorkItem]], None]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ EVENTS = st.lists(
         st.tuples(st.just("pass"), STEPS),
         st.tuples(st.just("batch"), STEPS, st.dictionaries(JOBS, st.floats(0.0, 100.0))),
         st.tuples(st.just("close"), STEPS, JOBS),
+        st.tuples(st.just("beat"), STEPS, st.booleans()),
     ),
     max_size=30,
 )
@@ -104,30 +107,128 @@ def test_merged_sizes_are_as_careful_as_both(one: SafeSizes, other: SafeSizes, s
     assert one.merged(other) == other.merged(one)
 
 
-@given(EVENTS, STEPS)
-def test_shares_and_the_rest_add_up_to_the_execution(events: list[tuple], rest: float) -> None:
-    at, meter = 100.0, Meter(began=100.0)
-    billed, closed = 0.0, set()
-    for kind, *details in events:
+class Books:
+    """What the bills and records of a worker say, from one heartbeat and end to the next."""
+
+    def __init__(self) -> None:
+        self.at, self.meter = 100.0, Meter(began=100.0)
+        self.bills: list[tuple[str, float]] = []
+        self.records: dict[str, float] = {}
+        """Of jobs in progress, as of the last heartbeat that found them."""
+        self._open: set[str] = set()
+
+    def happen(self, kind: str, *details: Any) -> None:
         if kind == "open":
-            meter.open(*details)
-            continue
-        at += details[0]
+            self.meter.open(*details)
+            self._open.add(details[0])
+            return
+        self.at += details[0]
         if kind == "pass":
-            meter.pass_time(at)
+            self.meter.pass_time(self.at)
         elif kind == "batch":
-            meter.transcribed(at, details[1])
+            self.meter.transcribed(self.at, details[1])
+        elif kind == "beat":
+            self._beat(is_in_batch=details[1])
         else:
-            share = meter.close(details[1], at)
-            assert all(seconds >= 0 for seconds in share.values())
-            billed += sum(share.values())
-            closed.add(details[1])
-    at += rest
-    shared_out = meter.share_out_rest(at)
-    assert shared_out.keys() == closed
+            self._close(details[1])
+
+    def _beat(self, *, is_in_batch: bool) -> None:
+        if not is_in_batch:
+            self.meter.pass_time(self.at)
+        for job in sorted(self._open):
+            promised = self.meter.promise(job)
+            assert promised is not None
+            assert sum(promised.values()) >= self.records.get(job, 0.0) - 1e-6
+            self.records[job] = sum(promised.values())
+
+    def _close(self, job: str) -> None:
+        taken = self.meter.close(job, self.at)
+        assert all(seconds >= 0 for seconds in taken.values())
+        assert sum(taken.values()) >= self.records.pop(job, 0.0) - 1e-6
+        self.bills.append((job, sum(taken.values())))
+        self._open.discard(job)
+
+    @property
+    def booked(self) -> float:
+        """Seconds, where the worker is killed now."""
+        return sum(seconds for _, seconds in self.bills) + sum(self.records.values())
+
+    @property
+    def lived(self) -> float:
+        return self.at - self.meter.began
+
+
+@given(EVENTS, STEPS)
+def test_shares_and_the_rest_add_up_to_the_execution(events: list[tuple[Any, ...]], rest: float) -> None:
+    """Wherever the worker is killed, no second is on two bills."""
+    books = Books()
+    for event in events:
+        books.happen(*event)
+        assert books.booked <= books.lived + 1e-6
+    books.at += rest
+    shared_out = books.meter.share_out_rest(books.at)
+    assert shared_out.keys() == {job for job, _ in books.bills}
     assert all(seconds >= 0 for seconds in shared_out.values())
-    if closed:
-        assert billed + sum(shared_out.values()) == pytest.approx(at - 100.0, abs=1e-6)
+    if books.bills:
+        assert books.booked + sum(shared_out.values()) == pytest.approx(books.lived, abs=1e-6)
+    # A thread that was about to end a job has what the record had.
+    for job, recorded in sorted(books.records.items()):
+        assert sum(books.meter.close(job, books.at).values()) == pytest.approx(recorded, abs=1e-6)
+
+
+@given(EVENTS)
+def test_heartbeats_change_no_share_unless_a_job_begins_behind_one(events: list[tuple[Any, ...]]) -> None:
+    """What is promised is the share of those in progress: an end changes nobody's, a beginning makes all smaller."""
+    begun_behind = [event for at, event in enumerate(events) if event[0] == "open" and _beats(events[:at])]
+    kept = [event for event in events if event not in begun_behind]
+    with_beats, without = Books(), Books()
+    for event in kept:
+        with_beats.happen(*event)
+        # The time passes, and is marked or not, as with the beat.
+        kind = "pass" if event[0] == "beat" and not event[2] else event[0]
+        if kind == "beat":
+            without.at += event[1]
+        else:
+            without.happen(kind, *event[1:2] if kind == "pass" else event[1:])
+    assert [job for job, _ in with_beats.bills] == [job for job, _ in without.bills]
+    assert [one for _, one in with_beats.bills] == pytest.approx([one for _, one in without.bills], abs=1e-6)
+
+
+def _beats(events: list[tuple[Any, ...]]) -> bool:
+    return any(event[0] == "beat" for event in events)
+
+
+def test_a_job_takes_no_less_than_its_record_has_where_another_begins_behind_that() -> None:
+    meter = Meter(began=0.0)
+    meter.open("first", 100.0)
+    meter.pass_time(40.0)
+    assert meter.promise("first") == {Phase.START_UP: 40.0, Phase.TRANSCRIPTION: 0.0}
+    meter.open("second", 300.0)
+    # Three quarters of 44 s, were it not for the record.
+    assert meter.close("second", 44.0) == {Phase.START_UP: pytest.approx(4.0), Phase.TRANSCRIPTION: 0.0}
+    assert meter.close("first", 44.0) == {Phase.START_UP: pytest.approx(40.0), Phase.TRANSCRIPTION: 0.0}
+
+
+def test_once_a_share_is_more_than_what_the_record_has_it_is_as_without_one() -> None:
+    meter = Meter(began=0.0)
+    meter.open("first", 100.0)
+    meter.pass_time(10.0)
+    meter.promise("first")
+    meter.open("second", 300.0)
+    assert meter.close("second", 44.0)[Phase.START_UP] == pytest.approx(33.0)
+    assert meter.close("first", 44.0)[Phase.START_UP] == pytest.approx(11.0)
+
+
+def test_the_time_of_a_batch_that_runs_is_promised_to_nobody() -> None:
+    """It is another job's, once it is over."""
+    meter = Meter(began=0.0)
+    meter.open("a", 100.0)
+    meter.open("b", 100.0)
+    meter.pass_time(10.0)  # the batch begins
+    assert meter.promise("a") == {Phase.START_UP: 5.0, Phase.TRANSCRIPTION: 0.0}
+    meter.transcribed(30.0, {"b": 15.0})
+    assert meter.close("b", 30.0) == {Phase.START_UP: 5.0, Phase.TRANSCRIPTION: 20.0}
+    assert meter.close("a", 30.0) == {Phase.START_UP: 5.0, Phase.TRANSCRIPTION: 0.0}
 
 
 def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them() -> None:
@@ -149,19 +250,20 @@ def test_start_up_and_waiting_are_shared_by_audio_and_batches_by_what_is_in_them
     assert meter.share_out_rest(72.0) == {"long": pytest.approx(6.0), "short": pytest.approx(2.0)}
 
 
-def test_what_all_jobs_accrued_is_the_time_until_now_and_asking_changes_nothing() -> None:
+def test_what_is_promised_to_all_jobs_is_the_time_until_now_and_what_they_take() -> None:
     meter = Meter(began=0.0)
     meter.open("long", 300.0)
     meter.open("short", 100.0)
     meter.pass_time(40.0)
     meter.transcribed(60.0, {"long": 15.0, "short": 5.0})
-    long, short = (meter.accrued(job, 64.0) for job in ("long", "short"))
+    meter.pass_time(64.0)
+    long, short = (meter.promise(job) for job in ("long", "short"))
     assert long is not None
     assert short is not None
     assert sum(long.values()) + sum(short.values()) == pytest.approx(64.0)
     assert meter.close("short", 64.0) == short
     assert meter.close("long", 64.0) == long
-    assert meter.accrued("long", 70.0) is None
+    assert meter.promise("long") is None
 
 
 def test_where_no_job_ended_nobody_is_billed() -> None:

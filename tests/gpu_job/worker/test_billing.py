@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -19,6 +19,7 @@ from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
 from gpu_job.worker.billing import Billing, UnbilledTime
+from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.clock import now
@@ -28,6 +29,7 @@ from shared.costs.prices import price_book
 from shared.costs.quotes import PricingContext, TranscriptionRequest, quotes_for
 from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, Observations
 from shared.enums import Engine, Method
+from shared.errors import EngineFailed
 from shared.media import Media
 from shared.settings.speeds import SpeedSettings
 from shared.state.ledger_entry import EntryState, month_of
@@ -88,10 +90,14 @@ def call_of(job: OneJob, seconds: float) -> ApiCall:
     return ApiCall(job.id, chunks=1, sent_samples=int(seconds * SAMPLE_RATE))
 
 
-def run_batch(billing: Billing, clock: Clock, jobs: list[OneJob], took: float) -> None:
-    """A batch with a second of each job that took so long."""
+def run_batch(
+    billing: Billing, clock: Clock, jobs: list[OneJob], took: float, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """A batch with a second of each job that took so long; `meanwhile`: in the middle of it."""
     billing.batch_started(CPU)
-    clock.at += took
+    clock.at += took / 2
+    meanwhile()
+    clock.at += took / 2
     billing.batch_finished(CPU, batch_of(jobs, 1.0))
 
 
@@ -118,11 +124,11 @@ class Books:
         return sum(bill.usd for bill in (*self.final.values(), *self.record.values()))
 
 
-EVENTS = ["open", "batch", "batch", "deepgram", "heartbeat", "end", "give back", "bill not stored", "claim lost"]
+EVENTS = [*["open", "batch", "heartbeat"] * 2, "deepgram", "end", "give back", "bill not stored", "claim lost"]
 
 
 def one_execution(services: JobServices, books: Books, chance: random.Random, names: Iterator[str]) -> None:
-    """Jobs come, run, end, are given back or lost; then the execution ends, or is killed some time after a beat."""
+    """Jobs come, run, end, are given back or lost; then the execution ends, or is killed, perhaps behind a beat."""
     clock = Clock()
     task = TaskIdentity(f"transcribe-{uuid.uuid4().hex}", 0, 0)
     billing = Billing(Meter(began=clock.at), replace(services, task=task), clock=clock)
@@ -145,7 +151,8 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
             running.append(OneJob(name, chance.uniform(1, 7200), before, chance.choice((0.0, chance.uniform(0, 60)))))
             billing.open(running[-1])
         elif event == "batch":
-            run_batch(billing, clock, chance.sample(running, chance.randint(1, len(running))), chance.uniform(0, 20))
+            batched, took = chance.sample(running, chance.randint(1, len(running))), chance.uniform(0, 20)
+            run_batch(billing, clock, batched, took, heartbeat if chance.random() < 0.5 else lambda: None)
         elif event == "deepgram":
             # Called twice: one call is turned away, and costs nothing.
             job, seconds = chance.choice(running), chance.uniform(0.1, 10)
@@ -169,9 +176,13 @@ def one_execution(services: JobServices, books: Books, chance: random.Random, na
                 (billing.bill_stored if event == "end" else billing.bill_recorded)(job, bill)
                 books.record.pop(job.id, None)
                 (books.final if event == "end" else books.record)[job.id] = bill
+        # Were it killed now.
+        costs = billing.task_costs()
+        assert costs.on_bills_usd - costs.on_bills_calls_usd <= costs.spent_usd - costs.calls_usd + 1e-9
     if chance.random() < 0.5:
-        heartbeat()
-        costs, unseen = billing.task_costs(), chance.uniform(0, 30)
+        if chance.random() < 0.5:
+            heartbeat()
+        costs, unseen = billing.task_costs(), chance.choice((0.0, chance.uniform(0, 30)))
         books.instance_seconds += clock.at - began + unseen
         books.overhead_usd += costs.overhead(ended_by=costs.updated_at + timedelta(seconds=unseen)).usd
         return
@@ -200,6 +211,37 @@ def test_bills_and_overhead_are_what_executions_and_deepgram_cost(
         one_execution(services, books, chance, names)
     # Those that were given back or killed end with a bill of their record, as an attempt that cost nothing would.
     assert books.billed + books.overhead_usd == pytest.approx(books.cost, abs=1e-9)
+
+
+def test_a_heartbeat_within_a_batch_leaves_its_time_to_the_batch(services: JobServices) -> None:
+    """Whose it is shows when the batch is over: a job that is not in it has none of it in its record."""
+    clock, jobs = Clock(), [OneJob("other", 60.0), OneJob("in batch", 60.0)]
+    billing, records, began = Billing(Meter(began=clock.at), services, clock=clock), list[Bill](), clock.at
+    for job in jobs:
+        billing.open(job)
+    clock.at += 10.0
+
+    def heartbeat() -> None:
+        records[:] = [bill for job in jobs if (bill := billing.accrued_bill(job)) is not None]
+
+    run_batch(billing, clock, jobs[1:], took=20.0, meanwhile=heartbeat)
+    second_usd = instance_second_usd(services.settings.shape, services.prices)
+    assert [bill.usd for bill in records] == pytest.approx([5.0 * second_usd] * 2)
+    ended = billing.final_bill(jobs[1])
+    assert ended.usd == pytest.approx(25.0 * second_usd)
+    assert ended.usd + records[0].usd == pytest.approx((clock.at - began) * second_usd)
+
+
+def test_a_batch_that_hangs_keeps_no_time_from_records_once_its_engine_has_failed(services: JobServices) -> None:
+    clock, job = Clock(), OneJob("job", 60.0)
+    billing, began = Billing(Meter(began=clock.at), services, clock=clock), clock.at
+    billing.open(job)
+    billing.batch_started(CPU)
+    clock.at += 300.0
+    WorkerEngineListener(services, billing, lambda _: None).engine_failed(CPU, EngineFailed("It hangs."), [job.id])
+    bill = billing.accrued_bill(job)
+    assert bill is not None
+    assert bill.usd == pytest.approx((clock.at - began) * instance_second_usd(services.settings.shape, services.prices))
 
 
 def test_the_ledger_has_what_is_on_no_bill(services: JobServices) -> None:
