@@ -82,7 +82,7 @@ def decode_tracks(path: Path, tracks: Sequence[int], options: DecodeOptions = _D
 
 
 def decode_blocks(path: Path, options: DecodeOptions = _DEFAULTS) -> Iterator[AudioBlock]:
-    """All channels of a file, in blocks of at most 5 s, until its end.
+    """All channels of a file, in blocks of 16 s at most, until its end.
 
     Raises BadMedia where nothing can be decoded, DecoderFailed where the decoder stalls, crashes or
     breaks off, or the file goes on far beyond its stated length.

@@ -120,7 +120,7 @@ def join_windows(
                 blocks = _behind_lead(blocks, recent if number else None, window, is_same or same_audio)
             taken = 0
             for block in blocks:
-                recent.append(block.samples)
+                recent.append(block.samples[-COMPARED_FRAMES:].copy())  # else it keeps 8 whole blocks
                 taken += len(block.samples)
                 yield block
             if window.end is not None and taken < window.end - window.start:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import BinaryIO, TypeAlias
 
@@ -15,10 +14,11 @@ LOWEST_BITS_PER_SECOND = 20
 ESTIMATE_TOLERANCE = 0.5
 """Share by which an estimated length of lost sound may be wrong before the end of the file is missed, too."""
 
-_HEADER = struct.Struct("<cI")
+HEADER = struct.Struct("<cI")
+"""Before each record: its kind, and the bytes of its payload."""
 _COUNT = struct.Struct("<Q")
 
-_SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END = b"S", b"Z", b"F", b"L", b"W"
+SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END = b"S", b"Z", b"F", b"L", b"W"
 _ACCOUNT, _PACKETS, _REFUSAL = b"A", b"P", b"X"
 
 
@@ -63,7 +63,7 @@ class DecodingRequest:
 class SampleBytes:
     """Interleaved float32 samples of the format before it."""
 
-    data: bytearray
+    data: bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class RecordWriter:
 
     def samples(self, data: bytes | memoryview) -> None:
         """Interleaved float32 samples."""
-        self._write(_SAMPLES, data)
+        self._write(SAMPLES, data)
 
     def record(self, record: Silence | Format | Loss | WindowEnd | Account | PacketTimes | Refusal) -> None:
         """Any other record."""
@@ -173,7 +173,7 @@ class RecordWriter:
                 self._write(_REFUSAL, json.dumps(asdict(record)).encode())
 
     def _write(self, kind: bytes, payload: bytes | memoryview) -> None:
-        parts = [memoryview(_HEADER.pack(kind, len(payload))), memoryview(payload)]
+        parts = [memoryview(HEADER.pack(kind, len(payload))), memoryview(payload)]
         while parts:
             written = os.writev(self._output, parts)
             while parts and written >= len(parts[0]):
@@ -182,70 +182,8 @@ class RecordWriter:
                 parts[0] = parts[0][written:]
 
 
-JOINED_FRAMES = 4 * 16_000
-"""Of the output, 4 s: a block costs the job 0.1 ms of its one interpreter, whatever its length."""
-
-
-class RecordReader:
-    """Takes bytes as they come out of a pipe and gives the records that are complete. Each byte is copied once.
-
-    Samples are joined until they are JOINED_FRAMES or more, or another record or the end follows.
-    """
-
-    def __init__(self) -> None:
-        self._header = bytearray()
-        self._payload = bytearray()
-        """Of the record that comes, behind the samples before it that are not given out yet."""
-        self._kind = b""
-        self._missing = 0
-        """Bytes of the payload that are still to come."""
-        self._complete = 0
-        """Bytes of the payload that are whole records of samples."""
-        self._frame_bytes = 4
-
-    def feed(self, data: bytes) -> Iterator[Record]:
-        """The records that these bytes complete. To be exhausted before the next call. Raises ValueError for what no
-        decoder writes."""
-        left = memoryview(data)
-        while left or (self._kind and not self._missing):
-            if not self._kind:
-                size = _HEADER.size - len(self._header)
-                self._header += left[:size]
-                left = left[size:]
-                if len(self._header) < _HEADER.size:
-                    return
-                self._kind, self._missing = _HEADER.unpack(self._header)
-                self._header.clear()
-                if self._kind != _SAMPLES:
-                    yield from self.end()
-            part = left[: self._missing]
-            self._payload += part
-            self._missing -= len(part)
-            left = left[len(part) :]
-            if self._missing:
-                continue
-            if self._kind == _SAMPLES:
-                self._complete = len(self._payload)
-                if self._complete >= JOINED_FRAMES * self._frame_bytes:
-                    yield from self.end()
-            else:
-                record = _record(self._kind, self._payload)
-                self._payload = bytearray()
-                if isinstance(record, Format):
-                    self._frame_bytes = 4 * record.channels
-                yield record
-            self._kind = b""
-
-    def end(self) -> Iterator[Record]:
-        """The samples that are not given out yet, where no more are to be waited for."""
-        payload, complete = self._payload, self._complete
-        self._payload, self._complete = bytearray(), 0
-        if complete:
-            del payload[complete:]
-            yield SampleBytes(payload)
-
-
-def _record(kind: bytes, payload: bytearray) -> Record:
+def record_of(kind: bytes, payload: bytes) -> Record:
+    """The record, of any kind but SAMPLES. Raises ValueError for what no decoder writes."""
     match kind:
         case b"Z":
             return Silence(*_COUNT.unpack(payload))

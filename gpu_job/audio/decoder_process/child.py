@@ -5,20 +5,21 @@ A child, because a codec's crash must not end the worker, and because limits on 
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gpu_job.audio.decoder.records import Account, DecodingRequest, Record, RecordReader, Refusal
+from gpu_job.audio.decoder.records import Account, DecodingRequest, Record, Refusal
 from gpu_job.audio.decoder_process.forks import FORKS
-from gpu_job.audio.decoder_process.start import PIPE_BYTES, DecoderLimits, start
+from gpu_job.audio.decoder_process.record_reader import RecordReader
+from gpu_job.audio.decoder_process.start import DecoderLimits, start
 from gpu_job.fetch.arrival import ArrivalMap
 from shared.errors import EngineFailed, FailureKind
 
@@ -72,33 +73,34 @@ class DecoderChild:
         was not this process that killed it.
         """
         assert self._child.stdout is not None  # opened as a pipe
-        output = self._child.stdout.fileno()
         reader = RecordReader()
         record: Record | None = None
-        while True:
-            data = self._read(output)
-            while data is None and self._arrival is not None and not self._arrival.has_ended:
-                data = self._read(output)  # it may wait for bytes
-            if not data:
-                # What was heard until then is good, however it ended.
-                for record in reader.end():
+        with FileIO(self._child.stdout.fileno(), closefd=False) as output:
+            while True:
+                count = self._read_into(reader.room(), output)
+                while count is None and self._arrival is not None and not self._arrival.has_ended:
+                    count = self._read_into(reader.room(), output)  # it may wait for bytes
+                if not count:
+                    # What was heard until then is good, however it ended.
+                    for record in reader.end():
+                        yield record
+                if count is None:
+                    reason = f"The decoder gave no audio for {self._stall_seconds:g} s."
+                    raise DecoderFailed(reason, FailureKind.TIMEOUT)
+                if not count:
+                    break
+                for record in reader.take(count):
                     yield record
-            if data is None:
-                raise DecoderFailed(f"The decoder gave no audio for {self._stall_seconds:g} s.", FailureKind.TIMEOUT)
-            if not data:
-                break
-            for record in reader.feed(data):
-                yield record
         if not isinstance(record, Account | Refusal):
             detail = self._ending()
             raise DecoderFailed(f"The decoder broke off{detail}.", detail=detail)
 
-    def _read(self, output: int) -> bytes | None:
-        """What came; nothing at the end; None where nothing comes for too long."""
+    def _read_into(self, room: memoryview, output: FileIO) -> int | None:
+        """How many bytes came; 0 at the end; None where nothing comes for too long."""
         if hasattr(select, "poll"):
             poll = select.poll()
             poll.register(output, select.POLLIN)
-            return os.read(output, PIPE_BYTES) if poll.poll(self._stall_seconds * 1000) else None
+            return output.readinto(room) if poll.poll(self._stall_seconds * 1000) else None
         # Windows waits for sockets only: a child that is silent for too long is ended, which ends the pipe.
         silent = threading.Event()
 
@@ -109,10 +111,10 @@ class DecoderChild:
         timer = threading.Timer(self._stall_seconds, end)
         timer.start()
         try:
-            data = os.read(output, PIPE_BYTES)
+            count = output.readinto(room)
         finally:
             timer.cancel()
-        return None if silent.is_set() else data
+        return None if silent.is_set() else count
 
     def kill(self) -> None:
         """End it from any thread; its reader sees the end of the records."""

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from gpu_job.audio.decode import decode
-from gpu_job.audio.decoder.records import DecodingRequest, Format, Record, RecordReader, SampleBytes, WindowEnd
+from gpu_job.audio.decoder.records import DecodingRequest, Format, Record, SampleBytes, WindowEnd
 from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.decoder_process.command import child_environment
+from gpu_job.audio.decoder_process.record_reader import JOINED_BYTES, RecordReader
 from gpu_job.audio.decoder_process.start import command
 from gpu_job.audio.decoder_stream import DEMUXERS
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
@@ -37,7 +38,14 @@ def record(kind: bytes, data: bytes) -> bytes:
 
 
 def read(reader: RecordReader, data: bytes, step: int) -> list[Record]:
-    return [one for at in range(0, len(data), step) for one in reader.feed(data[at : at + step])]
+    """`step`: most bytes that the pipe gives at once."""
+    records: list[Record] = []
+    while data:
+        room = reader.room()[:step]
+        count = min(len(room), len(data))
+        room[:count], data = data[:count], data[count:]
+        records += reader.take(count)
+    return records
 
 
 def lengths(records: list[Record]) -> list[int | str]:
@@ -78,29 +86,32 @@ def test_all_that_a_decoder_handed_on_before_it_crashed_is_heard(
 @pytest.mark.parametrize("step", [1000, 64_005, 10**6])
 def test_short_records_of_samples_are_joined(step: int) -> None:
     reader = RecordReader()
-    data = record(b"S", SECOND) * 6 + record(b"W", b"") + record(b"S", SECOND)
+    data = record(b"S", SECOND) * 18 + record(b"W", b"") + record(b"S", SECOND)
     records = read(reader, data, step)
-    assert lengths(records) == [4, 2, "WindowEnd"]
-    assert records[0] == SampleBytes(bytearray(SECOND * 4))
-    assert list(reader.end()) == [SampleBytes(bytearray(SECOND))]
+    assert lengths(records) == [16, 2, "WindowEnd"]
+    assert records[:2] == [SampleBytes(SECOND * 16), SampleBytes(SECOND * 2)]
+    assert list(reader.end()) == [SampleBytes(SECOND)]
     assert list(reader.end()) == []
 
 
-def test_of_several_channels_as_many_frames_are_joined() -> None:
-    stereo = record(b"F", b'{"channels": 2, "layout": null}') + record(b"S", SECOND * 2) * 5
-    reader = RecordReader()
-    assert lengths(read(reader, stereo, 10**6)) == ["Format", 8]
-    assert lengths(list(reader.end())) == [2]
+@pytest.mark.parametrize("step", [3, 10**6])
+def test_records_of_all_lengths_are_read_however_they_come(step: int) -> None:
+    """One byte beside what fits, nothing, and more than is ever joined."""
+    sizes = (JOINED_BYTES, 1, JOINED_BYTES - 1, 1, JOINED_BYTES + 1, 0, 4 * JOINED_BYTES, 8)
+    parts = [bytes([number]) * (size if step > 3 else size // 1000) for number, size in enumerate(sizes, 1)]
+    records = read(RecordReader(), b"".join(record(b"S", part) for part in parts) + record(b"W", b"") * 2, step)
+    assert b"".join(one.data for one in records if isinstance(one, SampleBytes)) == b"".join(parts)
+    assert records[-2:] == [WindowEnd(), WindowEnd()]
 
 
 def test_samples_that_were_cut_off_are_not_heard() -> None:
     reader = RecordReader()
     data = record(b"S", SECOND) + record(b"S", SECOND)[:-1]
     assert read(reader, data, 10**6) == []
-    assert list(reader.end()) == [SampleBytes(bytearray(SECOND))]
+    assert list(reader.end()) == [SampleBytes(SECOND)]
 
 
 def test_samples_come_before_what_follows_them() -> None:
     data = record(b"F", b'{"channels": 1, "layout": null}') + record(b"S", SECOND) + record(b"W", b"")
-    expected = [Format(1, None), SampleBytes(bytearray(SECOND)), WindowEnd()]
+    expected = [Format(1, None), SampleBytes(SECOND), WindowEnd()]
     assert read(RecordReader(), data, 7) == expected
