@@ -123,9 +123,16 @@ def find_names(tokens: Sequence[Token]) -> Iterator[Entity]:
             yield Entity(at, _spelled_end(tokens, at), Label.NAME)
 
 
-def may_be_no_name(word: str) -> bool:
-    """Whether a word of a transcript is an English one, too."""
-    return normalized(word) in _WORDS | _TITLES | _BETWEEN | {"it"}
+_NO_NAMES_IN_ANSWERS = frozenset({"good", "the", "more", "else", "doctor", "right"})
+"""Listed as names, and said more often for what they mean."""
+
+
+def may_be_no_name(word: str, *, is_answer: bool = False) -> bool:
+    """Whether a word of a transcript is an English one, too. Where it answers a question for a name: and no name."""
+    text = normalized(word)
+    if is_answer and text not in _NO_NAMES_IN_ANSWERS and (text in _given() or text in _family()):
+        return False
+    return text in _WORDS | _TITLES | _BETWEEN | {"it"}
 
 
 def _is_name_like(token: Token, *, cased: bool) -> bool:

@@ -148,7 +148,7 @@ def _is_name_of_two(words: Sequence[Word], name: Entity) -> bool:
     """Whether a name begins in one turn and ends in the next, or is all that is said first in answer to a question."""
     own = words[name.first : name.last + 1]
     turns = [list(turn) for _, turn in groupby(own, key=lambda word: word.speaker)]
-    if any(may_be_no_name(word.text) for word in turns[-1]):
+    if any(may_be_no_name(word.text, is_answer=len(turns) == 1) for word in turns[-1]):
         return False
     if len(turns) > 1:
         return len(turns) == 2

@@ -81,6 +81,10 @@ def test_a_number_is_found_where_who_takes_it_down_says_yes_in_between() -> None
         ("And your name is? Wendelin Quux. I called.", (4, 4), "And your name is? [NAME]. I called."),
         ("may i have your last name it's quux", (6, 2), "may i have your last name it's [NAME]"),
         ("So what's your name please? Wendelin Quux.", (5, 2), "So what's your name please? [NAME]."),
+        ("So may I have your first name? Grace. I called.", (7, 3), "So may I have your first name? [NAME]. I called."),
+        ("So may I have your last name? Young.", (7, 1), "So may I have your last name? [NAME]."),
+        ("So may I have your last name? Good. It is long.", (7, 4), "So may I have your last name? Good. It is long."),
+        ("So that was his last name. May I go?", (6, 3), "So that was his last name. May I go?"),
         # What somebody else goes on with is no name,
         ("My name is Sarah Okay Sarah thank you", (4, 4), "My name is [NAME] Okay [NAME] thank you"),
         (
