@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from google.cloud.storage import Bucket
 from pydantic import BaseModel, ValidationError
@@ -35,13 +36,28 @@ class NewerVersion(DropscribeError):
 
 
 def is_newer(data: bytes, model: type[BaseModel]) -> bool:
-    """Whether an object is of a newer version than `model`, which has a `schema_version`."""
+    """Whether an object is of a newer version than `model`, which has a `schema_version`, or something in it is."""
     try:
-        found = json.loads(data)
+        return _is_newer(json.loads(data), model)
     except (ValueError, RecursionError):
         return False
-    version = found.get(SCHEMA_VERSION) if isinstance(found, dict) else None
-    return type(version) is int and version > int(model.model_fields[SCHEMA_VERSION].default)
+
+
+def _is_newer(found: object, model: type[BaseModel]) -> bool:
+    if not isinstance(found, dict):
+        return False
+    own, version = model.model_fields.get(SCHEMA_VERSION), found.get(SCHEMA_VERSION)
+    if own is not None and type(version) is int and version > int(own.default):
+        return True
+    parts = ((found.get(name), field.annotation) for name, field in model.model_fields.items())
+    return any(_is_newer(part, one) for part, annotation in parts for one in _models_of(annotation))
+
+
+def _models_of(annotation: object) -> Iterator[type[BaseModel]]:
+    """`X` of `X` and of `X | None`."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            yield one
 
 
 def parsed(data: bytes, model: type[Model], name: str) -> Model | None:

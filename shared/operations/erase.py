@@ -41,6 +41,7 @@ from shared.state.deployment import Deployment
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import rejected
 from shared.state.jobs.object_names import outcome_name, record_name
+from shared.state.jobs.rebuilt_record import readable_upload
 from shared.state.jobs.record import Job, JobState, new_holder
 from shared.state.jobs.shards import shards_progress
 from shared.state.jobs.store import JobStore
@@ -175,6 +176,8 @@ def erase(
             return receipt
         pending, job = _pending(deployment.state, job_id), job_to_erase(deployment, job_id, upload)
         if pending is None and job is None:
+            pending = _begun_anew(deployment, settings, job_id, upload)
+        if pending is None and job is None:
             if upload is None:
                 raise ErasureRefused("There is no such job.")
             if _has_expired(deployment, upload):
@@ -241,6 +244,24 @@ def _begin(deployment: Deployment, settings: DeploymentSettings, job: Job, befor
     )
     _store_pending(deployment.state, job.id, pending)
     return pending
+
+
+def _begun_anew(
+    deployment: Deployment, settings: DeploymentSettings, job_id: str, upload: Upload | None
+) -> _Pending | None:
+    """Step 1 again behind step 3, where what it wrote down cannot be read; None where it wrote nothing, or nothing
+    names the upload any more."""
+    stored, erased = (
+        objects.read(deployment.state, f"{PENDING_FOLDER}{job_id}.json"),
+        deployment.jobs.load_stored(job_id),
+    )
+    if stored is None or erased is None:
+        return None
+    upload = upload or readable_upload(stored.data, job_id)
+    if upload is None:
+        return None
+    record = erased.record.model_copy(update={"upload": upload})
+    return _begin(deployment, settings, Job(record, erased.generation), None)
 
 
 def _begin_expired(deployment: Deployment, settings: DeploymentSettings, upload: Upload) -> _Pending:

@@ -124,8 +124,12 @@ class ResultFiles:
     def _set_aside(self, upload: Upload, name: str, run: int) -> None:
         path = self._path(upload, name, run)
         stored = objects.read(self._bucket, path)
-        if stored is not None:
-            set_aside(self._bucket, path, stored, self._path(upload, f"unreadable/{name}/", run))
+        if stored is None:
+            return
+        folder = self._path(upload, f"unreadable/{name}/", run)
+        if len(f"{folder}{stored.generation}".encode()) > MAX_OBJECT_NAME_BYTES:
+            folder = self._path(upload, "", run)
+        set_aside(self._bucket, path, stored, folder)
 
     def store_transcript_alone(self, upload: Upload, transcript: Transcript, run: int = 1) -> None:
         """Store transcript.json and no other format, unless there is one; nothing is read."""

@@ -24,6 +24,7 @@ from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError
 from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
+from shared.object_names import MAX_OBJECT_NAME_BYTES
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, failed
 from shared.state.jobs.first_transcript import FirstTranscript
@@ -582,6 +583,38 @@ def test_a_finisher_sets_a_damaged_transcript_aside_with_what_was_made_of_it(
     for name in ("transcript.json", "transcript.txt"):
         assert "other words" in cloud.storage.bucket(RESULTS).blob(folder + name).download_as_text().lower()
     assert len(cloud.names(RESULTS, f"{folder}unreadable/transcript.txt/")) == 1
+
+
+@pytest.mark.usefixtures("any_age")
+def test_what_is_set_aside_of_a_long_name_has_a_name_that_can_be_written(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    upload = cloud.drop(AUDIO, f"{'calls' * 195}.mp3")
+    job = quiet(services, upload)
+    services.finisher.finish(job.record, completed(a_transcript(upload)), Bill())
+    (name,) = (one for one in cloud.names(RESULTS) if one.endswith("transcript.json"))
+    assert name.startswith(upload.name)
+    objects.delete(services.state, outcome_name(job.id, 1))
+    spoil(cloud, Place(upload, name, RESULTS), cut)
+    services.finisher.finish(job.record, completed(a_transcript(upload, "other words")), Bill())
+    kept = [one for one in cloud.names(RESULTS) if one.rpartition("/")[2].isdecimal()]
+    assert len(kept) == 8
+    assert max(len(one) for one in kept) <= MAX_OBJECT_NAME_BYTES
+    assert all(one.startswith(f"{upload.name}/{upload.generation}/") for one in kept)
+
+
+def test_a_transcript_of_a_newer_version_within_another_object_waits_too(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    place = first_transcript(cloud, services)
+
+    def newer_within(data: bytes) -> bytes:
+        found = json.loads(data)
+        return json.dumps({**found, "transcript": {**found["transcript"], "schema_version": 2}}).encode()
+
+    newer = spoil(cloud, place, newer_within)
+    assert reconcile_all(services) == WAITS
+    assert cloud.storage.bucket(STATE).blob(place.name).download_as_bytes() == newer
 
 
 def test_a_rerun_that_lost_its_record_goes_on(cloud: LoopbackCloud, services: Services) -> None:

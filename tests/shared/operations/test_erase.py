@@ -294,6 +294,27 @@ def test_an_erasure_whose_note_is_damaged_is_begun_anew(cloud: LoopbackCloud, se
     assert cloud.names(STATE, "erasures/pending/") == [f"erasures/pending/{other.job_id}.json"]
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_an_erasure_whose_note_is_damaged_goes_on_where_the_record_names_nothing_any_more(
+    cloud: LoopbackCloud, services: Services, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    upload = cloud.drop(b"some bytes", NAME)
+    ended(services, upload)
+    with monkeypatch.context() as broken:
+        broken.setattr("shared.operations.erase._delete_all", lambda *_, **__: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            erased(services, upload)
+    assert traces(cloud) != []
+    note = services.state.blob(f"erasures/pending/{upload.job_id}.json")
+    data = note.download_as_bytes()
+    note.upload_from_string(data[: int(len(data) * 0.9)] if is_named else b"")
+    assert finish_erasures(services, 60) == (1 if is_named else 0)
+    receipt = erase(services, services.settings, upload.job_id, upload)
+    assert receipt.complete
+    assert traces(cloud) == []
+    assert cloud.names(STATE, "erasures/pending/") == []
+
+
 def test_what_a_newer_release_wrote_is_not_erased_by_an_older_one(cloud: LoopbackCloud, services: Services) -> None:
     upload = cloud.drop(b"some bytes", NAME)
     ended(services, upload)
