@@ -151,7 +151,7 @@ def _with_second_opinion(quote: Quote, request: TranscriptionRequest, pricing: P
 def _own_quote(request: TranscriptionRequest, pricing: PricingContext, queue: Queue) -> Quote:
     at_once = _parakeet(request, pricing, replace(queue, company_seconds=0.0), 1.0)
     spare = None if request.deadline_seconds is None else request.deadline_seconds - at_once.completion_seconds
-    wait = gather_seconds(pricing.gather, queue, request.audio_seconds, spare)
+    wait = gather_seconds(pricing.gather, queue, _queued_seconds(request, pricing), spare)
     if wait <= 0:
         return at_once
     if at_once.shards:
@@ -164,14 +164,15 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
     """Parakeet alone, on the first `share` of the audio."""
     if share == 1.0 and (divided := _divided(request, pricing, queue)) is not None:
         return divided
-    transcribing = share * _parakeet_seconds(request, pricing)
-    # Whose voice it is, is heard of all of the audio.
+    transcribing = share * _transcribing_seconds(request, pricing)
+    # Whose voice it is, is heard of all of the audio, and before a redacted recording is made.
     for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
-    seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: transcribing}
+    busy = share * _parakeet_seconds(request, pricing)
+    seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
     return Quote(
         method=Method.PARAKEET,
         bill=_instance_bill(pricing, seconds, for_speakers),
-        completion_seconds=_start_delay_seconds(pricing, queue) + transcribing + for_speakers,
+        completion_seconds=_start_delay_seconds(pricing, queue) + busy + for_speakers,
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
     )
@@ -225,9 +226,15 @@ def _overhead_seconds(request: TranscriptionRequest, pricing: PricingContext, qu
     """This upload's part of an execution's time outside batches; a running execution is paid for by others."""
     if queue.running:
         return {}
-    part = request.audio_seconds / (request.audio_seconds + max(queue.waiting_seconds, queue.company_seconds))
+    own_seconds = _queued_seconds(request, pricing)
+    part = own_seconds / (own_seconds + max(queue.waiting_seconds, queue.company_seconds))
     startup_seconds = pricing.speeds.of(pricing.shape.device).startup_seconds
     return {Phase.START_UP: part * startup_seconds, Phase.WAITING: part * pricing.idle_seconds}
+
+
+def _queued_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
+    """This upload's audio, as queues count it."""
+    return request.audio_seconds * pricing.queue_speed / pricing.speeds.of(pricing.shape.device).x_real_time
 
 
 def _start_delay_seconds(pricing: PricingContext, queue: Queue) -> float:

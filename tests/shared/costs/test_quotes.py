@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.bill import LineItemKind
-from shared.costs.gathering import Queue
+from shared.costs.bill import LineItemKind, Phase
+from shared.costs.gathering import GatherRules, Queue
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import CloudRunPrices, CloudStoragePrices, JobShape, Price, PriceBook, UnknownPrice
 from shared.costs.quote import Limit, Quote
@@ -261,6 +261,27 @@ def test_a_divided_uploads_speakers_are_heard_in_its_shards() -> None:
     more_seconds = 10_000 / 60 - 100
     more_usd = made.bill.usd - quote(Method.PARAKEET, plain, IN_SHARDS).bill.usd
     assert more_usd == pytest.approx(more_seconds * USD_PER_SECOND)
+
+
+@pytest.mark.parametrize("pricing", [PRICING, IN_SHARDS])
+def test_a_redacted_recording_is_made_when_it_is_known_who_speaks(pricing: PricingContext) -> None:
+    plain, redacts = (replace(order(10_000), redacted_audio=is_asked) for is_asked in (False, True))
+    added_usd = [speakers_usd(quote(Method.PARAKEET, asks_for_speakers(what), pricing)) for what in (plain, redacts)]
+    assert added_usd[0] == pytest.approx(added_usd[1]) != 0
+    took = [quote(Method.PARAKEET, what, pricing).completion_seconds for what in (plain, redacts)]
+    asked = [quote(Method.PARAKEET, asks_for_speakers(what), pricing).completion_seconds for what in (plain, redacts)]
+    assert asked[1] - asked[0] == pytest.approx(took[1] - took[0])
+
+
+def test_an_upload_for_a_slower_model_counts_among_others_by_the_time_that_it_takes() -> None:
+    """As `Speeds.own_model_seconds` has it: 100 s at a quarter of the speed are 400 s of the queue's."""
+    slow = replace(SPEEDS, devices={"l4": DeviceSpeed(30.0, 25.0)})
+    gathers = replace(PRICING, speeds=slow, queue_x_real_time=100.0, gather=GatherRules(60.0, audio_seconds=390.0))
+    assert quote(Method.PARAKEET, order(100.0), gathers).gather_seconds == 0
+    assert quote(Method.PARAKEET, order(90.0), gathers).gather_seconds == 60
+    with_company = quote(Method.PARAKEET, order(90.0), gathers, Queue(company_seconds=360.0))
+    start_up_usd = with_company.bill.usd_of(phase=Phase.START_UP)
+    assert start_up_usd == pytest.approx(30 / 2 * USD_PER_SECOND)
 
 
 def test_deepgrams_part_of_a_hybrid_spares_no_time_of_the_speakers() -> None:
