@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.enums import JobDevice
 from shared.languages.choice import LanguageChoice
 from shared.languages.deepgram import DEEPGRAM_LANGUAGES, deepgram_language_obstacle
-from shared.languages.models import LANGUAGE_MODELS, LanguageModels
+from shared.languages.models import LANGUAGE_MODELS, OTHER, LanguageModel, LanguageModels
 
 ENGLISH = LanguageChoice(tags=("en",))
 PUBLISHED_MODELS = LanguageModels.parse(LANGUAGE_MODELS)
@@ -36,18 +36,25 @@ class LanguageTable:
         if asked is None or self.is_own(asked):
             return None
         found = self.models.model_for(asked)
-        return None if found is None else found.model
+        return None if found is None or self._own_names_as_many(asked, found) else found.model
 
     def job_obstacle(self, asked: LanguageChoice | None, device: JobDevice) -> str | None:
         """Why a job could not transcribe an upload; None where it can."""
         if asked is None or self.is_own(asked):
             return None
         found = self.models.model_for(asked)
+        if found is not None and self._own_names_as_many(asked, found):
+            return None
         if found is None:
             return f"no model of the job has the language {asked} (LANGUAGE_MODELS)"
         if device is JobDevice.GPU and not found.runs_on_gpu:
             return f"{found.model}, the model for the language {asked}, runs on a CPU only"
         return None
+
+    def _own_names_as_many(self, asked: LanguageChoice, found: LanguageModel) -> bool:
+        """Whether nothing is known of the languages, and the deployment's own model has as many as the table's one."""
+        own = 1 if self.own is None else max(1, len(self.own.codes))
+        return not asked.codes and OTHER not in found.languages and len(found.languages) <= own
 
     def deepgram_obstacle(self, asked: LanguageChoice | None) -> str | None:
         """Why Deepgram could not transcribe an upload; None where it can. What LANGUAGE says is asked."""

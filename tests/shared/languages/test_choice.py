@@ -111,6 +111,27 @@ def test_a_model_that_is_for_several_languages_is_for_each_of_them(asked: str, i
     assert both.is_own(parse_language_choice(asked)) is is_own
 
 
+@pytest.mark.parametrize(
+    ("table", "own", "model"),
+    [
+        ("tiny-de=de", "en", None),
+        ("tiny-de=de;tiny-fr=fr", "en", None),
+        ("two=de fr", "en", "two"),
+        ("two=de fr", "en,es", None),
+        ("tiny-de=de;whisper-base=*", "en", "whisper-base"),
+        ("two=de fr;whisper-base=*", "en", "two"),
+    ],
+)
+def test_where_nothing_is_known_the_model_of_most_languages_hears_it_and_of_equals_the_deployments_own(
+    table: str, own: str, model: str | None
+) -> None:
+    deployment = LanguageTable(own=parse_language_choice(own), models=LanguageModels.parse(table))
+    auto = parse_language_choice("auto")
+    assert deployment.model_for(auto) == model
+    # The own model has no obstacle; Whisper and models of other names run on a CPU alone.
+    assert (deployment.job_obstacle(auto, JobDevice.GPU) is None) is (model is None)
+
+
 def test_what_has_no_model_is_refused_by_the_job_and_whisper_by_its_gpu() -> None:
     japanese = parse_language_choice("ja")
     assert LanguageTable().job_obstacle(japanese, JobDevice.CPU) is None
