@@ -22,6 +22,8 @@ _BEFORE_MINUTES_TO = frozenset({"", "at", "by", "until", "till", "before", "afte
 """Before `ten minutes to six`, where that is a time: "from ten minutes to six" is none."""
 _ABOUT = frozenset({"about", "around", "just", "nearly", "almost", "exactly", "like"})
 """May stand between."""
+_COUNTED = frozenset({"of", "people", "person", "men", "women", "children"})
+_NO_PLURALS = frozenset({"as", "does", "has", "is", "it's", "its", "perhaps", "that's", "this", "was", "yes"})
 _BEHIND_TIMES = frozenset(
     (
         *("", "already", "and", "at", "but", "here", "in", "now", "on", "sharp", "so", "then", "there", "today"),
@@ -90,6 +92,8 @@ def _english_time(context: NumberContext, at: int) -> WrittenNumber | None:
     if key in {"half", "quarter"} and context.key(at + 1) in {"past", "to"} and (hour := context.number(at + 2)):
         if not (hour.is_whole and 1 <= hour.value <= 12) or (key, context.key(at + 1)) == ("half", "to"):
             return None
+        if _counts_hour(context, hour):
+            return None  # "a quarter to two friends"
         minutes = {"half": 30, "quarter": 15 if context.key(at + 1) == "past" else 45}[key]
         value = int(hour.value) - (minutes == 45)
         return _with_half_day(context, at, hour.last, f"{value or 12}:{minutes:02}")
@@ -123,7 +127,7 @@ def _beside_hour(context: NumberContext, minute: Number) -> WrittenNumber | None
     if hour is None or not (minute.is_whole and hour.is_whole and 1 <= hour.value <= 12 and hour.words == 1):
         return None
     behind = context.key(hour.last + 1)
-    if behind.endswith("s") or behind == "people":
+    if _counts_hour(context, hour) or context.ends(minute.first) is not None:
         return None  # "ten minutes to five hours"
     value = int(minute.value)
     if link == "past" and (value in _ROUND_MINUTES or (has_word and 1 <= value <= 59)):
@@ -133,6 +137,17 @@ def _beside_hour(context: NumberContext, minute: Number) -> WrittenNumber | None
         found = _with_half_day(context, minute.first, hour.last, text)
         return found if len(found.texts) > 1 or _is_time_before_hour(context, minute.first, behind) else None
     return None
+
+
+def _counts_hour(context: NumberContext, hour: Number) -> bool:
+    """Whether what stands behind an hour is what is counted."""
+    behind = context.key(hour.last + 1)
+    if hour.value == 1:
+        return (
+            behind not in _BEHIND_TIMES | _NO_PLURALS
+            and len(_with_half_day(context, hour.first, hour.last, "").texts) == 1
+        )
+    return behind in _COUNTED or (behind.endswith("s") and behind not in _NO_PLURALS)
 
 
 def _is_time_before_hour(context: NumberContext, at: int, behind: str) -> bool:

@@ -10,11 +10,29 @@ from shared.transcript.editing.numbers_in_words import Number
 _STREETS = frozenset({"street", "avenue", "road", "drive", "lane", "boulevard", "court"})
 _MOST_WORDS_OF_STREET = 2
 """Before its kind."""
+_STREETS_ALONE = frozenset({"street", "avenue", "boulevard"})
+"""Without a capital the others are something else as often: "ten fifteen minute drive"."""
+_NO_STREET_NAMES = frozenset(
+    (
+        *("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "per", "the", "to", "with"),
+        *("day", "foot", "hour", "inch", "lane", "mile", "minute", "month", "old", "people", "person", "week", "year"),
+    )
+)
 
 _SIGNED_SUM = re.compile(r"([$€£¥])(\d{4,15})(\.\d+)?")
 
 _NO_POINT_BEFORE = frozenset({"this", "that", "the", "one", "which", "some", "what", "a", "every", "any", "my", "your"})
 """Behind them a point is no decimal mark: `at this point five percent`."""
+
+_BEFORE_ONE_POINT = frozenset(
+    (
+        *("a", "at", "but", "get", "got", "had", "has", "have", "his", "her", "just", "made", "make", "makes", "my"),
+        *("only", "our", "that", "the", "their", "this", "with", "your"),
+    )
+)
+"""Behind them it is a point that is made: "at one point twelve people"."""
+_BEHIND_OH = frozenset({"boy", "dear", "god", "i", "man", "my", "no", "well", "yeah", "yes"})
+"""Behind "oh" they say that it is no nought."""
 
 _PARTS = {"half": ".5", "quarter": ".25"}
 
@@ -70,6 +88,7 @@ def _one_and_cents(context: NumberContext, at: int) -> WrittenNumber | None:
     if behind in currency.cents:
         return WrittenNumber(at, cents.last + 1, (f"{currency.symbol}1.{cents.text}",))
     is_of_other = behind.endswith("s") or behind == "people" or context.number(cents.last + 1) is not None
+    is_of_other = is_of_other or context.percent_words(cents.last + 1) > 0
     return None if is_of_other else WrittenNumber(at, cents.last, (f"{currency.symbol}1.{cents.text}",))
 
 
@@ -89,13 +108,15 @@ def _version(context: NumberContext, at: int) -> WrittenNumber | None:
     number = context.numbers.get(at)
     if number is None or number.is_ordinal or context.rules.grouping in number.text or ":" in number.text:
         return None
+    if context.tokens[at].key == "one" and context.before(at) in _BEFORE_ONE_POINT:
+        return None
     text, last, is_version = number.text, number.last, False
     while context.key(last + 1) == context.rules.point:
         part = context.number(last + 2)
         if part is not None and not part.is_ordinal:
             is_version = is_version or "." in text or part.value >= 10
             text, last = f"{text}.{part.text}", part.last
-        elif context.key(last + 2) in {"oh", "o"}:
+        elif context.key(last + 2) in {"oh", "o"} and context.key(last + 3) not in _BEHIND_OH:
             text, last, is_version = f"{text}.0", last + 2, True
         else:
             break
@@ -115,9 +136,12 @@ def _house(context: NumberContext, at: int) -> WrittenNumber | None:
     may_be_time = may_be_time and context.before(at - 1) not in _LIVING
     street = rest.last + 1
     for behind in range(street + 1, street + _MOST_WORDS_OF_STREET + 1):
-        if not context.key(behind - 1) or behind - 1 in context.numbers:
+        name = context.key(behind - 1)
+        if not name or name in _NO_STREET_NAMES or behind - 1 in context.numbers:
             return None
-        if context.key(behind) in _STREETS:
+        kind = context.key(behind)
+        is_kind = kind in _STREETS and context.tokens[behind].core[:1].isupper()
+        if is_kind or (kind in _STREETS_ALONE and behind == street + 1):
             if may_be_time and context.key(behind + 1):
                 return None  # "at seven twenty Main Street closes"
             return WrittenNumber(at, rest.last, (f"{int(number.value)}{int(rest.value)}",))

@@ -29,6 +29,9 @@ _MANY = frozenset({"hundreds", "thousands"})
 _LINKS = frozenset({"or", "to", "through"})
 """Between two numbers of one kind."""
 
+_BEFORE_PRONOUNS = frozenset({"this", "that", "the", "no", "any", "every", "each", "which", "last", "first"})
+"""Behind them "one" counts nothing."""
+
 _TIMES = {"double": 2, "triple": 3}
 _DECADES = {
     "hundreds": "00",
@@ -276,8 +279,10 @@ class _Writer:
             return False
         after = self._context.number(number.last + 2) if self._context.key(number.last + 1) in _LINKS else None
         before = self._context.ends(number.first - 1) if self._context.before(number.first) in _LINKS else None
-        if before is not None and self._context.key(number.last + 1) == "of":
-            return False  # "from three to one of you"
+        if before is not None and self._context.key(number.last + 1) in {"of", "in"}:
+            return False  # "from three to one of you", "one in ten to one in five"
+        if number.value == 1 and self._context.before(number.first) in _BEFORE_PRONOUNS:
+            return False  # "this one or five others"
         if after is not None and self._tokens[after.last].key in {"hundred", "thousand"}:
             return False  # "one to two hundred"
         return any(
