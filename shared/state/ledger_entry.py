@@ -50,7 +50,7 @@ class Entry(BaseModel):
     """The same audio at Deepgram's price."""
     start_up_usd: Dollars = 0.0
     waiting_usd: Dollars = 0.0
-    """Of the instance, while no batch ran: idle, or waiting for decoders."""
+    """Of the instance, while no batch ran: idle, waiting for decoders, or for who tells speakers apart."""
     cpu_usd: Dollars = 0.0
     api_usd: Dollars = 0.0
     """Paid to Deepgram."""

@@ -25,6 +25,7 @@ from shared.errors import DropscribeError
 from shared.media import Upload
 from shared.messages import Decision, Receipt, TerminalMessage
 from shared.object_names import MAX_OBJECT_NAME_BYTES
+from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.execution_costs import TaskCosts
 from shared.state.job_result import completed, failed
 from shared.state.jobs.first_transcript import FirstTranscript
@@ -628,6 +629,20 @@ def test_a_rerun_that_lost_its_record_goes_on(cloud: LoopbackCloud, services: Se
     assert (found.run, found.earlier_usd) == (2, CALL.usd)
     assert reconcile_all(services) == {"restarted": 1}
     assert len(cloud.work_items()) == 1
+
+
+@pytest.mark.usefixtures("any_age")
+def test_losses_of_a_run_before_use_up_no_attempt_of_the_next_one(cloud: LoopbackCloud, services: Services) -> None:
+    place = record(cloud, services)
+    for _ in range(3):
+        spoil(cloud, place, DAMAGES["empty"])
+        assert reconcile_all(services) == {"rebuilt": 1}
+    assert reconcile_all(services) == {"failed": 1}
+    begin_rerun(services.storage, services.jobs, place.upload.job_id, RerunRequest())
+    spoil(cloud, place, DAMAGES["empty"])
+    assert reconcile_all(services) == {"rebuilt": 1}
+    found = record_of(services, place.upload.job_id)
+    assert (found.run, found.attempts) == (2, 1)
 
 
 def test_the_marker_of_a_run_before_the_jobs_own_is_taken_away(cloud: LoopbackCloud, services: Services) -> None:

@@ -209,7 +209,9 @@ def _rebuild(services: Services, upload: Upload, run: int, opened_at: datetime, 
     job_id, losses = upload.job_id, 1
     if damaged is not None:
         kept_aside(services.state, damaged.name, damaged.stored, damaged.folder)
-        losses = len(list(services.state.list_blobs(prefix=damaged.folder)))
+        # Those of a run before are no attempts at this one.
+        copies = services.state.list_blobs(prefix=damaged.folder)
+        losses = sum(one.time_created >= opened_at for one in copies)
     kept = readable_fields(damaged.stored.data, upload) if damaged is not None else {}
     run = max(run, kept.get("run", run), *services.jobs.runs(job_id))
     make = partial(rebuilt_record, upload, run, opened_at, losses=losses)
