@@ -571,6 +571,24 @@ def test_a_job_of_which_only_the_receipt_is_left_is_transcribed_again(cloud: Loo
 
 
 @pytest.mark.usefixtures("any_age")
+def test_an_outcome_is_made_again_though_a_shards_record_cannot_be_read_either(
+    cloud: LoopbackCloud, services: Services
+) -> None:
+    of_shard = shard(cloud, services)
+    job = services.jobs.load(of_shard.upload.job_id)
+    assert job is not None
+    services.finisher.finish(job.record, completed(a_transcript(of_shard.upload)), Bill())
+    cloud.terminal_messages()
+    opened(services, of_shard.upload)
+    objects.delete(services.storage.bucket(RESULTS), f"{results_folder(of_shard.upload)}receipt.json")
+    for place in (of_shard, Place(of_shard.upload, outcome_name(job.id, 1))):
+        spoil(cloud, place, without("attempts"))
+    assert reconcile_all(services) == {"ended again": 1}
+    message = only_message(cloud)
+    assert (message.outcome, message.bill) == (Outcome.COMPLETED, Bill(items=(CALL,)))
+
+
+@pytest.mark.usefixtures("any_age")
 def test_a_finisher_sets_a_damaged_transcript_aside_with_what_was_made_of_it(
     cloud: LoopbackCloud, services: Services
 ) -> None:

@@ -93,10 +93,8 @@ def look_after_unreadable(services: Services, marker: OpenMarker) -> str | None:
     job = services.jobs.load(job_id)
     if job is None:
         return "waiting"
-    if outcome is not None:
-        return _end_again(services, job, run, outcome)
     _rebuild_shards(services, job.record, by_name)
-    return "rebuilt"
+    return "rebuilt" if outcome is None else _end_again(services, job, run, outcome)
 
 
 def look_after_lost_record(services: Services, marker: OpenMarker, opened: OpenJob) -> str | None:
