@@ -5,6 +5,7 @@ A child, because a codec's crash must not end the worker, and because limits on 
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from gpu_job.audio.decoder_process.start import DecoderLimits, start
 from gpu_job.fetch.arrival import ArrivalMap
 from shared.errors import EngineFailed, FailureKind
 
+MOST_STDERR_BYTES = 64 * 1024
+"""A pipe holds no more."""
 STDERR_TAIL_BYTES = 4096
 """How much of the end of a decoder's standard error is kept."""
 
@@ -131,7 +134,10 @@ class DecoderChild:
             reason = "A decoder of the file was killed, as where an instance has no memory left."
             raise DecoderKilled(reason, FailureKind.OUT_OF_MEMORY)
         assert self._child.stderr is not None  # opened as a pipe
-        written = self._child.stderr.read()[-STDERR_TAIL_BYTES:].decode(errors="replace")
+        if sys.platform != "win32":
+            os.set_blocking(self._child.stderr.fileno(), False)  # what it started may hold the pipe, and write on
+        complaints = self._child.stderr.read(MOST_STDERR_BYTES) or b""
+        written = complaints[-STDERR_TAIL_BYTES:].decode(errors="replace")
         lines = [line.strip() for line in written.splitlines() if line.strip()]
         if status < 0 or not lines:
             return f" (the decoder ended with status {status})"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,16 @@ def test_a_program_that_ignores_its_childrens_ends_gets_its_samples() -> None:
         stream.close()
     finally:
         signal.signal(signal.SIGCHLD, was)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the command is a POSIX shell's")
+def test_what_a_decoder_leaves_running_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = "sleep 40 >/dev/null & echo $! >&2; echo broken >&2; exit 3"
+    start_other(monkeypatch, lambda _: ["/bin/sh", "-c", left])
+    began = time.monotonic()
+    with (
+        DecoderChild(DecodingRequest(str(CALL), DEMUXERS), DecoderLimits()) as child,
+        pytest.raises(DecoderFailed, match=r"\(broken\)"),
+    ):
+        list(child.records())
+    assert time.monotonic() - began < 30
