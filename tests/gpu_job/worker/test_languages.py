@@ -11,6 +11,7 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
+from shared.costs.shard_plan import Shard
 from shared.media import Media
 from shared.messages import TerminalMessage
 from shared.options.parsing import parse_upload_options
@@ -45,7 +46,15 @@ def services(cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield made
 
 
-def queued(cloud: LoopbackCloud, services: JobServices, name: str, path: Path, codec: str, **metadata: str) -> None:
+def queued(
+    cloud: LoopbackCloud,
+    services: JobServices,
+    name: str,
+    path: Path,
+    codec: str,
+    shards: tuple[Shard, ...] = (),
+    **metadata: str,
+) -> None:
     data = path.read_bytes()
     media = Media(
         container=path.suffix[1:],
@@ -56,9 +65,11 @@ def queued(cloud: LoopbackCloud, services: JobServices, name: str, path: Path, c
         size_bytes=len(data),
     )
     options = parse_upload_options({f"transcribe-{key}": value for key, value in metadata.items()})
-    job, _ = queue_job(services, cloud, name, data=data, media=media, options=options)
+    job, _ = queue_job(services, cloud, name, data=data, media=media, options=options, shards=shards)
     topic = services.publisher.topic_path(PROJECT, WORK_TOPIC)
-    services.publisher.publish(topic, item_of(job).model_dump_json().encode()).result(timeout=PATIENCE)
+    whole = item_of(job)
+    for item in [whole.model_copy(update={"shard": shard.number}) for shard in shards] or [whole]:
+        services.publisher.publish(topic, item.model_dump_json().encode()).result(timeout=PATIENCE)
 
 
 def transcript(cloud: LoopbackCloud, message: TerminalMessage) -> Transcript:
@@ -86,3 +97,15 @@ def test_two_models_serve_a_mixed_queue_in_one_execution(cloud: LoopbackCloud, s
         "de-0.opus": ("de-DE", GERMAN_ONNX_PATH.name),
     }
     assert len({message.execution for message in messages}) == 1
+
+
+def test_an_upload_in_shards_of_whose_language_nothing_is_known_is_heard_by_the_deployments_own_model(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    """There is no trial: of models with a language each, the own one is the guess."""
+    shards = (Shard(0, 0, 4), Shard(1, 4, None))
+    queued(cloud, services, "long.wav", ENGLISH.path, "pcm_s16le", shards, language="auto")
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    found = transcript(cloud, message)
+    assert (found.text, found.language, found.model) == (ENGLISH.text, "en", ONNX_PATH.name)
