@@ -26,7 +26,11 @@ _INTRODUCTIONS = (
     ("my", "name", "is"),
     ("name", "is"),
     ("names", "is"),
-    ("name's",),
+    ("my", "name's"),
+    ("full", "name's"),
+    ("first", "name's"),
+    ("last", "name's"),
+    ("maiden", "name's"),
     ("surname's",),
     ("what's", "your", "name"),
     ("what", "is", "your", "name"),
@@ -156,6 +160,9 @@ def _introduced(tokens: Sequence[Token], *, cased: bool) -> Iterator[Entity]:
                 first = start + len(phrase)
                 while first < len(tokens) and texts[first] in _BETWEEN and is_sure:
                     first += 1
+                is_asked = first < len(tokens) and tokens[first - 1].written.endswith("?")
+                if is_asked and may_be_no_name(tokens[first].text, is_answer=True):
+                    continue  # "What's your name? Thank you."
                 last = _name_end(tokens, first, cased=cased)
                 if last is None:
                     continue
