@@ -148,7 +148,7 @@ def test_a_store_that_does_not_answer_at_all_stops_no_decision_either(
     cloud: LoopbackCloud, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     # The client itself retries for two minutes before it gives up so.
-    def silent(*_: object) -> None:
+    def silent(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(objects, "read", silent)
