@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,9 @@ differ by a few tenths of a second."""
 _BORDER_SECONDS = 0.6
 """A turn that begins or ends inside a sentence, this close to the sentence's border, is taken to change there: people
 rarely take over within a word or two of a sentence's end."""
+
+_BACKWARD_SECONDS = 5.0
+"""A word begins so long before one that is written before it at most: where chunks meet, times run back a little."""
 
 _LEAST_WORD_SECONDS = 0.04
 """Engines give some words no length."""
@@ -83,15 +85,19 @@ def speakers_of_words(words: Sequence[Word], turns: Sequence[Turn], language: st
 
 def _candidates(words: Sequence[Word], turns: Sequence[Turn]) -> Iterator[list[int]]:
     """Of each word, the speakers who may have said it, the likeliest first; none where nobody speaks near it."""
-    starts = [turn.start for turn in turns]
-    longest = max((turn.end - turn.start for turn in turns), default=0.0)
+    near: list[Turn] = []
+    """That begin before the word's end, and do not end long before it: however long one of the others is."""
+    coming = 0
     for word in words:
         start, end = word.start, max(word.end, word.start + _LEAST_WORD_SECONDS)
         inside: defaultdict[int, float] = defaultdict(float)
         distances: dict[int, float] = {}
         loud: defaultdict[int, float] = defaultdict(float)
-        first = bisect_left(starts, start - longest - _NEAR_SECONDS)
-        for turn in turns[first : bisect_left(starts, end + _NEAR_SECONDS)]:
+        while coming < len(turns) and turns[coming].start < end + _NEAR_SECONDS:
+            near.append(turns[coming])
+            coming += 1
+        near = [turn for turn in near if turn.end >= start - _BACKWARD_SECONDS - _NEAR_SECONDS]
+        for turn in near:
             overlap = min(end, turn.end) - max(start, turn.start)
             if overlap > 0:
                 inside[turn.speaker] += overlap
