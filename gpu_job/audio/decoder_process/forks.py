@@ -121,10 +121,16 @@ class ForkServer:
             raise
 
     def end(self) -> None:
-        """What it forked goes on."""
-        self._requests.close()
+        """What it forked goes on, but for copies whose answer nobody waited for: they are reaped."""
         self._process.kill()
         self._process.wait()
+        self._requests.settimeout(0)
+        with suppress(OSError), self._requests:
+            while len(answer := self._requests.recv(ANSWER.size)) == ANSWER.size:
+                (pid,) = ANSWER.unpack(answer)
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # none of another process
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def leave(self) -> None:
         """In a copy of the process that started it: it is that one's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pytest
 from gpu_job.audio.decode import decode
 from gpu_job.audio.decoder.records import DecodingRequest
 from gpu_job.audio.decoder_process.child import DecoderChild, DecoderFailed
-from gpu_job.audio.decoder_process.forks import FORKS, ForkedProcess, Forks
+from gpu_job.audio.decoder_process.fork_server import ANSWER, can_fork_siblings
+from gpu_job.audio.decoder_process.forks import FORKS, ForkedProcess, Forks, ForkServer
 from gpu_job.audio.decoder_process.start import DecoderLimits
 from infra.recordings import recording, shipped
 from shared.media import DEMUXERS
@@ -84,6 +86,25 @@ def test_where_none_can_be_forked_decoders_are_started_anew() -> None:
     forks = Forks("gpu_job.no_such_module")
     assert forks.fork() is None
     assert forks.fork() is None
+
+
+@pytest.mark.skipif(not can_fork_siblings(), reason="nothing is forked here")
+def test_a_copy_whose_answer_came_too_late_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[int] = []
+    receive = socket.socket.recv
+
+    def too_late(waiting: socket.socket, size: int) -> bytes:
+        late.extend(ANSWER.unpack(receive(waiting, size, socket.MSG_PEEK)))
+        raise TimeoutError
+
+    server = ForkServer()
+    with monkeypatch.context() as patched:
+        patched.setattr(socket.socket, "recv", too_late)
+        with pytest.raises(TimeoutError):
+            server.fork()
+    server.end()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(late[0], os.WNOHANG)
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
