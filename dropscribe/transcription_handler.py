@@ -120,8 +120,8 @@ class TranscriptionHandler:
 
     def _transcribed_here(self, path: Path, cancelled: threading.Event) -> Mapping[str, bytes]:
         from dropscribe.local_media import inspected
-        from gpu_job.asr.hub.names import PUBLISHED_MODEL
         from gpu_job.pipeline import transcribe
+        from shared.languages.models import PUBLISHED_MODEL
 
         media = inspected(path)
         with ExitStack() as stack:

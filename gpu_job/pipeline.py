@@ -25,7 +25,6 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.assembly.assemble import ChunkResult, coverage_of, transcript_of
 from gpu_job.audio.chunker import Chunk
@@ -57,6 +56,7 @@ from gpu_job.vad.detector import SpeechDetector
 from shared.costs.shard_plan import Shard
 from shared.enums import Channels
 from shared.errors import EngineFailed
+from shared.languages.models import PUBLISHED_MODEL
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.editing.redaction import redact_transcript, without_redacted_audio

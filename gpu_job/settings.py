@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.load_recognizer import Precision, RecognizerOptions
 from gpu_job.audio.cuts import CutRules
 from gpu_job.audio.decode_options import DecodeOptions
@@ -35,12 +34,6 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
     """Everything the job reads from its environment, but for Cloud Run's own CLOUD_RUN_* variables."""
 
     work_subscription: str = setting("transcription-work-job", "Pub/Sub subscription of the work items.", min_length=3)
-    parakeet_model_name: str = setting(
-        PUBLISHED_MODEL,
-        "Model: a name at NeMo or Hugging Face, a .nemo file, a directory made by `dropscribe prepare-model`, or, on"
-        " the CPU, a folder with ONNX networks in onnx-asr's layout.",
-        min_length=1,
-    )
     parakeet_model_release: str = setting(
         "",
         "What the model is a copy of: results of another job's worker with the same one are used. Empty: of those with"
@@ -193,15 +186,6 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         unit="s",
         ge=0,
     )
-    language_trial_seconds: float = setting(
-        _PIPELINE.trial_seconds,
-        "Speech that each model hears of an upload of several languages or `auto`, until one is chosen for the rest."
-        " 0: none does, and the one of LANGUAGE_MODELS that has the languages hears all.",
-        unit="s",
-        source="a minute has some 150 words",
-        ge=0,
-        le=600,
-    )
     language_guard_max_share: float = setting(
         GuardRules().max_share,
         "Most audio that is heard again because it is in another language than what is around it, as a share of all."
@@ -306,7 +290,7 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
         """How uploads become transcripts."""
         return PipelineOptions(
             language=self.language,
-            speech_models=SpeechModels(self.parakeet_model_name, self.language_table),
+            speech_models=SpeechModels(self.parakeet_model_name, self.language_table, self.parakeet_model_release),
             low_confidence=self.low_confidence,
             cuts=CutRules(max_seconds=self.chunk_seconds),
             audit=AuditRules(

@@ -32,6 +32,8 @@ variable "settings" {
     enable_fallback               = optional(bool)
     language                      = optional(string)
     language_models               = optional(string)
+    parakeet_model_name           = optional(string)
+    language_trial_seconds        = optional(number)
     deepgram_languages            = optional(string)
     low_confidence                = optional(number)
     max_attempts                  = optional(number)
@@ -112,7 +114,6 @@ variable "api_settings" {
 variable "job_settings" {
   description = "Settings of the jobs alone."
   type = object({
-    parakeet_model_name          = optional(string)
     model_precision              = optional(string)
     speaker_model                = optional(string)
     sortformer_file              = optional(string)
@@ -138,7 +139,6 @@ variable "job_settings" {
     audit_gap_seconds            = optional(number)
     audit_max_share              = optional(number)
     audit_spare_seconds          = optional(number)
-    language_trial_seconds       = optional(number)
     language_guard_max_share     = optional(number)
     language_guard_spare_seconds = optional(number)
     checkpoint_seconds           = optional(number)

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 
-from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from gpu_job.asr.load_recognizer import RecognizerOptions, load_recognizer
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.chunk_queue import BUFFERED_AUDIO_SECONDS
 from gpu_job.engines.local import LocalEngine
 from shared.enums import Engine
+from shared.languages.models import PUBLISHED_MODEL
 
 
 @contextmanager

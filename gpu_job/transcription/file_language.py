@@ -182,7 +182,7 @@ class FileLanguage:
             return None
         is_on_gpu = engines.engine is Engine.PARAKEET_GPU
         on_trial = options.speech_models.on_trial(request.asked.language, on_gpu=is_on_gpu)
-        if not on_trial.are_a_choice or self._results.has_stored:
+        if on_trial is None or self._results.has_stored:
             return None
         return LanguageTrial(on_trial, options.trial_seconds, self._tasks.submit_again, self._check)
 

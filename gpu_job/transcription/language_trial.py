@@ -25,9 +25,6 @@ from shared.transcript.quality import LOW_CONFIDENCE
 
 _log = logging.getLogger(__name__)
 
-TRIAL_SECONDS = 60.0
-"""Speech that each model hears where nothing else is set."""
-
 CLEARLY_SURER = 0.02
 """By so much surer has a model to be than the one before it in the table: of a language that both know, their mean
 confidences differ by less."""

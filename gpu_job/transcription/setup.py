@@ -20,10 +20,10 @@ from gpu_job.speakers.diarizer import BuiltInModel
 from gpu_job.speakers.stage import SpeakerModel
 from gpu_job.transcription.chunk_results import StoredResults
 from gpu_job.transcription.language_guard import GuardRules
-from gpu_job.transcription.language_trial import TRIAL_SECONDS
 from gpu_job.transcription.opinions.second_opinions import OpinionLimits
 from gpu_job.transcription.shards.joined import StoredShards
 from shared.costs.shard_plan import Shard
+from shared.languages.trial import TRIAL_SECONDS
 from shared.media import Media
 from shared.options.model import NOTHING_ASKED, UploadOptions
 from shared.transcript.quality import LOW_CONFIDENCE

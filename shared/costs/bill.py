@@ -31,6 +31,7 @@ _DIARIZATION, _KEYTERMS, _REDACTION = "diarization", "key terms", "redaction"
 _DEEPGRAM_FEATURES = frozenset({_DIARIZATION, _KEYTERMS, _REDACTION})
 """What Deepgram bills beside the model."""
 _FOR_SPEAKERS = "telling speakers apart"
+_LANGUAGE_TRIAL = "language trial"
 
 
 class Phase(StrEnum):
@@ -129,18 +130,25 @@ class Bill(BaseModel):
 
 
 def instance_bill(
-    shape: JobShape, seconds: Mapping[Phase, float], book: PriceBook, *, speakers_seconds: float = 0.0
+    shape: JobShape,
+    seconds: Mapping[Phase, float],
+    book: PriceBook,
+    *,
+    speakers_seconds: float = 0.0,
+    trial_seconds: Iterable[tuple[str, float]] = (),
 ) -> Bill:
     """Seconds of a job instance by phase -> GPU, CPU and memory lines of each. Raises UnknownPrice.
 
     `speakers_seconds`: time in which speakers were still told apart while no batch ran. As much of the waiting has
-    lines of its own, whose phase is waiting, too.
+    lines of its own, whose phase is waiting, too. `trial_seconds`: beside `seconds`, time in which models on
+    trial hear the first speech, with who does: lines of their own, whose phase is transcription.
     """
     for_speakers = max(0.0, min(speakers_seconds, seconds.get(Phase.WAITING, 0.0)))
     spent_on = list[tuple[Phase, str, float]]()
     for phase, spent in seconds.items():
         beside = for_speakers if phase is Phase.WAITING else 0.0
         spent_on += [(phase, phase.value, spent - beside), (phase, _FOR_SPEAKERS, beside)]
+    spent_on += [(Phase.TRANSCRIPTION, f"{_LANGUAGE_TRIAL}: {who}", spent) for who, spent in trial_seconds]
     bought = [
         (LineItemKind.CPU, "cloud run cpu", shape.vcpu, "vCPU-s", book.cloud_run.vcpu_second.usd),
         (LineItemKind.MEMORY, "cloud run memory", shape.memory_gib, "GiB-s", book.cloud_run.gib_second.usd),

@@ -9,11 +9,12 @@ audio, from the back, to Deepgram.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.costs.bill import Bill, LineItem, LineItemKind, Phase, deepgram_bill, instance_bill
 from shared.costs.gathering import GatherRules, Queue, gather_seconds
+from shared.costs.language_trial import NO_TRIAL, HeardBeside
 from shared.costs.launch_plan import Backlog, LaunchRules, RunningExecutions, executions_to_launch
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.quote import IF_INCOMPLETE, Limit, Quote, Refusal
@@ -50,6 +51,8 @@ class PricingContext:
     queue_x_real_time: float | None = None
     """At which what waits is transcribed: the deployment's own model's, in whose seconds queues count. None: as fast as
     this upload."""
+    trial: HeardBeside = NO_TRIAL
+    """Of this upload on this job."""
 
     @property
     def queue_speed(self) -> float:
@@ -169,10 +172,11 @@ def _parakeet(request: TranscriptionRequest, pricing: PricingContext, queue: Que
     for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
     busy = share * _parakeet_seconds(request, pricing)
     seconds = {**_overhead_seconds(request, pricing, queue), Phase.TRANSCRIPTION: busy}
+    before = _start_delay_seconds(pricing, queue) + pricing.trial.seconds(request.audio_seconds)
     return Quote(
         method=Method.PARAKEET,
-        bill=_instance_bill(pricing, seconds, for_speakers),
-        completion_seconds=_start_delay_seconds(pricing, queue) + busy + for_speakers,
+        bill=_instance_bill(pricing, seconds, for_speakers, pricing.trial.lines(request.audio_seconds)),
+        completion_seconds=before + busy + for_speakers,
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
     )
@@ -205,6 +209,7 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
         seconds |= {Phase.START_UP: starting * speed.startup_seconds, Phase.WAITING: starting * pricing.idle_seconds}
     return Quote(
         method=Method.PARAKEET,
+        # Shards have no trial: of one nobody knows whether it is like the rest.
         bill=_instance_bill(pricing, seconds, for_speakers),
         completion_seconds=_start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling,
         device=pricing.shape.job_device,
@@ -214,11 +219,21 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     )
 
 
-def _instance_bill(pricing: PricingContext, seconds: Mapping[Phase, float], for_speakers: float) -> Bill:
-    """`for_speakers`: seconds in which speakers are still told apart, behind the last batch."""
+def _instance_bill(
+    pricing: PricingContext,
+    seconds: Mapping[Phase, float],
+    for_speakers: float,
+    trial: Iterable[tuple[str, float]] = (),
+) -> Bill:
+    """`for_speakers`: seconds in which speakers are still told apart, behind the last batch. `trial`: of other models,
+    before the rest."""
     waiting = seconds.get(Phase.WAITING, 0.0) + for_speakers
     return instance_bill(
-        pricing.shape, {**seconds, Phase.WAITING: waiting}, pricing.book, speakers_seconds=for_speakers
+        pricing.shape,
+        {**seconds, Phase.WAITING: waiting},
+        pricing.book,
+        speakers_seconds=for_speakers,
+        trial_seconds=trial,
     )
 
 
@@ -303,7 +318,8 @@ def _hybrid(request: TranscriptionRequest, pricing: PricingContext, queue: Queue
     """Both at once, each on its part; the job asks Deepgram when it turns to the upload."""
     # Where a deadline needs both, nothing waits for company.
     queue = replace(queue, company_seconds=0.0)
-    start_delay = _start_delay_seconds(pricing, queue)
+    # What is cut waits for the end of a trial, Deepgram's part, too.
+    start_delay = _start_delay_seconds(pricing, queue) + pricing.trial.seconds(request.audio_seconds)
     job_seconds, speakers_seconds = _parakeet_seconds(request, pricing), _speakers_seconds(request, pricing)
     api_seconds = request.audio_seconds / pricing.speeds.deepgram_x_real_time
     available = None if request.deadline_seconds is None else request.deadline_seconds - start_delay

@@ -7,11 +7,14 @@ from typing import Self
 
 from shared.languages.choice import LanguageChoice, language_tag, primary_language
 
+PUBLISHED_MODEL = "nvidia/parakeet-tdt-0.6b-v2"
+"""What is transcribed with unless another model is named; docs/decisions/ has why v2 and not v3."""
+
 OTHER = "*"
 """In a table: every language that no other model of it has."""
 
 LANGUAGE_MODELS = (
-    "nvidia/parakeet-tdt-0.6b-v2=en;"
+    f"{PUBLISHED_MODEL}=en;"
     "nvidia/parakeet-tdt-0.6b-v3=bg hr cs da nl en et fi fr de el hu it lv lt mt pl pt ro sk sl es sv ru uk;"
     "whisper-base=*"
 )

@@ -7,13 +7,14 @@ from pydantic_settings import BaseSettings
 
 from shared.languages.choice import MULTI, LanguageChoice, parse_language_choice
 from shared.languages.deepgram import DEEPGRAM_LANGUAGES
-from shared.languages.models import LANGUAGE_MODELS, LanguageModels
+from shared.languages.models import LANGUAGE_MODELS, PUBLISHED_MODEL, LanguageModels
 from shared.languages.table import LanguageTable
+from shared.languages.trial import TRIAL_SECONDS
 from shared.settings.field import SETTINGS_CONFIG, setting
 
 
 class LanguageSettings(BaseSettings):
-    """The language of uploads that name none, and the table of models by language."""
+    """The language of uploads that name none, the jobs' own model, and the table of others by language."""
 
     model_config = SETTINGS_CONFIG
 
@@ -28,6 +29,22 @@ class LanguageSettings(BaseSettings):
         " MODEL=LANGUAGES with `;` between models and spaces between languages; `*`: all others. The first model that"
         " has a language gets it. Empty: none but LANGUAGE.",
         source="the models' cards; Whisper: its tokenizer",
+    )
+    parakeet_model_name: str = setting(
+        PUBLISHED_MODEL,
+        "Model: a name at NeMo or Hugging Face, a .nemo file, a directory made by `dropscribe prepare-model`, or, on"
+        " the CPU, a folder with ONNX networks in onnx-asr's layout. The images set their jobs'"
+        " own; the function looks it up in LANGUAGE_MODELS for quotes.",
+        min_length=1,
+    )
+    language_trial_seconds: float = setting(
+        TRIAL_SECONDS,
+        "Speech that each model hears of an upload of several languages or `auto`, until one is chosen for the rest."
+        " 0: none does, and the one of LANGUAGE_MODELS that has the languages hears all.",
+        unit="s",
+        source="a minute has some 150 words",
+        ge=0,
+        le=600,
     )
     deepgram_languages: str = setting(
         DEEPGRAM_LANGUAGES,

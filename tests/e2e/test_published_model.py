@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gpu_job.asr.hub.names import PUBLISHED_MODEL
 from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
 from infra.tiny_parakeet import ONNX_PATH
+from shared.languages.models import PUBLISHED_MODEL
 from tests.support.hub_server import HubServer
 from tests.support.waiting import PATIENCE
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.enums import JobDevice
+from shared.languages.choice import LanguageChoice
+from shared.languages.models import PUBLISHED_MODEL
 from shared.languages.table import LanguageTable
+from shared.languages.trial import TRIAL_SECONDS, models_heard_beside, models_on_trial
 from shared.media import Media
 from shared.options.metadata_keys import REDACT_AUDIO_METADATA
 from shared.options.model import UploadOptions
@@ -29,6 +32,10 @@ class Engines:
     """The same of the CPU job."""
     languages: LanguageTable = field(default_factory=LanguageTable)
     deepgram_model: str = "nova-3"
+    own_model: str = PUBLISHED_MODEL
+    """The jobs' own, as PARAKEET_MODEL_NAME has it."""
+    trial_seconds: float = TRIAL_SECONDS
+    """Speech that models on trial hear; 0: none are."""
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings) -> Engines:
@@ -43,7 +50,17 @@ class Engines:
             cpu_file_bytes=settings.largest_file_bytes(settings.cpu_job_memory_gib, settings.cpu_job_disk_gib),
             languages=settings.language_table,
             deepgram_model=settings.deepgram_model,
+            own_model=settings.parakeet_model_name,
+            trial_seconds=settings.language_trial_seconds,
         )
+
+    def heard_beside(self, asked: LanguageChoice | None, device: JobDevice) -> tuple[str, ...]:
+        """The models of a job that hear the first speech of an upload beside the one that it is quoted with, as the
+        worker has it (`gpu_job/transcription/file_language.py`). `asked`: the owner's; None: nothing."""
+        if self.trial_seconds <= 0:
+            return ()
+        on_trial = models_on_trial(self.languages, self.own_model, asked, on_gpu=device is JobDevice.GPU)
+        return models_heard_beside(on_trial, self.languages.model_for(asked) or self.own_model)
 
 
 def deepgram_file_obstacle(media: Media) -> str | None:

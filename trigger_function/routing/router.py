@@ -20,11 +20,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.costs.gathering import GatherRules
+from shared.costs.language_trial import HeardBeside
 from shared.costs.launch_plan import LaunchRules
 from shared.costs.prices import JobShape, PriceBook
 from shared.costs.quote import Limit, Quote
 from shared.costs.quotes import ONE_EXECUTION, PricingContext, TranscriptionRequest, parakeet_quote, quotes_for
 from shared.costs.shard_plan import NEVER_DIVIDED, ShardRules
+from shared.costs.speeds import Speeds
 from shared.deepgram_request import DeepgramRequest, redacted_by_deepgram
 from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
@@ -168,11 +170,20 @@ class Router:
                 launches=self.cpu_launches if is_cpu else self.gpu_launches,
                 shards=self.shards,
                 queue_x_real_time=conditions.speeds.of(shape.device).x_real_time,
+                trial=self._trial(upload.options, conditions.speeds, shape),
             )
 
         (shape, queue), *others = (jobs[device] for device in self._devices(gpu_healthy=conditions.gpu_healthy))
         parakeet, *rest = quotes_for(request, pricing(shape), queue)
         return (parakeet, *(parakeet_quote(request, pricing(shape), queue) for shape, queue in others), *rest)
+
+    def _trial(self, options: UploadOptions, speeds: Speeds, shape: JobShape) -> HeardBeside:
+        """What hears the first speech of an upload beside its model. `speeds`: with the deployment's own model."""
+        engines = self.engines
+        beside = engines.heard_beside(options.language, shape.job_device)
+        models = {name: None if name == engines.own_model else name for name in beside}
+        x_real_time = {name: speeds.for_model(model).of(shape.device).x_real_time for name, model in models.items()}
+        return HeardBeside(engines.trial_seconds, x_real_time)
 
     def _second_opinion_usd(self, options: UploadOptions) -> float:
         """Most that Deepgram may cost beside the job's own engine; 0 where it may not be asked."""

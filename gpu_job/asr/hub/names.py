@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-PUBLISHED_MODEL = "nvidia/parakeet-tdt-0.6b-v2"
-"""What is transcribed with unless another model is named; docs/decisions/ has why v2 and not v3."""
-
 Quantization = Literal["fp32", "int8"]
 """What a model's weights are kept in; with int8 the matrices only."""
 

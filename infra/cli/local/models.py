@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gpu_job.asr.hub.names import PUBLISHED_MODEL, Quantization, hub_model
+from gpu_job.asr.hub.names import Quantization, hub_model
 from gpu_job.asr.onnx.model_folder import is_onnx_folder
 from infra.cli.errors import CommandError
 from infra.cli.exit_codes import ExitCode
 from infra.cli.progress.fetch import FetchProgress
 from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
 from shared.languages.choice import LanguageChoice
-from shared.languages.models import LANGUAGE_MODELS, OTHER, LanguageModels
+from shared.languages.models import LANGUAGE_MODELS, OTHER, PUBLISHED_MODEL, LanguageModels
 
 TINY = "tiny"
 """The name of the built-in model: what the demo is for, and nothing else."""

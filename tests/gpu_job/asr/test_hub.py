@@ -17,7 +17,8 @@ import pytest
 from gpu_job.asr.hub.download import Patience
 from gpu_job.asr.hub.errors import WAYS_ON, ModelNotFetched
 from gpu_job.asr.hub.fetch import FetchPlan, Hub, cached_model, fetch_model
-from gpu_job.asr.hub.names import PUBLISHED_MODEL, HubModel, hub_model
+from gpu_job.asr.hub.names import HubModel, hub_model
+from shared.languages.models import PUBLISHED_MODEL
 from tests.support.hub_server import COMMIT, HubServer
 
 REPOSITORY = "istupakov/parakeet-tdt-0.6b-v2-onnx"

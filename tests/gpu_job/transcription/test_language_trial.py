@@ -24,8 +24,8 @@ from infra.recordings import recording
 from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
 from shared.enums import Engine
 from shared.errors import EngineFailed
-from shared.languages.choice import LanguageChoice, parse_language_choice
-from shared.languages.models import LanguageModels
+from shared.languages.choice import LanguageChoice
+from shared.languages.models import PUBLISHED_MODEL, LanguageModels
 from shared.languages.table import LanguageTable
 from shared.options.model import UploadOptions
 
@@ -111,31 +111,14 @@ def test_waiting_ends_where_the_transcription_does() -> None:
         trial.decide()
 
 
-@pytest.mark.parametrize(
-    ("asked", "on_gpu", "known", "other"),
-    [
-        ("auto", False, ["v2", "nvidia/v3"], "whisper-base"),
-        ("auto", True, ["v2", "nvidia/v3"], None),
-        ("de,fr", False, ["nvidia/v3"], "whisper-base"),
-        ("en,de", False, ["v2", "nvidia/v3"], "whisper-base"),
-        ("ja,ko", False, [], "whisper-base"),
-        ("de", False, [], None),
-        (None, False, [], None),
-    ],
-)
-def test_models_are_on_trial_that_may_have_the_languages_and_run_here(
-    asked: str | None, on_gpu: bool, known: list[str], other: str | None
-) -> None:
-    table = LanguageTable(models=LanguageModels.parse("nvidia/v3=de fr en;whisper-base=*"))
-    choice = None if asked is None else parse_language_choice(asked)
-    found = SpeechModels("v2", table).on_trial(choice, on_gpu=on_gpu)
-    assert [one.name for one in found.known] == known
-    assert (found.other and found.other.name) == other
-
-
-def test_a_model_that_is_for_any_language_has_no_rival() -> None:
-    models = SpeechModels("mine", LanguageTable(own=LanguageChoice()))
-    assert not models.on_trial(LanguageChoice(), on_gpu=False).are_a_choice
+def test_a_copy_of_a_model_in_the_table_is_on_trial_once() -> None:
+    """As in the GPU's image, whose own model is a folder."""
+    models = SpeechModels("/models/parakeet", release=f"{PUBLISHED_MODEL}@main")
+    on_trial = models.on_trial(LanguageChoice(), on_gpu=True)
+    assert on_trial is not None
+    assert [one.name for one in on_trial.known] == ["/models/parakeet", "nvidia/parakeet-tdt-0.6b-v3"]
+    assert on_trial.other is None
+    assert models.on_trial(None, on_gpu=True) is None
 
 
 @pytest.fixture

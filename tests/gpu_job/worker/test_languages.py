@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,22 @@ from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from infra.recordings import recording
 from infra.tiny_parakeet import GERMAN_ONNX_PATH, ONNX_PATH
+from shared.costs.bill import Phase
+from shared.costs.gathering import Queue
 from shared.costs.shard_plan import Shard
+from shared.costs.speeds import Observations, learned_speeds
 from shared.media import Media
 from shared.messages import TerminalMessage
 from shared.options.parsing import parse_upload_options
+from shared.settings.speeds import SpeedSettings
 from shared.transcript.model import Transcript
 from tests.support.fixed_word_worker import item_of, worker
-from tests.support.loopback_cloud import PROJECT, RESULTS, WORK_TOPIC, LoopbackCloud
+from tests.support.loopback_cloud import PROJECT, RESULTS, STATE, WORK_TOPIC, LoopbackCloud
 from tests.support.waiting import PATIENCE
 from tests.support.worker_services import queue_job, worker_services
+from trigger_function.routing.limits import Conditions, UploadFacts
+from trigger_function.routing.router import Router
+from trigger_function.settings.function import FunctionSettings
 
 ENGLISH = recording("memo.wav")
 GERMAN = Path(__file__).parents[2] / "support" / "recordings" / "german.opus"
@@ -109,3 +117,34 @@ def test_an_upload_in_shards_of_whose_language_nothing_is_known_is_heard_by_the_
     (message,) = cloud.terminal_messages()
     found = transcript(cloud, message)
     assert (found.text, found.language, found.model) == (ENGLISH.text, "en", ONNX_PATH.name)
+
+
+def test_the_trial_of_a_quote_is_what_the_worker_bills(
+    cloud: LoopbackCloud, services: JobServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both models hear the upload, one of them for the trial alone: as many seconds as the quote has, at the speeds
+    that this execution shows."""
+    queued(cloud, services, "unknown.wav", ENGLISH.path, "pcm_s16le", language="auto")
+    assert worker(services, WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))).run()
+    (message,) = cloud.terminal_messages()
+    assert transcript(cloud, message).model == ONNX_PATH.name
+    assert message.media is not None
+
+    stored = Observations.model_validate_json(cloud.storage.bucket(STATE).blob("speeds.json").download_as_bytes())
+    initial = replace(SpeedSettings().initial_speeds(None), decode_x_real_time=1e9)
+    speeds = learned_speeds(initial, stored, prior_weight=0)
+    assert speeds.models.keys() == {("cpu", str(GERMAN_ONNX_PATH))}
+    monkeypatch.setenv("GPU_JOB", "")
+    monkeypatch.setenv("CPU_JOB", "projects/p/locations/l/jobs/cpu")
+    shape = services.settings.shape
+    settings = FunctionSettings(cpu_job_vcpu=shape.vcpu, cpu_job_memory_gib=shape.memory_gib)
+    facts = UploadFacts(message.job_id, message.media, parse_upload_options({"transcribe-language": "auto"}))
+    routing = Router.from_settings(settings, services.prices)
+    quote = routing.quotes(facts, Conditions(speeds, cpu_queue=Queue(running=True)))[0]
+
+    trial = [item for item in quote.bill.items if "language trial" in item.resource]
+    said = {item.resource.partition("language trial: ")[2] for item in trial}
+    assert said == {f"{ENGLISH.duration:.0f} s by {GERMAN_ONNX_PATH.name})"}
+    billed, quoted_usd = (bill.usd_of(phase=Phase.TRANSCRIPTION) for bill in (message.bill, quote.bill))
+    assert billed == pytest.approx(quoted_usd, rel=0.05)
+    assert sum(item.usd for item in trial) > 0
