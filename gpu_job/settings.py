@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import model_validator
 
@@ -56,11 +56,6 @@ class JobSettings(DeploymentSettings, DeepgramSettings):
     )
     chunk_duration_minutes: float | None = setting(
         None, "Older name of CHUNK_SECONDS, in minutes; CHUNK_SECONDS goes before it.", unit="min", gt=0, le=20
-    )
-    speaker_model: Literal["built-in", "sortformer"] = setting(
-        "built-in",
-        "What tells speakers apart. sortformer: NVIDIA's model of four speakers, on NeMo, with SORTFORMER_FILE, for"
-        " uploads that say that four speak at most (`transcribe-speakers: 2-4`); the built-in one hears the others.",
     )
     sortformer_file: Path | None = setting(
         None, "The .nemo file of SPEAKER_MODEL=sortformer; none ships with the images.", source="its model card"

@@ -28,6 +28,7 @@ variable "settings" {
     result_formats                = optional(string)
     price_book                    = optional(string)
     deepgram_model                = optional(string)
+    speaker_model                 = optional(string)
     max_completion_minutes        = optional(number)
     enable_fallback               = optional(bool)
     language                      = optional(string)
@@ -115,7 +116,6 @@ variable "job_settings" {
   description = "Settings of the jobs alone."
   type = object({
     model_precision              = optional(string)
-    speaker_model                = optional(string)
     sortformer_file              = optional(string)
     kept_voices                  = optional(bool)
     loaded_models                = optional(number)

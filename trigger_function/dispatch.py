@@ -14,6 +14,7 @@ from shared.enums import JobDevice, Method
 from shared.errors import DropscribeError, EngineFailed, best_effort
 from shared.media import Media
 from shared.messages import Decision, WorkItem
+from shared.options.speaker_count import speakers_need_the_whole
 from shared.state.faults import reason_of
 from shared.state.finisher import PUBLISH_TIMEOUT_SECONDS
 from shared.state.job_result import failed
@@ -177,13 +178,22 @@ def _mark_queued(services: Services, job: Job, device: JobDevice) -> None:
     queued = QueuedUpload(
         device=device,
         audio_seconds=own_model_seconds(services, record, device, audio_seconds),
-        speakers_seconds=media.duration_seconds if record.options.tells_speakers_apart else 0.0,
+        speakers_seconds=_heard_speakers_seconds(services, record, media.duration_seconds),
         due=None if minutes is None else record.received_at + timedelta(minutes=minutes),
         queued_at=record.queued_at or now(),
         shards=len(record.shards),
     )
     services.queued.add(job.id, queued, record.run)
     services.jobs.markers.mark_queued(job.id, queued, record.run)
+
+
+def _heard_speakers_seconds(services: Services, record: JobRecord, duration_seconds: float) -> float:
+    """Audio of an upload of which is found out who speaks by those that take its items: of shards none, where who
+    assembles them hears the whole."""
+    if not record.options.tells_speakers_apart:
+        return 0.0
+    model = services.settings.speaker_model
+    return 0.0 if record.shards and speakers_need_the_whole(model, record.options.speakers) else duration_seconds
 
 
 def own_model_seconds(services: Services, record: JobRecord, device: JobDevice, audio_seconds: float) -> float:

@@ -23,16 +23,13 @@ from numpy.typing import NDArray
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
 from gpu_job.speakers.stage import PartStage, RecordingPart, SpeakerModel, SpeakerStage
 from gpu_job.speakers.turns import Turn
-from shared.options.speaker_count import SpeakerCount
+from shared.options.speaker_count import SpeakerCount, sortformer_hears
 from shared.voices.model import Voice
 
 if TYPE_CHECKING:
     import torch
 
 _log = logging.getLogger(__name__)
-
-MOST_SPEAKERS = 4
-"""Outputs of the published models (diar_streaming_sortformer_4spk)."""
 
 _SPEAKS = 0.5
 """Probability from which somebody speaks, as the model card has it."""
@@ -71,7 +68,7 @@ class SortformerModel:
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> SpeakerStage:
         """As `SpeakerModel` has it."""
-        if count.most is None or count.most > MOST_SPEAKERS:
+        if not sortformer_hears(count):
             return self._beyond.begin(threads, count, done, is_cancelled)
         return _SortformerStage(self, done, is_cancelled)
 
@@ -84,7 +81,7 @@ class SortformerModel:
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> PartStage | None:
         """None of what it hears itself: what it hears depends on all that came before."""
-        if count.most is None or count.most > MOST_SPEAKERS:
+        if not sortformer_hears(count):
             return self._beyond.begin_part(threads, part, count, done, is_cancelled)
         return None
 

@@ -134,7 +134,8 @@ class Heartbeat(PeriodicTask):
     def _taken_work(self) -> TakenWork:
         jobs = self._jobs.all()
         left = sum(map(self._own_model_seconds, jobs))
-        return TakenWork(tuple(job.id for job in jobs), left, sum(job.unheard_speakers_seconds() for job in jobs))
+        unheard = sum(job.unheard_speakers_seconds(self._settings.speaker_model) for job in jobs)
+        return TakenWork(tuple(job.id for job in jobs), left, unheard)
 
     def _own_model_seconds(self, job: RunningJob) -> float:
         """What is left of a job's audio, as queues count it."""

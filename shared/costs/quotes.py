@@ -70,6 +70,8 @@ class TranscriptionRequest:
     deadline_seconds: float | None = None
     speakers: bool = False
     """Whether it is to be found out who speaks."""
+    speakers_need_the_whole: bool = False
+    """Whether one execution hears that in all of the recording, though it is in shards."""
     keyterms: bool = False
     """Whether engines are to favour key terms; that takes Parakeet no time worth predicting."""
     second_opinion_usd: float = 0.0
@@ -186,22 +188,25 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     """Parakeet in shards, as `plan_shards` divides the upload; None where it is one piece.
 
     Each execution does its part of the shards, one after the other, and hears who speaks in them; then one puts the
-    transcript together, for which nobody else works: it counts the file's packets, and makes the redacted recording.
+    transcript together, for which nobody else works: it counts the file's packets, and makes the redacted recording. A
+    speaker model that needs the whole recording hears it there, decoded once more.
     """
     media = request.media
     most = pricing.launches.max_executions
     shards = plan_shards(media.duration_seconds, request.streams, most, pricing.shards) if most > 1 else ()
     if not shards:
         return None
-    for_whom = media.duration_seconds if request.speakers else 0.0
+    in_shards = request.speakers and not request.speakers_need_the_whole
+    for_whom = media.duration_seconds if in_shards else 0.0
     backlog = Backlog(len(shards), request.audio_seconds, request.deadline_seconds, for_whom)
     speed = pricing.speeds.of(pricing.shape.device)
     at_once = executions_to_launch(backlog, RunningExecutions(), speed, pricing.launches, most)
     rounds = math.ceil(len(shards) / at_once)
     longest = max(shard.seconds_of(media.duration_seconds) for shard in shards) / media.duration_seconds
     transcribing = _transcribing_seconds(request, pricing)
-    for_speakers = max(0.0, _speakers_seconds(request, pricing) - transcribing)
-    busy = transcribing + for_speakers
+    behind_batches = max(0.0, _speakers_seconds(request, pricing) - transcribing) if in_shards else 0.0
+    busy = transcribing + behind_batches
+    hearing_whole = _hearing_whole_seconds(request, pricing)
     assembling = media.duration_seconds / COUNTED_X_REAL_TIME + _redacting_seconds(request, pricing)
     seconds = {Phase.TRANSCRIPTION: transcribing + assembling}
     starting = at_once - (1 if queue.running else 0)  # some run by then, or are started for it
@@ -210,8 +215,10 @@ def _divided(request: TranscriptionRequest, pricing: PricingContext, queue: Queu
     return Quote(
         method=Method.PARAKEET,
         # Shards have no trial: of one nobody knows whether it is like the rest.
-        bill=_instance_bill(pricing, seconds, for_speakers),
-        completion_seconds=_start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling,
+        bill=_instance_bill(pricing, seconds, behind_batches + hearing_whole),
+        completion_seconds=(
+            _start_delay_seconds(pricing, queue) + min(1.0, rounds * longest) * busy + assembling + hearing_whole
+        ),
         device=pricing.shape.job_device,
         queue_seconds=_queue_seconds(pricing, queue),
         shards=len(shards),
@@ -290,6 +297,14 @@ def _speakers_seconds(request: TranscriptionRequest, pricing: PricingContext) ->
     if not request.speakers:
         return 0.0
     return request.media.duration_seconds / pricing.speeds.of(pricing.shape.device).speakers_x_real_time
+
+
+def _hearing_whole_seconds(request: TranscriptionRequest, pricing: PricingContext) -> float:
+    """Seconds in which who assembles shards hears who speaks in the whole, beside decoding it; 0 where shards do."""
+    if not (request.speakers and request.speakers_need_the_whole):
+        return 0.0
+    decoding = request.media.duration_seconds / pricing.speeds.decode_x_real_time
+    return max(decoding, _speakers_seconds(request, pricing))
 
 
 def _deepgram(request: TranscriptionRequest, pricing: PricingContext, share: float) -> Quote:

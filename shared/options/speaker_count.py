@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_SPEAKERS = 50
 """More are not told apart by their voices."""
+
+SORTFORMER_SPEAKERS = 4
+"""Outputs of the published Sortformer models (diar_streaming_sortformer_4spk)."""
+
+SpeakerModelName = Literal["built-in", "sortformer"]
+"""What tells speakers apart, as SPEAKER_MODEL has it."""
 
 _Count = Annotated[int, Field(ge=1, le=MOST_SPEAKERS)]
 
@@ -38,6 +44,17 @@ class SpeakerCount(BaseModel):
         if self.most is None:
             return f"{self.least}-"
         return str(self.most) if self.least == self.most else f"{self.least}-{self.most}"
+
+
+def sortformer_hears(count: SpeakerCount) -> bool:
+    """Whether no more speak than Sortformer knows; the built-in model hears the others."""
+    return count.most is not None and count.most <= SORTFORMER_SPEAKERS
+
+
+def speakers_need_the_whole(model: SpeakerModelName, count: SpeakerCount | None) -> bool:
+    """Whether one execution hears who speaks in all of an upload, though it is in shards: what Sortformer hears depends
+    on all that came before. `count`: None: nobody asks."""
+    return model == "sortformer" and count is not None and sortformer_hears(count)
 
 
 def parse_speaker_count(value: str) -> SpeakerCount | None:

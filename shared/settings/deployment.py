@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 from shared.enums import JobDevice, ResultFormat
 from shared.languages.table import LanguageTable
 from shared.options.model import LONGEST_DEADLINE_MINUTES
+from shared.options.speaker_count import SpeakerModelName
 from shared.settings.deepgram import TrainingSettings
 from shared.settings.executions import BreakerSettings, ExecutionSettings, FileRoomSettings, JobShapeSettings
 from shared.settings.field import SETTINGS_CONFIG, BucketName, CommaSeparated, setting
@@ -67,6 +68,11 @@ class DeploymentSettings(
     price_book: Path | None = setting(None, "TOML file used instead of the shipped price book.")
     deepgram_model: str = setting(
         "nova-3", "Deepgram model that is used, and whose price savings are compared with.", min_length=1
+    )
+    speaker_model: SpeakerModelName = setting(
+        "built-in",
+        "What tells speakers apart. sortformer: NVIDIA's model of four speakers, on NeMo, with SORTFORMER_FILE, for"
+        " uploads that say that four speak at most (`transcribe-speakers: 2-4`); the built-in one hears the others.",
     )
     max_completion_minutes: float | None = setting(
         None, "Deadline of every upload that sets none itself.", unit="min", gt=0, le=LONGEST_DEADLINE_MINUTES

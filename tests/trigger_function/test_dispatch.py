@@ -114,6 +114,18 @@ def test_who_speaks_is_work_that_waits_too(cloud: LoopbackCloud, make_services: 
     assert (waiting.items, waiting.speakers_seconds) == (2, pytest.approx(marker.queued.audio_seconds * 2 / 3))
 
 
+@pytest.mark.parametrize(("speakers", "are_heard_in_shards"), [("2-4", False), ("on", True), ("2-5", True)])
+def test_of_shards_no_execution_is_started_for_whom_one_hears_in_the_whole(
+    cloud: LoopbackCloud, make_services: MakeServices, speakers: str, are_heard_in_shards: bool
+) -> None:
+    services = make_services(**SHARDS, SPEAKER_MODEL="sortformer")
+    handle(services, cloud.drop(AUDIO, "call.wav", metadata={"transcribe-speakers": speakers}))
+    (marker,) = services.jobs.markers.all()
+    assert marker.queued is not None
+    assert marker.queued.shards > 1
+    assert marker.queued.speakers_seconds == (marker.queued.audio_seconds if are_heard_in_shards else 0.0)
+
+
 def test_where_no_second_execution_could_start_shards_are_longer(
     cloud: LoopbackCloud, make_services: MakeServices
 ) -> None:

@@ -12,6 +12,7 @@ from shared.languages.trial import TRIAL_SECONDS, models_heard_beside, models_on
 from shared.media import Media
 from shared.options.metadata_keys import REDACT_AUDIO_METADATA
 from shared.options.model import UploadOptions
+from shared.options.speaker_count import SpeakerModelName
 from trigger_function.settings.function import FunctionSettings
 
 
@@ -36,6 +37,8 @@ class Engines:
     """The jobs' own, as PARAKEET_MODEL_NAME has it."""
     trial_seconds: float = TRIAL_SECONDS
     """Speech that models on trial hear; 0: none are."""
+    speaker_model: SpeakerModelName = "built-in"
+    """What tells speakers apart on the jobs."""
 
     @classmethod
     def from_settings(cls, settings: FunctionSettings) -> Engines:
@@ -52,6 +55,7 @@ class Engines:
             deepgram_model=settings.deepgram_model,
             own_model=settings.parakeet_model_name,
             trial_seconds=settings.language_trial_seconds,
+            speaker_model=settings.speaker_model,
         )
 
     def heard_beside(self, asked: LanguageChoice | None, device: JobDevice) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from shared.enums import JobDevice, Method
 from shared.errors import FailureKind, Rejected
 from shared.messages import Decision
 from shared.options.model import UploadOptions
+from shared.options.speaker_count import speakers_need_the_whole
 from trigger_function.routing.decision_table import Thresholds, by_table
 from trigger_function.routing.engines import Engines, deepgram_obstacle
 from trigger_function.routing.limits import Conditions, DeploymentLimits, UploadFacts, with_refusals
@@ -145,6 +146,7 @@ class Router:
             streams=upload.options.streams(upload.media),
             deadline_seconds=None if deadline is None else deadline * 60,
             speakers=upload.options.tells_speakers_apart,
+            speakers_need_the_whole=speakers_need_the_whole(self.engines.speaker_model, upload.options.speakers),
             keyterms=upload.options.has_keyterms,
             second_opinion_usd=self._second_opinion_usd(upload.options),
             deepgram_may_complete=self._deepgram_may_complete(upload),

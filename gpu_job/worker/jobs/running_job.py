@@ -27,6 +27,7 @@ from shared.costs.quote import Limit, Quote
 from shared.costs.shard_plan import Shard
 from shared.enums import Method
 from shared.media import Upload
+from shared.options.speaker_count import SpeakerModelName, speakers_need_the_whole
 from shared.progress.speed import MeasuredSpeed
 from shared.state.jobs.record import JobRecord
 from shared.telemetry import tracing
@@ -274,9 +275,12 @@ class RunningJob(TranscriptionListener):
         until = self.transcription.decoded_seconds()
         return until if self.shard is None else self.shard.seconds_of(max(until, self.shard.start))
 
-    def unheard_speakers_seconds(self) -> float:
+    def unheard_speakers_seconds(self, model: SpeakerModelName) -> float:
         """Audio of which is still to be found out who speaks: they are heard as fast as it is decoded, beside that."""
-        if not self.record.options.tells_speakers_apart:
+        options = self.record.options
+        if not options.tells_speakers_apart:
+            return 0.0
+        if self.shard is not None and speakers_need_the_whole(model, options.speakers):
             return 0.0
         return max(0.0, self.audio_seconds - self.transcription.transcribed_seconds())
 

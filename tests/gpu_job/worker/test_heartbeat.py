@@ -20,8 +20,11 @@ from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
+from shared.costs.shard_plan import Shard
 from shared.enums import Engine
 from shared.errors import DropscribeError
+from shared.options.parsing import parse_upload_options
+from shared.options.speaker_count import SpeakerModelName
 from shared.progress.model import Stage
 from shared.state.job_result import rejected
 from shared.state.jobs.progress import read_progress
@@ -205,6 +208,28 @@ def test_what_a_worker_has_taken_counts_by_the_speed_of_its_model(
     assert usual == pytest.approx(job.untranscribed_seconds()) != 0
     monkeypatch.setattr(RunningJob, "model_name", "slow")
     assert taken() == pytest.approx(100 * usual)
+
+
+@pytest.mark.parametrize(
+    ("model", "shards", "is_heard"),
+    [
+        ("built-in", (Shard(0, 0, 1), Shard(1, 1, None)), True),
+        ("sortformer", (Shard(0, 0, 1), Shard(1, 1, None)), False),
+        ("sortformer", (), True),
+    ],
+)
+def test_of_a_shard_no_speakers_are_left_to_hear_where_the_whole_is_needed(
+    services: JobServices, cloud: LoopbackCloud, model: SpeakerModelName, shards: tuple[Shard, ...], is_heard: bool
+) -> None:
+    options = parse_upload_options({"transcribe-speakers": "2-4"})
+    _, item = queue_job(services, cloud, options=options, shards=shards)
+    job = running_job(claim(services, item.model_copy(update={"shard": 0 if shards else None})).claimed)
+    settings = services.settings.model_copy(update={"speaker_model": model})
+    heartbeat = heartbeat_of(replace(services, settings=settings), job)
+    heartbeat.hold_slot()
+    heartbeat.tick()
+    assert services.own_slots.view().running.speakers_seconds == (job.audio_seconds if is_heard else 0.0)
+    assert job.audio_seconds > 0
 
 
 @pytest.mark.parametrize("model", [None, "slow"])

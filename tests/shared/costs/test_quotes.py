@@ -263,6 +263,25 @@ def test_a_divided_uploads_speakers_are_heard_in_its_shards() -> None:
     assert more_usd == pytest.approx(more_seconds * USD_PER_SECOND)
 
 
+def test_a_model_that_needs_the_whole_recording_hears_it_when_its_shards_are_done() -> None:
+    """By one execution, 10,000 s in 167 s; four transcribe in 25 s, and for who speaks none is started."""
+    plain, asked = order(10_000), replace(asks_for_speakers(order(10_000)), speakers_need_the_whole=True)
+    made = quote(Method.PARAKEET, asked, IN_SHARDS)
+    assert made.executions == 4
+    assert made.completion_seconds == pytest.approx(30 + 25 + 2 + 10_000 / 60)
+    assert speakers_usd(made) == pytest.approx(10_000 / 60 * USD_PER_SECOND)
+    assert made.bill.usd - quote(Method.PARAKEET, plain, IN_SHARDS).bill.usd == pytest.approx(speakers_usd(made))
+    # Nothing is started for what one execution hears.
+    patient = replace(IN_SHARDS, launches=LaunchRules(max_executions=4, drain_seconds=110.0))
+    in_shards = replace(asked, speakers_need_the_whole=False)
+    assert [quote(Method.PARAKEET, what, patient).executions for what in (plain, asked, in_shards)] == [2, 2, 3]
+    # As fast as it is decoded, at most.
+    swift = replace(IN_SHARDS, speeds=replace(SPEEDS, devices={"l4": DeviceSpeed(30.0, 100.0, 10_000.0)}))
+    assert quote(Method.PARAKEET, asked, swift).completion_seconds == pytest.approx(30 + 25 + 2 + 10_000 / 400)
+    # In one piece it is heard beside transcription by any model.
+    assert quote(Method.PARAKEET, asked) == quote(Method.PARAKEET, asks_for_speakers(plain))
+
+
 @pytest.mark.parametrize("pricing", [PRICING, IN_SHARDS])
 def test_a_redacted_recording_is_made_when_it_is_known_who_speaks(pricing: PricingContext) -> None:
     plain, redacts = (replace(order(10_000), redacted_audio=is_asked) for is_asked in (False, True))
