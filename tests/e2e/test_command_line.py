@@ -18,6 +18,7 @@ import pytest
 from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
 from tests.support.converted_recordings import converter
+from tests.support.interruptible import interruptible
 from tests.support.waiting import PATIENCE, wait_until
 
 RESULTS = {
@@ -77,11 +78,9 @@ def marked(mark: str) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Started in the background by a shell, this process ignores Ctrl-C, and so would those that it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def takes_ctrl_c() -> Iterator[None]:
+    with interruptible():
+        yield
 
 
 @pytest.fixture

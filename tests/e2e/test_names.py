@@ -16,6 +16,7 @@ import pytest
 
 from infra.cli.exit_codes import ExitCode
 from infra.recordings import recording
+from tests.support.interruptible import interruptible
 from tests.support.waiting import PATIENCE, wait_until
 
 MEMO = recording("memo").path
@@ -28,11 +29,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Started in the background by a shell, this process ignores Ctrl-C, and so would those that it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def takes_ctrl_c() -> Iterator[None]:
+    with interruptible():
+        yield
 
 
 def copies(folder: Path, *names: str) -> list[Path]:

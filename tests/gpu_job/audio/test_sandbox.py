@@ -19,6 +19,7 @@ from gpu_job.audio.decoder_process.forks import FORKS, Forks
 from gpu_job.audio.decoder_process.start import DecoderLimits
 from infra.recordings import recording
 from shared.media import DEMUXERS
+from tests.support.interruptible import interruptible
 from tests.support.started_decoders import start_other, started
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's")
@@ -47,7 +48,8 @@ def sibling() -> Iterator[int]:
 
 def said_by_a_command(*arguments: object) -> bytes:
     command = module_command("tests.support.taken_over", *map(str, arguments))
-    return subprocess.run(command, check=True, capture_output=True, env=child_environment(os.environ)).stdout
+    with interruptible():
+        return subprocess.run(command, check=True, capture_output=True, env=child_environment(os.environ)).stdout
 
 
 def said_by_a_copy(*arguments: object) -> bytes:
