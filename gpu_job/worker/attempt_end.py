@@ -283,7 +283,7 @@ class AttemptEnd:
             restart_seconds=settings.restart_seconds,
         )
         stored: Job | None = job.stored
-        self._billing.name_job(job, None if deadline_seconds is None else deadline_seconds / 2)
+        self._billing.name_job(job, deadline_seconds and deadline_seconds / 2)
         try:
             for _ in range(GIVE_UP_TRIES):
                 if not self._is_ours(stored):

@@ -82,6 +82,7 @@ class Billing:
         self._prices = services.prices
         self._deepgram_model = services.settings.deepgram_model
         self._lease = timedelta(seconds=services.settings.lease_seconds)
+        self._deadline_seconds = services.claims_deadline_seconds
         self._task = services.task
         self._state = services.state
         self._costs = services.execution_costs
@@ -312,22 +313,28 @@ class Billing:
             recorded=tuple(self._on_bills.recorded),
         )
 
-    def record_execution(self, deadline_seconds: float | None = None) -> None:
-        """Write what this task cost by now, and which uploads it may have cost something, for whoever finds it killed.
-
-        `deadline_seconds`: for the storage client's call. Raises what that raises.
+    def record_execution(self) -> None:
+        """Write what this task cost by now, and which uploads it may have cost something, for whoever finds it killed;
+        nothing where another thread's word hangs on its way: the renewal of claims waits for this. Raises what the
+        storage client raises, within the deadline of claims.
         """
-        with self._writing:
-            self._record_execution(deadline_seconds)
+        if not self._writing.acquire(timeout=self._deadline_seconds):
+            return
+        try:
+            self._record_execution(self._deadline_seconds)
+        finally:
+            self._writing.release()
 
     def name_job(self, job: BilledJob, deadline_seconds: float | None = None) -> None:
         """Have that object name an upload, or a shard of it, before anything else says that it cost something here.
 
-        `deadline_seconds`: for the storage client's call, and as long at most another thread is waited for that writes.
+        `deadline_seconds`: for the storage client's call, and as long at most another thread is waited for that writes;
+        None: that of claims, for the heartbeat waits for this object, too.
         """
+        deadline_seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
         if self._is_named(job):
             return
-        if not self._writing.acquire(timeout=-1 if deadline_seconds is None else deadline_seconds):
+        if not self._writing.acquire(timeout=deadline_seconds):
             return
         try:
             # Whoever wrote meanwhile named all that run.
@@ -341,7 +348,7 @@ class Billing:
         with self._lock:
             return self._on_bills.is_named(job)
 
-    def _record_execution(self, deadline_seconds: float | None) -> None:
+    def _record_execution(self, deadline_seconds: float) -> None:
         if self._is_closed:
             return  # what was written then names every upload
         costs = self.task_costs()

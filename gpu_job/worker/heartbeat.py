@@ -25,13 +25,6 @@ from shared.state.jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
 
-DEADLINE_SHARE = 1 / 8
-"""Of a lease, for each call of the storage client, which may begin a last try just before it ends: a call that hangs
-takes at most a quarter of the lease, so everyone else's claim is renewed in time."""
-
-LEAST_DEADLINE_SECONDS = 5.0
-"""However short the lease: on a loaded machine a healthy call may take seconds."""
-
 RECORD_TRIES = 3
 """Writes of one job's costs against other writers of its record."""
 
@@ -48,7 +41,7 @@ class Heartbeat(PeriodicTask):
         self._slot: HeldSlot | None = None
         self._slot_lock = threading.Lock()
         self._stored_at = time.monotonic()
-        self._deadline_seconds = max(LEAST_DEADLINE_SECONDS, self._settings.lease_seconds * DEADLINE_SHARE)
+        self._deadline_seconds = services.claims_deadline_seconds
         self._records = JobStore(services.state, self._deadline_seconds)
         device, count = self._settings.shape.job_device, services.own_slots.count
         self._slots = ExecutionSlots(services.state, device, count, self._deadline_seconds)
@@ -68,7 +61,7 @@ class Heartbeat(PeriodicTask):
     def record_execution(self) -> None:
         """Write what this execution cost by now, for whoever finds it killed."""
         with best_effort("what the execution cost was not recorded"):
-            self._billing.record_execution(self._deadline_seconds)
+            self._billing.record_execution()
 
     def record_costs(self, job_id: str) -> None:
         """Have a job's record say what the job may cost by now: before a call to Deepgram, which no kill may lose.
@@ -79,7 +72,7 @@ class Heartbeat(PeriodicTask):
         if running is None or running.is_ended:
             return
         calls = self._billing.calls_started(job_id)
-        self._billing.name_job(running, self._deadline_seconds)
+        self._billing.name_job(running)
         with running.log_context(), running.record_lock:
             for _ in range(RECORD_TRIES):
                 if running.recorded_calls >= calls or running.is_ended:

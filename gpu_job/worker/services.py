@@ -19,6 +19,13 @@ from shared.operations.gpu_report import GpuReport, store_gpu_report
 from shared.state.deployment import Deployment, connect
 from shared.state.execution_slots import ExecutionSlots
 
+DEADLINE_SHARE = 1 / 8
+"""Of a lease, for a call of the storage client that claims wait for, which may begin a last try just before it ends: a
+call that hangs takes at most a quarter of the lease, so everyone else's claim is renewed in time."""
+
+LEAST_DEADLINE_SECONDS = 5.0
+"""However short the lease: on a loaded machine a healthy call may take seconds."""
+
 
 @dataclass(frozen=True)
 class TaskIdentity:
@@ -56,6 +63,11 @@ class JobServices(Deployment):
     task: TaskIdentity
     checkpoints: Checkpoints
     rendering: RenderingProcess
+
+    @property
+    def claims_deadline_seconds(self) -> float:
+        """For each call of the storage client that the renewal of claims waits for, or may wait for."""
+        return max(LEAST_DEADLINE_SECONDS, self.settings.lease_seconds * DEADLINE_SHARE)
 
     @property
     def own_slots(self) -> ExecutionSlots:

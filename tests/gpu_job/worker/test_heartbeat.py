@@ -117,6 +117,34 @@ def test_a_call_that_hangs_costs_no_other_job_its_claim(cloud: LoopbackCloud, se
     assert all(services.checkpoints.load(job.id) for job in jobs)
 
 
+def test_an_end_whose_word_of_the_cost_hangs_costs_no_other_job_its_claim(
+    cloud: LoopbackCloud, services: JobServices
+) -> None:
+    """Beats write the same object, and wait for who writes it."""
+    jobs, billing = RunningJobs(capacity=2), Billing(Meter(time.monotonic()), services)
+    for name in ("ends.opus", "runs.opus"):
+        _, item = queue_job(services, cloud, name)
+        jobs.add(running_job(claim(services, item).claimed))
+        billing.open(jobs.all()[-1])
+    heartbeat, (ends, runs) = Heartbeat(services, jobs, billing), jobs.all()
+    leases, is_over = set(), threading.Event()
+
+    def beat() -> None:
+        while not is_over.is_set():
+            heartbeat.tick()
+            leases.add(runs.record.lease_until)
+
+    threads = [threading.Thread(target=do, daemon=True) for do in (lambda: billing.name_job(ends), beat)]
+    with cloud.storage_server.hold("POST", "open-executions/"):
+        for thread in threads:
+            thread.start()
+        # The first beats may be before the end's word.
+        wait_until(lambda: len(leases) >= 3, "beats behind it", SOON_SECONDS)
+        is_over.set()
+    for thread in threads:
+        thread.join()
+
+
 def test_a_checkpoint_that_is_stored_behind_the_jobs_last_step_does_not_stay(
     cloud: LoopbackCloud, services: JobServices
 ) -> None:
