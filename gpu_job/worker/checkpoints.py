@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from gpu_job.transcription.shards.found import PackedFound
 from gpu_job.transcription.shards.joined import StoredShards
 from shared import objects
 from shared.costs.shard_plan import Shard
+from shared.errors import StateConflict
 from shared.languages.choice import LanguageChoice
 from shared.state.jobs.object_names import parts_folder
 
@@ -76,7 +78,8 @@ class Checkpoints:
         """Add parts to what is stored for the job. `run`: the record's `parts_run`; `within`: its `own_parts`."""
         if parts:
             name = f"{parts_folder(job_id, run)}{within}{uuid.uuid4().hex}.json"
-            self._create(name, self._recipe_of(language), parts, deadline_seconds)
+            data = _dumped(_Checkpoint(recipe=self._recipe_of(language), parts=tuple(parts)))
+            objects.create_once(self._bucket, name, data, deadline_seconds=deadline_seconds)
 
     def store_part(
         self,
@@ -101,24 +104,16 @@ class Checkpoints:
                         self._bucket, folder + _beside_name(what, recipe), data, "application/octet-stream"
                     )
         facts = None if found is None else found.facts
-        self._create(folder + _part_name(recipe), recipe, parts, None, facts, unjoinable)
+        part = _Checkpoint(recipe=recipe, parts=tuple(parts), facts=facts, unjoinable=unjoinable)
+        data, name = _dumped(part), folder + _part_name(recipe)
+        stored = objects.create_once(self._bucket, name, data)
+        if stored.data != data and _parsed(stored) is None:
+            # What stands there is damaged, and would be in the way for good.
+            with suppress(StateConflict):  # another worker has replaced it
+                objects.replace(self._bucket, name, data, stored.generation)
 
     def _recipe_of(self, language: LanguageChoice | None) -> str:
         return self._recipe if language is None else f"{self._recipe} {language}"
-
-    def _create(
-        self,
-        name: str,
-        recipe: str,
-        parts: Sequence[ChunkResult],
-        deadline_seconds: float | None,
-        facts: ShardFacts | None = None,
-        unjoinable: Shard | None = None,
-    ) -> None:
-        checkpoint = _Checkpoint(recipe=recipe, parts=tuple(parts), facts=facts, unjoinable=unjoinable)
-        objects.create_once(
-            self._bucket, name, checkpoint.model_dump_json().encode(), deadline_seconds=deadline_seconds
-        )
 
     def load(
         self, job_id: str, run: int = 1, within: str = "", *, language: LanguageChoice | None = None
@@ -157,15 +152,21 @@ class Checkpoints:
         return StoredParts(found.results, shards)
 
     def _stored(self, folder: str, recipe: str) -> Iterator[tuple[str, _Checkpoint]]:
-        listed = self._bucket.list_blobs(prefix=folder)
-        for name in _needed([str(blob.name) for blob in listed if blob.name.endswith(".json")], _part_name(recipe)):
+        """Checkpoints and parts, but of shards whose part can be read nothing else."""
+        names = [str(blob.name) for blob in self._bucket.list_blobs(prefix=folder) if blob.name.endswith(".json")]
+        whole = set[str]()
+        # Parts first.
+        for name in sorted(names, key=lambda one: not _is_part(one, recipe)):
+            of_folder = name.rpartition("/")[0]
+            if of_folder in whole:
+                continue
             stored = objects.read(self._bucket, name)
-            try:
-                checkpoint = _Checkpoint.model_validate_json(stored.data) if stored else None
-            except ValidationError:
-                continue  # written by another version: its chunks are simply done again
-            if checkpoint and checkpoint.recipe == recipe:
-                yield name, checkpoint
+            checkpoint = None if stored is None else _parsed(stored)
+            if checkpoint is None or checkpoint.recipe != recipe:
+                continue  # damaged, or another version's: its chunks are done again
+            if _is_part(name, recipe):
+                whole.add(of_folder)
+            yield name, checkpoint
 
     def _reader(self, folders: dict[int, str], name: str) -> Callable[[int], bytes | None]:
         def read(number: int) -> bytes | None:
@@ -175,8 +176,23 @@ class Checkpoints:
         return read
 
 
+def _dumped(checkpoint: _Checkpoint) -> bytes:
+    return checkpoint.model_dump_json().encode()
+
+
+def _parsed(stored: objects.Versioned) -> _Checkpoint | None:
+    try:
+        return _Checkpoint.model_validate_json(stored.data)
+    except ValidationError:
+        return None
+
+
 def _part_name(recipe: str) -> str:
     return f"part-{_recipe_digest(recipe)}.json"
+
+
+def _is_part(name: str, recipe: str) -> bool:
+    return name.endswith(f"/{_part_name(recipe)}")
 
 
 def _beside_name(what: str, recipe: str) -> str:
@@ -185,9 +201,3 @@ def _beside_name(what: str, recipe: str) -> str:
 
 def _recipe_digest(recipe: str) -> str:
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
-
-
-def _needed(names: Sequence[str], part_name: str) -> list[str]:
-    """Without the checkpoints of shards whose part is there."""
-    folders = {name.rpartition("/")[0] for name in names if name.endswith(f"/{part_name}")}
-    return [name for name in names if name.endswith(f"/{part_name}") or name.rpartition("/")[0] not in folders]

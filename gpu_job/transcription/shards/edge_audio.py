@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -49,5 +50,5 @@ def unpacked_audio(data: bytes) -> Sequence[EdgeChunk]:
                 )
                 for channel, start in names
             ]
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, RuntimeError) as error:
         raise ValueError(f"no audio of a shard's ends: {error}") from error

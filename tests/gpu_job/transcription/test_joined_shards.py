@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -274,6 +275,14 @@ def test_audio_of_other_chunks_is_no_audio_of_a_shards_ends(two: tuple[ShardFact
 
 def packed(chunks: Sequence[Chunk]) -> bytes:
     return packed_audio([EdgeChunk(0, chunk) for chunk in chunks])
+
+
+def test_damaged_audio_of_a_shards_ends_is_no_error_of_another_kind() -> None:
+    stored = packed_audio([EdgeChunk(0, Chunk(0, SOUND[:16])), EdgeChunk(0, Chunk(16, SOUND[16:32]))])
+    damaged = [stored[:at] + bytes([byte]) + stored[at + 1 :] for at in range(len(stored)) for byte in (1, 8, 255)]
+    for data in [*damaged, *(stored[:length] for length in range(0, len(stored), 7))]:
+        with suppress(ValueError):
+            unpacked_audio(data)
 
 
 def test_audio_and_facts_are_read_as_they_were_stored(two: tuple[ShardFacts, ShardFacts]) -> None:

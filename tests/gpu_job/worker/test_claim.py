@@ -291,6 +291,30 @@ def test_what_another_recipe_or_version_stored_is_not_used(services: JobServices
     assert services.checkpoints.load("one") == {}
 
 
+def part_object(services: JobServices, job_id: str) -> str:
+    """The name of the one part that a job has."""
+    names = [str(blob.name) for blob in services.state.list_blobs(prefix=f"jobs/{job_id}/parts/")]
+    (name,) = [name for name in names if "/part-" in name]
+    return name
+
+
+def test_a_damaged_part_hides_no_checkpoint(services: JobServices) -> None:
+    services.checkpoints.store("one", [PART], within="1.0/")
+    services.checkpoints.store("one", [OTHER], within="1.1/")
+    services.checkpoints.store_part("one", [PART], run=1, within="1.0/")
+    objects.write(services.state, part_object(services, "one"), b'{"recipe": "')
+    assert services.checkpoints.load("one") == {(0, 0, 16000): PART, (0, 16000, 32000): OTHER}
+
+
+def test_a_part_takes_the_place_of_a_damaged_one_and_of_no_other(services: JobServices) -> None:
+    services.checkpoints.store_part("one", [OTHER], run=1, within="1.0/")
+    objects.write(services.state, part_object(services, "one"), b"")
+    services.checkpoints.store_part("one", [PART], run=1, within="1.0/")
+    assert services.checkpoints.load("one") == {(0, 0, 16000): PART}
+    services.checkpoints.store_part("one", [OTHER], run=1, within="1.0/")
+    assert services.checkpoints.load("one") == {(0, 0, 16000): PART}
+
+
 def test_what_was_heard_in_one_language_is_not_used_for_another(services: JobServices) -> None:
     german, auto = parse_language_choice("de"), parse_language_choice("auto")
     services.checkpoints.store("one", [PART], language=german)
