@@ -226,13 +226,15 @@ class FileTranscription:
             self._channels,
             shard.scope.part,
             shard.shard,
+            counts_packets=shard.is_noted,
             on_gap=self._add_gap,
             check=self._raise_if_cancelled,
         )
         channels = [ChannelAudio(options.cuts, audio.begin) for _ in range(self._channels)]
         self._speakers.begin(audio.begin, counts=shard.shard is None or shard.is_noted)
         is_left = False
-        with self._pipeline.engines.feeding(), closing(audio.blocks(path, arriving)) as blocks:
+        engines = self._pipeline.engines
+        with engines.feeding(), audio.counting(path, arriving), closing(audio.blocks(path, arriving)) as blocks:
             for block in blocks:
                 self._media, self._decoded_seconds = audio.media, seconds(audio.position)
                 began = time.monotonic()

@@ -71,6 +71,7 @@ def decode_tracks(path: Path, tracks: Sequence[int], options: DecodeOptions = _D
                 track=track,
                 parallel=ParallelDecoding(children=1),
                 on_account=accounts.append,
+                on_packets=lambda _: None,
             )
             streams.append(stack.enter_context(closing(_decoded(path, alone))))
         for block in mix_down(side_by_side(streams)):
@@ -108,6 +109,7 @@ def _decoded(path: Path, options: DecodeOptions) -> Generator[AudioBlock]:
         account = stream.account(heard.frames)
         if stream.packets is not None:
             stream.losses += lost_by_packets(stream.packets, account, heard, merged_losses(stream.losses))
+            options.on_packets(stream.packets)
         _tell_missing_end(options, heard.frames, account)
         options.on_account(replace(account, frames=heard.frames))
     finally:

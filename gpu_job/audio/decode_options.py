@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpu_job.audio.decoder.records import Account
+from gpu_job.audio.decoder.records import Account, PacketTimes
 from gpu_job.audio.decoder_process.start import DecoderLimits
 from gpu_job.audio.mix.mixdown import MixProbe
 from gpu_job.audio.packet_check import HeardSound
@@ -38,6 +38,8 @@ class DecodeOptions:
     """Gets each lost or damaged span before the stream ends, also one that the header promises behind its end."""
     on_account: Callable[[Account], None] = _ignore
     """Gets what the decoder counted, if it came to the end."""
+    on_packets: Callable[[PacketTimes], None] = _ignore
+    """Gets the count of the whole track's packets when the stream ends, unless they could not be counted."""
     on_heard: Callable[[HeardSound], None] = _ignore
     """Gets where samples arrived when the stream ends, also where nobody takes the rest of it."""
     mix_probe: MixProbe | None = None

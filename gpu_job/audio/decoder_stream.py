@@ -90,9 +90,11 @@ class DecoderStream:
         items = self._items(child, [whole])
         yield from _skip(frames_read, (item for item in items if isinstance(item, AudioBlock)))
 
-    def counting(self) -> DecoderChild:
-        """A decoder that only counts the packets of the whole track: it writes PacketTimes."""
-        return DecoderChild(self._request([], counts_packets=True), self._options.limits)
+    def counting(self, part: tuple[int, int | None] | None = None) -> DecoderChild:
+        """A decoder that only counts packets: of the whole track, of which it writes PacketTimes, or those that begin
+        in these seconds, of which it writes a CountedPart, where they can be counted so."""
+        request = replace(self._request([], counts_packets=True), counted_part=part)
+        return DecoderChild(request, self._options.limits)
 
     def _part(self, part: Window) -> Iterator[AudioBlock]:
         media = self._options.media

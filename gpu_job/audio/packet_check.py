@@ -65,6 +65,12 @@ def lost_by_packets(packets: PacketTimes, account: Account, heard: HeardSound, k
     return lost
 
 
+def hears_all(packets: PacketTimes, heard: HeardSound) -> bool:
+    """Whether this is all that has packets."""
+    account = Account(0, 0.0, 0.0, 0, 1, heard.frames, 0.0, None)
+    return not lost_by_packets(packets, account, heard, ())
+
+
 def _lost_in_all(packets: PacketTimes, account: Account, heard: HeardSound, known: Iterable[Loss]) -> list[Loss]:
     """Where times are counted or run backwards, only sums can be compared: what is missing is put at the end."""
     refused = packets.seconds * account.refused_packets / packets.packets if packets.packets else 0.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from gpu_job.assembly.completeness import NOT_TRANSCRIBED_REASON
 from gpu_job.audio.decode import decode_channels
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.decoder.records import Account
+from gpu_job.audio.decoder.records import Account, CountedPart, PacketTimes
 from gpu_job.audio.decoder_process.child import DecoderFailed
 from gpu_job.audio.decoder_stream import InexactPart
 from gpu_job.audio.mix.mixdown import MixProbe
@@ -21,6 +22,7 @@ from gpu_job.audio.parallel import Window
 from gpu_job.audio.samples import SAMPLE_RATE, seconds
 from gpu_job.audio.sounding_track import SoundingTrack
 from gpu_job.fetch.arriving_file import ArrivingFile
+from gpu_job.transcription.shards.packet_counter import PacketCounter
 from shared.costs.shard_plan import Shard
 from shared.media import Media
 from shared.transcript.model import Gap
@@ -40,10 +42,12 @@ class FileAudio:
         part: Window | None,
         shard: Shard | None = None,
         *,
+        counts_packets: bool = False,
         on_gap: Callable[[Gap], None],
         check: Callable[[], None],
     ) -> None:
-        """`channels`: 1 for the mix of all. `part`: None: the whole file. `shard`: what it is decoded for."""
+        """`channels`: 1 for the mix of all. `part`: None: the whole file. `shard`: what it is decoded for.
+        `counts_packets`: whether the packets that begin in it are counted."""
         self.media = media
         """Of the track that is heard, once that is known."""
         self.frames = 0
@@ -55,6 +59,10 @@ class FileAudio:
         self._part = part
         self._on_gap = on_gap
         self._check = check
+        self._shard = shard if counts_packets else None
+        self._counter: PacketCounter | None = None
+        self.packets: CountedPart | None = None
+        """Those of the shard, once all has ended; None: they were not counted, or cannot be in parts."""
         self.heard = HeardSound()
         """Where samples arrived, in frames from `begin` on; once no more blocks are taken."""
         borders = [] if shard is None else [second for second in (shard.start, shard.end) if second is not None]
@@ -81,6 +89,16 @@ class FileAudio:
     def mixes(self) -> dict[int, str]:
         """State of the mix where the shard begins and ends, by the file's frame; empty where nothing is mixed."""
         return {self.begin + frame: state for frame, state in self._mix_probe.states.items()}
+
+    @contextmanager
+    def counting(self, path: Path, arriving: ArrivingFile | None) -> Iterator[None]:
+        """Count the packets of a shard beside its decoding, until `end`, where only a part of the file is decoded. Else
+        the last shard's decoder counts those of the whole, and of the others nothing is counted."""
+        if self._shard is None or self._part is None:
+            yield
+            return
+        with PacketCounter(path, self._decode_options(arriving), (self._shard.start, self._shard.end)) as self._counter:
+            yield
 
     def blocks(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
         """Blocks of shape [channels, T]. Where the decoder ends early, what came until then counts: the rest of the
@@ -109,15 +127,18 @@ class FileAudio:
         elif self.lost_frames:
             lost = Gap(start=seconds(self.frames), end=seconds(self._counted_frames), reason=NOT_TRANSCRIBED_REASON)
             self._on_gap(lost)
+        if self._counter is not None:
+            while not self._counter.wait(ARRIVAL_POLL_SECONDS):
+                self._check()
+            self.packets = self._counter.counted
 
     def _decoded(self, path: Path, arriving: ArrivingFile | None) -> Generator[NDArray[np.float32]]:
         options = replace(
-            self._options,
-            media=self.media,
+            self._decode_options(arriving),
             part=self._part,
-            arrival=None if arriving is None else arriving.map_path,
             on_damage=self._on_gap,
             on_account=self._take_account,
+            on_packets=self._take_packets,
             on_heard=self._take_heard,
             mix_probe=self._mix_probe,
         )
@@ -128,6 +149,13 @@ class FileAudio:
         for block in track.blocks():
             self.media = track.media
             yield block[np.newaxis]
+
+    def _decode_options(self, arriving: ArrivingFile | None) -> DecodeOptions:
+        return replace(self._options, media=self.media, arrival=None if arriving is None else arriving.map_path)
+
+    def _take_packets(self, packets: PacketTimes) -> None:
+        if self._shard is not None and self._shard.end is None:
+            self.packets = CountedPart(packets)
 
     def _take_heard(self, heard: HeardSound) -> None:
         self.heard = heard

@@ -260,11 +260,15 @@ def test_what_shards_found_is_joined_without_decoding_and_is_the_whole_recording
     (of_whole,) = map(in_order, divided.whole.findings())
     without_one = replace(divided.shards, facts={0: divided.shards.facts[0], 2: divided.shards.facts[2]})
     without_a_result = {place: one for place, one in divided.results.items() if place != min(divided.results)}
-    # As stored; where an older version left nothing of a shard; and where a chunk's result is lost.
-    for results, shards, decoded in (
-        (divided.results, divided.shards, []),
-        (divided.results, without_one, [SHORT_PLAN[1]]),
-        (without_a_result, divided.shards, [SHORT_PLAN[0]]),
+    uncounted = replace(
+        divided.shards, facts={**divided.shards.facts, 1: replace(divided.shards.facts[1], packets=None)}
+    )
+    # As stored; where an older version left nothing of a shard, or no count; and where a chunk's result is lost.
+    for results, shards, decoded, counts in (
+        (divided.results, divided.shards, [], 0),
+        (divided.results, without_one, [SHORT_PLAN[1]], 0),
+        (divided.results, uncounted, [], 1),
+        (without_a_result, divided.shards, [SHORT_PLAN[0]], 0),
     ):
         caplog.clear()
         joined = fed(auditing, short_lecture, stored=results, shards=shards)
@@ -272,6 +276,7 @@ def test_what_shards_found_is_joined_without_decoding_and_is_the_whole_recording
         assert [vars(one)["fields"]["shard"] for one in caplog.records if "range" in one.message] == [
             one.number for one in decoded
         ]
+        assert sum("counting" in one.message for one in caplog.records) == counts
         assert [in_order(one) for one in joined.findings()] == [of_whole]
         assert not joined.is_unjoinable
         assert_same(joined, divided.whole)
@@ -411,8 +416,9 @@ def test_a_recording_whose_shards_do_not_fit_is_decoded_as_a_whole(
     facts = divided.shards.facts
     other_mix = replace(facts[1], start=replace(facts[1].start, mix="another"))  # type: ignore[type-var]
     unheard = replace(facts[1], heard=facts[1].heard[:0])
+    uncounted = replace(unheard, packets=None)
     short = replace(facts[2], frames=90 * SAMPLE_RATE)
-    for changed in ({1: other_mix}, {1: unheard}, {2: short}):
+    for changed in ({1: other_mix}, {1: unheard}, {1: uncounted}, {2: short}):
         shards = replace(divided.shards, facts={**facts, **changed})
         decoded, decoded_seconds = fed_and_decoded(auditing, short_lecture, stored=divided.results, shards=shards)
         assert decoded_seconds == pytest.approx(100, abs=1)
@@ -525,6 +531,21 @@ def test_where_a_part_may_be_wrong_the_shard_is_decoded_from_the_files_start(hea
     # Of the later ones, nothing was submitted before decoders were compared.
     assert not any(result.audio for one in shards[1:] for result in one.results())
     assert shards[2].decoded_seconds() == pytest.approx(200, abs=1)
+
+
+def test_who_decodes_a_file_to_its_end_counts_the_packets_of_all_of_it(
+    hearing: Pipeline, short_lecture: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Of this container, every shard is decoded from the file's start.
+    path = make(tmp_path / "short.mka", "-i", str(short_lecture), "-c:a", "libopus", "-ac", "1")
+    whole, shards = fed(hearing, path), [fed(hearing, path, shard=shard) for shard in SHORT_PLAN]
+    results, left = left_by(shards)
+    assert [one.packets is None for one in left.facts.values()] == [True, True, False]
+    caplog.set_level(logging.INFO)
+    joined, decoded_seconds = fed_and_decoded(hearing, path, stored=results, shards=left)
+    assert decoded_seconds == 0
+    assert not any("counting" in one.message for one in caplog.records)
+    assert_same(joined, whole)
 
 
 def test_only_a_shards_part_of_the_file_is_fetched(hearing: Pipeline, lecture: Path, tmp_path: Path) -> None:

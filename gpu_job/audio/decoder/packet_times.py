@@ -1,18 +1,26 @@
 """Count a track's packets and the time that they span, without decoding any: what there is to be heard.
 
-The decoder's own count shows what it took; this one, over the file opened anew, what it should have taken.
+The decoder's own count shows what it took; this one, over the file opened anew, what it should have taken. A part of a
+file is entered well before it, and what is counted begins and ends at packets by which the next part's count knows that
+none is left out, and none counted twice (`gpu_job.audio.counted_parts`).
 """
 
 from __future__ import annotations
 
+import math
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 
 from gpu_job.audio.decoder.clock import BACKWARD_SECONDS, TOLERANCE_SECONDS, ClockRules
-from gpu_job.audio.decoder.records import PacketTimes
+from gpu_job.audio.decoder.records import CountedPart, PacketMark, PacketSeam, PacketTimes
 
 MAX_ERRORS = 16
 """Of the demuxer, in a row; the rest is not counted then."""
@@ -25,6 +33,22 @@ LONGEST_FRAME_SECONDS = 0.15
 
 LONGEST_OPUS_SECONDS, ALAC_FRAME_SAMPLES = 0.12, 4096
 """Of codecs for which FFmpeg states no frame size before it has decoded."""
+
+LEAD_SECONDS = 60
+"""Read before a part: more than any demuxer keeps of what it read before, such as ten headers of FLAC frames."""
+
+AudioPacket: TypeAlias = "Packet[AudioStream]"
+
+
+class _Entered(NamedTuple):
+    """Where a part begins."""
+
+    before: AudioPacket
+    """The last packet before it."""
+    end: float
+    """Seconds at which that one ends."""
+    first: AudioPacket
+    rest: Iterator[AudioPacket]
 
 
 @dataclass
@@ -40,15 +64,52 @@ class PacketCount:
 
     def add(self, container: InputContainer, stream: AudioStream, origin: float, rules: ClockRules) -> None:
         """Count the packets of one recording. `origin`: seconds on its clock at which a player begins."""
+        self._count(container, stream, container.demux(stream), origin, rules)
+
+    def part(
+        self,
+        container: InputContainer,
+        stream: AudioStream,
+        origin: float,
+        rules: ClockRules,
+        begin: int,
+        until: int | None,
+    ) -> CountedPart | None:
+        """Count the packets of a file's only recording that begin in [begin, until) seconds of the output; `until`:
+        None: to its end. None where nothing tells whether the counts of the parts beside it go on from its ends."""
+        packets: Iterator[AudioPacket] = container.demux(stream)
+        entered = None
+        if begin:
+            if (entered := _entered(container, stream, origin, begin)) is None:
+                return None
+            packets = chain([entered.first], entered.rest)
+        last = self._count(container, stream, packets, origin, rules, entered, math.inf if until is None else until)
+        first_seam = None if entered is None else _seam(entered.before, entered.first)
+        last_seam = None if last is None else _seam(*last)
+        if (begin and first_seam is None) or (until is not None and last_seam is None) or not self._has_clock:
+            return None
+        return CountedPart(self.result(), first_seam, last_seam)
+
+    def _count(
+        self,
+        container: InputContainer,
+        stream: AudioStream,
+        packets: Iterator[AudioPacket],
+        origin: float,
+        rules: ClockRules,
+        entered: _Entered | None = None,
+        until: float = math.inf,
+    ) -> tuple[AudioPacket, AudioPacket] | None:
+        """The first packet that begins at `until` seconds or later, and the one before it; None where either is
+        missing."""
         self._recordings += 1
         self._has_clock = self._has_clock and rules.has_times
         tick = float(stream.time_base or 0)
         longest = _longest_packet(stream)
         latest, discontinuity = rules.longest_seconds, rules.discontinuity_seconds
         span = self._ranges[-1] if self._ranges else None
-        end = 0.0
+        last, end = (None, 0.0) if entered is None else (entered.before, entered.end)
         errors = 0
-        packets = container.demux(stream)
         # Fifty times for each second of sound: no calls, and little but local names.
         while errors <= MAX_ERRORS:
             try:
@@ -58,7 +119,7 @@ class PacketCount:
                 packets = container.demux(stream)
                 continue
             if packet is None:
-                return
+                return None
             if not packet.size or packet.is_discard:
                 continue
             errors = 0
@@ -67,6 +128,9 @@ class PacketCount:
                 seconds = longest
             pts = packet.pts
             start = end if pts is None else pts * tick - origin
+            if start >= until:
+                return None if last is None else (last, packet)
+            last = packet
             self.packets += 1
             self.seconds += seconds
             jump = start - end
@@ -81,12 +145,55 @@ class PacketCount:
             elif end > start:
                 span = [start, end]
                 self._ranges.append(span)
+        return None
 
     def result(self) -> PacketTimes:
         """What was counted."""
         has_clock = self._has_clock and self._recordings == 1
         ranges = tuple((first, last) for first, last in self._ranges) if has_clock else None
         return PacketTimes(self.packets, self.seconds, ranges)
+
+
+def _entered(container: InputContainer, stream: AudioStream, origin: float, begin: int) -> _Entered | None:
+    """The first packet that begins at `begin` seconds or later, and the one before it; None where either is missing."""
+    tick, longest = float(stream.time_base or 0), _longest_packet(stream)
+    before: tuple[AudioPacket, float] | None = None
+    try:
+        if begin > LEAD_SECONDS:
+            container.seek(_entry(container, stream, int((begin - LEAD_SECONDS + origin) / tick)), stream=stream)
+        packets = container.demux(stream)
+        for packet in packets:
+            if not packet.size or packet.is_discard:
+                continue
+            if packet.pts is None:
+                return None
+            start = packet.pts * tick - origin
+            if start >= begin:
+                return None if before is None else _Entered(*before, packet, packets)
+            before = packet, start + min(longest, (packet.duration or 0) * tick)
+    except (FFmpegError, IndexError):
+        pass
+    return None
+
+
+def _entry(container: InputContainer, stream: AudioStream, ticks: int) -> int:
+    """Where to enter a stream, at `ticks` or a little earlier, so that its packets are those of a pass from its start:
+    PCM is cut into packets of one length from where it is entered."""
+    first = next(container.demux(stream), None)
+    if first is None or first.pts is None or not first.duration:
+        return ticks
+    return ticks - (ticks - first.pts) % first.duration
+
+
+def _seam(before: AudioPacket, after: AudioPacket) -> PacketSeam | None:
+    marks = _mark(before), _mark(after)
+    return None if marks[0] is None or marks[1] is None else (marks[0], marks[1])
+
+
+def _mark(packet: AudioPacket) -> PacketMark | None:
+    if packet.pts is None or packet.pos is None or packet.pos < 0:
+        return None
+    return PacketMark(packet.pts, packet.duration or 0, packet.size, packet.pos, zlib.crc32(packet))
 
 
 def _longest_packet(stream: AudioStream) -> float:

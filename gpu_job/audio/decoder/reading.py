@@ -18,7 +18,7 @@ from gpu_job.audio.decoder.opening import bound_allocations, choose_stream, cloc
 from gpu_job.audio.decoder.packet_times import PacketCount
 from gpu_job.audio.decoder.placing import CannotDecode, Output
 from gpu_job.audio.decoder.promise import id3_bytes
-from gpu_job.audio.decoder.records import DecodingRequest, PacketTimes, RecordWriter, WindowEnd
+from gpu_job.audio.decoder.records import CountedPart, DecodingRequest, PacketTimes, RecordWriter, WindowEnd
 from gpu_job.audio.decoder.track_reader import DAMAGED, TrackReader
 from gpu_job.fetch.arrival import ArrivalMap
 from shared.formats.junk import junk_bytes
@@ -39,7 +39,10 @@ def decode(request: DecodingRequest, writer: RecordWriter, arrival: ArrivalMap |
     counts = Counts()
     in_windows = request.windows != ((0, None),)
     if not request.windows:
-        writer.record(_counted(request, file))
+        if request.counted_part is None:
+            writer.record(_counted(request, file))
+        elif (part := _counted_part(request, file, *request.counted_part)) is not None:
+            writer.record(part)
         writer.record(Counts().account(0, None))
         return
     with ExitStack() as stack:
@@ -122,3 +125,15 @@ def _counted(request: DecodingRequest, file: UploadFile) -> PacketTimes:
                 stream = choose_stream(container, request.track, is_first=start == borders[0])
                 count.add(container, stream, origin(container, stream), clock_rules(container, request))
     return count.result()
+
+
+def _counted_part(request: DecodingRequest, file: UploadFile, begin: int, until: int | None) -> CountedPart | None:
+    """The packets that begin in [begin, until) seconds; None where they cannot be counted so, or the file holds several
+    recordings, which the part at its start finds. Raises CannotDecode."""
+    with av.logging.Capture():
+        whole = _without_junk(file)
+        with opened(whole, request) as container:
+            if not begin and len(recording_starts(whole, demuxer_name(container))) > 1:
+                return None
+            stream, rules = choose_stream(container, request.track, is_first=True), clock_rules(container, request)
+            return PacketCount().part(container, stream, origin(container, stream), rules, begin, until)

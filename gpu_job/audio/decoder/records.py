@@ -6,7 +6,7 @@ import json
 import os
 import struct
 from dataclasses import asdict, dataclass
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 LOWEST_BITS_PER_SECOND = 20
 """No codec stores less, silence included; inspection refuses headers by the same figure."""
@@ -19,7 +19,7 @@ HEADER = struct.Struct("<cI")
 _COUNT = struct.Struct("<Q")
 
 SAMPLES, _SILENCE, _FORMAT, _LOSS, _WINDOW_END = b"S", b"Z", b"F", b"L", b"W"
-_ACCOUNT, _PACKETS, _REFUSAL = b"A", b"P", b"X"
+_ACCOUNT, _PACKETS, _PART, _REFUSAL = b"A", b"P", b"C", b"X"
 
 
 def longest_possible_seconds(size: int) -> float:
@@ -44,6 +44,8 @@ class DecodingRequest:
     """A pause that would make the file longer than this is no pause but a clock that was set anew."""
     counts_packets: bool = False
     """Whether the packets of the whole track are counted, too; with no windows, nothing else is done."""
+    counted_part: tuple[int, int | None] | None = None
+    """Of the count alone: the seconds of the output in which packets begin that are counted; None: all."""
     max_allocation: int = 256 * 2**20
     """Bytes that one field of a file's header may have FFmpeg reserve."""
 
@@ -56,7 +58,13 @@ class DecodingRequest:
         """The request that `to_json` wrote."""
         fields = json.loads(text)
         windows = tuple((start, frames) for start, frames in fields.pop("windows"))
-        return cls(demuxers=tuple(fields.pop("demuxers")), windows=windows, **fields)
+        part = fields.pop("counted_part")
+        return cls(
+            demuxers=tuple(fields.pop("demuxers")),
+            windows=windows,
+            counted_part=None if part is None else (part[0], part[1]),
+            **fields,
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,34 @@ class PacketTimes:
     anew on the way."""
 
 
+class PacketMark(NamedTuple):
+    """By which two passes over a file know the same packet."""
+
+    pts: int
+    """In ticks of the stream, as `duration`."""
+    duration: int
+    size: int
+    """In bytes, as `position` in the file."""
+    position: int
+    checksum: int
+    """CRC-32 of its bytes."""
+
+
+PacketSeam: TypeAlias = tuple[PacketMark, PacketMark]
+"""Two packets between which a file is cut."""
+
+
+@dataclass(frozen=True)
+class CountedPart:
+    """The packets of a part of a file, or of all of it."""
+
+    times: PacketTimes
+    begin: PacketSeam | None = None
+    """Where it was cut off what lies before; None: it begins where the file does."""
+    end: PacketSeam | None = None
+    """Where it was cut off what follows; None: it ends where the file does."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """The decoder cannot do what it was asked for. Its last record."""
@@ -141,7 +177,7 @@ class Refusal:
     """The file can be decoded from its start to its end, but not in windows."""
 
 
-Record: TypeAlias = SampleBytes | Silence | Format | Loss | WindowEnd | Account | PacketTimes | Refusal
+Record: TypeAlias = SampleBytes | Silence | Format | Loss | WindowEnd | Account | PacketTimes | CountedPart | Refusal
 
 
 class RecordWriter:
@@ -154,7 +190,9 @@ class RecordWriter:
         """Interleaved float32 samples."""
         self._write(SAMPLES, data)
 
-    def record(self, record: Silence | Format | Loss | WindowEnd | Account | PacketTimes | Refusal) -> None:
+    def record(
+        self, record: Silence | Format | Loss | WindowEnd | Account | PacketTimes | CountedPart | Refusal
+    ) -> None:
         """Any other record."""
         match record:
             case Silence():
@@ -169,6 +207,8 @@ class RecordWriter:
                 self._write(_ACCOUNT, json.dumps(asdict(record)).encode())
             case PacketTimes():
                 self._write(_PACKETS, json.dumps(asdict(record)).encode())
+            case CountedPart():
+                self._write(_PART, json.dumps(asdict(record)).encode())
             case Refusal():
                 self._write(_REFUSAL, json.dumps(asdict(record)).encode())
 
@@ -198,10 +238,23 @@ def record_of(kind: bytes, payload: bytes) -> Record:
         case b"A":
             return Account(**json.loads(payload))
         case b"P":
+            return _packet_times(json.loads(payload))
+        case b"C":
             fields = json.loads(payload)
-            ranges = fields.pop("ranges")
-            return PacketTimes(**fields, ranges=ranges and tuple((first, last) for first, last in ranges))
+            return CountedPart(_packet_times(fields["times"]), _seam(fields["begin"]), _seam(fields["end"]))
         case b"X":
             return Refusal(**json.loads(payload))
         case _:
             raise ValueError(f"no record of a decoder is of the kind {kind!r}")
+
+
+def _packet_times(fields: dict[str, Any]) -> PacketTimes:
+    ranges = fields.pop("ranges")
+    return PacketTimes(**fields, ranges=None if ranges is None else tuple((first, last) for first, last in ranges))
+
+
+def _seam(marks: list[list[int]] | None) -> PacketSeam | None:
+    if marks is None:
+        return None
+    before, after = marks
+    return PacketMark(*before), PacketMark(*after)

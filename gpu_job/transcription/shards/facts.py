@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gpu_job.audio.audible import SampleRange
+from gpu_job.audio.decoder.records import CountedPart
 from gpu_job.audio.packet_check import FrameRange
 from gpu_job.audit.findings import Findings
 from shared.costs.shard_plan import Shard
@@ -65,6 +66,8 @@ class ShardFacts:
     """`digest_of` what was heard of speakers in the windows that begin in its range; None: nothing was."""
     opinions: str | None = None
     """`digest_of` the audio that another engine may hear; None: none is kept."""
+    packets: CountedPart | None = None
+    """That begin in its range, as of `counted_together`; None: they were not counted, or cannot be in parts."""
 
 
 def digest_of(stored: bytes) -> str:

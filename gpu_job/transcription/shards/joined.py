@@ -8,6 +8,8 @@ from itertools import groupby, pairwise
 
 from gpu_job.audio.audible import MAX_PAUSE_FRAMES, SampleRange
 from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.counted_parts import counted_together
+from gpu_job.audio.decoder.records import PacketTimes
 from gpu_job.audio.loudness import FRAME
 from gpu_job.audio.packet_check import FrameRange
 from gpu_job.audit.findings import Findings, merged_findings
@@ -57,6 +59,8 @@ class JoinedFacts:
     loudness: tuple[int, ...]
     heard: tuple[FrameRange, ...]
     findings: tuple[Findings, ...]
+    packets: PacketTimes | None
+    """None where shards have not counted all of them."""
 
 
 def joined(shards: Sequence[ShardFacts], channels: int) -> JoinedFacts:
@@ -80,6 +84,7 @@ def joined(shards: Sequence[ShardFacts], channels: int) -> JoinedFacts:
         tuple(level for one in shards for level in one.loudness),
         _touching((found for one in shards for found in one.heard), 1),
         tuple(merged_findings(one.findings[channel] for one in shards) for channel in range(channels)),
+        counted_together([one.packets for one in shards]),
     )
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.decode_options import DecodeOptions
-from gpu_job.audio.packet_check import HeardSound
+from gpu_job.audio.decoder.records import PacketTimes
+from gpu_job.audio.packet_check import HeardSound, hears_all
 from gpu_job.audio.samples import seconds
 from gpu_job.fetch.arriving_file import ArrivingFile
 from gpu_job.transcription.channel_audits import ChannelAudits
@@ -106,16 +107,13 @@ class JoinedFeed:
         if self._opinions.are_asked and not any(one.opinions for one in self._stored.facts.values()):
             raise NotJoinable("no shard kept audio for second opinions")
         options = replace(self._audio, arrival=None if arriving is None else arriving.map_path)
-        with PacketCounter(path, options) as counter:
-            shards = [
-                self._usable(shard) or self._found_again(shard, part_of, path, arriving) for shard in self._stored.plan
-            ]
-            facts = joined(shards, self._channels)
-            while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS):
-                self._check()
-            while not counter.wait(ARRIVAL_POLL_SECONDS):
-                self._check()
-            self._compare(facts, counter)
+        shards = [
+            self._usable(shard) or self._found_again(shard, part_of, path, arriving) for shard in self._stored.plan
+        ]
+        facts = joined(shards, self._channels)
+        self._compare(facts, facts.packets or self._counted(path, options))
+        while arriving is not None and not arriving.wait(ARRIVAL_POLL_SECONDS):
+            self._check()
         results = [self._result(place) for place in facts.places]
         self._join_speakers(shards, facts.frames)
         self._join_opinions(shards)
@@ -159,12 +157,22 @@ class JoinedFeed:
             raise NotJoinable(f"a chunk at {seconds(place[1]):g} s has no result")
         return result
 
-    def _compare(self, facts: JoinedFacts, counter: PacketCounter) -> None:
+    def _counted(self, path: Path, options: DecodeOptions) -> PacketTimes:
+        """The packets of all of the file, which shards have not counted."""
+        _log.info("counting the packets of a divided upload once more")
+        with PacketCounter(path, options) as counter:
+            while not counter.wait(ARRIVAL_POLL_SECONDS):
+                self._check()
+        if counter.counted is None:
+            raise NotJoinable("the file's packets cannot be counted")
+        return counter.counted.times
+
+    def _compare(self, facts: JoinedFacts, packets: PacketTimes) -> None:
         """Whether the shards heard all that the file has. What it lacks is stated by who decodes all of it."""
         media, heard = self._audio.media, HeardSound(facts.frames, list(facts.heard))
         if media is not None and missing_end(media, seconds(facts.frames)) is not None:
             raise NotJoinable("the file states to be longer")
-        if not counter.hears_all(heard):
+        if not hears_all(packets, heard):
             raise NotJoinable("the file has sound that no shard heard")
 
     def _join_speakers(self, shards: Sequence[ShardFacts], frames: int) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gpu_job.audio.audible import SampleRange
 from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.decoder.records import CountedPart
 from gpu_job.audio.packet_check import HeardSound
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.audit.findings import Findings
@@ -44,6 +45,7 @@ class ShardRecorder:
         self._loudness: tuple[int, ...] = ()
         self._heard: tuple[tuple[int, int], ...] = ()
         self._mixes: Mapping[int, str] = {}
+        self._packets: CountedPart | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -80,10 +82,11 @@ class ShardRecorder:
         loudness: tuple[int, ...],
         heard: HeardSound,
         mixes: Mapping[int, str],
+        packets: CountedPart | None = None,
     ) -> None:
         """All is cut. `begin`: the frame from which on the file was decoded, and the others are counted. `frames`:
-        as of ShardFacts. `mixes`: state of the mix by frame of the upload."""
-        self._frames, self._mixes = frames, mixes
+        and `packets` as of ShardFacts. `mixes`: state of the mix by frame of the upload."""
+        self._frames, self._mixes, self._packets = frames, mixes, packets
 
         def own(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
             return within([(begin + start, begin + stop) for start, stop in ranges], self._first, self._end)
@@ -111,6 +114,7 @@ class ShardRecorder:
             self._loudness,
             self._heard,
             tuple(findings),
+            packets=self._packets,
         )
 
     def edges(self) -> list[EdgeChunk]:

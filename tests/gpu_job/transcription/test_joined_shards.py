@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.audible import AudibleAudio
 from gpu_job.audio.chunker import Chunk
+from gpu_job.audio.decoder.records import CountedPart, PacketMark, PacketTimes
 from gpu_job.audio.loudness import LevelMeter, SecondLoudness, loudest
 from gpu_job.audio.packet_check import HeardSound
 from gpu_job.audio.samples import SAMPLE_RATE, Samples, seconds
@@ -294,5 +295,7 @@ def test_audio_and_facts_are_read_as_they_were_stored(two: tuple[ShardFacts, Sha
     found = finished_audit([Chunk(0, SOUND)], heard.first, speech=heard.speech, again=heard.again).findings
     assert found.splices
     assert found.gaps
-    facts, adapter = replace(two[0], findings=(found,)), TypeAdapter(ShardFacts)
+    seam = PacketMark(160_000, 1024, 3, 90, 1), PacketMark(161_024, 1024, 3, 93, 2)
+    packets = CountedPart(PacketTimes(10, 10.0, ((0.0, 4.5), (6.0, 10.1))), None, seam)
+    facts, adapter = replace(two[0], findings=(found,), packets=packets), TypeAdapter(ShardFacts)
     assert adapter.validate_json(adapter.dump_json(facts)) == facts
