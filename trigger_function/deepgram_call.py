@@ -232,11 +232,14 @@ def _finish_late(services: Services, call: _Call, answer: DeepgramResult) -> Non
         _log.info("a late answer is not needed")
         return
     _log.info("a late answer is used")
-    decision = call.record.decision
+    decision, record = call.record.decision, job.record
     if decision is not None:
         decision = decision.model_copy(update={"reason": f"{decision.reason} {LATE}"})
+    if record.media is None:
+        # It was made anew, and says nothing of the upload or of what is asked for it.
+        record = record.model_copy(update={"media": call.media, "options": call.record.options})
     try:
-        _take(services, job.record.model_copy(update={"decision": decision}), call, answer)
+        _take(services, record.model_copy(update={"decision": decision}), call, answer)
     except TooFewWords as error:
         # It is kept, and the finisher takes the better one.
         _log.info("a late answer has too few words", extra={"fields": {"reason": error.reason}})
@@ -269,7 +272,7 @@ def _take_back(services: Services, call: _Call) -> None:
         if services.jobs.try_save(
             job,
             deepgram_calls=job.record.deepgram_calls - 1,
-            spent=job.record.spent.replaced(call.price, Bill()),
+            spent=job.record.spent.answered(call.price, Bill()),
             callbacks=tuple(one for one in job.record.callbacks if call.callback is None or one.id != call.callback.id),
         ):
             return

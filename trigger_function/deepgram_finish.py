@@ -56,13 +56,19 @@ def use_callback(
 ) -> None:
     """Finish a job with what Deepgram posted. `record`: the newest, with what the job cost until now."""
     decision = call.decision
-    if record.decision != decision:
+    if record.decision not in (None, decision):
         decision = decision.model_copy(update={"reason": f"{decision.reason} {LATE}"})
-    stored = StoredAnswer(result=answer, price=call.price, run=record.run)
-    services.answers.store(record, stored)
+    stored = keep_callback(services, record, call, answer)
     finish_with(services, record.model_copy(update={"decision": decision}), media, stored)
     took = (now() - call.called_at).total_seconds()
     services.speeds.observe(deepgram_figures(billed_seconds(answer, media), took))
+
+
+def keep_callback(services: Services, record: JobRecord, call: CallbackCall, answer: DeepgramResult) -> StoredAnswer:
+    """Store what Deepgram posted, for whoever looks after the job next."""
+    stored = StoredAnswer(result=answer, price=call.price, run=record.run)
+    services.answers.store(record, stored)
+    return stored
 
 
 def finish_with(
@@ -104,7 +110,7 @@ def finish_with(
     # Else it is on the bill of the run that called, or was put there when a job was asked for more.
     if stored.run == record.run and not record.has_first_transcript:
         predicted, price = stored.price, deepgram_price(services, model, billed_seconds(answer, media), record, media)
-        bill = bill.replaced(predicted, price)
+        bill = bill.answered(predicted, price)
     transcript = with_coverage_warning(transcript, record.options.min_coverage)
     result = _redacted(services, transcript, record)
     share = covered_share(transcript)

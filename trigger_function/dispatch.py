@@ -42,8 +42,8 @@ def dispatch(services: Services, job: Job) -> None:
 
 def _dispatch(services: Services, job: Job) -> None:
     media, decision = routed(job)
-    if job.record.parts_run < job.record.run and finished_with_stored_answer(services, job.record, is_last=True):
-        return  # a run before this one has paid for it, whatever was decided now
+    if _may_be_answered(job.record, decision) and finished_with_stored_answer(services, job.record, is_last=True):
+        return  # it is paid for, whatever was decided now
     if decision.method is not Method.DEEPGRAM:
         wait = decision.quote.gather_seconds if decision.quote else 0.0
         until = now() + timedelta(seconds=wait) if wait > 0 else None
@@ -60,6 +60,13 @@ def _dispatch(services: Services, job: Job) -> None:
         transcribe_with_deepgram(services, job, media)
     except EngineFailed as error:
         _replace_deepgram(services, services.jobs.load(job.id) or job, decision, error)
+
+
+def _may_be_answered(record: JobRecord, decision: Decision) -> bool:
+    """Whether Deepgram's answer may be stored which nobody looks for who is asked now: of a run before this one, or of
+    this one before its record was made anew. Where the better of two transcripts counts, the other one is made."""
+    is_forgotten = decision.method is not Method.DEEPGRAM and record.deepgram_calls > 0
+    return record.parts_run < record.run or (is_forgotten and not record.may_have_first_transcript)
 
 
 def _replace_deepgram(services: Services, job: Job, decision: Decision, error: EngineFailed) -> None:

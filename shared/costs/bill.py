@@ -27,6 +27,8 @@ class LineItemKind(StrEnum):
 
 _DEEPGRAM = "deepgram "
 _POSSIBLY = " (possibly billed)"
+_CALL = "call"
+"""Unit of lines that only `calls_of_unknown_price` makes."""
 _DIARIZATION, _KEYTERMS, _REDACTION = "diarization", "key terms", "redaction"
 _DEEPGRAM_FEATURES = frozenset({_DIARIZATION, _KEYTERMS, _REDACTION})
 """What Deepgram bills beside the model."""
@@ -120,6 +122,19 @@ class Bill(BaseModel):
             if item in items:
                 items.remove(item)
         return Bill(items=(*items, *after.items))
+
+    def answered(self, predicted: Bill, price: Bill) -> Bill:
+        """This bill once it is known what a call to Deepgram cost, of which it has what was predicted.
+
+        A bill that was made anew may have that call among its `calls_of_unknown_price` instead.
+        """
+        if self.includes(predicted):
+            return self.replaced(predicted, price)
+        unknown = next((item for item in self.items if item.unit == _CALL), None)
+        if unknown is None:
+            return self + price
+        others = (unknown.model_copy(update={"quantity": unknown.quantity - 1}),) if unknown.quantity > 1 else ()
+        return self.replaced(Bill(items=(unknown,)), Bill(items=(*others, *price.items)))
 
     def includes(self, other: Bill) -> bool:
         """Whether it has every line of another bill, and so was made of it: no two lines have the same seconds."""
@@ -225,6 +240,19 @@ def deepgram_bill(
         possibly_billed=possibly,
     )
     return Bill(items=tuple(item for item in (*minutes, sent) if item.quantity > 0))
+
+
+def calls_of_unknown_price(model: str, calls: int, usd: float) -> Bill:
+    """Calls to Deepgram of which no note says more than how many there may have been. `usd`: reserved for one."""
+    item = LineItem(
+        kind=LineItemKind.DEEPGRAM,
+        resource=f"{_DEEPGRAM}{model}{_POSSIBLY}",
+        quantity=calls,
+        unit=_CALL,
+        usd_per_unit=usd,
+        possibly_billed=True,
+    )
+    return Bill(items=(item,))
 
 
 def total(bills: Iterable[Bill]) -> Bill:

@@ -85,6 +85,7 @@ def reservation(record: JobRecord, usd: float) -> Entry:
         method=record.decision.method if record.decision else None,
         device=record.decision.device if record.decision else None,
         audio_seconds=record.media.duration_seconds if record.media else 0.0,
+        possibly_usd=record.spent.possibly_usd,
     )
 
 

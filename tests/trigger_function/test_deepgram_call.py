@@ -17,6 +17,7 @@ import stamina
 from google.api_core.exceptions import BadRequest, Forbidden
 
 from infra.recordings import recording
+from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind
 from shared.deepgram import DeepgramResult, answer_in_time
@@ -26,6 +27,7 @@ from shared.media import Upload
 from shared.messages import Receipt, TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
+from shared.state.jobs.object_names import record_name
 from shared.state.jobs.record import JobRecord, JobState, RequestedModel
 from shared.state.ledger_entry import Entry, EntryState, month_of
 from shared.transcript.model import Transcript
@@ -486,6 +488,60 @@ def test_a_call_that_is_refused_late_is_taken_back(
     services.late_answers.wait()
     assert record_of(services, upload).spent.items == ()
     assert cloud.terminal_messages() == []
+
+
+BUDGETED = {
+    **LATE,
+    "MONTHLY_BUDGET_USD": "100",
+    "BUDGET_CACHE_SECONDS": "0",
+    "CLAIM_SECONDS": "0.001",
+    "QUEUE_PATIENCE_SECONDS": "0.001",
+}
+"""With reservations in the ledger, which say what is spent where no record does."""
+
+
+def lose_record(services: Services, upload: Upload) -> None:
+    """Have the reconciler make the record anew, of which nothing is left, and not yet route it."""
+    objects.delete(services.state, record_name(upload.job_id))
+    assert reconcile_all(services) == {"rebuilt": 1}
+    assert record_of(services, upload).media is None
+
+
+@pytest.mark.parametrize("is_routed_again", [False, True])
+def test_a_late_answer_is_once_on_a_bill_that_was_made_anew(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer, is_routed_again: bool
+) -> None:
+    services = make_deepgram_services(**BUDGETED)
+    upload = cloud.drop(AUDIO, metadata={"transcribe-redact": "pii", "transcribe-redact-audio": "off"})
+    answer = handle_without_an_answer(server, services, upload)
+    possibly_usd = record_of(services, upload).spent.possibly_usd
+    lose_record(services, upload)
+    assert record_of(services, upload).spent.possibly_usd == pytest.approx(possibly_usd) != 0
+    if is_routed_again:
+        assert reconcile_all(make_deepgram_services(TRANSCRIPTION_METHOD="parakeet")) == {"restarted": 1}
+        assert record_of(services, upload).state is JobState.QUEUED
+    answer.set()
+    services.late_answers.wait()
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
+    assert (calls_on(message, possibly=False) > 0, calls_on(message, possibly=True)) == (True, 0)
+    assert message.bill.usd == pytest.approx(possibly_usd, rel=0.1)
+    assert entry_of(services, upload).usd == message.bill.usd
+    # As it was asked for.
+    assert "pii" in message.redact
+
+
+def test_a_call_that_is_refused_late_is_taken_off_a_bill_that_was_made_anew(
+    cloud: LoopbackCloud, make_deepgram_services: MakeServices, server: FaultyDeepgramServer
+) -> None:
+    services = make_deepgram_services(**BUDGETED, DEEPGRAM_API_KEY="wrong")
+    upload = cloud.drop(AUDIO)
+    answer = handle_without_an_answer(server, services, upload)
+    lose_record(services, upload)
+    assert record_of(services, upload).spent.possibly_usd > 0
+    answer.set()
+    services.late_answers.wait()
+    assert record_of(services, upload).spent.items == ()
 
 
 def test_a_late_answers_failure_is_no_failure_of_the_job(

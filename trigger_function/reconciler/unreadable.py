@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, LineItem, LineItemKind, total
+from shared.costs.bill import Bill, calls_of_unknown_price, total
 from shared.costs.shard_plan import shard_work_id
 from shared.enums import Method, Outcome
 from shared.errors import FailureKind
@@ -234,24 +234,27 @@ def _possibly_spent(services: Services, record: JobRecord, calls: int | None) ->
     much as could be read of that; None: nothing."""
     if calls == 0:
         return Bill(), 0
+    # Of calls whose answers are posted, the record says it twice.
+    posted = [call.price for call in record.callbacks if call.price.items]
+    if posted and (calls is None or calls <= len(posted)):
+        return total(posted), len(posted)
+    others = (calls or 1) - len(posted)
     answer = services.answers.any_of(record)
     if answer is not None and calls is None and answer.run != record.run:
         return Bill(), 0  # it is on the bill of the run that called
     if answer is not None:
-        return total([answer.price] * (calls or 1)), calls or 1
+        return total([*posted, *[answer.price] * others]), others + len(posted)
     day, line = record.received_at.astimezone(UTC).date(), entry_id(record.upload.job_id, record.run)
     reserved = services.ledger.entry(day, line)
-    if reserved is None or reserved.method is not Method.DEEPGRAM or not reserved.usd:
-        return Bill(), 0
-    item = LineItem(
-        kind=LineItemKind.DEEPGRAM,
-        resource=f"deepgram {deepgram_model(services, record)} (possibly billed)",
-        quantity=calls or 1,
-        unit="call",
-        usd_per_unit=reserved.usd,
-        possibly_billed=True,
-    )
-    return Bill(items=(item,)), calls or 1
+    if reserved is None:
+        return total(posted), len(posted)
+    # What took over from Deepgram has a reservation of its own, with the calls from before.
+    is_asked = reserved.method is Method.DEEPGRAM
+    usd = reserved.usd if is_asked else (reserved.possibly_usd - total(posted).usd) / others
+    if usd <= 0:
+        return total(posted), len(posted)
+    unknown = calls_of_unknown_price(deepgram_model(services, record), others, usd)
+    return total([*posted, unknown]), others + len(posted)
 
 
 def _rebuild_shards(services: Services, record: JobRecord, damaged: Mapping[str, _Unreadable]) -> None:

@@ -104,6 +104,10 @@ def _claim_divided(services: JobServices, job: Job, item: WorkItem, *, alone: bo
 def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> ClaimResult:
     """Claim a job or a shard by its record."""
     record = job.record
+    if record.decision is None:
+        # Of an item from before its record was made anew, or from a run before: what is asked for the upload is to be
+        # found out again, and who does that queues it.
+        return ClaimResult(retry_after_seconds=int(services.settings.lease_seconds))
     if _is_held_by_another(job, services.task.holder):
         return ClaimResult(retry_after_seconds=max(1, int((record.lease_until - now()).total_seconds()) + 1))
     if (error := _given_up(record, services)) is not None:
@@ -128,13 +132,12 @@ def _claim(services: JobServices, job: Job, item: WorkItem, *, alone: bool) -> C
     taken = _take(services, job, attempts, lost, shards.started_at)
     if taken is None:
         return ClaimResult(retry_after_seconds=int(services.settings.heartbeat_seconds))
-    # The record's own word first: the item is a copy, and perhaps an old one.
-    media, decision = record.media or item.media, record.decision or item.decision
+    # Not the item's word: it is a copy, and perhaps an old one.
     return ClaimResult(
         ClaimedJob(
             taken,
-            media,
-            decision,
+            record.media or item.media,
+            record.decision,
             {} if stored is None else stored.results,
             None if stored is None or not record.shards else stored.shards,
             is_first=not has_parts,

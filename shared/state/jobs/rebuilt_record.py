@@ -17,6 +17,7 @@ from shared.clock import now
 from shared.costs.bill import Bill
 from shared.costs.shard_plan import Shard
 from shared.media import Upload
+from shared.options.model import UploadOptions
 from shared.state.jobs.record import JobRecord, JobState, new_holder
 from shared.state.jobs.shard_record import first_shard_record
 
@@ -25,8 +26,9 @@ LOST = "Its record could not be read, and was made anew."
 _KEPT = (
     *("run", "earlier_usd", "parts_run", "parts_options", "requested", "lease_until", "received_at", "started_at"),
     *("state", "attempts", "lost_attempts", "faults", "deepgram_calls", "has_first_transcript", "callbacks", "spent"),
+    *("media", "options"),
 )
-"""Fields that are of use by themselves. What was found out about the upload and decided is found out again."""
+"""Fields that are of use by themselves: of the last two see `rebuilt_record`."""
 
 
 def readable_fields(data: bytes, upload: Upload) -> Mapping[str, Any]:
@@ -82,7 +84,11 @@ def rebuilt_record(
     record was lost, each of which counts as an attempt. `spent`, `calls`: what it may have cost, and calls to Deepgram,
     where the record does not say.
     """
-    received_at = kept.get("received_at", opened_at)
+    received_at, callbacks = kept.get("received_at", opened_at), kept.get("callbacks", ())
+    # What was found out about the upload is found out again. But an answer that is posted is of what was asked then,
+    # and who takes it inspects nothing.
+    options = kept.get("options") if callbacks else None
+    media = None if options is None else kept.get("media")
     return JobRecord(
         upload=upload,
         run=run,
@@ -93,7 +99,7 @@ def rebuilt_record(
         state=JobState.CLAIMED,
         holder=new_holder("rebuilt"),
         # Where Deepgram's answer is to come by callback, it may still.
-        lease_until=max(now(), kept.get("lease_until", received_at)) if kept.get("callbacks") else now(),
+        lease_until=max(now(), kept.get("lease_until", received_at)) if callbacks else now(),
         received_at=received_at,
         # Something may be stored of it, and is looked for.
         started_at=kept.get("started_at") or received_at,
@@ -103,10 +109,21 @@ def rebuilt_record(
         faults=kept.get("faults", 0),
         deepgram_calls=kept.get("deepgram_calls", calls),
         has_first_transcript=kept.get("has_first_transcript", False),
-        callbacks=kept.get("callbacks", ()),
+        callbacks=callbacks,
         spent=kept.get("spent", spent),
+        media=media,
+        options=options or UploadOptions(),
         last_error=LOST,
     )
+
+
+def half_record(data: bytes, job_id: str) -> JobRecord | None:
+    """What can be read of a damaged record, as it would be made anew; None where it names no upload of this job."""
+    upload = readable_upload(data, job_id)
+    if upload is None:
+        return None
+    kept = readable_fields(data, upload)
+    return rebuilt_record(upload, kept.get("run", 1), now(), kept, losses=1, spent=Bill(), calls=0)
 
 
 def _attempts(kept: Mapping[str, Any], losses: int) -> int:

@@ -29,8 +29,10 @@ from shared.keyterms.terms import Keyterm
 from shared.languages.choice import parse_language_choice
 from shared.messages import Decision
 from shared.operations.rerun import RerunRequest, begin_rerun
+from shared.options.parsing import parse_upload_options
 from shared.state.job_result import failed
 from shared.state.jobs.open_markers import OpenJob, QueuedUpload
+from shared.state.jobs.rebuilt_record import rebuilt_record
 from shared.state.jobs.record import JobState
 from tests.support.loopback_cloud import LoopbackCloud
 from tests.support.sounds import make, noise, raw, silence
@@ -259,6 +261,30 @@ def test_what_deepgram_is_at_is_left_alone(cloud: LoopbackCloud, services: JobSe
     result = claim(services, item)
     assert (result.claimed is None) == (method is Method.DEEPGRAM)
     assert bool(result.retry_after_seconds) == (method is Method.DEEPGRAM)
+
+
+@pytest.mark.parametrize("is_rerun", [False, True])
+def test_an_item_of_before_is_not_begun_without_what_was_asked(
+    cloud: LoopbackCloud, services: JobServices, is_rerun: bool
+) -> None:
+    """Whoever routes the job again reads what is asked of it: to be redacted, say."""
+    options = parse_upload_options({"transcribe-redact": "pii"})
+    job, item = queue_job(services, cloud, options=options)
+    if is_rerun:
+        services.finisher.finish(job.record, failed(DropscribeError("Its workers were killed.")))
+        begin_rerun(services.storage, services.jobs, job.id, RerunRequest())
+    else:
+        anew = rebuilt_record(item.upload, 1, now(), {}, losses=1, spent=Bill(), calls=0)
+        services.jobs.write_rebuilt(anew, job.generation)
+    result = claim(services, item)
+    assert (result.claimed, bool(result.retry_after_seconds)) == (None, True)
+    unrouted = services.jobs.load(job.id)
+    assert unrouted is not None
+    routed = {"state": JobState.QUEUED, "media": item.media, "decision": item.decision, "options": options}
+    services.jobs.save(unrouted, **routed)
+    claimed = claim(services, item).claimed
+    assert claimed is not None
+    assert claimed.job.record.options == options
 
 
 def test_checkpoints_add_up_and_are_forgotten(services: JobServices) -> None:

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.costs.bill import Bill, LineItemKind, Phase, deepgram_bill, instance_bill, instance_second_usd, total
+from shared.costs.bill import (
+    Bill,
+    LineItemKind,
+    Phase,
+    calls_of_unknown_price,
+    deepgram_bill,
+    instance_bill,
+    instance_second_usd,
+    total,
+)
 from shared.costs.prices import JobShape, PriceBook, UnknownPrice, UnusablePriceBook, price_book
 from tests.support.function_services import MakeServices
 from tests.support.loopback_cloud import CPU_JOB
@@ -82,6 +91,24 @@ def test_an_instance_without_gpu_has_no_gpu_line(book: PriceBook) -> None:
 def test_deepgram_bills_by_the_second(book: PriceBook) -> None:
     assert deepgram_bill("nova-3", 1, 0, book).usd == pytest.approx(0.01)
     assert deepgram_bill("nova-3", 90, 0, book).usd == pytest.approx(0.9)
+
+
+def test_an_answer_takes_the_place_of_its_call_once(book: PriceBook) -> None:
+    predicted, price = deepgram_bill("nova-3", 60, 2**20, book, possibly=True), deepgram_bill("nova-3", 59, 2**20, book)
+    other = instance_bill(CPU, {Phase.WAITING: 1}, book)
+    assert (other + predicted).answered(predicted, price) == other + price
+    # Nobody knows any more what was predicted.
+    unknown = calls_of_unknown_price("nova-3", 2, 0.7)
+    assert unknown.possibly_usd == pytest.approx(1.4)
+    assert unknown.deepgram_models == {"nova-3"}
+    once = (other + unknown).answered(predicted, price)
+    assert once == other + calls_of_unknown_price("nova-3", 1, 0.7) + price
+    assert once.answered(predicted, price) == other + price + price
+    # It was refused.
+    assert (other + predicted).answered(predicted, Bill()) == other
+    assert (other + calls_of_unknown_price("nova-3", 1, 0.7)).answered(predicted, Bill()) == other
+    # Nor that there was one.
+    assert other.answered(predicted, price) == other + price
 
 
 def test_egress_is_billed_by_the_gib(book: PriceBook) -> None:

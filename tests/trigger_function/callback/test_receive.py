@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from http import HTTPStatus
 from queue import Queue
 
@@ -14,15 +15,16 @@ from werkzeug.exceptions import InternalServerError
 
 from infra.emulators.deepgram_server import KEY_ID
 from infra.recordings import recording
+from shared import objects
 from shared.clock import now
-from shared.costs.bill import LineItemKind
+from shared.costs.bill import Bill, LineItemKind
 from shared.enums import Engine, Method, Outcome
 from shared.errors import DropscribeError
 from shared.media import Upload
 from shared.messages import TerminalMessage
 from shared.operations.rerun import RerunRequest, begin_rerun
 from shared.state.job_result import failed
-from shared.state.jobs.object_names import parts_folder
+from shared.state.jobs.object_names import parts_folder, record_name
 from shared.state.jobs.record import JobRecord, JobState
 from shared.state.ledger_entry import month_of
 from tests.support.deepgram_callbacks import CALLBACK_KEY, CALLBACK_URL, callback_request, changed, posted_for
@@ -32,6 +34,7 @@ from tests.support.loopback_cloud import RESULTS, STATE, LoopbackCloud
 from trigger_function.deepgram.callback_address import CallbackAddresses
 from trigger_function.handle_upload import handle
 from trigger_function.main import deepgram_callback
+from trigger_function.reconciler import unreadable
 from trigger_function.reconciler.open_jobs import reconcile_all
 from trigger_function.services import Services
 
@@ -349,6 +352,115 @@ def test_an_answer_that_comes_while_another_engine_has_the_job_is_used(
     assert message.decision.method is Method.DEEPGRAM
     assert message.decision.reason.endswith("Its answer came late.")
     assert calls_on(message) == [False]
+
+
+def damage(services: Services, upload: Upload, *fields: str) -> None:
+    """Have these fields of the job's record be of no kind that is read."""
+    stored_record = objects.read(services.state, record_name(upload.job_id))
+    assert stored_record is not None
+    found = json.loads(stored_record.data) | dict.fromkeys(fields, "?")
+    objects.write(services.state, record_name(upload.job_id), json.dumps(found).encode())
+
+
+@pytest.fixture
+def any_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read counts as damaged at once."""
+    monkeypatch.setattr(unreadable, "UNREADABLE_AFTER", -timedelta(minutes=1))
+
+
+def assert_ended_with_one_call(cloud: LoopbackCloud, services: Services) -> TerminalMessage:
+    (message,) = cloud.terminal_messages()
+    assert (message.outcome, message.engines) == (Outcome.COMPLETED, (Engine.DEEPGRAM,))
+    assert calls_on(message) == [False]
+    assert message.bill.possibly_usd == 0
+    (entry,) = services.ledger.entries(month_of(now()))
+    assert entry.usd == message.bill.usd
+    return message
+
+
+@pytest.mark.usefixtures("any_age")
+@pytest.mark.parametrize("lost", [("traceparent",), ("spent", "traceparent"), ("spent", "deepgram_calls")], ids=str)
+def test_an_answer_ends_a_job_whose_record_was_made_anew(
+    cloud: LoopbackCloud, server: FaultyDeepgramServer, sent: tuple[Services, Upload, Posted], lost: tuple[str, ...]
+) -> None:
+    services, upload, posted = sent
+    requests = len(server.requests)
+    damage(services, upload, "schema_version", *lost)
+    assert reconcile_all(services) == {"rebuilt": 1}
+    assert record_of(services, upload).deepgram_calls == 1
+    assert reconcile_all(services) == {"waiting": 1}
+    assert post(posted.address, posted.body).get_data() == b"finished\n"
+    message = assert_ended_with_one_call(cloud, services)
+    assert message.decision is not None
+    assert "late" not in message.decision.reason
+    assert len(server.requests) == requests
+
+
+@pytest.mark.usefixtures("any_age")
+@pytest.mark.parametrize("method", ["deepgram", "parakeet"])
+@pytest.mark.parametrize("lost", ["media", "options"])
+def test_an_answer_is_kept_until_it_is_known_again_what_was_asked(
+    cloud: LoopbackCloud,
+    server: FaultyDeepgramServer,
+    make_callback_services: MakeServices,
+    sent: tuple[Services, Upload, Posted],
+    lost: str,
+    method: str,
+) -> None:
+    services, upload, posted = sent
+    requests = len(server.requests)
+    damage(services, upload, "schema_version", "spent", lost)
+    assert reconcile_all(services) == {"rebuilt": 1}
+    assert post(posted.address, posted.body).get_data() == b"kept\n"
+    assert cloud.terminal_messages() == []
+    # Whatever is decided now.
+    assert reconcile_all(make_callback_services(TRANSCRIPTION_METHOD=method)) == {"restarted": 1}
+    assert_ended_with_one_call(cloud, services)
+    assert cloud.work_items() == []
+    assert len(server.requests) == requests
+
+
+def test_an_answer_that_comes_while_the_record_cannot_be_read_is_kept(
+    cloud: LoopbackCloud,
+    server: FaultyDeepgramServer,
+    sent: tuple[Services, Upload, Posted],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services, upload, posted = sent
+    requests = len(server.requests)
+    damage(services, upload, "schema_version", "spent")
+    assert reconcile_all(services) == {"unreadable": 1}
+    for _ in range(2):
+        assert post(posted.address, posted.body).get_data() == b"kept\n"
+    monkeypatch.setattr(unreadable, "UNREADABLE_AFTER", -timedelta(minutes=1))
+    assert reconcile_all(services) == {"rebuilt": 1}
+    job = services.jobs.load(upload.job_id)
+    assert job is not None
+    services.jobs.save(job, lease_until=now())
+    assert reconcile_all(services) == {"restarted": 1}
+    assert_ended_with_one_call(cloud, services)
+    assert len(server.requests) == requests
+
+
+def test_an_answer_is_wanted_again_where_nothing_of_the_record_can_be_read(
+    sent: tuple[Services, Upload, Posted],
+) -> None:
+    services, upload, posted = sent
+    objects.write(services.state, record_name(upload.job_id), b"")
+    with pytest.raises(InternalServerError):
+        post(posted.address, posted.body)
+
+
+@pytest.mark.usefixtures("any_age")
+def test_a_failure_that_is_not_billed_is_taken_off_a_bill_that_was_made_anew(
+    sent: tuple[Services, Upload, Posted],
+) -> None:
+    services, upload, posted = sent
+    damage(services, upload, "schema_version", "spent")
+    assert reconcile_all(services) == {"rebuilt": 1}
+    assert record_of(services, upload).spent.possibly_usd > 0
+    assert post(posted.address, {"err_code": "REMOTE_CONTENT_ERROR"}).get_data() == b"failed\n"
+    assert (record_of(services, upload).spent, record_of(services, upload).deepgram_calls) == (Bill(), 0)
 
 
 def test_without_a_key_nothing_is_taken(
