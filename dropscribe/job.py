@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from google.api_core.exceptions import NotFound
@@ -15,10 +16,12 @@ from dropscribe.errors import NoTranscript, UnknownJob
 from dropscribe.result_files import fetch_results
 from shared.costs.prices import price_book
 from shared.enums import ResultFormat
+from shared.errors import Rejected
 from shared.messages import TerminalMessage
 from shared.objects import bucket_and_name
 from shared.operations.erase import ErasureReceipt
 from shared.operations.rerun import RerunRequest, begin_rerun, requested_model
+from shared.options.parsing import parse_upload_options
 from shared.options.subtitle_rules import SubtitleRules
 from shared.progress.model import Progress
 from shared.settings.deployment import DeploymentSettings
@@ -86,7 +89,7 @@ class Job:
         outcome = self.wait(timeout)
         uri = outcome.results.get(file)
         if uri is None and TRANSCRIPT in outcome.results and file in list(ResultFormat):
-            return self._made_of_transcript(ResultFormat(file))
+            return self._made_of_transcript(outcome, ResultFormat(file))
         if uri is None:
             raise NoTranscript(outcome.reason or f"The job has no {file}.", outcome)
         bucket, name = bucket_and_name(uri)
@@ -95,12 +98,18 @@ class Job:
         except NotFound:
             raise NoTranscript(f"{uri} was deleted.", outcome) from None
 
-    def _made_of_transcript(self, file: ResultFormat) -> bytes:
-        """A file that the deployment does not store, with the upload's own rules of subtitles."""
+    def _made_of_transcript(self, outcome: TerminalMessage, file: ResultFormat) -> bytes:
+        """A file that the deployment does not store, as it would have stored it."""
         from shared.transcript.render import rendered
 
-        transcript, found = self.transcript(), self._jobs.load(self.id)
-        requested = None if found is None else found.record.options.subtitles
+        bucket, name = bucket_and_name(outcome.results[TRANSCRIPT])
+        stored = self._storage.bucket(bucket).get_blob(name)
+        if stored is None:
+            raise NoTranscript(f"{outcome.results[TRANSCRIPT]} was deleted.", outcome)
+        transcript = Transcript.model_validate_json(stored.download_as_bytes())
+        requested = None
+        with suppress(Rejected):  # somebody wrote other metadata: the rules are the language's
+            requested = parse_upload_options(stored.metadata or {}).subtitles
         return rendered(transcript, file, SubtitleRules.of(transcript.language, requested))
 
     def results(self, folder: str | Path, timeout: float | None = None) -> list[Path]:

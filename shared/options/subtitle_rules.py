@@ -77,6 +77,17 @@ class SubtitleRules:
                 rules = rules._with(each)
         return rules
 
+    @property
+    def requested(self) -> SubtitleOptions:
+        """What to request for just these rules, in any language."""
+        return SubtitleOptions(
+            line=self.columns,
+            lines=self.lines,
+            min=self.min_ms / 1000,
+            max=self.max_ms / 1000,
+            cps=self.chars_per_second,
+        )
+
     def _with(self, requested: SubtitleOptions) -> SubtitleRules:
         min_ms, max_ms = self.min_ms, self.max_ms
         # Where only one of them is requested, it moves the other one that would contradict it.

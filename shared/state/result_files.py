@@ -22,6 +22,7 @@ from shared.errors import StateConflict
 from shared.media import Upload
 from shared.messages import Receipt
 from shared.object_names import MAX_OBJECT_NAME_BYTES
+from shared.options.metadata_keys import SUBTITLES_METADATA
 from shared.options.subtitle_rules import SubtitleRules
 from shared.piece_stream import create_once_from
 from shared.transcript.model import Transcript
@@ -71,12 +72,14 @@ class ResultFiles:
         """Store the deployment's formats. The transcript.json that was stored first stands, and all other files are
         made from it.
 
-        Returns that transcript, and name -> `gs://` address of each file. A damaged transcript.json is set aside, with
-        what was made of it. Raises NewerVersion, and StateConflict where another one that is damaged took its place.
+        Returns that transcript, and name -> `gs://` address of each file. transcript.json's object says in its metadata
+        which rules the subtitles have, in an upload's own words: whoever makes a file later, too, makes the same. A
+        damaged transcript.json is set aside, with what was made of it. Raises NewerVersion, and StateConflict where
+        another one that is damaged took its place.
         """
         files = iter(self._render(transcript, subtitles, self._formats))
         first = next(files).joined()
-        before = self._store_first(upload, first, run)
+        before = self._store_first(upload, first, subtitles, run)
         if before is not None:
             transcript = before
             files = iter(self._render(transcript, subtitles, self._formats))
@@ -106,11 +109,11 @@ class ResultFiles:
             addresses[name] = self._uri(upload, name, run)
         return transcript, addresses
 
-    def _store_first(self, upload: Upload, file: Rendered, run: int) -> Transcript | None:
+    def _store_first(self, upload: Upload, file: Rendered, subtitles: SubtitleRules, run: int) -> Transcript | None:
         """Store transcript.json; the one that stands, where that is another."""
-        path = self._path(upload, file.name, run)
+        path, metadata = self._path(upload, file.name, run), {SUBTITLES_METADATA: str(subtitles.requested)}
         for _ in range(2):
-            stored = objects.create_once(self._bucket, path, file.data, file.content_type)
+            stored = objects.create_once(self._bucket, path, file.data, file.content_type, metadata)
             if stored.data == file.data:
                 return None
             before = parsed(stored.data, Transcript, path)

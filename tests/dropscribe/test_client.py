@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from google.cloud.storage import Blob
 from pydantic import ValidationError
 
 from dropscribe import (
@@ -25,6 +26,7 @@ from dropscribe import (
 )
 from infra.recordings import recording
 from shared.media import Upload
+from shared.objects import bucket_and_name
 from shared.options.subtitle_rules import SubtitleOptions
 from tests.support.coroutines import run
 from tests.support.faulty_deepgram import FaultyDeepgramServer
@@ -87,16 +89,31 @@ def test_a_recording_becomes_its_transcript(
     assert client.job(f"gs://{UPLOADS}/memo.wav").id == client.job(job.id).id == job.id
 
 
+def blob_of(cloud: LoopbackCloud, uri: str) -> Blob:
+    bucket, name = bucket_and_name(uri)
+    return cloud.storage.bucket(bucket).blob(name)
+
+
+@pytest.mark.usefixtures("services")
 def test_what_the_deployment_does_not_store_is_made_of_the_transcript(
-    cloud: LoopbackCloud, client: Dropscribe, services: Services, make_services: MakeServices
+    cloud: LoopbackCloud, client: Dropscribe, make_services: MakeServices
 ) -> None:
     options = UploadOptions(subtitles=SubtitleOptions(line=16))
+    rules = {"SUBTITLE_LINES": "1", "SUBTITLE_LINE_COLUMNS": "20", "SUBTITLE_CHARS_PER_SECOND": "12.5"}
     all_stored = client.submit(MEMO, options)
-    deliver(services, all_stored, cloud)
+    deliver(make_services(**rules), all_stored, cloud)
     job = client.submit(MEMO, options)
-    deliver(make_services(RESULT_FORMATS="transcript.txt, words.csv"), job, cloud)
+    deliver(make_services(RESULT_FORMATS="transcript.txt, words.csv", **rules), job, cloud)
     assert {*job.wait(PATIENCE).results} == {"transcript.json", "transcript.txt", "words.csv", "receipt.json"}
-    assert job.result("transcript.srt") == all_stored.result("transcript.srt", PATIENCE)
+    for file in ("transcript.srt", "transcript.vtt"):
+        assert job.result(file) == all_stored.result(file, PATIENCE)
+    stored_transcript = blob_of(cloud, job.wait().results["transcript.json"])
+    stored_transcript.metadata = {"transcribe-subtitles": "line=none"}
+    stored_transcript.patch()
+    assert job.result("transcript.srt").startswith(b"1")
+    stored_transcript.delete()
+    with pytest.raises(NoTranscript, match="deleted"):
+        job.result("transcript.srt")
     with pytest.raises(NoTranscript, match=r"no transcript\.doc"):
         job.result("transcript.doc")
     with pytest.raises(ValidationError, match="known are"):

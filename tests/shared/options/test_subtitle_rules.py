@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shared.options.parsing import parse_upload_options
 from shared.options.subtitle_rules import SubtitleOptions, SubtitleRules
 from shared.settings.subtitles import SubtitleSettings
 
@@ -36,3 +39,23 @@ def test_a_request_moves_the_limit_that_it_contradicts() -> None:
 def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValidationError, match="SUBTITLE_MIN_SECONDS is more than SUBTITLE_MAX_SECONDS"):
         SubtitleSettings(subtitle_min_seconds=3, subtitle_max_seconds=2)
+
+
+_SECONDS = st.floats(0, 60, exclude_min=True)
+_REQUESTS = st.builds(
+    SubtitleOptions,
+    line=st.none() | st.integers(8, 200),
+    lines=st.none() | st.integers(1, 10),
+    min=st.none() | _SECONDS,
+    max=st.none() | _SECONDS,
+    cps=st.none() | st.floats(0, 100, exclude_min=True),
+)
+
+
+@given(_REQUESTS, _REQUESTS, st.sampled_from(["en", "ja", "ko"]))
+def test_what_is_stored_of_rules_gives_just_these_in_any_language(
+    deployment: SubtitleOptions, upload: SubtitleOptions, language: str
+) -> None:
+    rules = SubtitleRules.of("ja", deployment, upload)
+    stored = parse_upload_options({"transcribe-subtitles": str(rules.requested)}).subtitles
+    assert SubtitleRules.of(language, stored) == rules
