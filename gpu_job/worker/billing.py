@@ -33,7 +33,13 @@ from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
 from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill, instance_second_usd
-from shared.costs.speeds import SHORTEST_DECODED_SECONDS, SHORTEST_HEARD_SECONDS, AudioInSeconds, execution_figures
+from shared.costs.speeds import (
+    SHORTEST_DECODED_SECONDS,
+    SHORTEST_HEARD_SECONDS,
+    AudioInSeconds,
+    Figures,
+    execution_figures,
+)
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.state.execution_costs import TaskCosts
@@ -290,10 +296,10 @@ class Billing:
     def task_costs(self) -> TaskCosts:
         """What this task cost until now, and what of that is in records and on bills."""
         with self._lock:
-            return self._task_costs(self._clock())
+            return self._task_costs()
 
-    def _task_costs(self, at: float) -> TaskCosts:
-        wall, lived = now(), at - self._meter.began
+    def _task_costs(self) -> TaskCosts:
+        wall, lived = now(), self._clock() - self._meter.began
         calls_usd = self._ended_calls_usd + sum(
             self._calls_bill(job_id, self._answered_samples[job_id], _sent_samples(self._unanswered[job_id])).usd
             for job_id in {*self._answered_samples, *self._unanswered}
@@ -357,7 +363,18 @@ class Billing:
             self._on_bills.named(costs)
 
     def close_execution(self) -> None:
-        """The worker ends: share out the rest of its time, book what is on no bill, and report the speeds it showed."""
+        """The worker's last act, for what it does behind that is billed, too: report the speeds it showed, share out
+        the rest of its time, and book what is on no bill."""
+        self._speeds.observe(self._shown_speeds())
+        with best_effort("the execution's unbilled time was not shared out"):
+            self._share_out_rest()
+        with self._writing:
+            self._is_closed = True
+            unbilled_usd = self._costs.close(self.task_costs).usd
+        UNBILLED.add(unbilled_usd)
+        _log.info("execution ended", extra={"fields": self._figures(self._clock() - self._meter.began, unbilled_usd)})
+
+    def _share_out_rest(self) -> None:
         with self._lock:
             at = self._clock()
             unbilled = UnbilledTime(
@@ -367,17 +384,11 @@ class Billing:
                 instance_seconds=at - self._meter.began,
                 usd_per_second=self._usd_per_second,
             )
-        objects.create_once(
-            self._state, f"executions/{self._task.attempt_name}.json", unbilled.model_dump_json().encode()
-        )
-        with self._writing:
-            with self._lock:
-                costs = self._task_costs(at)
-            self._is_closed = True
-            unbilled_usd = self._costs.close(costs).usd
-        UNBILLED.add(unbilled_usd)
-        _log.info("execution ended", extra={"fields": self._figures(unbilled.instance_seconds, unbilled_usd)})
-        figures = execution_figures(
+        name = f"executions/{self._task.attempt_name}.json"
+        objects.create_once(self._state, name, unbilled.model_dump_json().encode())
+
+    def _shown_speeds(self) -> Figures:
+        return execution_figures(
             self._shape.device,
             startup_seconds=self._startup_seconds,
             audio_seconds=self._audio_seconds,
@@ -388,7 +399,6 @@ class Billing:
             speakers_audio_seconds=self._speakers_audio_seconds,
             speakers_seconds=self._speakers_seconds,
         )
-        self._speeds.observe(figures)
 
     def _figures(self, instance_seconds: float, unbilled_usd: float) -> dict[str, float | None]:
         """For the log. Metrics out of the logs read them by these names."""

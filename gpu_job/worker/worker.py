@@ -133,15 +133,18 @@ class Worker:
             # The work is done and billed, and the slot lapses by itself: another attempt would only cost more.
             with best_effort("the execution's slot was not released"):
                 self._heartbeat.release_slot()
-            with best_effort("the execution's cost was not booked"):
-                self._billing.close_execution()
-            # Decoders of handed-over jobs end by themselves: the engines refuse their chunks. Last, for a download is
-            # not cut short, and Cloud Run gives ten seconds.
+            if not clean:
+                # A download is not cut short, and Cloud Run gives ten seconds: whoever finds this process killed is to
+                # know of its last beat.
+                self._heartbeat.record_execution()
+            # Decoders of handed-over jobs end by themselves: the engines refuse their chunks.
             self._runner.close()
             self._audit_threads.shutdown(wait=False, cancel_futures=True)
             self._admissions.close()
             self._services.events.flush()
             self._services.rendering.close()
+            with best_effort("the execution's cost was not booked"):
+                self._billing.close_execution()
         return clean
 
     def _book_killed_attempts(self) -> None:

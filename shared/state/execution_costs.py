@@ -39,7 +39,7 @@ as far as no bill has it: an upper bound.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -61,7 +61,10 @@ _log = logging.getLogger(__name__)
 _OPEN = "open-executions/"
 
 BOOK_TRIES = 5
-"""Writes of a task's line in the ledger by its own worker, against ticks that take it for dead."""
+"""Writes of a task's line in the ledger by its own worker: against ticks that take it for dead, and slow storage."""
+
+UNBOOKED_SECONDS = 0.5
+"""Longest that a worker may have lived on while it booked what it cost: where it took longer, it books that, too."""
 
 
 class RecordedCost(BaseModel):
@@ -182,31 +185,31 @@ class ExecutionCosts:
         data = costs.model_dump_json().encode()
         objects.write(self._bucket, _object_name(costs), data, deadline_seconds=deadline_seconds)
 
-    def close(self, costs: TaskCosts) -> Entry:
+    def close(self, costs_now: Callable[[], TaskCosts]) -> Entry:
         """The worker ends: book what is on no bill. What others booked of it, as they took it for dead, was a guess.
 
-        Raises StateConflict where they book it again and again: then the reconciler does it.
+        `costs_now`: what the task cost until the moment of the call: asked anew where booking took long, for the
+        instance is billed meanwhile. Raises StateConflict where others book it again and again: then the reconciler
+        does it.
         """
-        settled = self.settled(costs)
-        if settled.recorded:
-            # Before the ledger: whoever finds this worker killed knows what it knew. The reconciler looks for these
-            # uploads' outcomes.
-            self.update(costs.model_copy(update={"has_ended": True, "alive_until": now()}))
-        entry = settled.overhead()
-        # Nearly always nobody has booked anything: then one call does it.
-        if not self._ledger.book_overhead(entry, None):
-            entry = self._booked_again(costs)
+        booked, is_booked = None, False  # nearly always nobody has booked anything: then one call does it
+        for _ in range(BOOK_TRIES):
+            costs = costs_now()
+            settled = self.settled(costs)
+            if settled.recorded:
+                # Before the ledger: whoever finds this worker killed knows what it knew. The reconciler looks for these
+                # uploads' outcomes.
+                self.update(costs.model_copy(update={"has_ended": True, "alive_until": now()}))
+            entry = settled.overhead()
+            is_booked = self._ledger.book_overhead(entry, booked)
+            if is_booked and costs_now().spent_usd - costs.spent_usd <= UNBOOKED_SECONDS * costs.usd_per_second:
+                break
+            booked = self._ledger.booked(entry)  # before the look at the outcomes
+        if not is_booked:
+            raise StateConflict(f"the ledger's line of {costs.name} was changed by another process again and again")
         if not settled.recorded:
             objects.delete(self._bucket, _object_name(costs))
         return entry
-
-    def _booked_again(self, costs: TaskCosts) -> Entry:
-        for _ in range(BOOK_TRIES):
-            booked = self._ledger.booked(costs.overhead())
-            entry = self.settled(costs).overhead()
-            if self._ledger.book_overhead(entry, booked):
-                return entry
-        raise StateConflict(f"the ledger's line of {costs.name} was changed by another process again and again")
 
     def close_killed(self, costs: TaskCosts, known_dead_at: datetime) -> None:
         """Book what a worker cost that has ended or was killed, until it counted as dead, or until `known_dead_at`,

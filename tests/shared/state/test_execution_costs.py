@@ -16,6 +16,7 @@ from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from shared import objects
 from shared.clock import now
+from shared.costs.bill import instance_second_usd
 from shared.state.execution_costs import RecordedCost, TaskCosts
 from shared.state.ledger import Booked
 from shared.state.ledger_entry import Entry, EntryState, month_of
@@ -130,7 +131,8 @@ def test_a_killed_attempt_that_cannot_be_booked_keeps_no_other_one(
 def test_a_worker_that_was_only_taken_for_dead_replaces_the_guess(services: JobServices, killed: TaskCosts) -> None:
     services.execution_costs.update(killed)
     services.execution_costs.close_killed(killed, now())
-    services.execution_costs.close(killed.model_copy(update={"spent_usd": 0.5}))
+    ended = killed.model_copy(update={"spent_usd": 0.5})
+    services.execution_costs.close(lambda: ended)
     services.execution_costs.close_killed(killed, now())
     (entry,) = booked(services, killed)
     assert (entry.usd, entry.possibly_usd) == (pytest.approx(0.1), 0.0)
@@ -199,3 +201,43 @@ def test_what_has_changed_between_the_look_and_the_deletion_is_kept(
         patched.setattr(objects, "read", read_before_it_writes)
         costs.close_killed(killed, now())
     assert [*costs.running()] == [last]
+
+
+def test_the_time_that_booking_takes_is_booked(
+    services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cloud Storage takes 8 s for the ledger's line; the instance is billed meanwhile."""
+    costs, book_overhead = services.execution_costs, services.ledger.book_overhead
+    spent = [0.5]
+
+    def booked_slowly(entry: Entry, before: Booked | None) -> bool:
+        if len(spent) == 1:
+            spent.append(spent[-1] + 8 * USD_PER_SECOND)
+        return book_overhead(entry, before)
+
+    monkeypatch.setattr(services.ledger, "book_overhead", booked_slowly)
+    costs.update(killed)
+    costs.close(lambda: killed.model_copy(update={"spent_usd": spent[-1]}))
+    (entry,) = booked(services, killed)
+    assert entry.usd == pytest.approx(0.508 - killed.on_bills_usd)
+    assert [*costs.running()] == []
+
+
+def test_what_a_worker_waits_for_at_its_end_is_booked(
+    cloud: LoopbackCloud, services: JobServices, killed: TaskCosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress that is published late, say: seconds behind its last upload's bill."""
+    subscription = WorkSubscription(cloud.subscriber, cloud.subscription(WORK_TOPIC))
+    services = FakeModelServices(**vars(services))
+    flushed_at = []
+
+    def flush_slowly() -> None:
+        time.sleep(1.0)
+        flushed_at.append(time.monotonic())
+
+    monkeypatch.setattr(services.events, "flush", flush_slowly)
+    began = time.monotonic()
+    assert Worker(services, subscription, Billing(Meter(began), services)).run()
+    (own,) = booked(services, killed.model_copy(update={"attempt": 1}))
+    second_usd = instance_second_usd(services.settings.shape, services.prices)
+    assert own.usd >= (flushed_at[0] - began) * second_usd
