@@ -48,8 +48,9 @@ class Heartbeat(PeriodicTask):
 
     def hold_slot(self) -> None:
         """This execution takes work from the queue."""
+        held = self._services.own_slots.hold(self._services.task.holder, self._term)  # beats do not wait for it
         with self._slot_lock:
-            self._slot = self._services.own_slots.hold(self._services.task.holder, self._term)
+            self._slot = held
 
     def release_slot(self) -> None:
         """This execution takes no more work."""

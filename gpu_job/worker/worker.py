@@ -105,14 +105,15 @@ class Worker:
 
     def run(self) -> bool:
         """Work until the queue is empty; True. False where something is left for the next attempt."""
-        self._heartbeat.hold_slot()
-        self._heartbeat.record_execution()
         self._engines.start()
-        with best_effort("costs of killed attempts were not booked"):
-            self._book_killed_attempts()
         with self._subscription:
+            # From the beginning: what follows may wait for storage, and whoever finds this process killed is to know.
             with self._heartbeat, self._hybrid, self._scale_out, self._reports:
                 try:
+                    self._heartbeat.record_execution()
+                    self._heartbeat.hold_slot()
+                    with best_effort("costs of killed attempts were not booked"):
+                        self._book_killed_attempts()
                     for item in own_items(self._services):
                         self._begin(Received(item, ack_id=None))
                     self._pull_until_empty()

@@ -58,7 +58,8 @@ def _lines(run: ChaosRun) -> list[str]:
         f"  bills ${verdict.billed_usd:.4f}, overhead ${verdict.overhead_usd:.4f}; Deepgram answered"
         f" {verdict.deepgram_answers} calls; again: {_counts(verdict.deepgram_again)}",
         f"  instances ran {verdict.instance_seconds:.0f} s, ${verdict.instance_usd:.4f}, and"
-        f" ${verdict.booked_instance_usd:.4f} is booked; {verdict.unseen_seconds:.1f} s are nowhere",
+        f" ${verdict.booked_instance_usd:.4f} is booked; {verdict.unseen_seconds:.1f} s are nowhere,"
+        f" {verdict.unsaid_seconds:.1f} s behind last words of killed ones",
         f"  re-runs: {_counts(run.reruns)}; {verdict.runs - run.uploads} ended",
         *(f"  NOT INJECTED: {what}" for what in run.not_injected),
         *(f"  BROKEN: {problem}" for problem in verdict.problems or ()),

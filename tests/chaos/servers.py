@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ import flask
 import grpc
 from werkzeug.wrappers import Response
 
-from infra.emulators.cloud import UPLOADS, CloudOptions, LaptopCloud
+from infra.emulators.cloud import STATE, UPLOADS, CloudOptions, LaptopCloud
 from infra.emulators.deepgram_server import DeepgramServer
 from infra.emulators.pubsub.server import PubSubServer
 from tests.chaos.faults import LATE_SECONDS, Fault, Faults, Service
@@ -29,6 +30,9 @@ _UNSAFE_TO_FAIL = frozenset({"CreateTopic", "CreateSubscription"})
 """Calls of those who set the cloud up."""
 
 
+_OPEN_EXECUTION = re.compile(r"open-executions/(.+)\.json")
+
+
 @dataclass
 class TaskAttempt:
     """A process of a job execution, as the machine saw it. Times on the monotonic clock."""
@@ -38,6 +42,11 @@ class TaskAttempt:
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
     exit_code: int | None = None
+
+    @property
+    def task(self) -> str:
+        """What lines of bills and the state bucket call it."""
+        return f"{self.execution}/0-{self.number}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class ChaosCloud(LaptopCloud):
         self._faults = faults
         self.attempts: list[TaskAttempt] = []
         """Every process of an execution so far."""
+        self.last_words: dict[str, float] = {}
+        """By task: when what it says of its cost was last stored."""
         self.answers: list[DeepgramAnswer] = []
         self.process_type = _timed(self.attempts)
         self.deepgram_server_type = _CallingDeepgramServer
@@ -95,6 +106,8 @@ class ChaosCloud(LaptopCloud):
         return billed
 
     def _finalized(self, resource: Mapping[str, object]) -> None:
+        if (task := _OPEN_EXECUTION.fullmatch(str(resource["name"]))) and resource["bucket"] == STATE:
+            self.last_words[task[1]] = time.monotonic()
         seconds = self._faults.hold_event() if resource["bucket"] == UPLOADS else None
         if seconds is None:
             super()._finalized(resource)

@@ -55,6 +55,8 @@ class Verdict:
     """What bills and overhead say of it."""
     unseen_seconds: float = 0.0
     """Of processes that were killed before they wrote a word."""
+    unsaid_seconds: float = 0.0
+    """Of other ones that were killed: behind their last words, and on no bill."""
 
 
 def judge(
@@ -92,7 +94,8 @@ def judge(
     _judge_deepgram(verdict, cloud, of_upload, function_stops)
     found = judge_instances(cloud, messages.values(), overhead)
     verdict.instance_seconds, verdict.instance_usd = found.seconds, found.usd
-    verdict.booked_instance_usd, verdict.unseen_seconds = found.booked_usd, found.unseen_seconds
+    verdict.booked_instance_usd = found.booked_usd
+    verdict.unseen_seconds, verdict.unsaid_seconds = found.unseen_seconds, found.unsaid_seconds
     verdict.problems += [*found.problems, *_left_over(user)]
     return verdict
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from queue import Queue
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_an_execution_tells_its_start_up_and_what_nobody_pays(
     services: JobServices, recorded_metrics: RecordedMetrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    clock = iter((11.0, 12.0, 20.0, 24.0, 30.0, 40.0))
+    clock = chain((11.0, 12.0, 20.0, 24.0, 30.0), repeat(40.0))
     billing = Billing(Meter(began=0.0), services, clock=lambda: next(clock))
     tasks = [Task("j", Chunk(0, np.zeros(SAMPLE_RATE, np.float32)), lambda part: None)]
     for _ in range(2):
