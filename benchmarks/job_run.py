@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_job.worker.meter import PhaseSeconds
+from gpu_job.worker.billing.meter import PhaseSeconds
 from shared.costs.bill import Bill, LineItemKind, Phase
 
 

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from gpu_job import BEGAN
 from gpu_job.settings import JobSettings
 from gpu_job.speakers.sortformer import SpeakerModelUnusable
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker

@@ -14,7 +14,7 @@ from typing import TypeGuard
 from opentelemetry.trace import StatusCode
 
 from gpu_job.engines.chain import EngineChain
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
 from gpu_job.worker.jobs.running_job import RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices

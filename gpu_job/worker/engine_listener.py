@@ -13,7 +13,7 @@ from gpu_job.audio.samples import seconds
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.listener import EngineListener
 from gpu_job.engines.task import Task
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
 from gpu_job.worker.services import JobServices
 from shared.costs.shard_plan import job_of_work
 from shared.enums import Engine

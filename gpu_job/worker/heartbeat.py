@@ -12,7 +12,7 @@ from typing import Any
 
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.periodic import PeriodicTask
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
 from gpu_job.worker.jobs.running_job import RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
 from gpu_job.worker.services import JobServices

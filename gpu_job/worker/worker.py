@@ -19,7 +19,7 @@ from gpu_job.transcription.setup import AUDIT_THREADS, Pipeline
 from gpu_job.vad.detector import SpeechDetector
 from gpu_job.worker.admission import Admission, Admissions
 from gpu_job.worker.attempt_end import AttemptEnd
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
 from gpu_job.worker.build_engines import build_engines
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.heartbeat import Heartbeat

@@ -18,9 +18,9 @@ import requests
 
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.jobs.running_job import RunningJob
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from shared.clock import now
 from shared.costs.bill import Bill, instance_second_usd

@@ -11,8 +11,8 @@ from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.settings import JobSettings
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker

@@ -20,8 +20,8 @@ from gpu_job.audio.chunker import Chunk
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.chunk_queue import Task
 from gpu_job.settings import JobSettings
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from infra.dashboards import definition
 from infra.dashboards.queries import OwnMetric

@@ -16,7 +16,7 @@ from gpu_job.redaction.redacted_recording import CONTENT_TYPE, FILE_NAME, Hearin
 from gpu_job.transcription.setup import Pipeline
 from gpu_job.worker.admission import Admissions
 from gpu_job.worker.attempt_end import AttemptEnd, result_of
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
 from gpu_job.worker.jobs.claimed_job import ClaimedJob, attempt_span
 from gpu_job.worker.jobs.feed import feed
 from gpu_job.worker.jobs.running_job import JobOwner, RunningJob

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from gpu_job.assembly.heard_again import HeardAgain
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.transcription.opinions.second_opinions import OpinionLimits
-from gpu_job.worker.billing import BYTES_PER_SAMPLE_SENT
+from gpu_job.worker.billing.deepgram_calls import BYTES_PER_SAMPLE_SENT
 from gpu_job.worker.jobs.unstored_results import UnstoredResults
 from gpu_job.worker.services import JobServices
 from shared import objects

@@ -15,8 +15,8 @@ import kaldialign
 import pytest
 
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker
 from infra.recordings import TrueWord

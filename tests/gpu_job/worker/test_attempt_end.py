@@ -15,11 +15,11 @@ from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.worker.attempt_end import AttemptEnd
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.jobs.running_job import RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.enums import Engine

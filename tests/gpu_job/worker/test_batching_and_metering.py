@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpu_job.asr.batching import LEAST_FILL, PATIENCE, BatchCandidate, BatchLimits, SafeSizes, next_batch
 from gpu_job.audio.samples import SAMPLE_RATE
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.meter import Meter
 from shared.costs.bill import Phase
 
 LIMITS = st.builds(BatchLimits, max_chunks=st.integers(1, 40), max_samples=st.integers(1, 10_000))

@@ -19,9 +19,9 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
 from gpu_job.periodic import PeriodicTask
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.engine_listener import WorkerEngineListener
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from shared.costs.speeds import SpeedStore
 from shared.enums import Engine

@@ -18,9 +18,9 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
-from gpu_job.worker.billing import Billing, UnbilledTime
+from gpu_job.worker.billing.bills import Billing, UnbilledTime
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.engine_listener import WorkerEngineListener
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.clock import now
 from shared.costs.bill import Bill, LineItemKind, deepgram_bill, instance_second_usd

@@ -20,7 +20,8 @@ from gpu_job.audio.samples import SAMPLE_RATE, Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.deepgram import DeepgramEngine
 from gpu_job.engines.local import LocalEngine
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.build_engines import Engines
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.heartbeat import Heartbeat
@@ -28,7 +29,6 @@ from gpu_job.worker.hybrid import LOOK_SECONDS, RANGE_SECONDS, Hybrid, Progress,
 from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.jobs.running_job import RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from infra.emulators.deepgram_server import DeepgramServer
 from shared.costs.bill import LineItemKind

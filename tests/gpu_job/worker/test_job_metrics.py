@@ -21,8 +21,8 @@ from gpu_job.engines.chain import EngineChain
 from gpu_job.engines.local import LocalEngine
 from gpu_job.engines.task import Task
 from gpu_job.settings import JobSettings
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity, job_services
 from shared.costs.bill import instance_second_usd
 from shared.enums import Engine

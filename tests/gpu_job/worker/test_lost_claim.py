@@ -14,11 +14,11 @@ import pytest
 
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.settings import JobSettings
-from gpu_job.worker.billing import Billing, UnbilledTime
+from gpu_job.worker.billing.bills import Billing, UnbilledTime
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.jobs.running_jobs import RunningJobs
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker

@@ -12,13 +12,13 @@ from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.chain import EngineChain
 from gpu_job.worker.attempt_end import AttemptEnd
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.jobs.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.jobs.running_job import RunningJob
 from gpu_job.worker.jobs.running_jobs import RunningJobs
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now

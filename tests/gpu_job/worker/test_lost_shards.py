@@ -14,11 +14,11 @@ from gpu_job.audio.samples import Samples
 from gpu_job.engines.chain import EngineChain
 from gpu_job.settings import JobSettings
 from gpu_job.worker.attempt_end import AttemptEnd
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.engine_listener import WorkerEngineListener
 from gpu_job.worker.jobs.claim import claim, own_items
 from gpu_job.worker.jobs.running_jobs import RunningJobs
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices, job_services
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now

@@ -18,12 +18,12 @@ from gpu_job.audio.decoder_process.start import command
 from gpu_job.audio.samples import SAMPLE_RATE
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.worker import worker as worker_module
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.heartbeat import Heartbeat
 from gpu_job.worker.jobs.claim import claim
 from gpu_job.worker.jobs.feed import feed
 from gpu_job.worker.jobs.running_jobs import RunningJobs
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.subscription import WorkSubscription
 from shared.clock import now
 from shared.costs.bill import Phase, deepgram_bill, instance_bill

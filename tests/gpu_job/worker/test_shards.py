@@ -16,7 +16,7 @@ import pytest
 from gpu_job.asr.tokens import Token
 from gpu_job.assembly.assemble import ChunkResult
 from gpu_job.audio.samples import SAMPLE_RATE, Samples
-from gpu_job.worker.billing import Billing, UnbilledTime
+from gpu_job.worker.billing.bills import Billing, UnbilledTime
 from gpu_job.worker.checkpoints import Checkpoints
 from gpu_job.worker.jobs.claim import NOTHING_TO_DO, claim
 from gpu_job.worker.services import JobServices

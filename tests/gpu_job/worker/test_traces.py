@@ -21,9 +21,9 @@ from gpu_job.asr.onnx.tdt_model import OnnxTdt
 from gpu_job.asr.recognizer import Recognizer
 from gpu_job.audio.chunker import Chunk
 from gpu_job.engines.task import Task
-from gpu_job.worker.billing import Billing
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.engine_listener import BatchSpans
-from gpu_job.worker.meter import Meter
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker

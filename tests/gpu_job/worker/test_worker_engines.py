@@ -13,8 +13,8 @@ import pytest
 from gpu_job.asr.batching import BatchLimits
 from gpu_job.asr.tokens import Token
 from gpu_job.audio.samples import Samples
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import JobServices
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from google.cloud.storage import Bucket
 
-from gpu_job.worker.billing import Billing
-from gpu_job.worker.meter import Meter
+from gpu_job.worker.billing.bills import Billing
+from gpu_job.worker.billing.meter import Meter
 from gpu_job.worker.services import JobServices, TaskIdentity
 from gpu_job.worker.subscription import WorkSubscription
 from gpu_job.worker.worker import Worker

@@ -15,40 +15,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
 from pydantic import BaseModel
 
-from gpu_job.asr.batch_fill import Fill
-from gpu_job.asr.recognizer import SpeechModel
 from gpu_job.audio.samples import seconds
 from gpu_job.engines.api_call import ApiCall
 from gpu_job.engines.task import Task
-from gpu_job.worker.jobs.costs_on_bills import BilledWork, CostsOnBills
-from gpu_job.worker.meter import Meter, PhaseSeconds
+from gpu_job.worker.billing.costs_on_bills import BilledWork, CostsOnBills
+from gpu_job.worker.billing.deepgram_calls import DeepgramCalls
+from gpu_job.worker.billing.meter import Meter, PhaseSeconds
+from gpu_job.worker.billing.shown_speeds import ShownSpeeds
 from gpu_job.worker.services import JobServices
 from shared import objects
 from shared.clock import now
-from shared.costs.bill import Bill, Phase, deepgram_bill, instance_bill, instance_second_usd
-from shared.costs.speeds import (
-    SHORTEST_DECODED_SECONDS,
-    SHORTEST_HEARD_SECONDS,
-    AudioInSeconds,
-    Figures,
-    execution_figures,
-)
+from shared.costs.bill import Bill, Phase, instance_bill, instance_second_usd
 from shared.enums import Engine
 from shared.errors import best_effort
 from shared.state.execution_costs import TaskCosts
 from shared.telemetry.metrics import STARTUP_TIME, UNBILLED
 
 _log = logging.getLogger(__name__)
-
-BYTES_PER_SAMPLE_SENT = 2
-"""Chunks go to Deepgram as WAV."""
 
 
 class BilledJob(BilledWork, Protocol):
@@ -86,7 +76,6 @@ class Billing:
         self._meter = meter
         self._shape = services.settings.shape
         self._prices = services.prices
-        self._deepgram_model = services.settings.deepgram_model
         self._lease = timedelta(seconds=services.settings.lease_seconds)
         self._deadline_seconds = services.claims_deadline_seconds
         self._task = services.task
@@ -99,49 +88,23 @@ class Billing:
         self._lock = threading.Lock()
         self._began_at = now() - timedelta(seconds=clock() - meter.began)
         self._on_bills = CostsOnBills(services.task.attempt_name)
+        self._calls = DeepgramCalls(services.settings.deepgram_model, services.prices)
+        self._shown = ShownSpeeds(services.settings.parakeet_model_name)
         self._writing = threading.Lock()
         """Of the object that says what this task cost: an older word never takes a newer one's place."""
         self._is_closed = False
-        self._ended_calls_usd = 0.0
-        """Of jobs with a final bill."""
         self._batch_began: float | None = None
         self._batch_engine: Engine | None = None
         self._in_batch: set[Engine] = set()
         """Engines that run one: the time since the last mark may be its jobs'."""
         self._own_engine = Engine.PARAKEET_GPU if self._shape.gpu else Engine.PARAKEET_CPU
-        self._startup_seconds: float | None = None
-        self._engine_seconds = 0.0
-        """Of the shape's own engine, with the audio it did in them."""
-        self._audio_seconds = 0.0
-        self._other_models: dict[str, AudioInSeconds] = {}
-        """The same of models other than the deployment's own, by name."""
-        self._own_model = services.settings.parakeet_model_name
-        self._decode_seconds = 0.0
-        """In which decoders were held up by nothing, with the audio they made in them."""
-        self._decode_audio_seconds = 0.0
-        self._speakers_seconds = 0.0
-        """In which speakers were told apart, with the audio that they speak in."""
-        self._speakers_audio_seconds = 0.0
-        self._fill = Fill()
-        self._calls_started = Counter[str]()
-        """Job id -> calls to Deepgram that this process began for it."""
-        self._with_keyterms: set[str] = set()
-        """Ids of the jobs whose calls have key terms, in their last attempt here."""
-        self._multilingual: set[str] = set()
-        """The same of those whose calls ask for several languages."""
-        self._answered_samples = Counter[str]()
-        """Job id -> audio that Deepgram transcribed in this attempt."""
-        self._unanswered = defaultdict[str, set[ApiCall]](set)
-        """Job id -> calls that have no answer yet, or lost it: Deepgram may bill them."""
 
     def open(self, job: BilledJob) -> None:
         """A job is in progress from now on."""
         with self._lock:
             self._meter.open(job.id, job.audio_seconds)
             self._on_bills.begin(job)
-            # A re-run has the same id, and perhaps other options.
-            self._with_keyterms.discard(job.id)
-            self._multilingual.discard(job.id)
+            self._calls.open(job.id)
 
     def batch_started(self, engine: Engine) -> None:
         """Time until now went to no job."""
@@ -149,9 +112,9 @@ class Billing:
             self._batch_began, self._batch_engine = self._clock(), engine
             self._meter.pass_time(self._batch_began)
             self._in_batch.add(engine)
-            if self._startup_seconds is None:
-                self._startup_seconds = self._batch_began - self._meter.began
-                STARTUP_TIME.record(self._startup_seconds, device=self._shape.device)
+            if self._shown.startup_seconds is None:
+                self._shown.startup_seconds = self._batch_began - self._meter.began
+                STARTUP_TIME.record(self._shown.startup_seconds, device=self._shape.device)
 
     def batch_finished(self, engine: Engine, tasks: Sequence[Task]) -> None:
         """Time since the batch began went to the jobs in it."""
@@ -162,19 +125,10 @@ class Billing:
             at = self._clock()
             self._meter.transcribed(at, audio)
             self._in_batch.discard(engine)
-            self._fill += Fill.of([len(task.chunk.samples) for task in tasks])
+            self._shown.fill(tasks)
             # Of two engines at once neither shows what it can.
             if engine is self._own_engine and self._batch_engine is engine:
-                self._add_speed(tasks[0].model, sum(audio.values()), at - (self._batch_began or at))
-
-    def _add_speed(self, model: SpeechModel | None, audio_seconds: float, spent: float) -> None:
-        """A batch is of one model."""
-        if model is None or model.name == self._own_model:
-            self._engine_seconds += spent
-            self._audio_seconds += audio_seconds
-            return
-        before = self._other_models.get(model.name, AudioInSeconds(0.0, 0.0))
-        self._other_models[model.name] = AudioInSeconds(before.audio_seconds + audio_seconds, before.seconds + spent)
+                self._shown.batch(tasks[0].model, sum(audio.values()), at - (self._batch_began or at))
 
     def engine_failed(self, engine: Engine) -> None:
         """It runs nothing more: a batch that hangs in it takes no more time."""
@@ -190,52 +144,33 @@ class Billing:
     def call_started(self, call: ApiCall) -> None:
         """The call's audio is about to be sent to Deepgram, which may bill it from now on."""
         with self._lock:
-            self._calls_started[call.job_id] += 1
-            self._unanswered[call.job_id].add(call)
-            if call.has_keyterms:
-                self._with_keyterms.add(call.job_id)
-            if call.is_multilingual:
-                self._multilingual.add(call.job_id)
+            self._calls.start(call)
 
     def calls_started(self, job_id: str) -> int:
         """How many calls to Deepgram were begun for the job; grows only."""
         with self._lock:
-            return self._calls_started[job_id]
+            return self._calls.started(job_id)
 
     def call_answered(self, call: ApiCall) -> None:
         """Deepgram transcribed the call's audio."""
         with self._lock:
-            if self._close_call(call):
-                self._answered_samples[call.job_id] += call.sent_samples
+            self._calls.answer(call)
 
     def call_not_billed(self, call: ApiCall) -> None:
         """A call that started failed before Deepgram can have done the work."""
         with self._lock:
-            self._close_call(call)
-
-    def _close_call(self, call: ApiCall) -> bool:
-        """Take a call out of those without an answer. False where the job's final bill was made meanwhile, on which
-        it stays as it was."""
-        is_open = call in self._unanswered[call.job_id]
-        self._unanswered[call.job_id].discard(call)
-        return is_open
+            self._calls.fail_unbilled(call)
 
     def record_decoding(self, audio_seconds: float, wall_seconds: float) -> None:
         """An upload's decoder made `audio_seconds` of audio (of the upload's time, however many channels) in
         `wall_seconds`, while nothing else held it up."""
-        if audio_seconds < SHORTEST_DECODED_SECONDS:
-            return
         with self._lock:
-            self._decode_audio_seconds += audio_seconds
-            self._decode_seconds += wall_seconds
+            self._shown.decoding(audio_seconds, wall_seconds)
 
     def record_speakers(self, audio_seconds: float, wall_seconds: float) -> None:
         """The speakers of an upload of `audio_seconds` were told apart in `wall_seconds` of all threads at once."""
-        if audio_seconds < SHORTEST_HEARD_SECONDS:
-            return
         with self._lock:
-            self._speakers_audio_seconds += audio_seconds
-            self._speakers_seconds += wall_seconds
+            self._shown.speakers(audio_seconds, wall_seconds)
 
     def accrued_bill(self, job: BilledJob) -> Bill | None:
         """What the job would cost if this attempt ended now, for its record; None once its final bill was made.
@@ -247,17 +182,13 @@ class Billing:
             if not self._in_batch:
                 self._meter.pass_time(self._clock())
             seconds_by_phase = self._meter.promise(job.id)
-            answered, unanswered = self._answered_samples[job.id], _sent_samples(self._unanswered[job.id])
-        return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, answered, unanswered)
+            return None if seconds_by_phase is None else self._bill(job, seconds_by_phase, self._calls.bill(job.id))
 
     def final_bill(self, job: BilledJob) -> Bill:
         """This attempt at the job ends, whatever its outcome: what the job cost, earlier attempts included. Once."""
         with self._lock:
             seconds_by_phase = self._meter.close(job.id, self._clock())
-            answered = self._answered_samples.pop(job.id, 0)
-            unanswered = _sent_samples(self._unanswered.pop(job.id, ()))
-            self._ended_calls_usd += self._calls_bill(job.id, answered, unanswered).usd
-        return self._bill(job, seconds_by_phase, answered, unanswered)
+            return self._bill(job, seconds_by_phase, self._calls.end(job.id))
 
     def bill_recorded(self, job: BilledJob, bill: Bill) -> None:
         """The record of the job, or shard, says that it cost `bill`, with this attempt until now."""
@@ -270,28 +201,11 @@ class Billing:
         with self._lock:
             self._on_bills.decide(job, standing)
 
-    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, answered: int, unanswered: int) -> Bill:
-        """`answered`, `unanswered`: samples that this attempt sent to Deepgram."""
+    def _bill(self, job: BilledJob, seconds_by_phase: PhaseSeconds, calls: Bill) -> Bill:
         # They are told apart beside the batches: what that took beyond them is part of the job's waiting.
         for_speakers = job.speakers_seconds - seconds_by_phase[Phase.TRANSCRIPTION]
         instance = instance_bill(self._shape, seconds_by_phase, self._prices, speakers_seconds=for_speakers)
-        own = instance + self._calls_bill(job.id, answered, unanswered)
-        return job.spent_before + own.signed(self._task.attempt_name)
-
-    def _calls_bill(self, job_id: str, answered: int, unanswered: int) -> Bill:
-        answers = self._deepgram_bill(job_id, answered, possibly=False)
-        return answers + self._deepgram_bill(job_id, unanswered, possibly=True)
-
-    def _deepgram_bill(self, job_id: str, samples: int, *, possibly: bool) -> Bill:
-        return deepgram_bill(
-            self._deepgram_model,
-            seconds(samples),
-            samples * BYTES_PER_SAMPLE_SENT,
-            self._prices,
-            keyterms=job_id in self._with_keyterms,
-            multilingual=job_id in self._multilingual,
-            possibly=possibly,
-        )
+        return job.spent_before + (instance + calls).signed(self._task.attempt_name)
 
     def task_costs(self) -> TaskCosts:
         """What this task cost until now, and what of that is in records and on bills."""
@@ -299,11 +213,7 @@ class Billing:
             return self._task_costs()
 
     def _task_costs(self) -> TaskCosts:
-        wall, lived = now(), self._clock() - self._meter.began
-        calls_usd = self._ended_calls_usd + sum(
-            self._calls_bill(job_id, self._answered_samples[job_id], _sent_samples(self._unanswered[job_id])).usd
-            for job_id in {*self._answered_samples, *self._unanswered}
-        )
+        wall, lived, calls_usd = now(), self._clock() - self._meter.began, self._calls.usd
         return TaskCosts(
             execution=self._task.execution,
             index=self._task.index,
@@ -324,12 +234,9 @@ class Billing:
         nothing where another thread's word hangs on its way: the renewal of claims waits for this. Raises what the
         storage client raises, within the deadline of claims.
         """
-        if not self._writing.acquire(timeout=self._deadline_seconds):
-            return
-        try:
-            self._record_execution(self._deadline_seconds)
-        finally:
-            self._writing.release()
+        with self._no_other_word(self._deadline_seconds) as is_free:
+            if is_free:
+                self._record_execution(self._deadline_seconds)
 
     def name_job(self, job: BilledJob, deadline_seconds: float | None = None) -> None:
         """Have that object name an upload, or a shard of it, before anything else says that it cost something here.
@@ -337,18 +244,24 @@ class Billing:
         `deadline_seconds`: for the storage client's call, and as long at most another thread is waited for that writes;
         None: that of claims, for the heartbeat waits for this object, too.
         """
-        deadline_seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
         if self._is_named(job):
             return
-        if not self._writing.acquire(timeout=deadline_seconds):
-            return
-        try:
+        deadline_seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
+        with self._no_other_word(deadline_seconds) as is_free:
             # Whoever wrote meanwhile named all that run.
-            if not self._is_named(job):
+            if is_free and not self._is_named(job):
                 with best_effort("what the execution cost was not recorded"):
                     self._record_execution(deadline_seconds)
+
+    @contextmanager
+    def _no_other_word(self, within_seconds: float) -> Iterator[bool]:
+        """Whether no other thread writes the object, within so long; until this is left none does."""
+        is_free = self._writing.acquire(timeout=within_seconds)
+        try:
+            yield is_free
         finally:
-            self._writing.release()
+            if is_free:
+                self._writing.release()
 
     def _is_named(self, job: BilledJob) -> bool:
         with self._lock:
@@ -365,14 +278,17 @@ class Billing:
     def close_execution(self) -> None:
         """The worker's last act, for what it does behind that is billed, too: report the speeds it showed, share out
         the rest of its time, and book what is on no bill."""
-        self._speeds.observe(self._shown_speeds())
+        self._speeds.observe(self._shown.figures(self._shape.device))
         with best_effort("the execution's unbilled time was not shared out"):
             self._share_out_rest()
         with self._writing:
             self._is_closed = True
             unbilled_usd = self._costs.close(self.task_costs).usd
         UNBILLED.add(unbilled_usd)
-        _log.info("execution ended", extra={"fields": self._figures(self._clock() - self._meter.began, unbilled_usd)})
+        lived = self._clock() - self._meter.began
+        # Metrics out of the logs read them by these names.
+        fields = {"instance_seconds": lived, **self._shown.log_fields(), "unbilled_usd": unbilled_usd}
+        _log.info("execution ended", extra={"fields": fields})
 
     def _share_out_rest(self) -> None:
         with self._lock:
@@ -386,35 +302,3 @@ class Billing:
             )
         name = f"executions/{self._task.attempt_name}.json"
         objects.create_once(self._state, name, unbilled.model_dump_json().encode())
-
-    def _shown_speeds(self) -> Figures:
-        return execution_figures(
-            self._shape.device,
-            startup_seconds=self._startup_seconds,
-            audio_seconds=self._audio_seconds,
-            engine_seconds=self._engine_seconds,
-            models=self._other_models,
-            decode_audio_seconds=self._decode_audio_seconds,
-            decode_seconds=self._decode_seconds,
-            speakers_audio_seconds=self._speakers_audio_seconds,
-            speakers_seconds=self._speakers_seconds,
-        )
-
-    def _figures(self, instance_seconds: float, unbilled_usd: float) -> dict[str, float | None]:
-        """For the log. Metrics out of the logs read them by these names."""
-        return {
-            "instance_seconds": instance_seconds,
-            "startup_seconds": self._startup_seconds,
-            "engine_seconds": self._engine_seconds,
-            "audio_seconds": self._audio_seconds,
-            "decode_seconds": self._decode_seconds,
-            "decode_audio_seconds": self._decode_audio_seconds,
-            "speakers_seconds": self._speakers_seconds,
-            "speakers_audio_seconds": self._speakers_audio_seconds,
-            "batch_fill": self._fill.share,
-            "unbilled_usd": unbilled_usd,
-        }
-
-
-def _sent_samples(calls: Iterable[ApiCall]) -> int:
-    return sum(call.sent_samples for call in calls)
