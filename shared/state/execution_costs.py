@@ -39,7 +39,7 @@ as far as no bill has it: an upper bound.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -296,6 +296,19 @@ class ExecutionCosts:
                     set_aside(self._bucket, name, stored, f"unreadable/{name}/")
             if costs is not None:
                 yield costs
+
+
+def known_dead_at(costs: TaskCosts, among: Iterable[TaskCosts], at: datetime) -> datetime:
+    """When the worker of a silent attempt was dead at the latest: as the next attempt at its task began, else by `at`.
+
+    `among`: what `ExecutionCosts.running` has.
+    """
+    later = [
+        one.began_at
+        for one in among
+        if (one.execution, one.index) == (costs.execution, costs.index) and one.attempt > costs.attempt
+    ]
+    return min([at, *later])
 
 
 def _knows_better(booked: Booked, guess: Entry) -> bool:

@@ -114,6 +114,23 @@ def test_the_tasks_next_attempt_books_no_second_of_its_own_life(
     assert own.usd > 90 * services.settings.job_vcpu * 0.000018
 
 
+def test_the_reconciler_books_no_second_of_the_tasks_next_attempt(
+    services: JobServices, make_services: MakeServices, killed: TaskCosts
+) -> None:
+    """Which began 20 s behind its last word, and could not book it. Another task's attempts say nothing."""
+    began_at = killed.updated_at + timedelta(seconds=15)
+    later = [
+        killed.model_copy(update={"attempt": attempt, "began_at": began_at + timedelta(seconds=5 * attempt)})
+        for attempt in (1, 2)
+    ]
+    other = killed.model_copy(update={"index": 1, "attempt": 1, "began_at": killed.updated_at})
+    for costs in (killed, *later, other):
+        services.execution_costs.update(costs)
+    reconcile_all(make_services(JOB_GPU="nvidia-l4"))
+    (entry,) = booked(services, killed)
+    assert entry.possibly_usd == pytest.approx(20 * USD_PER_SECOND)
+
+
 def test_a_killed_attempt_that_cannot_be_booked_keeps_no_other_one(
     cloud: LoopbackCloud, services: JobServices, killed: TaskCosts
 ) -> None:
